@@ -1,17 +1,17 @@
 # The workflow's table of contents: jobs of a trial or a subject, each some stages in one process.
 # `snakemake --cores N` runs the demo; `--configfile configs/mine.yaml` runs something else.
 # Snakemake only puts them in order: manifests say what is done, and before it plans each job that is done gets a mark
-# (pipeline/simspine/workflow/status.py). A job whose inputs turn out equal finds out that there is nothing to do.
+# (pipeline/simspine/workflow/jobs.py). A job whose inputs turn out equal finds out that there is nothing to do.
 # `tee` ignores SIGPIPE: a job whose run was killed goes on to its end, though nobody reads what it prints.
 from pathlib import Path
 
 from snakemake.utils import min_version
 
-from simspine.config import check_config
+from simspine.workflow.config import check_config
 from simspine.workflow.inputs import check_inputs, given_options
 from simspine.workflow.jobs import STATE, marks_before_detect, marks_of
-from simspine.workflow.run import prepare_results
-from simspine.workflow.status import mark_done
+from simspine.workflow.jobs import prepare_results
+from simspine.workflow.jobs import mark_done
 
 min_version("9.0")
 

@@ -26,7 +26,7 @@ from benchmarks.agreement.comparison import (
 )
 from benchmarks.agreement.opensim_tool import tool_result
 
-from simspine.benchmark.report import as_json
+from simspine.evaluation.tables import benchmark_json
 
 
 def main():
@@ -73,7 +73,7 @@ def main():
     if arguments.json:
         settings = {"frames": arguments.frames, "seeds": arguments.seeds, "accuracy": accuracy}
         rows = [replace(m, key=f"{name}: {m.key}") for name, part in figures.items() for m in part]
-        arguments.json.write_text(json.dumps(as_json(rows, settings) | {"details": details}, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(benchmark_json(rows, settings) | {"details": details}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.clinical_figures FOLDER
 
 Writes clinical-sagittal.png, clinical-frontal.png, clinical-limbs.png. Lines and angles are those of the definitions
-(`simspine.spine.alignment`, `simspine.spine.limb_angles`); nothing is measured by hand.
+(`simspine.anatomy.clinical_angles`, `simspine.anatomy.clinical_angles`); nothing is measured by hand.
 """
 
 import argparse
@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.body.articulation import carried_vertebrae
-from simspine.body.kinematics import neutral_poses
-from simspine.body.model import Body
-from simspine.body.recipes import build, read_recipe
-from simspine.pipeline.scene import anatomy
-from simspine.report.style import BLUE, GREEN, GREY, INK, PURPLE, VERMILLION
-from simspine.spine.alignment import HIPS
-from simspine.spine.endplates import Endplate, Vertebrae, read_endplates
+from simspine.anatomy.articulation import carried_vertebrae
+from simspine.anatomy.body import Body, neutral_poses
+from simspine.anatomy.clinical_angles import HIP_BODIES
+from simspine.anatomy.curvature import Endplate, VertebraeOfBody, read_endplates
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION
+from simspine.report.trial_scene import bones_and_joints
 
 BONE, GHOST = np.array([0.94, 0.90, 0.81]), np.array([0.93, 0.93, 0.94])
 LIGHT = np.array([0.45, 0.55, 0.70])
@@ -39,9 +38,9 @@ Point = np.ndarray
 class Sheet:
     """One panel: a posed body seen from one side, and lines on it. Points are (3,) m in ground."""
 
-    def __init__(self, axes, body: Body, plates: Vertebrae, values: Mapping[str, float], view: str):
+    def __init__(self, axes, body: Body, plates: VertebraeOfBody, values: Mapping[str, float], view: str):
         self.axes, self.body, self.plates, self.view = axes, body, plates, VIEWS[view]
-        self.poses, self.bones = neutral_poses(body, values), anatomy(body.osim)[0]
+        self.poses, self.bones = neutral_poses(body, values), bones_and_joints(body.osim)[0]
         axes.set_aspect("equal")
         axes.axis("off")
 
@@ -119,13 +118,13 @@ class Sheet:
         beside = 1.25 * radius * np.array([np.cos(middle), np.sin(middle)])
         self.text(np.array([x, y]) + beside + away, text, colour)
 
-    def text(self, place: Sequence[float], text: str, colour: str = INK, **style) -> None:
+    def text(self, place: Sequence[float], text: str, colour: str = INK_COLOUR, **style) -> None:
         """place: on the picture, m."""
         how = {"ha": "center", "va": "center", "fontsize": 9.5, "fontweight": "bold"} | style
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
         self.axes.text(*place, text, color=colour, bbox=box, **how)
 
-    def name(self, point: Point, away: Sequence[float], text: str, colour: str = INK, **style) -> None:
+    def name(self, point: Point, away: Sequence[float], text: str, colour: str = INK_COLOUR, **style) -> None:
         self.text(self.flat(point) + np.array(away), text, colour, **style)
 
 
@@ -135,19 +134,19 @@ UP, DOWN, AHEAD, RIGHT = np.array([0, 1.0, 0]), np.array([0, -1.0, 0]), np.array
 def pelvis(sheet: Sheet) -> None:
     """Pelvic incidence, tilt, slope."""
     sheet.draw(left_out=(*ARMS, "T", "C", "head"))
-    hips = np.mean([sheet.place(hip) for hip in HIPS], axis=0)
+    hips = np.mean([sheet.place(hip) for hip in HIP_BODIES], axis=0)
     centre, along, normal = sheet.plate("S1", "superior")
     sheet.show(np.add(hips, (0.02, 0.055, 0)), 0.42)
     sheet.line(centre - 0.035 * along, centre + 0.14 * along, BLUE, linewidth=2.2)
     sheet.line(centre, centre + 0.14 * AHEAD, GREY, linestyle="--")
     sheet.angle(centre, along, AHEAD, 0.115, BLUE, "SS", (0.004, 0.0))
-    sheet.line(hips, centre, INK)
+    sheet.line(hips, centre, INK_COLOUR)
     sheet.line(hips, hips + 0.17 * UP, GREY, linestyle="--")
     sheet.angle(hips, UP, centre - hips, 0.085, VERMILLION, "PT", (0.028, -0.012))
     sheet.line(centre, centre - 0.12 * normal, GREEN)
     sheet.angle(centre, -normal, hips - centre, 0.08, GREEN, "PI", (0.0, -0.008))
-    sheet.dot(hips, INK)
-    sheet.dot(centre, INK)
+    sheet.dot(hips, INK_COLOUR)
+    sheet.dot(centre, INK_COLOUR)
     sheet.name(hips, (0.012, -0.022), "middle of the hips", fontweight="normal", ha="left")
 
 
@@ -161,9 +160,9 @@ def spine_from_the_side(sheet: Sheet) -> None:
     sheet.line(c7, below, PURPLE, linestyle="--")
     sheet.line(corner, below, PURPLE, linewidth=2.4)
     sheet.name(below, (0.008, -0.012), "SVA", PURPLE, ha="left")
-    sheet.line(sacrum, c7, INK)
+    sheet.line(sacrum, c7, INK_COLOUR)
     sheet.line(sacrum, sacrum + 0.26 * UP, GREY, linestyle="--")
-    sheet.angle(sacrum, UP, c7 - sacrum, 0.21, INK, "trunk\ninclination", (-0.075, 0.0))
+    sheet.angle(sacrum, UP, c7 - sacrum, 0.21, INK_COLOUR, "trunk\ninclination", (-0.075, 0.0))
     top, along, _ = sheet.plate("T1", "superior")
     sheet.line(top - 0.02 * along, top + 0.12 * along, BLUE, linewidth=2.2)
     sheet.line(top, top + 0.12 * AHEAD, GREY, linestyle="--")
@@ -174,7 +173,7 @@ def spine_from_the_side(sheet: Sheet) -> None:
     middle = (sheet.centroid("C2") + c7) / 2
     sheet.name(middle, (-0.125, 0.03), "cervical\nlordosis", GREEN)
     for point in (sacrum, c7):
-        sheet.dot(point, INK)
+        sheet.dot(point, INK_COLOUR)
 
 
 def spine_from_behind(sheet: Sheet) -> None:
@@ -198,13 +197,13 @@ def spine_from_behind(sheet: Sheet) -> None:
     sheet.line(sacrum, below, PURPLE, linewidth=2.4)
     sheet.name((sacrum + below) / 2, (-0.12, -0.004), "C7 plumb\nline, sideways", PURPLE)
     for point in (sacrum, c7):
-        sheet.dot(point, INK)
+        sheet.dot(point, INK_COLOUR)
 
 
 def bending(sheet: Sheet) -> None:
     """Lumbar flexion and the tilt of the pelvis."""
     sheet.draw(left_out=ARMS, plain=("head",))
-    hips = np.mean([sheet.place(hip) for hip in HIPS], axis=0)
+    hips = np.mean([sheet.place(hip) for hip in HIP_BODIES], axis=0)
     sacrum, t12 = sheet.plate("S1", "superior")[0], sheet.centroid("T12")
     sheet.show((hips + t12) / 2 + (0.10, 0.0, 0), 0.66)
     sheet.line(hips, hips + 0.26 * UP, GREY, linestyle="--")
@@ -216,7 +215,7 @@ def bending(sheet: Sheet) -> None:
     sheet.line(t12, t12 + 0.2 * trunk, BLUE)
     sheet.angle(t12, straight, trunk, 0.15, BLUE, "lumbar", (0.03, 0.015))
     for point in (hips, sacrum, t12):
-        sheet.dot(point, INK)
+        sheet.dot(point, INK_COLOUR)
 
 
 def leg_from_the_side(sheet: Sheet) -> None:
@@ -235,7 +234,7 @@ def leg_from_the_side(sheet: Sheet) -> None:
         sheet.line(at, at + 0.22 * a, GREY, linestyle="--")
         sheet.line(at, at + 0.22 * b, colour)
         sheet.angle(at, a, b, 0.15, colour, text, away)
-        sheet.dot(at, INK)
+        sheet.dot(at, INK_COLOUR)
 
 
 def leg_from_the_front(sheet: Sheet) -> None:
@@ -247,7 +246,7 @@ def leg_from_the_front(sheet: Sheet) -> None:
     sheet.line(hip, hip + 0.5 * a, GREY, linestyle="--")
     sheet.line(hip, hip + 0.5 * b, BLUE)
     sheet.angle(hip, a, b, 0.36, BLUE, "hip adduction,\nnegative", (0.045, -0.05))
-    sheet.dot(hip, INK)
+    sheet.dot(hip, INK_COLOUR)
 
 
 def arm_from_the_front(sheet: Sheet) -> None:
@@ -259,7 +258,7 @@ def arm_from_the_front(sheet: Sheet) -> None:
     sheet.line(shoulder, shoulder + 0.3 * a, GREY, linestyle="--")
     sheet.line(shoulder, shoulder + 0.34 * b, BLUE)
     sheet.angle(shoulder, a, b, 0.22, BLUE, "elevation", (-0.03, -0.06))
-    sheet.dot(shoulder, INK)
+    sheet.dot(shoulder, INK_COLOUR)
 
 
 def arm_from_above(sheet: Sheet) -> None:
@@ -272,7 +271,7 @@ def arm_from_above(sheet: Sheet) -> None:
     sheet.line(shoulder, shoulder + 0.42 * RIGHT, GREY, linestyle="--")
     sheet.line(shoulder, shoulder + 0.42 * level, VERMILLION)
     sheet.angle(shoulder, RIGHT, level, 0.3, VERMILLION, "plane", (0.0, 0.03))
-    sheet.dot(shoulder, INK)
+    sheet.dot(shoulder, INK_COLOUR)
 
 
 HANG = {f"arm_add_{side}": 0.0 for side in "rl"}
@@ -306,9 +305,9 @@ def draw_figures(figures, folder: Path, height: float) -> None:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    body = build("articulated", "simspine37")
+    body = build_body("articulated", "simspine37")
     plates = carried_vertebrae(read_recipe("articulated").articulation, read_endplates())
-    with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}):
+    with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK_COLOUR}):
         for name, size, panels in figures:
             figure = Figure(figsize=size)
             for k, (drawing, title, values, view) in enumerate(panels):

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from benchmarks.clinical_figures import AHEAD, ARMS, HANG, LEGS, UP, Sheet, draw_figures, pelvis
 
-from simspine.report.style import BLUE, GREEN, GREY, INK, PURPLE, VERMILLION
-from simspine.spine.alignment import sagittal_vertical_axis
-from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
-from simspine.spine.vertebrae import relative_angles
+from simspine.anatomy.clinical_angles import sagittal_vertical_axis
+from simspine.anatomy.curvature import lumbar_lordosis, thoracic_kyphosis
+from simspine.anatomy.vertebrae import relative_angles
+from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION
 
 LOWER, UPPER = "L4", "L3"  # the level that stands for all
 TURNED = np.radians(14.0)  # further than this level goes in people, so that it is seen
@@ -83,7 +83,7 @@ def balance(sheet: Sheet) -> None:
         (c7, (0.016, 0.012), "centre of C7", "left"),
         (corner, (-0.06, -0.02), "rear corner\nof S1", "right"),
     ):
-        sheet.dot(point, INK)
+        sheet.dot(point, INK_COLOUR)
         sheet.name(point, away, text, fontweight="normal", ha=side)
     poses = {name: pose[None] for name, pose in sheet.poses.items()}
     length = f"{1e3 * sagittal_vertical_axis(poses, sheet.plates)[0]:.0f} mm"
@@ -109,7 +109,7 @@ def _between(sheet: Sheet, at, a, b, reach: float, colour: str, text: str, away)
     sheet.line(at, at + reach * a, GREY, linestyle="--")
     sheet.line(at, at + reach * b, colour, linewidth=2.2)
     sheet.angle(at, a, b, 0.8 * reach, colour, text, away)
-    sheet.dot(at, INK)
+    sheet.dot(at, INK_COLOUR)
 
 
 def _of_level(sheet: Sheet, which: int) -> str:

@@ -14,20 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.body.kinematics import forward_kinematics
-from simspine.body.recipes import virtual_spine_markers
-from simspine.body.skin import read_skin_table
-from simspine.formats.store import load
-from simspine.geometry import rigid_fit
-from simspine.pipeline.fit_person import fit_to_person
-from simspine.pipeline.kinematics import solve_kinematics
-from simspine.pipeline.options import Options
-from simspine.pipeline.sized_body import SizedBody, size_body
-from simspine.quality.side_checks import exchanged
-from simspine.skeletons.skin_names import on_skin
-from simspine.types import Markers
-from simspine.workflow.manifest import read_json
-from simspine.workflow.paths import Paths
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.marker_sets import read_skin_table
+from simspine.anatomy.recipes import virtual_spine_markers
+from simspine.core.geometry import rigid_fit
+from simspine.core.skeletons import is_skin_marker
+from simspine.core.types import Markers
+from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
+from simspine.estimation.kinematics import solve_kinematics
+from simspine.io.hdf5 import read_store
+from simspine.quality.marker_checks import sides_exchanged
+from simspine.reconstruction.stage import Options
+from simspine.workflow.record import RunPaths, read_json
 
 TRUNK = ("LShoulder", "RShoulder", "LHip", "RHip")
 NORMAL_90 = 1.645
@@ -39,12 +37,12 @@ def main() -> None:
     parser.add_argument("--subject", default="S01")
     parser.add_argument("--trial", default="balance")
     options = parser.parse_args()
-    paths, trial = Paths(options.results, options.subject), options.trial
-    stored = load(paths.markers(trial))
+    paths, trial = RunPaths(options.results, options.subject), options.trial
+    stored = read_store(paths.markers(trial))
     markers: Markers = stored["markers"]
     recipe, marker_set = read_json(paths.scaling)["recipe"], stored["skeleton"]
     sized, _ = size_body([markers], recipe, marker_set, Options().scaling)  # by the limbs
-    skin = on_skin(markers.names)
+    skin = is_skin_marker(markers.names)
     print(f"{'left out':<12}{'frames':>7}{'constant mm':>22}{'changes mm':>12}{'rigid mm':>10}{'in 90 %':>9}")
     for name in skin:
         there, covariance = solved(sized, markers, marker_set, name)
@@ -66,7 +64,7 @@ def main() -> None:
 def solved(sized: SizedBody, markers: Markers, marker_set: str, left_out: str) -> tuple[np.ndarray, np.ndarray]:
     """(frames, 3) m and (frames, 3, 3) m²: where the body has the marker left out, and how well it knows."""
     kept = markers.select([name for name in markers.names if name != left_out])
-    sized = fit_to_person(sized, [kept], marker_set, Options().ik, exchanged)
+    sized = fit_to_person(sized, [kept], marker_set, Options().ik, sides_exchanged)
     points = virtual_spine_markers(sized.body) | {left_out: left_out}
     result = solve_kinematics(sized, kept, marker_set, Options().ik, spine_markers=points)
     moved = forward_kinematics(sized.body, result.motion)

@@ -16,15 +16,13 @@ from pathlib import Path
 import numpy as np
 from benchmarks.spine_on_real_images import in_space, with_refined_cameras
 
-from simspine.detection.options import DetectionOptions
+from simspine.core.types import Camera, Markers
+from simspine.evaluation.metrics import point_distances, scale_aligned, similarity_aligned
+from simspine.io.video import Video
 from simspine.learning.lifters import source_views
-from simspine.learning.options import TRAIN, LiftingSource
-from simspine.metrics import aligned, distances, scaled
-from simspine.pipeline.lifted_people import LiftingLens, PeopleLifter
-from simspine.pipeline.lifter import Lifter
-from simspine.pipeline.one_camera import Looking, Seen, Watcher
-from simspine.sources.video import Video
-from simspine.types import Camera, Markers
+from simspine.learning.options import LIFTING_TRAIN_SUBJECTS, LiftingSource
+from simspine.vision.one_camera import Lifter, LiftingLens, PeopleLifter, PeopleWatcher, WatchedPerson, WatchSettings
+from simspine.vision.options import DetectionOptions
 
 JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]
 
@@ -49,9 +47,9 @@ def main() -> None:
     print_row("mean pose", "all", np.broadcast_to(mean_pose(), poses.shape), poses)
 
 
-def people_in(video: Video) -> list[tuple[tuple[Seen, ...], float, tuple[int, int]]]:
+def people_in(video: Video) -> list[tuple[tuple[WatchedPerson, ...], float, tuple[int, int]]]:
     """Of each image: the people, its time (s), its width and height."""
-    watcher, found = Watcher(Looking(DetectionOptions(people=1), infer_spine=False)), []
+    watcher, found = PeopleWatcher(WatchSettings(DetectionOptions(people=1), infer_spine=False)), []
     for i, image in enumerate(video):
         found.append((watcher.see(image, i / video.rate), i / video.rate, (image.shape[1], image.shape[0])))
     watcher.close()
@@ -76,7 +74,7 @@ def true_joints(truth: Markers, camera: Camera) -> np.ndarray:
 
 def mean_pose() -> np.ndarray:
     """(joints, 3) m of two synthetic people in the first 2 s of all trials, in the axes of all cameras."""
-    views = source_views(LiftingSource(frames=100, context=50, detections="exact"), TRAIN[:2])
+    views = source_views(LiftingSource(frames=100, context=50, detections="exact"), LIFTING_TRAIN_SUBJECTS[:2])
     at = [views[0].truth.names.index(name) for name in JOINTS]
     return about_hips(np.concatenate([view.truth.xyz[:, at] for view in views])).mean(0)
 
@@ -89,7 +87,9 @@ def about_hips(xyz: np.ndarray) -> np.ndarray:
 def print_row(name: str, camera: str, found: np.ndarray, true: np.ndarray) -> None:
     """Means over images and joints, mm."""
     count = int(np.isfinite(found).all((1, 2)).sum())
-    errors = [distances(moved, true) for moved in (found, scaled(found, true), aligned(found, true))]
+    errors = [
+        point_distances(moved, true) for moved in (found, scale_aligned(found, true), similarity_aligned(found, true))
+    ]
     figures = " | ".join(f"{1e3 * np.nanmean(error):.0f}" for error in errors)
     print(f"| {name} | {camera} | {count} | {figures} |", flush=True)
 

@@ -22,34 +22,32 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from simspine.body.kinematics import neutral_markers
-from simspine.body.recipes import build
-from simspine.body.skin import read_skin_table
-from simspine.config import read_config
-from simspine.config.skin_markers import SkinMarkers
-from simspine.data_files import data_folder
-from simspine.detection.blazepose_spine import PlacedSpine, SpinePlacer
-from simspine.detection.options import (
-    CameraOptions,
-    DetectionOptions,
-    FilterOptions,
-    MergeOptions,
-    TriangulationOptions,
+from simspine.anatomy.body import neutral_markers
+from simspine.anatomy.marker_sets import read_skin_table
+from simspine.anatomy.recipes import build_body
+from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.settings import data_folder
+from simspine.core.skeletons import base_name, load_skeleton, translate_to_simspine
+from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.io.calibration import read_calibration
+from simspine.io.video import Video, demo_folder, open_videos
+from simspine.reconstruction.cameras import judge_cameras
+from simspine.vision.blazepose import Pose, PoseNetworks, PoseTracker
+from simspine.vision.blazepose_spine import (
+    MASK_PX,
+    SPINE_POINTS,
+    PlacedSpine,
+    SpinePlacer,
+    to_crop_shares,
+    trunk_frame,
+    trunk_window,
 )
-from simspine.detection.pose_features import MASK, SPINE_POINTS, to_shares, trunk_frame, window
-from simspine.detection.pose_networks import Pose, PoseNetworks
-from simspine.detection.pose_tracker import PoseTracker
-from simspine.formats.calibration import read_calibration
-from simspine.geometry import in_frame, project
-from simspine.pipeline.cameras import judge_cameras
-from simspine.pipeline.points import detect, follow_person, locate_points, make_markers
-from simspine.pipeline.skin_markers import follow_skin_markers
-from simspine.skeletons import load, translate
-from simspine.skeletons.inferred_names import base_name
-from simspine.sources.pose2sim import demo_folder
-from simspine.sources.video import Video, open_videos
-from simspine.triangulation import triangulate
-from simspine.types import Camera, Keypoints, Markers, Origin
+from simspine.vision.follow_skin_markers import follow_skin_markers
+from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.points import detect_in_videos, follow_person, locate_points, make_markers
+from simspine.vision.triangulation import triangulate
+from simspine.workflow.config import read_config
+from simspine.workflow.config_recordings import SkinMarkers
 
 SPINE = {
     "Hip": "S1", "Spine_01": "L5", "Spine_02": "L3", "Spine_03": "L1", "Spine_04": "T8", "Spine_05": "T3",
@@ -135,14 +133,14 @@ def clicks() -> Mapping:
 def detected(videos: Sequence[Video], cameras: Sequence[Camera], detector: str) -> Keypoints:
     """A detector's points of the person, in all views."""
     options = DetectionOptions(detector=detector, people=1)
-    seen = detect(videos, options)
+    seen = detect_in_videos(videos, options)
     return follow_person(seen, cameras, seen.skeleton, options)
 
 
 def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
     """Triangulated, filtered, z up; what no view shows of the spine is inferred."""
     points, _ = locate_points(keypoints, cameras, TriangulationOptions())
-    return in_frame(make_markers(points, FilterOptions(), MergeOptions())[0], "z_up")
+    return markers_in_frame(make_markers(points, FilterOptions(), MergeOptions())[0], "z_up")
 
 
 def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.ndarray]:
@@ -156,13 +154,13 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
         found = [placed_in(placer, pose, image) for pose, image in zip(poses, images, strict=True)]
         rows.append([(pose.points, spine) for pose, spine in zip(poses, found, strict=True)])
     points = np.array([[np.r_[own, np.c_[spine.xy, spine.confidence]] for own, spine in row] for row in rows])
-    names, ours = load("blazepose_spine46").names, load("spinetrack37").to_simspine
+    names, ours = load_skeleton("blazepose_spine46").names, load_skeleton("spinetrack37").to_simspine
     origin = tuple(Origin.ESTIMATED if name in SPINE_POINTS else Origin.DETECTED for name in names)
     native = Keypoints(names, recording.limbs.rate, points[..., :2], points[..., 2], origin)
     order = [ours[name] for name in SPINE_POINTS]
     at = [order.index(name) for name in SPINE]
     spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])
-    return translate(native, "blazepose_spine46"), spread
+    return translate_to_simspine(native, "blazepose_spine46"), spread
 
 
 def placed_in(placer: SpinePlacer, pose: Pose, image: np.ndarray) -> PlacedSpine:
@@ -170,9 +168,13 @@ def placed_in(placer: SpinePlacer, pose: Pose, image: np.ndarray) -> PlacedSpine
     if placer.channels < 3:
         return placer.place(pose)
     crop = cv2.warpAffine(
-        image, pose.looked_in.to_crop(MASK), (MASK, MASK), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+        image,
+        pose.looked_in.to_crop(MASK_PX),
+        (MASK_PX, MASK_PX),
+        flags=cv2.INTER_AREA,
+        borderMode=cv2.BORDER_REPLICATE,
     )
-    part = window(crop.astype(np.float32) / 255, trunk_frame(to_shares(pose, pose.points[:, :2])))
+    part = trunk_window(crop.astype(np.float32) / 255, trunk_frame(to_crop_shares(pose, pose.points[:, :2])))
     return placer.placed_by(pose, {"mask": part.transpose(2, 0, 1)})
 
 
@@ -247,7 +249,7 @@ def rightwards(markers: Markers) -> np.ndarray:
 @cache
 def model_places() -> dict[str, np.ndarray]:
     """{marker: (3,) m} in the neutral pose (x forward, y up, z right): centres of vertebrae, spheres, joints."""
-    body = build("articulated", "blazepose", [f"{name}_skin" for name in TARGETS], HEIGHT)
+    body = build_body("articulated", "blazepose", [f"{name}_skin" for name in TARGETS], HEIGHT)
     return dict(zip(body.marker_names, neutral_markers(body), strict=True))
 
 
@@ -344,9 +346,9 @@ def coverage(truths: Sequence[Truth], spine: Spine, which: Sequence[int]) -> str
 
 def off_px(recording: Recording, truth: Truth, spine: Spine, i: int) -> np.ndarray:
     """(views, frames) px from the true centre: of the points detected there, or of those in space."""
-    wanted = project(recording.cameras, truth.centre)
+    wanted = project_points(recording.cameras, truth.centre)
     if spine.seen is None:
-        there = project(recording.cameras, at_targets(spine.xyz)[:, i])
+        there = project_points(recording.cameras, at_targets(spine.xyz)[:, i])
     else:
         there = at_targets(spine.seen.select(list(SPINE)).xy)[:, :, i].swapaxes(0, 1)
     return np.linalg.norm(there - wanted, axis=-1)
@@ -358,9 +360,9 @@ def in_ellipse(recording: Recording, truths: Mapping[str, Truth], spine: Spine) 
     assert spine.spread is not None
     nine, inside = spine.seen.select(list(SPINE)).xy, []
     for i, truth in enumerate(list(truths.values())[:3]):
-        wanted = project(recording.cameras, truth.centre)
+        wanted = project_points(recording.cameras, truth.centre)
         steps = truth.centre[:, None] + truth.sd[:, None] * truth.axes  # a standard deviation along each axis
-        sides = project(recording.cameras, steps) - wanted[:, :, None]
+        sides = project_points(recording.cameras, steps) - wanted[:, :, None]
         own = np.einsum("n,fvnij->vfij", curve()[i] ** 2, spine.spread)
         off = at_targets(nine)[:, :, i].swapaxes(0, 1) - wanted
         square = np.einsum(
@@ -378,7 +380,7 @@ def left_out(recording: Recording, seen: Keypoints) -> np.ndarray:
         others = [v for v in range(len(cameras)) if v != view]
         some = nine.with_(xy=nine.xy[:, others], confidence=nine.confidence[:, others])
         xyz = triangulate(some, [cameras[v] for v in others]).xyz
-        found.append(np.linalg.norm(project([camera], xyz)[0] - nine.xy[:, view], axis=-1))
+        found.append(np.linalg.norm(project_points([camera], xyz)[0] - nine.xy[:, view], axis=-1))
     return np.array(found)
 
 

@@ -13,14 +13,14 @@ from hypothesis import settings
 from small_project import FRAMES, NOISE_PX, RATE, SIZE, STAGES, Project, Truth, dance, of_size, ring, write_inputs
 from small_videos import HEIGHT, WIDTH, write_video
 
-from simspine.body.kinematics import forward_kinematics
-from simspine.body.recipes import INFERRED, VIRTUAL
-from simspine.cli import main
-from simspine.data_files import models_folder
-from simspine.formats.calibration import write_calibration
-from simspine.geometry import change_frame, project
-from simspine.skeletons import load as load_skeleton
-from simspine.types import Keypoints
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX
+from simspine.cli.main import main
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.settings import models_folder
+from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
+from simspine.core.types import Keypoints
+from simspine.io.calibration import write_calibration
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No graphics card, no first-run pages, nothing fetched in the background.
@@ -58,14 +58,14 @@ def truth() -> Truth:
     body = of_size(SIZE)
     motion, cameras = dance(body), ring()
     markers = forward_kinematics(body, motion)
-    markers = markers.select([n for n in markers.names if not n.endswith((INFERRED, VIRTUAL))])
+    markers = markers.select([n for n in markers.names if not n.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
     table = load_skeleton("spinetrack37")
     xy = np.full((FRAMES, len(cameras), len(table), 2), np.nan)  # the body has no markers for eyes and ears
     for i, native in enumerate(table.names):
         name = table.to_simspine[native]
         if name in markers.names:
             xyz = change_frame(markers.xyz[:, markers.index(name)], "y_up", "z_up")
-            xy[:, :, i] = project(cameras, xyz).transpose(1, 0, 2)
+            xy[:, :, i] = project_points(cameras, xyz).transpose(1, 0, 2)
     xy = xy + np.random.default_rng(1).normal(0, NOISE_PX, xy.shape)
     return Truth(body, motion, markers, cameras, Keypoints(table.names, RATE, xy, np.full(xy.shape[:3], 0.9)))
 

@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from simspine.capture.presets import Preset, RegionErrors
-from simspine.metrics import mpjpe, p_mpjpe
-from simspine.skeletons.regions import REGIONS, SPINE_REGIONS
-from simspine.types import Markers
+from simspine.core.skeletons import POINTS_BY_REGION, SPINE_REGIONS
+from simspine.core.types import Markers
+from simspine.evaluation.metrics import mpjpe, p_mpjpe
+from simspine.synthesis.virtual_detector import Preset, RegionErrors
 
 # Khan et al., SIMSPINE (CVPR 2026), tables 3 and 4, means over actions, mm: (MPJPE, P-MPJPE, aligned per region) of
 # detections of four views triangulated linearly with confidences as weights.
@@ -39,7 +39,7 @@ Measured = Mapping[str, tuple[float, float]]
 
 def region_errors(estimate: Markers, truth: Markers) -> dict[str, tuple[float, float]]:
     """{region: (MPJPE, P-MPJPE) mm} of the paper's regions, of the fifteen 'spine' points, and of all 37."""
-    sets = dict(REGIONS) | {"spine": sum(SPINE_REGIONS.values(), ()), "all": truth.names}
+    sets = dict(POINTS_BY_REGION) | {"spine": sum(SPINE_REGIONS.values(), ()), "all": truth.names}
     pairs = {name: (estimate.select(points).xyz, truth.select(points).xyz) for name, points in sets.items()}
     return {name: (1e3 * mpjpe(a, b), 1e3 * p_mpjpe(a, b)) for name, (a, b) in pairs.items()}
 
@@ -52,7 +52,7 @@ def fitted(preset: Preset, measure: Callable[[Preset], Measured], target: Measur
     """
     for _ in range(rounds):
         found = measure(preset)
-        regions = {name: _corrected(name, preset.regions[name], found[name], target[name]) for name in REGIONS}
+        regions = {name: _corrected(name, preset.regions[name], found[name], target[name]) for name in POINTS_BY_REGION}
         preset = replace(preset, regions=MappingProxyType(regions))
     return preset
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from simspine.skeletons import load
+from simspine.core.skeletons import load_skeleton
 
 BODY = {
     "nose": (8, -74), "left_eye": (6, -77), "right_eye": (3, -77), "left_ear": (-2, -75), "right_ear": (-4, -75),
@@ -21,7 +21,7 @@ class Bodies:
         Bodies.made += 1
 
     def detect(self, images, boxes=None):
-        skeleton, found = load(self.skeleton), []
+        skeleton, found = load_skeleton(self.skeleton), []
         for image in images:
             spots = [s for s in np.unique(image[..., 0]) if s > 200]
             people = np.zeros((len(spots), len(skeleton), 3))

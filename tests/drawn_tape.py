@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from simspine.geometry import project
-from simspine.types import Camera
+from simspine.core.geometry import project_points
+from simspine.core.types import Camera
 
 DOTS, SPACING, RATE, RADIUS_PX = 22, 0.020, 50.0, 4.0
 SIZE = (460, 640)  # px; 1 px is about 1 mm on the back
@@ -40,7 +40,7 @@ def dots_at(frame):
 def drawn(view, frame, covered=(), rng=None):
     """An image (height, width, 3): a blue tape through whose holes skin shows. covered: dots (from 1) behind a hand."""
     rng = np.random.default_rng(frame) if rng is None else rng
-    at = project([cameras()[view]], dots_at(frame))[0]
+    at = project_points([cameras()[view]], dots_at(frame))[0]
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     (u, v) = at.mean(0)
     shade = 8 * np.sin((x - u) / 31) * np.cos((y - v) / 43)
@@ -59,4 +59,4 @@ def drawn(view, frame, covered=(), rng=None):
 
 def seen(view, frames):
     """(frames, dots, 2) px."""
-    return np.stack([project([cameras()[view]], dots_at(frame))[0] for frame in range(frames)])
+    return np.stack([project_points([cameras()[view]], dots_at(frame))[0] for frame in range(frames)])

@@ -5,7 +5,7 @@ import json
 import onnx
 from onnx import TensorProto, helper
 
-from simspine.pipeline.lifter import CARD, LifterCard
+from simspine.vision.one_camera import CARD_KEY, LifterCard
 
 POINTS = ("Hip", "LHip", "RHip", "Neck", "LShoulder")
 
@@ -47,11 +47,11 @@ def lifting_network(path, told: LifterCard | None = None, properties=None):
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {CARD: told.model_dump_json()} if properties is None else properties)
+    helper.set_model_props(model, {CARD_KEY: told.model_dump_json()} if properties is None else properties)
     onnx.save(model, str(path))
     return path
 
 
 def of_version(version) -> dict[str, str]:
     """Properties of a lifter of another version."""
-    return {CARD: json.dumps({**card().model_dump(mode="json"), "version": version})}
+    return {CARD_KEY: json.dumps({**card().model_dump(mode="json"), "version": version})}

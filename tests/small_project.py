@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from simspine.body.kinematics import follow_couplers, forward_kinematics
-from simspine.body.model import Body
-from simspine.body.recipes import build
-from simspine.body.scaling import measure_factors, scale
-from simspine.config import Config, read_config
-from simspine.formats.calibration import write_calibration
-from simspine.formats.keypoint_json import write_keypoints
-from simspine.types import Camera, Keypoints, Markers, Motion
-from simspine.workflow.run import run_stage
+from simspine.anatomy.body import Body, follow_couplers, forward_kinematics
+from simspine.anatomy.recipes import build_body
+from simspine.anatomy.scaling import measure_factors, scale_body
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.io.calibration import write_calibration
+from simspine.io.keypoint_json import write_keypoints
+from simspine.workflow.config import Config, read_config
+from simspine.workflow.jobs import run_stage
 
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 RATE, FRAMES, NOISE_PX = 30.0, 16, 0.5
@@ -69,12 +68,12 @@ def dance(body: Body, frames: int = FRAMES) -> Motion:
 
 def of_size(factor: float) -> Body:
     """The recipe's body with every segment enlarged by `factor`."""
-    body = build("coupled", "spinetrack37")
+    body = build_body("coupled", "spinetrack37")
     c = body.coordinates
     hanging = c.default.copy()
     hanging[[c.index("arm_add_r"), c.index("arm_add_l")]] = 0.0  # the pose in which the recipe measures segments
     markers = forward_kinematics(body, Motion(c.names, RATE, np.tile(hanging, (5, 1)), c.rotational))
-    return scale(body, measure_factors(body, markers.with_(xyz=factor * markers.xyz)))
+    return scale_body(body, measure_factors(body, markers.with_(xyz=factor * markers.xyz)))
 
 
 @dataclass(frozen=True)

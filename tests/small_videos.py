@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from simspine.sources.pose2sim import demo_folder
+from simspine.io.video import demo_folder
 
 WIDTH, HEIGHT = 96, 54
 

@@ -14,7 +14,7 @@ equal spacing; type of curve and intervals unpublished). Ours, with $H$, $S$, $E
 The curves are fixed affine combinations of the joints, so curves drawn in the images of several cameras are (up to
 perspective within the body) images of the curve drawn in space; only the spacing along the arc is not affine. An
 inferred point says nothing about the spine that the joints do not say already. In space the shape model of real spines
-comes nearer (`simspine.spine.shape.from_joints`); these curves stay for what is drawn in images.
+comes nearer (`simspine.anatomy.spine_from_joints`); these curves stay for what is drawn in images.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
-from simspine.errors import InputError
-from simspine.types import Keypoints, Origin
+from simspine.core.errors import InputError
+from simspine.core.types import Keypoints, Origin
 
 SPINE = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
 JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
@@ -86,7 +86,7 @@ def infer_missing(keypoints: Keypoints) -> Keypoints:
     if absent:
         raise InputError(
             f"no column for {', '.join(absent)}: translate the detector's points to the SIMSPINE names first "
-            "(simspine.skeletons.translate)."
+            "(simspine.core.skeletons.translate_to_simspine)."
         )
     present = np.isfinite(keypoints.xy).all(-1).any((0, 1))
     fill = [name for name in SPINE if not present[keypoints.index(name)]]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from simspine.pipeline.sized_body import SizedBody
-from simspine.types import Motion
+from simspine.core.types import Motion
+from simspine.estimation.fit_person import SizedBody
 
 HIPS = ("hip_flexion_r", "hip_flexion_l")  # straight: the prior says what goes with them, not how they are bent
 SWAY, PERIOD = 0.05, 6.0 * np.pi  # rad of the pelvis' tilt; frames

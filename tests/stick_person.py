@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from simspine.skeletons import load
-from simspine.types import Markers
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Markers
 
 # (forward, left, up) m, standing.
 STANDING = {
@@ -24,7 +24,7 @@ PARTS = (
 
 def stick_person(frames: int, rate: float = 50.0, turn_s: float = 6.0) -> tuple[Markers, np.ndarray, np.ndarray]:
     """The 37 points (z_up), capsules (frames, parts, 2, 3) and radii (parts,) m."""
-    names = load("simspine37").names
+    names = load_skeleton("simspine37").names
     at = {name: np.tile(np.array(place, float), (frames, 1)) for name, place in STANDING.items()}
     for name in [n for n in at if n.startswith("L")]:
         at["R" + name[1:]] = at[name] * [1, -1, 1]

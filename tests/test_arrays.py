@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.arrays import checked, frame_ranges, rms_of_known, runs
-from simspine.errors import InputError
+from simspine.core.errors import InputError, frame_ranges, require_shape, rms_of_known, runs_of_frames
 
 
 @given(st.lists(st.integers(0, 50)))
 def test_runs_give_back_their_frames(frames):
-    spans = runs(frames)
+    spans = runs_of_frames(frames)
     assert [k for a, b in spans for k in range(a, b)] == sorted(set(frames))
     assert all(b < c for (_, b), (c, _) in itertools.pairwise(spans))
 
@@ -24,9 +23,9 @@ def test_ranges_are_written_as_people_do():
 
 
 def test_a_wrong_shape_is_named():
-    assert checked("angles", [[1, 2]], (1, 2)).dtype == float
+    assert require_shape("angles", [[1, 2]], (1, 2)).dtype == float
     with pytest.raises(InputError, match=r"angles has shape \(1, 2\), expected \(2,\)"):
-        checked("angles", [[1, 2]], (2,))
+        require_shape("angles", [[1, 2]], (2,))
 
 
 def test_rmse_by_hand():

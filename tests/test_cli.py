@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from simspine import __version__
-from simspine.cli import STAGES, main
-from simspine.commands.options import packaged
-from simspine.config import json_schema
-from simspine.data_files import data_folder
-from simspine.errors import InputError
+from simspine.cli.main import STAGE_COMMANDS, main
+from simspine.cli.options import packaged_config
+from simspine.core.errors import InputError
+from simspine.core.settings import data_folder
+from simspine.workflow.config import json_schema
 
 
 def call(*arguments):
@@ -24,14 +24,14 @@ def call(*arguments):
 def test_help_lists_the_stages_in_the_order_of_the_data():
     text = call("--help").output.split("Commands:")[1]
     order = ["detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export"]
-    assert list(STAGES) == order
+    assert list(STAGE_COMMANDS) == order
     places = [text.index(f"\n  {stage} ") for stage in order]
     assert places == sorted(places)
     for command in ("report", "summary", "init", "doctor", "model"):
         assert f"\n  {command} " in text
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STAGE_COMMANDS)
 def test_every_stage_takes_config_subject_and_trial(stage):
     text = call(stage, "--help").output
     for option in ("--config", "--subject", "--trial", "--force", "--quiet"):
@@ -133,7 +133,7 @@ def test_a_misspelt_packaged_configuration_is_named(arguments):
 def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
     (tmp_path / "demo").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert packaged(None, None, Path("demo")) == data_folder("configs") / "demo.yaml"
+    assert packaged_config(None, None, Path("demo")) == data_folder("configs") / "demo.yaml"
 
 
 @pytest.mark.parametrize("text", ["{}", "[]"])

@@ -9,9 +9,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simspine.config import Config, check_config, digest, read_config
-from simspine.config.compare import differences, told
-from simspine.errors import InputError
+from simspine.core.errors import InputError
+from simspine.workflow.config import (
+    Config,
+    check_config,
+    differences_text,
+    json_digest,
+    read_config,
+    setting_differences,
+)
 
 FULL = {
     "name": "study",
@@ -81,14 +87,14 @@ def test_defaults_are_those_of_the_stages():
     """The file, the schema and the library say the same thing."""
     import inspect
 
-    from simspine.body.scaling import ScalingLimits
-    from simspine.filtering import smooth
-    from simspine.merging import merge_with_report
-    from simspine.triangulation import triangulate_with_report
+    from simspine.anatomy.scaling import ScalingLimits
+    from simspine.core.filtering import smooth_markers
+    from simspine.vision.merging import merge_with_report
+    from simspine.vision.triangulation import triangulate_with_report
 
     minimal = check_config({key: FULL[key] for key in ("name", "results", "subjects")})
     for section, function in (
-        ("filter", smooth),
+        ("filter", smooth_markers),
         ("merge", merge_with_report),
         ("scaling", ScalingLimits),
         ("triangulation", triangulate_with_report),
@@ -397,8 +403,8 @@ def test_whatever_is_written_the_answer_is_a_message(data):
 @given(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=1, max_size=4))
 def test_digest_tells_values_apart(value):
     key = next(iter(value))
-    assert digest(value) == digest(dict(reversed(value.items())))
-    assert digest(value) != digest(value | {key: [value[key]]})
+    assert json_digest(value) == json_digest(dict(reversed(value.items())))
+    assert json_digest(value) != json_digest(value | {key: [value[key]]})
 
 
 def virtual(**changes) -> dict:
@@ -537,21 +543,21 @@ def test_differences_name_the_setting_and_both_values():
     changed = copy.deepcopy(FULL)
     changed["triangulation"]["min_views"] = 2
     changed["body"] = {**FULL.get("body", {}), "markers": "centres"}
-    found = differences(before, check_config(changed).model_dump(mode="json"))
+    found = setting_differences(before, check_config(changed).model_dump(mode="json"))
     was = before["body"]["markers"]
     assert found == (
         "triangulation.min_views was 3, is 2",
         f"body.markers was {'null' if was is None else was}, is centres",
     )
-    assert differences(before, before) == ()
+    assert setting_differences(before, before) == ()
 
 
 def test_differences_of_keys_that_one_lacks():
-    found = differences({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
+    found = setting_differences({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
     assert found == ("a.y was not there, is null", "b was not there, is {}", "old was 2, is not there")
     many = tuple(f"k{i} was 1, is 2" for i in range(7))
-    assert told(many).endswith("k4 was 1, is 2; and 2 more")
-    assert told(many[:2]) == "k0 was 1, is 2; k1 was 1, is 2"
+    assert differences_text(many).endswith("k4 was 1, is 2; and 2 more")
+    assert differences_text(many[:2]) == "k0 was 1, is 2; k1 was 1, is 2"
 
 
 @pytest.mark.parametrize(

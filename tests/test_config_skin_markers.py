@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from simspine.config import SkinMarkers, check_config, clicks_in_file
-from simspine.errors import InputError
+from simspine.core.errors import InputError
+from simspine.workflow.config import check_config
+from simspine.workflow.config_recordings import SkinMarkers, clicks_in_file
 
 GOOD = {"C7": {"cam03": [[5, 642.5, 582]], "cam04": [[5, 248.0, 665.7], [14, None, None]]}}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from simspine.cli import main
+from simspine.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 DOCKER, APPTAINER = ROOT / "containers/Dockerfile", ROOT / "containers/simspine.def"

@@ -11,7 +11,8 @@ import pytest
 from small_project import dance, of_size
 
 import simspine as ss
-from simspine.body.recipes import INFERRED, VIRTUAL
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX
+from simspine.core.skeletons import INFERRED_SUFFIX
 
 WAYS = [copy.copy, copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))]
 CAMERA = ss.Camera("c", (640, 480), [[500, 0, 320], [0, 500, 240], [0, 0, 1]], [0.1], np.eye(3), [0, 0, 3])
@@ -24,7 +25,7 @@ def examples():
     """One of each class of the library."""
     body = of_size(1.0)
     true = ss.forward_kinematics(body, dance(body, 12))
-    true = true.select([name for name in true.names if not name.endswith((INFERRED, VIRTUAL))])
+    true = true.select([name for name in true.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
     markers = true.with_(
         weight=np.ones(true.present.shape), covariance=np.tile(1e-4 * np.eye(3), (*true.present.shape, 1, 1)),
         filled=~true.present, origin=[ss.Origin.GIVEN] * len(true.names),

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from simspine.data_files import read_mapping
-from simspine.errors import InputError
+from simspine.core.errors import InputError
+from simspine.core.settings import read_mapping
 
 
 def test_what_a_caller_changes_stays_with_the_caller(tmp_path):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from simspine.errors import InputError
-from simspine.filtering import fill_gaps, lowpass, smooth
-from simspine.types import Markers
+from simspine.core.errors import InputError
+from simspine.core.filtering import fill_short_gaps, lowpass, smooth_markers
+from simspine.core.types import Markers
 
 RATE = 100.0
 
@@ -140,7 +140,7 @@ def with_gap(start, stop, frames=60):
 
 def test_short_gaps_are_filled_and_marked():
     truth, markers = with_gap(20, 30)
-    out = fill_gaps(markers, 0.1)
+    out = fill_short_gaps(markers, 0.1)
     assert np.allclose(out.xyz, truth, atol=6e-3)
     assert np.array_equal(np.argwhere(out.filled), [[f, 0] for f in range(20, 30)])
     assert np.array_equal(out.xyz[:20], markers.xyz[:20])
@@ -156,7 +156,7 @@ def test_gaps_are_filled_by_the_pchip_through_all_known_frames(seed, missing, lo
     xyz = np.array(path(60, 1, seed).xyz)
     xyz[rng.random(60) < missing] = np.nan
     known = np.flatnonzero(np.isfinite(xyz[:, 0, 0]))
-    out = fill_gaps(Markers(["m"], RATE, xyz), longest / RATE).xyz[:, 0]
+    out = fill_short_gaps(Markers(["m"], RATE, xyz), longest / RATE).xyz[:, 0]
     wanted = xyz[:, 0].copy()
     for a, b in pairwise(known):
         if b - a <= longest + 1:
@@ -166,7 +166,7 @@ def test_gaps_are_filled_by_the_pchip_through_all_known_frames(seed, missing, lo
 
 def test_covariance_grows_towards_the_middle_of_a_gap():
     _, markers = with_gap(20, 31)
-    size = fill_gaps(markers, 0.2).covariance[:, 0, 0, 0]
+    size = fill_short_gaps(markers, 0.2).covariance[:, 0, 0, 0]
     assert (np.diff(size[19:26]) > 0).all()
     assert (np.diff(size[25:32]) < 0).all()
     tau = 6 / RATE
@@ -182,7 +182,7 @@ def test_the_growth_covers_what_interpolation_misses():
         broken = np.array(xyz)
         broken[start : start + 20] = np.nan
         markers = Markers(["hand"], RATE, broken, covariance=np.tile(1e-12 * np.eye(3), (200, 1, 1, 1)))
-        out = fill_gaps(markers, 0.2)
+        out = fill_short_gaps(markers, 0.2)
         error = np.linalg.norm(out.xyz - xyz, axis=-1)
         assert (error <= 2 * np.sqrt(out.covariance[..., 0, 0]) + 1e-6).all()
 
@@ -190,7 +190,7 @@ def test_the_growth_covers_what_interpolation_misses():
 @pytest.mark.parametrize(("start", "stop"), [(20, 31), (0, 3), (57, 60)])
 def test_long_gaps_and_ends_stay(start, stop):
     _, markers = with_gap(start, stop)
-    out = fill_gaps(markers, 0.1)
+    out = fill_short_gaps(markers, 0.1)
     assert np.isnan(out.xyz[start:stop, 0]).all()
     assert not out.filled.any()
     assert out.with_(filled=None) == markers
@@ -200,7 +200,7 @@ def test_interpolation_does_not_overshoot():
     xyz = np.zeros((20, 1, 3))
     xyz[12:] = 1.0
     xyz[8:12] = np.nan
-    out = fill_gaps(Markers(["step"], RATE, xyz), 1.0).xyz
+    out = fill_short_gaps(Markers(["step"], RATE, xyz), 1.0).xyz
     assert out.min() == 0
     assert out.max() == 1
 
@@ -211,7 +211,7 @@ def test_an_empty_marker_stays_empty_and_marks_add_up():
     before[3, 1] = True
     xyz = np.array(markers.xyz)
     xyz[:, 1] = np.nan
-    out = fill_gaps(markers.with_(xyz=xyz, filled=before), 1)
+    out = fill_short_gaps(markers.with_(xyz=xyz, filled=before), 1)
     assert np.isnan(out.xyz[:, 1]).all()
     assert out.filled[3, 1]
     assert out.filled[20:25, 0].all()
@@ -219,10 +219,12 @@ def test_an_empty_marker_stays_empty_and_marks_add_up():
 
 def test_a_negative_horizon_is_refused():
     with pytest.raises(InputError, match="-1"):
-        fill_gaps(path(), -1)
+        fill_short_gaps(path(), -1)
 
 
 def test_smooth_fills_first_and_filters_over_what_was_filled():
     _, markers = with_gap(20, 25)
-    assert smooth(markers, cutoff_hz=None) == fill_gaps(markers, 0.2)
-    assert smooth(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(fill_gaps(markers, 0.2), cutoff_hz=6)
+    assert smooth_markers(markers, cutoff_hz=None) == fill_short_gaps(markers, 0.2)
+    assert smooth_markers(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(
+        fill_short_gaps(markers, 0.2), cutoff_hz=6
+    )

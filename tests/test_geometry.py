@@ -5,9 +5,18 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from simspine.errors import InputError
-from simspine.geometry import change_frame, frame_rotation, in_frame, off_vertical, project, rigid_fit, undistort, wrap
-from simspine.types import Camera, Markers
+from simspine.core.errors import InputError
+from simspine.core.geometry import (
+    change_frame,
+    frame_rotation,
+    markers_in_frame,
+    off_vertical,
+    project_points,
+    rigid_fit,
+    undistort_pixels,
+    wrap_angles,
+)
+from simspine.core.types import Camera, Markers
 
 LENSES = [
     (0, 0, 0, 0, 0),
@@ -33,7 +42,7 @@ def test_project_is_opencvs(distortion):
     cam = camera(distortion)
     xyz = in_front(cam, np.random.default_rng(1))
     expected, _ = cv2.projectPoints(xyz, cv2.Rodrigues(cam.R)[0], cam.t, cam.K, cam.distortion)
-    assert np.allclose(project([cam], xyz)[0], expected[:, 0], atol=1e-7)
+    assert np.allclose(project_points([cam], xyz)[0], expected[:, 0], atol=1e-7)
 
 
 @pytest.mark.parametrize("distortion", LENSES)
@@ -43,7 +52,7 @@ def test_undistort_is_opencvs(distortion):
     pixels = rng.uniform([0, 0], cam.size, (300, 2))
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 1000, 1e-14)
     expected = cv2.undistortPointsIter(pixels, cam.K, cam.distortion, None, None, criteria)[:, 0]
-    assert np.allclose(undistort(cam, pixels), expected, atol=1e-8)
+    assert np.allclose(undistort_pixels(cam, pixels), expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("distortion", LENSES)
@@ -51,24 +60,24 @@ def test_undistort_undoes_project(distortion):
     cam = camera(distortion)
     xyz = in_front(cam, np.random.default_rng(3), spread=0.6)
     local = xyz @ cam.R.T + cam.t
-    assert np.allclose(undistort(cam, project([cam], xyz)[0]), local[:, :2] / local[:, 2:], atol=1e-10)
+    assert np.allclose(undistort_pixels(cam, project_points([cam], xyz)[0]), local[:, :2] / local[:, 2:], atol=1e-10)
 
 
 def test_shapes_and_points_without_an_image():
     cam = camera(LENSES[1])
     behind = (np.array([0, 0, -2.0]) - cam.t) @ cam.R
     xyz = np.array([[behind, [np.nan, 0, 0]]])
-    out = project([cam, cam, cam], xyz)
+    out = project_points([cam, cam, cam], xyz)
     assert out.shape == (3, 1, 2, 2)
     assert np.isnan(out).all()
-    assert np.isnan(undistort(cam, np.array([np.nan, 3.0]))).all()
+    assert np.isnan(undistort_pixels(cam, np.array([np.nan, 3.0]))).all()
 
 
 def test_undistort_gives_up_where_the_lens_folds():
     """With strong barrel distortion no ray reaches a pixel far outside; a made-up ray would be worse than none."""
     cam = camera((-0.4, 0, 0, 0, 0))
     far = np.array([[950 + 4 * 1100, 545.0], [960, 550]])
-    out = undistort(cam, far)
+    out = undistort_pixels(cam, far)
     assert np.isnan(out[0]).all()
     assert np.isfinite(out[1]).all()
 
@@ -129,7 +138,7 @@ def test_frames():
 
 def test_wrapped_angles_point_the_same_way_and_lie_in_the_half_open_turn():
     angles = np.concatenate([np.random.default_rng(0).uniform(-50, 50, 500), np.pi * np.arange(-5, 6)])
-    got = wrap(angles)
+    got = wrap_angles(angles)
     assert (got >= -np.pi).all()
     assert (got < np.pi).all()
     np.testing.assert_allclose(np.exp(1j * got), np.exp(1j * angles), atol=1e-13)
@@ -149,7 +158,7 @@ def test_covariances_turn_with_their_points():
     """The covariance of points scattered along the world's x lies along OpenSim's z."""
     along_x = np.diag([4.0, 1.0, 0.0])
     markers = Markers(("a",), 50.0, np.ones((1, 1, 3)), "z_up", covariance=along_x[None, None])
-    np.testing.assert_allclose(in_frame(markers, "y_up").covariance[0, 0], np.diag([1.0, 0.0, 4.0]))
+    np.testing.assert_allclose(markers_in_frame(markers, "y_up").covariance[0, 0], np.diag([1.0, 0.0, 4.0]))
 
 
 def test_the_centre_of_a_camera_is_its_own_origin():

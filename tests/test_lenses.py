@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from simspine.geometry import project, undistort
-from simspine.lenses import distort, reach, tangent
-from simspine.triangulation import triangulate
-from simspine.types import Camera, Keypoints
+from simspine.core.geometry import (
+    distort_points,
+    distortion_derivative,
+    distortion_reach,
+    project_points,
+    undistort_pixels,
+)
+from simspine.core.types import Camera, Keypoints
+from simspine.vision.triangulation import triangulate
 
 PLAIN = (-0.207, 0.247, -0.00093, -0.0016, -0.0029)
 RATIONAL = (6.2, 3.4, 4e-4, -3e-4, 0.11, 6.55, 5.1, 0.93)  # as OpenCV finds for a phone's wide lens
@@ -59,7 +64,7 @@ def widest(name):
 def test_projection_is_opencvs(name):
     cam = camera(name)
     xyz = rays(cam, widest(name))
-    np.testing.assert_allclose(project([cam], xyz)[0], opencvs(cam, xyz), atol=1e-6)
+    np.testing.assert_allclose(project_points([cam], xyz)[0], opencvs(cam, xyz), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LENSES)
@@ -68,8 +73,8 @@ def test_undistortion_undoes_it(name):
     xyz = rays(cam, widest(name))
     local = xyz @ cam.R.T + cam.t
     ideal = local[:, :2] / local[:, 2:]
-    assert (ideal**2).sum(1).max() < reach(cam)
-    found = undistort(cam, project([cam], xyz)[0])
+    assert (ideal**2).sum(1).max() < distortion_reach(cam)
+    found = undistort_pixels(cam, project_points([cam], xyz)[0])
     np.testing.assert_allclose(np.arctan(found), np.arctan(ideal), atol=1e-9)  # at 85° the image hardly moves
 
 
@@ -81,16 +86,16 @@ def test_tangent_is_the_difference_quotient(name):
     step = 1e-6
     for axis in range(2):
         move = step * np.eye(2)[axis]
-        expected = (distort(cam, ideal + move) - distort(cam, ideal - move)) / (2 * step)
-        np.testing.assert_allclose(tangent(cam, ideal)[:, axis].T, expected, atol=2e-9)
+        expected = (distort_points(cam, ideal + move) - distort_points(cam, ideal - move)) / (2 * step)
+        np.testing.assert_allclose(distortion_derivative(cam, ideal)[:, axis].T, expected, atol=2e-9)
 
 
 @pytest.mark.parametrize("name", LENSES)
 def test_nothing_is_seen_behind_the_camera(name):
     cam = camera(name)
     behind = (np.array([[0, 0, -2.0], [1, 1, -0.1], [1, 0, 0]]) - cam.t) @ cam.R
-    assert np.isnan(project([cam], behind)).all()
-    assert np.isnan(undistort(cam, np.array([np.nan, 3.0]))).all()
+    assert np.isnan(project_points([cam], behind)).all()
+    assert np.isnan(undistort_pixels(cam, np.array([np.nan, 3.0]))).all()
 
 
 @pytest.mark.parametrize(
@@ -107,22 +112,22 @@ def test_folds_are_known_and_nothing_comes_back_from_beyond(lens, distortion, ed
     """The first radius at which the image of a ray turns round, found by walking along it."""
     cam = Camera("c", (1920, 1080), np.diag([1000.0, 1000, 1]), distortion, np.eye(3), [0, 0, 4], lens)
     radius = np.tan(np.linspace(1e-4, 1.5, 200_001))
-    shown = distort(cam, np.c_[radius, 0 * radius])[:, 0]
+    shown = distort_points(cam, np.c_[radius, 0 * radius])[:, 0]
     turns = radius[np.argmax(np.diff(shown) < 0)]
-    assert np.sqrt(reach(cam)) == pytest.approx(turns, rel=1e-4)
+    assert np.sqrt(distortion_reach(cam)) == pytest.approx(turns, rel=1e-4)
     if edge is not None:
-        assert np.sqrt(reach(cam)) == pytest.approx(edge)
+        assert np.sqrt(distortion_reach(cam)) == pytest.approx(edge)
     rim = 1000 * shown[radius < turns].max()
-    assert np.isnan(undistort(cam, np.array([[1.01 * rim, 0.0], [0, 3 * rim]]))).all()
-    inside = undistort(cam, np.array([[0.98 * rim, 0.0], [0, -0.5 * rim]]))
+    assert np.isnan(undistort_pixels(cam, np.array([[1.01 * rim, 0.0], [0, 3 * rim]]))).all()
+    inside = undistort_pixels(cam, np.array([[0.98 * rim, 0.0], [0, -0.5 * rim]]))
     assert np.isfinite(inside).all()
-    assert ((inside**2).sum(-1) < reach(cam)).all()
+    assert ((inside**2).sum(-1) < distortion_reach(cam)).all()
 
 
 @pytest.mark.parametrize("lens", ["perspective", "fisheye"])
 def test_a_lens_that_only_grows_has_no_edge(lens):
     cam = Camera("c", (1920, 1080), np.eye(3), (0.1, 0.02), np.eye(3), [0, 0, 4], lens)
-    assert reach(cam) == np.inf
+    assert distortion_reach(cam) == np.inf
 
 
 @pytest.mark.parametrize("name", LENSES)
@@ -137,6 +142,6 @@ def test_exact_points_triangulate_to_the_truth(name):
         R = np.stack([x, np.cross(z, x), z])
         rig.append(camera(name, focal=700.0).with_(name=f"c{i}", R=R, t=-R @ centre))
     room = np.random.default_rng(4).uniform([-0.8, -0.8, 0], [0.8, 0.8, 1.9], (9, 4, 3))
-    xy = project(rig, room).swapaxes(0, 1)
+    xy = project_points(rig, room).swapaxes(0, 1)
     found = triangulate(Keypoints("abcd", 50, xy, np.ones(xy.shape[:3])), rig)
     np.testing.assert_allclose(found.xyz, room, atol=1e-8)

@@ -29,7 +29,9 @@ def loaded_by(code: str, heavy=HEAVY) -> set[str]:
 
 
 def test_help_loads_nothing_heavy():
-    code = "from click.testing import CliRunner; from simspine.cli import main; CliRunner().invoke(main, ['--help'])"
+    code = (
+        "from click.testing import CliRunner; from simspine.cli.main import main; CliRunner().invoke(main, ['--help'])"
+    )
     assert loaded_by(code, (*HEAVY, "numpy", "pydantic", "yaml")) == set()
 
 
@@ -38,7 +40,7 @@ def test_import_loads_nothing_heavy():
 
 
 def test_reading_a_configuration_loads_nothing_heavy():
-    assert loaded_by("from simspine.config import read_config, json_schema; json_schema()") == set()
+    assert loaded_by("from simspine.workflow.config import read_config, json_schema; json_schema()") == set()
 
 
 def test_every_name_offered_resolves():

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import simspine as ss
-from simspine.cli import main
-from simspine.config import Config, check_config, read_config
-from simspine.learning.spine2d.options import read_spine_options
+from simspine.cli.main import main
+from simspine.learning.options import read_spine_options
+from simspine.workflow.config import Config, check_config, read_config
 
 ROOT = Path(__file__).parents[1]
 SETTINGS, MESSAGES = ROOT / "docs/configuration.md", ROOT / "docs/how-to/when-it-stops.md"
@@ -48,14 +48,14 @@ def project(tmp_path_factory) -> Path:
 
     The person is the articulated body itself, standing, with one knee that bends, seen by three cameras.
     """
-    from simspine.body.kinematics import follow_couplers, forward_kinematics
-    from simspine.body.recipes import build
-    from simspine.formats.calibration import write_calibration
-    from simspine.formats.keypoint_json import write_keypoints
-    from simspine.geometry import change_frame, project
-    from simspine.skeletons import load
-    from simspine.types import Camera, Keypoints, Motion
-    from simspine.workflow.run import run_stage
+    from simspine.anatomy.body import follow_couplers, forward_kinematics
+    from simspine.anatomy.recipes import build_body
+    from simspine.core.geometry import change_frame, project_points
+    from simspine.core.skeletons import load_skeleton
+    from simspine.core.types import Camera, Keypoints, Motion
+    from simspine.io.calibration import write_calibration
+    from simspine.io.keypoint_json import write_keypoints
+    from simspine.workflow.jobs import run_stage
 
     folder = tmp_path_factory.mktemp("readme")
     cameras = []
@@ -66,7 +66,7 @@ def project(tmp_path_factory) -> Path:
         R = np.stack([right, np.cross(forward, right), forward])
         K = [[1500.0, 0, 960], [0, 1500.0, 540], [0, 0, 1]]
         cameras.append(Camera(name, (1920, 1080), K, np.zeros(5), R, -R @ centre))
-    body = build("articulated", "spinetrack37")
+    body = build_body("articulated", "spinetrack37")
     c = body.coordinates
     values = np.tile(c.default, (FRAMES, 1))
     for name, value in {"pelvis_ty": 0.95, "arm_add_r": 0.1, "arm_add_l": 0.1, "hip_flexion_r": 0.3}.items():
@@ -74,18 +74,18 @@ def project(tmp_path_factory) -> Path:
     values[:, c.index("knee_angle_r")] = np.radians(np.linspace(30, 40, FRAMES))
     motion = Motion(c.names, RATE, follow_couplers(body, values), c.rotational)
     markers = forward_kinematics(body, motion)
-    skeleton = load("spinetrack37")
+    skeleton = load_skeleton("spinetrack37")
     xy = np.full((FRAMES, 3, len(skeleton), 2), np.nan)
     for i, native in enumerate(skeleton.names):
         point = skeleton.to_simspine[native]
         if point in markers.names:
             there = change_frame(markers.xyz[:, markers.index(point)], "y_up", "z_up")
-            xy[:, :, i] = project(cameras, there).transpose(1, 0, 2)
+            xy[:, :, i] = project_points(cameras, there).transpose(1, 0, 2)
     xy += np.random.default_rng(0).normal(0, 0.5, xy.shape)
     write_calibration(folder / "Calib.toml", cameras)
-    inside = forward_kinematics(build("articulated", "centres"), motion)
+    inside = forward_kinematics(build_body("articulated", "centres"), motion)
     xyz = np.full((FRAMES, 37, 3), np.nan)
-    for i, name in enumerate(load("simspine37").names):
+    for i, name in enumerate(load_skeleton("simspine37").names):
         if name in inside.names:
             xyz[:, i] = change_frame(inside.xyz[:, inside.index(name)], "y_up", "z_up")
     for trial in ("walk", "bend"):
@@ -126,11 +126,11 @@ def check_head(space):
 def check_pixels(space):
     """Of the last window: its markers projected into the cameras of the file."""
     import simspine as ss
-    from simspine.geometry import change_frame, project
+    from simspine.core.geometry import change_frame, project_points
 
     there = change_frame(np.asarray(space["window"].markers, float), "y_up", "z_up")
     for seen, camera in zip(space["pixels"], ss.read_calibration("Calib.toml"), strict=True):
-        np.testing.assert_allclose(seen, project([camera], there)[0], atol=0.01)
+        np.testing.assert_allclose(seen, project_points([camera], there)[0], atol=0.01)
 
 
 def check_items(space):
@@ -167,7 +167,7 @@ def check_trials(space):
 
 def check_tilt(space):
     """The definition, on the poses that the file holds."""
-    from simspine.formats.dataset import DatasetFile
+    from simspine.io.dataset_read import DatasetFile
 
     with DatasetFile("results/demo/demo.h5") as data:
         trial = data.trial("S01", "balance")
@@ -189,16 +189,16 @@ def check_validation(space):
 
 
 def check_world(space):
-    from simspine.formats.store import load
+    from simspine.io.hdf5 import read_store
 
-    np.testing.assert_array_equal(space["world"], load("results/demo/S01/points/balance.h5")["points"].xyz)
+    np.testing.assert_array_equal(space["world"], read_store("results/demo/S01/points/balance.h5")["points"].xyz)
     assert len(space["names"]) == space["world"].shape[1]
 
 
 def check_points_table(space):
-    from simspine.evaluation.points import load_points
+    from simspine.evaluation.point_sources import read_point_sequences
 
-    (sequence,) = load_points("points.npz")
+    (sequence,) = read_point_sequences("points.npz")
     assert sequence.names == tuple(space["names"])
     assert len(sequence.xyz) == 100
 
@@ -253,7 +253,7 @@ def with_data(code: str, folder: Path) -> str:
     """The code with this folder's data for what it has none of: videos become points, a licensed copy a virtual one."""
     seen = [str(path) for path in sorted((folder / "pose").iterdir())]
     if '"/data/Human3.6M"' in code:
-        from simspine.capture.writer import CaptureSettings, write_capture
+        from simspine.synthesis.capture_files import CaptureSettings, write_capture
 
         write_capture(folder / "copy", CaptureSettings(subjects=1, actions=("Walking_1",), frames=20))
     if '"parquet"' in code:

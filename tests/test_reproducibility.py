@@ -15,9 +15,9 @@ from kernels import GENERIC, SETS, variables
 from promise import SAME_M, SAME_RAD, SAME_SHARE
 from small_videos import write_beginning_of_the_demo
 
-from simspine.config import check_config
-from simspine.formats.store import load
-from simspine.workflow.run import run_stage
+from simspine.io.hdf5 import read_store
+from simspine.workflow.config import check_config
+from simspine.workflow.jobs import run_stage
 
 ROOT = Path(__file__).parents[1]
 DEMO_FRAMES = 40
@@ -111,7 +111,7 @@ def pairs(computed, pattern: str):
     files = [file.relative_to(reference) for file in reference.glob(pattern)]
     assert len(files) == 2, "the demo's and the virtual capture's"
     for file in files:
-        read = load if file.suffix == ".h5" else lambda path: json.loads(path.read_text())
+        read = read_store if file.suffix == ".h5" else lambda path: json.loads(path.read_text())
         for other in others:
             yield read(reference / file), read(other / file)
 
@@ -160,7 +160,7 @@ class TestOnePipelineUnderEverySetOfKernels:
             assert a == b
 
     def test_truth_of_a_virtual_capture(self, computed):
-        reference, *others = (load(next(place.glob("capture/truth/S1/*.h5"))) for place in computed.values())
+        reference, *others = (read_store(next(place.glob("capture/truth/S1/*.h5"))) for place in computed.values())
         for other in others:
             for name in ("points", "vertebrae"):
                 same(reference[name].xyz, other[name].xyz, absolute=SAME_M)

@@ -6,13 +6,10 @@ import pickle
 import pytest
 from pydantic import BaseModel, Field, model_validator
 
-import simspine.config.run  # all sections there are
-import simspine.learning.options
-import simspine.learning.spine2d.options  # noqa: F401
-from simspine.errors import InputError
-from simspine.pipeline.lifter import LifterCard
-from simspine.pipeline.options import Options
-from simspine.settings import Section, SettingsError
+from simspine.core.errors import InputError
+from simspine.core.settings import Section, SettingsError
+from simspine.reconstruction.stage import Options
+from simspine.vision.one_camera import LifterCard
 
 
 class Hall(Section):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simspine.commands import showing
+from simspine.cli import options
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from simspine.commands import showing
 )
 def test_the_desktop_is_asked_where_there_is_one(monkeypatch, system, display, shown):
     opened = []
-    monkeypatch.setattr(showing.click, "launch", opened.append)
-    monkeypatch.setattr(showing.sys, "platform", system)
+    monkeypatch.setattr(options.click, "launch", opened.append)
+    monkeypatch.setattr(options.sys, "platform", system)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in display.items():
         monkeypatch.setenv(name, value)
-    showing.show("page.html")
+    options.show_on_desktop("page.html")
     assert opened == shown

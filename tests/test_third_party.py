@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from simspine.data_files import data_folder, pose2sim_folder
+from simspine.core.settings import data_folder, pose2sim_folder
 
 ORIGIN = Path(find_spec("Pose2Sim").submodule_search_locations[0])
 COPIES = sorted(p.relative_to(pose2sim_folder()) for p in pose2sim_folder().rglob("*") if p.is_file())

@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.threads import map_on_threads
+from simspine.core.errors import InputError, map_on_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, np.int64(3)])

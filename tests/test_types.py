@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simspine.errors import InputError, unknown_name
-from simspine.types import Camera, Keypoints, Markers, Motion, Origin
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.types import Camera, Keypoints, Markers, Motion, Origin
 
 CAMERA = dict(
     name="c1", size=(640, 480), K=[[500, 0, 320], [0, 500, 240], [0, 0, 1]], distortion=[0.1], R=np.eye(3), t=[0, 0, 3]

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from simspine.config import read_config
-from simspine.errors import InputError
-from simspine.yaml_files import MOST, read_yaml
+from simspine.core.errors import InputError
+from simspine.core.settings import MAX_YAML_ENTRIES, read_yaml
+from simspine.workflow.config import read_config
 
 
 def written(tmp_path, text: str):
@@ -29,8 +29,8 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (bomb(40), f"aliases stand for more than {MOST}"),
-        (bomb(40, "{{<<: [*a{0}, *a{0}]}}"), f"aliases stand for more than {MOST}"),
+        (bomb(40), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
+        (bomb(40, "{{<<: [*a{0}, *a{0}]}}"), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
         ("a: &a [*a]", "a piece that holds itself"),
         ("[" * 60 + "]" * 60, "levels of nesting"),
         ("[" * 30_000, "nested too deeply"),

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from small_project import FRAMES, NOISE_PX, RATE, Truth
 
-from simspine.formats.calibration import write_calibration
-from simspine.formats.keypoint_json import write_keypoints
-from simspine.geometry import change_frame, project
-from simspine.skeletons import load
-from simspine.types import Keypoints
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Keypoints
+from simspine.io.calibration import write_calibration
+from simspine.io.keypoint_json import write_keypoints
 
 APART = np.array([0.3, 1.1, 0.0])  # m, from the first person to the second
 AWAY = slice(0, 4)  # frames in which the first camera does not see the second person
@@ -18,14 +18,14 @@ AWAY = slice(0, 4)  # frames in which the first camera does not see the second p
 
 def keypoints_of_both(truth: Truth) -> list[Keypoints]:
     """As SpineTrack names them; the second person is seen less."""
-    table, both = load("spinetrack37"), []
+    table, both = load_skeleton("spinetrack37"), []
     for who in range(2):
         xy = np.full((FRAMES, len(truth.cameras), len(table), 2), np.nan)
         for i, native in enumerate(table.names):
             name = table.to_simspine[native]
             if name in truth.markers.names:
                 xyz = change_frame(truth.markers.xyz[:, truth.markers.index(name)], "y_up", "z_up") + who * APART
-                xy[:, :, i] = project(truth.cameras, xyz).transpose(1, 0, 2)
+                xy[:, :, i] = project_points(truth.cameras, xyz).transpose(1, 0, 2)
         if who == 1:
             xy[AWAY, 0] = np.nan
         xy += np.random.default_rng(who).normal(0, NOISE_PX, xy.shape)

@@ -14,9 +14,15 @@ from pathlib import Path
 import numpy as np
 from tools.spine_shape_statistics import learn, level_angles_and_marks
 
-from simspine.errors import InputError
-from simspine.spine.shape.chain import LEVELS, VECTORS, vector_parameters
-from simspine.spine.shape.model import ShapeModel, as_json, vector_names
+from simspine.anatomy.shape_model import (
+    CHAIN_LEVELS,
+    CHAIN_VECTOR_COUNT,
+    ShapeModel,
+    shape_model_json,
+    vector_names,
+    vector_parameters,
+)
+from simspine.core.errors import InputError
 
 STRENGTH = 100.0  # scans' worth of the structured covariance
 MOST_OF_IT, ABRUPT = 6, np.radians(14.0)  # vectors that a scan must have; rad, of one level off the median
@@ -48,11 +54,11 @@ def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
             f"{path}: not a table with columns scan, level, x_mm, y_mm, z_mm ({type(error).__name__}: {error})."
         ) from error
     scans = list(dict.fromkeys(row[0] for row in rows))
-    table = np.full((len(scans), VECTORS, 3), np.nan)
+    table = np.full((len(scans), CHAIN_VECTOR_COUNT, 3), np.nan)
     index = {scan: i for i, scan in enumerate(scans)}
     for scan, level, *xyz in rows:
-        if level in LEVELS[:-1]:
-            table[index[scan], LEVELS.index(level)] = xyz
+        if level in CHAIN_LEVELS[:-1]:
+            table[index[scan], CHAIN_LEVELS.index(level)] = xyz
     if not np.isfinite(table[..., 0]).any():
         raise InputError(f"{path}: no row of a level C1 to L5.")
     return scans, in_trunk_frame(table / 1000.0)
@@ -64,7 +70,7 @@ def in_trunk_frame(table: np.ndarray) -> np.ndarray:
     """
     across, deep, along = np.moveaxis(table, -1, 0)
     up = -np.sign(np.nanmedian(np.diff(along, axis=1)))
-    t2, t6, l1 = (LEVELS.index(level) for level in ("T2", "T6", "L1"))
+    t2, t6, l1 = (CHAIN_LEVELS.index(level) for level in ("T2", "T6", "L1"))
     bulge = (
         deep[:, t6]
         - deep[:, t2]
@@ -79,12 +85,12 @@ def in_trunk_frame(table: np.ndarray) -> np.ndarray:
 
 def with_s1(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Statistics of 23 vectors → 24 vectors."""
-    n = VECTORS - 1
-    T = np.zeros((3 * VECTORS, 3 * n))
-    shift, added = np.zeros(3 * VECTORS), np.zeros((3 * VECTORS, 3 * VECTORS))
+    n = CHAIN_VECTOR_COUNT - 1
+    T = np.zeros((3 * CHAIN_VECTOR_COUNT, 3 * n))
+    shift, added = np.zeros(3 * CHAIN_VECTOR_COUNT), np.zeros((3 * CHAIN_VECTOR_COUNT, 3 * CHAIN_VECTOR_COUNT))
     for kind, offset in enumerate((np.log(S1_RATIO), S1_TURN, 0.0)):
-        T[kind * VECTORS : kind * VECTORS + n, kind * n : (kind + 1) * n] = np.eye(n)
-        last = (kind + 1) * VECTORS - 1
+        T[kind * CHAIN_VECTOR_COUNT : kind * CHAIN_VECTOR_COUNT + n, kind * n : (kind + 1) * n] = np.eye(n)
+        last = (kind + 1) * CHAIN_VECTOR_COUNT - 1
         T[last, (kind + 1) * n - 1] = 1.0
         shift[last], added[last, last] = offset, S1_SD[kind] ** 2
     return T @ mean + shift, T @ cov @ T.T + added
@@ -93,7 +99,7 @@ def with_s1(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def learn_shape(table: np.ndarray, strength: float = STRENGTH) -> ShapeModel:
     """The model learned from centres (scans, 24, 3) m in the trunk's frame, NaN where missing."""
     rows = vector_parameters(table)
-    counts = np.isfinite(rows[:, : VECTORS - 1]).sum(0)
+    counts = np.isfinite(rows[:, : CHAIN_VECTOR_COUNT - 1]).sum(0)
     if counts.min() < 3:
         raise InputError(
             f"vector {vector_names()[int(counts.argmin())]} is in {counts.min()} scan(s); at least 3 are needed."
@@ -112,7 +118,7 @@ def learn_shape(table: np.ndarray, strength: float = STRENGTH) -> ShapeModel:
 
 def curve_statistics(table: np.ndarray) -> str:
     """What `level_angles_and_marks` finds between C7 and L5, as text. table: (scans, 24, 3) m."""
-    n, first = VECTORS - 1, LEVELS.index("C7")
+    n, first = CHAIN_VECTOR_COUNT - 1, CHAIN_LEVELS.index("C7")
     rows = vector_parameters(table)
     pitches, lengths = rows[:, n + first : 2 * n], np.exp(np.nanmean(rows[:, first:n], 0))
     pitches = pitches[np.isfinite(pitches).sum(1) >= MOST_OF_IT]
@@ -130,7 +136,7 @@ def main(arguments: list[str]) -> None:
         raise SystemExit("usage: python -m tools.learn_spine_shape CSV OUT.json")
     try:
         _, table = read_table(arguments[0])
-        Path(arguments[1]).write_text(as_json(learn_shape(table)), encoding="utf-8")
+        Path(arguments[1]).write_text(shape_model_json(learn_shape(table)), encoding="utf-8")
         print(curve_statistics(table))
     except InputError as error:
         raise SystemExit(f"error: {error}") from error

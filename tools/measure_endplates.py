@@ -32,11 +32,10 @@ from scipy.interpolate import make_smoothing_spline
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from simspine.body import _opensim
-from simspine.formats.vtp import read_polygons
-from simspine.spine.endplates import MESH_LEVELS, SIDES, Endplate, Vertebra, Vertebrae
-from simspine.spine.shape.chain import VECTORS
-from simspine.spine.shape.model import shipped
+from simspine.anatomy import osim as _opensim
+from simspine.anatomy.curvature import ENDPLATE_SIDES, MESH_LEVELS, Endplate, Vertebra, VertebraeOfBody
+from simspine.anatomy.shape_model import CHAIN_VECTOR_COUNT, packaged_shape_model
+from simspine.io.animation import read_polygons
 
 SEED_ANGLE = np.radians(12.0)
 GROW_ANGLE = np.radians(30.0)
@@ -61,7 +60,7 @@ class BoneMesh:
     faces: tuple[np.ndarray, ...]
 
 
-def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
+def measure_model(model: str | Path, geometry: str | Path) -> VertebraeOfBody:
     """Vertebrae of an OpenSim model. model: `.osim` file. geometry: folder of its `.vtp` meshes."""
     bones = attached_bones(model, geometry)
     origins = _neutral_origins(model)
@@ -72,7 +71,7 @@ def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
 
 def _neutral_origins(model: str | Path) -> dict[str, np.ndarray]:
     """{body: (3,) m from the ground's origin to its own, in the neutral pose, in which all axes are the ground's}."""
-    osim = _opensim.api().Model(str(model))
+    osim = _opensim.opensim_api().Model(str(model))
     state = osim.initSystem()
     bodies = osim.getBodySet()
     found = {}
@@ -82,7 +81,7 @@ def _neutral_origins(model: str | Path) -> dict[str, np.ndarray]:
     return found
 
 
-def across_the_curve(vertebrae: Vertebrae, origins: Mapping[str, np.ndarray]) -> Vertebrae:
+def across_the_curve(vertebrae: VertebraeOfBody, origins: Mapping[str, np.ndarray]) -> VertebraeOfBody:
     """Endplates of T1 to L5 turned at right angles to the curve of the centroids, half the wedge to either side.
 
     origins: {body: (3,) m}, of bodies whose axes are the ground's. Wedges are `WEDGE`'s, above it the drawn ones.
@@ -106,7 +105,7 @@ def _turned(vertebra: Vertebra, lean: float) -> Vertebra:
         replace(plate, normal=_tuple([np.sin(angle), np.cos(angle), 0.0]))
         for plate, angle in ((superior, lean + half), (inferior, lean - half))
     )
-    return replace(vertebra, **dict(zip(SIDES, turned, strict=True)))
+    return replace(vertebra, **dict(zip(ENDPLATE_SIDES, turned, strict=True)))
 
 
 def _lean(plate: Endplate) -> float:
@@ -115,7 +114,7 @@ def _lean(plate: Endplate) -> float:
 
 def attached_bones(model: str | Path, geometry: str | Path) -> list[BoneMesh]:
     """The spine's meshes as OpenSim attaches them: scale factors, then the offset of the frame that carries each."""
-    opensim = _opensim.api()
+    opensim = _opensim.opensim_api()
     osim = opensim.Model(str(model))
     osim.initSystem()
     bones = []
@@ -135,10 +134,12 @@ def attached_bones(model: str | Path, geometry: str | Path) -> list[BoneMesh]:
     return sorted(bones, key=lambda bone: ORDER.index(bone.level))
 
 
-def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
+def measure(bones: Iterable[BoneMesh]) -> VertebraeOfBody:
     """Endplates and centroids of meshes whose bodies' axes are x forward, y up, z right."""
     bones = list(bones)
-    plates = {bone.level: {side: find_endplate(bone, side) for side in SIDES} for bone in bones if bone.level != "S1"}
+    plates = {
+        bone.level: {side: find_endplate(bone, side) for side in ENDPLATE_SIDES} for bone in bones if bone.level != "S1"
+    }
     plates |= {b.level: {"superior": find_sacral_endplate(b), "inferior": None} for b in bones if b.level == "S1"}
     heights = {
         level: np.linalg.norm(np.subtract(p["superior"].centre, p["inferior"].centre))
@@ -147,7 +148,7 @@ def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
     }
     found = {}
     for bone in bones:
-        superior, inferior = (plates[bone.level][side] for side in SIDES)
+        superior, inferior = (plates[bone.level][side] for side in ENDPLATE_SIDES)
         if bone.level == "C1":  # a ring without a body
             superior = inferior = None
         if bone.level == "C2":  # what faces the head there is the dens, no endplate
@@ -164,8 +165,8 @@ def _atlas(axis: Sequence[float], below: Sequence[float]) -> np.ndarray:
 
     axis, below: centroids of C2 and C3, m, in one frame, as is the result.
     """
-    scans, down = shipped(), np.subtract(below, axis)
-    pitch = np.arctan2(down[0], -down[1]) + scans.mean[VECTORS] - scans.mean[VECTORS + 1]
+    scans, down = packaged_shape_model(), np.subtract(below, axis)
+    pitch = np.arctan2(down[0], -down[1]) + scans.mean[CHAIN_VECTOR_COUNT] - scans.mean[CHAIN_VECTOR_COUNT + 1]
     length = scans.lengths()["C1-C2"]
     return np.array([axis[0] - length * np.sin(pitch), axis[1] + length * np.cos(pitch), 0.0])
 
@@ -297,12 +298,12 @@ HEADER = """\
 """
 
 
-def as_yaml(vertebrae: Vertebrae) -> str:
+def as_yaml(vertebrae: VertebraeOfBody) -> str:
     """The text of `endplates.yaml`."""
     entries = {}
     for level, vertebra in vertebrae.items():
         entries[level] = {"body": vertebra.body, "mesh": vertebra.mesh, "centroid": list(vertebra.centroid)}
-        for side in SIDES:
+        for side in ENDPLATE_SIDES:
             if plate := getattr(vertebra, side):
                 entries[level][side] = {"centre": list(plate.centre), "normal": list(plate.normal)}
                 if plate.rear is not None:

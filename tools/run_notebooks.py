@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from simspine.formats.atomic import write_text
+from simspine.io.atomic import write_text
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 CHECKSUM = "outputs_of"  # in the notebook's metadata

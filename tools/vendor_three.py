@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from simspine.errors import InputError
+from simspine.core.errors import InputError
 
 VERSION = "0.187.0"
 SHA512 = (

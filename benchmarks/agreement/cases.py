@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.benchmark.walking import walk, walking_markers
-from simspine.body.model import Body
-from simspine.body.recipes import INFERRED, VIRTUAL, build
-from simspine.types import Markers
+from simspine.anatomy.body import Body
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
+from simspine.core.skeletons import INFERRED_SUFFIX
+from simspine.core.types import Markers
+from simspine.evaluation.bench_engines import walking_markers, walking_motion
 
 MARKER_SET = "simspine-release"
 NOISE = 0.005  # m
@@ -36,9 +37,9 @@ class Case:
 
 def walking_case(frames: int, seed: int, noise: float = NOISE) -> Case:
     """The coupled body's walk, markers with noise (m), all of weight 1; another seed is another walk and noise."""
-    body = build("coupled", MARKER_SET)
-    names = [name for name in body.marker_names if not name.endswith((INFERRED, VIRTUAL))]
-    markers = walking_markers(body, names, walk(body, frames, seed=seed), noise, seed=100 + seed)
+    body = build_body("coupled", MARKER_SET)
+    names = [name for name in body.marker_names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))]
+    markers = walking_markers(body, names, walking_motion(body, frames, seed=seed), noise, seed=100 + seed)
     return Case(f"walk {seed}", body, _as_written(markers), np.ones(len(names)))
 
 
@@ -49,14 +50,14 @@ def demo_case(results: Path) -> Case:
     are the workflow's for the frame-wise engines; confidence, which changes from frame to frame, is averaged over the
     trial, since the tool knows only constant weights.
     """
-    from simspine.body.recipes import default_weights, fit_markers, read_recipe
-    from simspine.config import check_config
-    from simspine.formats.store import load
-    from simspine.geometry import in_frame
-    from simspine.ik.options import KinematicsOptions
-    from simspine.pipeline.weights import fit_weights
-    from simspine.workflow.context import Context
-    from simspine.workflow.run import run_stage
+    from simspine.anatomy.recipes import default_weights, fit_markers, read_recipe
+    from simspine.core.geometry import markers_in_frame
+    from simspine.estimation.noise import fit_weights
+    from simspine.estimation.options import KinematicsOptions
+    from simspine.io.hdf5 import read_store
+    from simspine.workflow.config import check_config
+    from simspine.workflow.inputs import Context
+    from simspine.workflow.jobs import run_stage
 
     config = check_config(
         {
@@ -71,10 +72,10 @@ def demo_case(results: Path) -> Case:
     for stage in ("detect", "triangulate", "merge", "scale"):
         run_stage(stage, config, "S01", None, quiet=True)
     paths = Context(config, "S01", True).paths
-    stored = load(paths.markers("balance"))
+    stored = read_store(paths.markers("balance"))
     recipe = read_recipe("coupled")
     body = Body.from_osim(paths.model)
-    markers = in_frame(fit_markers(body, stored["markers"]), "y_up")
+    markers = markers_in_frame(fit_markers(body, stored["markers"]), "y_up")
     options = KinematicsOptions(engine="frames")
     weights = fit_weights(options, markers, default_weights(recipe, stored["skeleton"])).mean(0)
     return Case("demo", body, _as_written(markers), weights, recipe.coordinate_tasks)

@@ -15,13 +15,12 @@ from benchmarks.agreement.nearest_minimum import nearest_minimum
 from benchmarks.agreement.observability import ObservedCoordinates, observability, slope_left
 from benchmarks.agreement.opensim_tool import ToolResult
 
-from simspine.benchmark.report import Metric
-from simspine.body.kinematics import follow_couplers
-from simspine.geometry import wrap
-from simspine.ik import frame_engine, opensim_engine
-from simspine.ik.canonical_branch import canonical_branch
-from simspine.ik.frame_kernels import Frames
-from simspine.ik.result import result_of
+from simspine.anatomy.body import follow_couplers
+from simspine.core.geometry import wrap_angles
+from simspine.estimation import frame_engine, inverse_kinematics
+from simspine.estimation.frame_engine import Frames
+from simspine.estimation.result import canonical_branch, result_of
+from simspine.evaluation.tables import Metric
 
 COST_RATIO = 1.001
 AGREE_RAD, AGREE_M = float(np.radians(0.5)), 0.001
@@ -88,9 +87,9 @@ class Comparison:
 def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
     """Solve the case with the frame engine and compare. accuracy: that the tool had."""
     body, markers, weights = case.body, case.markers, case.frame_weights
-    found = frame_engine.solve(body, markers, weights, case.coordinate_tasks)
-    tree, y, w, _ = frame_engine.observations(body, markers, weights, 3)
-    frames = Frames(y, w, *frame_engine.tasks(body, case.coordinate_tasks, w))
+    found = frame_engine.solve_frames(body, markers, weights, case.coordinate_tasks)
+    tree, y, w, _ = frame_engine.usable_observations(body, markers, weights, 3)
+    frames = Frames(y, w, *frame_engine.coordinate_task_terms(body, case.coordinate_tasks, w))
     ours = found.motion.values[:, tree.free]
     theirs = canonical_branch(body, tool.values[:, tree.free])
     driven = follow_couplers(body, tool.values)
@@ -120,17 +119,17 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
 
 def shorter(difference: np.ndarray, turning: np.ndarray) -> np.ndarray:
     """Differences (frames, free) of angles by the shorter way round."""
-    return np.where(turning, wrap(difference), difference)
+    return np.where(turning, wrap_angles(difference), difference)
 
 
 def restarted(case: Case, frames: Sequence[int], accuracy: float = 1e-6) -> np.ndarray:
     """What OpenSim's solver ends with, put at our solution in these frames: its cost over ours, (len(frames),)."""
     tasks, weights = case.coordinate_tasks, case.frame_weights
-    found = frame_engine.solve(case.body, case.markers, weights, tasks)
+    found = frame_engine.solve_frames(case.body, case.markers, weights, tasks)
     ratio = []
     for t in frames:
         one, start = case.markers.with_(xyz=case.markers.xyz[t : t + 1]), found.motion.values[t]
-        theirs = opensim_engine.solve(case.body, one, weights[:1], tasks, accuracy, start=start)
+        theirs = inverse_kinematics.solve_with_opensim(case.body, one, weights[:1], tasks, accuracy, start=start)
         ratio.append(theirs.cost[0] / found.cost[t])
     return np.array(ratio)
 

@@ -6,9 +6,8 @@ start: it goes downhill from where it is put. It shares with the engines the tre
 
 import numpy as np
 
-from simspine.body.kernels import markers_and_jacobian
-from simspine.body.tree import Tree
-from simspine.ik.frame_kernels import Frames
+from simspine.anatomy.tree import Tree, markers_and_jacobian
+from simspine.estimation.frame_engine import Frames
 
 LONGEST = 0.05  # rad or m in one step: short, so as to end beside the start
 ENOUGH = 1e-10  # of the cost: what the last step promised to gain

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.body.kernels import expand, markers_and_jacobian
-from simspine.body.tree import Tree
-from simspine.ik.frame_kernels import Frames
+from simspine.anatomy.tree import Tree, all_coordinates, markers_and_jacobian
+from simspine.estimation.frame_engine import Frames
 
 UNSEEN = 1e-9  # m²: stiffness of a direction that nothing at all holds
 
@@ -85,7 +84,7 @@ def stopping_distance(
 
 def driven_spread(tree: Tree, z: np.ndarray) -> np.ndarray:
     """(frames, free): Σ |∂q/∂z| over the coordinates that each free coordinate drives, itself included."""
-    factor = np.abs(expand(tree, np.ascontiguousarray(z))[1])
+    factor = np.abs(all_coordinates(tree, np.ascontiguousarray(z))[1])
     spread = np.zeros(z.shape)
     for c, column in enumerate(tree.column):
         if column >= 0:

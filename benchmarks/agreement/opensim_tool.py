@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.body import _opensim
-from simspine.body.model import Body
-from simspine.formats.atomic import atomic_path
-from simspine.types import Markers
+from simspine.anatomy import osim as _opensim
+from simspine.anatomy.body import Body
+from simspine.core.types import Markers
+from simspine.io.atomic import atomic_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def run_tool(
     markers: frame y_up, names all in `body`, none missing. weights: (markers,) > 0, the same in all frames: the tool
     knows no other. coordinate_tasks: {coordinate: (target in rad or m, weight)}.
     """
-    osim = _opensim.api()
+    osim = _opensim.opensim_api()
     body.write_osim(folder / "model.osim")
     (folder / "markers.trc").write_text(_trc(markers), encoding="utf-8")
     tool = osim.InverseKinematicsTool()
@@ -101,7 +101,7 @@ def _columns(osim, path: Path, names) -> np.ndarray:
 
 
 def _trc(markers: Markers) -> str:
-    """A TRC file with all digits, which `simspine.formats.trc` leaves off."""
+    """A TRC file with all digits, which `simspine.io.trc` leaves off."""
     rate, frames, count = markers.rate, markers.frames, len(markers.names)
     lines = [
         "PathFileType\t4\t(X/Y/Z)\tmarkers.trc",

@@ -1,31 +1,28 @@
-from .body.compiled_file import read_body, write_body
-from .body.kinematics import body_poses, forward_kinematics
-from .body.model import Body
-from .cameras.board_views import BoardViews
-from .cameras.boards import calibrate_boards, calibrate_lenses
-from .cameras.check import check_cameras
-from .cameras.from_person import cameras_from_person
-from .cameras.refine import refine_cameras
-from .cameras.sync import find_delays
+from .anatomy.body import Body, body_poses, forward_kinematics, read_body, write_body
+from .anatomy.complete_spine import complete_spine
+from .anatomy.priors import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
+from .anatomy.spine_from_joints import spine_from_joints
+from .core.errors import InputError
+from .core.types import Camera, Keypoints, Markers, Motion, Origin
 from .dataset.recordings import open_dataset
-from .detection.board import Board, find_board
-from .errors import InputError
-from .formats.calibration import read_calibration, write_calibration
-from .formats.keypoint_json import read_keypoints, write_keypoints
-from .formats.mot import read_mot, write_mot
-from .formats.trc import read_trc, write_trc
-from .ik.solve import inverse_kinematics
-from .ik.solver import Solver
-from .pipeline.delays import Delayed
-from .pipeline.options import Options
-from .pipeline.reconstruct import fit_trials, reconstruct, reconstruct_people
-from .pipeline.reconstruction import Reconstruction
-from .pipeline.skin_markers import follow_skin_markers
-from .priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
-from .spine.shape.complete import complete_spine
-from .spine.shape.from_joints import spine_from_joints
-from .triangulation import triangulate
-from .types import Camera, Keypoints, Markers, Motion, Origin
+from .estimation.inverse_kinematics import inverse_kinematics
+from .estimation.result import Solver
+from .io.calibration import read_calibration, write_calibration
+from .io.keypoint_json import read_keypoints, write_keypoints
+from .io.mot import read_mot, write_mot
+from .io.trc import read_trc, write_trc
+from .reconstruction.detection import Delayed
+from .reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct, reconstruct_people
+from .reconstruction.stage import Options
+from .vision.board import Board, find_board
+from .vision.board_bundle import BoardViews
+from .vision.board_calibration import calibrate_boards, calibrate_lenses
+from .vision.camera_check import check_cameras
+from .vision.camera_refine import refine_cameras
+from .vision.cameras_from_person import cameras_from_person
+from .vision.follow_skin_markers import follow_skin_markers
+from .vision.synchronise import find_delays
+from .vision.triangulation import triangulate
 
 __all__ = [
     "Board",

@@ -1,5 +1,5 @@
 """`python -m simspine`."""
 
-from simspine.cli import main
+from simspine.cli.main import main
 
 main(prog_name="simspine")

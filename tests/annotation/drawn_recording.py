@@ -7,11 +7,11 @@ import numpy as np
 from small_project import ring
 from stick_person import PARTS, stick_person
 
-from simspine.formats.calibration import write_calibration
-from simspine.formats.keypoint_json import write_keypoints
-from simspine.geometry import project
-from simspine.skeletons import load
-from simspine.types import Camera, Keypoints
+from simspine.core.geometry import project_points
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Camera, Keypoints
+from simspine.io.calibration import write_calibration
+from simspine.io.keypoint_json import write_keypoints
 
 FRAMES, VIEWS, SCALE = 6, 4, 0.4  # of the cameras' size: smaller images are sooner drawn and decoded
 
@@ -29,7 +29,7 @@ def cameras() -> list[Camera]:
 def true_points(frames: int = FRAMES, views: int = VIEWS) -> Keypoints:
     """(frames, views, 37, 2) px, SIMSPINE's names."""
     markers = stick_person(frames)[0]
-    xy = np.moveaxis(project(cameras()[:views], markers.xyz), 0, 1)
+    xy = np.moveaxis(project_points(cameras()[:views], markers.xyz), 0, 1)
     return Keypoints(markers.names, 50.0, xy, np.ones(xy.shape[:3]))
 
 
@@ -43,7 +43,7 @@ def write_recording(folder: Path, start: Keypoints | None = None, frames: int = 
     (folder / "calibration").mkdir()
     write_calibration(folder / "calibration" / "Calib.toml", rig)
     if start is not None:
-        table = load("spinetrack37")
+        table = load_skeleton("spinetrack37")
         native = start.select([table.to_simspine[name] for name in table.names])
         write_keypoints(folder / "pose", native, [camera.name for camera in rig])
     return truth

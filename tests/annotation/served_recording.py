@@ -2,8 +2,7 @@
 
 import threading
 
-from simspine.annotation.server import AnnotationServer
-from simspine.annotation.session import WORST_FIRST, Session
+from simspine.annotation.server import WORST_FIRST, AnnotationServer, Session
 
 
 class Served:

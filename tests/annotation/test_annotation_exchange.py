@@ -3,16 +3,28 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from simspine.annotation.exchange import FORMATS, edits_from, images_of, read_labels, write_labels
-from simspine.annotation.journal import append, journal_file, start_journal
-from simspine.annotation.labels import Edit, PointStatus, Visibility, edited
-from simspine.annotation.session import labels_of
-from simspine.cli import main
-from simspine.config.skin_markers import skin_markers_from
-from simspine.errors import InputError
-from simspine.skeletons import load
-from simspine.skeletons.skin_names import not_on_skin
-from simspine.workflow.locks import locked
+from simspine.annotation.exchange import (
+    LABEL_FILE_SUFFIXES,
+    edits_from,
+    labelled_images_of,
+    read_annotation_file,
+    write_annotation_file,
+)
+from simspine.annotation.labels import (
+    Edit,
+    PointStatus,
+    Visibility,
+    append_edits,
+    apply_edits,
+    journal_file,
+    start_journal,
+)
+from simspine.annotation.server import labels_of
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton, without_skin_markers
+from simspine.workflow.config_recordings import skin_markers_from
+from simspine.workflow.record import hold_lock
 
 
 def decisions(recording, seed=0):
@@ -30,14 +42,16 @@ def decisions(recording, seed=0):
     return edits
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", LABEL_FILE_SUFFIXES)
 def test_round_trip(form, recording, tmp_path):
-    labels = edited(recording.start, decisions(recording))
-    path = tmp_path / f"labels{FORMATS[form]}"
-    write_labels(form, path, recording, labels)
-    read = read_labels(form, path, recording)
-    wanted = images_of(recording, labels)
-    names = not_on_skin(recording.start.names) if form in ("coco", "mmpose", "openpose") else recording.start.names
+    labels = apply_edits(recording.start, decisions(recording))
+    path = tmp_path / f"labels{LABEL_FILE_SUFFIXES[form]}"
+    write_annotation_file(form, path, recording, labels)
+    read = read_annotation_file(form, path, recording)
+    wanted = labelled_images_of(recording, labels)
+    names = (
+        without_skin_markers(recording.start.names) if form in ("coco", "mmpose", "openpose") else recording.start.names
+    )
     order = [read.file_names.index(name) for name in wanted.file_names]
     got, wanted = read.select(names), wanted.select(names)
     np.testing.assert_array_equal(got.points[order][..., 2], wanted.points[..., 2])
@@ -47,14 +61,14 @@ def test_round_trip(form, recording, tmp_path):
     np.testing.assert_array_equal(got.sizes[order], wanted.sizes)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", LABEL_FILE_SUFFIXES)
 def test_a_file_taken_in_makes_equal_labels(form, recording, tmp_path):
     """Points on the skin aside, which three of the formats have no place for."""
-    labels = edited(recording.start, [e for e in decisions(recording) if not e.point.endswith("_skin")])
-    path = tmp_path / f"labels{FORMATS[form]}"
-    write_labels(form, path, recording, labels)
-    images = read_labels(form, path, recording)
-    again = edited(recording.start, edits_from(recording, recording.start, images, str(path)))
+    labels = apply_edits(recording.start, [e for e in decisions(recording) if not e.point.endswith("_skin")])
+    path = tmp_path / f"labels{LABEL_FILE_SUFFIXES[form]}"
+    write_annotation_file(form, path, recording, labels)
+    images = read_annotation_file(form, path, recording)
+    again = apply_edits(recording.start, edits_from(recording, recording.start, images, str(path)))
     np.testing.assert_array_equal(again.status, labels.status)
     np.testing.assert_array_equal(again.visibility, labels.visibility)
     np.testing.assert_allclose(again.xy, labels.xy, atol=0.002)
@@ -63,16 +77,16 @@ def test_a_file_taken_in_makes_equal_labels(form, recording, tmp_path):
 
 def test_only_what_was_looked_at_is_written_unless_all_is_asked_for(recording, tmp_path):
     with pytest.raises(InputError, match="--all"):
-        write_labels("coco", tmp_path / "a.json", recording, recording.start)
+        write_annotation_file("coco", tmp_path / "a.json", recording, recording.start)
     assert not (tmp_path / "a.json").exists()
-    labels = edited(recording.start, [Edit(2, 1, "Nose", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED)])
-    assert images_of(recording, labels).file_names == ("cam02/002.png",)
-    assert len(images_of(recording, labels, decided_only=False).file_names) == 24
+    labels = apply_edits(recording.start, [Edit(2, 1, "Nose", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED)])
+    assert labelled_images_of(recording, labels).file_names == ("cam02/002.png",)
+    assert len(labelled_images_of(recording, labels, decided_only=False).file_names) == 24
 
 
 def test_files_of_other_recordings_and_points_are_refused(recording):
-    labels = edited(recording.start, decisions(recording))
-    images = images_of(recording, labels)
+    labels = apply_edits(recording.start, decisions(recording))
+    images = labelled_images_of(recording, labels)
     elsewhere = type(images)(
         images.names, tuple(f"x{n}" for n in images.file_names), images.sizes, images.points, images.status
     )
@@ -91,7 +105,7 @@ def test_export_import_agreement_and_rank_by_command(drawn, tmp_path):
     recording = open_target(Target(str(drawn[0]), home=home))
     path = journal_file(home, "anna")
     start_journal(path, recording.name, recording.views, recording.start.names)
-    append(path, decisions(recording))
+    append_edits(path, decisions(recording))
 
     def run(*arguments):
         return CliRunner().invoke(main, ["annotations", *arguments])
@@ -134,7 +148,7 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
     ]
     path = journal_file(home, "anna")
     start_journal(path, "walk", ("cam01", "cam02", "cam03", "cam04"), ())
-    append(path, edits)
+    append_edits(path, edits)
     done = CliRunner().invoke(main, common)
     assert done.exit_code == 0, done.output
     written = yaml.safe_load(done.output)
@@ -145,10 +159,10 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
 def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
     import json
 
-    labels = edited(recording.start, [Edit(0, 0, "LKnee", 5.0, 6.0, Visibility.HIDDEN, PointStatus.CORRECTED)])
-    write_labels("coco", tmp_path / "a.json", recording, labels)
+    labels = apply_edits(recording.start, [Edit(0, 0, "LKnee", 5.0, 6.0, Visibility.HIDDEN, PointStatus.CORRECTED)])
+    write_annotation_file("coco", tmp_path / "a.json", recording, labels)
     content = json.loads((tmp_path / "a.json").read_text())
-    names = list(load("spinetrack37").names)
+    names = list(load_skeleton("spinetrack37").names)
     assert content["categories"][0]["keypoints"] == names
     (row,) = content["annotations"]
     k = names.index("left_knee")
@@ -167,9 +181,9 @@ def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
     ],
 )
 def test_a_name_of_another_format_is_refused(form, name, wanted, recording, tmp_path):
-    labels = edited(recording.start, decisions(recording))
+    labels = apply_edits(recording.start, decisions(recording))
     with pytest.raises(InputError, match=f"{form} is written to {wanted}"):
-        write_labels(form, tmp_path / name, recording, labels)
+        write_annotation_file(form, tmp_path / name, recording, labels)
     assert list(tmp_path.iterdir()) == [] or not (tmp_path / name).exists()
 
 
@@ -182,7 +196,7 @@ def test_who_has_decided_nothing_is_left_out_of_the_agreement(drawn, recording):
     assert nobody.stderr.count("has not decided about a point yet") == 3
     for name in ("anna", "ben"):
         edits = [edit for edit in decisions(recording) if not edit.point.endswith("_skin")]
-        append(journal_file(recording.home, name), edits)
+        append_edits(journal_file(recording.home, name), edits)
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     assert "note: eva has not decided about a point yet, and is left out." in done.stderr
@@ -191,13 +205,13 @@ def test_who_has_decided_nothing_is_left_out_of_the_agreement(drawn, recording):
 
 def test_decisions_are_not_taken_in_while_their_annotator_is_at_work(drawn, recording, tmp_path):
     """As two servers would: the second process is refused and says what to do."""
-    labels = edited(recording.start, decisions(recording))
-    write_labels("cvat", tmp_path / "labels.xml", recording, labels)
+    labels = apply_edits(recording.start, decisions(recording))
+    write_annotation_file("cvat", tmp_path / "labels.xml", recording, labels)
     command = [
         "annotations", "import", str(drawn[0]), "--out", str(recording.home), "--skin", "C7",
         "--annotator", "anna", "--format", "cvat", "--file", str(tmp_path / "labels.xml"),
     ]  # fmt: skip
-    with locked(recording.home / ".anna.lock", "x"):
+    with hold_lock(recording.home / ".anna.lock", "x"):
         for other in (command, ["annotate", str(drawn[0]), "--out", str(recording.home), "--annotator", "anna"]):
             refused = CliRunner().invoke(main, other)
             assert refused.exit_code == 2

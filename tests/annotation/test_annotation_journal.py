@@ -6,17 +6,19 @@ import sys
 
 import pytest
 
-from simspine.annotation.journal import (
-    annotators,
-    append,
+from simspine.annotation.labels import (
+    Edit,
+    PointStatus,
+    Visibility,
+    annotators_in,
+    append_edits,
     edit_from,
     journal_file,
     read_journal,
     read_times,
     start_journal,
 )
-from simspine.annotation.labels import Edit, PointStatus, Visibility
-from simspine.errors import InputError
+from simspine.core.errors import InputError
 
 EDITS = [
     Edit(0, 1, "Hip", 12.5, 100.125, Visibility.SEEN, PointStatus.CORRECTED),
@@ -33,20 +35,20 @@ def path(tmp_path):
 
 
 def test_read_back(path):
-    append(path, EDITS[:1])
-    append(path, EDITS[1:])
+    append_edits(path, EDITS[:1])
+    append_edits(path, EDITS[1:])
     assert read_journal(path) == EDITS
-    assert annotators(path.parent) == ["anna"]
+    assert annotators_in(path.parent) == ["anna"]
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out_and_the_next_ones_are_whole(path):
-    append(path, EDITS)
+    append_edits(path, EDITS)
     whole = path.read_bytes()
     for cut in range(1, 60, 7):
         path.write_bytes(whole[:-cut])
         assert read_journal(path) == EDITS[:2]
         start_journal(path, "walk", ("left", "right"), ())
-        append(path, EDITS[:1])
+        append_edits(path, EDITS[:1])
         assert read_journal(path) == [*EDITS[:2], EDITS[0]]
 
 
@@ -77,7 +79,7 @@ def test_another_recordings_journal_is_refused(path):
 
 
 def test_damage_in_the_middle_is_named_by_its_line(path):
-    append(path, EDITS)
+    append_edits(path, EDITS)
     lines = path.read_bytes().split(b"\n")
     lines[2] = b'{"f": 1}'
     path.write_bytes(b"\n".join(lines))

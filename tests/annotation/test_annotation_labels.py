@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from simspine.annotation.labels import Edit, PointStatus, Visibility, counts, edited, pseudo_labels
-from simspine.errors import InputError
-from simspine.types import Keypoints
+from simspine.annotation.labels import Edit, PointStatus, Visibility, apply_edits, pseudo_labels, status_counts
+from simspine.core.errors import InputError
+from simspine.core.types import Keypoints
 
 
 def labels():
@@ -17,12 +17,12 @@ def test_pseudo_labels_are_not_looked_at_and_absent_without_a_place():
     assert not found.decided.any()
     assert found.visibility[1, 1, 2] == Visibility.ABSENT
     assert found.labelled.sum() == 11
-    assert counts(found) == {"unseen": 11, "accepted": 0, "corrected": 0, "derived": 0}
+    assert status_counts(found) == {"unseen": 11, "accepted": 0, "corrected": 0, "derived": 0}
 
 
 def test_the_last_decision_about_a_point_counts_and_others_stay():
     before = labels()
-    after = edited(
+    after = apply_edits(
         before,
         [
             Edit(0, 1, "b", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED),
@@ -34,7 +34,7 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
     np.testing.assert_array_equal(after.xy[0, 1, 1], [7.0, 8.0])
     assert after.visibility[0, 1, 1] == Visibility.HIDDEN
     assert np.isnan(after.xy[1, 0, 0]).all()
-    assert counts(after) == {"unseen": 9, "accepted": 0, "corrected": 2, "derived": 1}
+    assert status_counts(after) == {"unseen": 9, "accepted": 0, "corrected": 2, "derived": 1}
     untouched = ~after.decided
     np.testing.assert_array_equal(after.xy[untouched], before.xy[untouched])
 
@@ -44,4 +44,4 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
 )
 def test_a_decision_about_nothing_is_refused(frame, view, point, told):
     with pytest.raises(InputError, match=told):
-        edited(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)])
+        apply_edits(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)])

@@ -7,15 +7,30 @@ import pytest
 from click.testing import CliRunner
 from served_recording import Served
 
-from simspine.annotation.exchange import OUTLINED, images_of, outline_edits_from, read_labels, write_labels
-from simspine.annotation.journal import append, journal_file, read_journal, read_outlines, start_journal
-from simspine.annotation.labels import Edit, OutlineEdit, PointStatus, Visibility
-from simspine.cli import main
-from simspine.detection.person_outline import outline_of
-from simspine.detection.pose_networks import Pose, Region
-from simspine.errors import InputError
-from simspine.formats.coco import run_lengths
-from simspine.formats.outlines import filled, from_coco, has_holes, to_coco, traced
+from simspine.annotation.exchange import (
+    FORMATS_WITH_OUTLINES,
+    labelled_images_of,
+    outline_edits_from,
+    read_annotation_file,
+    write_annotation_file,
+)
+from simspine.annotation.labels import (
+    Edit,
+    OutlineEdit,
+    PointStatus,
+    Visibility,
+    append_edits,
+    journal_file,
+    read_journal,
+    read_outlines,
+    start_journal,
+)
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.io.coco import run_lengths
+from simspine.io.labelled_images import filled_mask, has_holes, rings_from_coco, rings_to_coco, traced_outline
+from simspine.vision.blazepose import Pose, Region
+from simspine.vision.blazepose_spine import outline_of
 
 SIZE = (120, 90)
 SQUARE = ((9.5, 19.5), (49.5, 19.5), (49.5, 59.5), (9.5, 59.5))  # pixels 10…49, 20…59
@@ -33,46 +48,46 @@ def disc(x, y, radius):
 
 
 def test_pixels_inside_are_those_whose_middle_is():
-    found = filled([SQUARE, HOLE], SIZE)
+    found = filled_mask([SQUARE, HOLE], SIZE)
     wanted = np.zeros((SIZE[1], SIZE[0]), bool)
     wanted[20:60, 10:50] = True
     wanted[30:40, 20:30] = False
     np.testing.assert_array_equal(found, wanted)
     assert has_holes([SQUARE, HOLE], SIZE)
     assert not has_holes([SQUARE, APART], SIZE)
-    beyond = filled([((-50, -50), (300, -50), (300, 300), (-50, 300))], SIZE)
+    beyond = filled_mask([((-50, -50), (300, -50), (300, 300), (-50, 300))], SIZE)
     assert beyond.all()
 
 
 def test_a_traced_mask_is_the_mask():
     mask = disc(50, 40, 30) & ~disc(45, 45, 10) | disc(105, 15, 9)
-    np.testing.assert_array_equal(filled(traced(mask), SIZE), mask)
+    np.testing.assert_array_equal(filled_mask(traced_outline(mask), SIZE), mask)
     noise = np.random.default_rng(1).random((SIZE[1], SIZE[0])) < 0.5  # pixels that touch at corners, too
-    np.testing.assert_array_equal(filled(traced(noise), SIZE), noise)
-    assert traced(np.zeros((5, 5), bool)) == ()
+    np.testing.assert_array_equal(filled_mask(traced_outline(noise), SIZE), noise)
+    assert traced_outline(np.zeros((5, 5), bool)) == ()
 
 
 def test_cocos_polygons_and_runs_are_pycocotools():
     """Its own rasteriser and its packed texts are the oracle."""
     from pycocotools import mask as coco
 
-    polygons = to_coco([SQUARE], SIZE)
+    polygons = rings_to_coco([SQUARE], SIZE)
     np.testing.assert_array_equal(
-        coco.decode(coco.merge(coco.frPyObjects(polygons, SIZE[1], SIZE[0]))), filled([SQUARE], SIZE)
+        coco.decode(coco.merge(coco.frPyObjects(polygons, SIZE[1], SIZE[0]))), filled_mask([SQUARE], SIZE)
     )
-    assert from_coco(polygons, "f") == (SQUARE,)
+    assert rings_from_coco(polygons, "f") == (SQUARE,)
     assert overlap(
-        coco.decode(coco.merge(coco.frPyObjects(to_coco([APART], SIZE), SIZE[1], SIZE[0]))).astype(bool),
-        filled([APART], SIZE),
+        coco.decode(coco.merge(coco.frPyObjects(rings_to_coco([APART], SIZE), SIZE[1], SIZE[0]))).astype(bool),
+        filled_mask([APART], SIZE),
     ) > 0.97  # fmt: skip
-    runs = to_coco([SQUARE, HOLE], SIZE)
+    runs = rings_to_coco([SQUARE, HOLE], SIZE)
     packed = coco.frPyObjects(runs, SIZE[1], SIZE[0])
-    np.testing.assert_array_equal(coco.decode(packed), filled([SQUARE, HOLE], SIZE))
+    np.testing.assert_array_equal(coco.decode(packed), filled_mask([SQUARE, HOLE], SIZE))
     mask = disc(50, 40, 30) & ~disc(45, 45, 10)
     packed = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     text = {"size": packed["size"], "counts": packed["counts"].decode()}
     for form in (text, run_lengths(mask)):
-        assert overlap(filled(from_coco(form, "f"), SIZE), mask) > 0.99
+        assert overlap(filled_mask(rings_from_coco(form, "f"), SIZE), mask) > 0.99
 
 
 @pytest.mark.parametrize(
@@ -86,7 +101,7 @@ def test_cocos_polygons_and_runs_are_pycocotools():
 )  # fmt: skip
 def test_what_is_no_segmentation_is_refused(broken):
     with pytest.raises(InputError, match=r"f\.json"):
-        from_coco(broken, "f.json")
+        rings_from_coco(broken, "f.json")
 
 
 def test_journals_keep_outlines_beside_points(tmp_path):
@@ -95,12 +110,12 @@ def test_journals_keep_outlines_beside_points(tmp_path):
     point = Edit(0, 0, "Nose", 1.0, 2.0, Visibility.SEEN, PointStatus.CORRECTED)
     first = OutlineEdit(0, 0, (SQUARE,), PointStatus.ACCEPTED)
     last = OutlineEdit(0, 0, (SQUARE, HOLE), PointStatus.CORRECTED)
-    append(path, [first, point, last, OutlineEdit(1, 0, None, PointStatus.CORRECTED)])
+    append_edits(path, [first, point, last, OutlineEdit(1, 0, None, PointStatus.CORRECTED)])
     assert read_journal(path) == [point]
     assert read_outlines(path) == {(0, 0): last, (1, 0): OutlineEdit(1, 0, None, PointStatus.CORRECTED)}
 
 
-@pytest.mark.parametrize("form", OUTLINED)
+@pytest.mark.parametrize("form", FORMATS_WITH_OUTLINES)
 @pytest.mark.parametrize("rings", [(SQUARE,), (SQUARE, APART), (SQUARE, HOLE)], ids=["one", "two", "hole"])
 def test_round_trip_with_outlines(form, rings, recording, tmp_path):
     drawn = {
@@ -109,13 +124,13 @@ def test_round_trip_with_outlines(form, rings, recording, tmp_path):
         (4, 0): OutlineEdit(4, 0, None, PointStatus.CORRECTED),
     }  # fmt: skip
     path = tmp_path / f"labels{'.xml' if form == 'cvat' else '.json'}"
-    write_labels(form, path, recording, recording.start, outlines=drawn)
-    images = read_labels(form, path, recording)
+    write_annotation_file(form, path, recording, recording.start, outlines=drawn)
+    images = read_annotation_file(form, path, recording)
     assert images.file_names == (recording.image_name(1, 2), recording.image_name(3, 0))
     edits = {(edit.frame, edit.view): edit for edit in outline_edits_from(recording, {}, images)}
     assert {at: edit.status for at, edit in edits.items()} == {at: drawn[at].status for at in ((1, 2), (3, 0))}
     size = recording.sources[2].size
-    assert overlap(filled(edits[1, 2].rings, size), filled(rings, size)) > 0.995
+    assert overlap(filled_mask(edits[1, 2].rings, size), filled_mask(rings, size)) > 0.995
     if not has_holes(rings, size) or form == "label-studio":  # runs of pixels have lost their corners
         assert outline_edits_from(recording, drawn, images) == []
         np.testing.assert_allclose(np.concatenate(edits[1, 2].rings), np.concatenate(rings), atol=0.002)
@@ -124,7 +139,7 @@ def test_round_trip_with_outlines(form, rings, recording, tmp_path):
 def test_outlines_by_command(drawn, recording, tmp_path):
     path = journal_file(recording.home, "anna")
     start_journal(path, recording.name, recording.views, recording.start.names)
-    append(path, [OutlineEdit(1, 2, (SQUARE,), PointStatus.CORRECTED)])
+    append_edits(path, [OutlineEdit(1, 2, (SQUARE,), PointStatus.CORRECTED)])
     common = [str(drawn[0]), "--out", str(recording.home), "--format", "coco", "--file", str(tmp_path / "l.json")]
     done = CliRunner().invoke(main, ["annotations", "export", *common, "--annotator", "anna"])
     assert done.exit_code == 0, done.output
@@ -142,7 +157,7 @@ def test_a_masks_outline_lies_where_its_cells_are():
     region = Region(60.0, 45.0, 128.0, 0.4)
     pose = Pose(np.zeros((33, 3)), region, (40.0 - cells).astype(np.float32), region, np.zeros(33))
     centre = region.to_image(np.array([160.5, 100.5]) / 256)
-    found = filled(outline_of(pose, SIZE), SIZE)
+    found = filled_mask(outline_of(pose, SIZE), SIZE)
     assert overlap(found, disc(*(centre - 0.5), 20.0)) > 0.93
 
 
@@ -286,6 +301,6 @@ def test_blazepose_proposes_an_outline(recording):
 
 def test_images_with_an_outline_alone_are_written(recording):
     drawn = {(2, 1): OutlineEdit(2, 1, (SQUARE,), PointStatus.ACCEPTED)}
-    found = images_of(recording, recording.start, outlines=drawn)
+    found = labelled_images_of(recording, recording.start, outlines=drawn)
     assert found.file_names == (recording.image_name(2, 1),)
     assert found.outline(0).rings == (SQUARE,)

@@ -8,12 +8,11 @@ import pytest
 from drawn_recording import cameras, true_points
 from served_recording import Served
 
-from simspine.annotation.journal import read_journal
-from simspine.annotation.labels import PointStatus, Visibility
+from simspine.annotation.labels import PointStatus, Visibility, read_journal
 from simspine.annotation.recording import Target, open_target
-from simspine.geometry import project, undistort
-from simspine.triangulation.solve import triangulate
-from simspine.types import Keypoints
+from simspine.core.geometry import project_points, undistort_pixels
+from simspine.core.types import Keypoints
+from simspine.vision.triangulation import triangulate
 
 
 class Page:
@@ -127,14 +126,14 @@ def test_the_pages_cameras_are_simspines(opened):
         [[described(c) for c in CAMERAS], places.tolist()],
     )
     for camera, rows in zip(CAMERAS, found, strict=True):
-        px = project([camera], places)[0]
+        px = project_points([camera], places)[0]
         np.testing.assert_allclose([row[0] for row in rows], px, atol=1e-8)
-        np.testing.assert_allclose([row[1] for row in rows], undistort(camera, px), atol=1e-8)
+        np.testing.assert_allclose([row[1] for row in rows], undistort_pixels(camera, px), atol=1e-8)
 
 
 def test_the_page_places_points_in_space_as_simspine_does(opened):
     rng = np.random.default_rng(2)
-    exact = project(CAMERAS, np.array([0.1, -0.2, 1.1]))
+    exact = project_points(CAMERAS, np.array([0.1, -0.2, 1.1]))
     xy = exact + rng.normal(0, 1.0, exact.shape)
     found = opened.module(
         "camera.js",
@@ -147,7 +146,7 @@ def test_the_page_places_points_in_space_as_simspine_does(opened):
     np.testing.assert_allclose(found, wanted, atol=5e-4)
 
     def cost(place):
-        return ((project(CAMERAS, np.asarray(place)) - xy) ** 2).sum()
+        return ((project_points(CAMERAS, np.asarray(place)) - xy) ** 2).sum()
 
     assert cost(found) <= cost(wanted) * 1.001  # what the steps minimise
 

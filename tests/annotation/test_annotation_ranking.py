@@ -2,9 +2,19 @@ import numpy as np
 import pytest
 from drawn_recording import cameras, off_by, true_points
 
-from simspine.annotation.labels import Edit, PointStatus, Visibility, edited, pseudo_labels
-from simspine.annotation.ranking import batch, disagreement_px, finished, person_size, rank
-from simspine.types import Keypoints
+from simspine.annotation.labels import (
+    Edit,
+    PointStatus,
+    Visibility,
+    apply_edits,
+    disagreement_px,
+    finished_frames,
+    frame_batch,
+    person_size,
+    pseudo_labels,
+    rank_frames,
+)
+from simspine.core.types import Keypoints
 
 FRAMES, RATE, WORST = 24, 50.0, 15
 
@@ -25,7 +35,7 @@ def changed(good, xy=None, confidence=None):
 def test_a_frame_of_low_confidence_comes_first(good):
     confidence = good.confidence.copy()
     confidence[WORST, :, :10] = 0.1
-    ranking = rank(changed(good, confidence=confidence), RATE, cameras())
+    ranking = rank_frames(changed(good, confidence=confidence), RATE, cameras())
     assert ranking.score.argmax() == WORST
     assert ranking.reason(WORST) == "uncertainty"
 
@@ -33,16 +43,16 @@ def test_a_frame_of_low_confidence_comes_first(good):
 def test_a_frame_whose_views_disagree_comes_first(good):
     xy = good.xy.copy()
     xy[WORST - 1 : WORST + 2, 2, :12] += [0.0, 25.0]  # three frames alike: little jitter in the middle one
-    ranking = rank(changed(good, xy), RATE, cameras())
+    ranking = rank_frames(changed(good, xy), RATE, cameras())
     assert ranking.disagreement.argmax() in (WORST - 1, WORST, WORST + 1)
     assert ranking.reason(WORST) == "disagreement"
-    assert not rank(changed(good, xy), RATE).disagreement.any()  # nothing to compare with
+    assert not rank_frames(changed(good, xy), RATE).disagreement.any()  # nothing to compare with
 
 
 def test_a_frame_that_jumps_comes_first_in_a_single_view(good):
     xy = good.xy.copy()
     xy[WORST, 0, 5:20] += [12.0, 0.0]
-    ranking = rank(changed(good, xy), RATE)
+    ranking = rank_frames(changed(good, xy), RATE)
     assert ranking.jitter.argmax() == WORST
     assert ranking.reason(WORST) == "jitter"
 
@@ -66,18 +76,18 @@ def test_what_a_person_decided_counts_as_sure(good):
         for v in range(good.views)
         for i, name in enumerate(good.names)
     ]
-    after = edited(start, edits)
-    assert rank(start, RATE).uncertainty.argmax() == WORST
-    assert rank(after, RATE).uncertainty[WORST] == 0
-    assert np.flatnonzero(finished(after)).tolist() == [WORST]
-    assert WORST not in batch(rank(after, RATE), RATE, 99, finished(after))
+    after = apply_edits(start, edits)
+    assert rank_frames(start, RATE).uncertainty.argmax() == WORST
+    assert rank_frames(after, RATE).uncertainty[WORST] == 0
+    assert np.flatnonzero(finished_frames(after)).tolist() == [WORST]
+    assert WORST not in frame_batch(rank_frames(after, RATE), RATE, 99, finished_frames(after))
 
 
 def test_a_batch_is_the_worst_frames_apart_from_each_other(good):
     confidence = good.confidence.copy()
     confidence[8:11] = 0.0
     confidence[20] = 0.2
-    chosen = batch(rank(changed(good, confidence=confidence), RATE), RATE, 2)
+    chosen = frame_batch(rank_frames(changed(good, confidence=confidence), RATE), RATE, 2)
     assert chosen[0] in (8, 9, 10)
     assert chosen[1] == 20
 
@@ -89,4 +99,4 @@ def test_the_size_of_a_person_is_the_root_of_the_boxs_area():
 
 def test_nothing_labelled_is_no_error():
     empty = Keypoints(("a", "b"), RATE, np.full((3, 2, 2, 2), np.nan), np.zeros((3, 2, 2)))
-    assert not rank(pseudo_labels(empty), RATE).score.any()
+    assert not rank_frames(pseudo_labels(empty), RATE).score.any()

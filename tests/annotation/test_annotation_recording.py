@@ -9,16 +9,15 @@ import yaml
 from drawn_recording import FRAMES, cameras, true_points
 from small_videos import write_video
 
-from simspine.annotation.images import Images
-from simspine.annotation.recording import INFERRED, Target, open_target, with_spine
-from simspine.cameras.clocks import Timing
-from simspine.errors import InputError
-from simspine.formats.calibration import write_calibration
-from simspine.formats.store import save
-from simspine.geometry import project
-from simspine.skeletons.vertebrae import VERTEBRA_OF
-from simspine.sources.video import open_video
-from simspine.types import Camera, Keypoints, Markers
+from simspine.annotation.recording import INFERRED_POINT_CONFIDENCE, Images, Target, open_target, with_spine
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io.calibration import write_calibration
+from simspine.io.hdf5 import write_store
+from simspine.io.video import open_video
+from simspine.vision.synchronise import Timing
 
 
 def test_a_folder_of_photographs_with_calibration_and_points(drawn):
@@ -83,8 +82,8 @@ def results(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     timing = Timing(tuple(camera.name for camera in rig), np.array([0, 2, 0]), np.zeros(3), 1, 6)
     moved = [Camera(c.name, c.size, c.K, c.distortion, c.R, c.t + 0.01) for c in rig]
-    save(tmp_path / "r/S01/keypoints/walk.h5", keypoints=true_points(6, 3), cameras=rig, timing=timing.to_dict())
-    save(tmp_path / "r/S01/cameras/walk.h5", cameras=moved)
+    write_store(tmp_path / "r/S01/keypoints/walk.h5", keypoints=true_points(6, 3), cameras=rig, timing=timing.to_dict())
+    write_store(tmp_path / "r/S01/cameras/walk.h5", cameras=moved)
     return tmp_path / "r"
 
 
@@ -115,10 +114,10 @@ def test_missing_points_start_where_the_solved_spine_projects():
     centres = Markers(tuple(VERTEBRA_OF.values()), 50.0, at)
     released = Markers(tuple(VERTEBRA_OF), 50.0, at + 0.05)
     found = with_spine(Keypoints(truth.names, 50.0, xy, confidence), rig, released, centres)
-    expected = np.moveaxis(project(rig, at), 0, 1)
+    expected = np.moveaxis(project_points(rig, at), 0, 1)
     expected[2, 1, 3] = 5.0, 6.0
     np.testing.assert_allclose(found.xy[:, :, spine], expected)
-    assert found.confidence[0, 0, spine[0]] == INFERRED
+    assert found.confidence[0, 0, spine[0]] == INFERRED_POINT_CONFIDENCE
     assert found.confidence[2, 1, spine[3]] == 0.9
 
 

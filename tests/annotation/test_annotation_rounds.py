@@ -10,17 +10,32 @@ from click.testing import CliRunner
 from drawn_recording import FRAMES, VIEWS, off_by, true_points
 from served_recording import Served
 
-from simspine.annotation.hooks import command_hook
-from simspine.annotation.journal import append, journal_file, start_journal
-from simspine.annotation.labels import Edit, PointStatus, Visibility, edited, pseudo_labels
+from simspine.annotation.labels import (
+    Edit,
+    PointStatus,
+    Visibility,
+    append_edits,
+    apply_edits,
+    journal_file,
+    pseudo_labels,
+    start_journal,
+)
+from simspine.annotation.pages import rounds_page, rounds_text
 from simspine.annotation.recording import Target, open_target
-from simspine.annotation.round_figures import minutes_per_image, round_figures
-from simspine.annotation.rounds import advance, draw, open_frames, read_rounds, with_proposals
-from simspine.annotation.rounds_page import as_text, rounds_page
-from simspine.annotation.session import Named, labels_of
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.types import Keypoints
+from simspine.annotation.rounds import (
+    advance_round,
+    command_hook,
+    draw_frames,
+    minutes_per_image,
+    open_frames,
+    read_rounds,
+    round_statistics,
+    with_proposals,
+)
+from simspine.annotation.server import NamedTarget, labels_of
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.core.types import Keypoints
 
 DETECTOR = """
 import json, sys
@@ -48,9 +63,9 @@ def plain(drawn, tmp_path):
 @pytest.fixture
 def hook(tmp_path):
     """A command that runs the detector above."""
-    from simspine.skeletons import load
+    from simspine.core.skeletons import load_skeleton
 
-    table = load("spinetrack37")
+    table = load_skeleton("spinetrack37")
     truth = true_points().select([table.to_simspine[name] for name in table.names])
     content = {f"cam{v + 1:02d}": truth.xy[:, v].tolist() for v in range(VIEWS)}
     folder = tmp_path / "a folder; touch never"
@@ -71,7 +86,7 @@ def correct(recording, annotator, frames, step=1.0):
     for frame in frames:
         for view in range(len(recording.views)):
             now += step
-            append(path, [
+            append_edits(path, [
                 Edit(frame, view, name, *truth.xy[frame, view, i], Visibility.SEEN, PointStatus.CORRECTED)
                 for i, name in enumerate(truth.names)
             ], now)  # fmt: skip
@@ -84,12 +99,12 @@ def test_errors_moves_and_control_of_a_round():
         Edit(f, 0, name, *xy[f, 0, i], Visibility.SEEN, PointStatus.ACCEPTED)
         for f in (0, 1) for i, name in enumerate("abc") if (f, name) != (0, "a")
     ]  # fmt: skip
-    after = edited(before, [
+    after = apply_edits(before, [
         *accepted, Edit(0, 0, "a", 3.0, 4.0, Visibility.SEEN, PointStatus.CORRECTED),
         Edit(1, 0, "c", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
         Edit(2, 0, "a", 50.0, 0.0, Visibility.SEEN, PointStatus.CORRECTED),  # a frame that is not in the batch
     ])  # fmt: skip
-    found = round_figures(before, after, [1, 0], [1])
+    found = round_statistics(before, after, [1, 0], [1])
     assert found["images"] == 2
     assert found["all"]["count"] == 6
     assert found["all"]["moved"] == pytest.approx(2 / 6, abs=1e-4)
@@ -109,30 +124,30 @@ def test_minutes_leave_pauses_out():
 
 
 def test_a_fifth_of_a_batch_is_drawn_at_random(plain):
-    frames, control = draw(plain.start, plain, 5, 1)
+    frames, control = draw_frames(plain.start, plain, 5, 1)
     assert len(frames) == len(set(frames)) == 5
     assert len(control) == 1
     assert frames[-1:] == control
-    assert draw(plain.start, plain, 5, 1) == (frames, control)
-    assert len({tuple(draw(plain.start, plain, 5, number)[1]) for number in range(9)}) > 1
+    assert draw_frames(plain.start, plain, 5, 1) == (frames, control)
+    assert len({tuple(draw_frames(plain.start, plain, 5, number)[1]) for number in range(9)}) > 1
 
 
 def test_rounds_from_the_first_batch_to_better_proposals(plain, hook):
     said = []
-    rounds = advance(plain, "anna", 5, None, said.append)
+    rounds = advance_round(plain, "anna", 5, None, said.append)
     assert [(one.number, one.done) for one in rounds] == [(1, {"drawn"})]
     first = rounds[0].frames
-    assert advance(plain, "anna", 5, None, said.append) == rounds
+    assert advance_round(plain, "anna", 5, None, said.append) == rounds
     assert said[-1].startswith("round 1: 5 of 5 frames are to be corrected")
     correct(plain, "anna", first)
-    rounds = advance(plain, "anna", 5, None, said.append)
+    rounds = advance_round(plain, "anna", 5, None, said.append)
     assert rounds[0].done == {"drawn", "corrected", "exported"}
     assert "--hook" in said[-1]
     figures = rounds[0].figures
     assert figures["all"]["median_px"] == pytest.approx(6 * np.sqrt(2 * np.log(2)), rel=0.1)  # Rayleigh's median
     assert figures["all"]["moved"] > 0.99
     assert figures["minutes"] == pytest.approx((5 * VIEWS - 1) / 60 / (5 * VIEWS), abs=1e-3)
-    rounds = advance(plain, "anna", 5, command_hook(hook, "walk", said.append), said.append)
+    rounds = advance_round(plain, "anna", 5, command_hook(hook, "walk", said.append), said.append)
     assert [one.number for one in rounds] == [1, 2]
     assert rounds[0].done == {"drawn", "corrected", "exported", "proposed"}
     assert set(rounds[1].frames) == set(range(FRAMES)) - set(first)
@@ -145,37 +160,37 @@ def test_rounds_from_the_first_batch_to_better_proposals(plain, hook):
     assert labels_of(current, "anna").status[list(first)].all()  # decisions stay above proposals
     assert open_frames(rounds) == rounds[1].frames
     correct(plain, "anna", rounds[1].frames)
-    rounds = advance(plain, "anna", 5, None, said.append)
+    rounds = advance_round(plain, "anna", 5, None, said.append)
     assert rounds[1].figures["all"]["median_px"] == pytest.approx(2.0, abs=1e-3)
-    text = as_text(rounds)
+    text = rounds_text(rounds)
     assert "waits for a detector" in text
     assert [line.split()[0] for line in text.splitlines()[1:3]] == ["1", "2"]
 
 
 def test_a_hook_that_fails_is_run_again_and_nothing_else(plain, hook, tmp_path):
-    frames = advance(plain, "anna", 2, None, str)[0].frames
+    frames = advance_round(plain, "anna", 2, None, str)[0].frames
     correct(plain, "anna", frames)
     broken = command_hook(f"{shlex.quote(sys.executable)} -c 'raise SystemExit(3)' {{out}}", "walk", str)
     with pytest.raises(InputError, match="ended with 3"):
-        advance(plain, "anna", 2, broken, str)
+        advance_round(plain, "anna", 2, broken, str)
     idle = command_hook(f"{shlex.quote(sys.executable)} -c pass {{out}}", "walk", str)
     with pytest.raises(InputError, match="cam01_json"):
-        advance(plain, "anna", 2, idle, str)
+        advance_round(plain, "anna", 2, idle, str)
     path = plain.home / "rounds" / "rounds.jsonl"
     steps = [json.loads(line)["step"] for line in path.read_text().splitlines()[1:]]
     assert steps == ["drawn", "corrected", "exported"]
-    assert len(advance(plain, "anna", 2, command_hook(hook, "walk", str), str)) == 2
+    assert len(advance_round(plain, "anna", 2, command_hook(hook, "walk", str), str)) == 2
     assert not (tmp_path / "never").exists()
 
 
 def test_nothing_that_stands_in_the_folder_is_run(plain, tmp_path):
-    frames = advance(plain, "anna", 2, None, str)[0].frames
+    frames = advance_round(plain, "anna", 2, None, str)[0].frames
     correct(plain, "anna", frames)
     path = plain.home / "rounds" / "rounds.jsonl"
     bad = {"step": "exported", "round": 1, "hook": f"touch {tmp_path}/run"}
     path.write_text(path.read_text() + json.dumps({"step": "corrected", "round": 1}) + "\n" + json.dumps(bad) + "\n")
     said = []
-    advance(plain, "anna", 2, None, said.append)
+    advance_round(plain, "anna", 2, None, said.append)
     assert "name what trains" in said[-1]
     assert not (tmp_path / "run").exists()
 
@@ -190,15 +205,15 @@ def test_a_hook_that_cannot_be_meant_is_refused(template, message):
 
 
 def test_a_program_that_is_not_there_is_named(plain):
-    frames = advance(plain, "anna", 2, None, str)[0].frames
+    frames = advance_round(plain, "anna", 2, None, str)[0].frames
     correct(plain, "anna", frames)
     with pytest.raises(InputError, match="no-such-program cannot be started"):
-        advance(plain, "anna", 2, command_hook("no-such-program {out}", "walk", str), str)
+        advance_round(plain, "anna", 2, command_hook("no-such-program {out}", "walk", str), str)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"step": "danced", "round": 1}', '{"step": "proposed", "round": 7}'])
 def test_a_broken_line_is_named(plain, line):
-    advance(plain, "anna", 2, None, str)
+    advance_round(plain, "anna", 2, None, str)
     path = plain.home / "rounds" / "rounds.jsonl"
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(InputError, match=r"rounds\.jsonl, line 3"):
@@ -206,23 +221,23 @@ def test_a_broken_line_is_named(plain, line):
 
 
 def test_a_line_that_a_kill_left_unfinished_is_cut_off(plain):
-    frames = advance(plain, "anna", 2, None, str)[0].frames
+    frames = advance_round(plain, "anna", 2, None, str)[0].frames
     path = plain.home / "rounds" / "rounds.jsonl"
     path.write_text(path.read_text() + '{"step": "corr')
     correct(plain, "anna", frames)
-    assert advance(plain, "anna", 2, None, str)[0].done == {"drawn", "corrected", "exported"}
+    assert advance_round(plain, "anna", 2, None, str)[0].done == {"drawn", "corrected", "exported"}
 
 
 def test_what_a_failed_hook_has_left_is_not_anothers(plain, hook, tmp_path):
     fails = tmp_path / "fails.py"
     fails.write_text("import subprocess, sys\nsubprocess.run(sys.argv[1:], check=True)\nsys.exit(4)\n")
-    frames = advance(plain, "anna", 2, None, str)[0].frames
+    frames = advance_round(plain, "anna", 2, None, str)[0].frames
     correct(plain, "anna", frames)
     with pytest.raises(InputError, match="ended with 4"):
-        advance(plain, "anna", 2, command_hook(f"{sys.executable} {fails} {hook}", "walk", str), str)
+        advance_round(plain, "anna", 2, command_hook(f"{sys.executable} {fails} {hook}", "walk", str), str)
     idle = command_hook(f"{shlex.quote(sys.executable)} -c pass {{out}}", "walk", str)
     with pytest.raises(InputError, match="cam01_json"):
-        advance(plain, "anna", 2, idle, str)
+        advance_round(plain, "anna", 2, idle, str)
 
 
 def test_the_commands(drawn, plain, hook, tmp_path):
@@ -256,11 +271,11 @@ window.fetch = async (what, how) => {
 
 def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
     """By keys to the end of the batch; then the page says what to do, and the rounds are shown."""
-    advance(plain, "anna", 2, None, str)
+    advance_round(plain, "anna", 2, None, str)
     correct(plain, "anna", read_rounds(plain)[0].frames)
-    rounds = advance(plain, "anna", 2, command_hook(hook, "walk", str), str)
+    rounds = advance_round(plain, "anna", 2, command_hook(hook, "walk", str), str)
     current = with_proposals(plain)
-    served = Served(current, named=Named(open_frames(rounds), "round", 2))
+    served = Served(current, named=NamedTarget(open_frames(rounds), "round", 2))
     served.server.pages["rounds.html"] = lambda: rounds_page(
         current.name, read_rounds(plain), served.session.progress()["done"], True
     )
@@ -292,23 +307,23 @@ def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
     finally:
         page.close()
         served.stop()
-    figures = advance(plain, "anna", 2, None, str)[1].figures
+    figures = advance_round(plain, "anna", 2, None, str)[1].figures
     assert figures["all"]["moved"] == 0.0  # accepted as proposed
     assert figures["minutes"] is not None
 
 
 def test_agreement_of_two_annotators_is_kept_with_a_round(plain):
-    frames = advance(plain, "anna", 2, None, str)[0].frames
+    frames = advance_round(plain, "anna", 2, None, str)[0].frames
     correct(plain, "anna", frames)
     correct(plain, "ben", frames)
-    figures = advance(plain, "anna", 2, None, str)[0].figures
+    figures = advance_round(plain, "anna", 2, None, str)[0].figures
     assert figures["agreement"] == {"annotators": ["anna", "ben"], "median_share": 0.0}
 
 
 def test_rounds_of_another_recording_are_refused(plain, tmp_path):
     from drawn_recording import write_recording
 
-    advance(plain, "anna", 2, None, str)
+    advance_round(plain, "anna", 2, None, str)
     write_recording(tmp_path / "other", off_by(true_points(), 3.0), frames=4)
     other = open_target(Target(str(tmp_path / "other"), home=plain.home))
     with pytest.raises(InputError, match="--out"):

@@ -8,11 +8,9 @@ import urllib.request
 import numpy as np
 import pytest
 
-from simspine.annotation.journal import read_journal
-from simspine.annotation.labels import counts
-from simspine.annotation.ranking import finished
-from simspine.annotation.server import LARGEST, AnnotationServer
-from simspine.errors import InputError
+from simspine.annotation.labels import finished_frames, read_journal, status_counts
+from simspine.annotation.server import MAX_REQUEST_BYTES, AnnotationServer
+from simspine.core.errors import InputError
 
 EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how": 2}
 
@@ -115,8 +113,8 @@ def test_progress_is_that_of_all_labels_counted_anew(served):
         ]  # fmt: skip
         progress = served.session.edit(edits)
     labels = served.session.labels()
-    assert progress["counts"] == counts(labels)
-    assert progress["done"] == np.flatnonzero(finished(labels)).tolist()
+    assert progress["counts"] == status_counts(labels)
+    assert progress["done"] == np.flatnonzero(finished_frames(labels)).tolist()
     assert "scores" not in progress  # of all frames: not with every answer
 
 
@@ -132,7 +130,7 @@ def test_nothing_of_a_bad_request_is_taken(served, body):
     assert read_journal(served.session._path) == []
 
 
-@pytest.mark.parametrize("length", ["9" * 5000, str(LARGEST + 1), "-1", "a", "²"])
+@pytest.mark.parametrize("length", ["9" * 5000, str(MAX_REQUEST_BYTES + 1), "-1", "a", "²"])
 def test_lengths_that_cannot_be_are_refused(served, length):
     headers = {"Content_Type": "application/json", "Content_Length": length}
     assert ask(served, "api/edits", "POST", **headers)[0] == 400
@@ -148,7 +146,7 @@ def test_a_disk_that_refuses_is_told_and_the_decision_not_taken(served, monkeypa
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("simspine.annotation.session.append", full)
+    monkeypatch.setattr("simspine.annotation.server.append_edits", full)
     status, _, answer = ask(served, "api/edits", "POST", json.dumps({"edits": [EDIT]}).encode())
     assert status == 500
     assert b"No space" in answer

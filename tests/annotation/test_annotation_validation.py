@@ -5,15 +5,22 @@ import pytest
 from click.testing import CliRunner
 from served_recording import Served
 
-from simspine import skeletons
-from simspine.annotation.session import Named, Session
-from simspine.annotation.validation import SPINE, as_json, as_text, read_validation, sentence, validate
-from simspine.annotation.validation_page import STANDING, validation_page
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.ik.result import Result
-from simspine.types import Motion
-from simspine.workflow.stage_results import save_result
+from simspine.annotation.pages import STANDING_FIGURE_PLACES, validation_page
+from simspine.annotation.server import NamedTarget, Session
+from simspine.annotation.validation import (
+    VALIDATED_SPINE_POINTS,
+    body_validation_json,
+    body_validation_text,
+    read_validation,
+    validate_against_body,
+    validation_conclusion,
+)
+from simspine.cli.main import main
+from simspine.core import skeletons
+from simspine.core.errors import InputError
+from simspine.core.types import Motion
+from simspine.estimation.result import Result
+from simspine.workflow.results import save_result
 
 FRAMES = 5
 
@@ -35,7 +42,7 @@ BETTER = result({"LKnee": [0.02] * FRAMES})
 
 
 def test_root_mean_squares_verdicts_and_frames():
-    found = validate(CANDIDATE, REFERENCE)
+    found = validate_against_body(CANDIDATE, REFERENCE)
     rows = {row.point: row for row in found.points}
     assert rows["Spine_04"].rmse_m == pytest.approx(np.sqrt((3 * 0.03**2 + 0.05**2) / 4))
     assert rows["Spine_04"].frames == 4
@@ -46,25 +53,25 @@ def test_root_mean_squares_verdicts_and_frames():
     assert rows["LKnee"].reference_m == pytest.approx(0.03)
     assert np.isnan(rows["Spine_01"].reference_m)
     assert found.again == (3, 0, 4)  # two points beyond 10 cm in frame 3, one in 0 and 4
-    assert set(SPINE) <= set(rows)
+    assert set(VALIDATED_SPINE_POINTS) <= set(rows)
 
 
 def test_the_loop_ends_when_the_spine_is_no_worse_than_the_reference():
     spine = np.sqrt(np.nanmean(np.concatenate([[0.02] * 5, [0.03, 0.03, 0.03, 0.05]]) ** 2))
-    found = validate(CANDIDATE, REFERENCE)
+    found = validate_against_body(CANDIDATE, REFERENCE)
     assert found.spine_m == pytest.approx(spine)
     assert found.reference_m == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
     assert found.passed
-    assert not validate(CANDIDATE, BETTER).passed
-    assert validate(CANDIDATE).passed  # 2.9 cm, without a reference at most 4
-    assert not validate(REFERENCE).passed  # no point of the spine
-    assert "nothing is said" in as_text(validate(REFERENCE))
+    assert not validate_against_body(CANDIDATE, BETTER).passed
+    assert validate_against_body(CANDIDATE).passed  # 2.9 cm, without a reference at most 4
+    assert not validate_against_body(REFERENCE).passed  # no point of the spine
+    assert "nothing is said" in body_validation_text(validate_against_body(REFERENCE))
 
 
 def test_points_that_were_not_seen_do_not_count():
     """Inferred points follow the others; markers on the skin are no detector's points."""
     more = {"Spine_02_inferred": [0.5] * FRAMES, "C7_skin": [0.2] * FRAMES, "LKnee": [0.03] * FRAMES}
-    found = validate(result(more), result(more))
+    found = validate_against_body(result(more), result(more))
     assert "Spine_02_inferred" not in {row.point for row in found.points}
     assert np.isnan(found.spine_m)
     assert found.reference_m == pytest.approx(0.03)
@@ -72,7 +79,7 @@ def test_points_that_were_not_seen_do_not_count():
 
 def test_other_recordings_are_refused():
     with pytest.raises(InputError, match="same recording"):
-        validate(CANDIDATE, result({"LKnee": [0.02] * 3}))
+        validate_against_body(CANDIDATE, result({"LKnee": [0.02] * 3}))
 
 
 @pytest.fixture
@@ -94,12 +101,12 @@ def test_the_command(folders):
     assert "(3): 3, 0, 4" in done.output
     written = json.loads((folders / "v.json").read_text())
     names = [str(folders / "spine"), str(folders / "body")]
-    assert written == json.loads(json.dumps(as_json(validate(CANDIDATE, REFERENCE, names))))
+    assert written == json.loads(json.dumps(body_validation_json(validate_against_body(CANDIDATE, REFERENCE, names))))
     assert "no worse" in (folders / "v.html").read_text()
     assert written["points"]["Neck"]["rmse_m"] is None
     read = read_validation(folders / "v.json")
     assert read.again == (3, 0, 4)
-    assert as_json(read) == written
+    assert body_validation_json(read) == written
     assert validation_page(read) == (folders / "v.html").read_text()
     unseen = CliRunner().invoke(main, ["annotations", "validate", str(folders / "body")])
     assert unseen.exit_code == 3  # not "worse", which is 1
@@ -109,7 +116,7 @@ def test_the_command(folders):
     assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "none")]).exit_code == 2
 
 
-WHOLE = json.dumps(as_json(validate(CANDIDATE, REFERENCE)))
+WHOLE = json.dumps(body_validation_json(validate_against_body(CANDIDATE, REFERENCE)))
 BROKEN = [
     "[]", "{}", "{", '{"frames_again": [1.5]}', WHOLE.replace('"frames_again": [3', '"frames_again": [1.5'),
     WHOLE.replace('"spine_m": 0', '"spine_m": "x'), WHOLE.replace('"points": {', '"points": {"Nose": 3, '),
@@ -124,38 +131,43 @@ def test_a_file_that_is_no_validation_is_refused(tmp_path, content):
 
 
 def test_the_frames_named_make_the_first_batch(recording):
-    session = Session(recording, "anna", 4, Named([5, 2, 5, 0]))
+    session = Session(recording, "anna", 4, NamedTarget([5, 2, 5, 0]))
     assert [entry["frame"] for entry in session.summary()["batch"]] == [5, 2, 0]
     with pytest.raises(InputError, match="no frame 6"):
-        Session(recording, "ben", 4, Named([6]))
+        Session(recording, "ben", 4, NamedTarget([6]))
 
 
 def test_the_sentence_says_what_is_worse():
-    assert sentence(validate(CANDIDATE)) == "The spine is no worse than the usual 4 cm (2.8 cm): done."
-    said = sentence(validate(CANDIDATE, result({"LKnee": [0.02] * FRAMES})))
+    assert (
+        validation_conclusion(validate_against_body(CANDIDATE))
+        == "The spine is no worse than the usual 4 cm (2.8 cm): done."
+    )
+    said = validation_conclusion(validate_against_body(CANDIDATE, result({"LKnee": [0.02] * FRAMES})))
     assert said.startswith("The spine is worse than the reference's points (2.8 against 2.0 cm)")
     assert "above all at T8 (3.6 cm)" in said
-    assert sentence(validate(REFERENCE)).startswith("No point along the spine was seen")
+    assert validation_conclusion(validate_against_body(REFERENCE)).startswith("No point along the spine was seen")
 
 
 def test_where_the_spine_is_worse_its_frames_are_named():
     spine = {"Spine_03": [0.01, 0.04, 0.09, 0.03, np.nan], "Neck": [0.01, 0.03, 0.09, 0.02, np.nan]}
-    found = validate(result(spine), result({"LKnee": [0.02] * FRAMES}))
+    found = validate_against_body(result(spine), result({"LKnee": [0.02] * FRAMES}))
     assert found.again == ()
     assert found.worse == (2, 1, 3)  # 9, 3.5 and 2.5 cm
-    assert validate(result(spine)).worse == (2,)
-    assert "frames in which the spine is worse (3): 2, 1, 3" in as_text(found)
+    assert validate_against_body(result(spine)).worse == (2,)
+    assert "frames in which the spine is worse (3): 2, 1, 3" in body_validation_text(found)
     assert validation_page(found, True).count("&amp;point=Spine_03") == 3  # the worst of the spine
 
 
 def test_all_points_stand_on_the_pages_body():
-    assert set(STANDING) == set(skeletons.load(skeletons.TARGET).names)
+    assert set(STANDING_FIGURE_PLACES) == set(skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON).names)
 
 
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(validation_page(validate(CANDIDATE, REFERENCE, ("<b>mine</b>", "body"))), encoding="utf-8")
+    path.write_text(
+        validation_page(validate_against_body(CANDIDATE, REFERENCE, ("<b>mine</b>", "body"))), encoding="utf-8"
+    )
     return path
 
 
@@ -184,7 +196,7 @@ def test_the_page_shows_errors_at_the_bodys_scale(browser, written, width, schem
 
 
 def test_a_frame_of_the_page_opens_with_its_worst_point(browser, recording):
-    found = validate(CANDIDATE, REFERENCE)
+    found = validate_against_body(CANDIDATE, REFERENCE)
     served = Served(recording, pages={"validation.html": lambda: validation_page(found, True)})
     page = browser.new_page()
     complaints = []

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
-from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
-from simspine.formats.mot import write_mot
-from simspine.formats.trc import write_trc
-from simspine.skeletons import load as load_skeleton
-from simspine.skeletons.vertebrae import VERTEBRA_OF
-from simspine.types import Camera, Markers, Motion
+from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
+from simspine.core.types import Camera, Markers, Motion
+from simspine.dataset.description import HDF5_UNITS, ManifestEntry, manifest_header, write_dataset_manifest
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.io.mot import write_mot
+from simspine.io.trc import write_trc
 
 NAMES = load_skeleton("simspine15").names
 LEVELS = tuple(VERTEBRA_OF.values())
@@ -66,9 +65,9 @@ def export_small(folder: Path) -> Path:
         write_mot(folder / "S1_Walking_2.mot", trial.motion)
     one = {"S1/Walking_2": FRAMES["S1/Walking_2"]}
     files = {
-        "tiny.h5": Entry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES),
-        "S1_Walking_2.trc": Entry("trc", 150, {"markers": "m"}, one),
-        "S1_Walking_2.mot": Entry("mot", 150, {"kinematics": "deg; m"}, one),
+        "tiny.h5": ManifestEntry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES),
+        "S1_Walking_2.trc": ManifestEntry("trc", 150, {"markers": "m"}, one),
+        "S1_Walking_2.mot": ManifestEntry("mot", 150, {"kinematics": "deg; m"}, one),
     }
-    write_manifest(folder, files, manifest_header("tiny", "hdf5", data.provenance, dict.fromkeys(FRAMES, 0.0)))
+    write_dataset_manifest(folder, files, manifest_header("tiny", "hdf5", data.provenance, dict.fromkeys(FRAMES, 0.0)))
     return folder

@@ -4,20 +4,18 @@ import numpy as np
 import pytest
 from small_dataset import camera
 
-from simspine.body.articulation import carried_vertebrae
-from simspine.body.kinematics import body_poses, follow_couplers, forward_kinematics, neutral_motion
-from simspine.body.model import Body
-from simspine.body.recipes import build, read_recipe, vertebra_markers
-from simspine.capture.bodies import _scaled
-from simspine.capture.body_landmarks import face
-from simspine.dataset.invariant import body_points, check_points
-from simspine.dataset.occlusion import THIGH, capsules, hidden_points
-from simspine.errors import InputError
-from simspine.geometry import change_frame
-from simspine.skeletons import load as load_skeleton
-from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.vertebrae import vertebra_centroids
-from simspine.types import Camera, Motion
+from simspine.anatomy.articulation import carried_vertebrae
+from simspine.anatomy.body import Body, body_poses, follow_couplers, forward_kinematics, neutral_motion
+from simspine.anatomy.curvature import read_endplates, scale_vertebrae
+from simspine.anatomy.recipes import build_body, read_recipe, vertebra_markers
+from simspine.anatomy.vertebrae import vertebra_centroids
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Camera, Motion
+from simspine.dataset.description import REFERENCE_THIGH_M, bone_capsules, hidden_points
+from simspine.reconstruction.publish import body_points, check_points_follow_angles
+from simspine.synthesis.bodies import _scaled_model_xml, face_landmarks
 
 NAMES = load_skeleton("simspine37").names
 FACE = ("LEye", "REye", "LEar", "REar")
@@ -25,7 +23,7 @@ FACE = ("LEye", "REye", "LEar", "REar")
 
 @pytest.fixture(scope="module")
 def body():
-    return build("coupled", "simspine37")
+    return build_body("coupled", "simspine37")
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +55,10 @@ def test_eyes_and_ears_are_points_of_the_head(body, motion):
     for name, place in at.items():
         local = np.einsum("fji,fj->fi", head[:, :3, :3], place - head[:, :3, 3])
         np.testing.assert_allclose(local[1], local[0], atol=1e-12)  # rigid with the head
-        np.testing.assert_allclose(local[0], face()[name][1], atol=1e-12)
+        np.testing.assert_allclose(local[0], face_landmarks()[name][1], atol=1e-12)
     for pair, apart in ((("LEye", "REye"), 0.062), (("LEar", "REar"), 0.145)):
         np.testing.assert_allclose(np.linalg.norm(at[pair[0]] - at[pair[1]], axis=-1), apart, atol=1e-3)
-    blazepose = build("coupled", "blazepose")  # has its own markers there, and fits them
+    blazepose = build_body("coupled", "blazepose")  # has its own markers there, and fits them
     own = body_points(blazepose, motion, FACE).xyz[0]
     np.testing.assert_array_equal(own, forward_kinematics(blazepose, motion).select(FACE).xyz[0])
 
@@ -68,15 +66,15 @@ def test_eyes_and_ears_are_points_of_the_head(body, motion):
 @pytest.mark.parametrize("recipe", ["coupled", "articulated"])
 def test_centroids_are_those_of_the_vertebrae_in_their_poses(recipe):
     """The body's markers against centroid and pose of each vertebra, on a sized body in any posture."""
-    body = build(recipe, "simspine-release")
+    body = build_body(recipe, "simspine-release")
     factors = {name: 0.9 + 0.2 * (i % 3) / 2 for i, name in enumerate(body.bodies)}
-    sized = Body.from_text(_scaled(body, factors, 70.0))
+    sized = Body.from_text(_scaled_model_xml(body, factors, 70.0))
     rng = np.random.default_rng(3)
     free = body.coordinates.free
     values = np.tile(neutral_motion(sized).values, (4, 1))
     values[:, free] += rng.normal(0, 0.2, (4, int(free.sum())))
     motion = Motion(body.coordinates.names, 50, follow_couplers(sized, values), body.coordinates.rotational)
-    vertebrae = scaled(carried_vertebrae(read_recipe(recipe).articulation, read_endplates()), factors)
+    vertebrae = scale_vertebrae(carried_vertebrae(read_recipe(recipe).articulation, read_endplates()), factors)
     wanted = vertebra_centroids(body_poses(sized, motion), vertebrae, 50)
     found = body_points(sized, motion, wanted.names)
     assert len(found.names) == 25
@@ -86,10 +84,10 @@ def test_centroids_are_those_of_the_vertebrae_in_their_poses(recipe):
 
 def test_agreement_is_measured(body, motion):
     points = body_points(body, motion, NAMES)
-    assert check_points(body, motion, points, "S1/a") == 0.0
+    assert check_points_follow_angles(body, motion, points, "S1/a") == 0.0
     xyz = points.xyz.copy()
     xyz[1, 20, 2] += 4e-7
-    assert check_points(body, motion, points.with_(xyz=xyz), "S1/a") == pytest.approx(4e-7, rel=1e-6)
+    assert check_points_follow_angles(body, motion, points.with_(xyz=xyz), "S1/a") == pytest.approx(4e-7, rel=1e-6)
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -103,15 +101,15 @@ def test_disagreement_is_refused(body, motion, change, message):
     xyz = points.xyz.copy()
     change(xyz)
     with pytest.raises(InputError, match=f"S1/a: the points are not.*{message}"):
-        check_points(body, motion, points.with_(xyz=xyz), "S1/a")
+        check_points_follow_angles(body, motion, points.with_(xyz=xyz), "S1/a")
 
 
 def test_capsules_by_known_geometry():
     places = {name: np.array([[0.0, y, 0]]) for name, y in (("femur_r", 1.0), ("tibia_r", 0.6), ("talus_r", 0.2))}
-    ends, radii = capsules(places)
+    ends, radii = bone_capsules(places)
     assert ends.shape == (1, 2, 2, 3)  # thigh and shank; nothing is known of the rest
     np.testing.assert_allclose(ends[0, :, :, 1], [[1.0, 0.6], [0.6, 0.2]])
-    np.testing.assert_allclose(radii, np.array([0.078, 0.050]) * 0.4 / THIGH)
+    np.testing.assert_allclose(radii, np.array([0.078, 0.050]) * 0.4 / REFERENCE_THIGH_M)
 
 
 def around(angle: float) -> Camera:

@@ -3,8 +3,14 @@
 import pytest
 from small_dataset import small_trial
 
-from simspine.dataset.licence import NOTICE, notice, refuse_public, without_places, without_points
-from simspine.errors import InputError
+from simspine.core.errors import InputError
+from simspine.dataset.description import (
+    HUMAN36M_NOTICE,
+    drop_licensed_places,
+    drop_licensed_points,
+    licence_notice,
+    refuse_public,
+)
 
 
 @pytest.mark.parametrize(("configuration", "virtual", "restricted"), [
@@ -13,25 +19,25 @@ from simspine.errors import InputError
     ({"capture": {"human36m": "results/virtual"}, "virtual": {"seed": 1}}, True, False),
 ])  # fmt: skip
 def test_notice(configuration, virtual, restricted):
-    assert notice(configuration, virtual) == (NOTICE if restricted else "")
+    assert licence_notice(configuration, virtual) == (HUMAN36M_NOTICE if restricted else "")
 
 
 def test_public_copies_do_not_name_folders():
     told = {"configuration": {"results": "/home/me", "capture": {"human36m": "/h"}, "ik": {"engine": "x"}}, "a": 1}
-    assert without_places(told) == {"configuration": {"ik": {"engine": "x"}}, "a": 1}
-    assert without_places({}) == {}
+    assert drop_licensed_places(told) == {"configuration": {"ik": {"engine": "x"}}, "a": 1}
+    assert drop_licensed_places({}) == {}
 
 
 def test_public_copies():
     refuse_public("", "npz", "all")
-    refuse_public(NOTICE, "hdf5", "angles")
+    refuse_public(HUMAN36M_NOTICE, "hdf5", "angles")
     with pytest.raises(InputError, match="--contents angles"):
-        refuse_public(NOTICE, "hdf5", "all")
+        refuse_public(HUMAN36M_NOTICE, "hdf5", "all")
 
 
 def test_without_points_keeps_angles_and_nothing_of_place():
     whole = small_trial(20, 0)
-    thin = without_points(whole)
+    thin = drop_licensed_points(whole)
     assert not thin.markers.present.any()
     assert thin.markers.covariance is None
     assert thin.poses == {}

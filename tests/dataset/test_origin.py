@@ -1,7 +1,7 @@
 """What a point rests on."""
 
-from simspine.dataset.origin import centre_origins, point_origins
-from simspine.types import Origin
+from simspine.core.types import Origin
+from simspine.reconstruction.publish import centre_origins, point_origins
 
 SEEN, RULE, GIVEN = Origin.DETECTED, Origin.INFERRED, Origin.GIVEN
 

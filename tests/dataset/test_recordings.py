@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, export_small, small_dataset
 
 import simspine as ss
-from simspine.dataset.actions import action_of
-from simspine.errors import InputError
+from simspine.core.errors import InputError
+from simspine.dataset.recordings import action_of
 
 
 @pytest.fixture(scope="module")

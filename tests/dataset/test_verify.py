@@ -9,11 +9,17 @@ import pytest
 from click.testing import CliRunner
 from small_dataset import FRAMES, REJECTED, export_small, small_dataset
 
-from simspine.cli import main
-from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, read_manifest, write_manifest
-from simspine.dataset.verify import verify
-from simspine.errors import InputError
-from simspine.formats.dataset import write_dataset
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.dataset.description import (
+    HDF5_UNITS,
+    ManifestEntry,
+    manifest_header,
+    read_dataset_manifest,
+    write_dataset_manifest,
+)
+from simspine.dataset.verify import verify_dataset
+from simspine.io.dataset_write import write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def copy(exported, tmp_path):
 
 
 def texts(folder, **options):
-    return [str(fault) for fault in verify(folder, **options)]
+    return [str(fault) for fault in verify_dataset(folder, **options)]
 
 
 def flip(path, at):
@@ -47,9 +53,12 @@ def chunk_of(path, array, number):
 
 def again(folder):
     """A new manifest of what is there, as if it had been exported so."""
-    files = {n: Entry(e["kind"], e["rows"], e["units"], e["trials"]) for n, e in read_manifest(folder)["files"].items()}
+    files = {
+        n: ManifestEntry(e["kind"], e["rows"], e["units"], e["trials"])
+        for n, e in read_dataset_manifest(folder)["files"].items()
+    }
     origin = {"configuration_hash": "", "versions": {}, "notice": ""}
-    write_manifest(folder, files, manifest_header("tiny", "hdf5", origin, {}))
+    write_dataset_manifest(folder, files, manifest_header("tiny", "hdf5", origin, {}))
 
 
 def test_a_whole_data_set(exported):
@@ -161,8 +170,8 @@ def changed(tmp_path, change):
         change(file)
         for trial in FRAMES:
             del file[f"{trial}/simspine/checksums"]
-    files = {"tiny.h5": Entry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES)}
-    write_manifest(tmp_path, files, manifest_header("tiny", "hdf5", data.provenance, {}))
+    files = {"tiny.h5": ManifestEntry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES)}
+    write_dataset_manifest(tmp_path, files, manifest_header("tiny", "hdf5", data.provenance, {}))
     return texts(tmp_path)
 
 
@@ -261,7 +270,7 @@ class TestTables:
         assert "mm" in found
 
     def test_millimetres_under_a_header_that_says_m(self, copy):
-        from simspine.formats.trc import write_trc
+        from simspine.io.trc import write_trc
 
         markers = small_dataset().subjects["S1"].trials["Walking_2"].markers
         write_trc(copy / "S1_Walking_2.trc", markers.with_(xyz=1000 * markers.xyz))
@@ -280,15 +289,15 @@ def test_the_manifest_itself(copy):
     path = copy / "manifest.json"
     path.write_text(path.read_text()[:100])
     with pytest.raises(InputError, match="is damaged"):
-        verify(copy)
+        verify_dataset(copy)
     path.unlink()
     with pytest.raises(InputError, match="is no data set that simspine exported"):
-        verify(copy)
+        verify_dataset(copy)
     with pytest.raises(InputError, match="does not exist"):
-        verify(copy / "nowhere")
+        verify_dataset(copy / "nowhere")
     path.write_text(json.dumps({"manifest": 99, "files": {}}))
     with pytest.raises(InputError, match="Update simspine"):
-        verify(copy)
+        verify_dataset(copy)
 
 
 def test_rejected_frames_are_no_fault(exported):

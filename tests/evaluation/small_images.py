@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from simspine.skeletons import load
+from simspine.core.skeletons import load_skeleton
 
-TABLE = load("spinetrack37")
+TABLE = load_skeleton("spinetrack37")
 LATISSIMUS = [TABLE.index(f"{side}_latissimus") for side in ("left", "right")]
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from simspine.evaluation.points import PointSequence
-from simspine.evaluation.protocol import COLUMNS
+from simspine.evaluation.point_sources import PointSequence
+from simspine.evaluation.tables import POINT_COLUMNS
 
-ALL = COLUMNS["all"]
+ALL = POINT_COLUMNS["all"]
 
 
 def truth(trials=(("S9", "Walking_1", 4), ("S9", "Sitting_1", 2), ("S11", "Walking_2", 6)), step=50, camera=None):

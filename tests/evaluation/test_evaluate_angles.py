@@ -5,11 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.evaluation.angle_tables import CONSTANT, MEAN, evaluate_angles
-from simspine.evaluation.angles import AngleSequence, angle_names, read_angles, save_angles
-from simspine.formats.store import save
-from simspine.types import Motion
+from simspine.core.errors import InputError
+from simspine.core.types import Motion
+from simspine.evaluation.angle_protocol import (
+    CONSTANT_CONTROL,
+    MEAN_CONTROL,
+    AngleSequence,
+    angle_names,
+    evaluate_angles,
+    read_angles,
+    save_angles,
+)
+from simspine.io.hdf5 import write_store
 
 NAMES = angle_names(("L5-S1", "L4-L5"))
 
@@ -45,13 +52,13 @@ def test_controls_know_no_frame():
     training = [replace(s, angle=s.angle + np.radians(10)) for s in truth(("S1",))]
     curves, _ = evaluate_angles({"ours": true}, true, training)
     swing = np.degrees(np.std(true[0].angle[:, 0]))
-    assert curves.value(CONSTANT, "LLA", "RMSE") == pytest.approx(swing)
-    assert curves.value(CONSTANT, "LLA", "bias") == pytest.approx(0, abs=1e-9)
-    assert curves.value(MEAN, "LLA", "bias") == pytest.approx(10)
-    assert curves.value(MEAN, "LLA", "change") == pytest.approx(swing)
-    assert np.isnan(curves.value(MEAN, "LLA", "r"))
+    assert curves.value(CONSTANT_CONTROL, "LLA", "RMSE") == pytest.approx(swing)
+    assert curves.value(CONSTANT_CONTROL, "LLA", "bias") == pytest.approx(0, abs=1e-9)
+    assert curves.value(MEAN_CONTROL, "LLA", "bias") == pytest.approx(10)
+    assert curves.value(MEAN_CONTROL, "LLA", "change") == pytest.approx(swing)
+    assert np.isnan(curves.value(MEAN_CONTROL, "LLA", "r"))
     without, _ = evaluate_angles({"ours": true}, true)
-    assert MEAN not in [row.method for row in without.rows]
+    assert MEAN_CONTROL not in [row.method for row in without.rows]
 
 
 def test_intervals_span_from_one_person_to_the_other():
@@ -92,7 +99,7 @@ def test_a_capture_holds_true_angles_and_trc_files_none(tmp_path):
     lla, tka, levels = random.normal(size=6), random.normal(size=6), random.normal(size=(6, 2, 3))
     motion = Motion(("pelvis_tx",), 50, np.zeros((6, 1)), (False,))
     path = tmp_path / "truth/S9/S9_Walking_1.h5"
-    save(path, motion=motion, levels=["L5-S1", "L4-L5"], angles=levels, lla=lla, tka=tka)
+    write_store(path, motion=motion, levels=["L5-S1", "L4-L5"], angles=levels, lla=lla, tka=tka)
     (found,) = read_angles(tmp_path)
     assert found.names == NAMES
     np.testing.assert_array_equal(found.angle[:, 1], tka)

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from small_images import LATISSIMUS, TABLE, people, write_labels, write_results
 
-from simspine.errors import InputError
-from simspine.evaluation.images import POINT_SETS, evaluate_images, image_clusters, matched, read_found, read_labels
-from simspine.metrics import ImagePeople, oks
-from simspine.skeletons.regions import SPINETRACK_REGIONS
+from simspine.core.errors import InputError
+from simspine.core.skeletons import SPINETRACK_REGIONS
+from simspine.evaluation.image_metrics import ImagePeople, object_keypoint_similarity
+from simspine.evaluation.point_protocols import (
+    POINT_SETS,
+    evaluate_images,
+    image_clusters,
+    match_people,
+    read_found_people,
+    read_labelled_people,
+)
 
 
 def test_subsets_are_those_of_the_authors_evaluation():
@@ -29,8 +36,8 @@ def test_exact_points_score_one_and_a_bad_spine_costs_the_spine_only(tmp_path):
     bent = truth.copy()
     bent[:, [TABLE.index(name) for name in SPINETRACK_REGIONS["spine"]], :2] += 400
     write_results(tmp_path / "bent.json", bent)
-    labels = read_labels(tmp_path / "labels.json")
-    found = {name: read_found(tmp_path / f"{name}.json", tmp_path / "labels.json") for name in ("exact", "bent")}
+    labels = read_labelled_people(tmp_path / "labels.json")
+    found = {name: read_found_people(tmp_path / f"{name}.json", tmp_path / "labels.json") for name in ("exact", "bent")}
     summary, details, auc = evaluate_images(found, labels)
     for subset in SPINETRACK_REGIONS:
         assert summary.value("exact", "all", f"{subset} AP") == pytest.approx(1)
@@ -49,11 +56,11 @@ def test_points_are_shifted_by_a_known_share_of_the_box(tmp_path):
     """12.5 % of the shorter side: seventeen of twenty thresholds up to 0.95, seven of those up to 0.19."""
     truth = people()
     write_labels(tmp_path / "labels.json", truth)
-    labels = read_labels(tmp_path / "labels.json")
+    labels = read_labelled_people(tmp_path / "labels.json")
     moved = truth.copy()
     moved[..., 0] += 0.125 * labels.box[:, 2:].min(1)[:, None]
     write_results(tmp_path / "moved.json", moved)
-    _, _, auc = evaluate_images({"x": read_found(tmp_path / "moved.json", tmp_path / "labels.json")}, labels)
+    _, _, auc = evaluate_images({"x": read_found_people(tmp_path / "moved.json", tmp_path / "labels.json")}, labels)
     assert auc.value("x", "all", "15 points, 0–0.95") == pytest.approx(17 / 20)  # 0.15 …
     assert auc.value("x", "all", "15 points, 0–0.19") == pytest.approx(7 / 20)  # 0.13 … 0.19
 
@@ -63,14 +70,14 @@ def test_thirty_five_points_and_categories_without_names_are_read(tmp_path):
     few = np.delete(truth, LATISSIMUS, axis=1)
     write_labels(tmp_path / "few.json", few)
     write_labels(tmp_path / "named.json", truth, {"keypoints": list(TABLE.names)}, area=False)
-    labels = read_labels(tmp_path / "few.json")
+    labels = read_labelled_people(tmp_path / "few.json")
     assert (labels.keypoints[:, LATISSIMUS, 2] == 0).all()
     np.testing.assert_allclose(np.delete(labels.keypoints, LATISSIMUS, axis=1), few)
-    named = read_labels(tmp_path / "named.json")
+    named = read_labelled_people(tmp_path / "named.json")
     np.testing.assert_allclose(named.keypoints, truth)
     np.testing.assert_allclose(named.area, named.box[:, 2] * named.box[:, 3])
     write_results(tmp_path / "found.json", few)
-    found = read_found(tmp_path / "found.json", tmp_path / "named.json")
+    found = read_found_people(tmp_path / "found.json", tmp_path / "named.json")
     assert np.isnan(found.keypoints[:, LATISSIMUS]).all()
     summary, _, _ = evaluate_images({"few": found}, named)
     assert summary.value("few", "all", "spine AP") == pytest.approx(1)
@@ -94,8 +101,10 @@ def test_intervals_stand_below_the_figures(tmp_path):
     write_labels(tmp_path / "labels.json", truth)
     near = truth + np.random.default_rng(3).normal(scale=12, size=truth.shape) * [1, 1, 0]
     write_results(tmp_path / "near.json", near)
-    labels = read_labels(tmp_path / "labels.json")
-    summary, _, auc = evaluate_images({"x": read_found(tmp_path / "near.json", tmp_path / "labels.json")}, labels)
+    labels = read_labelled_people(tmp_path / "labels.json")
+    summary, _, auc = evaluate_images(
+        {"x": read_found_people(tmp_path / "near.json", tmp_path / "labels.json")}, labels
+    )
     for table, column in ((summary, "spine AP"), (summary, "all AR"), (auc, "15 points, 0–0.19")):
         low, high = table.value("x", "95 % by image", column)
         assert low < table.value("x", "all", column) < high
@@ -110,27 +119,27 @@ def test_annotations_serve_as_predictions_by_file_name(tmp_path):
     truth = people()
     write_labels(tmp_path / "labels.json", truth)
     write_labels(tmp_path / "found.json", truth[::-1][[1, 0, 3, 2, 5, 4]][::-1][[1, 0, 3, 2, 5, 4]])
-    found = read_found(tmp_path / "found.json", tmp_path / "labels.json")
-    assert found.image == read_labels(tmp_path / "labels.json").image
+    found = read_found_people(tmp_path / "found.json", tmp_path / "labels.json")
+    assert found.image == read_labelled_people(tmp_path / "labels.json").image
 
 
 def test_nobody_is_compared_with_two_and_the_most_alike_come_first(tmp_path):
     """By brute force over both ways to pair two people."""
     truth = people(2)
     write_labels(tmp_path / "labels.json", truth)
-    labels = read_labels(tmp_path / "labels.json")
+    labels = read_labelled_people(tmp_path / "labels.json")
     found = truth[::-1].copy()
     found[..., :2] += 7
     write_results(tmp_path / "swapped.json", found)
-    places = matched(read_found(tmp_path / "swapped.json", tmp_path / "labels.json"), labels)
+    places = match_people(read_found_people(tmp_path / "swapped.json", tmp_path / "labels.json"), labels)
     np.testing.assert_allclose(places, truth[..., :2] + 7)
     straight, crossed = (
-        oks(found[order][..., :2], labels.keypoints, labels.area, np.array(TABLE.sigmas)).sum()
+        object_keypoint_similarity(found[order][..., :2], labels.keypoints, labels.area, np.array(TABLE.sigmas)).sum()
         for order in ([0, 1], [1, 0])
     )
     assert crossed > straight
     write_results(tmp_path / "one.json", truth[:1])
-    alone = matched(read_found(tmp_path / "one.json", tmp_path / "labels.json"), labels)
+    alone = match_people(read_found_people(tmp_path / "one.json", tmp_path / "labels.json"), labels)
     assert np.isfinite(alone[0]).all()
     assert np.isnan(alone[1]).all()
 
@@ -139,15 +148,15 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     write_labels(tmp_path / "labels.json", people())
     (tmp_path / "empty.json").write_text("[]")
     with pytest.raises(InputError, match=r"empty\.json: not a list of COCO"):
-        read_found(tmp_path / "empty.json", tmp_path / "labels.json")
+        read_found_people(tmp_path / "empty.json", tmp_path / "labels.json")
     (tmp_path / "wrong.json").write_text('[{"image_id": 1, "keypoints": [1, 2, 3], "score": 1}]')
     with pytest.raises(InputError, match=r"wrong\.json: no skeleton with 1 points"):
-        read_found(tmp_path / "wrong.json", tmp_path / "labels.json")
+        read_found_people(tmp_path / "wrong.json", tmp_path / "labels.json")
     write_results(tmp_path / "far.json", people())
     text = (tmp_path / "far.json").read_text().replace('"image_id": 7', '"image_id": 9')
     (tmp_path / "far.json").write_text(text)
     with pytest.raises(InputError, match=r"far\.json: none of its images"):
-        read_found(tmp_path / "far.json", tmp_path / "labels.json")
+        read_found_people(tmp_path / "far.json", tmp_path / "labels.json")
     write_labels(tmp_path / "none.json", people(0))
     with pytest.raises(InputError, match="nobody is labelled"):
-        read_labels(tmp_path / "none.json")
+        read_labelled_people(tmp_path / "none.json")

@@ -5,18 +5,24 @@ import pytest
 from scipy.spatial.transform import Rotation
 from small_points import moved, truth
 
-from simspine.evaluation.lifting import evaluate_lifting
-from simspine.evaluation.points import PointSequence
-from simspine.evaluation.protocol import ROOT, SPINE
+from simspine.evaluation.point_protocols import evaluate_lifting
+from simspine.evaluation.point_sources import PointSequence
+from simspine.evaluation.tables import PROTOCOL_SPINE_POINTS, ROOT_POINT
 
-REST = tuple(name for name in SPINE if name != ROOT)
+REST = tuple(name for name in PROTOCOL_SPINE_POINTS if name != ROOT_POINT)
 
 
 def spine_errors(shift, true):
     """Predicted without the root, as networks do: relative to it, and every point off by `shift` m."""
     return [
         PointSequence(
-            s.subject, s.trial, s.frames, REST, s.select(REST).xyz - s.select([ROOT]).xyz + shift, s.axes, s.camera
+            s.subject,
+            s.trial,
+            s.frames,
+            REST,
+            s.select(REST).xyz - s.select([ROOT_POINT]).xyz + shift,
+            s.axes,
+            s.camera,
         )
         for s in true
     ]

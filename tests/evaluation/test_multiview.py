@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 from small_points import ALL, moved, truth
 
-from simspine.errors import InputError
-from simspine.evaluation.multiview import evaluate_multiview
-from simspine.evaluation.points import PointSequence
-from simspine.evaluation.protocol import COLUMNS, in_row_order, trial_key
-from simspine.geometry import change_frame
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.evaluation.point_protocols import evaluate_multiview
+from simspine.evaluation.point_sources import PointSequence
+from simspine.evaluation.tables import POINT_COLUMNS, in_row_order, trial_key
 
 
 def test_columns_are_the_papers():
-    assert {name: len(points) for name, points in COLUMNS.items()} == {
+    assert {name: len(points) for name, points in POINT_COLUMNS.items()} == {
         "cervical": 5, "thoracic": 6, "lumbar": 4, "spine": 15, "body": 22, "all": 37,
     }  # fmt: skip
-    assert set(COLUMNS["spine"]) | set(COLUMNS["body"]) == set(ALL)
+    assert set(POINT_COLUMNS["spine"]) | set(POINT_COLUMNS["body"]) == set(ALL)
 
 
 def test_a_known_error_of_each_region_comes_back():
     """Every point is off by as many mm as its region says, along x in the world: columns are means over points."""
     true = truth()
     regions = ("cervical", "thoracic", "lumbar", "body")
-    size = {name: 3.0 * k for k, region in enumerate(regions, 1) for name in COLUMNS[region]}
+    size = {name: 3.0 * k for k, region in enumerate(regions, 1) for name in POINT_COLUMNS[region]}
     shift = 1e-3 * np.array([[size[name], 0, 0] for name in ALL])
     world, aligned, _ = evaluate_multiview({"ours": moved(true, lambda s: s.xyz + shift)}, true)
-    row = [world.value("ours", "mean over frames", column) for column in COLUMNS]
+    row = [world.value("ours", "mean over frames", column) for column in POINT_COLUMNS]
     spine = (5 * 3 + 6 * 6 + 4 * 9) / 15
     np.testing.assert_allclose(row, [3, 6, 9, spine, 12, (15 * spine + 22 * 12) / 37])
     for region in regions:  # a shift of all points of a column is taken out
@@ -65,7 +65,7 @@ def test_what_is_not_predicted_is_said_and_counts_nowhere():
 
 def test_a_column_needs_all_of_its_points():
     true = truth()
-    spine = [s.select(COLUMNS["spine"]) for s in true]
+    spine = [s.select(POINT_COLUMNS["spine"]) for s in true]
     world, aligned, _ = evaluate_multiview({"spine only": spine}, true)
     for table in (world, aligned):
         assert table.value("spine only", "mean over frames", "spine") == pytest.approx(0, abs=1e-9)

@@ -7,14 +7,13 @@ from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
 from stick_person import stick_person
 
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.evaluation.offsets import MeasuredOffset, measured_offsets, offsets_section, offsets_table
-from simspine.evaluation.points import PointSequence, save_points
-from simspine.geometry import change_frame
-from simspine.ik.options import KinematicsOptions
-from simspine.skeletons.regions import SPINE_REGIONS
-from simspine.skeletons.segment_axes import trunk_axes, trunk_part
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.core.skeletons import SPINE_REGIONS, trunk_axes, trunk_part
+from simspine.estimation.options import KinematicsOptions
+from simspine.evaluation.detector_offsets import MeasuredOffset, measured_offsets, offsets_section, offsets_table
+from simspine.evaluation.point_sources import PointSequence, write_point_sequences
 
 MEAN = {"cervical": (0.01, 0.02, 0.0), "thoracic": (-0.03, 0.0, 0.004), "lumbar": (0.0, -0.015, 0.0)}
 PEOPLE_SD, TRIALS_SD = 0.010, 0.006  # m
@@ -116,8 +115,8 @@ def test_one_person_says_nothing_of_others():
 
 def test_command(tmp_path):
     seen, true = _seen(2, 2)
-    save_points(tmp_path / "mine.npz", seen)
-    save_points(tmp_path / "true.npz", true)
+    write_point_sequences(tmp_path / "mine.npz", seen)
+    write_point_sequences(tmp_path / "true.npz", true)
     out = tmp_path / "section.yaml"
     wanted = ["benchmark", "offsets", str(tmp_path / "mine.npz"), "--truth", str(tmp_path / "true.npz")]
     done = CliRunner().invoke(main, [*wanted, "--out", str(out)])
@@ -184,8 +183,8 @@ def test_a_region_of_one_person_keeps_back_no_other():
 
 def test_no_file_is_lost(tmp_path):
     seen, true = _seen(2, 1)
-    save_points(tmp_path / "mine.npz", seen)
-    save_points(tmp_path / "true.npz", true)
+    write_point_sequences(tmp_path / "mine.npz", seen)
+    write_point_sequences(tmp_path / "true.npz", true)
     config = tmp_path / "mine.yaml"
     config.write_text("name: mine\n")
     wanted = ["benchmark", "offsets", str(tmp_path / "mine.npz"), "--truth", str(tmp_path / "true.npz")]

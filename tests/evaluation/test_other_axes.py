@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from small_points import ALL, moved, truth
 
-from simspine.evaluation.lifting import evaluate_lifting
-from simspine.evaluation.other_axes import other_axes
-from simspine.evaluation.pairs import paired
+from simspine.evaluation.pairs import other_axes_found, pair_with_truth
+from simspine.evaluation.point_protocols import evaluate_lifting
 
 
 def said_of(change):
     true = truth()
-    return other_axes(paired(moved(true, change), true))
+    return other_axes_found(pair_with_truth(moved(true, change), true))
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -55,7 +54,7 @@ def test_errors_that_no_axes_explain_are_none():
 def test_points_on_a_line_have_no_turn_about_it():
     true = moved(truth(), lambda s: s.xyz * [0.001, 0.001, 1])
     noisy = moved(true, lambda s: s.xyz + np.random.default_rng(1).normal(scale=0.1, size=s.xyz.shape))
-    assert other_axes(paired(noisy, true)) == ""
+    assert other_axes_found(pair_with_truth(noisy, true)) == ""
 
 
 def test_the_note_stands_below_the_tables_and_changes_nothing():

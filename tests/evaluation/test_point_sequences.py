@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.evaluation.points import PointSequence, load_points, save_points
+from simspine.core.errors import InputError
+from simspine.evaluation.point_sources import PointSequence, read_point_sequences, write_point_sequences
 
 NAMES = ("Hip", "Spine_01", "Neck")
 
@@ -27,8 +27,8 @@ def sequences(deviation=True):
 @pytest.mark.parametrize("deviation", [True, False])
 def test_a_round_trip_loses_nothing(tmp_path, suffix, deviation):
     path, wrote = tmp_path / f"points.{suffix}", tuple(sequences(deviation))
-    save_points(path, wrote)
-    read = load_points(path)
+    write_point_sequences(path, wrote)
+    read = read_point_sequences(path)
     assert [s.key for s in read] == [s.key for s in wrote]
     for a, b in zip(read, wrote, strict=True):
         assert (a.names, a.axes, a.action, a.rate) == (b.names, b.axes, b.action, b.rate)
@@ -49,7 +49,7 @@ def test_a_file_of_another_program_is_sorted_and_split(tmp_path):
     xyz = np.arange(4.0)[:, None, None] * np.ones((4, 3, 3))
     rows = {"subject": ["S9", "S11", "S9", "S9"], "trial": ["Eating"] * 4, "frame": [5, 1, 3, 4]}
     np.savez(path, **rows, names=NAMES, xyz=xyz, axes="z_up")
-    first, second = load_points(path)
+    first, second = read_point_sequences(path)
     assert first.key == ("S9", "Eating", None)
     assert second.key == ("S11", "Eating", None)
     assert first.frames.tolist() == [3, 4, 5]
@@ -96,25 +96,27 @@ def test_files_that_hold_no_points_are_refused(tmp_path):
     path = tmp_path / "other.npz"
     np.savez(path, xyz=np.zeros((2, 3, 3)))
     with pytest.raises(InputError, match=r"other\.npz: no subject, trial, frame, names, axes;"):
-        load_points(path)
+        read_point_sequences(path)
     table = {"subject": ["S9"], "trial": ["Eating"], "frame": [0], "names": NAMES, "axes": "z_up"}
     np.savez(path, **table, xyz=np.zeros((2, 3, 3)))
     with pytest.raises(InputError, match=r"xyz has shape \(2, 3, 3\), expected \(1, 3, 3\)"):
-        load_points(path)
+        read_point_sequences(path)
     np.savez(path, **(table | {"frame": [0.5]}), xyz=np.zeros((1, 3, 3)))
     with pytest.raises(InputError, match="whole numbers"):
-        load_points(path)
+        read_point_sequences(path)
     with pytest.raises(InputError, match="different names"):
-        save_points(path, [*sequences(), PointSequence("S9", "Eating", [0], ("Hip",), np.zeros((1, 1, 3)), "camera")])
+        write_point_sequences(
+            path, [*sequences(), PointSequence("S9", "Eating", [0], ("Hip",), np.zeros((1, 1, 3)), "camera")]
+        )
     with pytest.raises(InputError, match="no frames"):
-        save_points(path, [])
+        write_point_sequences(path, [])
 
 
 def test_a_wrong_standard_deviation_is_named_with_its_file(tmp_path):
     table = {"subject": ["S9"], "trial": ["Eating"], "frame": [40], "names": NAMES, "axes": "z_up"}
     np.savez(tmp_path / "net.npz", **table, xyz=np.zeros((1, 3, 3)), deviation=np.full((1, 3, 3), -1.0))
     with pytest.raises(InputError, match=r"net\.npz: points of S9/Eating: .* Hip along x in frame 40"):
-        load_points(tmp_path / "net.npz")
+        read_point_sequences(tmp_path / "net.npz")
 
 
 def test_hdf5_of_another_program_is_described(tmp_path):
@@ -122,7 +124,7 @@ def test_hdf5_of_another_program_is_described(tmp_path):
         file["S9/poses"] = np.zeros((7, 17, 3), "f4")
         file["fps"] = 50
     with pytest.raises(InputError) as found:
-        load_points(tmp_path / "poses.h5")
+        read_point_sequences(tmp_path / "poses.h5")
     said = str(found.value)
     assert "poses.h5: HDF5 of another program" in said
     assert "S9/poses (7 × 17 × 3, float32)" in said

@@ -9,13 +9,20 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "dataset"))
 from small_dataset import FRAMES, REJECTED, UNSOLVED, camera, export_small, small_dataset
 
-from simspine.errors import InputError
-from simspine.evaluation.points import PointSequence, save_points
-from simspine.evaluation.sources import cameras_of, in_views, of_subjects, read_points, truth_for
-from simspine.formats.store import save
-from simspine.formats.trc import write_trc
-from simspine.geometry import change_frame, project_one
-from simspine.types import Markers
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_one
+from simspine.core.types import Markers
+from simspine.evaluation.point_sources import (
+    PointSequence,
+    cameras_of,
+    points_in_views,
+    read_points,
+    sequences_of_subjects,
+    truth_for,
+    write_point_sequences,
+)
+from simspine.io.hdf5 import write_store
+from simspine.io.trc import write_trc
 
 
 def test_a_data_set_gives_the_frames_it_keeps(tmp_path):
@@ -48,8 +55,8 @@ def test_trc_files_are_named_after_subject_and_trial(tmp_path):
 
 def capture_folder(folder):
     points = Markers(("Hip", "Neck"), 50, np.random.default_rng(2).normal(size=(5, 2, 3)), "z_up")
-    save(folder / "truth/S9/S9_Walking_1.h5", points=points)
-    save(folder / "detections/S9/Walking_1.h5", cameras=[camera("a", 0.0), camera("b", 1.0)])
+    write_store(folder / "truth/S9/S9_Walking_1.h5", points=points)
+    write_store(folder / "detections/S9/Walking_1.h5", cameras=[camera("a", 0.0), camera("b", 1.0)])
     return points
 
 
@@ -59,7 +66,7 @@ def test_a_virtual_capture_gives_its_truth_and_each_cameras_view(tmp_path):
     assert world.key == ("S9", "Walking_1", None)
     np.testing.assert_array_equal(world.xyz, points.xyz)
     cameras = cameras_of(tmp_path)
-    first, second = in_views([world], cameras)
+    first, second = points_in_views([world], cameras)
     assert (first.camera, second.camera, second.axes) == ("a", "b", "camera")
     pinhole = cameras["S9"][1].with_(distortion=np.zeros(5))  # a view's places are imaged by K alone
     ideal = second.xyz[..., :2] / second.xyz[..., 2:] @ pinhole.K[:2, :2].T + pinhole.K[:2, 2]
@@ -83,9 +90,9 @@ def test_people_who_are_not_there_are_named(tmp_path):
     export_small(tmp_path)
     found = read_points(tmp_path)
     with pytest.raises(InputError, match=r"S9, S11, who are tested .* has S1, S5"):
-        of_subjects(found)
-    assert len(of_subjects(found, ("all",))) == 3
-    assert {s.subject for s in of_subjects(found, ("S5",))} == {"S5"}
+        sequences_of_subjects(found)
+    assert len(sequences_of_subjects(found, ("all",))) == 3
+    assert {s.subject for s in sequences_of_subjects(found, ("S5",))} == {"S5"}
 
 
 def test_what_holds_no_points_is_refused_by_name(tmp_path):
@@ -99,10 +106,10 @@ def test_what_holds_no_points_is_refused_by_name(tmp_path):
     (tmp_path / "b.h5").write_text("x")
     with pytest.raises(InputError, match=r"b\.h5"):
         read_points(tmp_path / "b.h5")
-    save(tmp_path / "c.h5", other=np.zeros(3))
+    write_store(tmp_path / "c.h5", other=np.zeros(3))
     with pytest.raises(InputError, match=r"c\.h5: no subject"):
         read_points(tmp_path / "c.h5")
-    save_points(tmp_path / "d.npz", [PointSequence("S9", "x", [0], ["Hip"], np.zeros((1, 1, 3)))])
+    write_point_sequences(tmp_path / "d.npz", [PointSequence("S9", "x", [0], ["Hip"], np.zeros((1, 1, 3)))])
     seen = [PointSequence("S9", "x", [0], ["Hip"], np.zeros((1, 1, 3)), "camera", "a")]
     with pytest.raises(InputError, match="holds no cameras"):
         truth_for(tmp_path / "d.npz", seen)

@@ -7,17 +7,17 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.evaluation.published import published_rows
+from simspine.core.errors import InputError
 from simspine.evaluation.tables import (
     EvaluationTable,
     TableColumn,
     TableRow,
-    as_json,
-    as_latex,
-    as_markdown,
-    as_text,
-    joined,
+    evaluation_json,
+    evaluation_latex,
+    evaluation_markdown,
+    evaluation_text,
+    join_tables,
+    published_rows,
 )
 
 TABLE = EvaluationTable(
@@ -34,7 +34,7 @@ TABLE = EvaluationTable(
 
 
 def test_text_lines_up():
-    lines = as_text(TABLE).splitlines()
+    lines = evaluation_text(TABLE).splitlines()
     assert lines[0] == "Errors of 50 %"
     assert lines[-1] == "A note."
     heading, unit = lines[2:4]
@@ -49,7 +49,7 @@ def test_text_lines_up():
 def test_text_fits_a_terminal_and_loses_no_cell():
     columns = tuple(TableColumn(f"velocity of region {i}", "mm/s") for i in range(12))
     row = TableRow("a method with a long name", "mean over frames", tuple(1000.0 + i for i in range(12)))
-    text = as_text(EvaluationTable("wide", "Wide", columns, (row,), ("A note with many words. " * 9,)))
+    text = evaluation_text(EvaluationTable("wide", "Wide", columns, (row,), ("A note with many words. " * 9,)))
     assert max(map(len, text.splitlines())) <= 100
     found = [word for line in text.splitlines() if line.startswith("a method") for word in line.split()[9:]]
     assert found == [f"{1000 + i}.00" for i in range(12)]
@@ -57,13 +57,13 @@ def test_text_fits_a_terminal_and_loses_no_cell():
 
 
 def test_markdown_has_the_same_cells_in_all_rows():
-    rows = [line for line in as_markdown(TABLE).splitlines() if line.startswith("|")]
+    rows = [line for line in evaluation_markdown(TABLE).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {6}
     assert "| our_method | mean | 12.35 |  |  |" in rows
 
 
 def test_latex_is_escaped_and_marks_what_others_published():
-    text = as_latex(TABLE)
+    text = evaluation_latex(TABLE)
     assert r"our\_method & mean & 12.35 &  \\" in text
     assert r"\textit{9.00}" in text
     assert r"Errors of 50 \%. A note. In italics: published, other data: A paper, Table 1." in text
@@ -73,7 +73,7 @@ def test_latex_is_escaped_and_marks_what_others_published():
 
 
 def test_json_keeps_numbers_in_full_and_has_no_nan():
-    found = json.loads(as_json([TABLE], version="1"), parse_constant=pytest.fail)
+    found = json.loads(evaluation_json([TABLE], version="1"), parse_constant=pytest.fail)
     assert found["version"] == "1"
     rows = found["tables"][0]["rows"]
     assert [row["cells"] for row in rows] == [
@@ -91,7 +91,7 @@ def test_cells_are_found_by_name_and_nonsense_is_refused():
     with pytest.raises(InputError, match="1 cells for 2 columns"):
         EvaluationTable("x", "x", TABLE.columns, (TableRow("a", "b", (1.0,)),))
     with pytest.raises(InputError, match="unknown way"):
-        joined("word", [TABLE])
+        join_tables("word", [TABLE])
 
 
 def published(table):

@@ -6,9 +6,8 @@ import signal
 import pytest
 from click.testing import CliRunner
 
-from simspine.benchmark.disturbed_runs import RunFolder, contents
-from simspine.benchmark.faults import FaultOutcome, table
-from simspine.cli import main
+from simspine.cli.main import main
+from simspine.workflow.bench_faults import FaultOutcome, RunFolder, fault_table, result_checksums
 
 
 @pytest.mark.slow
@@ -31,13 +30,13 @@ def test_computing_times_alone_do_not_count(tmp_path):
     (place.results / "logs").mkdir()
     (place.results / "x.h5").write_text("x")
     manifest.write_text('{"seconds": 1, "notes": {}}')
-    first = contents(place.results)
+    first = result_checksums(place.results)
     assert set(first) == {"x.h5", "S1/manifests/ik/a.json"}
     manifest.write_text('{"seconds": 2, "notes": {}}')
     (place.results / "logs/a.log").write_text("later")
-    assert contents(place.results) == first
+    assert result_checksums(place.results) == first
     manifest.write_text('{"seconds": 2, "notes": {"n": 1}}')
-    assert contents(place.results) != first
+    assert result_checksums(place.results) != first
 
 
 def test_left_files_are_counted(tmp_path):
@@ -52,6 +51,6 @@ def test_the_table_says_what_is_not_as_it_should_be():
     good = FaultOutcome("a", 2, "error: x", True, True)
     bad = FaultOutcome("b", 0, "", True, False, left=2, redone=1)
     assert (good.good, bad.good) == (True, False)
-    lines = table([good, bad]).splitlines()
+    lines = fault_table([good, bad]).splitlines()
     assert "through, equal bytes" in lines[2]
     assert "through, other bytes, 2 files left, 1 pieces of work redone" in lines[3]

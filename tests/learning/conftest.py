@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 from simspine.learning.lifters import source_views
-from simspine.learning.options import LiftingOptions, preset_options
+from simspine.learning.options import LiftingOptions, lifting_preset
 
 # All of what these files test needs PyTorch, which the locked environment lacks; `make test-learn` runs them.
 NETWORKS = [
@@ -17,7 +17,7 @@ collect_ignore = [] if find_spec("torch") else NETWORKS
 
 @pytest.fixture(scope="session")
 def tiny() -> LiftingOptions:
-    return preset_options("tiny", **{"training.epochs": 4})
+    return lifting_preset("tiny", **{"training.epochs": 4})
 
 
 @pytest.fixture(scope="session")

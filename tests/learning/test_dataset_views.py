@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
-from simspine.formats.store import save
-from simspine.geometry import change_frame, project
-from simspine.learning.dataset_views import dataset_views
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.io.hdf5 import write_store
 from simspine.learning.options import LiftingSource
-from simspine.learning.views import SPINE, samples
-from simspine.skeletons import load
-from simspine.types import Camera, Keypoints, Markers, Motion
+from simspine.learning.samples import LIFTED_SPINE_POINTS, lifting_samples, lifting_views_of_dataset
 
-NAMES = load("simspine37").names
+NAMES = load_skeleton("simspine37").names
 FRAMES, REJECTED, NOISE_PX = 60, 20, 2.0
 
 
@@ -34,15 +33,15 @@ def source(tmp_path_factory):
     trial = TrialData(markers, motion, status=status, reasons=[""] * FRAMES, fk_deviation=0.0)
     origin = {"configuration_hash": "ab" * 32, "versions": {"simspine": "0"}, "notice": ""}
     write_dataset(folder / "own.h5", Dataset({"S1": SubjectData(CAMERAS, {"Walking_1": trial})}, origin))
-    xy = np.moveaxis(project(CAMERAS, change_frame(XYZ, "y_up", "z_up")), 0, 1)
+    xy = np.moveaxis(project_points(CAMERAS, change_frame(XYZ, "y_up", "z_up")), 0, 1)
     xy = xy + np.random.default_rng(3).normal(0, NOISE_PX, xy.shape)
     back = Keypoints(NAMES[::-1], 50, xy[:, ::-1, ::-1], np.ones(xy.shape[:3]))  # views and points in another order
-    save(folder / "points/S1/Walking_1.h5", keypoints=back, cameras=list(CAMERAS[::-1]))
+    write_store(folder / "points/S1/Walking_1.h5", keypoints=back, cameras=list(CAMERAS[::-1]))
     return LiftingSource(dataset=str(folder / "own.h5"), keypoints=str(folder / "points"), every=20, context=10)
 
 
 def test_points_are_in_each_cameras_frame(source):
-    views = dataset_views(source, ["S1"])
+    views = lifting_views_of_dataset(source, ["S1"])
     assert [view.truth.camera for view in views] == [c.name for c in CAMERAS]
     for view, cam in zip(views, CAMERAS, strict=True):
         assert view.truth.frames.tolist() == [0, 10, 20, 30, 40, 50]
@@ -55,30 +54,30 @@ def test_points_are_in_each_cameras_frame(source):
 
 def test_detections_find_their_camera_and_their_names(source):
     """Noise of 2 px at 1145 px focal length."""
-    for view in dataset_views(source, ["S1"]):
+    for view in lifting_views_of_dataset(source, ["S1"]):
         kept = [0, 1, 3, 4, 5]
         off = (view.seen - view.projected)[kept]
         assert 0.8 * NOISE_PX / 1145 < off.std() < 1.25 * NOISE_PX / 1145
 
 
 def test_rejected_frames_are_not_learnt_from(source):
-    data = samples(dataset_views(source, ["S1"]), SPINE, False)
+    data = lifting_samples(lifting_views_of_dataset(source, ["S1"]), LIFTED_SPINE_POINTS, False)
     assert len(data) == 6
     assert len(data.usable()) == 4
 
 
 def test_without_detections_only_the_truth_can_go_in(source):
-    views = dataset_views(source.model_copy(update={"keypoints": None}), ["S1"])
-    assert not len(samples(views, SPINE, False).usable())
-    assert len(samples(views, SPINE, True).usable()) == 4
+    views = lifting_views_of_dataset(source.model_copy(update={"keypoints": None}), ["S1"])
+    assert not len(lifting_samples(views, LIFTED_SPINE_POINTS, False).usable())
+    assert len(lifting_samples(views, LIFTED_SPINE_POINTS, True).usable()) == 4
 
 
 def test_what_does_not_fit_is_refused(source, tmp_path):
     with pytest.raises(InputError, match="unknown subject 'S9'"):
-        dataset_views(source, ["S9"])
+        lifting_views_of_dataset(source, ["S9"])
     with pytest.raises(InputError, match=r"Walking_1\.h5"):
-        dataset_views(source.model_copy(update={"keypoints": str(tmp_path)}), ["S1"])
+        lifting_views_of_dataset(source.model_copy(update={"keypoints": str(tmp_path)}), ["S1"])
     short = Keypoints(NAMES, 50, np.ones((9, 2, 37, 2)), np.ones((9, 2, 37)))
-    save(tmp_path / "S1/Walking_1.h5", keypoints=short, cameras=list(CAMERAS))
+    write_store(tmp_path / "S1/Walking_1.h5", keypoints=short, cameras=list(CAMERAS))
     with pytest.raises(InputError, match=r"9 frames of 2 views.*has 60 frames"):
-        dataset_views(source.model_copy(update={"keypoints": str(tmp_path)}), ["S1"])
+        lifting_views_of_dataset(source.model_copy(update={"keypoints": str(tmp_path)}), ["S1"])

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from small_samples import small_samples
 
-from simspine.learning.encoding import Encoding, relative_to_root
-from simspine.learning.views import Samples
+from simspine.learning.samples import Encoding, LiftingSamples, relative_to_root
 
 DATA = small_samples(400)
 CODE = Encoding.of(DATA)
@@ -23,7 +22,7 @@ def test_targets_come_back_as_points_with_the_root_at_zero():
 def test_a_missing_point_is_at_the_mean_and_changes_no_other():
     seen = DATA.seen.copy()
     seen[:, :, 5] = np.nan
-    features = CODE.features(Samples(DATA.names, seen, DATA.xyz)).reshape(400, 15, 2)
+    features = CODE.features(LiftingSamples(DATA.names, seen, DATA.xyz)).reshape(400, 15, 2)
     assert (features[:, 5] == 0).all()
     whole = CODE.features(DATA).reshape(400, 15, 2)
     np.testing.assert_array_equal(np.delete(features, 5, 1), np.delete(whole, 5, 1))
@@ -48,7 +47,7 @@ def test_a_missing_root_is_taken_from_its_neighbours_or_from_all(lost, stands_in
 def test_statistics_leave_gaps_out():
     seen = DATA.seen.copy()
     seen[:200, 0, 7] = np.nan
-    code = Encoding.of(Samples(DATA.names, seen, DATA.xyz))
+    code = Encoding.of(LiftingSamples(DATA.names, seen, DATA.xyz))
     half = relative_to_root(DATA.names, DATA.seen[200:, 0])[:, 7]
     np.testing.assert_allclose(code.image_mean[7], half.mean(0))
     np.testing.assert_allclose(code.image_sd[7], half.std(0))

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.learning.lifter_file import LIFTER, export_lifter
-from simspine.learning.lifters import fit_lifter, of_subjects
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.learning.lifters import fit_lifter, views_of_subjects
+from simspine.learning.onnx_files import LIFTER_FILE, export_lifter
 from simspine.learning.runs import train_lifting
-from simspine.learning.views import SPINE, samples
-from simspine.pipeline.lifter import Lifter
-from simspine.skeletons import load
+from simspine.learning.samples import LIFTED_SPINE_POINTS, lifting_samples
+from simspine.vision.one_camera import Lifter
 
 pytestmark = pytest.mark.learn
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.learn
 def test_the_file_lifts_as_the_network_does(method, tiny, views, tmp_path):
     options = tiny.model_copy(update={"method": method, "skeleton": "blazepose33"})
     fitted = fit_lifter(options, views, tmp_path)
-    assert export_lifter(tmp_path / LIFTER, fitted) < 1e-4
-    lifter = Lifter(tmp_path / LIFTER)
-    test = of_subjects(views, tiny.test)
+    assert export_lifter(tmp_path / LIFTER_FILE, fitted) < 1e-4
+    lifter = Lifter(tmp_path / LIFTER_FILE)
+    test = views_of_subjects(views, tiny.test)
     wanted = fitted.lift_samples(fitted.samples(test))
-    raw = samples(test, fitted.names, False, lifter.card.frames)  # with points that the detector does not give
+    raw = lifting_samples(test, fitted.names, False, lifter.card.frames)  # with points that the detector does not give
     assert np.isfinite(raw.seen[:, :, raw.names.index("Spine_01")]).any()
     xyz, sd = lifter.lift(raw.seen)
     np.testing.assert_allclose(xyz, wanted, atol=1e-4)
@@ -35,9 +35,9 @@ def test_the_file_lifts_as_the_network_does(method, tiny, views, tmp_path):
 def test_the_file_tells_all_that_is_needed_to_use_it(tiny, tmp_path):
     options = tiny.model_copy(update={"method": "temporal", "skeleton": "blazepose33"})
     train_lifting(options, tmp_path)
-    card = Lifter(tmp_path / LIFTER).card
-    assert card.points == load("simspine37").names
-    assert set(card.seen) == set(load("blazepose33").to_simspine.values())
+    card = Lifter(tmp_path / LIFTER_FILE).card
+    assert card.points == load_skeleton("simspine37").names
+    assert set(card.seen) == set(load_skeleton("blazepose33").to_simspine.values())
     assert (card.frames, card.interval_s) == (3, 0.5)  # every 25th of 50 frames/s
     assert card.trained_on == "2 synthetic people (seed 1), image points finetuned"
     assert len(card.data) == 64
@@ -49,6 +49,6 @@ def test_points_of_a_skeleton_alone_are_learnt_from(tiny, views, tmp_path):
     fitted = fit_lifter(options, views, tmp_path)
     seen = np.isfinite(fitted.samples(views).seen).any((0, 1, 3))
     assert {name for name, one in zip(fitted.names, seen, strict=True) if one} == {"Nose"}
-    assert set(fitted.names) == set(SPINE)
+    assert set(fitted.names) == set(LIFTED_SPINE_POINTS)
     with pytest.raises(InputError, match="ridge has no network to write"):
-        export_lifter(tmp_path / LIFTER, fitted)
+        export_lifter(tmp_path / LIFTER_FILE, fitted)

@@ -5,26 +5,26 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.evaluation.points import load_points
-from simspine.learning.lifters import fit_lifter, of_subjects
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.evaluation.point_sources import read_point_sequences
+from simspine.learning.lifters import fit_lifter, views_of_subjects
 from simspine.learning.runs import (
     LiftingRow,
     benchmark_rows,
     chosen_rows,
-    mean_errors,
+    mean_lifting_errors,
     more_subjects,
     run_lifting_benchmark,
     train_lifting,
 )
-from simspine.learning.views import SPINE
+from simspine.learning.samples import LIFTED_SPINE_POINTS
 
 
 @pytest.mark.parametrize("method", ["mean", "nearest", "ridge"])
 def test_a_control_predicts_the_test_people(tiny, views, method, tmp_path):
     lifter = fit_lifter(tiny.model_copy(update={"method": method}), views, tmp_path)
-    test = of_subjects(views, tiny.test)
+    test = views_of_subjects(views, tiny.test)
     found = lifter.lift(test)
     assert {sequence.subject for sequence in found} == {"S6"}
     assert sum(len(sequence.frames) for sequence in found) == 3 * 4 * 10  # trials, cameras, seconds
@@ -33,25 +33,30 @@ def test_a_control_predicts_the_test_people(tiny, views, method, tmp_path):
 
 
 def test_the_mean_pose_is_that_of_the_training_people(tiny, views, tmp_path):
-    found = fit_lifter(tiny.model_copy(update={"method": "mean"}), views, tmp_path).lift(of_subjects(views, tiny.test))
-    learnt = [v.truth.xyz[v.scored] - v.truth.xyz[v.scored, :1] for v in of_subjects(views, tiny.train)]
+    found = fit_lifter(tiny.model_copy(update={"method": "mean"}), views, tmp_path).lift(
+        views_of_subjects(views, tiny.test)
+    )
+    learnt = [v.truth.xyz[v.scored] - v.truth.xyz[v.scored, :1] for v in views_of_subjects(views, tiny.train)]
     np.testing.assert_allclose(found[0].xyz[0], np.concatenate(learnt).mean(0), atol=1e-9)
 
 
 def test_known_people_are_lifted_by_their_own_poses(tiny, views, tmp_path):
     """The nearest neighbour of a sample learnt from is itself."""
     options = tiny.model_copy(update={"method": "nearest", "points": "spine"})
-    known = of_subjects(views, tiny.train)
+    known = views_of_subjects(views, tiny.train)
     found = fit_lifter(options, views, tmp_path).lift(known)
-    np.testing.assert_allclose(mean_errors(found, [view.truth for view in known]), 0, atol=1e-6)
+    np.testing.assert_allclose(mean_lifting_errors(found, [view.truth for view in known]), 0, atol=1e-6)
 
 
 def test_training_writes_what_others_can_read(tiny, tmp_path):
     options = tiny.model_copy(update={"method": "ridge"})
     tables = train_lifting(options, tmp_path)
-    predictions, truth = load_points(tmp_path / "predictions.npz"), load_points(tmp_path / "truth.npz")
+    predictions, truth = (
+        read_point_sequences(tmp_path / "predictions.npz"),
+        read_point_sequences(tmp_path / "truth.npz"),
+    )
     expected = tables[0].value("ridge", "all", "MPJPE spine")
-    assert mean_errors(predictions, truth)[0] == pytest.approx(expected, abs=1e-3)
+    assert mean_lifting_errors(predictions, truth)[0] == pytest.approx(expected, abs=1e-3)
     assert json.loads((tmp_path / "options.json").read_text())["method"] == "ridge"
     assert (tmp_path / "tables.json").exists()
     assert not (tmp_path / "losses.csv").exists()
@@ -107,7 +112,7 @@ def test_more_people_have_new_names(tiny):
 
 def test_nothing_to_learn_from_is_said(tiny, views, tmp_path):
     with pytest.raises(InputError, match="0 samples to learn from"):
-        fit_lifter(tiny, of_subjects(views, tiny.test), tmp_path)
+        fit_lifter(tiny, views_of_subjects(views, tiny.test), tmp_path)
 
 
 def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatch):
@@ -128,7 +133,7 @@ def test_the_command_trains_a_control(tmp_path):
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert "Lifting: errors by region" in done.output
-    assert len(load_points(out / "predictions.npz")[0].names) == len(SPINE)
+    assert len(read_point_sequences(out / "predictions.npz")[0].names) == len(LIFTED_SPINE_POINTS)
 
 
 def test_a_file_and_a_preset_together_are_refused(tmp_path):

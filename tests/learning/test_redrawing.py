@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from simspine.learning.redrawing import mirrored, redrawn
-from simspine.learning.views import SPINE, Samples, samples
+from simspine.learning.samples import (
+    LIFTED_SPINE_POINTS,
+    LiftingSamples,
+    lifting_samples,
+    mirrored_points,
+    redraw_samples,
+)
 
 NAMES = ("Hip", "Neck", "RShoulder", "LShoulder")
 
@@ -15,31 +20,33 @@ def pair(count=400):
     errors = np.arange(1, count + 1)[:, None, None, None] * 1e-6 * np.ones_like(exact)
     errors[::7, :, 1] = np.nan
     xyz = random.normal(size=(count, 4, 3))
-    return Samples(NAMES, exact + errors, xyz), Samples(NAMES, exact, xyz)
+    return LiftingSamples(NAMES, exact + errors, xyz), LiftingSamples(NAMES, exact, xyz)
 
 
 def test_a_mirror_turns_x_and_swaps_sides():
     places = np.arange(8.0).reshape(4, 2)
-    np.testing.assert_array_equal(mirrored(NAMES, places), [[0, 1], [-2, 3], [-6, 7], [-4, 5]])
-    np.testing.assert_array_equal(mirrored(NAMES, mirrored(NAMES, places)), places)
+    np.testing.assert_array_equal(mirrored_points(NAMES, places), [[0, 1], [-2, 3], [-6, 7], [-4, 5]])
+    np.testing.assert_array_equal(mirrored_points(NAMES, mirrored_points(NAMES, places)), places)
 
 
 def test_a_mirrored_world_is_seen_as_a_mirrored_image(views):
     """Projecting the mirrored points gives the mirrored image points."""
-    data = samples(views[:1], SPINE, exact=True)
+    data = lifting_samples(views[:1], LIFTED_SPINE_POINTS, exact=True)
     xyz = data.xyz + views[0].truth.xyz[views[0].scored][:, [views[0].truth.names.index("Hip")]]
-    turned = mirrored(SPINE, xyz)
-    np.testing.assert_allclose(turned[..., :2] / turned[..., 2:], mirrored(SPINE, data.seen[:, 0]), atol=1e-12)
+    turned = mirrored_points(LIFTED_SPINE_POINTS, xyz)
+    np.testing.assert_allclose(
+        turned[..., :2] / turned[..., 2:], mirrored_points(LIFTED_SPINE_POINTS, data.seen[:, 0]), atol=1e-12
+    )
 
 
 def test_errors_change_places_and_half_are_mirrored():
     data, exact = pair()
-    found = redrawn(data, exact, 1, 3)
+    found = redraw_samples(data, exact, 1, 3)
     turned = found.xyz[:, 0, 0] == -data.xyz[:, 0, 0]
     assert 0.4 < turned.mean() < 0.6
     np.testing.assert_array_equal(found.xyz[~turned], data.xyz[~turned])
-    np.testing.assert_array_equal(found.xyz[turned], mirrored(NAMES, data.xyz[turned]))
-    straight = np.where(turned[:, None, None, None], mirrored(NAMES, found.seen), found.seen)
+    np.testing.assert_array_equal(found.xyz[turned], mirrored_points(NAMES, data.xyz[turned]))
+    straight = np.where(turned[:, None, None, None], mirrored_points(NAMES, found.seen), found.seen)
     number = np.rint((straight - exact.seen)[:, 0, 0, 0] * 1e6).astype(int)
     assert sorted(number) == list(range(1, len(data) + 1))
     assert (number != np.arange(1, len(data) + 1)).mean() > 0.9
@@ -48,6 +55,6 @@ def test_errors_change_places_and_half_are_mirrored():
 
 def test_epochs_differ_and_repeat():
     data, exact = pair(20)
-    first, again, second = (redrawn(data, exact, 1, epoch).seen for epoch in (0, 0, 1))
+    first, again, second = (redraw_samples(data, exact, 1, epoch).seen for epoch in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, second, equal_nan=True)

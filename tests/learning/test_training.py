@@ -8,17 +8,21 @@ import pytest
 import torch
 from small_samples import small_samples
 
-from simspine.errors import InputError
-from simspine.learning.checkpoints import Identity, load_checkpoint
-from simspine.learning.descent import CHECKPOINT, DescentRun
-from simspine.learning.encoding import Encoding
-from simspine.learning.lifters import fit_lifter, of_subjects
+from simspine.core.errors import InputError
+from simspine.learning.lifters import fit_lifter, views_of_subjects
 from simspine.learning.networks import (
+    CHECKPOINT_FILE,
+    DescentRun,
+    LearningData,
     SimpleBaseline,
     TemporalLifter,
+    TrainingIdentity,
+    apply_network,
+    fit_network,
+    load_checkpoint,
 )
-from simspine.learning.options import LiftingNetwork, LiftingTraining, preset_options
-from simspine.learning.training import LearningData, apply_network, fit_network
+from simspine.learning.options import LiftingNetwork, LiftingTraining, lifting_preset
+from simspine.learning.samples import Encoding
 
 pytestmark = pytest.mark.learn
 SIZE = LiftingNetwork(width=32, dropout=0.3, receptive=9)
@@ -30,7 +34,7 @@ MAKE = partial(SimpleBaseline, 30, 42, SIZE)
 
 
 def run(folder, **changes) -> DescentRun:
-    return replace(DescentRun(folder, Identity({"a": {"b": 1}}, "data"), seed=3), **changes)
+    return replace(DescentRun(folder, TrainingIdentity({"a": {"b": 1}}, "data"), seed=3), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +60,19 @@ def test_a_killed_run_ends_as_if_it_had_not_been(undisturbed, tmp_path, killed_a
 
 def test_a_finished_run_is_not_trained_again(undisturbed):
     network, history, folder = undisturbed
-    written = (folder / CHECKPOINT).stat().st_mtime_ns
+    written = (folder / CHECKPOINT_FILE).stat().st_mtime_ns
     again, found = fit_network(MAKE, LEARNING, SETTINGS, run(folder))
     assert found.losses == history.losses
-    assert (folder / CHECKPOINT).stat().st_mtime_ns == written
+    assert (folder / CHECKPOINT_FILE).stat().st_mtime_ns == written
     np.testing.assert_array_equal(apply_network(again, LEARNING.features), apply_network(network, LEARNING.features))
 
 
 def test_it_learns_and_steps_down(undisturbed):
     _, history, folder = undisturbed
     assert history.losses[-1] < 0.9 * history.losses[0]  # most of the samples is noise
-    assert load_checkpoint(folder / CHECKPOINT)[1]["optimiser"]["param_groups"][0]["lr"] == pytest.approx(1e-3 * 0.01)
+    assert load_checkpoint(folder / CHECKPOINT_FILE)[1]["optimiser"]["param_groups"][0]["lr"] == pytest.approx(
+        1e-3 * 0.01
+    )
 
 
 def test_other_seeds_give_other_losses(undisturbed, tmp_path):
@@ -85,17 +91,17 @@ def test_random_numbers_of_the_caller_go_on(tmp_path):
 def test_checkpoints_of_others_are_refused(undisturbed):
     folder = undisturbed[2]
     with pytest.raises(InputError, match=r"checkpoint\.pt was trained with other settings: a\.b is 1, asked for is 2"):
-        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=Identity({"a": {"b": 2}}, "data")))
+        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=TrainingIdentity({"a": {"b": 2}}, "data")))
     with pytest.raises(InputError, match=r"checkpoint\.pt was trained on other data"):
-        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=Identity({"a": {"b": 1}}, "others")))
+        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=TrainingIdentity({"a": {"b": 1}}, "others")))
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken"])
 def test_damaged_checkpoints_are_refused(tmp_path, content):
-    (tmp_path / CHECKPOINT).write_bytes(content)
+    (tmp_path / CHECKPOINT_FILE).write_bytes(content)
     with pytest.raises(InputError, match=r"checkpoint\.pt is no checkpoint that can be read.*Delete it"):
         fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path))
-    assert (tmp_path / CHECKPOINT).read_bytes() == content
+    assert (tmp_path / CHECKPOINT_FILE).read_bytes() == content
 
 
 class Evil:
@@ -109,9 +115,9 @@ class Evil:
 
 def test_no_code_in_a_checkpoint_is_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"schema": 1, "state": Evil()}, tmp_path / CHECKPOINT)
+    torch.save({"schema": 1, "state": Evil()}, tmp_path / CHECKPOINT_FILE)
     with pytest.raises(InputError, match="no checkpoint that can be read"):
-        load_checkpoint(tmp_path / CHECKPOINT)
+        load_checkpoint(tmp_path / CHECKPOINT_FILE)
     assert not (tmp_path / "evil").exists()
 
 
@@ -145,10 +151,10 @@ def test_each_method_lifts_better_than_the_mean_pose(method, views, tmp_path):
     """Of people it has learnt from, after seconds: shows that it learns, not how well it generalises."""
     epochs = {"simple": 15, "temporal": 25}[method]
     changes = {"method": method, "training.epochs": epochs, "training.step_epochs": epochs, "training.rate": 3e-3}
-    options = preset_options("tiny", **changes)
+    options = lifting_preset("tiny", **changes)
     lifter = fit_lifter(options, views, tmp_path)
     mean = fit_lifter(options.model_copy(update={"method": "mean"}), views, tmp_path / "mean")
-    own = of_subjects(views, ["S1"])
+    own = views_of_subjects(views, ["S1"])
     error = {}
     for name, some in (("network", lifter), ("mean", mean)):
         data = some.samples(own)

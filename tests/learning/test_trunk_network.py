@@ -7,11 +7,16 @@ from tools.spine_detector.batches import POSE_SWAPS, SWAPS, SampleReader, Sample
 from tools.spine_detector.network import TrunkNetwork, export
 from tools.spine_detector.train import SETTINGS, begun, judged, losses, made_honest
 
-from simspine.detection.onnx_session import open_session
-from simspine.detection.pose_features import HIPS, MASK, SHOULDERS, PoseFeatures, in_trunk, trunk_frame
-from simspine.learning.checkpoints import Identity
-from simspine.learning.descent import Descent, DescentRun, descend
-from simspine.learning.gaussians import covariances
+from simspine.learning.networks import Descent, DescentRun, TrainingIdentity, covariances_of_spread, train_by_descent
+from simspine.vision.blazepose_spine import (
+    HIP_INDICES,
+    MASK_PX,
+    SHOULDER_INDICES,
+    PoseFeatures,
+    to_trunk_frame,
+    trunk_frame,
+)
+from simspine.vision.spinepose import open_session
 
 pytestmark = pytest.mark.learn
 
@@ -20,12 +25,12 @@ def drawn(count: int, seed: int = 1, colours: tuple[int, ...] = ()) -> Samples:
     """People whose spine lies between hips and shoulders, with an error of a tenth of the trunk's length across."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(0.3, 0.7, (count, 33, 4)).astype(np.float32)
-    for pair, y in ((HIPS, 0.62), (SHOULDERS, 0.4)):
+    for pair, y in ((HIP_INDICES, 0.62), (SHOULDER_INDICES, 0.4)):
         points[:, pair, 1] = y + 0.02 * rng.standard_normal((count, 2))
-    low, high = points[:, HIPS, :2].mean(1), points[:, SHOULDERS, :2].mean(1)
+    low, high = points[:, HIP_INDICES, :2].mean(1), points[:, SHOULDER_INDICES, :2].mean(1)
     share = np.linspace(0, 1, 13)[:, None]
     places = low[:, None] + share * (high - low)[:, None] + 0.02 * rng.standard_normal((count, 13, 2))
-    image = rng.integers(0, 256, (count, MASK, MASK, *colours), np.uint8)
+    image = rng.integers(0, 256, (count, MASK_PX, MASK_PX, *colours), np.uint8)
     return Samples(points, image, places.astype(np.float32), rng.random((count, 13)) < 0.9)
 
 
@@ -40,7 +45,7 @@ def test_samples_are_seen_as_a_detector_sees_them():
     some = drawn(3)
     seen = in_trunks(some)
     for i in range(3):
-        own = in_trunk(PoseFeatures(some.points[i], some.image[i] / np.float32(255)))
+        own = to_trunk_frame(PoseFeatures(some.points[i], some.image[i] / np.float32(255)))
         np.testing.assert_array_equal(seen.points[i], own.points)
         np.testing.assert_array_equal(seen.image[i, 0], own.mask)
         back = trunk_frame(some.points[i]).shares(seen.places[i])
@@ -63,7 +68,7 @@ def test_variation_has_the_stated_size():
     straight = np.isclose(moved.places[:, 0, 0], some.places[:, 0, 0])  # not mirrored
     assert 0.45 < straight.mean() < 0.55
     off = (moved.points - some.points)[straight]
-    moved_pair = off[:, HIPS, :2].mean(1)[:, None] @ trunk_frame(some.points[straight]).turn
+    moved_pair = off[:, HIP_INDICES, :2].mean(1)[:, None] @ trunk_frame(some.points[straight]).turn
     across, along = moved_pair[:, 0].T
     assert along.std() == pytest.approx(np.hypot(0.010, 0.003 / np.sqrt(2)), rel=0.06)
     assert across.std() == pytest.approx(0.003 / np.sqrt(2), rel=0.06)
@@ -79,7 +84,7 @@ def goal():
 
 
 def run(folder, **changes):
-    return DescentRun(folder, Identity({}, "data"), 5, **changes)
+    return DescentRun(folder, TrainingIdentity({}, "data"), 5, **changes)
 
 
 def fresh():
@@ -87,10 +92,10 @@ def fresh():
 
 
 def test_a_killed_training_ends_with_the_very_weights(goal, tmp_path):
-    whole, history = descend(fresh, goal, run(tmp_path / "whole"))
-    descend(fresh, goal, run(tmp_path / "cut", until=1))
+    whole, history = train_by_descent(fresh, goal, run(tmp_path / "whole"))
+    train_by_descent(fresh, goal, run(tmp_path / "cut", until=1))
     torch.manual_seed(9)  # what else draws random numbers does not matter
-    resumed, after = descend(fresh, goal, run(tmp_path / "cut"))
+    resumed, after = train_by_descent(fresh, goal, run(tmp_path / "cut"))
     assert after.losses == history.losses
     assert history.losses[-1]["total"] < history.losses[0]["total"]
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
@@ -118,5 +123,5 @@ def test_what_is_written_is_what_was_trained(tmp_path, inputs):
     np.testing.assert_allclose(found[..., :2], places.numpy(), atol=1e-5)
     a, b, c = np.moveaxis(found[..., 2:], -1, 0)
     white = np.stack([np.stack([np.exp(a), 0 * a], -1), np.stack([c, np.exp(b)], -1)], -2)
-    turned = white @ covariances(spread).numpy() @ np.swapaxes(white, -1, -2)
+    turned = white @ covariances_of_spread(spread).numpy() @ np.swapaxes(white, -1, -2)
     np.testing.assert_allclose(turned, np.broadcast_to(np.eye(2), turned.shape), atol=1e-4)

@@ -9,9 +9,9 @@ import yaml
 from small_videos import write_beginning_of_the_demo
 from tools.run_notebooks import CHECKSUM, code_checksum
 
-from simspine.capture.writer import CaptureSettings, write_capture
-from simspine.config import read_config
-from simspine.workflow.run import run_stage
+from simspine.synthesis.capture_files import CaptureSettings, write_capture
+from simspine.workflow.config import read_config
+from simspine.workflow.jobs import run_stage
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

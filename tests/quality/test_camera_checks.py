@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from simspine.cameras.check import CameraCheck
-from simspine.cameras.image_errors import QUANTITIES
-from simspine.cameras.mix_ups import MixUp
-from simspine.quality.camera_checks import cameras, remains_open
+from simspine.quality.camera_checks import check_camera_images, which_camera_remains_open
 from simspine.quality.findings import Severity
+from simspine.vision.camera_check import IMAGE_ERROR_QUANTITIES, CameraCheck, MixUp
 
-NONE = dict.fromkeys(QUANTITIES, 0.0)
-SMALL = dict.fromkeys(QUANTITIES, 0.001) | {"shift_x_px": 1.0, "shift_y_px": 2.0, "late": 0.1}
+NONE = dict.fromkeys(IMAGE_ERROR_QUANTITIES, 0.0)
+SMALL = dict.fromkeys(IMAGE_ERROR_QUANTITIES, 0.001) | {"shift_x_px": 1.0, "shift_y_px": 2.0, "late": 0.1}
 GOOD = CameraCheck("cam01", NONE, SMALL, ("cam03", "cam04"), 5.0, 1.0, 0.0)
 JUDGES = [
     GOOD,
@@ -37,10 +35,10 @@ def beside(**values: float) -> CameraCheck:
     ],
 )
 def test_one_camera_is_named_with_signed_figures(values, code, words):
-    (found,) = cameras([*JUDGES, beside(**values)], [])
+    (found,) = check_camera_images([*JUDGES, beside(**values)], [])
     assert (found.code, found.where, found.severity) == (code, "cam02", Severity.WARNING)
     assert words in found.message
-    assert not remains_open(found)
+    assert not which_camera_remains_open(found)
 
 
 @pytest.mark.parametrize(
@@ -54,13 +52,13 @@ def test_one_camera_is_named_with_signed_figures(values, code, words):
     ],
 )
 def test_what_is_within_a_usual_error_or_chance_is_no_finding(values):
-    assert list(cameras([*JUDGES, beside(**values)], [])) == []
+    assert list(check_camera_images([*JUDGES, beside(**values)], [])) == []
 
 
 def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
     at_odds = [replace(check, value=NONE | {"shift_x_px": 12.0}) for check in JUDGES[:2]]
-    found = list(cameras([*at_odds, JUDGES[2], beside(shift_x_px=40.0)], []))
-    assert [remains_open(finding) for finding in found] == [True, True, False]
+    found = list(check_camera_images([*at_odds, JUDGES[2], beside(shift_x_px=40.0)], []))
+    assert [which_camera_remains_open(finding) for finding in found] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
 )
 def test_a_mix_up_names_the_views_and_the_cure(kind, cure):
     views = ("cam02", "cam03") if kind == "exchanged" else ("cam02",)
-    (found,) = cameras([], [MixUp(kind, views, 0.1, 0.9)])
+    (found,) = check_camera_images([], [MixUp(kind, views, 0.1, 0.9)])
     assert (found.code, found.severity) == (f"camera_{kind}", Severity.ERROR)
     assert all(view in found.message for view in views)
     assert cure in found.suggestion

@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 
-from simspine.quality.clinical_figures import clinical_figures
-from simspine.spine.adults import ADULTS
-from simspine.spine.clinical import DEFINITIONS
-from simspine.spine.parameters import ClinicalParameters
-from simspine.types import Forced
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS
+from simspine.anatomy.vertebrae import ClinicalParameters
+from simspine.core.types import Forced
+from simspine.quality.observability import clinical_figures
 
 FRAMES = 5
 
 
 def _of(name: str, values, sd=None, forced=(), **options):
     """The figure of one parameter, given in degrees or mm."""
-    factor = np.pi / 180 if DEFINITIONS[name].unit == "rad" else 1e-3
+    factor = np.pi / 180 if CLINICAL_DEFINITIONS[name].unit == "rad" else 1e-3
     values = factor * np.broadcast_to(np.asarray(values, float), FRAMES)[:, None]
     deviation = None if sd is None else np.full((FRAMES, 1), factor * sd)
-    unit = DEFINITIONS[name].unit
+    unit = CLINICAL_DEFINITIONS[name].unit
     clinical = ClinicalParameters((name,), (unit,), values, deviation, {name: forced})
     return clinical_figures(clinical, **options)[0]
 
@@ -52,9 +51,9 @@ def test_levels_on_one_coordinate_keep_their_deviation():
     assert (found.sd, found.decided) == (pytest.approx(3), "one coordinate for all levels")
 
 
-@pytest.mark.parametrize("name", [name for name, adults in ADULTS.items() if adults.sd is not None])
+@pytest.mark.parametrize("name", [name for name, adults in PUBLISHED_ADULTS.items() if adults.sd is not None])
 def test_as_uncertain_as_adults_differ_says_little(name):
-    spread = ADULTS[name].sd
+    spread = PUBLISHED_ADULTS[name].sd
     assert _of(name, 0, 1.01 * spread).decided.startswith("very uncertain: adults differ by")
     assert _of(name, 0, 0.99 * spread).decided == "assumed"
     assert _of(name, 0, 0.7 * spread).decided == "partly measured"  # half of the variance
@@ -91,7 +90,7 @@ def test_gaps_stay_gaps_with_their_reason():
 
 
 def test_sources_have_grades_and_a_spread_goes_with_its_mean():
-    for adults in ADULTS.values():
+    for adults in PUBLISHED_ADULTS.values():
         assert adults.grade in "ABC"
         assert adults.source
         assert (adults.mean is None) == (adults.sd is None)

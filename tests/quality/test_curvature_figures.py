@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simspine.quality.curvature_figures import curvature_figures
+from simspine.quality.observability import curvature_figures
 
 KEPT = np.array([True, True, True, False])
 VALUES, DEVIATION = np.radians([40.0, 50.0, 60.0, 900.0]), np.radians([1.0, 2.0, 3.0, 90.0])

@@ -9,27 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.body.articulation import spine_levels
-from simspine.body.recipes import read_recipe
-from simspine.errors import InputError
-from simspine.ik.result import Posterior, Result
-from simspine.quality.assess import assess
-from simspine.quality.findings import FILLED, Finding, Severity, Status, Verdict, verdict
-from simspine.quality.marker_checks import SEGMENTS
-from simspine.quality.shape_checks import LEVEL_OF
-from simspine.quality.spine_checks import jump_frames
-from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, with_values
-from simspine.spine.levels import CHAIN, LEVELS, SPINE_MARKERS
-from simspine.spine.shape.chain import LEVELS as SHAPE_LEVELS
-from simspine.spine.shape.chain import positions
-from simspine.spine.shape.model import shipped
-from simspine.spine.vertebrae import SpineKinematics
-from simspine.triangulation import TriangulationReport
-from simspine.types import Forced, Markers, Motion, Origin
+from simspine.anatomy.articulation import spine_levels
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, SPINE_MARKERS
+from simspine.anatomy.recipes import read_recipe
+from simspine.anatomy.shape_model import CHAIN_LEVELS as SHAPE_LEVELS
+from simspine.anatomy.shape_model import chain_positions, packaged_shape_model
+from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError
+from simspine.core.types import Forced, Markers, Motion, Origin
+from simspine.estimation.result import Posterior, Result
+from simspine.quality.assess import assess_trial
+from simspine.quality.findings import (
+    LEVEL_ENVELOPES,
+    REJECTED_FILLED_CODE,
+    THRESHOLDS,
+    Finding,
+    Severity,
+    Status,
+    Verdict,
+    sum_up_findings,
+    thresholds_with_values,
+)
+from simspine.quality.marker_checks import BONE_SEGMENTS
+from simspine.quality.spine_checks import LEVEL_OF, jump_frames
+from simspine.vision.triangulation import TriangulationReport
 
 FRAMES, RATE = 60, 50.0
-NAMES = tuple(level.name for level in LEVELS)
-LIMBS = tuple(dict.fromkeys(name for ends in SEGMENTS.values() for name in ends))
+NAMES = tuple(level.name for level in SPINE_LEVELS)
+LIMBS = tuple(dict.fromkeys(name for ends in BONE_SEGMENTS.values() for name in ends))
 ALL = SPINE_MARKERS + LIMBS
 t = np.arange(FRAMES) / RATE
 
@@ -46,7 +53,7 @@ def clean():
         np.zeros((FRAMES, len(NAMES)), bool),
     )  # fmt: skip
     xyz = np.zeros((FRAMES, len(ALL), 3))
-    centres = positions(shipped().mean)  # of a typical spine
+    centres = chain_positions(packaged_shape_model().mean)  # of a typical spine
     for point, level in LEVEL_OF.items():
         xyz[:, ALL.index(point)] = centres[SHAPE_LEVELS.index(level)]
     for k, name in enumerate(LIMBS):
@@ -88,7 +95,7 @@ def check(**changes):
     )  # fmt: skip
     spine = parts["spine"] if "centres" not in parts else replace(parts["spine"], centres=parts["centres"])
     options = {name: parts[name] for name in ("ranges", "level_shares", "thresholds") if name in parts}
-    return assess(spine, solved=solved, measured=parts["measured"], triangulation=report, **options)
+    return assess_trial(spine, solved=solved, measured=parts["measured"], triangulation=report, **options)
 
 
 def posterior(parts) -> Posterior | None:
@@ -195,7 +202,7 @@ def test_unsolved_frames_are_rejected_with_their_reason():
 
 
 def test_frames_without_kinematics_are_rejected_even_if_nobody_says_so():
-    result = assess(changed(lla=put(clean()["spine"].lla, 7, np.nan)))
+    result = assess_trial(changed(lla=put(clean()["spine"].lla, 7, np.nan)))
     assert found(result, "not_solved")[0].frames == (7,)
     assert result.rejected.sum() == 1
 
@@ -326,7 +333,7 @@ def test_missing_markers_warn():
 
 
 def test_inferred_spine_points_warn():
-    origin = tuple(Origin.INFERRED if name in CHAIN else Origin.DETECTED for name in ALL)
+    origin = tuple(Origin.INFERRED if name in SPINE_CHAIN_MARKERS else Origin.DETECTED for name in ALL)
     (finding,) = check(measured=clean()["measured"].with_(origin=origin)).findings
     assert finding.code == "inferred_points"
     assert "9 of the spine's 9 points" in finding.message
@@ -335,7 +342,7 @@ def test_inferred_spine_points_warn():
 
 
 def test_estimated_spine_points_warn_by_themselves():
-    origin = tuple(Origin.ESTIMATED if name in CHAIN else Origin.DETECTED for name in ALL)
+    origin = tuple(Origin.ESTIMATED if name in SPINE_CHAIN_MARKERS else Origin.DETECTED for name in ALL)
     (finding,) = check(measured=clean()["measured"].with_(origin=origin)).findings
     assert finding.code == "estimated_points"
     assert "9 of the spine's 9 points are estimated by a network" in finding.message
@@ -370,21 +377,21 @@ def test_an_error_outweighs_an_info_and_reasons_are_counted():
         Finding("d", Severity.WARNING, "m", "s", (0, 1, 2, 3)),
         Finding("e", Severity.ERROR, "m", "s"),
     ]
-    result = verdict(5, findings)
+    result = sum_up_findings(5, findings)
     assert [str(s) for s in result.status] == ["kept", "corrected", "rejected", "rejected", "kept"]
     assert result.reasons == ((), ("a",), ("b",), ("b", "c"), ())
     assert result.counts == {"kept": 2, "corrected": 1, "rejected": 2, "inferred": 0}
     assert result.reason_counts == {"corrected": {"a": 1}, "rejected": {"b": 2, "c": 1}}
     with pytest.raises(InputError, match=r"frame 2 of a trial of 2"):
-        verdict(2, findings)
+        sum_up_findings(2, findings)
 
 
 def test_rejected_frames_that_were_filled_are_inferred_and_still_among_the_rejected():
     findings = [
         Finding("b", Severity.ERROR, "m", "s", (1, 2, 4)),
-        Finding(FILLED, Severity.INFO, "m", "s", (1, 2)),
+        Finding(REJECTED_FILLED_CODE, Severity.INFO, "m", "s", (1, 2)),
     ]
-    result = verdict(6, findings)
+    result = sum_up_findings(6, findings)
     assert [str(s) for s in result.status] == ["kept", "inferred", "inferred", "kept", "rejected", "kept"]
     assert result.rejected.tolist() == [False, True, True, False, True, False]
     assert result.inferred.tolist() == [False, True, True, False, False, False]
@@ -392,7 +399,7 @@ def test_rejected_frames_that_were_filled_are_inferred_and_still_among_the_rejec
     assert result.to_dict()["status"] == {"corrected": [], "rejected": [[4, 5]], "inferred": [[1, 3]]}
     assert Verdict.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     assert result.filled
-    assert not verdict(6, findings[:1]).filled
+    assert not sum_up_findings(6, findings[:1]).filled
 
 
 def test_verdict_writes_itself_as_json():
@@ -409,33 +416,33 @@ def test_thresholds_say_why_and_can_be_set():
         assert threshold.reason
         assert threshold.source
         assert np.isfinite(threshold.si)
-    changed_ones = with_values({"marker_flagged": 1.5})
+    changed_ones = thresholds_with_values({"marker_flagged": 1.5})
     assert changed_ones["marker_flagged"].si == pytest.approx(0.015)
     assert found(check(thresholds=changed_ones), "frame_rmse")
     with pytest.raises(InputError, match=r"marker_flaged.*marker_flagged"):
-        with_values({"marker_flaged": 1})
+        thresholds_with_values({"marker_flaged": 1})
 
 
 def test_every_joint_has_a_published_range():
-    assert {level.name for level in LEVELS if level.coordinates} <= set(ENVELOPES)
+    assert {level.name for level in SPINE_LEVELS if level.coordinates} <= set(LEVEL_ENVELOPES)
     articulated = spine_levels(read_recipe("articulated").articulation)
-    assert {level.name for level in articulated if level.coordinates} <= set(ENVELOPES)
-    for envelope in ENVELOPES.values():
+    assert {level.name for level in articulated if level.coordinates} <= set(LEVEL_ENVELOPES)
+    for envelope in LEVEL_ENVELOPES.values():
         low, high = envelope.limits().T
         assert (low < 0).all()
         assert (high > 0).all()
         assert envelope.source
-    np.testing.assert_allclose(ENVELOPES["neck"].limits(2)[1], np.radians([-98, 98]))
+    np.testing.assert_allclose(LEVEL_ENVELOPES["neck"].limits(2)[1], np.radians([-98, 98]))
 
 
 def test_lengths_must_agree():
     trial = clean()
     with pytest.raises(InputError, match=r"measured has 3 frames, the spine kinematics 60"):
-        assess(trial["spine"], measured=trial["measured"].with_(xyz=trial["measured"].xyz[:3], filled=None))
+        assess_trial(trial["spine"], measured=trial["measured"].with_(xyz=trial["measured"].xyz[:3], filled=None))
     short = Motion(("a",), RATE, np.zeros((3, 1)), (True,))
     solved = Result(short, ALL, np.zeros((3, len(ALL))), np.zeros(3), np.ones(3, bool), ("",) * 3)
     with pytest.raises(InputError, match=r"the solution has 3 frames, the spine kinematics 60"):
-        assess(trial["spine"], solved=solved)
+        assess_trial(trial["spine"], solved=solved)
 
 
 def test_the_documentation_lists_every_threshold_with_its_value():
@@ -443,7 +450,7 @@ def test_the_documentation_lists_every_threshold_with_its_value():
     for name, threshold in THRESHOLDS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert f"| {threshold.value:g}" in row, name
-    for name, envelope in ENVELOPES.items():
+    for name, envelope in LEVEL_ENVELOPES.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} | -"))
         assert [cell.strip() for cell in row.split("|")[2:5]] == [
             f"{low:g} … {high:g}" for low, high in (envelope.flexion, envelope.bending, envelope.rotation)
@@ -466,8 +473,8 @@ def test_a_level_that_travels_too_far_warns_though_no_angle_is_out_of_range():
 
 
 def test_published_extents_are_both_directions_together():
-    np.testing.assert_allclose(np.degrees(ENVELOPES["L4-L5"].extent), [21, 12, 4])
-    np.testing.assert_allclose(np.degrees(ENVELOPES["lumbar"].extent), [67, 35, 10])
+    np.testing.assert_allclose(np.degrees(LEVEL_ENVELOPES["L4-L5"].extent), [21, 12, 4])
+    np.testing.assert_allclose(np.degrees(LEVEL_ENVELOPES["lumbar"].extent), [67, 35, 10])
 
 
 def test_findings_say_whose_they_are():

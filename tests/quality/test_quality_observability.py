@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
+from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, Level
+from simspine.core.errors import InputError
+from simspine.core.types import Forced, ForcedKind, Origin
 from simspine.quality.observability import (
     Observability,
-    driving,
+    driving_coordinates,
     forced_mask,
     is_estimated,
     level_shares,
     observability_of,
-    share_text,
-    word,
+    observability_word,
+    observed_share_text,
 )
-from simspine.spine.levels import JOINTS, PLANES, Level
-from simspine.types import Forced, ForcedKind, Origin
 
-TABLE = (*JOINTS[:2], Level("lumbar", "sacrum", "lumbar1"))
+TABLE = (*JOINT_LEVELS[:2], Level("lumbar", "sacrum", "lumbar1"))
 NAMES = tuple(level.name for level in TABLE)
-COORDINATES = ("pelvis_tilt", *JOINTS[1].coordinates, *JOINTS[0].coordinates)
+COORDINATES = ("pelvis_tilt", *JOINT_LEVELS[1].coordinates, *JOINT_LEVELS[0].coordinates)
 RESPONSE = np.array([1.0, 0.1, 0.5, 0.9, 0.85, 0.19, 0.2])
 
 
@@ -51,33 +51,33 @@ def test_a_coordinate_that_moves_several_levels_measures_only_their_sum():
 def test_mask_marks_what_the_model_sets_and_no_sum():
     forced = {
         "L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857), Forced("locked", ("axial rotation",))),
-        "thorax": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+        "thorax": (Forced("rigid", MOTION_PLANES, spans=("T3", "T12"), body="torso"),),
         "L5-S1": (),
         "lumbar": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.1, ("L5-S1", "L4-L5")),),
-        "tka": (Forced("rigid", PLANES),),
+        "tka": (Forced("rigid", MOTION_PLANES),),
     }
     mask = forced_mask(("L5-S1", "L4-L5", "lumbar", "thorax", "neck"), forced)
     F, T = False, True
     np.testing.assert_array_equal(mask, [[F, F, F], [T, F, T], [F, F, F], [T, T, T], [F, F, F]])
-    assert driving(forced) == {"L5_S1_Flex_Ext"}
-    assert driving({"lumbar": forced["lumbar"]}) == set()
+    assert driving_coordinates(forced) == {"L5_S1_Flex_Ext"}
+    assert driving_coordinates({"lumbar": forced["lumbar"]}) == set()
 
 
 def test_a_share_is_never_printed_as_a_limit_that_it_does_not_reach():
     shares = (0.0, 0.194, 0.197, 0.1999, 0.2, 0.204, 0.794, 0.796, 0.8, 1.0, np.nan)
     said = ["0 %", "19 %", "<20 %", "<20 %", "20 %", "20 %", "79 %", "<80 %", "80 %", "100 %", "–"]
-    assert [share_text(share) for share in shares] == said
+    assert [observed_share_text(share) for share in shares] == said
 
 
 def test_what_estimated_points_decided_is_not_called_measured():
     """Words change one for one; what the model or the prior decided stays theirs."""
     cases = [(0.9, False, False), (0.5, False, False), (0.5, False, True), (0.1, False, False), (0.9, True, False)]
     cases.append((np.nan, False, False))
-    seen = [word(share, forced, drives) for share, forced, drives in cases]
+    seen = [observability_word(share, forced, drives) for share, forced, drives in cases]
     assert list(map(str, seen)) == [
         "measured", "partly measured", "measured as a sum", "assumed", "set by the model", "",
     ]  # fmt: skip
-    guessed = [word(share, forced, drives, estimated=True) for share, forced, drives in cases]
+    guessed = [observability_word(share, forced, drives, estimated=True) for share, forced, drives in cases]
     assert list(map(str, guessed)) == ["estimated", "partly estimated", "estimated", "assumed", "set by the model", ""]
     table = observability_of(NAMES, np.full((3, 3), 0.85), {}, TABLE, estimated=True)
     assert {str(word) for row in table for word in row} == {"estimated"}

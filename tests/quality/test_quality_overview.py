@@ -7,10 +7,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
-from simspine.quality.findings import Finding, Severity, Verdict, verdict, worst
-from simspine.quality.overview import COLUMNS, as_csv, as_dict, exit_code, gravest
-from simspine.quality.thresholds import THRESHOLDS
+from simspine.cli.main import main
+from simspine.quality.assess import FINDING_COLUMNS, gravest_severity, severity_exit_code, verdicts_csv, verdicts_dict
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, Verdict, sum_up_findings, worst_severity
 
 WARN = Finding("level_range", "warning", "Too far, by 3°.", "Look.", (1, 2, 5), "L4-L5")
 INFO = Finding("gap_filled", "info", "A gap, filled.", "Nothing.", (7,))
@@ -18,7 +17,7 @@ ERROR = Finding("jump", "error", 'A "jump".', "Look.", (3, 4))
 
 
 def verdicts(*findings: Finding) -> dict:
-    return {("S1", "Walking 1"): verdict(10, findings), ("S5", "Sitting"): verdict(20, ())}
+    return {("S1", "Walking 1"): sum_up_findings(10, findings), ("S5", "Sitting"): sum_up_findings(20, ())}
 
 
 @pytest.mark.parametrize(
@@ -27,14 +26,14 @@ def verdicts(*findings: Finding) -> dict:
      ((WARN, ERROR, INFO), Severity.ERROR, 1)],
 )  # fmt: skip
 def test_exit_code_follows_the_gravest_finding(findings, severity, code):
-    assert gravest(verdicts(*findings)) is severity
-    assert worst(findings) is severity
-    assert exit_code(verdicts(*findings)) == code
+    assert gravest_severity(verdicts(*findings)) is severity
+    assert worst_severity(findings) is severity
+    assert severity_exit_code(verdicts(*findings)) == code
 
 
 def test_csv_has_a_line_per_finding():
-    lines = list(csv.DictReader(io.StringIO(as_csv(verdicts(WARN, ERROR)))))
-    assert tuple(lines[0]) == COLUMNS
+    lines = list(csv.DictReader(io.StringIO(verdicts_csv(verdicts(WARN, ERROR)))))
+    assert tuple(lines[0]) == FINDING_COLUMNS
     assert [line["code"] for line in lines] == ["level_range", "jump"]
     assert (lines[0]["subject"], lines[0]["trial"], lines[0]["where"]) == ("S1", "Walking 1", "L4-L5")
     assert (lines[0]["frames"], lines[0]["of"], lines[0]["span"]) == ("3", "10", "1–2, 5")
@@ -42,7 +41,7 @@ def test_csv_has_a_line_per_finding():
 
 
 def test_json_counts_what_was_kept_corrected_and_rejected():
-    said = json.loads(json.dumps(as_dict(verdicts(WARN, INFO, ERROR))))
+    said = json.loads(json.dumps(verdicts_dict(verdicts(WARN, INFO, ERROR))))
     assert said["counts"] == {"kept": 27, "corrected": 1, "rejected": 2, "inferred": 0}
     assert said["reasons"] == {"corrected": {"gap_filled": 1}, "rejected": {"jump": 2}}
     assert said["findings_by_code"] == {"level_range": 1, "gap_filled": 1, "jump": 1}
@@ -53,10 +52,10 @@ def test_json_counts_what_was_kept_corrected_and_rejected():
 
 
 def test_a_verdict_keeps_whose_findings_it_holds():
-    marked = verdict(10, (WARN,)).of("S1", "Walking 1")
+    marked = sum_up_findings(10, (WARN,)).of("S1", "Walking 1")
     assert (marked.findings[0].subject, marked.findings[0].trial) == ("S1", "Walking 1")
     assert Verdict.from_dict(json.loads(json.dumps(marked.to_dict()))) == marked
-    assert "subject" not in verdict(10, (WARN,)).to_dict()["findings"][0]
+    assert "subject" not in sum_up_findings(10, (WARN,)).to_dict()["findings"][0]
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def results(tmp_path):
 
     def put(*findings: Finding):
         for trial, found in (("Walking", findings), ("Sitting", ())):
-            (folder / f"{trial}.json").write_text(json.dumps(verdict(10, found).to_dict()))
+            (folder / f"{trial}.json").write_text(json.dumps(sum_up_findings(10, found).to_dict()))
         return str(tmp_path / "config.yaml")
 
     return put

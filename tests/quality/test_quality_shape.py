@@ -5,19 +5,18 @@ import re
 import numpy as np
 import pytest
 
+from simspine.anatomy.shape_model import CHAIN_LEVELS, chain_positions, packaged_shape_model
+from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Severity
-from simspine.quality.shape_checks import LEVEL_OF, fitted_shape, looked_at, measured_shape
-from simspine.quality.side_checks import feet_turn, sides, trunk_twist
-from simspine.spine.shape.chain import LEVELS, positions
-from simspine.spine.shape.model import shipped
-from simspine.types import Markers, Origin
+from simspine.quality.marker_checks import check_sides, feet_turn_angle, trunk_twist_angle
+from simspine.quality.spine_checks import LEVEL_OF, check_fitted_shape, check_measured_shape, evenly_chosen_whole_frames
 
 FRAMES = 12
-SPINE = positions(shipped().mean)
+SPINE = chain_positions(packaged_shape_model().mean)
 
 
 def centres(frames: int = FRAMES) -> Markers:
-    return Markers(LEVELS, 50, np.tile(SPINE, (frames, 1, 1)), "y_up")
+    return Markers(CHAIN_LEVELS, 50, np.tile(SPINE, (frames, 1, 1)), "y_up")
 
 
 def moved(points: Markers, name: str, frames, shift) -> Markers:
@@ -27,11 +26,11 @@ def moved(points: Markers, name: str, frames, shift) -> Markers:
 
 
 def test_a_plausible_spine_gives_no_finding():
-    assert list(fitted_shape(centres())) == []
+    assert list(check_fitted_shape(centres())) == []
 
 
 def test_a_vertebra_out_of_line_is_named_with_its_frames():
-    findings = list(fitted_shape(moved(centres(), "T8", [3, 4], [0.05, 0, 0])))
+    findings = list(check_fitted_shape(moved(centres(), "T8", [3, 4], [0.05, 0, 0])))
     level = next(f for f in findings if f.where == "T8")
     assert level.code == "shape_fitted_level"
     assert level.severity is Severity.WARNING
@@ -41,7 +40,7 @@ def test_a_vertebra_out_of_line_is_named_with_its_frames():
 
 
 def test_points_in_another_unit_are_a_finding_not_a_crash():
-    (finding,) = fitted_shape(centres().with_(xyz=1000 * centres().xyz))
+    (finding,) = check_fitted_shape(centres().with_(xyz=1000 * centres().xyz))
     assert finding.code == "shape_fitted"
     assert "unit" in finding.suggestion
 
@@ -50,13 +49,13 @@ def test_unsolved_frames_are_not_looked_at():
     points = centres()
     xyz = np.array(points.xyz)
     xyz[2:] = np.nan
-    assert list(looked_at(points.with_(xyz=xyz), 100)) == [0, 1]
+    assert list(evenly_chosen_whole_frames(points.with_(xyz=xyz), 100)) == [0, 1]
     xyz[:] = np.nan
-    assert list(fitted_shape(points.with_(xyz=xyz))) == []
+    assert list(check_fitted_shape(points.with_(xyz=xyz))) == []
 
 
 def test_long_trials_are_thinned_evenly():
-    chosen = looked_at(centres(1000), 100)
+    chosen = evenly_chosen_whole_frames(centres(1000), 100)
     assert len(chosen) == 100
     assert (chosen[0], chosen[-1]) == (0, 999)
     assert set(np.diff(chosen)) <= {10, 11}
@@ -64,19 +63,19 @@ def test_long_trials_are_thinned_evenly():
 
 def seen(origin: Origin = Origin.DETECTED) -> Markers:
     """The eight points on the back: 6 cm behind their vertebrae."""
-    xyz = np.tile([SPINE[LEVELS.index(level)] - [0.06, 0, 0] for level in LEVEL_OF.values()], (FRAMES, 1, 1))
+    xyz = np.tile([SPINE[CHAIN_LEVELS.index(level)] - [0.06, 0, 0] for level in LEVEL_OF.values()], (FRAMES, 1, 1))
     return Markers(tuple(LEVEL_OF), 50, xyz, "y_up", origin=(origin,) * len(LEVEL_OF))
 
 
 def test_points_on_the_back_pass_and_an_outlier_does_not():
-    assert list(measured_shape(seen())) == []
-    findings = list(measured_shape(moved(seen(), "Spine_04", [5], [0.2, 0.1, 0])))
+    assert list(check_measured_shape(seen())) == []
+    findings = list(check_measured_shape(moved(seen(), "Spine_04", [5], [0.2, 0.1, 0])))
     assert "T8" in {f.where for f in findings}
     assert all(5 in f.frames for f in findings)
 
 
 def test_inferred_points_prove_nothing():
-    assert list(measured_shape(moved(seen(Origin.INFERRED), "Spine_04", [5], [0.2, 0.1, 0]))) == []
+    assert list(check_measured_shape(moved(seen(Origin.INFERRED), "Spine_04", [5], [0.2, 0.1, 0]))) == []
 
 
 def person(frame: str = "y_up") -> Markers:
@@ -101,15 +100,15 @@ def turned(names, degrees: float) -> Markers:
 
 @pytest.mark.parametrize("frame", ["y_up", "z_up"])
 def test_a_person_who_stands_straight_is_fine(frame):
-    assert list(sides(person(frame))) == []
-    np.testing.assert_allclose(feet_turn(person(frame)), 0, atol=1e-7)
+    assert list(check_sides(person(frame))) == []
+    np.testing.assert_allclose(feet_turn_angle(person(frame)), 0, atol=1e-7)
 
 
 @pytest.mark.parametrize("degrees", [30, 80, 180])
 def test_twist_is_the_turn_between_shoulders_and_hips(degrees):
     points = turned(("RShoulder", "LShoulder"), degrees)
-    assert np.degrees(trunk_twist(points)[7]) == pytest.approx(degrees)
-    found = [f for f in sides(points) if f.code == "trunk_twist"]
+    assert np.degrees(trunk_twist_angle(points)[7]) == pytest.approx(degrees)
+    found = [f for f in check_sides(points) if f.code == "trunk_twist"]
     assert [f.frames for f in found] == ([(7,)] if degrees > 75 else [])
 
 
@@ -117,13 +116,13 @@ def test_exchanged_hips_turn_trunk_and_feet():
     points = person()
     xyz = np.array(points.xyz)
     xyz[2:5, [0, 1]] = xyz[2:5, [1, 0]]
-    assert {(f.code, f.frames) for f in sides(points.with_(xyz=xyz))} == {
+    assert {(f.code, f.frames) for f in check_sides(points.with_(xyz=xyz))} == {
         ("trunk_twist", (2, 3, 4)), ("feet_backwards", (2, 3, 4)),
     }  # fmt: skip
 
 
 def test_one_foot_turned_out_is_no_fault_and_lying_on_the_side_is_not_judged():
-    assert list(sides(turned(("RHeel", "RBigToe"), 130))) == []
+    assert list(check_sides(turned(("RHeel", "RBigToe"), 130))) == []
     lying = person().with_(xyz=person().xyz[..., [0, 2, 1]])  # the hips' line is vertical
-    assert np.isnan(feet_turn(lying)).all()
-    assert list(sides(Markers(("Nose",), 50, np.zeros((3, 1, 3))))) == []
+    assert np.isnan(feet_turn_angle(lying)).all()
+    assert list(check_sides(Markers(("Nose",), 50, np.zeros((3, 1, 3))))) == []

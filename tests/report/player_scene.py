@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.report.player.bones import Bone
-from simspine.report.player.scene import Curve, Scene
-from simspine.types import Camera, Markers
+from simspine.core.types import Camera, Markers
+from simspine.report.bones import Bone
+from simspine.report.scene import Curve, Scene
 
 FRAMES, RATE = 40, 20.0
 HOSTILE = "<script>alert('x')</script> & \"S1\" </style>"

@@ -3,18 +3,18 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.body.kinematics import neutral_poses
-from simspine.body.recipes import build, read_recipe
-from simspine.report.player.scene import Scene
-from simspine.report.solid import average_skin
-from simspine.types import Markers
+from simspine.anatomy.body import neutral_poses
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.core.types import Markers
+from simspine.report.people_pictures import average_skin_solid
+from simspine.report.scene import Scene
 
 SHIFTS = np.array([[0, 0, 0], [0.3, 0, 0], [0.3, 0, -0.4], [0, 0.1, 0]], float)  # m, y up
 
 
 def skinned_scene():
     """No bones: the skin alone. The head turns by 0.05 rad a frame about the vertical."""
-    body = build(read_recipe("articulated"), "vertebral")
+    body = build_body(read_recipe("articulated"), "vertebral")
     poses = {}
     for name, rest in neutral_poses(body).items():
         pose = np.tile(rest, (len(SHIFTS), 1, 1))
@@ -25,4 +25,4 @@ def skinned_scene():
             )
         poses[name] = pose
     spine = Markers((), 10.0, np.zeros((len(SHIFTS), 0, 3)), "y_up")
-    return Scene("walk", spine, poses=poses, skin=average_skin(body))
+    return Scene("walk", spine, poses=poses, skin=average_skin_solid(body))

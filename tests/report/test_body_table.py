@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from simspine.body.recipes import build, read_recipe
-from simspine.pipeline.page import variations_of
-from simspine.pipeline.person import Person
-from simspine.pipeline.sized_body import SizedBody
-from simspine.priors.standing_curve import SACRAL_TILT
-from simspine.report.body_table import FoundVariation, body_table
+from simspine.anatomy.person_variation import SACRAL_TILT
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.person import Person
+from simspine.report.reconstruction_page import variations_of
+from simspine.report.tables import FoundVariation, body_table
 
 
 def test_a_row_has_value_spread_and_share():
@@ -29,7 +29,7 @@ def test_no_fit_no_table():
 
 @pytest.fixture(scope="module")
 def body():
-    return build("articulated", "simspine37")
+    return build_body("articulated", "simspine37")
 
 
 def test_variations_come_from_the_recipe_and_the_person(body):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from simspine.quality.clinical_figures import GIVEN, ClinicalFigure
-from simspine.report.comparison import BEYOND, UNKNOWN, WITHIN, comparison_table
+from simspine.quality.observability import GIVEN_BY_MODEL, ClinicalFigure
+from simspine.report.tables import BEYOND_ERROR, ERROR_UNKNOWN, WITHIN_ERROR, comparison_table
 
 
 def figure(name, mean, sd=None, unit="deg", decided="measured"):
@@ -20,8 +20,8 @@ def test_a_difference_is_judged_by_the_errors_of_both():
         before=(figure("knee", 10.0, 3.0), figure("hip", 10.0, 3.0)),
         after=(figure("knee", 20.0, 4.0), figure("hip", 19.0, 4.0)),
     )
-    assert found["Knee"][2:4] == ("+10.0\u00a0±\u00a09.8°", BEYOND)
-    assert found["Hip"][2:4] == ("+9.0\u00a0±\u00a09.8°", WITHIN)
+    assert found["Knee"][2:4] == ("+10.0\u00a0±\u00a09.8°", BEYOND_ERROR)
+    assert found["Hip"][2:4] == ("+9.0\u00a0±\u00a09.8°", WITHIN_ERROR)
     assert found["Knee"][0] == "10.0\u00a0±\u00a05.9°\u00a0(5\u00a0…\u00a015)"
 
 
@@ -32,10 +32,10 @@ def test_three_visits_the_last_less_the_first():
 
 
 def test_what_the_model_gives_is_no_comparison_and_what_has_no_error_no_verdict():
-    both = (figure("incidence", 50.0, 1.0, decided=GIVEN), figure("tilt", 3.0))
+    both = (figure("incidence", 50.0, 1.0, decided=GIVEN_BY_MODEL), figure("tilt", 3.0))
     found = rows(a=both, b=both)
     assert list(found) == ["Tilt"]
-    assert found["Tilt"][3] == UNKNOWN
+    assert found["Tilt"][3] == ERROR_UNKNOWN
 
 
 def test_ranges_are_subtracted_as_well():

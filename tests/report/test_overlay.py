@@ -4,9 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.report import canvas, embed
-from simspine.report.overlay import ASPECT, Layer, draw_overlay, overlay_sheet, person_box, smooth_curve, symbols
+from simspine.core.errors import InputError
+from simspine.report import canvas
+from simspine.report import canvas as embed
+from simspine.report.overlay import (
+    PERSON_BOX_ASPECT,
+    OverlayLayer,
+    draw_overlay,
+    layer_symbols,
+    overlay_sheet,
+    person_box,
+    smooth_curve,
+)
 
 GREY = np.full((400, 300, 3), 120, np.uint8)
 
@@ -24,12 +33,12 @@ def plain(layer, image=GREY):
 @pytest.mark.parametrize(
     ("layer", "centre"),
     [
-        (Layer(detected={"Nose": (60.25, 80.5)}), (60.25, 80.5)),
-        (Layer(detected={"Nose": (60, 80)}, inferred=frozenset({"Nose"})), (60, 80)),
-        (Layer(detected={"Nose": (60, 80)}, pruned=frozenset({"Nose"})), (60, 80)),
-        (Layer(detected={"Nose": (60, 80)}, swapped=frozenset({"Nose"})), (60, 80)),
-        (Layer(model={"LHip": (200, 300)}), (200, 300)),
-        (Layer(model={"Hip": (200, 300), "Neck": (200, 300)}, spine=("Hip", "Neck")), (200, 300)),
+        (OverlayLayer(detected={"Nose": (60.25, 80.5)}), (60.25, 80.5)),
+        (OverlayLayer(detected={"Nose": (60, 80)}, inferred=frozenset({"Nose"})), (60, 80)),
+        (OverlayLayer(detected={"Nose": (60, 80)}, pruned=frozenset({"Nose"})), (60, 80)),
+        (OverlayLayer(detected={"Nose": (60, 80)}, swapped=frozenset({"Nose"})), (60, 80)),
+        (OverlayLayer(model={"LHip": (200, 300)}), (200, 300)),
+        (OverlayLayer(model={"Hip": (200, 300), "Neck": (200, 300)}, spine=("Hip", "Neck")), (200, 300)),
     ],
 )
 def test_drawn_where_it_is(layer, centre):
@@ -44,15 +53,15 @@ def test_drawn_where_it_is(layer, centre):
 
 
 def test_inferred_is_hollow_and_detected_is_not():
-    seen = plain(Layer(detected={"p": (100, 100)}))
-    inferred = plain(Layer(detected={"p": (100, 100)}, inferred=frozenset({"p"})))
+    seen = plain(OverlayLayer(detected={"p": (100, 100)}))
+    inferred = plain(OverlayLayer(detected={"p": (100, 100)}, inferred=frozenset({"p"})))
     assert (seen[100, 100] != 120).any()
     assert (inferred[100, 100] == 120).all()
 
 
 def test_marks_differ():
     images = [
-        plain(Layer(detected={"p": (100, 100)}, **marks))
+        plain(OverlayLayer(detected={"p": (100, 100)}, **marks))
         for marks in ({}, {"inferred": {"p"}}, {"pruned": {"p"}}, {"swapped": {"p"}}, {"estimated": {"p"}})
     ]
     for i in range(5):
@@ -61,11 +70,11 @@ def test_marks_differ():
 
 
 def test_missing_and_wild_points_do_no_harm():
-    nothing = plain(Layer(detected={"a": (np.nan, 5)}, model={"b": (np.nan, np.nan)}))
+    nothing = plain(OverlayLayer(detected={"a": (np.nan, 5)}, model={"b": (np.nan, np.nan)}))
     np.testing.assert_array_equal(nothing, GREY)
-    wild = Layer(model={"a": (1e9, -1e9), "b": (150, 200)}, edges=(("a", "b"), ("b", "none")), spine=("x", "a"))
+    wild = OverlayLayer(model={"a": (1e9, -1e9), "b": (150, 200)}, edges=(("a", "b"), ("b", "none")), spine=("x", "a"))
     assert draw_overlay(GREY, wild).shape[0] > 0
-    outside = plain(Layer(detected={"a": (-500, -500)}))
+    outside = plain(OverlayLayer(detected={"a": (-500, -500)}))
     np.testing.assert_array_equal(outside, GREY)
 
 
@@ -75,13 +84,13 @@ def test_crop_shows_the_person_where_they_are():
     points = {"a": (400, 700), "b": (520, 1100), "c": (460.0, 900)}
     for x, y in points.values():
         cv2.circle(image, (round(x), round(y)), 14, (0, 255, 0), -1)
-    layer = Layer(model={name: points[name] for name in ("a", "b")}, detected={"c": points["c"]})
+    layer = OverlayLayer(model={name: points[name] for name in ("a", "b")}, detected={"c": points["c"]})
     box = person_box(layer, (1080, 1920))
     assert box[0] < 400
     assert box[2] > 520
     assert box[1] < 700
     assert box[3] > 1100
-    assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(ASPECT, abs=0.01)
+    assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(PERSON_BOX_ASPECT, abs=0.01)
     picture = draw_overlay(image, layer, height=960)
     assert picture.shape == (960, 720, 3)
     green = (picture[..., 1] > 150) & (picture[..., 0] < 90) & (picture[..., 2] < 90)
@@ -95,16 +104,18 @@ def test_crop_shows_the_person_where_they_are():
 
 
 def test_person_at_the_edge_is_padded():
-    layer = Layer(model={"a": (2, 100), "b": (4, 380)})
+    layer = OverlayLayer(model={"a": (2, 100), "b": (4, 380)})
     picture = draw_overlay(GREY, layer, height=300)
     assert picture.shape == (300, 225, 3)
 
 
 def test_caption_and_legend_say_what_is_there():
-    layer = Layer(detected={"p": (100, 100), "q": (120, 120)}, inferred={"q"}, model={"Hip": (90, 90)}, spine=("Hip",))
-    assert symbols(layer) == {"detected", "inferred", "spine"}
+    layer = OverlayLayer(
+        detected={"p": (100, 100), "q": (120, 120)}, inferred={"q"}, model={"Hip": (90, 90)}, spine=("Hip",)
+    )
+    assert layer_symbols(layer) == {"detected", "inferred", "spine"}
     bare = draw_overlay(GREY, layer)
-    full = canvas.legend(draw_overlay(GREY, layer, caption="cam01 · 0.5 s " * 40), symbols(layer))
+    full = canvas.add_legend(draw_overlay(GREY, layer, caption="cam01 · 0.5 s " * 40), layer_symbols(layer))
     assert full.shape[0] > bare.shape[0]  # the legend stands below and hides nothing
     assert full.shape[1] == bare.shape[1]
     rows = np.unique(changed(full[: bare.shape[0]], bare)[:, 1])
@@ -124,15 +135,15 @@ def test_smooth_curve_passes_through_its_points():
 
 
 def test_sheet():
-    layer = Layer(detected={"p": (100, 100)})
+    layer = OverlayLayer(detected={"p": (100, 100)})
     sheet = overlay_sheet(
         [[(GREY, layer), None], [(GREY, layer), (GREY[:, ::2], layer)]], ["a", "b"], ["0 s", "1 s"], 200
     )
     gap = 2
     assert sheet.shape[1] == 2 * 150 + gap
     assert sheet.shape[0] > 2 * 200 + gap
-    assert embed.webp(sheet)[8:12] == b"WEBP"
-    back = cv2.imdecode(np.frombuffer(embed.webp(sheet, 95), np.uint8), cv2.IMREAD_COLOR)
+    assert embed.image_webp(sheet)[8:12] == b"WEBP"
+    back = cv2.imdecode(np.frombuffer(embed.image_webp(sheet, 95), np.uint8), cv2.IMREAD_COLOR)
     assert np.abs(back.astype(int) - sheet).mean() < 4
     with pytest.raises(InputError, match="1 labels, 2 cameras"):
         overlay_sheet([[None, None], [None]], ["a", "b"], ["x"])
@@ -140,17 +151,17 @@ def test_sheet():
 
 def test_wrong_input_is_named():
     with pytest.raises(InputError, match="uint8"):
-        draw_overlay(GREY.astype(float), Layer())
+        draw_overlay(GREY.astype(float), OverlayLayer())
     with pytest.raises(InputError, match=r"Layer.model\['a'\] has shape \(3,\)"):
-        Layer(model={"a": (1, 2, 3)})
+        OverlayLayer(model={"a": (1, 2, 3)})
     with pytest.raises(InputError, match="expected"):
-        embed.webp(GREY[..., 0])
+        embed.image_webp(GREY[..., 0])
 
 
 def test_text_fits_and_unicode_is_drawn():
     assert canvas.text_width("µm–°", 20) > canvas.text_width("µm", 20) > 0
-    out = canvas.write(canvas.blank(200, 40), (4, 20), "ünï°", 20)
-    assert changed(out, canvas.blank(200, 40))[:, 0].max() < 4 + canvas.text_width("ünï°", 20) + 2
+    out = canvas.draw_text(canvas.blank_picture(200, 40), (4, 20), "ünï°", 20)
+    assert changed(out, canvas.blank_picture(200, 40))[:, 0].max() < 4 + canvas.text_width("ünï°", 20) + 2
 
 
 def test_markers_on_the_skin_carry_their_names():
@@ -158,8 +169,8 @@ def test_markers_on_the_skin_carry_their_names():
     middle, edge = np.array([100.0, 150.0]), np.array([GREY.shape[1] - 3.0, 150.0])
 
     def tagged(**points):
-        layer = Layer(detected={f"{name}_skin": at for name, at in points.items()})
-        assert symbols(layer) == {"skin"}
+        layer = OverlayLayer(detected={f"{name}_skin": at for name, at in points.items()})
+        assert layer_symbols(layer) == {"skin"}
         return (draw_overlay(GREY, layer, height=GREY.shape[0], crop=False) < 40).all(-1)
 
     one = tagged(C7=middle)

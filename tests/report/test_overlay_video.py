@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.report import video as video_module
-from simspine.report.video import CODECS, video_writer
-from simspine.sources.video import open_video
+from simspine.core.errors import InputError
+from simspine.io.video import open_video
+from simspine.report import body_video
+from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 
 # Stands in for the program: says what it can write, keeps what it was told and given, or fails.
 FFMPEG = """#!{python}
@@ -37,10 +37,10 @@ def ffmpeg(tmp_path, monkeypatch):
         program.write_text(FFMPEG.format(python=sys.executable, fails=fails))
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", str(folder))
-        video_module.h264_program.cache_clear()
+        body_video.h264_program.cache_clear()
 
     yield install
-    video_module.h264_program.cache_clear()
+    body_video.h264_program.cache_clear()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a shebang line")
@@ -74,12 +74,12 @@ def grey(k, height=97, width=131):
     return np.full((height, width, 3), 20 * k, np.uint8)
 
 
-@pytest.mark.parametrize("ending", CODECS)
+@pytest.mark.parametrize("ending", CODECS_BY_SUFFIX)
 def test_frames_rate_and_pictures_survive(tmp_path, ending):
     with video_writer(tmp_path / f"out{ending}", 25) as video:
         for k in range(10):
             video.add(grey(k))
-    assert video.codec in CODECS[ending]
+    assert video.codec in CODECS_BY_SUFFIX[ending]
     assert video.codec != "mp4v"  # browsers play the others
     found = open_video(tmp_path / f"out{ending}")
     assert found.rate == pytest.approx(25)
@@ -119,6 +119,6 @@ def test_without_any_encoder_the_error_names_them(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(cv2, "VideoWriter", Closed)
-    monkeypatch.setattr(video_module, "h264_program", lambda: None)
+    monkeypatch.setattr(body_video, "h264_program", lambda: None)
     with pytest.raises(InputError, match="vp09"), video_writer(tmp_path / "out.mp4", 25) as video:
         video.add(grey(1))

@@ -10,11 +10,11 @@ import pytest
 from jinja2 import UndefinedError
 from player_scene import HOSTILE
 
-from simspine.errors import InputError
-from simspine.report import content as c
-from simspine.report import embed
-from simspine.report.figures.residuals import marker_errors
-from simspine.report.page import render, write_report
+from simspine.core.errors import InputError
+from simspine.report import canvas
+from simspine.report import page as c
+from simspine.report.level_figures import marker_error_figure
+from simspine.report.page import render_page, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
 
@@ -56,9 +56,11 @@ class Page(HTMLParser):
 
 
 def full(name="S01 walking"):
-    figure = marker_errors([name, "LHip"], np.full((6, 2), 0.03), ["inferred", "detected"])
-    picture = c.Picture("Marker errors", "errors of each marker", "Lower is better.", svg=embed.svg(figure, "f1"))
-    photo = c.Picture(name, name, name, data=embed.webp(np.zeros((20, 30, 3), np.uint8)))
+    figure = marker_error_figure([name, "LHip"], np.full((6, 2), 0.03), ["inferred", "detected"])
+    picture = c.Picture(
+        "Marker errors", "errors of each marker", "Lower is better.", svg=canvas.figure_svg(figure, "f1")
+    )
+    photo = c.Picture(name, name, name, data=canvas.image_webp(np.zeros((20, 30, 3), np.uint8)))
     findings = (
         c.PageFinding("SPINE", "info", "Fine.", "", "", name),
         c.PageFinding("FEMUR", "error", name, name, "3–7"),
@@ -67,14 +69,14 @@ def full(name="S01 walking"):
     trial = c.TrialSection(name, findings, (photo,), (picture,),
                     (c.PageTable((name, "b"), ((name, "2"),), name),), (("3–7", name),))  # fmt: skip
     return c.ReportContent(
-        name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number(float("nan")))), findings,
+        name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number_text(float("nan")))), findings,
         (c.Statement(name, "a rule"),), (c.Statement("L4-L5", name),), c.PageTable(("trial",), ((name,),)), (trial,),
         c.Provenance("ab" * 32, {"simspine": "0.1"}, {name: "0" * 64}, {"seed": "0"}), {name: name}, name,
     )  # fmt: skip
 
 
 def test_page_is_well_formed_and_complete():
-    page = Page(render(full()))
+    page = Page(render_page(full()))
     for wanted in (
         "S01 walking", "Frames", "100", "60 Hz", "Points that were not seen", "Set by the model", "L4-L5", "3–7",
         "Rejected frames", "Lower is better.", "ab" * 32, "0" * 64, "look at this", "problem", "in order",
@@ -99,7 +101,7 @@ def scripts_of(text):
 
 
 def test_page_asks_nobody_for_anything():
-    text = render(full())
+    text = render_page(full())
     page = Page(text)
     assert len(scripts_of(text)) == 2  # light or dark; the table of trials
     assert not {"link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
@@ -111,7 +113,7 @@ def test_page_asks_nobody_for_anything():
 
 
 def test_hostile_names_stay_text():
-    text = render(full(HOSTILE))
+    text = render_page(full(HOSTILE))
     page = Page(text)
     assert len(scripts_of(text)) == page.tags.count("script") == 2
     assert text.count("</style>") == 1
@@ -119,7 +121,7 @@ def test_hostile_names_stay_text():
 
 
 def test_worst_findings_come_first():
-    text = Page(render(full())).text
+    text = Page(render_page(full())).text
     section = text[text.index("Data quality", text.index("S01 walking")) :]
     assert section.index("FEMUR") < section.index("REPROJECTION") < section.index("SPINE")
 
@@ -128,7 +130,7 @@ def test_findings_of_many_trials_share_a_box():
     some = [
         c.PageFinding("FAR", "warning", f"Far {i}.", "Check.", "", f"m{i % 20}", f"trial {i % 5}") for i in range(60)
     ]
-    text = Page(render(c.ReportContent("Many", findings=tuple(some)))).text
+    text = Page(render_page(c.ReportContent("Many", findings=tuple(some)))).text
     assert "60 findings" in text
     assert "in 5 trials: m0, m1" in text
     assert "and 8 more" in text
@@ -137,10 +139,10 @@ def test_findings_of_many_trials_share_a_box():
 
 def test_trials_on_pages_of_their_own_are_linked():
     table = c.PageTable(("Trial", "n"), (("S01 · a", "1"), ("S01 · b", "2")), links=("report/a%20b.html", ""))
-    text = render(c.ReportContent("Many", overview=table))
+    text = render_page(c.ReportContent("Many", overview=table))
     assert '<a href="report/a%20b.html">S01 · a</a>' in text
     assert '<th scope="row">S01 · b</th>' in text
-    page = Page(render(c.ReportContent("a", home=("../report.html", "all <trials>"), alone=True)))
+    page = Page(render_page(c.ReportContent("a", home=("../report.html", "all <trials>"), alone=True)))
     assert ("a", "../report.html") in page.references
     assert "all <trials>" in page.text
     assert "Provenance" not in page.text
@@ -149,21 +151,21 @@ def test_trials_on_pages_of_their_own_are_linked():
 
 
 def test_images_are_inside():
-    address = next(value for tag, value in Page(render(full())).references if tag == "img")
-    assert base64.b64decode(address.split(",")[1]) == embed.webp(np.zeros((20, 30, 3), np.uint8))
+    address = next(value for tag, value in Page(render_page(full())).references if tag == "img")
+    assert base64.b64decode(address.split(",")[1]) == canvas.image_webp(np.zeros((20, 30, 3), np.uint8))
 
 
 def test_empty_content_still_makes_a_page():
-    page = Page(render(c.ReportContent("Nothing yet")))
+    page = Page(render_page(c.ReportContent("Nothing yet")))
     assert "No finding was reported." in page.text
     assert "What is not measured" not in page.text
 
 
 def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
-    photo = embed.webp(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
-    figure = embed.svg(
-        marker_errors([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05, ["detected"] * 37), "f"
+    photo = canvas.image_webp(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
+    figure = canvas.figure_svg(
+        marker_error_figure([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05, ["detected"] * 37), "f"
     )
     trials = tuple(
         c.TrialSection(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))
@@ -182,7 +184,7 @@ def test_a_failed_write_leaves_the_old_page(tmp_path):
     assert "old" in target.read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 1
     write_report(target, c.ReportContent("new"))
-    assert target.read_text(encoding="utf-8") == render(c.ReportContent("new"))
+    assert target.read_text(encoding="utf-8") == render_page(c.ReportContent("new"))
 
 
 def test_content_is_checked():
@@ -196,5 +198,5 @@ def test_content_is_checked():
         c.Row("a", "b", light="green")
     with pytest.raises(InputError, match="Available: info, warning, error"):
         c.PageFinding("X", "terrible", "m")
-    assert c.number(1.25, 1, "px") == "1.2 px"
-    assert c.number(None) == c.number(float("inf")) == "–"
+    assert c.number_text(1.25, 1, "px") == "1.2 px"
+    assert c.number_text(None) == c.number_text(float("inf")) == "–"

@@ -8,9 +8,9 @@ from opened_page import Opened
 from page_audit import low_contrast, tab_walk
 from small_project import Project
 
-from simspine.report import content
+from simspine.report import page as content
 from simspine.report.page import write_report
-from simspine.report.player.pack import pack
+from simspine.report.scene import pack_scene
 from simspine.workflow.reporting import write_report_of
 
 WIDTHS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
@@ -25,7 +25,7 @@ def reports(finished, scene, tmp_path_factory):
     copy.file.write_text(finished.file.read_text().replace(str(finished.folder), str(copy.folder)))
     report = write_report_of(copy.config)
     many = tuple(replace(scene.curves[0], name=f"angle_{i}", label=f"angle {i}") for i in range(30))
-    alone = content.TrialSection("walk", player=pack(replace(scene, curves=many)))
+    alone = content.TrialSection("walk", player=pack_scene(replace(scene, curves=many)))
     long = "/a/folder/with/many/folders/in/it/and/no/blank/at/all/walking_at_a_speed_of_1.3_m_s.trc"
     write_report(folder / "alone.html", content.ReportContent("walk", subtitle=long, trials=(alone,), alone=True))
     return {"report": report, "alone": folder / "alone.html"}

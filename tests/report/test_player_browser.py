@@ -8,10 +8,10 @@ import pytest
 from opened_page import Opened
 from player_scene import FRAMES, HOSTILE, RATE
 
-from simspine.report import content
+from simspine.report import page as content
+from simspine.report.figure_style import BLUE, GREY, ORANGE, to_bgr
 from simspine.report.page import write_report
-from simspine.report.player.pack import pack
-from simspine.report.style import BLUE, GREY, ORANGE, bgr
+from simspine.report.scene import pack_scene
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def address(scene, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     filler = tuple((f"{i}", "far from the second player") for i in range(60))
     trials = (
-        content.TrialSection(HOSTILE, player=pack(scene)),
+        content.TrialSection(HOSTILE, player=pack_scene(scene)),
         content.TrialSection("between", tables=(content.PageTable(("n", "why"), filler),)),
-        content.TrialSection("second", player=pack(scene)),
+        content.TrialSection("second", player=pack_scene(scene)),
     )
     write_report(path, content.ReportContent("Players", trials=trials))
     return path.as_uri()
@@ -298,7 +298,7 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
     poses = scene.poses if left == "segments" else {}
     some = replace(scene, name=left, poses=poses, bones=(), points=None, cameras=(), status=None, reasons=None)
     some = replace(some, spine=scene.spine.with_(covariance=None), curves=scene.curves[:1])
-    page = content.TrialSection(left, player=pack(some))
+    page = content.TrialSection(left, player=pack_scene(some))
     write_report(tmp_path / "less.html", content.ReportContent(left, trials=(page,), alone=True))
     with Opened(browser, (tmp_path / "less.html").as_uri()) as window:
         window.do("p.seek(5)")
@@ -316,14 +316,14 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
 def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
     plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain")
     some = replace(scene, curves=(plain, other, replace(other, sd=None, note="set by the model", forced=True)))
-    trials = (content.TrialSection("walk", player=pack(some)),)
+    trials = (content.TrialSection("walk", player=pack_scene(some)),)
     write_report(tmp_path / "curves.html", content.ReportContent("walk", trials=trials, alone=True))
     with Opened(browser, (tmp_path / "curves.html").as_uri(), color_scheme="light") as window:
         looks = window.page.evaluate(
             "[...document.querySelectorAll('.p-curve')].map(getComputedStyle)"
             ".map((look) => [look.stroke, look.strokeDasharray !== 'none'])"
         )
-        rgb = [f"rgb({red}, {green}, {blue})" for blue, green, red in map(bgr, (BLUE, ORANGE, GREY))]
+        rgb = [f"rgb({red}, {green}, {blue})" for blue, green, red in map(to_bgr, (BLUE, ORANGE, GREY))]
         assert looks == [[rgb[0], False], [rgb[1], True], [rgb[2], True]]
         assert window.root.locator(".p-note").all_text_contents() == ["very uncertain", "set by the model"]
 
@@ -342,7 +342,7 @@ def test_without_webgl_it_says_so_and_the_page_stays(browser, address):
 def test_markers_on_the_skin_stand_in_the_legend(browser, scene, tmp_path):
     points = scene.points.with_(names=("LHip", "T7_skin", "Nose", "Head"))
     for name, shown in (("plain", scene), ("skin", replace(scene, points=points))):
-        trials = (content.TrialSection("walk", player=pack(shown)),)
+        trials = (content.TrialSection("walk", player=pack_scene(shown)),)
         write_report(tmp_path / f"{name}.html", content.ReportContent("walk", trials=trials))
         with Opened(browser, (tmp_path / f"{name}.html").as_uri()) as window:
             assert not window.complaints
@@ -361,7 +361,7 @@ def test_markers_without_a_spine_are_shown(browser, scene, tmp_path):
         curves=(),
         cameras=(),
     )
-    trials = (content.TrialSection("markers", player=pack(bare)),)
+    trials = (content.TrialSection("markers", player=pack_scene(bare)),)
     write_report(tmp_path / "markers.html", content.ReportContent("markers", trials=trials, alone=True))
     with Opened(browser, (tmp_path / "markers.html").as_uri()) as window:
         window.do("p.seek(3)")
@@ -388,7 +388,7 @@ def test_names_stand_beside_the_points(window, scene):
 
 def test_lines_join_points_and_an_empty_place_beside_them_is_not_left(browser, scene, tmp_path):
     bare = replace(scene, curves=(), links=(("LHip", "Nose"), ("LHip", "RShoulder"), ("LHip", "absent")))
-    trials = (content.TrialSection("markers", player=pack(bare)),)
+    trials = (content.TrialSection("markers", player=pack_scene(bare)),)
     write_report(tmp_path / "links.html", content.ReportContent("markers", trials=trials, alone=True))
     with Opened(browser, (tmp_path / "links.html").as_uri(), 1400) as window:
         window.do("p.seek(6)")

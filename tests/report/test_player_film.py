@@ -9,12 +9,11 @@ from opened_page import Opened
 from player_data import unpack
 from player_scene import FRAMES
 
-from simspine.errors import InputError
-from simspine.report import content
-from simspine.report.embed import webp
+from simspine.core.errors import InputError
+from simspine.report import page
+from simspine.report.canvas import image_webp
 from simspine.report.page import write_report
-from simspine.report.player.film import Film
-from simspine.report.player.pack import pack
+from simspine.report.scene import Film, pack_scene
 
 WIDTH, HEIGHT = 90, 120
 
@@ -26,7 +25,7 @@ def grey(frame):
 
 def film(name="cam0", every=1, frames=FRAMES):
     """A plain picture a frame; a level line that sinks by a pixel a frame, an upright spine, one detected point."""
-    pictures = [webp(np.full((HEIGHT, WIDTH, 3), grey(k), np.uint8), 90) for k in range(0, frames, every)]
+    pictures = [image_webp(np.full((HEIGHT, WIDTH, 3), grey(k), np.uint8), 90) for k in range(0, frames, every)]
     body = np.zeros((frames, 5, 2))
     body[:, :2, 0], body[:, :2, 1] = (10, 40), 20 + np.arange(frames)[:, None]
     body[:, 2:, 0], body[:, 2:, 1] = 70, (20, 60, 100)
@@ -38,7 +37,7 @@ def film(name="cam0", every=1, frames=FRAMES):
 def test_it_is_packed_as_it_is():
     from player_scene import make_scene
 
-    packed = pack(replace(make_scene(), films=(film(), film("cam1", 2))))
+    packed = pack_scene(replace(make_scene(), films=(film(), film("cam1", 2))))
     header, arrays = unpack(packed.header, packed.block)
     assert packed.cameras == ("cam0", "cam1")
     assert [entry["every"] for entry in header["films"]] == [1, 2]
@@ -50,12 +49,12 @@ def test_it_is_packed_as_it_is():
 def test_thinned_with_the_frames():
     from player_scene import make_scene
 
-    packed = pack(replace(make_scene(), films=(film(every=4),)), most=FRAMES // 2)
+    packed = pack_scene(replace(make_scene(), films=(film(every=4),)), most=FRAMES // 2)
     header, arrays = unpack(packed.header, packed.block)
     assert header["films"][0]["every"] == 2
     np.testing.assert_allclose(arrays["body/0"], film().body[::2], atol=0.01)
     with pytest.raises(InputError, match="every 2th frame"):
-        pack(replace(make_scene(), films=(film(every=1),)), most=FRAMES // 2)
+        pack_scene(replace(make_scene(), films=(film(every=1),)), most=FRAMES // 2)
 
 
 def test_points_of_the_frames_kept_are_packed_like_those_of_all():
@@ -63,12 +62,12 @@ def test_points_of_the_frames_kept_are_packed_like_those_of_all():
 
     whole = film(every=4)
     some = replace(whole, body=whole.body[::2], seen=whole.seen[::2], step=2)
-    a, b = (pack(replace(make_scene(), films=(own,)), most=FRAMES // 2) for own in (whole, some))
+    a, b = (pack_scene(replace(make_scene(), films=(own,)), most=FRAMES // 2) for own in (whole, some))
     assert (a.header, a.block, a.films) == (b.header, b.block, b.films)
     with pytest.raises(InputError, match="points of one in 2"):
         replace(whole, every=1, step=2)
     with pytest.raises(InputError, match="every 1th frame"):
-        pack(replace(make_scene(), films=(some,)))
+        pack_scene(replace(make_scene(), films=(some,)))
 
 
 def test_other_numbers_of_frames_are_refused():
@@ -83,8 +82,8 @@ def test_other_numbers_of_frames_are_refused():
 @pytest.fixture(scope="module")
 def filmed(browser, scene, tmp_path_factory):
     path = tmp_path_factory.mktemp("film") / "film.html"
-    player = pack(replace(scene, films=(film(), film("cam1", 4))))
-    write_report(path, content.ReportContent("film", trials=(content.TrialSection("t", player=player),)))
+    player = pack_scene(replace(scene, films=(film(), film("cam1", 4))))
+    write_report(path, page.ReportContent("film", trials=(page.TrialSection("t", player=player),)))
     with Opened(browser, path.as_uri()) as window:
         yield window
 
@@ -162,8 +161,8 @@ def test_right_and_left_share_a_panel(browser, scene, tmp_path):
     right = replace(scene.curves[0], name="right", label="Hip flexion, right", panel="Hip flexion", band=None)
     left = replace(right, name="left", values=right.values - 8)
     some = replace(scene, curves=(right, left))
-    trials = (content.TrialSection("walk", player=pack(some)),)
-    write_report(tmp_path / "pair.html", content.ReportContent("walk", trials=trials))
+    trials = (page.TrialSection("walk", player=pack_scene(some)),)
+    write_report(tmp_path / "pair.html", page.ReportContent("walk", trials=trials))
     with Opened(browser, (tmp_path / "pair.html").as_uri()) as window:
         assert window.root.locator(".p-panel").count() == 1
         assert window.root.locator(".p-curve").count() == 2

@@ -15,13 +15,18 @@ from player_scene import FRAMES, HOSTILE, box
 from scipy.spatial.transform import Rotation
 from tools.vendor_three import CHECKSUM, LIBRARY, VERSION, used_names
 
-from simspine.errors import InputError
-from simspine.geometry import change_frame, project_one
-from simspine.report.player.assets import scripts
-from simspine.report.player.block import Block
-from simspine.report.player.bones import Bone, bones, joined, segments, thinned
-from simspine.report.player.pack import pack, quaternions
-from simspine.report.player.scene import TUBE_SD, floor_height, frustum, tube_radius
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_one
+from simspine.report.bones import Block, Bone, bones_of_model, join_bones, joint_pairs, thin_triangles
+from simspine.report.scene import (
+    TUBE_SD,
+    camera_frustum,
+    floor_height,
+    pack_scene,
+    page_scripts,
+    tube_radius,
+    unit_quaternions,
+)
 
 
 def read(packed):
@@ -29,7 +34,7 @@ def read(packed):
 
 
 def test_numbers_survive(scene):
-    header, arrays = read(pack(scene))
+    header, arrays = read(pack_scene(scene))
     assert header["frames"] == FRAMES
     np.testing.assert_allclose(arrays["spine"], scene.spine.xyz, atol=5e-5)
     np.testing.assert_allclose(arrays["points"], scene.points.xyz, atol=5e-5)  # NaN where they were
@@ -51,45 +56,45 @@ def test_numbers_survive(scene):
 def test_poses_of_the_frames_kept_are_enough(scene):
     """Which frames the floor is looked for in is all that may differ."""
     most, step = -(-FRAMES // 4), 4
-    whole = pack(scene, most)
+    whole = pack_scene(scene, most)
     for every in (2, 4):
         some = replace(scene, poses={name: pose[::every] for name, pose in scene.poses.items()}, step=every)
-        found = pack(some, most)
+        found = pack_scene(some, most)
         (header, arrays), (wanted, others) = read(found), read(whole)
         assert header | {"floor": 0} == wanted | {"floor": 0}
         assert header["step"] == step
         for name, values in others.items():
             np.testing.assert_array_equal(arrays[name], values)
     with pytest.raises(InputError, match="one frame in 4, while one in 1 is kept"):
-        pack(some)
+        pack_scene(some)
 
 
 def test_the_header_says_which_curves_the_model_sets(scene):
-    header, _ = read(pack(scene))
+    header, _ = read(pack_scene(scene))
     assert [(c["name"], c["note"], c["forced"]) for c in header["curves"]] == [("LLA", "", False), ("TKA", "set", True)]
 
 
 def test_markers_on_the_skin_are_a_kind_of_their_own(scene):
     points = scene.points.with_(names=("LHip", "T7_skin", "Nose", "Head"))  # the third is given, the last inferred
-    header, _ = read(pack(replace(scene, points=points)))
+    header, _ = read(pack_scene(replace(scene, points=points)))
     assert header["origin"] == ["detected", "skin", "given", "inferred"]
 
 
 def test_every_frame_keeps_its_status(scene):
-    header, arrays = read(pack(scene))
+    header, arrays = read(pack_scene(scene))
     assert [header["status"][code][0] for code in arrays["status"]] == list(scene.status)
     assert header["status"][arrays["status"][11]] == ["rejected", "curvature_speed"]
 
 
 def test_the_header_cannot_leave_its_element(scene):
-    packed = pack(scene)
+    packed = pack_scene(scene)
     assert "<" not in packed.header
     assert json.loads(packed.header)["name"] == HOSTILE
     assert set(packed.block) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 
 
 def test_long_trials_are_thinned_and_say_so(scene):
-    header, arrays = read(pack(scene, most=15))
+    header, arrays = read(pack_scene(scene, most=15))
     assert (header["frames"], header["step"], header["total"]) == (14, 3, FRAMES)
     assert header["rate"] == pytest.approx(scene.spine.rate / 3)
     np.testing.assert_allclose(arrays["spine"], scene.spine.xyz[::3], atol=5e-5)
@@ -110,7 +115,7 @@ def test_any_lengths_survive_to_half_a_step(values):
 def test_quaternions_turn_as_the_matrices_do():
     turns = Rotation.random(20, rng=np.random.default_rng(0)).as_matrix().reshape(4, 5, 3, 3)
     np.testing.assert_allclose(
-        Rotation.from_quat(quaternions(turns).reshape(-1, 4)).as_matrix(), turns.reshape(-1, 3, 3), atol=1e-12
+        Rotation.from_quat(unit_quaternions(turns).reshape(-1, 4)).as_matrix(), turns.reshape(-1, 3, 3), atol=1e-12
     )
 
 
@@ -121,7 +126,7 @@ def test_the_tube_is_two_standard_deviations_wide(scene):
 
 def test_the_frustum_shows_the_corners_of_the_image(scene):
     camera = scene.cameras[1]
-    corners = change_frame(frustum(camera), "y_up", "z_up")
+    corners = change_frame(camera_frustum(camera), "y_up", "z_up")
     np.testing.assert_allclose(corners[0], camera.centre, atol=1e-12)
     np.testing.assert_allclose(project_one(camera, corners[1:]), [[0, 0], [1000, 0], [1000, 800], [0, 800]], atol=1e-6)
 
@@ -178,7 +183,7 @@ def meshes(tmp_path):
 
 
 def test_bones_lie_where_the_model_puts_them(meshes):
-    found, missing = bones(OSIM, meshes)
+    found, missing = bones_of_model(OSIM, meshes)
     pelvis, vertebra = found
     np.testing.assert_allclose(np.ptp(pelvis.points, axis=0), [2, 1, 1])
     assert pelvis.kind == "bone"
@@ -190,7 +195,7 @@ def test_bones_lie_where_the_model_puts_them(meshes):
 
 
 def test_joints_join_bodies():
-    assert segments(OSIM) == (("pelvis", "T6"),)
+    assert joint_pairs(OSIM) == (("pelvis", "T6"),)
 
 
 def test_thinning_keeps_size_and_place():
@@ -200,17 +205,17 @@ def test_thinning_keeps_size_and_place():
     from scipy.spatial import ConvexHull
 
     triangles = ConvexHull(points).simplices
-    few, faces = thinned(points, triangles, 0.3)
+    few, faces = thin_triangles(points, triangles, 0.3)
     assert len(faces) < 0.6 * len(triangles)
     assert np.abs(np.linalg.norm(few, axis=1) - 1).max() < 0.05
     assert set(faces.ravel()) == set(range(len(few)))
-    same, all_faces = thinned(points, triangles, 0.0)
+    same, all_faces = thin_triangles(points, triangles, 0.0)
     assert len(all_faces) == len(triangles)
     assert len(same) == len(points)
 
 
 def test_joined_bones_keep_their_triangles():
-    one = joined([box("a", 1.0), Bone("a", box("a", 1.0).points + 3, box("a", 1.0).triangles)])
+    one = join_bones([box("a", 1.0), Bone("a", box("a", 1.0).points + 3, box("a", 1.0).triangles)])
     assert len(one.points) == 16
     assert np.ptp(one.points[one.triangles[12:]].reshape(-1, 3), axis=0).max() == 1.0
 
@@ -225,7 +230,7 @@ def test_the_library_is_the_one_that_was_vendored():
     listed = (Path(__file__).parents[2] / "THIRD_PARTY.md").read_text(encoding="utf-8")
     assert digest in listed, "name the new SHA-256 in THIRD_PARTY.md"
     assert f"three.js {VERSION}" in listed
-    script = scripts(player=True)["three"]
+    script = page_scripts(player=True)["three"]
     assert script.encode() == LIBRARY.read_bytes()
     assert script.startswith(f"/* three.js {VERSION}")
     assert "The MIT License" in script[:200]
@@ -234,5 +239,5 @@ def test_the_library_is_the_one_that_was_vendored():
 
 
 def test_the_library_holds_what_the_player_uses():
-    script = scripts(player=True)["three"]
+    script = page_scripts(player=True)["three"]
     assert [name for name in used_names() if f"{name}:()=>" not in script] == [], "run: python -m tools.vendor_three"

@@ -9,12 +9,11 @@ from PIL import Image
 from player_data import unpack
 from skinned_scene import SHIFTS, skinned_scene
 
-from simspine.report import content
+from simspine.anatomy.skin import posed_skin, skin_asset, surface_normals
+from simspine.report import page
+from simspine.report.bones import strongest_carriers
 from simspine.report.page import write_report
-from simspine.report.player.pack import pack
-from simspine.report.player.skin import shares
-from simspine.surface.asset import skin_asset
-from simspine.surface.posing import normals, posed_skin
+from simspine.report.scene import pack_scene
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def scene():
 @pytest.fixture(scope="module")
 def window(browser, scene, tmp_path_factory):
     file = tmp_path_factory.mktemp("skin") / "skin.html"
-    write_report(file, content.ReportContent("walk", trials=(content.TrialSection("walk", player=pack(scene)),)))
+    write_report(file, page.ReportContent("walk", trials=(page.TrialSection("walk", player=pack_scene(scene)),)))
     with Opened(browser, file.as_uri()) as opened:
         yield opened
         assert opened.complaints == []
@@ -34,7 +33,7 @@ def window(browser, scene, tmp_path_factory):
 def test_the_strongest_carriers_share_the_whole():
     carriers = np.array([[4, 1, 3, 2, 0, 5, 6], [7, 0, 0, 0, 0, 0, 0]])
     weights = np.array([[0.1, 0.4, 0.03, 0.25, 0.2, 0.0, 0.02], [1.0, 0, 0, 0, 0, 0, 0]])
-    some, whole = shares(carriers, weights)
+    some, whole = strongest_carriers(carriers, weights)
     assert some[0].tolist() == [1, 2, 0, 4, 3, 6]
     np.testing.assert_allclose(whole[0] / 255, [0.4, 0.25, 0.2, 0.1, 0.03, 0.02], atol=6 / 255)
     assert whole.sum(1).tolist() == [255, 255]
@@ -42,7 +41,7 @@ def test_the_strongest_carriers_share_the_whole():
 
 
 def test_a_page_holds_a_fine_and_a_coarse_skin(scene):
-    packed = pack(scene)
+    packed = pack_scene(scene)
     head, arrays = unpack(packed.header, packed.block)
     assert [head["bodies"][i] for i in head["skin"]] == list(scene.skin.segments)
     fine, coarse = len(arrays["skin/faces"]), len(arrays["skin-moving/faces"])
@@ -66,7 +65,7 @@ def test_the_script_puts_the_skin_where_the_package_does(window, scene):
 def test_its_normals_are_those_of_the_surface(window, scene):
     found = window.do("p.stage.skin.fill(1, true); return [...p.stage.skin.mesh.geometry.attributes.normal.array]")
     found = np.reshape(found, (-1, 3))
-    expected = normals(posed_skin(scene.skin, scene.poses)[1], skin_asset().triangles)
+    expected = surface_normals(posed_skin(scene.skin, scene.poses)[1], skin_asset().triangles)
     same = np.einsum("ij,ij->i", found, expected) / np.maximum(np.linalg.norm(found, axis=1), 1e-30)
     assert np.percentile(same, 2) > 0.95  # 16-bit places: the smallest triangles turn a little
     assert np.median(same) > 0.999
@@ -84,8 +83,8 @@ def test_the_box_shows_and_hides_it(window):
 
 
 def test_a_body_without_skin_offers_none(browser, tmp_path, scene):
-    bare = content.TrialSection("bare", player=pack(replace(scene, skin=None)))
-    write_report(tmp_path / "bare.html", content.ReportContent("bare", trials=(bare,)))
+    bare = page.TrialSection("bare", player=pack_scene(replace(scene, skin=None)))
+    write_report(tmp_path / "bare.html", page.ReportContent("bare", trials=(bare,)))
     with Opened(browser, (tmp_path / "bare.html").as_uri()) as window:
         assert window.root.get_by_label("skin", exact=True).is_hidden()
         assert window.complaints == []

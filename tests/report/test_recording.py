@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from player_scene import FRAMES, RATE
 
-from simspine.errors import InputError
-from simspine.geometry import change_frame, project_one
-from simspine.report.recording import CameraView, write_recording
-from simspine.types import Keypoints
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_one
+from simspine.core.types import Keypoints
+from simspine.report.overlay import CameraView, write_recording
 
 
 @pytest.fixture(scope="module")

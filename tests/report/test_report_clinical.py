@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from simspine.quality.clinical_figures import clinical_figures
-from simspine.report.clinical import clinical_tables
-from simspine.spine.clinical import DEFINITIONS
-from simspine.spine.lumbopelvic import LumbopelvicRhythm
-from simspine.spine.parameters import ClinicalParameters
-from simspine.types import Forced
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.anatomy.clinical_angles import LumbopelvicRhythm
+from simspine.anatomy.vertebrae import ClinicalParameters
+from simspine.core.types import Forced
+from simspine.quality.observability import clinical_figures
+from simspine.report.tables import clinical_tables
 
-NAMES = tuple(DEFINITIONS)
+NAMES = tuple(CLINICAL_DEFINITIONS)
 
 
 @pytest.fixture
 def tables():
-    units = tuple(DEFINITIONS[name].unit for name in NAMES)
+    units = tuple(CLINICAL_DEFINITIONS[name].unit for name in NAMES)
     values = np.radians(np.tile(np.arange(len(NAMES), dtype=float), (2, 1)))
     values[:, NAMES.index("sagittal_vertical_axis")] = (-0.03, -0.01)
     values[:, NAMES.index("shoulder_plane_r")] = np.nan

@@ -10,24 +10,28 @@ from figure_text import texts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.errors import InputError
-from simspine.report import embed
-from simspine.report.figures.bodies import body_axes, stick_figures
-from simspine.report.figures.common import fill_band, spread
-from simspine.report.figures.curves import curvature, level_angles
-from simspine.report.figures.presence import STATES, availability, states
-from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
-from simspine.report.style import FORCED, FORCED_LABEL
-from simspine.spine.bands import Band
-from simspine.spine.levels import PLANES
-from simspine.types import Forced, Markers
+from simspine.anatomy.clinical import PublishedBand
+from simspine.anatomy.curvature import MOTION_PLANES
+from simspine.core.errors import InputError
+from simspine.core.types import Forced, Markers
+from simspine.report import canvas
+from simspine.report.figure_style import FORCED_LABEL, FORCED_STYLE, fill_band, spread_labels
+from simspine.report.level_figures import (
+    POINT_STATES_DRAWN,
+    availability_figure,
+    marker_error_figure,
+    point_states,
+    reprojection_by_point_figure,
+    reprojection_figure,
+)
+from simspine.report.spine_figures import body_axes, curvature_figure, level_angle_figure, stick_figures
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
 BANDS = (
-    Band("lla", 40, 60, "L1–S1", "Somebody 1999", "A"),
-    Band("lla", 30, 50, "T12–S1", "Else 2001", "C"),
-    Band("tka", 20, 45, "T3–T12", "Third 2005", "A"),
+    PublishedBand("lla", 40, 60, "L1–S1", "Somebody 1999", "A"),
+    PublishedBand("lla", 30, 50, "T12–S1", "Else 2001", "C"),
+    PublishedBand("tka", 20, 45, "T3–T12", "Third 2005", "A"),
 )
 
 
@@ -36,7 +40,7 @@ def curves(axes, length=40):
 
 
 def test_curvature_has_units_bands_and_rejected_frames():
-    figure = curvature(TIME, np.radians(np.linspace(40, 50, 40)), np.full(40, np.radians(30)), BANDS, STATUS)
+    figure = curvature_figure(TIME, np.radians(np.linspace(40, 50, 40)), np.full(40, np.radians(30)), BANDS, STATUS)
     said = texts(figure)
     for wanted in (
         "Lumbar lordosis", "Thoracic kyphosis", "LLA (°)", "TKA (°)", "time (s)", "rejected frames (4 of 40)",
@@ -52,10 +56,10 @@ def test_curvature_has_units_bands_and_rejected_frames():
 def test_forced_curvature_is_not_drawn_as_a_measurement():
     lla, tka = np.full(40, 0.8), np.full(40, 0.6)
     forced = {
-        "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+        "tka": (Forced("rigid", MOTION_PLANES, spans=("T3", "T12"), body="torso"),),
         "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5")),),
     }
-    free, held = curvature(TIME, lla, tka), curvature(TIME, lla, tka, forced=forced)
+    free, held = curvature_figure(TIME, lla, tka), curvature_figure(TIME, lla, tka, forced=forced)
     assert [curves(axes)[0].is_dashed() for axes in free.axes] == [False, False]
     assert [curves(axes)[0].is_dashed() for axes in held.axes] == [False, True]
     assert FORCED_LABEL in texts(held)
@@ -66,7 +70,7 @@ def test_level_angles_are_degrees_in_three_panels():
     angles = np.zeros((40, 2, 3))
     angles[:, 0] = np.radians([10, 20, 30])
     angles[:, 1] = np.nan
-    figure = level_angles(TIME, ["L5-S1", "L4-L5"], angles, status=STATUS)
+    figure = level_angle_figure(TIME, ["L5-S1", "L4-L5"], angles, status=STATUS)
     assert [axes.get_title(loc="left").split(";")[0] for axes in figure.axes] == [
         "Flexion–extension", "Lateral bending", "Axial rotation",
     ]  # fmt: skip
@@ -80,9 +84,9 @@ def test_level_angles_are_degrees_in_three_panels():
 def test_forced_levels_are_dashed_grey():
     angles = np.random.default_rng(0).normal(size=(40, 3, 3))
     forced = {"L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),)}
-    figure = level_angles(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
+    figure = level_angle_figure(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
     for k, axes in enumerate(figure.axes):
-        styles = [(line.is_dashed(), line.get_color() == FORCED["color"]) for line in curves(axes)]
+        styles = [(line.is_dashed(), line.get_color() == FORCED_STYLE["color"]) for line in curves(axes)]
         assert styles == [(False, False), (k == 0, k == 0), (False, False)]
     assert FORCED_LABEL in texts(figure)
 
@@ -95,7 +99,7 @@ def test_reprojection_reports_kept_and_swaps():
     kept = errors < 100
     swapped = np.zeros_like(kept)
     swapped[2, 1, :3] = True
-    said = texts(reprojection(errors, kept, ["left cam", "right cam"], swapped))
+    said = texts(reprojection_figure(errors, kept, ["left cam", "right cam"], swapped))
     for wanted in ("median 8.0 px", "90th percentile 8.0 px", "(px, logarithmic)", "89.8 %", "90.0 %", "3 swapped",
                    "left cam", "before pruning"):  # fmt: skip
         assert wanted in said, wanted
@@ -105,7 +109,7 @@ def test_reprojection_by_point_marks_inferred():
     errors = np.random.default_rng(1).uniform(1, 20, (10, 2, 3))
     kept = np.ones_like(errors, bool)
     kept[:, 0, 1] = False
-    figure = reprojection_by_point(
+    figure = reprojection_by_point_figure(
         errors, kept, ["Nose", "LHip", "Spine_01"], ["a", "b"], ["detected", "detected", "inferred"]
     )
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["Nose", "LHip", "Spine_01 ○"]
@@ -117,7 +121,7 @@ def test_reprojection_by_point_marks_inferred():
 
 def test_marker_errors_are_millimetres_and_flagged():
     errors = np.tile([0.010, 0.120, np.nan], (9, 1))
-    figure = marker_errors(["LHip", "Spine_02", "REye"], errors, ["detected", "inferred", "detected"])
+    figure = marker_error_figure(["LHip", "Spine_02", "REye"], errors, ["detected", "inferred", "detected"])
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["Spine_02", "LHip", "REye"]  # worst first, unknown last
     assert "(mm)" in axes.get_xlabel()
@@ -130,7 +134,7 @@ def test_marker_errors_are_millimetres_and_flagged():
     }
     assert dots[120].get_markerfacecolor() == "none"
     assert dots[10].get_markerfacecolor() != "none"
-    assert "flag at" not in texts(marker_errors(["LHip"], np.full((9, 1), 0.01), ["detected"]))
+    assert "flag at" not in texts(marker_error_figure(["LHip"], np.full((9, 1), 0.01), ["detected"]))
 
 
 def markers(frame="y_up"):
@@ -148,18 +152,18 @@ def test_states_and_availability():
     xyz[2, 0] = np.nan
     filled = np.zeros((4, 6), bool)
     filled[1, 1] = filled[1, 4] = True
-    state = states(source.with_(xyz=xyz, filled=filled))
-    words = np.array(STATES)[state]
+    state = point_states(source.with_(xyz=xyz, filled=filled))
+    words = np.array(POINT_STATES_DRAWN)[state]
     assert words[2, 0] == "missing"
     assert words[1, 1] == words[1, 4] == "filled"
     assert words[0, 4] == "inferred"
     assert (words == "detected").sum() == 14
-    figure = availability(source.time, source.names, state, ["kept"] * 4)
+    figure = availability_figure(source.time, source.names, state, ["kept"] * 4)
     said = texts(figure)
     for wanted in ("detected 58.3 %", "inferred 29.2 %", "filled 8.3 %", "missing 4.2 %", "time (s)", "LShoulder"):
         assert wanted in said, wanted
     with pytest.raises(InputError, match="indices into missing"):
-        availability(source.time, source.names, state + 3)
+        availability_figure(source.time, source.names, state + 3)
 
 
 @pytest.mark.parametrize("frame", ["y_up", "z_up"])
@@ -228,7 +232,7 @@ def test_body_axes_fall_back():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.3))
 def test_spread_keeps_order_and_distance(positions, gap):
-    out = spread(positions, gap, 0.0, 1.0)
+    out = spread_labels(positions, gap, 0.0, 1.0)
     gap = min(gap, 1 / max(len(positions) - 1, 1))
     order = np.argsort(positions, kind="stable")
     assert (np.diff(out[order]) >= gap - 1e-9).all()
@@ -240,27 +244,27 @@ def test_spread_keeps_order_and_distance(positions, gap):
 
 def test_wrong_shapes_are_named():
     with pytest.raises(InputError, match=r"lla has shape \(39,\), expected \(40,\)"):
-        curvature(TIME, np.zeros(39), np.zeros(40))
+        curvature_figure(TIME, np.zeros(39), np.zeros(40))
     with pytest.raises(InputError, match=r"angles has shape \(40, 2, 3\), expected \(40, 3, 3\)"):
-        level_angles(TIME, ["a", "b", "c"], np.zeros((40, 2, 3)))
+        level_angle_figure(TIME, ["a", "b", "c"], np.zeros((40, 2, 3)))
     with pytest.raises(InputError, match="status has 3 entries"):
-        curvature(TIME, np.zeros(40), np.zeros(40), status=["kept"] * 3)
+        curvature_figure(TIME, np.zeros(40), np.zeros(40), status=["kept"] * 3)
 
 
 def test_everything_missing_still_draws():
     nothing = np.full(40, np.nan)
     nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
-        curvature(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
-        level_angles(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan)),
-        reprojection(nothing_seen, none, ["a", "b"], none),
-        reprojection_by_point(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
-        marker_errors(["x"], np.full((4, 1), np.nan), ["given"]),
+        curvature_figure(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
+        level_angle_figure(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan)),
+        reprojection_figure(nothing_seen, none, ["a", "b"], none),
+        reprojection_by_point_figure(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
+        marker_error_figure(["x"], np.full((4, 1), np.nan), ["given"]),
         stick_figures(markers().with_(xyz=np.full((4, 6, 3), np.nan)), [0], [], ()),
-        availability(TIME[:4], ["x"], np.zeros((4, 1), int)),
+        availability_figure(TIME[:4], ["x"], np.zeros((4, 1), int)),
     ]
     for figure in figures:
-        assert embed.png(figure, dpi=40).startswith(b"\x89PNG")
+        assert canvas.figure_png(figure, dpi=40).startswith(b"\x89PNG")
 
 
 class Collector(HTMLParser):
@@ -279,8 +283,8 @@ class Collector(HTMLParser):
 
 def test_svg_for_the_page():
     names = ["<script>alert(1)</script>", "a $x^2 & b"]
-    figure = marker_errors(names, np.full((5, 2), 0.02), ["detected"] * 2)
-    text = embed.svg(figure, "fig-1")
+    figure = marker_error_figure(names, np.full((5, 2), 0.02), ["detected"] * 2)
+    text = canvas.figure_svg(figure, "fig-1")
     page = Collector()
     page.feed(text)
     assert page.tags[0] == "svg"
@@ -297,14 +301,16 @@ def test_svg_for_the_page():
     assert "currentColor" in text
     assert "#1b1f24" not in text
     assert "var(--blue, #0072b2)" in text
-    assert text == embed.svg(marker_errors(names, np.full((5, 2), 0.02), ["detected"] * 2), "fig-1")  # deterministic
+    assert text == canvas.figure_svg(
+        marker_error_figure(names, np.full((5, 2), 0.02), ["detected"] * 2), "fig-1"
+    )  # deterministic
     with pytest.raises(InputError, match="is not an id"):
-        embed.svg(figure, '1"><script>')
+        canvas.figure_svg(figure, '1"><script>')
 
 
 def test_matplotlib_stays_as_it_was():
     before = dict(mpl.rcParams)
-    embed.svg(curvature(TIME, np.zeros(40), np.zeros(40)), "x")
+    canvas.figure_svg(curvature_figure(TIME, np.zeros(40), np.zeros(40)), "x")
     assert dict(mpl.rcParams) == before
     import sys
 
@@ -320,7 +326,7 @@ def test_a_rounding_of_the_layout_changes_no_byte():
         figure = Figure(figsize=(2, 2))
         for left in (0.1 + shift, 0.6):
             figure.add_axes((left, 0.1, 0.3, 0.8)).plot([0, 1])
-        return embed.svg(figure, "some")
+        return canvas.figure_svg(figure, "some")
 
     assert drawn(0.0) == drawn(1e-14)
     assert drawn(0.0).count('<clipPath id="some-clip') == 2

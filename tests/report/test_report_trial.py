@@ -3,22 +3,22 @@
 import numpy as np
 import pytest
 
-from simspine.errors import InputError
-from simspine.geometry import change_frame, project
-from simspine.ik.result import Result
-from simspine.pipeline.view_fit import model_reprojection
-from simspine.quality.findings import Finding, Severity, verdict
-from simspine.report import content
-from simspine.report.page import render
-from simspine.report.sampling import frame_layer, sample_frames, with_inferred
+from simspine.anatomy.curvature import MOTION_PLANES
+from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import add_inferred_suffix
+from simspine.core.types import Camera, Forced, Keypoints, Markers, Motion, Origin
+from simspine.estimation.result import Result
+from simspine.quality.findings import Finding, Severity, sum_up_findings
+from simspine.reconstruction.solved_trial import model_reprojection
+from simspine.report import page as content
+from simspine.report.overlay import add_inferred_points, frame_layer, sample_frames
+from simspine.report.page import render_page
 from simspine.report.summary import summary_rows
-from simspine.report.trial import TrialParts, rejections, trial_section
-from simspine.report.uncertainty import caveats, not_measured
-from simspine.skeletons.inferred_names import label_inferred
-from simspine.spine.levels import PLANES
-from simspine.spine.vertebrae import SpineKinematics
-from simspine.triangulation.report import TriangulationReport
-from simspine.types import Camera, Forced, Keypoints, Markers, Motion, Origin
+from simspine.report.tables import caveats_of_trial, not_measured
+from simspine.report.trial_page import TrialParts, rejected_frames, trial_section
+from simspine.vision.triangulation import TriangulationReport
 
 FRAMES = 20
 NAMES = ("LHip", "RHip", "LKnee", "Spine_01")
@@ -26,7 +26,7 @@ ORIGIN = ("detected", "detected", "given", "inferred")
 FORCED = {
     "L5-S1": (),
     "L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),),
-    "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+    "tka": (Forced("rigid", MOTION_PLANES, spans=("T3", "T12"), body="torso"),),
     "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")),),
 }
 
@@ -68,7 +68,7 @@ def assessed():
         Finding("jump_level", Severity.ERROR, "A jump.", "Look.", (4,), "L5-S1"),
         Finding("wrap", Severity.INFO, "A wrap was undone.", "Nothing to do.", (12,)),
     ]
-    return verdict(FRAMES, findings)
+    return sum_up_findings(FRAMES, findings)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_section_has_everything(measured, spine, assessed):
     assert "L4-L5" in curves
     assert "pelvis" not in curves
     assert "Spine_01 ○" in section.checks[1].svg
-    page = render(content.ReportContent("t", trials=(section,)))
+    page = render_page(content.ReportContent("t", trials=(section,)))
     assert page.count("rejected frames (3 of 20)") == 4  # curvature twice, levels, presence
 
 
@@ -120,7 +120,7 @@ def test_section_leaves_out_what_is_missing(spine):
 
 
 def test_not_measured_says_what_and_why(measured, spine):
-    trial = caveats(measured, spine, np.full((3, 3), np.nan), np.ones(FRAMES, bool))
+    trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan), np.ones(FRAMES, bool))
     found = not_measured([trial, trial], "a rule")
     assert found["inferred"] == (content.Statement("Spine_01", "a rule"),)
     forced = found["forced"]
@@ -131,7 +131,7 @@ def test_not_measured_says_what_and_why(measured, spine):
 
 
 def test_rejections_of_nothing():
-    assert rejections(verdict(5, [])) == ()
+    assert rejected_frames(sum_up_findings(5, [])) == ()
 
 
 def test_summary_rows():
@@ -193,7 +193,7 @@ def test_sample_frames():
 
 def test_layer_and_model_reprojection(measured, turned, cameras):
     """Detections made by projecting the model and moving them by (3, 4) px lie 5 px off, in whatever frame it is."""
-    xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
+    xy = np.moveaxis(project_points(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     xy[0, 1, 2] = np.nan
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
     for model in (measured, turned):
@@ -219,12 +219,12 @@ def test_layer_and_model_reprojection(measured, turned, cameras):
 
 def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cameras):
     """They were not detected: pictures show their projections."""
-    xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
+    xy = np.moveaxis(project_points(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
-    shown = with_inferred(keypoints, cameras, label_inferred(turned.with_(origin=ORIGIN)))
+    shown = add_inferred_points(keypoints, cameras, add_inferred_suffix(turned.with_(origin=ORIGIN)))
     np.testing.assert_array_equal(shown.xy[:, :, :3], xy[:, :, :3])  # detections are
     np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])
     assert shown.names_of(Origin.INFERRED) == ("Spine_01",)
     assert (shown.confidence[:, :, 3] == 0).all()
     detected = keypoints.select(NAMES[:3])
-    assert with_inferred(detected, cameras, turned.select(NAMES[:3])) == detected
+    assert add_inferred_points(detected, cameras, turned.select(NAMES[:3])) == detected

@@ -5,27 +5,26 @@ import numpy as np
 import pytest
 from figure_text import texts
 
-from simspine.errors import InputError
+from simspine.anatomy.curvature import MOTION_PLANES, SPINE_MARKERS, Level
+from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError
+from simspine.core.types import Forced, Markers
 from simspine.quality.observability import Observability
-from simspine.report import content
-from simspine.report.figures.chain import ellipse, spine_chain
-from simspine.report.figures.curves import curvature
-from simspine.report.figures.levels import ends_of, level_map, range_profile, region
-from simspine.report.page import render
-from simspine.report.poster import poster
-from simspine.report.style import BLUE, GREY, ORANGE
+from simspine.report import page as content
+from simspine.report.figure_style import BLUE, GREY, ORANGE
+from simspine.report.level_figures import ends_of_span, level_map, range_profile, spine_region
+from simspine.report.page import render_page
+from simspine.report.people_pictures import poster_png
+from simspine.report.spine_figures import covariance_ellipse, curvature_figure, spine_chain
 from simspine.report.summary import verdict_on
-from simspine.report.trial import MANY, TrialParts, trial_section
-from simspine.report.uncertainty import angle_table, caveats, not_measured
-from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
-from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Forced, Markers
+from simspine.report.tables import angle_table, caveats_of_trial, not_measured
+from simspine.report.trial_page import MANY_LEVELS, TrialParts, trial_section
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
 NAMES = ("L5-S1", "L4-L5", "T12-L1", "T11-T12", "T1-T2", "C7-T1", "C2-C3", "C1-C2", "skull-C1")
 TABLE = tuple(Level(name, "a", "b", tuple(f"{name}_{k}" for k in range(3))) for name in NAMES)
-RIGID = (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),)
+RIGID = (Forced("rigid", MOTION_PLANES, spans=("T3", "T12"), body="torso"),)
 COUPLED = (Forced("coupled", ("flexion",), "L5-S1_0", 1.857),)
 SHARES = np.full((9, 3), 0.1)
 SHARES[2, 0], SHARES[7, 2] = 0.5, 0.9
@@ -54,7 +53,7 @@ def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
 
 def test_the_band_has_its_width_and_a_very_uncertain_curve_says_so():
     s = spine()
-    lumbar, thoracic = curvature(s.time, s.lla, s.tka, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
+    lumbar, thoracic = curvature_figure(s.time, s.lla, s.tka, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     for axes, sd, centre, assumed in ((lumbar, 2.0, 40, False), (thoracic, 20.0, 45, True)):
         (fill,) = axes.collections
         y = fill.get_paths()[0].vertices[:, 1]
@@ -69,7 +68,7 @@ def test_the_band_has_its_width_and_a_very_uncertain_curve_says_so():
 
 def test_what_the_model_sets_gets_no_band():
     s = spine(forced={"tka": RIGID})
-    _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
+    _, thoracic = curvature_figure(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert not thoracic.collections
     assert "VERY UNCERTAIN" not in texts(thoracic.figure)
 
@@ -83,7 +82,7 @@ def test_very_uncertain_is_a_spread_as_wide_as_among_adults():
 def test_an_assumed_curve_is_drawn_otherwise_than_a_measured_one():
     s = spine(lla_sd=2.0, tka_sd=9.5)  # 1 - (9.5 / 10)^2 = 10 %
     status = ["kept"] * FRAMES
-    lumbar, thoracic = curvature(s.time, s.lla, s.tka, status=status, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
+    lumbar, thoracic = curvature_figure(s.time, s.lla, s.tka, status=status, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert [axes.get_lines()[0].is_dashed() for axes in (lumbar, thoracic)] == [False, True]
     assert "ASSUMED: ±19°" in " ".join(t.get_text() for t in thoracic.texts)
     assert assumed([s], [np.ones((9, 3))])[0].reason.startswith("assumed: known to ± 19° (95 %)")
@@ -121,19 +120,19 @@ def test_ends_are_those_of_the_extreme_frames():
     angles, sd = np.zeros((5, 1, 3)), np.zeros((5, 1, 3))
     angles[:, 0, 0] = np.radians([3, np.nan, -2, 8, 1])
     sd[:, 0, 0] = np.radians([9, 9, 1, 2, 9])
-    np.testing.assert_allclose(ends_of(angles, sd)[:, 0, 0], [-2 - 1.96, -2, 8, 8 + 2 * 1.96])
-    np.testing.assert_allclose(ends_of(angles, None)[:, 0, 0], [-2, -2, 8, 8])
-    assert np.isnan(ends_of(angles[:0], None)).all()
+    np.testing.assert_allclose(ends_of_span(angles, sd)[:, 0, 0], [-2 - 1.96, -2, 8, 8 + 2 * 1.96])
+    np.testing.assert_allclose(ends_of_span(angles, None)[:, 0, 0], [-2, -2, 8, 8])
+    assert np.isnan(ends_of_span(angles[:0], None)).all()
 
 
 def test_regions_follow_the_anatomy():
-    assert [region(name) for name in NAMES] == ["lumbar"] * 3 + ["thoracic"] * 2 + ["cervical"] * 4
+    assert [spine_region(name) for name in NAMES] == ["lumbar"] * 3 + ["thoracic"] * 2 + ["cervical"] * 4
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.2])
 def test_ellipse_of_a_turned_covariance(angle):
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    width, height, degrees = ellipse(turn @ np.diag([0.03**2, 0.01**2]) @ turn.T)
+    width, height, degrees = covariance_ellipse(turn @ np.diag([0.03**2, 0.01**2]) @ turn.T)
     assert (width, height) == pytest.approx((0.12, 0.04))  # 2 sd to either side
     assert np.sin(np.radians(degrees) - angle) == pytest.approx(0, abs=1e-9)
 
@@ -170,7 +169,7 @@ def test_table_of_angles():
 
 def assumed(spines, shares):
     kept = np.ones(FRAMES, bool)
-    trials = [caveats(s.markers, s, share, kept) for s, share in zip(spines, shares, strict=True)]
+    trials = [caveats_of_trial(s.markers, s, share, kept) for s, share in zip(spines, shares, strict=True)]
     return not_measured(trials)["assumed"]
 
 
@@ -193,14 +192,14 @@ def test_assumed_statements_sum_up_runs_of_levels():
 
 
 def test_many_levels_are_drawn_as_a_map():
-    assert len(NAMES) > MANY
+    assert len(NAMES) > MANY_LEVELS
     section = trial_section("walk", "t1", TrialParts(spine=spine(), levels=TABLE, shares=SHARES))
     assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level", "The spine"]
     assert "± 4.0 cm" in section.figures[3].caption  # twice the median of 1, 2, 3 cm
     few = trial_section("walk", "t1", TrialParts(spine=spine(sd=False), levels=TABLE[:3]))
     assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
     assert few.tables == ()
-    page = render(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
+    page = render_page(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
     assert "Assumed, or very uncertain" in page
     assert page.index("sd 17°") < page.index('<section id="quality"')
     assert page.count("<details>") == page.count("</details>") == 1
@@ -209,7 +208,7 @@ def test_many_levels_are_drawn_as_a_map():
 def test_findings_of_one_kind_share_a_box():
     findings = [content.PageFinding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
     findings += [content.PageFinding("jump", "error", f"jump {i}") for i in range(2)]
-    page = render(content.ReportContent("t", findings=tuple(findings)))
+    page = render_page(content.ReportContent("t", findings=tuple(findings)))
     assert page.index("jump 0") < page.index("jump 1") < page.index("Bones change their length")
     assert page.count("Look.") == 1
     for i in range(5):
@@ -225,7 +224,7 @@ def test_poster_is_one_small_png():
 
     sheet = np.zeros((60, 1500, 3), np.uint8)
     sheet[..., 0] = 255  # blue in OpenCV's order
-    data = poster(sheet, spine(), ["kept"] * FRAMES, "whose")
+    data = poster_png(sheet, spine(), ["kept"] * FRAMES, "whose")
     image = Image.open(BytesIO(data)).convert("RGB")
     assert image.width == 1500
     assert image.height > 60 + 400

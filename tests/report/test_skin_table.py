@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from simspine.report.skin_table import skin_table
-from simspine.triangulation.report import KEPT, TOO_FEW, TriangulationReport
+from simspine.report.tables import skin_table
+from simspine.vision.triangulation import REASON_KEPT, REASON_TOO_FEW, TriangulationReport
 
 NAMES = ("LHip", "C7_skin", "T3.20_skin", "T5.40_skin")
 
@@ -16,7 +16,7 @@ def report():
     error[:, :, 0] = 7.0
     error[:, :2, 1] = 1.5
     error[:5, :2, 2], error[:4, :2, 3] = 0.5, 2.5
-    reason = np.where(np.isfinite(error).any(1), KEPT, TOO_FEW)
+    reason = np.where(np.isfinite(error).any(1), REASON_KEPT, REASON_TOO_FEW)
     seen = np.isfinite(error)
     return TriangulationReport(
         NAMES, ("left", "right", "front"), seen, error, np.zeros(seen.shape, bool), reason, np.ones(4), np.ones(4)

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from simspine.body.kinematics import neutral_poses
-from simspine.body.recipes import build, read_recipe
-from simspine.errors import InputError
-from simspine.geometry import change_frame
-from simspine.report.solid import average_skin, solid_bones, solid_skin
-from simspine.types import Camera
+from simspine.anatomy.body import neutral_poses
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.core.types import Camera
+from simspine.report.people_pictures import average_skin_solid, bones_solid, skin_solid
 
 
 def test_bones_go_with_their_bodies(scene):
-    solid = solid_bones(scene.bones, scene.poses)
+    solid = bones_solid(scene.bones, scene.poses)
     for frame in (0, 7, 25):
         expected = []
         for bone in scene.bones:
@@ -25,7 +25,7 @@ def test_bones_go_with_their_bodies(scene):
 
 
 def test_a_body_that_is_not_known_is_left_out_of_the_picture(scene):
-    solid = solid_bones(scene.bones, scene.poses)
+    solid = bones_solid(scene.bones, scene.poses)
     camera = Camera("c", (200, 200), [[150, 0, 100], [0, 150, 100], [0, 0, 1]], np.zeros(5), np.eye(3), [0, 0, 4])
     pictures = [np.zeros((200, 200, 3), np.uint8) for _ in range(2)]
     for picture, frame in zip(pictures, (11, 12), strict=True):
@@ -36,18 +36,18 @@ def test_a_body_that_is_not_known_is_left_out_of_the_picture(scene):
 
 def test_without_bones_it_says_so(scene):
     with pytest.raises(InputError, match="no bones"):
-        solid_bones((), scene.poses)
+        bones_solid((), scene.poses)
 
 
 def test_the_skin_is_as_large_as_its_body_and_follows_a_turn():
-    body = build(read_recipe("articulated"), "vertebral")
+    body = build_body(read_recipe("articulated"), "vertebral")
     rest = neutral_poses(body)
     poses = {name: np.stack([pose, pose]) for name, pose in rest.items()}
     aside = np.eye(4)
     aside[:3, 3] = [0.5, 0.0, -0.2]  # y up
     for pose in poses.values():
         pose[1] = aside @ pose[1]
-    solid = solid_skin(average_skin(body), poses)
+    solid = skin_solid(average_skin_solid(body), poses)
     first, second = solid.at(0), solid.at(1)
     np.testing.assert_allclose(second - first, np.tile(change_frame(aside[:3, 3], "y_up", "z_up"), (len(first), 1)))
     joints = np.stack(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simspine.report import content
+from simspine.report import page as content
 from simspine.report.page import write_report
 
 TRIALS = 210

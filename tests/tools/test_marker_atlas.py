@@ -5,11 +5,11 @@ import pytest
 from tools.marker_atlas.page import page
 from tools.marker_atlas.survey import survey
 
-from simspine.body.kinematics import neutral_markers
-from simspine.body.marker_sets import read_marker_set
-from simspine.body.recipes import build, read_recipe
-from simspine.skeletons import load
-from simspine.spine.endplates import read_endplates
+from simspine.anatomy.body import neutral_markers
+from simspine.anatomy.curvature import read_endplates
+from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.core.skeletons import load_skeleton
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -27,7 +27,7 @@ def test_the_committed_page_is_the_generated_one(atlas):
 
 def test_every_keypoint_is_on_the_page(atlas):
     text = page(atlas)
-    for name in load("simspine37").names:
+    for name in load_skeleton("simspine37").names:
         assert f"`{name}`" in text
     assert "nan" not in text
 
@@ -79,12 +79,12 @@ def test_vertebral_set_is_the_centroids():
 
 def test_vertebral_set_on_the_articulated_body():
     """There a point in a vertebra's centroid is its body's origin."""
-    body = build("articulated", "vertebral")
+    body = build_body("articulated", "vertebral")
     for point, carrier in {"Spine_04": "T8", "Spine_05": "T3", "Neck": "C7", "Neck_02": "C4", "Neck_03": "C1"}.items():
         i = body.marker_index(point)
         assert body.marker_bodies[i] == carrier
         np.testing.assert_allclose(body.marker_offsets[i], 0, atol=1e-9)
-    np.testing.assert_allclose(neutral_markers(body), neutral_markers(build("coupled", "vertebral")), atol=1e-9)
+    np.testing.assert_allclose(neutral_markers(body), neutral_markers(build_body("coupled", "vertebral")), atol=1e-9)
 
 
 def test_the_flexion_task_leaves_room():

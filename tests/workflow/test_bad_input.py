@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from small_c3d import write_small_c3d
 from small_videos import drop_camera, write_video
 
-from simspine.cli import main
-from simspine.data_files import models_folder
-from simspine.formats.store import load
-from simspine.formats.trc import read_trc, write_trc
-from simspine.geometry import change_frame
-from simspine.types import Origin
+from simspine.cli.main import main
+from simspine.core.geometry import change_frame
+from simspine.core.settings import models_folder
+from simspine.core.types import Origin
+from simspine.io.hdf5 import read_store
+from simspine.io.trc import read_trc, write_trc
 
 # Cameras and videos
 
@@ -184,7 +184,7 @@ def test_motion_capture_of_varying_step(copied, refused):
     copied.trial(mocap=str(path), mocap_resample=30)
     done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
     assert done.exit_code == 0, done.output
-    markers = load(copied.results / "S01/markers/bow.h5")["markers"]
+    markers = read_store(copied.results / "S01/markers/bow.h5")["markers"]
     assert set(markers.origin) == {Origin.GIVEN}
 
 
@@ -199,7 +199,7 @@ def test_motion_capture_with_z_up(copied, refused):
     copied.trial(mocap=str(path), mocap_frame="z_up")
     done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
     assert done.exit_code == 0, done.output
-    merged = load(copied.results / "S01/markers/bow.h5")["markers"]
+    merged = read_store(copied.results / "S01/markers/bow.h5")["markers"]
     np.testing.assert_allclose(merged.xyz[:, merged.indices(markers.names)], markers.xyz, atol=1e-5)
 
 
@@ -226,7 +226,7 @@ def test_c3d_that_begins_later_than_the_videos(copied, refused):
     copied.trial(mocap=str(path), mocap_start=0)
     done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
     assert done.exit_code == 0, done.output
-    markers = load(copied.results / "S01/markers/bow.h5")["markers"]
+    markers = read_store(copied.results / "S01/markers/bow.h5")["markers"]
     assert set(markers.origin) == {Origin.GIVEN}
     assert markers.start == 0
 
@@ -253,7 +253,7 @@ def test_marker_without_any_data_is_left_out(copied):
     done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
     assert done.exit_code == 0, done.output
     assert "left out, missing or of weight 0 in every frame of the motion capture: LKnee" in done.stderr
-    markers = load(copied.results / "S01/markers/bow.h5")["markers"]
+    markers = read_store(copied.results / "S01/markers/bow.h5")["markers"]
     assert markers.present.all()
     origin = dict(zip(markers.names, markers.origin, strict=True))
     assert origin.pop("LKnee") is Origin.DETECTED

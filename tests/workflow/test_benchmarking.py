@@ -13,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from small_images import people, write_labels, write_results
 from small_points import moved, truth
 
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.evaluation.angles import AngleSequence, angle_names, save_angles
-from simspine.evaluation.points import save_points
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.evaluation.angle_protocol import AngleSequence, angle_names, save_angles
+from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.workflow.benchmarking import BenchmarkRun, fingerprint, named_files, publish
+from simspine.workflow.views import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
 
 
 def call(*arguments):
@@ -28,8 +28,8 @@ def call(*arguments):
 @pytest.fixture
 def files(tmp_path):
     true = truth()
-    save_points(tmp_path / "truth.npz", true)
-    save_points(tmp_path / "net.npz", moved(true, lambda s: s.xyz + np.array([0, 0.004, 0])))
+    write_point_sequences(tmp_path / "truth.npz", true)
+    write_point_sequences(tmp_path / "net.npz", moved(true, lambda s: s.xyz + np.array([0, 0.004, 0])))
     return tmp_path
 
 
@@ -42,7 +42,7 @@ def test_predictions_become_tables(files):
     assert written == {f"multiview.{ending}" for ending in ("txt", "md", "tex", "json")}
     found = json.loads((out / "multiview.json").read_text())
     assert found["tables"][0]["rows"][0]["cells"]["all"] == pytest.approx(4)
-    assert found["methods"] == {"mine": fingerprint(files / "net.npz")}
+    assert found["methods"] == {"mine": path_fingerprint(files / "net.npz")}
     assert found["settings"] == {"subjects": "S9,S11"}
 
 
@@ -98,11 +98,11 @@ def test_results_are_named_after_their_files_unless_named(tmp_path):
 
 def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
     (tmp_path / "a").write_text("1")
-    first = fingerprint(tmp_path)
+    first = path_fingerprint(tmp_path)
     (tmp_path / "a").write_text("2")
-    second = fingerprint(tmp_path)
+    second = path_fingerprint(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
-    assert len({first, second, fingerprint(tmp_path)}) == 3
+    assert len({first, second, path_fingerprint(tmp_path)}) == 3
 
 
 def test_an_option_of_other_commands_gets_a_hint(files):
@@ -116,7 +116,7 @@ def test_an_option_of_other_commands_gets_a_hint(files):
 def test_settings_stand_where_results_are_kept(files):
     about = BenchmarkRun("lifting", {"a": ""}, "", {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}})
     table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))
-    publish(about, [table], files / "out")
+    write_benchmark_results(about, [table], files / "out")
     for ending in ("txt", "md", "tex"):
         assert '"every": 50' in (files / f"out/lifting.{ending}").read_text()
     assert json.loads((files / "out/lifting.json").read_text())["settings"]["source"]["every"] == 50

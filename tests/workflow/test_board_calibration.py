@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
-from simspine.detection.board import Board
-from simspine.formats.calibration import read_calibration
+from simspine.cli.main import main
+from simspine.io.calibration import read_calibration
+from simspine.vision.board import Board
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "cameras"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "vision"))
 from board_scene import corners_seen, on_the_floor, render, ring, shown_to
 
 FRAMES = 20
@@ -133,7 +133,7 @@ class TestRefused:
 
     def test_lenses_of_another_image_size(self, shown, tmp_path):
         folders, cameras, _, board = shown
-        from simspine.formats.calibration import write_calibration
+        from simspine.io.calibration import write_calibration
 
         write_calibration(tmp_path / "l.toml", [camera.with_(size=(1920, 1080)) for camera in cameras])
         wanted = (*board_arguments(board), "--intrinsics", tmp_path / "l.toml")

@@ -5,25 +5,24 @@ import sys
 
 import pytest
 
-from simspine.workflow import code
-from simspine.workflow.code import PACKAGE, code_digest, source_files
-from simspine.workflow.paths import STAGES
+from simspine.workflow import record
+from simspine.workflow.record import PACKAGE_FOLDER, STAGE_NAMES, code_digest, source_files
 
 
 def names(module: str) -> set[str]:
-    return {path.relative_to(PACKAGE).as_posix() for path in source_files(module)}
+    return {path.relative_to(PACKAGE_FOLDER).as_posix() for path in source_files(module)}
 
 
 def working_files(stage: str) -> set[str]:
     """What a stage's results depend on beside the settings, which are those of the whole configuration."""
     settings = ("/options.py", "/__init__.py")
-    return {name for name in names(f"simspine.workflow.stages.{stage}") if not name.endswith(settings)}
+    return {name for name in names(f"simspine.workflow.jobs.{stage}") if not name.endswith(settings)}
 
 
 @pytest.mark.parametrize("stage", ["detect", "quality"])
 def test_all_that_python_loads_is_among_them(stage):
     """The oracle: Python's own list of modules after the import, but for the lazy top of the package."""
-    module = f"simspine.workflow.stages.{stage}"
+    module = f"simspine.workflow.jobs.{stage}"
     script = f"import sys, {module}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('simspine.')))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert len(loaded) > 50
@@ -31,7 +30,7 @@ def test_all_that_python_loads_is_among_them(stage):
 
 
 def test_imports_inside_functions_and_tables_count():
-    found = names("simspine.workflow.stages.detect")
+    found = names("simspine.workflow.detect_stage")
     assert "formats/trc.py" in found  # workflow/inputs.py imports it inside a method
     assert {"skeletons/tables/spinetrack37.csv", "detection/networks/pose_detection.tflite"} <= found
 
@@ -40,8 +39,8 @@ def test_detection_does_not_depend_on_what_follows_it():
     """A change of inverse kinematics must not cost the hours of detection."""
     rooms = {name.split("/")[0] for name in working_files("detect")}
     assert not rooms & {"ik", "quality", "report", "commands", "benchmark", "capture"}
-    for stage in STAGES:
-        assert not {name.split("/")[0] for name in names(f"simspine.workflow.stages.{stage}")} & {"commands", "capture"}
+    for stage in STAGE_NAMES:
+        assert not {name.split("/")[0] for name in names(f"simspine.workflow.jobs.{stage}")} & {"commands", "capture"}
 
 
 def test_one_byte_more_is_another_digest(tmp_path, monkeypatch):
@@ -54,10 +53,10 @@ def test_one_byte_more_is_another_digest(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     (tmp_path / "b/t.csv").write_text("1")
     (tmp_path / "other.py").write_text("")
-    monkeypatch.setattr(code, "PACKAGE", tmp_path)
+    monkeypatch.setattr(record, "PACKAGE_FOLDER", tmp_path)
     digests = set()
     for name, text in (("b/c.py", "x = 2\n"), ("b/t.csv", "2"), ("b/__init__.py", "#"), (None, None)):
-        for cached in (code._digest, code._imported, code_digest):
+        for cached in (record._digest_of_files, record._imported_modules, code_digest):
             cached.cache_clear()
         digests.add(code_digest("simspine.a"))
         if name is not None:

@@ -11,14 +11,12 @@ from click.testing import CliRunner
 from drawn_bodies import BODY, Bodies, image_of, write_frames
 from lifting_network import POINTS, card, lifting_network, of_version
 
-from simspine.cli import main
-from simspine.formats.calibration import write_calibration
-from simspine.geometry import undistort
-from simspine.pipeline import one_camera as stage
-from simspine.pipeline.lifted_people import LiftingLens, PeopleLifter
-from simspine.pipeline.lifter import CARD, Lifter
-from simspine.pipeline.one_camera import NAMES, Seen
-from simspine.types import Camera
+from simspine.cli.main import main
+from simspine.core.geometry import undistort_pixels
+from simspine.core.types import Camera
+from simspine.io.calibration import write_calibration
+from simspine.vision import one_camera
+from simspine.vision.one_camera import CARD_KEY, FILE_POINT_NAMES, Lifter, LiftingLens, PeopleLifter, WatchedPerson
 
 SIZE = (320, 240)
 SEEN = {"LHip": "left_hip", "RHip": "right_hip", "LShoulder": "left_shoulder"}
@@ -26,7 +24,7 @@ SEEN = {"LHip": "left_hip", "RHip": "right_hip", "LShoulder": "left_shoulder"}
 
 @pytest.fixture(autouse=True)
 def bodies(monkeypatch):
-    monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
+    monkeypatch.setattr(one_camera, "detector_of_options", lambda options: Bodies())
 
 
 def call(*arguments):
@@ -117,14 +115,14 @@ def test_a_calibrated_camera_straightens_the_image(tmp_path):
     done = call(*arguments, "--camera", "left")
     assert done.exit_code == 0, done.output
     dx, dy = BODY["left_hip"]
-    wanted = undistort(camera, np.array([80.0 + dx, 120.0 + dy]))
+    wanted = undistort_pixels(camera, np.array([80.0 + dx, 120.0 + dy]))
     np.testing.assert_allclose(lifted(people_of(out)[0])[POINTS.index("LHip"), :2], wanted, atol=2e-5)
 
 
-def seen(x: float, number: int = 1) -> Seen:
-    xy = np.full((len(NAMES), 2), np.nan)
-    xy[NAMES.index("LHip")] = x, 120
-    return Seen(xy, np.ones(len(NAMES)), *np.zeros((2, len(NAMES)), bool), number)
+def seen(x: float, number: int = 1) -> WatchedPerson:
+    xy = np.full((len(FILE_POINT_NAMES), 2), np.nan)
+    xy[FILE_POINT_NAMES.index("LHip")] = x, 120
+    return WatchedPerson(xy, np.ones(len(FILE_POINT_NAMES)), *np.zeros((2, len(FILE_POINT_NAMES)), bool), number)
 
 
 def test_where_somebody_is_not_seen_their_nearest_image_stands_in(tmp_path):
@@ -146,7 +144,7 @@ def test_where_somebody_is_not_seen_their_nearest_image_stands_in(tmp_path):
 
 def test_inferred_points_are_not_looked_at_and_nobody_is_lifted_by_nothing(tmp_path):
     people = PeopleLifter(Lifter(lifting_network(tmp_path / "known.onnx")), LiftingLens())
-    guessed = replace(seen(100), inferred=np.ones(len(NAMES), bool))
+    guessed = replace(seen(100), inferred=np.ones(len(FILE_POINT_NAMES), bool))
     assert people.push([guessed, seen(100, 2)], 0.0, SIZE)[0].keys() == {2}
 
 
@@ -161,8 +159,11 @@ def test_inferred_points_are_not_looked_at_and_nobody_is_lifted_by_nothing(tmp_p
         (lambda path: path.write_bytes(b"no network"), "cannot be opened as an ONNX network"),
         (lambda path: blob_network(path), "this ONNX network is no lifter of simspine"),
         (lambda path: lifting_network(path, properties=of_version(7)), "a lifter of version 7, this simspine reads 1"),
-        (lambda path: lifting_network(path, properties={CARD: "[]"}), "a lifter of version None"),
-        (lambda path: lifting_network(path, properties={CARD: '{"version": 1}'}), "the lifter's own description is"),
+        (lambda path: lifting_network(path, properties={CARD_KEY: "[]"}), "a lifter of version None"),
+        (
+            lambda path: lifting_network(path, properties={CARD_KEY: '{"version": 1}'}),
+            "the lifter's own description is",
+        ),
         (lambda path: lifting_network(path, card(sd=True)), "inputs and outputs are image, xyz, expected"),
         (lambda path: lifting_network(path, card(seen=("Neck",))), "does not give: Neck. Train a lifter for its"),
     ],

@@ -10,22 +10,22 @@ from blob_network import blob_network
 from click.testing import CliRunner
 from drawn_bodies import BODY, Bodies, image_of, write_frames
 
-from simspine.cli import main
-from simspine.data_files import data_folder
-from simspine.detection.options import DetectionOptions
-from simspine.detection.run import detect_videos
-from simspine.formats.keypoint_json import read_people
-from simspine.pipeline import one_camera as stage
-from simspine.pipeline.one_camera import NAMES, SPINE, Looking, Watcher
-from simspine.pipeline.points import detector_of
-from simspine.skeletons import load
-from simspine.sources.video import open_video
-from simspine.workflow import one_camera as work
+from simspine.cli.main import main
+from simspine.core.settings import data_folder
+from simspine.core.skeletons import load_skeleton
+from simspine.io.keypoint_json import read_people_json
+from simspine.io.video import open_video
+from simspine.vision import one_camera
+from simspine.vision.detector import detect_videos
+from simspine.vision.one_camera import FILE_POINT_NAMES, FILE_SPINE_INDICES, PeopleWatcher, WatchSettings
+from simspine.vision.options import DetectionOptions
+from simspine.vision.points import detector_of_options
+from simspine.workflow import one_camera as detect_files
 
 
 @pytest.fixture
 def bodies(monkeypatch):
-    monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
+    monkeypatch.setattr(one_camera, "detector_of_options", lambda options: Bodies())
     Bodies.made = Bodies.forgot = 0
 
 
@@ -67,15 +67,15 @@ def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp
     assert "no places in space" in content["cameras"]
     points = np.reshape(content["people"][0]["pose_keypoints_2d"], (-1, 3))
     inferred = np.reshape(content["people"][0]["inferred_keypoints_2d"], (-1, 3))
-    native = load("spinetrack37").names
+    native = load_skeleton("spinetrack37").names
     assert content["point_names"] == list(native)
     for i, name in enumerate(native):
         if name in BODY:
             np.testing.assert_allclose(points[i], [80 + BODY[name][0], 120 + BODY[name][1], 0.9])
         else:
             assert not points[i].any()
-    assert {i for i in range(37) if inferred[i].any()} == set(SPINE)
-    assert (inferred[list(SPINE), 2] < 0.2).all()
+    assert {i for i in range(37) if inferred[i].any()} == set(FILE_SPINE_INDICES)
+    assert (inferred[list(FILE_SPINE_INDICES), 2] < 0.2).all()
 
 
 def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(video, bodies, tmp_path):
@@ -84,8 +84,8 @@ def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(vide
     assert done.exit_code == 0, done.output
     assert (open_video(tmp_path / "drawn.webm").frames, open_video(video).frames) == (24, 24)
     assert files(folder) == [f"frame_{i:05d}.json" for i in range(24)]
-    names, people = read_people([folder])
-    assert names == load("spinetrack37").names
+    names, people = read_people_json([folder])
+    assert names == load_skeleton("spinetrack37").names
     assert people.shape == (24, 1, 2, 37, 3)
     hip = names.index("left_hip")
     np.testing.assert_allclose(people[:, 0, 0, hip, 0], 60 + 4 * np.arange(24) - 8)
@@ -97,7 +97,7 @@ def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(vide
 def test_smoothing_is_on_unless_switched_off(video, bodies, tmp_path):
     for name, options in (("smooth", ()), ("raw", ("--nosmooth",))):
         assert call(video, "-s", tmp_path / name, "--quiet", *options).exit_code == 0
-    smooth, raw = (read_people([tmp_path / name])[1] for name in ("smooth", "raw"))
+    smooth, raw = (read_people_json([tmp_path / name])[1] for name in ("smooth", "raw"))
     assert 0.05 < np.nanmax(np.abs(smooth - raw)) < 20
     assert json.loads((tmp_path / "smooth" / "frame_00003.json").read_text())["smoothed"] is True
 
@@ -136,7 +136,7 @@ class Following(Bodies):
 
 
 def test_each_photograph_of_a_folder_is_seen_as_by_a_detector_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "detector_of", lambda options: Following())
+    monkeypatch.setattr(one_camera, "detector_of_options", lambda options: Following())
     folder = tmp_path / "in"
     folder.mkdir()
     pictures = {"b": image_of((60, 110)), "c": image_of((200, 200), size=(400, 300)), "d": image_of((150, 120))}
@@ -178,14 +178,14 @@ def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp
 
 
 def test_ctrl_c_ends_in_order_and_the_files_hold_what_was_seen(video, bodies, tmp_path, monkeypatch):
-    real = work.draw_people
+    real = detect_files.draw_people
 
     def draw(image, people, caption):
         if "#9 " in caption:
             signal.raise_signal(signal.SIGINT)
         return real(image, people, caption)
 
-    monkeypatch.setattr(work, "draw_people", draw)
+    monkeypatch.setattr(detect_files, "draw_people", draw)
     before = signal.getsignal(signal.SIGINT)
     done = call(video, "-o", tmp_path / "drawn.webm", "-s", tmp_path / "points", "--quiet")
     assert done.exit_code == 130
@@ -215,11 +215,11 @@ class Fake:
 
 
 def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch):
-    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
     done = call("0", "-s", tmp_path / "points", "--frames", 7, "--quiet")
     assert done.exit_code == 0, done.output
     assert len(files(tmp_path / "points")) == 7
-    assert read_people([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
+    assert read_people_json([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
     done = call("webcam", "--no-view", "--frames", 2)
     assert done.exit_code == 2
     assert "nothing of webcam 0 would be kept" in done.output
@@ -227,7 +227,7 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
 
 def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
     shown, keys = [], iter([255, 255, ord("q")])
-    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
     for name, does in {
         "namedWindow": lambda name, flags: None,
         "destroyWindow": lambda name: shown.append(name),
@@ -246,7 +246,7 @@ def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monk
     def refuse(name, flags):
         raise cv2.error("not implemented")
 
-    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
     monkeypatch.setattr(cv2, "namedWindow", refuse)
     done = call("0", "--view", "-s", tmp_path / "points")
     assert done.exit_code == 2
@@ -307,8 +307,8 @@ CASES = (
 def test_what_cannot_work_says_so_and_leaves_nothing(case, photo, video, tmp_path, monkeypatch):
     arguments, message = failing(photo, video, tmp_path)[case]
     if case not in ("no network", "no id", "version", "import", "network of limbs"):
-        monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
-    monkeypatch.setattr("simspine.detection.spinepose.find_spec", lambda name: None)
+        monkeypatch.setattr(one_camera, "detector_of_options", lambda options: Bodies())
+    monkeypatch.setattr("simspine.vision.spinepose.find_spec", lambda name: None)
     monkeypatch.chdir(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     done = call(*arguments)
@@ -325,19 +325,19 @@ def test_coordinates_are_those_of_the_workflows_detector(tmp_path):
     """On a packaged video with two people, with BlazePose itself."""
     video = open_video(data_folder("third_party") / "pose2sim" / "Demo_MultiPerson" / "videos" / "cam02.mp4")
     options = DetectionOptions()
-    expected = detect_videos([video], lambda: detector_of(options), frames=4)
-    watcher = Watcher(Looking(options, smooth=False))
-    table = load("blazepose33")
+    expected = detect_videos([video], lambda: detector_of_options(options), frames=4)
+    watcher = PeopleWatcher(WatchSettings(options, smooth=False))
+    table = load_skeleton("blazepose33")
     for frame, image in enumerate(video.at(range(4))):
         seen = watcher.see(image, frame / video.rate)
         assert len(seen) == 2
         for person in seen:
             theirs = min(expected.people[frame, 0, :2], key=lambda points: abs(points[23, 0] - person.xy[11, 0]))
-            for i, name in enumerate(NAMES):
+            for i, name in enumerate(FILE_POINT_NAMES):
                 column = table.from_simspine(name)
                 if column is not None:
                     np.testing.assert_allclose(person.xy[i], theirs[column, :2], atol=1e-3)
                     assert person.confidence[i] == pytest.approx(theirs[column, 2], abs=1e-6)
-            assert {i for i in range(37) if person.inferred[i]} == set(SPINE)
+            assert {i for i in range(37) if person.inferred[i]} == set(FILE_SPINE_INDICES)
     watcher.close()
     assert not watcher.sees_spine

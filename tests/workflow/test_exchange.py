@@ -8,47 +8,45 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
-from simspine.config import HumanCapture
-from simspine.dataset.licence import NOTICE
-from simspine.dataset.verify import verify
-from simspine.errors import InputError
-from simspine.formats.c3d import read_c3d
-from simspine.formats.coco import read_coco
-from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
-from simspine.formats.mmpose_npz import read_mmpose
-from simspine.formats.mot import read_mot
-from simspine.formats.netcdf import read_netcdf
-from simspine.formats.parquet import read_parquet
-from simspine.formats.sto import read_sto
-from simspine.formats.store import load, save
-from simspine.formats.trc import read_trc
-from simspine.geometry import change_frame, project
-from simspine.skeletons import load as load_skeleton
-from simspine.skeletons.vertebrae import VERTEBRA_OF
-from simspine.workflow.dataset import provenance
-from simspine.workflow.exchange import Choice, export_format
-from simspine.workflow.paths import Paths
-from simspine.workflow.trials import read_trial
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
+from simspine.dataset.description import HUMAN36M_NOTICE
+from simspine.dataset.verify import verify_dataset
+from simspine.io.c3d import read_c3d
+from simspine.io.coco import read_coco
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import Dataset, write_dataset
+from simspine.io.exchange import read_netcdf, read_parquet
+from simspine.io.hdf5 import read_store, write_store
+from simspine.io.mot import read_mot, read_sto
+from simspine.io.npz import read_mmpose
+from simspine.io.trc import read_trc
+from simspine.workflow.config_recordings import HumanCapture
+from simspine.workflow.dataset import provenance_of_results
+from simspine.workflow.exchange import ExportChoice, export_format
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
 
 FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 
 
 @pytest.fixture(scope="module")
 def results(finished):
-    return read_trial(Paths(finished.results, "S01"), "bow")
+    return read_trial(RunPaths(finished.results, "S01"), "bow")
 
 
 @pytest.fixture(scope="module")
 def exports(finished, tmp_path_factory):
     """Every format, written by the library into folders of their own."""
     root = tmp_path_factory.mktemp("exports")
-    return {kind: export_format(finished.config, kind, Choice(), root / kind) for kind in FORMATS}
+    return {kind: export_format(finished.config, kind, ExportChoice(), root / kind) for kind in FORMATS}
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_export_is_whole_and_says_what_it_is(finished, exports, kind):
-    assert [str(fault) for fault in verify(exports[kind])] == []
+    assert [str(fault) for fault in verify_dataset(exports[kind])] == []
     manifest = json.loads((exports[kind] / "manifest.json").read_text())
     assert manifest["configuration_hash"] == finished.config.hash
     assert manifest["format"] == kind
@@ -74,7 +72,7 @@ def test_all_formats_hold_the_points_that_were_solved(exports, results):
     rows = read_mmpose(exports["npz"] / "annotations/simspine_train.npz")
     world = change_frame(solved.xyz, "y_up", "z_up")
     np.testing.assert_array_equal(rows["S_world"][..., :3], np.concatenate([world] * 4))
-    pixels = project(results.cameras, world)
+    pixels = project_points(results.cameras, world)
     np.testing.assert_allclose(rows["part"][..., :2], np.concatenate(list(pixels)), atol=1e-9)
 
 
@@ -119,7 +117,7 @@ def test_coco_has_the_whole_body(exports, results, truth):
     for native in ("left_knee", "right_wrist", "left_heel", "nose"):
         name = table.to_simspine[native]
         true = change_frame(truth.markers.xyz[:, truth.markers.index(name)], "y_up", "z_up")
-        (pixels,) = project([camera], true)
+        (pixels,) = project_points([camera], true)
         error = np.linalg.norm(found["keypoints"][first, table.index(native), :2] - pixels, axis=-1)
         assert np.median(error) < 8, native  # 2 cm at 4 m with f = 1500 px
     for native in ("left_eye", "right_ear"):  # points of the head, although no marker there was fitted
@@ -127,7 +125,7 @@ def test_coco_has_the_whole_body(exports, results, truth):
 
 
 def test_37_points_in_their_order(finished, exports, results, tmp_path):
-    folder = export_format(finished.config, "hdf5", Choice(points=37), tmp_path / "out")
+    folder = export_format(finished.config, "hdf5", ExportChoice(points=37), tmp_path / "out")
     order = load_skeleton("simspine37").names
     with DatasetFile(folder / "synthetic.h5") as file:
         markers = file.trial("S01", "bow").markers
@@ -146,14 +144,14 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
             np.testing.assert_allclose(markers.xyz[:, i], spine.xyz[:, k], atol=1e-12)
             np.testing.assert_array_equal(markers.covariance[:, i], spine.covariance[:, k])
     assert sum(k >= 0 for k in manifest["from_release_order"]) == 15
-    assert verify(folder, kinematics=True) == []
+    assert verify_dataset(folder, kinematics=True) == []
 
 
 def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     out = tmp_path / "axes"
     run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", "--out", str(out)])
     assert run.exit_code == 0, run.output
-    assert verify(out) == []
+    assert verify_dataset(out) == []
     found, solved = read_mot(out / "S01/S01_bow.mot"), results.result.motion
     assert found.names == solved.names  # of the coupled body they are the axes
     assert len(found.names) == 62
@@ -176,7 +174,7 @@ def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
 
 
 def test_the_results_folder_itself_is_a_data_set(finished):
-    assert verify(finished.results, kinematics=True) == []
+    assert verify_dataset(finished.results, kinematics=True) == []
     files = json.loads((finished.results / "manifest.json").read_text())["files"]
     kinematics = "export/kinematics/S01/S01_bow/S01_bow"
     assert {
@@ -213,7 +211,7 @@ def test_the_release_layout_by_other_readers(finished, results):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_equal_data_equal_bytes(finished, exports, tmp_path, kind):
-    again = export_format(finished.config, kind, Choice(), tmp_path / kind)
+    again = export_format(finished.config, kind, ExportChoice(), tmp_path / kind)
     for path in exports[kind].rglob("*"):
         if path.is_file():
             assert (again / path.relative_to(exports[kind])).read_bytes() == path.read_bytes(), path.name
@@ -221,12 +219,12 @@ def test_equal_data_equal_bytes(finished, exports, tmp_path, kind):
 
 def shift_points(project, by):
     """Spoil what the stage vertebrae wrote: one point, three frames."""
-    path = Paths(project.results, "S01").vertebrae("bow")
-    stored = load(path)
+    path = RunPaths(project.results, "S01").vertebrae("bow")
+    stored = read_store(path)
     markers = stored["spine_markers"]
     xyz = markers.xyz.copy()
     xyz[4:7, 3] += by
-    save(path, **stored | {"spine_markers": markers.with_(xyz=xyz)})
+    write_store(path, **stored | {"spine_markers": markers.with_(xyz=xyz)})
 
 
 @pytest.mark.parametrize("subject", [(), ("--subject", "S01")])
@@ -248,7 +246,7 @@ def test_points_and_angles_changed_apart_are_found(copied):
     with h5py.File(copied.results / "synthetic.h5", "r+") as file:
         file["S01/bow/kinematics"][5, 0] += 1.0
         del file["S01/bow/simspine/checksums"]
-    found = [str(fault) for fault in verify(copied.results / "synthetic.h5", kinematics=True)]
+    found = [str(fault) for fault in verify_dataset(copied.results / "synthetic.h5", kinematics=True)]
     assert len(found) == 1
     assert "S01/bow" in found[0]
     assert "frames 5–5" in found[0]
@@ -265,7 +263,7 @@ class TestLicence:
         path = copied.results / "synthetic.h5"
         with DatasetFile(path) as file:
             data = file.load()
-        write_dataset(path, Dataset(data.subjects, dict(data.provenance) | {"notice": NOTICE}))
+        write_dataset(path, Dataset(data.subjects, dict(data.provenance) | {"notice": HUMAN36M_NOTICE}))
         return copied
 
     @pytest.mark.parametrize("kind", FORMATS)
@@ -280,13 +278,13 @@ class TestLicence:
         done = CliRunner().invoke(main, ["export", "--config", str(restricted.file), "--format", kind, "--public",
                                          "--contents", "angles", "--out", str(out)])  # fmt: skip
         assert done.exit_code == 0, done.output
-        assert (out / "NOTICE.txt").read_text().strip() == NOTICE
-        assert json.loads((out / "manifest.json").read_text())["notice"] == NOTICE
-        assert verify(out, kinematics=True) == []
+        assert (out / "NOTICE.txt").read_text().strip() == HUMAN36M_NOTICE
+        assert json.loads((out / "manifest.json").read_text())["notice"] == HUMAN36M_NOTICE
+        assert verify_dataset(out, kinematics=True) == []
         if kind == "parquet":
             found = read_parquet(out, "train")
             assert not {"markers", "centres", "markers_vertebral"} & set(found)
-            assert NOTICE in (out / "README.md").read_text()
+            assert HUMAN36M_NOTICE in (out / "README.md").read_text()
             assert "`level_angles`: L5-S1" in (out / "README.md").read_text()
         else:
             with h5py.File(out / "synthetic.h5") as file:
@@ -294,7 +292,7 @@ class TestLicence:
                 assert np.isnan(trial["markers"][:]).all()
                 assert len(trial["simspine/poses"]) == 0
                 assert len(file["S01/calibration/names"]) == 0
-                assert file.attrs["notice"] == NOTICE
+                assert file.attrs["notice"] == HUMAN36M_NOTICE
                 assert not {"marker_covariance", "centres", "markers_vertebral"} & set(trial["simspine"])
                 assert len(file["metadata/simspine/models/S01"]) > 1000
                 told = bytes(file["metadata/simspine/provenance"][:]).decode()
@@ -307,8 +305,8 @@ class TestLicence:
 
     def test_a_private_copy_carries_the_notice(self, restricted, tmp_path):
         with pytest.warns(UserWarning, match="another configuration"):  # the copy's folder is part of it
-            out = export_format(restricted.config, "npz", Choice(), tmp_path / "npz")
-        assert read_mmpose(out / "annotations/simspine_train.npz")["metadata"]["notice"] == NOTICE
+            out = export_format(restricted.config, "npz", ExportChoice(), tmp_path / "npz")
+        assert read_mmpose(out / "annotations/simspine_train.npz")["metadata"]["notice"] == HUMAN36M_NOTICE
         assert (out / "NOTICE.txt").exists()
 
     @pytest.mark.parametrize(("record", "free"), [
@@ -319,10 +317,10 @@ class TestLicence:
         if record is not None:
             (tmp_path / "capture.json").write_text(record)
         config = finished.config.model_copy(update={"capture": HumanCapture(human36m=str(tmp_path))})
-        assert provenance(config)["notice"] == ("" if free else NOTICE)
+        assert provenance_of_results(config)["notice"] == ("" if free else HUMAN36M_NOTICE)
 
     def test_our_own_data_are_free(self, finished, tmp_path):
-        out = export_format(finished.config, "c3d", Choice(public=True), tmp_path / "c3d")
+        out = export_format(finished.config, "c3d", ExportChoice(public=True), tmp_path / "c3d")
         assert not (out / "NOTICE.txt").exists()
 
 
@@ -345,19 +343,19 @@ def test_damage_is_found_in_every_format(exports, tmp_path, kind, file, words):
             array = data["S01/bow/kinematics" if kind == "hdf5" else "kinematics"]
             middle = array.id.get_chunk_info(0).byte_offset + 100
     (folder / file).write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-    found = "\n".join(map(str, verify(folder)))
+    found = "\n".join(map(str, verify_dataset(folder)))
     assert f"fault: {file}" in found
     assert words in found
     (folder / file).write_bytes(content[: len(content) * 4 // 5])
-    found = "\n".join(map(str, verify(folder)))
+    found = "\n".join(map(str, verify_dataset(folder)))
     assert f"cut short: {len(content) * 4 // 5} bytes, the manifest has {len(content)}" in found
 
 
 def test_splits(finished, tmp_path):
-    out = export_format(finished.config, "npz", Choice(test=("S01",)), tmp_path / "npz")
+    out = export_format(finished.config, "npz", ExportChoice(test=("S01",)), tmp_path / "npz")
     assert [p.name for p in (out / "annotations").iterdir()] == ["simspine_test.npz"]
     with pytest.raises(InputError, match="'S9' of the test split is not in the data set: S01"):
-        export_format(finished.config, "npz", Choice(test=("S9",)), tmp_path / "other")
+        export_format(finished.config, "npz", ExportChoice(test=("S9",)), tmp_path / "other")
 
 
 def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_path):
@@ -367,19 +365,19 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
     known["files"]["stale.c3d"] = next(iter(known["files"].values()))
     (out / "manifest.json").write_text(json.dumps(known))
     (out / "stale.c3d").write_bytes(b"x")
-    export_format(finished.config, "c3d", Choice(), out)
+    export_format(finished.config, "c3d", ExportChoice(), out)
     assert not (out / "stale.c3d").exists()
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("dear")
     with pytest.raises(InputError, match="is no export of ours"):
-        export_format(finished.config, "c3d", Choice(), mine)
+        export_format(finished.config, "c3d", ExportChoice(), mine)
     assert [p.name for p in mine.iterdir()] == ["thesis.txt"]
     (out / "thesis.txt").write_text("dear")
     results = sorted(finished.results.rglob("*"))
     for folder in (out, finished.results):
         with pytest.raises(InputError, match=r"files that its manifest\.json does not name"):
-            export_format(finished.config, "c3d", Choice(), folder)
+            export_format(finished.config, "c3d", ExportChoice(), folder)
     assert (out / "thesis.txt").read_text() == "dear"
     assert sorted(finished.results.rglob("*")) == results
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c3d", "mine"]
@@ -407,4 +405,4 @@ def test_before_the_stage_has_run(copied, refused):
 def test_another_configuration_is_said(copied, tmp_path):
     copied.change(filter={"cutoff_hz": 5.0})
     with pytest.warns(UserWarning, match=r"another configuration \(.*filter\.cutoff_hz was 6\.0, is 5\.0"):
-        export_format(copied.config, "c3d", Choice(), tmp_path / "c3d")
+        export_format(copied.config, "c3d", ExportChoice(), tmp_path / "c3d")

@@ -7,15 +7,22 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from simspine.body.recipes import read_recipe
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.workflow import jobs, manifest
+from simspine.anatomy.recipes import read_recipe
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.workflow import jobs, record, stages
 from simspine.workflow.inputs import given_options
-from simspine.workflow.jobs import all_jobs, mark_of, marks_of, run_job, steps_of
-from simspine.workflow.locks import locked
-from simspine.workflow.stages import scale
-from simspine.workflow.status import mark_done, states, status_lines
+from simspine.workflow.jobs import (
+    all_jobs,
+    mark_done,
+    mark_of,
+    marks_of,
+    run_job,
+    stage_states,
+    status_lines,
+    steps_of_trial,
+)
+from simspine.workflow.record import hold_lock
 
 
 def marked(project) -> set[str]:
@@ -26,7 +33,7 @@ def marked(project) -> set[str]:
 
 def kinds(project) -> dict[str, str]:
     """{stage: kind} of the trial and its subject; triangulate stands for both its parts."""
-    return {state.stage: state.kind for state in states(project.config)}
+    return {state.stage: state.kind for state in stage_states(project.config)}
 
 
 def test_every_job_has_a_mark_of_its_own(copied):
@@ -43,7 +50,7 @@ def test_what_is_done_is_not_done_again(copied, capsys):
 def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):
     """Planning a run plans all trials of all subjects."""
     asked = []
-    monkeypatch.setattr(scale, "read_recipe", lambda name: asked.append(name) or read_recipe(name))
+    monkeypatch.setattr(stages, "read_recipe", lambda name: asked.append(name) or read_recipe(name))
     counts = []
     for trials in (1, 12):
         settings = copied.settings
@@ -51,7 +58,7 @@ def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):
         own |= {f"bow{k}": dict(own["bow"]) for k in range(1, trials)}
         copied.write(settings)
         asked.clear()
-        found = steps_of(copied.config, "S01", jobs.JOBS)
+        found = steps_of_trial(copied.config, "S01", jobs.STAGES_OF_JOB)
         assert len([step for step in found if step.stage == "ik"]) == trials
         counts.append(len(asked))
     assert counts[0] == counts[1] > 0
@@ -62,9 +69,9 @@ def test_a_job_of_a_trial_plans_no_other(copied):
     settings = copied.settings
     settings["subjects"]["S01"]["trials"]["gone"] = {"videos": ["nowhere.mp4"], "calibration": "nowhere.toml"}
     copied.write(settings)
-    assert {step.trial for step in steps_of(copied.config, "S01", ["motion"], "bow")} == {"bow"}
+    assert {step.trial for step in steps_of_trial(copied.config, "S01", ["motion"], "bow")} == {"bow"}
     with pytest.raises(InputError, match=r"nowhere\.toml does not exist"):
-        steps_of(copied.config, "S01", ["detect"])
+        steps_of_trial(copied.config, "S01", ["detect"])
 
 
 AFTER = ["detect", "cameras", "markers", "scale", "motion"]
@@ -112,12 +119,12 @@ def test_results_that_were_moved_are_done_still(copied):
 
 
 def test_other_code_makes_results_stale(copied, monkeypatch):
-    monkeypatch.setattr(manifest, "code_digest", lambda module: "other" if module.endswith("merge") else code(module))
+    monkeypatch.setattr(record, "code_digest", lambda module: "other" if module.endswith("merge") else code(module))
     assert marked(copied) == {"detect", "cameras"}
-    assert "S01 bow: stale merge (made by other code)" in status_lines(states(copied.config))
+    assert "S01 bow: stale merge (made by other code)" in status_lines(stage_states(copied.config))
 
 
-code = manifest.code_digest
+code = record.code_digest
 
 
 def test_jobs_read_what_was_given_to_snakemake(copied):
@@ -157,7 +164,7 @@ def test_all_done_but_the_page_and_data_set_that_jobs_make(copied):
 def test_why_a_stage_is_not_done(copied):
     (copied.results / "S01/markers/bow.trc").unlink()
     copied.change(ik={"weights": {"LKnee": 0.5}})
-    lines = status_lines(states(copied.config))
+    lines = status_lines(stage_states(copied.config))
     assert "S01 bow: stale merge (bow.trc is missing)" in lines
     assert "S01 bow: waiting ik, vertebrae, quality, export" in lines
     shutil.rmtree(copied.results)
@@ -169,7 +176,7 @@ def test_a_file_that_cannot_be_read_spoils_its_own_row(copied):
     path = copied.results / "S01/kinematics/bow.mot"
     path.unlink()
     path.mkdir()
-    lines = status_lines(states(copied.config))
+    lines = status_lines(stage_states(copied.config))
     assert any(re.match(r"S01 bow: (failed|stale) ik \(.*bow\.mot", line) for line in lines), lines
     assert any(line.startswith("S01 bow: done detect, triangulate, merge") for line in lines)
     assert any(line.startswith("S01: done") for line in lines)
@@ -178,10 +185,10 @@ def test_a_file_that_cannot_be_read_spoils_its_own_row(copied):
 def test_running_failed_and_interrupted(copied, monkeypatch):
     (copied.results / "S01/kinematics/bow.mot").unlink()
     lock = copied.results / "S01/manifests/ik/bow.lock"
-    with locked(lock, "x"):
+    with hold_lock(lock, "x"):
         assert kinds(copied)["ik"] == "running"
     lock.touch()
-    assert "S01 bow: to do ik (interrupted)" in status_lines(states(copied.config))
+    assert "S01 bow: to do ik (interrupted)" in status_lines(stage_states(copied.config))
 
     def broken(*_):
         raise InputError("no space left")
@@ -190,7 +197,7 @@ def test_running_failed_and_interrupted(copied, monkeypatch):
         patch.setattr(jobs, "do_tasks", broken)
         with pytest.raises(InputError, match="no space left"):
             run_job(copied.config, "motion", "S01", "bow")
-    assert "S01 bow: failed ik (no space left)" in status_lines(states(copied.config))
+    assert "S01 bow: failed ik (no space left)" in status_lines(stage_states(copied.config))
 
 
 @pytest.mark.slow
@@ -203,7 +210,7 @@ def test_any_order_of_trials_gives_the_same_bytes(copied):
     found = []
     for order in (("bow", "again"), ("again", "bow")):
         shutil.rmtree(copied.results)
-        for job, about in jobs.JOBS.items():
+        for job, about in jobs.STAGES_OF_JOB.items():
             for trial in (None,) if about.whole else order:
                 run_job(copied.config, job, "S01", trial)
         run_job(copied.config, "dataset", None, None)

@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 import simspine as ss
-from simspine.cli import main
-from simspine.quality.thresholds import THRESHOLDS
-from simspine.validation import curvature_table, lumbar_rom, records
+from simspine.cli.main import main
+from simspine.evaluation.validation_records import trial_records
+from simspine.evaluation.validation_tables import curvature_table, lumbar_rom
+from simspine.quality.findings import THRESHOLDS
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ def test_checking_again_changes_nothing(copied):
 def test_tables_agree_with_the_summary(finished):
     summary = json.loads((finished.results / "summary.json").read_text())
     with ss.open_dataset(finished.results) as data:
-        some = records(data)
+        some = trial_records(data)
         whole = data["S01/bow"].read()
     row = curvature_table(some)[0]
     assert (row.name, row.frames) == ("bow", whole.markers.frames)

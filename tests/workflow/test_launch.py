@@ -11,10 +11,10 @@ import pytest
 import yaml
 from small_project import Project, write_inputs
 
-from simspine.errors import InputError
+from simspine.core.errors import InputError
 from simspine.workflow import launch, snakemake_command
-from simspine.workflow.launch import _heard
-from simspine.workflow.run import prepare_results
+from simspine.workflow.jobs import prepare_results
+from simspine.workflow.launch import _listen_to_snakemake
 
 COMMAND = (sys.executable, "-m", "simspine")
 CONFIG = {
@@ -160,7 +160,7 @@ def test_links_are_not_followed_out_of_the_results(tmp_path):
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):
     """As where the configuration was changed while it was at work: Snakemake ends with 0 here, and nothing was done."""
     copied.change(ik={"weights": {"LKnee": 0.5}})
-    monkeypatch.setattr(launch, "_follow", lambda *_: (0, []))
+    monkeypatch.setattr(launch, "_follow_output", lambda *_: (0, []))
     with pytest.raises(
         InputError, match=r"not all of its results are up to date:\nS01 bow: stale ik \(settings changed"
     ):
@@ -230,9 +230,9 @@ def test_a_missing_input_is_named_before_anything_is_written(project):
 
 def test_snakemake_is_not_told_to_be_quiet():
     """Its messages go to the log; without them a run that cannot start would end without a word."""
-    assert _heard(["--quiet", "all", "--keep-going"]) == ["--keep-going"]
-    assert _heard(["-q", "rules", "host", "-k"]) == ["-k"]
-    assert _heard(["--jobs", "4"]) == ["--jobs", "4"]
+    assert _listen_to_snakemake(["--quiet", "all", "--keep-going"]) == ["--keep-going"]
+    assert _listen_to_snakemake(["-q", "rules", "host", "-k"]) == ["-k"]
+    assert _listen_to_snakemake(["--jobs", "4"]) == ["--jobs", "4"]
 
 
 @pytest.mark.slow
@@ -274,12 +274,12 @@ def test_a_limit_that_is_given_is_kept(tmp_path, monkeypatch, words, limit):
     monkeypatch.chdir(tmp_path)
     asked = []
     monkeypatch.setattr(snakemake_command, "args_to_api", lambda args, _: asked.append(args) or True)
-    assert snakemake_command.main(["--cores", "1", *words]) == 0
+    assert snakemake_command.run_snakemake(["--cores", "1", *words]) == 0
     kept = asked[0].max_jobs_per_timespan
     assert (None if kept is None else (kept.max_jobs, kept.timespan)) == limit
 
 
 def test_a_fault_of_the_words_is_an_exit_code(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    assert snakemake_command.main(["--cores", "1", "--max-jobs-per-timespan", "many"]) == 1
+    assert snakemake_command.run_snakemake(["--cores", "1", "--max-jobs-per-timespan", "many"]) == 1
     assert "Given instead: many" in caplog.text

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from simspine.errors import InputError
-from simspine.workflow.locks import is_held, locked
+from simspine.core.errors import InputError
+from simspine.workflow.record import hold_lock, is_lock_held
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 HOLDER = (
-    "import sys, time; from pathlib import Path; from simspine.workflow.locks import locked\n"
+    "import sys, time; from pathlib import Path; from simspine.workflow.record import locked\n"
     "with locked(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"
 )
 
@@ -24,19 +24,19 @@ def holder(path, seconds):
 
 def test_a_lock_goes_with_its_block(tmp_path):
     path = tmp_path / "a" / "x.lock"
-    with locked(path, "x"):
-        assert is_held(path)
+    with hold_lock(path, "x"):
+        assert is_lock_held(path)
     assert not path.exists()
-    assert not is_held(path)
+    assert not is_lock_held(path)
 
 
 def test_another_process_waits_or_gives_up(tmp_path, capsys):
     path = tmp_path / "x.lock"
     run = holder(path, 0.7)
-    with pytest.raises(InputError, match="somebody is at work"), locked(path, "somebody is at work", 0.1):
+    with pytest.raises(InputError, match="somebody is at work"), hold_lock(path, "somebody is at work", 0.1):
         pass
-    assert is_held(path)
-    with locked(path, "somebody is at work"):
+    assert is_lock_held(path)
+    with hold_lock(path, "somebody is at work"):
         run.wait()
     assert capsys.readouterr().err == "somebody is at work; waiting for it.\n"
     assert not path.exists()
@@ -48,7 +48,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_off(tmp_path):
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert path.exists()
-    assert not is_held(path)
-    with locked(path, "x", 0.1):
+    assert not is_lock_held(path)
+    with hold_lock(path, "x", 0.1):
         pass
     assert not path.exists()

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 from small_c3d import write_small_c3d
 
-from simspine.cli import main
-from simspine.formats.keypoint_json import write_keypoints
-from simspine.formats.trc import read_trc, write_trc
-from simspine.geometry import change_frame, project
-from simspine.skeletons import load
-from simspine.triangulation import mirror_indices
+from simspine.cli.main import main
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import load_skeleton
+from simspine.io.keypoint_json import write_keypoints
+from simspine.io.trc import read_trc, write_trc
+from simspine.vision.triangulation import mirror_indices
 
 pytestmark = pytest.mark.slow
 
@@ -60,10 +60,10 @@ def seen(truth, change) -> np.ndarray:
     """What the cameras see of the person once `change(xyz, names)` was done to the points in space (z up)."""
     xyz = np.array(change_frame(truth.markers.xyz, "y_up", "z_up"))
     change(xyz, truth.markers.names)
-    xy, table = np.full(truth.keypoints.xy.shape, np.nan), load("spinetrack37")
+    xy, table = np.full(truth.keypoints.xy.shape, np.nan), load_skeleton("spinetrack37")
     for i, native in enumerate(table.names):
         if (name := table.to_simspine[native]) in truth.markers.names:
-            xy[:, :, i] = project(truth.cameras, xyz[:, truth.markers.index(name)]).transpose(1, 0, 2)
+            xy[:, :, i] = project_points(truth.cameras, xyz[:, truth.markers.index(name)]).transpose(1, 0, 2)
     return xy
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
-from simspine.formats.store import load, save
-from simspine.workflow.jobs import run_job, steps_of
-from simspine.workflow.manifest import why_not_done
-from simspine.workflow.paths import Paths
+from simspine.cli.main import main
+from simspine.io.hdf5 import read_store, write_store
+from simspine.workflow.jobs import run_job, steps_of_trial
+from simspine.workflow.record import RunPaths, reason_not_done
 
 pytestmark = pytest.mark.slow
 
@@ -23,15 +22,15 @@ def four(copied):
     """The finished project with its trial four times, each with a lordosis of its own."""
     settings = copied.settings
     trials = settings["subjects"]["S01"]["trials"]
-    paths, summary = Paths(copied.results, "S01"), json.loads((copied.results / "summary.json").read_text())
+    paths, summary = RunPaths(copied.results, "S01"), json.loads((copied.results / "summary.json").read_text())
     for k, name in enumerate(NAMES[1:], 1):
         trials[name] = dict(trials["bow"])
         for file in [file for file in copied.results.rglob("*bow*") if file.is_file()]:
             own = copied.results / str(file.relative_to(copied.results)).replace("bow", name)
             own.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, own)
-        stored = load(paths.vertebrae(name))
-        save(paths.vertebrae(name), **stored | {"lla": stored["lla"] + np.radians(5 * k)})
+        stored = read_store(paths.vertebrae(name))
+        write_store(paths.vertebrae(name), **stored | {"lla": stored["lla"] + np.radians(5 * k)})
         summary["trials"][f"S01/{name}"] = summary["trials"]["S01/bow"]
     copied.write(settings)
     (copied.results / "summary.json").write_text(json.dumps(summary))
@@ -57,8 +56,8 @@ def test_two_processes_draw_the_same_bytes_as_one(four):
     assert pages(four) == alone
     one, two = json.loads(before), json.loads(four.contents()[own])
     assert two | {"seconds": 0} == one | {"seconds": 0}, "how many processes drew a page is no setting of it"
-    (page,) = steps_of(four.config, None, ["page"])
-    assert why_not_done(page.manifest, page.task, page.module) is None
+    (page,) = steps_of_trial(four.config, None, ["page"])
+    assert reason_not_done(page.manifest, page.task, page.module) is None
 
 
 @pytest.mark.parametrize("cores", ["1", "2"])

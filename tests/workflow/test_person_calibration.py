@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
-from simspine.detection.run import Detections
-from simspine.formats.calibration import read_calibration, write_calibration
-from simspine.skeletons import load
-from simspine.sources.video import Video
-from simspine.workflow import person_calibration
+from simspine.cli.main import main
+from simspine.core.skeletons import load_skeleton
+from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.video import Video
+from simspine.vision.detector import Detections
+from simspine.workflow import camera_files
 
-sys.path.append(str(Path(__file__).parents[1] / "cameras"))
+sys.path.append(str(Path(__file__).parents[1] / "vision"))
 from rigs import walk
 
 
@@ -23,7 +23,7 @@ from rigs import walk
 def recorded(monkeypatch, tmp_path):
     """Videos that need not exist, and a detector that saw the synthetic walk as BlazePose names it; the lenses."""
     keypoints, cameras, _ = walk("exact", 3)
-    table = load("blazepose33")
+    table = load_skeleton("blazepose33")
     people = np.full((keypoints.frames, len(cameras), 1, len(table), 3), np.nan)
     for i, native in enumerate(table.names):
         name = table.to_simspine.get(native)
@@ -31,9 +31,9 @@ def recorded(monkeypatch, tmp_path):
             k = keypoints.index(name)
             people[:, :, 0, i] = np.concatenate([keypoints.xy[:, :, k], keypoints.confidence[:, :, k, None]], -1)
     videos = tuple(Video(Path(f"{c.name}.mp4"), c.size, keypoints.rate, keypoints.frames) for c in cameras)
-    monkeypatch.setattr(person_calibration, "open_videos", lambda paths: videos)
+    monkeypatch.setattr(camera_files, "open_videos", lambda paths: videos)
     seen = Detections(table.names, keypoints.rate, people, skeleton=table.name)
-    monkeypatch.setattr(person_calibration, "detect", lambda *_, **__: seen)
+    monkeypatch.setattr(camera_files, "detect_in_videos", lambda *_, **__: seen)
     lenses = tmp_path / "lenses.toml"
     write_calibration(lenses, list(cameras))
     return tmp_path, lenses, cameras

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from small_project import NOISE_PX, STAGES
 
-from simspine.body.kinematics import body_poses, forward_kinematics
-from simspine.body.recipes import virtual_spine_markers
-from simspine.formats.dataset import DatasetFile
-from simspine.formats.mot import read_mot
-from simspine.formats.trc import read_trc
-from simspine.spine.clinical import clinical_parameters, measures
-from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.vertebrae import spine_kinematics
-from simspine.types import Origin
-from simspine.workflow.paths import Paths
-from simspine.workflow.trials import read_trial
+from simspine.anatomy.body import body_poses, forward_kinematics
+from simspine.anatomy.clinical import clinical_measures, clinical_parameters
+from simspine.anatomy.curvature import read_endplates, scale_vertebrae
+from simspine.anatomy.recipes import virtual_spine_markers
+from simspine.anatomy.vertebrae import spine_kinematics
+from simspine.core.types import Origin
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.mot import read_mot
+from simspine.io.trc import read_trc
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
 
 # Of these the markers say enough; forearm rotation, wrists, toes and the like they hardly see.
 WELL_SEEN = (
@@ -29,7 +29,7 @@ WELL_SEEN = (
 
 @pytest.fixture(scope="module")
 def results(finished):
-    return read_trial(Paths(finished.results, "S01"), "bow")
+    return read_trial(RunPaths(finished.results, "S01"), "bow")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def true_spine(truth):
     return spine_kinematics(
         body_poses(truth.body, truth.motion),
         forward_kinematics(truth.body, truth.motion),
-        scaled(read_endplates(), size),
+        scale_vertebrae(read_endplates(), size),
         spine_markers=virtual_spine_markers(truth.body),
     )
 
@@ -86,8 +86,8 @@ def test_the_curvatures_and_the_spine_points_are_recovered(results, true_spine):
 
 def test_clinical_parameters_are_recovered(results, truth):
     """Beside those of the true poses: what the limbs see well, within a few degrees."""
-    plates = scaled(read_endplates(), dict.fromkeys(truth.body.bodies, truth.size))
-    true = clinical_parameters(measures(plates, truth.body.bodies), body_poses(truth.body, truth.motion))
+    plates = scale_vertebrae(read_endplates(), dict.fromkeys(truth.body.bodies, truth.size))
+    true = clinical_parameters(clinical_measures(plates, truth.body.bodies), body_poses(truth.body, truth.motion))
     found = results.spine.clinical
     assert found.names == true.names
     assert np.ptp(true.of("trunk_inclination")) > np.radians(20), "the bow must move the trunk, or nothing is tested"
@@ -190,7 +190,7 @@ def test_a_point_seen_by_one_camera_is_missing_and_the_rest_goes_on(copied, trut
             content["people"][0]["pose_keypoints_2d"][knee : knee + 3] = [0.0, 0.0, 0.0]
             file.write_text(json.dumps(content))
     copied.run("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
-    results = read_trial(Paths(copied.results, "S01"), "bow")
+    results = read_trial(RunPaths(copied.results, "S01"), "bow")
     assert not results.markers.select(["LKnee"]).present.any()
     knee = results.result.marker_names.index("LKnee")
     assert np.isnan(results.result.marker_error[:, knee]).all()

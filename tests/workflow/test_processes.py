@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from simspine.benchmark.disturbed_runs import processes
-from simspine.errors import InputError
-from simspine.workflow.processes import _tried, map_in_processes
+from simspine.core.errors import InputError
+from simspine.workflow.bench_faults import running_processes
+from simspine.workflow.reporting import _try_item, map_in_processes
 
 
 def late_square(k):
@@ -88,7 +88,7 @@ def test_errors_of_the_system_keep_their_file():
 
 
 def test_an_error_that_pickle_cannot_take_keeps_its_words():
-    answer = pickle.loads(pickle.dumps(_tried(odd, 7)))
+    answer = pickle.loads(pickle.dumps(_try_item(odd, 7)))
     assert str(answer.error) == "OddError: a fault in trial 7"
     assert "in odd\n" in answer.error.__notes__[0]  # where it was
 
@@ -133,7 +133,7 @@ if __name__ == "__main__":
 
 def of_session(session: int) -> list[list[str]]:
     """Commands of its processes, without those that end (defunct)."""
-    return [words for _, own, words in processes() if own == session and "<defunct>" not in words]
+    return [words for _, own, words in running_processes() if own == session and "<defunct>" not in words]
 
 
 def end_while_at_work(folder, seconds: float, sent: int, to_all: bool) -> tuple[int, str]:

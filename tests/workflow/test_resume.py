@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simspine.cli import STAGES as COMMANDS
-from simspine.cli import main
-from simspine.pipeline import kinematics
-from simspine.workflow.context import Context
-from simspine.workflow.manifest import Task, checksum, read_manifest, run_task
+from simspine.cli.main import STAGE_COMMANDS as COMMANDS
+from simspine.cli.main import main
+from simspine.estimation import kinematics
+from simspine.workflow.inputs import Context
+from simspine.workflow.jobs import stage_states
+from simspine.workflow.record import StageTask, file_checksum, read_task_manifest, run_task
 from simspine.workflow.reporting import write_report_of
-from simspine.workflow.status import states
 
 STAGES = tuple(COMMANDS)
-CODE, OTHER = "simspine.workflow.stages.merge", "simspine.workflow.stages.scale"
+CODE, OTHER = "simspine.workflow.stages", "simspine.workflow.stages"
 RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinematics", "S01/vertebrae", "S01/quality")
 
 
@@ -148,7 +148,9 @@ def test_a_new_trial_leaves_the_old_one_alone(two_trials, capsys):
 def test_one_trial_only(two_trials, capsys):
     two_trials.run("detect", trial="again")
     assert capsys.readouterr().out.strip() == "detect S01: again done"
-    assert all(read_manifest(two_trials.results / f"S01/manifests/detect/{name}.json") for name in ("bow", "again"))
+    assert all(
+        read_task_manifest(two_trials.results / f"S01/manifests/detect/{name}.json") for name in ("bow", "again")
+    )
     two_trials.run("detect")
     assert capsys.readouterr().out.strip() == "detect S01: bow, again up to date"
 
@@ -188,7 +190,7 @@ def test_a_trial_that_left_the_configuration_does_not_count(two_trials):
     settings = two_trials.settings
     del settings["subjects"]["S01"]["trials"]["bow"]
     two_trials.write(settings)
-    assert {state.trial for state in states(two_trials.config)} == {"again", None}
+    assert {state.trial for state in stage_states(two_trials.config)} == {"again", None}
 
 
 @pytest.mark.slow
@@ -238,7 +240,7 @@ def test_a_damaged_manifest_only_costs_time(copied, capsys):
 # The mechanism by itself
 
 
-def copy_task(folder: Path, settings=None) -> Task:
+def copy_task(folder: Path, settings=None) -> StageTask:
     source, target = folder / "in.txt", folder / "out" / "x.txt"
 
     def work() -> dict:
@@ -246,19 +248,19 @@ def copy_task(folder: Path, settings=None) -> Task:
         target.write_text(source.read_text().upper())
         return {"length": len(source.read_text())}
 
-    return Task("x", (source,), (target,), settings or {}, work)
+    return StageTask("x", (source,), (target,), settings or {}, work)
 
 
 def test_manifest_records_what_went_in_and_came_out(tmp_path):
     (tmp_path / "in.txt").write_text("abc")
     manifest = tmp_path / "m.json"
     assert run_task(manifest, copy_task(tmp_path), CODE) is True
-    entry = read_manifest(manifest)
+    entry = read_task_manifest(manifest)
     assert entry["notes"] == {"length": 3}
     # sha256("abc") is FIPS 180-4's own example
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert entry["fingerprint"]["inputs"] == [["in.txt", abc]]
-    assert entry["outputs"] == {"x.txt": checksum(tmp_path / "out/x.txt")}
+    assert entry["outputs"] == {"x.txt": file_checksum(tmp_path / "out/x.txt")}
     assert run_task(manifest, copy_task(tmp_path), CODE) is False
 
 
@@ -283,13 +285,13 @@ def test_a_touched_but_equal_input_does_not(tmp_path):
 
 def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     (tmp_path / "a.json").write_text("1")
-    first = checksum(tmp_path)
+    first = file_checksum(tmp_path)
     (tmp_path / "note.txt").write_text("not a keypoint file")
-    assert checksum(tmp_path) == first
+    assert file_checksum(tmp_path) == first
     (tmp_path / "a.json").write_text("2")
-    second = checksum(tmp_path)
+    second = file_checksum(tmp_path)
     (tmp_path / "a.json").rename(tmp_path / "b.json")
-    assert len({first, second, checksum(tmp_path)}) == 3
+    assert len({first, second, file_checksum(tmp_path)}) == 3
 
 
 def test_each_piece_of_work_is_announced_while_it_lasts(tmp_path):

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 from small_videos import drop_camera, write_video
 
-from simspine.cli import main
-from simspine.config import read_config
-from simspine.formats.calibration import read_calibration, write_calibration
-from simspine.workflow.stages import detect
+from simspine.cli.main import main
+from simspine.io.calibration import read_calibration, write_calibration
+from simspine.workflow import detect_stage
+from simspine.workflow.config import read_config
 
 
 def call(*arguments):
@@ -141,8 +141,8 @@ def test_doctor_refuses_exchanged_cameras(copied):
 
 
 def test_doctor_reads_given_points_only_where_detections_of_them_are_not_there(copied, monkeypatch):
-    real, read = detect.read_folders, []
-    monkeypatch.setattr(detect, "read_folders", lambda *given: read.append(given) or real(*given))
+    real, read = detect_stage.read_detection_folders, []
+    monkeypatch.setattr(detect_stage, "read_detection_folders", lambda *given: read.append(given) or real(*given))
     assert "4 cameras agree with one another" in call("doctor", "--config", copied.file).output
     assert read == []
     copied.change(detection={"skeleton": "spinetrack37"})
@@ -184,7 +184,7 @@ def test_clicks_on_a_tape_that_shows_no_row_are_refused_before_the_detector_runs
     clicks = {1: (10, 8), 20: (80, 45)}
     tape["clicks"] = {n: {view: [[3, *xy]] for view in ("cam01", "cam02")} for n, xy in clicks.items()}
     project.trial(skin_markers={"tape": tape})
-    monkeypatch.setattr(detect, "DETECT", lambda *_, **__: pytest.fail("the detector runs"))
+    monkeypatch.setattr(detect_stage, "DETECT", lambda *_, **__: pytest.fail("the detector runs"))
     done = call("doctor", "--config", project.file)
     assert done.exit_code == 2, done.output
     said = "cam01: between the clicks on dots 1 and 20 of the tape in frame 3"

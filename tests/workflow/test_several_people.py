@@ -6,12 +6,11 @@ from click.testing import CliRunner
 from small_project import STAGES, Project
 from two_people import APART, write_both
 
-from simspine.cli import main
-from simspine.formats.store import load
-from simspine.geometry import change_frame
+from simspine.cli.main import main
+from simspine.core.geometry import change_frame
+from simspine.io.hdf5 import read_store
 from simspine.workflow.jobs import mark_of, marks_before_detect
-from simspine.workflow.manifest import read_json
-from simspine.workflow.paths import Paths
+from simspine.workflow.record import RunPaths, read_json
 
 
 def shared(folder, truth, people=2) -> Project:
@@ -38,8 +37,8 @@ def test_everybody_becomes_a_subject_where_they_are(truth, duo):
     """Oracle: the body's points, and the same moved aside. Who is seen less is the second."""
     duo.run(*STAGES)
     for who in range(2):
-        paths = Paths(duo.results, f"duo_{who + 1}")
-        located = load(paths.points("bow"), ["points"])["points"]
+        paths = RunPaths(duo.results, f"duo_{who + 1}")
+        located = read_store(paths.points("bow"), ["points"])["points"]
         points = [name for name in located.names if name in truth.markers.names]
         wanted = change_frame(truth.markers.select(points).xyz, "y_up", "z_up") + who * APART
         assert np.nanmax(np.abs(located.select(points).xyz - wanted)) < 0.02
@@ -49,11 +48,11 @@ def test_everybody_becomes_a_subject_where_they_are(truth, duo):
 
 def test_detection_is_done_once(duo, capsys):
     duo.run("detect")
-    first, second = (Paths(duo.results, f"duo_{rank}") for rank in (1, 2))
-    stored = load(first.people("bow"))["people"]
+    first, second = (RunPaths(duo.results, f"duo_{rank}") for rank in (1, 2))
+    stored = read_store(first.people("bow"))["people"]
     assert len(stored) == 2
     for paths, own in zip((first, second), stored, strict=True):
-        np.testing.assert_array_equal(load(paths.keypoints("bow"))["keypoints"].xy, own.xy)
+        np.testing.assert_array_equal(read_store(paths.keypoints("bow"))["keypoints"].xy, own.xy)
     assert not second.people("bow").exists()
     before = duo.contents()
     duo.run("detect")

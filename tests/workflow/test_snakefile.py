@@ -214,21 +214,28 @@ def test_people_of_one_recording_are_planned_as_subjects(snakemake):
 @pytest.mark.slow
 def test_the_full_layout_is_planned_by_names_alone(snakemake):
     """Seven subjects, 210 trials, 1,890 files in the official layout: all are empty, and none is read."""
-    from simspine.capture.rig import rig
-    from simspine.sources.human36m.metadata import write_metadata
-    from simspine.sources.human36m.names import CAMERAS, SUBJECTS, canonical_trials, official_name
+    from simspine.io.human36m.cameras import write_metadata
+    from simspine.io.human36m.names import (
+        HUMAN36M_CAMERA_SIZES,
+        HUMAN36M_SUBJECT_NAMES,
+        canonical_trials,
+        official_name,
+    )
+    from simspine.synthesis.virtual_trial import virtual_rig
 
     root = snakemake.root / "data/human36m"
-    for subject in SUBJECTS:
+    for subject in HUMAN36M_SUBJECT_NAMES:
         for kind in ("Videos", "MyPoseFeatures/D3_Positions", "MyPoseFeatures/D2_Positions"):
             (root / subject / kind).mkdir(parents=True)
         for trial in canonical_trials():
             name = official_name(subject, trial)
             (root / subject / "MyPoseFeatures/D3_Positions" / f"{name}.cdf").touch()
-            for camera in CAMERAS:
+            for camera in HUMAN36M_CAMERA_SIZES:
                 (root / subject / "Videos" / f"{name}.{camera}.mp4").touch()
                 (root / subject / "MyPoseFeatures/D2_Positions" / f"{name}.{camera}.cdf").touch()
-    write_metadata(root / "metadata.xml", {subject: rig(1, subject) for subject in SUBJECTS}, "human36m")
+    write_metadata(
+        root / "metadata.xml", {subject: virtual_rig(1, subject) for subject in HUMAN36M_SUBJECT_NAMES}, "human36m"
+    )
     done = snakemake("--dry-run", "--configfile", "configs/human36m.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     plan = planned(done.stdout)

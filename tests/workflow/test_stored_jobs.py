@@ -11,12 +11,11 @@ from click.testing import CliRunner
 from small_project import Project, write_inputs
 from snakemake.target_jobs import parse_target_jobs_cli_args
 
-from simspine.benchmark.disturbed_runs import contents
-from simspine.cli import main
-from simspine.config import read_config
-from simspine.errors import InputError
-from simspine.workflow.jobs import all_jobs, run_job
-from simspine.workflow.stored_jobs import stored_jobs
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.workflow.bench_faults import result_checksums
+from simspine.workflow.config import read_config
+from simspine.workflow.jobs import all_jobs, list_stored_jobs, run_job
 
 PLUGIN = Path(__file__).parent / "storage"
 
@@ -54,17 +53,17 @@ def test_jobs_find_all_that_they_need_among_their_files_and_make_no_others(bucke
     monkeypatch.chdir(bucket.folder)
     together = tmp_path / "together"
     shutil.copytree(bucket.folder, together)
-    for number, job in enumerate(stored_jobs(config)):
+    for number, job in enumerate(list_stored_jobs(config)):
         place = tmp_path / f"job{number}"
         for name in job.inputs:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if (bucket.folder / name).is_dir() else shutil.copy)(bucket.folder / name, place / name)
-        before = set(contents(place)) if place.exists() else set()
+        before = set(result_checksums(place)) if place.exists() else set()
         place.mkdir(exist_ok=True)
         words = ["job", *job.words, "--config", str(bucket.file), "--folder", str(place)]
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 0, done.output
-        made = {name for name in contents(place) if not name.endswith((".lock", "timings.json"))} - before
+        made = {name for name in result_checksums(place) if not name.endswith((".lock", "timings.json"))} - before
         assert made == set(job.outputs), job.name
         for name in job.outputs:
             (bucket.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +71,7 @@ def test_jobs_find_all_that_they_need_among_their_files_and_make_no_others(bucke
     monkeypatch.chdir(together)
     for job in all_jobs(config):
         run_job(config, *job)
-    stored, plain = (contents(folder / "results") for folder in (bucket.folder, together))
+    stored, plain = (result_checksums(folder / "results") for folder in (bucket.folder, together))
     plain = {name: data for name, data in plain.items() if not name.endswith((".lock", "timings.json"))}
     assert set(stored) == set(plain)
     assert [name for name in stored if stored[name] != plain[name]] == []
@@ -98,7 +97,7 @@ def test_a_run_leaves_its_files_in_the_bucket(bucket, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr + (place / "results/stored/logs/run.log").read_text()
     assert done.stdout.endswith(f"results: shelf:/{bucket.folder}/results/stored\n")
     results = bucket.folder / "results/stored"
-    wanted = {name for job in stored_jobs(read_config(place / "config.yaml")) for name in job.outputs}
+    wanted = {name for job in list_stored_jobs(read_config(place / "config.yaml")) for name in job.outputs}
     assert all((bucket.folder / name).is_file() for name in wanted)
     assert not list((place / "results").rglob("*.h5"))
     (results / "S01/points/bow.h5").unlink()
@@ -139,7 +138,7 @@ def test_what_a_bucket_cannot_have_is_said_before_the_run(bucket, monkeypatch, c
     Path("own.yaml").write_text("{}")
     bucket.write(bucket.settings | {"detection": {"detector": "blazepose"}} | change)
     with pytest.raises(InputError, match=said):
-        stored_jobs(bucket.config)
+        list_stored_jobs(bucket.config)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_a_storage_that_cannot_be_used_is_said(bucket, monkeypatch, storage, sai
 
 def test_names_of_jobs_reach_snakemakes_own_jobs(bucket):
     """Executors name the rule of a job on the command line of another Snakemake, and take it apart at colons."""
-    names = [job.name for job in stored_jobs(bucket.config)]
+    names = [job.name for job in list_stored_jobs(bucket.config)]
     assert len(names) == len(set(names)) == 3 * 3 + 2 * 2 + 2
     found = parse_target_jobs_cli_args([f"{name}:" for name in names])
     assert [spec.rulename for spec in found] == names

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from simspine.body.kinematics import body_poses
-from simspine.body.model import Body
-from simspine.errors import InputError
-from simspine.formats.mot import read_mot
-from simspine.formats.trc import write_trc
-from simspine.types import Markers
-from simspine.workflow.loose_files import scene_of_file
+from simspine.anatomy.body import Body, body_poses
+from simspine.core.errors import InputError
+from simspine.core.types import Markers
+from simspine.io.mot import read_mot
+from simspine.io.trc import write_trc
+from simspine.workflow.results import scene_of_file
 
 
 def test_markers_of_anyone(tmp_path):

@@ -11,15 +11,14 @@ from click.testing import CliRunner
 from player_data import unpack
 from small_project import RATE
 
-from simspine.cli import main
-from simspine.errors import InputError
-from simspine.formats.store import load, save
-from simspine.report.comparison import comparison_table
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.io.hdf5 import read_store, write_store
+from simspine.report.tables import comparison_table
 from simspine.workflow import reporting
-from simspine.workflow.cycle_figures import cycles_of
-from simspine.workflow.paths import Paths
-from simspine.workflow.trials import read_trial
-from simspine.workflow.viewing import find_trial, read_scene
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
+from simspine.workflow.views import cycles_of_trial, find_trial, read_scene
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +46,7 @@ def test_view_shows_the_same_body_whatever_names_it(finished, tmp_path, kind):
     done = run("view", place, "--no-open", "--out", tmp_path / "view.html")
     assert done.exit_code == 0, done.output
     header, arrays = data_of(tmp_path / "view.html")
-    truth = load(results / "S01/vertebrae/bow.h5")
+    truth = read_store(results / "S01/vertebrae/bow.h5")
     poses = np.stack([truth["poses"][name][:, :3, 3] for name in header["bodies"]], 1)
     np.testing.assert_allclose(arrays["place"], poses, atol=1e-4)
     assert len(header["cameras"]) == 4
@@ -76,7 +75,7 @@ def test_what_cannot_be_shown_is_said(finished, tmp_path):
         assert message in done.stderr
     done = run("view", finished.results, "--no-open", "--trial", "bw")
     assert "Did you mean 'bow'" in done.stderr
-    save(tmp_path / "other.h5", numbers=np.zeros(3))
+    write_store(tmp_path / "other.h5", numbers=np.zeros(3))
     assert "not the vertebrae of a trial" in run("view", tmp_path / "other.h5", "--no-open").stderr
 
 
@@ -97,7 +96,7 @@ def test_recording_has_the_cameras(finished, tmp_path):
 
 
 def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
-    from simspine.sources.video import open_video
+    from simspine.io.video import open_video
 
     out = tmp_path / "overlay.mp4"
     done = run("overlay", "--config", finished.file, "--camera", "cam02", "--out", out, "--quiet")
@@ -112,7 +111,7 @@ def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
 
 def test_overlay_shows_bones_where_the_body_is(finished, tmp_path):
     """The synthetic project's body has bones and, being coupled, no single vertebrae for a skin."""
-    from simspine.sources.video import open_video
+    from simspine.io.video import open_video
 
     out = tmp_path / "bones.avi"
     arguments = ("overlay", "--config", finished.file, "--camera", "cam02", "--quiet", "--out")
@@ -128,7 +127,7 @@ def test_overlay_shows_bones_where_the_body_is(finished, tmp_path):
 
 
 def test_overlay_lies_on_the_videos(filmed, tmp_path):
-    from simspine.sources.video import open_video
+    from simspine.io.video import open_video
 
     out = tmp_path / "overlay.mp4"
     done = run("overlay", "--config", filmed.file, "--out", out, "--quiet")
@@ -137,7 +136,7 @@ def test_overlay_lies_on_the_videos(filmed, tmp_path):
 
 
 def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
-    monkeypatch.setattr(reporting, "FEW", 0)
+    monkeypatch.setattr(reporting, "MAX_TRIALS_ON_ONE_PAGE", 0)
     front = reporting.write_report_of(copied.config)
     text = front.read_text()
     assert "p-stage" not in text  # no player here
@@ -172,8 +171,8 @@ def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
     command = ("cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
     done = run(*command, "--bands", bands, "--out", out)
     assert done.exit_code == 0, done.output
-    found = read_trial(Paths(finished.results, "S01"), "bow")
-    angles = cycles_of(found, {"r": [0, last / 2, last], "l": [0.01, last]})
+    found = read_trial(RunPaths(finished.results, "S01"), "bow")
+    angles = cycles_of_trial(found, {"r": [0, last / 2, last], "l": [0.01, last]})
     assert {name: len(values) for name, values in angles.items() if name.startswith("hip_flexion")} == {
         "hip_flexion_r": 2,
         "hip_flexion_l": 1,

@@ -6,10 +6,10 @@ import shutil
 import h5py
 import pytest
 
-from simspine.benchmark.disturbed_runs import CONFIG, RunFolder, contents, finished
-from simspine.cli import main
-from simspine.config import read_config
+from simspine.cli.main import main
 from simspine.workflow import jobs
+from simspine.workflow.bench_faults import RUN_CONFIG_FILE, RunFolder, result_checksums, wait_for_run
+from simspine.workflow.config import read_config
 
 ACTIONS = ["Walking 1", "Sitting 1", "Greeting 1"]
 # Files that hold the configuration, which lists the trials in an order, and manifests of it or of such files; and the
@@ -37,7 +37,7 @@ def differing(found: dict[str, str], wanted: dict[str, str]) -> set[str]:
 
 def shuffled(config, chance: random.Random) -> list[tuple[str, str | None, str | None]]:
     """All jobs in a random order in which each comes after those that it rests on."""
-    ranks = {name: rank for rank, name in enumerate((jobs.CAPTURE, *jobs.JOBS, *jobs.OF_ALL))}
+    ranks = {name: rank for rank, name in enumerate((jobs.CAPTURE_JOB, *jobs.STAGES_OF_JOB, *jobs.JOBS_OF_ALL))}
 
     def rests_on(job, other) -> bool:
         apart = None not in (job[2], other[2]) and job[2] != other[2]
@@ -68,8 +68,8 @@ def arrays(path) -> dict[str, bytes]:
 def test_many_workers(by_one_worker):
     """Two workers are among the runs that are killed (tests/faults)."""
     shutil.rmtree(by_one_worker.results, ignore_errors=True)
-    assert finished(by_one_worker.start(cores=8)) == (0, "")
-    assert differing(contents(by_one_worker.results), by_one_worker.reference) == set()
+    assert wait_for_run(by_one_worker.start(cores=8)) == (0, "")
+    assert differing(result_checksums(by_one_worker.results), by_one_worker.reference) == set()
 
 
 @pytest.mark.slow
@@ -78,13 +78,13 @@ def test_any_order_of_trials_and_jobs(by_one_worker, tmp_path, monkeypatch):
     leaves nothing behind that changes another."""
     place = RunFolder(tmp_path / "set", 1, ACTIONS[::-1])
     monkeypatch.chdir(place.folder)
-    for job, subject, trial in shuffled(read_config(CONFIG), random.Random(5)):
+    for job, subject, trial in shuffled(read_config(RUN_CONFIG_FILE), random.Random(5)):
         if job == "page":
             continue
         whose = ["--subject", subject] if subject else []
         which = ["--trial", trial] if trial else []
-        main(["job", job, "--config", CONFIG, *whose, *which], standalone_mode=False)
-    assert differing(contents(place.results), by_one_worker.reference) == WITH_CONFIGURATION | PAGE
+        main(["job", job, "--config", RUN_CONFIG_FILE, *whose, *which], standalone_mode=False)
+    assert differing(result_checksums(place.results), by_one_worker.reference) == WITH_CONFIGURATION | PAGE
     data = arrays(place.results / "faults.h5")
     assert len(data) > 100
     assert data == arrays(by_one_worker.kept / "faults.h5")

@@ -7,17 +7,15 @@ import pytest
 from click.testing import CliRunner
 from small_project import write_inputs
 
-from simspine.cameras.clocks import Clocks
-from simspine.cli import main
-from simspine.config import Trial
-from simspine.formats.store import load
-from simspine.workflow import rigs
-from simspine.workflow.events import delays_of_events
-from simspine.workflow.manifest import read_manifest
-from simspine.workflow.paths import Paths
-from simspine.workflow.stage_results import camera_findings
-from simspine.workflow.trials import read_trial
-from simspine.yaml_files import read_yaml
+from simspine.cli.main import main
+from simspine.core.settings import read_yaml
+from simspine.io.hdf5 import read_store
+from simspine.vision.synchronise import Clocks
+from simspine.workflow import camera_files
+from simspine.workflow.camera_files import delays_of_events
+from simspine.workflow.config_recordings import Trial
+from simspine.workflow.record import RunPaths, read_task_manifest
+from simspine.workflow.results import camera_findings, read_trial
 
 
 @pytest.fixture
@@ -39,8 +37,8 @@ def late(copied, truth):
 
 def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     late.run("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality")
-    paths = Paths(late.results, "S01")
-    found, whole = (read_trial(Paths(project.results, "S01"), "bow") for project in (late, finished))
+    paths = RunPaths(late.results, "S01")
+    found, whole = (read_trial(RunPaths(project.results, "S01"), "bow") for project in (late, finished))
     points, all_points = read_points(late), read_points(finished)
     frames = all_points.frames - 3
     np.testing.assert_array_equal(found.keypoints.xy, whole.keypoints.xy[1 : 1 + frames])
@@ -49,9 +47,9 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert [found.video_frames(view)[0] for view in range(4)] == [0, 1, 3, 1]
     (finding,) = [f for f in camera_findings(paths.cameras("bow")) if f.code == "camera_delays"]
     assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames late beside cam01" in finding.message
-    kept = load(paths.cameras("bow"))["timing"]
+    kept = read_store(paths.cameras("bow"))["timing"]
     assert kept["late_frames"] == [0, 1, 3, 1]
-    assert read_manifest(paths.folder / "manifests/detect/bow.json")["notes"]["timing"] == kept
+    assert read_task_manifest(paths.folder / "manifests/detect/bow.json")["notes"]["timing"] == kept
 
 
 def test_time_counts_from_the_first_views_first_frame(late):
@@ -62,7 +60,7 @@ def test_time_counts_from_the_first_views_first_frame(late):
 
 
 def read_points(project):
-    return load(Paths(project.results, "S01").points("bow"))["points"]
+    return read_store(RunPaths(project.results, "S01").points("bow"))["points"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +146,7 @@ def test_what_is_printed_can_be_pasted(names, tmp_path):
     """Into a configuration, whatever the views are called, and with all its digits."""
     delays = dict(zip(names, (0.0, 12345678.0, -987654.25, 8.2), strict=True))
     file = tmp_path / "pasted.yaml"
-    file.write_text(rigs.delays_as_yaml(delays) + "\n", encoding="utf-8")
+    file.write_text(camera_files.delays_as_yaml(delays) + "\n", encoding="utf-8")
     trial = Trial(videos=["a.mp4", "b.mp4"], calibration="c.toml", **read_yaml(file))
     assert trial.delays == delays
 
@@ -171,8 +169,8 @@ def test_a_delay_that_may_be_chance_is_no_result(copied, monkeypatch, capsys, la
     views = ("cam01", "cam02", "cam03")
     none, some = np.zeros(3), np.array([0.0, 0.3, 0.3])
     clocks = Clocks(views, np.array([0.0, late, -0.2]), np.array([0.0, 0.43, 0.4]), none, some)
-    monkeypatch.setattr(rigs, "find_delays", lambda *_: clocks)
-    rigs.print_delays(copied.config, None, None, None)
+    monkeypatch.setattr(camera_files, "find_delays", lambda *_: clocks)
+    camera_files.print_delays(copied.config, None, None, None)
     said = capsys.readouterr().out
     assert told in said
     assert "not different from 0 (-0.20 ± 0.40)" in said

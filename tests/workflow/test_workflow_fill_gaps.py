@@ -5,33 +5,33 @@ import json
 import numpy as np
 
 import simspine as ss
-from simspine.formats.mot import read_mot
-from simspine.formats.store import load, save
-from simspine.formats.trc import read_trc
-from simspine.quality.overview import as_dict
-from simspine.workflow.checking import read_verdicts
-from simspine.workflow.paths import Paths
+from simspine.io.hdf5 import read_store, write_store
+from simspine.io.mot import read_mot
+from simspine.io.trc import read_trc
+from simspine.quality.assess import verdicts_dict
+from simspine.workflow.dataset import summary_table_rows
+from simspine.workflow.record import RunPaths
 from simspine.workflow.reporting import write_report_of
-from simspine.workflow.summary import rows
-from simspine.workflow.trials import read_trial
+from simspine.workflow.results import read_trial
+from simspine.workflow.views import read_verdicts
 
 SPOILT = slice(7, 9)
 
 
-def _spoil(paths: Paths) -> None:
+def _spoil(paths: RunPaths) -> None:
     """Left and right exchanged in two frames of what is fitted."""
-    stored = load(paths.markers("bow"))
+    stored = read_store(paths.markers("bow"))
     markers = stored["markers"]
     xyz = markers.xyz.copy()
     for name in markers.names:
         if name[0] == "R" and f"L{name[1:]}" in markers.names:
             i = markers.indices((name, f"L{name[1:]}"))
             xyz[SPOILT, i] = xyz[SPOILT, i[::-1]]
-    save(paths.markers("bow"), **stored | {"markers": markers.with_(xyz=xyz)})
+    write_store(paths.markers("bow"), **stored | {"markers": markers.with_(xyz=xyz)})
 
 
 def test_filled_frames_are_marked_in_every_file_and_on_the_page(copied, truth):
-    paths = Paths(copied.results, "S01")
+    paths = RunPaths(copied.results, "S01")
     before = read_trial(paths, "bow")
     _spoil(paths)
     copied.change(quality={"fill_gaps": True})
@@ -59,9 +59,9 @@ def test_filled_frames_are_marked_in_every_file_and_on_the_page(copied, truth):
         np.testing.assert_allclose(trial.read().motion.values, found.motion.values, rtol=1e-12, atol=1e-12)
     summary = json.loads((copied.results / "summary.json").read_text())
     assert (summary["frames_rejected"], summary["frames_inferred"]) == (0, 2)
-    counts = as_dict(read_verdicts(copied.config))["counts"]
+    counts = verdicts_dict(read_verdicts(copied.config))["counts"]
     assert (counts["rejected"], counts["inferred"]) == (0, 2)
-    row = next(row for row in rows(summary) if row.label == "Frames rejected")
+    row = next(row for row in summary_table_rows(summary) if row.label == "Frames rejected")
     assert (row.value, row.light) == ("0 of 16, 2 inferred", "check")
     page = write_report_of(copied.config).read_text()
     assert "filled in: inferred, not seen" in page

@@ -11,20 +11,18 @@ from numpy.testing import assert_allclose
 from small_project import Project, ring
 from small_videos import write_video
 
-from simspine.cli import main
-from simspine.config import read_config
-from simspine.errors import InputError
-from simspine.formats.store import load, save
-from simspine.geometry import in_frame, project
-from simspine.skeletons import load as load_skeleton
-from simspine.skeletons.correspondence import read_correspondence
-from simspine.sources.human36m.cdf import write_pose
-from simspine.sources.human36m.metadata import write_metadata
-from simspine.sources.human36m.names import CAMERAS, official_name
-from simspine.types import Keypoints, Origin
-from simspine.workflow.inputs import capture_of
-from simspine.workflow.jobs import CAPTURE, mark_of, marks_before_detect
-from simspine.workflow.run import run_stage
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.skeletons import load_skeleton, read_correspondence
+from simspine.core.types import Keypoints, Origin
+from simspine.io.hdf5 import read_store, write_store
+from simspine.io.human36m.cameras import write_metadata
+from simspine.io.human36m.copy import write_pose
+from simspine.io.human36m.names import HUMAN36M_CAMERA_SIZES, official_name
+from simspine.workflow.config import read_config
+from simspine.workflow.inputs import capture_of_config
+from simspine.workflow.jobs import CAPTURE_JOB, mark_of, marks_before_detect, run_stage
 
 LIMBS = [pair.point for pair in read_correspondence("human36m")]
 FRAMES = 14
@@ -34,12 +32,12 @@ def cameras_of(subject):
     """Four cameras named like the data set's, turned a little for each subject."""
     turn = np.radians({"S1": 0, "S5": 7, "S11": 15}[subject])
     R = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-    return [c.with_(name=name, R=c.R @ R.T) for c, name in zip(ring(), CAMERAS, strict=True)]
+    return [c.with_(name=name, R=c.R @ R.T) for c, name in zip(ring(), HUMAN36M_CAMERA_SIZES, strict=True)]
 
 
 def joints32(markers):
     """(frames, 32, 3) m, z_up: the twelve limb joints from the body's markers, all others near the hips."""
-    table, world = load_skeleton("human36m32"), in_frame(markers, "z_up")
+    table, world = load_skeleton("human36m32"), markers_in_frame(markers, "z_up")
     middle = world.xyz[:, world.indices(["LHip", "RHip"])].mean(1, keepdims=True)
     joints = np.repeat(middle, 32, 1) + np.linspace(0, 0.1, 32)[:, None]
     joints[:, [table.index(name) for name in LIMBS]] = world.xyz[:, world.indices(LIMBS)]
@@ -48,18 +46,18 @@ def joints32(markers):
 
 def write_copy(root, truth, trials, move=lambda xyz: xyz):
     """CDF files and 2D points of a detector; trials: {subject: [canonical trial]}."""
-    table, world = load_skeleton("simspine37"), in_frame(truth.markers, "z_up")
+    table, world = load_skeleton("simspine37"), markers_in_frame(truth.markers, "z_up")
     known = [name for name in table.names if name in world.names]
     for subject, names in trials.items():
         xy = np.full((FRAMES, 4, len(table), 2), np.nan)
-        xy[:, :, [table.index(n) for n in known]] = project(
+        xy[:, :, [table.index(n) for n in known]] = project_points(
             cameras_of(subject), world.xyz[:FRAMES, world.indices(known)]
         ).swapaxes(0, 1)
         confidence = np.isfinite(xy).all(-1) * 0.9
         for trial in names:
             path = root / subject / "MyPoseFeatures/D3_Positions" / f"{official_name(subject, trial)}.cdf"
             write_pose(path, 1000 * move(joints32(truth.markers)), "float64")
-            save(
+            write_store(
                 root / "detections" / subject / f"{trial}.h5",
                 keypoints=Keypoints(table.names, 50.0, xy, confidence),
                 cameras=cameras_of(subject),
@@ -95,13 +93,13 @@ def copy(tmp_path, truth):
 
 def test_each_subject_has_its_own_cameras_and_the_limbs_come_from_motion_capture(copy, truth):
     copy.run("detect", "triangulate", "merge")
-    expected = in_frame(truth.markers, "z_up")
+    expected = markers_in_frame(truth.markers, "z_up")
     for subject in TRIALS:
-        stored = load(copy.results / subject / "keypoints/Walking_1.h5")
+        stored = read_store(copy.results / subject / "keypoints/Walking_1.h5")
         for camera, wanted in zip(stored["cameras"], cameras_of(subject), strict=True):
             assert camera.name == wanted.name
             assert_allclose(camera.R, wanted.R, atol=1e-9)
-        markers = in_frame(load(copy.results / subject / "markers/Walking_1.h5")["markers"], "z_up")
+        markers = markers_in_frame(read_store(copy.results / subject / "markers/Walking_1.h5")["markers"], "z_up")
         origin = dict(zip(markers.names, markers.origin, strict=True))
         assert {name for name, o in origin.items() if o is Origin.GIVEN} == set(LIMBS)
         assert_allclose(markers.select(LIMBS).xyz, expected.select(LIMBS).xyz[:FRAMES], atol=1e-6)
@@ -147,17 +145,19 @@ def test_a_mirrored_or_permuted_copy_is_not_processed(copy, truth, refused, move
 
 def test_points_of_cameras_in_another_order_and_of_unknown_ones(copy, refused):
     file = copy.folder / "copy/detections/S1/Walking_1.h5"
-    stored = load(file)
+    stored = read_store(file)
     keypoints, order = stored["keypoints"], [2, 0, 3]
     some = keypoints.with_(xy=keypoints.xy[:, order], confidence=keypoints.confidence[:, order])
     cameras = [stored["cameras"][i] for i in order]
-    save(file, keypoints=some, cameras=cameras, skeleton="simspine37")
+    write_store(file, keypoints=some, cameras=cameras, skeleton="simspine37")
     copy.run("detect")
-    kept = load(copy.results / "S1/keypoints/Walking_1.h5")["cameras"]
+    kept = read_store(copy.results / "S1/keypoints/Walking_1.h5")["cameras"]
     assert [camera.name for camera in kept] == [camera.name for camera in cameras]
-    save(file, keypoints=some, cameras=[c.with_(name=f"cam{i}") for i, c in enumerate(cameras)], skeleton="simspine37")
+    write_store(
+        file, keypoints=some, cameras=[c.with_(name=f"cam{i}") for i, c in enumerate(cameras)], skeleton="simspine37"
+    )
     assert "3 views of cam0, cam1, cam2; the calibration has 54138969" in refused(copy, "detect", "--subject", "S1")
-    save(file, keypoints=some)
+    write_store(file, keypoints=some)
     assert "keypoints, cameras and skeleton are wanted" in refused(copy, "detect", "--subject", "S1")
     file.unlink()
     assert "file of 2D points" in refused(copy, "detect", "--subject", "S1")
@@ -165,12 +165,12 @@ def test_points_of_cameras_in_another_order_and_of_unknown_ones(copy, refused):
 
 def test_videos_are_looked_at_where_the_motion_capture_is(copy, monkeypatch):
     """Boxes from projected joints; as many frames as there is motion capture; no network looks for people."""
-    from simspine.pipeline import points
+    from simspine.vision import points
 
     folder = copy.folder / "copy/S1/Videos"
     folder.mkdir()
     name = official_name("S1", "Walking_1")
-    for i, camera in enumerate(CAMERAS):
+    for i, camera in enumerate(HUMAN36M_CAMERA_SIZES):
         write_video(folder / f"{name}.{camera}.mp4", frames=FRAMES + 3 + i)
     seen = {}
 
@@ -179,20 +179,22 @@ def test_videos_are_looked_at_where_the_motion_capture_is(copy, monkeypatch):
         raise InputError("seen enough")
 
     monkeypatch.setattr(points, "detect_videos", detect_videos)
-    monkeypatch.setattr("simspine.sources.pose2sim.check_sizes", lambda *_: [])
+    monkeypatch.setattr("simspine.io.video.check_sizes", lambda *_: [])
     copy.write(copy.settings | {"detection": {"detector": "spinepose"}})
     with pytest.raises(InputError, match="seen enough"):
         run_stage("detect", copy.config, "S1", None, quiet=True)
     assert seen["frames"] == FRAMES
-    assert [video.path.name.split(".")[1] for video in seen["videos"]] == list(CAMERAS)
-    pixels = project(cameras_of("S1"), load_positions(copy, "S1")).swapaxes(0, 1)
+    assert [video.path.name.split(".")[1] for video in seen["videos"]] == list(HUMAN36M_CAMERA_SIZES)
+    pixels = project_points(cameras_of("S1"), load_positions(copy, "S1")).swapaxes(0, 1)
     inside = (pixels > seen["boxes"][:, :, None, :2]) & (pixels < seen["boxes"][:, :, None, 2:])
     assert inside.all()
 
 
 def load_positions(project, subject):
     return (
-        capture_of(project.config.subjects[subject].trials["Walking_1"], subject, project.config).motion_capture().xyz
+        capture_of_config(project.config.subjects[subject].trials["Walking_1"], subject, project.config)
+        .motion_capture()
+        .xyz
     )
 
 
@@ -215,7 +217,7 @@ def real(tmp_path, truth):
     }
     (tmp_path / "rigs.json").write_text(json.dumps(rigs))
     for trial in ("Directions_1", "Directions_2"):
-        for camera in CAMERAS:
+        for camera in HUMAN36M_CAMERA_SIZES:
             file = tmp_path / "copy/S11/Videos" / f"{official_name('S11', trial)}.{camera}.mp4"
             file.parent.mkdir(exist_ok=True)
             file.touch()
@@ -230,10 +232,13 @@ def test_the_corrupt_video_is_left_out_and_the_trial_kept(real):
     real.write(real.settings | {"detection": {"detector": "spinepose"}})
     config = real.config
     videos = {
-        name: [path.name.split(".")[1] for path in capture_of(trial, "S11", config).videos]
+        name: [path.name.split(".")[1] for path in capture_of_config(trial, "S11", config).videos]
         for name, trial in config.subjects["S11"].trials.items()
     }
-    assert videos == {"Directions_1": list(CAMERAS), "Directions_2": [c for c in CAMERAS if c != "54138969"]}
+    assert videos == {
+        "Directions_1": list(HUMAN36M_CAMERA_SIZES),
+        "Directions_2": [c for c in HUMAN36M_CAMERA_SIZES if c != "54138969"],
+    }
     assert "54138969" in config.known_faults["S11/Directions_2"]
 
 
@@ -244,15 +249,15 @@ def test_a_known_fault_goes_with_the_results(real):
     real.run("detect", "triangulate", "merge")
     for stage in ("keypoints", "points", "markers"):
         folder = real.results / "S11" / stage
-        assert "the video file is corrupt" in load(folder / "Directions_2.h5")["known_fault"]
-        assert "known_fault" not in load(folder / "Directions_1.h5")
+        assert "the video file is corrupt" in read_store(folder / "Directions_2.h5")["known_fault"]
+        assert "known_fault" not in read_store(folder / "Directions_1.h5")
     notes = json.loads((real.results / "S11/manifests/detect/Directions_2.json").read_text())["notes"]
     assert "corrupt" in notes["known_fault"]
 
 
 def test_cameras_out_of_a_json_of_several_subjects(real, truth):
     config = real.config
-    capture = capture_of(config.subjects["S11"].trials["Directions_1"], "S11", config)
+    capture = capture_of_config(config.subjects["S11"].trials["Directions_1"], "S11", config)
     for camera, wanted in zip(capture.cameras(), cameras_of("S11"), strict=True):
         assert_allclose(camera.R, wanted.R, atol=1e-12)
 
@@ -265,7 +270,7 @@ def test_any_trial_can_choose_its_rig(real, tmp_path):
     config = real.config
 
     def turned(subject, name):
-        return capture_of(config.subjects[subject].trials[name], subject, config).cameras()[0].R
+        return capture_of_config(config.subjects[subject].trials[name], subject, config).cameras()[0].R
 
     assert_allclose(turned("S1", "a"), cameras_of("S1")[0].R)
     assert_allclose(turned("S1", "b"), cameras_of("S11")[0].R)
@@ -275,11 +280,11 @@ def test_any_trial_can_choose_its_rig(real, tmp_path):
 
 def test_planning_reads_no_file(real, monkeypatch):
     """Which files a subject has is known from their names."""
-    import simspine.sources.human36m.cdf as cdf
+    import simspine.io.human36m.copy as cdf
 
     monkeypatch.setattr(cdf, "read_poses", lambda *_: pytest.fail("a pose file was read"))
     trials = real.config.subject("S11").trials.values()
-    captures = [capture_of(trial, "S11", real.config) for trial in trials]
+    captures = [capture_of_config(trial, "S11", real.config) for trial in trials]
     assert all(path.suffix == ".cdf" for capture in captures for path in capture.mocap)
     assert sum(len(capture.mocap) for capture in captures) == len(captures) == 2
     assert all(capture.stored.suffix == ".h5" for capture in captures)
@@ -328,4 +333,4 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     assert done.exit_code == 0, done.output
     assert "not made yet" in done.output
     config = read_config(file)
-    assert marks_before_detect(config, "S1", "Walking_1") == [str(mark_of(config, CAPTURE, "S1"))]
+    assert marks_before_detect(config, "S1", "Walking_1") == [str(mark_of(config, CAPTURE_JOB, "S1"))]

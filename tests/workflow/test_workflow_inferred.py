@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from simspine.body.kinematics import neutral_markers
-from simspine.body.model import Body
-from simspine.formats.store import load
-from simspine.skeletons import load as load_skeleton
-from simspine.skeletons.vertebrae import VERTEBRA_OF
-from simspine.spine.shape.from_joints import JOINTS, spine_from_joints
-from simspine.types import Origin
-from simspine.workflow.paths import Paths
+from simspine.anatomy.body import Body, neutral_markers
+from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
+from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
+from simspine.core.types import Origin
+from simspine.io.hdf5 import read_store
+from simspine.workflow.record import RunPaths
 
 SPINE = tuple(VERTEBRA_OF)
 LABELLED = [name + "_inferred" for name in SPINE]
@@ -35,15 +33,15 @@ def spineless(copied):
 
 def made(project):
     """Markers and body of a project."""
-    paths = Paths(project.results, "S01")
-    return load(paths.markers("bow"))["markers"], Body.from_osim(paths.model)
+    paths = RunPaths(project.results, "S01")
+    return read_store(paths.markers("bow"))["markers"], Body.from_osim(paths.model)
 
 
 @pytest.mark.slow
 def test_the_configuration_says_whether_the_spine_is_inferred(spineless, capsys):
     markers, body = made(spineless)
     assert {markers.origin[markers.index(name)] for name in LABELLED} == {Origin.INFERRED}
-    joints = markers.select([name for name in markers.names if name in (*JOINTS, "LEar", "REar")])
+    joints = markers.select([name for name in markers.names if name in (*REQUIRED_JOINTS, "LEar", "REar")])
     spine = spine_from_joints(joints)
     levels = spine.indices([VERTEBRA_OF[name] for name in SPINE])
     np.testing.assert_allclose(markers.xyz[:, markers.indices(LABELLED)], spine.xyz[:, levels], atol=1e-5)

@@ -5,11 +5,11 @@ import numpy as np
 from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
 
-from simspine.cli import main
-from simspine.dataset.verify import verify
-from simspine.formats.mot import read_mot
-from simspine.workflow.paths import Paths
-from simspine.workflow.trials import read_trial
+from simspine.cli.main import main
+from simspine.dataset.verify import verify_dataset
+from simspine.io.mot import read_mot
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
 
 STAGES = ("scale", "ik", "vertebrae", "quality", "export")
 
@@ -17,9 +17,9 @@ STAGES = ("scale", "ik", "vertebrae", "quality", "export")
 def test_a_run_with_the_papers_body(copied, truth):
     copied.change(body={"recipe": "paper"})
     copied.run(*STAGES)
-    found = read_trial(Paths(copied.results, "S01"), "bow")
+    found = read_trial(RunPaths(copied.results, "S01"), "bow")
     assert len(found.motion.names) == 62
-    assert verify(copied.results, kinematics=True) == []
+    assert verify_dataset(copied.results, kinematics=True) == []
     true = truth.markers  # exact points of another body, the coupled one: limbs and lumbar spine are placed alike
     for name in ("LKnee", "RElbow", "Spine_02"):
         at = found.model_markers.xyz[:, found.model_markers.index(name)]

@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 from small_project import STAGES, Project
 
-from simspine.cli import main
-from simspine.formats.store import load
-from simspine.geometry import in_frame
-from simspine.skeletons.correspondence import read_correspondence
-from simspine.types import Origin
+from simspine.cli.main import main
+from simspine.core.geometry import markers_in_frame
+from simspine.core.skeletons import read_correspondence
+from simspine.core.types import Origin
+from simspine.io.hdf5 import read_store
 
 pytestmark = pytest.mark.slow
 TRIAL = "Walking_1"
@@ -46,14 +46,14 @@ def made(tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="module")
 def truth(made):
-    return load(made.folder / f"capture/truth/S1/S1_{TRIAL}.h5")
+    return read_store(made.folder / f"capture/truth/S1/S1_{TRIAL}.h5")
 
 
 def test_points_and_motion_capture_are_where_the_truth_is(made, truth):
     """Detected points to 0.1 mm; limbs as motion capture has them, a few millimetres off."""
     limbs = {pair.point for pair in read_correspondence("human36m")}
-    markers = in_frame(load(made.results / f"S1/markers/{TRIAL}.h5")["markers"], "z_up")
-    true = in_frame(truth["points"], "z_up").select(markers.names)
+    markers = markers_in_frame(read_store(made.results / f"S1/markers/{TRIAL}.h5")["markers"], "z_up")
+    true = markers_in_frame(truth["points"], "z_up").select(markers.names)
     off = np.linalg.norm(markers.xyz - true.xyz, axis=-1)
     given = np.array([o is Origin.GIVEN for o in markers.origin])
     assert {n for n, g in zip(markers.names, given, strict=True) if g} == limbs
@@ -71,8 +71,8 @@ def test_nothing_is_late_or_mirrored(made):
 
 def test_the_spine_is_found(made, truth):
     """Centres of the vertebrae; the published points are at the release's places behind them."""
-    centres = in_frame(load(made.results / f"S1/vertebrae/{TRIAL}.h5")["centres"], "z_up")
-    true = in_frame(truth["vertebrae"], "z_up")
+    centres = markers_in_frame(read_store(made.results / f"S1/vertebrae/{TRIAL}.h5")["centres"], "z_up")
+    true = markers_in_frame(truth["vertebrae"], "z_up")
     shared = [name for name in true.names if name in centres.names]
     assert len(shared) >= 24
     off = np.linalg.norm(centres.select(shared).xyz - true.select(shared).xyz, axis=-1)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tools.cluster.slurm import history, kill_node, missing, running, two_nodes
 
-from simspine.benchmark.disturbed_runs import CONFIG, RunFolder, contents
+from simspine.workflow.bench_faults import RUN_CONFIG_FILE, RunFolder, result_checksums
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = "snakemake_executor_plugin_slurm"
@@ -40,7 +40,7 @@ def run_on_cluster(place: RunFolder, slurm: Path) -> int:
     """Exit code of the run, during which the node that does `motion` is killed."""
     logs = place.folder / "slurm_logs"
     options = ("--profile", str(ROOT / "configs/profiles/slurm"), "--slurm-logdir", str(logs), *WITHOUT_ACCOUNTS)
-    command = [sys.executable, "-m", "simspine", "run", CONFIG, "--cores", "4", "--", *options]
+    command = [sys.executable, "-m", "simspine", "run", RUN_CONFIG_FILE, "--cores", "4", "--", *options]
     killed, end = False, time.monotonic() + LONGEST_S
     with subprocess.Popen(command, cwd=place.folder) as run, ended(run):
         while run.poll() is None and time.monotonic() < end:
@@ -79,7 +79,7 @@ def main() -> int:
         say(f"the run on the cluster ended with {code}")
         if code:
             return 1
-        found = contents(place.results)
+        found = result_checksums(place.results)
         place.results.rename(place.folder / "cluster")
         say("the same by itself")
         place.make_reference()

@@ -20,8 +20,8 @@ from pathlib import Path
 from tools.fuzz_readers.mutators import mutated
 from tools.fuzz_readers.readers import READERS
 
-from simspine.errors import InputError
-from simspine.formats import guarded
+from simspine.core.errors import InputError
+from simspine.io import guarded
 
 try:
     import resource
@@ -77,7 +77,7 @@ def work(reader: str, folder: Path, seed: int, first: int, last: int) -> None:
         in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (in_use + _MORE, in_use + _MORE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    guarded.SECONDS = SECONDS - 1  # a child is told so before the alarm rings
+    guarded.MIN_READ_SECONDS = SECONDS - 1  # a child is told so before the alarm rings
     for number in range(first, last):
         path.write_bytes(case(reader, original, seed, number))
         print(f"at\t{number}", flush=True)

@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 from tools.fuzz_readers import mutators as m
 
-from simspine.formats.takes import Take
-from simspine.types import Camera, Keypoints, Markers, Motion
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.io.exchange import ExportTrial
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ def motion(frames: int = 6) -> Motion:
     )
 
 
-def take() -> Take:
-    from simspine.formats.dataset_tree import TrialData
+def take() -> ExportTrial:
+    from simspine.io.dataset_write import TrialData
 
     rng = np.random.default_rng(3)
     trial = TrialData(
         markers(), motion(), levels=("L5-S1",), angles=rng.normal(size=(6, 1, 3)), lla=rng.normal(size=6),
         tka=rng.normal(size=6), status=["kept"] * 5 + ["rejected"],
     )  # fmt: skip
-    return Take("S1", "Walking_1", trial, tuple(cameras()))
+    return ExportTrial("S1", "Walking_1", trial, tuple(cameras()))
 
 
 # Configuration and recipes
@@ -78,14 +78,14 @@ def _config(path: Path) -> None:
 
 
 def _read_config(path: Path):
-    from simspine.config import read_config
+    from simspine.workflow.config import read_config
 
     return read_config(path).hash
 
 
 def _shipped(name: str) -> Callable[[Path], object]:
     def write(path: Path) -> None:
-        from simspine.data_files import models_folder
+        from simspine.core.settings import models_folder
 
         path.write_bytes((models_folder() / name).read_bytes())
 
@@ -93,25 +93,25 @@ def _shipped(name: str) -> Callable[[Path], object]:
 
 
 def _read_recipe(path: Path):
-    from simspine.body.recipes import read_recipe
+    from simspine.anatomy.recipes import read_recipe
 
     return read_recipe(str(path))
 
 
 def _read_marker_set(path: Path):
-    from simspine.body.marker_sets import read_marker_set
+    from simspine.anatomy.marker_sets import read_marker_set
 
     return read_marker_set(str(path))
 
 
 def _read_endplates(path: Path):
-    from simspine.spine.endplates import read_endplates
+    from simspine.anatomy.curvature import read_endplates
 
     return read_endplates(path)
 
 
 def _preset(path: Path) -> None:
-    import simspine.capture.presets as presets
+    import simspine.synthesis.virtual_detector as presets
 
     table = yaml.safe_load(Path(presets.__file__).with_name("presets.yaml").read_text())
     name = next(iter(table))
@@ -119,16 +119,16 @@ def _preset(path: Path) -> None:
 
 
 def _read_preset(path: Path):
-    from simspine.capture import presets
+    from simspine.synthesis import virtual_detector
 
-    return presets.read_preset(str(path))
+    return virtual_detector.read_preset(str(path))
 
 
 # Cameras
 
 
 def _toml(path: Path) -> None:
-    from simspine.formats.calibration import write_calibration
+    from simspine.io.calibration import write_calibration
 
     write_calibration(path, cameras())
 
@@ -155,13 +155,13 @@ def _qca(path: Path) -> None:
 
 
 def _read_calibration(path: Path):
-    from simspine.formats.calibration import read_calibration
+    from simspine.io.calibration import read_calibration
 
     return read_calibration(path)
 
 
 def _metadata(path: Path) -> None:
-    from simspine.sources.human36m.metadata import write_metadata
+    from simspine.io.human36m.cameras import write_metadata
 
     write_metadata(path, {"S1": cameras(), "S5": cameras()})
 
@@ -173,7 +173,7 @@ def _parameters(path: Path) -> None:
 
 
 def _read_rigs(path: Path):
-    from simspine.sources.human36m.rigs import open_rigs
+    from simspine.io.human36m.cameras import open_rigs
 
     return open_rigs(path).cameras("S1")
 
@@ -191,7 +191,7 @@ def _vtp(path: Path) -> None:
 
 
 def _read_vtp(path: Path):
-    from simspine.formats.vtp import read_vtp
+    from simspine.io.animation import read_vtp
 
     return read_vtp(path)
 
@@ -215,7 +215,7 @@ def _osim(path: Path) -> None:
 
 
 def _read_osim(path: Path):
-    from simspine.body.model import Body
+    from simspine.anatomy.body import Body
 
     return Body.from_osim(path)
 
@@ -224,24 +224,23 @@ def _read_osim(path: Path):
 
 
 def _store(path: Path) -> None:
-    from simspine.formats.store import save
+    from simspine.io.hdf5 import write_store
 
     keypoints = Keypoints(NAMES, 50, np.random.default_rng(0).uniform(0, 1000, (6, 4, 4, 2)), np.full((6, 4, 4), 0.9))
-    save(
+    write_store(
         path, cameras=cameras(), keypoints=keypoints, markers=markers(), motion=motion(),
         notes={"a": [1, 2.5, None], "b": "text"}, texts=np.array(["x", "yy"]), big=np.zeros((40, 40)),
     )  # fmt: skip
 
 
 def _read_store(path: Path):
-    from simspine.formats.store import load
+    from simspine.io.hdf5 import read_store
 
-    return load(path)
+    return read_store(path)
 
 
 def _compiled(path: Path) -> None:
-    from simspine.body.compiled_file import write_body
-    from simspine.body.model import Body
+    from simspine.anatomy.body import Body, write_body
 
     model = path.with_name("model.osim")
     _osim(model)
@@ -250,26 +249,26 @@ def _compiled(path: Path) -> None:
 
 
 def _read_compiled(path: Path):
-    from simspine.body.compiled_file import read_body
+    from simspine.anatomy.body import read_body
 
     return read_body(path)
 
 
 def _dataset(path: Path) -> None:
-    from simspine.formats.dataset import Dataset, SubjectData, write_dataset
+    from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
 
     write_dataset(path, Dataset({"S1": SubjectData(tuple(cameras()), {"Walking_1": take().trial}, "<x/>")}, {"a": 1}))
 
 
 def _read_dataset(path: Path):
-    from simspine.formats.dataset import DatasetFile
+    from simspine.io.dataset_read import DatasetFile
 
     with DatasetFile(path) as file:
         return file.load()
 
 
 def _verify_dataset(path: Path):
-    from simspine.dataset.verify_hdf5 import verify_hdf5
+    from simspine.dataset.verify import verify_hdf5
 
     return verify_hdf5(path, path.name, {"S1/Walking_1": 6}, numbers=False)
 
@@ -280,72 +279,72 @@ def _manifest(path: Path) -> None:
 
 
 def _read_manifest(path: Path):
-    from simspine.dataset.manifest import read_manifest
+    from simspine.dataset.description import read_dataset_manifest
 
-    return read_manifest(path)
+    return read_dataset_manifest(path)
 
 
 # Exchange formats
 
 
 def _mmpose(path: Path) -> None:
-    from simspine.formats.mmpose_npz import write_mmpose
+    from simspine.io.npz import write_mmpose
 
     write_mmpose(path.parent, "valid", lambda: [take()])
     (path.parent / "annotations/simspine_valid.npz").rename(path)
 
 
 def _read_mmpose(path: Path):
-    from simspine.formats.mmpose_npz import read_mmpose
+    from simspine.io.npz import read_mmpose
 
     return read_mmpose(path)
 
 
 def _netcdf(path: Path) -> None:
-    from simspine.formats.netcdf import write_netcdf
+    from simspine.io.exchange import write_netcdf
 
     write_netcdf(path, take())
 
 
 def _read_netcdf(path: Path):
-    from simspine.formats.netcdf import read_netcdf
+    from simspine.io.exchange import read_netcdf
 
     return read_netcdf(path)
 
 
 def _c3d(path: Path) -> None:
-    from simspine.formats.c3d_write import write_c3d
+    from simspine.io.c3d import write_c3d
 
     write_c3d(path, take())
 
 
 def _read_c3d(path: Path):
-    from simspine.formats.c3d import read_c3d
+    from simspine.io.c3d import read_c3d
 
     return read_c3d(path)
 
 
 def _coco(path: Path) -> None:
-    from simspine.formats.coco import write_coco
+    from simspine.io.coco import write_coco
 
     write_coco(path, lambda: [take()])
 
 
 def _read_coco(path: Path):
-    from simspine.formats.coco import read_coco
+    from simspine.io.coco import read_coco
 
     return read_coco(path)
 
 
 def _parquet(path: Path) -> None:
-    from simspine.formats.parquet import write_parquet
+    from simspine.io.exchange import write_parquet
 
     write_parquet(path.parent, "valid", lambda: [take()])
     next((path.parent / "data").glob("*.parquet")).rename(path)
 
 
 def _read_parquet(path: Path):
-    from simspine.formats.parquet import read_parquet
+    from simspine.io.exchange import read_parquet
 
     (path.parent / "data").mkdir(exist_ok=True)
     shard = path.parent / "data/valid-00000-of-00001.parquet"
@@ -357,25 +356,25 @@ def _read_parquet(path: Path):
 
 
 def _trc(path: Path) -> None:
-    from simspine.formats.trc import write_trc
+    from simspine.io.trc import write_trc
 
     write_trc(path, markers())
 
 
 def _read_trc(path: Path):
-    from simspine.formats.trc import read_trc
+    from simspine.io.trc import read_trc
 
     return read_trc(path)
 
 
 def _mot(path: Path) -> None:
-    from simspine.formats.mot import write_mot
+    from simspine.io.mot import write_mot
 
     write_mot(path, motion())
 
 
 def _read_mot(path: Path):
-    from simspine.formats.mot import read_mot
+    from simspine.io.mot import read_mot
 
     return read_mot(path)
 
@@ -385,25 +384,25 @@ def _openpose(path: Path) -> None:
 
 
 def _read_openpose(path: Path):
-    from simspine.formats.keypoint_json import read_people
+    from simspine.io.keypoint_json import read_people_json
 
     folder = path.parent / "cam01_json"
     folder.mkdir(exist_ok=True)
     (folder / "cam01_000000.json").write_bytes(path.read_bytes())
-    return read_people([folder])
+    return read_people_json([folder])
 
 
 # Human3.6M
 
 
 def _cdf(path: Path) -> None:
-    from simspine.sources.human36m.cdf import write_pose
+    from simspine.io.human36m.copy import write_pose
 
     write_pose(path, np.random.default_rng(0).uniform(0, 1000, (5, 32, 3)))
 
 
 def _read_cdf(path: Path):
-    from simspine.sources.human36m.cdf import read_pose
+    from simspine.io.human36m.copy import read_pose
 
     return read_pose(path)
 
@@ -414,7 +413,7 @@ def _videopose3d(path: Path) -> None:
 
 
 def _read_videopose3d(path: Path):
-    from simspine.sources.human36m.videopose3d import VideoPose3D
+    from simspine.io.human36m.layouts import VideoPose3D
 
     copy = VideoPose3D(path, None)
     return [copy._positions(s, t) for s in copy.subjects for t in copy.trials(s)]
@@ -433,29 +432,29 @@ def _fetch(path: Path) -> None:
 
 
 def _read_fetch(path: Path):
-    from simspine.sources.human36m.fetch import read_rows, read_values
+    from simspine.io.human36m.layouts import read_annotation_values, read_camera_rows
 
-    rows, first = read_rows(path)
-    return first, [read_values(path, key, rows) for key in ("pose/2d", "pose/3d")]
+    rows, first = read_camera_rows(path)
+    return first, [read_annotation_values(path, key, rows) for key in ("pose/2d", "pose/3d")]
 
 
 def _shape(path: Path) -> None:
-    import simspine.spine.shape.model as model
+    import simspine.anatomy.shape_model as model
 
     path.write_bytes(Path(model.__file__).with_name("statistics.json").read_bytes())
 
 
 def _read_shape(path: Path):
-    from simspine.spine.shape.model import read
+    from simspine.anatomy.shape_model import read_shape_model
 
-    return read(path)
+    return read_shape_model(path)
 
 
 def _labelled_images():
-    from simspine.formats.labelled_images import LabelledImages
-    from simspine.skeletons import load
+    from simspine.core.skeletons import load_skeleton
+    from simspine.io.labelled_images import LabelledImages
 
-    names = load("simspine37").names
+    names = load_skeleton("simspine37").names
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.uniform(1, 400, (3, 37, 2)).round(3), rng.integers(1, 3, (3, 37, 1))], -1)
     return LabelledImages(names, ("a/1.jpg", "a/2.jpg", "b/1.jpg"), [[640, 480]] * 3, points, np.full((3, 37), 2))
@@ -476,10 +475,9 @@ def _read_labels(kind: str):
 
 
 def _label_functions() -> dict:
-    from simspine.formats.cvat import read_cvat, write_cvat
-    from simspine.formats.label_studio import read_label_studio, write_label_studio
-    from simspine.formats.labelled_images import read_coco_labels, write_coco_labels
-    from simspine.formats.mmpose_labels import read_mmpose_labels, write_mmpose_labels
+    from simspine.io.annotation_tools import read_cvat, read_label_studio, write_cvat, write_label_studio
+    from simspine.io.labelled_images import read_coco_labels, write_coco_labels
+    from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
 
     return {
         "coco": (write_coco_labels, read_coco_labels),
@@ -490,15 +488,16 @@ def _label_functions() -> dict:
 
 
 def _journal(path: Path) -> None:
-    from simspine.annotation.journal import append, start_journal
-    from simspine.annotation.labels import Edit, PointStatus, Visibility
+    from simspine.annotation.labels import Edit, PointStatus, Visibility, append_edits, start_journal
 
     start_journal(path, "walk", ("cam01", "cam02"), ("Hip", "Nose"))
-    append(path, [Edit(f, f % 2, "Hip", 10.5 + f, 20.25, Visibility.SEEN, PointStatus.CORRECTED) for f in range(9)])
+    append_edits(
+        path, [Edit(f, f % 2, "Hip", 10.5 + f, 20.25, Visibility.SEEN, PointStatus.CORRECTED) for f in range(9)]
+    )
 
 
 def _read_journal(path: Path):
-    from simspine.annotation.journal import read_journal
+    from simspine.annotation.labels import read_journal
 
     return read_journal(path)
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from tools.marker_atlas.survey import Atlas
 
-from simspine.formats.vtp import read_polygons
-from simspine.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION
-from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
-from simspine.spine.endplates import SIDES
-from simspine.spine.shape.chain import LEVELS
+from simspine.anatomy.curvature import ENDPLATE_SIDES, lumbar_lordosis, thoracic_kyphosis
+from simspine.anatomy.shape_model import CHAIN_LEVELS
+from simspine.io.animation import read_polygons
+from simspine.report.figure_style import BLUE, GREEN, INK_COLOUR, ORANGE, PURPLE, VERMILLION
 
 BONE, GHOST = np.array([0.94, 0.90, 0.81]), np.array([0.955, 0.955, 0.96])
 LIGHT = np.array([0.35, 0.60, 0.72]) / np.linalg.norm([0.35, 0.60, 0.72])  # from the front, above, and the viewer
@@ -31,7 +30,7 @@ def draw(atlas: Atlas, path: Path, dpi: int = 125) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5, "text.color": INK}):
+    with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8.5, "text.color": INK_COLOUR}):
         figure = Figure(figsize=(10.4, 11.6))
         _compose(figure, atlas)
         figure.savefig(path, dpi=dpi, facecolor="white")
@@ -45,7 +44,7 @@ def _reduce(path: Path, colours: int = 96) -> None:
     picture = Image.open(path).convert("RGB")
     sample = Image.new("RGB", (picture.width, picture.height + 200))
     sample.paste(picture)
-    pen, accents = ImageDraw.Draw(sample), (BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION)
+    pen, accents = ImageDraw.Draw(sample), (BLUE, GREEN, INK_COLOUR, ORANGE, PURPLE, VERMILLION)
     for k, colour in enumerate(accents):
         left, right = (i * picture.width // len(accents) for i in (k, k + 1))
         pen.rectangle((left, picture.height, right, sample.height), fill=colour)
@@ -73,7 +72,7 @@ def _compose(figure, atlas: Atlas) -> None:
     _draw_plates(whole, atlas, 0.9)
     _draw_cobb(whole, atlas)
     _draw_spine(whole, atlas)
-    for axes, levels in ((neck, LEVELS[:9]), (back, LEVELS[18:])):
+    for axes, levels in ((neck, CHAIN_LEVELS[:9]), (back, CHAIN_LEVELS[18:])):
         _draw_plates(axes, atlas, 1.8)
         _draw_close(axes, atlas, levels)
     whole.set_title("The model's spine in its neutral pose, seen from the right", loc="left", fontweight="bold", pad=4)
@@ -141,8 +140,8 @@ def _plate(atlas: Atlas, level: str, side: str):
 
 
 def _draw_plates(axes, atlas: Atlas, width: float) -> None:
-    for level in LEVELS:
-        for side in SIDES:
+    for level in CHAIN_LEVELS:
+        for side in ENDPLATE_SIDES:
             if (found := _plate(atlas, level, side)) is not None:
                 centre, along, half = found
                 _line(axes, centre - half * along, centre + half * along, GREEN, width, zorder=3)
@@ -173,10 +172,10 @@ def _draw_cobb(axes, atlas: Atlas) -> None:
 
 def _draw_spine(axes, atlas: Atlas) -> None:
     """Centroids with their names in front, released points with theirs behind."""
-    centroids = np.array([atlas.centroid(level) for level in LEVELS])[:, :2]
+    centroids = np.array([atlas.centroid(level) for level in CHAIN_LEVELS])[:, :2]
     axes.plot(*centroids.T, color=BLUE, linewidth=0.8, zorder=5)
     axes.plot(*centroids.T, "o", color=BLUE, markersize=2.6, zorder=6)
-    for level, (_, y) in zip(LEVELS, centroids, strict=True):
+    for level, (_, y) in zip(CHAIN_LEVELS, centroids, strict=True):
         _text(axes, _front(atlas, level) + 0.004, y, level, color=BLUE, fontsize=6.5, va="center")
     for name, entry in atlas.spine.items():
         released, own = atlas.at(atlas.release[name])[:2], atlas.centroid(entry["level"])[:2]
@@ -207,7 +206,9 @@ def _draw_close(axes, atlas: Atlas, levels: Iterable[str]) -> None:
     for level in atlas.plan.levels:
         centre = _joint_centre(atlas, level)
         if left < centre[0] < right and bottom < centre[1] < top:
-            axes.plot(*centre, "o", color=INK, markerfacecolor="white", markersize=4.2, markeredgewidth=0.9, zorder=7)
+            axes.plot(
+                *centre, "o", color=INK_COLOUR, markerfacecolor="white", markersize=4.2, markeredgewidth=0.9, zorder=7
+            )
     for name, entry in atlas.spine.items():
         released, own = atlas.at(atlas.release[name])[:2], atlas.centroid(entry["level"])[:2]
         if not (bottom < released[1] < top):
@@ -221,7 +222,7 @@ def _draw_close(axes, atlas: Atlas, levels: Iterable[str]) -> None:
         _line(axes, (left + 0.21 * size, released[1]), released - [0.012 * size, 0], VERMILLION, 0.6, ":", zorder=6)
     bar = 0.02
     end = np.array([right - 0.04 * size, bottom + 0.04 * size])
-    _line(axes, end - [bar, 0], end, INK, 2.0)
+    _line(axes, end - [bar, 0], end, INK_COLOUR, 2.0)
     axes.text(right - bar / 2 - 0.04 * size, bottom + 0.055 * size, "20 mm", ha="center", fontsize=8)
 
 
@@ -259,7 +260,7 @@ def _legend(figure) -> None:
             entry("released place, line to the centroid of its name", marker="D", color=VERMILLION, linestyle="-"),
             entry("other released places", marker="D", color=VERMILLION, markerfacecolor="white"),
             entry("centroid of the vertebra (marker set vertebral: the large ones)", marker="o", color=BLUE),
-            entry("joint of the articulated body", marker="o", color=INK, markerfacecolor="white"),
+            entry("joint of the articulated body", marker="o", color=INK_COLOUR, markerfacecolor="white"),
             entry("endplate, from edge to edge", color=GREEN, linestyle="-", linewidth=1.8),
             entry("endplates of the Cobb angles, prolonged", color=PURPLE, linestyle=(0, (4, 2))),
             entry("where a point that was not seen is put", marker="^", color=ORANGE, markerfacecolor="none"),

@@ -11,9 +11,9 @@ import numpy as np
 from tools.marker_atlas.figure import draw
 from tools.marker_atlas.survey import Atlas, survey
 
-from simspine.body.marker_sets import Place
-from simspine.formats.atomic import write_text
-from simspine.skeletons import load
+from simspine.anatomy.marker_sets import Place
+from simspine.core.skeletons import load_skeleton
+from simspine.io.atomic import write_text
 
 FIGURE = "images/marker-atlas.png"
 
@@ -61,7 +61,7 @@ def _spine_table(atlas: Atlas) -> str:
 
 def _other_table(atlas: Atlas) -> str:
     rows = []
-    for name in load("simspine37").names:
+    for name in load_skeleton("simspine37").names:
         base = name[1:] if name[0] in "LR" and name[1:] in atlas.others else name
         if name in atlas.spine or (base != name and name[0] == "L"):
             continue

@@ -8,13 +8,13 @@ import numpy as np
 import yaml
 from tools.measure_endplates import BoneMesh, attached_bones
 
-from simspine.body.articulation import Articulation
-from simspine.body.kinematics import neutral_poses
-from simspine.body.marker_sets import Place, read_marker_set
-from simspine.body.model import Body
-from simspine.body.recipes import INFERRED, build, read_recipe
-from simspine.data_files import models_folder
-from simspine.spine.endplates import Vertebrae, read_endplates
+from simspine.anatomy.articulation import Articulation
+from simspine.anatomy.body import Body, neutral_poses
+from simspine.anatomy.curvature import VertebraeOfBody, read_endplates
+from simspine.anatomy.marker_sets import Place, read_marker_set
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.core.settings import models_folder
+from simspine.core.skeletons import INFERRED_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Atlas:
     body: Body
     plan: Articulation
     poses: Mapping[str, np.ndarray]
-    vertebrae: Vertebrae
+    vertebrae: VertebraeOfBody
     bones: Mapping[str, BoneMesh]
     geometry: Path
     release: Mapping[str, Place]
@@ -58,7 +58,7 @@ class Atlas:
         return mesh[np.argmin(mesh[:, 0])]
 
     def inferred(self, name: str) -> np.ndarray:
-        i = self.body.marker_index(name + INFERRED)
+        i = self.body.marker_index(name + INFERRED_SUFFIX)
         return self.point(self.body.marker_bodies[i], self.body.marker_offsets[i])
 
     def joint(self, child: str) -> np.ndarray:
@@ -70,7 +70,7 @@ class Atlas:
 
 def survey() -> Atlas:
     """Build the bodies and read the tables."""
-    recipe, body = read_recipe("coupled"), build("coupled", "blazepose")
+    recipe, body = read_recipe("coupled"), build_body("coupled", "blazepose")
     meanings = yaml.safe_load((models_folder() / "meanings.yaml").read_text(encoding="utf-8"))
     geometry = recipe.base.parent / "Geometry"
     sets = {name: read_marker_set(name).places for name in ("simspine-release", "blazepose", "halpe26")}

@@ -23,9 +23,9 @@ from pathlib import Path
 import yaml
 from tools.cluster.__main__ import say
 
-from simspine.benchmark.disturbed_runs import contents
-from simspine.data_files import data_folder
-from simspine.sources.pose2sim import demo_folder, find_project
+from simspine.core.settings import data_folder
+from simspine.io.video import demo_folder, find_project
+from simspine.workflow.bench_faults import result_checksums
 
 NEEDED = {"snakemake_storage_plugin_s3": "snakemake-storage-plugin-s3", "moto": "moto[server]"}
 BUCKET, CONFIG = "recordings", "set.yaml"
@@ -96,7 +96,7 @@ def main() -> int:
         for item in bucket.objects.filter(Prefix=f"{RESULTS}/"):
             (fetched / item.key).parent.mkdir(parents=True, exist_ok=True)
             bucket.download_file(item.key, str(fetched / item.key))
-        there, here = contents(fetched / RESULTS), contents(alone / RESULTS)
+        there, here = result_checksums(fetched / RESULTS), result_checksums(alone / RESULTS)
         here = {name: found for name, found in here.items() if not name.endswith(".lock")}
         wrong = sorted(name for name in here if there.get(name) != here[name])
         say(f"{len(here)} files, {len(wrong)} of them are not so in the bucket")

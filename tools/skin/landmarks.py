@@ -10,10 +10,10 @@ from functools import cache
 
 import numpy as np
 
-from simspine.body.kinematics import neutral_poses
-from simspine.body.skin import PELVIS, read_skin_table
-from simspine.capture.bodies import unscaled
-from simspine.surface.segments import SPINE
+from simspine.anatomy.body import neutral_poses
+from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
+from simspine.anatomy.skin import SPINE_SEGMENTS
+from simspine.synthesis.bodies import unscaled_body
 
 HIP_ABOVE_CROTCH = 0.033  # of the stature: 51.5 % of it where the crotch is at 48–49 % (Winter's segments; from memory)
 FRONT_SHARE = 0.2  # how far a vertebra goes with the front where a shape moves front and back differently (ours)
@@ -38,7 +38,7 @@ class Landmarks:
     @staticmethod
     def names() -> list[str]:
         sided = [f"{name}_{side}" for side in "rl" for name in ("hip", *_BONES, "heel", "big_toe", "small_toe", "ear")]
-        return [*sided, "nose", "vertex", *SPINE]
+        return [*sided, "nose", "vertex", *SPINE_SEGMENTS]
 
     def places(self) -> np.ndarray:
         """(landmarks, 3) m."""
@@ -65,7 +65,7 @@ class Landmarks:
         generic = generic_places()
         own_span = self._eye_height() - (self.points[self.crotch, 1] + HIP_ABOVE_CROTCH * stature)
         scale = own_span / (generic["eye"][1] - generic["hip"][1])
-        for name in SPINE[:-8]:
+        for name in SPINE_SEGMENTS[:-8]:
             share = (generic[name][1] - generic["hip"][1]) / (generic["eye"][1] - generic["hip"][1])
             height = (1 - share) * low[1] + share * eyes[1]
             own = (1 - share) * (self.points[self.crotch, 1] + HIP_ABOVE_CROTCH * stature) + share * self._eye_height()
@@ -125,9 +125,12 @@ def _neck(below: np.ndarray, above: np.ndarray, generic: dict[str, np.ndarray]) 
 
     In the sagittal plane that is linear in the ends, so it serves for changes as well.
     """
-    start, chord = (complex(*generic[SPINE[-9]][:2]), complex(*(generic["head"] - generic[SPINE[-9]])[:2]))
+    start, chord = (
+        complex(*generic[SPINE_SEGMENTS[-9]][:2]),
+        complex(*(generic["head"] - generic[SPINE_SEGMENTS[-9]])[:2]),
+    )
     found = {}
-    for name in SPINE[-8:]:
+    for name in SPINE_SEGMENTS[-8:]:
         share = (complex(*generic[name][:2]) - start) / chord
         at = complex(*below[:2]) + share * complex(*(above - below)[:2])
         found[name] = np.array([at.real, at.imag, 0.0])
@@ -137,9 +140,9 @@ def _neck(below: np.ndarray, above: np.ndarray, generic: dict[str, np.ndarray]) 
 @cache
 def generic_places() -> dict[str, np.ndarray]:
     """Origins of bodies, the right hip and the middle between the eyes of our unscaled body, m."""
-    body = unscaled()[1]
+    body = unscaled_body()[1]
     poses = neutral_poses(body)
-    found = {name: poses[name][:3, 3] for name in SPINE}
+    found = {name: poses[name][:3, 3] for name in SPINE_SEGMENTS}
     eye = body.marker_index("REye_virtual")
     pose = poses[body.marker_bodies[eye]]
     found["eye"] = (pose @ [*body.marker_offsets[eye], 1])[:3] * [1, 1, 0]
@@ -149,8 +152,8 @@ def generic_places() -> dict[str, np.ndarray]:
 def depth_of(name: str) -> float:
     """m from the origin of a body of the spine straight back to the skin, of our unscaled body."""
     table, generic = read_skin_table(), generic_places()
-    pelvis = neutral_poses(unscaled()[1])["pelvis"][:3, 3]
-    places = [table.places[level] for level in table.levels if level not in PELVIS]
+    pelvis = neutral_poses(unscaled_body()[1])["pelvis"][:3, 3]
+    places = [table.places[level] for level in table.levels if level not in PELVIS_SKIN_MARKERS]
     skin = np.array([np.array(table.origins[p.body]) + p.bone - [p.depth, 0, 0] for p in places]) + pelvis
     order = skin[:, 1].argsort()
     height = generic[name][1]
@@ -160,6 +163,6 @@ def depth_of(name: str) -> float:
 def spine_centres(landmarks: Landmarks) -> tuple[np.ndarray, np.ndarray]:
     """Places (levels, 3) of the spine's bodies, and how far before the skin of the back (levels,), m."""
     places = dict(zip(Landmarks.names(), landmarks.places(), strict=True))
-    centres = np.array([places[name] for name in SPINE])
+    centres = np.array([places[name] for name in SPINE_SEGMENTS])
     back = [landmarks._profile(landmarks.points, height, "back")[0] for height in centres[:, 1]]
     return centres, centres[:, 0] - back

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from tools.skin.landmarks import Landmarks
 
-from simspine.body.kinematics import neutral_poses
-from simspine.capture.bodies import unscaled
-from simspine.surface.segments import KNUCKLE, THUMB
+from simspine.anatomy.body import neutral_poses
+from simspine.anatomy.skin import SKIN_KNUCKLE_PLACE, SKIN_THUMB_PLACE
+from simspine.synthesis.bodies import unscaled_body
 
 _RIGHT = (
     "hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle", "subtalar_angle",
@@ -18,7 +18,7 @@ _FREE = 0.03  # how much a radian of a joint counts beside a unit of direction, 
 def rest_pose(places: np.ndarray) -> dict[str, float]:
     """Coordinates (rad) by name. places: (landmarks, 3) m."""
     at = dict(zip(Landmarks.names(), places, strict=True))
-    body = unscaled()[1]
+    body = unscaled_body()[1]
     start = np.array([body.coordinates.default[body.coordinates.index(f"{name}_r")] for name in _RIGHT])
     start[_RIGHT.index("arm_add")] = -0.8
 
@@ -29,7 +29,7 @@ def rest_pose(places: np.ndarray) -> dict[str, float]:
         poses = neutral_poses(body, both(x))
         joint = {name: poses[f"{part}_r"][:3, 3] for name, part in _JOINTS.items()}
         hand = poses["hand_r"]
-        joint |= {"knuckle": (hand @ [*KNUCKLE, 1])[:3], "thumb": (hand @ [*THUMB, 1])[:3]}
+        joint |= {"knuckle": (hand @ [*SKIN_KNUCKLE_PLACE, 1])[:3], "thumb": (hand @ [*SKIN_THUMB_PLACE, 1])[:3]}
         off = [_way(joint, a, b) - _way({k: at[f"{k}_r"] for k in (a, b)}, a, b) for a, b in _WAYS]
         foot = _way({k: at[f"{k}_r"] for k in ("ankle", "toes")}, "ankle", "toes") * [1, 0, 1]
         level = poses["calcn_r"][:3, :3]

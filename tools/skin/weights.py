@@ -3,8 +3,8 @@
 import numpy as np
 from tools.skin.landmarks import Landmarks
 
-from simspine.rendering.raster import rasterise
-from simspine.surface.segments import SEGMENTS, SPINE
+from simspine.anatomy.skin import SKIN_SEGMENTS, SPINE_SEGMENTS
+from simspine.synthesis.raster import rasterise_triangles
 
 MOST = 8  # segments that move a point
 UNIT = 65535  # weights of a point add up to it
@@ -23,9 +23,9 @@ def segment_weights(
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Segments, and weights (points, segments) that add up to 1. dense: (points, bones). places: of the landmarks."""
     names = Landmarks.names()
-    spine = np.array([places[names.index(name)] for name in SPINE])
-    out = np.zeros((len(points), len(SEGMENTS)))
-    column = {name: i for i, name in enumerate(SEGMENTS)}
+    spine = np.array([places[names.index(name)] for name in SPINE_SEGMENTS])
+    out = np.zeros((len(points), len(SKIN_SEGMENTS)))
+    column = {name: i for i, name in enumerate(SKIN_SEGMENTS)}
     trunk = np.zeros(len(points))
     for bone, weight in zip(bones, dense.T, strict=True):
         side = {"R": "_r", "L": "_l"}.get(bone.rsplit(".", 1)[-1], "")
@@ -36,8 +36,8 @@ def segment_weights(
             trunk += weight
         else:
             out[:, column["head"]] += weight
-    out[:, : len(SPINE)] += trunk[:, None] * along_spine(points, spine)
-    return SEGMENTS, out / out.sum(1, keepdims=True)
+    out[:, : len(SPINE_SEGMENTS)] += trunk[:, None] * along_spine(points, spine)
+    return SKIN_SEGMENTS, out / out.sum(1, keepdims=True)
 
 
 def along_spine(points: np.ndarray, spine: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def ambient_occlusion(points: np.ndarray, triangles: np.ndarray, ways: int = 96,
         local = (points + 0.004 * normal) @ frame.T
         low, span = local[:, :2].min(0), np.ptp(local[:, :2], axis=0).max()
         px = (local[:, :2] - low) / span * (size - 3) + 1
-        seen = rasterise(px, local[:, 2] + 10, triangles, (size, size)).depth
+        seen = rasterise_triangles(px, local[:, 2] + 10, triangles, (size, size)).depth
         at = np.round(px).astype(int)
         cosine = np.maximum(normal @ way, 0)
         free = local[:, 2] + 10 < seen[at[:, 1], at[:, 0]] + 0.006

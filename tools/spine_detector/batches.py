@@ -12,17 +12,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.capture.random_streams import stream
-from simspine.detection.pose_features import HIPS, SHOULDERS, SPINE_POINTS, PoseFeatures, in_trunk, trunk_frame
-from simspine.skeletons import load
+from simspine.core.skeletons import load_skeleton
+from simspine.synthesis.signals import random_stream
+from simspine.vision.blazepose_spine import (
+    HIP_INDICES,
+    SHOULDER_INDICES,
+    SPINE_POINTS,
+    PoseFeatures,
+    to_trunk_frame,
+    trunk_frame,
+)
 
-ALONG = {HIPS: 0.010, SHOULDERS: 0.008}  # shares along the trunk, one standard deviation; 0.01 is some 22 mm
+ALONG = {
+    HIP_INDICES: 0.010,
+    SHOULDER_INDICES: 0.008,
+}  # shares along the trunk, one standard deviation; 0.01 is some 22 mm
 ALONE = 0.003  # shares, of each point for itself
 OUTLINE = 0.7  # of the mask's logits: where the outline is drawn
-_NATIVE = load("spinetrack37")
+_NATIVE = load_skeleton("spinetrack37")
 CHOSEN = [_NATIVE.index(name) for name in SPINE_POINTS]
 SWAPS = [CHOSEN.index(_NATIVE.swaps[i]) for i in CHOSEN]
-POSE_SWAPS = list(load("blazepose33").swaps)
+POSE_SWAPS = list(load_skeleton("blazepose33").swaps)
 
 
 class Samples(NamedTuple):
@@ -56,7 +66,7 @@ class SampleReader:
 
     def epoch(self, number: int) -> Iterator[Samples]:
         """The batches of an epoch, in random order, varied, in the frames of their trunks."""
-        rng = stream(self.seed, "samples", str(number))
+        rng = random_stream(self.seed, "samples", str(number))
         order = rng.permutation(len(self.samples.points))[: self.count * self.batch]
         for chosen in order.reshape(self.count, self.batch):
             yield in_trunks(varied(self.samples.rows(chosen), rng, self.exact))
@@ -97,7 +107,7 @@ def varied(batch: Samples, rng: np.random.Generator, exact: bool = False) -> Sam
 
 def in_trunks(batch: Samples) -> Samples:
     """Each as a detector has it; image: (n, colours, 40, 40) float32, 0 … 1."""
-    seen = [in_trunk(PoseFeatures(*row)) for row in zip(batch.points, batch.image / np.float32(255), strict=True)]
+    seen = [to_trunk_frame(PoseFeatures(*row)) for row in zip(batch.points, batch.image / np.float32(255), strict=True)]
     points, image = (np.stack(column) for column in zip(*seen, strict=True))
     image = image[:, None] if image.ndim == 3 else image.transpose(0, 3, 1, 2)
     places = trunk_frame(batch.points).places(batch.places)

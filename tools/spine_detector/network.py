@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from simspine.detection.pose_features import SPINE_POINTS, WINDOW
+from simspine.vision.blazepose_spine import SPINE_POINTS, TRUNK_WINDOW_PX
 
 POINTS = 33 * 4
 WIDTH, DROP = 256, 0.1
@@ -16,7 +16,7 @@ class TrunkNetwork(nn.Module):
     """Places of thirteen points in the frame of the trunk, and how sure they are.
 
     points: (n, 33, 4); image: (n, colours, 40, 40), both in that frame. Returns places (n, 13, 2) and spreads (n, 13,
-    3), as `simspine.learning.gaussians` has them. inputs: 'points', 'points+mask', or 'crop', which has three colours.
+    3), as `simspine.learning.networks` has them. inputs: 'points', 'points+mask', or 'crop', which has three colours.
     """
 
     def __init__(self, inputs: str = "points+mask"):
@@ -24,7 +24,7 @@ class TrunkNetwork(nn.Module):
         self.inputs, self.colours = inputs, 3 if inputs == "crop" else 1
         self.look = nn.Sequential(
             *_block(self.colours, 16), *_block(16, 32), *_block(32, 64), nn.Flatten(), nn.Dropout(DROP),
-            nn.Linear(64 * (WINDOW // 8) ** 2, 128), nn.SiLU(),
+            nn.Linear(64 * (TRUNK_WINDOW_PX // 8) ** 2, 128), nn.SiLU(),
         )  # fmt: skip
         given = POINTS * (inputs != "crop") + 128 * (inputs != "points")
         self.place = nn.Sequential(
@@ -70,7 +70,7 @@ def whitening(spread: torch.Tensor) -> torch.Tensor:
 
 def export(network: TrunkNetwork, path: Path) -> None:
     """As ONNX, for any number of people: points, mask → places (n, 13, 5)."""
-    example = (torch.zeros(2, 33, 4), torch.zeros(2, network.colours, WINDOW, WINDOW))
+    example = (torch.zeros(2, 33, 4), torch.zeros(2, network.colours, TRUNK_WINDOW_PX, TRUNK_WINDOW_PX))
     torch.onnx.export(
         _Stated(network).eval(), example, str(path), input_names=["points", "mask"], output_names=["places"],
         dynamo=False, dynamic_axes={name: {0: "people"} for name in ("points", "mask", "places")},

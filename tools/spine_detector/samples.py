@@ -15,18 +15,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from simspine.body.kinematics import forward_kinematics
-from simspine.capture import truth
-from simspine.capture.random_streams import stream
-from simspine.capture.rendered.crops import Sample, Style, draw_sample
-from simspine.capture.rendered.motions import Performer, performer
-from simspine.capture.rendered.people import make_person
-from simspine.capture.rendered.sensor import compressed
-from simspine.detection.pose_features import features_of, to_shares
-from simspine.detection.pose_networks import Pose, PoseNetworks, region_of_box
-from simspine.detection.pose_tracker import settled
-from simspine.formats.atomic import atomic_path
-from simspine.types import Motion
+from simspine.anatomy.body import forward_kinematics
+from simspine.core.types import Motion
+from simspine.io.atomic import atomic_path
+from simspine.synthesis import virtual_trial
+from simspine.synthesis.rendered_crops import Performer, Sample, Style, draw_sample, make_performer
+from simspine.synthesis.rendered_people import make_person
+from simspine.synthesis.rendered_scenes import jpeg_bytes
+from simspine.synthesis.signals import random_stream
+from simspine.vision.blazepose import Pose, PoseNetworks, region_of_box, settled_pose
+from simspine.vision.blazepose_spine import features_of, to_crop_shares
 
 STYLE = Style(size=(224, 256), samples=1)
 FRAMES = 60  # of each action
@@ -76,14 +74,14 @@ def main() -> None:
 
 def agile_performer(seed: int, index: int) -> Performer:
     """Person number `index` of the virtual capture of this seed, in half the frames bent further than its actions."""
-    subject = truth.make_subject(seed, index)
-    body = truth.truth_body(subject).body
-    person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
-    trials = [truth.make_trial(subject, action, 1, FRAMES).motion for action in truth.ACTIONS]
+    subject = virtual_trial.make_subject(seed, index)
+    body = virtual_trial.truth_body(subject).body
+    person = make_person(body, subject.sex == "female", subject.mass, random_stream(seed, "person", str(index)))
+    trials = [virtual_trial.make_trial(subject, action, 1, FRAMES).motion for action in virtual_trial.ACTION_NAMES]
     values = np.concatenate([trial.values for trial in trials])
     plain = Motion(trials[0].names, trials[0].rate, values, trials[0].rotational)
-    motion = bent_further(plain, stream(seed, "bent further", str(index)))
-    return performer(subject.name, person, motion, forward_kinematics(body, motion))
+    motion = bent_further(plain, random_stream(seed, "bent further", str(index)))
+    return make_performer(subject.name, person, motion, forward_kinematics(body, motion))
 
 
 def bent_further(motion: Motion, rng: np.random.Generator) -> Motion:
@@ -121,11 +119,11 @@ def look_at(who: Performer, networks: PoseNetworks, seed: int, index: int, count
 def _rows(who: Performer, networks: PoseNetworks, seed: int, index: int, count: int) -> Iterator[tuple]:
     for number in range(count):
         sample = draw_sample(who, STYLE, seed, 1000 * index + number)
-        stored = cv2.imdecode(np.frombuffer(compressed(sample.image, sample.sensor), np.uint8), cv2.IMREAD_COLOR)
-        pose = _found(networks, stored, sample, stream(seed, "box", str(index), str(number)))
+        stored = cv2.imdecode(np.frombuffer(jpeg_bytes(sample.image, sample.sensor), np.uint8), cv2.IMREAD_COLOR)
+        pose = _found(networks, stored, sample, random_stream(seed, "box", str(index), str(number)))
         if pose is not None:
             features = features_of(pose)
-            places = to_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
+            places = to_crop_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
             crop = cv2.warpAffine(
                 stored,
                 pose.looked_in.to_crop(CROP),
@@ -141,7 +139,7 @@ def _found(networks: PoseNetworks, image: np.ndarray, sample: Sample, rng: np.ra
     """The person, looked for about where they are; None where BlazePose sees nobody."""
     left, top, wide, high = sample.labels.box
     box = np.array([left, top, left + wide, top + high]) + 0.05 * max(wide, high) * rng.standard_normal(4)
-    return settled(networks, np.ascontiguousarray(image[..., ::-1]), region_of_box(box))
+    return settled_pose(networks, np.ascontiguousarray(image[..., ::-1]), region_of_box(box))
 
 
 if __name__ == "__main__":

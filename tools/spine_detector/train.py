@@ -17,11 +17,17 @@ import torch
 from tools.spine_detector.batches import SampleReader, Samples, in_trunks, read_samples
 from tools.spine_detector.network import FIRST_LOG_SD, TrunkNetwork, export
 
-from simspine.detection.pose_features import SPINE_POINTS, trunk_frame
-from simspine.learning.checkpoints import Identity
-from simspine.learning.descent import TOTAL, Descent, DescentRun, descend
-from simspine.learning.gaussians import gaussian_loss, squared_distance
+from simspine.learning.networks import (
+    TOTAL_LOSS,
+    Descent,
+    DescentRun,
+    TrainingIdentity,
+    gaussian_loss,
+    squared_distance,
+    train_by_descent,
+)
 from simspine.learning.options import DescentSettings
+from simspine.vision.blazepose_spine import SPINE_POINTS, trunk_frame
 
 SETTINGS = DescentSettings(
     epochs=30, batch=128, rate=2e-3, last_share=0.0, decay=1e-3, average=2e-3, average_steps=100, clip=1.0
@@ -44,14 +50,14 @@ def main() -> None:
     held = in_trunks(read_samples(files[::HELD_OUT], crop))
     seen = read_samples([path for i, path in enumerate(files) if i % HELD_OUT], crop)
     stated = {name: getattr(options, name) for name in ("seed", "epochs", "inputs", "exact")}
-    run = DescentRun(options.out, Identity(stated, _digest(seen)), options.seed, say=partial(print, flush=True))
+    run = DescentRun(options.out, TrainingIdentity(stated, _digest(seen)), options.seed, say=partial(print, flush=True))
     reader = SampleReader(seen, options.seed, SETTINGS.batch, options.exact)
     goal = Descent(
         reader.epoch, reader.count, losses, SETTINGS.model_copy(update={"epochs": options.epochs}),
-        watch=lambda network: float(losses(network, held)[TOTAL]), shown="people held out {:.3f}",
+        watch=lambda network: float(losses(network, held)[TOTAL_LOSS]), shown="people held out {:.3f}",
     )  # fmt: skip
     network = TrunkNetwork(options.inputs)
-    network.load_state_dict(descend(lambda: begun(TrunkNetwork(options.inputs), seen), goal, run)[0])
+    network.load_state_dict(train_by_descent(lambda: begun(TrunkNetwork(options.inputs), seen), goal, run)[0])
     made_honest(network, held)
     print(f"calibrated: {judged(network, held)}")
     path = options.out / "spine.onnx"
@@ -72,7 +78,7 @@ def begun(network: TrunkNetwork, seen: Samples) -> TrunkNetwork:
 def losses(network: TrunkNetwork, batch: Samples) -> dict[str, torch.Tensor]:
     """Negative log likelihood of the true places."""
     points, image, places, known = map(torch.as_tensor, batch)
-    return {TOTAL: gaussian_loss(*network(points, image), places, known)}
+    return {TOTAL_LOSS: gaussian_loss(*network(points, image), places, known)}
 
 
 def made_honest(network: TrunkNetwork, held: Samples) -> None:
@@ -90,7 +96,7 @@ def judged(network: TrunkNetwork, held: Samples) -> str:
     each = [f"{100 * far[known[:, i], i].median():.2f}" for i in range(len(SPINE_POINTS))]
     inside = (square[known] < ELLIPSE_90).float().mean()
     with torch.no_grad():
-        cost = losses(network.eval(), held)[TOTAL]
+        cost = losses(network.eval(), held)[TOTAL_LOSS]
     return f"-log likelihood {cost:.3f}, in 90 % {inside:.3f}, median % {' '.join(each)}"
 
 

@@ -6,32 +6,74 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.annotation.images import Images
-from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, Visibility, edited
-from simspine.annotation.recording import RecordedViews
-from simspine.errors import InputError
-from simspine.formats.atomic import atomic_path, write_text
-from simspine.formats.cvat import read_cvat, write_cvat
-from simspine.formats.keypoint_json import read_people
-from simspine.formats.label_studio import labelling_setup, read_label_studio, write_label_studio
-from simspine.formats.labelled_images import (
-    STATUSES,
+from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, Visibility, apply_edits
+from simspine.annotation.recording import Images, RecordedViews
+from simspine.core.errors import InputError
+from simspine.core.skeletons import is_skin_marker, skeleton_of_size, skin_landmark
+from simspine.io.annotation_tools import labelling_setup, read_cvat, read_label_studio, write_cvat, write_label_studio
+from simspine.io.atomic import atomic_path, write_text
+from simspine.io.keypoint_json import read_people_json
+from simspine.io.labelled_images import (
+    POINT_STATUSES,
     LabelledImages,
+    PersonOutline,
     read_coco_labels,
     to_simspine,
     to_spinetrack,
     write_coco_labels,
 )
-from simspine.formats.mmpose_labels import read_mmpose_labels, write_mmpose_labels
-from simspine.formats.outlines import PersonOutline
-from simspine.skeletons import by_size
+from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
+
+# Labels of markers on the skin as the section `skin_markers.clicks` of a configuration.
+
+
+def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
+    """{landmark: {view: [[frame, x, y], …]}} of what a person placed; [frame, null, null] where one was said absent.
+
+    Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
+    """
+    lines = []
+    for name in is_skin_marker(labels.names):
+        i = labels.names.index(name)
+        views = {}
+        for v, view in enumerate(recording.views):
+            rows = _click_rows(recording, labels, v, i)
+            if any("null" not in row for row in rows):
+                views[view] = f"[{', '.join(rows)}]"
+        if len(views) > 1:
+            lines.append(f"  {skin_landmark(name)}: {{{', '.join(f'{view}: {rows}' for view, rows in views.items())}}}")
+    if not lines:
+        raise InputError(
+            f"{recording.name}: no marker on the skin was placed in two views. Open the page with --skin C7,T7,… and "
+            "place each in two views or more."
+        )
+    return "\n".join(["clicks:", *lines])
+
+
+def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[str]:
+    """The clicks of one marker in one view, as YAML."""
+    own = np.isin(labels.status[:, view, point], (PointStatus.CORRECTED, PointStatus.ACCEPTED))
+    rows = []
+    for frame in np.flatnonzero(own):
+        number = int(recording.rows[frame, view])
+        if labels.visibility[frame, view, point] == Visibility.ABSENT:
+            rows.append(f"[{number}, null, null]")
+        else:
+            x, y = labels.xy[frame, view, point]
+            rows.append(f"[{number}, {x:.1f}, {y:.1f}]")
+    return rows
+
 
 Outlines = Mapping[tuple[int, int], OutlineEdit]  # by frame and view
-FORMATS = {"coco": ".json", "mmpose": ".npz", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
-OUTLINED = ("coco", "cvat", "label-studio")  # formats that have a place for outlines
+LABEL_FILE_SUFFIXES = {"coco": ".json", "mmpose": ".npz", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
+FORMATS_WITH_OUTLINES = ("coco", "cvat", "label-studio")  # formats that have a place for outlines
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
-SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # OpenPose's files know scores only
-_READERS: dict[str, Callable[[Path], LabelledImages]] = {
+OPENPOSE_SCORES = {
+    Visibility.SEEN: 1.0,
+    Visibility.HIDDEN: 0.5,
+    Visibility.ABSENT: 0.0,
+}  # OpenPose's files know scores only
+_LABEL_READERS: dict[str, Callable[[Path], LabelledImages]] = {
     "coco": read_coco_labels,
     "mmpose": read_mmpose_labels,
     "cvat": read_cvat,
@@ -39,7 +81,7 @@ _READERS: dict[str, Callable[[Path], LabelledImages]] = {
 }
 
 
-def images_of(
+def labelled_images_of(
     recording: RecordedViews, labels: Labels, decided_only: bool = True, outlines: Outlines | None = None
 ) -> LabelledImages:
     """A row per image. decided_only: leave out images of which nobody has looked at a point or an outline.
@@ -66,16 +108,16 @@ def images_of(
     points = np.concatenate([np.nan_to_num(labels.xy[at]), labels.visibility[at][..., None]], -1)
     points[points[..., 2] == 0] = 0.0
     return LabelledImages(
-        labels.names,
-        tuple(recording.image_name(frame, view) for frame, view in rows),
-        np.array([recording.sources[view].size for _, view in rows]),
-        points,
-        labels.status[at],
-        tuple(drawn.get(row) for row in rows) if drawn else (),
+        names=labels.names,
+        file_names=tuple(recording.image_name(frame, view) for frame, view in rows),
+        sizes=np.array([recording.sources[view].size for _, view in rows]),
+        points=points,
+        status=labels.status[at],
+        outlines=tuple(drawn.get(row) for row in rows) if drawn else (),
     )
 
 
-def write_labels(
+def write_annotation_file(
     form: str,
     out: Path,
     recording: RecordedViews,
@@ -83,15 +125,18 @@ def write_labels(
     decided_only: bool = True,
     outlines: Outlines | None = None,
 ) -> Path:
-    """Write the labels in one of `FORMATS`; returns what was written. out: a file; for openpose a folder.
+    """Write the labels in one of `LABEL_FILE_SUFFIXES`; returns what was written. out: a file; for openpose a folder.
 
-    outlines: as in `images_of`; mmpose and openpose have no place for them. Raises `InputError` for a file whose ending
+    outlines: as in `labelled_images_of`; mmpose and openpose have no place for them. Raises `InputError` for a file
+    whose ending
     is another format's.
     """
-    if out.suffix.lower() != FORMATS[form] and (FORMATS[form] or out.suffix.lower() in FORMATS.values()):
-        wanted = f"a file that ends in {FORMATS[form]}" if FORMATS[form] else "a folder"
+    if out.suffix.lower() != LABEL_FILE_SUFFIXES[form] and (
+        LABEL_FILE_SUFFIXES[form] or out.suffix.lower() in LABEL_FILE_SUFFIXES.values()
+    ):
+        wanted = f"a file that ends in {LABEL_FILE_SUFFIXES[form]}" if LABEL_FILE_SUFFIXES[form] else "a folder"
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
-    images = images_of(recording, labels, decided_only, outlines if form in OUTLINED else None)
+    images = labelled_images_of(recording, labels, decided_only, outlines if form in FORMATS_WITH_OUTLINES else None)
     if form == "coco":
         write_coco_labels(out, images)
     elif form == "mmpose":
@@ -119,9 +164,10 @@ def write_images(folder: Path, recording: RecordedViews, images: LabelledImages)
     return len(images.file_names)
 
 
-def read_labels(form: str, path: Path, recording: RecordedViews) -> LabelledImages:
-    """Points of a file in one of `FORMATS`, under SIMSPINE's names. path: for openpose the folder of all views."""
-    return _read_openpose(path, recording) if form == "openpose" else to_simspine(_READERS[form](path))
+def read_annotation_file(form: str, path: Path, recording: RecordedViews) -> LabelledImages:
+    """Points of a file in one of `LABEL_FILE_SUFFIXES`, under SIMSPINE's names. path: for openpose the folder of all
+    views."""
+    return _read_openpose(path, recording) if form == "openpose" else to_simspine(_LABEL_READERS[form](path))
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
@@ -136,7 +182,7 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
             f"{where}: points {', '.join(strange[:6])} are not the recording's. Add markers on the skin with --skin, "
             "or leave these points out."
         )
-    places = _places(recording)
+    places = _frame_view_by_image(recording)
     edits: list[Edit] = []
     found = 0
     for i, name in enumerate(images.file_names):
@@ -145,7 +191,9 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
             continue
         found += 1
         for k, point in enumerate(images.names):
-            edit = _edit(labels, at, point, images.points[i, k], PointStatus(int(images.status[i, k])))
+            edit = _edit_from_file(
+                labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k]))
+            )
             if edit is not None:
                 edits.append(edit)
     if not found:
@@ -153,13 +201,13 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
             f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
             f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
         )
-    edited(labels, edits)  # raises for what is no point of the recording
+    apply_edits(labels, edits)  # raises for what is no point of the recording
     return edits
 
 
 def outline_edits_from(recording: RecordedViews, outlines: Outlines, images: LabelledImages) -> list[OutlineEdit]:
     """Outlines of a file that differ from those there are, or of whose image there is none."""
-    places = _places(recording)
+    places = _frame_view_by_image(recording)
     edits = []
     for i, name in enumerate(images.file_names):
         at, found = _place_of(places, name), images.outline(i)
@@ -184,7 +232,9 @@ def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] 
     return places.get(name) or places.get("/".join(name.split("/")[-2:])) or places.get(name.split("/")[-1])
 
 
-def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus) -> Edit | None:
+def _edit_from_file(
+    labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus
+) -> Edit | None:
     """What makes a point as the file has it; None where it is so already."""
     index = (*at, labels.names.index(point))
     x, y = (float(v) for v in xyv[:2])
@@ -197,7 +247,7 @@ def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, stat
     return Edit(*at, point, x if see else None, y if see else None, see, status)
 
 
-def _places(recording: RecordedViews) -> dict[str, tuple[int, int]]:
+def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]:
     """{name of an image, also without its folder where only one has it: (frame, view)}."""
     full = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
     short: dict[str, list[tuple[int, int]]] = {}
@@ -212,12 +262,12 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
     `point_status` of each person says what was done, which other programs pass over.
     """
     found = to_spinetrack(images)
-    places = _places(recording)
+    places = _frame_view_by_image(recording)
     for i, name in enumerate(found.file_names):
         frame, view = places[name]
-        score = np.array([SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
+        score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
         flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
-        status = [STATUSES[k] for k in found.status[i]]
+        status = [POINT_STATUSES[k] for k in found.status[i]]
         person = {"person_id": [-1], "pose_keypoints_2d": flat, "point_status": status}
         target = folder / f"{recording.views[view]}_json" / f"{recording.views[view]}_{frame:06d}.json"
         write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)
@@ -232,7 +282,7 @@ def _read_openpose(folder: Path, recording: RecordedViews) -> LabelledImages:
     for view, path in enumerate(folders):
         if not path.is_dir():
             continue
-        names, people = read_people([path])
+        names, people = read_people_json([path])
         numbers = sorted(int(file.stem.rsplit("_", 1)[-1]) for file in path.glob("*.json"))
         for number in numbers:
             if not 0 <= number < recording.frames:
@@ -243,8 +293,16 @@ def _read_openpose(folder: Path, recording: RecordedViews) -> LabelledImages:
             status.append(_openpose_status(path, recording.views[view], number, see))
             files.append(recording.image_name(number, view))
             sizes.append(recording.sources[view].size)
-    native = by_size(len(names)).names
-    return to_simspine(LabelledImages(native, tuple(files), np.array(sizes), np.array(points), np.array(status)))
+    native = skeleton_of_size(len(names)).names
+    return to_simspine(
+        LabelledImages(
+            names=native,
+            file_names=tuple(files),
+            sizes=np.array(sizes),
+            points=np.array(points),
+            status=np.array(status),
+        )
+    )
 
 
 def _openpose_status(folder: Path, view: str, number: int, see: np.ndarray) -> list[int]:
@@ -254,6 +312,6 @@ def _openpose_status(folder: Path, view: str, number: int, see: np.ndarray) -> l
         return placed
     people = json.loads(path.read_text(encoding="utf-8")).get("people") or [{}]
     words = people[0].get("point_status")
-    if not isinstance(words, list) or len(words) != len(see) or any(word not in STATUSES for word in words):
+    if not isinstance(words, list) or len(words) != len(see) or any(word not in POINT_STATUSES for word in words):
         return placed
-    return [STATUSES.index(word) for word in words]
+    return [POINT_STATUSES.index(word) for word in words]

@@ -1,14 +1,25 @@
-"""What people say of points in images: where they are, whether they are seen, and who decided that."""
+"""How far annotators agree about the same points."""
 
-from collections.abc import Iterable
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
-from simspine.formats.outlines import Ring
-from simspine.types import Keypoints, read_only
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import project_points
+from simspine.core.types import Camera, Keypoints, read_only_array
+from simspine.io.atomic import write_text
+from simspine.io.labelled_images import OutlineRing
+from simspine.io.text_tables import read_bytes
+from simspine.vision.triangulation import triangulate
+
+# What people say of points in images: where they are, whether they are seen, and who decided that.
 
 
 class Visibility(IntEnum):
@@ -43,12 +54,13 @@ class Edit:
 
 @dataclass(frozen=True)
 class OutlineEdit:
-    """A decision about a person's outline in an image. rings: of corners x, y px, as `simspine.formats.outlines`; None
+    """A decision about a person's outline in an image. rings: of corners x, y px, as `simspine.io.labelled_images`;
+    None
     where there is no person."""
 
     frame: int
     view: int
-    rings: tuple[Ring, ...] | None
+    rings: tuple[OutlineRing, ...] | None
     status: PointStatus
 
 
@@ -67,10 +79,10 @@ class Labels:
     confidence: np.ndarray
 
     def __post_init__(self):
-        xy = read_only("Labels", "xy", self.xy, (None, None, len(self.names), 2))
+        xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
         object.__setattr__(self, "xy", xy)
         for field, dtype in (("visibility", np.int8), ("status", np.int8), ("confidence", float)):
-            array = read_only("Labels", field, getattr(self, field), xy.shape[:3], dtype)
+            array = read_only_array("Labels", field, getattr(self, field), shape=xy.shape[:3], dtype=dtype)
             object.__setattr__(self, field, array)
 
     @property
@@ -92,27 +104,27 @@ def pseudo_labels(keypoints: Keypoints) -> Labels:
     """What nobody has looked at yet. A point without a place is absent until it is given one."""
     placed = np.isfinite(keypoints.xy).all(-1)
     return Labels(
-        keypoints.names,
-        keypoints.xy,
-        np.where(placed, Visibility.SEEN, Visibility.ABSENT),
-        np.full(placed.shape, PointStatus.UNSEEN),
-        keypoints.confidence,
+        names=keypoints.names,
+        xy=keypoints.xy,
+        visibility=np.where(placed, Visibility.SEEN, Visibility.ABSENT),
+        status=np.full(placed.shape, PointStatus.UNSEEN),
+        confidence=keypoints.confidence,
     )
 
 
-def edited(labels: Labels, edits: Iterable[Edit]) -> Labels:
+def apply_edits(labels: Labels, edits: Iterable[Edit]) -> Labels:
     """The labels after some decisions, the last of each point counting. `InputError` for one that is nowhere."""
     xy, visibility, status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
     index = {name: i for i, name in enumerate(labels.names)}
     for edit in edits:
-        check(labels, edit)
+        check_edit(labels, edit)
         at = edit.frame, edit.view, index[edit.point]
         xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
         visibility[at], status[at] = edit.visibility, edit.status
-    return Labels(labels.names, xy, visibility, status, labels.confidence)
+    return Labels(names=labels.names, xy=xy, visibility=visibility, status=status, confidence=labels.confidence)
 
 
-def check(labels: Labels, edit: Edit | OutlineEdit) -> None:
+def check_edit(labels: Labels, edit: Edit | OutlineEdit) -> None:
     """`InputError` unless the edit is of a frame, a view and a point that there are."""
     frames, views = labels.xy.shape[:2]
     if isinstance(edit, Edit) and edit.point not in labels.names:
@@ -124,7 +136,365 @@ def check(labels: Labels, edit: Edit | OutlineEdit) -> None:
         )
 
 
-def counts(labels: Labels) -> dict[str, int]:
+def status_counts(labels: Labels) -> dict[str, int]:
     """{name of a status: number of points that have a place or were decided}."""
     some = labels.labelled | labels.decided
     return {status.name.lower(): int((some & (labels.status == status)).sum()) for status in PointStatus}
+
+
+# One file per annotator that only grows: a line per decision, on the disk before it is confirmed.
+# A killed process can leave at most a last line that is cut short; it is not read. The head names the recording,
+# its views and points, so that decisions cannot be taken for another recording's.
+
+
+JOURNAL_SUFFIX = ".jsonl"
+JOURNAL_SCHEMA = 1
+MAX_POINT_DISTANCE_PX = 1e7  # beyond any image
+MAX_RINGS, MAX_CORNERS = 100, 10_000
+_ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
+
+
+def journal_file(folder: Path, annotator: str) -> Path:
+    """Where an annotator's decisions are; `InputError` for a name that cannot be a file's."""
+    if not _ANNOTATOR_NAME.fullmatch(annotator):
+        raise InputError(
+            f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
+        )
+    return folder / f"{annotator}{JOURNAL_SUFFIX}"
+
+
+def annotators_in(folder: Path) -> list[str]:
+    """Names of those who have a journal, sorted."""
+    return sorted(
+        path.name.removesuffix(JOURNAL_SUFFIX) for path in folder.glob(f"*{JOURNAL_SUFFIX}") if path.name[0] != "."
+    )
+
+
+def start_journal(path: Path, recording: str, views: Sequence[str], names: Sequence[str]) -> None:
+    """Make the file where there is none; cut off a last line that a kill left unfinished.
+
+    Raises `InputError` for a journal of another recording.
+    """
+    head = {"schema": JOURNAL_SCHEMA, "recording": recording, "views": list(views), "points": list(names)}
+    if not path.exists():
+        write_text(path, json.dumps(head) + "\n")
+        return
+    content = read_bytes(path)
+    found = _journal_head(path, content)
+    if found.get("views") != head["views"]:
+        raise InputError(
+            f"{path}: decisions about the views {', '.join(map(str, found.get('views') or ['none']))}; this recording "
+            f"has {', '.join(views)}. Choose another folder with --out."
+        )
+    if not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def append_edits(path: Path, edits: Sequence[Edit | OutlineEdit], when: float | None = None) -> None:
+    """Add decisions; they are on the disk when this returns. when: s since 1970, if a person made them then."""
+    stamp = {} if when is None else {"t": round(when, 1)}
+    append_lines(path, [_to_json(edit) | stamp for edit in edits])
+
+
+def append_lines(path: Path, entries: Sequence[dict]) -> None:
+    """Add entries, a line each; they are on the disk when this returns."""
+    text = "".join(json.dumps(entry) + "\n" for entry in entries)
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_journal(path: Path) -> list[Edit]:
+    """All decisions about points in their order. `InputError` names the line for what is none; a torn last line is left
+    out."""
+    return [edit for edit in _decisions(path) if isinstance(edit, Edit)]
+
+
+def read_outlines(path: Path) -> dict[tuple[int, int], OutlineEdit]:
+    """{(frame, view): last decision about the person's outline}; {} where there is no journal."""
+    if not path.exists():
+        return {}
+    return {(edit.frame, edit.view): edit for edit in _decisions(path) if isinstance(edit, OutlineEdit)}
+
+
+def _decisions(path: Path) -> list[Edit | OutlineEdit]:
+    content = read_bytes(path)
+    _journal_head(path, content)
+    edits = []
+    for number, line in enumerate(content.split(b"\n")[1:-1], 2):
+        if line.strip():
+            try:
+                edits.append(edit_from(json.loads(line)))
+            except (InputError, ValueError, RecursionError) as error:
+                raise InputError(f"{path}, line {number}: no decision about a point or an outline ({error}).") from None
+    return edits
+
+
+def read_times(path: Path) -> list[tuple[float, int]]:
+    """When each decision was made (s since 1970), and of which frame; those without a time are left out."""
+    found = []
+    for number, line in enumerate(read_bytes(path).split(b"\n")[1:-1], 2):
+        try:
+            entry = json.loads(line) if line.strip() else {}
+            if isinstance(entry.get("t"), int | float) and isinstance(entry.get("f"), int):
+                found.append((float(entry["t"]), entry["f"]))
+        except (ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: no decision with a time ({error}).") from None
+    return found
+
+
+def edit_from(entry) -> Edit | OutlineEdit:
+    """A decision as JSON says it: f, v, p, x, y, see, how; or f, v, rings, how. `InputError` for anything else."""
+    if isinstance(entry, dict) and "rings" in entry:
+        return _outline_from(entry)
+    try:
+        frame, view, point, x, y = (entry[key] for key in "fvpxy")
+        visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
+    except (TypeError, LookupError, ValueError) as error:
+        raise InputError(f"not a decision about a point: {error!r}") from None
+    if type(frame) is not int or type(view) is not int or not isinstance(point, str):
+        raise InputError(f"frame {frame!r}, view {view!r}, point {point!r}: expected two whole numbers and a name")
+    numbers = all(type(v) in (int, float) and abs(v) < MAX_POINT_DISTANCE_PX for v in (x, y))  # not so: NaN
+    if not numbers and not (x is None and y is None):
+        raise InputError(f"x {x!r}, y {y!r}: expected two numbers of px, or null for both")
+    if not numbers and visibility:
+        raise InputError("a point that is not absent needs a place")
+    return Edit(
+        frame=frame,
+        view=view,
+        point=point,
+        x=float(x) if numbers else None,
+        y=float(y) if numbers else None,
+        visibility=visibility,
+        status=status,
+    )
+
+
+def _outline_from(entry: dict) -> OutlineEdit:
+    try:
+        frame, view, rings, status = entry["f"], entry["v"], entry["rings"], PointStatus(entry["how"])
+        if type(frame) is not int or type(view) is not int:
+            raise ValueError(f"frame {frame!r}, view {view!r}")
+        if rings is None:
+            return OutlineEdit(frame, view, None, status)
+        drawn = tuple(tuple((float(x), float(y)) for x, y in ring) for ring in rings)
+    except (TypeError, LookupError, ValueError, OverflowError) as error:
+        raise InputError(f"not a decision about an outline: {error!r}") from None
+    if not drawn or len(drawn) > MAX_RINGS or any(not 3 <= len(ring) <= MAX_CORNERS for ring in drawn):
+        raise InputError(f"{len(drawn)} rings: expected 1 to {MAX_RINGS}, of 3 to {MAX_CORNERS} corners each")
+    if not all(abs(v) < MAX_POINT_DISTANCE_PX for ring in drawn for corner in ring for v in corner):  # not so: NaN
+        raise InputError("a corner of an outline is no place in an image")
+    return OutlineEdit(frame, view, drawn, status)
+
+
+def _to_json(edit: Edit | OutlineEdit) -> dict:
+    if isinstance(edit, OutlineEdit):
+        rings = None if edit.rings is None else [[[round(v, 2) for v in at] for at in ring] for ring in edit.rings]
+        return {"f": edit.frame, "v": edit.view, "rings": rings, "how": int(edit.status)}
+    x, y = (None if v is None else round(v, 3) for v in (edit.x, edit.y))
+    return {
+        "f": edit.frame, "v": edit.view, "p": edit.point, "x": x, "y": y,
+        "see": int(edit.visibility), "how": int(edit.status),
+    }  # fmt: skip
+
+
+def _journal_head(path: Path, content: bytes) -> dict:
+    try:
+        head = json.loads(content.split(b"\n", 1)[0])
+        schema = head["schema"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise InputError(f"{path}: not an annotator's journal: its first line is no head.") from None
+    if schema != JOURNAL_SCHEMA:
+        raise InputError(f"{path}: schema {schema!r}, this version reads {JOURNAL_SCHEMA}. Update simspine.")
+    return head
+
+
+# Which frames a person should look at first: where the points are least sure, disagree between views, or jump.
+
+
+FRAMES_PER_BATCH = 20  # frames handed out at a time
+MIN_SEPARATION_S = 0.1  # between two frames of a batch: neighbours show nearly the same
+WORST_POINTS_COUNTED = 3  # points of a frame that count: few bad ones must show among forty good ones
+DISAGREEMENT_LIMIT, JITTER_LIMIT = 0.02, 0.01  # of the person's size: as bad as no confidence at all
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Why each frame should be looked at, all (frames,), without unit; 1 is bad.
+
+    uncertainty: 1 − confidence. disagreement: distance of the points from where the other views place them, in 2 % of
+    the person's size; 0 without calibrated views. jitter: distance from the mean of the neighbouring frames, in 1 %.
+    """
+
+    uncertainty: np.ndarray
+    disagreement: np.ndarray
+    jitter: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """(frames,): the sum of the three."""
+        return self.uncertainty + self.disagreement + self.jitter
+
+    def reason(self, frame: int) -> str:
+        """The greatest of the three."""
+        parts = {name: getattr(self, name)[frame] for name in ("uncertainty", "disagreement", "jitter")}
+        return max(parts, key=lambda name: parts[name])
+
+
+def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -> Ranking:
+    """How much each frame needs a person. What was decided already counts as sure; cameras: one per view, or None."""
+    xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
+    size = _median_size_px(person_size(xy))
+    unsure = np.where(labels.decided, 0.0, 1.0 - labels.confidence)
+    unsure = np.where(
+        (labels.visibility > Visibility.ABSENT) & ~labels.decided, unsure, np.where(labels.decided, 0, np.nan)
+    )
+    apart = np.full(xy.shape[:3], np.nan)
+    if cameras is not None and len(cameras) > 1 and labels.frames:
+        apart = disagreement_px(labels, rate, cameras) / size[None, :, None]
+    jump = np.full(xy.shape[:3], np.nan)
+    if labels.frames > 2:
+        jump[1:-1] = np.linalg.norm(xy[1:-1] - (xy[:-2] + xy[2:]) / 2, axis=-1) / size[None, :, None]
+    jump = np.where(labels.decided, 0.0, jump)
+    return Ranking(_of_frames(unsure), _of_frames(apart / DISAGREEMENT_LIMIT), _of_frames(jump / JITTER_LIMIT))
+
+
+def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
+    """(frames, views, points) px between each point and where all views together place it; NaN where they cannot."""
+    sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * labels.labelled
+    keypoints = Keypoints(labels.names, rate, np.where(labels.labelled[..., None], labels.xy, np.nan), sure)
+    largest = float(max(max(camera.size) for camera in cameras))
+    placed = triangulate(keypoints, cameras, min_confidence=0.0, max_error_px=largest, fix_swaps=False)
+    return np.linalg.norm(np.moveaxis(project_points(cameras, placed.xyz), 0, 1) - keypoints.xy, axis=-1)
+
+
+def person_size(xy: np.ndarray) -> np.ndarray:
+    """(...,) px: root of the area of the box around points (..., points, 2), as in object keypoint similarity."""
+    finite = np.isfinite(xy)
+    low = np.where(finite, xy, np.inf).min(-2, initial=np.inf)
+    high = np.where(finite, xy, -np.inf).max(-2, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        sides = np.where(np.isfinite(low) & np.isfinite(high), high - low, np.nan)
+    return np.sqrt(sides.prod(-1))
+
+
+def frame_batch(
+    ranking: Ranking, rate: float, size: int = FRAMES_PER_BATCH, done: np.ndarray | None = None
+) -> list[int]:
+    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another. done: (frames,) bool, left
+    out."""
+    left = np.ones(len(ranking.score), bool) if done is None else ~done
+    away = max(1, round(MIN_SEPARATION_S * rate))
+    order: list[int] = []
+    for frame in np.argsort(-ranking.score, kind="stable"):
+        if left[frame] and all(abs(int(frame) - other) >= away for other in order):
+            order.append(int(frame))
+            if len(order) == size:
+                break
+    return order
+
+
+def finished_frames(labels: Labels) -> np.ndarray:
+    """(frames,) bool: frames of which somebody has looked at every point that has a place."""
+    open_points = labels.labelled & ~labels.decided
+    return labels.decided.any((1, 2)) & ~open_points.any((1, 2))
+
+
+def _median_size_px(size: np.ndarray) -> np.ndarray:
+    """(views,) px: median over the frames; 1 where nothing is labelled."""
+    known = np.isfinite(size) & (size > 0)
+    return np.array([np.median(size[known[:, v], v]) if known[:, v].any() else 1.0 for v in range(size.shape[1])])
+
+
+def _of_frames(values: np.ndarray) -> np.ndarray:
+    """(frames,): mean of the `WORST_POINTS_COUNTED` points, each as in its worst view; 0 where nothing is known."""
+    known = np.where(np.isfinite(values), values, 0.0).max(1, initial=0.0)
+    return np.sort(known, axis=1)[:, -WORST_POINTS_COUNTED:].mean(1) if known.size else np.zeros(len(values))
+
+
+@dataclass(frozen=True)
+class PointAgreement:
+    """Of one point, over all pairs of annotators and all images that both decided.
+
+    count: pairs of places. median_px, p90_px: px between them. share: median of the distances as a share of the
+    person's size (root of the area of the box around all points). same_visibility: share of the pairs of decisions that
+    say the same of seen, hidden, absent. NaN where there is no pair.
+    """
+
+    point: str
+    count: int
+    median_px: float
+    p90_px: float
+    share: float
+    same_visibility: float
+
+
+def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
+    """Of each point. labels: {annotator: decisions about the same recording}, two or more.
+
+    Only points that both placed by hand or accepted are compared: those that a curve or the other views moved say
+    nothing about a person. Raises `InputError` for fewer than two annotators, or different recordings.
+    """
+    if len(labels) < 2:
+        raise InputError(
+            f"agreement needs two annotators; there is {', '.join(labels) or 'none'}. Let another person annotate the "
+            "same frames with --annotator NAME."
+        )
+    everyone = list(labels.values())
+    first = everyone[0]
+    if any(other.names != first.names or other.xy.shape != first.xy.shape for other in everyone):
+        raise InputError(f"{', '.join(labels)} have annotated different recordings or points; they cannot be compared.")
+    pairs = [_pair_distances(a, b) for a, b in combinations(everyone, 2)]
+    distance = np.concatenate([distance for distance, _, _ in pairs])
+    share = np.concatenate([share for _, share, _ in pairs])
+    same = np.concatenate([same for _, _, same in pairs])
+    return [_of_point(name, distance[..., i], share[..., i], same[..., i]) for i, name in enumerate(first.names)]
+
+
+def agreement_text(rows: Sequence[PointAgreement]) -> str:
+    """A table of the points that somebody can be compared in."""
+    lines = [f"{'point':<14} {'pairs':>6} {'median px':>10} {'90 % px':>9} {'% of size':>10} {'same flag %':>12}"]
+    for row in rows:
+        if row.count or np.isfinite(row.same_visibility):
+            lines.append(
+                f"{row.point:<14} {row.count:>6} {row.median_px:>10.1f} {row.p90_px:>9.1f} {100 * row.share:>10.2f} "
+                f"{100 * row.same_visibility:>12.0f}"
+            )
+    if len(lines) == 1:
+        return "no point was decided by two annotators in the same image."
+    return "\n".join(lines)
+
+
+def _pair_distances(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(frames, views, points) px, share of the size, and 1 or 0 for the same flag; NaN where it was not decided."""
+    both = _own_decisions(a) & _own_decisions(b)
+    placed = both & a.labelled & b.labelled
+    middle = np.where((a.labelled & b.labelled)[..., None], (a.xy + b.xy) / 2, np.nan)
+    size = person_size(middle)
+    distance = np.where(placed, np.linalg.norm(a.xy - b.xy, axis=-1), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = distance / size[..., None]
+    return distance, share, np.where(both, a.visibility == b.visibility, np.nan)
+
+
+def _own_decisions(labels: Labels) -> np.ndarray:
+    return (labels.status == PointStatus.ACCEPTED) | (labels.status == PointStatus.CORRECTED)
+
+
+def _of_point(name: str, distance: np.ndarray, share: np.ndarray, same: np.ndarray) -> PointAgreement:
+    known = np.isfinite(distance)
+    if not known.any():
+        median = p90 = of_size = float("nan")
+    else:
+        median, p90 = (float(np.quantile(distance[known], q)) for q in (0.5, 0.9))
+        of_size = float(np.median(share[known]))
+    flags = same[np.isfinite(same)]
+    return PointAgreement(
+        point=name,
+        count=int(known.sum()),
+        median_px=median,
+        p90_px=p90,
+        share=of_size,
+        same_visibility=float(flags.mean()) if flags.size else np.nan,
+    )

@@ -1,36 +1,45 @@
-"""A recording to be annotated: its views, their cameras where they are calibrated, and the points to begin with."""
+"""Images of a recording as JPEG, in any order: the page jumps between frames, a video is decoded forwards."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from simspine import skeletons
+from simspine.anatomy.marker_sets import read_skin_table
 from simspine.annotation.labels import Labels, pseudo_labels
-from simspine.body.skin import read_skin_table
-from simspine.cameras.clocks import Timing
-from simspine.config import Config, read_config
-from simspine.errors import InputError, require_known
-from simspine.formats.calibration import read_calibration
-from simspine.formats.keypoint_json import read_keypoints
-from simspine.formats.store import load
-from simspine.geometry import in_frame, project
-from simspine.skeletons.skin_names import SKIN
-from simspine.skeletons.vertebrae import at_vertebrae
-from simspine.sources.pose2sim import CALIBRATION_ENDINGS, VIDEO_ENDINGS, demo_folder, match_cameras
-from simspine.sources.stills import ENDINGS as IMAGE_ENDINGS
-from simspine.sources.stills import Stills, open_recording
-from simspine.sources.video import Video, check_synchronised
-from simspine.types import Camera, Keypoints, Markers
-from simspine.workflow.context import timing_in
-from simspine.workflow.inputs import PACKAGED, capture_of
-from simspine.workflow.paths import Paths
-from simspine.workflow.viewing import choose
+from simspine.core import skeletons
+from simspine.core.errors import InputError, require_known
+from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.skeletons import SKIN_SUFFIX, points_at_vertebrae
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io.calibration import read_calibration
+from simspine.io.hdf5 import read_store
+from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
+from simspine.io.image_streams import Stills, decode_jpeg, encode_jpeg, open_images_in_any_order, open_recording
+from simspine.io.keypoint_json import read_keypoints
+from simspine.io.video import (
+    CALIBRATION_ENDINGS,
+    VIDEO_ENDINGS,
+    Video,
+    check_synchronised,
+    demo_folder,
+    match_cameras_to_views,
+)
+from simspine.vision.synchronise import Timing
+from simspine.workflow.config import Config, read_config
+from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
+from simspine.workflow.record import RunPaths
+from simspine.workflow.views import choose_trial
 
-INFERRED = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
+# A recording to be annotated: its views, their cameras where they are calibrated, and the points to begin with.
+
+
+INFERRED_POINT_CONFIDENCE = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
 PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
-CHAIN = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
+CHAIN_POINTS = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,23 +100,23 @@ def open_target(target: Target) -> RecordedViews:
 
     Raises `InputError` that says what was looked for.
     """
-    found = _found(target)
+    found = _recording_of_target(target)
     known = read_skin_table().places
     require_known("marker on the skin", target.skin, known)
     if twice := [level for level in known if target.skin.count(level) > 1]:
         raise InputError(f"markers on the skin: {twice[0]} is named more than once; name each marker once.")
-    more = [name for name in (level + SKIN for level in target.skin) if name not in found.start.names]
+    more = [name for name in (level + SKIN_SUFFIX for level in target.skin) if name not in found.start.names]
     if not more:
         return found
     shape = (*found.start.xy.shape[:2], len(more))
     nowhere = Keypoints(tuple(more), found.rate, np.full((*shape, 2), np.nan), np.zeros(shape))
     start = Keypoints(found.start.names, found.rate, found.start.xy, found.start.confidence)
-    return replace(found, start=pseudo_labels(skeletons.with_points(start, nowhere)))
+    return replace(found, start=pseudo_labels(skeletons.with_points_added(start, nowhere)))
 
 
-def _found(target: Target) -> RecordedViews:
-    if target.path.startswith(PACKAGED):
-        return _of_folder(demo_folder(target.path.removeprefix(PACKAGED)), target.home or Path("annotations"))
+def _recording_of_target(target: Target) -> RecordedViews:
+    if target.path.startswith(PACKAGED_PREFIX):
+        return _of_folder(demo_folder(target.path.removeprefix(PACKAGED_PREFIX)), target.home or Path("annotations"))
     folder = Path(target.path)
     if not folder.exists():
         raise InputError(f"{folder} does not exist. Name a results folder, or a folder of videos or images.")
@@ -124,12 +133,12 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
         for path in sorted(folder.glob("*/keypoints/*.h5"))
         if not path.stem.endswith("_people")
     ]
-    person, name = choose(found, target.subject, target.trial, str(folder))
-    paths = Paths(folder, person)
-    stored = load(paths.keypoints(name))
+    person, name = choose_trial(found, target.subject, target.trial, str(folder))
+    paths = RunPaths(folder, person)
+    stored = read_store(paths.keypoints(name))
     cameras = stored["cameras"]
     if paths.cameras(name).is_file():
-        cameras = load(paths.cameras(name), ["cameras"])["cameras"]
+        cameras = read_store(paths.cameras(name), ["cameras"])["cameras"]
     sources = _videos_of(_config_of(folder, target.config), person, name)
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
@@ -140,13 +149,21 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     )
     if paths.vertebrae(name).is_file():
         note = ""
-        solved = load(paths.vertebrae(name), ["spine_markers", "centres"])
+        solved = read_store(paths.vertebrae(name), ["spine_markers", "centres"])
         keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
-    rows = _rows(keypoints.frames, keypoints.views, timing)
+    rows = _rows_of_views(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
     return RecordedViews(
-        name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home, note
+        name=name,
+        views=views,
+        sources=sources,
+        rows=rows,
+        cameras=tuple(cameras),
+        start=pseudo_labels(keypoints),
+        rate=keypoints.rate,
+        home=home,
+        note=note,
     )
 
 
@@ -161,7 +178,7 @@ def _config_of(folder: Path, given: Path | None) -> Config:
 
 
 def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills, ...]:
-    videos = capture_of(config.subject(subject).trials[trial], subject, config).videos
+    videos = capture_of_config(config.subject(subject).trials[trial], subject, config).videos
     if not videos:
         raise InputError(f"{subject}/{trial} has no videos: there is nothing to annotate in.")
     return tuple(open_recording(path) for path in videos)
@@ -174,18 +191,18 @@ def with_spine(
 
     The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack has it.
     """
-    markers = markers if centres is None else at_vertebrae(markers, centres)
-    seen = np.moveaxis(project(cameras, in_frame(markers, "z_up").xyz), 0, 1)
+    markers = markers if centres is None else points_at_vertebrae(markers, centres)
+    seen = np.moveaxis(project_points(cameras, markers_in_frame(markers, "z_up").xyz), 0, 1)
     xy, confidence = keypoints.xy.copy(), keypoints.confidence.copy()
     for i, point in enumerate(keypoints.names):
         if point in markers.names:
             guess = seen[:, :, markers.index(point)]
             missing = ~np.isfinite(xy[:, :, i]).all(-1) & np.isfinite(guess).all(-1)
-            xy[:, :, i][missing], confidence[:, :, i][missing] = guess[missing], INFERRED
+            xy[:, :, i][missing], confidence[:, :, i][missing] = guess[missing], INFERRED_POINT_CONFIDENCE
     return Keypoints(keypoints.names, keypoints.rate, xy, confidence, keypoints.origin)
 
 
-def _rows(frames: int, views: int, timing: Timing | None) -> np.ndarray:
+def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray:
     if timing is None:
         return np.repeat(np.arange(frames)[:, None], views, 1)
     return np.stack([timing.nearest(v)[:frames] for v in range(views)], 1).astype(int)
@@ -206,15 +223,24 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     calibration = _calibration(folder)
     cameras = None
     if calibration is not None and len(sources) > 1:
-        cameras = tuple(match_cameras([s if isinstance(s, Video) else s.path for s in sources], calibration))
+        cameras = tuple(match_cameras_to_views([s if isinstance(s, Video) else s.path for s in sources], calibration))
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     frames = lengths.pop()
     found = keypoints_of_files(folder / "pose", views, rate)
-    keypoints = at_images(found, _rows(frames, len(sources), None), rate)
-    rows = _rows(frames, len(sources), None)
+    keypoints = at_images(found, _rows_of_views(frames, len(sources), None), rate)
+    rows = _rows_of_views(frames, len(sources), None)
     name = folder.stem if folder.is_file() else folder.name
-    return RecordedViews(name, views, sources, rows, cameras, pseudo_labels(keypoints), rate, home)
+    return RecordedViews(
+        name=name,
+        views=views,
+        sources=sources,
+        rows=rows,
+        cameras=cameras,
+        start=pseudo_labels(keypoints),
+        rate=rate,
+        home=home,
+    )
 
 
 def _view_paths(folder: Path) -> list[Path]:
@@ -260,16 +286,70 @@ def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypo
     if not all(path.is_dir() for path in folders):
         return None
     found = read_keypoints(folders, rate=rate)
-    return skeletons.translate(found, skeletons.by_names(found.names))
+    return skeletons.translate_to_simspine(found, skeletons.skeleton_of_names(found.names))
 
 
 def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoints:
     """Keypoints by number of the image as a recording has them. rows: (frames, views) of `RecordedViews`. Where there
     is none a point has no place."""
-    names = skeletons.load(skeletons.TARGET).names if found is None else found.names
+    names = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON).names if found is None else found.names
     xy, confidence = np.full((*rows.shape, len(names), 2), np.nan), np.zeros((*rows.shape, len(names)))
     if found is not None:
         frame, view = np.nonzero(rows < found.frames)
         xy[frame, view] = found.xy[rows[frame, view], view]
         confidence[frame, view] = found.confidence[rows[frame, view], view]
     return Keypoints(names, rate, xy, confidence)
+
+
+KEPT_BYTES = 256 << 20  # of images in memory
+
+
+class Images:
+    """Encoded images of a recording, the latest kept in memory. One decoder per view, used by one thread at a time."""
+
+    def __init__(self, recording: RecordedViews):
+        self._recording = recording
+        self._decoders = [open_images_in_any_order(source) for source in recording.sources]
+        self._locks = [threading.Lock() for _ in recording.sources]
+        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._size = 0
+        self._closed = False
+        self._guard = threading.Lock()
+
+    def jpeg(self, frame: int, view: int) -> bytes:
+        """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
+        rows = self._recording.rows
+        if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
+            raise InputError(
+                f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
+            )
+        key = int(rows[frame, view]), view
+        with self._guard:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        with self._locks[view]:
+            if self._closed:
+                raise InputError("the recording is closed: the program is about to end.")
+            encoded = encode_jpeg(self._decoders[view].at(key[0]))
+        self._keep(key, encoded)
+        return encoded
+
+    def decoded(self, frame: int, view: int) -> np.ndarray:
+        """The same, (height, width, 3) uint8 BGR."""
+        return decode_jpeg(self.jpeg(frame, view))
+
+    def close(self) -> None:
+        """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""
+        for lock, decoder in zip(self._locks, self._decoders, strict=True):
+            with lock:
+                self._closed = True
+                decoder.close()
+
+    def _keep(self, key: tuple[int, int], encoded: bytes) -> None:
+        with self._guard:
+            if key not in self._kept:
+                self._kept[key] = encoded
+                self._size += len(encoded)
+            while self._size > KEPT_BYTES and len(self._kept) > 1:
+                self._size -= len(self._kept.popitem(last=False)[1])

@@ -10,24 +10,285 @@ import json
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
-from simspine.annotation.session import Session
-from simspine.errors import InputError
-from simspine.report import plain_page
+import numpy as np
 
-HOST = "127.0.0.1"
-LARGEST = 8 << 20  # bytes of a request
-KINDS = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-POLICY = (
+from simspine.annotation.labels import (
+    FRAMES_PER_BATCH,
+    Edit,
+    Labels,
+    OutlineEdit,
+    PointStatus,
+    annotator_agreement,
+    annotators_in,
+    append_edits,
+    apply_edits,
+    check_edit,
+    edit_from,
+    finished_frames,
+    frame_batch,
+    journal_file,
+    rank_frames,
+    read_journal,
+    read_outlines,
+    start_journal,
+)
+from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
+from simspine.core import skeletons
+from simspine.core.errors import InputError
+from simspine.core.skeletons import is_skin_marker, skin_landmark
+from simspine.report import page
+from simspine.vision.blazepose_spine import OutlineProposer
+
+# What the page asks and says while one annotator works: the recording, points of a frame, decisions, order of
+# work.
+
+
+POINT_GROUPS = (
+    ("Spine", CHAIN_POINTS),
+    ("Head", ("Head", "Nose", "LEye", "REye", "LEar", "REar")),
+    ("Trunk", ("LClavicle", "RClavicle", "LLatissimus", "RLatissimus")),
+    ("Arms", ("LShoulder", "RShoulder", "LElbow", "RElbow", "LWrist", "RWrist")),
+    ("Legs", ("LHip", "RHip", "LKnee", "RKnee", "LAnkle", "RAnkle")),
+    ("Feet", ("LHeel", "RHeel", "LBigToe", "RBigToe", "LSmallToe", "RSmallToe")),
+)
+
+
+def labels_of(recording: RecordedViews, annotator: str) -> Labels:
+    """The recording's points with an annotator's decisions; the pseudo-labels alone where there are none."""
+    path = journal_file(recording.home, annotator)
+    return apply_edits(recording.start, read_journal(path)) if path.exists() else recording.start
+
+
+class NamedTarget(NamedTuple):
+    """Frames that make the first batch in place of the worst ones. reason: 'named', by a validation; 'round', of the
+    round with this number, which ends with them."""
+
+    frames: Sequence[int] = ()
+    reason: str = "named"
+    round: int = 0
+
+
+WORST_FIRST = NamedTarget()
+
+
+class Session:
+    """One annotator at work. Every method may be called by several threads."""
+
+    def __init__(
+        self,
+        recording: RecordedViews,
+        annotator: str,
+        batch_size: int = FRAMES_PER_BATCH,
+        named: NamedTarget = WORST_FIRST,
+    ):
+        self.recording, self.annotator, self._size = recording, annotator, batch_size
+        self._path = journal_file(recording.home, annotator)
+        start_journal(self._path, recording.name, recording.views, recording.start.names)
+        self._own(labels_of(recording, annotator))
+        self._outlines = read_outlines(self._path)
+        self.images = Images(recording)
+        self._lock, self._looking = threading.Lock(), threading.Lock()
+        self._proposer: OutlineProposer | None = None
+        self._batch: list[dict[str, Any]] = []
+        self._scores: list[float] = []
+        self.next_batch()
+        self._round = named.round if named.frames else 0
+        if named.frames:
+            beyond = [frame for frame in named.frames if not 0 <= frame < recording.frames]
+            if beyond:
+                raise InputError(f"no frame {beyond[0]}: {recording.name} has {recording.frames}, counted from 0.")
+            chosen = list(dict.fromkeys(named.frames))[: None if self._round else batch_size]
+            self._batch = [{"frame": f, "score": self._scores[f], "reason": named.reason} for f in chosen]
+
+    def _own(self, labels: Labels) -> None:
+        """Arrays that decisions are written into: copying all frames for each click would be slow."""
+        self._names, self._confidence = labels.names, labels.confidence
+        self._xy, self._visibility, self._status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
+        self._counts = np.zeros((labels.frames, len(PointStatus)), int)
+        self._done, self._begun = np.zeros((2, labels.frames), bool)
+        self._tally(np.arange(labels.frames))
+
+    def _tally(self, frames: np.ndarray) -> None:
+        """Count anew in some frames what was done about their points."""
+        status = self._status[frames]
+        labelled, decided = (self._visibility[frames] > 0) & np.isfinite(self._xy[frames]).all(-1), status > 0
+        for kind in PointStatus:
+            self._counts[frames, kind] = ((labelled | decided) & (status == kind)).sum((1, 2))
+        self._done[frames] = decided.any((1, 2)) & ~(labelled & ~decided).any((1, 2))
+        own = (status == PointStatus.CORRECTED) | (status == PointStatus.ACCEPTED)
+        self._begun[frames] = own.any((1, 2)) & ~self._done[frames]
+
+    def labels(self) -> Labels:
+        """As they stand."""
+        with self._lock:
+            return Labels(
+                names=self._names,
+                xy=self._xy,
+                visibility=self._visibility,
+                status=self._status,
+                confidence=self._confidence,
+            )
+
+    def project(self) -> dict[str, Any]:
+        """What does not change while the page is open."""
+        recording = self.recording
+        cameras = recording.cameras or (None,) * len(recording.views)
+        views = [
+            {"name": name, "size": list(source.size), "camera": None if camera is None else _camera_entry(camera)}
+            for name, source, camera in zip(recording.views, recording.sources, cameras, strict=True)
+        ]
+        return {
+            "name": recording.name, "annotator": self.annotator, "rate": recording.rate, "frames": recording.frames,
+            "views": views, "points": _point_entries(self._names),
+            "chain": [self._names.index(name) for name in CHAIN_POINTS if name in self._names], "file": str(self._path),
+            "round": self._round, "images": self._photographs(),
+        }  # fmt: skip
+
+    def _photographs(self) -> list[list[str]] | None:
+        """[frame][view] file names of photographs; None of videos, whose images have times."""
+        recording = self.recording
+        if not recording.photographs:
+            return None
+        views = range(len(recording.views))
+        return [[recording.image_name(f, v).rpartition("/")[2] for v in views] for f in range(recording.frames)]
+
+    def frame(self, frame: int) -> dict[str, Any]:
+        """[view][point] x, y, visibility, status, confidence; null for a coordinate that is none."""
+        if not 0 <= frame < self.recording.frames:
+            raise InputError(f"no frame {frame}: there are {self.recording.frames}, counted from 0.")
+        with self._lock:
+            xy = self._xy[frame].round(3)
+            parts = zip(
+                xy.reshape(-1, 2).tolist(), self._visibility[frame].ravel().tolist(),
+                self._status[frame].ravel().tolist(), self._confidence[frame].ravel().round(3).tolist(), strict=True,
+            )  # fmt: skip
+            flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
+            drawn = [self._outlines.get((frame, view)) for view in range(len(self.recording.views))]
+        points = len(self._names)
+        return {
+            "points": [flat[i : i + points] for i in range(0, len(flat), points)],
+            "outlines": [
+                {"rings": one.rings, "how": int(one.status)} if one is not None and one.status else None
+                for one in drawn
+            ],
+        }
+
+    def proposed_outline(self, frame: int, view: int) -> dict[str, Any]:
+        """What BlazePose takes for the person; no rings where it finds nobody."""
+        image = self.images.decoded(frame, view)
+        with self._lock:
+            labelled = (self._visibility[frame, view] > 0) & np.isfinite(self._xy[frame, view]).all(-1)
+            xy = self._xy[frame, view][labelled]
+        with self._looking:
+            if self._proposer is None:
+                self._proposer = OutlineProposer()
+            return {"rings": self._proposer.outline(image, xy)}
+
+    def edit(self, entries: Sequence[Any]) -> dict[str, Any]:
+        """Take decisions; they are on the disk when this returns. `InputError` for one that cannot be, and none is."""
+        edits = [edit_from(entry) for entry in entries]
+        for edit in edits:
+            check_edit(self.recording.start, edit)
+        with self._lock:
+            append_edits(self._path, edits, time.time())
+            for edit in edits:
+                if isinstance(edit, OutlineEdit):
+                    self._outlines[edit.frame, edit.view] = edit
+                else:
+                    self._put(edit)
+            self._tally(np.unique([edit.frame for edit in edits]).astype(int))
+        return self.progress()
+
+    def _put(self, edit: Edit) -> None:
+        at = edit.frame, edit.view, self._names.index(edit.point)
+        self._xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
+        self._visibility[at], self._status[at] = edit.visibility, edit.status
+
+    def progress(self) -> dict[str, Any]:
+        """How far the work is: counts by status, frames of the batch, which are done and begun."""
+        with self._lock:
+            total = self._counts.sum(0).tolist()
+            return {
+                "counts": {kind.name.lower(): total[kind] for kind in PointStatus}, "batch": self._batch,
+                "done": np.flatnonzero(self._done).tolist(), "begun": np.flatnonzero(self._begun).tolist(),
+            }  # fmt: skip
+
+    def summary(self) -> dict[str, Any]:
+        """`progress`, and how bad each frame is."""
+        return self.progress() | {"scores": self._scores}
+
+    def next_batch(self) -> dict[str, Any]:
+        """Rank the frames anew, with what was decided so far, and hand out the worst that are not finished."""
+        labels = self.labels()
+        ranking = rank_frames(labels, self.recording.rate, self.recording.cameras)
+        chosen = frame_batch(ranking, self.recording.rate, self._size, finished_frames(labels))
+        score = ranking.score
+        self._batch = [
+            {"frame": f, "score": round(float(score[f]), 3), "reason": ranking.reason(f)} for f in chosen
+        ]  # fmt: skip
+        self._scores = score.round(3).tolist()
+        return self.summary()
+
+    def agreement(self) -> dict[str, Any]:
+        """How far those agree who have annotated this recording; no rows where there is only one."""
+        people = annotators_in(self.recording.home)
+        if len(people) < 2:
+            return {"annotators": people, "rows": []}
+        rows = annotator_agreement({person: labels_of(self.recording, person) for person in people})
+        return {
+            "annotators": people,
+            "rows": [
+                {key: value if value == value else None for key, value in vars(row).items()}  # NaN is no JSON
+                for row in rows
+                if row.count
+            ],
+        }
+
+
+def _point_entries(names: Sequence[str]) -> list[dict[str, Any]]:
+    table = skeletons.load_skeleton(skeletons.SIMSPINE_SKELETON)
+    group = {name: title for title, members in POINT_GROUPS for name in members}
+    out = []
+    for name in names:
+        known = name in table.names
+        i = table.index(name) if known else -1
+        parent = table.names[table.parents[i]] if known and table.parents[i] >= 0 else None
+        skin = name in is_skin_marker([name])
+        side = "left" if name[0] == "L" and known else "right" if name[0] == "R" and known else "middle"
+        out.append({
+            "name": name, "level": skin_landmark(name) if skin else table.levels[i] if known else "",
+            "parent": names.index(parent) if parent in names else -1, "side": "skin" if skin else side,
+            "group": "Skin" if skin else group.get(name, "Other"),
+        })  # fmt: skip
+    return out
+
+
+def _camera_entry(camera) -> dict[str, Any]:
+    arrays = {field: getattr(camera, field).tolist() for field in ("K", "R", "t", "distortion")}
+    return {**arrays, "lens": camera.lens, "size": list(camera.size)}
+
+
+LOCAL_HOST = "127.0.0.1"
+MAX_REQUEST_BYTES = 8 << 20  # bytes of a request
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+SERVER_CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_STATIC = re.compile(r"[a-z]+\.(html|js|css|svg)")
+_STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
@@ -40,7 +301,7 @@ class AnnotationServer(ThreadingHTTPServer):
         self.pages = dict(pages or {})
         self.token = secrets.token_urlsafe(24)
         try:
-            super().__init__((HOST, port), _Handler)
+            super().__init__((LOCAL_HOST, port), _Handler)
         except OSError as error:
             raise InputError(
                 f"port {port} of this computer cannot be used ({error.strerror}); choose another."
@@ -49,7 +310,7 @@ class AnnotationServer(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """What to open in a browser."""
-        return f"http://{HOST}:{self.server_port}/{self.token}/"
+        return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of an answer is no error; anything else is told."""
@@ -73,7 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self._allowed()
         if path is not None:
-            policy = plain_page.POLICY if path in self.server.pages else POLICY
+            policy = page.PLAIN_PAGE_CONTENT_POLICY if path in self.server.pages else SERVER_CONTENT_POLICY
             self._answer(lambda: self._get(path), policy)
 
     def do_POST(self) -> None:
@@ -81,7 +342,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         length = self.headers.get("Content-Length", "")
-        fits = length.isdecimal() and len(length) <= len(str(LARGEST)) and int(length) <= LARGEST
+        fits = length.isdecimal() and len(length) <= len(str(MAX_REQUEST_BYTES)) and int(length) <= MAX_REQUEST_BYTES
         if self.headers.get_content_type() != "application/json" or not fits:
             self.close_connection = True
             self._send(HTTPStatus.BAD_REQUEST, b"expected JSON of at most 8 MB", "text/plain")
@@ -91,7 +352,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _allowed(self) -> str | None:
         """The path behind the token; None, with the request refused, for anybody else's."""
-        own = {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}
+        own = {f"{name}:{self.server.server_port}" for name in (LOCAL_HOST, "localhost")}
         origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site")
         _, token, path = (*self.path.split("?", 1)[0].split("/", 2), "", "")[:3]
         fault = None
@@ -109,7 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.FORBIDDEN, f"refused: {fault}".encode(), "text/plain; charset=utf-8")
         return None
 
-    def _answer(self, work, policy: str = POLICY) -> None:
+    def _answer(self, work, policy: str = SERVER_CONTENT_POLICY) -> None:
         try:
             body, kind = work()
         except InputError as error:
@@ -123,22 +384,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self, path: str) -> tuple[bytes, str]:
         session = self.server.session
         if path in ("", "index.html"):
-            return _static("index.html")
+            return _static_response("index.html")
         if match := re.fullmatch(r"image/(\d{1,4})/(\d{1,9})\.jpg", path):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
         if match := re.fullmatch(r"api/outline/(\d{1,4})/(\d{1,9})", path):
-            return _json(session.proposed_outline(int(match[2]), int(match[1])))
+            return _json_response(session.proposed_outline(int(match[2]), int(match[1])))
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
-            return _json(session.frame(int(match[1])))
+            return _json_response(session.frame(int(match[1])))
         if path in self.server.pages:
-            return self.server.pages[path]().encode(), KINDS[".html"]
+            return self.server.pages[path]().encode(), CONTENT_TYPES[".html"]
         if path == "api/project":
-            return _json(session.project() | {"pages": sorted(self.server.pages)})
+            return _json_response(session.project() | {"pages": sorted(self.server.pages)})
         found = {"api/summary": session.summary, "api/agreement": session.agreement}
         if path in found:
-            return _json(found[path]())
-        if _STATIC.fullmatch(path):
-            return _static(path)
+            return _json_response(found[path]())
+        if _STATIC_FILE_NAME.fullmatch(path):
+            return _static_response(path)
         raise InputError(f"there is no {path!r:.80} here.")
 
     def _post(self, path: str, body: bytes) -> tuple[bytes, str]:
@@ -150,12 +411,12 @@ class _Handler(BaseHTTPRequestHandler):
             entries = content.get("edits") if isinstance(content, dict) else None
             if not isinstance(entries, list):
                 raise InputError("expected {edits: […]}.")
-            return _json(self.server.session.edit(entries))
+            return _json_response(self.server.session.edit(entries))
         if path == "api/batch":
-            return _json(self.server.session.next_batch())
+            return _json_response(self.server.session.next_batch())
         raise InputError(f"there is no {path!r:.80} here.")
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str, policy: str = POLICY) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, policy: str = SERVER_CONTENT_POLICY) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -168,12 +429,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _static(name: str) -> tuple[bytes, str]:
+def _static_response(name: str) -> tuple[bytes, str]:
     file = files("simspine.annotation").joinpath("site", name)
     if not file.is_file():
         raise InputError(f"there is no {name!r} here.")
-    return file.read_bytes(), KINDS[name[name.rindex(".") :]]
+    return file.read_bytes(), CONTENT_TYPES[name[name.rindex(".") :]]
 
 
-def _json(content: Any) -> tuple[bytes, str]:
+def _json_response(content: Any) -> tuple[bytes, str]:
     return json.dumps(content, allow_nan=False).encode(), "application/json"

@@ -13,18 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError
-from simspine.formats._text import parsed, read_bytes
-from simspine.ik.result import Result
-from simspine.skeletons.inferred_names import INFERRED
-from simspine.skeletons.skin_names import on_skin
-from simspine.skeletons.vertebrae import VERTEBRA_OF
-from simspine.workflow.stage_results import load_result
-from simspine.workflow.viewing import find_results
+from simspine.core.errors import InputError
+from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
+from simspine.estimation.result import Result
+from simspine.io.text_tables import parse_content, read_bytes
+from simspine.workflow.results import load_result
+from simspine.workflow.views import find_results
 
-USUAL_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points
-AGAIN_M = 0.10  # the same: beyond it a point is annotated again
-SPINE = (*VERTEBRA_OF,)
+USUAL_ERROR_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points
+REANNOTATE_ERROR_M = 0.10  # the same: beyond it a point is annotated again
+VALIDATED_SPINE_POINTS = (*VERTEBRA_OF,)
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,9 @@ class PointError:
     def verdict(self) -> str:
         if not np.isfinite(self.rmse_m):
             return "not seen"
-        if self.rmse_m > AGAIN_M:
+        if self.rmse_m > REANNOTATE_ERROR_M:
             return "annotate again"
-        return "usual" if self.rmse_m <= USUAL_M[1] else "beyond usual"
+        return "usual" if self.rmse_m <= USUAL_ERROR_M[1] else "beyond usual"
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Validation:
     @property
     def limit_m(self) -> float:
         """What the spine is held against: all points of the reference, or 4 cm where there is none."""
-        return self.reference_m if np.isfinite(self.reference_m) else USUAL_M[1]
+        return self.reference_m if np.isfinite(self.reference_m) else USUAL_ERROR_M[1]
 
     @property
     def unseen(self) -> bool:
@@ -86,8 +84,11 @@ class Validation:
     @property
     def in_order(self) -> tuple[PointError, ...]:
         """The points along the spine from below, then the others, the worst first."""
-        spine = sorted((row for row in self.points if row.point in SPINE), key=lambda row: SPINE.index(row.point))
-        others = (row for row in self.points if row.point not in SPINE)
+        spine = sorted(
+            (row for row in self.points if row.point in VALIDATED_SPINE_POINTS),
+            key=lambda row: VALIDATED_SPINE_POINTS.index(row.point),
+        )
+        others = (row for row in self.points if row.point not in VALIDATED_SPINE_POINTS)
         return (*spine, *sorted(others, key=lambda row: -np.nan_to_num(row.rmse_m)))
 
     def beyond_at(self, frame: int) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
     return load_result(paths.kinematics(name))
 
 
-def validate(
+def validate_against_body(
     candidate: Result, reference: Result | None = None, names: Sequence[str] = ("candidate", "reference")
 ) -> Validation:
     """Errors of the candidate's points beside those of a reference detector, of the same recording.
@@ -121,31 +122,42 @@ def validate(
             f"the candidate has {candidate.motion.frames} frames, the reference {reference.motion.frames}: validate "
             "both on the same recording."
         )
-    ours, theirs = _seen(candidate), {} if reference is None else _seen(reference)
+    ours, theirs = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
     rows = [
         PointError(
-            name,
-            _rms(error),
-            _rms(theirs[name]) if name in theirs else float("nan"),
-            int(np.isfinite(error).sum()),
-            tuple(np.flatnonzero(np.nan_to_num(error) > AGAIN_M).tolist()),
+            point=name,
+            rmse_m=_rms(error),
+            reference_m=_rms(theirs[name]) if name in theirs else float("nan"),
+            frames=int(np.isfinite(error).sum()),
+            beyond=tuple(np.flatnonzero(np.nan_to_num(error) > REANNOTATE_ERROR_M).tolist()),
         )
         for name, error in ours.items()
     ]
-    rows += [PointError(name, np.nan, np.nan, 0, ()) for name in SPINE if name not in ours]
+    rows += [
+        PointError(point=name, rmse_m=np.nan, reference_m=np.nan, frames=0, beyond=())
+        for name in VALIDATED_SPINE_POINTS
+        if name not in ours
+    ]
     counted = np.zeros(candidate.motion.frames, int)
     for row in rows:
         counted[list(row.beyond)] += 1
     again = [int(frame) for frame in np.argsort(-counted, kind="stable") if counted[frame]]
-    spine = _rms(np.array([error for name, error in ours.items() if name in SPINE]))
-    everything = _rms(np.array([error for name, error in theirs.items() if not on_skin([name])]))
+    spine = _rms(np.array([error for name, error in ours.items() if name in VALIDATED_SPINE_POINTS]))
+    everything = _rms(np.array([error for name, error in theirs.items() if not is_skin_marker([name])]))
     shown = names[0], names[1] if reference is not None else ""
-    found = Validation(tuple(rows), spine, everything, tuple(again), candidate.motion.frames, shown)
-    along = [error for name, error in ours.items() if name in SPINE]
-    return found if found.passed or not along else replace(found, worse=_worse(np.array(along), found))
+    found = Validation(
+        points=tuple(rows),
+        spine_m=spine,
+        reference_m=everything,
+        again=tuple(again),
+        frames=candidate.motion.frames,
+        names=shown,
+    )
+    along = [error for name, error in ours.items() if name in VALIDATED_SPINE_POINTS]
+    return found if found.passed or not along else replace(found, worse=_frames_beyond_limit(np.array(along), found))
 
 
-def _worse(along: np.ndarray, found: Validation) -> tuple[int, ...]:
+def _frames_beyond_limit(along: np.ndarray, found: Validation) -> tuple[int, ...]:
     """Frames in which the spine's points (points, frames) m are further off than the limit, the worst first; without
     those that are to be annotated again anyway."""
     known = np.isfinite(along)
@@ -154,59 +166,63 @@ def _worse(along: np.ndarray, found: Validation) -> tuple[int, ...]:
     return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)
 
 
-def as_text(found: Validation) -> str:
+def body_validation_text(found: Validation) -> str:
     """A table in cm, the spine first, and what follows from it."""
     lines = [f"{'point':<14} {'candidate':>10} {'reference':>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
     for row in found.in_order:
         lines.append(
-            f"{row.point:<14} {_cm(row.rmse_m):>10} {_cm(row.reference_m):>10} {row.frames:>7} {len(row.beyond):>8}  "
+            f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} {row.frames:>7} {len(row.beyond):>8}  "
             f"{row.verdict}"
         )
     lines += [
         "",
         "RMSE in cm between triangulated points and the fitted body. Usual: up to 4 cm; annotate again: beyond 10 cm.",
     ]
-    lines.append(sentence(found))
+    lines.append(validation_conclusion(found))
     if found.again:
-        lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {_listed(found.again)}")
+        lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {_frame_list_text(found.again)}")
     if found.worse:
-        lines.append(f"frames in which the spine is worse ({len(found.worse)}): {_listed(found.worse)}")
+        lines.append(f"frames in which the spine is worse ({len(found.worse)}): {_frame_list_text(found.worse)}")
     return "\n".join(lines)
 
 
-def _listed(frames: Sequence[int]) -> str:
+def _frame_list_text(frames: Sequence[int]) -> str:
     return ", ".join(map(str, frames[:20])) + (" …" if len(frames) > 20 else "")
 
 
-def sentence(found: Validation) -> str:
+def validation_conclusion(found: Validation) -> str:
     """Whether the loop may end, or which points along the spine are worst."""
     if not np.isfinite(found.spine_m):
         return "No point along the spine was seen, so nothing is said of it."
     known = np.isfinite(found.reference_m)
     beside = "the reference's points" if known else "the usual 4 cm"
-    figures = f"{_cm(found.spine_m)} against {_cm(found.reference_m)} cm" if known else f"{_cm(found.spine_m)} cm"
+    figures = (
+        f"{_centimetres_text(found.spine_m)} against {_centimetres_text(found.reference_m)} cm"
+        if known
+        else f"{_centimetres_text(found.spine_m)} cm"
+    )
     if found.passed:
         return f"The spine is no worse than {beside} ({figures}): done."
-    worse = [row for row in found.points if row.point in SPINE and row.rmse_m > found.limit_m]
+    worse = [row for row in found.points if row.point in VALIDATED_SPINE_POINTS and row.rmse_m > found.limit_m]
     worst = sorted(worse, key=lambda row: -row.rmse_m)[:4]
-    named = ", ".join(f"{VERTEBRA_OF[row.point]} ({_cm(row.rmse_m)} cm)" for row in worst)
+    named = ", ".join(f"{VERTEBRA_OF[row.point]} ({_centimetres_text(row.rmse_m)} cm)" for row in worst)
     return f"The spine is worse than {beside} ({figures}), above all at {named}: annotate again, and run again."
 
 
-def as_json(found: Validation) -> dict:
+def body_validation_json(found: Validation) -> dict:
     """Plain values, lengths in m; null where there is none."""
     return {
-        "limits_m": {"usual": list(USUAL_M), "annotate_again": AGAIN_M},
+        "limits_m": {"usual": list(USUAL_ERROR_M), "annotate_again": REANNOTATE_ERROR_M},
         "names": list(found.names),
         "frames": found.frames,
-        "spine_m": _plain(found.spine_m),
-        "reference_m": _plain(found.reference_m),
+        "spine_m": _json_number(found.spine_m),
+        "reference_m": _json_number(found.reference_m),
         "passed": found.passed,
         "frames_again": list(found.again),
         "frames_worse": list(found.worse),
         "points": {
             row.point: {
-                "rmse_m": _plain(row.rmse_m), "reference_m": _plain(row.reference_m), "frames": row.frames,
+                "rmse_m": _json_number(row.rmse_m), "reference_m": _json_number(row.reference_m), "frames": row.frames,
                 "frames_beyond": list(row.beyond), "verdict": row.verdict,
             }
             for row in found.points
@@ -215,41 +231,52 @@ def as_json(found: Validation) -> dict:
 
 
 def read_validation(path: Path) -> Validation:
-    """What `as_json` made, out of its file; `InputError` for any other."""
-    content = parsed(json.loads, read_bytes(path), "valid JSON", path)
+    """What `body_validation_json` made, out of its file; `InputError` for any other."""
+    content = parse_content(json.loads, read_bytes(path), "valid JSON", path)
     try:
         rows = [
             PointError(
-                str(name), _length(row["rmse_m"]), _length(row["reference_m"]), int(row["frames"]),
-                _frames(row["frames_beyond"]),
+                point=str(name),
+                rmse_m=_length_from_json(row["rmse_m"]),
+                reference_m=_length_from_json(row["reference_m"]),
+                frames=int(row["frames"]),
+                beyond=_frame_tuple(row["frames_beyond"]),
             )
             for name, row in content["points"].items()
-        ]  # fmt: skip
+        ]
         names = tuple(map(str, content["names"]))
-        spine, reference = _length(content["spine_m"]), _length(content["reference_m"])
-        again, frames = _frames(content["frames_again"]), int(content["frames"])
-        worse = _frames(content["frames_worse"])
-        return Validation(tuple(rows), spine, reference, again, frames, (names[0], names[1]), worse)
+        spine, reference = _length_from_json(content["spine_m"]), _length_from_json(content["reference_m"])
+        again, frames = _frame_tuple(content["frames_again"]), int(content["frames"])
+        worse = _frame_tuple(content["frames_worse"])
+        return Validation(
+            points=tuple(rows),
+            spine_m=spine,
+            reference_m=reference,
+            again=again,
+            frames=frames,
+            names=(names[0], names[1]),
+            worse=worse,
+        )
     except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path}: not a biomechanical validation ({error!r}); expected what `annotations validate --json` writes."
         ) from None
 
 
-def _frames(numbers) -> tuple[int, ...]:
+def _frame_tuple(numbers) -> tuple[int, ...]:
     if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
         raise ValueError(f"{numbers!r:.60} is no list of frames")
     return tuple(numbers)
 
 
-def _length(value) -> float:
+def _length_from_json(value) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _seen(result: Result) -> dict[str, np.ndarray]:
+def _observed_errors(result: Result) -> dict[str, np.ndarray]:
     """{point: (frames,) m} of those that were not inferred."""
     errors = dict(zip(result.marker_names, result.marker_error.T, strict=True))
-    return {name: error for name, error in errors.items() if not name.endswith(INFERRED)}
+    return {name: error for name, error in errors.items() if not name.endswith(INFERRED_SUFFIX)}
 
 
 def _rms(error: np.ndarray) -> float:
@@ -257,9 +284,9 @@ def _rms(error: np.ndarray) -> float:
     return float(np.sqrt((known**2).mean())) if known.size else float("nan")
 
 
-def _cm(metres: float) -> str:
+def _centimetres_text(metres: float) -> str:
     return f"{100 * metres:.1f}" if np.isfinite(metres) else "–"
 
 
-def _plain(value: float) -> float | None:
+def _json_number(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None

@@ -1,6 +1,7 @@
 """A data set opened for use: subjects, actions, trials, windows of frames, each read when it is asked for."""
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,15 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from simspine.dataset.actions import action_of
-from simspine.errors import InputError, require_known, unknown_name
-from simspine.formats.dataset_read import DatasetFile
-from simspine.formats.dataset_tree import TrialData
-from simspine.geometry import change_frame, project
-from simspine.types import Camera
+from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.types import Camera
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import TrialData
+
+# Which action a trial shows, from its name.
+
+
+def action_of(trial: str, subject: str = "") -> str:
+    """The trial's name without the subject before it and the take after it.
+
+    'S1_Directions_2', 'Directions 1' and 'Directions-1' are 'Directions'. Names of one or two letters keep their
+    number.
+    """
+    name = trial.removeprefix(f"{subject}_") if subject else trial
+    name = re.sub(r"^S\d+[_ -](?=.)", "", name)
+    return re.sub(r"(?<=[^\W\d_]{3})[ _.-]*\(?\d+\)?$", "", name) or trial
+
 
 # What a window can be asked for, and where it lies in a trial's group. Angles come as rad.
-FIELDS = {
+WINDOW_FIELDS = {
     "markers": "markers",
     "kinematics": "kinematics",
     "time": "timestamps",
@@ -112,9 +126,9 @@ class Recordings:
         self, subject: str | Iterable[str] | None = None, action: str | Iterable[str] | None = None
     ) -> "tuple[Recording, ...]":
         """The trials, or those of the subjects and actions named; `InputError` for a name that does not exist."""
-        subjects = _chosen("subject", subject, self.subjects, self.path)
+        subjects = _chosen_names("subject", subject, self.subjects, self.path)
         known = [Recording(self, name, trial) for name in subjects for trial in self.file.trials(name)]
-        actions = _chosen("action", action, tuple(dict.fromkeys(r.action for r in known)), self.path)
+        actions = _chosen_names("action", action, tuple(dict.fromkeys(r.action for r in known)), self.path)
         return tuple(recording for recording in known if recording.action in actions)
 
     def __getitem__(self, key: str | tuple[str, str]) -> "Recording":
@@ -143,7 +157,7 @@ class Recordings:
         return Windows(self.trials(subject, action), length, stride or length, fields)
 
 
-def _chosen(kind: str, wanted: str | Iterable[str] | None, there: Sequence[str], where: str) -> tuple[str, ...]:
+def _chosen_names(kind: str, wanted: str | Iterable[str] | None, there: Sequence[str], where: str) -> tuple[str, ...]:
     if wanted is None:
         return tuple(there)
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
@@ -196,11 +210,11 @@ class Recording:
         return Window(self, start, length)
 
     def array(self, field: str, first: int = 0, last: int | None = None) -> np.ndarray:
-        """One of `FIELDS` for frames first … last-1, in radians and metres."""
-        if field not in FIELDS:
-            raise unknown_name("field", field, FIELDS)
+        """One of `WINDOW_FIELDS` for frames first … last-1, in radians and metres."""
+        if field not in WINDOW_FIELDS:
+            raise unknown_name("field", field, WINDOW_FIELDS)
         last = self.frames if last is None else last
-        return self.data.file.array(self.subject, self.name, FIELDS[field], slice(first, last))
+        return self.data.file.array(self.subject, self.name, WINDOW_FIELDS[field], slice(first, last))
 
 
 @dataclass(frozen=True)
@@ -237,7 +251,7 @@ class Window:
         return tuple(self["status"])
 
     def __getitem__(self, field: str) -> np.ndarray:
-        """One of `FIELDS`; `InputError` if it does not exist, or not in this file."""
+        """One of `WINDOW_FIELDS`; `InputError` if it does not exist, or not in this file."""
         return self.recording.array(field, self.start, self.start + self.length)
 
     def arrays(self, fields: Sequence[str]) -> dict[str, np.ndarray]:
@@ -252,7 +266,7 @@ class Window:
         cameras = self.recording.cameras if cameras is None else cameras
         if not cameras:
             raise InputError(f"{self.recording.subject}: the data set holds no cameras to project to.")
-        return project(cameras, change_frame(self.markers, "y_up", "z_up"))
+        return project_points(cameras, change_frame(self.markers, "y_up", "z_up"))
 
 
 class Windows:
@@ -261,7 +275,7 @@ class Windows:
     def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
         if length < 1 or stride < 1:
             raise InputError(f"windows of {length} frames, {stride} apart: both must be at least 1.")
-        require_known("field", fields, FIELDS)
+        require_known("field", fields, WINDOW_FIELDS)
         self.recordings, self.length, self.stride, self.fields = tuple(recordings), length, stride, tuple(fields)
         counts = (max(0, (recording.frames - length) // stride + 1) for recording in self.recordings)
         self._ends = list(accumulate(counts))

@@ -1,25 +1,281 @@
 """Check a data set against its manifest and against itself; name broken files and, where known, broken frames."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from simspine.body.model import Body
-from simspine.dataset.faults import Fault
-from simspine.dataset.invariant import check_trial
-from simspine.dataset.manifest import read_manifest, sha256
-from simspine.dataset.plausible import unit_doubt
-from simspine.dataset.verify_hdf5 import repeats, verify_hdf5, verify_netcdf
-from simspine.errors import InputError
-from simspine.formats.dataset import DatasetFile
-from simspine.formats.mot import read_mot
-from simspine.formats.trc import read_trc
+import h5py
+import numpy as np
 
-HDF5 = (".h5", ".hdf5")
+from simspine.anatomy.body import Body
+from simspine.core.errors import InputError, frame_ranges
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.dataset.description import read_dataset_manifest, sha256_of_file
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import OWN_GROUP, block_checksums
+from simspine.io.hdf5 import announced_bytes, checked_attribute, checked_member
+from simspine.io.mot import read_mot
+from simspine.io.trc import extent_of_points, read_trc
+from simspine.reconstruction.publish import check_forward_kinematics
+
+# What verification finds, in words: file, trial, frames, what is wrong.
 
 
-def verify(path: Path, kinematics: bool = False) -> list[Fault]:
+@dataclass(frozen=True)
+class Fault:
+    """One thing found wrong. frames: '128–255', counted from 0; '' where it is not a matter of frames.
+
+    severity: `fault` means that the file is not what was exported or contradicts itself; `doubt`, that it is as
+    exported but looks odd.
+    """
+
+    file: str
+    what: str
+    trial: str = ""
+    frames: str = ""
+    severity: Literal["fault", "doubt"] = "fault"
+
+    def __str__(self) -> str:
+        place = [self.file, self.trial, f"frames {self.frames}" if self.frames else ""]
+        return f"{self.severity}: {', '.join(part for part in place if part)}: {self.what}"
+
+
+# Checks of a trial's numbers that need no checksum: clock, repeated frames, size of the person.
+
+
+CLOCK_TOLERANCE = 1e-3  # of the step between frames: times are stored with at least six decimals
+# Greatest extent of the points in a frame, m: a trunk lying curled up is 0.3, a tall person with raised arms 2.5.
+PLAUSIBLE_EXTENTS_M = (0.15, 3.5)
+LENGTH_UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3}
+
+
+def clock_faults(time: np.ndarray, rate: float | None) -> list[tuple[str, str]]:
+    """(frames, what) where the times (frames,) s do not go on by 1/rate; rate: taken from the median step if None."""
+    if len(time) < 2:
+        return []
+    steps = np.diff(time)
+    step = 1 / rate if rate else float(np.median(steps))
+    found = []
+    still = np.flatnonzero(~(steps > CLOCK_TOLERANCE * step)) + 1
+    if still.size:
+        found.append((frame_ranges(still), "time stands still or goes back: frames are repeated or out of order"))
+    gaps = np.flatnonzero(steps > (1 + CLOCK_TOLERANCE) * step) + 1
+    if gaps.size:
+        found.append((frame_ranges(gaps), f"time jumps by more than 1/{1 / step:g} s before them: frames are missing"))
+    fast = np.flatnonzero((steps > CLOCK_TOLERANCE * step) & (steps < (1 - CLOCK_TOLERANCE) * step)) + 1
+    if fast.size and not gaps.size:
+        found.append((frame_ranges(fast), f"time goes on by less than 1/{1 / step:g} s before them"))
+    return found
+
+
+def repeated_frames(values: np.ndarray) -> np.ndarray:
+    """Frames whose numbers (frames, …) equal the frame's before bit for bit, in a trial that otherwise moves."""
+    if len(values) < 3:
+        return np.empty(0, int)
+    flat = np.asarray(values).reshape(len(values), -1)
+    same = (flat[1:] == flat[:-1]).all(1)  # NaN equals nothing: frames without solution do not repeat
+    return np.flatnonzero(same) + 1 if same.mean() < 0.5 else np.empty(0, int)
+
+
+def unit_doubt(xyz: np.ndarray) -> str:
+    """Why points (frames, points, 3) cannot be metres, with the unit that would fit; '' if they can."""
+    extent = extent_of_points(xyz)
+    if np.isnan(extent) or PLAUSIBLE_EXTENTS_M[0] <= extent <= PLAUSIBLE_EXTENTS_M[1]:
+        return ""
+    fits = [
+        name for name, size in LENGTH_UNITS.items() if PLAUSIBLE_EXTENTS_M[0] <= extent * size <= PLAUSIBLE_EXTENTS_M[1]
+    ]
+    return f"the points are {extent:.3g} m apart, no person; the numbers look like {fits[0] if fits else 'no length'}"
+
+
+# Verify a data set's HDF5 file: can every array be read, does every block of it have its checksum, do times go
+# on.
+
+
+EXPECTED_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
+_MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
+_READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
+
+
+def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers: bool = True) -> list[Fault]:
+    """Everything wrong with the file; trials: {'S1/Walking': frames} as the manifest has them, None if unknown.
+
+    numbers: check clock, units and repeated frames too. Not for a file known to be damaged: HDF5 may read texts of
+    attributes from a damaged heap without end.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            damaged, there = dict(damaged_arrays(file)), _trial_names(file)
+            found = [_array_fault(name, place, frames) for place, frames in damaged.items()]
+            wanted = dict.fromkeys(there) if trials is None else trials
+            found += [Fault(name, "the trial is not in the manifest", trial) for trial in there if trial not in wanted]
+            found += [Fault(name, "the trial is missing from the file", t) for t in wanted if t not in there]
+            spoilt = {fault.trial for fault in found}
+            for trial, frames in wanted.items():
+                if trial in there and trial not in damaged:
+                    found += _trial_faults(
+                        file[trial], name, trial, frames=frames, numbers=numbers and trial not in spoilt
+                    )
+            return found
+    except _READ_ERRORS as error:
+        return [Fault(name, f"cannot be read as HDF5 ({error})")]
+
+
+def _trial_names(file: h5py.File) -> list[str]:
+    """Names of the trials, '<subject>/<trial>', of every subject that can be opened."""
+    found = []
+    for subject in (name for name in file if name != "metadata"):
+        with suppress(*_READ_ERRORS):
+            found += [f"{subject}/{trial}" for trial in file[subject] if trial != "calibration"]
+    return found
+
+
+def verify_netcdf(path: Path, name: str, trial: str) -> list[Fault]:
+    """Variables of a netCDF file that cannot be read, with the frames (entries of the first axis) where known."""
+    try:
+        with h5py.File(path, "r") as file:
+            return [Fault(name, _what_is_wrong(key, frames), trial, frames) for key, frames in damaged_arrays(file)]
+    except _READ_ERRORS as error:
+        return [Fault(name, f"cannot be read as netCDF ({error})", trial)]
+
+
+def damaged_arrays(file: h5py.File) -> Iterator[tuple[str, str]]:
+    """(path, damaged frames) of each array with a wrong block, and (path, '') of what cannot be read at all."""
+    largest = _MOST_COMPRESSED * file.id.get_filesize()
+    for place, array in _arrays_below(file):
+        try:
+            if array is None or array.nbytes > largest:
+                raise ValueError("cannot be opened, or is larger than the file can hold")
+            frames = frame_ranges(broken_entries(array, _trial_checksums(file, place)))
+            if frames:
+                yield place, frames
+        except _READ_ERRORS:
+            yield place, ""
+
+
+def _arrays_below(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset | None]]:
+    """(path, array) of everything below a group but checksums; None for what cannot be opened."""
+    try:
+        keys = [key for key in group if key != "checksums"]
+    except _READ_ERRORS:
+        yield above.rstrip("/"), None
+        return
+    for key in keys:
+        try:
+            item = checked_member(group, key)
+            if isinstance(item, h5py.Dataset):
+                announced_bytes(item)  # raises where the numbers are in another file
+        except _READ_ERRORS:
+            item = None
+        if isinstance(item, h5py.Group):
+            yield from _arrays_below(item, f"{above}{key}/")
+        else:
+            yield above + key, item
+
+
+def _trial_checksums(file: h5py.File, place: str) -> h5py.Dataset | None:
+    """The checksums of a trial's array; None for arrays without."""
+    subject, trial, key = [*place.split("/", 2), "", ""][:3]
+    return file.get(f"{subject}/{trial}/{OWN_GROUP}/checksums/{key.replace('/', '.')}") if key else None
+
+
+def broken_entries(data: h5py.Dataset, sums: h5py.Dataset | None = None) -> list[int]:
+    """Entries along the first axis whose block cannot be read or has another CRC-32 than `sums` says."""
+    if not data.ndim or not len(data) or data.dtype.hasobject:  # texts of any length lie elsewhere in the file
+        return []
+    block = int(checked_attribute(sums, "frames")) if sums is not None else (data.chunks or data.shape)[0]
+    try:
+        found = list(block_checksums(data[()], block))
+    except OSError:  # HDF5's own checksum of a block
+        found = [_block_checksum(data, first, block) for first in range(0, len(data), block)]
+    known = found if sums is None else list(sums[()])
+    if len(known) != len(found):
+        return list(range(len(data)))
+    wrong = [i for i, (a, b) in enumerate(zip(found, known, strict=True)) if a is None or a != b]
+    return [entry for i in wrong for entry in range(i * block, min((i + 1) * block, len(data)))]
+
+
+def _block_checksum(data: h5py.Dataset, first: int, block: int) -> int | None:
+    try:
+        return int(block_checksums(data[first : first + block], block)[0])
+    except OSError:
+        return None
+
+
+def _what_is_wrong(key: str, frames: str) -> str:
+    return f"{key} is damaged" if frames else f"{key} cannot be read"
+
+
+def _array_fault(name: str, place: str, frames: str) -> Fault:
+    """The fault of an array: by its trial where it is one of a trial."""
+    parts = place.split("/", 2)
+    if len(parts) < 2 or parts[0] == "metadata" or parts[1] == "calibration":
+        return Fault(name, _what_is_wrong(place, frames))
+    return Fault(name, _what_is_wrong(parts[2] if len(parts) > 2 else "it", frames), "/".join(parts[:2]), frames)
+
+
+def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, numbers: bool) -> list[Fault]:
+    """Arrays missing or of unequal length; numbers: also what the arrays themselves contradict."""
+    lengths = {key: len(group[key]) for key in EXPECTED_UNITS if key in group}
+    found = [Fault(name, f"{key} is missing", trial) for key in EXPECTED_UNITS if key not in lengths]
+    if frames is None:
+        frames = max(lengths.values(), default=0)
+    for key, length in lengths.items():
+        if length != frames:
+            span = frame_ranges(range(min(length, frames), max(length, frames)))
+            found.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
+    return found + _number_faults(group, name, trial) if numbers and len(lengths) == len(EXPECTED_UNITS) else found
+
+
+def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
+    said = checked_attribute(group[OWN_GROUP], "rate") if OWN_GROUP in group else None
+    rate = None if said is None else float(said)
+    found = [Fault(name, what, trial, span) for span, what in clock_faults(group["timestamps"][()], rate)]
+    for key, unit in EXPECTED_UNITS.items():
+        said = checked_attribute(group[key], "units", unit)
+        if said != unit:
+            found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
+    found += _place_faults(group, name, trial)
+    doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
+    return (
+        found + [Fault(name, doubt, trial)] * bool(doubt) + repeated_frames_doubt(group["kinematics"][()], name, trial)
+    )
+
+
+def _place_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
+    """Points at the vertebrae that are not at the centroids published beside them."""
+    ours = group.get(OWN_GROUP, {})
+    there = [key for key in ("centres", "markers_vertebral") if key in ours]
+    if len(there) == 1:
+        return [Fault(name, f"{OWN_GROUP}/{there[0]} stands without the other places of the spine's points", trial)]
+    if not there:
+        return []
+    levels = str(checked_attribute(ours["centres"], "names")).split(",")
+    names = [bytes(text).decode() for text in group.file["metadata/markers_names"][()]]
+    along = [i for i, point in enumerate(names) if point in VERTEBRA_OF]
+    wanted = ours["centres"][()][:, [levels.index(VERTEBRA_OF[names[i]]) for i in along]]
+    found = ours["markers_vertebral"][()][:, along]
+    differs = ((found != wanted) & ~(np.isnan(found) & np.isnan(wanted))).any((1, 2))
+    what = "markers_vertebral are not at the centroids of their vertebrae (centres)"
+    return [Fault(name, what, trial, frame_ranges(np.flatnonzero(differs)))] if differs.any() else []
+
+
+def repeated_frames_doubt(values: np.ndarray, name: str, trial: str) -> list[Fault]:
+    """The doubt about frames (frames, …) that are copies of the frame before them, if there are any."""
+    frames = repeated_frames(values)
+    what = "equal to the frame before in every coordinate; copied?"
+    return (
+        [Fault(file=name, what=what, trial=trial, frames=frame_ranges(frames), severity="doubt")] if frames.size else []
+    )
+
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     """Everything wrong with a data set: the folder of an export, its manifest.json, or one HDF5 file by itself.
 
     kinematics: also recompute every point from the angles (slower). Raises `InputError` if there is nothing to verify.
@@ -27,17 +283,17 @@ def verify(path: Path, kinematics: bool = False) -> list[Fault]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist.")
-    if path.is_file() and path.suffix in HDF5:
-        return verify_hdf5(path, path.name, None) or (_kinematics(path, path.name) if kinematics else [])
-    manifest = read_manifest(path)
+    if path.is_file() and path.suffix in HDF5_SUFFIXES:
+        return verify_hdf5(path, path.name, None) or (_kinematics_faults(path, path.name) if kinematics else [])
+    manifest = read_dataset_manifest(path)
     folder = path if path.is_dir() else path.parent
     found: list[Fault] = []
     for name, entry in manifest["files"].items():
-        found += _file(folder / name, name, entry, kinematics)
+        found += _file_faults(folder / name, name, entry, kinematics)
     return found
 
 
-def _file(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:
+def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:
     trials = dict(entry["trials"])
     trial = next(iter(trials)) if len(trials) == 1 else ""
     if not path.is_file():
@@ -47,19 +303,19 @@ def _file(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> 
     if size != wanted:
         length = "cut short" if size < wanted else "longer than it was"
         found.append(Fault(name, f"{length}: {size} bytes, the manifest has {wanted}", trial))
-    elif sha256(path) != entry["sha256"]:
+    elif sha256_of_file(path) != entry["sha256"]:
         found.append(Fault(name, "differs from its checksum in the manifest", trial))
     if entry["kind"] == "hdf5":
         inside = verify_hdf5(path, name, trials, numbers=not found)
-        return found + (inside or (_kinematics(path, name) if kinematics else []))
+        return found + (inside or (_kinematics_faults(path, name) if kinematics else []))
     if entry["kind"] == "netcdf":
         return found + verify_netcdf(path, name, trial)
     if entry["kind"] in ("trc", "mot"):
-        return found + _table(path, name, entry["kind"], trial, trials.get(trial))
+        return found + _table_faults(path, name, entry["kind"], trial=trial, frames=trials.get(trial))
     return found
 
 
-def _table(path: Path, name: str, kind: str, trial: str, frames: int | None) -> list[Fault]:
+def _table_faults(path: Path, name: str, kind: str, trial: str, frames: int | None) -> list[Fault]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -71,14 +327,14 @@ def _table(path: Path, name: str, kind: str, trial: str, frames: int | None) -> 
         whats.append(f"{len(values)} frames, the manifest has {frames}")
     if kind == "trc" and (doubt := unit_doubt(values)):
         whats.append(doubt)
-    return [Fault(name, what, trial) for what in whats] + repeats(values, name, trial)
+    return [Fault(name, what, trial) for what in whats] + repeated_frames_doubt(values, name, trial)
 
 
 def _without_path(message: str, path: Path) -> str:
     return message.removeprefix(f"{path}: ").removeprefix(f"{path}, ").replace(str(path), path.name)
 
 
-def _kinematics(path: Path, name: str) -> list[Fault]:
+def _kinematics_faults(path: Path, name: str) -> list[Fault]:
     """Trials whose points are not the forward kinematics of their angles and the model in the file."""
     found = []
     with DatasetFile(path) as data:
@@ -93,7 +349,7 @@ def _kinematics(path: Path, name: str) -> list[Fault]:
                 if content.withheld:
                     continue
                 try:
-                    check_trial(body, content, f"{subject}/{trial}")
+                    check_forward_kinematics(body, content, f"{subject}/{trial}")
                 except InputError as error:
                     what = str(error).partition(": ")[2].partition(" Nothing is")[0]
                     found.append(Fault(name, what, f"{subject}/{trial}"))

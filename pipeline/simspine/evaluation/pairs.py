@@ -1,18 +1,23 @@
-"""Which prediction belongs to which truth, and the errors of each point in each frame by the papers' measures."""
+"""Rows that every table of distances has: each action, two kinds of mean, and how well the mean is known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations, product
+from typing import Protocol
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
-from simspine.evaluation.points import PointSequence
-from simspine.evaluation.protocol import ROOT, action_row, trial_key
-from simspine.geometry import change_frame, spread, unit_of_ratio
-from simspine.metrics import aligned, distances, scaled
-from simspine.types import FRAMES
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
+from simspine.core.types import WORLD_FRAMES
+from simspine.evaluation.metrics import bootstrap_mean, point_distances, scale_aligned, similarity_aligned
+from simspine.evaluation.point_sources import PointSequence
+from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
 
-MEASURES = ("world", "rooted", "scaled", "aligned")
+# Which prediction belongs to which truth, and the errors of each point in each frame by the papers' measures.
+
+
+DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 
 
 @dataclass(frozen=True)
@@ -40,22 +45,22 @@ class PointPair:
         return float(np.isfinite(self.estimate).all(-1)[true].mean()) if true.any() else float("nan")
 
 
-def paired_methods(
+def pair_methods_with_truth(
     predictions: Mapping[str, Iterable[PointSequence]],
     truth: Sequence[PointSequence],
     names: Sequence[str] | None = None,
 ) -> dict[str, tuple[PointPair, ...]]:
-    """{method: its pairs}; what `paired` raises begins with the method's name."""
+    """{method: its pairs}; what `pair_with_truth` raises begins with the method's name."""
     found = {}
     for method, own in predictions.items():
         try:
-            found[method] = paired(own, truth, names)
+            found[method] = pair_with_truth(own, truth, names)
         except InputError as error:
             raise InputError(f"{method}: {error}") from None
     return found
 
 
-def paired(
+def pair_with_truth(
     predictions: Iterable[PointSequence], truth: Sequence[PointSequence], names: Sequence[str] | None = None
 ) -> tuple[PointPair, ...]:
     """A pair for each true sequence, in its order; where it was not predicted, the estimate is NaN throughout.
@@ -66,23 +71,23 @@ def paired(
     """
     of: dict[tuple, PointSequence] = {}
     for sequence in predictions:
-        key = _key(sequence)
+        key = _pair_key(sequence)
         if key in of:
             raise InputError(f"{'/'.join(filter(None, sequence.key))} is predicted twice; keep one.")
         of[key] = sequence
-    if not any(_key(true) in of for true in truth):
+    if not any(_pair_key(true) in of for true in truth):
         raise InputError(
-            f"no prediction belongs to any of the true trials: predicted are {_some(of.values())}; true are "
-            f"{_some(truth)}. Subject, trial and camera must agree."
+            f"no prediction belongs to any of the true trials: predicted are {_examples_text(of.values())}; true are "
+            f"{_examples_text(truth)}. Subject, trial and camera must agree."
         )
     wanted = tuple(names or truth[0].names)
     there = tuple(n for n in wanted if any(n in s.names for s in of.values()) and any(n in t.names for t in truth))
     if not there:
         own = dict.fromkeys(name for sequence in of.values() for name in sequence.names)
         raise InputError(
-            f"none of the predicted points {_first(own)} is one of the points wanted: {', '.join(wanted)}."
+            f"none of the predicted points {_first_names_text(own)} is one of the points wanted: {', '.join(wanted)}."
         )
-    pairs = tuple(_pair(of.get(_key(true)), true, there) for true in truth)
+    pairs = tuple(_point_pair(of.get(_pair_key(true)), true, there) for true in truth)
     _check_common(pairs, of, truth)
     for pair in pairs:
         _check_unit(pair)
@@ -93,14 +98,14 @@ def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence],
     """Raise where no place is both predicted and true: the tables would be empty."""
     if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).all(-1).any() for pair in pairs):
         return
-    true = next(sequence for sequence in truth if _key(sequence) in of)
+    true = next(sequence for sequence in truth if _pair_key(sequence) in of)
     raise InputError(
         f"nothing is both predicted and true in the same frame: of {'/'.join(filter(None, true.key))} are predicted "
-        f"{_range(of[_key(true)])}; true are {_range(true)}. Frames count from 0, as in the data set; NaN is missing."
+        f"{_frame_range_text(of[_pair_key(true)])}; true are {_frame_range_text(true)}. Frames count from 0, as in the data set; NaN is missing."
     )
 
 
-def _range(sequence: PointSequence) -> str:
+def _frame_range_text(sequence: PointSequence) -> str:
     frames = sequence.frames[np.isfinite(sequence.xyz).all(-1).any(1)]
     return f"{len(frames)} frames from {frames[0]} to {frames[-1]}" if len(frames) else "no frames, only NaN"
 
@@ -112,7 +117,7 @@ def _check_unit(pair: PointPair) -> None:
     frames = both.any(1)
     if not frames.any():
         return
-    predicted, true = (spread(xyz[frames], both[frames]) for xyz in (pair.estimate, pair.truth))
+    predicted, true = (rms_radius(xyz[frames], both[frames]) for xyz in (pair.estimate, pair.truth))
     ratio = float(np.median(predicted / np.maximum(true, 1e-3)))
     unit = unit_of_ratio(ratio)
     if unit is not None:
@@ -122,28 +127,28 @@ def _check_unit(pair: PointPair) -> None:
         )
 
 
-def _key(sequence: PointSequence) -> tuple:
+def _pair_key(sequence: PointSequence) -> tuple:
     return sequence.subject, trial_key(sequence.trial), sequence.camera
 
 
-def _some(sequences: Iterable[PointSequence]) -> str:
-    return _first("/".join(filter(None, sequence.key)) for sequence in sequences)
+def _examples_text(sequences: Iterable[PointSequence]) -> str:
+    return _first_names_text("/".join(filter(None, sequence.key)) for sequence in sequences)
 
 
-def _first(names: Iterable[str]) -> str:
+def _first_names_text(names: Iterable[str]) -> str:
     names = list(names)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
 
 
-def _pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
+def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
     estimate = np.full((len(true.frames), len(names), 3), np.nan)
     deviation = None if found is None or found.deviation is None else estimate.copy()
-    exact = _columns(true.xyz, true.names, names)
+    exact = _point_columns(true.xyz, true.names, names)
     if found is not None:
         _, rows, own = np.intersect1d(true.frames, found.frames, return_indices=True)
-        estimate[rows] = _in_axes(_columns(found.xyz, found.names, names)[own], found, true)
+        estimate[rows] = _in_axes_of_truth(_point_columns(found.xyz, found.names, names)[own], found, true)
         if deviation is not None:
-            deviation[rows] = _columns(found.deviation, found.names, names)[own]
+            deviation[rows] = _point_columns(found.deviation, found.names, names)[own]
     return PointPair(
         subject=true.subject,
         trial=true.trial,
@@ -157,7 +162,7 @@ def _pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ..
     )
 
 
-def _columns(values: np.ndarray | None, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+def _point_columns(values: np.ndarray | None, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     """Columns of the points wanted; NaN for those that are not there."""
     assert values is not None
     out = np.full((len(values), len(wanted), 3), np.nan)
@@ -167,10 +172,10 @@ def _columns(values: np.ndarray | None, there: Sequence[str], wanted: Sequence[s
     return out
 
 
-def _in_axes(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.ndarray:
+def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.ndarray:
     if found.axes == true.axes:
         return xyz
-    if not {found.axes, true.axes} <= set(FRAMES):
+    if not {found.axes, true.axes} <= set(WORLD_FRAMES):
         raise InputError(
             f"{found.subject}/{found.trial}: predicted in the axes {found.axes!r}, true in {true.axes!r}; give the "
             "truth of the cameras (a data set with cameras), or predict in the world."
@@ -178,31 +183,222 @@ def _in_axes(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.n
     return change_frame(xyz, found.axes, true.axes)
 
 
-def point_errors(pair: PointPair, names: Sequence[str], measure: str, root: str = ROOT) -> np.ndarray:
+def point_errors(pair: PointPair, names: Sequence[str], measure: str, root: str = ROOT_POINT) -> np.ndarray:
     """(frames, points) m: distances of the points of `names`; NaN where either is missing in a frame.
 
     Without columns where a point of `names` is not among the pair's: a mean over other points would be another figure.
     measure: 'world', as they are; 'rooted', both relative to their `root` point; 'scaled', rooted and after the best
     scale per frame; 'aligned', after the best similarity per frame onto these very points.
     """
-    if measure not in MEASURES:
-        raise unknown_name("measure", measure, MEASURES)
+    if measure not in DISTANCE_MEASURES:
+        raise unknown_name("measure", measure, DISTANCE_MEASURES)
     if not set(names) <= set(pair.names):
         return np.zeros((len(pair.frames), 0))
     columns = [pair.names.index(name) for name in names]
     estimate, truth = pair.estimate[:, columns], pair.truth[:, columns]
     if measure == "aligned":
-        return distances(aligned(estimate, truth), truth)
+        return point_distances(similarity_aligned(estimate, truth), truth)
     if measure != "world":
         if root not in pair.names:
             raise InputError(f"{pair.subject}/{pair.trial}: no point {root!r} that the others are relative to.")
         k = pair.names.index(root)
         estimate, truth = estimate - pair.estimate[:, k, None], truth - pair.truth[:, k, None]
-    return distances(scaled(estimate, truth) if measure == "scaled" else estimate, truth)
+    return point_distances(scale_aligned(estimate, truth) if measure == "scaled" else estimate, truth)
 
 
 def column_errors(
-    pairs: Sequence[PointPair], columns: Mapping[str, Sequence[str]], measure: str, root: str = ROOT
+    pairs: Sequence[PointPair], columns: Mapping[str, Sequence[str]], measure: str, root: str = ROOT_POINT
 ) -> dict[str, list[np.ndarray]]:
     """{column: (frames, points) m of each pair}."""
     return {name: [point_errors(pair, names, measure, root) for pair in pairs] for name, names in columns.items()}
+
+
+# Are predictions in other axes than the truth? A quarter turn, a mirror image or a unit may explain errors.
+
+
+MIN_POINTS_FOR_AXES = 3  # of a frame
+MUCH_SMALLER_ERROR_SHARE, SMALL_ERROR_SHARE = 0.5, 0.4  # of the error as given; of how far the true points are spread
+PREFERENCE_FACTOR = (
+    0.8  # straight and flat point sets look alike after turns and mirrored: what is stranger must leave less
+)
+PLAUSIBLE_SIZE_RATIOS = (1 / 1.5, 1.5)  # sizes relative to the truth's that are nobody's unit
+
+
+def other_axes_found(pairs: Sequence[PointPair]) -> str:
+    """What explains most of the errors, as a sentence: which axes, whether mirrored, which size; '' where nothing does.
+
+    Compared are points about the centre of their frame, so that a prediction elsewhere in the world is not meant.
+    """
+    estimate, truth = _centred_pairs(pairs)
+    if not len(truth):
+        return ""
+    cross, size, spread = truth.T @ estimate, float((estimate**2).sum()), float((truth**2).sum())
+    if not size > 0:
+        return ""
+    given = size + spread - 2 * float(np.trace(cross))
+    turns = _signed_axes()
+    along = np.array([float((turn * cross).sum()) for turn in turns])  # how well each turn agrees with the truth
+    left = np.maximum(spread - np.maximum(along, 0) ** 2 / size, 0.0)
+    proper = np.array([np.linalg.det(turn) > 0 for turn in turns])
+    same = (turns == np.eye(3)).all((1, 2))
+    best = int(np.argmin(left * np.where(same, PREFERENCE_FACTOR, np.where(proper, 1.0, 1 / PREFERENCE_FACTOR)) ** 2))
+    scale = along[best] / size
+    other_size = not PLAUSIBLE_SIZE_RATIOS[0] < scale < PLAUSIBLE_SIZE_RATIOS[1]
+    same_axes = bool(same[best])
+    explained = left[best] < MUCH_SMALLER_ERROR_SHARE**2 * given and left[best] < SMALL_ERROR_SHARE**2 * spread
+    if not explained or (same_axes and not other_size):
+        return ""
+    said = []
+    if not same_axes:
+        mirrored = "" if proper[best] else ", which is a mirror image: handedness differs"
+        said.append(f"x, y, z of the truth look like {_axes_name(turns[best])} of the prediction{mirrored}")
+    if other_size:
+        said.append(f"the prediction is {1 / scale:.3g} times as large as the truth")
+    before, after = (1e3 * np.sqrt(value / len(truth)) for value in (given, left[best]))
+    return (
+        f"In other axes or units? {'; '.join(said)}. That would explain most of the error (RMS about each frame's "
+        f"centre {before:.0f} mm, so explained {after:.0f} mm). Nothing was changed."
+    )
+
+
+def _centred_pairs(pairs: Sequence[PointPair]) -> tuple[np.ndarray, np.ndarray]:
+    """(points, 3) m of prediction and truth, where both are, relative to the centre of their frame."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for pair in pairs:
+        there = (np.isfinite(pair.estimate) & np.isfinite(pair.truth)).all(-1)
+        there &= there.sum(1, keepdims=True) >= MIN_POINTS_FOR_AXES
+        count = np.maximum(there.sum(1), 1)[:, None, None]
+        both = []
+        for xyz in (pair.estimate, pair.truth):
+            centre = np.where(there[..., None], xyz, 0.0).sum(1, keepdims=True) / count
+            both.append((xyz - centre)[there])
+        parts.append((both[0], both[1]))
+    if not parts:
+        return np.zeros((0, 3)), np.zeros((0, 3))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _signed_axes() -> np.ndarray:
+    """(48, 3, 3): the 24 turns by quarters and their mirror images; row i says what the i-th axis becomes."""
+    made = [
+        np.diag(signs)[:, list(order)] for order in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)
+    ]
+    return np.array(made)
+
+
+def _axes_name(turn: np.ndarray) -> str:
+    """'x, z, −y'."""
+    columns = np.argmax(abs(turn), 1)
+    signs = turn[np.arange(3), columns]
+    return ", ".join(f"{'−' if sign < 0 else ''}{'xyz'[column]}" for column, sign in zip(columns, signs, strict=True))
+
+
+MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS = "mean over frames", "mean over actions"
+
+
+class TrialItem(Protocol):
+    """What belongs to a trial of a person."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def trial(self) -> str: ...
+
+
+def _trial_cluster(item: TrialItem) -> Hashable:
+    return item.subject, item.trial
+
+
+def _subject_cluster(item: TrialItem) -> Hashable:
+    return item.subject
+
+
+CLUSTERS_BY_INTERVAL: Mapping[str, Callable[[TrialItem], Hashable]] = {
+    "95 % by trial": _trial_cluster,
+    "95 % by subject": _subject_cluster,
+}
+INTERVAL_NOTE = (
+    "95 %: interval of the mean over frames, whole trials or people drawn anew 2000 times; of two people it spans from "
+    "one's mean to the other's."
+)
+
+
+def distance_rows(
+    method: str, pairs: Sequence[PointPair], errors: Mapping[str, Sequence[np.ndarray]]
+) -> tuple[TableRow, ...]:
+    """A row per action, both means and their intervals, mm. errors: {column: (frames, points) m of each pair}."""
+    rows: list[tuple[str, tuple[TableCell, ...]]] = [(MEAN_OVER_FRAMES, tuple(mean_mm(own) for own in errors.values()))]
+    by_action = {
+        action: tuple(
+            mean_mm([own[i] for i, pair in enumerate(pairs) if pair.action == action]) for own in errors.values()
+        )
+        for action in in_row_order(pair.action for pair in pairs)
+    }
+    rows.append((MEAN_OVER_ACTIONS, tuple(_mean_or_nan(values) for values in zip(*by_action.values(), strict=True))))
+    rows += [(label, interval_cells(pairs, errors, label)) for label in CLUSTERS_BY_INTERVAL]
+    why = {label: interval_remark([pair for pair in pairs if pair.found > 0], label) for label in CLUSTERS_BY_INTERVAL}
+    return tuple(
+        TableRow(method, label, cells, remark=why.get(label, "")) for label, cells in (*rows, *by_action.items())
+    )
+
+
+def interval_cells(
+    pairs: Sequence[PointPair], errors: Mapping[str, Sequence[np.ndarray]], label: str
+) -> tuple[TableCell, ...]:
+    """The interval `label` of `CLUSTERS_BY_INTERVAL` of each column's mean over frames and points, mm."""
+    cells: list[TableCell] = []
+    clusters = [CLUSTERS_BY_INTERVAL[label](pair) for pair in pairs]
+    for own in errors.values():
+        low, high = bootstrap_mean([mean_mm([e]) for e in own], clusters, [np.isfinite(e).sum() for e in own])
+        cells.append((low, high) if np.isfinite([low, high]).all() else None)
+    return tuple(cells)
+
+
+def interval_remark(items: Sequence[TrialItem], label: str) -> str:
+    """Why the interval `label` of `CLUSTERS_BY_INTERVAL` of what was predicted is empty; '' where it is not, or
+    nothing was."""
+    one = len({CLUSTERS_BY_INTERVAL[label](item) for item in items}) == 1
+    return no_interval(label) if one else ""
+
+
+def no_interval(label: str) -> str:
+    """Why an interval, '95 % by …', is empty: there is only one of those."""
+    return f"no interval: one {label.rpartition(' ')[2]} only"
+
+
+def mean_mm(errors: Sequence[np.ndarray]) -> float:
+    """Mean over all frames and points, m to mm; NaN where there is nothing."""
+    return 1e3 * _mean_or_nan(np.concatenate([np.ravel(error) for error in errors])) if errors else float("nan")
+
+
+def _mean_or_nan(values) -> float:
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")
+
+
+def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Sequence[str]) -> tuple[str, ...]:
+    """`found_points_note` of each method, methods of which the same is to be said together."""
+    alike: dict[str, list[str]] = {}
+    for method, pairs in methods.items():
+        alike.setdefault(found_points_note(pairs, wanted), []).append(method)
+    if len(alike) == 1 < len(methods):
+        return tuple(f"All methods: {said}" for said in alike)
+    return tuple(f"{'; '.join(names)}: {said}" for said, names in alike.items())
+
+
+def found_points_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
+    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not; and
+    whether the axes look like others.
+    """
+    frames = sum(len(pair.frames) for pair in pairs)
+    true = sum(int(np.isfinite(pair.truth).all(-1).sum()) for pair in pairs)
+    both = sum(int((np.isfinite(pair.truth) & np.isfinite(pair.estimate)).all(-1).sum()) for pair in pairs)
+    people = ", ".join(dict.fromkeys(pair.subject for pair in pairs))
+    share = f"{100 * both / true:.1f} % of the true places predicted" if true else "nothing is true"
+    lacking = ", ".join(name for name in wanted if name not in pairs[0].names)
+    without = f" Not predicted at all: {lacking}; columns with these points are empty." if lacking else ""
+    size = f"{len(pairs)} sequence{'s' * (len(pairs) != 1)}, {frames} frames"
+    found = f"{people}; {size}; {share}. What is not predicted counts nowhere.{without}"
+    return f"{found} {other_axes_found(pairs)}".rstrip()

@@ -1,20 +1,33 @@
-"""Tables of results, and four ways to write one: text, Markdown, LaTeX, JSON."""
+"""Measured figures beside their goals: as a table for people, as JSON for programs."""
 
+import csv
 import json
+import os
+import platform
+import re
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
+from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
 
-OTHER_DATA = "published, other data: "  # before the source of a row that is not of this data
-TEXT_WIDTH = 100  # characters of a line for the terminal
-_HEADING = 8  # characters below which no heading is broken into lines
-Cell = float | tuple[float, float] | None  # a figure, an interval, nothing
+# Tables of results, and four ways to write one: text, Markdown, LaTeX, JSON.
+
+
+OTHER_DATA_MARK = "published, other data: "  # before the source of a row that is not of this data
+TERMINAL_WIDTH = 100  # characters of a line for the terminal
+_MIN_HEADING_CHARACTERS = 8  # characters below which no heading is broken into lines
+TableCell = float | tuple[float, float] | None  # a figure, an interval, nothing
 
 
 @dataclass(frozen=True)
@@ -39,14 +52,14 @@ class TableRow:
 
     method: str
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     source: str = ""
     remark: str = ""
 
     @property
     def footnote(self) -> str:
         """What is to be known of this row alone."""
-        return OTHER_DATA + self.source if self.source else self.remark
+        return OTHER_DATA_MARK + self.source if self.source else self.remark
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class EvaluationTable:
                     f"table {self.name}: row {row.label!r} has {len(row.cells)} cells for {len(self.columns)} columns."
                 )
 
-    def value(self, method: str, label: str, column: str) -> Cell:
+    def value(self, method: str, label: str, column: str) -> TableCell:
         """One cell; `InputError` for a row or a column that does not exist."""
         names = [c.name for c in self.columns]
         if column not in names:
@@ -77,8 +90,8 @@ class EvaluationTable:
         raise unknown_name("row", f"{method}: {label}", [f"{r.method}: {r.label}" for r in self.rows], self.name)
 
 
-def as_text(table: EvaluationTable) -> str:
-    """For a terminal of `TEXT_WIDTH` characters: columns that do not fit stand in a block of their own below."""
+def evaluation_text(table: EvaluationTable) -> str:
+    """For a terminal of `TERMINAL_WIDTH` characters: columns that do not fit stand in a block of their own below."""
     footnotes = list(dict.fromkeys(row.footnote for row in table.rows if row.footnote))
     heads = [("method", "")]
     for row in table.rows:
@@ -92,11 +105,11 @@ def as_text(table: EvaluationTable) -> str:
     for column in columns:
         if not blocks or column.width + 2 > room:
             blocks.append([])
-            room = TEXT_WIDTH - len(left[0])
+            room = TERMINAL_WIDTH - len(left[0])
         blocks[-1].append(column)
         room -= column.width + 2
     notes = [*(f"[{i}] {footnote}" for i, footnote in enumerate(footnotes, 1)), *table.notes]
-    wrapped = [line for note in notes for line in textwrap.wrap(note, TEXT_WIDTH)]
+    wrapped = [line for note in notes for line in textwrap.wrap(note, TERMINAL_WIDTH)]
     lines = [line for block in blocks for line in (*_text_block(left, block), "")]
     return "\n".join([table.title, "", *lines, *wrapped]).rstrip() + "\n"
 
@@ -110,9 +123,9 @@ class _TextColumn:
     width: int
 
 
-def _text_column(column: TableColumn, values: Sequence[Cell]) -> _TextColumn:
-    cells = [_cell(value, column) for value in values]
-    heading = textwrap.wrap(column.heading, max(_HEADING, *map(len, (*cells, *column.heading.split()))))
+def _text_column(column: TableColumn, values: Sequence[TableCell]) -> _TextColumn:
+    cells = [_cell_text(value, column) for value in values]
+    heading = textwrap.wrap(column.heading, max(_MIN_HEADING_CHARACTERS, *map(len, (*cells, *column.heading.split()))))
     return _TextColumn(heading, cells, max(map(len, (*heading, *cells))))
 
 
@@ -127,24 +140,24 @@ def _text_block(left: Sequence[str], columns: Sequence[_TextColumn]) -> list[str
     return [line.rstrip() for line in (*lines[:depth], "─" * len(lines[0]), *lines[depth:])]
 
 
-def as_markdown(table: EvaluationTable) -> str:
+def evaluation_markdown(table: EvaluationTable) -> str:
     """With a title of the second order, and the notes below."""
-    rows = [[cell.replace("|", "/") for cell in row] for row in _lines(table)]
+    rows = [[cell.replace("|", "/") for cell in row] for row in _heading_and_rows(table)]
     line = ["---", "---", *("---:" for _ in table.columns), "---"]
     piped = ["| " + " | ".join(row) + " |" for row in (rows[0], line, *rows[1:])]
     return "\n".join([f"## {table.title}", "", *piped, "", *table.notes]).rstrip() + "\n"
 
 
-def as_latex(table: EvaluationTable) -> str:
+def evaluation_latex(table: EvaluationTable) -> str:
     """A `table` with `booktabs` lines; results of other data below a line of their own, in italics."""
-    heading, *_ = _lines(table)
-    lines = [" & ".join(map(_tex, heading[:-1])) + r" \\", r"\midrule"]
+    heading, *_ = _heading_and_rows(table)
+    lines = [" & ".join(map(_tex_escaped, heading[:-1])) + r" \\", r"\midrule"]
     foreign = False
-    for row, cells in zip(table.rows, _lines(table)[1:], strict=True):
+    for row, cells in zip(table.rows, _heading_and_rows(table)[1:], strict=True):
         if row.source and not foreign:
             lines.append(r"\midrule")
         foreign = bool(row.source)
-        texts = [_tex(cell) for cell in cells[:-1]]
+        texts = [_tex_escaped(cell) for cell in cells[:-1]]
         lines.append(" & ".join(rf"\textit{{{t}}}" if foreign and t else t for t in texts) + r" \\")
     sources = dict.fromkeys(row.footnote for row in table.rows if row.source)
     remarks = dict.fromkeys(f"{row.label or row.method}: {row.remark}." for row in table.rows if row.remark)
@@ -152,11 +165,11 @@ def as_latex(table: EvaluationTable) -> str:
     caption = " ".join([table.title.rstrip(".") + ".", *notes])
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}", r"\toprule", *lines,
-        r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex(caption)}}}", r"\end{table}",
+        r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex_escaped(caption)}}}", r"\end{table}",
     ]) + "\n"  # fmt: skip
 
 
-def as_data(table: EvaluationTable) -> dict[str, Any]:
+def evaluation_data(table: EvaluationTable) -> dict[str, Any]:
     """For JSON: numbers in full, None where there is none."""
     return {
         "name": table.name,
@@ -164,54 +177,56 @@ def as_data(table: EvaluationTable) -> dict[str, Any]:
         "columns": [{"name": c.name, "unit": c.unit} for c in table.columns],
         "rows": [
             {"method": row.method, "label": row.label, "source": row.source, "remark": row.remark}
-            | {"cells": {c.name: _plain(v) for c, v in zip(table.columns, row.cells, strict=True)}}
+            | {"cells": {c.name: _plain_cell(v) for c, v in zip(table.columns, row.cells, strict=True)}}
             for row in table.rows
         ],
         "notes": list(table.notes),
     }
 
 
-def as_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
+def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
     """All tables, and what else is to be kept with them, by name."""
-    return json.dumps({**more, "tables": [as_data(table) for table in tables]}, indent=1) + "\n"
+    return json.dumps({**more, "tables": [evaluation_data(table) for table in tables]}, indent=1) + "\n"
 
 
-def joined(write: str, tables: Sequence[EvaluationTable]) -> str:
-    """All tables in one of `WRITERS`."""
-    if write not in WRITERS:
-        raise unknown_name("way to write a table", write, WRITERS)
-    return "\n".join(WRITERS[write](table) for table in tables)
+def join_tables(write: str, tables: Sequence[EvaluationTable]) -> str:
+    """All tables in one of `TABLE_WRITERS`."""
+    if write not in TABLE_WRITERS:
+        raise unknown_name("way to write a table", write, TABLE_WRITERS)
+    return "\n".join(TABLE_WRITERS[write](table) for table in tables)
 
 
-WRITERS: Mapping[str, Any] = MappingProxyType({"text": as_text, "markdown": as_markdown, "latex": as_latex})
+TABLE_WRITERS: Mapping[str, Any] = MappingProxyType(
+    {"text": evaluation_text, "markdown": evaluation_markdown, "latex": evaluation_latex}
+)
 
 
-def lines(table: EvaluationTable) -> list[list[str]]:
+def table_lines(table: EvaluationTable) -> list[list[str]]:
     """Heading and rows as texts: method, row, the columns, and what is to be known of a row."""
-    return _lines(table)
+    return _heading_and_rows(table)
 
 
-def _lines(table: EvaluationTable) -> list[list[str]]:
+def _heading_and_rows(table: EvaluationTable) -> list[list[str]]:
     heading = ["method", "", *(column.heading for column in table.columns), ""]
     return [heading] + [
-        [row.method, row.label, *map(_cell, row.cells, table.columns), row.footnote] for row in table.rows
+        [row.method, row.label, *map(_cell_text, row.cells, table.columns), row.footnote] for row in table.rows
     ]
 
 
-def _cell(value: Cell, column: TableColumn) -> str:
+def _cell_text(value: TableCell, column: TableColumn) -> str:
     if value is None or not np.isfinite(value).all():
         return ""
     parts = value if isinstance(value, tuple) else (value,)
     return "–".join(f"{round(part, column.digits) + 0.0:.{column.digits}f}" for part in parts)  # + 0.0: no "-0.00"
 
 
-def _plain(value: Cell) -> Any:
+def _plain_cell(value: TableCell) -> Any:
     if value is None or not np.isfinite(value).all():
         return None
     return [float(v) for v in value] if isinstance(value, tuple) else float(value)
 
 
-_TEX = {
+_TEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "–": "--",
     "−": "$-$",
@@ -220,8 +235,121 @@ _TEX = {
     "²": "$^2$",
     "≥": r"$\ge$",
 }
-_TEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_TEX_ESCAPES |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(sign, sign) for sign in text)
+def _tex_escaped(text: str) -> str:
+    return "".join(_TEX_ESCAPES.get(sign, sign) for sign in text)
+
+
+# What the papers print, for rows beside ours: other people's data, so only roughly comparable (`published.csv`).
+
+
+def published_rows(table: str, columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
+    """The published rows of a table, with the columns that it has; those not printed stay empty."""
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in _published_table_rows():
+        if row["table"] == table:
+            key = row["method"], row["row"], row["source"]
+            found.setdefault(key, {})[row["column"]] = float(row["value"])
+    return tuple(
+        TableRow(method, label, tuple(cells.get(column.name) for column in columns), source)
+        for (method, label, source), cells in found.items()
+        if any(column.name in cells for column in columns)
+    )
+
+
+@cache
+def _published_table_rows() -> tuple[dict[str, str], ...]:
+    text = files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+# What is fixed in the papers' protocols: who is trained on and tested, which points a column counts, which rows.
+
+
+TRAINING_SUBJECTS, TEST_SUBJECTS = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
+ROOT_POINT = "Hip"
+LIFTING_FRAME_STEP = 50  # frames: 1 Hz of Human3.6M's 50
+
+PROTOCOL_SPINE_POINTS = tuple(name for names in SPINE_REGIONS.values() for name in names)
+PROTOCOL_BODY_POINTS = tuple(POINTS_BY_REGION["body"])
+POINT_COLUMNS = MappingProxyType(
+    {
+        **SPINE_REGIONS,
+        "spine": PROTOCOL_SPINE_POINTS,
+        "body": PROTOCOL_BODY_POINTS,
+        "all": load_skeleton(SIMSPINE_SKELETON).names,
+    }
+)
+SPINE_COLUMNS = MappingProxyType({name: POINT_COLUMNS[name] for name in (*SPINE_REGIONS, "spine")})
+
+
+def action_row(action: str) -> str:
+    """The row of an action: Human3.6M's spelling where it is one of its fifteen, else as it is."""
+    try:
+        return canonical_action(action)
+    except InputError:
+        return action
+
+
+def in_row_order(actions: Iterable[str]) -> list[str]:
+    """Actions in the papers' order; others behind them, by name."""
+    known = {action_row(action) for action in actions}
+    return [a for a in HUMAN36M_ACTIONS if a in known] + sorted(known - set(HUMAN36M_ACTIONS))
+
+
+def trial_key(trial: str) -> str:
+    """Equal for spellings of one trial's name: 'Walking 1', 'walking-1' and 'Walking_1'."""
+    return re.sub(r"[\s_.-]+", "_", trial).lower()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure. better: 'higher' or 'lower'. goal: what it should reach, None where there is none."""
+
+    key: str
+    value: float
+    unit: str
+    better: str
+    goal: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None without one."""
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.better == "higher" else self.value <= self.goal
+
+
+def benchmark_json(metrics: Sequence[Metric], settings: Mapping) -> dict:
+    """What is written: date, machine, settings, and each metric by its key."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": machine_description(),
+        "settings": dict(settings),
+        "metrics": {m.key: {k: v for k, v in asdict(m).items() if k != "key"} | {"met": m.met} for m in metrics},
+    }
+
+
+def metrics_table(metrics: Sequence[Metric]) -> str:
+    """A Markdown table."""
+    rows = [("measured", "value", "unit", "goal", ""), ("---", "---:", "---", "---:", "---")]
+    for m in metrics:
+        goal = "" if m.goal is None else f"{'≥' if m.better == 'higher' else '≤'} {m.goal:g}"
+        rows.append((m.key, f"{m.value:.4g}", m.unit, goal, {None: "", True: "met", False: "**not met**"}[m.met]))
+    return aligned_markdown(rows)
+
+
+def aligned_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with columns of one width; the second row is the line below the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows)
+
+
+def machine_description() -> str:
+    """Processor and number of cores; no names."""
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)", info.read_text(), re.MULTILINE) if info.is_file() else None
+    model = named[1] if named else platform.processor() or platform.machine()
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"

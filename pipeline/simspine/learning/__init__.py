@@ -1,1 +1,7 @@
-"""Learning from data sets: lifters that turn 2D points of one view into points in space, and what they must beat."""
+"""Networks that learn from data sets: lifters from one view to space, and detectors of the spine. Needs PyTorch to
+train.
+
+Read `runs` first: one lifter from its options to files. `samples` makes training samples out of trials, `lifters` fits
+and applies, `lifter_networks` holds the networks, `controls` what any lifter must beat, `descent` the training loop.
+The `spine_*` modules train a detector of the spine: samples, network and losses, training, runs.
+"""

@@ -1,35 +1,144 @@
 """A lifter of any method: fitted to some people's views, applied to others'."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from simspine.errors import InputError
-from simspine.evaluation.points import PointSequence
-from simspine.learning.controls import FITTED
-from simspine.learning.dataset_views import dataset_views
-from simspine.learning.encoding import Encoding
-from simspine.learning.options import CONTROLS, LiftingOptions, LiftingSource
-from simspine.learning.redrawing import redrawn
-from simspine.learning.torch_import import chosen_device, require_torch
-from simspine.learning.views import SPINE, LiftingView, Samples, chosen_points, digest, predicted, samples
-from simspine.learning.virtual_views import virtual_views
-from simspine.skeletons import load
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.evaluation.point_sources import PointSequence
+from simspine.learning.options import CONTROL_METHODS, LiftingOptions, LiftingSource, chosen_device, require_torch
+from simspine.learning.samples import (
+    LIFTED_SPINE_POINTS,
+    Encoding,
+    LiftingSamples,
+    LiftingView,
+    chosen_points,
+    lifting_samples,
+    lifting_views_of_dataset,
+    lifting_views_of_subjects,
+    predicted_sequences,
+    redraw_samples,
+    samples_digest,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from simspine.learning.descent import DescentRun
-    from simspine.learning.training import History, LearningData
+    from simspine.learning.networks import DescentRun, LearningData, LossHistory
+
+
+# Controls: what any lifter must beat. All are fitted to standardised features and targets (`encoding`).
+
+
+NEIGHBOUR_COUNT = 1  # of which the nearest neighbour is the mean
+RIDGE_PENALTIES = tuple(10.0 ** np.arange(-4, 3))  # of ridge regression, relative to the number of samples
+QUERY_BLOCK_SIZE = 2000  # queries compared with all of the training data at once
+
+
+class Control(Protocol):
+    """What is fitted to features (samples, inputs) and targets (samples, outputs)."""
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """(samples, outputs)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MeanPose:
+    """Always the mean of the training data: (outputs,)."""
+
+    mean: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, targets: np.ndarray) -> "MeanPose":
+        return cls(targets.mean(0))
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """(samples, outputs)."""
+        return np.broadcast_to(self.mean, (len(features), len(self.mean)))
+
+
+@dataclass(frozen=True, eq=False)
+class NearestNeighbour:
+    """The pose of the training sample whose standardised image points are nearest."""
+
+    features: np.ndarray
+    targets: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, targets: np.ndarray) -> "NearestNeighbour":
+        return cls(features.astype(np.float32), targets)
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """(samples, outputs)."""
+        known = (self.features**2).sum(1)
+        found = []
+        for start in range(0, len(features), QUERY_BLOCK_SIZE):
+            wanted = features[start : start + QUERY_BLOCK_SIZE].astype(np.float32)
+            distance = known - 2 * wanted @ self.features.T  # squared, less the query's own length
+            nearest = np.argpartition(distance, NEIGHBOUR_COUNT - 1, axis=1)[:, :NEIGHBOUR_COUNT]
+            found.append(self.targets[nearest].mean(1))
+        return np.concatenate(found) if found else self.targets[:0]
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeRegression:
+    """Linear in the features; the penalty is that with the smallest error of held-out fifths of the training data.
+
+    The fifths are blocks of neighbouring samples, since neighbours in time tell of one another.
+    """
+
+    weights: np.ndarray
+    penalty: float
+
+    @classmethod
+    def fit(cls, features: np.ndarray, targets: np.ndarray) -> "RidgeRegression":
+        x = _with_constant(features)
+        parts = np.array_split(np.arange(len(x)), 5)
+        squares = [x[part].T @ x[part] for part in parts]
+        products = [x[part].T @ targets[part] for part in parts]
+        errors = []
+        for penalty in RIDGE_PENALTIES:
+            held = 0.0
+            for k, part in enumerate(parts):
+                weights = _ridge_weights(sum(squares) - squares[k], sum(products) - products[k], penalty)
+                held += float(((x[part] @ weights - targets[part]) ** 2).sum())
+            errors.append(held)
+        best = RIDGE_PENALTIES[int(np.argmin(errors))]
+        return cls(_ridge_weights(sum(squares), sum(products), best), float(best))
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """(samples, outputs)."""
+        return _with_constant(features) @ self.weights
+
+
+CONTROL_FITTERS: Mapping[str, Callable[[np.ndarray, np.ndarray], Control]] = {
+    "mean": MeanPose.fit,
+    "nearest": NearestNeighbour.fit,
+    "ridge": RidgeRegression.fit,
+}
+
+
+def _with_constant(features: np.ndarray) -> np.ndarray:
+    return np.concatenate([features, np.ones((len(features), 1))], 1)
+
+
+def _ridge_weights(square: np.ndarray, product: np.ndarray, penalty: float) -> np.ndarray:
+    """Ridge weights; the last feature, the constant, goes free. The number of samples is the constant's square."""
+    ridge = penalty * square[-1, -1] * np.eye(len(square))
+    ridge[-1, -1] = 0.0
+    return np.linalg.solve(square + ridge, product)
+
 
 # (samples, frames, inputs) → standardised targets, (samples, outputs).
-Apply = Callable[[np.ndarray], np.ndarray]
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
+ApplyLifter = Callable[[np.ndarray], np.ndarray]
+LifterSay = Callable[[str], None]
+LifterProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,49 +150,49 @@ class FittedLifter:
     options: LiftingOptions
     names: tuple[str, ...]
     encoding: Encoding
-    apply: Apply
-    history: "History | None" = None
+    apply: ApplyLifter
+    history: "LossHistory | None" = None
     network: "nn.Module | None" = None
     data: str = ""
     rate: float | None = None
 
-    def samples(self, views: Sequence[LiftingView]) -> Samples:
+    def samples(self, views: Sequence[LiftingView]) -> LiftingSamples:
         """Scored frames of the views with the points, image and context that the lifter sees."""
         return samples_for(self.options, views, self.names)
 
     def lift(self, views: Sequence[LiftingView]) -> tuple[PointSequence, ...]:
         """Points in space of the scored frames, root-relative, camera's axes, m; NaN where no point was seen."""
-        return predicted(views, self.names, self.lift_samples(self.samples(views)))
+        return predicted_sequences(views, self.names, self.lift_samples(self.samples(views)))
 
-    def lift_samples(self, data: Samples) -> np.ndarray:
+    def lift_samples(self, data: LiftingSamples) -> np.ndarray:
         """(samples, points, 3) m."""
         blind = ~np.isfinite(data.seen[:, data.seen.shape[1] // 2]).any((1, 2))
         return np.where(blind[:, None, None], np.nan, self.encoding.points(self.apply(self.encoding.features(data))))
 
 
 def source_views(
-    source: LiftingSource, subjects: Sequence[str], progress: Progress | None = None
+    source: LiftingSource, subjects: Sequence[str], progress: LifterProgress | None = None
 ) -> tuple[LiftingView, ...]:
     """All trials of the subjects as cameras see them: synthetic subjects, or those of a data set."""
-    make = virtual_views if source.dataset is None else dataset_views
+    make = lifting_views_of_subjects if source.dataset is None else lifting_views_of_dataset
     return make(source, subjects, progress)
 
 
-def of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> tuple[LiftingView, ...]:
+def views_of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> tuple[LiftingView, ...]:
     """The views of these subjects, in the order they have."""
     return tuple(view for view in views if view.truth.subject in subjects)
 
 
-def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> Samples:
+def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> LiftingSamples:
     """The samples that the options ask for; image points that their detector does not give are missing."""
-    found = samples(views, names, options.input == "truth", sample_length(options))
+    found = lifting_samples(views, names, options.input == "truth", sample_length(options))
     given = np.isin(names, given_points(options, names))
     return replace(found, seen=np.where(given[:, None], found.seen, np.nan))
 
 
 def given_points(options: LiftingOptions, names: Sequence[str]) -> tuple[str, ...]:
     """Those of the names that the options' detector gives."""
-    skeleton = None if options.skeleton is None else load(options.skeleton)
+    skeleton = None if options.skeleton is None else load_skeleton(options.skeleton)
     return tuple(name for name in names if skeleton is None or skeleton.from_simspine(name) is not None)
 
 
@@ -93,15 +202,15 @@ def sample_length(options: LiftingOptions) -> int:
 
 
 def fit_lifter(
-    options: LiftingOptions, views: Sequence[LiftingView], folder: str | Path, say: Say = lambda line: None
+    options: LiftingOptions, views: Sequence[LiftingView], folder: str | Path, say: LifterSay = lambda line: None
 ) -> FittedLifter:
     """A lifter fitted to the views of the training subjects; those of others are watched while a network learns.
 
     folder: where a network keeps its checkpoint, and goes on from. Raises `InputError` where there is nothing to learn
     from, PyTorch is needed and missing, or the checkpoint is of other data or settings.
     """
-    names = chosen_points(views[0].truth.names, options.points) if views else SPINE
-    learnt = of_subjects(views, options.train)
+    names = chosen_points(views[0].truth.names, options.points) if views else LIFTED_SPINE_POINTS
+    learnt = views_of_subjects(views, options.train)
     every = samples_for(options, learnt, names)
     data = every.usable()
     if len(data) < 2:
@@ -110,43 +219,54 @@ def fit_lifter(
             "two are needed. Detected points of a data set come from source.keypoints."
         )
     encoding = Encoding.of(data)
-    if options.method in CONTROLS:
-        control = FITTED[options.method](encoding.features(data)[:, 0], encoding.targets(data))
+    if options.method in CONTROL_METHODS:
+        control = CONTROL_FITTERS[options.method](encoding.features(data)[:, 0], encoding.targets(data))
         return FittedLifter(options, names, encoding, lambda features: control.predict(features[:, 0]))
-    learning = _learning(data, encoding, samples_for(options, of_subjects(views, options.test), names))
+    learning = _learning_data(data, encoding, samples_for(options, views_of_subjects(views, options.test), names))
     if options.training.redraw:
-        exact = samples(learnt, names, True, sample_length(options)).rows(every.good)
-        learning = replace(learning, redrawn=partial(_redrawn, data, exact, encoding, options.seed))
-    lifter = _fit_network(options, data, encoding, learning, (Path(folder), say))
+        exact = lifting_samples(learnt, names, True, sample_length(options)).rows(every.good)
+        learning = replace(learning, redrawn=partial(_redrawn_epoch, data, exact, encoding, options.seed))
+    lifter = _fit_network(options, data, encoding, learning=learning, place=(Path(folder), say))
     return replace(lifter, rate=views[0].truth.rate)
 
 
 def _fit_network(
-    options: LiftingOptions, data: Samples, encoding: Encoding, learning: "LearningData", place: tuple[Path, Say]
+    options: LiftingOptions,
+    data: LiftingSamples,
+    encoding: Encoding,
+    learning: "LearningData",
+    place: tuple[Path, LifterSay],
 ) -> FittedLifter:
-    from simspine.learning.training import apply_network, fit_network
+    from simspine.learning.networks import apply_network, fit_network
 
-    run = _run(options, data, place)
+    run = _descent_run(options, data, place)
     network, history = fit_network(
-        lambda: _network(options, learning.features.shape[-1], encoding), learning, options.training, run
+        lambda: _new_network(options, learning.features.shape[-1], encoding), learning, options.training, run
     )
     return FittedLifter(
-        options, data.names, encoding, lambda features: apply_network(network, features), history, network=network,
+        options=options,
+        names=data.names,
+        encoding=encoding,
+        apply=lambda features: apply_network(network, features),
+        history=history,
+        network=network,
         data=run.identity.data,
-    )  # fmt: skip
+    )
 
 
-def _redrawn(data: Samples, exact: Samples, encoding: Encoding, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+def _redrawn_epoch(
+    data: LiftingSamples, exact: LiftingSamples, encoding: Encoding, seed: int, epoch: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Features and targets of an epoch."""
-    found = redrawn(data, exact, seed, epoch)
+    found = redraw_samples(data, exact, seed, epoch)
     return encoding.features(found), encoding.targets(found)
 
 
-def _learning(data: Samples, encoding: Encoding, watched: Samples) -> "LearningData":
+def _learning_data(data: LiftingSamples, encoding: Encoding, watched: LiftingSamples) -> "LearningData":
     require_torch()
-    from simspine.learning.training import LearningData
+    from simspine.learning.networks import LearningData
 
-    spine = [data.names.index(name) for name in SPINE]
+    spine = [data.names.index(name) for name in LIFTED_SPINE_POINTS]
 
     def error_mm(targets: np.ndarray) -> float:
         return 1e3 * float(
@@ -159,16 +279,21 @@ def _learning(data: Samples, encoding: Encoding, watched: Samples) -> "LearningD
     return LearningData(features, encoding.targets(data), encoding.features(watched), error_mm)
 
 
-def _run(options: LiftingOptions, data: Samples, place: tuple[Path, Say]) -> "DescentRun":
-    from simspine.learning.checkpoints import Identity
-    from simspine.learning.descent import DescentRun
+def _descent_run(options: LiftingOptions, data: LiftingSamples, place: tuple[Path, LifterSay]) -> "DescentRun":
+    from simspine.learning.networks import DescentRun, TrainingIdentity
 
     stated = options.model_dump(mode="json", exclude={"training": {"device"}})
     device = chosen_device(options.training.device)
-    return DescentRun(place[0], Identity(stated, digest(data)), options.seed, device, place[1])
+    return DescentRun(
+        folder=place[0],
+        identity=TrainingIdentity(stated, samples_digest(data)),
+        seed=options.seed,
+        device=device,
+        say=place[1],
+    )
 
 
-def _network(options: LiftingOptions, inputs: int, encoding: Encoding):
+def _new_network(options: LiftingOptions, inputs: int, encoding: Encoding):
     """The network of the options' method, with fresh weights."""
     from simspine.learning.networks import SimpleBaseline, TemporalLifter
 

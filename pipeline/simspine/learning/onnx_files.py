@@ -1,4 +1,5 @@
-"""A trained network as an ONNX file: whole or not at all, with properties beside it, and checked against PyTorch."""
+"""A fitted lifter as an ONNX file that needs nothing beside it: `simspine.vision.one_camera` reads it. Needs
+PyTorch."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,12 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simspine.detection.onnx_session import open_session
-from simspine.errors import InputError
-from simspine.formats.atomic import atomic_path
+from simspine.core.errors import InputError
+from simspine.io.atomic import atomic_path
+from simspine.learning.lifters import FittedLifter, given_points, sample_length
+from simspine.learning.options import LiftingOptions
+from simspine.learning.samples import Encoding
+from simspine.vision.one_camera import CARD_KEY, LifterCard
+from simspine.vision.spinepose import open_session
 
-OPSET = 17
-TOLERANCE = 1e-4  # largest difference of any output between PyTorch and onnxruntime
+# A trained network as an ONNX file: whole or not at all, with properties beside it, and checked against PyTorch.
+
+
+ONNX_OPSET = 17
+ONNX_TOLERANCE = 1e-4  # largest difference of any output between PyTorch and onnxruntime
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class OnnxLayout:
 def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout: OnnxLayout) -> float:
     """Write a network; the largest difference of its outputs on onnxruntime from PyTorch's, on the inputs given.
 
-    Raises `InputError` where outputs differ by more than `TOLERANCE`, relative to 1 or their greatest value.
+    Raises `InputError` where outputs differ by more than `ONNX_TOLERANCE`, relative to 1 or their greatest value.
     """
     network = network.eval()
     free = {name: {0: "n"} for name in (*layout.inputs, *layout.outputs)}
@@ -41,14 +49,14 @@ def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout
             warnings.simplefilter("ignore")  # PyTorch announces another exporter, which needs further packages
             torch.onnx.export(
                 network, given, str(temporary), input_names=list(layout.inputs), output_names=list(layout.outputs),
-                opset_version=OPSET, dynamic_axes=free, dynamo=False,
+                opset_version=ONNX_OPSET, dynamic_axes=free, dynamo=False,
             )  # fmt: skip
-        _complete(temporary, layout)
+        _complete_onnx(temporary, layout)
         one = tuple(part[:1] for part in given)  # shows what tracing took for a constant
-        worst = max(_difference(network, temporary, some) for some in (given, one))
-        if not worst <= TOLERANCE:
+        worst = max(_largest_difference(network, temporary, some) for some in (given, one))
+        if not worst <= ONNX_TOLERANCE:
             raise InputError(
-                f"{path}: onnxruntime's outputs are {worst:.1e} off PyTorch's, at most {TOLERANCE} is wanted."
+                f"{path}: onnxruntime's outputs are {worst:.1e} off PyTorch's, at most {ONNX_TOLERANCE} is wanted."
             )
     return worst
 
@@ -59,7 +67,7 @@ def require_onnx() -> None:
         raise InputError("export needs the package onnx, which is not installed: pip install 'simspine[learn]'.")
 
 
-def _complete(path: Path, layout: OnnxLayout) -> None:
+def _complete_onnx(path: Path, layout: OnnxLayout) -> None:
     import onnx
 
     model = onnx.load(str(path))
@@ -70,7 +78,7 @@ def _complete(path: Path, layout: OnnxLayout) -> None:
     onnx.save(model, str(path))
 
 
-def _difference(network: nn.Module, path: Path, given: tuple[Tensor, ...]) -> float:
+def _largest_difference(network: nn.Module, path: Path, given: tuple[Tensor, ...]) -> float:
     """Largest difference, relative to an output's greatest value where that is above 1."""
     session = open_session(path)
     names = [entry.name for entry in session.get_inputs()]
@@ -80,3 +88,89 @@ def _difference(network: nn.Module, path: Path, given: tuple[Tensor, ...]) -> fl
     return max(
         float(np.abs(own - true).max() / max(np.abs(true).max(), 1.0)) for own, true in zip(found, wanted, strict=True)
     )
+
+
+LIFTER_FILE = "lifter.onnx"
+
+
+class _FromImage(nn.Module):
+    """`Encoding` around a network: image points (n, frames, points, 2), NaN = missing, → m, relative to the root."""
+
+    def __init__(self, lifter: FittedLifter, given: tuple[str, ...]):
+        super().__init__()
+        assert lifter.network is not None
+        self.network = lifter.network
+        encoding = lifter.encoding
+        for name, array in encoding.arrays.items():
+            self.register_buffer(name, torch.as_tensor(np.array(array), dtype=torch.float32))
+        self.register_buffer("given", torch.as_tensor(np.isin(encoding.names, given)[:, None]))
+        self.beside = encoding.beside_root
+
+    def forward(self, image: Tensor) -> tuple[Tensor]:
+        image = torch.where(self.given, image, torch.full_like(image, float("nan")))
+        root = image[:, :, :1]
+        for others in (image[:, :, self.beside], image[:, :, 1:]):
+            root = torch.where(torch.isnan(root), _mean_of_points_there(others), root)
+        relative = torch.cat([root, image[:, :, 1:] - root], 2)
+        features = (relative - self.image_mean) / self.image_sd
+        features = torch.where(torch.isnan(features), torch.zeros_like(features), features)
+        space = self.network(features.flatten(2)).reshape(-1, *self.space_mean.shape)
+        return (self._with_root(space * self.space_sd + self.space_mean),)
+
+    @staticmethod
+    def _with_root(space: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(space[:, :1]), space], 1)
+
+
+def _mean_of_points_there(points: Tensor) -> Tensor:
+    """(n, frames, 1, 2) of those that are there; NaN for none."""
+    there = ~torch.isnan(points)
+    total = torch.where(there, points, torch.zeros_like(points)).sum(2, keepdim=True)
+    return total / there.sum(2, keepdim=True)
+
+
+def export_lifter(path: Path, lifter: FittedLifter) -> float:
+    """Write a network with its encoding; the largest difference of its outputs on onnxruntime from PyTorch's.
+
+    Raises `InputError` for a control, which has no network, and as `write_onnx` does.
+    """
+    if lifter.network is None:
+        raise InputError(f"the method {lifter.options.method} has no network to write; train simple or temporal.")
+    options, given = lifter.options, given_points(lifter.options, lifter.names)
+    frames = sample_length(options)
+    card = LifterCard(
+        method=options.method,
+        points=lifter.names,
+        seen=given,
+        frames=frames,
+        interval_s=_interval_s(lifter) if frames > 1 else 0.0,
+        trained_on=_options_text(options),
+        data=lifter.data,
+    )
+    layout = OnnxLayout(("image",), ("xyz",), len(lifter.names), {CARD_KEY: card.model_dump_json()})
+    return write_onnx(path, _FromImage(lifter, given).cpu(), (_example_inputs(lifter.encoding, frames),), layout)
+
+
+def _interval_s(lifter: FittedLifter) -> float:
+    if lifter.rate is None:
+        raise InputError(
+            "frames/s of the training data are not known, so neither is how far apart a lifter's frames are."
+        )
+    return lifter.options.source.context / lifter.rate
+
+
+def _example_inputs(encoding: Encoding, frames: int) -> Tensor:
+    """Two samples near those that were learnt from; of the second one point, the root, is missing."""
+    noise = np.random.default_rng(1).standard_normal((2, frames, len(encoding.names), 2))
+    image = encoding.image_mean + encoding.image_sd * noise
+    image[:, :, 1:] += image[:, :, :1]
+    image[1, :, 0] = np.nan
+    return torch.as_tensor(image, dtype=torch.float32)
+
+
+def _options_text(options: LiftingOptions) -> str:
+    source, people = options.source, len(options.train)
+    if source.dataset is not None:
+        return f"{people} people of {Path(source.dataset).name}, image points {options.input}"
+    seen = "exact" if options.input == "truth" else source.detections
+    return f"{people} synthetic people (seed {source.seed}), image points {seen}"

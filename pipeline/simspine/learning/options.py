@@ -1,19 +1,107 @@
-"""What a lifter learns from and how: frozen types with defaults, and the presets that the command line offers."""
+"""What a detector of the spine learns from and how: frozen types with defaults, and the presets of the command line."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import ModuleType
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from simspine.learning.settings_files import options_of_file, options_of_preset
-from simspine.settings import Section
-from simspine.skeletons import available
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import Section, SettingsError, read_yaml
+from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton, skeleton_names
 
-CONTROLS = ("mean", "nearest", "ridge")
-NETWORKS = ("simple", "temporal")
-METHODS = (*CONTROLS, *NETWORKS)
-TRAIN, TEST = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
+# PyTorch, imported when a network is asked for, and one clear error where it is not installed.
+
+
+def require_torch() -> ModuleType:
+    """The module `torch`. Raises `InputError` naming the extra that installs it."""
+    try:
+        import torch
+    except ImportError:
+        raise InputError(
+            "networks need PyTorch, which is not installed: pip install 'simspine[learn]'. The lifters' controls "
+            "(mean, nearest, ridge) do without."
+        ) from None
+    return torch
+
+
+def chosen_device(wanted: str) -> str:
+    """'cpu' or 'cuda' for 'auto', 'cpu' or 'cuda'; `InputError` if a GPU is asked for and cannot be used."""
+    there = require_torch().cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise InputError("training.device is cuda, but PyTorch finds no GPU here; choose cpu or auto.")
+    return "cuda" if there and wanted != "cpu" else "cpu"
+
+
+# Settings of a training run from a preset or a YAML file, with changes of single ones.
+
+
+Options = TypeVar("Options", bound=Section)
+PresetTable = Mapping[str, Mapping[str, Any]]
+DEFAULT_PRESET = "paper"
+
+
+def options_of_preset(kind: type[Options], presets: PresetTable, name: str, changes: Mapping[str, Any]) -> Options:
+    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
+
+    Raises `InputError` for a preset or key that does not exist, and for values out of range.
+    """
+    if name not in presets:
+        raise unknown_name("preset", name, presets)
+    return parse_options(kind, changed_settings(presets[name], changes), f"preset {name}")
+
+
+def options_of_file(kind: type[Options], presets: PresetTable, path: str | Path, changes: Mapping[str, Any]) -> Options:
+    """The options in a YAML file. A key `preset` (default 'paper') names one whose values stand where the file has
+    none. Raises `InputError` naming the file.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        keys = ", ".join(kind.model_fields)
+        raise InputError(f"{path} is not a mapping; expected keys such as {keys}.")
+    preset = content.pop("preset", DEFAULT_PRESET)
+    if not isinstance(preset, str) or preset not in presets:
+        raise unknown_name("preset", str(preset), presets, str(path))
+    flat = {
+        key if not isinstance(value, dict) else f"{key}.{inner}": entry
+        for key, value in content.items()
+        for inner, entry in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    asked = {key: value for key, value in changes.items() if value is not None}
+    return parse_options(kind, changed_settings(presets[preset], {**flat, **asked}), str(path))
+
+
+def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -> Options:
+    """Options out of a plain mapping; `InputError` with a line for each fault."""
+    try:
+        return kind.model_validate(content)
+    except SettingsError as wrong:
+        faults = "\n".join(f"  - {fault}" for fault in wrong.faults)
+        raise InputError(f"{where} cannot be used as settings of training:\n{faults}") from None
+
+
+def changed_settings(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy with other values; 'section.key' reaches into a section, and None changes nothing."""
+    found = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+    for key, value in changes.items():
+        section, _, inner = key.partition(".")
+        if value is None:
+            continue
+        if inner:
+            found[section] = {**found.get(section, {}), inner: value}
+        else:
+            found[section] = value
+    return found
+
+
+# What a lifter learns from and how: frozen types with defaults, and the presets that the command line offers.
+
+
+CONTROL_METHODS = ("mean", "nearest", "ridge")
+NETWORK_METHODS = ("simple", "temporal")
+LIFTING_METHODS = (*CONTROL_METHODS, *NETWORK_METHODS)
+LIFTING_TRAIN_SUBJECTS, LIFTING_TEST_SUBJECTS = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
 
 
 class LiftingSource(Section):
@@ -128,9 +216,9 @@ class LiftingOptions(Section):
     and placed in space all the same. None are missing if left out."""
     input: Literal["detected", "truth"] = "detected"
     """2D points: as a detector sees them, or the projected truth."""
-    train: tuple[str, ...] = Field(TRAIN, min_length=1)
+    train: tuple[str, ...] = Field(LIFTING_TRAIN_SUBJECTS, min_length=1)
     """Subjects to learn from."""
-    test: tuple[str, ...] = Field(TEST, min_length=1)
+    test: tuple[str, ...] = Field(LIFTING_TEST_SUBJECTS, min_length=1)
     """Subjects to predict."""
     network: LiftingNetwork = LiftingNetwork()
     """Size of the network."""
@@ -142,8 +230,8 @@ class LiftingOptions(Section):
     @field_validator("skeleton")
     @classmethod
     def _skeleton_is_known(cls, name: str | None) -> str | None:
-        if name is not None and name not in available():
-            raise ValueError(f"unknown skeleton {name!r}; there are {', '.join(available())}.")
+        if name is not None and name not in skeleton_names():
+            raise ValueError(f"unknown skeleton {name!r}; there are {', '.join(skeleton_names())}.")
         return name
 
     @model_validator(mode="after")
@@ -153,7 +241,7 @@ class LiftingOptions(Section):
         return self
 
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+LIFTING_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {"training": {"batch": 2048}},
     "cpu": {
         "network": {"width": 256, "channels": 256, "dropout": 0.25},
@@ -169,17 +257,215 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def preset_options(name: str, **changes: Any) -> LiftingOptions:
+def lifting_preset(name: str, **changes: Any) -> LiftingOptions:
     """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
 
     Raises `InputError` for a preset or key that does not exist, and for values out of range.
     """
-    return options_of_preset(LiftingOptions, PRESETS, name, changes)
+    return options_of_preset(LiftingOptions, LIFTING_PRESETS, name, changes)
 
 
-def read_options(path: str | Path, **changes: Any) -> LiftingOptions:
-    """The options in a YAML file with the keys of `LiftingOptions`; changes as in `preset_options`.
+def read_lifting_options(path: str | Path, **changes: Any) -> LiftingOptions:
+    """The options in a YAML file with the keys of `LiftingOptions`; changes as in `lifting_preset`.
 
     A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
     """
-    return options_of_file(LiftingOptions, PRESETS, path, changes)
+    return options_of_file(LiftingOptions, LIFTING_PRESETS, path, changes)
+
+
+DETECTOR_SKELETON = "spinetrack37"
+_TRUNK_POINTS = (
+    *reversed(SPINETRACK_REGIONS["spine"]),
+    "left_latissimus",
+    "right_latissimus",
+    "left_clavicle",
+    "right_clavicle",
+)
+_DETECTOR_POINTS = load_skeleton(DETECTOR_SKELETON).names
+POINT_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "all": _DETECTOR_POINTS,
+    "trunk": tuple(name for name in _DETECTOR_POINTS if name in _TRUNK_POINTS),
+    "body": _DETECTOR_POINTS[:26],
+}
+
+
+class LabelledSet(Section):
+    """One set of labelled images, in one of two layouts."""
+
+    folder: str
+    """SpineTrack's layout (`simspine capture render` writes it): annotations/, images/. With `labels`: the images."""
+    split: str = "train-unreal"
+    """Which of the annotations: person_keypoints_<split>.json, images/<split>/."""
+    labels: str | None = None
+    """A file of labels in place of that layout: COCO (.json), or MMPose's arrays (.npz)."""
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the people that are used, drawn by the seed."""
+    whole_epochs: bool = False
+    """An epoch shows as many crops as with all people: fractions are then compared at equal numbers of steps."""
+
+
+class SpineData(Section):
+    """Which images. With two sets half of each batch is from either, whatever their sizes."""
+
+    train: tuple[LabelledSet, ...] = Field((), max_length=2)
+    """One or two sets to learn from."""
+    test: LabelledSet | None = None
+    """A set to judge by: after each epoch by the mean error, at the end by the papers' figures. Decides nothing."""
+    points: Literal["all", "trunk", "body"] = "all"
+    """all: SpineTrack's 37 points; trunk: spine, latissimus and clavicles (13); body: 26, those of a teacher."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The points' names, in SpineTrack's order."""
+        return POINT_CHOICES[self.points]
+
+
+class SpineNetworkSize(Section):
+    """Size of the network."""
+
+    width: int = Field(128, ge=16, multiple_of=8)
+    """Channels at 1/16 of the crop; the other levels have shares of it."""
+    blocks: tuple[int, int, int, int] = (2, 3, 4, 3)
+    """Blocks at 1/4, 1/8, 1/16 and 1/32 of the crop."""
+    hidden: int = Field(256, ge=8)
+    """Numbers of a point between map and output."""
+
+    @field_validator("blocks")
+    @classmethod
+    def _blocks_are_there(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        if min(blocks) < 1:
+            raise ValueError("each level needs at least one block.")
+        return blocks
+
+
+class SpineLosses(Section):
+    """Weights of the losses, and what the paper leaves open about them."""
+
+    position: float = Field(5.0, ge=0)
+    """Published: KL to the Gaussians of the labels."""
+    distill: float = Field(2.5, ge=0)
+    """Published: KL to the teacher's maps; counts with a teacher only."""
+    structure: float = Field(0.1, ge=0)
+    """Published: angles of bones."""
+    spine: float = Field(0.5, ge=0)
+    """Published: distance of the spine's points from their smoothed chain."""
+    spread: float = Field(0.1, ge=0)
+    """Ours: likelihood of the covariances. Places do not learn from it."""
+    points: Literal["sum", "mean"] = "sum"
+    """Position and distillation: over points. The paper's formula adds."""
+    chain: Literal["up", "down"] = "up"
+    """Spine: where smoothing starts, at the sacrum (up) or below the head. Not published."""
+    unit_px: float = Field(1.0, gt=0)
+    """Spine: px of the crop that count as 1. Not published."""
+    a: float = Field(0.2, ge=0)
+    """Spine: steepness, per unit. Not published."""
+    threshold: float = Field(38.0, ge=0)
+    """Spine: length T of a step from which it is shortened, in units. Not published."""
+    fixed_target: bool = False
+    """Spine: no gradient through the smoothed chain. Not published."""
+
+
+class CurriculumStage(Section):
+    """A part of the training with one strength of augmentation. Lengths are shares of the box, angles degrees."""
+
+    share: float = Field(1.0, gt=0)
+    """Length, relative to the other stages."""
+    frozen: Literal["nothing", "backbone"] = "nothing"
+    """What does not learn: with a teacher's weights at first the backbone, for instance."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of mirroring; left and right are exchanged."""
+    half_body: float = Field(0.0, ge=0, le=1)
+    """Probability of showing the upper or the lower half only."""
+    shift: float = Field(0.0, ge=0, le=0.5)
+    """Largest shift."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Smallest and largest scale of the box."""
+    rotation_deg: float = Field(0.0, ge=0, le=180)
+    """Largest rotation."""
+    colour: bool = False
+    """Change hue, saturation, brightness."""
+    blur: float = Field(0.0, ge=0, le=1)
+    """Probability of a blur, and of a median blur."""
+    hole: float = Field(0.0, ge=0, le=1)
+    """Probability of a grey rectangle, 0.2 to 0.4 of the crop's sides."""
+
+    @model_validator(mode="after")
+    def _scales_are_in_order(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale is {self.scale}, expected two positive numbers in rising order.")
+        return self
+
+
+DEFAULT_CURRICULUM = (
+    CurriculumStage(
+        share=0.5, half_body=0.3, shift=0.16, scale=(0.6, 1.4), rotation_deg=80, colour=True, blur=0.1, hole=1.0
+    ),
+    CurriculumStage(share=0.3, half_body=0.3, scale=(0.75, 1.25), rotation_deg=60, blur=0.1, hole=0.5),
+    CurriculumStage(share=0.2, scale=(0.9, 1.1), rotation_deg=10),
+)
+
+
+class SpineTraining(DescentSettings):
+    """How crops are learnt from."""
+
+    mixed: bool = False
+    """Half precision (bfloat16) where it serves: faster on a GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where: the GPU if there is one, and PyTorch can use it; or as named."""
+    threads: int = Field(2, ge=1)
+    """Threads that cut out crops. Does not change results."""
+
+
+class SpineDetectorOptions(Section):
+    """One detector of the spine: data, network, losses, curriculum, training."""
+
+    data: SpineData = SpineData()
+    """Which images."""
+    network: SpineNetworkSize = SpineNetworkSize()
+    """Size of the network."""
+    losses: SpineLosses = SpineLosses()
+    """What is minimised."""
+    curriculum: tuple[CurriculumStage, ...] = Field(DEFAULT_CURRICULUM, min_length=1)
+    """Stages in their order."""
+    training: SpineTraining = SpineTraining()
+    """How it is minimised."""
+    teacher: str | None = None
+    """Weights of a teacher: weights.pt of a training run with fewer points, whose weights the student starts from; or
+    an ONNX SimCC network for crops of this size, from which is only distilled."""
+    seed: int = Field(1, ge=0)
+    """Decides initial weights, fractions, order and augmentation of the crops."""
+
+
+SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": {"training": {"batch": 256, "accumulate": 4, "mixed": True}},
+    "cpu": {
+        "network": {"width": 64, "blocks": [1, 2, 3, 2], "hidden": 192},
+        "training": {"epochs": 12, "batch": 32, "rate": 2e-3, "warm_up": 60, "average": 2e-3, "average_steps": 100},
+        "curriculum": [
+            {"share": 0.4, "half_body": 0.1, "shift": 0.1, "scale": [0.75, 1.25], "rotation_deg": 40, "colour": True,
+             "blur": 0.1, "hole": 0.5},
+            {"share": 0.4, "scale": [0.8, 1.2], "rotation_deg": 30, "colour": True, "blur": 0.1, "hole": 0.3},
+            {"share": 0.2, "scale": [0.9, 1.1], "rotation_deg": 10},
+        ],
+    },
+    "tiny": {
+        "network": {"width": 32, "blocks": [1, 1, 1, 1], "hidden": 32},
+        "training": {"epochs": 3, "batch": 8, "warm_up": 5, "average_steps": 10, "device": "cpu", "threads": 1},
+    },
+}  # fmt: skip
+
+
+def spine_preset(name: str, **changes: Any) -> SpineDetectorOptions:
+    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
+
+    Raises `InputError` for a preset or key that does not exist, and for values out of range.
+    """
+    return options_of_preset(SpineDetectorOptions, SPINE_PRESETS, name, changes)
+
+
+def read_spine_options(path: str | Path, **changes: Any) -> SpineDetectorOptions:
+    """The options in a YAML file with the keys of `SpineDetectorOptions`; changes as in `spine_preset`.
+
+    A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
+    """
+    return options_of_file(SpineDetectorOptions, SPINE_PRESETS, path, changes)

@@ -1,82 +1,85 @@
-"""What the comparison of cameras amounts to: each fault named, with its size, how sure it is, and the cure."""
+"""Does each camera contribute, and does the body lie on the person in its images?"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.cameras.check import SURE, CameraCheck
-from simspine.cameras.clocks import DRIFT_PER, Timing
-from simspine.cameras.mix_ups import MixUp
-from simspine.quality.findings import Finding, Severity, listed
-from simspine.quality.thresholds import THRESHOLDS, Thresholds
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, ThresholdsByName, names_text
+from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
+from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 
-TOLERATED = {  # errors of a calibration that are no fault, as `check_cameras` takes them
+# What the comparison of cameras amounts to: each fault named, with its size, how sure it is, and the cure.
+
+
+TOLERATED_CAMERA_ERRORS = {  # errors of a calibration that are no fault, as `check_cameras` takes them
     "shift_x_px": THRESHOLDS["camera_shift"].si,
     "shift_y_px": THRESHOLDS["camera_shift"].si,
     "roll": THRESHOLDS["camera_roll"].si,
     "scale": THRESHOLDS["camera_scale"].si,
 }
-UNJUDGED = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
-REFINE = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
-OPEN = "Which of the cameras is off remains open: several of those that judge disagree with one another."
-LATE = "camera_late"
-SYNC = "Set `delays: find` in the trial, or paste there what `simspine cameras sync` prints."
+CAMERA_UNJUDGED_CODE = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
+REFINE_HINT = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
+WHICH_CAMERA_OPEN_HINT = (
+    "Which of the cameras is off remains open: several of those that judge disagree with one another."
+)
+CAMERA_LATE_CODE = "camera_late"
+SYNC_HINT = "Set `delays: find` in the trial, or paste there what `simspine cameras sync` prints."
 
 
-def cameras(
-    checks: Sequence[CameraCheck], mixed: Sequence[MixUp], thresholds: Thresholds = THRESHOLDS
+def check_camera_images(
+    checks: Sequence[CameraCheck], mixed: Sequence[MixUp], thresholds: ThresholdsByName = THRESHOLDS
 ) -> Iterator[Finding]:
     """Warnings of cameras whose images lie beside where the others put the points, and of views that are mixed up."""
     for mix in mixed[:1]:
-        yield _mixed_up(mix)
-    found = {check.camera: list(_faults(check, thresholds)) for check in checks}
+        yield _mix_up_findings(mix)
+    found = {check.camera: list(_camera_faults(check, thresholds)) for check in checks}
     judges = {name for check in checks for name in check.others}
-    at_odds = sum(any(finding.code != LATE for finding in found[name]) for name in judges)
+    at_odds = sum(any(finding.code != CAMERA_LATE_CODE for finding in found[name]) for name in judges)
     for camera, findings in found.items():
         for finding in findings:
-            if finding.code != LATE and camera in judges and at_odds > 1:
-                finding = replace(finding, message=f"{finding.message} {OPEN}")
+            if finding.code != CAMERA_LATE_CODE and camera in judges and at_odds > 1:
+                finding = replace(finding, message=f"{finding.message} {WHICH_CAMERA_OPEN_HINT}")
             yield finding
 
 
-def remains_open(finding: Finding) -> bool:
+def which_camera_remains_open(finding: Finding) -> bool:
     """Whether the finding leaves open which of several cameras is off."""
-    return OPEN in finding.message
+    return WHICH_CAMERA_OPEN_HINT in finding.message
 
 
-def _faults(check: CameraCheck, thresholds: Thresholds) -> Iterator[Finding]:
+def _camera_faults(check: CameraCheck, thresholds: ThresholdsByName) -> Iterator[Finding]:
     """What is wrong with one camera."""
-    others = listed(check.others)
+    others = names_text(check.others)
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
     directions = (("to the right", "to the left"), ("below", "above"))
-    sure = (np.abs(shift) > thresholds["camera_shift"].value) & (np.abs(shift) > SURE * spread)
+    sure = (np.abs(shift) > thresholds["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
     if sure.any():
-        towards = " and ".join(_towards(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
+        towards = " and ".join(_direction_text(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
         of = "" if sure[1] else " of"
-        text = f"{check.camera}: shows the person {towards}{of} where {others} put{_s(check)} them."
-        yield Finding("camera_shift", Severity.WARNING, text, REFINE, where=check.camera)
+        text = f"{check.camera}: shows the person {towards}{of} where {others} put{_delay_text(check)} them."
+        yield Finding("camera_shift", Severity.WARNING, text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
         ("roll", "camera_roll", ("° clockwise", "° counter-clockwise"), np.degrees(1.0)),
         ("scale", "camera_scale", (" % too large", " % too small"), 100.0),
     ):
         value, doubt = factor * check.value[quantity], factor * check.deviation[quantity]
-        if abs(value) > thresholds[code].value and abs(value) > SURE * doubt:
+        if abs(value) > thresholds[code].value and abs(value) > SURE_DISAGREEMENT_SD * doubt:
             turned = "turned by " if quantity == "roll" else ""
             way = ways[0] if value > 0 else ways[1]
             text = f"{check.camera}: its image is {turned}{abs(value):.1f} ± {doubt:.1f}{way}, beside {others}."
-            yield Finding(code, Severity.WARNING, text, REFINE, where=check.camera)
+            yield Finding(code, Severity.WARNING, text, REFINE_HINT, where=check.camera)
     late, doubt = check.value["late"], check.deviation["late"]
-    if abs(late) > thresholds["camera_late"].value and abs(late) > SURE * doubt:
+    if abs(late) > thresholds["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
         text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames late beside the first camera."
-        yield Finding(LATE, Severity.WARNING, text, SYNC, where=check.camera)
+        yield Finding(CAMERA_LATE_CODE, Severity.WARNING, text, SYNC_HINT, where=check.camera)
 
 
-def delays(timing: Timing) -> Finding:
+def check_delays(timing: Timing) -> Finding:
     """That views were late, by how much, and which frames are left."""
     doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
-    drifts = [f" and {drift:+.2f} in {DRIFT_PER}" if drift else "" for drift in timing.drift]
+    drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
     rows = list(zip(timing.views, timing.late, doubts, drifts, strict=True))[1:]
     said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
@@ -84,29 +87,33 @@ def delays(timing: Timing) -> Finding:
         f"{timing.views[0]}. {timing.frames} frames are shared by all views, from frame {timing.first} of "
         f"{timing.views[0]} on."
     )
-    cure = "Nothing to do." if timing.deviation is None else "To keep them, write them down as `delays` of the trial."
+    cure = (
+        "Nothing to do."
+        if timing.deviation is None
+        else "To keep them, write them down as `check_delays` of the trial."
+    )
     return Finding("camera_delays", Severity.INFO, text, cure)
 
 
-def unseen(camera: str, points: int) -> Finding:
+def check_person_seen(camera: str, points: int) -> Finding:
     """That a camera saw next to nothing of the person, while others did."""
     text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
     cure = (
         "If the person is in its images, look whether the video is upside down (`ffmpeg -i IN -vf hflip,vflip OUT`), "
         "mirrored (`-vf hflip`), another camera's, or shows somebody else. Else use a recording in which it sees them."
     )
-    return Finding(UNJUDGED, Severity.WARNING, text, cure, where=camera)
+    return Finding(CAMERA_UNJUDGED_CODE, Severity.WARNING, text, cure, where=camera)
 
 
-def _towards(value: float, deviation: float, ahead: str, behind: str) -> str:
+def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> str:
     return f"{abs(value):.0f} ± {deviation:.0f} px {ahead if value >= 0 else behind}"
 
 
-def _s(check: CameraCheck) -> str:
+def _delay_text(check: CameraCheck) -> str:
     return "s" if len(check.others) == 1 else ""
 
 
-def _mixed_up(mix: MixUp) -> Finding:
+def _mix_up_findings(mix: MixUp) -> Finding:
     whose = "it" if len(mix.views) == 1 else "they"
     gain = f"then {100 * mix.used_then:.0f} % of what {whose} saw agrees with the others, now {100 * mix.used:.0f} %."
     if mix.kind == "mirrored":
@@ -119,3 +126,54 @@ def _mixed_up(mix: MixUp) -> Finding:
         text = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}"
         cure = "Exchange the names of the two videos, or of the two cameras in the calibration."
     return Finding(f"camera_{mix.kind}", Severity.ERROR, text, cure, where=", ".join(mix.views))
+
+
+@dataclass(frozen=True)
+class ViewFit:
+    """How one camera fits the others over a trial.
+
+    contributed: share of all points, frame by frame, for which triangulation used it. used: the same of those that were
+    detected in its images; NaN without any. distance_px: median distance of the body's limb points from the detected
+    ones, used or not; NaN without any.
+    """
+
+    name: str
+    contributed: float
+    used: float
+    distance_px: float
+
+
+def check_view_fits(fits: Sequence[ViewFit], thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+    """Warnings of cameras that hardly help, that mostly contradict the others, or whose images show the body beside the
+    person."""
+    share, used, off = (thresholds[name] for name in ("view_contributed", "view_used", "view_distance"))
+    for fit in fits:
+        if fit.contributed < share.si:
+            yield Finding(
+                "view_absent",
+                Severity.WARNING,
+                f"{fit.name}: gives {100 * fit.contributed:.0f} % of the points, expected {share.value:g} % or more.",
+                "Is the person in its images? Then the detector missed them, or followed somebody else "
+                "(`detection.people`, `detection.person`).",
+                where=fit.name,
+            )
+        if fit.used < used.si:
+            yield Finding(
+                "view_unused",
+                Severity.WARNING,
+                f"{fit.name}: {100 * fit.used:.0f} % of the points detected in its images were used, expected "
+                f"{used.value:g} % or more; the others do not fit the other cameras.",
+                "Does it show the same person? Is its calibration its own, its video in time with the others? Look at "
+                "`simspine overlay`; the trial may be better without it.",
+                where=fit.name,
+            )
+        if fit.distance_px > off.value:
+            yield Finding(
+                "view_off",
+                Severity.WARNING,
+                f"{fit.name}: the body's limbs lie {fit.distance_px:.0f} px (median) from the points detected in its "
+                f"images, expected at most {off.value:g} px.",
+                "Look at `simspine overlay`: if the body stands beside the person, calibration or timing of the camera "
+                "is off, or the detector followed somebody else.",
+                where=fit.name,
+            )

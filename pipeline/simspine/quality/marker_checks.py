@@ -1,20 +1,199 @@
 """Checks of what the kinematics rest on: markers, images, the solver. Pure functions → findings."""
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
-from simspine.arrays import median_of_rows, rms_of_known
-from simspine.errors import InputError, nearest
-from simspine.quality.findings import Finding, Severity, listed, where_true
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
+from simspine.core.errors import InputError, median_of_rows, nearest_name, rms_of_known
+from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
+from simspine.core.types import Markers, Origin
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, ThresholdsByName, names_text, where_true
 from simspine.quality.spine_checks import jump_frames
-from simspine.quality.thresholds import THRESHOLDS, Threshold, Thresholds
-from simspine.skeletons import TARGET, load
-from simspine.skeletons.skin_names import on_skin
-from simspine.spine.levels import CHAIN
-from simspine.types import Markers, Origin
 
-SEGMENTS = {
+# Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
+
+
+HIP_PAIR, SHOULDER_PAIR = ("RHip", "LHip"), ("RShoulder", "LShoulder")
+ANKLE_PAIR = ("RAnkle", "LAnkle")
+FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
+LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'forward' to mean anything
+
+
+def check_sides(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+    """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Points not
+    there are not checked."""
+    for code, angle, limit, message, suggestion in (
+        (
+            "trunk_twist", trunk_twist_angle(measured), thresholds["trunk_twist"],
+            "shoulders are turned against the hips by up to",
+            "Left and right are probably exchanged at the shoulders or at the hips: look at each camera's points.",
+        ),
+        (
+            "feet_backwards", feet_turn_angle(measured), thresholds["feet_back"],
+            "both feet point away from where the pelvis faces by up to",
+            "Left and right of the hips, or heels and toes, are probably exchanged.",
+        ),
+        (
+            "upside_down", body_axis_tilt(measured), thresholds["upside_down"],
+            "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
+            "Unless it is a handstand: the vertical axis of the points points down. Check the calibration's or the "
+            "file's frame.",
+        ),
+    ):  # fmt: skip
+        odd = angle > limit.si
+        if odd.any():
+            text = (
+                f"{message} {np.degrees(angle[odd].max()):.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
+            )
+            yield Finding(
+                code=code, severity=Severity.WARNING, message=text, suggestion=suggestion, frames=where_true(odd)
+            )
+
+
+def sides_exchanged(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> np.ndarray:
+    """(frames,) bool: in which `check_sides` finds something."""
+    odd = np.zeros(measured.frames, bool)
+    for finding in check_sides(measured, thresholds):
+        odd[list(finding.frames)] = True
+    return odd
+
+
+def trunk_twist_angle(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: turn between the line of the hips and that of the shoulders, seen along the trunk."""
+    if not {*HIP_PAIR, *SHOULDER_PAIR} <= set(measured.names):
+        return np.full(measured.frames, np.nan)
+    hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
+    trunk = _unit_vectors(shoulder[1] - hip[1])
+    return _angle_between(*(line - (line * trunk).sum(-1, keepdims=True) * trunk for line in (hip[0], shoulder[0])))
+
+
+def feet_turn_angle(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: turn about the vertical of the foot that is nearer to it from where the pelvis faces.
+
+    NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
+    upside down.
+    """
+    if not {*HIP_PAIR, *FOOT_PAIRS[0], *FOOT_PAIRS[1]} <= set(measured.names):
+        return np.full(measured.frames, np.nan)
+    up, right = _body_up(measured), _pair_vector_and_middle(measured, HIP_PAIR)[0]
+    forward = np.cross(up, right)  # x forward, y up, z right
+    steep = np.linalg.norm(forward, axis=-1) < LEVEL_HIPS * np.linalg.norm(right, axis=-1)
+    turns = []
+    for heel, toe in FOOT_PAIRS:
+        foot = -_pair_vector_and_middle(measured, (heel, toe))[0]
+        turns.append(_angle_between(foot - (foot @ up)[:, None] * up, forward))
+    over = body_axis_tilt(measured) > THRESHOLDS["upside_down"].si
+    return np.where(steep | over, np.nan, np.minimum(*turns))
+
+
+def body_axis_tilt(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: between the vertical and the line from the middle of the ankles to that of the shoulders;
+    NaN where a point is missing."""
+    if not {*SHOULDER_PAIR, *ANKLE_PAIR} <= set(measured.names):
+        return np.full(measured.frames, np.nan)
+    line = _pair_vector_and_middle(measured, SHOULDER_PAIR)[1] - _pair_vector_and_middle(measured, ANKLE_PAIR)[1]
+    return _angle_between(line, np.broadcast_to(_body_up(measured), line.shape))
+
+
+def _body_up(measured: Markers) -> np.ndarray:
+    return np.array([0.0, 1, 0] if measured.frame == "y_up" else [0.0, 0, 1])
+
+
+def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """From the second point to the first, and the middle, (frames, 3) each."""
+    first, second = (measured.xyz[:, i] for i in measured.indices(names))
+    return first - second, (first + second) / 2
+
+
+def _unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """NaN where there is no direction."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 1e-9, length, np.nan)
+
+
+def _angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(frames,) rad between vectors (frames, 3)."""
+    return np.arccos(np.clip((_unit_vectors(a) * _unit_vectors(b)).sum(-1), -1, 1))
+
+
+# Checks of markers on the skin: are they seen, and do they lie where their names say?
+
+
+SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
+SKIN_LOST_CODE = "skin_marker_lost"
+
+
+def check_skin_markers_lost(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+    """Markers on the skin that are known in few frames: the spine is seen less in the others, which stay kept."""
+    limit, dots = thresholds["skin_marker_seen"], is_tape_dot(measured.names)
+    yield from _lost_dots(measured, dots, limit.si, f"{limit.value:g} %")
+    for name in is_skin_marker(measured.names):
+        if name in dots:
+            continue
+        seen = measured.present[:, measured.index(name)]
+        if seen.mean() < limit.si:
+            yield Finding(
+                code=SKIN_LOST_CODE,
+                severity=Severity.WARNING,
+                message=f"the marker over {skin_landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
+                f"{limit.value:g} % or more.",
+                suggestion="Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
+                frames=where_true(~seen),
+                where=skin_landmark(name),
+            )
+
+
+def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) -> Iterator[Finding]:
+    """One finding for all dots of a tape that are known in few frames."""
+    seen = measured.present[:, measured.indices(dots)]
+    few = seen.mean(0) < least
+    if few.any():
+        numbers = ", ".join(str(n + 1) for n in np.flatnonzero(few))
+        yield Finding(
+            code=SKIN_LOST_CODE,
+            severity=Severity.WARNING,
+            message=f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
+            "frames.",
+            suggestion="Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "
+            "it is.",
+            frames=where_true(np.asarray((~seen[:, few]).any(1))),
+            where="tape",
+        )
+
+
+def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
+    """Markers on the skin that do not follow one another along the back as the vertebrae they are named after do.
+
+    Of three in the order of their names the outer two must be farthest apart.
+    """
+    table = read_skin_table()
+    names = sorted(
+        (name for name in is_skin_marker(measured.names) if skin_landmark(name) not in PELVIS_SKIN_MARKERS),
+        key=table.along,
+    )
+    path, count = measured.xyz[:, measured.indices(names)], len(names)
+    distances = np.linalg.norm(path[:, :, None] - path[:, None], axis=-1)
+    apart = median_of_rows(distances.reshape(len(path), count**2).T).reshape(count, count)
+    for i, j, k in combinations(range(len(names)), 3):
+        if apart[i, k] < max(apart[i, j], apart[j, k]):
+            first, second, third = (skin_landmark(names[n]) for n in (i, j, k))
+            yield Finding(
+                SKIN_ORDER_CODE,
+                Severity.WARNING,
+                f"the markers named {first}, {second} and {third} do not lie along the back in that order "
+                f"({first}–{second} {1000 * apart[i, j]:.0f} mm, {second}–{third} {1000 * apart[j, k]:.0f} mm, "
+                f"{first}–{third} {1000 * apart[i, k]:.0f} mm).",
+                "One of them has another vertebra's name, or was clicked on another marker; until that is mended the "
+                "spine's angles are wrong.",
+                where=f"{first}, {second}, {third}",
+            )
+            return
+
+
+BONE_SEGMENTS = {
     "right thigh": ("RHip", "RKnee"),
     "left thigh": ("LHip", "LKnee"),
     "right shank": ("RKnee", "RAnkle"),
@@ -26,62 +205,64 @@ SEGMENTS = {
 }
 
 
-def solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[Finding]:
+def check_solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[Finding]:
     """Frames that inverse kinematics did not solve: rejected. converged: (frames,) bool. reason: (frames,) text."""
     failed = ~np.asarray(converged, bool)
     if not failed.any():
         return
     why = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
     yield Finding(
-        "not_solved",
-        Severity.ERROR,
-        f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
-        + (f": {listed(why, 3)}." if why else "."),
-        "See which markers are missing or far off in these frames.",
-        where_true(failed),
+        code="not_solved",
+        severity=Severity.ERROR,
+        message=f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
+        + (f": {names_text(why, 3)}." if why else "."),
+        suggestion="See which markers are missing or far off in these frames.",
+        frames=where_true(failed),
     )
 
 
-def unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
+def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
     """Markers that took no part since nothing has their name. names: those given; fitted: those of inverse kinematics.
 
     A point of SIMSPINE's skeleton that the body lacks, such as the eyes, is left out as well, and known.
     """
-    known = load(TARGET).names
+    known = load_skeleton(SIMSPINE_SKELETON).names
     odd = [name for name in names if name not in fitted and name not in known]
     if not odd:
         return
-    meant = [f"{name}: {guess}?" for name in odd if (guess := nearest(name, known))]
+    meant = [f"{name}: {guess}?" for name in odd if (guess := nearest_name(name, known))]
     yield Finding(
         "marker_unknown",
         Severity.WARNING,
         f"{len(odd)} of {len(names)} markers have names that neither the body nor SIMSPINE's skeleton has, and are "
-        f"left out: {listed(odd)}.",
+        f"left out: {names_text(odd)}.",
         "Give them SIMSPINE's names"
-        + (f" ({listed(meant, 3)})" if meant else "")
+        + (f" ({names_text(meant, 3)})" if meant else "")
         + ", or take out those that the spine does not need.",
     )
 
 
-def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_marker_distance(
+    names: Sequence[str], error: np.ndarray, thresholds: ThresholdsByName = THRESHOLDS
+) -> Iterator[Finding]:
     """The RMSE protocol. error: (frames, markers) m, distance between a marker and the model's, NaN = missing.
 
     A frame whose RMSE over its markers is above `marker_flagged` (10 cm) is rejected. A marker whose RMSE over the
     trial is above it is flagged, one above `marker_expected` (4 cm) noted; both only warn: the frames may be good
     without it.
     """
-    error = _checked("marker errors", error, len(names))
+    error = _checked_errors("marker errors", error, len(names))
     expected, flagged = thresholds["marker_expected"], thresholds["marker_flagged"]
     per_frame = rms_of_known(error, axis=1)
     far = per_frame > flagged.si
     if far.any():
         yield Finding(
-            "frame_rmse",
-            Severity.ERROR,
-            f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
+            code="frame_rmse",
+            severity=Severity.ERROR,
+            message=f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
             f"expected below {flagged.value:g} cm.",
-            "Look for swapped sides or another person in these frames.",
-            where_true(far),
+            suggestion="Look for swapped sides or another person in these frames.",
+            frames=where_true(far),
         )
     for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
         if not rmse > expected.si:
@@ -95,76 +276,90 @@ def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresho
             code, limit = "marker_flagged", f"below {flagged.value:g} cm"
             advice = "Detect this point anew, check its place on the model, or give it no weight."
         text = f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected {limit}."
-        yield Finding(code, Severity.WARNING, text, advice, where_true(column > flagged.si), name)
+        yield Finding(
+            code=code,
+            severity=Severity.WARNING,
+            message=text,
+            suggestion=advice,
+            frames=where_true(column > flagged.si),
+            where=name,
+        )
 
 
-def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_reprojection(
+    names: Sequence[str], error: np.ndarray, thresholds: ThresholdsByName = THRESHOLDS
+) -> Iterator[Finding]:
     """Frames, and points, that in the median lie far from their images: a warning. error: (frames, points) px, NaN =
     missing.
     """
-    error = _checked("reprojection errors", error, len(names))
+    error = _checked_errors("reprojection errors", error, len(names))
     limit = thresholds["reprojection"]
     median = median_of_rows(error)
     far = median > limit.si
     if far.any():
         yield Finding(
-            "reprojection",
-            Severity.WARNING,
-            f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
+            code="reprojection",
+            severity=Severity.WARNING,
+            message=f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
             f"below {limit.value:g} px.",
-            "Check synchronisation and calibration, and whether all cameras see the same person.",
-            where_true(far),
+            suggestion="Check synchronisation and calibration, and whether all cameras see the same person.",
+            frames=where_true(far),
         )
     points = [name for name, value in zip(names, median_of_rows(error.T), strict=True) if value > limit.si]
     if points:
-        text = f"{listed(points)} lie more than {limit.value:g} px from their images in the median over the trial."
+        text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
         advice = "The detector places these points differently in each view: give them less weight."
-        yield Finding("reprojection_point", Severity.WARNING, text, advice, where=listed(points))
+        yield Finding("reprojection_point", Severity.WARNING, text, advice, where=names_text(points))
 
 
-def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_presence(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
     """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
     present = measured.present
     ever = np.any(present, axis=0)
-    skin = on_skin(measured.names)  # those have a check of their own
+    skin = is_skin_marker(measured.names)  # those have a check of their own
     never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen and name not in skin]
     if never:
         advice = "Check that the detector and the marker set name these points alike."
-        text = f"never seen: {listed(never)}."
-        yield Finding("marker_never_seen", Severity.WARNING, text, advice, where=listed(never))
+        text = f"never seen: {names_text(never)}."
+        yield Finding("marker_never_seen", Severity.WARNING, text, advice, where=names_text(never))
     missing = 1 - present[:, ever].mean(1) if ever.any() else np.ones(measured.frames)
     limit = thresholds["missing"]
     many = missing > limit.si
     if many.any():
         yield Finding(
-            "markers_missing",
-            Severity.WARNING,
-            f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
+            code="markers_missing",
+            severity=Severity.WARNING,
+            message=f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
             f"{limit.value:g} %.",
-            "The pose of these frames hangs on few points; its angles are less sure.",
-            where_true(many),
+            suggestion="The pose of these frames hangs on few points; its angles are less sure.",
+            frames=where_true(many),
         )
     if measured.filled is not None and measured.filled.any():
         frames = np.any(measured.filled, axis=1)
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
         advice = "Shorten the horizon of the filter if these gaps should stay open."
-        yield Finding("gap_filled", Severity.INFO, text, advice, where_true(frames))
+        yield Finding(
+            code="gap_filled", severity=Severity.INFO, message=text, suggestion=advice, frames=where_true(frames)
+        )
 
 
-def inferred(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_inferred(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
     """A finding where many of all points, or of those along the spine, are inferred; another where estimated."""
     how = {
         Origin.INFERRED: "inferred from others, not seen",
         Origin.ESTIMATED: "estimated by a network from other evidence, not seen",
     }
     for origin, words in how.items():
-        yield from _unseen(measured, origin, words, thresholds["inferred"])
+        yield from _unseen_findings(measured, origin, words, thresholds["inferred"])
 
 
-def _unseen(measured: Markers, origin: Origin, words: str, limit: Threshold) -> Iterator[Finding]:
+def _unseen_findings(measured: Markers, origin: Origin, words: str, limit: Threshold) -> Iterator[Finding]:
     names = measured.names_of(origin)
     parts, most = [], 0.0
-    for group, of in (("all", measured.names), ("the spine's", [name for name in CHAIN if name in measured.names])):
+    for group, of in (
+        ("all", measured.names),
+        ("the spine's", [name for name in SPINE_CHAIN_MARKERS if name in measured.names]),
+    ):
         if of:
             count = len(set(names) & set(of))
             parts.append(f"{count} of {group} {len(of)} points")
@@ -172,16 +367,16 @@ def _unseen(measured: Markers, origin: Origin, words: str, limit: Threshold) -> 
     if most > limit.si:
         text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
         advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
-        yield Finding(f"{origin}_points", Severity.WARNING, text, advice, where=listed(names))
+        yield Finding(f"{origin}_points", Severity.WARNING, text, advice, where=names_text(names))
 
 
-def bone_lengths(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_bone_lengths(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
     """Segments that change their length, and pairs that differ left to right: warnings. Segments without markers are
     skipped.
     """
     spread_limit, deviation_limit = thresholds["segment_spread"], thresholds["segment_deviation"]
     medians: dict[str, float] = {}
-    for segment, ends in SEGMENTS.items():
+    for segment, ends in BONE_SEGMENTS.items():
         if not set(ends) <= set(measured.names):
             continue
         a, b = measured.indices(ends)
@@ -196,14 +391,14 @@ def bone_lengths(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iter
         odd = relative > deviation_limit.si
         if spread > spread_limit.si or odd.any():
             yield Finding(
-                "bone_length",
-                Severity.WARNING,
-                f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
+                code="bone_length",
+                severity=Severity.WARNING,
+                message=f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
                 f"{100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
                 f"{deviation_limit.value:g} %.",
-                "Bones do not stretch: one of the two points is wrong where this happens.",
-                where_true(odd),
-                segment,
+                suggestion="Bones do not stretch: one of the two points is wrong where this happens.",
+                frames=where_true(odd),
+                where=segment,
             )
     limit = thresholds["symmetry"]
     for segment, right in medians.items():
@@ -223,7 +418,7 @@ def bone_lengths(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iter
             )
 
 
-def marker_jumps(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_marker_jumps(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
     """Markers that are elsewhere from one frame to the next: a warning each, one for all if most of them jump."""
     limit, spike = thresholds["marker_jump"], int(thresholds["spike_frames"].si)
     found = {}
@@ -239,17 +434,17 @@ def marker_jumps(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iter
         frames = np.any([found[name][0] for name in names], axis=0)
         who = f"{len(names)} of {len(measured.names)} markers jump" if everything else f"{names[0]} jumps"
         yield Finding(
-            "marker_jump",
-            Severity.WARNING,
-            f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
+            code="marker_jump",
+            severity=Severity.WARNING,
+            message=f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
             f"{frames.sum()} frames, expected below {limit.value:g} m/s.",
-            "Look for another person, or a wrong point, in these frames.",
-            where_true(frames),
-            listed(names),
+            suggestion="Look for another person, or a wrong point, in these frames.",
+            frames=where_true(frames),
+            where=names_text(names),
         )
 
 
-def _checked(what: str, error: np.ndarray, columns: int) -> np.ndarray:
+def _checked_errors(what: str, error: np.ndarray, columns: int) -> np.ndarray:
     """As floats (frames, columns)."""
     error = np.asarray(error, float)
     if error.ndim != 2 or error.shape[1] != columns:

@@ -1,15 +1,20 @@
-"""What decided each level's angle: the data, the assumptions, or the model's couplers."""
+"""Lordosis and kyphosis of a trial as figures, in the form of the clinical parameters."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from simspine.errors import InputError
-from simspine.quality.thresholds import THRESHOLDS, Thresholds
-from simspine.skeletons.regions import SPINE_REGIONS
-from simspine.spine.levels import PLANES, Level
-from simspine.types import Forced, ForcedKind, Origin
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS, published_bands
+from simspine.anatomy.curvature import MOTION_PLANES, Level
+from simspine.anatomy.vertebrae import ClinicalParameters
+from simspine.core.errors import InputError
+from simspine.core.skeletons import SPINE_REGIONS
+from simspine.core.types import Forced, ForcedKind, Origin
+from simspine.quality.findings import THRESHOLDS, ThresholdsByName
+
+# What decided each level's angle: the data, the assumptions, or the model's couplers.
 
 
 class Observability(StrEnum):
@@ -54,11 +59,11 @@ def forced_mask(levels: Sequence[str], forced: Mapping[str, Sequence[Forced]]) -
     for i, level in enumerate(levels):
         for fact in forced.get(level, ()):
             if fact.kind is not ForcedKind.SUM:
-                mask[i, [k for k, plane in enumerate(PLANES) if plane in fact.planes]] = True
+                mask[i, [k for k, plane in enumerate(MOTION_PLANES) if plane in fact.planes]] = True
     return mask
 
 
-def driving(forced: Mapping[str, Sequence[Forced]]) -> set[str]:
+def driving_coordinates(forced: Mapping[str, Sequence[Forced]]) -> set[str]:
     """Coordinates that other levels' coordinates are coupled to."""
     return {fact.driver for facts in forced.values() for fact in facts if fact.kind is ForcedKind.COUPLED}
 
@@ -69,7 +74,8 @@ def level_shares(
     """(levels, 3): share of each angle that the data decided, 0…1; NaN where that is not known.
 
     table: levels with their coordinates (flexion, bending, rotation). response: (coordinates,), see
-    `simspine.ik.result.Posterior`; None where the solver gave none. Sums and segments in space have no coordinate of
+    `simspine.estimation.result.Posterior`; None where the solver gave none. Sums and segments in space have no
+    coordinate of
     their own, so nothing is known of them here.
     """
     shares = np.full((len(levels), 3), np.nan)
@@ -89,7 +95,7 @@ def observability_of(
     shares: np.ndarray,
     forced: Mapping[str, Sequence[Forced]] | None = None,
     table: Sequence[Level] = (),
-    thresholds: Thresholds = THRESHOLDS,
+    thresholds: ThresholdsByName = THRESHOLDS,
     estimated: bool = False,
 ) -> tuple[tuple[Observability, Observability, Observability], ...]:
     """For each level and plane who decided the angle.
@@ -98,21 +104,27 @@ def observability_of(
     coordinate moves others too. estimated: `is_estimated` of the points fitted.
     """
     forced = forced or {}
-    mask, drivers = forced_mask(levels, forced), driving(forced)
+    mask, drivers = forced_mask(levels, forced), driving_coordinates(forced)
     own = {level.name: level.coordinates for level in table}
 
     def decided(i: int, k: int) -> Observability:
         names = own.get(levels[i], ())
-        return word(shares[i, k], bool(mask[i, k]), bool(names) and names[k] in drivers, thresholds, estimated)
+        return observability_word(
+            shares[i, k],
+            bool(mask[i, k]),
+            bool(names) and names[k] in drivers,
+            thresholds=thresholds,
+            estimated=estimated,
+        )
 
     return tuple((decided(i, 0), decided(i, 1), decided(i, 2)) for i in range(len(levels)))
 
 
-def word(
+def observability_word(
     share: float,
     forced: bool,
     drives: bool = False,
-    thresholds: Thresholds = THRESHOLDS,
+    thresholds: ThresholdsByName = THRESHOLDS,
     estimated: bool = False,
 ) -> Observability:
     """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum.
@@ -130,7 +142,7 @@ def word(
     return Observability.SUM if drives else Observability.MEASURED
 
 
-def share_text(share: float, thresholds: Thresholds = THRESHOLDS) -> str:
+def observed_share_text(share: float, thresholds: ThresholdsByName = THRESHOLDS) -> str:
     """A share 0…1 in whole percent, '–' of NaN; '<20 %' where rounding would reach a limit of the verdicts."""
     if not np.isfinite(share):
         return "–"
@@ -138,3 +150,169 @@ def share_text(share: float, thresholds: Thresholds = THRESHOLDS) -> str:
     limits = (thresholds[name] for name in ("assumed", "measured"))
     limit = next((limit.value for limit in limits if share < limit.si and rounded >= limit.value), None)
     return f"{rounded} %" if limit is None else f"<{limit:g} %"
+
+
+# A trial's clinical parameters as figures with what decided them: means over the frames that can be trusted.
+
+
+GIVEN_BY_MODEL = "given by the model"
+SET_BY_OTHER_ANGLES = "set by the model from the joint's other angles"
+ONE_COORDINATE_FOR_LEVELS = "one coordinate for all levels"
+VERY_UNCERTAIN = str(Observability.VERY_UNCERTAIN)
+MEASURED_IMPRECISELY = "measured, but imprecise"
+ESTIMATED_IMPRECISE = "estimated, and imprecise"
+NO_LARGER = "no larger than its error"
+ARM_HANGS = "not known: the arm hangs"
+NOT_KNOWN = "not known"
+SEVERAL_ANGLES = "several angles, more or less measured: read the ±"
+SEVERAL_ESTIMATED = "several angles, more or less estimated: read the ±"
+NO_DEVIATION = "several angles; the engine gives no ±"
+_IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
+WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
+
+
+@dataclass(frozen=True)
+class ClinicalFigure:
+    """One parameter of a trial.
+
+    unit: 'deg' or 'mm'. mean, low, high: over the frames, None where no frame is known; sd: typical (median) standard
+    deviation, None where there is none or the model gives the value. known: share of the frames. decided: in words what
+    the figure rests on.
+    """
+
+    name: str
+    label: str
+    unit: str
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    known: float
+    decided: str
+
+
+def clinical_figures(
+    clinical: ClinicalParameters,
+    kept: np.ndarray | None = None,
+    shares: Mapping[str, float] | None = None,
+    estimated: bool = False,
+) -> tuple[ClinicalFigure, ...]:
+    """A figure of each parameter. kept: (frames,) bool, all by default. shares: {parameter: share of it that the data
+    decided, 0…1}, of those for which that is known. Others that adults are known to differ in have 1 − (sd / spread)².
+    estimated: points of the spine were, so that its parameters are no measurements.
+    """
+    frames = np.ones(len(clinical.values), bool) if kept is None else kept
+    return tuple(
+        _clinical_figure(
+            clinical,
+            name,
+            frames,
+            share=(shares or {}).get(name, np.nan),
+            estimated=estimated and name in SPINAL_DEFINITIONS,
+        )
+        for name in clinical.names
+    )
+
+
+def _clinical_figure(
+    clinical: ClinicalParameters, name: str, kept: np.ndarray, share: float, estimated: bool
+) -> ClinicalFigure:
+    definition = CLINICAL_DEFINITIONS[name]
+    unit, factor = WRITTEN_UNITS[definition.unit]
+    values, deviation = factor * clinical.of(name)[kept], clinical.sd(name)
+    known = values[np.isfinite(values)]
+    kinds = {fact.kind for fact in clinical.forced.get(name, ())}
+    given = bool(kinds - {ForcedKind.SUM})
+    sd = None if deviation is None or given or not known.size else float(factor * np.nanmedian(deviation[kept]))
+    mean, low, high = (float(f(known)) for f in (np.mean, np.min, np.max)) if known.size else (None, None, None)
+    decided = _set_by_model(kinds) or _in_words(name, mean, sd, share=share, estimated=estimated)
+    part = len(known) / len(values) if len(values) else 0.0
+    return ClinicalFigure(
+        name=name, label=definition.label, unit=unit, mean=mean, sd=sd, low=low, high=high, known=part, decided=decided
+    )
+
+
+def _set_by_model(kinds: set[ForcedKind]) -> str:
+    if ForcedKind.COUPLED in kinds:
+        return SET_BY_OTHER_ANGLES
+    return ONE_COORDINATE_FOR_LEVELS if kinds == {ForcedKind.SUM} else GIVEN_BY_MODEL if kinds else ""
+
+
+def _in_words(name: str, mean: float | None, sd: float | None, share: float, estimated: bool) -> str:
+    if mean is None:
+        return ARM_HANGS if name.startswith(("shoulder_plane", "shoulder_rotation")) else NOT_KNOWN
+    adults = PUBLISHED_ADULTS.get(name)
+    if sd is not None and adults is not None and adults.sd is not None:
+        if sd >= adults.sd:
+            unit = "°" if CLINICAL_DEFINITIONS[name].unit == "rad" else " mm"
+            return f"{VERY_UNCERTAIN}: adults differ by ± {adults.sd:.0f}{unit}"
+        share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
+    if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
+        return NO_LARGER
+    decided = observability_word(share, forced=False, estimated=estimated)
+    if sd is not None and CLINICAL_DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE_DEG:
+        worse = {Observability.MEASURED: MEASURED_IMPRECISELY, Observability.ESTIMATED: ESTIMATED_IMPRECISE}
+        return worse.get(decided) or str(decided) or (SEVERAL_ESTIMATED if estimated else SEVERAL_ANGLES)
+    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ESTIMATED if estimated else SEVERAL_ANGLES)
+
+
+LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12"}
+
+
+def curvature_figures(
+    angles: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    kept: np.ndarray,
+    forced: Mapping[str, bool],
+    estimated: bool = False,
+) -> tuple[ClinicalFigure, ...]:
+    """A figure of 'lla' and 'tka', whichever are there. angles: {name: (values, standard deviation)}, (frames,) rad.
+
+    kept: (frames,) bool. forced: whether the model sets it. estimated: points of the spine were.
+    """
+    return tuple(_figure(name, *angles[name], kept, forced[name], estimated) for name in LABELS if name in angles)
+
+
+def _figure(
+    name: str, values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, forced: bool, estimated: bool
+) -> ClinicalFigure:
+    known, sd = np.degrees(values[kept & np.isfinite(values)]), None
+    if deviation is not None and known.size and not forced:
+        sd = float(np.degrees(np.nanmedian(deviation[kept])))
+    mean, low, high = (float(f(known)) for f in (np.mean, np.min, np.max)) if known.size else (None, None, None)
+    decided = str(curvature_verdict(share_of_curvature(name, sd), forced, estimated))
+    part = len(known) / int(kept.sum()) if kept.any() else 0.0
+    return ClinicalFigure(
+        name=name, label=LABELS[name], unit="deg", mean=mean, sd=sd, low=low, high=high, known=part, decided=decided
+    )
+
+
+def known_share(sd: float, before: float) -> float:
+    """Share of an angle that the data decided, where only its standard deviation is known: 1 − (sd / before)².
+
+    sd, before: standard deviations with the data and without (any unit). The share of a Gaussian estimate (Rodgers
+    2000, Inverse Methods, ch. 2); 0 where the estimate is no surer than before. NaN = not known.
+    """
+    return float(np.clip(1 - (sd / before) ** 2, 0, 1)) if np.isfinite(sd) and before > 0 else float("nan")
+
+
+def spread_of_adults(quantity: str) -> float:
+    """How much standing adults differ in 'lla' or 'tka': half the width of the first published band, degrees."""
+    band = published_bands(quantity)[0]
+    return (band.high - band.low) / 2
+
+
+def share_of_curvature(quantity: str, sd: float | None) -> float:
+    """`known_share` of 'lla' or 'tka' beside the spread among standing adults. sd: degrees; NaN of None."""
+    return known_share(float("nan") if sd is None else sd, spread_of_adults(quantity))
+
+
+def curvature_verdict(share: float, forced: bool = False, estimated: bool = False) -> Observability:
+    """What decided LLA or TKA: the one verdict of summary, figures, player and tables. share: of `share_of_curvature`;
+    where nothing is left of it the angle is very uncertain. forced: the model sets it.
+    estimated: points of the spine were.
+    """
+    return (
+        Observability.VERY_UNCERTAIN
+        if share <= 0 and not forced
+        else observability_word(share, forced, estimated=estimated)
+    )

@@ -1,72 +1,91 @@
-"""Checks of spine kinematics: curvature bounds, jumps, wraps, ranges. Pure functions → findings."""
+"""Is the spine one that people have? Vertebrae fitted and points measured against the shape of real spines."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from simspine.quality.findings import Finding, Severity, listed, where_true
+from simspine.anatomy.complete_spine import (
+    MIN_POINTS_FOR_SHAPE,
+    PLAUSIBLE_SPINE_SPAN_M,
+    Plausibility,
+    shape_plausibility,
+)
+from simspine.anatomy.curvature import MOTION_PLANES
+from simspine.anatomy.shape_model import CHAIN_LEVELS
+from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.types import FROM_DETECTOR, Markers, Motion, Origin
+from simspine.quality.findings import (
+    LEVEL_ENVELOPES,
+    THRESHOLDS,
+    Envelope,
+    Finding,
+    Severity,
+    Threshold,
+    ThresholdsByName,
+    names_text,
+    where_true,
+)
 from simspine.quality.observability import forced_mask
-from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, Envelope, Threshold, Thresholds
-from simspine.spine.forced import sentence
-from simspine.spine.levels import PLANES
-from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Motion
 
-ROOT = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
-_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}
-_IN_SPACE = ("pelvis", "thorax")  # segments whose angles are to the ground
-_TRAVEL = (1, 99)  # per cent: as `simspine.validation` takes a range of motion
+# Checks of spine kinematics: curvature bounds, jumps, wraps, ranges. Pure functions → findings.
 
 
-def curvature_bounds(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+PELVIS_COORDINATES = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
+_CURVATURE_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}
+_GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are to the ground
+_RANGE_PERCENTILES = (1, 99)  # per cent: as `simspine.evaluation.validation_tables` takes a range of motion
+
+
+def check_curvature_bounds(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
     """Frames whose LLA or TKA no person reaches: rejected."""
-    for name, words in _NAMES.items():
+    for name, words in _CURVATURE_NAMES.items():
         values = getattr(spine, name)
         low, high = thresholds[f"{name}_low"], thresholds[f"{name}_high"]
         outside = (values < low.si) | (values > high.si)
         if outside.any():
             yield Finding(
-                f"{name}_implausible",
-                Severity.ERROR,
-                f"{words} is {_range(values[outside])}° in {outside.sum()} frames, expected "
+                code=f"{name}_implausible",
+                severity=Severity.ERROR,
+                message=f"{words} is {_range_text(values[outside])}° in {outside.sum()} frames, expected "
                 f"{low.value:g} to {high.value:g}°.",
-                "Look at the pelvis and thorax points in these frames: one of them is probably wrong.",
-                where_true(outside),
-                name,
+                suggestion="Look at the pelvis and thorax points in these frames: one of them is probably wrong.",
+                frames=where_true(outside),
+                where=name,
             )
 
 
-def curvature_speed(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """Frames where LLA or TKA changes faster than people move: a warning; from a jump on, `jumps` rejects."""
+def check_curvature_speed(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+    """Frames where LLA or TKA changes faster than people move: a warning; from a jump on, `check_jumps` rejects."""
     limit = thresholds["curvature_speed"]
-    for name, words in _NAMES.items():
+    for name, words in _CURVATURE_NAMES.items():
         speed = np.abs(np.diff(getattr(spine, name))) * spine.rate
         fast = speed > limit.si
         if fast.any():
             frames = np.flatnonzero(fast)
             yield Finding(
-                f"{name}_fast",
-                Severity.WARNING,
-                f"{words} changes by up to {np.degrees(speed[fast].max()):.0f} °/s, expected below "
+                code=f"{name}_fast",
+                severity=Severity.WARNING,
+                message=f"{words} changes by up to {np.degrees(speed[fast].max()):.0f} °/s, expected below "
                 f"{limit.value:g} °/s.",
-                "If the motion was slow, lower the cut-off of the filter.",
-                (*frames, *(frames + 1)),
-                name,
+                suggestion="If the motion was slow, lower the cut-off of the filter.",
+                frames=(*frames, *(frames + 1)),
+                where=name,
             )
 
 
-def jumps(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+def check_jumps(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
     """Discontinuities of level angles, curvature and position: rejected.
 
     Where a value leaves and comes back the frames between are at fault; of a step that stays nobody can say which side
     is right, so the frames on both sides of it are. Levels that jump together (as coupled ones do) make one finding.
     """
     series = [
-        (f"{PLANES[axis]} of {level}", spine.angles[:, k, axis], thresholds[_jump_limit(level)])
+        (f"{MOTION_PLANES[axis]} of {level}", spine.angles[:, k, axis], thresholds[_jump_limit(level)])
         for k, level in enumerate(spine.levels)
         for axis in range(3)
     ]
-    series += [(words, getattr(spine, name), thresholds["jump_curvature"]) for name, words in _NAMES.items()]
+    series += [(words, getattr(spine, name), thresholds["jump_curvature"]) for name, words in _CURVATURE_NAMES.items()]
     series += [("position of the spine", spine.markers.xyz.mean(1), thresholds["jump_position"])]
     spike = int(thresholds["spike_frames"].si)
     together: dict[tuple[int, ...], list[tuple[float, str, Threshold]]] = {}
@@ -79,13 +98,13 @@ def jumps(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) -> Iterat
         unit = limit.unit.replace("deg", "°")
         others = [name for _, name, _ in found if name != what]
         yield Finding(
-            "jump",
-            Severity.ERROR,
-            f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected below "
-            f"{limit.value:g} {unit}" + (f"; with it {listed(others)}." if others else "."),
-            "Look for swapped or wrong points in these frames.",
-            frames,
-            what,
+            code="jump",
+            severity=Severity.ERROR,
+            message=f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected below "
+            f"{limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else "."),
+            suggestion="Look for swapped or wrong points in these frames.",
+            frames=frames,
+            where=what,
         )
 
 
@@ -120,32 +139,39 @@ def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -
 
 
 def _jump_limit(level: str) -> str:
-    if level in _IN_SPACE:
+    if level in _GROUND_SEGMENTS:
         return "jump_segment"
     return {"neck": "jump_neck", "lumbar": "jump_curvature", "thorax-pelvis": "jump_curvature"}.get(level, "jump_level")
 
 
-def wraps(spine: SpineKinematics) -> Iterator[Finding]:
+def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
     """Levels whose angles passed gimbal lock or a half turn and were made continuous: corrected.
 
     Segments in space are left out: a person who turns round rightly passes half a turn.
     """
     for level, repaired in zip(spine.levels, spine.repaired.T, strict=True):
-        if level not in _IN_SPACE and repaired.any():
+        if level not in _GROUND_SEGMENTS and repaired.any():
             text = f"the angles of {level} wrapped around in {repaired.sum()} frames; made continuous."
             advice = "No joint of the spine turns that far: check the pose in these frames."
-            yield Finding("wrap_repaired", Severity.INFO, text, advice, where_true(repaired), level)
+            yield Finding(
+                code="wrap_repaired",
+                severity=Severity.INFO,
+                message=text,
+                suggestion=advice,
+                frames=where_true(repaired),
+                where=level,
+            )
 
 
-def _published(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, int]]:
+def _published_ranges(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, int]]:
     """The published range, the level and the axis of each angle that has one."""
     for k, level in enumerate(spine.levels):
-        if level in ENVELOPES:
-            yield from ((ENVELOPES[level], k, axis) for axis in range(3))
+        if level in LEVEL_ENVELOPES:
+            yield from ((LEVEL_ENVELOPES[level], k, axis) for axis in range(3))
 
 
-def level_ranges(
-    spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS, shares: np.ndarray | None = None
+def check_level_ranges(
+    spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS, shares: np.ndarray | None = None
 ) -> Iterator[Finding]:
     """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ.
 
@@ -157,62 +183,63 @@ def level_ranges(
     doubt = np.zeros_like(spine.angles)
     if spine.angles_sd is not None:
         doubt = thresholds["range_sd"].si * np.nan_to_num(spine.angles_sd)
-    for envelope, k, axis in _published(spine):
+    for envelope, k, axis in _published_ranges(spine):
         low, high = envelope.limits(factor.si)[axis]
         values, room = spine.angles[:, k, axis], doubt[:, k, axis]
         beyond = (values + room < low) | (values - room > high)
-        if _assumed(shares, k, axis, thresholds) or not beyond.any():
+        if _is_assumed(shares, k, axis, thresholds) or not beyond.any():
             continue
-        forced = sentence(spine.forced.get(envelope.level, ()))
+        forced = forced_sentence(spine.forced.get(envelope.level, ()))
         yield Finding(
-            "level_range",
-            Severity.WARNING,
-            f"{PLANES[axis]} of {envelope.level} is {_range(values[beyond])}° in {beyond.sum()} frames, expected "
+            code="level_range",
+            severity=Severity.WARNING,
+            message=f"{MOTION_PLANES[axis]} of {envelope.level} is {_range_text(values[beyond])}° in {beyond.sum()} frames, expected "
             f"{np.degrees(low):.1f} to {np.degrees(high):.1f}° ({factor.value:g} × {envelope.source}).",
-            f"Not evidence about this level, which the model forces: {forced}."
+            suggestion=f"Not evidence about this level, which the model forces: {forced}."
             if forced
             else "Check the points above and below this level.",
-            where_true(beyond),
-            envelope.level,
+            frames=where_true(beyond),
+            where=envelope.level,
         )
 
 
 def level_extents(
-    spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS, shares: np.ndarray | None = None
+    spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS, shares: np.ndarray | None = None
 ) -> Iterator[Finding]:
     """Levels that move further over the trial than people can, from one end to the other: a warning.
 
     An angle may stay within its range about a neutral pose nobody knows and still travel too far. Travel: percentile 1
-    to 99 of the trial's frames. Angles forced by the model, or mostly assumed (shares as in `level_ranges`), are left
+    to 99 of the trial's frames. Angles forced by the model, or mostly assumed (shares as in `check_level_ranges`),
+    are left
     out.
     """
     factor = thresholds["range_factor"]
     forced = forced_mask(spine.levels, spine.forced)
-    for envelope, k, axis in _published(spine):
+    for envelope, k, axis in _published_ranges(spine):
         values, most = spine.angles[:, k, axis], envelope.extent[axis]
         values = values[np.isfinite(values)]
-        if not values.size or forced[k, axis] or _assumed(shares, k, axis, thresholds):
+        if not values.size or forced[k, axis] or _is_assumed(shares, k, axis, thresholds):
             continue
-        travel = float(np.ptp(np.percentile(values, _TRAVEL)))
+        travel = float(np.ptp(np.percentile(values, _RANGE_PERCENTILES)))
         if travel > factor.si * most:
             yield Finding(
                 "level_extent",
                 Severity.WARNING,
-                f"{PLANES[axis]} of {envelope.level} travels {np.degrees(travel):.1f}° over the trial, people at most "
+                f"{MOTION_PLANES[axis]} of {envelope.level} travels {np.degrees(travel):.1f}° over the trial, people at most "
                 f"{np.degrees(most):.1f}° ({envelope.source}), expected below {factor.value:g} times that.",
                 "Check the points above and below this level, and how smooth the motion is.",
                 where=envelope.level,
             )
 
 
-def _assumed(shares: np.ndarray | None, level: int, axis: int, thresholds: Thresholds) -> bool:
+def _is_assumed(shares: np.ndarray | None, level: int, axis: int, thresholds: ThresholdsByName) -> bool:
     return shares is not None and bool(shares[level, axis] < thresholds["assumed"].si)
 
 
-def coordinate_ranges(
+def check_coordinate_ranges(
     motion: Motion,
     ranges: Mapping[str, tuple[float, float]],
-    thresholds: Thresholds = THRESHOLDS,
+    thresholds: ThresholdsByName = THRESHOLDS,
     response: Mapping[str, float] | None = None,
 ) -> Iterator[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
@@ -225,23 +252,115 @@ def coordinate_ranges(
     slack = thresholds["coordinate_slack"].si
     for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
         assumed = response.get(name, 1.0) < thresholds["assumed"].si
-        if name not in ranges or not rotational or name in ROOT or assumed:
+        if name not in ranges or not rotational or name in PELVIS_COORDINATES or assumed:
             continue
         low, high = ranges[name]
         beyond = (values < low - slack) | (values > high + slack)
         if beyond.any():
             yield Finding(
-                "coordinate_range",
-                Severity.WARNING,
-                f"{name} is {_range(values[beyond])}° in {beyond.sum()} frames, the model's range is "
+                code="coordinate_range",
+                severity=Severity.WARNING,
+                message=f"{name} is {_range_text(values[beyond])}° in {beyond.sum()} frames, the model's range is "
                 f"{np.degrees(low):.1f} to {np.degrees(high):.1f}°.",
-                "A range of the model is a modeller's choice; look whether the pose is right.",
-                where_true(beyond),
-                name,
+                suggestion="A range of the model is a modeller's choice; look whether the pose is right.",
+                frames=where_true(beyond),
+                where=name,
             )
 
 
-def _range(values: np.ndarray) -> str:
+def _range_text(values: np.ndarray) -> str:
     """rad → '3.1 to 4.0' degrees."""
     low, high = (f"{np.degrees(value):.1f}" for value in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
+
+
+LEVEL_OF = {point: level for point, level in VERTEBRA_OF.items() if level != "S1"}  # on the sacrum lies no S1 centre
+
+
+def check_fitted_shape(centres: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+    """The fitted body's vertebrae. centres: vertebral centres by level (C1 … L5, S1), any frame; NaN = not solved."""
+    levels = {name: name for name in centres.names if name in CHAIN_LEVELS}
+    return _shape_findings(("the fitted spine", "shape_fitted"), centres, levels, thresholds=thresholds, skin=None)
+
+
+def check_measured_shape(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+    """The spine points that a detector saw or estimated, or that were given; inferred ones repeat the rule that placed
+    them."""
+    real = measured.names_of(*FROM_DETECTOR, Origin.GIVEN)
+    levels = {name: LEVEL_OF[name] for name in real if name in LEVEL_OF}
+    return _shape_findings(
+        ("the spine's points", "shape_measured"),
+        measured,
+        levels,
+        thresholds=thresholds,
+        skin=thresholds["shape_skin"].si,
+    )
+
+
+def _shape_findings(
+    about: tuple[str, str], points: Markers, levels: Mapping[str, str], thresholds: ThresholdsByName, skin: float | None
+) -> Iterator[Finding]:
+    """about: what is checked, in words, and the code. levels: {point: vertebra}.
+
+    skin: m, standard deviation per axis added to the points' own covariance.
+    """
+    what, code = about
+    chosen = points.select(list(levels))
+    frames = evenly_chosen_whole_frames(chosen, int(thresholds["shape_frames"].si))
+    if len(levels) < MIN_POINTS_FOR_SHAPE or not len(frames):
+        return
+    xyz = chosen.xyz[frames]
+    span = np.linalg.norm(xyz[:, :, None] - xyz[:, None], axis=-1).max((1, 2))
+    size = (span >= PLAUSIBLE_SPINE_SPAN_M[0]) & (span <= PLAUSIBLE_SPINE_SPAN_M[1])
+    if not size.all():
+        text = f"{what} spans {span.min():.3g} to {span.max():.3g} m, expected {PLAUSIBLE_SPINE_SPAN_M[0]:g} to {PLAUSIBLE_SPINE_SPAN_M[1]:g} m."
+        advice = "Check the unit of the points, and whether they are of one person."
+        yield Finding(
+            code=code, severity=Severity.WARNING, message=text, suggestion=advice, frames=tuple(frames[~size])
+        )
+    xyz, frames = xyz[size], frames[size]
+    if not len(frames):
+        return
+    covariance = None
+    if skin is not None:
+        own = 0.0 if chosen.covariance is None else np.nan_to_num(chosen.covariance[frames])  # NaN: not known
+        blocks = np.broadcast_to(own + skin**2 * np.eye(3), (*xyz.shape[:2], 3, 3))
+        covariance = {level: blocks[:, i] for i, level in enumerate(levels.values())}
+    found = shape_plausibility({level: xyz[:, i] for i, level in enumerate(levels.values())}, covariance)
+    yield from _odd_shape_findings(about, found, frames, thresholds["shape" if skin is None else "shape_seen"])
+
+
+def evenly_chosen_whole_frames(points: Markers, most: int) -> np.ndarray:
+    """Indices of at most `most` frames in which all points are there, evenly chosen."""
+    whole = np.flatnonzero(points.present.all(1)) if points.names else np.empty(0, int)
+    return whole[np.unique(np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int))]
+
+
+def _odd_shape_findings(
+    about: tuple[str, str], found: Plausibility, frames: np.ndarray, limit: Threshold
+) -> Iterator[Finding]:
+    what, code = about
+    far = found.whole > limit.si
+    if far.any():
+        yield Finding(
+            code=code,
+            severity=Severity.WARNING,
+            message=f"{what} is up to {found.whole.max():.0f} standard deviations from real spines in {far.sum()} of "
+            f"{len(frames)} frames looked at, expected below {limit.value:g}.",
+            suggestion="Look at its points from the side in these frames: order, distances, a point of another person.",
+            frames=tuple(frames[far]),
+        )
+    for k, level in enumerate(found.levels):
+        odd = found.each[:, k] > limit.si
+        if odd.any():
+            at = int(found.each[:, k].argmax())
+            yield Finding(
+                code=f"{code}_level",
+                severity=Severity.WARNING,
+                message=f"{level} of {what} lies {100 * np.linalg.norm(found.apart[at, k]):.1f} cm from where the others "
+                f"put it, {found.each[at, k]:.0f} standard deviations, in {odd.sum()} of {len(frames)} frames "
+                f"looked at; expected below {limit.value:g}.",
+                suggestion="Check this vertebra's point; if its neighbours are flagged too, the one farthest off is to blame.",
+                frames=tuple(frames[odd]),
+                where=level,
+            )

@@ -1,21 +1,43 @@
-"""Anti-aliased shapes at fractions of a pixel, text in a real typeface, grids of pictures. Images: uint8, BGR."""
+"""Figures and images as bytes for the page: scalable SVG that follows the page's theme, PNG, WebP."""
 
+import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.errors import InputError
-from simspine.report.style import GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
+from simspine.core.errors import InputError
+from simspine.report.figure_style import (
+    GREEN,
+    GREY,
+    INK_COLOUR,
+    NAMED_COLOURS,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    YELLOW,
+    matplotlib_style,
+    to_bgr,
+)
 
-_SHIFT = 4  # OpenCV takes coordinates in 1/16 px
-_LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+# Anti-aliased shapes at fractions of a pixel, text in a real typeface, grids of pictures. Images: uint8, BGR.
+
+
+_SUBPIXEL_BITS = 4  # OpenCV takes coordinates in 1/16 px
+_MAX_COORDINATE_PX = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
-DARK = (24, 20, 18)
-SIDES = {"left": SKY, "right": PURPLE}  # of the body, where the two are told apart
+DARK_GROUND = (24, 20, 18)
+SIDE_COLOURS = {"left": SKY, "right": PURPLE}  # of the body, where the two are told apart
 # What a legend explains, in its order.
-SYMBOLS = {
+LEGEND_SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "estimated": "estimated, not seen",
     "inferred": "inferred, not detected",
     "swapped": "left/right exchanged", "pruned": "left out as inconsistent", "model": "body, reprojected",
@@ -25,63 +47,92 @@ SYMBOLS = {
 }  # fmt: skip
 
 
-def _fixed(point) -> tuple[int, int]:
-    x, y = (round(min(max(float(value), -_LIMIT), _LIMIT) * (1 << _SHIFT)) for value in point)
+def _fixed_point(point) -> tuple[int, int]:
+    x, y = (
+        round(min(max(float(value), -_MAX_COORDINATE_PX), _MAX_COORDINATE_PX) * (1 << _SUBPIXEL_BITS))
+        for value in point
+    )
     return x, y
 
 
-def line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float) -> None:
+def draw_line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float) -> None:
     """A polyline through (n, 2) points."""
     import cv2
 
     points = np.asarray(points, float).reshape(-1, 2)
     if len(points) > 1:
-        chain = np.round(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(image, [chain], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+        chain = (
+            np.round(np.clip(points, -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX) * (1 << _SUBPIXEL_BITS))
+            .astype(np.int32)
+            .reshape(-1, 1, 2)
+        )
+        cv2.polylines(image, [chain], False, colour, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def disc(image: np.ndarray, centre, radius: float, colour, edge=None, edge_width: float = 1.0) -> None:
+def draw_disc(image: np.ndarray, centre, radius: float, colour, edge=None, edge_width: float = 1.0) -> None:
     """A filled circle, with an edge around it."""
     import cv2
 
     if edge is not None:
-        cv2.circle(image, _fixed(centre), round((radius + edge_width) * (1 << _SHIFT)), edge, -1, cv2.LINE_AA, _SHIFT)
-    cv2.circle(image, _fixed(centre), round(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(
+            image,
+            _fixed_point(centre),
+            round((radius + edge_width) * (1 << _SUBPIXEL_BITS)),
+            edge,
+            -1,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
+        )
+    cv2.circle(
+        image, _fixed_point(centre), round(radius * (1 << _SUBPIXEL_BITS)), colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS
+    )
 
 
-def ring(image: np.ndarray, centre, radius: float, colour, width: float) -> None:
+def draw_ring(image: np.ndarray, centre, radius: float, colour, width: float) -> None:
     """A hollow circle."""
     import cv2
 
-    cv2.circle(image, _fixed(centre), round(radius * (1 << _SHIFT)), colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+    cv2.circle(
+        image,
+        _fixed_point(centre),
+        round(radius * (1 << _SUBPIXEL_BITS)),
+        colour,
+        max(1, round(width)),
+        cv2.LINE_AA,
+        _SUBPIXEL_BITS,
+    )
 
 
-def square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
+def draw_square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
     """A filled square standing on its side."""
     import cv2
 
     for reach, paint in ((half + edge_width, edge), (half, colour)):
         corners = np.asarray(centre, float) + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-        cv2.fillPoly(image, [np.array([_fixed(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(
+            image, [np.array([_fixed_point(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SUBPIXEL_BITS
+        )
 
 
-def diamond(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
+def draw_diamond(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
     """A filled square standing on a corner."""
     import cv2
 
     for reach, paint in ((half + edge_width, edge), (half, colour)):
         corners = np.asarray(centre, float) + reach * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
-        cv2.fillPoly(image, [np.array([_fixed(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(
+            image, [np.array([_fixed_point(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SUBPIXEL_BITS
+        )
 
 
-def cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
+def draw_cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
     """A diagonal cross."""
     centre = np.asarray(centre, float)
     for direction in (np.array([1, 1]), np.array([1, -1])):
-        line(image, np.array([centre - half * direction, centre + half * direction]), colour, width)
+        draw_line(image, np.array([centre - half * direction, centre + half * direction]), colour, width)
 
 
-def dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float, dash: float) -> None:
+def draw_dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float, dash: float) -> None:
     """A dashed polyline through (n, 2) points; dash: px, of a dash and of the gap after it."""
     points = np.asarray(points, float).reshape(-1, 2)
     if len(points) < 2:
@@ -89,10 +140,10 @@ def dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     for start in np.arange(0.0, along[-1], 2 * dash):
         at = np.linspace(start, min(start + dash, along[-1]), 4)
-        line(image, np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), colour, width)
+        draw_line(image, np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), colour, width)
 
 
-def checked(image: np.ndarray) -> np.ndarray:
+def require_image(image: np.ndarray) -> np.ndarray:
     """The image, or an error where it is none."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise InputError(
@@ -101,19 +152,19 @@ def checked(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def blend(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:
+def blend_images(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:
     """`above` over `below` at an opacity of 0…1."""
     import cv2
 
     return cv2.addWeighted(above, opacity, below, 1 - opacity, 0)
 
 
-def blank(width: int, height: int) -> np.ndarray:
+def blank_picture(width: int, height: int) -> np.ndarray:
     """An empty dark picture."""
     return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
-def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit_into(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The picture scaled to fit (width, height), centred on dark."""
     import cv2
 
@@ -122,13 +173,13 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     inner = (min(width, max(1, round(image.shape[1] * scale))), min(height, max(1, round(image.shape[0] * scale))))
     if inner != (image.shape[1], image.shape[0]):
         image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    out = blank(width, height)
+    out = blank_picture(width, height)
     x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
     out[y : y + inner[1], x : x + inner[0]] = image
     return out
 
 
-def part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
+def cut_out_part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
     """A copy of the box (x0, y0, x1, y1) px of an image, scaled to (width, height); dark where it reaches beyond."""
     import cv2
 
@@ -136,18 +187,18 @@ def part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.n
     h, w = image.shape[:2]
     inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
     border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
-    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK)
+    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK_GROUND)
     if picture.shape[1::-1] == size:
         return picture
     shrinks = size[1] < picture.shape[0]
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def grid(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
+def picture_grid(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
     """Pictures of one size side by side and one above the other, `gap` px apart."""
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
-    out = blank(columns * (width + gap) - gap, len(rows) * (height + gap) - gap)
+    out = blank_picture(columns * (width + gap) - gap, len(rows) * (height + gap) - gap)
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
             out[i * (height + gap) : i * (height + gap) + height, j * (width + gap) : j * (width + gap) + width] = cell
@@ -155,7 +206,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _font(size: int):
+def _font_of_size(size: int):
     import matplotlib
     from PIL import ImageFont
 
@@ -164,33 +215,37 @@ def _font(size: int):
 
 def text_width(text: str, size: int) -> int:
     """Width of `text` in px."""
-    return int(np.ceil(_font(size).getlength(text)))
+    return int(np.ceil(_font_of_size(size).getlength(text)))
 
 
-def write(image: np.ndarray, position: tuple[float, float], text: str, size: int, colour=(255, 255, 255)) -> np.ndarray:
+def draw_text(
+    image: np.ndarray, position: tuple[float, float], text: str, size: int, colour=(255, 255, 255)
+) -> np.ndarray:
     """A copy with text whose left end and middle height lie at `position`."""
     from PIL import Image, ImageDraw
 
     picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    ImageDraw.Draw(picture).text(position, text, font=_font(size), fill=tuple(colour[::-1]), anchor="lm")
+    ImageDraw.Draw(picture).text(position, text, font=_font_of_size(size), fill=tuple(colour[::-1]), anchor="lm")
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 
 def tag_width(text: str, size: int) -> int:
-    """Width of the ground of `tag` in px; it is 1.4 times as high as its letters."""
+    """Width of the ground of `draw_tag` in px; it is 1.4 times as high as its letters."""
     return text_width(text, size) + size // 2
 
 
-def tag(picture: np.ndarray, at: np.ndarray, text: str, size: int, colour: tuple[int, ...]) -> None:
+def draw_tag(picture: np.ndarray, at: np.ndarray, text: str, size: int, colour: tuple[int, ...]) -> None:
     """Text on a dark ground right of a place (2,) px, in the picture handed in; none where it would reach beyond."""
     x, y = np.round(at).astype(int)
     width, half = tag_width(text, size), round(0.7 * size)
     if x >= 0 and y >= half and x + width <= picture.shape[1] and y + half <= picture.shape[0]:
         ground = np.full((2 * half, width, 3), BACKGROUND, np.uint8)
-        picture[y - half : y + half, x : x + width] = write(ground, (size // 4, half), text, size, colour)
+        picture[y - half : y + half, x : x + width] = draw_text(
+            ground, (size // 4, half), text, size=size, colour=colour
+        )
 
 
-def caption(image: np.ndarray, text: str) -> np.ndarray:
+def add_caption(image: np.ndarray, text: str) -> np.ndarray:
     """A line of text on a translucent dark bar at the upper edge; shortened with '…' to fit."""
     height, width = image.shape[:2]
     size = max(9, round(0.026 * height))
@@ -201,22 +256,22 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
             text = text[:-1]
         text += "…"
     out = image.copy()
-    ground = blend(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
-    out[:bar] = write(ground, (size // 2, bar / 2), text, size)
+    ground = blend_images(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
+    out[:bar] = draw_text(ground, (size // 2, bar / 2), text, size)
     return out
 
 
-def legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
+def add_legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
     """The picture with a strip below it that holds symbols and their meaning, in as many lines as they need.
 
-    kinds: of `SYMBOLS`, in any order.
+    kinds: of `LEGEND_SYMBOLS`, in any order.
     """
     if not kinds:
         return image
     width = image.shape[1]
     size = int(np.clip(round(0.0125 * width), 11, 20))
     placed, x, row = [], 0.6 * size, 0
-    for kind, text in SYMBOLS.items():
+    for kind, text in LEGEND_SYMBOLS.items():
         if kind not in kinds:
             continue
         need = 2.2 * size + text_width(text, size) + 1.4 * size
@@ -224,46 +279,109 @@ def legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
             x, row = 0.6 * size, row + 1
         placed.append((kind, text, x, row))
         x += need
-    out = np.vstack([image, blank(width, round(1.8 * size * (row + 1) + 0.3 * size))])
+    out = np.vstack([image, blank_picture(width, round(1.8 * size * (row + 1) + 0.3 * size))])
     for kind, text, x, row in placed:
         y = image.shape[0] + (1.05 + 1.8 * row) * size
-        _symbol(out, kind, np.array([x + 0.9 * size, y]), size / 6)
-        out = write(out, (x + 2.2 * size, y), text, size)
+        _draw_symbol(out, kind, np.array([x + 0.9 * size, y]), size / 6)
+        out = draw_text(out, (x + 2.2 * size, y), text, size)
     return out
 
 
-def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
+def _draw_symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
     across = np.array([[-4.2, 0], [4.2, 0]]) * unit + at
     if kind in ("detected", "swapped", "pruned"):
-        disc(image, at, 2.2 * unit, bgr(SKY))
+        draw_disc(image, at, 2.2 * unit, to_bgr(SKY))
     if kind == "skin":
-        disc(image, at, 2.2 * unit, bgr(YELLOW))
+        draw_disc(image, at, 2.2 * unit, to_bgr(YELLOW))
     if kind == "estimated":
-        diamond(image, at, 2.4 * unit, BACKGROUND, bgr(SKY), 0.9 * unit)
+        draw_diamond(image, at, 2.4 * unit, colour=BACKGROUND, edge=to_bgr(SKY), edge_width=0.9 * unit)
     if kind == "inferred":
-        ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
+        draw_ring(image, at, 2.6 * unit, colour=to_bgr(ORANGE), width=unit)
     if kind == "swapped":
-        ring(image, at, 4.0 * unit, bgr(GREEN), unit)
+        draw_ring(image, at, 4.0 * unit, colour=to_bgr(GREEN), width=unit)
     if kind == "pruned":
-        cross(image, at, 3.0 * unit, bgr(PURPLE), 1.3 * unit)
+        draw_cross(image, at, 3.0 * unit, colour=to_bgr(PURPLE), width=1.3 * unit)
     if kind == "model":
-        line(image, across, (255, 255, 255), 1.1 * unit)
-        square(image, at, 1.7 * unit, (255, 255, 255), BACKGROUND, 0.5 * unit)
-    if kind in SIDES:
-        line(image, across, DARK, 2.6 * unit)
-        line(image, across, bgr(SIDES[kind]), 1.4 * unit)
-        disc(image, at, 2.0 * unit, bgr(SIDES[kind]), DARK, 0.7 * unit)
+        draw_line(image, across, (255, 255, 255), 1.1 * unit)
+        draw_square(image, at, 1.7 * unit, colour=(255, 255, 255), edge=BACKGROUND, edge_width=0.5 * unit)
+    if kind in SIDE_COLOURS:
+        draw_line(image, across, DARK_GROUND, 2.6 * unit)
+        draw_line(image, across, to_bgr(SIDE_COLOURS[kind]), 1.4 * unit)
+        draw_disc(image, at, 2.0 * unit, colour=to_bgr(SIDE_COLOURS[kind]), edge=DARK_GROUND, edge_width=0.7 * unit)
     if kind in ("spine_inferred", "spine_estimated"):
-        colour = bgr(ORANGE if kind == "spine_inferred" else VERMILLION)
+        colour = to_bgr(ORANGE if kind == "spine_inferred" else VERMILLION)
         for end in across:
-            line(image, np.array([end, at + 0.75 * (end - at)]), colour, unit)
+            draw_line(image, np.array([end, at + 0.75 * (end - at)]), colour, unit)
         if kind == "spine_inferred":
-            ring(image, at, 1.9 * unit, colour, 0.8 * unit)
+            draw_ring(image, at, 1.9 * unit, colour=colour, width=0.8 * unit)
         else:
-            diamond(image, at, 1.9 * unit, BACKGROUND, colour, 0.8 * unit)
+            draw_diamond(image, at, 1.9 * unit, colour=BACKGROUND, edge=colour, edge_width=0.8 * unit)
     if kind == "unsure":
         for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
-            disc(image, at + np.array([step * unit, 0]), radius * unit, bgr(GREY), DARK, 0.5 * unit)
+            draw_disc(
+                image,
+                at + np.array([step * unit, 0]),
+                radius * unit,
+                colour=to_bgr(GREY),
+                edge=DARK_GROUND,
+                edge_width=0.5 * unit,
+            )
     if kind in ("spine", "spine_seen"):
-        line(image, across, bgr(VERMILLION), 2.2 * unit)
-        disc(image, at, 2.0 * unit, bgr(VERMILLION), (255, 255, 255), 0.7 * unit)
+        draw_line(image, across, to_bgr(VERMILLION), 2.2 * unit)
+        draw_disc(image, at, 2.0 * unit, colour=to_bgr(VERMILLION), edge=(255, 255, 255), edge_width=0.7 * unit)
+
+
+def figure_svg(figure: "Figure", prefix: str) -> str:
+    """An `<svg>` element to put into HTML.
+
+    prefix: put before every id, so that several figures fit on one page without clashes. Ink becomes `currentColor`
+    and the named colours CSS variables, so that the page can brighten them on dark; metadata and namespaces go, so the
+    element names no address.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", prefix):
+        raise InputError(f"figure prefix {prefix!r} is not an id; use letters, digits, '-' and '_', a letter first.")
+    buffer = BytesIO()
+    with matplotlib_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue().decode("utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # A style element would hold for the whole page: its two properties go to the root, from where they are inherited.
+    text = re.sub(r"<style[^>]*>.*?</style>\s*", "", text, count=1, flags=re.DOTALL)
+    head, body = text.split(">", 1)
+    head = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", head)  # HTML knows the namespaces
+    # Matplotlib names a clip by a hash of its rectangle, whose last digit may change from one drawing to the next.
+    for number, name in enumerate(re.findall(r'<clipPath id="(\w+)"', body)):
+        body = body.replace(f'"{name}"', f'"clip{number}"').replace(f"url(#{name})", f"url(#clip{number})")
+    body = re.sub(r'(\bid=")', rf"\1{prefix}-", body)
+    body = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", body)
+    body = body.replace("xlink:href=", "href=")
+    # Only inside attributes: a name that happens to spell a colour stays as it is.
+    body = re.sub(r'(?:style|fill|stroke)="[^"]*"', lambda m: _theme_colours(m.group(0)), body)
+    return f'{head} stroke-linejoin="round" stroke-linecap="butt">{body}'.strip()
+
+
+def _theme_colours(attribute: str) -> str:
+    attribute = attribute.replace(INK_COLOUR, "currentColor")
+    if attribute.startswith("style"):  # var() is understood there, not in plain SVG attributes
+        for name, colour in NAMED_COLOURS.items():
+            attribute = attribute.replace(colour, f"var(--{name}, {colour})")
+    return attribute
+
+
+def figure_png(figure: "Figure", dpi: int = 150) -> bytes:
+    """The figure as PNG on white, for papers and slides. The same figure gives the same bytes."""
+    buffer = BytesIO()
+    with matplotlib_style():
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def image_webp(image: np.ndarray, quality: int = 82) -> bytes:
+    """A BGR image (height, width, 3) uint8 as lossy WebP, about a third of the size of PNG for photographs."""
+    import cv2
+
+    done, buffer = cv2.imencode(".webp", require_image(image), [cv2.IMWRITE_WEBP_QUALITY, quality])
+    if not done:
+        raise InputError(f"an image of {image.shape[1]} x {image.shape[0]} px could not be encoded as WebP.")
+    return buffer.tobytes()

@@ -1,44 +1,304 @@
-"""One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players."""
+"""Pages that need no program in the browser: one file of HTML each."""
 
+import base64
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
-from simspine.formats.atomic import write_text
-from simspine.report.content import FINDING_LIGHTS, PageFinding, ReportContent
-from simspine.report.player.assets import policy, scripts
-from simspine.report.style import NAMED
+from simspine.core.errors import InputError, unknown_name
+from simspine.io.atomic import write_text
+from simspine.report.figure_style import NAMED_COLOURS
+from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
-TEMPLATE = "page.html.j2"
-_WORDS = {"good": "in order", "info": "information", "check": "look at this", "bad": "problem"}
+# What each finding of quality control is about, in the words of who reads a report: one line for a cause.
 
 
-def render(content: ReportContent) -> str:
+CAUSE_OF_CODE = {
+    "not_solved": "frames without a solution",
+    "frame_rmse": "the body is far from the points in some frames",
+    "lla_implausible": "a lordosis that no person reaches",
+    "tka_implausible": "a kyphosis that no person reaches",
+    "jump": "movement faster than people move",
+    "gap_filled": "short gaps of markers were interpolated",
+    "rejected_filled": "rejected frames were filled in from the frames around",
+    "wrap_repaired": "angles were carried over a jump of 360°",
+    "lla_fast": "lordosis changes faster than people bend",
+    "tka_fast": "kyphosis changes faster than people bend",
+    "level_range": "levels beyond their published range",
+    "level_extent": "levels that travel further than people can",
+    "coordinate_range": "joints beyond the model's range",
+    "shape_fitted": "the fitted spine is unlike real spines",
+    "shape_fitted_level": "single fitted vertebrae are unlike real spines",
+    "shape_measured": "the spine's points are unlike real spines",
+    "shape_measured_level": "single points of the spine are unlike real spines",
+    "trunk_twist": "shoulders face away from the pelvis",
+    "feet_backwards": "feet face away from the pelvis",
+    "upside_down": "the shoulders are below the ankles",
+    "marker_far": "markers far from the body",
+    "marker_flagged": "markers very far from the body",
+    "reprojection": "points far from their images in some frames",
+    "reprojection_point": "points far from their images over the trial",
+    "person_fit": "the fit of the body to the person ran out of steps",
+    "view_absent": "cameras that hardly see the person",
+    "marker_unknown": "markers with names that nothing has were left out",
+    "skin_marker_lost": "markers on the skin were lost for most of the trial",
+    "skin_marker_order": "markers on the skin are out of order",
+    "view_unused": "cameras whose points contradict the others",
+    "view_off": "the body stands beside the person in some cameras",
+    "camera_delays": "cameras were late, which was undone",
+    "camera_refined": "cameras were refined by what they saw",
+    "camera_shift": "cameras show the person beside where the others put them",
+    "camera_roll": "cameras are turned about their axis beside the others",
+    "camera_scale": "cameras show the person too large or too small",
+    "camera_late": "cameras are late",
+    "camera_mirrored": "a video is mirrored",
+    "camera_turned": "a video is upside down",
+    "camera_exchanged": "two videos belong to one another's camera",
+    "camera_unjudged": "cameras could not be compared",
+    "mocap_file": "a file of motion capture contradicts itself, or the cameras",
+    "marker_jump": "markers jump from one frame to the next",
+    "bone_length": "bones change their length",
+    "asymmetry": "bones differ left to right",
+    "markers_missing": "many markers are missing",
+    "marker_never_seen": "markers that are never seen",
+    "inferred_points": "many points were inferred from others",
+    "estimated_points": "many points were estimated by a network that does not see them",
+}
+
+
+def cause_of_finding(code: str) -> str:
+    """What a finding with this code is about; the code itself where it is a new one."""
+    return CAUSE_OF_CODE.get(code, code.replace("_", " "))
+
+
+# What the report page says, as plain data: no files, no arrays. `page.write_report` turns it into HTML.
+
+
+FINDING_LIGHT_NAMES = ("good", "check", "bad")
+_LIGHT_OF = {"info": "info", "warning": "check", "error": "bad"}
+FINDING_LIGHTS = tuple(_LIGHT_OF.values())
+
+
+def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
+    """'12.3 px'; an en dash where the value is missing, so that nobody reads nan as a result."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a summary. light: '' or one of `FINDING_LIGHT_NAMES`. note: what the figure means or was compared
+    with."""
+
+    label: str
+    value: str
+    note: str = ""
+    light: str = ""
+
+    def __post_init__(self):
+        if self.light and self.light not in FINDING_LIGHT_NAMES:
+            raise unknown_name("light", self.light, FINDING_LIGHT_NAMES)
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
+
+    links: for each row where its first cell leads, none if empty. curves: for each row values over time, drawn small
+    at its end (NaN = a gap), none if empty.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+    folded: str = ""
+    links: tuple[str, ...] = ()
+    curves: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self):
+        if self.curves and len(self.curves) != len(self.rows):
+            raise InputError(f"a table of {len(self.rows)} rows has {len(self.curves)} curves, expected one for each.")
+        if self.links and len(self.links) != len(self.rows):
+            raise InputError(f"a table of {len(self.rows)} rows has {len(self.links)} links, expected one for each.")
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise InputError(f"a table row has {len(row)} cells, expected {len(self.columns)}: {self.columns}.")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """`curves` as SVG paths in a box of 100 × 24, all on one scale, so that rows can be compared."""
+        known = [value for curve in self.curves for value in curve if math.isfinite(value)]
+        low, high = (min(known), max(known)) if known else (0.0, 0.0)
+        return tuple(_svg_path(curve, low, max(high - low, 1e-9)) for curve in self.curves)
+
+
+def _svg_path(curve: tuple[float, ...], low: float, span: float) -> str:
+    parts, pen = [], "M"
+    for k, value in enumerate(curve):
+        if not math.isfinite(value):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{100 * k / max(1, len(curve) - 1):.1f} {23 - 22 * (value - low) / span:.1f}")
+        pen = "L"
+    return "".join(parts)
+
+
+@dataclass(frozen=True)
+class PageFinding:
+    """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''. where: marker, level, bone.
+
+    trial: its name, on a page about several.
+    """
+
+    code: str
+    severity: str
+    message: str
+    suggestion: str = ""
+    frames: str = ""
+    where: str = ""
+    trial: str = ""
+
+    def __post_init__(self):
+        if self.severity not in _LIGHT_OF:
+            raise unknown_name("severity", self.severity, _LIGHT_OF)
+
+    @property
+    def cause(self) -> str:
+        """What it is about, in words that findings of one code share."""
+        return cause_of_finding(self.code)
+
+    @property
+    def light(self) -> str:
+        """One of `FINDING_LIGHTS`: no finding says that something is in order."""
+        return _LIGHT_OF[self.severity]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: `svg` markup out of `embed.svg`, or `data`, the bytes of a WebP image out of `embed.webp`.
+
+    alt: what it shows, for those who cannot see it. caption: how to read it.
+    """
+
+    title: str
+    alt: str
+    caption: str = ""
+    svg: str = ""
+    data: bytes = b""
+
+    def __post_init__(self):
+        if bool(self.svg) == bool(self.data):
+            raise InputError(f"picture {self.title!r} needs either svg or data, not both or none.")
+        if self.svg and not self.svg.startswith("<svg"):
+            raise InputError(f"picture {self.title!r}: svg must start with <svg; make it with report.embed.svg.")
+
+    @property
+    def address(self) -> str:
+        """The image as a data URI."""
+        return f"data:image/webp;base64,{base64.b64encode(self.data).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A name and why it is no measurement: inferred by a rule, or forced by the model."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialSection:
+    """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
+
+    glance: what comes first. figures: of the angles; checks: of cameras and markers.
+    """
+
+    name: str
+    findings: tuple[PageFinding, ...] = ()
+    overlays: tuple[Picture, ...] = ()
+    figures: tuple[Picture, ...] = ()
+    tables: tuple[PageTable, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
+    player: PackedScene | None = None
+    glance: tuple[Statement, ...] = ()
+    checks: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from. versions: name → version. inputs: path → SHA-256. settings: what else matters."""
+
+    config_hash: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """The whole page.
+
+    inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
+    over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
+    this one belongs to. alone: a player and nothing else. validation, validation_tables: the data set beside the
+    literature. comparisons: trials of one person beside each other.
+    """
+
+    title: str
+    subtitle: str = ""
+    summary: tuple[Row, ...] = ()
+    findings: tuple[PageFinding, ...] = ()
+    inferred: tuple[Statement, ...] = ()
+    forced: tuple[Statement, ...] = ()
+    overview: PageTable | None = None
+    trials: tuple[TrialSection, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    licences: dict[str, str] = field(default_factory=dict)
+    notice: str = ""
+    assumed: tuple[Statement, ...] = ()
+    home: tuple[str, str] | None = None
+    alone: bool = False
+    validation: tuple[Picture, ...] = ()
+    validation_tables: tuple[PageTable, ...] = ()
+    comparisons: tuple[PageTable, ...] = ()
+
+
+# One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players.
+
+
+PAGE_TEMPLATE = "page.html.j2"
+_LIGHT_WORDS = {"good": "in order", "info": "information", "check": "look at this", "bad": "problem"}
+
+
+def render_page(content: ReportContent) -> str:
     """The page as text. The same content gives the same text."""
     several = len(content.trials) > 1
     own = [replace(f, trial=trial.name if several else "") for trial in content.trials for f in trial.findings]
     findings = [*content.findings, *own]
-    carried = scripts(any(trial.player for trial in content.trials), content.overview is not None)
-    return _template().render(
+    carried = page_scripts(any(trial.player for trial in content.trials), content.overview is not None)
+    return _page_template().render(
         content=content,
         scripts={"player": "", "table": ""} | carried,
         noticed=findings,
-        policy=policy(carried),
-        named=NAMED,
+        policy=content_security_policy(carried),
+        named=NAMED_COLOURS,
         lights=FINDING_LIGHTS,
-        words=_WORDS,
+        words=_LIGHT_WORDS,
         counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
-        grouped=_grouped,
+        grouped=_grouped_findings,
     )
 
 
 def write_report(path: str | os.PathLike, content: ReportContent) -> None:
     """Write the page to `path` atomically: a killed run leaves the old page or the new one."""
-    write_text(path, render(content))
+    write_text(path, render_page(content))
 
 
-def _grouped(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
+def _grouped_findings(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
     """Findings with the same code and light together, a line for each cause, the worst first."""
     kinds: dict[tuple[str, str], list[PageFinding]] = {}
     for finding in findings:
@@ -47,7 +307,7 @@ def _grouped(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
 
 
 @cache
-def _template():
+def _page_template():
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("simspine.report", ".")
@@ -55,4 +315,21 @@ def _template():
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    return environment.get_template(TEMPLATE)
+    return environment.get_template(PAGE_TEMPLATE)
+
+
+# No script, nothing from elsewhere; also what the server sends with them.
+PLAIN_PAGE_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def render_plain_page(template: str, **content: Any) -> str:
+    """A template of `report/pages` with its content, every text escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("simspine.report", "pages"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(content)

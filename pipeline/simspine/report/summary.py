@@ -1,41 +1,87 @@
-"""The headline figures as lines of text: the table the command line prints and the page shows."""
+"""The headline figures of a trial, and of a data set from those of its trials."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from simspine.quality.curvature_figures import curvature_verdict, share_of_curvature, spread_of_adults
-from simspine.quality.observability import Observability, share_text
-from simspine.quality.thresholds import THRESHOLDS
-from simspine.report.content import Row, number
+from simspine.anatomy.clinical_angles import LumbopelvicRhythm
+from simspine.core.errors import InputError
+from simspine.core.skeletons import (
+    SPINE_REGIONS,
+    base_name,
+    is_skin_marker,
+    is_tape_dot,
+    skin_landmark,
+    without_skin_markers,
+)
+from simspine.core.types import Markers, Origin
+from simspine.quality.camera_checks import CAMERA_UNJUDGED_CODE, which_camera_remains_open
+from simspine.quality.findings import THRESHOLDS, Finding, Severity
+from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
+from simspine.quality.observability import (
+    ClinicalFigure,
+    Observability,
+    curvature_verdict,
+    estimated_of_spine,
+    forced_mask,
+    observed_share_text,
+    share_of_curvature,
+    spread_of_adults,
+)
+from simspine.reconstruction.cameras import is_refined
+from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
+from simspine.report.page import Row, number_text
 
-_GIVEN, _OFF = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
+# The headline figures as lines of text: the table the command line prints and the page shows.
+
+
+_CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 
 # key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
-_LINES = (
+_SUMMARY_LINES = (
     ("frames", "Frames", "", 0, "", None, ""),
     ("views", "Views", "", 0, "cameras", None, ""),
     ("reprojection_px_median", "Reprojection, median", "px", 1, "detected points", None, ""),
     ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
     ("points_kept_share", "Detected points kept", "%", 1, "at least 97 wanted", (0.97, 1), ""),
-    ("points_contributed_share", "Points a camera gives", "%", 1, f"at least {_GIVEN.value:g} of each wanted",
-     (_GIVEN.si, 1), "points_contributed_share_by_camera"),
+    (
+        "points_contributed_share",
+        "Points a camera gives",
+        "%",
+        1,
+        f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted",
+        (_CONTRIBUTION_THRESHOLD.si, 1),
+        "points_contributed_share_by_camera",
+    ),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
-    ("model_reprojection_px_median", "Body to detected limb points", "px", 1, f"at most {_OFF.value:g} wanted",
-     (0, _OFF.value),
-     "model_reprojection_px_by_camera"),
+    (
+        "model_reprojection_px_median",
+        "Body to detected limb points",
+        "px",
+        1,
+        f"at most {_DISTANCE_THRESHOLD.value:g} wanted",
+        (0, _DISTANCE_THRESHOLD.value),
+        "model_reprojection_px_by_camera",
+    ),
     ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
     ("tka_deg_mean", "Thoracic kyphosis, T3–T12", "°", 1, "", None, ""),
     ("femur_m", "Femur length", "m", 3, "0.36–0.48 is human", (0.36, 0.48), ""),
     ("seconds", "Computing time", "s", 0, "", None, ""),
-)  # fmt: skip
-_ANGLES = ("lla", "tka")
-ESTIMATES = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)  # verdicts that rest on points nobody saw
-DOUBTED = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)  # verdicts on LLA and TKA that say little of a person
+)
+_CURVATURE_KEYS = ("lla", "tka")
+ESTIMATED_VERDICTS = (
+    Observability.ESTIMATED,
+    Observability.PARTLY_ESTIMATED,
+)  # verdicts that rest on points nobody saw
+DOUBTED_VERDICTS = (
+    Observability.VERY_UNCERTAIN,
+    Observability.ASSUMED,
+)  # verdicts on LLA and TKA that say little of a person
 
 
-def typical(values: np.ndarray | None) -> float | None:
+def median_or_none(values: np.ndarray | None) -> float | None:
     """Median of what is known; None where nothing is."""
     return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
@@ -55,24 +101,26 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     """
     notes = notes or {}
     rows = []
-    for key, label, unit, digits, note, limit, parts in _LINES:
+    for key, label, unit, digits, note, limit, parts in _SUMMARY_LINES:
         if key not in summary:
             continue
         value, quantity = summary[key], key[:3]
-        text = _text(value, unit, digits)
-        if quantity in _ANGLES:
+        text = _value_text(value, unit, digits)
+        if quantity in _CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
-            text, note, light = _with_sd(text, quantity, summary.get(f"{quantity}_deg_sd"), given, estimated)
+            text, note, light = _with_sd(
+                text, quantity, summary.get(f"{quantity}_deg_sd"), given=given, estimated=estimated
+            )
         else:
-            note = "; ".join(filter(None, (_parts(summary.get(parts), unit, digits), note)))
-            light = _light(summary.get(parts) or value, limit)
+            note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
+            light = _light_of_worst(summary.get(parts) or value, limit)
         rows.append(Row(label, text, notes.get(key, note), light))
     if "spine_seen_by" in summary:
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
         rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ()),
                                  summary.get("skin_markers_lost", ()), summary.get("spine_estimated", ())))  # fmt: skip
     if "cameras_off" in summary:
-        rows.insert(2, _calibration(summary))
+        rows.insert(2, _calibration_line(summary))
     if "frames_rejected" in summary:
         count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
         total = f" of {int(summary['frames'])}" if "frames" in summary else ""
@@ -82,13 +130,13 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     return tuple(rows)
 
 
-def _calibration(summary: Mapping[str, Any]) -> Row:
+def _calibration_line(summary: Mapping[str, Any]) -> Row:
     """Whether the calibration is in order: only where nothing was found of any camera."""
     refined, unjudged = summary.get("cameras_refined"), summary.get("cameras_unjudged", ())
     value = "refined" if refined else "as given"
-    if as_used := _disagreeing(summary, "_as_used", " still" if refined else ""):
+    if as_used := _disagreement_text(summary, "_as_used", " still" if refined else ""):
         note, light = f"{as_used}; see the findings", "check"
-    elif given := _disagreeing(summary, "", " as calibrated"):
+    elif given := _disagreement_text(summary, "", " as calibrated"):
         note, light = f"{given}; see the findings", "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
@@ -98,7 +146,7 @@ def _calibration(summary: Mapping[str, Any]) -> Row:
     return Row("Calibration", value, note, light)
 
 
-def _disagreeing(summary: Mapping[str, Any], which: str, when: str) -> str:
+def _disagreement_text(summary: Mapping[str, Any], which: str, when: str) -> str:
     """'cam03 off, cam01 and cam02 disagree with one another'; '' where no camera does. which: end of the keys."""
     off, at_odds = (summary.get(f"cameras_{key}{which}", ()) for key in ("off", "at_odds"))
     parts = [f"{', '.join(off)} off{when}"] if off else []
@@ -145,32 +193,236 @@ def _with_sd(text: str, quantity: str, sd: float | None, given: bool, estimated:
     )
     by = "the data, estimated points among them" if estimated else "the data"
     if verdict is not Observability.VERY_UNCERTAIN:
-        spread = f"{share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
-    return f"{text} ± {sd:.1f}°", f"{verdict}: {spread}", "check" if verdict in DOUBTED else ""
+        spread = f"{observed_share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
+    return f"{text} ± {sd:.1f}°", f"{verdict}: {spread}", "check" if verdict in DOUBTED_VERDICTS else ""
 
 
-def _parts(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
+def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
     """'limbs 18, feet 19' for {part: value}; shares in %, whole ones."""
     if unit == "%":
         shares = {name: None if value is None else 100 * value for name, value in (parts or {}).items()}
         parts, digits = shares, 0
-    return ", ".join(f"{name} {number(value, digits)}" for name, value in (parts or {}).items())
+    return ", ".join(f"{name} {number_text(value, digits)}" for name, value in (parts or {}).items())
 
 
-def _text(value: float | Mapping[str, float | None] | None, unit: str, digits: int) -> str:
+def _value_text(value: float | Mapping[str, float | None] | None, unit: str, digits: int) -> str:
     if isinstance(value, Mapping):
-        texts = [number(v, digits) for v in value.values()]
+        texts = [number_text(v, digits) for v in value.values()]
         return f"{texts[0] if len(set(texts)) == 1 else ' / '.join(texts)} {unit}".strip() if texts else "–"
     if unit == "%" and value is not None:
         value = 100 * value
-    text = number(value, digits, "" if unit == "°" else unit)
+    text = number_text(value, digits, "" if unit == "°" else unit)
     return f"{text}°" if unit == "°" and text != "–" else text
 
 
-def _light(value: float | Mapping[str, float | None] | None, limit: tuple | None) -> str:
+def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: tuple | None) -> str:
     """Of the worst part."""
     values = list(value.values()) if isinstance(value, Mapping) else [value]
     known = [v for v in values if v is not None and v == v]
     if limit is None or not known:
         return ""
     return "good" if all(limit[0] <= v <= limit[1] for v in known) else "check"
+
+
+FEET_POINTS = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
+INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP = "inferred spine", "estimated spine"
+UNSEEN_GROUPS = (INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP)  # no points that were seen
+SKIN_MARKER_GROUP = "on the skin"
+HEAD_GROUP_POINTS = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
+
+# Figures of a data set are means over its trials, weighted by frames; counts are summed.
+MEAN_METRICS = (
+    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
+    "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
+)  # fmt: skip
+CAMERA_METRICS = (
+    "cameras_off",
+    "cameras_at_odds",
+    "cameras_off_as_used",
+    "cameras_at_odds_as_used",
+    "cameras_unjudged",
+)
+SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
+METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
+
+
+def summary_metrics(found: SolvedTrial) -> dict:
+    """A trial's figures; lengths and angles in the units their names say.
+
+    Raises `InputError` where the trial did not come from images, or has no verdict.
+    """
+    unseen = found.markers.names_of(Origin.ESTIMATED)
+    points = found.images[1].of(name for name in without_skin_markers(found.images[1].names) if name not in unseen)
+    summary = points.summary()
+    spine, solved, verdict = found.spine, found.result, found.verdict
+    if verdict is None:
+        raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
+    kept = ~verdict.rejected
+    set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
+    groups = np.array([ESTIMATED_SPINE_GROUP if name in unseen else _group_of(name) for name in solved.marker_names])
+    fits = view_fits(found)
+    return {
+        "frames": spine.frames,
+        "views": len(found.cameras),
+        **_camera_metrics(verdict.findings),
+        "reprojection_px_median": summary["reprojection_px_median"],
+        "reprojection_px_p90": summary["reprojection_px_p90"],
+        "points_kept_share": summary["points_kept_share"],
+        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, UNSEEN_GROUPS)]),
+        "marker_rms_mm_by_group": {
+            str(group): _rms_mm(solved.marker_error[:, groups == group])
+            for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED_SPINE_GROUP)
+        },
+        "points_contributed_share": float(points.used.mean()),
+        "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
+        "model_reprojection_px_median": median_or_none(limb_distance(found)),
+        "model_reprojection_px_by_camera": {fit.name: _number_or_none(fit.distance_px) for fit in fits},
+        "lla_deg_mean": _mean_degrees(spine.lla[kept]),
+        "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
+        "tka_deg_mean": _mean_degrees(spine.tka[kept]),
+        "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
+        "set_by_model": set_by_model,
+        "clinical": {
+            figure.name: _clinical_entry(figure) for figure in (*found.curvature_figures, *found.clinical_figures)
+        },
+        "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm_entry(found.lumbopelvic_rhythm),
+        "spine_seen_by": spine_points_by_source(found.markers),
+        "spine_estimated": list(estimated_of_spine(found.markers.names, found.markers.origins)),
+        "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == SKIN_ORDER_CODE],
+        "skin_markers_lost": [finding.where for finding in verdict.findings if finding.code == SKIN_LOST_CODE],
+        "frames_rejected": verdict.counts["rejected"],
+        "frames_inferred": verdict.counts["inferred"],
+        "frames_corrected": verdict.counts["corrected"],
+        "rejected_because": verdict.reason_counts["rejected"],
+        "observations_dropped_share": summary["observations_dropped_share"],
+        "observations_swapped_share": summary["observations_swapped_share"],
+        "inferred": list(found.markers.names_of(Origin.INFERRED)),
+        "estimated": list(unseen),
+    }
+
+
+def _clinical_entry(figure: ClinicalFigure) -> dict:
+    return {name: value for name, value in asdict(figure).items() if name not in ("name", "label")}
+
+
+def _rhythm_entry(found: LumbopelvicRhythm) -> dict:
+    def degrees(value: float | None) -> float | None:
+        return None if value is None else float(np.degrees(value))
+
+    motion = {"lumbar_deg": degrees(found.lumbar), "pelvis_deg": degrees(found.pelvis)}
+    return {"ratio": found.ratio, "sd": found.sd, **motion, "reason": found.reason}
+
+
+def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
+    """The figures of a data set out of those of its trials."""
+    entries = list(trials.values())
+    weights = [entry["frames"] for entry in entries]
+    reasons: dict[str, int] = {}
+    for entry in entries:
+        for code, count in entry["rejected_because"].items():
+            reasons[code] = reasons.get(code, 0) + count
+    return {
+        **{key: sum(entry[key] for entry in entries) for key in SUM_METRICS},
+        "views": max(entry["views"] for entry in entries),
+        **{key: sorted({name for entry in entries for name in entry[key]}) for key in CAMERA_METRICS},
+        "cameras_refined": any(entry["cameras_refined"] for entry in entries),
+        **{key: _weighted_mean([entry[key] for entry in entries], weights) for key in MEAN_METRICS},
+        **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in METRICS_BY_NAME},
+        "spine_seen_by": _merged_camera_lists([entry["spine_seen_by"] for entry in entries]),
+        "spine_estimated": list(dict.fromkeys(text for e in entries for text in e["spine_estimated"])),
+        "skin_markers_doubted": list(dict.fromkeys(text for e in entries for text in e["skin_markers_doubted"])),
+        "skin_markers_lost": list(dict.fromkeys(text for e in entries for text in e["skin_markers_lost"])),
+        "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
+        "rejected_because": reasons,
+    }
+
+
+def _camera_metrics(findings: Sequence[Finding]) -> dict:
+    """Cameras that lie beside the others as they were calibrated, those that do as they were used, those that could not
+    be judged, and whether cameras were refined. At odds: cameras of which it remains open which is off."""
+    about = [f for f in findings if f.where and f.code.startswith("camera_") and f.code != CAMERA_UNJUDGED_CODE]
+    used = [f for f in about if f.severity is not Severity.INFO]
+    contradict = {f.where for f in findings if f.code in ("view_unused", "view_off")}
+    return {
+        "cameras_off": sorted(_cameras_beyond_doubt(about)),
+        "cameras_at_odds": sorted({finding.where for finding in about} - _cameras_beyond_doubt(about)),
+        "cameras_off_as_used": sorted(_cameras_beyond_doubt(used) | contradict),
+        "cameras_at_odds_as_used": sorted(
+            {finding.where for finding in used} - _cameras_beyond_doubt(used) - contradict
+        ),
+        "cameras_unjudged": sorted(
+            {finding.where or "all" for finding in findings if finding.code == CAMERA_UNJUDGED_CODE}
+        ),
+        "cameras_refined": is_refined(findings),
+    }
+
+
+def _cameras_beyond_doubt(findings: Sequence[Finding]) -> set[str]:
+    """Cameras that are off beyond doubt."""
+    return {finding.where for finding in findings if not which_camera_remains_open(finding)}
+
+
+def _merged_camera_lists(entries: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    ways = dict.fromkeys(way for entry in entries for way in entry)
+    return {way: list(dict.fromkeys(name for entry in entries for name in entry.get(way, ()))) for way in ways}
+
+
+def _number_or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _group_of(marker: str) -> str:
+    """Group under which a fitted marker's error is reported."""
+    if marker != base_name(marker):
+        return INFERRED_SPINE_GROUP
+    if is_skin_marker([marker]):
+        return SKIN_MARKER_GROUP
+    for group, names in (("limbs", VIEW_FIT_LIMB_POINTS), ("feet", FEET_POINTS), ("head", HEAD_GROUP_POINTS)):
+        if marker in names:
+            return group
+    return "spine"
+
+
+def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
+    """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them, or
+    estimated."""
+    own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
+    seen = dict(zip(markers.names, markers.present.mean(0), strict=True))
+    dots = is_tape_dot(markers.names)
+    single = [name for name in is_skin_marker(markers.names) if seen[name] and name not in dots]
+    ways = {SKIN_MARKER_GROUP: [_with_share(skin_landmark(name), seen[name]) for name in single]}
+    ways["dots of a tape"] = [_with_share(skin_landmark(name), seen[name]) for name in dots if seen[name]]
+    for origin in (Origin.DETECTED, Origin.GIVEN):
+        ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
+    return {way: names for way, names in ways.items() if names}
+
+
+def _with_share(name: str, seen: float) -> str:
+    """The name, and in how many of the frames it was seen if not in all."""
+    return name if seen == 1 else f"{name} ({100 * seen:.0f} % of the frames)"
+
+
+def _rms_mm(error: np.ndarray) -> float | None:
+    return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
+
+
+def _typical_degrees(deviation: np.ndarray | None, kept: np.ndarray) -> float | None:
+    """Median standard deviation over the kept frames."""
+    median = None if deviation is None else median_or_none(deviation[kept])
+    return None if median is None else float(np.degrees(median))
+
+
+def _mean_degrees(angle: np.ndarray) -> float | None:
+    return float(np.degrees(np.nanmean(angle))) if np.isfinite(angle).any() else None
+
+
+def _weighted_mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    known = [i for i, value in enumerate(values) if value is not None]
+    if not known:
+        return None
+    return float(np.average([values[i] for i in known], weights=[weights[i] for i in known]))
+
+
+def _mean_by_name(entries: Sequence[dict], weights: Sequence[int]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    return {name: _weighted_mean([entry.get(name) for entry in entries], weights) for name in names}

@@ -1,25 +1,137 @@
 """The data set out of the trials' results: one HDF5 file, summary, provenance, manifest."""
 
+import csv
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from simspine.config import Config
-from simspine.dataset.licence import notice
-from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
-from simspine.formats.atomic import write_text
-from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
-from simspine.formats.store import load
-from simspine.pipeline.publish import publish, versions
-from simspine.workflow.checking import write_quality
-from simspine.workflow.manifest import Task, read_manifest
-from simspine.workflow.paths import Paths
-from simspine.workflow.stages import export
-from simspine.workflow.stages.export import TRC_FOLDERS
-from simspine.workflow.summary import clinical_csv, summarise, timings
-from simspine.workflow.trials import read_trial
+import numpy as np
 
-_TRC = {"markers": "m", "time": "s"}
+from simspine.core.errors import InputError
+from simspine.dataset.description import (
+    HDF5_UNITS,
+    MANIFEST_FILE,
+    ManifestEntry,
+    licence_notice,
+    manifest_header,
+    write_dataset_manifest,
+)
+from simspine.io.atomic import write_text
+from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
+from simspine.io.hdf5 import read_store
+from simspine.reconstruction.publish import package_versions, trial_data
+from simspine.report.page import Row
+from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
+from simspine.workflow import stages
+from simspine.workflow.config import Config
+from simspine.workflow.record import RunPaths, StageTask, read_json, read_task_manifest
+from simspine.workflow.results import read_trial, seconds_of
+from simspine.workflow.stages import TRC_FOLDERS
+from simspine.workflow.views import write_quality
+
+# summary.json: the headline figures of a data set; timings.json, which differs from run to run; and the table
+# that the command line prints.
+
+
+LIGHT_STYLES = {"check": "yellow", "bad": "red"}
+
+
+def dataset_summary(config: Config) -> dict:
+    """All headline figures; needs the results of every stage up to quality."""
+    trials: dict[str, dict] = {}
+    femurs = []
+    for subject in config.subjects:
+        paths = RunPaths(Path(config.results), subject)
+        for trial in config.trials(subject):
+            trials[f"{subject}/{trial}"] = summary_metrics(read_trial(paths, trial))
+        femurs.append(read_json(paths.scaling)["femur_m"])
+    return {
+        "name": config.name,
+        **dataset_summary_metrics(trials),
+        "femur_m": {side: float(np.mean([femur[side] for femur in femurs])) for side in ("left", "right")},
+        "trials_left_out": config.skipped,
+        "known_faults": config.known_faults,
+        "trials": trials,
+    }
+
+
+def computing_times(config: Config) -> dict:
+    """Computing time, s, of all stages together and of each."""
+    spent: dict[str, float] = {}
+    for subject in config.subjects:
+        for stage, value in seconds_of(RunPaths(Path(config.results), subject), config.trials(subject)).items():
+            spent[stage] = round(spent.get(stage, 0.0) + value, 3)
+    return {"seconds": round(sum(spent.values()), 3), "seconds_by_stage": spent}
+
+
+CLINICAL_CSV_COLUMNS = ("trial", "parameter", "unit", "mean", "sd", "low", "high", "known", "decided")
+
+
+def clinical_csv(trials: Mapping[str, dict]) -> str:
+    """A line per trial and clinical parameter, LLA and TKA first, with `CLINICAL_CSV_COLUMNS`; empty where nothing is
+    known.
+
+    trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
+    of, each a row of its own; all three have neither low nor high.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CLINICAL_CSV_COLUMNS)
+    for trial, entry in trials.items():
+        for name, figure in entry["clinical"].items():
+            writer.writerow((trial, name, *(_styled_cell(figure[column]) for column in CLINICAL_CSV_COLUMNS[2:])))
+        rhythm = entry["lumbopelvic_rhythm"]
+        if rhythm is not None:
+            ratio, sd, lumbar, pelvis = (
+                _styled_cell(rhythm[key]) for key in ("ratio", "sd", "lumbar_deg", "pelvis_deg")
+            )
+            writer.writerow((trial, "lumbopelvic_rhythm", "1", ratio, sd, "", "", "", rhythm["reason"]))
+            for part, motion in (("lumbar", lumbar), ("pelvis", pelvis)):
+                writer.writerow((trial, f"lumbopelvic_rhythm_{part}", "deg", motion, "", "", "", "", ""))
+    return out.getvalue()
+
+
+def _styled_cell(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def read_summary(config: Config) -> dict:
+    path = Path(config.results) / "summary.json"
+    found = read_json(path)
+    if not isinstance(found, dict) or "rejected_because" not in found:
+        raise InputError(f"{path} is damaged: it lacks the counts of frames. Run `simspine export` again.")
+    return found
+
+
+def summary_table_rows(summary: dict) -> tuple[Row, ...]:
+    """Lines of the table, for the terminal and the report."""
+    why = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in summary["rejected_because"].items())
+    if summary.get("frames_inferred"):
+        why += "; inferred: filled in, not seen"
+    return summary_rows(summary, {"frames_rejected": why or "none"})
+
+
+def print_summary(config: Config) -> None:
+    """Print the table, and where the results are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, results = Console(), Path(config.results)
+    table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
+    for row in summary_table_rows(read_summary(config) | computing_times(config)):
+        table.add_row(row.label, row.value, row.note, style=LIGHT_STYLES.get(row.light))
+    console.print(table)
+    for what, path in (
+        ("report", results / "report.html"),
+        ("data set", results / f"{config.name}.h5"),
+        ("summary", results / "summary.json"),
+        ("files per subject", results / "export"),
+    ):
+        console.print(f"{what + ':':19}{path}", highlight=False, soft_wrap=True)
+
+
+_TRC_UNITS = {"markers": "m", "time": "s"}
 
 
 def export_dataset(config: Config) -> Path:
@@ -31,54 +143,60 @@ def export_dataset(config: Config) -> Path:
     Nothing is written where a trial's points are not the forward kinematics of its angles.
     """
     results = Path(config.results)
-    origin = provenance(config)
+    origin = provenance_of_results(config)
     deviations: dict[str, float] = {}
     frames: dict[str, int] = {}
     subjects = {
-        subject: _subject(Paths(results, subject), config.trials(subject), deviations, frames)
+        subject: _subject_data(RunPaths(results, subject), config.trials(subject), deviations, frames)
         for subject in config.subjects
     }
     path = results / f"{config.name}.h5"
     write_dataset(path, Dataset(subjects, origin))
     write_text(results / "provenance.json", json.dumps(origin, indent=1, sort_keys=True) + "\n")
     write_quality(config)
-    summary = summarise(config)
+    summary = dataset_summary(config)
     write_text(results / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_text(results / "timings.json", json.dumps(timings(config), indent=1) + "\n")
+    write_text(results / "timings.json", json.dumps(computing_times(config), indent=1) + "\n")
     write_text(results / "clinical.csv", clinical_csv(summary["trials"]))
     files = {
-        path.name: Entry("hdf5", sum(frames.values()), HDF5_UNITS, frames),
-        "provenance.json": Entry("json"),
-        "summary.json": Entry("json"),
-        "clinical.csv": Entry("csv"),
+        path.name: ManifestEntry("hdf5", sum(frames.values()), HDF5_UNITS, frames),
+        "provenance.json": ManifestEntry("json"),
+        "summary.json": ManifestEntry("json"),
+        "clinical.csv": ManifestEntry("csv"),
     }
     if origin["notice"]:
         write_text(results / "NOTICE.txt", origin["notice"] + "\n")
-        files["NOTICE.txt"] = Entry("text")
-    files |= {name: Entry("quality") for name in ("quality.json", "quality.csv")}  # of `write_quality`
+        files["NOTICE.txt"] = ManifestEntry("text")
+    files |= {name: ManifestEntry("quality") for name in ("quality.json", "quality.csv")}  # of `write_quality`
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
-    write_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
+    write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
     return path
 
 
-def dataset_task(config: Config) -> Task:
+def dataset_task(config: Config) -> StageTask:
     """`export_dataset` as a task; timings.json is not among its files, for it differs from run to run."""
-    results, origin = Path(config.results), provenance(config)
+    results, origin = Path(config.results), provenance_of_results(config)
     names = [f"{config.name}.h5", "provenance.json", "summary.json", "clinical.csv", "quality.json", "quality.csv"]
-    names += [NAME, *(["NOTICE.txt"] if origin["notice"] else [])]
+    names += [MANIFEST_FILE, *(["NOTICE.txt"] if origin["notice"] else [])]
 
     def work() -> dict:
         export_dataset(config)
         return {}
 
-    inputs = [file for subject in config.subjects for file in files_of(config, subject)]
-    return Task(config.name, tuple(inputs), tuple(results / name for name in names), origin, work)
+    inputs = [file for subject in config.subjects for file in dataset_files_of_subject(config, subject)]
+    return StageTask(
+        name=config.name,
+        inputs=tuple(inputs),
+        outputs=tuple(results / name for name in names),
+        settings=origin,
+        work=work,
+    )
 
 
-def files_of(config: Config, subject: str) -> list[Path]:
+def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
     """Files of a subject that data set and page are made of."""
-    paths, trials = Paths(Path(config.results), subject), config.trials(subject)
+    paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
     fill = config.quality.fill_gaps
     return [paths.model, paths.scaling] + [
         file
@@ -87,36 +205,39 @@ def files_of(config: Config, subject: str) -> list[Path]:
             paths.keypoints(trial), paths.cameras(trial), paths.points(trial), paths.markers(trial),
             paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial),
             *((paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")) if fill else ()),
-            *export.files_of(paths.results, subject, trial),
+            *stages.export_files_of_trial(paths.results, subject, trial),
         )
     ]  # fmt: skip
 
 
-def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, Entry]:
+def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, ManifestEntry]:
     """The subject's files in the release's layout that are there (see `export`)."""
     found = {
-        f"export/models/{subject}.osim": Entry("osim"),
-        f"export/cameras/Calib_{subject}.toml": Entry("toml", units={"t": "m"}),
+        f"export/models/{subject}.osim": ManifestEntry("osim"),
+        f"export/cameras/Calib_{subject}.toml": ManifestEntry("toml", units={"t": "m"}),
     }
     for key, count in frames.items():
         stem, of = key.replace("/", "_"), {key: count}
         folder = f"export/kinematics/{subject}/{stem}/{stem}"
         found |= {
-            f"export/cameras/Calib_{stem}.toml": Entry("toml", units={"t": "m"}),
-            **{f"export/{kind}/{subject}/{stem}.trc": Entry("trc", count, _TRC, of) for kind in TRC_FOLDERS},
-            f"{folder}.mot": Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, of),
-            f"{folder}_ik_marker_errors.sto": Entry("sto", count, {"error": "m", "time": "s"}, of),
+            f"export/cameras/Calib_{stem}.toml": ManifestEntry("toml", units={"t": "m"}),
+            **{
+                f"export/{kind}/{subject}/{stem}.trc": ManifestEntry("trc", count, _TRC_UNITS, of)
+                for kind in TRC_FOLDERS
+            },
+            f"{folder}.mot": ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, of),
+            f"{folder}_ik_marker_errors.sto": ManifestEntry("sto", count, {"error": "m", "time": "s"}, of),
         }
     return {name: entry for name, entry in found.items() if (results / name).is_file()}
 
 
-def provenance(config: Config) -> dict:
+def provenance_of_results(config: Config) -> dict:
     """Where the numbers come from: configuration and its hash, checksums of the inputs, versions."""
     inputs: dict[str, dict] = {}
     for subject in config.subjects:
         for stage in ("detect", "merge"):  # merge: motion capture, beside the points made by the stage before
             for trial in config.trials(subject):
-                entry = read_manifest(Paths(Path(config.results), subject).manifest(stage, trial))
+                entry = read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
                 own = f"{trial}.h5" if stage == "merge" else None
                 given = entry["fingerprint"]["inputs"] if entry else ()
                 files = {name: digest for name, digest in given if name != own}
@@ -125,11 +246,11 @@ def provenance(config: Config) -> dict:
         "configuration": config.model_dump(mode="json"),
         "configuration_hash": config.hash,
         "inputs_sha256": inputs,
-        "versions": dict(versions()),
+        "versions": dict(package_versions()),
         "known_faults": config.known_faults,
         "trials_left_out": config.skipped,
         "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage draws any
-        "notice": notice(config.model_dump(mode="json"), _is_virtual(config)),
+        "notice": licence_notice(config.model_dump(mode="json"), _is_virtual(config)),
     }
 
 
@@ -144,16 +265,18 @@ def _is_virtual(config: Config) -> bool:
         return False
 
 
-def _subject(paths: Paths, trials: Sequence[str], deviations: dict[str, float], frames: dict[str, int]) -> SubjectData:
+def _subject_data(
+    paths: RunPaths, trials: Sequence[str], deviations: dict[str, float], frames: dict[str, int]
+) -> SubjectData:
     """The subject with trials that are read one by one; fills in what each trial's check gives."""
 
     def read(name: str) -> TrialData:
-        trial, key = publish(read_trial(paths, name, images=False)), f"{paths.subject}/{name}"
+        trial, key = trial_data(read_trial(paths, name, images=False)), f"{paths.subject}/{name}"
         frames[key] = trial.markers.frames
         if trial.fk_deviation is not None:
             deviations[key] = trial.fk_deviation
         return trial
 
-    cameras = tuple(load(paths.cameras(trials[0]), ["cameras"])["cameras"])
+    cameras = tuple(read_store(paths.cameras(trials[0]), ["cameras"])["cameras"])
     model = paths.model.read_text(encoding="utf-8")
     return SubjectData(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")

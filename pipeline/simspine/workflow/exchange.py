@@ -12,35 +12,102 @@ from typing import Any
 
 import numpy as np
 
-from simspine.body.model import Body
-from simspine.body.paper_axes import COMPOSED, LOCKED, PaperAxis, paper_axes, thorax_left_out, to_paper_axes
-from simspine.config import Config
-from simspine.config.compare import differences, told
-from simspine.dataset.invariant import body_points, check_trial
-from simspine.dataset.licence import NOTICE, refuse_public, without_places, without_points
-from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, read_manifest, write_manifest
-from simspine.dataset.occlusion import hidden_points
-from simspine.dataset.origin import point_origins
-from simspine.errors import InputError
-from simspine.formats.atomic import write_text
-from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
-from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
-from simspine.formats.dataset_write import permutation
-from simspine.formats.mot import write_mot
-from simspine.formats.sto import write_sto
-from simspine.formats.takes import Take, other_points
-from simspine.ik.paper_axes_uncertainty import known_deviations, paper_axes_deviation
-from simspine.skeletons import load as load_skeleton
-from simspine.types import Markers
+from simspine.anatomy.body import Body
+from simspine.anatomy.paper_axes import (
+    AXIS_COMPOSED,
+    AXIS_LOCKED,
+    PaperAxis,
+    paper_axes_of,
+    thorax_left_out,
+    to_paper_axes,
+)
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Markers
+from simspine.dataset.description import (
+    HDF5_UNITS,
+    HUMAN36M_NOTICE,
+    MANIFEST_FILE,
+    ManifestEntry,
+    drop_licensed_places,
+    drop_licensed_points,
+    hidden_points,
+    manifest_header,
+    read_dataset_manifest,
+    refuse_public,
+    write_dataset_manifest,
+)
+from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
+from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_bvh, write_gltf
+from simspine.io.atomic import write_text
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
+from simspine.io.exchange import ExportTrial, points_at_other_places
+from simspine.io.mot import write_mot, write_sto
+from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
+from simspine.report.reconstruction_page import REPORT_NOTICE
+from simspine.report.scene import Scene
+from simspine.workflow.config import Config, differences_text, setting_differences
+from simspine.workflow.views import read_scene
 
-FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
-AXES = "axes62"  # the motion alone, in the 62 axes of the paper
-ORDERS = {15: "simspine15", 37: "simspine37"}
-TEST = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release
+# A trial for animation programs: glTF and BVH out of results' files.
+
+
+_BONE_COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
+ANIMATION_SUFFIXES = (".glb", ".bvh")
+
+
+def write_animation(
+    result: Path, out: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None
+) -> Path:
+    """Write a trial as .glb or .bvh, by the ending of `out`; returns its path. model: see `read_scene`.
+
+    Raises `InputError` for another ending, and for a result without poses of a body.
+    """
+    if out.suffix.lower() not in ANIMATION_SUFFIXES:
+        raise InputError(f"{out}: animations are written as .glb (glTF) or .bvh; name the file so.")
+    scene = read_scene(result, subject, trial, model)
+    motion = skeleton_motion_of(scene)
+    if out.suffix.lower() == ".glb":
+        write_gltf(out, motion, scene.name, REPORT_NOTICE)
+    else:
+        write_bvh(out, motion)
+    return out
+
+
+def skeleton_motion_of(scene: Scene) -> SkeletonMotion:
+    """The bodies of a scene as joints, with its bones. Raises `InputError` where it has none."""
+    if not scene.poses:
+        raise InputError(f"{scene.name}: the result holds points and no poses of a body; an animation needs these.")
+    names, parents = parents_first(tuple(scene.poses), scene.segments)
+    meshes = [
+        JointMesh(
+            joint=names.index(bone.body),
+            points=bone.points,
+            triangles=bone.triangles,
+            material=bone.kind,
+            colour=_BONE_COLOURS[bone.kind],
+        )
+        for bone in scene.bones
+        if bone.body in names
+    ]
+    return SkeletonMotion(
+        names=names,
+        parents=parents,
+        poses=np.stack([scene.poses[n] for n in names], 1),
+        rate=scene.spine.rate,
+        meshes=meshes,
+    )
+
+
+EXCHANGE_FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
+PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
+POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
+RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportChoice:
     """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be given away.
 
     test: subjects of the test split. every: use each n-th frame (coco).
@@ -58,7 +125,7 @@ class _Source:
     """The data set's trials on their way out; every one is checked against its body."""
 
     file: DatasetFile
-    choice: Choice
+    choice: ExportChoice
     names: tuple[str, ...]
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
@@ -81,17 +148,17 @@ class _Source:
     def trial(self, subject: str, name: str) -> TrialData:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
-        self.deviations[key] = check_trial(body, trial, key)
+        self.deviations[key] = check_forward_kinematics(body, trial, key)
         self.frames[key], self.levels, self.clinical = trial.markers.frames, trial.levels, trial.clinical_names
         if self.choice.contents == "angles":
-            return without_points(trial)
+            return drop_licensed_points(trial)
         if self.names != trial.markers.names:
             markers = _more_points(trial.markers, body_points(body, trial.motion, self.names))
             origin = point_origins(self.names, trial.fitted, trial.fitted_origin)
             trial = replace(trial, markers=markers.with_(origin=origin))
         return trial
 
-    def takes(self, subjects: Sequence[str], pictures: bool = False) -> Iterator[Take]:
+    def takes(self, subjects: Sequence[str], pictures: bool = False) -> Iterator[ExportTrial]:
         """pictures: with what the body hides."""
         for subject in subjects:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
@@ -101,8 +168,10 @@ class _Source:
                 if pictures and cameras:
                     hides = partial(hidden_points, self.body(subject), trial.motion, cameras=cameras)
                     hidden = hides(trial.markers)
-                    others = {kind: hides(points) for kind, points in other_points(trial).items()}
-                yield Take(subject, name, trial, cameras, hidden, others)
+                    others = {kind: hides(points) for kind, points in points_at_other_places(trial).items()}
+                yield ExportTrial(
+                    subject=subject, name=name, trial=trial, cameras=cameras, hidden=hidden, hidden_others=others
+                )
 
 
 def _more_points(known: Markers, wanted: Markers) -> Markers:
@@ -116,7 +185,7 @@ def _more_points(known: Markers, wanted: Markers) -> Markers:
     return wanted.with_(covariance=covariance)
 
 
-def export_format(config: Config, kind: str, choice: Choice, out: Path | None = None) -> Path:
+def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | None = None) -> Path:
     """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
 
     The folder appears whole or not at all; an older export of ours in its place is replaced, unless it holds other
@@ -127,38 +196,38 @@ def export_format(config: Config, kind: str, choice: Choice, out: Path | None = 
     path = results / f"{config.name}.h5"
     if not path.is_file():
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
-    if kind == AXES:
+    if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
     elif choice.contents == "angles" and kind not in ("hdf5", "parquet"):
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
-            found = differences(origin.get("configuration", {}), config.model_dump(mode="json"))
+            found = setting_differences(origin.get("configuration", {}), config.model_dump(mode="json"))
             warnings.warn(
-                f"{path} was made with another configuration ({told(found)}); run `simspine export` again.",
+                f"{path} was made with another configuration ({differences_text(found)}); run `simspine export` again.",
                 stacklevel=2,
             )
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
-        order = "simspine37" if kind == "coco" else ORDERS[choice.points]
+        order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
         source = _Source(file, choice, load_skeleton(order).names)
         target = results / "exchange" / kind if out is None else out
         with _new_folder(target) as folder:
             splits = _splits(file.subjects, choice.test)
-            files = _WRITERS[kind](folder, source, splits, origin["notice"], config.name)
+            files = _WRITER_OF_FORMAT[kind](folder, source, splits, origin["notice"], config.name)
             if origin["notice"]:
-                write_text(folder / "NOTICE.txt", NOTICE + "\n")
-                files["NOTICE.txt"] = Entry("text")
+                write_text(folder / "NOTICE.txt", HUMAN36M_NOTICE + "\n")
+                files["NOTICE.txt"] = ManifestEntry("text")
             header = manifest_header(config.name, kind, origin, source.deviations) | source.notes
-            header |= {"order": order, "from_release_order": permutation(load_skeleton("simspine15").names, order)}
-            write_manifest(folder, files, header | {"splits": splits, "contents": choice.contents})
+            header |= {"order": order, "from_release_order": skeleton_indices(load_skeleton("simspine15").names, order)}
+            write_dataset_manifest(folder, files, header | {"splits": splits, "contents": choice.contents})
     return target
 
 
 def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, list[str]]:
     """{'train': subjects, 'test': subjects}; only those that have any."""
-    chosen = TEST if test is None else test
+    chosen = RELEASE_TEST_SUBJECTS if test is None else test
     for name in () if test is None else test:
         if name not in subjects:
             raise InputError(f"subject {name!r} of the test split is not in the data set: {', '.join(subjects)}.")
@@ -169,11 +238,13 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
     """A folder beside the target that takes its place when the block ends well."""
-    if target.exists() and not (target.is_dir() and ((target / NAME).is_file() or not any(target.iterdir()))):
-        raise InputError(f"{target} exists and is no export of ours (no {NAME} in it); name another folder with --out.")
-    if (target / NAME).is_file() and (others := _not_exported(target)):
+    if target.exists() and not (target.is_dir() and ((target / MANIFEST_FILE).is_file() or not any(target.iterdir()))):
         raise InputError(
-            f"{target} holds files that its {NAME} does not name, {others[0]} for one ({len(others)} in all): results, "
+            f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
+        )
+    if (target / MANIFEST_FILE).is_file() and (others := _not_exported(target)):
+        raise InputError(
+            f"{target} holds files that its {MANIFEST_FILE} does not name, {others[0]} for one ({len(others)} in all): results, "
             "or files of yours. It would be replaced as a whole; name another folder with --out."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -194,20 +265,22 @@ def _new_folder(target: Path) -> Iterator[Path]:
 
 def _not_exported(folder: Path) -> list[str]:
     """Files in a folder that its manifest does not name."""
-    files = read_manifest(folder)["files"]
+    files = read_dataset_manifest(folder)["files"]
     there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    others = (name for name in there if name not in files and name != NAME)
+    others = (name for name in there if name not in files and name != MANIFEST_FILE)
     return sorted(others, key=lambda name: (name.startswith("."), name))
 
 
-Splits = Mapping[str, Sequence[str]]
+SubjectsOfSplit = Mapping[str, Sequence[str]]
 
 
-def _of(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
+def _points_of_choice(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
     return {key: count for key, count in source.frames.items() if key.split("/")[0] in subjects}
 
 
-def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+def _export_hdf5(
+    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
+) -> dict[str, ManifestEntry]:
     file = source.file
     subjects = {
         subject: SubjectData(
@@ -218,65 +291,77 @@ def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
         )
         for subject in file.subjects
     }
-    origin = without_places(file.provenance) if source.choice.public else file.provenance
+    origin = drop_licensed_places(file.provenance) if source.choice.public else file.provenance
     write_dataset(folder / f"{name}.h5", Dataset(subjects, origin))
-    return {f"{name}.h5": Entry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
+    return {f"{name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
 
 
-def _npz(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
-    from simspine.formats.mmpose_npz import UNITS, write_mmpose
+def _export_npz(
+    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
+) -> dict[str, ManifestEntry]:
+    from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 
     files = {}
     for split, subjects in splits.items():
         rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=notice)
-        files[f"annotations/simspine_{split}.npz"] = Entry("npz", rows, UNITS, _of(source, subjects))
+        files[f"annotations/simspine_{split}.npz"] = ManifestEntry(
+            "npz", rows, MMPOSE_UNITS, _points_of_choice(source, subjects)
+        )
     for path in sorted(folder.glob("annotations/*.pkl")):
-        files[f"annotations/{path.name}"] = Entry("pickle", units=UNITS)
+        files[f"annotations/{path.name}"] = ManifestEntry("pickle", units=MMPOSE_UNITS)
     return files
 
 
-def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
-    from simspine.formats.coco import write_coco
+def _export_coco(
+    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
+) -> dict[str, ManifestEntry]:
+    from simspine.io.coco import write_coco
 
     files = {}
     for split, subjects in splits.items():
         path = f"annotations/person_keypoints_{split}.json"
         takes = partial(source.takes, subjects, pictures=True)
         rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every, centres=source.centres)
-        files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
+        files[path] = ManifestEntry(
+            "coco", rows, {"keypoints": "px", "bbox": "px"}, _points_of_choice(source, subjects)
+        )
     return files
 
 
-def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
-    from simspine.formats.parquet import UNITS, write_card, write_parquet
+def _export_parquet(
+    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
+) -> dict[str, ManifestEntry]:
+    from simspine.io.exchange import PARQUET_UNITS, write_card, write_parquet
 
     files, counts, points = {}, {}, source.choice.contents == "all"
     for split, subjects in splits.items():
         shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
         counts[split] = sum(shards)
         for i, rows in enumerate(shards):
-            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
+            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = ManifestEntry("parquet", rows, PARQUET_UNITS)
     names = {
         "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
         "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
         "clinical": list(source.clinical),
     }  # fmt: skip
-    write_card(folder, name, counts, names, notice)
-    return files | {"README.md": Entry("text")}
+    write_card(folder, name, counts, names=names, notice=notice)
+    return files | {"README.md": ManifestEntry("text")}
 
 
-def _single(suffix: str, kind: str, units: Mapping[str, str]):
+def _export_single_trials(suffix: str, kind: str, units: Mapping[str, str]):
     """A writer of one file for each trial."""
 
-    def write(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
-        from simspine.formats.c3d_write import write_c3d
-        from simspine.formats.netcdf import write_netcdf
+    def write(
+        folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
+    ) -> dict[str, ManifestEntry]:
+        from simspine.io.c3d import write_c3d
+        from simspine.io.exchange import write_netcdf
 
         files = {}
         for take in source.takes(source.file.subjects):
             path, count = f"{take.subject}/{take.subject}_{take.name}.{suffix}", take.trial.markers.frames
             (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=notice)
-            files[path] = Entry(kind, count, units, {take.path: count})
+            files[path] = ManifestEntry(kind, count, units, {take.path: count})
         return files
 
     return write
@@ -291,14 +376,16 @@ def _known_deviations(body: Body, trial: TrialData) -> dict[str, np.ndarray]:
 
 def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
     """Where the standard deviation of an axis comes from."""
-    if axis.how == COMPOSED:
+    if axis.how == AXIS_COMPOSED:
         return "covariances of the joints between" if axis.name in known else "joints between taken as independent"
-    return "none: locked" if axis.how == LOCKED else "as solved"
+    return "none: locked" if axis.how == AXIS_LOCKED else "as solved"
 
 
-def _axes62(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+def _export_paper_axes(
+    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
+) -> dict[str, ManifestEntry]:
     """A motion for each trial in the 62 axes of the paper, its standard deviations, and what each axis is made of."""
-    files: dict[str, Entry] = {}
+    files: dict[str, ManifestEntry] = {}
     left_out: dict[str, float] = {}
     axes: tuple[PaperAxis, ...] = ()
     known: dict[str, np.ndarray] = {}
@@ -307,26 +394,28 @@ def _axes62(folder: Path, source: _Source, splits: Splits, notice: str, name: st
         path, count = f"{take.subject}/{take.subject}_{take.name}.mot", motion.frames
         axes_of = to_paper_axes(body, motion)
         write_mot(folder / path, axes_of, inferred=np.flatnonzero(take.trial.inferred))
-        files[path] = Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
+        files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
         known = _known_deviations(body, take.trial)
         sd = paper_axes_deviation(body, motion, known)
         if sd is not None:
             path = path.replace(".mot", "_sd.sto")
             sd = np.where(axes_of.rotational, np.degrees(sd), sd)
-            write_sto(folder / path, "Standard deviations", axes_of.names, axes_of.time, sd, in_degrees=True)
-            files[path] = Entry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
+            write_sto(
+                folder / path, "Standard deviations", axes_of.names, time=axes_of.time, values=sd, in_degrees=True
+            )
+            files[path] = ManifestEntry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
         left_out[take.path] = round(float(np.degrees(thorax_left_out(body, motion))), 3)
-        axes = paper_axes(body)  # the same of all people: the recipe's
+        axes = paper_axes_of(body)  # the same of all people: the recipe's
     rows = [("axis", "unit", "how", "from", "to", "deviation")]
     rows += [(axis.name, axis.unit, axis.how, *(axis.spans or ("", "")), _deviation_from(axis, known)) for axis in axes]
     write_text(folder / "axes.csv", "".join(",".join(row) + "\n" for row in rows))
     source.notes["thorax_left_out_deg"] = left_out
-    return files | {"axes.csv": Entry("text")}
+    return files | {"axes.csv": ManifestEntry("text")}
 
 
-_WRITERS = {
-    "hdf5": _hdf5, "npz": _npz, "coco": _coco, "parquet": _parquet,
-    "netcdf": _single("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
-    "c3d": _single("c3d", "c3d", {"points": "mm"}),
-    AXES: _axes62,
+_WRITER_OF_FORMAT = {
+    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco, "parquet": _export_parquet,
+    "netcdf": _export_single_trials("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
+    "c3d": _export_single_trials("c3d", "c3d", {"points": "mm"}),
+    PAPER_AXES_CHOICE: _export_paper_axes,
 }  # fmt: skip

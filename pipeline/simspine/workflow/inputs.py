@@ -1,7 +1,10 @@
-"""Which files a trial starts from, and a resolved configuration for the stages of a workflow."""
+"""What every stage is handed: the configuration, one subject, its files, and how to show progress."""
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,24 +12,31 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from simspine.config import Config, HumanCapture, SkinMarkers, Trial, clicks_in_file
-from simspine.errors import InputError
-from simspine.formats._extra import exchange_package
-from simspine.formats.atomic import write_text
-from simspine.formats.band_table import read_bands
-from simspine.sources.pose2sim import demo_folder, find_project
-from simspine.spine.clinical import clinical_angles
-from simspine.types import Camera, Markers
-from simspine.yaml_files import read_yaml
+from simspine.anatomy.clinical import compute_clinical_angles
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import read_yaml
+from simspine.core.types import Camera, Markers
+from simspine.io.atomic import write_text
+from simspine.io.guarded import exchange_package
+from simspine.io.video import demo_folder, find_project
+from simspine.report.dataset_figures import read_bands
+from simspine.vision.synchronise import Timing
+from simspine.workflow.config import Config
+from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial, clicks_in_file
+from simspine.workflow.record import RunPaths
 
 if TYPE_CHECKING:
-    from simspine.sources.human36m.copy import Copy as HumanCopy
+    from simspine.io.human36m.copy import Copy as HumanCopy
 
-PACKAGED = "pose2sim:"
+
+# Which files a trial starts from, and a resolved configuration for the stages of a workflow.
+
+
+PACKAGED_PREFIX = "pose2sim:"
 
 
 @dataclass(frozen=True)
-class Capture:
+class CaptureSource:
     """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
 
     rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
@@ -53,16 +63,16 @@ class Capture:
 
     def cameras(self) -> list[Camera]:
         """As calibrated, in the order of the file."""
-        from simspine.formats.calibration import read_calibration
+        from simspine.io.calibration import read_calibration
 
         rig = self.rig
-        if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _rigs(self.calibration):
+        if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration):
             rig = self.person
         return read_calibration(self.calibration, rig)
 
     def motion_capture(self) -> Markers | None:
         """The markers recorded beside, if there were any."""
-        from simspine.formats.marker_file import read_markers
+        from simspine.io.c3d import read_markers
 
         if not self.mocap:
             return None
@@ -71,7 +81,7 @@ class Capture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HumanTrial(Capture):
+class HumanTrial(CaptureSource):
     """A trial of a Human3.6M copy, whose reader knows cameras and motion capture."""
 
     copy: "HumanCopy"
@@ -84,38 +94,38 @@ class HumanTrial(Capture):
         return self.copy.positions(self.person, self.trial) if self.mocap else None
 
 
-def capture_of(trial: Trial, subject: str, config: Config, here: bool = True) -> Capture:
+def capture_of_config(trial: Trial, subject: str, config: Config, here: bool = True) -> CaptureSource:
     """The trial's files; `InputError` names the first that is missing. None of them is read.
 
     here: whether they must be on this machine. Absolute paths must be in any case, a project folder and a copy of
     Human3.6M as well: they are listed.
     """
     if trial.capture is not None and config.capture is not None:
-        return _of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
+        return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
 
     def named(path: str, kind: str, folder: bool = False) -> Path:
-        return _existing(path, kind, folder) if here or Path(path).is_absolute() else Path(path)
+        return _existing_path(path, kind, folder) if here or Path(path).is_absolute() else Path(path)
 
     mocap = () if trial.mocap is None else (named(trial.mocap, "mocap file"),)
     calibration = None if trial.calibration is None else named(trial.calibration, "calibration")
     videos: tuple[Path, ...] = tuple(named(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
-        packaged = trial.folder.startswith(PACKAGED)
-        name = trial.folder.removeprefix(PACKAGED)
+        packaged = trial.folder.startswith(PACKAGED_PREFIX)
+        name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
     folders = tuple(named(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
-    return Capture(
+    return CaptureSource(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
         start=trial.mocap_start, resample=trial.mocap_resample,
     )  # fmt: skip
 
 
-def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
+def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
     """Files of a trial in a Human3.6M copy: videos, or 2D points if they are `imported`; and the motion capture."""
-    copy = copy_of(options)
+    copy = copy_of_config(options)
     files = copy.files(subject, trial)
     if copy.rigs is None:
         copy.cameras(subject)  # raises, and says where it looked for the cameras
@@ -129,7 +139,7 @@ def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) ->
             raise InputError(
                 "detection.detector is import: name the folder of <subject>/<trial>.h5 (capture.detections)."
             )
-        stored = _existing(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
+        stored = _existing_path(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
     elif not videos:
         raise InputError(
             f"{options.human36m}: no videos of {subject} {trial}. With 2D points made elsewhere, name their folder "
@@ -144,19 +154,17 @@ def skin_markers_of(trial: Trial) -> SkinMarkers | None:
     """The clicks of a trial, read from their file if they have one; None if there are none."""
     if not isinstance(trial.skin_markers, str):
         return trial.skin_markers
-    path = _existing(trial.skin_markers, "file of clicks")
+    path = _existing_path(trial.skin_markers, "file of clicks")
     return clicks_in_file(read_yaml(path), path)
 
 
-def check_clicks_of(markers: SkinMarkers, capture: Capture) -> None:
+def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
     """`InputError` unless the recording has their views and frames, and a tape's clicked images show its dots."""
-    from simspine.pipeline.skin_markers import check_clicks
-    from simspine.pipeline.skin_tape import check_clicked_images
-    from simspine.sources.pose2sim import match_cameras
-    from simspine.sources.video import open_videos
+    from simspine.io.video import match_cameras_to_views, open_videos
+    from simspine.vision.follow_skin_markers import check_clicked_images, check_clicks
 
     videos = open_videos(capture.videos)
-    cameras = match_cameras([video.path for video in videos], capture.cameras())
+    cameras = match_cameras_to_views([video.path for video in videos], capture.cameras())
     tape = markers.tape_on_skin()
     check_clicks(markers.by_frame(), cameras, videos, tape)
     for camera, video in zip(cameras, videos, strict=True):
@@ -169,19 +177,19 @@ def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
     return (Path(trial.skin_markers),) if isinstance(trial.skin_markers, str) else ()
 
 
-def copy_of(options: HumanCapture) -> "HumanCopy":
+def copy_of_config(options: HumanCapture) -> "HumanCopy":
     """The copy, opened once: its folders are listed a single time for all trials."""
-    return _opened(options.human36m, options.layout, options.cameras, options.lens)
+    return _open_copy(options.human36m, options.layout, options.cameras, options.lens)
 
 
 @cache
-def _opened(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
-    from simspine.sources.human36m.layouts import open_copy
+def _open_copy(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
+    from simspine.io.human36m.layouts import open_copy
 
     return open_copy(root, layout, cameras, lens)
 
 
-def _rigs(path: Path) -> list[str]:
+def _copy_rigs(path: Path) -> list[str]:
     """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -196,9 +204,9 @@ def check_inputs(config: Config) -> None:
     for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
         for trial in config.trials(subject):
             recorded = config.subject(subject).trials[trial]
-            capture_of(recorded, subject, config)
+            capture_of_config(recorded, subject, config)
             for path in skin_marker_files(recorded):
-                _existing(str(path), "file of clicks")
+                _existing_path(str(path), "file of clicks")
 
 
 def check_packages(config: Config) -> None:
@@ -212,10 +220,10 @@ def check_report(config: Config) -> None:
     """`InputError` where the report's table of bands cannot be read, or contacts lie outside their trial: to be said
     before hours of work."""
     if config.report.bands:
-        read_bands(_existing(config.report.bands, "table of bands"), clinical_angles())
+        read_bands(_existing_path(config.report.bands, "table of bands"), compute_clinical_angles())
     for name, contacts in config.report.events.items():
         subject, _, trial = name.partition("/")
-        length = _length(config.subject(subject).trials[trial], subject, config)
+        length = _trial_length(config.subject(subject).trials[trial], subject, config)
         for side, times in contacts:
             beyond = [] if length is None else [t for t in times if not 0 <= t <= length]
             if beyond:
@@ -225,13 +233,13 @@ def check_report(config: Config) -> None:
                 )
 
 
-def _length(trial: Trial, subject: str, config: Config) -> float | None:
+def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
     """Seconds from a trial's first image to its last; None where no file of it is there yet, or none says."""
-    from simspine.sources.video import open_videos
+    from simspine.io.video import open_videos
 
     if trial.capture is not None and config.virtual is not None:
         return None
-    capture = capture_of(trial, subject, config)
+    capture = capture_of_config(trial, subject, config)
     if capture.videos:
         return max((video.frames - 1) / video.rate for video in open_videos(capture.videos))
     if capture.keypoints and trial.rate:
@@ -258,10 +266,113 @@ def _plain(config: Mapping) -> dict:
     return json.loads(json.dumps(config, default=dict))
 
 
-def _existing(path: str, kind: str, folder: bool = False) -> Path:
+def _existing_path(path: str, kind: str, folder: bool = False) -> Path:
     found = Path(path)
     if not found.exists():
         raise InputError(f"{kind} {found} does not exist (looked from {Path.cwd()}).")
     if found.is_dir() != folder:
         raise InputError(f"{kind} {found} is {'no' if folder else 'a'} folder.")
     return found
+
+
+PROGRESS_LINE_INTERVAL_S = 5.0  # between two lines of progress in a log
+
+
+def known_fault_in(stored: Mapping) -> dict[str, str]:
+    """What the stage before said about the recording, to be handed on."""
+    return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
+
+
+def timing_in(stored: Mapping) -> Timing | None:
+    """Out of a file of keypoints: which frames of the views belong together, where that was said or found."""
+    return Timing.from_dict(stored["timing"]) if "timing" in stored else None
+
+
+def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:
+    """The one that is named, which must be among `names`; the first of them where none is."""
+    if name is None:
+        return names[0]
+    if name not in names:
+        raise unknown_name(kind, name, names)
+    return name
+
+
+@dataclass(frozen=True)
+class Context:
+    """trial: the only one it is about; None: all of the subject's. recordings_here: whether their files must be."""
+
+    config: Config
+    subject: str
+    quiet: bool = False
+    trial: str | None = None
+    recordings_here: bool = True
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(Path(self.config.results), self.subject)
+
+    @property
+    def trials(self) -> list[str]:
+        return self.config.trials(self.subject, self.trial)
+
+    def capture(self, trial: str) -> CaptureSource:
+        recorded = self.config.subject(self.subject).trials[trial]
+        return capture_of_config(recorded, self.subject, self.config, self.recordings_here)
+
+    def known_fault(self, trial: str) -> dict[str, str]:
+        """{'known_fault': what is known to be wrong with the recording}, to be kept with its results; {} if nothing."""
+        name = self.config.subject(self.subject).trials[trial].capture
+        text = self.config.known_faults.get(f"{self.subject}/{name}")
+        return {} if text is None else {"known_fault": text}
+
+    @contextmanager
+    def busy(self, stage: str, task: str, hint: str = "") -> Iterator[None]:
+        """While it lasts, the terminal says what is at work, and something moves; nothing is shown when `quiet`."""
+        if self.quiet:
+            yield
+            return
+        from rich.console import Console
+
+        with Console().status(" ".join(filter(None, [f"{stage} {self.subject}: {task}", hint]))):
+            yield
+
+    def progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """`progress_bar` for the subject."""
+        return progress_bar(f"{self.subject} {text}", self.quiet)
+
+
+@contextmanager
+def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A callable (done, total) that shows how far the work is and the time left; nothing if `quiet`.
+
+    On a terminal a bar, from the first call on; elsewhere, as in a log, a line every `PROGRESS_LINE_INTERVAL_S`
+    seconds.
+    """
+    if quiet:
+        yield lambda done, total: None
+        return
+    if not sys.stdout.isatty():
+        yield _progress_lines(text)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns) as bar:
+        task = bar.add_task(text, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _progress_lines(text: str) -> Callable[[int, int], None]:
+    start = last = time.monotonic()
+    first = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal start, last, first
+        if not first:  # whatever is loaded before the first step is no measure of the others
+            start, first = time.monotonic(), done
+        elif time.monotonic() - last >= PROGRESS_LINE_INTERVAL_S:
+            last = time.monotonic()
+            left = (last - start) / (done - first) * (total - done) if done > first else float("nan")
+            print(f"{text}: {done} of {total}, about {left:.0f} s left", flush=True)
+
+    return show

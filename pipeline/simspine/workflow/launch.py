@@ -14,24 +14,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from simspine.config import read_config
-from simspine.data_files import data_folder
-from simspine.errors import InputError
+from simspine.core.errors import InputError
+from simspine.core.settings import data_folder, read_yaml
+from simspine.workflow.config import read_config
 from simspine.workflow.inputs import check_inputs, check_packages
-from simspine.workflow.jobs import STATE
-from simspine.workflow.locks import locked
-from simspine.workflow.run import check_writable, prepare_results
-from simspine.workflow.status import DONE, STALE, WAITING, states, status_lines
-from simspine.workflow.stored_jobs import stored_jobs
-from simspine.yaml_files import read_yaml
+from simspine.workflow.jobs import (
+    STATE,
+    STATE_DONE,
+    STATE_STALE,
+    STATE_WAITING,
+    check_writable,
+    list_stored_jobs,
+    prepare_results,
+    stage_states,
+    status_lines,
+)
+from simspine.workflow.record import hold_lock
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
-GOES_ON = "What is done is kept; the same command goes on from there."
-SHOWN = 8  # of Snakemake's last lines, where it could not start
-QUIET = ("all", "host", "progress", "reason", "rules")
-STEPS = re.compile(r"(\d+) of (\d+) steps")
+RESUME_HINT = "What is done is kept; the same command goes on from there."
+LAST_LINES_SHOWN = 8  # of Snakemake's last lines, where it could not start
+QUIET_SNAKEMAKE_OUTPUT = ("all", "host", "progress", "reason", "rules")
+STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
 OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")
-FAILED = re.compile(r"Error in rule ([^\s:]+)")
+FAILED_RULE_LINE = re.compile(r"Error in rule ([^\s:]+)")
 
 
 def run_workflow(
@@ -57,7 +63,7 @@ def run_workflow(
     if storage is None:
         check_inputs(settings)
     else:
-        stored_jobs(settings)  # can they be planned?
+        list_stored_jobs(settings)  # can they be planned?
     results = Path(settings.results)
     check_writable(results)
     words = ["--snakefile", str(snakefile(storage is not None)), "--configfile", str(config), *where]
@@ -66,19 +72,19 @@ def run_workflow(
         with TemporaryDirectory() as folder:
             subprocess.run([*_snakemake(Path(folder), storage), *words, "--dry-run", *options], check=False)
         return
-    command = [*_snakemake(results / STATE, storage), *words, *_heard(options)]
-    with locked(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
+    command = [*_snakemake(results / STATE, storage), *words, *_listen_to_snakemake(options)]
+    with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
         prepare_results(results, read_yaml(config))
         shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
         (results / "logs").mkdir(exist_ok=True)
         with open(results / "logs/run.log", "w", encoding="utf-8") as log:
             try:
-                code, failed = _follow([*command, *(("--nolock",) if lock else ())], log, lock)
+                code, failed = _follow_output([*command, *(("--nolock",) if lock else ())], log, lock)
             except KeyboardInterrupt:
-                print(f"stopped. {GOES_ON} Log: {log.name}", file=sys.stderr)
+                print(f"stopped. {RESUME_HINT} Log: {log.name}", file=sys.stderr)
                 sys.exit(128 + signal.SIGINT)
         if code:
-            raise InputError(f"{_failure(failed, Path(log.name))}. {GOES_ON} Log: {log.name}")
+            raise InputError(f"{_failure_error(failed, Path(log.name))}. {RESUME_HINT} Log: {log.name}")
         if storage is None:
             shutil.rmtree(results / STATE, ignore_errors=True)
             _check_done(config, partly=bool(options))
@@ -86,10 +92,14 @@ def run_workflow(
 
 def _check_done(config: Path, partly: bool) -> None:
     """`InputError` where something is not done, by the configuration as it is now. partly: only where it is stale."""
-    found = states(read_config(config))
-    wrong = [state for state in found if (state.kind in (STALE, WAITING) if partly else state.kind != DONE)]
+    found = stage_states(read_config(config))
+    wrong = [
+        state for state in found if (state.kind in (STATE_STALE, STATE_WAITING) if partly else state.kind != STATE_DONE)
+    ]
     if left := status_lines(wrong):
-        raise InputError("\n".join(["the run is through, but not all of its results are up to date:", *left, GOES_ON]))
+        raise InputError(
+            "\n".join(["the run is through, but not all of its results are up to date:", *left, RESUME_HINT])
+        )
 
 
 def _snakemake(state: Path, storage: str | None) -> list[str]:
@@ -98,17 +108,17 @@ def _snakemake(state: Path, storage: str | None) -> list[str]:
     return [sys.executable, "-m", "simspine.workflow.snakemake_command", *kept]
 
 
-def _heard(options: Sequence[str]) -> list[str]:
+def _listen_to_snakemake(options: Sequence[str]) -> list[str]:
     """Options for Snakemake without `--quiet` and its values: its messages go to the log, where they are looked up."""
     kept: list[str] = []
     quiet = False
     for option in options:
-        quiet = option in ("-q", "--quiet") or (quiet and option in QUIET)
+        quiet = option in ("-q", "--quiet") or (quiet and option in QUIET_SNAKEMAKE_OUTPUT)
         kept += [] if quiet else [option]
     return kept
 
 
-def _failure(failed: Sequence[str], log: Path) -> str:
+def _failure_error(failed: Sequence[str], log: Path) -> str:
     """What failed: the jobs, or else the last that Snakemake said."""
     text = log.read_text(encoding="utf-8", errors="replace")
     if failed:
@@ -116,7 +126,7 @@ def _failure(failed: Sequence[str], log: Path) -> str:
         why = ": ended by the system (SIGKILL), as it does where memory runs out" if killed else ""
         return f"job {', '.join(dict.fromkeys(failed))} failed{why}"
     said = [line for line in text.splitlines() if line.strip()]
-    return "\n".join(["the workflow failed", *said[-SHOWN:]])
+    return "\n".join(["the workflow failed", *said[-LAST_LINES_SHOWN:]])
 
 
 def snakefile(stored: bool = False) -> Path:
@@ -135,7 +145,7 @@ def _storage_options(storage: str) -> list[str]:
     return ["--default-storage-provider", scheme, "--default-storage-prefix", storage.rstrip("/")]
 
 
-def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
+def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
     """Run Snakemake; what the stages print is shown, its own messages are kept. Returns exit code and failed rules."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -150,9 +160,9 @@ def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tupl
         def message(line: str) -> None:
             log.write(line)
             log.flush()
-            if found := STEPS.search(line):
+            if found := STEPS_LINE.search(line):
                 bar.update(task, completed=int(found[1]), total=int(found[2]))
-            if found := FAILED.search(line):
+            if found := FAILED_RULE_LINE.search(line):
                 failed.append(found[1])
 
         def say(line: str) -> None:

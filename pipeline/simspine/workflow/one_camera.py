@@ -13,28 +13,103 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError
-from simspine.formats.atomic import atomic_folder
-from simspine.formats.keypoint_json import write_people
-from simspine.pipeline.lifted_people import check_points
-from simspine.pipeline.lifter import LiftedPose
-from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher
+from simspine.core.errors import InputError
+from simspine.core.types import Origin
+from simspine.io.atomic import atomic_folder
+from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, VideoShots, Webcam, write_picture
+from simspine.io.keypoint_json import write_people_json
 from simspine.report import canvas
-from simspine.report.live_window import LiveWindow
-from simspine.report.picture_file import write_picture
-from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
-from simspine.report.video import CODECS, video_writer
-from simspine.sources.one_camera import OneCamera, Photographs, Shot, VideoShots, Webcam
-from simspine.workflow.context import progress_bar
-from simspine.workflow.lifted_points import Lifting, lifted_entry
-from simspine.workflow.run import check_writable
+from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
+from simspine.report.people_pictures import DrawnPerson, LiveWindow, draw_people, with_legend
+from simspine.vision.one_camera import (
+    FILE_POINT_NAMES,
+    FILE_POINT_ORDER,
+    FILE_SPINE_INDICES,
+    LiftedPose,
+    Lifter,
+    LiftingLens,
+    PeopleLifter,
+    PeopleWatcher,
+    WatchedPerson,
+    WatchSettings,
+    check_lifter_points,
+)
+from simspine.workflow.inputs import progress_bar
+from simspine.workflow.jobs import check_writable
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
-PICTURE = ".jpg"  # of a folder of pictures
-SAME_PLACE = "it would replace what is looked at; name another one."
-ONE_CAMERA = "one camera: places in the image, no places in space"
+# Lifted points in the files of `simspine detect`, and what is said of them there and on the screen.
 
-Sink = Callable[[Shot, Sequence[Seen], np.ndarray | None], None]
+
+SCALE_UNKNOWN_NOTE = (
+    "one camera does not show how large somebody is: lengths are those of the people the lifter learnt from, fitted to "
+    "what is seen, and depth is the least certain. Not triangulated, no measurement"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LiftingTask:
+    """What lifts people, and what is known of the camera's lens."""
+
+    lifter: Lifter
+    lens: LiftingLens
+
+    def begin(self) -> PeopleLifter:
+        """For one recording."""
+        return PeopleLifter(self.lifter, self.lens)
+
+    @property
+    def about(self) -> dict:
+        """For a file that holds lifted points."""
+        card = self.lifter.card
+        return {
+            "origin": str(Origin.ESTIMATED),
+            "point_names": list(card.points),
+            "root": card.points[0],
+            "unit": "m",
+            "axes": "camera: x right, y down, z ahead; relative to the root",
+            "lens": self.lens.words,
+            "scale": SCALE_UNKNOWN_NOTE,
+            "lifter": self.lifter.path.name,
+            "sha256": self.lifter.sha256,
+            "method": card.method,
+            "frames": card.frames,
+            "interval_s": card.interval_s,
+            "image_points": list(card.seen),
+            "trained_on": card.trained_on,
+            "training_data_sha256": card.data,
+        }
+
+    def lines(self) -> list[str]:
+        """For people to read."""
+        card = self.lifter.card
+        frames = "" if card.frames == 1 else f", {card.frames} frames over {2 * card.reach_s:.1f} s"
+        return [
+            f"lifted by {self.lifter.path.name} ({card.method}{frames}; learnt from {card.trained_on}): "
+            f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
+            f"field of view: {self.lens.words}",
+            f"scale: {SCALE_UNKNOWN_NOTE}.",
+        ]
+
+
+def lifted_entry(pose: LiftedPose | None) -> dict:
+    """Of one person of a JSON file; nothing where nothing is known."""
+    if pose is None:
+        return {}
+    deviations = {} if pose.sd is None else {"lifted_points_3d_sd": _flat_numbers(pose.sd)}
+    return {"lifted_points_3d": _flat_numbers(pose.xyz)} | deviations
+
+
+def _flat_numbers(values: np.ndarray) -> list[float]:
+    """x y z of all points one after the other, to 0.01 mm."""
+    return np.round(values, 5).ravel().tolist()
+
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+DEFAULT_PICTURE_SUFFIX = ".jpg"  # of a folder of pictures
+WOULD_REPLACE_INPUT_TEXT = "it would replace what is looked at; name another one."
+ONE_CAMERA_NOTE = "one camera: places in the image, no places in space"
+
+ImageSink = Callable[[CameraImage, Sequence[WatchedPerson], np.ndarray | None], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +123,7 @@ class DetectionTask:
     frames: int | None = None
     live: bool = False
     spine_only: bool = False
-    lifting: Lifting | None = None
+    lifting: LiftingTask | None = None
 
 
 @dataclass
@@ -64,7 +139,7 @@ class DetectionSummary:
     inferred: int = 0
     stopped: bool = False
 
-    def count(self, people: Sequence[Seen], chosen: Sequence[int]) -> None:
+    def count(self, people: Sequence[WatchedPerson], chosen: Sequence[int]) -> None:
         """One more image."""
         self.images += 1
         self.shown += bool(people)
@@ -84,31 +159,33 @@ class DetectionSummary:
         return said
 
 
-def default_picture(camera: OneCamera) -> Path:
+def default_picture(camera: OneCameraSource) -> Path:
     """Where what is drawn goes if nobody says: into the working folder."""
     if isinstance(camera, Photographs):
         return Path(f"{camera.name}_detected" + ("" if camera.path.is_dir() else ".png"))
     return Path(f"{camera.name}_detected.webm")
 
 
-def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: bool = False) -> DetectionSummary:
+def watch_source(
+    camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, quiet: bool = False
+) -> DetectionSummary:
     """Look at an image, a folder of them, a video or a webcam, and write what is wanted, frame by frame.
 
     Ctrl-C ends the work after the image at hand, and the files hold what was seen until then. Raises `InputError` for
     what cannot be read, written or loaded; then no file is left, and old ones are as they were.
     """
     check_outputs(camera, wanted)
-    chosen = SPINE if wanted.spine_only else tuple(range(len(NAMES)))
+    chosen = FILE_SPINE_INDICES if wanted.spine_only else tuple(range(len(FILE_POINT_NAMES)))
     found = DetectionSummary()
     with ExitStack() as stack:
-        watcher = stack.enter_context(closing(Watcher(looking)))
+        watcher = stack.enter_context(closing(PeopleWatcher(looking)))
         if wanted.spine_only and not looking.infer_spine and not watcher.sees_spine:
             raise InputError(
                 f"{watcher.detector} sees no point of the spine, so --spine-only and --no-infer together leave "
                 "nothing; leave one of them out."
             )
         if wanted.lifting is not None:
-            check_points(wanted.lifting.lifter, watcher.given, watcher.detector)
+            check_lifter_points(wanted.lifting.lifter, watcher.given, watcher.detector)
         sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
         stopped = stack.enter_context(ctrl_c_noted())
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
@@ -134,23 +211,23 @@ def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: boo
     return found
 
 
-def check_outputs(camera: OneCamera, wanted: DetectionTask) -> None:
+def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
     single = _is_single(camera)
     given = {camera.path} if isinstance(camera, Photographs) else set()
     given = {camera.video.path} if isinstance(camera, VideoShots) else given
     for path in filter(None, (wanted.picture, wanted.points)):
         if path.resolve() in {one.resolve() for one in given}:
-            raise InputError(f"{path}: {SAME_PLACE}")
+            raise InputError(f"{path}: {WOULD_REPLACE_INPUT_TEXT}")
         check_writable(path.parent)
     picture, points = wanted.picture, wanted.points
     if picture is not None and picture == points:
         raise InputError(f"{picture} is named for the picture and for the points; name two files.")
     if single:
-        _needs_ending(picture, PICTURES, "the picture of an image")
+        _needs_ending(picture, PICTURE_SUFFIXES, "the picture of an image")
         _needs_ending(points, (".json",), "the points of an image")
     elif not isinstance(camera, Photographs):
-        _needs_ending(picture, tuple(CODECS), "the video with people drawn on it")
+        _needs_ending(picture, tuple(CODECS_BY_SUFFIX), "the video with people drawn on it")
         _needs_none(points, "points of several images are a folder with a JSON file for each")
     else:
         _needs_none(picture, "pictures of a folder's images are a folder")
@@ -165,11 +242,11 @@ def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> Non
 
 
 def _needs_none(path: Path | None, what: str) -> None:
-    if path is not None and (path.suffix.lower() in (".json", *PICTURES, *CODECS) or path.is_file()):
+    if path is not None and (path.suffix.lower() in (".json", *PICTURE_SUFFIXES, *CODECS_BY_SUFFIX) or path.is_file()):
         raise InputError(f"{path}: {what}; name a folder.")
 
 
-def _sinks(camera: OneCamera, looking: Looking, wanted: DetectionTask, chosen: Sequence[int]):
+def _sinks(camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, chosen: Sequence[int]):
     """Context managers of functions that take each image with its people and its drawn picture."""
     if wanted.points is not None:
         yield _points_sink(camera, looking, wanted, chosen)
@@ -180,39 +257,41 @@ def _sinks(camera: OneCamera, looking: Looking, wanted: DetectionTask, chosen: S
             yield _video_sink(camera, wanted.picture)
 
 
-def _names_of(camera: OneCamera, ending: str) -> re.Pattern[str]:
+def _names_of(camera: OneCameraSource, ending: str) -> re.Pattern[str]:
     """Names of the files that are written for each image."""
     if isinstance(camera, Photographs):
         return re.compile("|".join(re.escape(file.stem + ending) for file in camera.files))
     return re.compile(r"frame_\d+" + re.escape(ending))
 
 
-def _is_single(camera: OneCamera) -> bool:
+def _is_single(camera: OneCameraSource) -> bool:
     return isinstance(camera, Photographs) and not camera.path.is_dir()
 
 
 @contextmanager
-def _points_sink(camera: OneCamera, looking: Looking, wanted: DetectionTask, chosen: Sequence[int]) -> Iterator[Sink]:
+def _points_sink(
+    camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, chosen: Sequence[int]
+) -> Iterator[ImageSink]:
     """Files of points; an image's waits until all that its lifted points are made from was seen."""
     path, lifting = wanted.points, wanted.lifting
     assert path is not None
     photographs = isinstance(camera, Photographs)
     about = {
-        "skeleton": ORDER.name, "point_names": [ORDER.names[i] for i in chosen],
+        "skeleton": FILE_POINT_ORDER.name, "point_names": [FILE_POINT_ORDER.names[i] for i in chosen],
         "detector": looking.detection.detector, "smoothed": looking.smooth and not photographs,
-        "source": camera.name, "cameras": ONE_CAMERA,
+        "source": camera.name, "cameras": ONE_CAMERA_NOTE,
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
-    waiting: deque[tuple[Shot, tuple[int, int], Sequence[Seen]]] = deque()
+    waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[WatchedPerson]]] = deque()
     people_lifter = None if lifting is None else lifting.begin()
 
     def write(folder: Path | None, poses: Mapping[int, LiftedPose]) -> None:
         shot, size, people = waiting.popleft()
-        entries = [entry(seen, chosen) | lifted_entry(poses.get(seen.number)) for seen in people]
+        entries = [image_entry(seen, chosen) | lifted_entry(poses.get(seen.number)) for seen in people]
         file = path if folder is None else folder / f"{shot.name}.json"
-        write_people(file, entries, about | {"image": shot.name, "image_size": list(size), "time_s": shot.time})
+        write_people_json(file, entries, about | {"image": shot.name, "image_size": list(size), "time_s": shot.time})
 
-    def sink(folder: Path | None, shot: Shot, people: Sequence[Seen], drawn: np.ndarray | None) -> None:
+    def sink(folder: Path | None, shot: CameraImage, people: Sequence[WatchedPerson], drawn: np.ndarray | None) -> None:
         size = (shot.image.shape[1], shot.image.shape[0])
         waiting.append((shot._replace(image=np.empty(0)), size, people))  # images would fill the memory
         if people_lifter is None:
@@ -228,7 +307,7 @@ def _points_sink(camera: OneCamera, looking: Looking, wanted: DetectionTask, cho
             write(folder, poses)
 
 
-def entry(seen: Seen, chosen: Sequence[int]) -> dict:
+def image_entry(seen: WatchedPerson, chosen: Sequence[int]) -> dict:
     """One person of a JSON file: detected points as OpenPose has them, the others under keys of their own."""
     points = np.column_stack([np.nan_to_num(seen.xy), seen.confidence])
     kinds = {"pose": seen.detected, "estimated": seen.estimated, "inferred": seen.inferred}
@@ -239,7 +318,7 @@ def entry(seen: Seen, chosen: Sequence[int]) -> dict:
 
 
 @contextmanager
-def _pictures_sink(camera: Photographs, path: Path) -> Iterator[Sink]:
+def _pictures_sink(camera: Photographs, path: Path) -> Iterator[ImageSink]:
     def write(drawn: np.ndarray | None, file: Path) -> None:
         assert drawn is not None  # pictures are wanted, so they are drawn
         write_picture(file, drawn, sync=False)
@@ -247,16 +326,16 @@ def _pictures_sink(camera: Photographs, path: Path) -> Iterator[Sink]:
     if _is_single(camera):
         yield lambda shot, people, drawn: write(drawn, path)
         return
-    with atomic_folder(path, _names_of(camera, PICTURE)) as folder:
-        yield lambda shot, people, drawn: write(drawn, folder / f"{shot.name}{PICTURE}")
+    with atomic_folder(path, _names_of(camera, DEFAULT_PICTURE_SUFFIX)) as folder:
+        yield lambda shot, people, drawn: write(drawn, folder / f"{shot.name}{DEFAULT_PICTURE_SUFFIX}")
 
 
 @contextmanager
-def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[Sink]:
+def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[ImageSink]:
     """Each image of a video once; those of a webcam as often as keeps the video in time."""
     with video_writer(path, camera.rate) as video:
 
-        def write(shot: Shot, people: Sequence[Seen], drawn: np.ndarray | None) -> None:
+        def write(shot: CameraImage, people: Sequence[WatchedPerson], drawn: np.ndarray | None) -> None:
             assert drawn is not None  # a video is wanted, so it is drawn
             due = round(shot.time * camera.rate) + 1 - video.frames if isinstance(camera, Webcam) else 1
             for _ in range(due):
@@ -268,11 +347,11 @@ def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[Sink]:
 class _Drawer:
     """Pictures of one recording; the strip below them stays the same."""
 
-    def __init__(self, camera: OneCamera, looking: Looking, watcher: Watcher, chosen: Sequence[int]):
+    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, chosen: Sequence[int]):
         self._camera, self._looking, self._watcher, self._chosen = camera, looking, watcher, chosen
         self._strip: np.ndarray | None = None
 
-    def draw(self, shot: Shot, people: Sequence[Seen]) -> np.ndarray:
+    def draw(self, shot: CameraImage, people: Sequence[WatchedPerson]) -> np.ndarray:
         count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
         photograph = isinstance(self._camera, Photographs)
         name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
@@ -282,15 +361,17 @@ class _Drawer:
             infers, watcher = self._looking.infer_spine, self._watcher
             kinds = ["spine_seen"] * watcher.sees_spine + ["spine_estimated"] * (infers and watcher.estimates_spine)
             kinds += ["spine_inferred"] * infers
-            self._strip = with_legend(canvas.blank(picture.shape[1], 0), kinds)
+            self._strip = with_legend(canvas.blank_picture(picture.shape[1], 0), kinds)
         return np.vstack([picture, self._strip])
 
 
-def drawn_person(seen: Seen, chosen: Sequence[int]) -> DrawnPerson:
+def drawn_person(seen: WatchedPerson, chosen: Sequence[int]) -> DrawnPerson:
     """What is drawn of a person: those of the chosen points that are there."""
     there = [i for i in chosen if np.isfinite(seen.xy[i]).all()]
-    points = {NAMES[i]: np.append(seen.xy[i], seen.confidence[i]) for i in there}
-    estimated, inferred = (frozenset(NAMES[i] for i in there if which[i]) for which in (seen.estimated, seen.inferred))
+    points = {FILE_POINT_NAMES[i]: np.append(seen.xy[i], seen.confidence[i]) for i in there}
+    estimated, inferred = (
+        frozenset(FILE_POINT_NAMES[i] for i in there if which[i]) for which in (seen.estimated, seen.inferred)
+    )
     return DrawnPerson(
         points, inferred, estimated=estimated, label=f"person {seen.number} · {seen.mean_confidence:.2f}"
     )

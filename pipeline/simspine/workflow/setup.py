@@ -1,41 +1,224 @@
 """Before the first run: a configuration for one's own videos, and a look at whether everything is in place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from simspine.body.marker_sets import read_marker_set
-from simspine.body.recipes import read_recipe
-from simspine.config import Config, Subject, Trial, check_config
-from simspine.detection.spinepose import check_weights
-from simspine.errors import InputError
-from simspine.formats.atomic import write_text
-from simspine.formats.calibration import read_calibration
-from simspine.geometry import project
-from simspine.pipeline.delays import Delays, given_timing
-from simspine.quality.findings import listed
-from simspine.skeletons import TARGET
-from simspine.skeletons import load as load_skeleton
-from simspine.skeletons.correspondence import read_correspondence
-from simspine.sources.pose2sim import match_cameras
-from simspine.sources.video import check_synchronised, open_videos
-from simspine.types import Camera, Markers
-from simspine.workflow.copies import FAULT, OK, examine_capture
-from simspine.workflow.inputs import capture_of, check_clicks_of, check_report, skin_markers_of
-from simspine.workflow.known_cameras import examine_cameras
-from simspine.workflow.run import check_writable
-from simspine.workflow.stages.detect import read_folders
+from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.recipes import read_recipe
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
+from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, read_correspondence
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io.atomic import write_text
+from simspine.io.calibration import read_calibration
+from simspine.io.hdf5 import read_store
+from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
+from simspine.quality.findings import Severity, names_text
+from simspine.reconstruction.cameras import compare_cameras
+from simspine.reconstruction.detection import Delays, follow_in_step, given_timing
+from simspine.vision.camera_check import join_recordings, same_rig
+from simspine.vision.detector import Detections
+from simspine.vision.points import follow_person
+from simspine.vision.spinepose import check_weights
+from simspine.workflow import detect_stage
+from simspine.workflow.config import Config, check_config
+from simspine.workflow.config_recordings import HumanCapture, SharedSubject, Subject, Trial
+from simspine.workflow.detect_stage import read_detection_folders
+from simspine.workflow.inputs import (
+    Context,
+    capture_of_config,
+    check_clicks_of,
+    check_report,
+    copy_of_config,
+    skin_markers_of,
+)
+from simspine.workflow.jobs import check_writable
+from simspine.workflow.record import RunPaths, read_task_manifest, reason_not_done
+from simspine.workflow.results import seconds_of
 
-NEEDED = {
+# A Human3.6M copy before the first run: is it complete, and how much work does it hold?
+
+
+SayFinding = Callable[[str, str], None]
+OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
+
+# Seconds of one core per frame of four views, where this configuration has no results yet to tell: measured on trials
+# of 300 frames of the virtual capture, articulated body; detect: BlazePose on the demonstration's videos (1080 × 1920).
+SECONDS_PER_300_FRAMES = {
+    "detect": 0.14, "triangulate": 0.0012, "merge": 0.0003, "scale": 0.0007, "ik": 0.022, "vertebrae": 0.0013,
+    "quality": 0.0017, "export": 0.0010,
+}  # fmt: skip
+
+
+def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> bool:
+    """Say what the configuration's data set holds, and what is wrong with it; True if a run can start."""
+    if config.virtual is not None and not (Path(capture.human36m) / "capture.json").is_file():
+        say(NOTE_MARK, f"virtual capture: not made yet; the workflow makes it in {capture.human36m} first")
+        return True
+    try:
+        good, frames = _examine_copy(config, capture, say)
+    except InputError as fault:
+        say(FAULT_MARK, str(fault))
+        return False
+    seconds, known = seconds_per_frame(config)
+    if config.detection.detector == "import" and "detect" not in known:
+        seconds = seconds | {"detect": 0.0}
+    total = sum(seconds.values()) * frames / 3600
+    slow = max(seconds, key=lambda stage: seconds[stage])
+    basis = "measured here" if known else "measured elsewhere"
+    own = "" if known or config.detection.detector != "spinepose" else " SpinePose's detection is taken as BlazePose's;"
+    say(
+        NOTE_MARK,
+        f"{frames} frames: about {total:.1f} hours of one core, {seconds[slow] * frames / 3600:.1f} of them for {slow} "
+        f"({basis};{own} trials run side by side)",
+    )
+    return good
+
+
+def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tuple[bool, int]:
+    from simspine.io.human36m.check import examine_copy
+
+    copy, used = copy_of_config(options), config.captured
+    subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
+    trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
+    state = examine_copy(copy, subjects, trials, videos=videos, checksums=options.checksums)
+    for line in state.lines():
+        say(NOTE_MARK, line)
+    if config.skipped:
+        say(NOTE_MARK, f"  left out for their faults: {', '.join(config.skipped)}")
+    good = True
+    for subject, person in config.subjects.items():
+        for name, trial in person.trials.items():
+            if trial.capture is None:
+                continue
+            try:
+                capture_of_config(trial, subject, config)
+            except InputError as fault:
+                good = False
+                say(FAULT_MARK, f"{subject}/{name}: {fault}")
+    found = {(trial.subject, trial.trial): trial for trial in state.trials}
+    bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
+    for things, kind in (
+        (bad, "trials cannot be read"),
+        (state.checksums, "files are not as their checksums say"),
+        ([subject.subject for subject in state.subjects if subject.cameras], "subjects have no fitting cameras"),
+    ):
+        if things:
+            good = False
+            say(FAULT_MARK, f"{len(things)} {kind} (see above); first: {things[0]}")
+    if good:
+        say(OK_MARK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
+    return good, sum(found[key].frames for key in used & set(found))
+
+
+def seconds_per_frame(config: Config) -> tuple[dict[str, float], set[str]]:
+    """Of each stage; and the stages of which this configuration's own results tell."""
+    spent: dict[str, float] = {}
+    frames = 0
+    for subject in config.subjects:
+        paths = RunPaths(Path(config.results), subject)
+        for trial in config.trials(subject):
+            frames += read_task_manifest(paths.manifest("detect", trial)).get("notes", {}).get("frames", 0)
+        for stage, seconds in seconds_of(paths, config.trials(subject)).items():
+            spent[stage] = spent.get(stage, 0.0) + seconds
+    known = set(spent) if frames else set()
+    return SECONDS_PER_300_FRAMES | {stage: spent[stage] / frames for stage in known}, known
+
+
+# Before a run: do the cameras agree, as far as 2D points of the people are known already?
+
+
+CHECK_MARK = "[yellow]check[/]    "
+MARK_OF_SEVERITY = {Severity.INFO: NOTE_MARK, Severity.WARNING: CHECK_MARK, Severity.ERROR: FAULT_MARK}
+CAMERAS_COMPARED_LATER = "cameras are compared once people are detected, by `simspine cameras check` and by every run"
+
+
+def examine_cameras(config: Config, say: SayFinding) -> bool:
+    """Say how the cameras of each set-up agree, by points that are given or detected already; nothing is written.
+
+    Trials of a data set are left out. True unless views are mixed up, so that no run makes sense. Inputs that cannot be
+    read are passed over: whoever looks at the inputs says so.
+    """
+    rigs: list[tuple[list[str], list[Camera], list[Keypoints]]] = []
+    later = []
+    for subject, person in config.subjects.items():
+        for name in (name for name, trial in person.trials.items() if trial.capture is None):
+            try:
+                known = _known_keypoints(config, subject, name)
+            except InputError:
+                continue
+            if known is None:
+                later.append(f"{subject}/{name}")
+                continue
+            keypoints, cameras = known
+            for names, others, seen in rigs:
+                if same_rig(others, cameras) and seen[0].names == keypoints.names:
+                    names.append(f"{subject}/{name}")
+                    seen.append(keypoints)
+                    break
+            else:
+                rigs.append(([f"{subject}/{name}"], cameras, [keypoints]))
+    good = [
+        _examined_lines(names, cameras, join_recordings(seen), config=config, say=say) for names, cameras, seen in rigs
+    ]
+    if later:
+        say(NOTE_MARK, f"{names_text(later)}: {CAMERAS_COMPARED_LATER}")
+    return all(good)
+
+
+def _examined_lines(names: list[str], cameras: list[Camera], seen: Keypoints, config: Config, say: SayFinding) -> bool:
+    """Lines about one set-up; False where views are mixed up."""
+    where = names_text(names)
+    try:
+        compared = compare_cameras(seen, cameras, config.triangulation.min_confidence)
+    except InputError as error:
+        say(NOTE_MARK, f"{where}: the cameras could not be compared: {error}")
+        return True
+    for finding in compared.findings:
+        say(MARK_OF_SEVERITY[finding.severity], f"{where}: {finding.message} {finding.suggestion}")
+    if not compared.findings:
+        say(OK_MARK, f"{where}: {len(cameras)} cameras agree with one another")
+    return not compared.mixed_up
+
+
+def _known_keypoints(config: Config, subject: str, name: str) -> tuple[Keypoints, list[Camera]] | None:
+    """2D points of the person followed, and the cameras in the order of the views: as the stage detect made them of the
+    inputs as they are, or as the trial gives them. None where people must be looked for in images."""
+    context = Context(config, subject, quiet=True)
+    capture, trial = context.capture(name), config.subject(subject).trials[name]
+    kept = context.paths.keypoints(name)
+    tasks = [task for task in detect_stage.plan_detect(context) if kept in task.outputs]
+    module = detect_stage.__name__
+    if all(reason_not_done(context.paths.manifest("detect", task.name), task, module) is None for task in tasks):
+        content = read_store(kept)
+        return content["keypoints"], list(content["cameras"])
+    if not capture.keypoints or isinstance(config.subject(subject), SharedSubject):
+        return None
+    cameras = capture.cameras()
+    detections, skeleton = detect_stage.read_detection_folders(
+        name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton
+    )
+
+    def follow(seen: Detections) -> list[Keypoints]:
+        return [follow_person(seen, cameras, skeleton.name, config.detection)]
+
+    (keypoints,), _ = follow_in_step(
+        detections, cameras, detect_stage.delays_of_trial(trial), follow=follow, skeleton=skeleton.name
+    )
+    return keypoints, cameras
+
+
+REQUIRED_MODULES = {
     "opensim": "reference engine, models",
     "ai-edge-litert": "BlazePose detector",
     "opencv-python-headless": "video",
     "snakemake": "workflow",
 }
-OPTIONAL = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
+OPTIONAL_MODULES = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
 
 
 def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name: str, subject: str, trial: str) -> str:
@@ -46,7 +229,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
     check_synchronised(opened, lengths_agree=False)
-    match_cameras(opened, read_calibration(calibration))
+    match_cameras_to_views(opened, read_calibration(calibration))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
     apart = len({video.frames for video in opened}) > 1
     trials = {trial: about | ({"delays": "find"} if apart else {})}
@@ -61,7 +244,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     return f"{out} written.{said} Next: simspine run {out}"
 
 
-def examine(config: Config) -> bool:
+def examine_installation(config: Config) -> bool:
     """Print what is installed and whether the configuration's inputs fit; True if a run can start."""
     from rich.console import Console
     from rich.markup import escape
@@ -72,12 +255,12 @@ def examine(config: Config) -> bool:
         console.print(status + escape(text))
 
     good = True
-    for package, use in (NEEDED | OPTIONAL).items():
+    for package, use in (REQUIRED_MODULES | OPTIONAL_MODULES).items():
         try:
-            say(OK, f"{package} {version(package)}: {use}")
+            say(OK_MARK, f"{package} {version(package)}: {use}")
         except PackageNotFoundError:
-            good = good and package in OPTIONAL
-            say(f"[{'red' if package in NEEDED else 'dim'}]missing[/]  ", f"{package}: {use}")
+            good = good and package in OPTIONAL_MODULES
+            say(f"[{'red' if package in REQUIRED_MODULES else 'dim'}]missing[/]  ", f"{package}: {use}")
     if config.capture is not None:
         good = examine_capture(config, config.capture, say) and good
     for subject, person in config.subjects.items():
@@ -85,22 +268,22 @@ def examine(config: Config) -> bool:
             if trial.capture is not None:
                 continue
             try:
-                say(OK, f"{subject}/{name}: {_described(subject, name, trial, config)}")
+                say(OK_MARK, f"{subject}/{name}: {_describe_video(subject, name, trial, config)}")
             except InputError as fault:
                 good = False
-                say(FAULT, f"{subject}/{name}: {fault}")
+                say(FAULT_MARK, f"{subject}/{name}: {fault}")
     good = examine_cameras(config, say) and good
     try:
-        say(OK, f"body: recipe {_body(config)}")
+        say(OK_MARK, f"body: recipe {_body_text(config)}")
         check_report(config)
         check_writable(Path(config.results))
     except InputError as fault:
         good = False
-        say(FAULT, str(fault))
+        say(FAULT_MARK, str(fault))
     return good
 
 
-def _body(config: Config) -> str:
+def _body_text(config: Config) -> str:
     recipe = read_recipe(config.body.recipe)
     if config.body.markers is None:
         return recipe.name
@@ -111,7 +294,7 @@ def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
     """`InputError` unless two cameras look at the point (x, y, z) m near which a person is to be followed."""
     if len(place) != 3:
         raise InputError(f"detection.person is {list(place)}, expected three coordinates x, y, z in metres.")
-    pixels = project(cameras, np.asarray(place, float)[None])[:, 0]
+    pixels = project_points(cameras, np.asarray(place, float)[None])[:, 0]
     seeing = [
         camera.name
         for camera, pixel in zip(cameras, pixels, strict=True)
@@ -119,7 +302,7 @@ def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
     ]
     if len(seeing) < 2:
         raise InputError(
-            f"detection.person is the point {list(place)} m, which {listed(seeing) or 'no camera'} has in its image; "
+            f"detection.person is the point {list(place)} m, which {names_text(seeing) or 'no camera'} has in its image; "
             "two cameras must. Is it in the cameras' world (z up, metres)?"
         )
 
@@ -136,27 +319,33 @@ def _check_people(subject: Subject, people: np.ndarray) -> None:
         )
 
 
-def _described_mocap(given: Markers, table: str | None) -> str:
+def _describe_mocap(given: Markers, table: str | None) -> str:
     """How many markers of motion capture will be used; `InputError` where none will."""
-    known = set(load_skeleton(TARGET).names if table is None else (pair.marker for pair in read_correspondence(table)))
+    known = set(
+        load_skeleton(SIMSPINE_SKELETON).names
+        if table is None
+        else (pair.marker for pair in read_correspondence(table))
+    )
     used = known & set(given.names)
     if not used:
         raise InputError(
-            f"none of the {len(given.names)} markers of motion capture ({listed(given.names)}) is one of "
+            f"none of the {len(given.names)} markers of motion capture ({names_text(given.names)}) is one of "
             f"{table or 'the points'}: rename them, or say which is which in a table (`merge.correspondence`)."
         )
     return f", {len(used)} of {len(given.names)} markers of motion capture"
 
 
-def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
-    capture = capture_of(trial, subject, config)
+def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:
+    capture = capture_of_config(trial, subject, config)
     cameras = capture.cameras()
     if isinstance(config.detection.person, list):
         _check_place(config.detection.person, cameras)
     given = capture.motion_capture()
-    mocap = "" if given is None else _described_mocap(given, config.merge.correspondence or capture.correspondence)
+    mocap = "" if given is None else _describe_mocap(given, config.merge.correspondence or capture.correspondence)
     if capture.keypoints:
-        detections, _ = read_folders(name, trial, capture, cameras, config.detection.skeleton)
+        detections, _ = read_detection_folders(
+            name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton
+        )
         _check_people(config.subject(subject), detections.people)
         return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
     if config.detection.detector == "import":
@@ -168,7 +357,7 @@ def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
         check_weights(config.detection.model)
     videos = open_videos(capture.videos)
     check_synchronised(videos, lengths_agree=trial.delays is None)
-    cameras, first = match_cameras(videos, cameras), videos[0]
+    cameras, first = match_cameras_to_views(videos, cameras), videos[0]
     if trial.delays not in (None, "find"):
         timing = given_timing(Delays(trial.delays, trial.drift), cameras, [video.frames for video in videos])
         mocap = f", {timing.frames} of them shared by all views{mocap}"

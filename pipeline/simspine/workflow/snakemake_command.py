@@ -17,10 +17,10 @@ from snakemake.cli import args_to_api, parse_args
 from snakemake.exceptions import print_exception
 from snakemake.logging import LoggerManager
 
-OWN_LIMIT = (100, 1)  # jobs, s
+SNAKEMAKE_RATE_LIMIT = (100, 1)  # jobs, s
 
 
-def main(words: Sequence[str]) -> int:
+def run_snakemake(words: Sequence[str]) -> int:
     """Exit code of `snakemake words…`. A limit in the words or in a profile is kept, if it is another."""
     try:
         state = None
@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> int:
             state, words = Path(words[1]), words[2:]
         parser, args = parse_args(words)
         limit = args.max_jobs_per_timespan
-        if limit is not None and (limit.max_jobs, limit.timespan) == OWN_LIMIT:
+        if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKE_RATE_LIMIT:
             args.max_jobs_per_timespan = None
         if state is not None and args.executor in (None, "local") and not args.software_deployment_method:
             _keep_state_in(state.absolute())
@@ -51,4 +51,4 @@ def _keep_state_in(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_snakemake(sys.argv[1:]))

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from simspine.formats.coco import keypoint_list, write_coco_people
-from simspine.skeletons import load
+from simspine.core.skeletons import load_skeleton
+from simspine.io.coco import keypoint_list, write_coco_people
 
 POINTS = 37
 WIDTH, HEIGHT = 120, 160  # px
@@ -51,4 +51,4 @@ def write_dotted(folder, split: str, count: int, seed: int) -> np.ndarray:
     return np.array(every)
 
 
-NAMES = load("spinetrack37").names
+NAMES = load_skeleton("spinetrack37").names

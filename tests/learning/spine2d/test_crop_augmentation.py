@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from dotted_people import NAMES, colour, picture, places
 
-from simspine.detection.spinepose import frame_box
-from simspine.learning.spine2d.augmentation import (
+from simspine.learning.options import DEFAULT_CURRICULUM, POINT_CHOICES, CurriculumStage
+from simspine.learning.spine_samples import (
     CropView,
     changed_colours,
     cut_out,
@@ -14,7 +14,7 @@ from simspine.learning.spine2d.augmentation import (
     moved_labels,
     plain_view,
 )
-from simspine.learning.spine2d.options import CURRICULUM, POINT_CHOICES, CurriculumStage
+from simspine.vision.spinepose import frame_box
 
 SIZE = (256, 192)
 
@@ -27,7 +27,7 @@ def boxed(keypoints):
 def test_each_label_lies_on_its_own_dot_after_any_augmentation(number):
     rng = np.random.default_rng(number)
     keypoints = places(rng)
-    view = drawn_view(boxed(keypoints), keypoints, NAMES, CURRICULUM[number % 2], SIZE, rng)
+    view = drawn_view(boxed(keypoints), keypoints, NAMES, DEFAULT_CURRICULUM[number % 2], SIZE, rng)
     crop = cut_out(picture(keypoints), view, SIZE)
     xy, known = moved_labels(keypoints, NAMES, view, SIZE)
     order = mirror_order(NAMES) if view.mirrored else np.arange(len(NAMES))

@@ -6,28 +6,34 @@ import numpy as np
 import pytest
 from dotted_people import NAMES, write_dotted
 
-from simspine.capture.random_streams import stream
-from simspine.detection.spinepose import DEVIATION, MEAN
-from simspine.errors import InputError
-from simspine.formats.labelled_images import LabelledImages, to_simspine
-from simspine.formats.mmpose_labels import write_mmpose_labels
-from simspine.learning.spine2d.batches import CropReader, batches_in, epoch_rows, normalised, point_weights
-from simspine.learning.spine2d.options import CURRICULUM, POINT_CHOICES, LabelledSet
-from simspine.learning.spine2d.people import read_people
+from simspine.core.errors import InputError
+from simspine.io.labelled_images import LabelledImages, to_simspine
+from simspine.io.npz import write_mmpose_labels
+from simspine.learning.options import DEFAULT_CURRICULUM, POINT_CHOICES, LabelledSet
+from simspine.learning.spine_samples import (
+    CropReader,
+    batches_in,
+    epoch_rows,
+    normalised_crop,
+    point_weights,
+    read_labelled_set,
+)
+from simspine.synthesis.signals import random_stream
+from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD
 
 
 @pytest.fixture(scope="module")
 def people(dotted):
-    return read_people(LabelledSet(folder=str(dotted)), NAMES, 1)
+    return read_labelled_set(LabelledSet(folder=str(dotted)), NAMES, 1)
 
 
 def test_a_folder_in_spinetracks_layout_is_read(tmp_path):
     written = write_dotted(tmp_path, "train-unreal", 5, seed=3)
-    found = read_people(LabelledSet(folder=str(tmp_path)), NAMES, 1)
+    found = read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1)
     np.testing.assert_array_equal(found.keypoints, written)
     np.testing.assert_array_equal(found.box[:, 2:], written[..., :2].max(1))
     assert [file.name for file in found.files] == [f"{i:06d}.png" for i in range(1, 6)]
-    trunk = read_people(LabelledSet(folder=str(tmp_path)), POINT_CHOICES["trunk"], 1)
+    trunk = read_labelled_set(LabelledSet(folder=str(tmp_path)), POINT_CHOICES["trunk"], 1)
     np.testing.assert_array_equal(trunk.keypoints[:, 0], written[:, NAMES.index(trunk.names[0])])
     assert trunk.digest != found.digest
 
@@ -35,13 +41,13 @@ def test_a_folder_in_spinetracks_layout_is_read(tmp_path):
 def test_a_file_of_labels_and_mmposes_arrays_are_the_same_people(dotted, people, tmp_path):
     coco = dotted / "annotations" / "person_keypoints_train-unreal.json"
     images = str(dotted / "images" / "train-unreal")
-    named = read_people(LabelledSet(folder=images, labels=str(coco)), NAMES, 1)
+    named = read_labelled_set(LabelledSet(folder=images, labels=str(coco)), NAMES, 1)
     assert named.digest == people.digest
     files = tuple(file.name for file in people.files)
     sizes, status = np.tile([120, 160], (len(people), 1)), np.ones((len(people), 37), int)
     labelled = LabelledImages(NAMES, files, sizes, people.keypoints, status)
     write_mmpose_labels(tmp_path / "set.npz", to_simspine(labelled))
-    arrays = read_people(LabelledSet(folder=images, labels=str(tmp_path / "set.npz")), NAMES, 1)
+    arrays = read_labelled_set(LabelledSet(folder=images, labels=str(tmp_path / "set.npz")), NAMES, 1)
     assert arrays.digest == people.digest
 
 
@@ -54,7 +60,7 @@ def test_spinetracks_35_points_are_read_without_the_latissimus(tmp_path):
     for row in content["annotations"]:
         row["keypoints"] = np.reshape(row["keypoints"], (37, 3))[kept].ravel().tolist()
     path.write_text(json.dumps(content))
-    found = read_people(LabelledSet(folder=str(tmp_path)), NAMES, 1)
+    found = read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1)
     np.testing.assert_array_equal(found.keypoints[:, kept], written[:, kept])
     assert (found.keypoints[:, [31, 32], 2] == 0).all()
 
@@ -62,7 +68,8 @@ def test_spinetracks_35_points_are_read_without_the_latissimus(tmp_path):
 def test_a_fraction_is_drawn_by_the_seed(dotted):
     def files(fraction, seed):
         return {
-            file.name for file in read_people(LabelledSet(folder=str(dotted), fraction=fraction), NAMES, seed).files
+            file.name
+            for file in read_labelled_set(LabelledSet(folder=str(dotted), fraction=fraction), NAMES, seed).files
         }
 
     assert len(files(0.5, 1)) == 9
@@ -74,22 +81,22 @@ def test_a_fraction_is_drawn_by_the_seed(dotted):
 
 def test_faults_name_the_users_file(tmp_path):
     with pytest.raises(InputError, match=r"person_keypoints_train-unreal\.json does not exist"):
-        read_people(LabelledSet(folder=str(tmp_path)), NAMES, 1)
+        read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1)
     write_dotted(tmp_path, "mine", 3, seed=1)
     with pytest.raises(InputError, match="splits there: mine"):
-        read_people(LabelledSet(folder=str(tmp_path)), NAMES, 1)
+        read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1)
     (tmp_path / "images/mine/000002.png").unlink()
     with pytest.raises(InputError, match=r"names the image .*000002\.png, which does not exist"):
-        read_people(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
+        read_labelled_set(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
     (tmp_path / "images/mine/000002.png").write_bytes(b"no image")
-    broken = read_people(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
+    broken = read_labelled_set(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
     with pytest.raises(InputError, match=r"000002\.png cannot be read as an image"):
         list(CropReader((broken,), 1).plain(3))
 
 
 def test_batches_depend_on_seed_and_epoch_alone(people):
     def batches(seed, epoch, threads=1):
-        return list(CropReader((people,), seed, threads).epoch(epoch, CURRICULUM[0], 6))
+        return list(CropReader((people,), seed, threads).epoch(epoch, DEFAULT_CURRICULUM[0], 6))
 
     first = batches(1, 0)
     assert [len(batch) for batch in first] == [6, 6, 6]
@@ -107,7 +114,9 @@ def test_plain_crops_are_in_order_and_normalised(people):
     assert batch.crops.shape == (18, 3, 256, 192)
     assert (batch.weight == point_weights(NAMES)).all()
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    np.testing.assert_allclose(normalised(image)[0], (image[..., 2] - MEAN[0]) / DEVIATION[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        normalised_crop(image)[0], (image[..., 2] - IMAGENET_MEAN[0]) / IMAGENET_SD[0], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("sizes", "batch", "count", "shares"), [
@@ -115,7 +124,7 @@ def test_plain_crops_are_in_order_and_normalised(people):
     ((5, 5), 4, 2, (2, 2)),
 ])  # fmt: skip
 def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
-    rows = epoch_rows(sizes, batch, stream(1, "test"))
+    rows = epoch_rows(sizes, batch, random_stream(1, "test"))
     assert len(rows) == count == batches_in(sizes, batch)
     for part in rows:
         assert tuple(np.bincount(part[:, 0], minlength=len(sizes))) == shares
@@ -128,7 +137,7 @@ def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
 
 def test_too_few_people_for_a_batch_are_an_error():
     with pytest.raises(InputError, match=r"3 people fill no batch of 8; lower training\.batch"):
-        epoch_rows((3,), 8, stream(1, "test"))
+        epoch_rows((3,), 8, random_stream(1, "test"))
 
 
 def test_what_a_network_sees_besides_is_asked_for_with_the_view(people):

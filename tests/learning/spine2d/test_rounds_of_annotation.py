@@ -10,13 +10,20 @@ import yaml
 from dotted_people import HEIGHT, POINTS, WIDTH, picture, places
 from small_videos import write_video
 
-from simspine.annotation.journal import append, journal_file, start_journal
-from simspine.annotation.labels import Edit, PointStatus, Visibility, edited
+from simspine.annotation.labels import (
+    Edit,
+    PointStatus,
+    Visibility,
+    append_edits,
+    apply_edits,
+    journal_file,
+    start_journal,
+)
 from simspine.annotation.recording import Target, open_target
-from simspine.annotation.rounds import advance, with_proposals
-from simspine.errors import InputError
-from simspine.learning.spine2d.rounds import person_boxes, training_hook
-from simspine.skeletons import load
+from simspine.annotation.rounds import advance_round, with_proposals
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.learning.spine_runs import person_boxes, training_hook
 
 
 @pytest.fixture
@@ -33,15 +40,15 @@ def photographs(tmp_path):
 
 def test_a_round_with_simspines_own_detector(photographs, tmp_path):
     recording, truth = photographs
-    table, path = load("spinetrack37"), journal_file(recording.home, "anna")
-    first = advance(recording, "anna", 4, None, str)[0].frames
+    table, path = load_skeleton("spinetrack37"), journal_file(recording.home, "anna")
+    first = advance_round(recording, "anna", 4, None, str)[0].frames
     start_journal(path, recording.name, recording.views, recording.start.names)
-    append(path, [
+    append_edits(path, [
         Edit(frame, 0, table.to_simspine[name], *truth[frame, i, :2], Visibility.SEEN, PointStatus.CORRECTED)
         for frame in first for i, name in enumerate(table.names)
     ])  # fmt: skip
     said = []
-    rounds = advance(recording, "anna", 4, training_hook("tiny", said.append), said.append)
+    rounds = advance_round(recording, "anna", 4, training_hook("tiny", said.append), said.append)
     assert [one.number for one in rounds] == [1, 2]
     assert rounds[0].hook == "simspine train spine, tiny"
     assert "4 people to learn from, 0 to judge by" in said
@@ -67,7 +74,7 @@ def test_the_person_is_between_where_they_were_seen(tmp_path):
         Edit(frame, 0, name, *corner, Visibility.SEEN, PointStatus.CORRECTED)
         for frame, places in corners.items() for name, corner in zip(("Nose", "LKnee"), places, strict=True)
     ]  # fmt: skip
-    found = person_boxes(replace(recording, start=edited(recording.start, edits)))
+    found = person_boxes(replace(recording, start=apply_edits(recording.start, edits)))
     np.testing.assert_allclose(found[:, 0, 0], [10, 12, 14, 16, 18])
     np.testing.assert_allclose(found[2, 0], [14, 20, 34, 42])
     assert np.isnan(person_boxes(recording)).all()

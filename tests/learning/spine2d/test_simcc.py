@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from simspine.learning.spine2d.simcc import (
-    BETA,
-    SIGMAS,
+from simspine.learning.spine_network import (
+    SIMCC_SHARPNESS,
+    SIMCC_SIGMAS_BINS,
     SimccMaps,
     best_places,
-    divergence,
     expected_places,
+    simcc_divergence,
     wanted_maps,
 )
 
@@ -25,7 +25,7 @@ def softmax(values):
 
 
 def test_wanted_maps_are_gaussians_of_two_bins_a_pixel():
-    maps = wanted_maps(PLACES, SIZE, SIGMAS[SIZE])
+    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS[SIZE])
     assert (maps.x.shape, maps.y.shape) == ((1, 3, 384), (1, 3, 512))
     bins = np.arange(384)
     np.testing.assert_allclose(maps.x[0, 1], np.exp(-((bins - 80.6) ** 2) / (2 * 4.9**2)), atol=1e-12)
@@ -38,14 +38,14 @@ def test_divergence_is_that_of_the_formula():
     found, wanted = (SimccMaps(*(torch.tensor(rng.normal(size=(2, 3, n))) for n in (7, 9))) for _ in range(2))
     expected = np.zeros((2, 3))
     for own, true in zip(found, wanted, strict=True):
-        p, q = softmax(BETA * own.numpy()), softmax(BETA * true.numpy())
+        p, q = softmax(SIMCC_SHARPNESS * own.numpy()), softmax(SIMCC_SHARPNESS * true.numpy())
         expected += (q * (np.log(q) - np.log(p))).sum(-1)
-    np.testing.assert_allclose(divergence(found, wanted), expected, rtol=1e-10)
-    np.testing.assert_allclose(divergence(wanted, wanted), 0, atol=1e-12)
+    np.testing.assert_allclose(simcc_divergence(found, wanted), expected, rtol=1e-10)
+    np.testing.assert_allclose(simcc_divergence(wanted, wanted), 0, atol=1e-12)
 
 
 def test_places_are_read_back_between_bins():
-    maps = wanted_maps(PLACES, SIZE, SIGMAS[SIZE])
+    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS[SIZE])
     np.testing.assert_allclose(best_places(maps)[0, :2], PLACES[0, :2], atol=0.01)
     np.testing.assert_allclose(best_places(maps)[0, 2], [0, 255], atol=0.5)
     assert (expected_places(maps)[0, :2] - PLACES[0, :2]).abs().max() < 0.6  # the tails of the distribution pull

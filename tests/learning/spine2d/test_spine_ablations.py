@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from figure_text import texts
 
-from simspine.errors import InputError
+from simspine.core.errors import InputError
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.learning.spine2d.ablations import (
-    DRAWN,
-    FRACTIONS,
-    by_curriculum,
-    by_fractions,
-    by_losses,
-    by_teacher,
+from simspine.learning.options import POINT_CHOICES, CurriculumStage, LabelledSet, spine_preset
+from simspine.learning.spine_runs import (
+    DATA_FRACTIONS,
+    DRAWN_FIGURES,
+    crops_per_epoch,
+    exchanged_share,
     run_detector_ablation,
+    variants_by_curriculum,
+    variants_by_fractions,
+    variants_by_losses,
+    variants_by_teacher,
 )
-from simspine.learning.spine2d.batches import CropReader, epoch_rows
-from simspine.learning.spine2d.options import POINT_CHOICES, CurriculumStage, LabelledSet, spine_preset
-from simspine.learning.spine2d.people import LabelledPeople, read_people
-from simspine.learning.spine2d.runs import exchanged_share, shown_of
-from simspine.report.ablation_figure import ablation_figure
+from simspine.learning.spine_samples import CropReader, LabelledPeople, epoch_rows, read_labelled_set
+from simspine.report.dataset_figures import ablation_figure
 
 
 @pytest.fixture
@@ -38,33 +38,33 @@ def switched_off(losses):
 
 
 def test_losses_are_switched_off_as_in_the_papers_rows(options):
-    found = {name: switched_off(own.losses) for name, own in by_losses(options).items()}
+    found = {name: switched_off(own.losses) for name, own in variants_by_losses(options).items()}
     assert found == {
         "position": {"distill", "structure", "spine"}, "+ distill": {"structure", "spine"},
         "+ distill + spine": {"structure"}, "+ distill + structure": {"spine"}, "all": set(),
     }  # fmt: skip
-    alone = by_losses(options.model_copy(update={"teacher": None}))
+    alone = variants_by_losses(options.model_copy(update={"teacher": None}))
     assert list(alone) == ["position", "+ spine", "+ structure", "all"]
 
 
 def test_fractions_are_of_the_last_set(options):
-    found = [[own.fraction for own in changed.data.train] for changed in by_fractions(options).values()]
-    assert found == [[1.0, fraction] for fraction in FRACTIONS]
+    found = [[own.fraction for own in changed.data.train] for changed in variants_by_fractions(options).values()]
+    assert found == [[1.0, fraction] for fraction in DATA_FRACTIONS]
 
 
 def test_fractions_have_equal_steps(dotted):
     """4 of 18 people, gone through as often as all of them would be: a batch of eight has each of them twice."""
     half = LabelledSet(folder=str(dotted), fraction=0.25, whole_epochs=True)
-    reader = CropReader((read_people(half, POINT_CHOICES["trunk"], 1),), seed=1, shown=(18,))
+    reader = CropReader((read_labelled_set(half, POINT_CHOICES["trunk"], 1),), seed=1, shown=(18,))
     rows = epoch_rows([4], 8, np.random.default_rng(1), (18,))
     assert reader.count(8) == len(rows) == 2
     assert [sorted(batch[:, 1]) for batch in rows] == [[0, 0, 1, 1, 2, 2, 3, 3]] * 2
-    assert shown_of(half, reader.sets[0]) == 16
-    assert shown_of(half.model_copy(update={"whole_epochs": False}), reader.sets[0]) == 4
+    assert crops_per_epoch(half, reader.sets[0]) == 16
+    assert crops_per_epoch(half.model_copy(update={"whole_epochs": False}), reader.sets[0]) == 4
 
 
 def test_stages_are_taken_alone(options):
-    found = {name: own.curriculum for name, own in by_curriculum(options).items()}
+    found = {name: own.curriculum for name, own in variants_by_curriculum(options).items()}
     first, second, third = options.curriculum
     assert found == {
         "mirroring alone": (CurriculumStage(),), "stage 1 alone": (first,), "stage 2 alone": (second,),
@@ -73,12 +73,12 @@ def test_stages_are_taken_alone(options):
 
 
 def test_a_student_is_compared_with_and_without_its_teacher(options):
-    found = {name: (own.teacher, own.losses.distill) for name, own in by_teacher(options).items()}
+    found = {name: (own.teacher, own.losses.distill) for name, own in variants_by_teacher(options).items()}
     assert found == {
         "no teacher": (None, 2.5), "teacher's weights": ("body.pt", 0.0), "teacher's weights and maps": ("body.pt", 2.5)
     }  # fmt: skip
     with pytest.raises(InputError, match="a teacher is needed"):
-        by_teacher(options.model_copy(update={"teacher": None}))
+        variants_by_teacher(options.model_copy(update={"teacher": None}))
 
 
 def test_exchanged_sides_are_counted_where_they_are_apart():
@@ -102,7 +102,7 @@ def test_the_figure_has_what_the_tables_have():
     rows = tuple(TableRow(name, "all", (value, value + 1)) for name, value in (("1 %", 9.0), ("100 %", 4.0)))
     other = tuple(TableRow(name, "all", (value, value + 1)) for name, value in (("position", 5.0), ("all", 4.5)))
     tables = [EvaluationTable("a", "By fractions", columns, rows), EvaluationTable("b", "By losses", columns, other)]
-    figure = ablation_figure(tables, DRAWN)
+    figure = ablation_figure(tables, DRAWN_FIGURES)
     curve, dots = figure.axes
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in curve.lines] == [
         ([1, 100], [9, 4]), ([1, 100], [10, 5])

@@ -4,20 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from simspine.learning.gaussians import covariances, gaussian_loss, squared_distance
-from simspine.learning.spine2d.losses import (
+from simspine.learning.networks import covariances_of_spread, gaussian_loss, squared_distance
+from simspine.learning.options import POINT_CHOICES, SpineLosses
+from simspine.learning.spine_network import (
+    SIMCC_SHARPNESS,
+    NetworkOutputs,
     PointGraph,
-    Wanted,
+    SimccMaps,
+    WantedOutputs,
     all_losses,
+    expected_places,
     position_loss,
     spine_loss,
     spread_loss,
     structure_loss,
     total_loss,
+    wanted_maps,
 )
-from simspine.learning.spine2d.network import Found
-from simspine.learning.spine2d.options import POINT_CHOICES, SpineLosses
-from simspine.learning.spine2d.simcc import BETA, SimccMaps, expected_places, wanted_maps
 
 pytestmark = pytest.mark.learn
 RNG = np.random.default_rng(1)
@@ -35,7 +38,7 @@ def maps(points=5, seed=2):
 def numpy_kl(found, wanted):
     total = 0
     for own, true in zip(found, wanted, strict=True):
-        p, q = (np.exp(BETA * part.numpy()) for part in (own, true))
+        p, q = (np.exp(SIMCC_SHARPNESS * part.numpy()) for part in (own, true))
         p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
         total = total + (q * np.log(q / p)).sum(-1)
     return total
@@ -85,11 +88,11 @@ def test_spine_is_the_distance_to_the_smoothed_chain(chain):
 
 def test_spread_is_the_gaussian_likelihood():
     spread = torch.tensor(RNG.normal(0, 0.5, (4, 5, 3)))
-    normal = torch.distributions.MultivariateNormal(PLACES, covariances(spread))
+    normal = torch.distributions.MultivariateNormal(PLACES, covariances_of_spread(spread))
     expected = -(normal.log_prob(LABELS) + np.log(2 * np.pi))[WEIGHT > 0].mean()
     for loss in (spread_loss, gaussian_loss):
         assert float(loss(PLACES, spread, LABELS, WEIGHT)) == pytest.approx(float(expected), rel=1e-6)
-    white = torch.linalg.solve(torch.linalg.cholesky(covariances(spread)), (LABELS - PLACES)[..., None])
+    white = torch.linalg.solve(torch.linalg.cholesky(covariances_of_spread(spread)), (LABELS - PLACES)[..., None])
     assert torch.allclose(squared_distance(LABELS - PLACES, spread), white.square().sum((-1, -2)), rtol=1e-6)
 
 
@@ -153,9 +156,9 @@ def test_the_sum_has_the_published_weights():
     rng = np.random.default_rng(4)
     places = torch.tensor(rng.uniform(0, 16, (4, 13, 2)))
     weight = torch.ones(4, 13, dtype=torch.float64)
-    found = Found(maps(13), torch.zeros(4, 13, 3, dtype=torch.float64))
+    found = NetworkOutputs(maps(13), torch.zeros(4, 13, 3, dtype=torch.float64))
     taught = tuple(range(5))
-    wanted = Wanted(places, weight, wanted_maps(places, (20, 16), (2.0, 2.0)), maps(5, seed=6), taught)
+    wanted = WantedOutputs(places, weight, wanted_maps(places, (20, 16), (2.0, 2.0)), maps(5, seed=6), taught)
     losses = all_losses(found, wanted, PointGraph.of(names), SpineLosses())
     parts = {name: float(loss) for name, loss in losses.items()}
     published = {"position": 5, "distill": 2.5, "structure": 0.1, "spine": 0.5, "spread": 0.1}

@@ -8,16 +8,20 @@ import onnxruntime
 import pytest
 import torch
 
-from simspine.detection.spinepose import SpinePose
-from simspine.errors import InputError
-from simspine.learning.gaussians import covariances
-from simspine.learning.onnx_files import TOLERANCE
-from simspine.learning.spine2d.export import OUTPUTS, export_onnx
-from simspine.learning.spine2d.network import SpineNetwork
-from simspine.learning.spine2d.options import POINT_CHOICES, SpineNetworkSize
-from simspine.learning.spine2d.simcc import best_places
-from simspine.learning.spine2d.teacher import ROWS, read_teacher, widened
-from simspine.learning.spine2d.weights import NetworkWeights, made_network, read_weights, save_weights
+from simspine.core.errors import InputError
+from simspine.learning.networks import covariances_of_spread
+from simspine.learning.onnx_files import ONNX_TOLERANCE
+from simspine.learning.options import POINT_CHOICES, SpineNetworkSize
+from simspine.learning.spine_network import (
+    NetworkWeights,
+    SpineNetwork,
+    best_places,
+    build_network,
+    read_weights,
+    save_weights,
+)
+from simspine.learning.spine_training import ONNX_OUTPUTS, POINT_ROW_WEIGHTS, export_onnx, read_teacher, student_weights
+from simspine.vision.spinepose import SpinePose
 
 pytestmark = pytest.mark.learn
 SMALL = SpineNetworkSize(width=16, blocks=(1, 1, 1, 1), hidden=16)
@@ -43,7 +47,7 @@ def test_the_default_network_is_of_the_size_it_is_meant_to_have():
 
 def test_covariances_are_positive_and_have_the_deviations():
     spread = np.random.default_rng(1).normal(size=(50, 3))
-    found = covariances(torch.tensor(spread)).numpy()
+    found = covariances_of_spread(torch.tensor(spread)).numpy()
     assert (np.linalg.eigvalsh(found) > 0).all()
     np.testing.assert_allclose(np.sqrt(found[:, 0, 0]), np.exp(spread[:, 0]))
     correlation = found[:, 0, 1] / np.sqrt(found[:, 0, 0] * found[:, 1, 1])
@@ -51,7 +55,7 @@ def test_covariances_are_positive_and_have_the_deviations():
 
 
 def test_further_channels_and_numbers_are_seen():
-    network = made_network(weights(channels=1, numbers=6))
+    network = build_network(weights(channels=1, numbers=6))
     crops, numbers = torch.randn(2, 4, 256, 192, requires_grad=True), torch.randn(2, 6, requires_grad=True)
     network(crops, numbers).maps.x.square().sum().backward()
     assert (crops.grad.abs().sum((2, 3)) > 0).all()
@@ -60,21 +64,21 @@ def test_further_channels_and_numbers_are_seen():
 
 def test_a_student_keeps_a_teachers_rows_and_draws_the_others():
     teacher = weights()
-    state = widened(teacher.state, BODY, ALL, seed=3)
-    student, own = made_network(NetworkWeights(SMALL, ALL, state)), made_network(teacher)
+    state = student_weights(teacher.state, BODY, ALL, seed=3)
+    student, own = build_network(NetworkWeights(SMALL, ALL, state)), build_network(teacher)
     crops = torch.randn(3, 3, 256, 192, generator=torch.manual_seed(4))
     with torch.no_grad():
         features = own.backbone(crops)
         assert torch.equal(student.backbone(crops), features)
         assert torch.allclose(student.points(features)[:, :26], own.points(features), atol=1e-6)
-    for key in ROWS:
+    for key in POINT_ROW_WEIGHTS:
         assert torch.equal(state[key][:26], teacher.state[key])
     old, new = teacher.state["points.weight"], state["points.weight"][26:]
     assert float(new.std()) == pytest.approx(float(old.std()), rel=0.25)
     assert abs(float(new.mean()) - float(old.mean())) < 0.25 * float(old.std())
-    again = widened(teacher.state, BODY, ALL, seed=3)
+    again = student_weights(teacher.state, BODY, ALL, seed=3)
     assert all(torch.equal(state[key], again[key]) for key in state)
-    assert not torch.equal(widened(teacher.state, BODY, ALL, seed=4)["points.weight"][26:], new)
+    assert not torch.equal(student_weights(teacher.state, BODY, ALL, seed=4)["points.weight"][26:], new)
 
 
 def test_weights_come_back_from_a_file(tmp_path):
@@ -88,19 +92,19 @@ def test_weights_come_back_from_a_file(tmp_path):
 @pytest.mark.parametrize("more", [{}, {"channels": 1, "numbers": 5}])
 def test_onnx_gives_the_same_outputs(tmp_path, more):
     written = weights(**more)
-    assert export_onnx(tmp_path / "detector.onnx", written) <= TOLERANCE == 1e-4
+    assert export_onnx(tmp_path / "detector.onnx", written) <= ONNX_TOLERANCE == 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "detector.onnx"))
-    assert tuple(entry.name for entry in session.get_outputs()) == OUTPUTS
+    assert tuple(entry.name for entry in session.get_outputs()) == ONNX_OUTPUTS
     rng = np.random.default_rng(5)
     crops = rng.normal(size=(3, 3 + more.get("channels", 0), 256, 192)).astype(np.float32)  # another batch size
     given = {"crops": crops}
     given |= {"numbers": rng.normal(size=(3, 5)).astype(np.float32)} if more else {}
     x, y, covariance = session.run(None, given)
     with torch.no_grad():
-        found = made_network(written)(*(torch.as_tensor(part) for part in given.values()))
+        found = build_network(written)(*(torch.as_tensor(part) for part in given.values()))
     np.testing.assert_allclose(x, found.maps.x, atol=1e-4)
     np.testing.assert_allclose(y, found.maps.y, atol=1e-4)
-    np.testing.assert_allclose(covariance, covariances(found.spread), rtol=1e-4)
+    np.testing.assert_allclose(covariance, covariances_of_spread(found.spread), rtol=1e-4)
     (names,) = [p.value for p in onnx.load(str(tmp_path / "detector.onnx")).metadata_props if p.key == "names"]
     assert tuple(json.loads(names)) == BODY
     assert [file.name for file in tmp_path.iterdir()] == ["detector.onnx"]
@@ -136,6 +140,6 @@ def test_an_onnx_teacher_sees_what_the_network_does(tmp_path):
     teacher = read_teacher(tmp_path / "detector.onnx", SMALL, ALL)
     crops = torch.randn(2, 3, 256, 192, generator=torch.manual_seed(7))
     with torch.no_grad():
-        np.testing.assert_allclose(teacher.see(crops).x, made_network(written)(crops).maps.x, atol=1e-4)
+        np.testing.assert_allclose(teacher.see(crops).x, build_network(written)(crops).maps.x, atol=1e-4)
     assert teacher.state is None
     assert teacher.names == BODY

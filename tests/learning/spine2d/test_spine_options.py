@@ -1,7 +1,7 @@
 import pytest
 
-from simspine.errors import InputError
-from simspine.learning.spine2d.options import (
+from simspine.core.errors import InputError
+from simspine.learning.options import (
     POINT_CHOICES,
     SPINE_PRESETS,
     SpineDetectorOptions,
@@ -70,7 +70,7 @@ def test_faults_are_named_with_the_file(tmp_path, text, said):
 
 
 def test_the_shipped_configuration_is_one():
-    from simspine.data_files import data_folder
+    from simspine.core.settings import data_folder
 
     found = read_spine_options(data_folder("configs") / "training" / "spine-detector.yaml")
     assert found.training == spine_preset("cpu").training

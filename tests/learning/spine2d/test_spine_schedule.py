@@ -6,31 +6,31 @@ import pytest
 import torch
 from torch import nn
 
-from simspine.learning.schedule import averaged, decayed_groups, rate_at
-from simspine.learning.spine2d.options import CURRICULUM, CurriculumStage, SpineTraining
-from simspine.learning.spine2d.training import stage_of
+from simspine.learning.networks import decayed_groups, learning_rate_at, update_average
+from simspine.learning.options import DEFAULT_CURRICULUM, CurriculumStage, SpineTraining
+from simspine.learning.spine_training import stage_at_epoch
 
 pytestmark = pytest.mark.learn
 
 
 def test_the_rate_goes_up_in_a_line_and_down_in_a_cosine_to_five_percent():
     settings = SpineTraining()
-    rates = [rate_at(step, 20_000, settings) for step in range(20_000)]
+    rates = [learning_rate_at(step, 20_000, settings) for step in range(20_000)]
     assert rates[0] == pytest.approx(4e-8)
     assert rates[500] == pytest.approx(2e-3, rel=1e-4)
     assert max(rates) == rates[1000] == pytest.approx(4e-3)
     assert rates[-1] == pytest.approx(0.05 * 4e-3)
     half = 1000 + (19_999 - 1000) / 2
     assert rates[round(half)] == pytest.approx(4e-3 * (0.05 + 0.95 / 2), rel=1e-3)
-    short = [rate_at(step, 50, settings) for step in range(50)]
+    short = [learning_rate_at(step, 50, settings) for step in range(50)]
     assert short.index(max(short)) == 5  # a tenth of all steps
 
 
 def test_stages_come_in_their_order_by_their_shares():
-    ids = [CURRICULUM.index(stage_of(epoch, 10, CURRICULUM)) for epoch in range(10)]
+    ids = [DEFAULT_CURRICULUM.index(stage_at_epoch(epoch, 10, DEFAULT_CURRICULUM)) for epoch in range(10)]
     assert ids == [0] * 5 + [1] * 3 + [2] * 2
-    assert stage_of(0, 1, CURRICULUM) in CURRICULUM
-    assert stage_of(5, 6, (CurriculumStage(),)) == CurriculumStage()
+    assert stage_at_epoch(0, 1, DEFAULT_CURRICULUM) in DEFAULT_CURRICULUM
+    assert stage_at_epoch(5, 6, (CurriculumStage(),)) == CurriculumStage()
 
 
 def test_the_average_of_weights_is_that_of_the_formula():
@@ -43,10 +43,10 @@ def test_the_average_of_weights_is_that_of_the_formula():
         network.num_batches_tracked.fill_(step)
         momentum = 0.1 + 0.9 * math.exp(-(1 + step) / 5)
         expected = (1 - momentum) * expected + momentum * step
-        averaged(average, network, step, settings)
+        update_average(average, network, step, settings)
         assert float(average["weight"][0]) == pytest.approx(expected)
         assert int(average["num_batches_tracked"]) == step
-    averaged(average, network, 6, settings.model_copy(update={"average": 0.0}))
+    update_average(average, network, 6, settings.model_copy(update={"average": 0.0}))
     assert torch.equal(average["weight"], network.weight)
 
 

@@ -7,25 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from simspine.errors import InputError
-from simspine.learning.checkpoints import Identity
-from simspine.learning.descent import CHECKPOINT
-from simspine.learning.spine2d.ablations import run_detector_ablation
-from simspine.learning.spine2d.batches import CropReader
-from simspine.learning.spine2d.network import SpineNetwork
-from simspine.learning.spine2d.options import (
-    POINT_CHOICES,
-    CurriculumStage,
-    LabelledSet,
-    SpineDetectorOptions,
-    spine_preset,
-)
-from simspine.learning.spine2d.people import read_people
-from simspine.learning.spine2d.runs import held_share, train_detector
-from simspine.learning.spine2d.seeing import look, mean_places
-from simspine.learning.spine2d.simcc import SimccMaps
-from simspine.learning.spine2d.teacher import Teacher
-from simspine.learning.spine2d.training import DetectorRun, fit_detector
+from simspine.core.errors import InputError
+from simspine.learning.networks import CHECKPOINT_FILE, TrainingIdentity
+from simspine.learning.options import POINT_CHOICES, CurriculumStage, LabelledSet, SpineDetectorOptions, spine_preset
+from simspine.learning.spine_network import SimccMaps, SpineNetwork
+from simspine.learning.spine_runs import run_detector_ablation, share_in_ellipses, train_detector
+from simspine.learning.spine_samples import CropReader, read_labelled_set
+from simspine.learning.spine_training import DetectorRun, Teacher, fit_detector, mean_places, sight_people
 
 pytestmark = pytest.mark.learn
 NAMES = POINT_CHOICES["trunk"]
@@ -33,8 +21,8 @@ NAMES = POINT_CHOICES["trunk"]
 
 @pytest.fixture(scope="module")
 def reader(dotted):
-    people = read_people(LabelledSet(folder=str(dotted)), NAMES, 1)
-    test = read_people(LabelledSet(folder=str(dotted), split="val2017"), NAMES, 1)
+    people = read_labelled_set(LabelledSet(folder=str(dotted)), NAMES, 1)
+    test = read_labelled_set(LabelledSet(folder=str(dotted), split="val2017"), NAMES, 1)
     return CropReader((people, test), seed=1)
 
 
@@ -46,7 +34,7 @@ def options(dotted):
 
 
 def run(folder, options, **changes) -> DetectorRun:
-    return replace(DetectorRun(folder, Identity({"a": 1}, "data"), options), **changes)
+    return replace(DetectorRun(folder, TrainingIdentity({"a": 1}, "data"), options), **changes)
 
 
 def maker(options):
@@ -80,26 +68,26 @@ def test_a_killed_run_ends_with_the_very_weights(undisturbed, tmp_path, options,
 
 def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, options, reader):
     first, _ = fit(tmp_path, options, reader)
-    written = (tmp_path / CHECKPOINT).stat().st_mtime_ns
+    written = (tmp_path / CHECKPOINT_FILE).stat().st_mtime_ns
     again, _ = fit(tmp_path, options, reader)
     assert same(first, again)
     assert same(first, undisturbed[0])
-    assert (tmp_path / CHECKPOINT).stat().st_mtime_ns == written
+    assert (tmp_path / CHECKPOINT_FILE).stat().st_mtime_ns == written
 
 
 def test_checkpoints_of_others_are_refused(tmp_path, options, reader):
     fit(tmp_path, options, reader, until=1)
     with pytest.raises(InputError, match=r"trained with other settings: a is 1, asked for is 2"):
-        fit(tmp_path, options, reader, identity=Identity({"a": 2}, "data"))
+        fit(tmp_path, options, reader, identity=TrainingIdentity({"a": 2}, "data"))
     with pytest.raises(InputError, match="trained on other data"):
-        fit(tmp_path, options, reader, identity=Identity({"a": 1}, "other"))
+        fit(tmp_path, options, reader, identity=TrainingIdentity({"a": 1}, "other"))
 
 
 def test_accumulated_batches_make_one_step(tmp_path, options, reader):
     def steps(accumulate, folder):
         training = options.training.model_copy(update={"accumulate": accumulate, "epochs": 1})
         fit(tmp_path / folder, options.model_copy(update={"training": training}), reader)
-        return torch.load(tmp_path / folder / CHECKPOINT, weights_only=True)["state"]["step"]
+        return torch.load(tmp_path / folder / CHECKPOINT_FILE, weights_only=True)["state"]["step"]
 
     assert steps(1, "a") == 4  # 18 people, four of eight from them
     assert steps(3, "b") == 2
@@ -161,7 +149,7 @@ def _infinite(network):
 def test_a_flip_test_of_a_mirrored_picture_gives_the_mirrored_points(options, reader):
     torch.manual_seed(3)
     network = maker(options)().eval()
-    found = look(network, reader, 1, flip=True)
+    found = sight_people(network, reader, 1, flip=True)
     assert found.places.shape == (7, 13, 2)
 
     class Turned:
@@ -173,7 +161,7 @@ def test_a_flip_test_of_a_mirrored_picture_gives_the_mirrored_points(options, re
             for part in reader.plain(batch, which):
                 yield replace(part, crops=np.ascontiguousarray(part.crops[:, :, :, ::-1]))
 
-    turned = look(network, Turned(), 1, flip=True)
+    turned = sight_people(network, Turned(), 1, flip=True)
     order = [NAMES.index(name.replace("left", "x").replace("right", "left").replace("x", "right")) for name in NAMES]
     inner = (found.places[..., 0] > 2) & (found.places[..., 0] < 189)
     expected = np.where(inner, 191 - found.places[..., 0], np.nan)
@@ -190,7 +178,7 @@ def test_ellipses_hold_the_share_they_say():
     rng = np.random.default_rng(8)
     mixing = rng.normal(size=(4000, 2, 2))
     error = np.einsum("nij,nj->ni", mixing, rng.normal(size=(4000, 2)))
-    assert held_share(error, mixing @ mixing.transpose(0, 2, 1)) == pytest.approx(0.9, abs=0.015)
+    assert share_in_ellipses(error, mixing @ mixing.transpose(0, 2, 1)) == pytest.approx(0.9, abs=0.015)
 
 
 def test_a_run_learns_and_leaves_its_files(dotted, tmp_path):

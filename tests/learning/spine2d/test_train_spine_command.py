@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from simspine.cli import main
+from simspine.cli.main import main
 
 pytestmark = pytest.mark.learn
 

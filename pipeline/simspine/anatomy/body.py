@@ -1,0 +1,387 @@
+"""A compiled body as a small file, so that the solver runs where OpenSim cannot be installed."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from simspine.anatomy import osim as _opensim
+from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_couplers
+from simspine.anatomy.tree import Functions, Tree, all_poses, apply_couplers_to_frames
+from simspine.anatomy.vertebrae import Coupler
+from simspine.core.errors import InputError, Unchanging, index_of_name, map_on_threads, require_path, unknown_name
+from simspine.core.types import Markers, Motion
+from simspine.io.atomic import write_text
+from simspine.io.guarded import parse_xml
+from simspine.io.hdf5 import read_store, write_store
+from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
+
+# `Body`: a model as the rest of the package sees it. Made from an `.osim` file, never changed in place.
+
+
+_MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
+_MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates(Unchanging):
+    """The coordinates of a body, in the model's order. Arrays are (coordinates,); rad where rotational, else m.
+
+    lower, upper: range, held by the solver only where `clamped`. locked: stays at `default`. depends_on: index of the
+    coordinate that a coupler ties this one to, −1 where there is none.
+    """
+
+    names: tuple[str, ...]
+    rotational: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    default: np.ndarray
+    clamped: np.ndarray
+    locked: np.ndarray
+    depends_on: np.ndarray
+
+    def __post_init__(self):
+        for field in ("rotational", "lower", "upper", "default", "clamped", "locked", "depends_on"):
+            array = np.array(getattr(self, field))
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def dependent(self) -> np.ndarray:
+        """(coordinates,) bool: driven by a coupler."""
+        return self.depends_on >= 0
+
+    @property
+    def free(self) -> np.ndarray:
+        """(coordinates,) bool: neither driven by a coupler nor locked; what inverse kinematics solves for."""
+        return ~self.dependent & ~self.locked
+
+    def index(self, name: str) -> int:
+        """Position of `name`; raises `InputError` listing the names there are."""
+        return index_of_name(name, self.names, "coordinate")
+
+
+_XML_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*(["'])([\w.:-]+)\1""")
+_DECLARED_ENCODING = re.compile(r"""^(\s*<\?xml[^>]*?encoding\s*=\s*["'])(?!utf-8["'])[\w.:-]+(["'])""", re.IGNORECASE)
+_WESTERN_ENCODINGS = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252")
+
+
+@dataclass(frozen=True, eq=False)
+class Body(Unchanging):
+    """A kinematic tree with markers. Two bodies are equal if their model files are.
+
+    osim: the model file as text. bodies: names of its rigid bodies. marker_bodies: the body that carries each marker.
+    marker_offsets: (markers, 3) m in that body's frame. tree: joints, couplers and markers as flat arrays, which the
+    compiled kernels walk; its body 0 is the ground, its body i + 1 is bodies[i].
+    """
+
+    name: str
+    osim: str
+    bodies: tuple[str, ...]
+    coordinates: Coordinates
+    marker_names: tuple[str, ...]
+    marker_bodies: tuple[str, ...]
+    marker_offsets: np.ndarray
+    tree: Tree
+
+    @property
+    def free_names(self) -> tuple[str, ...]:
+        """Names of the coordinates that inverse kinematics finds, in the order of `tree.free`."""
+        return tuple(self.coordinates.names[i] for i in self.tree.free)
+
+    def __eq__(self, other) -> bool:
+        return self.osim == other.osim if isinstance(other, Body) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.osim)
+
+    def __repr__(self) -> str:
+        return (
+            f"Body({self.name!r}: {len(self.bodies)} bodies, {len(self.coordinates)} coordinates of which "
+            f"{self.coordinates.free.sum()} free, {len(self.marker_names)} markers)"
+        )
+
+    @classmethod
+    def from_osim(cls, path: str | PathLike) -> Self:
+        """The body in an OpenSim model file of any version OpenSim reads.
+
+        Raises `InputError` if it is none, or holds what a tree cannot represent (a loop, an unknown joint or function),
+        by name.
+        """
+        return cls.from_text(read_model_file(path), str(path))
+
+    @classmethod
+    def from_text(cls, osim: str, where: str = "the text handed in") -> Self:
+        """The body in the text of an OpenSim model file. `where` names the source in error messages."""
+        check_xml(osim, where)
+        try:
+            model = _opensim.load_opensim_model(osim)
+            model.initSystem()
+        except RuntimeError as error:
+            raise InputError(
+                f"{where} is XML, but OpenSim cannot make a model of it: {_opensim_reason(error)}"
+            ) from None
+        if model.getBodySet().getSize() == 0:
+            raise InputError(f"{where} is an OpenSim model without bodies.")
+        markers = list(model.getMarkerSet())
+        offsets = np.array([_marker_offset_in_body(marker) for marker in markers]).reshape(-1, 3)
+        offsets.setflags(write=False)
+        coordinates = _coordinates_of_model(model)
+        carriers = tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers)
+        return cls(
+            name=model.getName(),
+            osim=osim,
+            bodies=tuple(body.getName() for body in model.getBodySet()),
+            coordinates=coordinates,
+            marker_names=tuple(marker.getName() for marker in markers),
+            marker_bodies=carriers,
+            marker_offsets=offsets,
+            tree=compile_tree(model, coordinates, carriers, offsets),
+        )
+
+    @property
+    def couplers(self) -> tuple[Coupler, ...]:
+        """The enforced couplers, drivers first."""
+        names, tree = self.coordinates.names, self.tree
+        return tuple(
+            Coupler(names[dependent], names[driver], tree.functions.slope(function))
+            for dependent, driver, function in zip(tree.coupled, tree.driver, tree.coupling, strict=True)
+        )
+
+    def write_osim(self, path: str | PathLike) -> None:
+        """Write the model file, atomically."""
+        write_text(path, self.osim)
+
+    def marker_index(self, name: str) -> int:
+        """Position of a marker; raises `InputError` listing the markers there are."""
+        return index_of_name(name, self.marker_names, "marker", f"body {self.name!r}")
+
+
+def read_model_file(path: str | PathLike) -> str:
+    """The text of a model file, in the encoding its first line declares, else as other text files are read.
+
+    A declared encoding is UTF-8 in the text returned, which is what it is written and read in from here on. Raises
+    `InputError` if there is no such file, or no text in it.
+    """
+    require_path(path)
+    if not Path(path).exists():
+        raise InputError(f"model file {path} does not exist.")
+    content = read_bytes(path)
+    declared = _XML_ENCODING.match(content)
+    encoding = declared[2].decode("ascii").lower() if declared else "utf-8"
+    try:
+        if encoding not in _WESTERN_ENCODINGS and not encoding.startswith("utf"):
+            return _DECLARED_ENCODING.sub(r"\1UTF-8\2", content.decode(encoding), count=1)
+    except (LookupError, UnicodeError) as error:
+        raise InputError(f"model file {path} is not in the encoding {encoding!r} that it declares: {error}.") from None
+    text, found = decode_text(content, path)
+    if not found.startswith("utf") and encoding not in _WESTERN_ENCODINGS:
+        warn_assumed(f"model file {path} is not in UTF-8, as it should be; read as Windows-1252.")
+    return _DECLARED_ENCODING.sub(r"\1UTF-8\2", text, count=1)
+
+
+def check_xml(osim: str, where: str) -> None:
+    """OpenSim takes any of its documents for an empty model, and its parser crashes on some that are not XML, and on
+    elements nested without end: look first."""
+    if len(osim) > _MAX_MODEL_CHARACTERS:
+        raise InputError(f"{where} is larger than {_MAX_MODEL_CHARACTERS >> 20} MiB, which no OpenSim model is.")
+    try:
+        root = parse_xml(osim.encode(), _MAX_XML_DEPTH, "utf-8")  # the text is decoded, whatever its header says
+    except (ET.ParseError, UnicodeEncodeError) as error:
+        raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
+    except InputError as error:
+        raise InputError(f"{where} is not an OpenSim model: {error}") from None
+    if root.tag != "OpenSimDocument" or root.find("Model") is None:
+        inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
+        raise InputError(
+            f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
+            "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
+        )
+
+
+def _opensim_reason(error: RuntimeError) -> str:
+    """The telling line of an OpenSim exception."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].split("': ", 1)[-1][:300] if lines else "no reason given."
+
+
+def _marker_offset_in_body(marker) -> np.ndarray:
+    """Offset of a marker in the frame of the body that carries it (its own frame may be one fixed to the body)."""
+    state = marker.getModel().getWorkingState()
+    return marker.findLocationInFrame(state, marker.getParentFrame().findBaseFrame()).to_numpy()
+
+
+def _coordinates_of_model(model) -> Coordinates:
+    listed = list(model.getCoordinateSet())
+    names = tuple(c.getName() for c in listed)
+    depends_on = np.full(len(names), -1)
+    for dependent, driver, _ in enforced_couplers(model):
+        depends_on[names.index(dependent)] = names.index(driver)
+    return Coordinates(
+        names=names,
+        rotational=np.array([_is_rotational(c) for c in listed], bool),
+        lower=np.array([c.getRangeMin() for c in listed]),
+        upper=np.array([c.getRangeMax() for c in listed]),
+        default=np.array([c.getDefaultValue() for c in listed]),
+        clamped=np.array([c.getDefaultClamped() for c in listed], bool),
+        locked=np.array([c.getDefaultLocked() for c in listed], bool),
+        depends_on=depends_on,
+    )
+
+
+def _is_rotational(coordinate) -> bool:
+    """True for an angle. OpenSim's motion type 'coupled' (an angle that also shifts the joint, such as
+    knee_angle_r_beta) says nothing, so the axes of the joint decide."""
+    osim = _opensim.opensim_api()
+    if coordinate.getMotionType() != osim.Coordinate.Coupled:
+        return coordinate.getMotionType() == osim.Coordinate.Rotational
+    joint = osim.CustomJoint.safeDownCast(coordinate.getJoint())
+    axes = [] if joint is None else [joint.getSpatialTransform().getTransformAxis(i) for i in range(3)]
+    return any(coordinate.getName() in axis_coordinate_names(axis) for axis in axes)
+
+
+# Forward kinematics: coordinates → poses of bodies and places of markers, by the compiled tree.
+# Coordinates are taken as given, those driven by couplers too, so that what comes out is exactly the model at
+# these values.
+
+
+FRAMES_PER_POSE_BATCH = 1000  # frames; poses of all bodies in all frames would take most of the memory
+
+
+def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequence[str] | None = None) -> Markers:
+    """Markers of `body` at the motion's values: `Markers` in frame y_up, m; NaN in frames with NaN values.
+
+    Coordinates that `motion` lacks are at their default, or follow their coupler. Frames are shared among `threads`.
+    names: the markers wanted, in this order; all of the body by default. Raises `InputError` for a coordinate or a
+    marker that the body does not have.
+    """
+    values = _all_values(body, motion)
+    names = body.marker_names if names is None else tuple(names)
+    at = [body.marker_index(name) for name in names]
+    xyz = np.empty((motion.frames, len(at), 3))
+
+    def place(start: int) -> None:
+        part = slice(start, start + FRAMES_PER_POSE_BATCH)
+        xyz[part] = all_poses(body.tree, values[part])[2][:, at]
+
+    map_on_threads(place, range(0, motion.frames, FRAMES_PER_POSE_BATCH), threads)
+    xyz.setflags(write=False)
+    return Markers(names, motion.rate, xyz, "y_up", start=motion.start)
+
+
+def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:
+    """Pose of each body in ground (y_up): {name: (frames, 4, 4)}, `x_ground = pose @ x_body`.
+
+    NaN in frames with NaN values, read-only. Coordinates that `motion` lacks, threads, and errors, as in
+    `forward_kinematics`.
+    """
+    values = _all_values(body, motion)
+    poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
+
+    def place(start: int) -> None:
+        part = slice(start, start + FRAMES_PER_POSE_BATCH)
+        R, p, _ = all_poses(body.tree, values[part])
+        poses[part, :, :3, :3], poses[part, :, :3, 3], poses[part, :, 3, 3] = R, p, 1.0
+        poses[part][~np.isfinite(p).all(-1)] = np.nan
+
+    map_on_threads(place, range(0, motion.frames, FRAMES_PER_POSE_BATCH), threads)
+    poses.setflags(write=False)
+    return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
+
+
+def neutral_motion(body: Body, values: Mapping[str, float] | None = None) -> Motion:
+    """One frame with all coordinates at their default, except those in `values` (rad, m); couplers are followed."""
+    row = body.coordinates.default.copy()
+    for name, value in (values or {}).items():
+        row[body.coordinates.index(name)] = value
+    return Motion(body.coordinates.names, 1.0, follow_couplers(body, row[None]), body.coordinates.rotational)
+
+
+def neutral_poses(body: Body, values: Mapping[str, float] | None = None) -> dict[str, np.ndarray]:
+    """Poses (4, 4) of the bodies in the neutral pose: {name: pose}."""
+    return {name: pose[0] for name, pose in body_poses(body, neutral_motion(body, values)).items()}
+
+
+def neutral_markers(body: Body, poses: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+    """Markers (markers, 3) m in the neutral pose, or in the pose of `poses` (as from `neutral_poses`)."""
+    poses = neutral_poses(body) if poses is None else poses
+    carried = zip((poses[name] for name in body.marker_bodies), body.marker_offsets, strict=True)
+    return np.array([pose[:3, :3] @ offset + pose[:3, 3] for pose, offset in carried]).reshape(-1, 3)
+
+
+def follow_couplers(body: Body, values: np.ndarray) -> np.ndarray:
+    """A copy of `values` (frames, coordinates) with the driven coordinates at exactly what their couplers say."""
+    followed = np.array(values, float)
+    apply_couplers_to_frames(body.tree, followed)
+    return followed
+
+
+def _all_values(body: Body, motion: Motion) -> np.ndarray:
+    """Values (frames, coordinates) for all coordinates of `body`, in its order.
+
+    Where `motion` has none, the default, or for a driven coordinate what its coupler says. Frames with a NaN are NaN.
+    """
+    names = body.coordinates.names
+    unknown = [name for name in motion.names if name not in names]
+    if unknown:
+        raise unknown_name("coordinate", unknown[0], names, f"body {body.name!r}")
+    values = np.tile(body.coordinates.default, (motion.frames, 1))
+    given = [body.coordinates.index(name) for name in motion.names]
+    values[:, given] = motion.values
+    followed = follow_couplers(body, values)
+    followed[:, given] = motion.values
+    for i in np.flatnonzero(body.coordinates.locked):
+        moved = followed[np.isfinite(followed[:, i]) & (followed[:, i] != body.coordinates.default[i]), i]
+        if moved.size:
+            raise InputError(
+                f"the coordinate {names[i]!r} is locked at {body.coordinates.default[i]:g} in the model, but the "
+                f"motion has {moved[0]:g}. Unlock it in the model or leave it out of the motion."
+            )
+    followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known as a whole or not
+    return followed
+
+
+COMPILED_BODY_VERSION = 1
+
+
+def write_body(path: str | PathLike, body: Body) -> None:
+    """Write everything that is known about the body (HDF5, atomic); the text of its model file comes along."""
+    tree = body.tree._asdict()
+    functions = tree.pop("functions")._asdict()
+    write_store(
+        path, compiled_body=COMPILED_BODY_VERSION, name=body.name, osim=body.osim, marker_offsets=body.marker_offsets,
+        coordinates=vars(body.coordinates), tree=tree, functions=functions, bodies=body.bodies,
+        marker_names=body.marker_names, marker_bodies=body.marker_bodies,
+    )  # fmt: skip
+
+
+def read_body(path: str | PathLike) -> Body:
+    """A body that `write_body` wrote. OpenSim is not needed. Raises `InputError` for another file or version."""
+    stored = read_store(path)
+    version = stored.get("compiled_body")
+    if version != COMPILED_BODY_VERSION:
+        found = "no compiled body" if version is None else f"a compiled body of version {version}"
+        raise InputError(
+            f"{path} holds {found}; expected version {COMPILED_BODY_VERSION}. Write it anew from its .osim file."
+        )
+    try:
+        return Body(
+            name=stored["name"],
+            osim=stored["osim"],
+            bodies=tuple(stored["bodies"]),
+            coordinates=Coordinates(**stored["coordinates"] | {"names": tuple(stored["coordinates"]["names"])}),
+            marker_names=tuple(stored["marker_names"]),
+            marker_bodies=tuple(stored["marker_bodies"]),
+            marker_offsets=stored["marker_offsets"],
+            tree=Tree(**stored["tree"], functions=Functions(**stored["functions"])),
+        )
+    except Exception as error:  # damaged files end in many ways
+        raise InputError(f"{path} is damaged ({error!r}). Write it anew from its .osim file.") from None

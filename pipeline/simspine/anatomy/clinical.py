@@ -1,0 +1,287 @@
+"""Clinical parameters beside lordosis and kyphosis: which there are, and of which bodies each is a figure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from simspine.anatomy import clinical_angles as alignment
+from simspine.anatomy.clinical_angles import joint_angles, shoulder_angles
+from simspine.anatomy.curvature import SVA_PARAMETER, Vertebra
+from simspine.anatomy.vertebrae import ClinicalParameters
+from simspine.core.errors import unknown_name
+
+# Clinical parameters of standing adults without complaints, as data for tables. Degrees and millimetres here:
+# they are copied from papers and printed. Of lordosis and kyphosis: `simspine.anatomy.clinical`.
+# grade: A read in an abstract or table; B transcribed in public code that cites the source; C from memory of the
+# literature, to be checked before it is called authoritative. No value is a limit: sitting or bending leaves it
+# by rights.
+
+
+@dataclass(frozen=True)
+class PublishedAdults:
+    """mean ± sd of a parameter of `simspine.anatomy.clinical`, degrees or mm; None where only `text` says something."""
+
+    mean: float | None
+    sd: float | None
+    source: str
+    grade: str
+    text: str = ""
+
+
+_PELVIS_SOURCE = "Mac-Thiong 2011, Eur Spine J 20 S5:572, n = 709, half of mean ± 2 sd"
+PUBLISHED_ADULTS = {
+    "pelvic_incidence": PublishedAdults(53.0, 10.5, _PELVIS_SOURCE, "A"),
+    "pelvic_tilt": PublishedAdults(13.5, 6.75, _PELVIS_SOURCE, "A"),
+    "sacral_slope": PublishedAdults(39.5, 7.75, _PELVIS_SOURCE, "A"),
+    "t1_slope": PublishedAdults(25.7, 6.4, "Lee 2012, J Spinal Disord Tech 25:E41, n = 77", "C"),
+    "cervical_lordosis": PublishedAdults(
+        14.3, 12.1, "Inoue 2020, Eur Spine J, n = 600; sd of 111 adolescents: Zhu 2022, PMC9440571", "A"
+    ),
+    "sagittal_vertical_axis": PublishedAdults(
+        -21.6, 31.0, "Tang 2021, Eur Spine J 30:2427, n = 126 young adults; to the rear corner of S1", "A"
+    ),
+    "coronal_balance": PublishedAdults(mean=None, sd=None, source="SRS", grade="C", text="within 20 mm"),
+    "coronal_cobb": PublishedAdults(mean=None, sd=None, source="SRS", grade="C", text="below 10°: no scoliosis"),
+    "lumbopelvic_rhythm": PublishedAdults(
+        mean=None,
+        sd=None,
+        source="Tafazzol 2014, Clin Biomech 29:7, 8 men",
+        grade="A",
+        text="2.5 at the beginning of bending, 1.3 at its end",
+    ),
+}
+
+
+# Published curvature of standing adults, as data for figures. Angles in degrees here: they are copied from tables
+# and drawn.
+# grade: A read in an abstract or table; B transcribed in public code that cites the source; C from memory of the
+# literature, to be checked before it is called authoritative. No band is a limit: sitting or bending leaves it by
+# rights.
+
+
+@dataclass(frozen=True)
+class PublishedBand:
+    """A normal range of 'lla' or 'tka', degrees. span: the endplates it was measured between."""
+
+    quantity: str
+    low: float
+    high: float
+    span: str
+    source: str
+    grade: str
+    note: str = ""
+
+
+PUBLISHED_BANDS = (
+    PublishedBand(
+        quantity="lla",
+        low=38.6,
+        high=61.0,
+        span="T12–S1",
+        source="Asian Spine J 2019, PMC6680033, n=627 standing, mean 49.8 ± 11.2",
+        grade="A",
+        note="measured from T12, so a few degrees off L1–S1",
+    ),
+    PublishedBand(
+        quantity="lla",
+        low=49.9,
+        high=70.5,
+        span="L1–S1",
+        source="Vialle 2005, n=300 standing, mean 60.2 ± 10.3",
+        grade="C",
+    ),
+    PublishedBand(
+        quantity="lla", low=45.0, high=70.0, span="lumbar", source="normal range quoted in Spine Secrets", grade="A"
+    ),
+    PublishedBand(
+        quantity="lla",
+        low=33.0,
+        high=39.0,
+        span="L1–S1",
+        source="SimSpine (CVPR 2026), range of means per action",
+        grade="A",
+        note="a model's output, not radiographs",
+    ),
+    PublishedBand(
+        quantity="tka", low=30.0, high=50.0, span="T2–T12", source="normal range quoted in Spine Secrets", grade="A"
+    ),
+    PublishedBand(
+        quantity="tka",
+        low=20.0,
+        high=60.0,
+        span="thoracic",
+        source="SRS normal range (in Zappala 2021, J Orthop Surg Res 16:447)",
+        grade="A",
+        note="the classic range is 20–40; more than 40 in 65 % of cases of 34 studies",
+    ),
+    PublishedBand(
+        quantity="tka",
+        low=30.6,
+        high=50.6,
+        span="T4–T12",
+        source="Vialle 2005, n=300 standing, mean 40.6 ± 10.0",
+        grade="C",
+    ),
+    PublishedBand(
+        quantity="tka",
+        low=29.0,
+        high=37.0,
+        span="T3–T12",
+        source="SimSpine (CVPR 2026), range of means per action",
+        grade="A",
+        note="a model's output, not radiographs",
+    ),
+)
+
+
+def published_bands(quantity: str) -> tuple[PublishedBand, ...]:
+    """The bands of 'lla' or 'tka'; the first is the one to draw if only one is drawn."""
+    return tuple(band for band in PUBLISHED_BANDS if band.quantity == quantity)
+
+
+ClinicalPoses = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClinicalDefinition:
+    """What a parameter is called, its unit ('rad' or 'm'), and what a positive value means."""
+
+    label: str
+    unit: str
+    positive: str
+
+
+SPINAL_DEFINITIONS = {
+    "pelvic_incidence": ClinicalDefinition("Pelvic incidence", "rad", "always"),
+    "pelvic_tilt": ClinicalDefinition("Pelvic tilt", "rad", "sacrum behind the hips"),
+    "sacral_slope": ClinicalDefinition("Sacral slope", "rad", "endplate down forwards"),
+    "t1_slope": ClinicalDefinition("T1 slope", "rad", "endplate down forwards"),
+    "cervical_lordosis": ClinicalDefinition("Cervical lordosis, C2–C7", "rad", "lordosis"),
+    "sagittal_vertical_axis": ClinicalDefinition("Sagittal vertical axis, C7 to S1's rear corner", "m", "C7 in front"),
+    "coronal_balance": ClinicalDefinition("C7 plumb line, sideways from S1", "m", "to the right"),
+    "trunk_inclination": ClinicalDefinition("Trunk inclination", "rad", "forwards"),
+    "coronal_cobb": ClinicalDefinition("Coronal Cobb angle, T1–L5", "rad", "never negative"),
+    "lumbar_flexion": ClinicalDefinition("Lumbar flexion, T12 on S1", "rad", "bending forward"),
+}
+SIDE_WORDS = {"r": "right", "l": "left"}
+# Of each joint: bodies (proximal, distal; T4 stands for the body that carries the thorax), and its angles with their
+# names and what is positive.
+JOINT_DEFINITIONS = {
+    "hip": (
+        ("pelvis", "femur"),
+        (("flexion", "flexion"), ("adduction", "adduction"), ("rotation", "inwards")),
+    ),
+    "knee": (
+        ("femur", "tibia"),
+        (("flexion", "flexion"), ("adduction", "adduction (varus)"), ("rotation", "tibia inwards")),
+    ),
+    "ankle": (
+        ("tibia", "calcn"),
+        (("dorsiflexion", "toes up"), ("inversion", "sole inwards"), ("rotation", "toes inwards")),
+    ),
+    "shoulder": (
+        ("T4", "humerus"),
+        (
+            ("plane", "in front of the frontal plane (0: abduction, 90: forward)"),
+            ("elevation", "never negative (0: hanging)"),
+            ("rotation", "inwards"),
+        ),
+    ),
+}
+CLINICAL_DEFINITIONS = SPINAL_DEFINITIONS | {
+    f"{joint}_{angle}_{s}": ClinicalDefinition(f"{joint.capitalize()} {angle}, {side}", "rad", positive)
+    for joint, (_, angles) in JOINT_DEFINITIONS.items()
+    for s, side in SIDE_WORDS.items()
+    for angle, positive in angles
+}
+
+
+def compute_clinical_angles() -> set[str]:
+    """Names of the parameters that are angles, with their side and without."""
+    names = {name for name, definition in CLINICAL_DEFINITIONS.items() if definition.unit == "rad"}
+    return names | {name[:-2] for name in names if name.endswith(("_r", "_l"))}
+
+
+@dataclass(frozen=True)
+class ClinicalMeasure:
+    """Some parameters that are figures of the same bodies.
+
+    of: poses {body: (frames, 4, 4)} → (frames, names). grounded: also of how the bodies stand to the ground, not
+    only to one another.
+    """
+
+    names: tuple[str, ...]
+    bodies: tuple[str, ...]
+    of: Callable[[ClinicalPoses], np.ndarray]
+    grounded: bool = False
+
+
+def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) -> tuple[ClinicalMeasure, ...]:
+    """All parameters of a body with these vertebrae, in the order of `CLINICAL_DEFINITIONS`.
+
+    bodies: the body's own; parameters that need one, or a vertebra, that it lacks are left out, and so is the sagittal
+    vertical axis where S1 has no rear corner.
+    """
+    pelvis, trunk = ("S1",), ("S1", "C7")
+    spinal = (
+        ("pelvic_incidence", pelvis, alignment.HIP_BODIES, False),
+        ("pelvic_tilt", pelvis, alignment.HIP_BODIES, True),
+        ("sacral_slope", pelvis, (), True),
+        ("t1_slope", ("T1",), (), True),
+        ("cervical_lordosis", ("C2", "C7"), (), False),
+        ("sagittal_vertical_axis", trunk, (), True),
+        ("coronal_balance", trunk, (), True),
+        ("trunk_inclination", trunk, (), True),
+        ("coronal_cobb", alignment.TRUNK_VERTEBRAE, (), False),
+        ("lumbar_flexion", ("S1", "T12"), (), False),
+    )
+    found = [
+        ClinicalMeasure(
+            (name,),
+            (*alignment.bodies_needed_by(vertebrae, levels), *others),
+            partial(_spine_angle_alone, getattr(alignment, name), vertebrae),
+            grounded,
+        )
+        for name, levels, others, grounded in spinal
+        if all(level in vertebrae for level in levels) and (name != SVA_PARAMETER or _has_corner(vertebrae["S1"]))
+    ]
+    for joint, ((proximal, distal), angles) in JOINT_DEFINITIONS.items():
+        for side in SIDE_WORDS:
+            ends = (_body_of_level(proximal, side, vertebrae), f"{distal}_{side}")
+            names = tuple(f"{joint}_{angle}_{side}" for angle, _ in angles)
+            found.append(ClinicalMeasure(names, ends, partial(_of_joint, joint, ends, side)))
+    return tuple(measure for measure in found if set(measure.bodies) <= set(bodies))
+
+
+def clinical_parameters(some: Sequence[ClinicalMeasure], poses: ClinicalPoses) -> ClinicalParameters:
+    """The parameters of these poses {body: (frames, 4, 4)}, y_up; without standard deviations."""
+    missing = [body for measure in some for body in measure.bodies if body not in poses]
+    if missing:
+        raise unknown_name("body", missing[0], poses, "the poses")
+    names = tuple(name for measure in some for name in measure.names)
+    units = tuple(CLINICAL_DEFINITIONS[name].unit for name in names)
+    frames = len(next(iter(poses.values()))) if poses else 0
+    return ClinicalParameters(names, units, np.concatenate([np.empty((frames, 0)), *(m.of(poses) for m in some)], 1))
+
+
+def _has_corner(sacrum: Vertebra) -> bool:
+    return sacrum.superior is not None and sacrum.superior.rear is not None
+
+
+def _body_of_level(name: str, side: str, vertebrae: Mapping[str, Vertebra]) -> str:
+    if name in vertebrae:
+        return vertebrae[name].body
+    return name if name == "pelvis" else f"{name}_{side}"
+
+
+def _spine_angle_alone(function: Callable, vertebrae: Mapping[str, Vertebra], poses: ClinicalPoses) -> np.ndarray:
+    return function(poses, vertebrae)[:, None]
+
+
+def _of_joint(joint: str, ends: tuple[str, str], side: str, poses: ClinicalPoses) -> np.ndarray:
+    proximal, distal = (poses[body] for body in ends)
+    if joint == "shoulder":
+        return shoulder_angles(proximal, distal, side)
+    return joint_angles(proximal, distal, joint, side)

@@ -1,0 +1,379 @@
+"""Curvature of the spine: Cobb angles between endplates, and discrete curvature of a chain of points."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import models_folder, read_mapping
+
+# The levels of the spine as pairs of bodies of the model with lumbar detail, and the points that mark the spine.
+
+
+MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
+POSITIVE_DIRECTIONS = ("flexion (bending forward)", "bending to the right", "turning to the left")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A child body on its parent (None: in space). coordinates: the joint's own for flexion, bending, rotation."""
+
+    name: str
+    parent: str | None
+    child: str
+    coordinates: tuple[str, ...] = ()
+
+
+def _lumbar_level(name: str, parent: str, child: str, joint: str) -> Level:
+    kinds = ("Flex_Ext", "Lat_Bending", "axial_rotation")
+    return Level(name, parent, child, tuple(f"{joint}_{kind}" for kind in kinds))
+
+
+# Joints first, from the sacrum up: one intervertebral level each (the neck: seven vertebrae and the skull in one).
+JOINT_LEVELS = (
+    _lumbar_level("L5-S1", "sacrum", "lumbar5", "L5_S1"),
+    _lumbar_level("L4-L5", "lumbar5", "lumbar4", "L4_L5"),
+    _lumbar_level("L3-L4", "lumbar4", "lumbar3", "L3_L4"),
+    _lumbar_level("L2-L3", "lumbar3", "lumbar2", "L2_L3"),
+    _lumbar_level("L1-L2", "lumbar2", "lumbar1", "L1_L2"),
+    _lumbar_level("T12-L1", "lumbar1", "torso", "L1_T12"),
+    Level("neck", "torso", "head", ("neck_flexion", "neck_bending", "neck_rotation")),
+)
+# Levels between vertebrae by region, from the sacrum up, as bodies with a joint at each of them name them.
+LUMBAR_LEVELS = tuple(joint.name for joint in JOINT_LEVELS[:6])
+THORACIC_LEVELS = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
+# Then sums over several joints, and segments in space.
+SUM_LEVELS = (Level("lumbar", "sacrum", "lumbar1"), Level("thorax-pelvis", "pelvis", "torso"))
+SEGMENT_LEVELS = (Level("pelvis", None, "pelvis"), Level("thorax", None, "torso"))
+SPINE_LEVELS = JOINT_LEVELS + SUM_LEVELS + SEGMENT_LEVELS
+
+# The fifteen spine points in the order of the released 15-marker data.
+SPINE_MARKERS = (
+    "Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03",
+    "Head", "Nose", "LClavicle", "RClavicle", "LLatissimus", "RLatissimus",
+)  # fmt: skip
+# Of these, the nine along the spine, from below.
+SPINE_CHAIN_MARKERS = SPINE_MARKERS[:9]
+
+
+# Where each vertebra of the model is within the body that carries it: centroid and endplate planes.
+# The figures are data (`opensim_models/endplates.yaml`), measured once from the model's own meshes by
+# `tools/measure_endplates.py`.
+
+
+ENDPLATE_SIDES = ("superior", "inferior")
+# The model's mesh files of the spine, from the head down.
+MESH_LEVELS = {
+    **{f"cerv{i}sm.vtp": f"C{i}" for i in range(1, 7)},
+    "cerv7.vtp": "C7",
+    **{f"thoracic{i}_s.vtp": f"T{i}" for i in range(1, 13)},
+    **{f"lumbar{i}.vtp": f"L{i}" for i in range(1, 6)},
+    "sacrum.vtp": "S1",
+}
+
+# How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: the
+# sacral table angle, 0.66 of the pelvic incidence's 10.5° (Ru 2023, Mac-Thiong 2011; A), and the wedging of vertebrae,
+# 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
+SACRAL_TILT_SD, TILT_SD = float(np.radians(6.9)), float(np.radians(3.0))
+
+NEUTRAL_LLA = float(np.radians(64.3))  # between L1's and S1's, with all coordinates 0 (docs/spine.md)
+
+# How far the rear corner of S1 lies elsewhere in people than in the model, m, along the horizontal, one standard
+# deviation: half the endplate's depth varies by 1.5 mm (C), and the tilt turns the corner about the centre, 16 mm off.
+CORNER_SD = 0.002
+
+PointTuple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Endplate:
+    """A plane on a body: centre (m) and unit normal in the body's frame. The normal always points towards the head.
+
+    rear: the plate's rear edge in the body's mid-plane, m; None where that is not known.
+    """
+
+    body: str
+    centre: PointTuple
+    normal: PointTuple
+    rear: PointTuple | None = None
+
+    def __post_init__(self):
+        for field in ("centre", "normal", *(["rear"] if self.rear is not None else [])):
+            value = tuple(float(v) for v in getattr(self, field))
+            if len(value) != 3 or not np.isfinite(value).all():
+                raise InputError(f"Endplate.{field} on {self.body!r} is {value}, expected three finite numbers.")
+            object.__setattr__(self, field, value)
+        length = np.linalg.norm(self.normal)
+        if abs(length - 1) > 1e-3:
+            raise InputError(f"Endplate.normal on {self.body!r} has length {length:.4f}, expected 1.")
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebra as the model carries it: level ('L1'), centroid (m, body frame), endplates if it has any."""
+
+    level: str
+    body: str
+    centroid: PointTuple
+    superior: Endplate | None = None
+    inferior: Endplate | None = None
+    mesh: str = ""
+
+    def moved(self, body: str, move: Callable[[PointTuple], PointTuple]) -> "Vertebra":
+        """The vertebra on `body`, with all its points moved; normals stay."""
+        superior, inferior = (
+            None
+            if plate is None
+            else replace(
+                plate, body=body, centre=move(plate.centre), rear=None if plate.rear is None else move(plate.rear)
+            )
+            for plate in (self.superior, self.inferior)
+        )
+        return replace(self, body=body, centroid=move(self.centroid), superior=superior, inferior=inferior)
+
+
+VertebraeOfBody = dict[str, Vertebra]
+
+
+def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endplate:
+    """The 'superior' or 'inferior' endplate of a level; raises `InputError` naming those there are."""
+    if level not in vertebrae:
+        raise unknown_name("vertebra", level, vertebrae)
+    if side not in ENDPLATE_SIDES:
+        raise unknown_name("endplate", side, ENDPLATE_SIDES)
+    found = getattr(vertebrae[level], side)
+    if found is None:
+        raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
+    return found
+
+
+def tilt_endplate(plate: Endplate, back: float) -> Endplate:
+    """The endplate turned about its centre so that its normal leans back by that angle (rad) in its body's sagittal
+    plane; forward if negative."""
+    c, s = np.cos(back), np.sin(back)
+    turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    rear = None
+    if plate.rear is not None:
+        rear = parse_point(np.array(plate.centre) + turn @ (np.array(plate.rear) - plate.centre))
+    return replace(plate, normal=parse_point(turn @ np.array(plate.normal)), rear=rear)
+
+
+def with_tilted_sacrum(vertebrae: Mapping[str, Vertebra], forward: float) -> VertebraeOfBody:
+    """The vertebrae with the sacrum's endplate tilted forward by that angle (rad); its bone stays."""
+    sacrum = vertebrae["S1"]
+    if sacrum.superior is None:
+        return dict(vertebrae)
+    return {**vertebrae, "S1": replace(sacrum, superior=tilt_endplate(sacrum.superior, -forward))}
+
+
+def displace_vertebrae(vertebrae: Mapping[str, Vertebra], places: Mapping[str, PointTuple]) -> VertebraeOfBody:
+    """The vertebrae with some of them elsewhere on their bodies. places: {level: m along the body's axes}."""
+    found = dict(vertebrae)
+    for level in found.keys() & places.keys():
+        found[level] = _displaced_vertebra(found[level], places[level])
+    return found
+
+
+def _displaced_vertebra(vertebra: Vertebra, by: PointTuple) -> Vertebra:
+    return vertebra.moved(vertebra.body, lambda at: parse_point(np.add(at, by)))
+
+
+def scale_vertebrae(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> VertebraeOfBody:
+    """The same vertebrae on a scaled body. factors: {body: scale}, 1 where absent.
+
+    Scaling is isotropic within a body, so positions are multiplied and normals stay as they are.
+    """
+    return {level: _scaled_vertebra(vertebra, factors.get(vertebra.body, 1.0)) for level, vertebra in vertebrae.items()}
+
+
+def _scaled_vertebra(vertebra: Vertebra, factor: float) -> Vertebra:
+    if not (np.isfinite(factor) and factor > 0):
+        raise InputError(f"scale factor of body {vertebra.body!r} is {factor}, expected a positive number.")
+    return vertebra.moved(vertebra.body, lambda point: (factor * point[0], factor * point[1], factor * point[2]))
+
+
+def parse_point(values: Iterable[float]) -> PointTuple:
+    """Three numbers, such as a list in a file."""
+    x, y, z = map(float, values)
+    return x, y, z
+
+
+def read_endplates(path: str | Path | None = None) -> VertebraeOfBody:
+    """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
+    path = Path(path or models_folder() / "endplates.yaml")
+    try:
+        entries = read_mapping(path)["vertebrae"]
+        return {level: _from_yaml(level, entry) for level, entry in entries.items()}
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"{path}: not a file of endplates ({type(error).__name__}: {error}).") from error
+
+
+def _from_yaml(level: str, entry: Mapping) -> Vertebra:
+    superior, inferior = (
+        Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"], entry[side].get("rear"))
+        if entry.get(side)
+        else None
+        for side in ENDPLATE_SIDES
+    )
+    return Vertebra(
+        level=level,
+        body=entry["body"],
+        centroid=parse_point(entry["centroid"]),
+        superior=superior,
+        inferior=inferior,
+        mesh=entry.get("mesh", ""),
+    )
+
+
+COBB_PLANES = {"sagittal": 2, "frontal": 0}  # the body axis that is perpendicular to the plane
+LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))
+TKA_LEVELS = (("T3", "superior"), ("T12", "inferior"))
+SVA_PARAMETER = "sagittal_vertical_axis"  # counts from the rear corner of S1
+COBB_REFERENCES = {  # endplates whose tilt is in a figure
+    "lla": LLA_LEVELS,
+    "tka": TKA_LEVELS,
+    "pelvic_incidence": (("S1", "superior"),),
+    "sacral_slope": (("S1", "superior"),),
+    "t1_slope": (("T1", "superior"),),
+    "cervical_lordosis": (("C2", "inferior"), ("C7", "inferior")),
+}
+
+
+def cobb_angle(
+    poses: Mapping[str, np.ndarray],
+    upper: Endplate,
+    lower: Endplate,
+    plane: str = "sagittal",
+    reference: str | None = None,
+) -> np.ndarray:
+    """Signed Cobb angle (frames,) rad: how far the upper endplate is turned against the lower one, seen in a plane.
+
+    poses: {body: (frames, 4, 4)} in ground. plane: 'sagittal' (positive = lordosis: the upper one leans back) or
+    'frontal' (positive = the upper one leans to the right). reference: the body whose plane it is; by default the
+    plane midway between those of both endplates' bodies, which favours neither end: naming them the other way round
+    only changes the sign. In a motion without bending and twisting all choices agree. NaN where a pose is, or where
+    an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
+    """
+    if plane not in COBB_PLANES:
+        raise unknown_name("plane", plane, COBB_PLANES)
+    axis = COBB_PLANES[plane]
+    bodies = (upper.body, lower.body) if reference is None else (reference,)
+    across = np.sum([_body_rotation(poses, body)[:, :, axis] for body in bodies], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        across = across / np.linalg.norm(across, axis=-1, keepdims=True)
+    n_upper, n_lower = (_body_rotation(poses, plate.body) @ np.array(plate.normal) for plate in (upper, lower))
+    return signed_angle(n_lower, n_upper, across)
+
+
+def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Angle (...,) rad from a to b (..., 3) seen along a unit axis (..., 3). NaN if one vanishes in that view."""
+    return signed_angle_of(*(np.moveaxis(np.asarray(v), -1, 0) for v in (a, b, axis)))
+
+
+def signed_angle_of(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """As `signed_angle`, of vectors (3, ...): a row for each component, which NumPy goes through several times faster.
+
+    What a and b have along the axis is taken off their products, not off themselves: a·b − (a·n)(b·n) is the product
+    of their parts across the axis n, and n·(a × b) needs none taken off.
+    """
+    along_a, along_b = _dot_product(a, axis), _dot_product(b, axis)
+    turn = axis[0] * (a[1] * b[2] - a[2] * b[1])
+    turn += axis[1] * (a[2] * b[0] - a[0] * b[2])
+    turn += axis[2] * (a[0] * b[1] - a[1] * b[0])
+    angle = np.arctan2(turn, _dot_product(a, b) - along_a * along_b)
+    known = (_dot_product(a, a) - along_a**2 > 1e-12) & (_dot_product(b, b) - along_b**2 > 1e-12)
+    return np.where(known, angle, np.nan)
+
+
+def _dot_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of vectors (3, ...): (...,)."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
+    """LLA (frames,) rad: Cobb angle from the superior endplate of S1 to that of L1, lordosis positive."""
+    upper, lower = (endplate_of(vertebrae, *which) for which in LLA_LEVELS)
+    return cobb_angle(poses, upper, lower, **options)
+
+
+def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
+    """TKA (frames,) rad: Cobb angle from the inferior endplate of T12 to the superior one of T3, kyphosis positive."""
+    upper, lower = (endplate_of(vertebrae, *which) for which in TKA_LEVELS)
+    return -cobb_angle(poses, upper, lower, **options)
+
+
+def curvature_sd_of_people(figure: str, sacral: float) -> float:
+    """rad or m: by how much a figure may differ between people whose vertebrae stand alike; 0 if it counts from no
+    endplate.
+
+    figure: 'lla', 'tka' or a clinical parameter (`COBB_REFERENCES`, `SVA_PARAMETER`). sacral: rad, sd of the sacrum's
+    tilt.
+    Endplates tilt independently of one another.
+    """
+    if figure == SVA_PARAMETER:
+        return CORNER_SD
+    plates = COBB_REFERENCES.get(figure, ())
+    return float(np.sqrt(sum((sacral if level == "S1" else TILT_SD) ** 2 for level, _ in plates)))
+
+
+def _body_rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
+    if body not in poses:
+        raise unknown_name("body", body, poses, "the poses")
+    return np.asarray(poses[body])[:, :3, :3]
+
+
+def chain_curvature(points: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
+    """Curvature at the inner points of a chain: (frames, points − 2) 1/m, the inverse radius of the circle through
+    three neighbours.
+
+    points: (frames, points, 3) m, in order. right: (frames, 3) unit vectors to the subject's right; given, the chain
+    is seen in the sagittal plane and the curvature signed, positive = lordosis (hollow at the back) for a chain from
+    below. Menger curvature; exact on circular arcs with any spacing.
+    """
+    points = np.asarray(points, float)
+    if points.ndim != 3 or points.shape[1] < 3 or points.shape[2] != 3:
+        raise InputError(f"chain has shape {points.shape}, expected (frames, 3 or more points, 3).")
+    if right is not None:
+        axis = np.asarray(right, float)[:, None]
+        points = points - (points * axis).sum(-1, keepdims=True) * axis
+    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
+    normal = np.cross(a, b)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = 2.0 / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1) * np.linalg.norm(a + b, axis=-1))
+        return (np.linalg.norm(normal, axis=-1) if right is None else (normal * axis).sum(-1)) * size
+
+
+def turning_angles(points: np.ndarray) -> np.ndarray:
+    """Angles (frames, points − 2) rad between the segments that meet at the inner points of (frames, points, 3)."""
+    steps = np.diff(np.asarray(points, float), axis=1)
+    a, b = steps[:, :-1], steps[:, 1:]
+    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
+
+
+def chain_continuity(points: np.ndarray) -> dict[str, np.ndarray]:
+    """How smooth a chain (frames, points, 3) m is, per frame: (frames,) each.
+
+    'kink': largest turning angle, rad. 'bending': ∫ curvature² ds, 1/m, the energy of a bent elastic rod up to a
+    factor. 'zigzag': largest change of curvature from one inner point to the next, 1/m; large where one point is off
+    the curve.
+    """
+    points = np.asarray(points, float)
+    lengths = np.linalg.norm(np.diff(points, axis=1), axis=-1)
+    changes = np.linalg.norm(np.diff(_curvature_vectors(points), axis=1), axis=-1)
+    return {
+        "kink": turning_angles(points).max(-1),
+        "bending": (chain_curvature(points) ** 2 * (lengths[:, :-1] + lengths[:, 1:]) / 2).sum(-1),
+        "zigzag": changes.max(-1, initial=0.0),
+    }
+
+
+def _curvature_vectors(points: np.ndarray) -> np.ndarray:
+    """Second derivative along the arc at inner points, (frames, points − 2, 3) 1/m: three points, uneven steps."""
+    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
+    la, lb = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 2 * (b / lb - a / la) / (la + lb)

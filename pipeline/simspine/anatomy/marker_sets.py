@@ -1,0 +1,237 @@
+"""A tape with dots along the spine, as one object: where its dots are on the body, and where they were clicked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.curvature import PointTuple, parse_point
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import models_folder, read_mapping, recipe_path
+from simspine.core.skeletons import SKIN_SUFFIX, levels_of_tape_dot, skin_landmark
+
+# Where a detector's points sit on the unscaled model: tables in opensim_models/markers/.
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a marker is: offset (3,) m in the frame of `body`. weight: its weight in inverse kinematics."""
+
+    body: str
+    offset: PointTuple
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class MarkerSet:
+    """Places of a skeleton's points on the unscaled model, by SIMSPINE name."""
+
+    name: str
+    skeletons: tuple[str, ...]
+    places: Mapping[str, Place]
+
+
+def read_marker_set(name: str) -> MarkerSet:
+    """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33') or by its YAML file's path."""
+    path = marker_set_path(name)
+    data = read_mapping(path)
+    try:
+        places = {key: place_of(entry) for key, entry in data["markers"].items()}
+        if "from" in data:  # points the file does not name are as there
+            places = {**read_marker_set(data["from"]).places, **places}
+        return MarkerSet(data["name"], tuple(data.get("skeletons", ())), places)
+    except RecursionError:
+        raise InputError(f"{path}: its `from` leads back to itself; name another set, or none.") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, InputError) and str(path) in str(error):
+            raise
+        raise InputError(
+            f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
+        ) from error
+
+
+def marker_set_path(name: str) -> Path:
+    """The YAML file of a marker set, named as for `read_marker_set`; `InputError` with the nearest name if none is."""
+    if str(name).endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise InputError(f"marker set {name} does not exist.")
+        return Path(name)
+    return recipe_path(f"markers/{_set_of_skeleton(str(name))}")
+
+
+def place_of(entry: Mapping) -> Place:
+    """A place out of a YAML entry {body, offset, weight}."""
+    return Place(str(entry["body"]), parse_point(entry["offset"]), float(entry.get("weight", 1.0)))
+
+
+def _set_of_skeleton(name: str) -> str:
+    folder = models_folder() / "markers"
+    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name in files:
+        return name
+    skeletons = {stem: read_mapping(path).get("skeletons", ()) for stem, path in files.items()}
+    serving = [stem for stem, served in skeletons.items() if name in served]
+    if not serving:
+        known = dict.fromkeys([*skeletons, *(s for served in skeletons.values() for s in served)])
+        raise unknown_name("marker set or skeleton", name, known, str(folder))
+    return serving[0]
+
+
+# Where markers on the skin are on the unscaled model, and how well that is known (opensim_models/skin.yaml).
+
+
+PELVIS_SKIN_MARKERS = ("LPSIS", "RPSIS")
+
+
+@dataclass(frozen=True)
+class SkinPlace:
+    """The bone under a marker: `bone` (3,) m in the frame of `body`; `vertebra`: its carrier where the body is split.
+
+    depth: m of soft tissue behind it. sd: m, forward, up, right: how far the bone under a marker is from there.
+    """
+
+    body: str
+    vertebra: str
+    bone: PointTuple
+    depth: float
+    sd: PointTuple
+
+    def offset(self, height: float) -> PointTuple:
+        """Of a marker whose centre is `height` m above the skin, in the frame of `body` (x forward)."""
+        x, y, z = self.bone
+        return x - self.depth - height, y, z
+
+
+@dataclass(frozen=True)
+class SkinTable:
+    """Places by landmark ('C7', 'LPSIS'). noise: m, how the skin moves over the bone within a recording.
+
+    origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: m along the skin,
+    over which dots of a tape err alike.
+    """
+
+    places: Mapping[str, SkinPlace]
+    noise: float
+    origins: Mapping[str, PointTuple]
+    correlation: float
+
+    def of(self, names: Iterable[str]) -> dict[str, SkinPlace]:
+        """{marker: place}. Raises `InputError` for a landmark that the table lacks."""
+        found = {}
+        for name in names:
+            found[skin_landmark(name) + SKIN_SUFFIX] = self._place(skin_landmark(name))
+        return found
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Landmarks along the spine, downwards."""
+        return tuple(name for name in self.places if name not in PELVIS_SKIN_MARKERS)
+
+    def along(self, name: str) -> float:
+        """m along the skin of the unscaled model, from the uppermost level down to a landmark or dot of a tape."""
+        level, share = levels_of_tape_dot(skin_landmark(name)) or (skin_landmark(name), 0.0)
+        return float(np.interp(self.levels.index(level) + share, range(len(self.levels)), self._distances))
+
+    def landmark_at(self, along: float) -> str:
+        """The dot of a tape that far along the skin: 'T7.40'; the inverse of `along`, to a hundredth of a level."""
+        number = np.interp(along, self._distances, range(len(self.levels)))
+        level, hundredths = divmod(round(100 * float(number)), 100)
+        return f"{self.levels[level]}.{hundredths:02}"
+
+    @cached_property
+    def _distances(self) -> np.ndarray:
+        """(levels,) m along the skin."""
+        skin = np.array([self._neutral(self.places[name]) - [self.places[name].depth, 0, 0] for name in self.levels])
+        return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(skin, axis=0), axis=1))])
+
+    def _neutral(self, place: SkinPlace) -> np.ndarray:
+        """(3,) m from the pelvis, in the neutral pose: the bone."""
+        return np.array(self.origins[place.body]) + place.bone
+
+    def _place(self, name: str) -> SkinPlace:
+        """Of a landmark, or of a dot between two, carried by the nearer of their vertebrae."""
+        level, share = levels_of_tape_dot(name) or (name, 0.0)
+        if level not in self.places or (share and level not in self.levels[:-1]):
+            raise unknown_name("marker on the skin", name, self.places)
+        above = self.places[level]
+        if not share:
+            return above
+        below = self.places[self.levels[self.levels.index(level) + 1]]
+        carrier = above if share < 0.5 else below
+        bone = (1 - share) * self._neutral(above) + share * self._neutral(below) - self.origins[carrier.body]
+        depth = (1 - share) * above.depth + share * below.depth
+        sd = (1 - share) * np.array(above.sd) + share * np.array(below.sd)
+        return SkinPlace(
+            body=carrier.body, vertebra=carrier.vertebra, bone=parse_point(bone), depth=depth, sd=parse_point(sd)
+        )
+
+
+@cache
+def read_skin_table() -> SkinTable:
+    """The table that comes with simspine."""
+    path: Path = models_folder() / "skin.yaml"
+    data = read_mapping(path)
+    try:
+        places = {name: _skin_place(entry) for name, entry in data["markers"].items()}
+        origins = {body: parse_point(origin) for body, origin in data["origins"].items()}
+        return SkinTable(places, float(data["noise_mm"]) / 1000, origins, float(data["tape_correlation_mm"]) / 1000)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a table of markers on the skin ({type(error).__name__}: {error}).") from error
+
+
+def _skin_place(entry: Mapping) -> SkinPlace:
+    forward, up, right = (float(value) / 1000 for value in entry["sd_mm"])
+    return SkinPlace(
+        body=str(entry["body"]),
+        vertebra=str(entry["vertebra"]),
+        bone=parse_point(entry["bone"]),
+        depth=float(entry["depth_mm"]) / 1000,
+        sd=(forward, up, right),
+    )
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A tape with evenly spaced dots on the skin over the spine.
+
+    dots: how many. spacing: m, of neighbours, along the tape. first, last: levels ('C7', 'S1') over which the first and
+    the last dot are. clicks: {number of a dot, from 1 at the top: {view: {frame: (x, y) px}}}. radius: of a dot, px.
+    Raises `InputError` for levels that do not exist, or that do not lie below one another.
+    """
+
+    dots: int
+    spacing: float
+    first: str
+    last: str
+    clicks: Mapping[int, Mapping[str, Mapping[int, tuple[float, float]]]]
+    radius: float = 4.0
+
+    def __post_init__(self):
+        table = read_skin_table()
+        for level in (self.first, self.last):
+            if level not in table.levels:
+                hint = " A tape lies over the spine." if level in PELVIS_SKIN_MARKERS else ""
+                raise InputError(f"{unknown_name('level of the tape', level, table.levels)}{hint}")
+        if table.along(self.first) >= table.along(self.last):
+            raise InputError(
+                f"the tape is from {self.first} to {self.last}; its first dot is the one nearest to the head, so "
+                "`last` must be a level below `first`."
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the dots, by where they are along the spine, evenly spaced on the skin: 'C7.00_skin', 'C7.66_skin', …."""
+        table = read_skin_table()
+        ends = table.along(self.first), table.along(self.last)
+        return tuple(table.landmark_at(along) + SKIN_SUFFIX for along in np.linspace(*ends, self.dots))
+
+    def clicks_in(self, view: str) -> Mapping[int, Mapping[int, tuple[float, float]]]:
+        """{number: {frame: (x, y) px}} of one view; empty where it has none."""
+        return {number: views[view] for number, views in self.clicks.items() if view in views}
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views in which a dot is clicked."""
+        return tuple(dict.fromkeys(view for views in self.clicks.values() for view in views))

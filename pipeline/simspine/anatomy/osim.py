@@ -1,0 +1,345 @@
+"""An `opensim.Model` compiled to a `Tree`, through OpenSim's API, so that every version of the file format works."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.tree import Functions, Tree, numbered_slots, slot_paths
+from simspine.core.errors import InputError
+
+# OpenSim, quietly: the one place that imports it, and models held in memory as text.
+
+
+def opensim_api():
+    """The `opensim` module, without its log file in the working directory and without its chatter.
+
+    What goes wrong reaches us as an exception all the same.
+    """
+    import opensim
+
+    opensim.Logger.removeFileSink()
+    opensim.Logger.setLevelString("off")
+    return opensim
+
+
+def load_opensim_model(osim: str):
+    """A fresh `opensim.Model` from the XML text of an `.osim` file, its system not yet made (`initSystem`)."""
+    with _passed_on() as path:
+        path.write_text(osim, encoding="utf-8")
+        return opensim_api().Model(str(path))
+
+
+def opensim_model_xml(model) -> str:
+    """The XML text of an `opensim.Model`, in the file version of the installed OpenSim."""
+    with _passed_on() as path:
+        try:
+            model.printToXML(str(path))
+        except RuntimeError as error:
+            if "Failed to write" not in str(error):
+                raise
+            folder = tempfile.gettempdir()
+            raise InputError(
+                f"{folder}: OpenSim could not write a model there for a moment. Is the disk full, or are files limited "
+                "in size? The variable TMPDIR may name another folder."
+            ) from None
+        return path.read_text(encoding="utf-8")
+
+
+@contextmanager
+def _passed_on() -> Iterator[Path]:
+    """A temporary file by which a model goes to OpenSim, or comes from there. What the system refuses is said with a
+    name that tells the user which disk it is about."""
+    with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
+        try:
+            yield Path(folder) / "model.osim"
+        except OSError as error:
+            error.filename = f"the temporary file of a model for OpenSim in {tempfile.gettempdir()}"
+            raise
+
+
+def set_coordinates(coordinates: Sequence, row: Sequence[float], state) -> None:
+    """Set `opensim.Coordinate`s to values (rad, m) without enforcing constraints; locked ones too."""
+    for coordinate, value in zip(coordinates, row, strict=True):
+        if coordinate.getLocked(state):
+            if value == coordinate.getDefaultValue():
+                continue
+            raise InputError(
+                f"the coordinate {coordinate.getName()!r} is locked at {coordinate.getDefaultValue():g} in the model, "
+                f"but the motion has {value:g}. Unlock it in the model or leave it out of the motion."
+            )
+        coordinate.setValue(state, value, False)
+
+
+# Axes of joints that are special cases of the general one: three rotations, then three translations.
+_AXES_OF_JOINT_TYPE = {
+    "PinJoint": "z-- ---",
+    "SliderJoint": "--- x--",
+    "UniversalJoint": "xy- ---",
+    "GimbalJoint": "xyz ---",
+    "BallJoint": "xyz ---",
+    "PlanarJoint": "z-- xy-",
+    "FreeJoint": "xyz xyz",
+    "WeldJoint": "--- ---",
+}
+_FIXED_AXIS = (np.zeros(3), -1, -1)
+_SPLINE_DEGREE = 3
+
+
+def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offsets: np.ndarray) -> Tree:
+    """The model's joints, couplers and markers as flat arrays.
+
+    coordinates: `simspine.anatomy.body.Coordinates` of the model. marker_bodies: body that carries each marker;
+    marker_offsets: (markers, 3) m. Raises `InputError` naming whatever the tree cannot represent.
+    """
+    _refuse_constraints(model)
+    table = _FunctionTable()
+    names, free = coordinates.names, np.flatnonzero(coordinates.free)
+    bodies = {"ground": 0} | {body.getName(): i + 1 for i, body in enumerate(model.getBodySet())}
+    joints = _in_order(list(model.getJointSet()), bodies)
+    count = len(joints)
+    to_joint, from_joint = np.zeros((count, 3, 4)), np.zeros((count, 3, 4))
+    axes, function, argument = np.zeros((count, 6, 3)), np.full((count, 6), -1), np.full((count, 6), -1)
+    for j, joint in enumerate(joints):
+        to_joint[j] = _transform_array(joint.getParentFrame().findTransformInBaseFrame())
+        from_joint[j] = _inverse_pose(_transform_array(joint.getChildFrame().findTransformInBaseFrame()))
+        for m, (axis, number, coordinate) in enumerate(_joint_axes(joint, table, names)):
+            axes[j, m], function[j, m], argument[j, m] = axis, number, coordinate
+    parent = np.array([bodies[_base_frame_name(joint.getParentFrame())] for joint in joints], int)
+    child = np.array([bodies[_base_frame_name(joint.getChildFrame())] for joint in joints], int)
+    coupled, driver, coupling = _coupler_table(model, table, names)
+    functions = table.pack()
+    slot, slot_kind, slot_coordinate, slot_joint = numbered_slots(argument)
+    path_first, path = slot_paths(parent, child, slot_joint, len(bodies))
+    clamped = coordinates.clamped[free]
+    return Tree(
+        parent=parent,
+        child=child,
+        to_joint=to_joint,
+        from_joint=from_joint,
+        axes=axes,
+        function=function,
+        argument=argument,
+        slot=slot,
+        slot_kind=slot_kind,
+        slot_coordinate=slot_coordinate,
+        slot_joint=slot_joint,
+        path_first=path_first,
+        path=path,
+        column=_free_columns(coordinates.free, coupled, driver),
+        coupled=coupled,
+        driver=driver,
+        coupling=coupling,
+        functions=functions,
+        marker_body=np.array([bodies[name] for name in marker_bodies], int),
+        marker_offset=np.array(marker_offsets, float).reshape(-1, 3),
+        bodies=len(bodies),
+        free=free,
+        rest=np.array(coordinates.default, float),
+        lower=np.where(clamped, coordinates.lower[free], -np.inf),
+        upper=np.where(clamped, coordinates.upper[free], np.inf),
+        turning=np.array(coordinates.rotational[free], bool),
+        periodic=_drives_rotations_only(function, argument, functions, driver=driver, count=len(names))[free]
+        & ~clamped,
+    )
+
+
+def _drives_rotations_only(function, argument, functions: Functions, driver: np.ndarray, count: int) -> np.ndarray:
+    """(coordinates,) bool: drives rotations only, each as it is or reversed, and no other coordinate."""
+    periodic = np.zeros(count, bool)
+    for c in set(argument.ravel().tolist()) - {-1, *driver.tolist()}:
+        plain = [functions.slope(f) in (1.0, -1.0) for f in function[argument == c]]
+        periodic[c] = all(plain) and (np.nonzero(argument == c)[1] < 3).all()
+    return periodic
+
+
+def _refuse_constraints(model) -> None:
+    for constraint in model.getConstraintSet():
+        kind = constraint.getConcreteClassName()
+        if kind != "CoordinateCouplerConstraint" and constraint.get_isEnforced():
+            raise InputError(
+                f"the model's constraint {constraint.getName()!r} is a {kind}, which ties bodies in a loop; only "
+                "CoordinateCouplerConstraint can be represented. Remove it from the model, or disable it."
+            )
+
+
+def _in_order(joints: list, bodies: dict[str, int]) -> list:
+    """Joints such that each parent body is placed before its children."""
+    ordered, placed = [], {"ground"}
+    while joints:
+        ready = [joint for joint in joints if _base_frame_name(joint.getParentFrame()) in placed]
+        if not ready:
+            raise InputError("the model's joints do not form a tree: " + ", ".join(j.getName() for j in joints))
+        ordered += ready
+        placed |= {_base_frame_name(joint.getChildFrame()) for joint in ready}
+        joints = [joint for joint in joints if joint not in ready]
+    return ordered
+
+
+def _base_frame_name(frame) -> str:
+    return frame.findBaseFrame().getName()
+
+
+def _transform_array(transform) -> np.ndarray:
+    """(3, 4) rotation and origin of a SimTK::Transform."""
+    R, p = transform.R().asMat33(), transform.p()
+    return np.array([[*(R.get(i, k) for k in range(3)), p.get(i)] for i in range(3)])
+
+
+def _inverse_pose(pose: np.ndarray) -> np.ndarray:
+    R, p = pose[:, :3], pose[:, 3]
+    return np.column_stack([R.T, -R.T @ p])
+
+
+def _joint_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
+    """For each of the six axes of a joint: direction, function number, coordinate; −1 where nothing is there."""
+    kind = joint.getConcreteClassName()
+    if kind == "CustomJoint":
+        yield from _custom_axes(joint, table, names)
+    elif kind in _AXES_OF_JOINT_TYPE:
+        order = iter(names.index(joint.get_coordinates(i).getName()) for i in range(joint.numCoordinates()))
+        for axis in _AXES_OF_JOINT_TYPE[kind].replace(" ", ""):
+            moves = axis != "-"
+            yield (np.eye(3)["xyz".index(axis)], table.linear(1.0, 0.0), next(order)) if moves else _FIXED_AXIS
+    else:
+        raise InputError(
+            f"joint {joint.getName()!r} is a {kind}; known are CustomJoint, {', '.join(_AXES_OF_JOINT_TYPE)}. "
+            "Rewrite it as a CustomJoint."
+        )
+
+
+def _custom_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
+    transform = opensim_api().CustomJoint.safeDownCast(joint).getSpatialTransform()
+    for m in range(6):
+        axis = transform.getTransformAxis(m)
+        drivers = axis_coordinate_names(axis)
+        if len(drivers) > 1:
+            raise InputError(
+                f"an axis of joint {joint.getName()!r} depends on {len(drivers)} coordinates; at most one."
+            )
+        vector = np.array([axis.getAxis().get(i) for i in range(3)])
+        function = axis.getFunction()
+        if not drivers and abs(_function_value(function, 0.0)) == 0.0:
+            yield _FIXED_AXIS
+        else:
+            number = table.add(function, f"joint {joint.getName()!r}")
+            yield vector / np.linalg.norm(vector), number, names.index(drivers[0]) if drivers else -1
+
+
+def axis_coordinate_names(axis) -> list[str]:
+    """Names of the coordinates that drive one axis of a CustomJoint."""
+    return [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]
+
+
+def enforced_couplers(model):
+    """(dependent coordinate, its driver, the `CoordinateCouplerConstraint`) of an `opensim.Model`'s enforced couplers.
+
+    Raises `InputError` where several coordinates drive one.
+    """
+    cast = opensim_api().CoordinateCouplerConstraint.safeDownCast
+    for constraint in model.getConstraintSet():
+        coupler = cast(constraint)
+        if coupler is None or not coupler.get_isEnforced():
+            continue
+        drivers = coupler.getIndependentCoordinateNames()
+        if drivers.getSize() != 1:
+            raise InputError(
+                f"coupler {coupler.getName()!r} has {drivers.getSize()} independent coordinates; only one is supported."
+            )
+        yield coupler.getDependentCoordinateName(), drivers.get(0), coupler
+
+
+def _coupler_table(model, table: "_FunctionTable", names: tuple[str, ...]):
+    """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
+    found = {}
+    for dependent, driver, coupler in enforced_couplers(model):
+        scale = opensim_api().PropertyHelper.getValueDouble(coupler.getPropertyByName("scale_factor"))
+        number = table.add(coupler.getFunction(), f"coupler {coupler.getName()!r}", scale)
+        found[names.index(dependent)] = (names.index(driver), number)
+    ordered: list[tuple[int, int, int]] = []
+    while found:
+        ready = [c for c, (driver, _) in found.items() if driver not in found]
+        if not ready:
+            raise InputError("couplers form a ring: " + ", ".join(names[c] for c in found))
+        ordered += [(c, *found.pop(c)) for c in ready]
+    return tuple(np.array(ordered, int).reshape(-1, 3).T.copy())
+
+
+def _free_columns(free: np.ndarray, coupled: np.ndarray, driver: np.ndarray) -> np.ndarray:
+    column = np.where(free, np.cumsum(free) - 1, -1)
+    for c, d in zip(coupled, driver, strict=True):
+        column[c] = column[d]
+    return column
+
+
+def _function_value(function, x: float) -> float:
+    return function.calcValue(opensim_api().Vector(1, float(x)))
+
+
+class _FunctionTable:
+    """Collects functions as piecewise polynomials."""
+
+    def __init__(self) -> None:
+        self._pieces: list[list[tuple[float, float, np.ndarray]]] = []
+
+    def linear(self, slope: float, intercept: float) -> int:
+        return self._append([(-np.inf, 0.0, np.array([intercept, slope]))])
+
+    def add(self, function, where: str, scale: float = 1.0) -> int:
+        """Number of an OpenSim function, times `scale`."""
+        osim = opensim_api()
+        kind = function.getConcreteClassName()
+        if kind == "MultiplierFunction":
+            inner = osim.MultiplierFunction.safeDownCast(function)
+            return self.add(inner.getFunction(), where, scale * inner.getScale())
+        if kind == "Constant":
+            return self.linear(0.0, scale * _function_value(function, 0.0))
+        if kind == "LinearFunction":
+            line = osim.LinearFunction.safeDownCast(function)
+            return self.linear(scale * line.getSlope(), scale * line.getIntercept())
+        if kind == "PolynomialFunction":
+            listed = osim.PolynomialFunction.safeDownCast(function).getCoefficients()
+            falling = np.array([listed.get(i) for i in range(listed.size())])
+            return self._append([(-np.inf, 0.0, scale * falling[::-1])])
+        if kind in ("SimmSpline", "PiecewiseLinearFunction"):
+            cast = getattr(osim, kind).safeDownCast(function)
+            return self._append(_sample_spline(function, [cast.getX(i) for i in range(cast.getSize())], scale))
+        raise InputError(
+            f"{where} uses a {kind}; known are Constant, LinearFunction, PolynomialFunction, SimmSpline, "
+            "PiecewiseLinearFunction and MultiplierFunction of these."
+        )
+
+    def pack(self) -> Functions:
+        width = max((len(c) for pieces in self._pieces for _, _, c in pieces), default=1)
+        flat = [piece for pieces in self._pieces for piece in pieces]
+        coefficients = np.zeros((len(flat), width))
+        for row, (_, _, values) in zip(coefficients, flat, strict=True):
+            row[: len(values)] = values
+        first = np.cumsum([0, *(len(pieces) for pieces in self._pieces)])
+        return Functions(first, np.array([p[0] for p in flat]), np.array([p[1] for p in flat]), coefficients)
+
+    def _append(self, pieces) -> int:
+        self._pieces.append(pieces)
+        return len(self._pieces) - 1
+
+
+def _sample_spline(function, knots: list[float], scale: float):
+    """A spline's cubic on each interval, from four samples of it, which determine it; straight beyond the ends, as
+    OpenSim continues both kinds."""
+    if len(knots) < 2:
+        raise InputError("a spline of the model has fewer than two points.")
+    u = np.linspace(0, 1, _SPLINE_DEGREE + 1)
+    inverse = np.linalg.inv(np.vander(u, increasing=True))
+    pieces = []
+    for a, b in pairwise(knots):
+        values = [scale * _function_value(function, a + s * (b - a)) for s in u]
+        pieces.append((a, a, inverse @ values / (b - a) ** np.arange(_SPLINE_DEGREE + 1)))
+    before = np.polynomial.Polynomial(pieces[0][2])
+    width = knots[-1] - knots[-2]
+    after = np.polynomial.Polynomial(pieces[-1][2])
+    first = (-np.inf, knots[0], np.array([before(0.0), before.deriv()(0.0)]))
+    last = (knots[-1], knots[-1], np.array([after(width), after.deriv()(width)]))
+    return [first, *pieces, last]

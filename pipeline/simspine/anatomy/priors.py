@@ -1,0 +1,370 @@
+"""How levels share a motion out, and how postures vary: published figures of a region as independent priors.
+
+The figures and their sources are in opensim_models/articulated.yaml, which also has the formulas.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+
+# The likeliest variance of numbers of which few are known: empirical Bayes with a weak prior.
+
+
+LOG_VARIANCE_FACTOR = np.e  # of a standard deviation, one standard deviation of its logarithm
+MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
+
+
+def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
+    """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`, with
+    a standard deviation right within a factor `LOG_VARIANCE_FACTOR`."""
+    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
+
+    def slope(log: float) -> float:
+        return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (
+            2 * np.log(LOG_VARIANCE_FACTOR) ** 2
+        )
+
+    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
+    low, high = low - 1e-9, high + 1e-9
+    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))
+
+
+# What is assumed beside the markers: how fast coordinates change, how a body is held, which errors markers share.
+# By name, in rad, m and s.
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    """Standard deviations of the coordinates' rates of change; the smaller, the calmer the motion.
+
+    velocity: rad/s or m/s, acceleration: rad/s² or m/s², one number for all angles, or {coordinate: sd} with the key
+    '*' for all others. None leaves the term out. Lengths (the pelvis' path) use `length` × the number: 0.3 m per rad.
+    learnt: coordinates of which the trial itself says by which factor their accelerations differ from what is assumed.
+    """
+
+    velocity: float | Mapping[str, float] | None = None
+    acceleration: float | Mapping[str, float] | None = 20.0
+    length: float = 0.3
+    learnt: Sequence[str] = ()
+
+    def weights(self, which: str, names: Sequence[str], rotational: Sequence[bool]) -> np.ndarray:
+        """1/sd² for each coordinate; 0 where it is free. which: 'velocity' or 'acceleration'."""
+        given = getattr(self, which)
+        if given is None:
+            return np.zeros(len(names))
+        table = dict(given) if isinstance(given, Mapping) else {"*": given}
+        for name, sd in table.items():
+            if name != "*" and name not in names:
+                raise unknown_name("coordinate", name, names, f"smoothness.{which}")
+            if not sd > 0:
+                raise InputError(f"smoothness.{which} of {name!r} is {sd}, expected a positive standard deviation.")
+        sd = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
+        scale = np.where(rotational, 1.0, self.length)
+        listed = np.array([name in table for name in names])
+        return 1.0 / np.where(listed, sd, sd * scale) ** 2
+
+
+@dataclass(frozen=True)
+class LinearPrior:
+    """Σ coefficient × coordinate = mean ± sd (rad, m).
+
+    A Gaussian prior on a linear combination of coordinates. source: where the numbers are from. correlation_time: s,
+    of departures from the mean; long for a person's way of moving, short for a posture. The prior counts about once in
+    that time, not in each frame.
+    """
+
+    combination: Mapping[str, float]
+    mean: float
+    sd: float
+    source: str = ""
+    correlation_time: float = 1.0
+
+    def __post_init__(self):
+        if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0 and self.correlation_time >= 0):
+            raise InputError(
+                f"a prior on {dict(self.combination)} has mean {self.mean}, sd {self.sd} and correlation time "
+                f"{self.correlation_time} s; expected finite numbers, a positive sd and a time of 0 or more."
+            )
+
+
+@dataclass(frozen=True)
+class SharedError:
+    """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
+    them, or of the ground; one number stands for all three.
+
+    shares: by how much of it each marker is off, as many as markers; () is all of it for each. mean: m, along the axes
+    of the bodies, of an error that is known in part. in_space: what is not known of it stays as it is in space, however
+    the bodies turn, as errors of cameras do.
+    correlation_time: s; what a detector means by a point does not change within a trial.
+    """
+
+    name: str
+    markers: tuple[str, ...]
+    sd: float | tuple[float, float, float]
+    correlation_time: float = 30.0
+    shares: tuple[float, ...] = ()
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    in_space: bool = False
+
+    def __post_init__(self):
+        if self.shares and len(self.shares) != len(self.markers):
+            raise InputError(
+                f"the shared error {self.name!r} has {len(self.markers)} markers and {len(self.shares)} shares; "
+                "expected as many."
+            )
+        if not (np.isfinite(self.sd).all() and min(self.by_axis) > 0 and self.correlation_time > 0 and self.markers):
+            raise InputError(
+                f"the shared error {self.name!r} has {len(self.markers)} markers, sd {self.sd} and correlation time "
+                f"{self.correlation_time} s; expected markers, a positive sd and a positive time."
+            )
+
+    @property
+    def share_of(self) -> dict[str, float]:
+        """{marker: by how much of the error it is off}."""
+        return dict(zip(self.markers, self.shares or (1.0,) * len(self.markers), strict=True))
+
+    @property
+    def by_axis(self) -> tuple[float, float, float]:
+        return self.sd if isinstance(self.sd, tuple) else (self.sd, self.sd, self.sd)
+
+
+@dataclass(frozen=True)
+class MarkerErrors:
+    """How far markers are off, for the trajectory engine.
+
+    sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_time: s, of a marker's error; what
+    is correlated does not average out over frames. counted_once: markers on parts that move more slowly than their
+    errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
+    misfit_time: s, for how long the body itself is wrong in the same way, where that is longer. lasting: {marker: share
+    of its variance that lasts}, misfit: {marker: share that the body's misfit makes}, and lasting_shared: share of the
+    variance of `shared` that is there; 1 where absent. The rest of the markers' variance is new in each frame.
+    shared: what neighbouring markers are off by together.
+    use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from loss_from
+    standard deviations on.
+    """
+
+    sd: float = 0.02
+    correlation_time: float = 0.0
+    counted_once: tuple[str, ...] = ()
+    misfit_time: float = 0.0
+    lasting: Mapping[str, float] = field(default_factory=dict)
+    misfit: Mapping[str, float] = field(default_factory=dict)
+    lasting_shared: float = 1.0
+    shared: tuple[SharedError, ...] = ()
+    use_covariance: bool = False
+    loss: str = "square"
+    loss_from: float = 3.0
+
+    def __post_init__(self):
+        for name in ("sd", "loss_from"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
+        for name in ("correlation_time", "misfit_time"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
+
+    def linear_from(self, precision: np.ndarray) -> np.ndarray:
+        """m: distance from which on 'huber' is linear, for markers of this precision, 1/m²; 0 where there is none.
+
+        It is `loss_from` standard deviations of each one: one distance for all, three of the surest ones', would be
+        within what the others err by, and would give up wrists where the spine is known to a millimetre.
+        """
+        return self.loss_from / np.sqrt(np.where(precision > 0, precision, np.inf))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Independent Gaussian priors on a posture: rhythm between the levels, ranges, neutral position.
+
+    carried: {coordinate: (r,) rad or m}, by how much it would change with each of r independent ways in which the body
+    itself may be wrong, one standard deviation each; added to the covariance of the coordinates. Empty: it is right.
+    """
+
+    terms: Sequence[LinearPrior] = ()
+    carried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def ways(self, names: Sequence[str]) -> np.ndarray:
+        """(coordinates `names`, r): `carried` as an array; zero for those it does not name."""
+        count = len(next(iter(self.carried.values()), ()))
+        return np.array([self.carried.get(name, np.zeros(count)) for name in names], float).reshape(len(names), count)
+
+    def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""
+        S = np.zeros((len(self.terms), len(names)))
+        for row, term in zip(S, self.terms, strict=True):
+            for name, coefficient in term.combination.items():
+                if name not in names:
+                    raise unknown_name("coordinate", name, names, "the prior")
+                row[list(names).index(name)] = coefficient
+        mean = np.array([term.mean for term in self.terms])
+        time = np.array([term.correlation_time for term in self.terms])
+        with np.errstate(divide="ignore"):
+            decay = np.exp(-1.0 / (rate * time))  # 0 at no time
+        return S, mean, np.array([1.0 / term.sd**2 for term in self.terms]), decay
+
+
+LEVEL_AXIS_COORDINATES = (
+    "Flex_Ext",
+    "Lat_Bending",
+    "axial_rotation",
+)  # of a level's joint: about z, x, y of the vertebra below
+RHYTHM_TIME = 10.0  # s, correlation time: how a person shares a motion out over the levels is a trait
+EVERYDAY_MOTION_SHARE = (
+    0.4  # of the published motion, which is the most people can do: one standard deviation of what they do
+)
+INCIDENCE_SD = float(np.radians(10.5))  # of people's pelvic incidence (n = 709, Mac-Thiong 2011)
+
+
+@dataclass(frozen=True)
+class AxisMotion:
+    """What is known of one axis of a region's levels. rad, per level from below.
+
+    mean: published motion. standing: people's mean angle when standing, from the model's neutral pose. whole: half the
+    flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
+    relative. shape: sd of a level's standing angle between people of one pelvic incidence, independent of the other
+    levels'. on_incidence: by how much of the incidence it grows. tilt: sd of the endplate, in its vertebra, that the
+    lowest level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest level is; rad. lower,
+    upper: limits. goes_with: {other coordinate: by how many times it the whole region turns the other way}.
+    """
+
+    mean: tuple[float, ...]
+    standing: tuple[float, ...]
+    whole: float
+    spread: float
+    shape: tuple[float, ...]
+    on_incidence: tuple[float, ...]
+    tilt: float
+    mean_sd: float
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    source: str
+    goes_with: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(levels,) share of each level in the region's motion; sum 1."""
+        return np.array(self.mean) / sum(self.mean)
+
+
+@dataclass(frozen=True)
+class LevelRegion:
+    """Neighbouring levels that move together; `levels` are prefixes of coordinates. axes: in the order of
+    `LEVEL_AXIS_COORDINATES`."""
+
+    name: str
+    levels: tuple[str, ...]
+    axes: tuple[AxisMotion, AxisMotion, AxisMotion]
+
+
+@dataclass(frozen=True)
+class LevelPrior:
+    """A prior on levels, and what of its variance is the person's own: motion and curve have independent spreads.
+
+    combination: of the levels' coordinates. goes_with: of other coordinates, added to it: the posture that goes with
+    theirs. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the moment, or of how it is
+    shared out. curve: rad, sd of what the person's own standing curve adds to it, between endplates, at one pelvic
+    incidence; on_incidence: what that adds, of itself. tilt: rad, sd of what the lowest of these endplates adds, which
+    is the combination's own from person to person. mean_sd: rad, how unsure people's mean curve is there, which is the
+    same error in all people. correlation_time: s.
+    """
+
+    combination: Mapping[str, float]
+    mean: float
+    motion: float
+    curve: float
+    on_incidence: float
+    tilt: float
+    mean_sd: float
+    source: str
+    correlation_time: float = 1.0
+    goes_with: Mapping[str, float] = field(default_factory=dict)
+
+    def of_anyone(self) -> LinearPrior:
+        """With a standing curve that nobody has measured."""
+        return self.about(self.mean, float(np.hypot(self.motion, self.lasting)))
+
+    def about(self, mean: float, sd: float) -> LinearPrior:
+        """The same levels, and what goes with them, around another mean; rad."""
+        return LinearPrior(
+            combination={**self.combination, **self.goes_with},
+            mean=mean,
+            sd=sd,
+            source=self.source,
+            correlation_time=self.correlation_time,
+        )
+
+    @property
+    def lasting(self) -> float:
+        """rad, sd of what stays in all of a person's trials."""
+        return float(np.linalg.norm([self.curve, self.on_incidence * INCIDENCE_SD, self.tilt, self.mean_sd]))
+
+
+def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
+    """Priors on the rhythm within regions and on the posture of each level."""
+    found = []
+    for region in regions:
+        for axis, motion in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
+            names = [f"{level}_{axis}" for level in region.levels]
+            for name, share, standing in zip(names, motion.shares, motion.standing, strict=True):
+                own = share * EVERYDAY_MOTION_SHARE * motion.whole
+                rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
+                source = f"{region.name} rhythm: {motion.source}"
+                differs = standing - float(share * sum(motion.standing))
+                part = abs(rhythm[names[0]])
+                lowest = (part * motion.tilt, part * motion.mean_sd)
+                parts = np.array([rhythm[other] for other in names])
+                curve = (float(np.linalg.norm(parts * motion.shape)), float(parts @ motion.on_incidence))
+                shared_out = motion.spread * own
+                found.append(LevelPrior(rhythm, differs, shared_out, *curve, *lowest, source, RHYTHM_TIME))
+                posture = float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.whole)
+                at = names.index(name)
+                curve = (motion.shape[at], motion.on_incidence[at])
+                lowest = (motion.tilt, motion.mean_sd) if name == names[0] else (0.0, 0.0)
+                along = {other: float(share * ratio) for other, ratio in motion.goes_with.items()}
+                source = f"posture: {motion.source}"
+                found.append(LevelPrior({name: 1.0}, standing, posture, *curve, *lowest, source, goes_with=along))
+    return found
+
+
+def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
+    """Priors on the rhythm within regions and on the posture of each level, of a person of whom nothing is known."""
+    return Prior(tuple(prior.of_anyone() for prior in level_priors(regions)))
+
+
+def region_from(name: str, entry: Mapping) -> LevelRegion:
+    """A region out of a recipe's entry (degrees). Raises `InputError` where its lists differ in length."""
+    levels = tuple(entry["levels"])
+    first, second, third = (
+        _axis_motion(f"{name}: {axis}", axis, entry[axis], len(levels)) for axis in LEVEL_AXIS_COORDINATES
+    )
+    return LevelRegion(name, levels, (first, second, third))
+
+
+def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
+    upper = entry["extension"] if axis == "Flex_Ext" else entry["limits"]
+    lower = entry["flexion"] if axis == "Flex_Ext" else [-v for v in entry["limits"]]
+    standing = entry.get("standing", [0.0] * count)
+    on_incidence = entry.get("on_incidence", [0.0] * count)
+    shape = entry["shape"] if isinstance(entry["shape"], list) else [entry["shape"]] * count
+    if {len(each) for each in (entry["mean"], standing, shape, on_incidence, lower, upper)} != {count}:
+        raise InputError(f"{where} has lists of other lengths than its {count} levels.")
+    rad = np.radians
+    return AxisMotion(
+        mean=tuple(rad(entry["mean"])),
+        standing=tuple(rad(standing)),
+        whole=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
+        spread=float(entry["spread"]),
+        shape=tuple(rad(shape).tolist()),
+        on_incidence=tuple(float(part) for part in on_incidence),
+        tilt=float(rad(entry.get("tilt", 0.0))),
+        mean_sd=float(rad(entry.get("mean_sd", 0.0))),
+        lower=tuple(rad(lower)),
+        upper=tuple(rad(upper)),
+        source=str(entry["source"]),
+        goes_with={str(name): float(ratio) for name, ratio in entry.get("goes_with", {}).items()},
+    )

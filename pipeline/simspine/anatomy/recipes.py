@@ -1,0 +1,376 @@
+"""Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
+
+A built body carries kinds of markers, told apart by their names (docs/body.md):
+`Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred; `Name_virtual` is read out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy import osim as _opensim
+from simspine.anatomy.articulation import (
+    Articulation,
+    Partition,
+    articulate_torso,
+    articulation_from,
+    carried_vertebrae,
+)
+from simspine.anatomy.body import Body, check_xml, neutral_markers, neutral_poses, read_model_file
+from simspine.anatomy.curvature import MESH_LEVELS, SPINE_MARKERS, parse_point, read_endplates
+from simspine.anatomy.marker_sets import Place, SkinPlace, place_of, read_marker_set, read_skin_table
+from simspine.anatomy.model_edits import NeckPiece, carry_neck, free_levels, neck_from
+from simspine.anatomy.person_variation import StandingPelvis, Variation, standing_pelvis_from, variation_from
+from simspine.anatomy.priors import LevelRegion, LinearPrior, Prior, region_from, rhythm_and_posture
+from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
+from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.settings import pose2sim_folder, read_mapping, recipe_path
+from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
+from simspine.core.types import Markers
+
+# Where the inferred points of the spine lie on a body.
+
+
+def inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[str, np.ndarray]]:
+    """Inferred point → (body that carries it, offset (3,) m), as inferred from the body's joints in the neutral pose.
+
+    carriers: {point: body}. The way to infer them is `simspine.anatomy.spine_from_joints`. Empty where the body lacks
+    markers for hips or shoulders. Raises `InputError` for a carrier that the body does not have.
+    """
+    names = body.marker_names
+    if not set(REQUIRED_JOINTS) <= set(names):
+        return {}
+    require_known(
+        "body", dict.fromkeys(carriers.values()), body.bodies, f"{body.name!r} (hand in the recipe it was made by)"
+    )
+    poses = neutral_poses(body)
+    spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
+    placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}
+    return {
+        point: (carrier, poses[carrier][:3, :3].T @ (placed[point] - poses[carrier][:3, 3]))
+        for point, carrier in carriers.items()
+        if point in placed and np.isfinite(placed[point]).all()
+    }
+
+
+VIRTUAL_SUFFIX = "_virtual"
+RECIPE_KEYS = (
+    "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
+    "virtual", "inferred", "articulation", "anatomy", "pelvis", "regions", "free", "neck",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
+
+    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed
+    difference between the sides where that must be wider than for the other segments.
+    """
+
+    name: str
+    bodies: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    bends: bool = False
+    max_asymmetry: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a body is made. See the comments in opensim_models/coupled.yaml."""
+
+    name: str
+    base: Path
+    remove: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    measuring_pose: Mapping[str, float]
+    stature_top: Place
+    sole_bodies: tuple[str, ...]
+    sole_height: float
+    virtual: Mapping[str, Place]
+    inferred: Mapping[str, str]
+    inferred_weight: float
+    coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
+    priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, beside those of the articulation's regions
+    starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
+    articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
+    anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
+    pelvis: StandingPelvis | None = None  # how people hold it who stand
+    freed: tuple[LevelRegion, ...] = ()  # whose levels lose their couplers; an articulation's are free as they are
+    neck: NeckPiece | None = None  # the neck as a body of its own, where there is no articulation
+
+    @property
+    def partition(self) -> Partition | None:
+        """How a body of the base model becomes several; None where it stays whole."""
+        return self.neck if self.articulation is None else self.articulation
+
+    @property
+    def regions(self) -> tuple[LevelRegion, ...]:
+        """Regions of the levels that move by themselves, with what is known of their motion."""
+        return self.freed if self.articulation is None else self.articulation.regions
+
+
+def read_recipe(name: str = "coupled") -> Recipe:
+    """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
+    path = recipe_path(name)
+    data = _with_base(path)
+    try:
+        _refuse_renamed(data, path)
+        require_known("key", data, RECIPE_KEYS, str(path))
+        split, neck = None, None
+        if "articulation" in data:
+            split = articulation_from(data["articulation"], data["regions"], read_endplates())
+        if "neck" in data:
+            neck = neck_from(data["neck"], read_endplates())
+        if split is not None and ("neck" in data or "free" in data):
+            raise InputError("`free` and `neck` go without `articulation`, whose levels are free as they are.")
+        parts: Partition | None = neck if split is None else split
+        virtual = data["virtual"]
+        read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
+        shown = {kind: read_marker_set(kind).places for kind in read_out}
+        return Recipe(
+            name=data["name"],
+            base=_base_model_path(path, **data["base"]),
+            remove=tuple(data.get("remove", ())),
+            segments=tuple(_recipe_segment(key, parts, **entry) for key, entry in data["segments"].items()),
+            measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
+            stature_top=place_of(data["stature"]["top"]),
+            sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
+            sole_height=float(data["stature"]["sole"]["height"]),
+            virtual={key: shown[kind][key] for kind, keys in read_out.items() for key in keys},
+            inferred={
+                key: parts.carrier(body, key) if parts else body for key, body in data["inferred"]["bodies"].items()
+            },
+            inferred_weight=float(data["inferred"]["weight"]),
+            coordinate_tasks={
+                key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
+            },
+            priors=tuple(_linear_prior(**entry) for entry in data.get("priors", ())),
+            starts=int(data.get("starts", 1)),
+            articulation=split,
+            anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
+            pelvis=standing_pelvis_from(data["pelvis"], data.get("anatomy", ())) if "pelvis" in data else None,
+            freed=_freed_regions(**data["free"]) if "free" in data else (),
+            neck=neck,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+        raise InputError(
+            f"{path}: not a body recipe ({type(error).__name__}: {error}); compare coupled.yaml."
+        ) from error
+
+
+def build_body(
+    recipe: str | Recipe = "coupled",
+    marker_set: str = "blazepose",
+    skin: Sequence[str] = (),
+    skin_height: float = 0.0,
+) -> Body:
+    """The unscaled body of a recipe, with the fit markers of a marker set, virtual and inferred markers.
+
+    marker_set: its name, or that of a skeleton that has one. skin: names of markers on the skin (`T7_skin`), whose
+    centres are `skin_height` m above it. Raises `InputError` for names that do not exist.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    fit = read_marker_set(marker_set)
+    model = _base_model(recipe.base)
+    for kind in recipe.remove:
+        _removable_objects(model, kind).clearAndDestroy()
+    model.updMarkerSet().clearAndDestroy()
+    if recipe.articulation is not None:
+        whole = _finished_body(model)
+        model = _opensim.load_opensim_model(articulate_torso(whole.osim, recipe.articulation, neutral_poses(whole)))
+    if recipe.freed:
+        model = _opensim.load_opensim_model(free_levels(_finished_body(model).osim, recipe.freed))
+    if recipe.neck is not None:
+        whole = _finished_body(model)
+        model = _opensim.load_opensim_model(carry_neck(whole.osim, recipe.neck, neutral_poses(whole)))
+    model.setName(f"simspine_{recipe.name}_{fit.name}")
+    for name, place in fit.places.items():
+        _add_marker(model, name, _place_on_recipe(recipe, base_name(name), place))
+    for name, place in recipe.virtual.items():
+        _add_marker(model, name + VIRTUAL_SUFFIX, _place_on_recipe(recipe, name, place))
+    for level, vertebra in carried_vertebrae(recipe.partition, read_endplates()).items():
+        _add_marker(model, level + VIRTUAL_SUFFIX, Place(vertebra.body, vertebra.centroid))
+    for name, mark in read_skin_table().of(skin).items():
+        _add_marker(model, name, _place_on_bone(recipe, mark, skin_height))
+    return place_inferred(_finished_body(model), recipe)
+
+
+def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
+    """The body with its inferred markers where inference from its joints puts them in the neutral pose.
+
+    It sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
+    agree and the fit is not biased. To be called again when the body's proportions change (`scale` does).
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    model = _opensim.load_opensim_model(body.osim)
+    markers = model.updMarkerSet()
+    for name in [m.getName() for m in markers if m.getName().endswith(INFERRED_SUFFIX)]:
+        markers.remove(markers.getIndex(name))
+    for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
+        _add_marker(model, name + INFERRED_SUFFIX, Place(carrier, parse_point(offset)))
+    return _finished_body(model)
+
+
+def virtual_spine_markers(body: Body) -> dict[str, str]:
+    """SIMSPINE name → the marker of `body` that stands for it, for the fifteen points of the spine.
+
+    In bodies built here that is `<name>_virtual`; in a model from elsewhere the marker of the plain name. Points that
+    the body has neither for are left out; raises `InputError` if that leaves none.
+    """
+    there = {
+        name: [marker for marker in (name + VIRTUAL_SUFFIX, name) if marker in body.marker_names]
+        for name in SPINE_MARKERS
+    }
+    chosen = {name: markers[0] for name, markers in there.items() if markers}
+    if not chosen:
+        raise InputError(
+            f"body {body.name!r} has none of the spine's markers ({', '.join(SPINE_MARKERS)}). "
+            f"Its markers: {', '.join(body.marker_names) or 'none'}. Build it with simspine.anatomy.recipes.build_body."
+        )
+    return chosen
+
+
+def vertebra_markers(body: Body) -> dict[str, str]:
+    """Level (C1 … L5, S1) → the marker of `body` at that vertebra's centroid; those there are."""
+    names = {level: level + VIRTUAL_SUFFIX for level in MESH_LEVELS.values()}
+    return {level: marker for level, marker in names.items() if marker in body.marker_names}
+
+
+def default_weights(recipe: str | Recipe, marker_set: str) -> dict[str, float]:
+    """Weights of inverse kinematics by marker name: those of the marker set, and of the inferred markers."""
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    weights = {name: place.weight for name, place in read_marker_set(marker_set).places.items()}
+    return weights | {name + INFERRED_SUFFIX: recipe.inferred_weight for name in recipe.inferred}
+
+
+def read_prior(recipe: str | Recipe) -> Prior:
+    """A recipe's priors on posture and, where no couplers decide it, on rhythm. Names: coordinates; rad."""
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    return Prior((*recipe.priors, *rhythm_and_posture(recipe.regions).terms))
+
+
+def fit_markers(body: Body, markers: Markers) -> Markers:
+    """The markers that `body` has, in their order; raises `InputError` listing both sides if there is none."""
+    common = [name for name in markers.names if name in body.marker_names]
+    if not common:
+        raise InputError(
+            f"no marker of the data exists in body {body.name!r}. "
+            f"Data: {', '.join(markers.names)}. Body: {', '.join(body.marker_names) or 'none'}."
+        )
+    return markers.select(common)
+
+
+def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
+    """A recipe's entries; what the file does not say is as in the one it is `from`."""
+    data = read_mapping(path)
+    if "from" not in data:
+        return data
+    if path in files:
+        raise InputError(f"{path} is `from` itself, by way of {', '.join(str(f.name) for f in files)}.")
+    return _with_base(recipe_path(data["from"]), (*files, path)) | data
+
+
+def _base_model_path(recipe: Path, file: str) -> Path:
+    """The base model: beside the recipe, else among those packaged."""
+    beside, packaged = recipe.parent / file, pose2sim_folder() / file
+    if beside.is_file() or not packaged.is_file():
+        packaged = beside
+    if not packaged.is_file():
+        raise InputError(f"{recipe} names the model {beside}, which does not exist.")
+    return packaged
+
+
+def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
+    """Regions of another recipe, by name."""
+    known = _with_base(recipe_path(of))["regions"]
+    require_known("region", regions, known, f"the recipe {of!r}")
+    return tuple(region_from(name, known[name]) for name in regions)
+
+
+def _recipe_segment(
+    name: str, parts: Partition | None, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None
+) -> Segment:
+    bodies = tuple(bodies) if parts is None else parts.bodies_of(bodies)
+    return Segment(
+        name=name,
+        bodies=bodies,
+        pairs=tuple((str(a), str(b)) for a, b in pairs),
+        bends=bool(bends),
+        max_asymmetry=max_asymmetry,
+    )
+
+
+def _linear_prior(
+    of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, correlation_time_s: float = 1.0
+) -> LinearPrior:
+    """Degrees in the file."""
+    combination = {k: float(v) for k, v in of.items()}
+    return LinearPrior(
+        combination=combination,
+        mean=math.radians(mean),
+        sd=math.radians(sd),
+        source=source,
+        correlation_time=float(correlation_time_s),
+    )
+
+
+RENAMED_RECIPE_KEYS = {  # keys of earlier recipes, and what to write instead
+    "beliefs": "its name is now `priors`",
+    "curve": "it was removed: priors on levels are those of `regions`",
+    "lasts": "in a prior it is `correlation_time_s`",
+}
+
+
+def _refuse_renamed(data: Mapping, path: Path) -> None:
+    for key, now in RENAMED_RECIPE_KEYS.items():
+        if any(key in entry for entry in (data, *data.get("priors", ()))):
+            raise InputError(f"{path}: the key `{key}` is not known; {now}.")
+
+
+def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:
+    """A place on the unsplit model, on the recipe's."""
+    plan = recipe.partition
+    return Place(*plan.relocate(place.body, place.offset, point), place.weight) if plan else place
+
+
+def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
+    """The place of a marker on the skin, on the recipe's body."""
+    plan, offset = recipe.partition, mark.offset(height)
+    return Place(*plan.relocate_to(mark.vertebra, mark.body, offset)) if plan else Place(mark.body, offset)
+
+
+def _base_model(path: Path):
+    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
+    check_xml(read_model_file(path), f"model file {path}")
+    try:
+        return _opensim.opensim_api().Model(str(path))
+    except RuntimeError as error:
+        raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
+
+
+def _removable_objects(model, kind: str):
+    sets = {"forces": "ForceSet", "controllers": "ControllerSet", "contact_geometry": "ContactGeometrySet"}
+    if kind not in sets:
+        raise unknown_name("kind of component to remove", kind, sets)
+    return getattr(model, f"upd{sets[kind]}")()
+
+
+def _add_marker(model, name: str, place: Place) -> None:
+    bodies = [body.getName() for body in model.getBodySet()]
+    if place.body not in bodies:
+        raise unknown_name("body", place.body, bodies, f"the place of marker {name!r}")
+    osim = _opensim.opensim_api()
+    marker = osim.Marker(name, model.getBodySet().get(place.body), osim.Vec3(*place.offset))
+    marker.set_fixed(True)
+    model.addMarker(marker)
+
+
+def _finished_body(model) -> Body:
+    model.finalizeConnections()
+    return Body.from_text(_opensim.opensim_model_xml(model), f"model {model.getName()!r}")

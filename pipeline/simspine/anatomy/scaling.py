@@ -1,0 +1,289 @@
+"""Segment sizes from marker distances: measured, checked, solved together, applied.
+
+A distance between two markers often spans several segments (shoulder to hip: thorax, lumbar spine, pelvis), so the
+factors are solved together: the scaled body, in the measuring pose, has exactly the measured distances.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from simspine.anatomy import osim as _opensim
+from simspine.anatomy.body import Body, neutral_motion
+from simspine.anatomy.recipes import Recipe, Segment, place_inferred, read_recipe
+from simspine.anatomy.tree import all_poses, scaled_tree
+from simspine.core.errors import InputError
+from simspine.core.types import Markers
+
+PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside of it a unit is wrong or the points are
+
+
+@dataclass(frozen=True)
+class ScalingLimits:
+    """What of the distances is used, and which factors are accepted.
+
+    Of each distance the share `trim` of extreme frames is left out, half at each end; fewer than `min_frames` are no
+    measurement. A factor lies in min_factor … max_factor; a segment's sides differ by at most the share max_asymmetry.
+    """
+
+    min_factor: float = 0.7
+    max_factor: float = 1.4
+    max_asymmetry: float = 0.08
+    trim: float = 0.2
+    min_frames: int = 5
+
+    def __post_init__(self):
+        if not 0 <= self.trim < 1:
+            raise InputError(f"trim is {self.trim}, expected a share from 0 up to (not including) 1.")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One measured distance between two markers, m. spread: half the interquartile range of the frames used."""
+
+    markers: tuple[str, str]
+    measured: float
+    spread: float
+    model: float
+    frames: int
+
+
+@dataclass(frozen=True)
+class SegmentFactor:
+    """Size of a segment relative to the unscaled body. sides: what it was measured by; empty where `assumed`."""
+
+    segment: str
+    bodies: tuple[str, ...]
+    factor: float
+    assumed: bool
+    reason: str
+    sides: tuple[Side, ...] = ()
+    asymmetry: float | None = None
+
+
+@dataclass(frozen=True)
+class ScaleFactors:
+    """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given."""
+
+    factors: tuple[SegmentFactor, ...]
+    stature: float
+    stature_factor: float
+    height: float | None = None
+
+    @property
+    def by_body(self) -> dict[str, float]:
+        """{body: factor}; bodies of no segment are left out (factor 1)."""
+        return {name: f.factor for f in self.factors for name in f.bodies}
+
+    @property
+    def by_segment(self) -> dict[str, float]:
+        return {f.segment: f.factor for f in self.factors}
+
+    def as_dict(self) -> dict:
+        """For a JSON file."""
+        return asdict(self)
+
+
+def measure_factors(
+    body: Body,
+    markers: Markers,
+    recipe: str | Recipe = "coupled",
+    *,
+    height: float | None = None,
+    limits: ScalingLimits = ScalingLimits(),
+) -> ScaleFactors:
+    """Scale factors of the segments of `recipe` from the distances between markers.
+
+    body: unscaled. markers: in any frame of reference; interpolated points are not used. Each distance is the median
+    over the frames that have both markers, without extremes; a segment's sides are averaged. Distances across the
+    trunk are those of its straighter frames: bending shortens them. A segment without enough frames gets the stature
+    factor (height / stature of the unscaled body, if `height` in m is given), else the mean of those measured, and is
+    marked `assumed`.
+
+    Raises `InputError` naming segment and numbers for a factor beyond the limits, for sides that differ by more than
+    they allow, and where nothing can be measured.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    if height is not None and not PLAUSIBLE_STATURES_M[0] <= height <= PLAUSIBLE_STATURES_M[1]:
+        raise InputError(
+            f"height is {height:g} m, expected {PLAUSIBLE_STATURES_M[0]} to {PLAUSIBLE_STATURES_M[1]} m. Is the unit right?"
+        )
+    found = {
+        segment.name: _measured_sides(body, markers, segment, recipe=recipe, limits=limits)
+        for segment in recipe.segments
+    }
+    measured = {name: sides for name, sides in found.items() if sides}
+    if not measured:
+        wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
+        raise InputError(
+            f"no segment can be measured: no pair of markers is present together in at least "
+            f"{limits.min_frames} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
+        )
+    unscaled = _model_stature(body, recipe, {})
+    sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
+    factors = tuple(_segment_factor(s, sizes[s.name], found[s.name], limits) for s in recipe.segments)
+    for factor in factors:
+        _check_segment_factor(factor, limits)
+    stature = _model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
+    return ScaleFactors(factors, stature, stature / unscaled, height)
+
+
+def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:
+    """The body with its segments scaled (geometry, joints, markers, inertia) by OpenSim's `Model.scale`.
+
+    mass: kg; shared among the bodies as in the unscaled model; by default it grows with the cube of the stature. The
+    inferred markers are placed anew (see `recipes.place_inferred`).
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    osim = _opensim.opensim_api()
+    model = _opensim.load_opensim_model(body.osim)
+    state = model.initSystem()
+    if mass is None:
+        mass = model.getTotalMass(state) * factors.stature_factor**3
+    if not (np.isfinite(mass) and mass > 0):
+        raise InputError(f"mass is {mass} kg, expected a positive number.")
+    scale_set = osim.ScaleSet()
+    for name, factor in factors.by_body.items():
+        entry = osim.Scale()
+        entry.setSegmentName(name)
+        entry.setScaleFactors(osim.Vec3(factor, factor, factor))
+        entry.setApply(True)
+        scale_set.cloneAndAppend(entry)
+    if not model.scale(state, scale_set, True, float(mass)):
+        raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")
+    scaled = Body.from_text(_opensim.opensim_model_xml(model), f"scaled model {body.name!r}")
+    return place_inferred(scaled, recipe)
+
+
+def _measured_sides(
+    body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingLimits
+) -> tuple[Side, ...]:
+    """What measures a segment, or nothing if a side cannot be measured."""
+    known = set(markers.names) & set(body.marker_names)
+    if not all(set(pair) <= known for pair in segment.pairs):
+        return ()
+    lengths = np.array([_marker_distances(markers, *pair) for pair in segment.pairs])
+    if segment.bends:
+        # sideways bending lengthens one side and shortens the other: take the mean in each frame; forward bending
+        # shortens both: take the longer half of the frames
+        mean = lengths.mean(0)
+        with np.errstate(invalid="ignore"):
+            lengths = np.where(mean >= np.nanmedian(mean) if np.isfinite(mean).any() else False, lengths, np.nan)
+    sides = []
+    own = _model_distances(body, recipe, segment.pairs, {}).tolist()
+    for pair, length, model in zip(segment.pairs, lengths, own, strict=True):
+        kept = _trimmed_values(length[np.isfinite(length)], limits.trim)
+        if len(kept) < limits.min_frames:
+            return ()
+        low, middle, high = np.percentile(kept, [25, 50, 75])
+        sides.append(
+            Side(markers=pair, measured=float(middle), spread=float(high - low) / 2, model=model, frames=len(kept))
+        )
+    return tuple(sides)
+
+
+def _marker_distances(markers: Markers, a: str, b: str) -> np.ndarray:
+    i, j = markers.indices((a, b))
+    length = np.linalg.norm(markers.xyz[:, i] - markers.xyz[:, j], axis=-1)
+    if markers.filled is not None:
+        length = np.where(markers.filled[:, [i, j]].any(1), np.nan, length)
+    return length
+
+
+def _trimmed_values(values: np.ndarray, share: float) -> np.ndarray:
+    """The values without the lowest and highest share/2."""
+    cut = int(len(values) * share / 2)
+    return np.sort(values)[cut : len(values) - cut]
+
+
+def _solve_segment_sizes(
+    body: Body, recipe: Recipe, measured: Mapping[str, Sequence[Side]], stature_factor: float | None
+) -> dict[str, float]:
+    """Size of each segment such that the model's mean distance over a segment's sides is the measured one.
+
+    Fixed-point iteration; it converges since each distance depends most on its own segment.
+    """
+    sizes = {segment.name: 1.0 for segment in recipe.segments}
+    carried = {name: s.name for s in recipe.segments for name in s.bodies}
+    for _ in range(200):
+        by_body = {name: sizes[segment] for name, segment in carried.items()}
+        step = {}
+        for name, sides in measured.items():
+            own = _model_distances(body, recipe, [side.markers for side in sides], by_body).mean()
+            step[name] = float(sizes[name] * np.mean([side.measured for side in sides]) / own)
+        rest = stature_factor or float(np.mean(list(step.values())))
+        new = {name: step.get(name, rest) for name in sizes}
+        change = max(abs(new[name] - sizes[name]) for name in sizes)
+        sizes = new
+        if change < 1e-12:
+            return sizes
+        if not all(np.isfinite(list(sizes.values()))) or max(sizes.values()) > 1e3 or min(sizes.values()) < 1e-3:
+            break
+    found = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m" for sides in measured.values() for s in sides)
+    raise InputError(f"no body has these distances between its markers: {found}. Is the unit metres?")
+
+
+def _model_distances(
+    body: Body, recipe: Recipe, pairs: Sequence[tuple[str, str]], by_body: Mapping[str, float]
+) -> np.ndarray:
+    """(pairs,) m between the markers of each pair in the measuring pose, bodies scaled by `by_body`."""
+    x = _scaled_poses(body, recipe.measuring_pose, by_body)[2]
+    at = np.array([[body.marker_index(name) for name in pair] for pair in pairs])
+    return np.linalg.norm(x[at[:, 1]] - x[at[:, 0]], axis=-1)
+
+
+def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, float]):
+    """Rotations and origins of the bodies, ground first, and markers (markers, 3) m of the scaled body in a pose."""
+    factors = np.array([1.0, *(by_body.get(name, 1.0) for name in body.bodies)])
+    R, p, x = all_poses(scaled_tree(body.tree, factors), neutral_motion(body, pose).values)
+    return R[0], p[0], x[0]
+
+
+def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingLimits) -> SegmentFactor:
+    if not sides:
+        reason = "its markers are missing; sized like the rest of the body"
+        return SegmentFactor(segment=segment.name, bodies=segment.bodies, factor=size, assumed=True, reason=reason)
+    asymmetry = None
+    if len(sides) == 2:
+        left, right = (side.measured for side in sides)
+        asymmetry = abs(left - right) / ((left + right) / 2)
+        limit = max(limits.max_asymmetry, segment.max_asymmetry or 0.0)
+        if asymmetry > limit and not segment.bends:
+            raise InputError(
+                f"segment {segment.name!r}: {'–'.join(sides[0].markers)} measures {left:.3f} m and "
+                f"{'–'.join(sides[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
+                f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
+                "or raise scaling.max_asymmetry."
+            )
+    return SegmentFactor(
+        segment=segment.name,
+        bodies=segment.bodies,
+        factor=size,
+        assumed=False,
+        reason="",
+        sides=sides,
+        asymmetry=asymmetry,
+    )
+
+
+def _check_segment_factor(factor: SegmentFactor, limits: ScalingLimits) -> None:
+    low, high = limits.min_factor, limits.max_factor
+    if low <= factor.factor <= high:
+        return
+    numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
+    raise InputError(
+        f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:g}…{high:g}: "
+        f"{numbers or factor.reason}. Are the points in metres, and of one person? "
+        "If so, set scaling.min_factor or scaling.max_factor (Options(scaling={'min_factor': 0.5})); body and priors "
+        "are an adult's."
+    )
+
+
+def _model_stature(body: Body, recipe: Recipe, by_body: Mapping[str, float]) -> float:
+    """Height (m) of the vertex over the soles in the neutral pose, of the body scaled by `by_body`."""
+    R, p, _ = _scaled_poses(body, {}, by_body)
+    top, soles = recipe.stature_top, [1 + body.bodies.index(name) for name in recipe.sole_bodies]
+    carrier = 1 + body.bodies.index(top.body)
+    vertex = p[carrier] + by_body.get(top.body, 1.0) * R[carrier] @ np.array(top.offset)
+    return float(np.mean(vertex[1] - p[soles, 1])) + recipe.sole_height

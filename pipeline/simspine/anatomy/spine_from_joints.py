@@ -1,0 +1,284 @@
+"""Points of the spine in one image, from joints seen in it: an inference of an inference, to look at.
+
+How far hips and shoulders lie in depth is reconstructed under scaled orthographic projection from their foreshortening
+(Taylor 2000, "Reconstruction of articulated objects from point correspondences in a single uncalibrated image"): the
+scale is the least at which no segment is longer than it is in an adult. Foreshortening leaves signs open; the face and
+the feet say which way the person faces, and the trunk is taken to lean that way. The spine then is that of
+`spine_from_joints`, projected back.
+
+Lengths are conventions of ours, near the neutral full-body model's. They cancel but for their proportions.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from simspine.anatomy.complete_spine import complete_centres
+from simspine.anatomy.shape_fit import OrientationPrior
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, packaged_shape_model
+from simspine.core.errors import InputError
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.types import Markers, Origin
+
+# The spine from hips, shoulders and ears: vertebral centres with covariance where the back was not observed.
+# The chain of inter-centroid vectors gets one at either end, from the middle of the ears to C1 and from S1 to the
+# middle of the hip joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3.
+# Three mid-points are then observed, with spreads for what moves them against the spine, and the lines through
+# hips and shoulders say where the trunk faces (`OrientationPrior`; its tilts stay free, the mid-points decide
+# them). The rest is `posterior.complete`: size, curvature and lean are what real spines have that pass there.
+# Places are those of the neutral full-body model (a test compares). Spreads are conventions of ours, chosen
+# before any result was looked at, where no source is given.
+
+
+REQUIRED_JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
+EAR_POINTS = ("LEar", "REar")
+
+# From S1 to the middle of the hips: length m, pitch against L5-S1's. Its spread given L5-S1: that of the pelvic
+# incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the vector of L5 against the endplate.
+HIP_FROM_SACRUM = (0.1102, np.radians(40.5))
+HIP_FROM_SACRUM_SD = (0.08, np.radians(10.0), np.radians(5.0))  # log length, pitch, tilt
+# From the middle of the ears to C1: the head nods and tilts on C1 (25° and 10° in all, White & Panjabi 1978) and the
+# ear canal's place varies by a centimetre.
+EAR_FROM_C1 = (0.026, np.radians(2.0))
+EAR_FROM_C1_SD = (0.30, np.radians(15.0), np.radians(15.0))
+SHOULDER_FROM_T2_M = (0.0320, -0.0013)  # m: forward, up of T2's centre, where T3 to T1 leads as below
+T3_TO_T1 = (0.0117, 0.0389)
+
+HIPS_ERROR = (0.010, 0.010, 0.010)  # m, forward, up, right: places that detectors mean by a joint differ by so much
+SHOULDERS_ERROR = (0.020, 0.020, 0.012)  # the girdle moves on the thorax
+EARS_ERROR = (0.008, 0.008, 0.008)
+FACING_LINE_SD = np.radians(
+    10.0
+)  # of either line against where the trunk as a whole faces: twist, one arm reaching forward
+UNOBSERVED_SD_M = 1.0  # m: standard deviation of mid-ears that are missing
+PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.9)  # m: mid-hips to mid-shoulders; others are no trunk
+CONFIDENCE_SHARE_OF_JOINT = 0.1  # of the least sure joint's
+LEAST_WIDTH = 0.05  # m: hips or shoulders closer together tell no direction
+
+
+def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel | None = None) -> Markers:
+    """Vertebral centres C1…L5, S1 (names) with covariance, in the frame of `joints`; their origin is INFERRED.
+
+    joints: with LHip, RHip, LShoulder, RShoulder, in any frame, m; both ears too if there (without them the neck is as
+    sure as the trunk makes it). Their covariance adds to the spreads if there. posture and model: as for
+    `complete_spine`. Frames are independent of each other. NaN where a hip or shoulder is missing or the four are
+    nobody's (mid-hips and mid-shoulders nearer than 0.25 or further than 0.9 m). Such a point says nothing about
+    the spine that the joints do not say. Raises `InputError` where a joint has no column, or for an unknown posture.
+    """
+    absent = [name for name in REQUIRED_JOINTS if name not in joints.names]
+    if absent:
+        raise InputError(
+            f"the spine cannot be inferred without {', '.join(absent)}; points present: {', '.join(joints.names)}."
+        )
+    ears = set(EAR_POINTS) <= set(joints.names)
+    points = {name: joints.xyz[:, joints.index(name)] for name in (*REQUIRED_JOINTS, *(EAR_POINTS if ears else ()))}
+    middle = {part: (points["L" + part] + points["R" + part]) / 2 for part in ("Hip", "Shoulder")}
+    trunk = np.linalg.norm(middle["Shoulder"] - middle["Hip"], axis=1)
+    across = {part: points["R" + part] - points["L" + part] for part in ("Hip", "Shoulder")}
+    with np.errstate(invalid="ignore"):
+        good = (trunk > PLAUSIBLE_TRUNK_LENGTHS_M[0]) & (trunk < PLAUSIBLE_TRUNK_LENGTHS_M[1])
+        good &= np.maximum(*(np.linalg.norm(a, axis=1) for a in across.values())) > LEAST_WIDTH
+    xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
+    covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
+    if good.any():
+        prior = _trunk_facing(
+            {part: a[good] for part, a in across.items()},
+            {part: _sum_of_covariances(joints, part, good) for part in across},
+            (middle["Shoulder"] - middle["Hip"])[good],
+        )
+        hips, shoulders = middle["Hip"][good], middle["Shoulder"][good]
+        head = (points["LEar"] + points["REar"])[good] / 2 if ears else np.full_like(hips, np.nan)
+        lost = ~np.isfinite(head).all(1)
+        y = np.stack([np.where(lost[:, None], shoulders, head), shoulders, hips], 1)
+        C = np.stack(
+            [
+                _rotated_covariance(sd, prior.rotation) + _sum_of_covariances(joints, part, good) / 4
+                for part, sd in (("Ear", EARS_ERROR), ("Shoulder", SHOULDERS_ERROR), ("Hip", HIPS_ERROR))
+            ],
+            1,
+        )
+        C[lost, 0] = UNOBSERVED_SD_M**2 * np.eye(3)
+        mean, cov = _with_joints(*(model or packaged_shape_model()).prior(posture))
+        levels, mix = _observation_matrix()
+        x, X = complete_centres(mean, cov, levels, y=y, C=C, prior=prior, mix=mix)
+        xyz[good], covariance[good] = x[:, 1:-1], X[:, 1:-1]
+    return Markers(
+        CHAIN_LEVELS, joints.rate, xyz, joints.frame, covariance=covariance,
+        origin=(Origin.INFERRED,) * len(CHAIN_LEVELS), start=joints.start,
+    )  # fmt: skip
+
+
+def infer_spine_points(markers: Markers) -> Markers:
+    """The markers with those points of the spine that were observed in no frame in the centres of their vertebrae.
+
+    Their vertebrae: `VERTEBRA_OF`. Positions, and covariances where the markers have any, are those of
+    `spine_from_joints`; the points' origin is INFERRED. What was detected or given stays. Unchanged where hips or
+    shoulders have no column.
+    """
+    known = {markers.names[i] for i in np.flatnonzero(markers.present.any(0))}
+    points = [point for point in VERTEBRA_OF if point not in known]
+    if not points or not set(REQUIRED_JOINTS) <= known:
+        return markers
+    spine = spine_from_joints(markers).select([VERTEBRA_OF[point] for point in points])
+    there, joints = spine.present, markers.indices(REQUIRED_JOINTS)
+    added = {"xyz": spine.xyz, "covariance": spine.covariance}
+    if markers.weight is not None:
+        added["weight"] = np.where(
+            there, CONFIDENCE_SHARE_OF_JOINT * markers.weight[:, joints].min(1, keepdims=True), 0.0
+        )
+    if markers.filled is not None:
+        added["filled"] = there & markers.filled[:, joints].any(1, keepdims=True)
+    rest = markers.select([name for name in markers.names if name not in points])
+    both = ((field, getattr(rest, field), values) for field, values in added.items())
+    return markers.with_(
+        names=(*rest.names, *points),
+        origin=(*rest.origins, *(Origin.INFERRED,) * len(points)),
+        **{field: np.concatenate([old, new], 1) for field, old, new in both if old is not None},
+    )
+
+
+def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Statistics of the vectors C1…S1 → with those from the ears and to the hips."""
+    n, m = CHAIN_VECTOR_COUNT, CHAIN_VECTOR_COUNT + 2
+    T, shift, spread = np.zeros((3 * m, 3 * n)), np.zeros(3 * m), np.zeros(3 * m)
+    for kind in range(3):
+        T[kind * m + 1 : (kind + 1) * m - 1, kind * n : (kind + 1) * n] = np.eye(n)
+    sizes, pitches, tilts = 0, m, 2 * m
+    for end, nearest, (length, pitch), sd in (
+        (0, 0, EAR_FROM_C1, EAR_FROM_C1_SD),
+        (m - 1, n - 1, HIP_FROM_SACRUM, HIP_FROM_SACRUM_SD),
+    ):
+        T[sizes + end, :n] = 1 / n  # they grow with the spine as a whole
+        shift[sizes + end] = np.log(length) - mean[:n].mean()
+        T[pitches + end, n + nearest], shift[pitches + end] = 1.0, pitch
+        spread[[sizes + end, pitches + end, tilts + end]] = sd
+    T[tilts, 2 * n] = 1.0  # the head goes along with C1 sideways, too; hips and sacrum are one bone
+    return T @ mean + shift, T @ cov @ T.T + np.diag(spread**2)
+
+
+@cache
+def _observation_matrix() -> tuple[np.ndarray, np.ndarray]:
+    """Centres, by index in the longer chain, and how mid-ears, mid-shoulders and mid-hips follow from them (9, 15)."""
+    t1 = CHAIN_LEVELS.index("T1") + 1
+    g = complex(*SHOULDER_FROM_T2_M) / complex(*T3_TO_T1)  # turns and stretches T3 → T1 into T2 → mid-shoulders
+    G = np.array([[g.real, -g.imag, 0], [g.imag, g.real, 0], [0, 0, 0]])
+    mix = np.zeros((3, 3, 5, 3))
+    mix[0, :, 0] = mix[1, :, 2] = mix[2, :, 4] = np.eye(3)
+    mix[1, :, 1], mix[1, :, 3] = G, -G
+    return np.array([0, t1, t1 + 1, t1 + 2, CHAIN_VECTOR_COUNT + 2]), mix.reshape(9, 15)
+
+
+def _trunk_facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np.ndarray) -> OrientationPrior:
+    """Where the trunk faces: the lines from left to right (frames, 3), weighed by how well they are known, square to
+    the line from hips to shoulders. errors: covariance (frames, 3, 3) of the lines' difference vectors.
+    """
+    up = up / np.linalg.norm(up, axis=1, keepdims=True)
+    total, precision = np.zeros_like(up), np.zeros(len(up))
+    for part, line in across.items():
+        line = line - (line * up).sum(1, keepdims=True) * up
+        width = np.maximum(np.linalg.norm(line, axis=1), 1e-9)
+        right = line / width[:, None]
+        ahead = np.cross(up, right)
+        noise = np.einsum("fi,fij,fj->f", ahead, errors[part], ahead) / width**2
+        sharp = np.where(width > LEAST_WIDTH, 1 / (FACING_LINE_SD**2 + noise), 0.0)
+        total, precision = total + sharp[:, None] * right, precision + sharp
+    right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    rotation = np.stack([np.cross(up, right), up, right], -1)
+    return OrientationPrior(rotation, precision[:, None] * [0.0, 1.0, 0.0])
+
+
+def _sum_of_covariances(joints: Markers, part: str, frames: np.ndarray) -> np.ndarray:
+    """(frames, 3, 3) m² of left plus right; zero where it is not known."""
+    if joints.covariance is None or "L" + part not in joints.names or "R" + part not in joints.names:
+        return np.zeros((frames.sum(), 3, 3))
+    return np.nan_to_num(joints.covariance[:, joints.indices(("L" + part, "R" + part))][frames].sum(1))
+
+
+def _rotated_covariance(sd, R: np.ndarray) -> np.ndarray:
+    return R @ np.diag(np.square(sd)) @ R.swapaxes(-1, -2)
+
+
+TRUNK_LENGTH_M, SHOULDER_WIDTH_M, HIP_WIDTH_M = (
+    0.50,
+    0.34,
+    0.18,
+)  # m: mid-hips to mid-shoulders; between the shoulders, and the hips
+FACING_PAIRS = (("Nose", ("LEar", "REar")), ("LBigToe", ("LHeel",)), ("RBigToe", ("RHeel",)))  # in front of, what
+EAR_AHEAD_M = 0.03  # m, of the middle of the shoulders
+EAR_DEPTH_SD_M = 0.06  # m
+PLACEHOLDER_RATE_HZ = 1.0  # Hz; a single frame has none, but markers want one
+
+
+def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{point of the spine: (3,) x px, y px, confidence}, of one person and image; empty where it cannot be told.
+
+    points: {SIMSPINE point: (3,) x px, y px, confidence}; NaN = not seen. Wanted are hips and shoulders; ears, nose and
+    feet help. The confidence is `CONFIDENCE_SHARE_OF_JOINT` of the least sure joint's.
+    """
+    seen = {name: np.asarray(p, float) for name, p in points.items() if np.isfinite(p[:2]).all()}
+    if not set(REQUIRED_JOINTS) <= set(seen):
+        return {}
+    xy = {name: p[:2] for name, p in seen.items()}
+    hips, shoulders = _middle_of_pair(xy, "Hip"), _middle_of_pair(xy, "Shoulder")
+    trunk = shoulders - hips
+    lines = {
+        "Shoulder": (xy["RShoulder"] - xy["LShoulder"], SHOULDER_WIDTH_M),
+        "Hip": (xy["RHip"] - xy["LHip"], HIP_WIDTH_M),
+    }
+    length = float(np.linalg.norm(trunk))
+    scale = max(length / TRUNK_LENGTH_M, *(float(np.linalg.norm(line)) / m for line, m in lines.values()))  # px/m
+    if not length > 0:
+        return {}
+    ahead = _facing_in_image(xy, trunk / length)
+    joints = _in_space(xy, lines, (hips, shoulders, scale, ahead))
+    spine = spine_from_joints(joints)
+    sure = CONFIDENCE_SHARE_OF_JOINT * float(min(seen[name][2] for name in REQUIRED_JOINTS))
+    found = {}
+    for point, level in VERTEBRA_OF.items():
+        place = spine.xyz[0, spine.index(level)]
+        if np.isfinite(place).all():
+            found[point] = np.array([hips[0] + scale * place[0], hips[1] - scale * place[1], sure])
+    return found
+
+
+def _middle_of_pair(xy: Mapping[str, np.ndarray], part: str) -> np.ndarray:
+    return (xy["L" + part] + xy["R" + part]) / 2
+
+
+def _facing_in_image(xy: Mapping[str, np.ndarray], up: np.ndarray) -> float:
+    """Which way the person faces in the image: positive to the right of their trunk's line, in px of what tells it."""
+    across = np.array([-up[1], up[0]])  # to the right in the image for a person who is upright
+    votes = 0.0
+    for front, behind in FACING_PAIRS:
+        there = [xy[name] for name in behind if name in xy]
+        if front in xy and there:
+            votes += float((xy[front] - np.mean(there, axis=0)) @ across)
+    return votes
+
+
+def _in_space(xy: Mapping[str, np.ndarray], lines: Mapping[str, tuple[np.ndarray, float]], view: tuple) -> Markers:
+    """Joints in the camera's axes x right, y up, z towards the camera, m, from mid-hips.
+
+    view: mid-hips px, mid-shoulders px, px/m, which way the person faces.
+    """
+    hips, shoulders, scale, ahead = view
+    upright = np.array([1.0, -1.0]) / scale  # px, y down → m, y up
+    frontal = float(lines["Shoulder"][0][0] + lines["Hip"][0][0]) < 0  # the right side is left in the image
+    lean = np.sqrt(max(TRUNK_LENGTH_M**2 - (np.linalg.norm(shoulders - hips) / scale) ** 2, 0.0))
+    places = {"Hip": np.zeros(3), "Shoulder": np.r_[(shoulders - hips) * upright, lean if frontal else -lean]}
+    xyz, covariance = {}, {}
+    for part, (line, length) in lines.items():
+        depth = np.sqrt(max(length**2 - (np.linalg.norm(line) / scale) ** 2, 0.0))
+        half = np.r_[line * upright, -depth if ahead < 0 else depth] / 2
+        xyz["R" + part], xyz["L" + part] = places[part] + half, places[part] - half
+    if {"LEar", "REar"} <= set(xy):
+        ears = (_middle_of_pair(xy, "Ear") - hips) * upright
+        along = (xyz["RShoulder"] - xyz["LShoulder"]) / SHOULDER_WIDTH_M
+        forward = np.cross([0.0, 1.0, 0.0], along)[2]
+        depth = places["Shoulder"][2] + EAR_AHEAD_M * forward
+        xyz["REar"] = xyz["LEar"] = np.r_[ears, depth]
+        covariance = {name: np.diag([0.0, 0.0, EAR_DEPTH_SD_M**2]) for name in ("LEar", "REar")}
+    names = tuple(xyz)
+    spread = np.stack([covariance.get(name, np.zeros((3, 3))) for name in names])
+    return Markers(names, PLACEHOLDER_RATE_HZ, np.stack([xyz[n] for n in names])[None], "y_up", covariance=spread[None])

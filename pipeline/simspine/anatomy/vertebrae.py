@@ -1,0 +1,358 @@
+"""Spine kinematics of a trial: angles per level, curvature, spine markers. Signs and sequences: docs/spine.md."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simspine.anatomy.curvature import (
+    LLA_LEVELS,
+    MOTION_PLANES,
+    SPINE_LEVELS,
+    SPINE_MARKERS,
+    TKA_LEVELS,
+    Level,
+    Vertebra,
+    endplate_of,
+    lumbar_lordosis,
+    thoracic_kyphosis,
+)
+from simspine.core.errors import InputError, Unchanging, index_of_name, unknown_name
+from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
+from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
+
+# What the model decides before any data: couplers, locked coordinates, vertebrae that share one rigid body.
+# A trend that a coupler forces is reported as forced, never as a finding.
+
+
+KIND_LOCKED, KIND_COUPLED, KIND_RIGID, KIND_SUM = ForcedKind
+
+
+@dataclass(frozen=True)
+class Coupler:
+    """A dependent coordinate: a straight line of the independent one (slope None: coupled by another function)."""
+
+    dependent: str
+    independent: str
+    slope: float | None = None
+
+
+def forced_by_model(
+    couplers: Iterable[Coupler],
+    vertebrae: Mapping[str, Vertebra],
+    *,
+    locked: Iterable[str] = (),
+    levels: Sequence[Level] = SPINE_LEVELS,
+) -> dict[str, tuple[Forced, ...]]:
+    """{level, 'lla', 'tka': what the model forces there}, () where it is free.
+
+    couplers: of the model (`simspine.anatomy.body.Body.couplers`). locked: names of coordinates.
+    """
+    by_name = {coupler.dependent: coupler for coupler in couplers}
+    locked = set(locked)
+    found = {level.name: _of_joint(level, by_name, locked) for level in levels}
+    joints = [level for level in levels if level.coordinates]
+    for level in levels:
+        if level.parent and not level.coordinates:
+            found[level.name] = _of_span(_joints_between(joints, level.parent, level.child), by_name)
+    for name, ends in (("lla", LLA_LEVELS), ("tka", TKA_LEVELS)):
+        upper, lower = (endplate_of(vertebrae, *end) for end in ends)
+        if upper.body == lower.body:
+            found[name] = (Forced(KIND_RIGID, MOTION_PLANES, spans=(ends[0][0], ends[1][0]), body=upper.body),)
+        else:
+            found[name] = _of_span(_joints_between(joints, lower.body, upper.body), by_name, planes=MOTION_PLANES[:1])
+    return found
+
+
+def forced_between(
+    couplers: Iterable[Coupler], levels: Sequence[Level], lower: str, upper: str
+) -> dict[str, tuple[Forced, ...]]:
+    """{plane: what the model forces of the body `upper` on the body `lower` below it}, () where it is free or no chain
+    of joints joins them. levels: of the body, with their coordinates.
+    """
+    by_name = {coupler.dependent: coupler for coupler in couplers}
+    facts = _of_span(_joints_between([level for level in levels if level.coordinates], lower, upper), by_name)
+    return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in MOTION_PLANES}
+
+
+def forced_sentence(facts: Iterable[Forced]) -> str:
+    """What the model forces at one place, for people; '' where nothing."""
+    return "; ".join(_forced_in_words(fact) for fact in facts)
+
+
+def _forced_in_words(fact: Forced) -> str:
+    planes = " and ".join(fact.planes)
+    if fact.kind is KIND_LOCKED:
+        return f"{planes} locked"
+    if fact.kind is KIND_COUPLED:
+        factor = "a function of" if fact.ratio is None else f"{fact.ratio:.4g} ×"
+        return f"{planes} = {factor} {fact.driver}"
+    if fact.kind is KIND_RIGID:
+        return f"constant: {' and '.join(fact.spans)} are on the same rigid body {fact.body!r}"
+    total = "" if fact.ratio is None else f", sum of ratios {fact.ratio:.4g}"
+    return f"{planes} of all {len(fact.spans)} levels from the one coordinate {fact.driver}{total}"
+
+
+def _of_joint(level: Level, couplers: Mapping[str, Coupler], locked: set[str]) -> tuple[Forced, ...]:
+    facts = []
+    for plane, coordinate in zip(MOTION_PLANES, level.coordinates, strict=False):
+        if coordinate in locked:
+            facts.append(Forced(KIND_LOCKED, (plane,)))
+        elif coordinate in couplers:
+            coupler = couplers[coordinate]
+            facts.append(Forced(KIND_COUPLED, (plane,), coupler.independent, coupler.slope))
+    return tuple(facts)
+
+
+def _joints_between(joints: Sequence[Level], lower: str, upper: str) -> list[Level]:
+    """Joints on the way up from the body `lower` to the body `upper`; empty where they do not form a chain."""
+    by_child = {joint.child: joint for joint in joints}
+    foot = "sacrum" if lower == "pelvis" else lower  # the sacrum is welded to the pelvis
+    way: list[Level] = []
+    body: str | None = upper
+    while body != foot and body in by_child:
+        way.append(by_child[body])
+        body = way[-1].parent
+    return way if body == foot else []
+
+
+def _of_span(
+    joints: Sequence[Level], couplers: Mapping[str, Coupler], planes: Sequence[str] = MOTION_PLANES
+) -> tuple[Forced, ...]:
+    facts = []
+    for k, plane in enumerate(planes):
+        names = [joint.coordinates[k] for joint in joints]
+        drivers = {couplers[name].independent if name in couplers else name for name in names}
+        if len(names) > 1 and len(drivers) == 1:
+            slopes = [couplers[name].slope if name in couplers else 1.0 for name in names]
+            known = [slope for slope in slopes if slope is not None]
+            total = sum(known) if len(known) == len(slopes) else None
+            facts.append(
+                Forced(
+                    kind=KIND_SUM,
+                    planes=(plane,),
+                    driver=drivers.pop(),
+                    ratio=total,
+                    spans=tuple(joint.name for joint in joints),
+                )
+            )
+    return tuple(facts)
+
+
+# `ClinicalParameters`: a trial's clinical parameters, frame by frame.
+
+
+@dataclass(frozen=True, eq=False)
+class ClinicalParameters(Unchanging):
+    """Clinical parameters of a trial, frame by frame: alignment of pelvis and spine, angles of limb joints.
+
+    names: of `simspine.anatomy.clinical.CLINICAL_DEFINITIONS`. units: 'rad' or 'm' of each. values: (frames,
+    parameters), NaN =
+    not known. deviation: standard deviations, (frames, parameters); None where the solver gave none. forced: {name:
+    what the model forces of it}, () or absent where nothing; `planes` names the angle of a limb joint.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    values: np.ndarray
+    deviation: np.ndarray | None = None
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "names", tuple(map(str, self.names)))
+        object.__setattr__(self, "units", tuple(map(str, self.units)))
+        if len(self.units) != len(self.names):
+            raise InputError(
+                f"ClinicalParameters has {len(self.units)} units, expected one for each of {len(self.names)} names."
+            )
+        for name in ("values", "deviation"):
+            if getattr(self, name) is not None:
+                shape = (None if name == "values" else len(self.values), len(self.names))
+                object.__setattr__(self, name, read_only_array("ClinicalParameters", name, getattr(self, name), shape))
+        object.__setattr__(self, "forced", {str(k): tuple(v) for k, v in self.forced.items()})
+
+    def of(self, name: str) -> np.ndarray:
+        """(frames,) of one parameter; raises `InputError` listing those there are."""
+        return self.values[:, index_of_name(name, self.names, "clinical parameter")]
+
+    def sd(self, name: str) -> np.ndarray | None:
+        """(frames,) standard deviations of one parameter, None where the solver gave none."""
+        at = index_of_name(name, self.names, "clinical parameter")
+        return None if self.deviation is None else self.deviation[:, at]
+
+
+# Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
+# We report flexion positive, as clinicians read it.
+_ANGLE_SIGNS = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class SpineKinematics(Unchanging):
+    """What a trial says about the spine.
+
+    levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;
+    relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
+    (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
+    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
+    where nothing}. start: time of the first frame, s. Frames that were not solved are NaN; the engine 'trajectory'
+    gives for them what follows from the frames around, less surely, and the verdict rejects them. lla_sd, tka_sd,
+    angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
+    their mean over some 600 frames; None where the solver gave none. centres: centroids of the vertebrae C1…L5, S1,
+    y_up, with covariance where the solver gave one. clinical: alignment of pelvis and spine, and angles of limb joints,
+    where the poses of all bodies were at hand.
+    """
+
+    rate: float
+    start: float
+    levels: tuple[str, ...]
+    angles: np.ndarray
+    lla: np.ndarray
+    tka: np.ndarray
+    markers: Markers
+    repaired: np.ndarray
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
+    lla_sd: np.ndarray | None = None
+    tka_sd: np.ndarray | None = None
+    angles_sd: np.ndarray | None = None
+    lla_change_sd: np.ndarray | None = None
+    tka_change_sd: np.ndarray | None = None
+    centres: Markers | None = None
+    clinical: ClinicalParameters | None = None
+
+    def __post_init__(self):
+        frames, levels = np.shape(self.lla)[0] if np.ndim(self.lla) else -1, len(self.levels)
+        curve, angles = (frames,), (frames, levels, 3)
+        wanted = {"lla": curve, "tka": curve, "angles": angles, "angles_sd": angles}
+        wanted |= {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
+        for name, shape in (wanted | {"repaired": (frames, levels)}).items():
+            value = getattr(self, name)
+            if value is not None or not name.endswith("_sd"):
+                array = read_only_array(
+                    "SpineKinematics", name, value, shape=shape, dtype=bool if name == "repaired" else float
+                )
+                object.__setattr__(self, name, array)
+        for name, points in (("markers", self.markers), ("centres", self.centres)):
+            if points is not None and points.frames != frames:
+                raise InputError(f"SpineKinematics.{name} has {points.frames} frames, lla has {frames}.")
+        if self.clinical is not None and len(self.clinical.values) != frames:
+            raise InputError(f"SpineKinematics.clinical has {len(self.clinical.values)} frames, lla has {frames}.")
+        object.__setattr__(self, "levels", tuple(self.levels))
+        object.__setattr__(self, "rate", float(self.rate))
+        object.__setattr__(self, "start", float(self.start))
+        object.__setattr__(self, "forced", {str(k): tuple(v) for k, v in self.forced.items()})
+
+    @property
+    def frames(self) -> int:
+        return len(self.lla)
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate
+
+    def level(self, name: str) -> np.ndarray:
+        """(frames, 3) rad of one level; raises `InputError` listing the levels there are."""
+        return self.angles[:, index_of_name(name, self.levels, "level")]
+
+
+def relative_angles(
+    parent_poses: np.ndarray,
+    child_poses: np.ndarray,
+    neutral: np.ndarray | None = None,
+    axes: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Angles of a child body on its parent: (frames, 3) rad: flexion, bending to the right, turning to the left; and
+    where a wrap was undone, (frames,) bool.
+
+    Poses: (frames, 4, 4) or rotations (frames, 3, 3) in ground. neutral: the child's rotation in its parent, (3, 3),
+    where all angles are zero (default: identity). axes: the joint's frame in the parent's, columns x forward, y up, z
+    right (default: the parent's own). With C = parentᵀ child, Q = axesᵀ C neutralᵀ axes is split body-fixed Z-X-Y, as
+    OpenSim's joint rotates. Continuous in time through gimbal lock and whole turns; NaN where a pose is.
+    """
+    parent, child = as_rotations(parent_poses, "parent_poses"), as_rotations(child_poses, "child_poses")
+    turn = np.swapaxes(parent, 1, 2) @ child
+    if neutral is not None:
+        turn = turn @ np.asarray(neutral, float)[:3, :3].T
+    if axes is not None:
+        axes = np.asarray(axes, float)[:3, :3]
+        turn = axes.T @ turn @ axes
+    angles, repaired = zxy_angles(turn)
+    return angles * _ANGLE_SIGNS + 0.0, repaired  # no −0
+
+
+def segment_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles of a segment in space: (frames, 3) rad: forward tilt, tilt to the right, heading to the left of ground's
+    x; and where a wrap was undone, (frames,) bool.
+
+    Sequence Y-X-Z (heading first), so that tilts are about the subject's own axes whichever way the subject faces.
+    """
+    angles, repaired = yxz_angles(as_rotations(poses))
+    return angles[:, ::-1] * _ANGLE_SIGNS + 0.0, repaired
+
+
+def spine_kinematics(
+    poses: Mapping[str, np.ndarray],
+    markers: Markers,
+    vertebrae: Mapping[str, Vertebra],
+    *,
+    neutral: Mapping[str, np.ndarray] | None = None,
+    levels: Sequence[Level] = SPINE_LEVELS,
+    forced: Mapping[str, tuple[Forced, ...]] | None = None,
+    spine_markers: Mapping[str, str] | None = None,
+) -> SpineKinematics:
+    """Everything the model says about the spine in one trial.
+
+    poses: {body: (frames, 4, 4)} in ground (m, y_up), NaN where not solved. markers: forward kinematics of the model
+    at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
+    scaled or not (angles do not depend on it). neutral: {body: (4, 4)} of the pose in which all angles are zero
+    (default: all bodies aligned, as in the model with lumbar detail). forced:
+    `simspine.anatomy.vertebrae.forced_by_model`.
+    spine_markers: {spine point: its name in `markers`} where that is another
+    (`simspine.anatomy.recipes.virtual_spine_markers`).
+    """
+    if markers.frame != "y_up":
+        raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
+    needed = {name for level in levels for name in (level.parent, level.child) if name is not None}
+    for body in sorted(needed - set(poses)):
+        raise unknown_name("body", body, poses, "the poses")
+    for body in sorted(needed):
+        if len(poses[body]) != markers.frames:
+            raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
+    points = markers.select([(spine_markers or {}).get(name, name) for name in SPINE_MARKERS])
+    results = [angles_of_level(level, poses, neutral or {}) for level in levels]
+    return SpineKinematics(
+        rate=markers.rate,
+        start=markers.start,
+        levels=tuple(level.name for level in levels),
+        angles=np.stack([angles for angles, _ in results], 1),
+        lla=lumbar_lordosis(poses, vertebrae),
+        tka=thoracic_kyphosis(poses, vertebrae),
+        markers=points.with_(names=SPINE_MARKERS),
+        repaired=np.stack([repaired for _, repaired in results], 1),
+        forced=dict(forced or {}),
+        centres=vertebra_centroids(poses, vertebrae, markers.rate, markers.start),
+    )
+
+
+def angles_of_level(level: Level, poses: Mapping, neutral: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (frames, 3) rad of a level, signed as in `SpineKinematics`, and (frames,) where a wrap was undone."""
+    if level.parent is None:
+        return segment_angles(poses[level.child])
+    at_rest = None
+    if neutral:
+        parent, child = (as_rotations(neutral.get(name, np.eye(3)))[0] for name in (level.parent, level.child))
+        at_rest = parent.T @ child
+    return relative_angles(poses[level.parent], poses[level.child], at_rest)
+
+
+def vertebra_centroids(
+    poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], rate: float, start: float = 0.0
+) -> Markers:
+    """Centroids in ground of vertebrae (scaled as the body is): Markers C1…L5, S1 (m, y_up)."""
+    xyz = []
+    for vertebra in vertebrae.values():
+        if vertebra.body not in poses:
+            raise unknown_name("body", vertebra.body, poses, "the poses")
+        pose = np.asarray(poses[vertebra.body], float)
+        xyz.append(pose[:, :3, :3] @ np.array(vertebra.centroid) + pose[:, :3, 3])
+    return Markers(tuple(vertebrae), rate, np.stack(xyz, 1), frame="y_up", start=start)

@@ -1,1 +1,0 @@
-"""How fast and how good the package is, measured on the machine at hand: what `simspine bench …` runs."""

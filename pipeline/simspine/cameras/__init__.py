@@ -1,1 +1,0 @@
-"""How well cameras agree with what they saw, and what would make them agree better."""

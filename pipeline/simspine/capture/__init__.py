@@ -1,1 +1,0 @@
-"""A virtual capture: synthetic subjects with known spines, virtual cameras and a simulated detector."""

@@ -1,1 +1,0 @@
-"""Pictures and videos of people whose spines are known, with exact labels."""

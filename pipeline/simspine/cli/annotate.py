@@ -1,0 +1,325 @@
+"""simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from simspine.cli.options import FILE_PATH, FOLDER_PATH, packaged_config, show_on_desktop
+
+_NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
+ANNOTATION_FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
+
+
+def _existing_config(context, parameter, path):
+    return None if path is None else packaged_config(context, parameter, path)
+
+
+def target_options(command):
+    """Which recording is meant, and whose decisions; handed to the command as `target` and `annotator`."""
+
+    def of(source, config_path, subject, trial, home, skin, **rest):
+        from simspine.annotation.recording import Target
+
+        levels = tuple(level.strip() for level in skin.split(",") if level.strip())
+        return command(
+            target=Target(path=source, config=config_path, subject=subject, trial=trial, home=home, skin=levels), **rest
+        )
+
+    of.__name__, of.__doc__ = command.__name__, command.__doc__
+    of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
+    for option in reversed(
+        (
+            click.argument("source", metavar="FOLDER|RESULTS"),
+            click.option(
+                "--config",
+                "config_path",
+                type=FILE_PATH,
+                callback=_existing_config,
+                help="Of the results.  [default: config.yaml there]",
+            ),
+            click.option("--subject", help="Subject, where the results hold several."),
+            click.option("--trial", help="Trial, where the results hold several."),
+            click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
+            click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
+        )
+    ):
+        of = option(of)
+    return of
+
+
+def _user_name() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for the number this process runs under
+        return "annotator"
+
+
+def _open_recording(target):
+    """The recording; what is missing of its points is said beside the results."""
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.rounds import with_proposals
+
+    recording = with_proposals(open_target(target))
+    if recording.note:
+        click.echo(f"note: {recording.note}", err=True)
+    return recording
+
+
+def _exclusive_annotator(recording, annotator: str):
+    """A block in which no other process takes decisions of an annotator: each would not see the other's."""
+    from simspine.annotation.labels import journal_file
+    from simspine.workflow.record import hold_lock
+
+    file = journal_file(recording.home, annotator)
+    busy = f"{annotator} is annotating {recording.name} in another process ({file})"
+    advice = "Stop that one, or take another name with --annotator."
+    return hold_lock(file.with_name(f".{file.stem}.lock"), busy, 0.0, advice)
+
+
+annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Who decides.")
+
+
+@click.command("annotate")
+@target_options
+@annotator_option
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of this computer.  [default: a free one]")
+@click.option(
+    "--batch", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames handed out at a time."
+)
+@click.option("--again", type=FILE_PATH, help="JSON of `annotations validate`: begin with the frames it names.")
+@click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
+def annotate_command(target, annotator, port, batch, again, opened):
+    """Place and correct points in the views of a recording, on a page of your browser.
+
+    RESULTS: a results folder, whose points are the first guess. FOLDER: videos, a folder of images per camera, or
+    images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
+    the page. Stop with ctrl-C.
+    """
+    from simspine.annotation.pages import rounds_page, validation_page
+    from simspine.annotation.rounds import open_frames, read_rounds
+    from simspine.annotation.server import AnnotationServer, NamedTarget, Session
+    from simspine.annotation.validation import read_validation
+
+    found = None if again is None else read_validation(again)
+    pages = {} if found is None else {"validation.html": partial(validation_page, found, True)}
+    recording = _open_recording(target)
+    rounds = read_rounds(recording)
+    click.echo(
+        f"{recording.name}: {recording.frames} frames in {len(recording.views)} view{'s' * (len(recording.views) > 1)}",
+        err=True,
+    )
+    with _exclusive_annotator(recording, annotator):
+        named = (
+            NamedTarget((*found.again, *found.worse), "named")
+            if found is not None
+            else NamedTarget(open_frames(rounds), "round", len(rounds))
+        )
+        session = Session(recording, annotator, batch, named)
+        if rounds:
+            pages["rounds.html"] = lambda: rounds_page(recording.name, rounds, session.progress()["done"], True)
+        server = AnnotationServer(session, port, pages)
+        click.echo(server.address)
+        click.echo(f"annotations: {server.session.project()['file']}", err=True)
+        if opened:
+            show_on_desktop(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo("stopped; everything is saved.", err=True)
+        finally:
+            server.server_close()
+
+
+@click.group("annotations")
+def annotations_group():
+    """What was annotated: other programs' files, agreement, order of work, biomechanical validation."""
+
+
+@annotations_group.command("export")
+@target_options
+@annotator_option
+@click.option("--format", "form", type=ANNOTATION_FORMATS, required=True, help="Of the file to write.")
+@click.option("--file", "path", type=FILE_PATH, required=True, help="File to write; for openpose a folder.")
+@click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
+@click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
+def export_command(target, annotator, form, path, everything, images):
+    """Write the points for another program, each with what was done about it."""
+    from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
+    from simspine.annotation.labels import journal_file, read_outlines
+    from simspine.annotation.server import labels_of
+
+    recording = _open_recording(target)
+    labels = labels_of(recording, annotator)
+    outlines = read_outlines(journal_file(recording.home, annotator))
+    click.echo(
+        write_annotation_file(form, path, recording, labels=labels, decided_only=not everything, outlines=outlines)
+    )
+    if images is not None:
+        count = write_images(images, recording, labelled_images_of(recording, labels, not everything, outlines))
+        click.echo(f"{count} images in {images}")
+
+
+@annotations_group.command("import")
+@target_options
+@annotator_option
+@click.option("--format", "form", type=ANNOTATION_FORMATS, required=True, help="Of the file.")
+@click.option("--file", "path", type=FILE_PATH, required=True, help="File to read; for openpose a folder.")
+def import_command(target, annotator, form, path):
+    """Take the points of another program's file as decisions of an annotator."""
+    from simspine.annotation.exchange import edits_from, outline_edits_from, read_annotation_file
+    from simspine.annotation.labels import append_edits, journal_file, read_outlines, start_journal
+    from simspine.annotation.server import labels_of
+
+    recording = _open_recording(target)
+    file = journal_file(recording.home, annotator)
+    found = read_annotation_file(form, path, recording)
+    with _exclusive_annotator(recording, annotator):
+        points = edits_from(recording, labels_of(recording, annotator), found, str(path))
+        edits = [*points, *outline_edits_from(recording, read_outlines(file), found)]
+        start_journal(file, recording.name, recording.views, recording.start.names)
+        append_edits(file, edits)
+    click.echo(f"{len(edits)} decisions added to {file}")
+
+
+@annotations_group.command("agreement")
+@target_options
+def agreement_command(target):
+    """How far those who annotated a recording agree: distances of each point, also as a share of a person's size."""
+    from simspine.annotation.labels import agreement_text, annotators_in
+    from simspine.annotation.labels import annotator_agreement as compare
+    from simspine.annotation.server import labels_of
+
+    recording = _open_recording(target)
+    people = {person: labels_of(recording, person) for person in annotators_in(recording.home)}
+    for person in [person for person, labels in people.items() if not labels.decided.any()]:
+        click.echo(f"note: {person} has not decided about a point yet, and is left out.", err=True)
+        del people[person]
+    click.echo(agreement_text(compare(people)))
+
+
+@annotations_group.command("rank")
+@target_options
+@annotator_option
+@click.option("--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames.")
+def rank_command(target, annotator, size):
+    """The frames to look at first: least sure, views that disagree, points that jump."""
+    from simspine.annotation.labels import finished_frames, frame_batch, rank_frames
+    from simspine.annotation.server import labels_of
+
+    recording = _open_recording(target)
+    labels = labels_of(recording, annotator)
+    ranking = rank_frames(labels, recording.rate, recording.cameras)
+    click.echo(f"{'frame':>6} {'score':>7} {'uncertainty':>12} {'disagreement':>13} {'jitter':>7}")
+    for frame in frame_batch(ranking, recording.rate, size, finished_frames(labels)):
+        parts = ranking.uncertainty[frame], ranking.disagreement[frame], ranking.jitter[frame]
+        click.echo(f"{frame:>6} {ranking.score[frame]:>7.2f} {parts[0]:>12.2f} {parts[1]:>13.2f} {parts[2]:>7.2f}")
+
+
+@annotations_group.command("round")
+@target_options
+@annotator_option
+@click.option(
+    "--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames of the next round."
+)
+@click.option("--hook", metavar="COMMAND", help="Trains a detector: 'python learn.py {labels} {images} {out}'.")
+@click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
+def round_command(target, annotator, size, hook, training):
+    """Go on with rounds of active learning: draw a batch; once it is corrected, export it, train, and propose anew.
+
+    The hook's command is run without a shell. In it {labels} is a COCO file of all corrected images, {images} their
+    folder, {recording} FOLDER or RESULTS, {round} a number, and {out} a folder in which it writes
+    <view>_json/<view>_000012.json, OpenPose's, for every image. The same command goes on after a fault.
+    """
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.rounds import advance_round, command_hook
+    from simspine.core.errors import InputError
+
+    if hook is not None and training is not None:
+        raise InputError("--hook and --training were given; name one of them.")
+    trains = None if hook is None else command_hook(hook, target.path, click.echo)
+    if training is not None:
+        from simspine.learning.spine_runs import training_hook
+
+        trains = training_hook(training, click.echo)
+    recording = open_target(target)
+    with _exclusive_annotator(recording, annotator):
+        advance_round(recording, annotator, size, hook=trains, say=click.echo)
+
+
+@annotations_group.command("progress")
+@target_options
+@annotator_option
+@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@click.option("--page", type=FILE_PATH, help="Write a page, too: the detector over rounds, each point of it.")
+def progress_command(target, annotator, json_path, page):
+    """The detector over rounds: errors of its proposals, points that were moved, time, agreement of annotators."""
+    import json
+
+    from simspine.annotation.labels import finished_frames
+    from simspine.annotation.pages import rounds_page, rounds_text
+    from simspine.annotation.rounds import read_rounds, rounds_json
+    from simspine.annotation.server import labels_of
+    from simspine.io.atomic import write_text
+
+    recording = _open_recording(target)
+    rounds = read_rounds(recording)
+    now = finished_frames(labels_of(recording, annotator)).nonzero()[0].tolist()
+    click.echo(rounds_text(rounds, now))
+    if json_path is not None:
+        write_text(json_path, json.dumps(rounds_json(rounds), indent=1) + "\n")
+    if page is not None:
+        write_text(page, rounds_page(recording.name, rounds, now))
+
+
+@annotations_group.command("clicks")
+@target_options
+@annotator_option
+def clicks_command(target, annotator):
+    """Markers on the skin as the section `skin_markers.clicks` of a configuration."""
+    from simspine.annotation.exchange import clicks_as_yaml
+    from simspine.annotation.server import labels_of
+
+    recording = _open_recording(target)
+    click.echo(clicks_as_yaml(recording, labels_of(recording, annotator)))
+
+
+@annotations_group.command("validate")
+@click.argument("candidate", type=FILE_PATH)
+@click.option("--reference", type=FILE_PATH, help="Results of the same recording with a body detector to compare with.")
+@click.option("--subject", help="Subject, where the results hold several.")
+@click.option("--trial", help="Trial, where the results hold several.")
+@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@click.option(
+    "--page", type=FILE_PATH, help="Write a page, too: errors on a body and as bars, frames to annotate again."
+)
+@click.pass_context
+def validate_points_command(context, candidate: Path, reference, subject, trial, json_path, page):
+    """Biomechanical validation: RMSE of each point between triangulation and the fitted body.
+
+    CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
+    to be annotated again, and the frames are named. Exit code 1: the spine is worse than the reference, or than 4 cm
+    without one; 3: no point of the spine was seen, so that nothing is said of it.
+    """
+    import json
+
+    from simspine.annotation.pages import validation_page
+    from simspine.annotation.validation import (
+        body_validation_json,
+        body_validation_text,
+        read_result,
+        validate_against_body,
+    )
+    from simspine.io.atomic import write_text
+
+    others = None if reference is None else read_result(reference, subject, trial)
+    names = str(candidate), "" if reference is None else str(reference)
+    found = validate_against_body(read_result(candidate, subject, trial), others, names)
+    click.echo(body_validation_text(found))
+    if page is not None:
+        write_text(page, validation_page(found))
+    if json_path is not None:
+        write_text(json_path, json.dumps(body_validation_json(found), indent=1) + "\n")
+    context.exit(_NO_SPINE_POINT_EXIT_CODE if found.unseen else 0 if found.passed else 1)

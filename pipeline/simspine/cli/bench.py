@@ -1,0 +1,410 @@
+"""simspine benchmark …: anyone's predictions, by the papers' protocols."""
+
+from pathlib import Path
+
+import click
+
+from simspine.cli.options import FILE_PATH, FOLDER_PATH, HintingCommand
+from simspine.cli.research import LIFTING_FRAMES, chosen_options, lifting_options, say_progress
+
+# simspine bench …: speed and quality on this machine.
+
+
+@click.group("bench")
+def bench_group():
+    """Measure speed and quality on this machine; the goals are printed beside.
+
+    Predictions of any method, by the papers' protocols: `simspine benchmark`.
+    """
+
+
+def _write_figures(metrics, settings, path) -> None:
+    import json
+
+    from simspine.evaluation.tables import benchmark_json, metrics_table
+    from simspine.io.atomic import write_text
+
+    click.echo(metrics_table(metrics))
+    if path is not None:
+        write_text(path, json.dumps(benchmark_json(metrics, settings), indent=1) + "\n")
+
+
+_json_option = click.option("--json", "path", type=FILE_PATH, help="File for the figures.")
+
+
+@bench_group.command("ik")
+@_json_option
+@click.option("--opensim-frames", default=200, show_default=True, help="Frames that OpenSim solves.")
+@click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
+@click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
+def bench_ik_command(path, opensim_frames, frames, quick):
+    """Inverse kinematics beside OpenSim's."""
+    from dataclasses import asdict
+
+    from simspine.evaluation.bench_engines import QUICK_TRIALS, TrialSize, measure_ik
+
+    size = QUICK_TRIALS if quick else TrialSize(opensim_frames, frames, 4 * frames)
+    _write_figures(measure_ik(size, lambda line: click.echo(line, err=True)), {"frames": asdict(size)}, path)
+
+
+@bench_group.command("triangulation")
+@_json_option
+@click.option("--detections", type=FILE_PATH, help="npz to keep the detected points in.")
+@click.option("--quick", is_flag=True, help="Synthetic views only, few frames.")
+def bench_triangulation_command(path, detections, quick):
+    """Triangulation of the demonstration's videos and of synthetic views."""
+    from simspine.evaluation.bench_engines import measure_triangulation
+
+    _write_figures(measure_triangulation(detections, quick), {"quick": quick}, path)
+
+
+@bench_group.command("workflow")
+@_json_option
+@click.option("--frames", default="2000,5000,20000", show_default=True, help="Lengths of the trials, by comma.")
+@click.option("--detections", default="finetuned", show_default=True, help="Preset of the virtual detector.")
+@click.option("--quick", is_flag=True, help="Short trials: shows that it runs, not what a frame costs.")
+def bench_workflow_command(path, frames, detections, quick):
+    """All stages from given 2D points, by length of the trial: processor time and memory of each."""
+    import json
+
+    from simspine.evaluation.tables import benchmark_json, metrics_table
+    from simspine.io.atomic import write_text
+    from simspine.workflow.bench_workflow import measure_workflow, stage_costs_table
+
+    try:
+        lengths = [100, 200] if quick else [int(text) for text in _names_by_comma(frames)]
+    except ValueError:
+        raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
+    metrics, details = measure_workflow(lengths, detections, _say_progress)
+    click.echo(stage_costs_table(details["stages"], whole=not quick))
+    if quick:  # starting a process takes longer than its frames: their cost and the goals cannot be told
+        metrics = []
+        click.echo(
+            "\nThese trials are too short to tell what a frame costs: no slopes, no goals. Leave out --quick for them."
+        )
+    else:
+        click.echo("\n" + metrics_table(metrics))
+    if path is not None:
+        settings = {"frames": lengths, "detections": detections}
+        write_text(path, json.dumps(benchmark_json(metrics, settings) | details, indent=1) + "\n")
+
+
+@bench_group.command("accuracy")
+@_json_option
+@click.option("--subjects", default=7, show_default=True, help="Virtual people.")
+@click.option("--actions", default="Walking,Sitting", show_default=True, help="From 2D points: one trial of each.")
+@click.option("--frames", default=80, show_default=True, help="From 2D points: frames of a trial.")
+@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma; or none.")
+@click.option("--bodies", default="coupled,articulated", show_default=True, help="From 2D points: recipes; also paper.")
+@click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
+@click.option("--spines", default="published", show_default=True, help="From 2D points: published figures, or scans.")
+@click.option("--families", default="published,scans,foreign", show_default=True, help="Of points in space; or none.")
+@click.option("--points", default="exact,white,detector", show_default=True, help="How points in space are off.")
+@click.option("--point-frames", default=500, show_default=True, help="From points in space: frames of a trial.")
+@click.option("--point-actions", help="From points in space: by comma, or all.  [default: five, or the family's own]")
+@click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
+@click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
+def bench_accuracy_command(path, presets, families, points, **sizes):
+    """The pipeline against spines that are known: from 2D points beside the published procedure, and from points in
+    space beside baselines."""
+    import json
+
+    from simspine.evaluation.tables import benchmark_json
+    from simspine.io.atomic import write_text
+
+    presets, families, points = (_names_by_comma(text) for text in (presets, families, points))
+    if not presets and not families:
+        raise click.UsageError("nothing to measure: give --presets or --families, or both.")
+    metrics, details, settings = [], {}, {"presets": presets, "families": families, "points": points}
+    for chosen, part in ((presets, _from_images), (families, _from_points)):
+        if chosen:
+            found, more, used = part(chosen, points, sizes)
+            metrics, details, settings = [*metrics, *found], details | more, settings | used
+    if path is not None:
+        write_text(path, json.dumps(benchmark_json(metrics, settings) | details, indent=1) + "\n")
+
+
+def _names_by_comma(text: str) -> tuple[str, ...]:
+    """Names by comma; 'none' is nothing."""
+    return () if text.strip() == "none" else tuple(name.strip() for name in text.split(","))
+
+
+def _from_images(presets, points, sizes):
+    """Metrics, details and settings of the part of `bench accuracy` that starts from 2D points."""
+    from dataclasses import asdict, replace
+
+    from simspine.evaluation.bench_accuracy import QUICK_STUDY, accuracy_table, measure_accuracy
+    from simspine.evaluation.tables import metrics_table
+    from simspine.evaluation.virtual_trials import StudySize
+
+    own = {name: sizes[name] for name in ("subjects", "frames", "seed", "spines")}
+    size = (
+        replace(QUICK_STUDY, spines=own["spines"])
+        if sizes["quick"]
+        else StudySize(actions=_names_by_comma(sizes["actions"]), **own)
+    )
+    bodies = _names_by_comma(sizes["bodies"])
+    metrics, details = measure_accuracy(size, presets, progress=_say_progress, bodies=bodies)
+    click.echo(accuracy_table(details["totals"]) + "\n")
+    click.echo(metrics_table([metric for metric in metrics if metric.goal is not None]))
+    return metrics, details, asdict(size) | {"bodies": bodies}
+
+
+def _from_points(families, points, sizes):
+    """The same of the part that starts from points in space."""
+    from dataclasses import asdict
+
+    from simspine.evaluation.points_in_space import (
+        QUICK_POINT_STUDY,
+        PointStudySize,
+        measure_point_study,
+        point_study_tables,
+    )
+    from simspine.evaluation.tables import metrics_table
+
+    wanted = sizes["point_actions"]
+    actions = wanted if wanted in (None, "all") else _names_by_comma(wanted)
+    own = PointStudySize(
+        subjects=sizes["subjects"],
+        frames=sizes["point_frames"],
+        every=sizes["every"],
+        seed=sizes["seed"],
+        actions=actions,
+    )
+    size = QUICK_POINT_STUDY if sizes["quick"] else own
+    metrics, outcome = measure_point_study(size, families, points, progress=_say_progress)
+    click.echo(point_study_tables(outcome) + "\n")
+    click.echo(metrics_table(metrics))
+    return metrics, {"from_points": outcome.as_dict()}, {"from_points": asdict(size)}
+
+
+def _say_progress(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@bench_group.command("faults")
+@_json_option
+@click.option("--kills", default=200, show_default=True, help="How often a run is ended by SIGKILL.")
+@click.option("--seed", default=1, show_default=True, help="Of the moments.")
+@click.option("--kills-only", is_flag=True, help="None of the other faults.")
+@click.option("--quick", is_flag=True, help="A few kills over one trial: shows that it runs.")
+def bench_faults_command(path, kills, seed, kills_only, quick):
+    """Kills, a full disk, missing rights and memory, ctrl-C, two runs at once: what happens, and what the same command
+    makes of it then. Exit code 1 if results differ, files are left over or finished work is repeated."""
+    import json
+    import sys
+
+    from simspine.io.atomic import write_text
+    from simspine.workflow.bench_faults import fault_records, fault_table, measure_faults
+
+    kills = min(kills, 3) if quick else kills
+    found = measure_faults(kills, quick, seed, say=_say_progress, kills_only=kills_only)
+    click.echo(fault_table(found))
+    if path is not None:
+        write_text(path, json.dumps({"kills": kills, "seed": seed, "outcomes": fault_records(found)}, indent=1) + "\n")
+    if not all(one.good for one in found):
+        sys.exit(1)
+
+
+_ALL_FRAMES = {"--frames": "all frames that predictions and truth have in common count; leave out others in the files."}
+
+
+@click.group("benchmark")
+def benchmark_group():
+    """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
+
+    The published figures stand beside them, marked as of other data. `simspine bench` is something else: it measures
+    simspine itself on this machine, speed and accuracy, beside goals.
+    """
+
+
+def _output_options(command):
+    """Where results go, of all protocols."""
+    for option in (
+        click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
+        click.option(
+            "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+            help="What is printed.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _comparison_options(command):
+    """Predictions, truth and people, of the protocols in space."""
+    for option in (
+        click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
+        click.option("--truth", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."),
+        click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
+    ):
+        command = option(command)
+    return _output_options(command)
+
+
+def _write_results(run, tables, out, form) -> None:
+    from simspine.evaluation.tables import join_tables
+    from simspine.workflow.views import write_benchmark_results
+
+    click.echo(join_tables(form, tables))
+    for path in write_benchmark_results(run, tables, out) if out is not None else []:
+        click.echo(path, err=True)
+
+
+def _benchmark_run(name, files, truth, options):
+    from simspine.workflow.views import BenchmarkRun, path_fingerprint
+
+    return BenchmarkRun(
+        name, {label: path_fingerprint(path) for label, path in files.items()}, path_fingerprint(truth), options
+    )
+
+
+def _named_predictions(predictions, truth):
+    """Files by name; both are needed."""
+    from simspine.workflow.views import named_files
+
+    if not predictions or truth is None:
+        raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
+    return named_files(predictions)
+
+
+@benchmark_group.command("multiview")
+@_comparison_options
+def benchmark_multiview_command(predictions, truth, subjects, form, out):
+    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
+    from simspine.evaluation.point_protocols import evaluate_multiview
+    from simspine.evaluation.point_sources import read_points, truth_for
+
+    files = _named_predictions(predictions, truth)
+    found = {name: read_points(path) for name, path in files.items()}
+    true = truth_for(truth, (), _comma_separated_names(subjects))
+    _write_results(
+        _benchmark_run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, form
+    )
+
+
+@benchmark_group.command("offsets")
+@click.argument("predictions", type=FILE_PATH)
+@click.option("--truth", type=FILE_PATH, required=True, help="Data set, virtual capture, table, or TRC files.")
+@click.option("--subjects", default="all", show_default=True, help="Whose points are known, by comma; or all.")
+@click.option("--out", type=FILE_PATH, help="New file for them, as the section of a configuration (.yaml).")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
+def benchmark_offsets_command(predictions, truth, subjects, out, form):
+    """What a detector's points are off by in everybody, mm, by region of the spine.
+
+    PREDICTIONS: points in space of people whose true points are known: a table, TRC files, or a run's results, of which
+    the triangulated points are taken. What is found tells inverse kinematics in other people what is the detector's,
+    and what their bodies' (ik.detector_offsets of a configuration).
+    """
+    from simspine.core.errors import InputError
+    from simspine.evaluation.detector_offsets import measured_offsets, offsets_section, offsets_table
+    from simspine.evaluation.point_sources import read_detected_points, truth_for
+    from simspine.evaluation.tables import join_tables
+    from simspine.io.atomic import write_text
+
+    if out is not None and Path(out).exists():
+        raise InputError(f"{out}: there already, and would be lost; name a new file, and copy its section from there.")
+    found = measured_offsets(read_detected_points(predictions), truth_for(truth, (), _comma_separated_names(subjects)))
+    name = Path(predictions).resolve().stem
+    section = None if out is None else offsets_section(name, found)
+    click.echo(join_tables(form, [offsets_table(name, found)]))
+    if section is not None:
+        write_text(out, section)
+        click.echo(out, err=True)
+
+
+@benchmark_group.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{LIFTING_FRAMES} Of a truth: --step."})
+@_comparison_options
+@click.option(
+    "--step",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Every n-th frame of the truth counts; 50 is 1 Hz.",
+)
+@click.option(
+    "--config", type=FILE_PATH, help="Without PREDICTIONS: YAML file of settings, as of `simspine train lifting`."
+)
+@lifting_options
+@click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")
+@click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
+@click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
+@click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
+@click.option(
+    "--work", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder of checkpoints, curves."
+)
+def benchmark_lifting_command(predictions, truth, subjects, step, form, out, **lifters):
+    """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
+
+    Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
+
+    Without predictions, controls and lifters are fitted to synthetic subjects first (--preset cpu if none is named),
+    which takes minutes; the same command goes on with one that was killed.
+    """
+    from simspine.evaluation.point_protocols import evaluate_lifting
+    from simspine.evaluation.point_sources import read_points, truth_for
+
+    if not predictions and truth is None:
+        return _run_lifters(form, out, **lifters)
+    files = _named_predictions(predictions, truth)
+    found = {name: read_points(path) for name, path in files.items()}
+    true = truth_for(truth, [s for own in found.values() for s in own], _comma_separated_names(subjects), step)
+    run = _benchmark_run("lifting", files, truth, {"subjects": subjects, "step": step})
+    _write_results(run, evaluate_lifting(found, true, step), out, form)
+    return None
+
+
+def _run_lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
+    from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
+    from simspine.workflow.views import BenchmarkRun
+
+    options = chosen_options(config, "cpu", preset, changes)
+    settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
+    rows = chosen_rows(benchmark_rows(more_people), _comma_separated_names(methods), points, image)
+    tables = run_lifting_benchmark(options, rows, work, more_people=more_people, say=say_progress)
+    _write_results(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, form)
+
+
+@benchmark_group.command("angles", cls=HintingCommand, elsewhere=_ALL_FRAMES)
+@_comparison_options
+def benchmark_angles_command(predictions, truth, subjects, form, out):
+    """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
+
+    The papers have no such protocol; this one is ours. Controls that know no frame stand beside: the mean of the people
+    of the truth who are not tested, and each trial's own true mean.
+    """
+    from simspine.evaluation.angle_protocol import evaluate_angles, read_angles
+    from simspine.evaluation.point_sources import sequences_of_subjects
+
+    files = _named_predictions(predictions, truth)
+    found = {name: read_angles(path) for name, path in files.items()}
+    whole = read_angles(truth)
+    tested = sequences_of_subjects(whole, _comma_separated_names(subjects))
+    training = [sequence for sequence in whole if sequence not in tested]
+    tables = evaluate_angles(found, tested, training)
+    _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, out, form)
+
+
+@benchmark_group.command("2d", cls=HintingCommand, elsewhere=_ALL_FRAMES)
+@click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
+@click.option(
+    "--truth", type=FILE_PATH, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017)."
+)
+@_output_options
+def benchmark_2d_command(predictions, truth, form, out):
+    """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
+
+    Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
+    """
+    from simspine.evaluation.point_protocols import evaluate_images, read_found_people, read_labelled_people
+    from simspine.io.coco import SPINETRACK_EVALUATION_SPLIT, annotation_file
+
+    files = _named_predictions(predictions, truth)
+    labels = annotation_file(truth, SPINETRACK_EVALUATION_SPLIT) if truth.is_dir() else truth
+    people = read_labelled_people(labels)
+    found = {name: read_found_people(path, labels) for name, path in files.items()}
+    _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), out, form)
+
+
+def _comma_separated_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

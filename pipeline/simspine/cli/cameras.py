@@ -1,0 +1,198 @@
+"""simspine cameras: where are they, do they agree with what they saw, and what makes them agree?"""
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from simspine.cli.options import FILE_PATH, config_option, quiet_option
+
+# simspine cameras calibrate: cameras from nothing but their recordings.
+
+
+def parse_squares(context, parameter, text: str) -> tuple[int, int]:
+    """Columns and rows of '7x5'."""
+    match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
+    if match is None:
+        raise click.BadParameter(f"{text!r}; write columns x rows, such as 7x5.")
+    return int(match[1]), int(match[2])
+
+
+def board_options(command):
+    """The options that say what a board is; `board_from_options` makes one of them."""
+    for option in (
+        click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
+        click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
+        click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
+        click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
+        click.option(
+            "--squares", required=True, callback=parse_squares, help="Columns x rows of squares, such as 7x5."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def board_from_options(squares, size_mm, pattern, marker_mm, dictionary):
+    """The board that the options describe."""
+    from simspine.vision.board import Board
+
+    marker = 0.0 if pattern == "checkerboard" else (0.75 * size_mm if marker_mm is None else marker_mm)
+    return Board(*squares, size_mm / 1000, marker / 1000, dictionary)
+
+
+@click.group("calibrate")
+def calibrate_group():
+    """Find lenses and places of cameras."""
+
+
+@calibrate_group.command("board")
+@click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=FILE_PATH)
+@board_options
+@click.option(
+    "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
+)
+@click.option("--intrinsics", type=FILE_PATH, help="Calibration whose lenses are kept; only places are sought.")
+@click.option("--lenses-only", is_flag=True, help="Seek lenses only; the recordings need not be synchronous.")
+@click.option("--floor", type=int, metavar="FRAME", help="Frame in which the board lay on the floor: the world.")
+@click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
+@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
+@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+def calibrate_board_command(
+    recordings, squares, size_mm, pattern, marker_mm, dictionary, lens, intrinsics, lenses_only, floor, frames, out,
+    json_path,
+):  # fmt: skip
+    """Calibrate cameras by a board that is moved about in front of them.
+
+    VIDEOS: one a camera, synchronous; or folders of images, of which the k-th of each shows the same instant. Their
+    names become the cameras'.
+    """
+    from simspine.core.errors import InputError
+    from simspine.workflow.board_files import BoardRequest, calibrate_by_board
+
+    if lenses_only and (intrinsics is not None or floor is not None):
+        raise InputError("--lenses-only seeks lenses: --intrinsics and --floor do not go with it.")
+    board = board_from_options(squares, size_mm, pattern, marker_mm=marker_mm, dictionary=dictionary)
+    request = BoardRequest(
+        board=board, lens=lens, frames=frames, floor=floor, intrinsics=intrinsics, lenses_only=lenses_only
+    )
+    calibrate_by_board(
+        [Path(path) for path in recordings], request, Path(out), figures=json_path, threads=os.cpu_count() or 1
+    )
+
+
+@calibrate_group.command("person")
+@click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=FILE_PATH)
+@click.option("--intrinsics", type=FILE_PATH, help="Calibration whose lenses are used; its places are not.")
+@click.option("--fov", type=float, metavar="DEGREES", help="Without it: the lenses' angle over the longer image side.")
+@click.option("--height", type=float, metavar="METRES", help="Of the person; mean adults' if left out, ± 6 %.")
+@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
+@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@quiet_option
+def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path, quiet):
+    """Place cameras by one person who walks about in front of them; their lenses are known or guessed.
+
+    VIDEOS: one a camera, synchronous, with nobody else in them. With --intrinsics names are matched to its cameras;
+    with --fov they become the cameras'.
+    """
+    from simspine.workflow.camera_files import calibrate_by_person, lenses_or_field_of_view
+
+    lenses = lenses_or_field_of_view(intrinsics, fov)
+    calibrate_by_person(
+        [Path(path) for path in recordings], lenses, height, out=Path(out), figures=json_path, quiet=quiet
+    )
+
+
+subject_option = click.option("--subject", help="Subject; all of them together if left out.")
+trial_option = click.option("--trial", help="One trial of the subject; all of them together if left out.")
+json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+
+
+@click.group("cameras")
+def cameras_group():
+    """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
+
+    check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
+    runs first. calibrate finds cameras from videos alone.
+    """
+
+
+cameras_group.add_command(calibrate_group)
+
+
+@cameras_group.command("board")
+@board_options
+@click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf, .svg or .png.")
+def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
+    """Write a calibration board to print at its true size."""
+    from simspine.workflow.board_files import write_board
+
+    board = board_from_options(squares, size_mm, pattern, marker_mm=marker_mm, dictionary=dictionary)
+    write_board(out, board)
+    click.echo(f"{out} written: {board}. Print it at 100 %, glue it to something flat, and measure a square.")
+
+
+@cameras_group.command("check")
+@config_option()
+@subject_option
+@trial_option
+@json_option
+def cameras_check_command(config_path, subject, trial, json_path):
+    """Compare each camera with the others; name those that are off, late, mirrored or exchanged.
+
+    Exit code: 0 no fault, 3 faults, 2 bad input.
+    """
+    from simspine.workflow.camera_files import print_check
+    from simspine.workflow.config import read_config
+
+    if print_check(read_config(config_path), subject, trial, json_path):
+        raise SystemExit(3)
+
+
+@cameras_group.command("refine")
+@config_option()
+@subject_option
+@trial_option
+@click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
+@json_option
+def cameras_refine_command(config_path, subject, trial, out, json_path):
+    """Write a calibration that agrees with what the cameras saw; the given one stays as it is.
+
+    Only what the recording shows is changed, and by how many standard deviations is said for each value. World and
+    scale stay the given calibration's.
+    """
+    from simspine.workflow.camera_files import print_refinement
+    from simspine.workflow.config import read_config
+
+    print_refinement(read_config(config_path), subject, trial, out=Path(out), figures=json_path)
+
+
+@cameras_group.command("sync")
+@config_option()
+@click.option("--subject", help="Subject; the first if left out.")
+@click.option("--trial", help="Trial; the first if left out.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="VIEW=FRAME",
+    help="Frame at which a view shows an event that all show, such as a clap; once for each. The recording is not "
+    "looked at; with --config views and frames are checked.",
+)
+@json_option
+@click.pass_context
+def cameras_sync_command(context, config_path, subject, trial, events, json_path):
+    """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
+
+    Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
+    """
+    from simspine.workflow.camera_files import delays_of_events, frames_of_views, print_delays, print_delays_of_events
+    from simspine.workflow.config import read_config
+
+    if events:
+        chosen = context.get_parameter_source("config_path") is not click.core.ParameterSource.DEFAULT
+        views = frames_of_views(read_config(config_path), subject, trial) if chosen else None
+        print_delays_of_events(delays_of_events(events, views), json_path)
+        return
+    print_delays(read_config(config_path), subject, trial, json_path)

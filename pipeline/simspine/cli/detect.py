@@ -1,0 +1,202 @@
+"""simspine detect: the workflow's first stage; or people in an image, a video, a webcam."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, show_on_desktop
+
+ONLY_FOR_STAGE_OPTIONS = ("subject", "trial", "force")
+ONLY_FOR_INPUT_HINT = (
+    "is for INPUT (an image, a folder, a video, a webcam); the stage reads the configuration's videos."
+)
+
+
+def one_camera_options(command):
+    """What is said about one camera; names are SpinePose's where they mean the same."""
+    for option in reversed((
+        click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
+        click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,
+                     help="Picture (.png, .jpg), video (.mp4, .webm) or, for a folder, folder with people drawn."),
+        click.option("-s", "--save-path", "--json", "points", type=FILE_PATH,
+                     help="Points as OpenPose JSON: a .json file for an image, else a folder with one for each."),
+        click.option("--view/--no-view", default=None,
+                     help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
+        click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
+        click.option("-m", "--mode", "--model", "model",
+                     help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
+        click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
+                     show_default=True, help="SpinePose: of the --mode."),
+        click.option("--device", type=click.Choice(["cpu", "cuda"]),
+                     help="Where SpinePose's network runs.  [default: cpu]"),
+        click.option("--max-detections", "--people", "people", type=click.IntRange(1, 32),
+                     help="The most people in an image.  [default: 4]"),
+        click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
+        click.option("--nosmooth", is_flag=True, help="Points as seen in each image, not smoothed over time."),
+        click.option("--infer/--no-infer", default=None,
+                     help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
+        click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
+        click.option("--lift", type=FILE_PATH,
+                     help="Lifter (lifter.onnx of `simspine train lifting`): points in space besides, in the file of "
+                     "--save-path. Estimated from one camera, relative to the root; no measurement."),
+        click.option("--fov", type=Within(5, 170),
+                     help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
+        click.option("--calibration", type=FILE_PATH,
+                     help="--lift: calibration file with the camera, in place of --fov."),
+        click.option("--camera", "camera_name",
+                     help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command("detect")
+@click.argument("source", required=False, metavar="[INPUT]")
+@config_option(help="The stage's configuration, or a packaged one's name. With INPUT: its section `detection`.")
+@click.option("--subject", help="Stage: subject; all of them if left out.")
+@click.option("--trial", help="Stage: one trial of the subject; all of them if left out.")
+@click.option("--force", is_flag=True, help="Stage: do the work again even if it is done.")
+@one_camera_options
+@quiet_option
+@click.pass_context
+def detect_command(context, source, config_path, subject, trial, force, quiet, **one_camera):
+    """Find 2D points in each camera's video, and the person to follow.
+
+    That is the workflow's first stage, of the configuration's recordings. With INPUT, people in the images of one
+    camera instead: an image, a folder of images, a video, or a webcam by its number (0). Each person keeps a number
+    from image to image; points of the spine that the detector does not give are inferred, and marked so in every file.
+    Places are px of the image: angles and vertebrae take several cameras and the workflow.
+    """
+    from simspine.workflow.config import read_config
+
+    inputs = [text for text in (source, one_camera.pop("input_path")) if text is not None]
+    named = [name for name in context.params if _was_given(context, name)]
+    if len(inputs) > 1:
+        raise click.UsageError("INPUT and --input_path were both given; they mean the same.")
+    if inputs:
+        for name in (name for name in ONLY_FOR_STAGE_OPTIONS if name in named):
+            raise click.UsageError(f"--{name} is for the stage, of a configuration's recordings; leave out INPUT.")
+        path = config_path if "config_path" in named else None
+        _one_camera(inputs[0], path, quiet, one_camera)
+        return
+    for name in (name for name in one_camera if name in named):
+        option = next(o for o in context.command.params if o.name == name)
+        raise click.UsageError(f"{max(option.opts, key=len)} {ONLY_FOR_INPUT_HINT}")
+    from simspine.workflow.jobs import run_stage
+
+    run_stage("detect", read_config(config_path), subject, trial, force=force, quiet=quiet)
+
+
+def _was_given(context: click.Context, name: str) -> bool:
+    """Whether the command line gave the parameter."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict) -> None:
+    from simspine.core.errors import InputError
+    from simspine.io.image_streams import Webcam, open_camera
+    from simspine.vision.one_camera import WatchSettings
+    from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
+
+    options = _detection_options(config_path, chosen)
+    infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
+    looking = WatchSettings(options, not chosen["nosmooth"], infer)
+    lifting = _lifting_of_options(chosen, source)
+    unnamed = chosen["picture"] is None and chosen["points"] is None
+    view = unnamed if chosen["view"] is None else chosen["view"]
+    camera = open_camera(source)
+    live = view and isinstance(camera, Webcam)
+    if unnamed and not view and isinstance(camera, Webcam):
+        raise InputError(
+            f"nothing of webcam {camera.number} would be kept or shown: name a file (--output, --save-path), or leave "
+            "out --no-view."
+        )
+    picture = default_picture(camera) if unnamed and not live else chosen["picture"]
+    wanted = DetectionTask(
+        picture=picture,
+        points=chosen["points"],
+        frames=chosen["frames"],
+        live=live,
+        spine_only=chosen["spine_only"],
+        lifting=lifting,
+    )
+    if isinstance(camera, Webcam) and not quiet:
+        click.echo(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
+    found = watch_source(camera, looking, wanted, quiet)
+    for line in found.lines(camera.name, looking.detection.detector):
+        click.echo(line)
+    for line in lifting.lines() if lifting is not None and found.shown else ():
+        click.echo(line)
+    for path in filter(None, (picture, chosen["points"])):
+        click.echo(path)
+    if view and picture is not None and not live:
+        show_on_desktop(str(picture))
+    if found.stopped:
+        click.echo("stopped; the files hold what was seen until then.", err=True)
+        sys.exit(130)
+
+
+def _lifting_of_options(chosen: dict, source: str):
+    """What lifts people into space, or None."""
+    from simspine.core.errors import InputError
+    from simspine.vision.one_camera import Lifter, LiftingLens
+    from simspine.workflow.one_camera import LiftingTask
+
+    if chosen["lift"] is None:
+        for name, option in {"fov": "--fov", "calibration": "--calibration", "camera_name": "--camera"}.items():
+            if chosen[name] is not None:
+                raise InputError(f"{option} is for --lift; name a lifter, or leave it out.")
+        return None
+    if chosen["points"] is None:
+        raise InputError("--lift gives points in space; name where they go (--save-path).")
+    if chosen["fov"] is not None and chosen["calibration"] is not None:
+        raise InputError("--fov and --calibration were both given; the calibration tells the field of view.")
+    if chosen["camera_name"] is not None and chosen["calibration"] is None:
+        raise InputError("--camera is of the cameras in --calibration; name that file.")
+    camera = (
+        None
+        if chosen["calibration"] is None
+        else _calibrated_camera(chosen["calibration"], chosen["camera_name"], source)
+    )
+    return LiftingTask(Lifter(chosen["lift"]), LiftingLens(chosen["fov"], camera))
+
+
+def _calibrated_camera(path: Path, name: str | None, source: str):
+    """The camera of a calibration file that is named, is called like what is looked at, or is the only one."""
+    from simspine.core.errors import InputError
+    from simspine.io.calibration import read_calibration
+
+    cameras = {camera.name: camera for camera in read_calibration(path)}
+    wanted = Path(source).stem if name is None else name
+    if wanted in cameras:
+        return cameras[wanted]
+    if name is None and len(cameras) == 1:
+        return next(iter(cameras.values()))
+    raise InputError(f"{path} has no camera {wanted!r}, but {', '.join(cameras)}; name one by --camera.")
+
+
+def _detection_options(config_path: Path | None, chosen: dict):
+    """Section `detection` of the configuration, if one is named, with what the command line changes."""
+    from simspine.core.errors import InputError
+    from simspine.core.settings import SettingsError
+    from simspine.reconstruction.stage import Options
+    from simspine.vision.options import DetectionOptions
+    from simspine.workflow.config import read_config
+
+    base = DetectionOptions() if config_path is None else read_config(config_path).detection
+    changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
+    if chosen["model"] is not None or chosen["model_version"] != "latest":
+        changes.setdefault("detector", "spinepose" if base.detector == "blazepose" else base.detector)
+        if changes["detector"] == "blazepose":
+            raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
+        changes["model"] = _model_of_version(chosen["model"] or base.model, chosen["model_version"])
+    try:
+        return Options.model_validate({"detection": {**base.model_dump(), **changes}}).detection
+    except SettingsError as wrong:
+        raise InputError(wrong.faults[0]) from None
+
+
+def _model_of_version(model: str, version: str) -> str:
+    """SpinePose's id of a size in a version; a file stays itself."""
+    return model if version == "latest" or Path(model).is_file() else f"{version}/{model}"

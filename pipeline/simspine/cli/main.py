@@ -1,0 +1,206 @@
+"""The command line: read arguments, call one function, report. Heavy imports wait until a command runs."""
+
+import errno
+import gc
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from simspine import __version__
+from simspine.cli.annotate import annotate_command, annotations_group
+from simspine.cli.bench import bench_group, benchmark_group
+from simspine.cli.cameras import cameras_group
+from simspine.cli.data import (
+    add_export_options,
+    check_quality_command,
+    cycles_command,
+    overlay_command,
+    validate_dataset_command,
+    verify_command,
+    view_command,
+)
+from simspine.cli.detect import detect_command
+from simspine.cli.options import FILE_PATH, config_option, cores_option, quiet_option
+from simspine.cli.research import capture_group, train_group
+from simspine.cli.run import demo_command, job_command, model_group, run_command, status_command, warmup_command
+from simspine.core.errors import InputError
+
+NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
+STAGE_COMMANDS = {
+    "detect": "Find 2D points in each camera's video, and the person to follow.",
+    "triangulate": "Combine the views into 3D points with covariance.",
+    "merge": "Filter, fill short gaps, and merge with motion capture where there is any.",
+    "scale": "Build the body model and scale it to the person.",
+    "ik": "Fit the body to the markers: joint angles.",
+    "vertebrae": "Vertebral positions, angles per level, lumbar and thoracic curvature.",
+    "quality": "Check every frame; say what was kept, corrected or rejected, and why.",
+    "export": "Write TRC, MOT, marker errors, and the data set's HDF5 and summary.",
+}
+
+
+# New objects between two looks for cycles among them. Loading libraries and drawing figures make a hundred thousand
+# objects that live on, and Python's own 700 has them gone through again and again: an eighth of the time of loading.
+_COLLECTED_AFTER = 50_000
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Cycles of objects are looked for less often while a command runs."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECTED_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _Commands(click.Group):
+    """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
+
+    What the operating system refuses (no permission, disk full) is the user's to mend as well.
+    """
+
+    def invoke(self, ctx):
+        warnings.showwarning = lambda message, *_: click.secho(f"warning: {message}", fg="yellow", err=True)
+        try:
+            with _seldom_collected():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("stopped by ctrl-C.", err=True)
+            sys.exit(128 + signal.SIGINT)
+        except InputError as error:
+            message = str(error)
+        except MemoryError:
+            message = NO_MEMORY
+        except ImportError as error:
+            if "failed to map" not in str(error):  # what the system's loader says where memory runs out
+                raise
+            message = NO_MEMORY
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):  # a bug of ours; a closed pipe, which click handles
+                raise
+            message = f"{error.filename or 'a file'}: {os.strerror(error.errno)}."
+        click.secho(f"error: {message}", fg="red", err=True)
+        sys.exit(2)
+
+    def list_commands(self, ctx):
+        return list(self.commands)  # in the order of the data, not of the alphabet
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="simspine")
+def main():
+    """Vertebra-level spine kinematics from synchronised multi-camera video.
+
+    The stages detect → triangulate → merge → scale → ik → vertebrae → quality → export run one after another;
+    `simspine run CONFIG` runs them all for every subject. Each skips work that is done already.
+    """
+
+
+for _command in (demo_command, run_command, status_command):
+    main.add_command(_command)
+
+
+def _add_stage(name: str, text: str) -> None:
+    @main.command(name, help=text)
+    @config_option()
+    @click.option("--subject", help="Subject; all of them if left out.")
+    @click.option("--trial", help="One trial of the subject; all of them if left out.")
+    @click.option("--force", is_flag=True, help="Do the work again even if it is done.")
+    @quiet_option
+    def command(config_path, subject, trial, force, quiet):
+        from simspine.workflow.config import read_config
+        from simspine.workflow.jobs import run_stage
+
+        run_stage(name, read_config(config_path), subject, trial, force=force, quiet=quiet)
+
+
+main.add_command(detect_command)
+for _name, _text in STAGE_COMMANDS.items():
+    if _name != detect_command.name:
+        _add_stage(_name, _text)
+add_export_options(main.commands["export"])
+
+
+@main.command("report")
+@config_option()
+@click.option("--picture", type=FILE_PATH, help="Write one picture (.png) of the first trial instead of the page.")
+@cores_option
+def report_command(config_path, picture, cores):
+    """Write the self-contained HTML report of the results; pages of many trials, one on each core at a time."""
+    from simspine.workflow.config import read_config
+    from simspine.workflow.reporting import write_picture_of, write_report_of
+
+    config = read_config(config_path)
+    click.echo(write_report_of(config, cores) if picture is None else write_picture_of(config, picture))
+
+
+@main.command("summary")
+@config_option()
+def summary_command(config_path):
+    """Print the results' headline figures, and where the files are."""
+    from simspine.workflow.config import read_config
+    from simspine.workflow.dataset import print_summary
+
+    print_summary(read_config(config_path))
+
+
+@main.command("init")
+@click.argument("videos", nargs=-1, required=True, type=FILE_PATH)
+@click.option("--calibration", required=True, type=FILE_PATH, help="Calibration of the cameras.")
+@click.option("--out", type=FILE_PATH, show_default="configs/NAME.yaml")
+@click.option("--name", default="mine", show_default=True, help="Name of the data set.")
+@click.option("--subject", default="S01", show_default=True)
+@click.option("--trial", default="trial", show_default=True)
+def init_command(videos, calibration, out, name, subject, trial):
+    """Write a configuration for your own synchronised VIDEOS, one per camera, after checking that they fit."""
+    from simspine.workflow.setup import write_new_config
+
+    click.echo(
+        write_new_config(
+            videos, calibration, out or Path(f"configs/{name}.yaml"), name=name, subject=subject, trial=trial
+        )
+    )
+
+
+@main.command("doctor")
+@config_option()
+@click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
+def doctor_command(config_path, schema):
+    """Check the installation and a configuration: what is there, what fits, what is missing."""
+    import json
+
+    from simspine.workflow.config import json_schema, read_config
+    from simspine.workflow.setup import examine_installation
+
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2))
+    elif not examine_installation(read_config(config_path)):
+        sys.exit(2)
+
+
+for _group in (
+    cameras_group,
+    warmup_command,
+    model_group,
+    bench_group,
+    benchmark_group,
+    train_group,
+    capture_group,
+    validate_dataset_command,
+    verify_command,
+    check_quality_command,
+    view_command,
+    cycles_command,
+    overlay_command,
+    annotate_command,
+    annotations_group,
+    job_command,
+):
+    main.add_command(_group)

@@ -1,0 +1,85 @@
+"""Show a file or a page that was written, with the program that the desktop has for it."""
+
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+# Options that several commands have.
+
+
+FILE_PATH = click.Path(path_type=Path)
+FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+cores_option = click.option(
+    "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
+)
+
+
+class Within(click.FloatRange):
+    """A number between two others; click takes NaN for one."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number; expected {self.min:g} to {self.max:g}.", param, ctx)
+        return number
+
+
+class HintingCommand(click.Command):
+    """A command that says where to set what other commands have an option for. elsewhere: {option: advice}."""
+
+    def __init__(self, *arguments, elsewhere: Mapping[str, str], **options):
+        super().__init__(*arguments, **options)
+        self.elsewhere = elsewhere
+
+    def parse_args(self, ctx, args):
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in self.elsewhere:
+                raise
+            raise click.UsageError(
+                f"no option {error.option_name} here: {self.elsewhere[error.option_name]}", ctx
+            ) from None
+
+
+def packaged_config(context, parameter, path: Path) -> Path:
+    """A configuration file, or the one that comes with simspine under this name (demo, human36m, virtual).
+
+    `InputError` for a name without folder and ending that is neither.
+    """
+    from simspine.core.errors import InputError, unknown_name
+    from simspine.core.settings import data_folder
+
+    if path.name != str(path) or path.is_file():
+        return path
+    folder = data_folder("configs")
+    there = folder / f"{path}.yaml"
+    if path.suffix or there.is_file():
+        return there if there.is_file() else path
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    raise InputError(f"{unknown_name('configuration', str(path), names)} Or name a file: {path}.yaml does not exist.")
+
+
+def config_option(default: str = "demo", help: str = "Configuration file, or the name of a packaged one."):
+    """`--config`, handed to the command as `config_path`."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=FILE_PATH,
+        default=Path(default),
+        show_default=True,
+        help=help,
+        callback=packaged_config,
+    )
+
+
+def show_on_desktop(target: str) -> None:
+    """target: path or address. Where there is no desktop nothing happens: what was written is named anyway."""
+    desktop = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if desktop:
+        click.launch(target)

@@ -1,0 +1,260 @@
+"""simspine train …: networks that learn from data sets."""
+
+from pathlib import Path
+
+import click
+
+from simspine.cli.options import FILE_PATH, HintingCommand, Within, config_option, quiet_option
+
+# simspine capture …: data to work on.
+
+
+@click.group("capture")
+def capture_group():
+    """Make data to work on."""
+
+
+@capture_group.command(
+    "virtual",
+    cls=HintingCommand,
+    elsewhere={"--frames": "set virtual.frames in the configuration."},
+)
+@config_option("virtual", help="Configuration, or the name of a packaged one; its section `virtual` says what.")
+@click.option("--out", type=FILE_PATH, help="Folder to write to, if not capture.human36m.")
+@click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
+@quiet_option
+def capture_virtual_command(config_path, out, subject, quiet):
+    """Make people whose spines are known, film them with virtual cameras, and detect them as a detector would.
+
+    Writes a folder laid out like a copy of Human3.6M (positions as CDF files, metadata.xml), 2D points in detections/
+    and the truth in truth/: models, coordinates, vertebral centres, angles of every level, LLA and TKA. No videos.
+
+    An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
+    """
+    from simspine.workflow.config import read_config
+
+    write_configured(read_config(config_path), config_path, out, subject=subject, quiet=quiet)
+
+
+def write_configured(
+    config, config_path: Path, out: Path | None = None, subject: str | None = None, quiet=False
+) -> Path:
+    """Write the virtual capture that a configuration describes; returns its folder.
+
+    out: that folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
+    """
+    from simspine.core.errors import InputError
+    from simspine.synthesis.capture_files import CaptureSettings, write_capture
+    from simspine.workflow.inputs import progress_bar
+
+    if config.virtual is None:
+        raise InputError(f"{config_path} has no section `virtual`; see configs/virtual.yaml for one.")
+    if out is None and config.capture is None:
+        raise InputError(f"{config_path} names no folder (capture.human36m) to write to; say --out FOLDER.")
+    folder = Path(config.capture.human36m) if out is None else out
+    chosen = config.virtual.resolved()
+    settings = CaptureSettings(**chosen.model_dump(exclude={"preset"}))
+    with progress_bar("virtual capture, frames", quiet) as progress:
+        written = write_capture(folder, settings, progress, subject)
+    click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
+    return folder
+
+
+@capture_group.command("render", cls=HintingCommand, elsewhere={"--frames": "say --images N."})
+@click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
+@click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="How many pictures.")
+@click.option("--people", type=click.IntRange(1), default=16, show_default=True, help="How many different people.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
+@click.option("--size", default="192x256", show_default=True, help="Width x height of the pictures, px.")
+@click.option(
+    "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
+)
+@click.option("--motion", type=FILE_PATH, help="A data set of ours (.h5) whose people are rendered.")
+@click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, beside the rooms.")
+@click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
+@click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,
+              help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
+@quiet_option
+def capture_render_command(out, images, people, seed, size, actions, motion, backgrounds, together, exposure, quiet):
+    """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
+
+    Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
+    masks, cameras, points in space) and sheet.jpg to look at. The same settings and seed give the same bytes.
+    """
+    from simspine.synthesis.rendered_crops import Style
+    from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
+    from simspine.workflow.inputs import progress_bar
+
+    if motion is not None and actions:
+        raise click.UsageError("--motion and --action: people do one or the other; leave one of them out.")
+    behind = () if backgrounds is None else background_files(backgrounds)
+    style = Style(size=_picture_size(size), backgrounds=behind, together=together, exposure=exposure)
+    settings = RenderSettings(
+        seed=seed, images=images, people=people, style=style, actions=_known_actions(actions), motion=motion
+    )
+    with progress_bar("rendering, pictures", quiet) as progress:
+        written = write_pictures(out, settings, progress)
+    click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
+
+
+@capture_group.command(
+    "videos", cls=HintingCommand, elsewhere={"--images": "say --frames N, the length of each video."}
+)
+@click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
+@click.option("--subjects", type=click.IntRange(1, 7), default=1, show_default=True, help="How many people.")
+@click.option("--action", "actions", multiple=True, default=("Walking_1",), show_default=True,
+              help="An action, or one of its two trials (Walking_1); repeat it.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(20), default=150, show_default=True, help="Frames of each trial, 50 Hz.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
+@quiet_option
+def capture_videos_command(out, subjects, actions, frames, seed, quiet):
+    """Render videos of people whose spines are known: a virtual capture, filmed by its four cameras.
+
+    Writes a virtual capture with its truth, and for each trial videos and a calibration in videos/SUBJECT/TRIAL, which
+    the workflow can start from (configs/rendered.yaml).
+    """
+    from simspine.synthesis.rendered_files import FilmSettings, write_videos
+    from simspine.workflow.inputs import progress_bar
+
+    with progress_bar("rendering, images of a trial", quiet) as progress:
+        made = write_videos(out, FilmSettings(seed, subjects, tuple(actions), frames), progress)
+    click.echo("\n".join(f"{folder}: videos and calibration" for folder in made))
+
+
+def _picture_size(text: str) -> tuple[int, int]:
+    """Width and height out of '192x256'."""
+    from simspine.core.errors import InputError
+
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and 32 <= int(part) <= 4096 for part in parts):
+        raise InputError(f"--size is {text!r}, expected width x height in px, each from 32 to 4096, such as 192x256.")
+    return int(parts[0]), int(parts[1])
+
+
+def _known_actions(actions: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The actions, checked; None for all."""
+    from simspine.core.errors import require_known
+    from simspine.synthesis.actions import ACTION_NAMES
+
+    require_known("action", actions, ACTION_NAMES)
+    return actions or None
+
+
+LIFTING_FRAMES = "the length of synthetic trials is source.frames in a file of settings (`source: {frames: 500}`)."
+
+
+@click.group("train")
+def train_group():
+    """Train networks, and controls for them, on synthetic subjects or a data set."""
+
+
+def lifting_options(command):
+    """What the commands on lifters have in common: where settings are from, and changes of single ones."""
+    for option in reversed((
+        click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
+        click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
+        click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
+        click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
+        click.option("--epochs", type=int, help="Passes over the training data."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def chosen_options(config, default, preset, changes):
+    """`LiftingOptions` from a file or a preset, with what the command line changes."""
+    from simspine.core.errors import InputError
+    from simspine.learning.options import lifting_preset, read_lifting_options
+
+    names = {"dataset": "source.dataset", "detections": "source.detections", "family": "source.family"}
+    names |= {"device": "training.device", "epochs": "training.epochs"}
+    named = {names.get(key, key): str(value) if key == "dataset" else value for key, value in changes.items() if value}
+    if config is not None and preset is not None:
+        raise InputError("a file of settings and --preset were given; a file names its preset itself (key `preset`).")
+    return lifting_preset(preset or default, **named) if config is None else read_lifting_options(config, **named)
+
+
+@train_group.command("lifting", cls=HintingCommand, elsewhere={"--frames": LIFTING_FRAMES})
+@click.argument("config", required=False, type=FILE_PATH)
+@lifting_options
+@click.option("--method", help="mean, nearest, ridge; simple or temporal.")
+@click.option("--points", type=click.Choice(["spine", "full"]), help="15 points of the spine, or all.")
+@click.option("--input", type=click.Choice(["detected", "truth"]), help="Which image points go in.")
+@click.option("--skeleton", help="Only points of this detector go in: blazepose33, blazepose_spine46, coco17, …")
+@click.option("--out", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder for all files.")
+def train_lifting_command(config, preset, out, **changes):
+    """Train one lifter: points in one view → points in space. CONFIG: a YAML file of settings.
+
+    Writes predictions of the test subjects, tables, losses, a checkpoint each epoch, and of a network lifter.onnx,
+    which `simspine detect --lift` takes. A killed run goes on by the same command; a checkpoint of other settings or
+    data is refused. Networks need PyTorch (`simspine[learn]`).
+    """
+    from simspine.evaluation.tables import join_tables
+    from simspine.learning.runs import train_lifting
+
+    options = chosen_options(config, "cpu", preset, changes)
+    click.echo(join_tables("text", train_lifting(options, out, say_progress)))
+    click.echo(out)
+
+
+def say_progress(line: str) -> None:
+    """Progress, beside the results."""
+    click.echo(line, err=True)
+
+
+@train_group.command(
+    "spine", cls=HintingCommand, elsewhere={"--images": "name the folder in CONFIG (`data: {train: […]}`)."}
+)
+@click.argument("config", type=FILE_PATH)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
+@click.option("--batch", type=click.IntRange(2), help="Crops at once.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network is trained.")
+@click.option("--seed", type=click.IntRange(0), help="Decides weights, order and augmentation.")
+@click.option("--teacher", type=FILE_PATH, help="weights.pt or an ONNX network with fewer points.")
+@click.option(
+    "--ablate",
+    type=click.Choice(["losses", "teacher", "curriculum", "fractions", "all"]),
+    help="Tables and a figure of detectors with some of the losses; without the teacher; with single stages; with 1 to "
+    "100 % of the last training set; or with each of these in turn.",
+)
+@click.option(
+    "--out", type=FILE_PATH, default="results/spine-detector", show_default=True, help="Folder for all files."
+)
+def train_spine_command(config, out, teacher, seed, ablate, **training):
+    """Train a network that finds the spine in images. CONFIG: a YAML file of settings.
+
+    \b
+    A small one (configs/training/spine-detector.yaml has more):
+      preset: cpu            # or paper
+      data:
+        train: [{folder: pictures}]      # `simspine capture render --out pictures`
+        test: {folder: other-pictures}
+
+    One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json, MMPose .npz).
+    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set beside those of the mean place in the
+    box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
+    (`simspine[learn]`).
+    """
+    from simspine.evaluation.tables import evaluation_json, join_tables
+    from simspine.io.atomic import write_text
+    from simspine.learning.options import read_spine_options
+    from simspine.learning.spine_runs import ABLATION_VARIANTS, DRAWN_FIGURES, run_detector_ablations, train_detector
+    from simspine.report.dataset_figures import write_ablation_figure
+
+    changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
+    options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
+    if ablate is None:
+        tables = train_detector(options, out, say_progress).tables[:1]
+    else:
+        which = (
+            tuple(what for what in ABLATION_VARIANTS if what != "teacher" or options.teacher)
+            if ablate == "all"
+            else (ablate,)
+        )
+        tables = run_detector_ablations(options, which, out, say_progress)
+        write_text(out / f"{ablate}.json", evaluation_json(tables))
+        write_ablation_figure(out / f"{ablate}.png", tables, DRAWN_FIGURES)
+    if tables:
+        click.echo(join_tables("text", tables))
+    click.echo(out)

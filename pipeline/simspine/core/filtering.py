@@ -1,0 +1,175 @@
+"""The One-Euro filter: smoothing of points while they come, strong at rest and weak in movement.
+
+Casiez, Roussel and Vogel 2012, "1 € filter: a simple speed-based low-pass filter for noisy input in interactive
+systems". A low-pass of first order whose cut-off grows with the speed. It looks at the past alone, and so lags:
+for kinematics the workflow filters without lag (`simspine.core.filtering`).
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from simspine.core.errors import InputError
+from simspine.core.types import Markers
+
+# Gaps and noise in the paths of markers.
+# Short gaps are interpolated and marked, long ones stay missing. The low-pass is a Butterworth filter run forward
+# and backward, so that it does not delay; every run of frames between gaps is filtered by itself.
+
+
+LIMB_ACCELERATION_M_S2 = (
+    10.0  # m/s²; of a limb in everyday movement. Decides how fast an interpolated position loses its worth
+)
+_FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
+
+Data = TypeVar("Data", Markers, np.ndarray)
+
+
+def smooth_markers(
+    markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2
+) -> Markers:
+    """Short gaps filled (`fill_short_gaps`), then paths low-passed (`lowpass`); `cutoff_hz` None leaves out the
+    filter."""
+    markers = fill_short_gaps(markers, max_gap_s)
+    return markers if cutoff_hz is None else lowpass(markers, cutoff_hz=cutoff_hz, order=order)
+
+
+def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: int = 4) -> Data:
+    """Zero-phase Butterworth low-pass along the first axis: Markers, or an array (frames, …) with its `rate` in Hz.
+
+    `order` and `cutoff_hz` are those of the net filter: a design of half the order runs forward and backward, its
+    cut-off raised so that the net gain is −3 dB (1/√2) at `cutoff_hz`. NaN frames stay NaN and separate runs; each run
+    is filtered by itself, with its ends continued by point reflection. Straight lines pass unchanged, all frames are
+    kept, and a run of fewer than three frames is returned as it is. Covariances stay as they are: a detector's errors
+    persist from frame to frame, so the filter removes less of them than of white noise, and how much less is not
+    known. Winter 2009, Biomechanics and Motor Control of Human Movement, ch. 3; Robertson & Dowling 2003 (order and
+    cut-off).
+    """
+    if isinstance(data, Markers):
+        return data.with_(xyz=lowpass(data.xyz, data.rate, cutoff_hz=cutoff_hz, order=order))
+    if rate is None:
+        raise InputError("lowpass of an array needs its rate in frames per second.")
+    sos = butterworth_sections(rate, cutoff_hz, order)
+    paths = np.array(data, float)
+    flat = paths.reshape(len(paths), -1)
+    pad = int(np.ceil(3 * rate / cutoff_hz))  # long enough for the filter to forget its start
+    for (start, stop), columns in _runs_by_columns(np.isfinite(flat)).items():
+        if stop - start > 2:
+            flat[start:stop, columns] = _filter_run(sos, flat[start:stop, columns], pad)
+    return flat.reshape(paths.shape)
+
+
+def butterworth_sections(rate: float, cutoff_hz: float, order: int) -> np.ndarray:
+    """Second-order sections of the filter to run forward and backward, for the net `order` and −3 dB frequency."""
+    if order < 2 or order % 2:
+        raise InputError(f"the net order is {order}; forward and backward filtering gives even orders: 2, 4, 6, …")
+    if not 0 < cutoff_hz < rate / 2:
+        raise InputError(
+            f"cut-off {cutoff_hz:g} Hz must lie between 0 and {rate / 2:g} Hz, half the rate of {rate:g} frames/s."
+        )
+    from scipy.signal import butter  # here, since loading it takes a second
+
+    # Two passes of a half-order design have gain 1 / (1 + w^order), w = tan(π f / rate) / tan(π f_design / rate) in the
+    # bilinear transform's warped frequency; 1/√2 at the cut-off makes w^order = √2 − 1 there.
+    warped = np.tan(np.pi * cutoff_hz / rate) / (np.sqrt(2) - 1) ** (1 / order)
+    return butter(order // 2, np.arctan(warped) * 2 / np.pi, output="sos")
+
+
+def _filter_run(sos: np.ndarray, run: np.ndarray, pad: int) -> np.ndarray:
+    """One run (frames, columns) without gaps. Its chord is taken off first, which makes straight lines exact."""
+    from scipy.signal import sosfiltfilt
+
+    chord = run[0] + np.linspace(0, 1, len(run))[:, None] * (run[-1] - run[0])
+    return chord + sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
+
+
+def _runs_by_columns(present: np.ndarray) -> dict[tuple[int, int], list[int]]:
+    """{(start, stop): columns} of the runs of True in present (frames, columns); columns with the same run together."""
+    edge = np.zeros((1, present.shape[1]), bool)
+    change = np.diff(np.concatenate([edge, present, edge]).astype(np.int8), axis=0).T  # (columns, frames + 1)
+    column, start = np.nonzero(change == 1)
+    _, stop = np.nonzero(change == -1)
+    runs: dict[tuple[int, int], list[int]] = {}
+    for c, a, b in zip(column.tolist(), start.tolist(), stop.tolist(), strict=True):
+        runs.setdefault((a, b), []).append(c)
+    return runs
+
+
+def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
+    """Gaps inside a path interpolated where they last at most `horizon_s` (missing frames / rate); marked in `filled`.
+
+    Monotone cubic interpolation (PCHIP: Fritsch & Carlson 1980), which never overshoots. Longer gaps, and those at the
+    ends of the trial, stay NaN. Covariances are interpolated and grow by (½ a τ₁ τ₂)², the error of interpolation with
+    an acceleration of a = 10 m/s² unseen, at τ₁ and τ₂ s from the ends of the gap. Weights are half the lower one at
+    the two ends.
+    """
+    if not (np.isfinite(horizon_s) and horizon_s >= 0):
+        raise InputError(f"the horizon for gaps is {horizon_s} s, expected 0 or more.")
+    present, frames = markers.present, np.arange(markers.frames)
+    xyz = np.array(markers.xyz)
+    weight = None if markers.weight is None else np.array(markers.weight)
+    covariance = None if markers.covariance is None else np.array(markers.covariance)
+    filled = np.zeros(present.shape, bool) if markers.filled is None else np.array(markers.filled)
+    for (start, stop), columns in _runs_by_columns(~present).items():
+        if start == 0 or stop == markers.frames or (stop - start) / markers.rate > horizon_s * (1 + 1e-9):
+            continue
+        gap, a, b = slice(start, stop), start - 1, stop
+        filled[gap, columns] = True
+        for m in columns:
+            known = frames[present[:, m]]
+            after = int(np.searchsorted(known, b))
+            near = known[max(after - 2, 0) : after + 2]  # two on either side, on which a PCHIP in the gap depends
+            xyz[gap, m] = PchipInterpolator(near, markers.xyz[near, m])(frames[gap])
+        if weight is not None:
+            weight[gap, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])
+        if covariance is not None:
+            share = ((frames[gap] - a) / (b - a))[:, None, None, None]
+            error = 0.5 * LIMB_ACCELERATION_M_S2 * (frames[gap] - a) * (b - frames[gap]) / markers.rate**2
+            between = (1 - share) * covariance[a, columns] + share * covariance[b, columns]
+            covariance[gap, columns] = between + (error**2)[:, None, None, None] * np.eye(3)
+    return markers.with_(xyz=xyz, weight=weight, covariance=covariance, filled=filled)
+
+
+MIN_CUTOFF = 1.0  # Hz at rest
+SPEED_COEFFICIENT = 40.0  # Hz for each person's height per second
+SPEED_CUTOFF = 1.0  # Hz, of the speed; as the paper
+
+
+class OneEuro:
+    """The points of one person over time. Speeds count in their extents, so that the distance from the camera does
+    not matter."""
+
+    def __init__(
+        self, min_cutoff: float = MIN_CUTOFF, beta: float = SPEED_COEFFICIENT, speed_cutoff: float = SPEED_CUTOFF
+    ):
+        self._min_cutoff, self._beta, self._speed_cutoff = min_cutoff, beta, speed_cutoff
+        self._xy: np.ndarray | None = None
+        self._speed = np.zeros(0)
+        self._time = 0.0
+
+    def step(self, xy: np.ndarray, time: float, extent: float) -> np.ndarray:
+        """Points (points, 2) px at `time` s, smoothed. NaN stays NaN, and the filter begins anew after it.
+
+        extent: px, of the person.
+        """
+        xy = np.array(xy, float)
+        if self._xy is None or time <= self._time:
+            self._xy, self._speed, self._time = xy, np.zeros_like(xy), time
+            return xy
+        step = time - self._time
+        speed = np.where(np.isfinite(self._xy), (xy - self._xy) / step, 0.0)
+        self._speed = self._speed + _smoothing_share(self._speed_cutoff, step) * (np.nan_to_num(speed) - self._speed)
+        cutoff = self._min_cutoff + self._beta * np.abs(self._speed) / max(extent, 1.0)
+        smooth = self._xy + _smoothing_share(cutoff, step) * (xy - self._xy)
+        fresh = ~np.isfinite(self._xy)
+        self._xy = np.where(fresh, xy, smooth)
+        self._speed = np.where(np.isfinite(xy), self._speed, 0.0)
+        self._time = time
+        return self._xy
+
+
+def _smoothing_share(cutoff, step: float):
+    """How far a low-pass of first order goes towards a new value; cutoff Hz, step s."""
+    rate = 2 * np.pi * cutoff * step
+    return rate / (rate + 1)

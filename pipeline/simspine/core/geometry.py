@@ -1,0 +1,377 @@
+"""Rotation matrices to angles, continuous in time. Body-fixed sequences; angles in radians.
+
+Frames of the model: x forward, y up, z right. Two sequences are used: Z-X-Y for a child on its parent, as the model's
+spinal joints are built, and Y-X-Z for a segment in space, whose first angle is then the heading and whose others do
+not depend on it (Baker 2001, Human Movement Science 20:655). Both lose one angle only where the second reaches ±90°.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.types import WORLD_FRAMES, Camera, Markers
+
+# How a lens bends the image of a pinhole: OpenCV's models, their derivatives and their inverses.
+# *Perspective* (docs.opencv.org, calib3d): with r² = x² + y² for ideal normalised coordinates x, y
+#     u = x f + 2 p1 x y + p2 (r² + 2 x²) + s1 r² + s2 r⁴      f = (1 + k1 r² + k2 r⁴ + k3 r⁶) /
+#     v = y f + p1 (r² + 2 y²) + 2 p2 x y + s3 r² + s4 r⁴          (1 + k4 r² + k5 r⁴ + k6 r⁶)
+# *Fisheye* (Kannala & Brandt 2006, as OpenCV has it): with the angle θ = atan r from the optical axis
+#     (u, v) = (x, y) θd / r        θd = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)
+# `Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. So no angle from the axis reaches
+# 90°.
+
+
+_NEAR_AXIS = 1e-8  # r² below which the fisheye's θd / r is taken from its series
+_NEWTON_CONVERGED = 1e-13  # normalised coordinates: Newton's method stops
+_MAX_RESIDUAL = 1e-9  # and this far from what was seen it has failed
+
+
+def distort_points(camera: Camera, ideal: np.ndarray) -> np.ndarray:
+    """Ideal normalised coordinates (..., 2) → as the camera's lens shows them (..., 2)."""
+    x, y = ideal[..., 0], ideal[..., 1]
+    r2 = x * x + y * y
+    if camera.lens == "fisheye":
+        return ideal * _fisheye_factor(r2, camera.distortion)[0][..., None]
+    p1, p2 = camera.distortion[2:4]
+    radial = _radial_factor(r2, camera.distortion)
+    u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+    if camera.distortion.size == 12:
+        s1, s2, s3, s4 = camera.distortion[8:]
+        u, v = u + r2 * (s1 + r2 * s2), v + r2 * (s3 + r2 * s4)
+    return np.stack([u, v], -1)
+
+
+def distortion_derivative(camera: Camera, ideal: np.ndarray) -> np.ndarray:
+    """Derivative (2, 2, ...) of `distort_points` at ideal coordinates (..., 2): [[du/dx, du/dy], [dv/dx, dv/dy]]."""
+    x, y = ideal[..., 0], ideal[..., 1]
+    r2 = x * x + y * y
+    if camera.lens == "fisheye":
+        stretch, slope = _fisheye_factor(r2, camera.distortion)
+        across = 2 * x * y * slope
+        return np.stack(
+            [np.stack([stretch + 2 * x * x * slope, across]), np.stack([across, stretch + 2 * y * y * slope])]
+        )
+    p1, p2 = camera.distortion[2:4]
+    radial, slope = _radial_factor(r2, camera.distortion), _radial_slope(r2, camera.distortion)
+    a = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+    b = c = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
+    d = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+    if camera.distortion.size == 12:
+        s1, s2, s3, s4 = camera.distortion[8:]
+        right, down = 2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)
+        a, b, c, d = a + x * right, b + y * right, c + x * down, d + y * down
+    return np.stack([np.stack([a, b]), np.stack([c, d])])
+
+
+def distortion_reach(camera: Camera) -> float:
+    """Largest r² of ideal coordinates up to which the radial part grows outwards; infinite where it always does.
+
+    Beyond it the model folds: far-off points come back into the image, and no lens does so.
+    """
+    d = camera.distortion
+    if camera.lens == "fisheye":
+        edge = _smallest_root([1, *(d * [3, 5, 7, 9])])  # of dθd / dθ, a polynomial in θ²
+        return np.inf if edge >= (np.pi / 2) ** 2 else float(np.tan(np.sqrt(edge)) ** 2)
+    above = np.array([1, d[0], d[1], d[4]])
+    growth = above * [1, 3, 5, 7]  # of r · above, a polynomial in r²
+    if d.size == 5:
+        return _smallest_root(growth)
+    below = np.array([1, *d[5:8]])
+    fall = 2 * np.arange(4) * below  # r · d below / dr
+    return min(_smallest_root(np.convolve(growth, below) - np.convolve(above, fall)), _smallest_root(below))
+
+
+def undistort_points(camera: Camera, seen: np.ndarray, iterations: int = 50) -> np.ndarray:
+    """What the lens shows (..., 2) → ideal normalised coordinates (..., 2), the inverse of `distort_points`.
+
+    Newton's method; NaN where it does not converge, or not on the branch of the image's middle (`distortion_reach`).
+    """
+    if camera.lens == "fisheye":
+        return _straighten_fisheye(camera, seen, iterations)
+    if not camera.distortion.any():
+        return seen
+    ideal = seen.copy()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(iterations):
+            (a, b), (c, d) = distortion_derivative(camera, ideal)
+            residual = distort_points(camera, ideal) - seen
+            e, f = residual[..., 0], residual[..., 1]
+            determinant = a * d - b * c
+            step = np.stack([(d * e - b * f) / determinant, (a * f - c * e) / determinant], -1)
+            ideal = ideal - step
+            if not (np.abs(step) > _NEWTON_CONVERGED).any():
+                break
+        right = np.abs(distort_points(camera, ideal) - seen).max(-1) < _MAX_RESIDUAL
+        right &= (ideal * ideal).sum(-1) < distortion_reach(camera)
+    return np.where(right[..., None], ideal, np.nan)
+
+
+def _straighten_fisheye(camera: Camera, seen: np.ndarray, iterations: int) -> np.ndarray:
+    """Only the angle from the axis changes, so Newton's method runs on that alone."""
+    shown = np.linalg.norm(seen, axis=-1)
+    edge = min(float(np.arctan(np.sqrt(distortion_reach(camera)))), np.pi / 2)
+    angle = np.minimum(shown, edge)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(iterations):
+            bent, slope = _fisheye_angle(angle, camera.distortion)
+            step = (bent - shown) / slope
+            angle = np.clip(angle - step, 0.0, np.pi / 2)
+            if not (np.abs(step) > _NEWTON_CONVERGED).any():
+                break
+        right = (np.abs(_fisheye_angle(angle, camera.distortion)[0] - shown) < _MAX_RESIDUAL) & (angle < edge)
+        stretch = np.where(shown > 0, np.tan(angle) / shown, 1.0)
+    return np.where(right[..., None], seen * stretch[..., None], np.nan)
+
+
+def _radial_factor(r2: np.ndarray, d: np.ndarray) -> np.ndarray:
+    above = 1 + r2 * (d[0] + r2 * (d[1] + r2 * d[4]))
+    return above if d.size == 5 else above / (1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7])))
+
+
+def _radial_slope(r2: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Derivative of `_radial_factor` by r²."""
+    slope = d[0] + r2 * (2 * d[1] + 3 * r2 * d[4])
+    if d.size == 5:
+        return slope
+    below = 1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7]))
+    return (slope - _radial_factor(r2, d) * (d[5] + r2 * (2 * d[6] + 3 * r2 * d[7]))) / below
+
+
+def _fisheye_angle(angle: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """θd of angles θ, and its derivative."""
+    a2 = angle * angle
+    bent = angle * (1 + a2 * (d[0] + a2 * (d[1] + a2 * (d[2] + a2 * d[3]))))
+    return bent, 1 + a2 * (3 * d[0] + a2 * (5 * d[1] + a2 * (7 * d[2] + 9 * a2 * d[3])))
+
+
+def _fisheye_factor(r2: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """θd / r, and its derivative by r²."""
+    r = np.sqrt(r2)
+    bent, slope = _fisheye_angle(np.arctan(r), d)
+    near = r2 < _NEAR_AXIS
+    safe = np.where(near, 1.0, r)
+    stretch = np.where(near, 1 + r2 * (d[0] - 1 / 3), bent / safe)
+    return stretch, np.where(near, d[0] - 1 / 3, (slope / (1 + r2) - stretch) / (2 * safe * safe))
+
+
+def _smallest_root(rising: np.ndarray | list[float]) -> float:
+    """Smallest positive real root of a polynomial, its coefficients from the constant on; infinite without one."""
+    roots = np.roots(np.asarray(rising, float)[::-1])
+    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1.0, np.abs(roots.real))) & (roots.real > 0)]
+    return float(real.min(initial=np.inf))
+
+
+# Cameras, frames, angles and rigid fits. Pure functions on arrays; lengths in metres, image points in pixels.
+
+
+# OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
+_FROM_Z_UP = {"z_up": [0, 1, 2], "y_up": [1, 2, 0]}
+_TO_Z_UP = {"z_up": [0, 1, 2], "y_up": [2, 0, 1]}
+
+
+def frame_rotation(source: str, target: str) -> np.ndarray:
+    """(3, 3) rotation taking vectors of the frame `source` to the frame `target`."""
+    for frame in (source, target):
+        if frame not in WORLD_FRAMES:
+            raise InputError(f"unknown frame {frame!r}; expected one of {', '.join(WORLD_FRAMES)}.")
+    return np.eye(3)[_TO_Z_UP[source]][_FROM_Z_UP[target]]
+
+
+def change_frame(xyz: np.ndarray, source: str, target: str) -> np.ndarray:
+    """Vectors (..., 3) of the frame `source`, expressed in `target`."""
+    return np.asarray(xyz) @ frame_rotation(source, target).T
+
+
+def markers_in_frame(markers: Markers, frame: str) -> Markers:
+    """The markers, covariances included, expressed in another named frame ('z_up', 'y_up')."""
+    R = frame_rotation(markers.frame, frame)
+    covariance = None if markers.covariance is None else R @ markers.covariance @ R.T
+    return markers.with_(xyz=markers.xyz @ R.T, covariance=covariance, frame=frame)
+
+
+def project_points(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
+    """World points (..., 3) m in each camera's image, with distortion: (views, ..., 2) px; NaN behind a camera.
+
+    Models of the lens: `simspine.core.geometry`.
+    """
+    xyz = np.asarray(xyz, float)
+    return np.stack([project_one(camera, xyz) for camera in cameras])
+
+
+def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
+    """World points (..., 3) m in one camera's image: (..., 2) px; NaN behind the camera."""
+    local = xyz @ camera.R.T + camera.t
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normal = np.where(local[..., 2:] > 1e-9, local[..., :2] / local[..., 2:], np.nan)
+    return to_pixels(camera, distort_points(camera, normal))
+
+
+def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:
+    """Normalised image coordinates (..., 2) → pixels, skew included."""
+    return normal @ camera.K[:2, :2].T + camera.K[:2, 2]
+
+
+def undistort_pixels(camera: Camera, pixels: np.ndarray, iterations: int = 50) -> np.ndarray:
+    """Pixels (..., 2) → ideal normalised coordinates (..., 2), undoing K and the lens.
+
+    Newton's method; NaN where it does not converge: a point far outside the image, where the lens model folds.
+    """
+    inverse = np.linalg.inv(camera.K[:2, :2])
+    return undistort_points(camera, (np.asarray(pixels, float) - camera.K[:2, 2]) @ inverse.T, iterations)
+
+
+def wrap_angles(angles: np.ndarray) -> np.ndarray:
+    """Angles (rad) by the shorter way round: in [−π, π)."""
+    return (np.asarray(angles, float) + np.pi) % (2 * np.pi) - np.pi
+
+
+def kabsch(covariance: np.ndarray) -> np.ndarray:
+    """Rotation (..., 3, 3) R with the largest trace(Rᵀ covariance): Kabsch 1976, with the reflection excluded.
+
+    covariance: (..., 3, 3) Σ w target sourceᵀ of centred points.
+    """
+    u, _, vt = np.linalg.svd(covariance)
+    u[..., -1] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    return u @ vt
+
+
+def rigid_fit(
+    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (..., 3, 3) and translation (..., 3) with `R @ source + t ≈ target` in weighted least squares.
+
+    source, target: (..., points, 3); points with NaN in either are left out.
+    """
+    source, target = np.broadcast_arrays(np.asarray(source, float), np.asarray(target, float))
+    present = np.isfinite(source).all(-1) & np.isfinite(target).all(-1)
+    w = present.astype(float) if weights is None else np.where(present, weights, 0.0)
+    if (np.count_nonzero(w, axis=-1) < 3).any():
+        raise InputError("a rigid fit needs at least three points present in both sets.")
+    source, target = np.where(present[..., None], source, 0.0), np.where(present[..., None], target, 0.0)
+    total = w.sum(-1)[..., None]
+    a = (w[..., None] * source).sum(-2) / total
+    b = (w[..., None] * target).sum(-2) / total
+    covariance = np.einsum("...p,...pi,...pj->...ij", w, target - b[..., None, :], source - a[..., None, :])
+    rotation = kabsch(covariance)
+    return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
+
+
+_OTHER_UNITS = (
+    ("centimetres", 30.0, 300.0),
+    ("millimetres", 300.0, 3000.0),
+)  # by how much larger numbers are than in metres
+
+
+def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
+    """(frames,) rad: how far the line from one marker to another that should be above it leans. markers: y_up."""
+    up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]
+    return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
+
+
+def unit_of_ratio(ratio: float) -> str | None:
+    """The unit in which lengths seem to be that are so many times those in metres; None where none is likely."""
+    return next((name for name, low, high in _OTHER_UNITS if low < ratio < high), None)
+
+
+def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """(frames,) m: RMS distance of the points (frames, points, 3) that are there (frames, points) from their centre."""
+    xyz, count = np.where(present[..., None], xyz, 0.0), present.sum(1)[:, None]
+    centre = xyz.sum(1) / count
+    off = np.where(present, np.linalg.norm(xyz - centre[:, None], axis=-1), 0.0)
+    return np.sqrt((off**2).sum(1) / count[:, 0])
+
+
+NEAR_GIMBAL_LOCK_COSINE = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
+GIMBAL_LOCK_COSINE = 1e-7  # cosine of the second angle below which the first and third are one angle
+CHANGED_TOLERANCE_RAD = 1e-6  # rad; a smaller difference from the principal value is rounding
+
+
+def as_rotations(poses: np.ndarray, name: str = "poses") -> np.ndarray:
+    """Rotations (frames, 3, 3) of poses (frames, 4, 4) or (frames, 3, 3); one frame may lack its axis."""
+    poses = np.asarray(poses, float)
+    if poses.ndim == 2:
+        poses = poses[None]
+    if poses.ndim != 3 or poses.shape[1:] not in ((3, 3), (4, 4)):
+        raise InputError(f"{name} have shape {poses.shape}, expected (frames, 4, 4) or (frames, 3, 3).")
+    return poses[:, :3, :3]
+
+
+def zxy_angles(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (frames, 3) rad about z, x, y of R = Rz Rx Ry, continuous in time; (frames,) where that took a repair."""
+    r = as_rotations(rotation, "rotations")
+    first, third = np.arctan2(-r[:, 0, 1], r[:, 1, 1]), np.arctan2(-r[:, 2, 0], r[:, 2, 2])
+    # At lock R depends on first ± third only: R00, R10 are the cosine and sine of that sum.
+    return _of_sequence(first, r[:, 2, 1], third, (r[:, 1, 0], r[:, 0, 0]), sign=1.0)
+
+
+def yxz_angles(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (frames, 3) rad about y, x, z of R = Ry Rx Rz, continuous in time; (frames,) where that took a repair."""
+    r = as_rotations(rotation, "rotations")
+    first, third = np.arctan2(r[:, 0, 2], r[:, 2, 2]), np.arctan2(r[:, 1, 0], r[:, 1, 1])
+    return _of_sequence(first, -r[:, 1, 2], third, (-r[:, 2, 0], r[:, 0, 0]), sign=-1.0)
+
+
+def _of_sequence(first: np.ndarray, sine: np.ndarray, third: np.ndarray, total: tuple, sign: float):
+    """Where the second angle is ±90°, the third stays as it last was and the first is what remains of their `total`,
+    of which sine and cosine are given."""
+    second = np.arcsin(np.clip(sine, -1.0, 1.0))
+    locked = np.abs(np.cos(second)) < GIMBAL_LOCK_COSINE
+    if locked.any():
+        last = np.maximum.accumulate(np.where(locked | np.isnan(third), -1, np.arange(len(third))))
+        kept = np.where(last >= 0, third[last], 0.0)
+        first = np.where(locked, np.arctan2(*total) - sign * np.sign(second) * kept, first)
+        third = np.where(locked, kept, third)
+    return continuous_angles(np.stack([first, second, third], -1))
+
+
+def other_angle_branch(angles: np.ndarray) -> np.ndarray:
+    """The other triple (..., 3) rad of the same rotation about three perpendicular axes: (a + π, π − b, c + π)."""
+    a, b, c = np.moveaxis(np.asarray(angles, float), -1, 0)
+    return np.stack([a + np.pi, np.pi - b, c + np.pi], -1)
+
+
+def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An angle triple (frames, 3) rad without gimbal wraps, NaN gaps kept, and (frames,) which frames were changed.
+
+    A rotation has two triples (`other_angle_branch`). Near lock (|b| > 60° on both sides of a step) the one nearer to
+    the
+    frame before is taken; elsewhere a large step is motion or a fault, and left for quality control to see. Then whole
+    turns are removed.
+    """
+    angles = np.asarray(angles, float)
+    out = angles.copy()
+    valid = np.isfinite(angles).all(-1)
+    a = angles[valid]
+    if (
+        len(a) == len(angles)
+        and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_GIMBAL_LOCK_COSINE
+        and not _half_turn_steps(a).any()
+    ):
+        return out, np.zeros(len(out), bool)
+    near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_COSINE
+    if near.any():
+        other = other_angle_branch(a)
+        stay = np.abs(wrap_angles(a[1:] - a[:-1])).sum(-1)
+        swap = np.abs(wrap_angles(other[1:] - a[:-1])).sum(-1)
+        # Both triples move alike, so whether to change branch does not depend on the branch one is on: a parity.
+        parity = np.concatenate([[False], np.cumsum((swap < stay) & near) % 2 == 1])
+        out[valid] = np.where(parity[:, None], other, a)
+    out = unwrap_angles(out)
+    changed = valid & (np.nan_to_num(np.abs(out - angles)).max(-1) > CHANGED_TOLERANCE_RAD)
+    return out, changed
+
+
+def unwrap_angles(angles: np.ndarray) -> np.ndarray:
+    """Angles (frames, angles) rad without whole turns in time; NaN gaps stay and are bridged."""
+    out = angles.copy()
+    for column in out.T:
+        valid = np.isfinite(column)
+        column[valid] = np.unwrap(column[valid])
+    return out
+
+
+def _half_turn_steps(angles: np.ndarray) -> np.ndarray:
+    """Where an angle steps by more than half a turn, of (frames, angles) rad."""
+    return np.abs(angles[1:] - angles[:-1]) > np.pi

@@ -1,0 +1,323 @@
+"""Groups of settings, from which the options of each stage and the sections of a configuration file are made.
+
+What is wrong with settings is said in words of theirs and not of pydantic: one line for each fault.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Self, Union, cast, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
+
+from simspine.core.errors import InputError, nearest_name, require_known, require_path, unknown_name
+
+# YAML of users, read so that a small file cannot become a large one, and that nothing it says is lost.
+# An alias may stand for a piece that holds aliases itself, so that a few lines stand for billions of entries.
+# Nodes are counted as if each alias were written out. Of two equal keys a YAML reader keeps the last: they are
+# refused.
+
+
+MAX_YAML_BYTES = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
+MAX_YAML_ENTRIES = 100_000  # entries, aliases written out
+MAX_YAML_DEPTH = 50  # levels of nesting
+MERGE_KEY_TAG = "tag:yaml.org,2002:merge"  # of the key <<
+_MAX_VALUE_CHARACTERS = 80  # characters of a value that a message repeats
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file says: mappings, lists, texts, numbers. Raises `InputError` naming the file if it says nothing
+    that can be used: not there, not YAML, not UTF-8, too large, nested too deeply, aliases that multiply, or a key
+    that a mapping has twice.
+    """
+    require_path(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_YAML_BYTES + 1)
+        if len(content) > MAX_YAML_BYTES:
+            raise InputError(f"{path}: larger than {MAX_YAML_BYTES >> 20} MiB, which no configuration or recipe is.")
+        text = content.decode("utf-8-sig")
+        return _checked_node(text, str(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; at most {MAX_YAML_DEPTH} levels.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {error}") from None
+
+
+def _checked_node(text: str, where: str) -> Any:
+    """What `yaml.safe_load` gives, its tree checked before anything is made of it, and parsed once for both."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        _check_nodes(root, where)
+        return None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _check_nodes(root: yaml.Node | None, where: str) -> None:
+    """Raise unless the tree, with aliases written out, stays below `MAX_YAML_ENTRIES` entries and `MAX_YAML_DEPTH`
+    levels, and no mapping
+    has a key twice."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node, depth: int) -> int:
+        key = id(node)
+        if key in sizes:
+            return sizes[key]
+        if depth > MAX_YAML_DEPTH or key in open_nodes:
+            what = "a piece that holds itself" if key in open_nodes else f"more than {MAX_YAML_DEPTH} levels of nesting"
+            raise InputError(f"{where}: {what}; write it without.")
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node, where)
+        open_nodes.add(key)
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))
+        sizes[key] = 1 + sum(size(part, depth + 1) for part in nodes)
+        open_nodes.discard(key)
+        if sizes[key] > MAX_YAML_ENTRIES:
+            raise InputError(
+                f"{where}: aliases stand for more than {MAX_YAML_ENTRIES} entries; write out what is meant."
+            )
+        return sizes[key]
+
+    if root is not None:
+        size(root, 0)
+
+
+def _check_keys(mapping: yaml.MappingNode, where: str) -> None:
+    """`InputError` with both lines where a mapping has a key twice."""
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in mapping.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE_KEY_TAG:
+            continue
+        line, name = key.start_mark.line + 1, (key.tag, key.value)
+        if name in lines:
+            raise InputError(
+                f"{where}, line {line}: the key {key.value!r} stands in line {lines[name]} already, in the same "
+                "section; keep one of the two."
+            )
+        lines[name] = line
+
+
+def value_text(value: object) -> str:
+    """A value as YAML would hold it, in one line: texts in quotes, `nothing` for none."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        text = repr(value)
+    elif isinstance(value, bool | list | tuple | dict):
+        text = json.dumps(value, default=str, ensure_ascii=False, skipkeys=True)
+    else:
+        text = str(value)
+    return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[:_MAX_VALUE_CHARACTERS]}…"
+
+
+# Data files that come with simspine, recipes and what is packaged of others: where they lie, how they are read.
+
+
+NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the same folder
+
+
+def data_folder(name: str) -> Path:
+    """A top-level folder of the repository: in a checkout there, in an installed wheel in `simspine/_data/`."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_data" / name, package.parents[1] / name):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"the folder {name} was not found beside the simspine package; reinstall simspine.")
+
+
+def models_folder() -> Path:
+    """The folder of recipes."""
+    return data_folder("opensim_models")
+
+
+def pose2sim_folder() -> Path:
+    """What is packaged of Pose2Sim: the full-body model, its bones in `Geometry/`, two recordings."""
+    return data_folder("third_party") / "pose2sim"
+
+
+def recipe_path(name: str) -> Path:
+    """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
+    if str(name).endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise InputError(f"recipe {name} does not exist.")
+        return Path(name)
+    folder = models_folder()
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        inside = path.parent if path.parent.is_dir() else folder
+        prefix = inside.relative_to(folder).as_posix().removeprefix(".")
+        known = sorted(
+            f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem not in NOT_RECIPES
+        )
+        raise unknown_name("recipe", str(name), known, str(folder))
+    return path
+
+
+def read_mapping(path: Path) -> dict:
+    """The mapping in a YAML file; `InputError` naming the file if it holds none. An unchanged file is parsed once."""
+    try:
+        found = path.stat()
+    except OSError:
+        return _mapping_in_file(path)  # which says what is wrong
+    return deepcopy(_parsed_yaml(path, found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _parsed_yaml(path: Path, *_: int) -> dict:
+    return _mapping_in_file(path)
+
+
+def _mapping_in_file(path: Path) -> dict:
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")
+    return data
+
+
+_SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
+_WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
+# Kinds of pydantic's errors, and what the value should be.
+_KINDS = {
+    "model_type": _SECTION, "model_attributes_type": _SECTION, "dict_type": _SECTION, "mapping_type": _SECTION,
+    "dataclass_type": _SECTION, "list_type": _LIST, "tuple_type": _LIST, "set_type": _LIST, "iterable_type": _LIST,
+    "string_type": _TEXT, "path_type": _TEXT, "int_type": _WHOLE, "int_parsing": _WHOLE, "int_from_float": _WHOLE,
+    "float_type": _NUMBER, "float_parsing": _NUMBER, "finite_number": f"{_NUMBER} that is finite",
+    "bool_type": _SWITCH, "bool_parsing": _SWITCH,
+}  # fmt: skip
+
+
+class SettingsError(InputError):
+    """Settings that do not fit their kind. faults: a line for each. errors: what pydantic says of each."""
+
+    def __init__(self, message: str, faults: tuple[str, ...] = (), errors: tuple[Mapping[str, Any], ...] = ()):
+        super().__init__(message)
+        self.faults, self.errors = faults, errors
+
+
+@contextmanager
+def _in_own_words(kind: type[BaseModel]) -> Iterator[None]:
+    """`SettingsError` in place of pydantic's error."""
+    try:
+        yield
+    except ValidationError as error:
+        errors = tuple(error.errors())
+        faults = tuple(fault_line(one, kind) for one in errors)
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise SettingsError(f"{kind.__name__} cannot be made of what was given:\n{lines}", faults, errors) from None
+
+
+def _leaves(annotation) -> Iterator[type]:
+    """The kinds that a setting, or what its lists and mappings hold, may be of."""
+    if parts := get_args(annotation):
+        for part in parts:
+            yield from _leaves(part)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def _holds_switch(value) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_switch(one) for pair in value.items() for one in pair)
+    return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+
+
+class Section(BaseModel):
+    """A group of settings: no unknown keys, never changed in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _switches_are_no_numbers(cls, value, info: ValidationInfo):
+        """pydantic takes true for 1, which nobody means who writes it where a number belongs."""
+        kinds = set(_leaves(cls.model_fields[info.field_name].annotation)) if info.field_name else set()
+        if kinds & {int, float} and bool not in kinds and _holds_switch(value):
+            raise PydanticKnownError("float_type" if float in kinds else "int_type")
+        return value
+
+    def __init__(self, **values: Any):
+        with _in_own_words(type(self)):
+            super().__init__(**values)
+
+    # Sections within a section are checked without `__init__`, so that faults of all of them come together.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **how: Any) -> Self:
+        with _in_own_words(cls):
+            return super().model_validate(obj, **how)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **how: Any) -> Self:
+        with _in_own_words(cls):
+            return super().model_validate_json(json_data, **how)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        require_known("key", update or {}, type(self).model_fields, type(self).__name__)
+        return super().model_copy(update=update, deep=deep)
+
+
+def fault_line(error: Mapping[str, Any], kind: type[BaseModel], top: str = "") -> str:
+    """One of pydantic's `ValidationError.errors()`: where it is, what should be there, what was found, the nearest."""
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        *parents, key = error["loc"]
+        known = list(_section(kind, parents).model_fields)
+        return str(unknown_name("key", str(key), known, ".".join(map(str, parents)) or top))
+    if error["type"] == "missing":
+        return f"{place}: required, but missing."
+    if error["type"] == "value_error":  # ours, about several keys: its text says it all
+        text = str(error["ctx"]["error"]).rstrip(".")
+        return f"{place}: {text}." if place else f"{text}."
+    should = _KINDS.get(error["type"])
+    text = f"Input should be {should}" if should else str(error["msg"])
+    return f"{f'{place}: ' if place else ''}{text} (found {value_text(error['input'])}).{_hint(error)}"
+
+
+def _hint(error: Mapping[str, Any]) -> str:
+    """The nearest of the values there are."""
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return ""
+    meant = nearest_name(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+    return "" if meant is None else f" Did you mean {meant!r}?"
+
+
+def _section(root: type[BaseModel], location) -> type[BaseModel]:
+    """The type of the section at a location such as ('subjects', 'S01', 'trials', 'walk')."""
+    section, kind = root, cast(Any, root)
+    for part in location:
+        if _is_section(kind):
+            field = kind.model_fields.get(part)
+            kind = field.annotation if field else kind  # a name of pydantic's own for one of several kinds
+        else:
+            kind = get_args(kind)[-1] if get_args(kind) else kind  # what a mapping or a list holds
+        kind = next((one for one in _kinds(kind) if _is_section(one) or get_origin(one) in (dict, list)), kind)
+        section = kind if _is_section(kind) else section
+    return section
+
+
+def _kinds(annotation) -> Iterator[Any]:
+    """The kinds of which a value may be one."""
+    if get_origin(annotation) in (Union, UnionType):
+        yield from get_args(annotation)
+    else:
+        yield annotation
+
+
+def _is_section(kind) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -1,0 +1,438 @@
+"""Axes that turn with each of the 37 points' part of the body, from the points alone: columns forward, up, right.
+
+Trunk and head: from landmarks. Limbs: the trunk's axes carried along the chain by the least rotation from one segment
+to the next, which has no jumps as long as no joint folds flat on itself.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.core.errors import InputError, index_of_name, unknown_name
+from simspine.core.types import Keypoints, Markers, Origin
+
+# How a marker's name shows that it was inferred.
+
+
+INFERRED_SUFFIX = "_inferred"
+
+
+def add_inferred_suffix(markers: Markers) -> Markers:
+    """Markers of origin INFERRED get `_inferred` in their name, so that a format without room for origins shows it."""
+    inferred = markers.names_of(Origin.INFERRED)
+    return markers.with_(names=tuple(base_name(n) + INFERRED_SUFFIX if n in inferred else n for n in markers.names))
+
+
+def split_inferred_suffix(markers: Markers, frames: np.ndarray) -> Markers:
+    """Frames (frames,) bool of all markers moved to columns of their own, whose names end in `_inferred`; unchanged
+    where there are none. For formats that cannot mark a frame."""
+    if not frames.any():
+        return markers
+    at = frames[:, None, None]
+    return Markers(
+        (*markers.names, *(base_name(name) + INFERRED_SUFFIX for name in markers.names)),
+        markers.rate,
+        np.concatenate([np.where(at, np.nan, markers.xyz), np.where(at, markers.xyz, np.nan)], 1),
+        markers.frame,
+        start=markers.start,
+    )
+
+
+def base_name(name: str) -> str:
+    """The point's name without the mark of how it was placed."""
+    return name.removesuffix(INFERRED_SUFFIX)
+
+
+# How a marker's name shows that it is on the skin.
+
+
+SKIN_SUFFIX = "_skin"
+_TAPE_DOT_NAME = re.compile(r"([CTLS]\d+)\.(\d\d)")
+
+
+def is_skin_marker(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that are of markers on the skin: `C7_skin`, `LPSIS_skin`."""
+    return tuple(name for name in names if name.endswith(SKIN_SUFFIX))
+
+
+def without_skin_markers(names: Iterable[str]) -> tuple[str, ...]:
+    """The others."""
+    return tuple(name for name in names if not name.endswith(SKIN_SUFFIX))
+
+
+def skin_landmark(name: str) -> str:
+    """What a marker on the skin is over: `C7_skin` → 'C7'."""
+    return name.removesuffix(SKIN_SUFFIX)
+
+
+def levels_of_tape_dot(landmark: str) -> tuple[str, float] | None:
+    """Of a dot of a tape: the level above it, and its share of the way to the next one: 'T7.40' → ('T7', 0.4)."""
+    found = _TAPE_DOT_NAME.fullmatch(landmark)
+    return None if found is None else (found[1], int(found[2]) / 100)
+
+
+def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that are of dots of a tape: `T7.40_skin`."""
+    return tuple(name for name in is_skin_marker(names) if levels_of_tape_dot(skin_landmark(name)) is not None)
+
+
+# Which points exist, and what they correspond to: tables (CSV, one per skeleton) and their look-up.
+# `load(name)` gives a `Skeleton`; `translate_to_simspine` turns a detector's native points into the 37 SIMSPINE
+# points that
+# the rest of the pipeline speaks. A point that lies elsewhere on the body has no counterpart, however similar its
+# name: the `Hip` of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the sacrum. The
+# column `note` says why.
+
+
+SIMSPINE_SKELETON = "simspine37"
+
+# Two of our skeletons may have the same number of points; a file of 2D points then means the one detectors write.
+_BY_SIZE = {15: "simspine15", 25: "body25", 26: "halpe26", 32: "human36m32", 33: "blazepose33"}
+_BY_SIZE |= {17: "coco17", 37: "spinetrack37"}
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A set of named points, in the order its files and networks use.
+
+    parents: index of each point's parent in a drawing tree, -1 for the root. swaps: index of the mirrored point (its
+    own on the mid-line). levels: vertebral level ('L5', 'sacrum', …) or ''. to_simspine: native name → SIMSPINE name,
+    only where both are the same place on the body. notes: native name → remark on the correspondence. sigmas: of
+    object keypoint similarity; weights: of a point in training; both () where nobody states them.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    swaps: tuple[int, ...]
+    levels: tuple[str, ...]
+    to_simspine: Mapping[str, str]
+    notes: Mapping[str, str]
+    sigmas: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Position of `name`; raises `InputError` listing the names there are."""
+        return index_of_name(name, self.names, "point", f"skeleton {self.name!r}")
+
+    def from_simspine(self, name: str) -> int | None:
+        """Position of the point that is SIMSPINE's `name`, or None."""
+        return next((i for i, native in enumerate(self.names) if self.to_simspine.get(native) == name), None)
+
+
+def skeleton_names() -> tuple[str, ...]:
+    """Names of the skeletons there are."""
+    return table_names_in("tables")
+
+
+def table_names_in(folder: str) -> tuple[str, ...]:
+    """Names of the CSV files in a folder beside this module."""
+    names = (entry.name for entry in files(__package__).joinpath(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".csv") for name in names if name.endswith(".csv")))
+
+
+@cache
+def load_skeleton(name: str) -> Skeleton:
+    """The skeleton `name`; raises `InputError` listing those there are."""
+    if name not in skeleton_names():
+        raise unknown_name("skeleton", name, skeleton_names())
+    text = files(__package__).joinpath("tables", f"{name}.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    names = tuple(row["name"] for row in rows)
+    index = {point: i for i, point in enumerate(names)}
+    return Skeleton(
+        name=name,
+        names=names,
+        parents=tuple(index[row["parent"]] if row["parent"] else -1 for row in rows),
+        swaps=tuple(index[row["swap"]] if row["swap"] else i for i, row in enumerate(rows)),
+        levels=tuple(row["level"] for row in rows),
+        to_simspine=MappingProxyType({row["name"]: row["simspine"] for row in rows if row["simspine"]}),
+        notes=MappingProxyType({row["name"]: row["note"] for row in rows if row["note"]}),
+        sigmas=tuple(float(row["sigma"]) for row in rows if "sigma" in row),
+        weights=tuple(float(row["weight"]) for row in rows if "weight" in row),
+    )
+
+
+def skeleton_of_size(points: int) -> Skeleton:
+    """The skeleton that a detector's file or network with this many points means (17: COCO, 37: SpineTrack)."""
+    if points not in _BY_SIZE:
+        known = ", ".join(f"{size} ({name})" for size, name in sorted(_BY_SIZE.items()))
+        raise InputError(f"no skeleton with {points} points is known. Known: {known}. Name the skeleton explicitly.")
+    return load_skeleton(_BY_SIZE[points])
+
+
+def skeleton_of_names(names: Sequence[str]) -> Skeleton:
+    """The skeleton whose points these are, or some of its points; raises `InputError` listing those there are.
+
+    Markers on the skin belong to any.
+
+    SIMSPINE's own counts first, then the one with the fewest other points.
+    """
+    wanted = set(names) - set(is_skin_marker(names))
+    fitting = [skeleton for skeleton in map(load_skeleton, skeleton_names()) if wanted <= set(skeleton.names)]
+    if not fitting:
+        raise InputError(
+            f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename the "
+            "points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
+        )
+    return min(fitting, key=lambda skeleton: (skeleton.name != SIMSPINE_SKELETON, len(skeleton)))
+
+
+def translate_to_simspine(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
+    """Native points → the 37 SIMSPINE points, in their order; those without a counterpart are NaN with confidence 0.
+
+    `keypoints` may lack points of `skeleton`; a name that is not the skeleton's is an `InputError`. Markers on the skin
+    follow the 37, as they are.
+    """
+    skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+    target = load_skeleton(SIMSPINE_SKELETON)
+    xy = np.full((*keypoints.xy.shape[:2], len(target), 2), np.nan)
+    confidence = np.zeros(xy.shape[:3])
+    origin = [Origin.DETECTED] * len(target)
+    skin = is_skin_marker(keypoints.names)
+    for i, native in enumerate(keypoints.names):
+        if native in skin:
+            continue
+        skeleton.index(native)
+        if native in skeleton.to_simspine:
+            j = target.index(skeleton.to_simspine[native])
+            xy[:, :, j], confidence[:, :, j] = keypoints.xy[:, :, i], keypoints.confidence[:, :, i]
+            origin[j] = keypoints.origin[i]
+    return with_points_added(
+        Keypoints(target.names, keypoints.rate, xy, confidence, tuple(origin)), keypoints.select(skin)
+    )
+
+
+def with_points_added(keypoints: Keypoints, more: Keypoints) -> Keypoints:
+    """The points of both, of the same frames and views."""
+    return Keypoints(
+        (*keypoints.names, *more.names),
+        keypoints.rate,
+        np.concatenate([keypoints.xy, more.xy], 2),
+        np.concatenate([keypoints.confidence, more.confidence], 2),
+        (*keypoints.origin, *more.origin),
+    )
+
+
+# Regions of the 37 points: of SIMSPINE's, as the tables of its paper group them, and of SpineTrack's evaluation.
+# In SIMSPINE nose and head top count as cervical, the sacrum as lumbar. SpineTrack's head, clavicles and
+# latissimus count in `all` only.
+
+
+_SPINE_POINTS_BY_REGION = {
+    "cervical": ("Nose", "Head", "Neck", "Neck_02", "Neck_03"),
+    "thoracic": ("Spine_04", "Spine_05", "RLatissimus", "LLatissimus", "RClavicle", "LClavicle"),
+    "lumbar": ("Hip", "Spine_01", "Spine_02", "Spine_03"),
+}
+SPINE_REGIONS = MappingProxyType(_SPINE_POINTS_BY_REGION)
+POINTS_BY_REGION = MappingProxyType(
+    _SPINE_POINTS_BY_REGION
+    | {
+        "body": tuple(
+            n for n in load_skeleton(SIMSPINE_SKELETON).names if n not in sum(_SPINE_POINTS_BY_REGION.values(), ())
+        )
+    }
+)
+
+_BY_ORDER = load_skeleton("spinetrack37").names
+SPINETRACK_REGIONS = MappingProxyType({
+    "body": _BY_ORDER[:17],
+    "feet": _BY_ORDER[20:26],
+    "spine": ("neck_03", "neck_02", "neck", *(f"spine_0{k}" for k in range(5, 0, -1)), "hip"),
+    "all": _BY_ORDER,
+})  # fmt: skip
+
+
+# Points along the spine and the vertebrae they are named after: a point's place on the vertebra is one of two.
+# `released`: where the SIMSPINE release has its markers, near the tips of the spinous processes. `vertebral`: the
+# centroid of the vertebra, as its paper defines the points (docs/marker-atlas.md).
+
+
+_SIMSPINE_TABLE = load_skeleton(SIMSPINE_SKELETON)
+# The nine points along the spine, from below, and the vertebra of each.
+VERTEBRA_OF = {
+    name: level.replace("sacrum", "S1")
+    for name, level in zip(_SIMSPINE_TABLE.names, _SIMSPINE_TABLE.levels, strict=True)
+    if level
+}
+
+
+def points_at_vertebrae(markers: Markers, centres: Markers) -> Markers:
+    """`markers` with the points along the spine at their vertebrae's centroids; the others stay.
+
+    centres: centroids by level (C1 … L5, S1), same frames and frame. Covariances come from both where both have them.
+    Raises `InputError` where frames differ or a vertebra is missing.
+    """
+    if (markers.frames, markers.frame) != (centres.frames, centres.frame):
+        raise InputError(
+            f"markers have {markers.frames} frames in {markers.frame!r}, centres {centres.frames} in "
+            f"{centres.frame!r}; both must be alike."
+        )
+    along = [name for name in markers.names if name in VERTEBRA_OF]
+    to, source = markers.indices(along), centres.indices([VERTEBRA_OF[name] for name in along])
+    xyz = np.array(markers.xyz)
+    xyz[:, to] = centres.xyz[:, source]
+    covariance = None
+    if markers.covariance is not None and centres.covariance is not None:
+        covariance = np.array(markers.covariance)
+        covariance[:, to] = centres.covariance[:, source]
+    return markers.with_(xyz=xyz, covariance=covariance)
+
+
+# Which marker of a motion capture is which SIMSPINE point, and how much it is worth there: tables as data.
+# A table is a CSV file with the columns joint, point, role, weight, sd_m, note. A joint without a point is not
+# used; its note says why. The released code overwrites Hip, Spine_04, Neck and Nose with joints of Human3.6M that
+# lie elsewhere.
+
+
+CORRESPONDENCE_COLUMNS = ("joint", "point", "role", "weight", "sd_m", "note")
+
+
+class PointCorrespondence(NamedTuple):
+    """marker: its name in the motion capture. point: SIMSPINE's name of the same place on the body.
+
+    weight: confidence, where triangulated points have 0…1. sd: standard deviation of a coordinate, m, errors of
+    placing the joint included.
+    """
+
+    marker: str
+    point: str
+    weight: float
+    sd: float
+
+
+def correspondence_names() -> tuple[str, ...]:
+    """Names of the tables there are."""
+    return table_names_in("correspondences")
+
+
+def _require_table(name: str) -> None:
+    """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
+    if name.lower().endswith(".csv"):
+        if not Path(name).is_file():
+            raise InputError(f"table of correspondences {name} does not exist.")
+    elif name not in correspondence_names():
+        raise unknown_name("table of correspondences", name, correspondence_names())
+
+
+def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
+    """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
+    _require_table(name)
+    if name.lower().endswith(".csv"):
+        try:
+            text = Path(name).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
+    else:
+        text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    if tuple(rows.fieldnames or ()) != CORRESPONDENCE_COLUMNS:
+        raise InputError(f"{name}: the first line is {rows.fieldnames}, expected {','.join(CORRESPONDENCE_COLUMNS)}.")
+    pairs = [
+        _point_correspondence(row, f"{name}, line {number}") for number, row in enumerate(rows, start=2) if row["point"]
+    ]
+    for field in ("marker", "point"):
+        values = [getattr(pair, field) for pair in pairs]
+        twice = sorted({v for v in values if values.count(v) > 1})
+        if twice:
+            raise InputError(f"{name}: {field} named twice: {', '.join(twice)}.")
+    if not pairs:
+        raise InputError(f"{name}: no joint has a point.")
+    return tuple(pairs)
+
+
+def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
+    if row["point"] not in load_skeleton(SIMSPINE_SKELETON).names:
+        raise unknown_name("point", row["point"], load_skeleton(SIMSPINE_SKELETON).names, where)
+    try:
+        weight, sd = float(row["weight"]), float(row["sd_m"])
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: weight {row['weight']!r} and sd_m {row['sd_m']!r} must be numbers.") from None
+    if not (0 < weight < 1e6 and 0 < sd < 1):
+        raise InputError(f"{where}: weight {weight:g} must be positive, sd_m {sd:g} m between 0 and 1.")
+    return PointCorrespondence(row["joint"], row["point"], weight, sd)
+
+
+# Frame: (below, above) of its up axis, (left, right) of its right axis.
+_TRUNK_FRAMES = {
+    "pelvis": ("Hip", "Spine_03", "LHip", "RHip"),
+    "thorax": ("Spine_03", "Neck", "LShoulder", "RShoulder"),
+    "head": ("Neck_03", "Head", "LEar", "REar"),
+}
+_FRAME_OF_POINT = {name: "pelvis" for name in ("Hip", "Spine_01", "Spine_02", "Spine_03", "LHip", "RHip")}
+_FRAME_OF_POINT |= {name: "head" for name in ("Neck_03", "Head", "Nose", "LEye", "REye", "LEar", "REar")}
+# Limb: the frame it hangs on, where its first segment points when the frames agree (forward, up, right), joints.
+_LIMB_CHAINS = {
+    "arm": ("thorax", (0.5**0.5, -(0.5**0.5), 0.0), ("Shoulder", "Elbow", "Wrist")),
+    "leg": ("pelvis", (0.0, -1.0, 0.0), ("Hip", "Knee", "Ankle")),
+}
+_FOOT_POINTS = ("BigToe", "SmallToe", "Heel")  # turn with the shank: toes bend too little to matter
+
+
+def trunk_axes(names: Sequence[str], xyz: np.ndarray, least: float = 0.0) -> dict[str, np.ndarray]:
+    """{'pelvis', 'thorax', 'head': (frames, 3, 3)}, of those whose landmarks are among the points.
+
+    xyz: (frames, points, 3) m. least: m; NaN in frames in which a part is not as high, or as wide across that.
+    """
+    at = {name: xyz[:, i] for i, name in enumerate(names)}
+    found = {}
+    for part, (below, above, left, right) in _TRUNK_FRAMES.items():
+        if at.keys() >= {below, above, left, right}:
+            up, across = at[above] - at[below], at[right] - at[left]
+            high = np.linalg.norm(up, axis=-1)
+            flat = (high < least) | (np.linalg.norm(np.cross(up, across), axis=-1) < least * high)
+            found[part] = upright_axes(np.where(flat[:, None], np.nan, up), across)
+    return found
+
+
+def trunk_part(point: str) -> str:
+    """'pelvis', 'thorax' or 'head': with whose axes a point of trunk or head turns."""
+    return _FRAME_OF_POINT.get(point, "thorax")
+
+
+def point_axes(names: Sequence[str], xyz: np.ndarray) -> np.ndarray:
+    """(frames, points, 3, 3), columns forward, up, right, in the frame of xyz (frames, points, 3), all 37 points."""
+    at = {name: xyz[:, i] for i, name in enumerate(names)}
+    trunk = trunk_axes(names, xyz)
+    axes = {name: trunk[trunk_part(name)] for name in names}
+    for frame, start, joints in _LIMB_CHAINS.values():
+        for side in "LR":
+            turned, before = trunk[frame], trunk[frame] @ np.array(start)
+            for near, far in pairwise(joints):
+                along = unit_vectors(at[side + far] - at[side + near])
+                turned, before = axes_after_least_rotation(turned, before, along), along
+                axes[side + far] = turned
+    for side in "LR":
+        axes |= {side + part: axes[f"{side}Ankle"] for part in _FOOT_POINTS}
+    return np.stack([axes[name] for name in names], 1)
+
+
+def upright_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(frames, 3, 3) columns forward, up, right; up (frames, 3) is kept, right made perpendicular to it."""
+    up = unit_vectors(up)
+    right = unit_vectors(right - (right * up).sum(-1, keepdims=True) * up)
+    return np.stack([np.cross(up, right), up, right], -1)
+
+
+def axes_after_least_rotation(axes: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Axes (frames, 3, 3) after the least rotation that takes the unit vectors source (frames, 3) to target."""
+    v, cosine = np.cross(source, target), (source * target).sum(-1)[:, None, None]
+    skew = np.cross(np.eye(3), v[:, None, :]).transpose(0, 2, 1) * -1
+    # Rodrigues: R = 1 + [v] + [v]²/(1 + cos)
+    return axes + skew @ axes + skew @ (skew @ axes) / np.maximum(1 + cosine, 1e-6)
+
+
+def unit_vectors(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)

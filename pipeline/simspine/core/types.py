@@ -1,0 +1,394 @@
+"""The few types that cross module borders.
+
+Frozen dataclasses over read-only NumPy arrays, checked and copied when they are made. A field is annotated as what it
+holds; made by hand it may also be given as anything NumPy can read: lists, for names and origins too. Inside the
+program lengths are metres, angles radians, times seconds and frames right-handed; millimetres and degrees exist only
+where files are read and written.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+
+from simspine.core.errors import InputError, Unchanging, index_of_name
+
+MAX_FRAME_RATE_HZ = (
+    10_000.0  # frames/s: what films or captures people makes some 25 to 2000; beyond this a rate is a slip
+)
+
+
+class Origin(StrEnum):
+    """How a point came to be known. Kept with it to the last file."""
+
+    DETECTED = "detected"  # seen by a detector, or triangulated from points that were
+    ESTIMATED = "estimated"  # placed by a detector's network from other evidence; the point itself was not seen
+    INFERRED = "inferred"  # inferred from other points; carries no measurement of its own
+    GIVEN = "given"  # from motion capture or another outside source
+
+
+FROM_DETECTOR = (Origin.DETECTED, Origin.ESTIMATED)  # what a detector gave in each image, and the fit weighs alike
+# m, that a detector's point may mean another place than it is called after: twice what is published of whole regions.
+MAX_DETECTOR_OFFSET_M = 0.15
+
+
+class ForcedKind(StrEnum):
+    """How a body model takes an angle's own freedom."""
+
+    LOCKED = "locked"  # the coordinate stays at its default
+    COUPLED = "coupled"  # the coordinate is a function of another one
+    RIGID = "rigid"  # both ends are on one rigid body: the angle is constant
+    SUM = "sum"  # one coordinate turns several levels: the data decide their sum, the model its distribution
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A fact of the model about an angle, known before any data.
+
+    planes: of `simspine.anatomy.curvature.MOTION_PLANES`. driver: the coordinate that sets the angle (coupled, sum).
+    ratio: of the
+    angle's coordinate to the driver, for a sum over all its levels; None where it is not constant. spans: the levels
+    of a sum, or the two vertebrae on one rigid body. body: that rigid body.
+    """
+
+    kind: ForcedKind
+    planes: tuple[str, ...]
+    driver: str = ""
+    ratio: float | None = None
+    spans: tuple[str, ...] = ()
+    body: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "kind", ForcedKind(self.kind))
+        object.__setattr__(self, "planes", tuple(self.planes))
+        object.__setattr__(self, "spans", tuple(self.spans))
+        object.__setattr__(self, "ratio", None if self.ratio is None else float(self.ratio))
+
+
+WORLD_FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
+LENS_COEFFICIENTS = {  # of each lens model, in OpenCV's order, and how many of them one may give
+    "perspective": ("k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4", (5, 8, 12)),
+    "fisheye": ("k1 k2 k3 k4", (4,)),
+}
+
+
+def _is_unchanging(value) -> bool:
+    """Whether it is an array whose numbers belong to it, or to another array that is read-only as well."""
+    while type(value) is np.ndarray and not value.flags.writeable:
+        if value.base is None:
+            return True
+        value = value.base
+    return False
+
+
+def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
+    """`value` as an array that nobody writes to, or an error naming the thing, the shape found and the shape wanted.
+
+    An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
+    """
+    array = value if _is_unchanging(value) and value.dtype == dtype else np.array(value, dtype=dtype)
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class _Frozen(Unchanging):
+    """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
+
+    def _set(self, **values) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        for field in fields(self):
+            a, b = getattr(self, field.name), getattr(other, field.name)
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+                if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+                    return False
+            elif a is not b and (isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a != b):
+                return False
+        return True
+
+    def with_(self, **changes) -> Self:
+        """A copy with some fields changed, checked anew."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Named(_Frozen):
+    """What has columns by name, over time."""
+
+    names: tuple[str, ...]
+    rate: float
+
+    def __post_init__(self):
+        owner, names, rate = type(self).__name__, tuple(str(name) for name in self.names), float(self.rate)
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+        if repeated:
+            raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
+        if not (np.isfinite(rate) and rate > 0):
+            raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")
+        self._set(names=names, rate=rate)
+
+    def _array(self, field: str, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
+        array = read_only_array(type(self).__name__, field, getattr(self, field), shape=shape, dtype=dtype)
+        self._set(**{field: array})
+        return array
+
+    def index(self, name: str) -> int:
+        """Column of `name`; raises `InputError` listing the names there are."""
+        return index_of_name(name, self.names, f"name in {type(self).__name__}")
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        return [self.index(name) for name in names]
+
+
+class _PointSet(_Named):
+    """Points by name, each of an origin; where none was stated they count as detected."""
+
+    origin: tuple[Origin, ...] | None
+
+    def _check_origin(self, origin: Iterable[Origin]) -> None:
+        origin = tuple(Origin(o) for o in origin)
+        if len(origin) != len(self.names):
+            owner, count = type(self).__name__, len(self.names)
+            raise InputError(f"{owner}.origin has {len(origin)} entries, expected one for each of {count} names.")
+        self._set(origin=origin)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """(points,): how each point came to be known."""
+        return self.origin or (Origin.DETECTED,) * len(self.names)
+
+    def of_origin(self, *origins: Origin) -> np.ndarray:
+        """(points,) bool: those of one of the origins."""
+        return np.array([origin in origins for origin in self.origins], bool)
+
+    def names_of(self, *origins: Origin) -> tuple[str, ...]:
+        """Names of the points of one of the origins."""
+        return tuple(name for name, origin in zip(self.names, self.origins, strict=True) if origin in origins)
+
+
+@dataclass(frozen=True, eq=False)
+class Camera(_Frozen):
+    """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
+
+    size: (width, height) px. K: (3, 3) px, [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]. distortion: OpenCV's coefficients
+    in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model,
+    (12,) with s1 s2 s3 s4 of the thin prism model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3).
+    t: (3,) m. Equations: `simspine.core.geometry`.
+    """
+
+    name: str
+    size: tuple[int, int]
+    K: np.ndarray
+    distortion: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+    lens: str = "perspective"
+
+    def __post_init__(self):
+        owner = f"Camera {self.name!r}"
+        size = tuple(round(float(v)) for v in self.size)
+        if len(size) != 2 or min(size) <= 0:
+            raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
+        distortion = _lens_coefficients(owner, self.lens, self.distortion)
+        values = {"K": self.K, "distortion": distortion, "R": self.R, "t": np.ravel(self.t)}
+        self._set(name=str(self.name), size=size, lens=str(self.lens))
+        for (field, value), shape in zip(values.items(), ((3, 3), (None,), (3, 3), (3,)), strict=True):
+            array = read_only_array(owner, field, value, shape)
+            if not np.isfinite(array).all():
+                raise InputError(f"{owner}.{field} holds values that are not finite.")
+            self._set(**{field: array})
+        if np.abs(self.R @ self.R.T - np.eye(3)).max() > 1e-4 or np.linalg.det(self.R) < 0:
+            raise InputError(f"{owner}.R is not a rotation matrix (determinant {np.linalg.det(self.R):.3f}).")
+        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
+            raise InputError(f"{owner}.K has focal lengths {self.K[0, 0]:g}, {self.K[1, 1]:g} px; expected positive.")
+        upper, lower = self.K[[0, 0, 1], [1, 2, 2]], self.K[[1, 2, 2], [0, 0, 1]]
+        if lower.any() or self.K[2, 2] != 1:
+            looks = " It looks transposed: hand in K.T." if lower.any() and not upper.any() else ""
+            raise InputError(
+                f"{owner}.K is {self.K.tolist()}, not upper triangular with 1 in its corner; expected "
+                f"[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in px.{looks}"
+            )
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Optical centre in the world, (3,) m."""
+        return -self.R.T @ self.t
+
+
+def _lens_coefficients(owner: str, lens: str, given) -> np.ndarray:
+    """As many of a lens's coefficients as hold all that are not 0, at one of OpenCV's lengths."""
+    if lens not in LENS_COEFFICIENTS:
+        raise InputError(f"{owner}.lens is {lens!r}, expected one of {', '.join(LENS_COEFFICIENTS)}.")
+    names, lengths = LENS_COEFFICIENTS[lens]
+    given = np.asarray(given, float).ravel()
+    needed = int(given.nonzero()[0].max(initial=-1)) + 1
+    if needed > lengths[-1]:
+        raise InputError(
+            f"{owner}.distortion has {given.size} coefficients, expected at most {lengths[-1]} for a {lens} lens: "
+            f"{names}."
+        )
+    length = next(n for n in lengths if n >= needed)
+    return np.concatenate([given[:needed], np.zeros(length - needed)])
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints(_PointSet):
+    """2D points of one person in several synchronised views.
+
+    xy: (frames, views, points, 2) px as in the (distorted) image, NaN = none.
+    confidence: (frames, views, points), 0…1; 0 where xy is NaN. origin: one `Origin` per point (default: detected).
+    """
+
+    xy: np.ndarray
+    confidence: np.ndarray
+    origin: tuple[Origin, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        xy = self._array("xy", (None, None, len(self.names), 2))
+        confidence = self._array("confidence", xy.shape[:3])
+        unknown = ~(np.isfinite(xy).all(-1) & np.isfinite(confidence))
+        if (confidence[unknown] != 0).any():
+            confidence = np.where(unknown, 0.0, confidence)
+        if confidence.size and (confidence.min() < 0 or confidence.max() > 1 + 1e-9):
+            raise InputError(
+                f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
+                "Rescale the detector's scores before handing them in."
+            )
+        if confidence.size and confidence.max() > 1:
+            confidence = np.minimum(confidence, 1.0)
+        self._set(confidence=read_only_array("Keypoints", "confidence", confidence, xy.shape[:3]))
+        self._check_origin(self.origin or (Origin.DETECTED,) * len(self.names))
+
+    @property
+    def frames(self) -> int:
+        return self.xy.shape[0]
+
+    @property
+    def views(self) -> int:
+        return self.xy.shape[1]
+
+    def select(self, names: Sequence[str]) -> "Keypoints":
+        """The named points, in the order given."""
+        i = self.indices(names)
+        origin, some = tuple(self.origin[k] for k in i), (self.xy[:, :, i], self.confidence[:, :, i])
+        for array in some:
+            array.setflags(write=False)
+        return Keypoints(tuple(names), self.rate, *some, origin)
+
+
+@dataclass(frozen=True, eq=False)
+class Markers(_PointSet):
+    """3D points over time.
+
+    xyz: (frames, markers, 3) m, NaN = missing. frame: 'z_up' or 'y_up'. weight: (frames, markers) ≥ 0.
+    covariance: (frames, markers, 3, 3) m². origin: one `Origin` per marker. filled: (frames, markers) bool, True where
+    a gap was interpolated. start: time of the first frame, s.
+    """
+
+    xyz: np.ndarray
+    frame: str = "z_up"
+    weight: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+    origin: tuple[Origin, ...] | None = None
+    filled: np.ndarray | None = None
+    start: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.frame not in WORLD_FRAMES:
+            raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(WORLD_FRAMES)}.")
+        xyz = self._array("xyz", (None, len(self.names), 3))
+        if np.isinf(xyz).any():
+            raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
+        self._set(start=float(self.start))
+        if self.weight is not None:
+            weight = self._array("weight", xyz.shape[:2])
+            if not np.isfinite(weight).all() or (weight < 0).any():
+                raise InputError("Markers.weight must be finite and not negative; use 0 to leave a point out.")
+        if self.covariance is not None:
+            self._array("covariance", (*xyz.shape[:2], 3, 3))
+        if self.origin is not None:
+            self._check_origin(self.origin)
+        if self.filled is not None:
+            self._array("filled", xyz.shape[:2], bool)
+
+    @property
+    def frames(self) -> int:
+        return self.xyz.shape[0]
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate
+
+    @property
+    def present(self) -> np.ndarray:
+        """(frames, markers) bool: where a position exists."""
+        return np.isfinite(self.xyz).all(-1)
+
+    def without_zero_weights(self) -> "Markers":
+        """The markers with those of weight 0 missing."""
+        if self.weight is None or self.weight.all():
+            return self
+        return self.with_(xyz=np.where(self.weight[..., None] > 0, self.xyz, np.nan))
+
+    def select(self, names: Sequence[str]) -> "Markers":
+        """The named markers, in the order given."""
+        i = self.indices(names)
+        arrays = {field: getattr(self, field) for field in ("xyz", "weight", "covariance", "filled")}
+        some = {field: None if array is None else array[:, i] for field, array in arrays.items()}
+        for array in some.values():
+            if array is not None:
+                array.setflags(write=False)
+        return self.with_(names=names, origin=None if self.origin is None else [self.origin[k] for k in i], **some)
+
+
+@dataclass(frozen=True, eq=False)
+class Motion(_Named):
+    """Coordinates of a body over time.
+
+    values: (frames, coordinates), rad where rotational, else m; NaN = frame not solved. rotational: (coordinates,)
+    bool. deviation: standard deviation of `values`, same shape and units. start: time of the first frame, s.
+    """
+
+    values: np.ndarray
+    rotational: np.ndarray
+    deviation: np.ndarray | None = None
+    start: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        values = self._array("values", (None, len(self.names)))
+        self._array("rotational", (len(self.names),), bool)
+        self._set(start=float(self.start))
+        if self.deviation is not None:
+            self._array("deviation", values.shape)
+
+    @property
+    def frames(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate
+
+    def every(self, step: int) -> "Motion":
+        """The first frame and every step-th after it, without deviation."""
+        return self.with_(values=self.values[::step], rate=self.rate / step, deviation=None)
+
+    def column(self, name: str) -> np.ndarray:
+        """(frames,) values of one coordinate."""
+        return self.values[:, self.index(name)]

@@ -1,0 +1,318 @@
+"""How fast a person moves, learnt from the trial itself: empirical Bayes for the standard deviation of accelerations.
+
+Each coordinate has a factor on what was assumed: the likeliest one given the markers, under a weak prior that it is 1.
+Only what the markers decide counts: of N accelerations γ = N − V/s² are decided by them, if V is the sum of their
+posterior variances and s² the assumed one, and the likeliest s² is the sum of their squares over γ (MacKay 1992,
+Bayesian interpolation, Neural Computation 4: 415). So noise is not taken for motion, nor smoothness for stillness.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from simspine.anatomy.priors import likeliest_variance
+from simspine.core.errors import map_on_threads
+from simspine.estimation.banded import BandedSystem, Factor, FloatType
+from simspine.estimation.terms import SmoothnessTerm, Term
+
+# Levenberg–Marquardt over a whole stretch of frames, for any sum of terms.
+
+
+MAX_STEP = 0.7  # rad or m, of any coordinate in one step
+NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
+GOOD_GAIN_RATIO = (
+    0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose, and no new factor
+)
+MAX_ITERATIONS = 100  # steps; 72 to 100 were seen where an arm begins wound up, and trials that end sooner take no more
+MAX_POLISHING_STEPS = (
+    60  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
+)
+POLISHED_COST_SHARE = (
+    1e-13  # of the cost: so little left to gain moves nothing by a ten-thousandth of its standard deviation
+)
+CHORD_PROMISE_RATIO = (
+    0.9  # of the promise before: a chord step that promises more is not taken, its factor is out of date
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """z: (frames, free). cost: (frames,) of all terms. reason: '' if converged, else why the iteration stopped."""
+
+    z: np.ndarray
+    cost: np.ndarray
+    steps: int
+    reason: str
+
+
+def minimise_terms(
+    terms: Sequence[Term],
+    z: np.ndarray,
+    iterations: int = MAX_ITERATIONS,
+    tolerance: float = 1e-6,
+    precision: FloatType = float,
+    polish: int = MAX_POLISHING_STEPS,
+) -> Minimum:
+    """Minimise Σ terms from z (frames, free).
+
+    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
+    further steps while each gains what it promised and promises less than the one before (only gradients are new, which
+    cost a tenth), and corrected by what these show (`ChordStep`): mostly a joint enters or leaves its limit in some
+    frames.
+    Since steps are corrected, factors may be of single `precision`; costs and gradients, which say where the minimum
+    is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
+    grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
+    what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+
+    Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
+    tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
+    which is the same on every processor and from every path, whereas `tolerance` would let angles stop half a standard
+    deviation short.
+    """
+    system = BandedSystem(len(z), z.shape[1], precision)
+    gradient = np.zeros(z.shape)
+    cost = _cost_per_frame(terms, z, gradient)
+    damping = np.full(len(z), 1e-8)
+    factor: Factor | None = None
+    chord, near, promise = None, False, np.inf
+    steps, reason = 0, "out of iterations"
+    while steps < iterations:
+        if factor is None:
+            system, factor, newton, damping = _factorised_system(terms, z, system, newton=near, damping=damping)
+            chord = None
+            if factor is None:
+                reason = reason and "no step lowers the cost any more"
+                break
+        step = -(chord or factor).solve(gradient)
+        step = clipped_step(step)
+        before, promise = promise, -float((gradient * step).sum())
+        if chord is not None and promise > CHORD_PROMISE_RATIO * before:
+            factor = None
+            continue
+        steps += 1
+        left = promise * (0.1 if newton and chord is None else 1.0)
+        trial, slope = z + step, np.zeros(z.shape)
+        new = _cost_per_frame(terms, trial, slope)
+        gain = cost.sum() - new.sum()
+        rose = (_sum_over_neighbours(new - cost) > 1e-4 * _sum_over_neighbours(cost)) & (
+            gain < GOOD_GAIN_RATIO * promise
+        )
+        damping = np.where(rose | (gain <= 0.0), np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
+        turned = slope - gradient
+        if gain > 0.0:
+            near = gain < NEAR_MINIMUM_COST_SHARE * cost.sum()
+            z, cost, gradient = trial, new, slope
+        nothing = 1e-16 * len(z)
+        exact = POLISHED_COST_SHARE * cost.sum() + nothing  # costs are no more so
+        if left <= tolerance * cost.sum() + nothing and (gain > 0.0 or left <= exact):
+            reason, iterations = "", min(iterations, steps + polish)
+        if left <= min(tolerance * cost.sum() + nothing, exact):
+            break
+        if gain > GOOD_GAIN_RATIO * promise:
+            chord = chord or ChordStep(factor)
+            chord.learn(step, turned)
+        else:
+            factor = None
+    return Minimum(z, cost, steps, reason)
+
+
+def clipped_step(step: np.ndarray) -> np.ndarray:
+    """(frames, free): each frame's step, of no coordinate longer than `MAX_STEP`."""
+    return step * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
+
+
+class Solvable(Protocol):
+    """A factor of a Hessian H."""
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x of H x = b."""
+        ...
+
+
+class ChordStep:
+    """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
+    BFGS: Nocedal 1980)."""
+
+    def __init__(self, factor: Solvable):
+        self._factor = factor
+        self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+        """step changed the gradient by `change`, arrays of one shape; without effect where that shows no curvature."""
+        curvature = float((step * change).sum())
+        if curvature > 0.0:
+            self._pairs.append((step, change, curvature))
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x of H x = b, about."""
+        x, shares = b.copy(), []
+        for step, change, curvature in reversed(self._pairs):
+            shares.append(float((step * x).sum()) / curvature)
+            x -= shares[-1] * change
+        x = self._factor.solve(x)
+        for (step, change, curvature), share in zip(self._pairs, reversed(shares), strict=True):
+            x += (share - float((change * x).sum()) / curvature) * step
+        return x
+
+
+def _factorised_system(terms, z, system, newton, damping):
+    """The system and its factor at z, whether that is Newton's, and with which damping; no factor if none is positive.
+
+    A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
+    """
+    for _ in range(20):
+        assemble_system(terms, z, system, newton)
+        factor = system.factorise(damping[:, None] * system.band[0].reshape(z.shape) + 1e-12)
+        if factor is not None:
+            return system, factor, newton, damping
+        if newton:
+            newton = False
+        elif system.band.dtype == np.float32:
+            system = BandedSystem(*z.shape)
+        else:
+            damping = np.maximum(10 * damping, 1e-8)
+    return system, None, newton, damping
+
+
+def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
+    """Sums over each frame and `reach` frames on either side."""
+    return (
+        np.convolve(values, np.ones(2 * reach + 1), "same")
+        if len(values) > 2 * reach
+        else np.full_like(values, values.sum())
+    )
+
+
+def assemble_system(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    """Fill `system` with half the Hessian of all terms."""
+    system.clear()
+    for term in terms:
+        term.curve(z, system, newton)
+
+
+def _cost_per_frame(terms: Sequence[Term], z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """(frames,). Adds half the gradient to `gradient`."""
+    return np.sum([term.cost(z, gradient) for term in terms], axis=0)
+
+
+STRETCH_COUNT = 3  # of a long trial
+MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # of a stretch: longer than smoothing reaches
+UPDATE_COUNT = 4  # then factors are within a few percent of where updates lead
+MAX_SMOOTHNESS_FACTOR = 10.0  # a coordinate is at most so many times calmer or livelier than assumed
+MAX_EXTRAPOLATION = 4.0  # times an update's own step
+SIGN_DRAWS = 4  # of signs: γ is then known to a sixth, where it is some fifteen
+
+
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """z: (frames, free). square: (which,) sum of the squared accelerations, in assumed standard deviations. decided:
+    (which,) how many of them the markers decide."""
+
+    z: np.ndarray
+    square: np.ndarray
+    decided: np.ndarray
+
+
+def learnt_factor(
+    terms: Sequence[Term],
+    smoothness: SmoothnessTerm,
+    which: np.ndarray,
+    path: np.ndarray,
+    precision: FloatType = float,
+    threads: int = 1,
+) -> np.ndarray:
+    """(free,): the likeliest factors on the standard deviations of accelerations of the coordinates `which` (free,)
+    bool; 1 for others.
+
+    terms: all others. path: (frames, free) to begin from. precision: of factors for steps to the first minimum. It is
+    gone to as closely as numbers allow, and all that follows is in double precision, so that no processor's habits show
+    in the factors.
+    """
+    parts = sample_stretches(path, smoothness.rate)
+    others = [[term.window(part) for term in terms] for part in parts]
+
+    def begun(i: int) -> np.ndarray:
+        return minimise_terms([*others[i], smoothness], path[parts[i]], precision=precision).z
+
+    factor, log, before = np.ones(len(which)), np.zeros(int(which.sum())), None
+    with threadpool_limits(1, "blas"):
+        paths = map_on_threads(begun, range(len(parts)), threads)
+        for _ in range(UPDATE_COUNT):
+            factor[which] = np.exp(log)
+            update = partial(_updated_smoothness, with_scaled_acceleration(smoothness, factor), which)
+            found = map_on_threads(update, list(zip(others, paths, strict=True)), threads)
+            paths = [stretch.z for stretch in found]
+            square = np.sum([stretch.square for stretch in found], axis=0)
+            decided = np.sum([stretch.decided for stretch in found], axis=0)
+            each = zip(np.exp(2 * log), square, decided, strict=True)
+            step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
+            now = (log, step)
+            log = (log + step * _extrapolation_factor(before, now)).clip(
+                -np.log(MAX_SMOOTHNESS_FACTOR), np.log(MAX_SMOOTHNESS_FACTOR)
+            )
+            before = now
+    factor[which] = np.exp(log)
+    return factor
+
+
+def with_scaled_acceleration(smoothness: SmoothnessTerm, factor: np.ndarray) -> SmoothnessTerm:
+    """With `factor` (free,) times the standard deviation of each coordinate's accelerations."""
+    return replace(smoothness, acceleration=smoothness.acceleration / factor**2)
+
+
+def sample_stretches(path: np.ndarray, rate: float) -> list[slice]:
+    """Parts of a trial that stand for all of it: a short one is all of it, of a long one those in which a rough path
+    (frames, free) moves as much as anywhere, and as in the middle of all."""
+    length = max(MIN_STRETCH_FRAMES, round(MIN_STRETCH_S * rate))
+    count = len(path) // length
+    if count <= STRETCH_COUNT:
+        return [slice(0, len(path))]
+    begins = np.linspace(0, len(path) - length, count).astype(int)
+    moves = [float((np.diff(path[begin : begin + length], 2, axis=0) ** 2).sum()) for begin in begins]
+    chosen = np.argsort(moves)[np.linspace(count // 2, count - 1, STRETCH_COUNT).astype(int)]
+    return [slice(int(begin), int(begin) + length) for begin in np.sort(begins[chosen])]
+
+
+def _extrapolation_factor(
+    before: tuple[np.ndarray, np.ndarray] | None, now: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray | float:
+    """How many times an update's own step to take: as far as the line through it and the one before leads to none, for
+    updates alone go a part of the way. Each: logarithms of the factors, and steps."""
+    if before is None:
+        return 1.0
+    moved, change = now[0] - before[0], now[1] - before[1]
+    times = np.divide(-moved, change, out=np.ones_like(moved), where=change != 0.0)
+    return np.where(times > 0.0, times, 1.0).clip(1 / MAX_EXTRAPOLATION, MAX_EXTRAPOLATION)
+
+
+def _updated_smoothness(
+    smoothness: SmoothnessTerm, which: np.ndarray, stretch: tuple[Sequence[Term], np.ndarray]
+) -> _Stretch:
+    """A step nearer to the minimum of all terms, and what is known of the accelerations there. stretch: its other
+    terms, and its path.
+
+    The sum of their posterior variances is the mean of uᵀ D H⁻¹ Dᵀ u over signs u, D their differences and H half the
+    Hessian (Hutchinson 1989, Communications in Statistics 18: 1059).
+    """
+    others, z = stretch
+    terms, count = [*others, smoothness], int(which.sum())
+    system = BandedSystem(len(z), z.shape[1])
+    assemble_system(terms, z, system, False)
+    factor = system.factorise()
+    if factor is None or len(z) < 3:
+        return _Stretch(z, np.zeros(count), np.zeros(count))  # nothing is decided
+    gradient = np.zeros(z.shape)
+    for term in terms:
+        term.cost(z, gradient)
+    z = z - clipped_step(factor.solve(gradient))
+    size = np.sqrt(smoothness.acceleration[which]) * smoothness.rate**2
+    signs = size[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], (len(z) - 2, count, SIGN_DRAWS))
+    probe = np.zeros((*z.shape, SIGN_DRAWS))
+    probe[:, which] = np.diff(np.pad(signs, ((2, 2), (0, 0), (0, 0))), 2, axis=0)
+    variance = (signs * np.diff(factor.solve(probe)[:, which], 2, axis=0)).sum((0, 2)) / SIGN_DRAWS
+    square = ((size * np.diff(z[:, which], 2, axis=0)) ** 2).sum(0)
+    return _Stretch(z, square, np.maximum(len(signs) - variance, 0.0))

@@ -1,0 +1,345 @@
+"""Errors that change from frame to frame: taken out before the fit to the person, counted after it.
+
+A posture is fitted to each of a few frames. From a single noisy one the spine would be taken for bent, and so for
+longer than it is; so positions are smoothed first, and what was taken out is added to what the fit learns of the noise.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.anatomy.marker_sets import read_skin_table
+from simspine.anatomy.priors import MarkerErrors, SharedError, likeliest_variance
+from simspine.core.errors import mean_of_known
+from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot
+from simspine.core.types import FROM_DETECTOR, Markers, Origin
+from simspine.estimation.options import KinematicsOptions
+from simspine.estimation.person_fit import PersonFit, PersonProblem
+
+# What a marker is worth to inverse kinematics: its weight by origin, its standard deviation, errors that it
+# shares.
+
+
+# Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
+# detector whose idea of a point is centimetres off. Three times what their disagreement says, since some errors are
+# common to all views; and never less than what bodies are wrong by as a rule, unless a fit to the person learns better.
+VIEW_DISAGREEMENT_FACTOR = 3.0
+USUAL_BODY_MISFIT_M = 0.003  # m
+
+
+def tightened_by_view_agreement(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
+    """The options with smaller standard deviations of a detector's points where views agree better than these say."""
+    detected = markers.of_origin(*FROM_DETECTOR) & ~_is_on_skin(markers)
+    if markers.covariance is None or not detected.any():
+        return options
+    variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
+    if not np.isfinite(variance).any():
+        return options
+    sd = max(USUAL_BODY_MISFIT_M, VIEW_DISAGREEMENT_FACTOR * float(np.sqrt(np.nanmedian(variance))))
+    smaller = {"marker_sd_m": min(sd, options.marker_sd_m), "region_sd_m": min(sd, options.region_sd_m)}
+    return options.model_copy(update=smaller)
+
+
+def marker_errors_of(options: KinematicsOptions, markers: Markers, misfit_time: float = 0.0) -> MarkerErrors:
+    """How far the markers are off, for the trajectory engine. misfit_time: see `MarkerErrors`."""
+    return MarkerErrors(
+        sd=options.marker_sd_m,
+        correlation_time=options.error_correlation_s,
+        counted_once=_spine_points(markers),
+        misfit_time=misfit_time,
+        shared=shared_errors(options, markers),
+        use_covariance=options.use_covariance,
+        loss=options.loss,
+        loss_from=options.loss_from_sd,
+    )
+
+
+def _spine_points(markers: Markers) -> tuple[str, ...]:
+    """Points of the spine from a detector, whose levels turn slowly."""
+    spine = {name for names in SPINE_REGIONS.values() for name in names}
+    return tuple(name for name in markers.names_of(*FROM_DETECTOR) if name in spine)
+
+
+def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
+    """What points of a detector may be off by throughout a recording; motion capture errs by itself.
+
+    Points of one region of the spine err together, about what they are off by in everybody where that is known; a
+    marker on the skin by how well the bone under it is known.
+    """
+    detected = markers.names_of(*FROM_DETECTOR)
+    members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
+    sd = options.region_sd_m
+    found = [
+        SharedError(region, names, sd, mean=options.off_in_everybody(region), in_space=True)
+        for region, names in members.items()
+        if len(names) > 1 and sd > 0
+    ]
+    dots = is_tape_dot(detected)
+    single = read_skin_table().of(name for name in is_skin_marker(detected) if name not in dots)
+    return (*found, *(SharedError(name, (name,), place.sd) for name, place in single.items()), *_tape_errors(dots))
+
+
+def _tape_errors(dots: Sequence[str]) -> Iterator[SharedError]:
+    """Dots of a tape err alike with their neighbours: errors at knots along it, and in between a mixture of both."""
+    if not dots:
+        return
+    table, knots = read_skin_table(), _tape_knots(dots)
+    along = np.array([table.along(name) for name in dots])
+    for k, knot in enumerate(knots):
+        shares = np.interp(along, knots, np.eye(len(knots))[k])
+        level = table.landmark_at(float(knot))
+        (place,) = table.of([level]).values()
+        chosen = np.flatnonzero(shares)
+        if chosen.size:
+            names = tuple(dots[int(i)] for i in chosen)
+            yield SharedError(f"tape at {level}", names, place.sd, shares=tuple(float(shares[i]) for i in chosen))
+
+
+def _tape_knots(dots: Sequence[str]) -> np.ndarray:
+    """(knots,) m along the skin, from the first dot to the last, about one correlation length apart."""
+    table = read_skin_table()
+    along = [table.along(name) for name in dots]
+    first, last = min(along), max(along)
+    return np.linspace(first, last, max(2, round((last - first) / table.correlation) + 1))
+
+
+def ik_inputs(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> tuple[Markers, np.ndarray]:
+    """Markers and weights (frames, markers) as inverse kinematics takes them. by_name: weights of the marker set."""
+    weights = fit_weights(options, markers, by_name)
+    if options.engine != "trajectory" or not options.use_covariance or markers.covariance is None:
+        return markers, weights
+    return _with_own_errors(options, markers, by_name), (weights > 0).astype(float)
+
+
+def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> np.ndarray:
+    """(frames, markers): weight of the marker set × confidence.
+
+    A marker from motion capture is worth more by the ratio of the variances. An inferred marker is no measurement: the
+    trajectory engine, which has priors for what is not observed, leaves it out; the frame-wise ones, which have none,
+    keep it with its low weight. In the trajectory engine a marker on the skin is worth what its own error
+    says; the frame-wise engines take the marker set's word instead.
+    """
+    weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
+    confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
+    inferred = markers.of_origin(Origin.INFERRED)
+    given = (options.marker_sd_m / options.given_sd_m) ** 2
+    worth = np.where(markers.of_origin(Origin.GIVEN), given, 1.0)
+    if options.engine != "trajectory":
+        return np.where(inferred, weights, worth * weights * confidence)
+    worth[inferred] = 0.0
+    worth[_is_on_skin(markers)] = (options.marker_sd_m / read_skin_table().noise) ** 2
+    dots = is_tape_dot(markers.names)
+    if dots:  # the skin moves over the bone with all dots of a knot, which together count as one marker
+        worth[np.isin(markers.names, dots)] *= min(1.0, len(_tape_knots(dots)) / len(dots))
+    return worth * weights * confidence
+
+
+def _is_on_skin(markers: Markers) -> np.ndarray:
+    """(markers,) bool."""
+    return np.isin(markers.names, is_skin_marker(markers.names))
+
+
+def _with_own_errors(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> Markers:
+    """The markers with the covariance of all their errors, as `MarkerErrors.use_covariance` takes it.
+
+    That is the covariance of a position plus sd²/w (sd: marker_sd_m, of motion capture given_sd_m; w: the marker set's
+    weight), of which inverse kinematics adds marker_sd_m² itself. Confidence is in the covariance already.
+    """
+    w = np.array([by_name.get(name, 1.0) for name in markers.names])
+    sd = np.where(markers.of_origin(Origin.GIVEN), options.given_sd_m, options.marker_sd_m)
+    own = sd**2 / np.maximum(w, 1e-6) - options.marker_sd_m**2
+    return markers.with_(covariance=markers.covariance + own[:, None, None] * np.eye(3))
+
+
+# The noise of a person's recordings, learnt from what a fit leaves over: empirical Bayes.
+# Each step takes the standard deviations and the correlation time that make what was found likeliest, under
+# priors that hold what was configured to be right within a factor (expectation maximisation: Dempster, Laird &
+# Rubin 1977).
+
+
+BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
+MAX_WEIGHT_FACTOR = 4.0  # a marker is worth at most so many times more or less than its marker set says
+MIN_BODY_MISFIT_M = 0.001  # m: bodies are wrong by as much at the least
+
+
+def learnt_noise(
+    options: KinematicsOptions,
+    problem: PersonProblem,
+    fit: PersonFit,
+    configured: KinematicsOptions,
+    correlation_s: float,
+    always: np.ndarray,
+) -> tuple[KinematicsOptions, dict[str, float]]:
+    """Standard deviations and correlation time that make what was found likeliest, a step of expectation maximisation;
+    and by which factor the weight of each marker changes. options: those of the fit. correlation_s: what residuals say
+    of it, see `lasting_error_share`. always: m², squares of what regions are off by in all trials, as far as they
+    tell of what
+    regions are off by in one.
+
+    What was configured is assumed to be right within a factor (see `likeliest`), and a marker to be like its group.
+    """
+    first = problem.trials[0]
+    weights = np.concatenate(problem.weights) / problem.errors.sd**2
+    w = np.where(weights > 0, weights, np.nan)[:, :, None]
+    score = w * (np.minimum(fit.residual**2, options.loss_from_sd**2 / w) + fit.spread)
+    frames = sum(trial.frames for trial in problem.trials)
+    sharing = max(1.0, frames / float(problem.independent.sum()))
+    update, factor = {}, dict.fromkeys(first.names, 1.0)
+    for name, origins in (("marker_sd_m", FROM_DETECTOR), ("given_sd_m", (Origin.GIVEN,))):
+        group = np.flatnonzero(first.of_origin(*origins) & np.isfinite(score).any((0, 2)))
+        if group.size:
+            own, assumed = getattr(options, name), getattr(configured, name)
+            count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
+            total = np.nansum(score[:, group], (0, 2)) / sharing
+            variance = likeliest_variance(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
+            update[name] = float(max(MIN_BODY_MISFIT_M, own * np.sqrt(variance)))
+            each = [likeliest_variance(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
+            factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
+    regions = [i for i, e in enumerate(problem.errors.shared) if len(e.markers) > 1]
+    if regions:
+        shape = (len(problem.trials), -1, 3)
+        squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
+        squares = np.append(squares, always)
+        variance = likeliest_variance(float(squares.mean()), squares.size, configured.region_sd_m**2)
+        update["region_sd_m"] = float(max(MIN_BODY_MISFIT_M, np.sqrt(variance)))
+    update["error_correlation_s"] = float(np.clip(correlation_s, 0.02, 30.0))
+    return options.model_copy(update=update), factor
+
+
+def detector_error_share(marker_sd: float) -> float:
+    """Which part of the variance of a marker's errors that last is the detector's; the rest is the body's,
+    `USUAL_BODY_MISFIT_M`."""
+    return max(0.0, 1 - (USUAL_BODY_MISFIT_M / marker_sd) ** 2)
+
+
+def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:
+    """(markers,) and of what regions share: which part of the assumed variances what the fit leaves over shows, 0…1.
+
+    Variances are not learnt below `MIN_BODY_MISFIT_M`; what a fit leaves over may be less all the same. It is
+    compared with what
+    it should be, the variance less what the fit itself is unsure of, over all markers of an origin (the variance factor
+    of adjustment theory: Birge 1932).
+    """
+    first = problem.trials[0]
+    weights = np.concatenate(problem.weights) / problem.errors.sd**2
+    w = np.where((weights > 0)[:, :, None] & np.isfinite(fit.residual), weights[:, :, None], np.nan)
+    scale = problem.errors.loss_from if problem.errors.loss == "huber" else np.inf
+    square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.spread, 0.99)
+    shares = np.ones(len(first.names))
+    for origins in (FROM_DETECTOR, (Origin.GIVEN,)):
+        group = first.of_origin(*origins)
+        if np.isfinite(w[:, group]).any():
+            shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
+    sd = np.array([sd for error in problem.errors.shared for sd in error.by_axis])
+    found = fit.found.offsets**2
+    left = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
+    return shares, min(1.0, float(found.sum() / left.sum())) if sd.size else 1.0
+
+
+def lasting_error_share(
+    problem: PersonProblem, fit: PersonFit, bursts: Sequence[np.ndarray], default: float
+) -> tuple[float, float]:
+    """Which part of the variance of a detector's points lasts, 0…1, and s, for how long: its autocorrelation falls to
+    1/e. The rest is new in frames that are 0.3 s apart.
+
+    bursts: (bursts, 3) of each trial, which of its frames are `BURST_TIMES_S` apart; from residuals in them, along
+    the spine.
+    Without bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral `default`.
+    """
+    first = problem.trials[0]
+    detected = first.of_origin(*FROM_DETECTOR)
+    along = np.isin(first.names, SPINE_CHAIN_MARKERS) & detected
+    group = along if along.any() else detected  # a detector that does not see the spine
+    firsts = np.cumsum([0, *(trial.frames for trial in problem.trials)])
+    frames = np.concatenate([first + own for first, own in zip(firsts[:-1], bursts, strict=True)])
+    if not group.any() or not len(frames):
+        return 1.0, default / 2
+    burst = fit.residual[:, group][frames]  # (bursts, 3, markers, 3)
+    products = mean_of_known(burst[:, :1] * burst, (0, 3))  # (lags, markers)
+    products = products[:, products[0] > 0]
+    if not np.isfinite(products).any(1).all():
+        return 1.0, default / 2  # gaps leave one of the lags out
+    near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
+    longest = float(np.mean(problem.seconds)) / 2
+    time = min(longest, (BURST_TIMES_S[2] - BURST_TIMES_S[1]) / max(np.log(max(near, far) / far), 1e-2))
+    return min(1.0, max(near, far) * np.exp(BURST_TIMES_S[1] / time)), time
+
+
+SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = (
+    0.3,
+    3,
+)  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
+
+
+def smooth_positions(markers: Markers) -> Markers:
+    """Positions without what changes from frame to frame; as they are where the window reaches over a gap or an end."""
+    window = _window_frames(markers)
+    if window == 1:
+        return markers
+    from scipy.signal import savgol_filter  # loading it takes a second
+
+    smooth = savgol_filter(markers.xyz, window, SMOOTHING_DEGREE, axis=0, mode="nearest")
+    smooth[: window // 2] = smooth[-(window // 2) :] = np.nan
+    return markers.with_(xyz=np.where(np.isfinite(smooth), smooth, markers.xyz))
+
+
+def _window_frames(markers: Markers) -> int:
+    """Frames over which `smooth_positions` smooths; 1 where there are too few."""
+    window = 2 * int(SMOOTHING_WINDOW_S * markers.rate / 2) + 1
+    return window if SMOOTHING_DEGREE < window <= markers.frames else 1
+
+
+def _is_new_after(markers: Markers) -> float:
+    """s: over so long a time independent errors, once `smooth_positions` has been over them, are one error: what is
+    left of
+    their variance, times this, is their variance times one frame."""
+    if (window := _window_frames(markers)) == 1:
+        return 1 / markers.rate
+    from scipy.signal import savgol_coeffs
+
+    return float(1 / (markers.rate * np.sum(savgol_coeffs(window, SMOOTHING_DEGREE) ** 2)))
+
+
+def white_noise_variance(markers: Markers, smooth: Markers) -> np.ndarray:
+    """(markers,) m²: variance of a coordinate that `smooth_positions` took out."""
+    return mean_of_known((markers.xyz - smooth.xyz) ** 2, (0, 2))
+
+
+def add_white_noise(
+    noise: KinematicsOptions,
+    worth: Mapping[str, float],
+    base: Mapping[str, float],
+    trials: Sequence[Markers],
+    fast: np.ndarray,
+    seen: np.ndarray,
+    lasting: float,
+) -> tuple[dict[str, float], dict[str, float], dict[str, float], dict[str, float]]:
+    """The options that were learnt, and factors on the weights, with the errors that had been taken out; and by marker,
+    which part of its variance lasts, and which of it is the body's. seen: (markers,) of what was not taken out, the
+    part that is there. lasting: of a detector's points, the part of that which is not new after 0.3 s.
+
+    What lasts is the body's up to `USUAL_BODY_MISFIT_M`, and the detector's beyond it, with a time of its own.
+    """
+    markers, new_after = trials[0], float(np.mean([_is_new_after(trial) for trial in trials]))
+    learnt = {"region_sd_m": noise.region_sd_m}
+    found = dict(worth)
+    lasts = dict(zip(markers.names, seen.tolist(), strict=True))
+    misfit = dict(lasts)
+    times = []
+    for name, origins, part in (("marker_sd_m", FROM_DETECTOR, lasting), ("given_sd_m", (Origin.GIVEN,), 1.0)):
+        slow = getattr(noise, name) ** 2
+        learnt[name] = slow**0.5
+        group = np.flatnonzero(markers.of_origin(*origins) & np.isfinite(fast))
+        if group.size:
+            weight = np.array([base.get(markers.names[i], 1.0) for i in group])
+            own = slow / np.array([worth[markers.names[i]] for i in group])  # of a marker of weight 1
+            total = own + weight * fast[group]
+            names, left, detectors = [markers.names[i] for i in group], own / total, detector_error_share(slow**0.5)
+            learnt[name] = float(np.sqrt(total.mean()))
+            found |= dict(zip(names, (total.mean() / total).tolist(), strict=True))
+            lasts |= dict(zip(names, (part * seen[group] * left).tolist(), strict=True))
+            misfit |= {marker: lasts[marker] * (1 - detectors) for marker in names}
+            times.append(float(left.mean() * (noise.error_correlation_s * detectors + (1 - part) * new_after)))
+    learnt["error_correlation_s"] = times[0] if times else noise.error_correlation_s
+    return learnt, found, lasts, misfit

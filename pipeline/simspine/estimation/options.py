@@ -1,0 +1,103 @@
+"""Which body is used, and how it is brought to a person's size."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from simspine.core.settings import Section
+from simspine.core.types import MAX_DETECTOR_OFFSET_M
+
+# How markers become joint angles: noise of the markers, smoothness, engine.
+
+
+class RegionOffset(Section):
+    """What a detector's points of one region of the spine are off by in everybody, as measured on people whose true
+    points are known."""
+
+    mean_m: tuple[float, float, float]
+    """Forward, up and right along the vertebrae that carry the points, m."""
+    sd_m: float = Field(ge=0.001, lt=1)
+    """How much a person's own differs from it, one standard deviation of each, m."""
+
+    @field_validator("mean_m")
+    @classmethod
+    def _metres(cls, mean: tuple[float, float, float]) -> tuple[float, float, float]:
+        if max(map(abs, mean)) >= MAX_DETECTOR_OFFSET_M:
+            raise ValueError(f"found {mean}; expected metres, less than {MAX_DETECTOR_OFFSET_M} each")
+        return mean
+
+
+class KinematicsOptions(Section):
+    """Markers → joint angles."""
+
+    engine: Literal["trajectory", "frames", "opensim"] = "trajectory"
+    """trajectory: the whole trial at once, with standard deviations. frames: each by itself. opensim: its own tool."""
+    accuracy: float | None = Field(None, gt=0, lt=1e-1)
+    """Relative decrease of the cost at which to stop; by engine if left out."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Weights by marker that replace those of the marker set."""
+    marker_sd_m: float = Field(0.03, gt=0, lt=1)
+    """How far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
+    given_sd_m: float = Field(0.01, gt=0, lt=1)
+    """The same for a marker from motion capture, the place on the body included, m; all engines weigh by the ratio."""
+    region_sd_m: float = Field(0.04, ge=0, lt=1)
+    """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
+    detector_offsets: dict[Literal["cervical", "thoracic", "lumbar"], RegionOffset] = Field(default_factory=dict)
+    """Trajectory: what the detector's points of a region are off by in everybody, as `simspine benchmark offsets` has
+    measured it; of regions left out each person's own recordings say it, and say little."""
+    error_correlation_s: float = Field(2.0, ge=0)
+    """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
+    use_covariance: bool = False
+    """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
+    acceleration_sd: float = Field(8.0, gt=0)
+    """Trajectory: how fast angles of pelvis and neck change their speed, one standard deviation, rad/s², as assumed of
+    anyone: a body that is fitted to the person learns from each trial how fast they move."""
+    level_acceleration_sd: float = Field(3.0, gt=0)
+    """Trajectory: the same of each lumbar and thoracic level, rad/s²; smaller is calmer."""
+    limb_acceleration_sd: float = Field(30.0, gt=0)
+    """Trajectory: the same of arms, legs and shoulder girdle, rad/s²."""
+    velocity_sd: float | None = Field(None, gt=0)
+    """Trajectory: how fast angles turn, one standard deviation, rad/s; smaller is slower. Left out: not held back."""
+    loss: Literal["square", "huber"] = "huber"
+    """Trajectory: how markers far off count."""
+    loss_from_sd: float = Field(3.0, gt=0)
+    """Trajectory: how many standard deviations are far."""
+    starts: int | None = Field(None, ge=1, le=5)
+    """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
+
+    def off_in_everybody(self, region: str) -> tuple[float, float, float]:
+        """Forward, up and right, m, what a detector's points of a region are off by; nothing where not measured."""
+        return self.detector_offsets[region].mean_m if region in self.detector_offsets else (0.0, 0.0, 0.0)
+
+    @model_validator(mode="after")
+    def _known_offsets_belong_to_errors_that_regions_share(self) -> Self:
+        if self.detector_offsets and (self.engine != "trajectory" or not self.region_sd_m):
+            raise ValueError("detector_offsets need the engine trajectory and a region_sd_m above 0")
+        return self
+
+
+class BodyOptions(Section):
+    """The musculoskeletal model."""
+
+    recipe: str = "articulated"
+    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release, lumbar levels tied.
+    paper: these 62 as the SIMSPINE paper describes them, lumbar levels free. Or a YAML file's path."""
+    markers: str | None = None
+    """Marker set; the one of the detector's skeleton if left out."""
+    skin_marker_height_m: float = Field(0.007, ge=0, le=0.05)
+    """How far the centre of a marker on the skin is above it, m: 0 for a flat sticker, its radius for a sphere."""
+
+
+class ScalingOptions(Section):
+    """Body segments' sizes from marker distances."""
+
+    min_factor: float = Field(0.7, gt=0)
+    """Smallest plausible ratio of a segment to the generic model's."""
+    max_factor: float = Field(1.4, gt=0)
+    """Largest plausible ratio."""
+    max_asymmetry: float = Field(0.08, gt=0)
+    """Largest plausible difference between left and right, as a share of their mean."""
+    trim: float = Field(0.2, ge=0, lt=1)
+    """Share of extreme frames left out of each segment's length."""
+    anatomy: bool = True
+    """Fit proportions, standing curve and the points' errors to all trials of a person together (articulated body)."""

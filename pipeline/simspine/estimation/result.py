@@ -1,0 +1,338 @@
+"""Where the solver starts: the neutral pose, moved and turned as a whole to where the person is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Integral
+from types import MappingProxyType
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from simspine.anatomy.body import (
+    FRAMES_PER_POSE_BATCH,
+    Body,
+    forward_kinematics,
+    neutral_markers,
+    neutral_motion,
+    neutral_poses,
+)
+from simspine.anatomy.tree import Tree
+from simspine.core.errors import InputError, Unchanging, unknown_name
+from simspine.core.geometry import other_angle_branch, rigid_fit
+from simspine.core.types import Markers, Motion
+
+# How an inverse-kinematics problem is solved: which engine, how exactly, how a long trial is cut.
+
+
+DEFAULT_TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5, "opensim": 1e-5}  # by engine
+MAX_STARTING_PATHS = 5  # rough paths that the trajectory engine may begin from, at the most
+
+
+@dataclass(frozen=True)
+class Solver(Unchanging):
+    """How the problem is solved.
+
+    engine: 'trajectory' (the whole trial at once), 'frames' (each by itself: OpenSim's objective) or 'opensim' (its own
+    solver, for reference); by default 'frames' where there is neither smoothness nor prior. tolerance: relative
+    decrease of the cost at which to stop, by default 1e-5 (trajectory: 5e-5); OpenSim's `accuracy`. min_markers: frames
+    with fewer are not solved and say so (trajectory: carried by the frames around).
+
+    Frame-wise engines only. coordinate_tasks: {coordinate: (target in rad or m, weight)}; see docs/body.md for how hard
+    they pull.
+
+    Trajectory only. uncertainty: with standard deviations. starts: 1 to 5 rough paths to begin from, of which the one
+    that ends lowest counts; more help where no prior holds the posture. threads, window, overlap (frames): how long
+    trials are cut; see `simspine.estimation.trajectory`.
+    """
+
+    engine: str | None = None
+    tolerance: float | None = None
+    min_markers: int = 3
+    coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    uncertainty: bool = True
+    starts: int = 1
+    threads: int = 1
+    window: int = 600
+    overlap: int = 50
+
+    def __post_init__(self):
+        if self.engine is not None and self.engine not in DEFAULT_TOLERANCES:
+            raise unknown_name("engine", self.engine, DEFAULT_TOLERANCES)
+        if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance > 0):
+            raise InputError(f"tolerance is {self.tolerance}, expected a positive number.")
+        if self.starts not in range(1, MAX_STARTING_PATHS + 1):
+            raise InputError(f"starts is {self.starts!r}, expected a whole number from 1 to {MAX_STARTING_PATHS}.")
+        for name, least in (("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value >= least):
+                raise InputError(f"{name} is {value!r}, expected a whole number from {least} on.")
+        for name, task in self.coordinate_tasks.items():
+            if not _is_task(task):
+                raise InputError(
+                    f"the task of {name!r} is {task!r}, expected (target in rad or m, weight of 0 or more)."
+                )
+        object.__setattr__(self, "coordinate_tasks", MappingProxyType(dict(self.coordinate_tasks)))
+
+
+def _is_task(task) -> bool:
+    """Whether it is a finite target with a weight."""
+    try:
+        target, weight = (float(value) for value in task)
+    except (TypeError, ValueError):
+        return False
+    return bool(np.isfinite([target, weight]).all()) and weight >= 0
+
+
+# What inverse kinematics gives back.
+
+
+NO_COORDINATE_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
+
+# From coordinates z (frames, free) and their covariance (frames, free, free) to what is to be kept, (frames, …) each.
+DerivedFigures = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
+# What `derive` returns by the first name, gradients (frames, figures, free) of some figures, is kept by the second as
+# (frames, figures): their standard deviations about their mean over a window, without what lasts throughout.
+GRADIENT_KEY, CHANGE_KEY = "gradient", "change"
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior(Unchanging):
+    """What the trajectory engine knows about its result, besides `motion.deviation`.
+
+    response: (coordinates,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 =
+    assumed; driven coordinates have their driver's, locked ones NaN. derived: what `derive` made of the covariance.
+    """
+
+    response: np.ndarray
+    derived: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Unchanging):
+    """Coordinates and how well they explain the markers.
+
+    motion: coordinates; a frame that was not solved is NaN, or, of the engine 'trajectory', what follows from the
+    frames around. marker_names: the fitted markers. marker_error: (frames, markers) m, distance between the body's
+    marker and the one given, NaN where that is missing. cost: (frames,) value of the objective, NaN where not solved.
+    converged: (frames,) bool. reason: (frames,) why a frame was not solved, or was only after a restart; '' if all went
+    well.
+    """
+
+    motion: Motion
+    marker_names: tuple[str, ...]
+    marker_error: np.ndarray
+    cost: np.ndarray
+    converged: np.ndarray
+    reason: tuple[str, ...]
+    posterior: Posterior | None = None
+
+    def __post_init__(self):
+        frames = self.motion.frames
+        shapes = {"marker_error": (frames, len(self.marker_names)), "cost": (frames,), "converged": (frames,)}
+        for name, shape in shapes.items():
+            array = np.array(getattr(self, name), bool if name == "converged" else float)
+            if array.shape != shape:
+                raise InputError(f"Result.{name} has shape {array.shape}, expected {shape}.")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        if len(self.reason) != frames:
+            raise InputError(f"Result.reason has {len(self.reason)} entries, expected {frames}.")
+        object.__setattr__(self, "reason", tuple(self.reason))
+
+    def with_motion(self, motion: Motion) -> "Result":
+        return replace(self, motion=motion)
+
+    @property
+    def marker_rms(self) -> np.ndarray:
+        """(frames,) m: root mean square of the marker errors of each frame; NaN where not solved."""
+        present = np.isfinite(self.marker_error)
+        squares = np.where(present, self.marker_error, 0.0) ** 2
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(squares.sum(1) / np.where(present.any(1), present.sum(1), np.nan))
+
+
+def result_of(
+    body: Body,
+    markers: Markers,
+    values: np.ndarray,
+    weights: np.ndarray,
+    reasons: Sequence[str],
+    *,
+    tasks: Mapping[str, tuple[float, float]] = NO_COORDINATE_TASKS,
+    cost: np.ndarray | None = None,
+    posterior: Posterior | None = None,
+) -> Result:
+    """The `Result` for coordinates found: marker errors from forward kinematics, and OpenSim's objective as the cost.
+
+    values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason. tasks:
+    OpenSim's coordinate tasks. cost: (frames,) of another objective than OpenSim's.
+    """
+    motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
+    error = _marker_distances(body, motion, markers)
+    solved = np.isfinite(values).all(1)
+    cost = objective_per_frame(body, values, error, weights=weights, tasks=tasks) if cost is None else cost
+    converged = solved & np.array([not reason for reason in reasons], bool)
+    return Result(
+        motion=motion,
+        marker_names=markers.names,
+        marker_error=error,
+        cost=cost,
+        converged=converged,
+        reason=tuple(reasons),
+        posterior=posterior,
+    )
+
+
+def _marker_distances(body: Body, motion: Motion, markers: Markers) -> np.ndarray:
+    """(frames, markers) m between the body's markers and the ones given; some frames after another, to save memory."""
+    error = np.empty(markers.xyz.shape[:2])
+    for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
+        part = slice(start, start + FRAMES_PER_POSE_BATCH)
+        there = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
+        error[part] = np.linalg.norm(there.xyz - markers.xyz[part], axis=-1)
+    return error
+
+
+def objective_per_frame(
+    body: Body, values: np.ndarray, error: np.ndarray, weights: np.ndarray, tasks: Mapping[str, tuple[float, float]]
+) -> np.ndarray:
+    """(frames,) Σ w d² + Σ w_c (Σ w) (q − q₀)² over the markers present; error: (frames, markers) m.
+
+    OpenSim divides the markers' part by the sum of their weights, so a task of weight w_c pulls like w_c·Σ w.
+    """
+    w = np.where(np.isfinite(error), weights, 0.0)
+    cost = (w * np.nan_to_num(error) ** 2).sum(1)
+    for name, (target, weight) in tasks.items():
+        cost = cost + weight * w.sum(1) * (values[:, body.coordinates.index(name)] - target) ** 2
+    return np.where(np.isfinite(values).all(1), cost, np.nan)
+
+
+# Three rotations about perpendicular axes reach each orientation twice: (a, b, c) and (a + π, π − b, c + π).
+# A solver may end on either. The one inside the coordinates' ranges is what a reader expects: an arm flexed by
+# −1°, not by 179° with the other two turned over.
+
+
+def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.ndarray:
+    """z (frames, free) on the branch nearer to the ranges, joint by joint, for the trial as a whole; the same poses.
+
+    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere. continuous: take
+    whole turns off all frames alike; else off each frame, for joints with ranges, as frames that were solved one by one
+    may have wound an arm up.
+    """
+    tree = body.tree
+    z = z.copy()
+    for joint, columns in _perpendicular_triples(tree):
+        lower, upper = body.coordinates.lower[tree.free[columns]], body.coordinates.upper[tree.free[columns]]
+        if tree.parent[joint] == 0:
+            lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
+        now, other = z[:, columns], other_angle_branch(z[:, columns])
+        singly = [_whole_turns_removed(angles, lower, upper, False) for angles in (now, other)]
+        better = int(_mean_square_outside(singly[1], lower, upper) < _mean_square_outside(singly[0], lower, upper))
+        together = continuous or tree.parent[joint] == 0
+        z[:, columns] = _whole_turns_removed((now, other)[better], lower, upper, True) if together else singly[better]
+    return z
+
+
+def _perpendicular_triples(tree: Tree):
+    """Joints that turn about three perpendicular axes, each freely and by a coordinate of its own; their columns."""
+    for j in range(len(tree.parent)):
+        columns = [int(tree.column[c]) if c >= 0 else -1 for c in tree.argument[j, :3]]
+        if min(columns) < 0 or len(set(columns)) < 3 or not tree.periodic[columns].all():
+            continue
+        axes = tree.axes[j, :3]
+        if np.allclose(axes @ axes.T, np.eye(3)):
+            yield j, columns
+
+
+def _whole_turns_removed(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray, together: bool) -> np.ndarray:
+    """Whole turns off each frame, or the same off all, so that it (their median) lies nearest to the range's middle."""
+    middle = (np.clip(lower, -np.pi, np.pi) + np.clip(upper, -np.pi, np.pi)) / 2
+    known = angles[np.isfinite(angles).all(1)]
+    if not len(known):
+        return angles
+    where = np.median(known, axis=0) if together else angles
+    return angles - 2 * np.pi * np.round((where - middle) / (2 * np.pi))
+
+
+def _mean_square_outside(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
+    """Mean square of how far the angles lie outside their ranges."""
+    excess = np.maximum(angles - upper, 0) + np.maximum(lower - angles, 0)
+    return float(np.nanmean(excess**2)) if np.isfinite(excess).any() else 0.0
+
+
+# rad. A straight elbow leaves open how the upper arm is turned about its length; begun the wrong way, the joint's limit
+# holds it there. Of 180 arm postures 39 are not found from straight elbows, 4 from bent ones
+# (tests/estimation/test_start.py).
+BENT_HINGE_RAD = np.radians(45.0)
+TRUNK_BODIES = ("pelvis", "sacrum", "lumbar5", "lumbar4", "lumbar3", "lumbar2", "lumbar1", "torso", "head")
+
+
+class Start:
+    """Start values for a body and a selection of its markers (`markers`: their indices in the body)."""
+
+    def __init__(self, body: Body, markers: list[int]):
+        self._default = neutral_motion(body).values[0].copy()
+        poses = neutral_poses(body)
+        self._neutral = neutral_markers(body, poses)[markers]
+        carriers = [body.marker_bodies[i] for i in markers]
+        self._trunk = np.array(
+            [name in TRUNK_BODIES or (name[:1] in "TC" and name[1:].isdigit()) for name in carriers], bool
+        )
+        self._tree = body.tree
+        self.root = root_joint(body.tree)
+        self._child = None if self.root is None else poses[body.bodies[body.tree.child[self.root] - 1]]
+
+    def values(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Coordinates (coordinates,) for observed markers (markers, 3) m, NaN = missing.
+
+        A rigid fit of the trunk's markers gives place and heading whichever way the person faces; limbs stay neutral.
+        With fewer than three trunk markers all take part; with fewer than three at all the default pose is returned.
+        """
+        values = self._default.copy()
+        usable = np.isfinite(observed).all(-1) & (weights > 0)
+        chosen = usable & self._trunk if (usable & self._trunk).sum() >= 3 else usable
+        if self.root is None or self._child is None or chosen.sum() < 3:
+            return values
+        rotation, translation = rigid_fit(self._neutral[chosen], observed[chosen], weights[chosen])
+        moved = np.column_stack([rotation @ self._child[:3, :3], rotation @ self._child[:3, 3] + translation])
+        place_root(self._tree, self.root, moved, values)
+        return values
+
+
+def with_bent_hinges(body: Body, values: np.ndarray) -> np.ndarray:
+    """Values (coordinates,), but elbows, knees and what else rests at an end of its range by `BENT_HINGE_RAD` inside
+    it."""
+    c = body.coordinates
+    free = np.isin(np.arange(len(c)), body.tree.free) & c.rotational & (c.upper - c.lower > 2 * BENT_HINGE_RAD)
+    low, high = (free & (np.abs(values - end) < np.radians(1.0)) for end in (c.lower, c.upper))
+    return values + BENT_HINGE_RAD * low - BENT_HINGE_RAD * high
+
+
+def root_joint(tree: Tree) -> int | None:
+    """The joint to ground that turns about three axes and moves along three, each by a coordinate of its own, as it
+    is; None where the model has no such root."""
+    for j in np.flatnonzero(tree.parent == 0):
+        f = tree.function[j]
+        single = (tree.argument[j] >= 0).all() and len(set(tree.argument[j])) == 6
+        if single and all(_is_plain(tree, int(i)) for i in f):
+            return int(j)
+    return None
+
+
+def place_root(tree: Tree, j: int, pose: np.ndarray, values: np.ndarray) -> None:
+    """Set the root's coordinates in `values` (coordinates,) so that its child has the pose (3, 4) in ground."""
+    F, M = tree.to_joint[j], tree.from_joint[j]
+    turned = F[:, :3].T @ pose[:, :3] @ M[:, :3].T
+    moved = F[:, :3].T @ (pose[:, 3] - F[:, 3]) - turned @ M[:, 3]
+    axes, directions = tree.axes[j, :3], tree.axes[j, 3:]
+    values[tree.argument[j, :3]] = Rotation.from_matrix(turned).as_davenport(axes, "intrinsic")
+    values[tree.argument[j, 3:]] = np.linalg.solve(directions.T, moved)
+
+
+def _is_plain(tree: Tree, f: int) -> bool:
+    """The function is its argument."""
+    functions = tree.functions
+    piece = functions.first[f]
+    wanted = np.zeros(functions.coefficients.shape[1])
+    wanted[1] = 1.0
+    return functions.first[f + 1] - piece == 1 and np.array_equal(functions.coefficients[piece], wanted)

@@ -1,0 +1,290 @@
+"""Smoothness: λ_v Σ_t |Δz_t/Δt|²_W + λ_a Σ_t |Δ²z_t/Δt²|²_W, with a standard deviation for each coordinate."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from simspine.anatomy.tree import Tree
+from simspine.core.errors import unknown_name
+from simspine.estimation.banded import BandedSystem, symmetric_from_upper
+from simspine.estimation.marker_kernels import (
+    LOSS_HUBER,
+    LOSS_SQUARE,
+    ORDER_GAUSS_NEWTON,
+    ORDER_GRADIENT,
+    ORDER_NEWTON,
+    ORDER_VALUE,
+    BodyColumns,
+    MarkerData,
+    body_columns,
+    frames_terms,
+)
+
+# Terms of the inverse-kinematics objective E(z), z (frames, free coordinates). One file per term.
+# A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system,
+# newton)`, which adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the
+# Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log
+# posterior and the system at the minimum is the posterior's precision.
+
+
+class Term(Protocol):
+    """What the solver asks of a term."""
+
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        """(frames,). Adds half the gradient to `gradient`, where one is given."""
+        ...
+
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        """newton: include the second-order part, where the term has one."""
+        ...
+
+    def window(self, frames: slice) -> "Term":
+        """The term of a part of the trial."""
+        ...
+
+    def sampled(self, frames: slice, count: int) -> "Term":
+        """The term of one frame in `count`, each of which stands for so many; frames: which they are."""
+        ...
+
+
+# Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
+
+
+@dataclass(frozen=True, eq=False)
+class LimitTerm:
+    """lower, upper: (free,) rad or m, ±inf for none. sd: what an excess is measured in, same units."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    sd: float = np.radians(1.0)
+
+    def _excess(self, z: np.ndarray) -> np.ndarray:
+        return np.minimum(z - self.lower, 0.0) + np.maximum(z - self.upper, 0.0)
+
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        excess = self._excess(z)
+        if gradient is not None:
+            gradient += excess / self.sd**2
+        return (excess**2).sum(1) / self.sd**2
+
+    def curvature(self, z: np.ndarray) -> np.ndarray:
+        """(frames, free): half the second derivatives."""
+        return (self._excess(z) != 0.0) / self.sd**2
+
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        system.add_diagonal(self.curvature(z))
+
+    def window(self, frames: slice) -> "LimitTerm":
+        return self
+
+    def sampled(self, frames: slice, count: int) -> "LimitTerm":
+        return replace(self, sd=self.sd / count**0.5)
+
+
+# Markers: Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres or, with a precision, in standard deviations.
+
+
+FRAMES_PER_BLOCK_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
+LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
+UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
+
+
+@dataclass(frozen=True, eq=False)
+class MarkerTerm:
+    """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
+
+    loss: 'square' or 'huber', from `scale` on, (frames, markers) or one for all (m, or standard deviations with a
+    precision). columns: `body_columns(tree)`, made where it is not given.
+    """
+
+    tree: Tree
+    y: np.ndarray
+    w: np.ndarray
+    precision: np.ndarray | None = None
+    loss: str = "square"
+    scale: np.ndarray | float = 1.0
+    columns: BodyColumns | None = None
+
+    def __post_init__(self):
+        if self.loss not in LOSS_CODES:
+            raise unknown_name("loss", self.loss, LOSS_CODES)
+        if self.columns is None:
+            object.__setattr__(self, "columns", body_columns(self.tree))
+        object.__setattr__(self, "scale", np.ascontiguousarray(np.broadcast_to(self.scale, self.w.shape), float))
+
+    @property
+    def seen(self) -> np.ndarray:
+        """(frames,) bool: in which any marker counts."""
+        return np.any(self.w > 0.0, axis=1)
+
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        if gradient is None:
+            return self._terms(z, ORDER_VALUE)
+        return self._terms(z, ORDER_GRADIENT, gradient=gradient)
+
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        for start in range(0, len(z), FRAMES_PER_BLOCK_BATCH):
+            part = slice(start, start + FRAMES_PER_BLOCK_BATCH)
+            system.add_blocks(self.window(part).upper_information(z[part], newton), start)
+
+    def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
+        """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ; newton: with the second-order part."""
+        return symmetric_from_upper(self.upper_information(z, newton)[:, : z.shape[1]])
+
+    def upper_information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
+        """(frames, free + 1, free): the same, upper triangles above zeros; newton: with the second-order part.
+
+        With one row more than columns, the memory is that of a band whose columns are as long as a row.
+        """
+        frames, n = z.shape
+        blocks = np.zeros((frames, n + 1, n))
+        self._terms(z, ORDER_NEWTON if newton else ORDER_GAUSS_NEWTON, band=blocks.reshape(frames * n, n + 1).T)
+        return blocks
+
+    def _terms(
+        self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED_MATRIX, band: np.ndarray = UNUSED_BAND_MATRIX
+    ):
+        data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
+        return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
+
+    def window(self, frames: slice | np.ndarray) -> "MarkerTerm":
+        precision = None if self.precision is None else self.precision[frames]
+        scale = np.asarray(self.scale)[frames]
+        return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)
+
+    def sampled(self, frames: slice, count: int) -> "MarkerTerm":
+        part = self.window(frames)
+        return replace(part, w=part.w * count)
+
+
+# Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
+# A departure d from the mean is correlated in time: somebody's stiff level is stiff in the next frame too.
+# Counting the prior anew in each frame would make it surer the more frames there are, so departures are a
+# stationary process (Ornstein and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame: E
+# = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²), whatever their
+# number.
+# Where markers' errors are correlated as well, k frames share one error, so that of a departure that stays the
+# markers say k times less than they seem to. The prior is then repeated in each frame, so often that of a
+# constant departure it says k times as much; of how a departure changes neither says more or less than before.
+
+
+@dataclass(frozen=True, eq=False)
+class PriorTerm:
+    """S: (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repeated: (priors,).
+
+    repeated: share of the precision that each frame has besides; see `prior_repetition`.
+    """
+
+    S: np.ndarray
+    mean: np.ndarray
+    precision: np.ndarray
+    decay: np.ndarray
+    repeated: np.ndarray | float = 0.0
+
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        departure = z @ self.S.T - self.mean
+        added = departure.copy()  # what each frame adds to it
+        added[1:] -= self.decay * departure[:-1]
+        weight = np.tile(self._later, (len(z), 1))
+        weight[0] = self.precision
+        pull, held = weight * added, self.repeated * self.precision * departure
+        cost = (pull * added).sum(1) + (held * departure).sum(1)
+        if gradient is not None:
+            pull[:-1] -= self.decay * pull[1:]
+            gradient += (pull + held) @ self.S
+        return cost
+
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        later, held, last = self._later, self.repeated * self.precision, len(z) - 1
+        before = later * self.decay**2  # of a frame, in what the one after it adds
+        system.add_same(self._block(held + self.precision + (before if last else 0.0)), frames=slice(1))
+        system.add_same(self._block(held + later + before), frames=slice(1, last))
+        system.add_same(self._block(held + later), frames=slice(max(last, 1), None))
+        system.add_same(-self._block(later * self.decay), lag=1)
+
+    @property
+    def _later(self) -> np.ndarray:
+        """Precision (priors,) of what a frame adds to the departure of the one before."""
+        return self.precision / (1 - self.decay**2)
+
+    def information(self) -> np.ndarray:
+        """(free, free): what the priors say about a single frame."""
+        return self._block(self.precision)
+
+    def _block(self, weight: np.ndarray) -> np.ndarray:
+        return (self.S.T * weight) @ self.S
+
+    def window(self, frames: slice) -> "PriorTerm":
+        return self
+
+    def sampled(self, frames: slice, count: int) -> "PriorTerm":
+        """Of a process fewer frames say the same."""
+        return replace(self, decay=self.decay**count, repeated=self.repeated * count)
+
+
+def single_coordinate_priors(S: np.ndarray) -> np.ndarray:
+    """(priors,) bool: S (priors, free) are about one coordinate, others that its posture goes with count for little."""
+    size = np.abs(S)
+    return size.max(1, initial=0.0) > 0.9 * size.sum(1)
+
+
+def single_coordinate_precision_and_target(
+    S: np.ndarray, mean: np.ndarray, precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(free,) precision with which priors about one coordinate hold it, and (free,) the value they draw it to."""
+    single = single_coordinate_priors(S)
+    S, precision = S[single], precision[single]
+    held = (S**2).T @ precision
+    return held, (S.T @ (precision * mean[single])) / np.where(held > 0.0, held, 1.0)
+
+
+def prior_repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarray:
+    """How often each frame must repeat priors (priors,) that all together they say `shared` times as much of a
+    departure that stays the same over the trial; 0 for errors that are new in each frame (shared 1).
+    """
+    once = 1 + (frames - 1) * (1 - decay) / (1 + decay)  # what the process says of it, in units of its precision
+    return (shared - 1) * once / frames
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothnessTerm:
+    """velocity, acceleration: (free,) weights, 1/sd² with sd in rad/s, m/s and rad/s², m/s²; 0 leaves one free."""
+
+    rate: float
+    velocity: np.ndarray
+    acceleration: np.ndarray
+
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        """A difference counts in the frame where it ends."""
+        cost = np.zeros(len(z))
+        for order, weight, stencil in self._differences(len(z)):
+            difference = np.diff(z, n=order, axis=0)
+            pull = weight * difference
+            cost[order:] += (pull * difference).sum(1)
+            if gradient is not None:
+                for i, a in enumerate(stencil):
+                    gradient[i : i + len(pull)] += a * pull
+        return cost
+
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        for order, weight, stencil in self._differences(len(z)):
+            terms = len(z) - order
+            for i, a in enumerate(stencil):
+                for k, b in enumerate(stencil[: i + 1]):  # frame k before frame i: lag i − k
+                    values = np.zeros((len(z) - (i - k), z.shape[1]))
+                    values[k : k + terms] = a * b * weight
+                    system.add_diagonal(values, i - k)
+
+    def _differences(self, frames: int):
+        """Order, weight (free,) and stencil of each kind of difference that counts in so many frames."""
+        velocity, acceleration = self.velocity * self.rate**2, self.acceleration * self.rate**4
+        for order, weight in ((1, velocity), (2, acceleration)):
+            if frames > order and weight.any():
+                yield order, weight, ((-1.0, 1.0), (1.0, -2.0, 1.0))[order - 1]
+
+    def window(self, frames: slice) -> "SmoothnessTerm":
+        return self
+
+    def sampled(self, frames: slice, count: int) -> "SmoothnessTerm":
+        return SmoothnessTerm(self.rate / count, self.velocity * count, self.acceleration * count)

@@ -1,0 +1,237 @@
+"""The whole trial at once: markers, smoothness, priors and limits in one problem, solved in overlapping windows.
+
+A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap (`WindowSize`);
+only their inner parts are kept. That makes memory constant and windows independent (threads). The covariance of a frame
+is far larger than anything published of it (102 kB with 113 coordinates), so each window hands its own to `publish` and
+forgets it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from threadpoolctl import threadpool_limits
+
+from simspine.anatomy.tree import Tree
+from simspine.core.errors import map_on_threads
+from simspine.estimation.banded import BandedSystem, FloatType
+from simspine.estimation.frame_engine import Frames, fit_frames
+from simspine.estimation.minimise import MAX_POLISHING_STEPS, Minimum, minimise_terms
+from simspine.estimation.terms import MarkerTerm, Term
+
+TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"
+ROUGH_START_COST_SHARE = 1e-3  # of the cost: what a path to begin from may lack of the minimum on its frames
+MIN_START_SAMPLES = 8  # through which a cubic spline is laid
+STARTING_POINTS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
+DeviationAboutMean = Callable[[np.ndarray], np.ndarray]  # see `_about_mean`
+PublishedFigures = Callable[[MarkerTerm, np.ndarray, np.ndarray, DeviationAboutMean], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class WindowSize:
+    """length: frames of a window that are kept. overlap: frames that it sees on each side of them."""
+
+    length: int = 600
+    overlap: int = 50
+
+    def thinned(self, count: int) -> "WindowSize":
+        """The same of one frame in `count`."""
+        return WindowSize(max(1, self.length // count), self.overlap // count)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """z: (frames, free). cost: (frames,). published: what `publish` made of the covariance, (frames, …) each.
+
+    response: (free,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 = assumed.
+    reason: (frames,) '' where the window converged. Of a window's inner frames, or of the whole trial.
+    """
+
+    z: np.ndarray
+    cost: np.ndarray
+    published: Mapping[str, np.ndarray]
+    response: np.ndarray | None
+    reason: tuple[str, ...]
+
+
+def solve_trajectory(
+    terms: Sequence[Term],
+    paths: Sequence[Callable[[], np.ndarray]],
+    *,
+    publish: PublishedFigures | None = None,
+    windows: WindowSize = WindowSize(),
+    tolerance: float = 1e-6,
+    threads: int = 1,
+    precision: FloatType = float,
+    polish: int = MAX_POLISHING_STEPS,
+) -> Trajectory:
+    """Minimise the sum of terms over all frames.
+
+    terms: the first is the `MarkerTerm`. paths: make those (frames, free) to begin from, see `starting_path`; all but
+    the first are for windows in which those before lead nowhere. publish: called for each window with the marker term,
+    z (frames, free) and the posterior covariance (frames, free, free) of its inner frames, and with `_about_mean` of
+    these; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. polish:
+    see `minimise`. Other arguments: see the module.
+    """
+    markers = terms[0]
+    assert isinstance(markers, MarkerTerm)
+    frames = len(markers.y)
+    first, *others = paths
+    path = first()
+
+    def work(begin: int) -> Trajectory:
+        end = min(begin + windows.length, frames)
+        low, high = max(0, begin - windows.overlap), min(frames, end + windows.overlap)
+        part = [term.window(slice(low, high)) for term in terms]
+        found = minimise_terms(part, path[low:high], tolerance=tolerance, precision=precision, polish=polish)
+        for make in others:
+            if not found.reason:
+                break
+            other = minimise_terms(part, make()[low:high], tolerance=tolerance, precision=precision, polish=polish)
+            found = min(found, other, key=lambda end: (end.reason != "", float(end.cost.sum())))
+        return _solve_window(part, found, slice(begin - low, end - low), precision=precision, publish=publish)
+
+    with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
+        return _joined_windows(map_on_threads(work, range(0, frames, windows.length), threads))
+
+
+def sampled_minimum(
+    terms: Sequence[Term], path: np.ndarray, count: int, windows: WindowSize, threads: int = 1
+) -> np.ndarray:
+    """A path (frames, free) near the minimum, from a rough one: the minimum on one frame in `count`, each of which
+    stands for so many, and a cubic spline through it. Steps cost `count` times less there, and most of them are far
+    from the end. A trial too short for that keeps its rough path.
+    """
+    frames = len(path)
+    chosen = slice((frames - 1) % count // 2, None, count)
+    time = np.arange(frames)
+    if count == 1 or len(time[chosen]) < MIN_START_SAMPLES:
+        return path
+    found = solve_trajectory(
+        [term.sampled(chosen, count) for term in terms],
+        [lambda: path[chosen]],
+        windows=windows.thinned(count),
+        tolerance=ROUGH_START_COST_SHARE,
+        threads=threads,
+        precision=np.float32,
+        polish=0,
+    )
+    return CubicSpline(time[chosen], found.z)(time)
+
+
+def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
+    known = [part.response for part in parts if part.response is not None]
+    lengths = [len(part.z) for part in parts if part.response is not None]
+    return Trajectory(
+        z=np.concatenate([part.z for part in parts]),
+        cost=np.concatenate([part.cost for part in parts]),
+        published={name: np.concatenate([part.published[name] for part in parts]) for name in parts[0].published},
+        response=np.average(known, axis=0, weights=lengths) if known else None,
+        reason=tuple(reason for part in parts for reason in part.reason),
+    )
+
+
+def starting_path(
+    markers: MarkerTerm,
+    start: np.ndarray,
+    hold: float,
+    stride: int = 1,
+    ridge: np.ndarray | None = None,
+    target: np.ndarray | None = None,
+    threads: int = 1,
+    begin: float = STARTING_POINTS[0],
+) -> np.ndarray:
+    """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
+
+    A frame that shows most comes first, as near as may be to `begin` (part of the trial, 0…1); from it the way leads to
+    the end and to the beginning, at once if threads allow.
+
+    start: (free,) pose to begin from. hold: 1/sd² that ties each of these frames to the one before (see
+    `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
+    marker's weight is about 1, as the frame solver expects.
+    """
+    tree: Tree = markers.tree
+    frames, n = len(markers.y), start.size
+    scale = float(np.median(markers.w[markers.w > 0]))
+    shown = np.flatnonzero(markers.seen)
+    chosen = np.union1d(shown[::stride], shown[-1:])
+    pull = np.zeros(n) if ridge is None else ridge / scale
+    target = np.zeros(n) if target is None else target
+
+    def fit(which: np.ndarray, start: np.ndarray) -> np.ndarray:
+        ridge, aim = np.tile(pull, (len(which), 1)), np.tile(target, (len(which), 1))
+        part = Frames(markers.y[which], markers.w[which] / scale, ridge, aim)
+        return fit_frames(tree, markers.columns, part, start, np.full(n, np.nan), hold / scale, 60, 1e-3)[0]
+
+    shows = (markers.w[chosen] > 0).sum(1)
+    full = np.flatnonzero(shows == shows.max())
+    middle = full[np.abs(full - begin * len(chosen)).argmin()]
+    first = fit(chosen[[middle]], start)[0]
+    before, after = map_on_threads(
+        lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads
+    )
+    z = np.concatenate([before[::-1], after[1:]])
+    time = np.arange(frames)
+    whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
+    seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
+    unseen = [i for i in range(n) if i not in seen]
+    whole[:, unseen] = tree.rest[tree.free[unseen]]
+    return whole
+
+
+def _solve_window(
+    terms, found: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
+) -> Trajectory:
+    n = found.z.shape[1]
+    kept, response = found.z[inner], None
+    published: Mapping[str, np.ndarray] = {}
+    if publish is not None:
+        system = BandedSystem(*found.z.shape)
+        seen = terms[0].upper_information(found.z)
+        system.add_blocks(seen)
+        for term in terms[1:]:
+            term.curve(found.z, system, newton=False)
+        factor = system.factorise(sweeps=precision)
+        if factor is None:  # nothing says where the body is, as in a gap as long as a window
+            blocks = np.full((len(kept), n, n), np.nan)
+            found = replace(found, reason=found.reason or TOO_FEW_MARKERS_REASON)
+        else:
+            blocks = factor.inverse_blocks(inner.start)[: len(kept)]
+            response = _mean_response(seen, factor)
+
+        def about_mean(gradient: np.ndarray) -> np.ndarray:
+            return _about_mean(factor, blocks, inner, gradient)
+
+        published = publish(terms[0].window(inner), kept, blocks, about_mean)
+    return Trajectory(
+        z=kept, cost=found.cost[inner], published=published, response=response, reason=(found.reason,) * len(kept)
+    )
+
+
+def _about_mean(factor, blocks: np.ndarray, inner: slice, gradient: np.ndarray) -> np.ndarray:
+    """(frames, figures): of the variance of a figure, the part that is left when its mean over the frames is taken off.
+
+    gradient: (frames, figures, free) of the figures, in the window's inner frames. What lasts as long as they do, such
+    as a point that is put too high throughout, leaves changes as they are. One solve with the mean's gradient gives the
+    covariance of each frame with the mean.
+    """
+    frames, figures, n = gradient.shape
+    if factor is None:
+        return np.full((frames, figures), np.nan)
+    mean = np.zeros((factor.frames, n, figures))
+    mean[inner] = gradient.transpose(0, 2, 1) / frames
+    with_mean = np.einsum("tkn,tnk->tk", gradient, factor.solve(mean)[inner])
+    variance = ((gradient @ blocks) * gradient).sum(-1)
+    left = variance - 2 * with_mean + with_mean.mean(0)
+    return np.clip(left / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
+
+
+def _mean_response(pull: np.ndarray, factor) -> np.ndarray:
+    """(free,): change of the estimate, mean over frames, when the truth of one coordinate changes by one for good.
+
+    The estimate changes by H⁻¹ D 1 if the data's part of the precision H is D (the measurement response of retrieval
+    theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3). pull: D's blocks, of which column i is the
+    data's pull for a change of coordinate i; see `MarkerTerm.upper_information`.
+    """
+    return np.clip(factor.mean_diagonal(pull), 0.0, 1.0)

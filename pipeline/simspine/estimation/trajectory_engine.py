@@ -1,0 +1,338 @@
+"""The engine 'trajectory': markers, smoothness, priors and limits over the whole trial, with standard deviations."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from simspine.anatomy.body import Body
+from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, Smoothness
+from simspine.anatomy.tree import all_coordinates
+from simspine.core.errors import require_known
+from simspine.core.types import Markers
+from simspine.estimation.banded import FloatType
+from simspine.estimation.frame_engine import first_pose, usable_observations
+from simspine.estimation.minimise import learnt_factor, with_scaled_acceleration
+from simspine.estimation.result import (
+    CHANGE_KEY,
+    GRADIENT_KEY,
+    DerivedFigures,
+    Posterior,
+    Result,
+    Solver,
+    canonical_branch,
+    result_of,
+    root_joint,
+)
+from simspine.estimation.terms import (
+    LimitTerm,
+    MarkerTerm,
+    PriorTerm,
+    SmoothnessTerm,
+    Term,
+    prior_repetition,
+    single_coordinate_precision_and_target,
+)
+from simspine.estimation.trajectory import (
+    STARTING_POINTS,
+    DeviationAboutMean,
+    Trajectory,
+    WindowSize,
+    sampled_minimum,
+    solve_trajectory,
+    starting_path,
+)
+from simspine.estimation.uncertainty import (
+    LastingErrors,
+    coordinate_deviation,
+    covariance_of_correlated_errors,
+    offset_coordinate_names,
+    offset_priors,
+    tree_with_shared_errors,
+)
+
+NO_PRIOR_SD_RAD = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
+ROUGH_PATH_POSE_SD = 0.2
+START_OFFSET_SD_M = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
+DEVIATION_KEY = "deviation"
+FRAMES_PER_COVARIANCE_BATCH = 100  # frames whose covariance is looked at together: it stays in the cache
+START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting path
+# Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
+# sweeps are in single precision (docs/inverse-kinematics.md).
+MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
+LIVELY_MOTION_HZ = 2.0  # as steps follow each other
+MAX_STARTS_PER_STRETCH = 3  # starting paths of a stretch that does not converge
+START_HZ = 20.0  # frames per second from which the rough path is made
+SAMPLED_HZ = 12.5  # of which the minimum is begun with: people hardly move faster than half as fast
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
+    markers follow. usable: (frames,). sharing: how many frames share one error, of a marker or of the body, at least 1.
+    thinned: (markers,) by how much less each counts in `markers` since frames share its own error; at least 1. lasting:
+    what part of the errors lasts, None where all of it does. stiffness: squared frame rate over the smallest standard
+    deviation of an angle's acceleration, 1/rad.
+    """
+
+    terms: tuple[Term, ...]
+    markers: MarkerTerm
+    prior: PriorTerm
+    own: int
+    usable: np.ndarray
+    sharing: float
+    thinned: np.ndarray
+    lasting: LastingErrors | None
+    stiffness: float
+
+    def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
+        """As if each frame had been seen by itself."""
+        return replace(markers, w=markers.w * self.thinned)
+
+
+def solve_with_trajectory(
+    body: Body,
+    markers: Markers,
+    weights: np.ndarray,
+    smoothness: Smoothness | None,
+    prior: Prior | None,
+    errors: MarkerErrors,
+    solver: Solver,
+    derive: DerivedFigures | None,
+) -> Result:
+    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers), a tolerance in `solver`."""
+    problem = _trajectory_problem(
+        body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
+    )
+    own = problem.own
+    offsets = problem.prior.S.shape[1] - own
+
+    ways = np.zeros((own, 0))
+    if prior is not None and prior.carried:
+        ways = prior.ways(body.free_names)
+
+    def publish_part(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
+        wide, of_trial = blocks, blocks
+        if problem.sharing > 1.0:
+            wide, of_trial = covariance_of_correlated_errors(
+                problem.each_frame(shown),
+                problem.prior,
+                z,
+                blocks=blocks,
+                frames=problem.sharing,
+                lasting=problem.lasting,
+            )
+        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already; what
+        # the body's misfit does besides is known of a person only.
+        counted = problem.lasting is None and (problem.thinned > 1.0).any()
+        of_trial = blocks if counted else of_trial
+        # Priors are repeated because markers' errors last. Where no marker is seen, that is no reason to be surer.
+        if not shown.seen.all():
+            of_trial = np.where(shown.seen[:, None, None], of_trial, wide)
+        of_trial = of_trial[:, :own, :own]
+        z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
+        derived = {} if derive is None else dict(derive(z, wide))
+        if GRADIENT_KEY in derived:
+            gradient = derived[GRADIENT_KEY]
+            derived[CHANGE_KEY] = ((gradient @ of_trial) * gradient).sum(-1)
+        return {DEVIATION_KEY: coordinate_deviation(body.tree, z, wide)} | derived
+
+    def publish(
+        shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: DeviationAboutMean
+    ) -> dict[str, np.ndarray]:
+        pieces = [
+            slice(start, start + FRAMES_PER_COVARIANCE_BATCH) for start in range(0, len(z), FRAMES_PER_COVARIANCE_BATCH)
+        ]
+        parts = [publish_part(shown.window(part), z[part], blocks[part]) for part in pieces]
+        derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if GRADIENT_KEY in derived:
+            padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
+            derived[CHANGE_KEY] = np.sqrt(about_mean(padded) * derived[CHANGE_KEY])
+        return derived
+
+    paths = _starting_path(body, markers, weights, problem=problem, solver=solver)
+    if smoothness is not None and smoothness.learnt:
+        problem = _with_learnt_smoothness(problem, np.isin(body.free_names, smoothness.learnt), paths[0](), solver)
+    found = solve_trajectory(
+        problem.terms, paths, publish=publish if solver.uncertainty else None, **_solve_settings(problem, solver)
+    )
+    few = f"fewer than {solver.min_markers} markers present"
+    reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
+    values = all_coordinates(body.tree, canonical_branch(body, found.z[:, :own]))[0]
+    posterior = _trajectory_posterior(body, found) if solver.uncertainty else None
+    result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=found.cost, posterior=posterior)
+    if posterior is None:
+        return result
+    return result.with_motion(result.motion.with_(deviation=found.published[DEVIATION_KEY]))
+
+
+def _trajectory_problem(
+    body: Body,
+    markers: Markers,
+    weights: np.ndarray,
+    smoothness: Smoothness | None,
+    prior: Prior | None,
+    errors: MarkerErrors,
+    min_markers: int,
+) -> _Problem:
+    """The objective's terms."""
+    tree, y, w, usable = usable_observations(body, markers, weights, min_markers)
+    # Correlated errors make the frames of one correlation time worth a single one. Where a part moves faster than they
+    # change, thinning its markers would give the motion up to smoothness, although such an error does not hide it; so
+    # priors are repeated instead.
+    own, body_own = (
+        min(max(1.0, time * markers.rate), float(markers.frames))
+        for time in (errors.correlation_time, errors.misfit_time)
+    )
+    sharing = max(own, body_own)
+    require_known("marker", errors.counted_once, markers.names, "the markers that are counted once")
+    thinned = np.where(np.isin(markers.names, errors.counted_once), own, 1.0)
+    precision = None
+    if errors.use_covariance and markers.covariance is not None:
+        precision = _marker_precision(markers.covariance, errors.sd)
+        w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
+        precision = np.nan_to_num(precision)
+        scale = np.asarray(errors.loss_from)
+    else:
+        w = w / errors.sd**2
+        scale = errors.linear_from(w)
+    w = w / thinned
+    names = body.free_names
+    rotational = body.coordinates.rotational[tree.free]
+    tree = tree_with_shared_errors(tree, errors.shared, markers.names)
+    offsets = offset_coordinate_names(errors.shared)
+    observed = MarkerTerm(tree=tree, y=y, w=w, precision=precision, loss=errors.loss, scale=scale)
+    terms: list[Term] = [observed, LimitTerm(tree.lower, tree.upper)]
+    stiffness = 0.0
+    if smoothness is not None:
+        still = np.zeros(len(offsets))
+        velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
+        terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
+        stiffness = markers.rate**2 * float(np.sqrt(acceleration[rotational].max(initial=0.0)))
+    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
+    S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
+    assumed = PriorTerm(
+        S=S, mean=mean, precision=precisions, decay=decay, repeated=prior_repetition(decay, markers.frames, sharing)
+    )
+    lasting = _lasting_errors(errors, markers, len(priors.terms))
+    return _Problem(
+        terms=(*terms, assumed),
+        markers=observed,
+        prior=assumed,
+        own=len(names),
+        usable=usable,
+        sharing=sharing,
+        thinned=thinned,
+        lasting=lasting,
+        stiffness=stiffness,
+    )
+
+
+def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
+    """learnt: (own,) bool, coordinates of whose accelerations the trial says how large they are."""
+    (smoothness,) = (term for term in problem.terms if isinstance(term, SmoothnessTerm))
+    # As little as thinned markers say, they say of what moves slowly. Of errors with the correlation time τ, of which
+    # the frames of 2 τ share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
+    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinned / smoothness.rate) ** 2
+    markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinned))
+    others = [markers, *(term for term in problem.terms if term is not smoothness and term is not problem.markers)]
+    which = np.append(learnt, np.zeros(path.shape[1] - problem.own, bool))
+    factor = learnt_factor(
+        others, smoothness, which, path=path, precision=_precision_of(problem), threads=solver.threads
+    )
+    terms = tuple(with_scaled_acceleration(term, factor) if term is smoothness else term for term in problem.terms)
+    return replace(problem, terms=terms, stiffness=problem.stiffness / factor.min())
+
+
+def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
+    """priors: how many there are, those of `errors.shared` the last of them."""
+    if not errors.lasting and errors.lasting_shared == 1.0:
+        return None
+    of_prior = np.ones(priors)
+    of_prior[priors - len(offset_priors(errors.shared)) :] = errors.lasting_shared
+    lasting, misfit = (
+        np.array([of.get(name, 1.0) for name in markers.names]) for of in (errors.lasting, errors.misfit)
+    )
+    return LastingErrors(lasting, misfit, of_prior)
+
+
+def _starting_path(
+    body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
+) -> list[Callable[[], np.ndarray]]:
+    """What makes the path (frames, free) to begin from: the minimum on a few of the frames, from a rough path, or the
+    end of the best of several. A single one is followed by others, for stretches in which it leads nowhere: an arm that
+    hung straight may be wound up."""
+    prior, own = problem.prior, problem.own
+    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
+    held, drawn = single_coordinate_precision_and_target(prior.S, prior.mean, prior.precision)
+    held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
+    stride, count = (max(1, int(markers.rate / hz)) for hz in (START_HZ, SAMPLED_HZ))
+
+    @cache
+    def path(begin: float) -> np.ndarray:
+        rough = starting_path(
+            problem.each_frame(problem.markers),
+            pose,
+            1.0 / ROUGH_PATH_POSE_SD**2,
+            stride=stride,
+            ridge=held,
+            target=drawn,
+            threads=solver.threads,
+            begin=begin,
+        )
+        rough = canonical_branch(body, gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest"))
+        return sampled_minimum(problem.terms, rough, count, windows=_window_size(solver), threads=solver.threads)
+
+    if solver.starts == 1:
+        return [partial(path, begin) for begin in STARTING_POINTS[:MAX_STARTS_PER_STRETCH]]
+    cut = _solve_settings(problem, solver)
+    tried = [
+        solve_trajectory(problem.terms, [partial(path, begin)], **cut) for begin in STARTING_POINTS[: solver.starts]
+    ]
+    best = min(tried, key=lambda found: float(found.cost.sum()))
+    return [lambda: best.z]
+
+
+def _solve_settings(problem: _Problem, solver: Solver) -> dict:
+    """How `solve_trajectory` cuts the trial, when it stops, and how precisely it factorises."""
+    how = {"windows": _window_size(solver), "tolerance": solver.tolerance, "threads": solver.threads}
+    return how | {"precision": _precision_of(problem)}
+
+
+def _window_size(solver: Solver) -> WindowSize:
+    return WindowSize(solver.window, solver.overlap)
+
+
+def _precision_of(problem: _Problem) -> FloatType:
+    return np.float32 if problem.stiffness <= MAX_SINGLE_PRECISION_STIFFNESS else float
+
+
+def _trajectory_posterior(body: Body, found: Trajectory) -> Posterior:
+    response = np.full(len(body.coordinates), np.nan)
+    driven = body.tree.column >= 0
+    if found.response is not None:
+        response[driven] = found.response[body.tree.column[driven]]
+    return Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION_KEY})
+
+
+def _marker_precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
+    """Inverse of the triangulation's covariance plus what the body's markers themselves are off by."""
+    total = covariance + marker_sd**2 * np.eye(3)
+    known = np.isfinite(total).all((2, 3))
+    precision = np.full(total.shape, np.nan)
+    precision[known] = np.linalg.inv(total[known])
+    return precision
+
+
+def wide_priors(body: Body, names: Sequence[str]) -> list[LinearPrior]:
+    """A wide prior on every coordinate but the root's, so that what no marker observes stays at its default."""
+    root = root_joint(body.tree)
+    placed = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}
+    c = body.coordinates
+    return [
+        LinearPrior({name: 1.0}, float(c.default[c.index(name)]), NO_PRIOR_SD_RAD, "wide default")
+        for name in names
+        if name not in placed
+    ]

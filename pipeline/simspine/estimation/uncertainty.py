@@ -1,0 +1,506 @@
+"""How sure the 62 axes of the paper are, out of the deviations of a body's own coordinates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from simspine.anatomy.body import Body, follow_couplers
+from simspine.anatomy.clinical import ClinicalMeasure
+from simspine.anatomy.clinical_angles import RHYTHM_PARAMETERS
+from simspine.anatomy.curvature import (
+    SACRAL_TILT_SD,
+    Level,
+    Vertebra,
+    curvature_sd_of_people,
+    lumbar_lordosis,
+    thoracic_kyphosis,
+)
+from simspine.anatomy.paper_axes import AXIS_COMPOSED, paper_axes_of, to_paper_axes
+from simspine.anatomy.priors import LinearPrior, SharedError
+from simspine.anatomy.tree import (
+    SLOT_SLIDE,
+    SLOT_SLIDE_IN_GROUND,
+    Tree,
+    all_coordinates,
+    all_poses,
+    markers_and_jacobian,
+    moved_poses,
+    with_identity_function,
+)
+from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import wrap_angles
+from simspine.core.types import Motion
+from simspine.estimation.banded import inverses_of_blocks
+from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY
+from simspine.estimation.terms import MarkerTerm, PriorTerm
+
+# Covariance when the markers' errors are correlated in time: a hip that is put too low stays so for many frames.
+# Two covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that
+# share one error (as if only every such frame had been seen); and that of a single frame with the priors,
+# smoothness left out (as if only this one had been seen). Either is right where smoothing reaches much further
+# than errors last, or much less far. In between a coordinate's variance is less than both
+# (`covariance_of_single_frames`); it gets
+# the correlations of the single frame.
+# Weights may say less than what is known: no marker counts as surer than bodies are right in general, also where
+# this body fits better. Then errors are smaller than the weights say, and the estimate's covariance is that of a
+# weighted mean whose weights are not the inverse variances (the sandwich of Huber 1967): with A the assumed
+# information and S that of the errors that last, A⁻¹ S A⁻¹, and the trajectory's own covariance for those that do
+# not.
+
+
+FRAMES_INVERTED_TOGETHER = 16  # frames inverted together: what they take stays in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class LastingErrors:
+    """Of what is assumed, the part that is there and lasts: markers (markers,), of their variances; prior (priors,), of
+    those of the priors. misfit: (markers,), the part of their variances that the body's misfit makes, which changes as
+    the posture does; the trajectory does not know of it. Each 0…1."""
+
+    markers: np.ndarray
+    misfit: np.ndarray
+    prior: np.ndarray
+
+
+def covariance_of_correlated_errors(
+    markers: MarkerTerm,
+    prior: PriorTerm,
+    z: np.ndarray,
+    blocks: np.ndarray,
+    frames: float,
+    lasting: LastingErrors | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, free, free), of coordinates and of their changes within a trial.
+
+    blocks: the trajectory's posterior. frames: how many share an error, at least 1. lasting: None where all that is
+    assumed lasts; else changes have the covariance of the trajectory and that of the body's misfit, without what is not
+    known of the person, which stays.
+    """
+    wide, n = frames * blocks, z.shape[1]
+    changes = wide if lasting is None else blocks.copy()
+    assumed = prior.information()
+    there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
+    telling = np.flatnonzero(markers.seen)  # a frame without markers says nothing by itself
+    for part in np.split(telling, range(FRAMES_INVERTED_TOGETHER, len(telling), FRAMES_INVERTED_TOGETHER)):
+        seen = markers.window(part)
+        single = _inverses_of_frames(seen.upper_information(z[part])[:, :n] + assumed, wide[part])
+        if lasting is not None:
+            misfit, left = (
+                replace(seen, w=seen.w * part_of).information(z[part]) for part_of in (lasting.misfit, lasting.markers)
+            )
+            changes[part] += single @ misfit @ single
+            single = single @ (left + there) @ single + blocks[part]
+        ratio = np.einsum("tii->ti", wide[part]) / np.einsum("tii->ti", single)
+        shrink = np.sqrt(covariance_of_single_frames(ratio))
+        wide[part] = shrink[:, :, None] * single * shrink[:, None, :]
+    return wide, changes
+
+
+def covariance_of_single_frames(ratio: np.ndarray) -> np.ndarray:
+    """Which part of a single frame's variance is left, 0…1. ratio: of the trajectory's, times the frames that share an
+    error, to the single frame's.
+
+    Of errors with the autocorrelation exp(−|t|/τ) a mean weighted by exp(−|t|/T) leaves τ (T + 2 τ) / 2 (T + τ)², and
+    of errors that are independent from one 2 τ to the next τ / 2 T, which is `ratio`. Where accelerations are held, not
+    rates, it leaves up to a ninth more.
+    """
+    return ratio * (1 + 4 * ratio) / (1 + 2 * ratio) ** 2
+
+
+def _inverses_of_frames(information: np.ndarray, instead: np.ndarray) -> np.ndarray:
+    """Its inverses, (frames, free, free); `instead` for a frame that by itself leaves something open."""
+    try:
+        return inverses_of_blocks(information)
+    except np.linalg.LinAlgError:
+        if len(information) == 1:
+            return instead
+    return np.concatenate([_inverses_of_frames(information[[i]], instead[[i]]) for i in range(len(information))])
+
+
+# Systematic errors that neighbouring markers share: with one lumbar point too high, all of them are.
+# Taken for independent, such errors look like a bent spine: over a lumbar spine of 15 cm, 1 cm of depth is some
+# 30° of lordosis. So each group of markers gets an offset of its own, three coordinates along the axes of the
+# bodies that carry them, unknown like a joint angle, with a prior about zero. A tree with offsets is a tree: each
+# body that carries markers of a group gets a massless child that slides, all children of a group by the same
+# three coordinates, or by a share of them: an error that changes along a row of markers is a few errors, of which
+# each marker has its shares.
+# Vertebrae are turned against each other. Points of a region that are all off by the same in space are not by the
+# same along the axes of their vertebrae: of 15 mm, L5 turned by 25° on the sacrum makes 6 mm between the two, and
+# over a lumbar spine 5 mm is 15° of lordosis. Such offsets are along the ground's axes.
+
+
+OFFSET_AXES = "xyz"
+
+
+MarkerShares = Mapping[int, float]  # index of a marker → its share of an error
+
+
+def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_space: Sequence[bool] = ()) -> Tree:
+    """The tree with three more free coordinates (m, after the others) per group of markers.
+
+    in_space: of each group, whether it is moved along the ground's axes; by default none. All groups of a marker after
+    such a one must be such as well.
+    """
+    for k, group in enumerate(groups):
+        tree = _tree_with_offset(tree, group, SLOT_SLIDE_IN_GROUND if k < len(in_space) and in_space[k] else SLOT_SLIDE)
+    return tree
+
+
+def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: Sequence[str]) -> Tree:
+    """`tree_with_marker_offsets` for these errors of the tree's markers. What markers are off by in space on average
+    turns with the
+    bodies that carry them: it is put to where the tree has them."""
+    groups = marker_shares_of(errors, markers)
+    offset = tree.marker_offset.copy()
+    for error, group in zip(errors, groups, strict=True):
+        if error.in_space:
+            for m, share in group.items():
+                offset[m] += share * np.array(error.mean)
+    return tree_with_marker_offsets(tree._replace(marker_offset=offset), groups, [error.in_space for error in errors])
+
+
+def marker_shares_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[MarkerShares]:
+    """Indices and shares of the markers of each error among `markers`.
+
+    Raises `InputError` where two errors have all of one marker.
+    """
+    index: Mapping[str, int] = {name: i for i, name in enumerate(markers)}
+    taken: dict[str, str] = {}
+    for error in errors:
+        for name in error.markers:
+            if name not in index:
+                raise unknown_name("marker", name, markers, f"the shared error {error.name!r}")
+            if not error.shares and taken.setdefault(name, error.name) != error.name:
+                raise InputError(f"marker {name!r} is in two shared errors, {taken[name]!r} and {error.name!r}.")
+    return [{index[name]: share for name, share in error.share_of.items()} for error in errors]
+
+
+def offset_coordinate_names(errors: Sequence[SharedError]) -> list[str]:
+    """Names of the coordinates that `tree_with_marker_offsets` adds."""
+    return [f"shared error of {error.name}, {axis}" for error in errors for axis in OFFSET_AXES]
+
+
+def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
+    """Each offset is its mean, more or less; in space zero, see `tree_with_shared_errors`."""
+    about = [(0.0, 0.0, 0.0) if e.in_space else e.mean for e in errors]
+    each = [
+        (*of, e.correlation_time) for e, m in zip(errors, about, strict=True) for of in zip(m, e.by_axis, strict=True)
+    ]
+    named = zip(offset_coordinate_names(errors), each, strict=True)
+    return [
+        LinearPrior(combination={name: 1.0}, mean=mean, sd=sd, source="shared error", correlation_time=time)
+        for name, (mean, sd, time) in named
+    ]
+
+
+def _tree_with_offset(tree: Tree, group: MarkerShares, kind: int) -> Tree:
+    children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
+    carriers, shares = [carrier for carrier, _ in children], np.array([share for _, share in children])
+    count, joints, slots = len(carriers), len(tree.parent), len(tree.slot_kind)
+    first = len(tree.rest)
+    coordinates = np.arange(first, first + 3)
+    bodies = tree.bodies + np.arange(count)
+    functions, itself = with_identity_function(tree.functions)
+
+    function, argument, slot = (np.full((count, 6), -1) for _ in range(3))
+    function[:, 3:] = itself
+    argument[:, 3:] = coordinates
+    slot[:, 3:] = slots + np.arange(3 * count).reshape(count, 3)
+    axes = np.zeros((count, 6, 3))
+    axes[:, 3:] = shares[:, None, None] * np.eye(3)
+    here = np.tile(np.eye(3, 4), (count, 1, 1))
+    marker_body = tree.marker_body.copy()
+    for m, share in group.items():
+        marker_body[m] = bodies[children.index((int(tree.marker_body[m]), share))]
+    ways = [
+        np.concatenate([tree.path[tree.path_first[b] : tree.path_first[b + 1]], slot[k, 3:]])
+        for k, b in enumerate(carriers)
+    ]
+    n = len(tree.free)
+    return tree._replace(
+        parent=np.concatenate([tree.parent, carriers]),
+        child=np.concatenate([tree.child, bodies]),
+        to_joint=np.concatenate([tree.to_joint, here]),
+        from_joint=np.concatenate([tree.from_joint, here]),
+        axes=np.concatenate([tree.axes, axes]),
+        function=np.concatenate([tree.function, function]),
+        argument=np.concatenate([tree.argument, argument]),
+        slot=np.concatenate([tree.slot, slot]),
+        slot_kind=np.concatenate([tree.slot_kind, np.full(3 * count, kind, tree.slot_kind.dtype)]),
+        slot_coordinate=np.concatenate([tree.slot_coordinate, np.tile(coordinates, count)]),
+        slot_joint=np.concatenate([tree.slot_joint, joints + np.repeat(np.arange(count), 3)]),
+        path_first=np.concatenate([tree.path_first, tree.path_first[-1] + np.cumsum([len(way) for way in ways])]),
+        path=np.concatenate([tree.path, *ways]),
+        column=np.concatenate([tree.column, np.arange(n, n + 3)]),
+        functions=functions,
+        marker_body=marker_body,
+        bodies=tree.bodies + count,
+        free=np.concatenate([tree.free, coordinates]),
+        rest=np.concatenate([tree.rest, np.zeros(3)]),
+        lower=np.concatenate([tree.lower, np.full(3, -np.inf)]),
+        upper=np.concatenate([tree.upper, np.full(3, np.inf)]),
+        turning=np.concatenate([tree.turning, np.zeros(3, bool)]),
+        periodic=np.concatenate([tree.periodic, np.zeros(3, bool)]),
+    )
+
+
+# From the posterior covariance of the free coordinates to standard deviations of what is published.
+
+
+def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """(frames, coordinates): of all coordinates; driven ones follow their driver, locked ones have none."""
+    _, factor = all_coordinates(tree, z)
+    variance = np.einsum("tii->ti", blocks)
+    column = np.where(tree.column >= 0, tree.column, 0)
+    return np.abs(factor) * np.sqrt(variance[:, column])
+
+
+def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """(frames, markers, 3, 3) m²: of the tree's markers."""
+    covariance = np.empty((len(z), len(tree.marker_body), 3, 3))
+    for t in range(len(z)):
+        J = markers_and_jacobian(tree, z[t])[1]  # (markers, free, 3)
+        rows = J.transpose(0, 2, 1).reshape(-1, J.shape[1])
+        covariance[t] = (rows @ blocks[t]).reshape(-1, 3, J.shape[1]) @ J
+    return covariance
+
+
+# How sure the spine's figures are: standard deviations of curvature, level angles and points from the posterior.
+
+
+SPINE_DIFFERENCE_STEP = 1e-5  # rad or m
+FRAMES_PER_DERIVATIVE_BATCH = 100  # frames whose moved copies are evaluated together
+
+
+def spine_deviation(
+    body: Body,
+    z: np.ndarray,
+    blocks: np.ndarray,
+    vertebrae: Mapping[str, Vertebra],
+    levels: Sequence[Level],
+    sacral_tilt_sd: float = SACRAL_TILT_SD,
+    measures: Sequence[ClinicalMeasure] = (),
+) -> dict[str, np.ndarray]:
+    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m};
+    the gradient (frames, figures, free) of LLA, TKA and those of the measures that make the lumbopelvic rhythm, in
+    its order.
+
+    z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
+    `derive`. sacral_tilt_sd: rad. measures: clinical parameters (`simspine.anatomy.clinical.clinical_measures`). Linear
+    propagation of the covariance. LLA, TKA and some clinical parameters count from endplates, which tilt from person to
+    person, unseen: that spread is added, the sacrum's as given. Gradients are differences between poses in which one
+    coordinate was moved; of each figure only by the coordinates that lie between its bodies, since the others cannot
+    change it.
+    """
+    own_figures = [*_curvature_figures(vertebrae), *(_level_figures(level) for level in levels)]
+    figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
+    columns = [_moving_columns(body, figure) for figure in figures]
+    moved, column, first = _moved_poses_of_figures(body, figures, columns)
+    found = []
+    followed = [0, 1, *(len(own_figures) + i for i in _rhythm_figure(measures))]
+    slope = np.zeros((len(z), len(followed), z.shape[1]))
+    for start in range(0, len(z), FRAMES_PER_DERIVATIVE_BATCH):
+        part = z[start : start + FRAMES_PER_DERIVATIVE_BATCH]
+        poses = moved_poses(body.tree, part, moved, column, SPINE_DIFFERENCE_STEP)
+        gradients = []
+        for i, (figure, own) in enumerate(zip(figures, columns, strict=True)):
+            size = 1 + len(own)
+            begins = range(first[i], first[i + 1], size)
+            chosen = {
+                name: poses[:, begin : begin + size].reshape(-1, 4, 4)
+                for name, begin in zip(figure.bodies, begins, strict=True)
+            }
+            values = np.asarray(figure.of(chosen)).reshape(len(part), size, -1)
+            change = values[:, 1:] - values[:, :1]
+            gradient = np.zeros((len(part), values.shape[2], z.shape[1]))
+            gradient[:, :, own] = wrap_angles(change).swapaxes(1, 2) / SPINE_DIFFERENCE_STEP
+            gradients.append(gradient)
+            if i in followed:
+                slope[start : start + len(part), followed.index(i)] = gradient[:, 0]
+        rows = np.concatenate(gradients, 1)  # one product for all figures: NumPy picks parts of a covariance slowly
+        found.append(np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks[start : start + len(part)])))
+    sd = np.split(np.concatenate(found), np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
+    clinical = [name for measure in measures for name in measure.names]
+    people = np.array([curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
+    return {
+        "lla": np.hypot(sd[0][:, 0], people[0]),
+        "tka": np.hypot(sd[1][:, 0], people[1]),
+        "angles": np.stack(sd[2 : len(own_figures)], 1),
+        "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
+        GRADIENT_KEY: slope,
+    }
+
+
+def place_covariance(
+    body: Body, z: np.ndarray, blocks: np.ndarray, vertebrae: Mapping[str, Vertebra], markers: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}.
+
+    z, blocks: as of `spine_deviation`. markers: indices, in the body, of the spine's points.
+    """
+    covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
+    return {"markers": covariance[:, : len(markers)], "centres": covariance[:, len(markers) :]}
+
+
+def covariance_with_body_errors(body: Body, z: np.ndarray, markers: Sequence[int], own: np.ndarray) -> np.ndarray:
+    """(frames, markers, 3, 3) m² in ground. own: (markers, 3, 3) m², along the axes of the bodies that carry them.
+
+    markers: indices in the body.
+    """
+    carriers = body.tree.marker_body[list(markers)]
+    turned = all_poses(body.tree, all_coordinates(body.tree, z)[0])[0][:, carriers]
+    return turned @ own @ turned.transpose(0, 1, 3, 2)
+
+
+def _rhythm_figure(measures: Sequence[ClinicalMeasure]) -> list[int]:
+    """Which measures make the lumbopelvic rhythm, in its order; none where one of them is not there."""
+    names = [measure.names for measure in measures]
+    found = [names.index((name,)) for name in RHYTHM_PARAMETERS if (name,) in names]
+    return found if len(found) == len(RHYTHM_PARAMETERS) else []
+
+
+def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, Vertebra]) -> Tree:
+    """The body's tree with some of its markers, and the vertebrae's centroids as markers after them."""
+    tree = body.tree
+    carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
+    places = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
+    return tree._replace(
+        marker_body=np.concatenate([tree.marker_body[list(markers)], np.array(carriers, tree.marker_body.dtype)]),
+        marker_offset=np.concatenate([tree.marker_offset[list(markers)], places]),
+    )
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """Something computed from the poses of some bodies. grounded: it depends on how they stand to the ground as well,
+    not to one another only (that of one body always does)."""
+
+    bodies: tuple[str, ...]
+    of: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+    grounded: bool = False
+
+
+def _curvature_figures(vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
+    def on(*names: str) -> tuple[str, ...]:
+        plates = (p for n in names for p in (vertebrae[n].superior, vertebrae[n].inferior) if p)
+        return tuple(dict.fromkeys(plate.body for plate in plates))
+
+    return [
+        _Figure(on("L1", "S1"), lambda poses: lumbar_lordosis(poses, vertebrae)),
+        _Figure(on("T3", "T12"), lambda poses: thoracic_kyphosis(poses, vertebrae)),
+    ]
+
+
+def _level_figures(level: Level) -> _Figure:
+    bodies = (level.child,) if level.parent is None else (level.parent, level.child)
+    return _Figure(bodies, lambda poses: angles_of_level(level, poses, {})[0])
+
+
+def _moving_columns(body: Body, figure: _Figure) -> np.ndarray:
+    """Free columns that change a figure."""
+    return columns_between(body, (*figure.bodies, *(["ground"] if figure.grounded else [])))
+
+
+def columns_between(body: Body, bodies: Sequence[str]) -> np.ndarray:
+    """Free columns that move some of the bodies, but not all of them alike. Of one body: those that move it."""
+    moved = [set(body.tree.columns_of(_body_index(body, name)).tolist()) for name in bodies]
+    alike = set.intersection(*moved) if len(moved) > 1 else set()
+    return np.array(sorted(set.union(*moved) - alike), int)
+
+
+def _body_index(body: Body, name: str) -> int:
+    """Of a body in the tree, whose first is the ground."""
+    return 0 if name == "ground" else body.bodies.index(name) + 1
+
+
+def _moved_poses_of_figures(
+    body: Body, figures: Sequence[_Figure], columns: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """For each figure and each of its bodies, its pose as it is, then with each of the figure's columns moved: body in
+    the tree (poses,), column or −1 (poses,), and where the poses of each figure begin.
+    """
+    moved, column, first = [], [], [0]
+    for figure, own in zip(figures, columns, strict=True):
+        for name in figure.bodies:
+            moved += [_body_index(body, name)] * (1 + len(own))
+            column += [-1, *own.tolist()]
+        first.append(len(moved))
+    return np.array(moved, int), np.array(column, int), first
+
+
+def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] | None) -> SpineKinematics:
+    """The spine kinematics with what `spine_deviation` found; unchanged for None."""
+    if deviation is None:
+        return spine
+    return replace(
+        spine,
+        lla_sd=deviation["lla"],
+        tka_sd=deviation["tka"],
+        lla_change_sd=deviation[CHANGE_KEY][:, 0],
+        tka_change_sd=deviation[CHANGE_KEY][:, 1],
+        angles_sd=deviation["angles"],
+        markers=spine.markers.with_(covariance=deviation["markers"]),
+        centres=None if spine.centres is None else spine.centres.with_(covariance=deviation["centres"]),
+    )
+
+
+AXES_DIFFERENCE_STEP_RAD = 1e-5  # rad
+NO_KNOWN_DEVIATIONS: Mapping[str, np.ndarray] = MappingProxyType({})
+PAPER_NECK_AXES = ("neck_flexion", "neck_bending", "neck_rotation")
+
+
+def known_deviations(
+    body: Body, levels: Mapping[str, np.ndarray | None], lumbar_flexion: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """{composed axis: (frames,) rad} of those that are a published figure, whose deviation has all covariances in it.
+
+    levels: {level: (frames, 3) deviations of its angles}. lumbar_flexion: (frames,) deviation of that of T12 on the
+    sacrum. The neck's axes are the level 'neck', the abdomen's flexion is the lumbar one, where they span the same
+    bodies.
+    """
+    spans = {axis.name: axis.spans for axis in paper_axes_of(body)}
+    found: dict[str, np.ndarray] = {}
+    neck = levels.get("neck")
+    if neck is not None and spans["neck_flexion"] == ("T1", "head"):
+        found |= {name: neck[:, k] for k, name in enumerate(PAPER_NECK_AXES)}
+    if lumbar_flexion is not None and spans["Abs_r3"] == ("sacrum", "T12"):
+        found["Abs_r3"] = lumbar_flexion
+    return found
+
+
+def paper_axes_deviation(
+    body: Body, motion: Motion, known: Mapping[str, np.ndarray] = NO_KNOWN_DEVIATIONS
+) -> np.ndarray | None:
+    """(frames, 62) rad, m: standard deviations of `to_paper_axes`; NaN where a frame is not solved, None where `motion`
+    has no deviations. motion: of all the body's coordinates, in its order.
+
+    known: {axis: (frames,) rad} of composed axes whose deviation was found from the covariances (`known_deviations`).
+    Axes as solved have those of their coordinates. Other composed axes have them by linear propagation from the
+    coordinates between the bodies that the axis spans, whose errors count as independent, since their covariances are
+    not kept: rough, as errors of neighbouring levels are not independent (docs/how-to/data-set.md).
+    """
+    if motion.deviation is None:
+        return None
+    axes, base = paper_axes_of(body), to_paper_axes(body, motion)
+    found = np.zeros(base.values.shape)
+    for i, axis in enumerate(axes):
+        if axis.how != AXIS_COMPOSED and axis.name in motion.names:
+            found[:, i] = motion.deviation[:, motion.names.index(axis.name)]
+    spans = {
+        axis.spans: [i for i, other in enumerate(axes) if other.spans == axis.spans] for axis in axes if axis.spans
+    }
+    between = {span: columns_between(body, span) for span in spans}
+    for column in sorted({int(c) for columns in between.values() for c in columns}):
+        coordinate = int(body.tree.free[column])
+        moved = np.array(motion.values)
+        moved[:, coordinate] += AXES_DIFFERENCE_STEP_RAD
+        changed = to_paper_axes(body, motion.with_(values=follow_couplers(body, moved), deviation=None))
+        own = [i for span, columns in between.items() if column in columns for i in spans[span]]
+        slope = wrap_angles(changed.values[:, own] - base.values[:, own]) / AXES_DIFFERENCE_STEP_RAD
+        found[:, own] = np.hypot(found[:, own], slope * motion.deviation[:, [coordinate]])
+    for name, deviation in known.items():
+        found[:, base.names.index(name)] = deviation
+    return np.where(np.isfinite(base.values), found, np.nan)

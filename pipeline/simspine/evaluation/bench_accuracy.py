@@ -1,0 +1,262 @@
+"""Figures of `accuracy` side by side: one row per method or change, for people to read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from simspine.anatomy.curvature import LUMBAR_LEVELS, THORACIC_LEVELS
+from simspine.anatomy.recipes import read_recipe
+from simspine.core.errors import InputError
+from simspine.evaluation.methods import (
+    TRUE_POINT_MARKER_SET,
+    Experiment,
+    GroundTruthTrial,
+    our_estimates,
+    reference_estimates,
+)
+from simspine.evaluation.spine_errors import (
+    SpineErrors,
+    TrialSpine,
+    spine_error_figures,
+    spine_errors_by_name,
+    spine_errors_of,
+)
+from simspine.evaluation.tables import Metric, aligned_markdown
+from simspine.evaluation.virtual_trials import StudySize, recorded_subjects
+from simspine.synthesis.virtual_detector import read_preset
+
+# `simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
+# Synthetic subjects (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual
+# detector and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors`
+# and docs/accuracy.md; how good is good enough are the goals here.
+
+
+LEVELS_BY_REGION = {"lumbar": LUMBAR_LEVELS, "thoracic": THORACIC_LEVELS}
+ACCURACY_LEVELS = (*LUMBAR_LEVELS, *THORACIC_LEVELS)
+FITTED_BODIES = ("coupled", "articulated")  # what is fitted where none are named
+PEER_METHOD = "peer"
+
+# {figure: largest ratio to the published procedure's}, and how far coverage may be from nine in ten.
+MAX_ERROR_RATIOS = {
+    "mpjpe_mm": 0.5,
+    "lla_rmse_deg": 0.5,
+    "tka_rmse_deg": 0.5,
+    "lumbar_flexion_rmse_deg": 0.7,
+    "thoracic_flexion_rmse_deg": 0.7,
+    "jitter_m_s2": 0.5,
+    "velocity_mm_s": 1.0,
+}
+METRICS_BY_TRIAL = (*MAX_ERROR_RATIOS, "p_mpjpe_mm", "vertebrae_mm", "lla_bias_deg", "tka_bias_deg", "failed_share")
+METRICS_BY_TRIAL += ("coverage_lla", "coverage_tka", "coverage_points")
+NOMINAL_COVERAGE, COVERAGE_TOLERANCE = 0.9, 0.03
+MIN_FRAMES_PER_TRIAL = 20
+EXACT_MPJPE = 3.0  # mm, articulated, from exact 2D points
+UNITS_BY_SUFFIX = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), ("_share", "share"))
+
+
+QUICK_STUDY = StudySize(1, ("Walking", "Sitting"), 40)
+
+# Subjects one after another: the trials of each, as the detector of a preset sees them.
+CaptureOfPreset = Callable[[str, StudySize], Iterable[Sequence[GroundTruthTrial]]]
+
+
+@dataclass(frozen=True)
+class AccuracyOutcome:
+    """Errors by (preset, method), trial by trial: {(subject, trial): errors}. refused: {(preset, method, subject): why
+    there is nothing at all}.
+    """
+
+    found: Mapping[tuple[str, str], Mapping[tuple[str, str], SpineErrors]]
+    refused: Mapping[tuple[str, str, str], str]
+
+    def total(self, preset: str, method: str, as_of: str | None = None) -> dict[str, float]:
+        """Figures over all trials, or over those that the method `as_of` has too."""
+        trials = self.found[preset, method]
+        both = self.found[preset, as_of or method]
+        return spine_error_figures([e for key, e in trials.items() if key in both], LEVELS_BY_REGION)
+
+    def rows(self) -> list[dict]:
+        """The main figures of each preset, method, subject and trial."""
+
+        def main(e: SpineErrors) -> dict[str, float | None]:
+            return rounded_for_json(
+                {name: v for name, v in spine_error_figures([e], LEVELS_BY_REGION).items() if name in METRICS_BY_TRIAL}
+            )
+
+        return [
+            {"preset": preset, "method": method, "subject": subject, "trial": trial} | main(e)
+            for (preset, method), trials in self.found.items()
+            for (subject, trial), e in trials.items()
+        ]
+
+    def as_dict(self) -> dict:
+        """Totals, totals by point, vertebra and level, and the rows, for a JSON file."""
+        keys = [f"{preset}: {method}" for preset, method in self.found]
+        return {
+            "totals": {key: rounded_for_json(self.total(*which)) for key, which in zip(keys, self.found, strict=True)},
+            "by_name": {
+                key: spine_errors_by_name(list(t.values())) for key, t in zip(keys, self.found.values(), strict=True)
+            },
+            "rows": self.rows(),
+            "refused": {": ".join(which): why for which, why in self.refused.items()},
+        }
+
+
+def run_accuracy_study(
+    sizes: StudySize,
+    presets: Sequence[str],
+    settings: Mapping[str, Experiment],
+    capture: CaptureOfPreset = recorded_subjects,
+    progress: Callable[[str], None] = lambda line: None,
+) -> AccuracyOutcome:
+    """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
+    methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]]
+    methods = {PEER_METHOD: _reference_estimates}
+    methods |= {name: partial(_our_estimates, name, chosen) for name, chosen in settings.items()}
+    found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
+    refused: dict[tuple[str, str, str], str] = {}
+    for preset in presets:
+        for trials in capture(preset, sizes):
+            subject = trials[0].observed.subject
+            for name, method in methods.items():
+                progress(f"{preset}: {subject}: {name}")
+                try:
+                    estimates = method(trials)
+                except InputError as error:
+                    refused[preset, name, subject] = str(error)
+                    continue
+                for label, spines in estimates.items():
+                    of_method = found.setdefault((preset, label), {})
+                    for trial, spine in zip(trials, spines, strict=True):
+                        of_method[subject, trial.observed.trial] = spine_errors_of(spine, trial.spine, ACCURACY_LEVELS)
+    return AccuracyOutcome(found, refused)
+
+
+def _our_estimates(name: str, settings: Experiment, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    return {name: our_estimates(trials, settings)}
+
+
+def _reference_estimates(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    observed = [trial.observed for trial in trials]
+    pairs = reference_estimates(observed)
+    placed = [released for released, _ in reference_estimates(observed, TRUE_POINT_MARKER_SET)]
+    return {
+        PEER_METHOD: [released for released, _ in pairs],
+        "peer_fk": [model for _, model in pairs],
+        "peer_placed": placed,
+    }
+
+
+def accuracy_metrics(outcome: AccuracyOutcome, bodies: Sequence[str] = FITTED_BODIES) -> list[Metric]:
+    """Figures beside their goals, which are ratios to the published procedure's on the same recordings."""
+    out = []
+    for preset, method in outcome.found:
+        total = outcome.total(preset, method)
+        key = f"{preset}: {method}: "
+        for name in (*MAX_ERROR_RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness"):
+            goal = EXACT_MPJPE if (preset, method, name) == ("exact", "articulated", "mpjpe_mm") else None
+            out.append(Metric(key=key + name, value=total[name], unit=_unit_of_metric(name), better="lower", goal=goal))
+        if method not in bodies or preset == "exact":
+            continue
+        reference = outcome.total(preset, PEER_METHOD, as_of=method)
+        for name, goal in MAX_ERROR_RATIOS.items():
+            ratio = total[name] / reference[name] if reference[name] else float("nan")
+            out.append(Metric(key=f"{key}{name} to peer", value=ratio, unit="×", better="lower", goal=goal))
+        for name, share in total.items():
+            if name.startswith("coverage_"):
+                out.append(Metric(key + name, share, "share", "higher"))
+                off = abs(share - NOMINAL_COVERAGE)
+                out.append(
+                    Metric(
+                        key=f"{key}{name} off {NOMINAL_COVERAGE:g}",
+                        value=off,
+                        unit="share",
+                        better="lower",
+                        goal=COVERAGE_TOLERANCE,
+                    )
+                )
+    out.append(Metric(key="people refused", value=len(outcome.refused), unit="people", better="lower", goal=0))
+    return out
+
+
+def measure_accuracy(
+    sizes: StudySize,
+    presets: Sequence[str],
+    progress: Callable[[str], None] = lambda line: None,
+    capture: CaptureOfPreset = recorded_subjects,
+    bodies: Sequence[str] = FITTED_BODIES,
+) -> tuple[list[Metric], dict]:
+    """The benchmark: metrics with goals, and all details for the JSON file.
+
+    bodies: recipes, by name or path.
+    """
+    for preset in presets:
+        read_preset(preset)  # `InputError` before anything is recorded
+    for body in bodies:
+        read_recipe(body)
+    if sizes.subjects < 1 or sizes.frames < MIN_FRAMES_PER_TRIAL or not sizes.actions:
+        raise InputError(
+            f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
+            f"{MIN_FRAMES_PER_TRIAL} (the filters need so many)."
+        )
+    outcome = run_accuracy_study(
+        sizes, presets, {name: Experiment(recipe=name) for name in bodies}, capture=capture, progress=progress
+    )
+    return accuracy_metrics(outcome, bodies), outcome.as_dict()
+
+
+def _unit_of_metric(name: str) -> str:
+    return next((unit for ending, unit in UNITS_BY_SUFFIX if name.endswith(ending)), "×")
+
+
+def rounded_for_json(values: Mapping[str, float]) -> dict[str, float | None]:
+    """For JSON, which has no NaN."""
+    return {name: float(f"{value:.4g}") if np.isfinite(value) else None for name, value in values.items()}
+
+
+# Heading: the figure, or several joined in one column.
+ACCURACY_COLUMNS: dict[str, tuple[str, ...]] = {
+    "MPJPE mm": ("mpjpe_mm",),
+    "aligned": ("p_mpjpe_mm",),
+    "vertebrae mm": ("vertebrae_mm",),
+    "LLA ° (bias, motion)": ("lla_rmse_deg", "lla_bias_deg", "lla_motion_rmse_deg"),
+    "TKA ° (bias, motion)": ("tka_rmse_deg", "tka_bias_deg", "tka_motion_rmse_deg"),
+    "lumbar ° (motion)": ("lumbar_flexion_rmse_deg", "lumbar_flexion_motion_rmse_deg"),
+    "thoracic ° (motion)": ("thoracic_flexion_rmse_deg", "thoracic_flexion_motion_rmse_deg"),
+    "velocity mm/s": ("velocity_mm_s",),
+    "jitter m/s²": ("jitter_m_s2",),
+    "liveliness": ("liveliness",),
+    "coverage LLA, TKA": ("coverage_lla", "coverage_tka"),
+    "coverage lumbar, thoracic": ("coverage_lumbar_flexion", "coverage_thoracic_flexion"),
+    "coverage points": ("coverage_points",),
+    "failed": ("failed_share",),
+}
+
+
+def accuracy_table(totals: Mapping[str, Mapping[str, float | None]]) -> str:
+    """A Markdown table of {row: {figure: value}}; what a row lacks is left empty. Angles of levels: flexion."""
+    rows = [("", *ACCURACY_COLUMNS), ("---", *("---:" for _ in ACCURACY_COLUMNS))]
+    rows += [
+        (name, *(_accuracy_cell(total, figures) for figures in ACCURACY_COLUMNS.values()))
+        for name, total in totals.items()
+    ]
+    return aligned_markdown(rows)
+
+
+def _accuracy_cell(total: Mapping[str, float | None], figures: tuple[str, ...]) -> str:
+    shown = [_accuracy_number(total.get(name), name) for name in figures]
+    if not any(shown):
+        return ""
+    first, *rest = (text or "–" for text in shown)
+    if figures[0].startswith("coverage"):
+        return ", ".join([first, *rest])
+    return f"{first} ({', '.join(rest)})" if rest else first
+
+
+def _accuracy_number(value: float | None, name: str) -> str:
+    if value is None:
+        return ""
+    digits = 1 if name.endswith(("_mm", "_mm_s")) or name.startswith(("lla_", "tka_")) else 2
+    return f"{value:.{digits}f}"

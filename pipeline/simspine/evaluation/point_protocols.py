@@ -1,0 +1,429 @@
+"""Points in images, by the papers' protocol: average precision of subsets over OKS, and the area under PCK's curve."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.curvature import SPINE_MARKERS
+from simspine.core.errors import InputError
+from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
+from simspine.evaluation.image_metrics import (
+    PCK_THRESHOLDS,
+    PRECISION_DRAWS,
+    PRECISION_FIGURES,
+    ImagePeople,
+    MatchedPeople,
+    matched_people,
+    object_keypoint_similarity,
+    pck_auc,
+    pck_auc_interval,
+    precision_intervals,
+)
+from simspine.evaluation.metrics import acceleration_errors, velocity_errors
+from simspine.evaluation.pairs import (
+    CLUSTERS_BY_INTERVAL,
+    INTERVAL_NOTE,
+    MEAN_OVER_ACTIONS,
+    MEAN_OVER_FRAMES,
+    PointPair,
+    column_errors,
+    distance_rows,
+    found_points_notes,
+    interval_cells,
+    interval_remark,
+    mean_mm,
+    no_interval,
+    pair_methods_with_truth,
+)
+from simspine.evaluation.point_sources import PointSequence
+from simspine.evaluation.tables import (
+    LIFTING_FRAME_STEP,
+    POINT_COLUMNS,
+    PROTOCOL_SPINE_POINTS,
+    ROOT_POINT,
+    SPINE_COLUMNS,
+    EvaluationTable,
+    TableCell,
+    TableColumn,
+    TableRow,
+    in_row_order,
+    published_rows,
+)
+from simspine.io.coco import in_spinetrack_order, read_coco, read_coco_results
+from simspine.io.exchange import trial_of_image
+from simspine.io.human36m.names import HUMAN36M_ACTIONS
+from simspine.io.text_tables import read_bytes
+
+# Points from one view, by the SIMSPINE paper's protocol: fifteen spine points relative to the root, at 1 Hz.
+
+
+ALL_POINTS_COLUMN = "all"
+ERROR_MEASURES = {"P-MPJPE": "aligned", "MPJPE": "rooted", "N-MPJPE": "scaled"}
+_LIFTING_NOTES = (
+    f"Points relative to {ROOT_POINT}. P-MPJPE: after a similarity per frame, fitted to each column's own points. N-MPJPE: "
+    "after a scale per frame.",
+    "The root is put back with zero error and counts in lumbar and spine, as in the paper; 'no root' leaves it out.",
+    INTERVAL_NOTE,
+)
+
+
+def evaluate_lifting(
+    predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence], step: int = LIFTING_FRAME_STEP
+) -> tuple[EvaluationTable, ...]:
+    """Tables of methods, {name: predicted points}, beside the published ones: by region, and P-MPJPE by action.
+
+    truth: the same trials, and the same cameras where predictions are in a camera's axes. Of it the frames whose number
+    is a multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
+    Raises `InputError` where a method predicts none of the trials.
+    """
+    thinned = [every_step(sequence, step) for sequence in truth]
+    pairs = pair_methods_with_truth(
+        {m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, PROTOCOL_SPINE_POINTS
+    )
+    found = found_points_notes(pairs, PROTOCOL_SPINE_POINTS)
+    used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
+    notes = (*_LIFTING_NOTES, used, *found)
+    return _by_region(pairs, notes), _by_action(pairs, notes)
+
+
+def every_step(sequence: PointSequence, step: int) -> PointSequence:
+    """The frames whose number is a multiple of `step`."""
+    return sequence.select(sequence.names, sequence.frames[sequence.frames % step == 0])
+
+
+def _with_root(sequence: PointSequence) -> PointSequence:
+    """Networks leave the root out; relative to itself it is zero."""
+    if ROOT_POINT in sequence.names:
+        return sequence
+    present = np.isfinite(sequence.xyz).all(-1).any(1)
+    root = np.where(present[:, None, None], np.zeros((len(sequence.frames), 1, 3)), np.nan)
+    return PointSequence(
+        subject=sequence.subject,
+        trial=sequence.trial,
+        frames=sequence.frames,
+        names=(ROOT_POINT, *sequence.names),
+        xyz=np.concatenate([root, sequence.xyz], 1),
+        axes=sequence.axes,
+        camera=sequence.camera,
+        action=sequence.action,
+        deviation=None,
+        rate=sequence.rate,
+    )
+
+
+def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
+    """The paper's Table 6 with N-MPJPE, and without the root."""
+    rootless = {f"{name}, no root": [p for p in SPINE_COLUMNS[name] if p != ROOT_POINT] for name in ("lumbar", "spine")}
+    columns = [TableColumn(f"{kind} {name}") for kind in ERROR_MEASURES for name in SPINE_COLUMNS]
+    columns += [TableColumn(f"MPJPE {name}") for name in rootless]
+    rows = []
+    for method, own in pairs.items():
+        errors = {
+            f"{kind} {name}": values
+            for kind, measure in ERROR_MEASURES.items()
+            for name, values in column_errors(own, SPINE_COLUMNS, measure).items()
+        }
+        errors |= {f"MPJPE {name}": values for name, values in column_errors(own, rootless, "rooted").items()}
+        for row in distance_rows(method, own, errors)[: 2 + len(CLUSTERS_BY_INTERVAL)]:
+            rows.append(replace(row, label=ALL_POINTS_COLUMN if row.label == MEAN_OVER_FRAMES else row.label))
+    rows += published_rows("lifting_regions", columns)
+    return EvaluationTable(
+        name="lifting_regions", title="Lifting: errors by region", columns=tuple(columns), rows=tuple(rows), notes=notes
+    )
+
+
+def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
+    """The paper's Table 5: P-MPJPE of the spine by action, a row a method."""
+    there = in_row_order(pair.action for own in pairs.values() for pair in own)
+    actions = [*HUMAN36M_ACTIONS, *(action for action in there if action not in HUMAN36M_ACTIONS)]
+    columns = tuple(TableColumn(name) for name in (*actions, MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS))
+    rows = []
+    for method, own in pairs.items():
+        errors = column_errors(own, {"spine": PROTOCOL_SPINE_POINTS}, "aligned")["spine"]
+        by_action = [mean_mm([e for e, p in zip(errors, own, strict=True) if p.action == a]) for a in actions]
+        over = np.array(by_action)[np.isfinite(by_action)]
+        cells = (*by_action, mean_mm(errors), float(over.mean()) if over.size else float("nan"))
+        rows.append(TableRow(method, ALL_POINTS_COLUMN, cells))
+        for label in CLUSTERS_BY_INTERVAL:
+            (interval,) = interval_cells(own, {"spine": errors}, label)
+            remark = interval_remark([pair for pair in own if pair.found > 0], label)
+            rows.append(TableRow(method, label, (*(None for _ in actions), interval, None), remark=remark))
+    rows += published_rows("lifting_actions", columns)
+    return EvaluationTable(
+        name="lifting_actions",
+        title="Lifting: P-MPJPE of the spine by action",
+        columns=columns,
+        rows=tuple(rows),
+        notes=notes,
+    )
+
+
+# Points in the world from several views, by the SIMSPINE paper's protocol: distances in mm by region and action.
+
+
+MULTIVIEW_TITLES = {"multiview_mpjpe": "World MPJPE by region", "multiview_p_mpjpe": "P-MPJPE by region"}
+_COLUMN_SIZES_TEXT = ", ".join(f"{name} {len(points)}" for name, points in POINT_COLUMNS.items())
+_MULTIVIEW_NOTES = {
+    "multiview_mpjpe": (f"Mean distance in the world. Points of each column: {_COLUMN_SIZES_TEXT}.", INTERVAL_NOTE),
+    "multiview_p_mpjpe": ("After a similarity per frame, fitted to each column's own points.", INTERVAL_NOTE),
+}
+
+
+def evaluate_multiview(
+    predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]
+) -> tuple[EvaluationTable, ...]:
+    """Tables of methods, {name: predicted points}, beside the published one: MPJPE, P-MPJPE, and motion.
+
+    truth: the same trials in the world, m. Raises `InputError` where a method predicts none of them.
+    """
+    pairs = pair_methods_with_truth(predictions, truth)
+    columns = tuple(TableColumn(name) for name in POINT_COLUMNS)
+    tables = []
+    for (name, title), measure in zip(MULTIVIEW_TITLES.items(), ("world", "aligned"), strict=True):
+        rows: list[TableRow] = []
+        for method, own in pairs.items():
+            rows += distance_rows(method, own, column_errors(own, POINT_COLUMNS, measure))
+        found = found_points_notes(pairs, truth[0].names)
+        rows += published_rows(name, columns)
+        tables.append(
+            EvaluationTable(
+                name=name, title=title, columns=columns, rows=tuple(rows), notes=(*_MULTIVIEW_NOTES[name], *found)
+            )
+        )
+    return (*tables, motion_table(pairs))
+
+
+def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
+    """Errors of velocity and acceleration by region, mean over neighbouring frames; empty where none are neighbours."""
+    columns = tuple(
+        TableColumn(f"{kind} {name}", unit, digits)
+        for kind, unit, digits in (("velocity", "mm/s", 1), ("acceleration", "m/s²", 2))
+        for name in POINT_COLUMNS
+    )
+    rows = []
+    for method, own in pairs.items():
+        cells = [
+            factor * _mean_of_arrays([_motion_errors(measure, pair, names) for pair in own])
+            for measure, factor in ((velocity_errors, 1e3), (acceleration_errors, 1.0))
+            for names in POINT_COLUMNS.values()
+        ]
+        remark = "" if np.isfinite(cells).any() else _why_still(own)
+        rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
+    notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
+    return EvaluationTable(
+        name="multiview_motion", title="Errors of motion by region", columns=columns, rows=tuple(rows), notes=notes
+    )
+
+
+def _why_still(pairs: Sequence[PointPair]) -> str:
+    """Why nothing is known of motion."""
+    if all(pair.rate is None for pair in pairs):
+        return "no velocities: the truth has no rate"
+    return "no velocities: no two frames that follow one another are predicted"
+
+
+def _motion_errors(measure, pair: PointPair, names: Sequence[str]) -> np.ndarray:
+    if pair.rate is None or not set(names) <= set(pair.names):
+        return np.zeros(0)
+    columns = [pair.names.index(name) for name in names]
+    return measure(pair.estimate[:, columns], pair.truth[:, columns], pair.rate, pair.frames)
+
+
+def _mean_of_arrays(arrays: Sequence[np.ndarray]) -> float:
+    values = np.concatenate([np.ravel(array) for array in arrays])
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")
+
+
+SPINETRACK_TABLE = load_skeleton("spinetrack37")
+_SPINETRACK_NAME_OF = {simspine: native for native, simspine in SPINETRACK_TABLE.to_simspine.items()}
+POINT_SETS = {
+    "9": SPINETRACK_REGIONS["spine"],
+    "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
+    "37": SPINETRACK_TABLE.names,
+}  # fmt: skip
+ALL_SUBSETS, PUBLISHED_AUC_COLUMN, INTERVAL_BY_IMAGE = "all", "AUC", "95 % by image"
+_INTERVAL_NOTE = (
+    f"95 %: whole trials or people drawn anew {PRECISION_DRAWS} times, as the names of the images tell them; single images where "
+    "they do not, which is too narrow where images are of one trial."
+)
+_AP_NOTES = (
+    "Over OKS 0.50 to 0.95, by pycocotools, with SpineTrack's sigmas; medium 32² to 96² px, large above. Subsets: "
+    + ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
+    + ". Points that are not labelled count nowhere; people without a labelled point of the subset are left out.",
+)
+_AUC_NOTES = (
+    "Area under the curve of PCK: mean over thresholds of the mean over points of the share of labels with a point "
+    "found nearer than the threshold times the shorter side of the box. Thresholds: "
+    + "; ".join(f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items())
+    + ". The paper says neither its thresholds nor its points.",
+    "Each labelled person is compared with the one found most like it, nobody twice; where nobody is left it is wrong.",
+    _INTERVAL_NOTE,
+)
+
+
+def read_labelled_people(path: Path) -> ImagePeople:
+    """Labelled people of a COCO file, ours or SpineTrack's, in SpineTrack's order of points; images by file name."""
+    found = read_coco(path)
+    if not len(found["file_name"]):
+        raise InputError(f"{path}: nobody is labelled in it.")
+    keypoints = in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path))
+    names = tuple(found["file_name"].tolist())
+    return ImagePeople(
+        image=names,
+        keypoints=keypoints,
+        box=found["bbox"],
+        area=found["area"],
+        score=found["score"],
+        crowd=found["crowd"],
+    )
+
+
+def read_found_people(path: Path, labels: Path) -> ImagePeople:
+    """People found: COCO results, whose images are numbered as in `labels`, or a file of annotations, by file name."""
+    if read_bytes(path).lstrip()[:1] == b"[":
+        found = read_coco_results(path)
+        truth = read_coco(labels)
+        of = dict(zip(truth["image_id"].tolist(), truth["file_name"].tolist(), strict=True))
+        there = np.array([number in of for number in found["image_id"].tolist()], bool)
+        if not there.any():
+            raise InputError(f"{path}: none of its images is numbered as one of {labels}.")
+        keypoints, score = found["keypoints"][there], found["score"][there]
+        images = tuple(of[number] for number in found["image_id"][there].tolist())
+    else:
+        found = read_coco(path)
+        keypoints, score, images = found["keypoints"], found["score"], tuple(found["file_name"].tolist())
+    keypoints = in_spinetrack_order(keypoints, tuple(found["names"].tolist()), str(path))
+    absent = [
+        i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in _spinetrack_names(found["names"].tolist())
+    ]
+    keypoints[:, absent] = np.nan
+    low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
+    box = np.concatenate([low, high - low], 1)
+    return ImagePeople(
+        image=images,
+        keypoints=keypoints,
+        box=box,
+        area=box[:, 2] * box[:, 3],
+        score=score,
+        crowd=np.zeros(len(images), bool),
+    )
+
+
+def _spinetrack_names(names: Sequence[str]) -> set[str]:
+    return {_SPINETRACK_NAME_OF.get(name, name) for name in names}
+
+
+def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> tuple[EvaluationTable, ...]:
+    """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC; with intervals. Points in
+    SpineTrack's order. Raises `InputError` where a method has nobody in any of the images.
+    """
+    indices = {name: [SPINETRACK_TABLE.index(point) for point in points] for name, points in SPINETRACK_REGIONS.items()}
+    sigmas = np.array(SPINETRACK_TABLE.sigmas)
+
+    def matches(people: ImagePeople) -> dict[str, MatchedPeople]:
+        return {
+            name: matched_people(labels.select(own), people.select(own), sigmas[own]) for name, own in indices.items()
+        }
+
+    found = {method: matches(people) for method, people in predictions.items()}
+    return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels)
+
+
+def image_clusters(images: Sequence[str]) -> dict[str, list]:
+    """{row: what is drawn anew, of each image}: trial and person where all names tell them, else the image itself."""
+    takes = [take for take in map(trial_of_image, images) if take is not None]
+    if len(takes) < len(images):
+        return {INTERVAL_BY_IMAGE: list(images)}
+    by_trial, by_subject = CLUSTERS_BY_INTERVAL
+    return {by_trial: takes, by_subject: [subject for subject, _ in takes]}
+
+
+def _precision_summary(found: Mapping[str, Mapping[str, MatchedPeople]]) -> EvaluationTable:
+    keys = [(name, figure) for name in SPINETRACK_REGIONS for figure in ("AP", "AR")]
+    columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
+    rows = []
+    for method, own in found.items():
+        rows.append(TableRow(method, ALL_SUBSETS, tuple(own[name].figures[figure] for name, figure in keys)))
+        for label, clusters in image_clusters(own[ALL_SUBSETS].images).items():
+            ends = {name: precision_intervals(people, clusters) for name, people in own.items()}
+            cells = tuple(None if (of := ends[name]) is None else of[figure] for name, figure in keys)
+            rows.append(TableRow(method, label, cells, remark=_why_none(label, cells)))
+    rows += published_rows("images_ap", columns)
+    notes = (*_AP_NOTES, _INTERVAL_NOTE)
+    return EvaluationTable(
+        name="images_ap", title="Average precision and recall by subset", columns=columns, rows=tuple(rows), notes=notes
+    )
+
+
+def _why_none(label: str, cells: Sequence[TableCell]) -> str:
+    return no_interval(label) if all(cell is None for cell in cells) else ""
+
+
+def _precision_details(found: Mapping[str, Mapping[str, MatchedPeople]]) -> EvaluationTable:
+    columns = tuple(TableColumn(figure, "", 3) for figure in PRECISION_FIGURES)
+    rows = tuple(
+        TableRow(method, name, tuple(own[name].figures[figure] for figure in PRECISION_FIGURES))
+        for method, own in found.items()
+        for name in SPINETRACK_REGIONS
+    )
+    return EvaluationTable(
+        name="images_details", title="All figures of average precision", columns=columns, rows=rows, notes=_AP_NOTES
+    )
+
+
+def _auc_table(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> EvaluationTable:
+    names = [f"{count} points, {span}" for count in POINT_SETS for span in PCK_THRESHOLDS]
+    columns = (*(TableColumn(name, "", 3) for name in names), TableColumn(PUBLISHED_AUC_COLUMN, "", 3))
+    people = np.flatnonzero(~labels.crowd)
+    size = labels.box[people, 2:].min(1)
+    clusters = image_clusters([labels.image[i] for i in people])
+    rows = []
+    for method, found in predictions.items():
+        places = match_people(found, labels)[people]
+        cells: list[TableCell] = []
+        intervals: dict[str, list[TableCell]] = {label: [] for label in clusters}
+        for points in POINT_SETS.values():
+            own = [SPINETRACK_TABLE.index(point) for point in points]
+            exact = labels.keypoints[people][:, own]
+            for thresholds in PCK_THRESHOLDS.values():
+                cells.append(pck_auc(places[:, own], exact, size, thresholds))
+                for label, drawn in clusters.items():
+                    intervals[label].append(
+                        pck_auc_interval(places[:, own], exact, size, thresholds=thresholds, clusters=drawn)
+                    )
+        rows.append(TableRow(method, ALL_SUBSETS, (*cells, None)))
+        for label, ends in intervals.items():
+            rows.append(TableRow(method, label, (*ends, None), remark=_why_none(label, ends)))
+    rows += published_rows("images_auc", columns)
+    return EvaluationTable(
+        name="images_auc", title="Area under the curve of PCK", columns=columns, rows=tuple(rows), notes=_AUC_NOTES
+    )
+
+
+def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
+    """(people, points, 2) px: of each labelled person the found one most like it by OKS, nobody twice; NaN for none."""
+    out = np.full((len(labels.image), labels.keypoints.shape[1], 2), np.nan)
+    of: dict[str, list[int]] = {}
+    for i, image in enumerate(found.image):
+        of.setdefault(image, []).append(i)
+    people: dict[str, list[int]] = {}
+    for i, image in enumerate(labels.image):
+        people.setdefault(image, []).append(i)
+    sigmas = np.array(SPINETRACK_TABLE.sigmas)
+    for image, own in people.items():
+        there = of.get(image, [])
+        score = np.array([
+            object_keypoint_similarity(found.keypoints[there, :, :2], np.tile(labels.keypoints[i], (len(there), 1, 1)),
+                np.full(len(there), labels.area[i]), sigmas)
+            for i in own
+        ]).reshape(len(own), len(there))  # fmt: skip
+        for _ in range(min(score.shape)):
+            if not np.isfinite(score).any():
+                break
+            a, b = np.unravel_index(np.nanargmax(score), score.shape)
+            out[own[a]] = found.keypoints[there[b], :, :2]
+            score[a], score[:, b] = np.nan, np.nan
+    return out

@@ -1,0 +1,264 @@
+"""How far an estimated spine is from the true one: signed errors of a trial, and the figures that sum them up.
+
+Definitions, and why they are these: docs/accuracy.md. Inside metres, radians, seconds; `spine_error_figures` gives mm
+and degrees
+for tables.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError
+from simspine.core.geometry import wrap_angles
+from simspine.core.types import Markers
+from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, NORMAL_90, errors_about_mean, similarity_aligned
+
+PLANE_NAMES = ("flexion", "lateral", "axial")
+
+
+@dataclass(frozen=True)
+class TrialSpine:
+    """A spine over a trial, estimated or true. kinematics: points (y_up), levels' angles, LLA, TKA, deviations.
+    centres: vertebral centroids (y_up), by level name. rejected: (frames,) bool, frames a method gives up.
+    """
+
+    kinematics: SpineKinematics
+    centres: Markers
+    rejected: np.ndarray
+
+
+@dataclass(frozen=True)
+class SpineErrors:
+    """Errors of one trial, estimate minus truth, NaN where either has none.
+
+    points: names; offset: (frames, points, 3) m; aligned: (frames, points) m, distances after a similarity per frame.
+    velocity: (frames, points) m/s, of its error. vertebrae: names; vertebra, vertebra_aligned: (frames, vertebrae) m,
+    distances, and after moving and turning each frame as a whole. levels: names; angles: (frames, levels, 3) rad. lla,
+    tka: (frames,) rad; true: {'lla', 'tka': (frames,) rad}. acceleration: (frames − 2, points, 2, 3) m/s², estimated
+    and true. score: errors in standard deviations, {'lla', 'tka', 'lla_change', 'tka_change', 'angles', 'points',
+    'centres'}, without those of which the method gives none; a change is what differs from the trial's mean. rejected:
+    (frames,) bool.
+    """
+
+    rate: float
+    points: tuple[str, ...]
+    offset: np.ndarray
+    aligned: np.ndarray
+    velocity: np.ndarray
+    vertebrae: tuple[str, ...]
+    vertebra: np.ndarray
+    vertebra_aligned: np.ndarray
+    levels: tuple[str, ...]
+    angles: np.ndarray
+    lla: np.ndarray
+    tka: np.ndarray
+    true: Mapping[str, np.ndarray]
+    acceleration: np.ndarray
+    score: Mapping[str, np.ndarray]
+    rejected: np.ndarray
+
+
+def spine_errors_of(estimate: TrialSpine, truth: TrialSpine, levels: Sequence[str]) -> SpineErrors:
+    """Errors of a trial at the points and vertebrae both have, and at `levels`. Frames must agree, or `InputError`.
+
+    A level that the estimate lacks is rigid in its body: its angles are 0 throughout.
+    """
+    a, b = estimate.kinematics, truth.kinematics
+    if a.frames != b.frames or not np.isclose(a.rate, b.rate):
+        raise InputError(
+            f"estimate has {a.frames} frames at {a.rate:g}/s, truth {b.frames} at {b.rate:g}/s; they must agree."
+        )
+    points = tuple(n for n in b.markers.names if n in a.markers.names)
+    found, wanted = a.markers.select(points), b.markers.select(points)
+    names = tuple(n for n in truth.centres.names if n in estimate.centres.names)
+    centres, true_centres = estimate.centres.select(names), truth.centres.select(names)
+    angles = wrap_angles(_level_angles_of(a, levels) - _level_angles_of(b, levels))
+    offset = found.xyz - wanted.xyz
+    return SpineErrors(
+        rate=b.rate,
+        points=points,
+        offset=offset,
+        aligned=np.linalg.norm(similarity_aligned(found.xyz, wanted.xyz) - wanted.xyz, axis=-1),
+        velocity=np.linalg.norm(np.gradient(offset, 1 / b.rate, axis=0), axis=-1),
+        vertebrae=names,
+        vertebra=np.linalg.norm(centres.xyz - true_centres.xyz, axis=-1),
+        vertebra_aligned=np.linalg.norm(
+            similarity_aligned(centres.xyz, true_centres.xyz, scaled=False) - true_centres.xyz, axis=-1
+        ),
+        levels=tuple(levels),
+        angles=angles,
+        lla=a.lla - b.lla,
+        tka=a.tka - b.tka,
+        true={"lla": b.lla, "tka": b.tka},
+        acceleration=np.stack([np.diff(x.xyz, n=2, axis=0) * b.rate**2 for x in (found, wanted)], 2),
+        score=_normalised_errors(estimate, truth, angles, levels),
+        rejected=np.asarray(estimate.rejected, bool),
+    )
+
+
+def every_nth_frame(trial: SpineErrors, every: int) -> SpineErrors:
+    """The same with every n-th frame; velocities and accelerations stay those of neighbouring frames."""
+    own = ("offset", "aligned", "velocity", "vertebra", "vertebra_aligned", "angles", "lla", "tka", "rejected")
+    return replace(
+        trial,
+        **{name: getattr(trial, name)[::every] for name in (*own, "acceleration")},
+        true={name: values[::every] for name, values in trial.true.items()},
+        score={name: values[::every] for name, values in trial.score.items()},
+    )
+
+
+def _normalised_errors(
+    estimate: TrialSpine, truth: TrialSpine, angles: np.ndarray, levels: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Errors in standard deviations, see `SpineErrors`. angles: (frames, levels, 3) rad, errors."""
+    a, b = estimate.kinematics, truth.kinematics
+    if a.lla_sd is None or a.tka_sd is None or a.angles_sd is None:
+        return {}
+    score: dict[str, np.ndarray] = {}
+    for name in ("lla", "tka"):
+        error = getattr(a, name) - getattr(b, name)
+        score[name] = _normalised(error, getattr(a, f"{name}_sd"))
+        deviation = getattr(a, f"{name}_change_sd")
+        if deviation is not None:
+            score[f"{name}_change"] = _normalised(errors_about_mean(error), deviation)
+    sd = np.full(angles.shape, np.nan)
+    for i, name in enumerate(levels):
+        if name in a.levels:
+            sd[:, i] = a.angles_sd[:, a.levels.index(name)]
+    score["angles"] = _normalised(angles, sd)
+    for name, found, true in (("points", a.markers, b.markers), ("centres", estimate.centres, truth.centres)):
+        shared = [n for n in true.names if n in found.names]
+        chosen = found.select(shared)
+        if chosen.covariance is not None:
+            sd = np.sqrt(np.einsum("tmii->tmi", chosen.covariance))
+            score[name] = _normalised(chosen.xyz - true.select(shared).xyz, sd)
+    return score
+
+
+def _normalised(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Errors in standard deviations. What is known exactly scores no better than 10⁻⁹ rad or m allow."""
+    return error / np.maximum(sd, 1e-9)
+
+
+def _level_angles_of(spine: SpineKinematics, levels: Sequence[str]) -> np.ndarray:
+    zero = np.where(np.isfinite(spine.lla), 0.0, np.nan)[:, None] * np.ones(3)
+    return np.stack([spine.level(name) if name in spine.levels else zero for name in levels], 1)
+
+
+def spine_error_figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Figures over all frames of some trials, mm and degrees. regions: {name: its levels}, for angles and coverage.
+
+    `mpjpe_mm`, `p_mpjpe_mm`: mean distance of the spine's points, after a similarity per frame. `vertebrae_mm`,
+    `vertebrae_aligned_mm`: mean distance of vertebral centres, after moving and turning each frame. `lla_rmse_deg`,
+    `lla_bias_deg`, `lla_sd_deg`, `lla_motion_rmse_deg`; same for tka. `lla_correlation`: mean over the trials of the
+    correlation with the truth, where that moves by `MOVES` or more; absent where none does.
+    `<region>_<plane>_rmse_deg`: root mean square over the region's levels; `…_motion_rmse_deg`: after the trial's mean
+    was taken off both. `velocity_mm_s`: root mean square of the velocity's error. `jitter_m_s2`: of the acceleration's.
+    `liveliness`: rms acceleration over the true one. `coverage_…`: share of errors within the 90 % interval.
+    `normalised_…`: root mean square of errors in their standard deviations, 1 where these are right.
+    `failed_share`: frames without a result or rejected.
+    """
+    if not trials:
+        raise InputError("no trials to sum up.")
+    distance = _finite_values(np.linalg.norm(t.offset, axis=-1) for t in trials)
+    result = {
+        "mpjpe_mm": 1e3 * distance.mean(),
+        "p_mpjpe_mm": 1e3 * _finite_values(t.aligned for t in trials).mean(),
+        "vertebrae_mm": 1e3 * _finite_values(t.vertebra for t in trials).mean(),
+        "vertebrae_aligned_mm": 1e3 * _finite_values(t.vertebra_aligned for t in trials).mean(),
+    }
+    for name in ("lla", "tka"):
+        error = np.degrees(_finite_values(getattr(t, name) for t in trials))
+        result |= {f"{name}_rmse_deg": _rms(error), f"{name}_bias_deg": error.mean(), f"{name}_sd_deg": error.std()}
+        moved = _finite_values(errors_about_mean(getattr(t, name)) for t in trials)
+        result[f"{name}_motion_rmse_deg"] = np.degrees(_rms(moved))
+        moving = [_correlation(t, name) for t in trials if np.ptp(t.true[name]) >= MIN_MOVEMENT_RANGE]
+        if np.isfinite(moving).any():
+            result[f"{name}_correlation"] = np.nanmean(moving)
+    for region, names in regions.items():
+        for k, plane in enumerate(PLANE_NAMES):
+            chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
+            motion = _finite_values(errors_about_mean(x) for x in chosen)
+            result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_finite_values(chosen)))
+            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(motion))
+    velocity = _finite_values(t.velocity for t in trials)
+    jitter = _finite_values(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
+    estimated, true = (_finite_values(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))
+    result |= {
+        "velocity_mm_s": 1e3 * _rms(velocity),
+        "jitter_m_s2": _rms(jitter),
+        "liveliness": _rms(estimated) / _rms(true),
+    }
+    result |= interval_coverage(trials, regions) | normalised_rms(trials)
+    result["failed_share"] = float(
+        np.mean(np.concatenate([t.rejected | ~np.isfinite(t.offset).all((1, 2)) for t in trials]))
+    )
+    return {name: float(value) for name, value in result.items()}
+
+
+def _correlation(trial: SpineErrors, name: str) -> float:
+    """Of the estimate of 'lla' or 'tka' with the truth over a trial; NaN where the estimate is constant."""
+    true = trial.true[name]
+    found = true + getattr(trial, name)
+    known = np.isfinite(found)
+    if known.sum() < 3 or np.ptp(found[known]) < 1e-9:
+        return float("nan")
+    return float(np.corrcoef(found[known], true[known])[0, 1])
+
+
+def interval_coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Share of errors inside the estimate's 90 % intervals; nothing where the method gives no deviations."""
+    if not all(t.score for t in trials):
+        return {}
+    curves = ("lla", "tka", "lla_change", "tka_change")
+    given = [name for name in curves if all(name in t.score for t in trials)]
+    shares = {f"coverage_{name}": _share_inside_interval(t.score[name] for t in trials) for name in given}
+    for region, names in regions.items():
+        for k, plane in enumerate(PLANE_NAMES):
+            chosen = (t.score["angles"][:, [t.levels.index(n) for n in names], k] for t in trials)
+            shares[f"coverage_{region}_{plane}"] = _share_inside_interval(chosen)
+    for name in ("points", "centres"):
+        if all(name in t.score for t in trials):
+            shares[f"coverage_{name}"] = _share_inside_interval(t.score[name] for t in trials)
+    return {name: share for name, share in shares.items() if np.isfinite(share)}
+
+
+def normalised_rms(trials: Sequence[SpineErrors]) -> dict[str, float]:
+    """Root mean square of errors in standard deviations, by what is in `score`; nothing where a method gives none."""
+    given = [name for name in (trials[0].score if trials else ()) if all(name in t.score for t in trials)]
+    found = {f"normalised_{name}": _rms(_finite_values(t.score[name] for t in trials)) for name in given}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def spine_errors_by_name(trials: Sequence[SpineErrors]) -> dict[str, dict[str, float]]:
+    """{'points', 'vertebrae': {name: mean distance, mm}, 'flexion', 'lateral', 'axial': {level: rms, deg}}."""
+    distance = np.concatenate([np.linalg.norm(t.offset, axis=-1) for t in trials])
+    vertebra, angles = (np.concatenate([getattr(t, n) for t in trials]) for n in ("vertebra", "angles"))
+    first = trials[0]
+    table = {
+        "points": dict(zip(first.points, 1e3 * np.nanmean(distance, 0), strict=True)),
+        "vertebrae": dict(zip(first.vertebrae, 1e3 * np.nanmean(vertebra, 0), strict=True)),
+    }
+    for k, plane in enumerate(PLANE_NAMES):
+        rms = np.degrees(np.sqrt(np.nanmean(angles[..., k] ** 2, 0)))
+        table[plane] = dict(zip(first.levels, rms, strict=True))
+    return {key: {name: round(float(v), 3) for name, v in row.items()} for key, row in table.items()}
+
+
+def _finite_values(arrays) -> np.ndarray:
+    """All finite values in one row; a single NaN where there is none, so that means over nothing are NaN."""
+    values = np.concatenate([np.ravel(array) for array in arrays])
+    values = values[np.isfinite(values)]
+    return values if values.size else np.array([np.nan])
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _share_inside_interval(arrays) -> float:
+    score = _finite_values(arrays)
+    return float(np.mean(np.abs(score) <= NORMAL_90)) if np.isfinite(score).all() else float("nan")

@@ -1,0 +1,328 @@
+"""What others published, as data. Degrees: they are copied from tables, to be printed and drawn.
+
+grade: A read in an abstract or table; B transcribed in public code that cites the source; C from memory of the
+literature, to be checked before it is called authoritative.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, NEUTRAL_LLA, SPINE_LEVELS, Level
+from simspine.core.types import Forced, ForcedKind, Motion
+from simspine.dataset.recordings import action_of
+from simspine.io.dataset_write import Dataset, TrialData
+from simspine.quality.observability import is_estimated, level_shares
+
+if TYPE_CHECKING:
+    from simspine.io.dataset_read import DatasetFile
+
+
+# Angles of a data set that holds coordinates only, as the released SIMSPINE file does.
+# Its coordinates are those of the full-body model with lumbar detail, whose spinal joints turn about the axes of
+# our level angles in the same order (docs/spine.md), so each level's angles are its coordinates up to sign. Sums
+# over levels, and LLA from them, are exact if one axis turns, else to first order.
+
+
+RELEASED_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
+LORDOSIS_LEVELS = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")
+CONSTANT_RATIO_TOLERANCE = np.radians(0.01)  # two curves whose ratio leaves no more than this are one
+
+
+def level_angles_of_coordinates(motion: Motion) -> tuple[tuple[str, ...], np.ndarray]:
+    """Levels whose coordinates there are, with 'lumbar' where L1 to S1 is complete, and (frames, levels, 3) rad."""
+    there = [level for level in JOINT_LEVELS if set(level.coordinates) <= set(motion.names)]
+    names = [level.name for level in there]
+    parts = [RELEASED_SIGNS * motion.values[:, motion.indices(level.coordinates)] for level in there]
+    if set(LORDOSIS_LEVELS) <= set(names):
+        parts.append(np.sum([parts[names.index(name)] for name in LORDOSIS_LEVELS], axis=0))
+        names.append("lumbar")
+    return tuple(names), np.stack(parts, 1) if parts else np.empty((motion.frames, 0, 3))
+
+
+def lordosis_of_levels(levels: Sequence[str], angles: np.ndarray) -> np.ndarray:
+    """LLA (frames,) rad of the model in the pose; NaN where the lumbar levels are not complete."""
+    if "lumbar" not in levels:
+        return np.full(len(angles), np.nan)
+    return NEUTRAL_LLA - angles[:, list(levels).index("lumbar"), 0]
+
+
+def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tuple[Forced, ...]]:
+    """Levels that are one and the same multiple of L5–S1 in all frames: a coupler, read off the data.
+
+    A plane in which L5–S1 hardly moves says nothing.
+    """
+    if "L5-S1" not in levels:
+        return {}
+    first = angles[:, list(levels).index("L5-S1")]
+    drivers = next(level.coordinates for level in JOINT_LEVELS if level.name == "L5-S1")
+    solved = np.isfinite(angles).all((1, 2))
+    found: dict[str, list[Forced]] = {}
+    for k, plane in enumerate(MOTION_PLANES):
+        x = first[solved, k]
+        if not x.size or np.ptp(x) < 10 * CONSTANT_RATIO_TOLERANCE:
+            continue
+        for i, level in enumerate(levels):
+            y = angles[solved, i, k]
+            slope = float(x @ y / (x @ x))
+            if level not in ("L5-S1", "lumbar", "neck") and np.abs(y - slope * x).max() < CONSTANT_RATIO_TOLERANCE:
+                found.setdefault(level, []).append(Forced(ForcedKind.COUPLED, (plane,), drivers[k], slope))
+    return {level: tuple(facts) for level, facts in found.items()}
+
+
+# A data set as the tables see it: one record per trial, with what is needed and no more.
+
+
+LUMBAR_LEVEL_NAMES = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
+NECK_LEVEL_NAMES = ("neck",)
+PLANE_ENDINGS = ("Flex_Ext", "Lat_Bending", "axial_rotation")
+
+
+@dataclass(frozen=True, eq=False)
+class TrialRecord:
+    """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected, filled in or not.
+
+    levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` that there are. angles (frames, levels, 3), lla, tka
+    (frames,) and their
+    standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
+    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}.
+    table: the levels' coordinates. estimated: points of the spine that were fitted were.
+    """
+
+    subject: str
+    trial: str
+    rate: float
+    kept: np.ndarray
+    levels: tuple[str, ...]
+    angles: np.ndarray
+    lla: np.ndarray
+    tka: np.ndarray
+    angles_sd: np.ndarray | None
+    lla_sd: np.ndarray | None
+    tka_sd: np.ndarray | None
+    shares: np.ndarray
+    forced: dict[str, tuple[Forced, ...]] = field(default_factory=dict)
+    table: tuple[Level, ...] = ()
+    estimated: bool = False
+
+    @cached_property
+    def action(self) -> str:
+        return action_of(self.trial, self.subject)
+
+    @property
+    def frames(self) -> int:
+        return len(self.kept)
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s from the trial's first frame."""
+        return np.arange(self.frames) / self.rate
+
+
+def trial_records(dataset) -> tuple[TrialRecord, ...]:
+    """Records of all trials of a data set: a `Dataset`, a data set opened by `simspine.open_dataset`, or its file.
+
+    Of a file only what the tables need is read, trial by trial: some 0.4 kB a frame.
+    Where it holds no angles (the released one), they are made from the coordinates
+    (`simspine.evaluation.validation_records`).
+    """
+    if isinstance(dataset, Dataset):
+        return tuple(
+            _trial_record(subject, name, trial, lambda field, trial=trial: getattr(trial, field))
+            for subject, content in dataset.subjects.items()
+            for name, trial in content.trials.items()
+        )
+    file: DatasetFile = getattr(dataset, "file", dataset)
+    return tuple(_stored_record(file, subject, name) for subject in file.subjects for name in file.trials(subject))
+
+
+_NAMES_IN_FILE = {
+    "angles": "level_angles",
+    "angles_sd": "level_angles_sd",
+}  # where a field of `TrialData` has another name
+
+
+def _stored_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
+    head = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
+
+    if head.angles is None:  # a released file: small, and its angles are to be made from all coordinates
+        whole = file.trial(subject, name)
+        return _trial_record(subject, name, whole, lambda field: getattr(whole, field))
+
+    def get(field: str):
+        there = getattr(head, field) is not None
+        return file.array(subject, name, f"simspine/{_NAMES_IN_FILE.get(field, field)}") if there else None
+
+    return _trial_record(subject, name, head, get=get, frames=file.frames(subject, name))
+
+
+def _trial_record(subject: str, name: str, trial: TrialData, get: Callable, frames: int | None = None) -> TrialRecord:
+    """get: a field of the trial for all its frames, None where there is none. trial: the whole, or its beginning."""
+    frames = trial.markers.frames if frames is None else frames
+    angles, status, lla, tka = (get(field) for field in ("angles", "status", "lla", "tka"))
+    names, forced = trial.levels, dict(trial.forced)
+    if angles is None:
+        names, angles = level_angles_of_coordinates(trial.motion)
+        forced = forced_by_ratio(names, angles)
+        lla = lordosis_of_levels(names, angles) if lla is None else lla
+    there = [i for i, level in enumerate(names) if level in (*LUMBAR_LEVEL_NAMES, *NECK_LEVEL_NAMES)]
+    levels = tuple(names[i] for i in there)
+    table = level_coordinates(levels, trial.motion.names)
+    angles_sd = get("angles_sd")
+    missing = np.full(frames, np.nan)
+    return TrialRecord(
+        subject=subject,
+        trial=name,
+        rate=trial.markers.rate,
+        kept=np.ones(frames, bool) if status is None else ~np.isin(status, ("rejected", "inferred")),
+        levels=levels,
+        angles=angles[:, there],
+        lla=missing if lla is None else lla,
+        tka=missing if tka is None else tka,
+        angles_sd=None if angles_sd is None else angles_sd[:, there],
+        lla_sd=get("lla_sd"),
+        tka_sd=get("tka_sd"),
+        shares=level_shares(levels, table, trial.motion.names, trial.response),
+        forced=forced,
+        table=table,
+        estimated=is_estimated(trial.fitted, trial.fitted_origin),
+    )
+
+
+def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> tuple[Level, ...]:
+    """The levels with the names of their own coordinates, as far as the motion has them.
+
+    A data set names levels and coordinates but not which belong together; the names tell: 'L5-S1' turns by
+    'L5_S1_Flex_Ext', 'T12-L1' by 'L1_T12_Flex_Ext'.
+    """
+    there, fixed = set(coordinates), {level.name: level for level in SPINE_LEVELS}
+    found = []
+    for name in levels:
+        upper, _, lower = name.partition("-")
+        for joint in (f"{upper}_{lower}", f"{lower}_{upper}"):
+            own = tuple(f"{joint}_{ending}" for ending in PLANE_ENDINGS)
+            if there.issuperset(own):
+                found.append(Level(name, lower, upper, own))
+                break
+        else:
+            level = fixed.get(name)
+            if level is not None and level.coordinates and there.issuperset(level.coordinates):
+                found.append(level)
+    return tuple(found)
+
+
+PAPER_SOURCE = "SimSpine (CVPR 2026), Table B2"
+
+
+@dataclass(frozen=True)
+class PublishedCurvature:
+    """Mean and standard deviation of LLA (L1–S1) and TKA (T3–T12) over the frames of an action or a subject, degrees.
+
+    What the paper reports of its own data: a model's output, not radiographs.
+    """
+
+    lla_mean: float
+    lla_sd: float
+    tka_mean: float
+    tka_sd: float
+
+
+# The paper lists both spellings of two actions; each row holds the subjects whose files are named so.
+PAPER_CURVATURE_BY_ACTION = {
+    "Directions": PublishedCurvature(36.09, 2.10, 33.26, 4.34),
+    "Discussion": PublishedCurvature(36.40, 2.69, 34.04, 3.52),
+    "Eating": PublishedCurvature(36.86, 2.53, 32.34, 3.90),
+    "Greeting": PublishedCurvature(36.42, 2.59, 31.00, 3.89),
+    "Phoning": PublishedCurvature(35.41, 3.28, 35.46, 4.56),
+    "Photo": PublishedCurvature(36.97, 2.86, 32.10, 3.61),
+    "Posing": PublishedCurvature(36.78, 2.87, 32.27, 5.22),
+    "Purchases": PublishedCurvature(37.60, 2.95, 33.29, 3.93),
+    "Sitting": PublishedCurvature(34.53, 4.38, 35.56, 3.95),
+    "SittingDown": PublishedCurvature(35.41, 4.75, 35.34, 6.21),
+    "Smoking": PublishedCurvature(34.94, 3.24, 35.07, 4.11),
+    "TakingPhoto": PublishedCurvature(36.67, 1.79, 31.41, 2.84),
+    "Waiting": PublishedCurvature(36.48, 2.81, 32.37, 3.73),
+    "WalkDog": PublishedCurvature(36.68, 3.30, 31.82, 4.49),
+    "WalkTogether": PublishedCurvature(35.98, 2.22, 31.03, 3.77),
+    "Walking": PublishedCurvature(36.08, 2.43, 32.05, 3.92),
+    "WalkingDog": PublishedCurvature(36.13, 3.34, 30.68, 3.75),
+}
+PAPER_CURVATURE_BY_SUBJECT = {
+    "S1": PublishedCurvature(35.21, 2.88, 32.38, 3.86),
+    "S5": PublishedCurvature(38.14, 2.71, 31.89, 3.95),
+    "S6": PublishedCurvature(37.50, 3.15, 37.17, 4.23),
+    "S7": PublishedCurvature(36.77, 3.12, 32.85, 4.83),
+    "S8": PublishedCurvature(34.51, 2.46, 33.65, 4.02),
+    "S9": PublishedCurvature(33.94, 2.53, 32.84, 4.83),
+    "S11": PublishedCurvature(35.08, 2.90, 34.28, 3.52),
+}
+# As printed; both are the unweighted means of the rows.
+PAPER_CURVATURE_OVER_ACTIONS = PublishedCurvature(36.20, 2.95, 32.89, 4.10)
+PAPER_CURVATURE_OVER_SUBJECTS = PublishedCurvature(35.88, 2.82, 33.58, 4.18)
+
+
+@dataclass(frozen=True)
+class PublishedRanges:
+    """Total range of motion (both directions together) of levels in one plane, degrees: {level: value}.
+
+    plane: as in `simspine.anatomy.curvature.MOTION_PLANES`. People bend as far as they can in these studies; in daily
+    actions less
+    is to be expected.
+    """
+
+    plane: str
+    totals: dict[str, float]
+    source: str
+    grade: str
+
+
+_LUMBAR_LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
+_FROM_T12 = ("T12-L1", *_LUMBAR_LEVELS)
+
+
+def _published_ranges(
+    plane: str, levels: tuple[str, ...], values: tuple[float, ...], source: str, grade: str, sides: int = 1
+):
+    """sides: 2 where the source lists one side."""
+    return PublishedRanges(
+        plane, {name: sides * value for name, value in zip(levels, values, strict=True)}, source, grade
+    )
+
+
+_WHITE_PANJABI_SOURCE = "White & Panjabi 1978"
+LUMBAR_ROM = (
+    _published_ranges("flexion", _LUMBAR_LEVELS, (14, 14, 14, 18, 14), source="Pearcy 1985", grade="B"),
+    _published_ranges("flexion", _FROM_T12, (12, 12, 14, 15, 17, 20), source=_WHITE_PANJABI_SOURCE, grade="B"),
+    _published_ranges("lateral bending", _LUMBAR_LEVELS, (10, 10, 10, 6, 3), source="Pearcy 1985", grade="B"),
+    _published_ranges(
+        "lateral bending", _FROM_T12, (8, 6, 6, 8, 6, 3), source=_WHITE_PANJABI_SOURCE, grade="B", sides=2
+    ),
+    _published_ranges(
+        "axial rotation", _FROM_T12, (1.3, 1.6, 1.5, 2.0, 2.1, 1.7), source="Fujii 2005", grade="B", sides=2
+    ),
+    _published_ranges(
+        "axial rotation", _FROM_T12, (2, 2, 2, 2, 2, 5), source=_WHITE_PANJABI_SOURCE, grade="B", sides=2
+    ),
+    PublishedRanges("flexion", {"lumbar": 67}, "Pearcy 1985 (L1–S1)", "B"),
+    PublishedRanges("lateral bending", {"lumbar": 35}, "Pearcy 1985 (L1–S1)", "B"),
+    PublishedRanges("axial rotation", {"lumbar": 9}, "Pearcy 1985 (L1–S1)", "B"),
+)
+NECK_ROM = (
+    PublishedRanges("flexion", {"neck": 127}, "AnatomyStandard 2020 (C0–C7)", "A"),
+    PublishedRanges("flexion", {"neck": 122}, "Vasavada 1998 (skull–T1)", "A"),
+    PublishedRanges("lateral bending", {"neck": 98}, "AnatomyStandard 2020 (C0–C7)", "A"),
+    PublishedRanges("lateral bending", {"neck": 80}, "Vasavada 1998 (skull–T1)", "A"),
+    PublishedRanges("axial rotation", {"neck": 132}, "Vasavada 1998 (skull–T1)", "A"),
+)
+
+
+def published_range(level: str, plane: str) -> tuple[float, float, str]:
+    """Smallest and largest published total range of a level, degrees, and the sources; (NaN, NaN, '') if none."""
+    found = [ranges for ranges in (*LUMBAR_ROM, *NECK_ROM) if ranges.plane == plane and level in ranges.totals]
+    if not found:
+        return float("nan"), float("nan"), ""
+    values = [float(ranges.totals[level]) for ranges in found]
+    return min(values), max(values), "; ".join(ranges.source for ranges in found)

@@ -1,1 +1,0 @@
-"""Files: one module per format. Nothing is imported here, so that `import simspine` stays cheap."""

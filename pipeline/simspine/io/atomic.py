@@ -1,0 +1,186 @@
+"""How much memory a file may ask for: the one place with these figures. Reasons: docs/reliability.md."""
+
+import errno
+import hashlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from simspine.core.errors import InputError
+
+# The one place where files come into being: written beside the target, flushed, renamed.
+# A run that is killed leaves the old file or the new one and nothing between. What may stay behind is a hidden
+# `.name.<host>-<process>-<random>.tmp.suffix`, which no reader of this package looks at. The next writing of the
+# same file removes it if its process is gone; of another machine, once it is a day old.
+
+
+STALE_TEMPORARY_S = 24 * 3600.0  # age at which a temporary file's process must be gone
+DISK_FULL_ERRNOS = (
+    errno.ENOSPC,
+    errno.EFBIG,
+    getattr(errno, "EDQUOT", errno.ENOSPC),
+)  # what writing says without a name
+HOST_DIGEST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
+    """A temporary path beside `target`, with its suffix, that becomes `target` when the block ends well.
+
+    Missing parent folders are created. If the block raises, the temporary file is removed and an old `target` is as it
+    was. `sync=False` leaves out the flush to disk (for the thousands of small files of a keypoint folder): still
+    whole or absent after a killed process, not after a power cut. Raises `InputError` where `target` names no file.
+    """
+    target = Path(target)
+    if not target.name:
+        raise InputError(f"a name for the file to write is missing: '{target}' is a folder.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    suffix = target.suffix
+    stem = target.name.removesuffix(suffix)
+    temporary = target.with_name(f".{stem}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp{suffix}")
+    if sync:  # not for thousands of files: each time the folder is listed
+        _remove_stale(target.parent, stem, suffix)
+    try:
+        yield temporary
+        if sync:
+            _flush_to_disk(temporary)
+        os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
+    except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
+        with suppress(OSError):  # where nothing can be written, nothing can be removed either
+            temporary.unlink(missing_ok=True)
+        _name_as_user_does(error, temporary, target)
+        raise
+    if sync:
+        with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened
+            _flush_to_disk(target.parent)
+
+
+@contextmanager
+def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place when the block ends well; else nothing is left of it.
+
+    ours: names of the files that an old `target` may hold, which is replaced as a whole. Raises `InputError` where it
+    holds others, or is a file.
+    """
+    target = Path(target)
+    if not target.name:
+        raise InputError(f"a name for the folder to write is missing: '{target}' would be replaced as a whole.")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file, and a folder is to be written; name another one.")
+    others = [path.name for path in target.iterdir() if not ours.fullmatch(path.name)] if target.exists() else []
+    if others:
+        raise InputError(
+            f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _name_as_user_does(error, temporary, target)
+        raise
+
+
+def _name_as_user_does(error: BaseException, temporary: Path, target: Path) -> None:
+    """An error of the system about a temporary path, or what is in it, is one about the target; so is one of a full
+    disk, which bears no name by itself."""
+    if not isinstance(error, OSError):
+        return
+    found = None if error.filename is None else os.fsdecode(error.filename)
+    if found is None and error.errno in DISK_FULL_ERRNOS:
+        error.filename = str(target)
+    elif found is not None and Path(found).is_relative_to(temporary):
+        error.filename = str(target / Path(found).relative_to(temporary))
+
+
+def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
+    """Remove what killed processes left of the same target."""
+    ours = re.compile(re.escape(f".{stem}.") + r"([0-9a-f]{6})-(\d+)-[0-9a-f]{12}\.tmp" + re.escape(suffix))
+    for path in folder.glob(".*.tmp*"):
+        if found := ours.fullmatch(path.name):
+            with suppress(OSError):  # another process may have removed it, or finished it
+                old = time.time() - path.lstat().st_mtime > STALE_TEMPORARY_S
+                if old or (found[1] == HOST_DIGEST and not _process_lives(int(found[2]))):
+                    path.unlink()
+
+
+def _process_lives(process: int) -> bool:
+    """Whether there is such a process on this machine; taken as True where asking is not harmless (Windows)."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def write_text(path: str | os.PathLike, text: str, sync: bool = True) -> None:
+    """Write `text` as UTF-8 with `\\n` line ends, atomically (see `atomic_path`)."""
+    with atomic_path(path, sync) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Write lines, given without their ends, as `write_text` does; one is in memory at a time."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Which layout a file has: a number in it. Files of newer layouts are refused, older ones are converted as read.
+
+
+def check_version(found: Any, newest: int, where: object) -> int:
+    """The layout's number as an int, 1…newest.
+
+    where: the file, as the user knows it. Raises `InputError` for a newer layout, and for what is no such number.
+    """
+    scalar = found.item() if getattr(found, "shape", None) == () else found
+    if type(scalar) is not int or scalar < 1:
+        raise InputError(f"{where}: its schema is {found!r}, which is no version of the file. The file is damaged.")
+    if scalar > newest:
+        raise InputError(f"{where}: schema {scalar}, this version reads up to {newest}. Update simspine.")
+    return scalar
+
+
+ALWAYS_ALLOWED_BYTES = 256 << 20  # bytes that a file of any size may ask for
+MAX_EXPANSION_FACTOR = (
+    200  # beyond that, at most so many times its own size; numbers of people in motion shrink by 2 to 10
+)
+MAX_HDF5_ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand
+MAX_ATTRIBUTE_BYTES = (
+    1 << 20
+)  # bytes of an HDF5 attribute; the library writes at most 64 KiB, texts of any length aside
+MAX_GROUP_DEPTH = 32  # folders within folders
+
+
+def check_announced_bytes(where: str, announced: int, size: int) -> None:
+    """Raise `InputError` if a file of `size` bytes announces contents of more bytes than it can honestly hold."""
+    allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR * size)
+    if announced > allowed:
+        raise InputError(
+            f"{where}: announces {announced / 1e6:,.0f} MB of numbers in a file of {size / 1e6:,.1f} MB; at most "
+            f"{allowed / 1e6:,.0f} MB can be true. The file is damaged, or was made to fill the memory."
+        )

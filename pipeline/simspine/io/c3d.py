@@ -1,0 +1,233 @@
+"""Markers of motion capture, in whichever format they were exported."""
+
+import errno
+import os
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, frame_ranges
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.types import Markers
+from simspine.io.atomic import atomic_path
+from simspine.io.exchange import ExportTrial, points_at_other_places
+from simspine.io.guarded import c3d_parts, exchange_package
+from simspine.io.text_tables import list_names, named_columns, warn_assumed, warn_left_out
+from simspine.io.trc import metres_per_unit, read_trc
+
+# Read the points of C3D files, anyone's, through ezc3d.
+
+
+_NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
+_AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
+
+
+def read_c3d(path: Path, frame: str | None = None) -> Markers:
+    """The points of a C3D file: m; missing (residual < 0, NaN) as NaN; labels beyond the 255th from LABELS2 and so on.
+
+    frame: the frame the coordinates are in; None takes it from POINT:X_SCREEN and Y_SCREEN (right and up on a screen),
+    or 'y_up' with a warning where they say nothing. Coordinates stay as they are where Y or Z points up, else they are
+    turned to 'y_up'. Time starts at the file's first frame: frame 500 at 100 frames/s is at 4.99 s.
+
+    What is no point (angles, forces, moments, powers and scalars of a gait model), points without a label and exact
+    repetitions are left out with a warning. A missing unit is told from the size of the person. Raises `InputError`.
+    """
+    exchange_package("ezc3d", "C3D")
+    try:
+        file = c3d_parts(path)
+        header, parameters = dict(file["header"]["points"]), file["parameters"]
+        points, residuals = file["data"]["points"][:3], file["data"]["meta_points"]["residuals"][0]
+        announced = _announced_frames(path)
+        if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
+            raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
+        return _markers_of_c3d(path, header, parameters, data=(points, residuals), frame=frame)
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except Exception as error:  # damaged files end in many ways
+        raise InputError(f"{path}: cannot be read as C3D; cut short or damaged? ({error})") from None
+
+
+def _markers_of_c3d(
+    path: Path, header: dict, parameters, data: tuple[np.ndarray, np.ndarray], frame: str | None
+) -> Markers:
+    """What ezc3d returned, understood. data: (3, points, frames) in the file's unit, and residuals (points, frames)."""
+    points, residuals = data
+    if not points.size:
+        raise InputError(f"{path}: holds no points, perhaps analog signals alone.")
+    point = parameters["POINT"]
+    labels = _point_labels(point)[: points.shape[1]]
+    labels += [""] * (points.shape[1] - len(labels))
+    others = {label for kind in _NO_POINTS for label in _parameter_texts(point, kind)} & set(labels) - {""}
+    if others:
+        warn_left_out(f"{path}: {list_names(others)} are no points but results of a gait model; left out.")
+    kept = [i for i, label in enumerate(labels) if label not in others]
+    xyz = np.where(residuals < 0, np.nan, points).transpose(2, 1, 0)[:, kept]
+    xyz[~np.isfinite(xyz).all(-1)] = np.nan
+    names, xyz = named_columns([labels[i] for i in kept], xyz, "point", str(path))
+    if not names:
+        raise InputError(f"{path}: no point has a label (POINT:LABELS).")
+    if zero := int((xyz == 0).all(-1).sum()):
+        warn_assumed(f"{path}: {zero} times a point is at 0 0 0 without being marked as missing; taken as it stands.")
+    xyz = xyz * metres_per_unit(xyz, "".join(_parameter_texts(point, "UNITS")[:1]), path)
+    frame, turn = _coordinate_frame(point, frame, path)
+    rate = _point_rate(point, header, path)
+    start = parameters.get("SIMSPINE", {}).get("START", {}).get("value", [header["first_frame"] / rate])[0]
+    return Markers(names, rate, xyz @ turn.T, frame, start=float(start))
+
+
+def _announced_frames(path: Path) -> int:
+    """Last less first frame number + 1, of the header's 16-bit words; they are too small where there are very many."""
+    with open(path, "rb") as file:
+        header = file.read(10)
+        file.seek(512 * (header[0] - 1) + 3)
+        order = ">" if file.read(1) == b"\x56" else "<"  # 86: MIPS
+    first, last = struct.unpack(order + "HH", header[6:10])
+    return last - first + 1
+
+
+def _parameter_texts(group, name: str) -> list[str]:
+    """The texts of a parameter; none if it is not there."""
+    return [str(text).strip() for text in group.get(name, {}).get("value", ())] if name in group else []
+
+
+def _point_labels(point) -> list[str]:
+    """LABELS, and what follows in LABELS2, LABELS3, … where there are more than 255 points."""
+    labels, n = _parameter_texts(point, "LABELS"), 2
+    while f"LABELS{n}" in point:
+        labels, n = labels + _parameter_texts(point, f"LABELS{n}"), n + 1
+    return labels
+
+
+def _point_rate(point, header: dict, path: Path) -> float:
+    """Frames/s: POINT:RATE, else the header's."""
+    said = np.ravel(point["RATE"]["value"]) if "RATE" in point else ()
+    rate = next((float(rate) for rate in (*said, header["frame_rate"]) if np.isfinite(rate) and rate > 0), None)
+    if rate is None:
+        raise InputError(f"{path}: neither POINT:RATE nor the header tells the frame rate.")
+    return rate
+
+
+def _coordinate_frame(point, told: str | None, path: Path) -> tuple[str, np.ndarray]:
+    """The frame of the coordinates, and the turn (3, 3) that brings them there."""
+    up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
+    if up is None:
+        if told is None:
+            warn_left_out(
+                f"{path}: POINT:Y_SCREEN does not say which axis points up; Y taken "
+                "(frame=…, in a configuration mocap_frame)."
+            )
+        return told or "y_up", np.eye(3)
+    upright = {(0.0, 1.0, 0.0): "y_up", (0.0, 0.0, 1.0): "z_up"}.get(tuple(up))
+    if told is not None:
+        if told != upright:
+            warn_left_out(
+                f"{path}: read as {told}, as told, although its POINT:Y_SCREEN is {_parameter_texts(point, 'Y_SCREEN')[0]}."
+            )
+        return told, np.eye(3)
+    if upright:
+        return upright, np.eye(3)
+    if right is None or right @ up != 0:
+        right = np.roll(up, 1)  # any heading will do
+    return "y_up", np.stack([right, up, np.cross(right, up)])
+
+
+def _axis_direction(text: str) -> np.ndarray | None:
+    """The direction of '+Z', '-X' or 'Y'; None if the text says none."""
+    found = _AXIS_NAME.fullmatch(text.upper())
+    return None if found is None else np.eye(3)["XYZ".index(found[2])] * (-1.0 if found[1] == "-" else 1.0)
+
+
+# Write C3D point files through ezc3d: millimetres, residual −1 where a point is missing.
+
+
+def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
+    """Write the take's points, at the released places and at the vertebrae's centroids (`_all_points`): mm, y up
+    (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
+
+    Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED and INFERRED (frames, from 1, as '12-20 31'; inferred ones were
+    rejected and filled in) and NOTICE say what the format has no place for.
+    """
+    ezc3d = exchange_package("ezc3d", "C3D")
+    markers = _all_points(take)
+    file = ezc3d.c3d()
+    present = markers.present.T  # (points, frames)
+    points = np.ones((4, len(markers.names), markers.frames))
+    points[:3] = np.where(present, 1e3 * markers.xyz.transpose(2, 1, 0), np.nan)
+    file["parameters"]["POINT"]["RATE"]["value"] = [markers.rate]
+    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
+    file["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
+    for key, value in (
+        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", _frames_text(take, "rejected")),
+        ("INFERRED", _frames_text(take, "inferred")), ("NOTICE", notice or " "),
+    ):  # fmt: skip
+        file.add_parameter("SIMSPINE", key, [value or " "])
+    file.add_parameter("SIMSPINE", "START", [markers.start])
+    file["data"]["points"] = points
+    file["data"]["meta_points"]["residuals"] = np.where(present, 0.0, -1.0)[None]
+    with atomic_path(path) as temporary:
+        temporary.touch()  # what the system has against it is said here; ezc3d says nothing, nor of a full disk
+        file.write(str(temporary))
+        if not _is_whole(temporary, markers):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _is_whole(path: Path, markers: Markers) -> bool:
+    """Whether a file has the room that its points take: four single-precision numbers of each point and frame, from the
+    block of 512 bytes on that its header names. ezc3d fills in that number last; before are header and parameters."""
+    with open(path, "rb") as file:
+        header = file.read(18)
+    first = struct.unpack("<H", header[16:])[0] if len(header) == 18 else 0
+    return first > 2 and path.stat().st_size >= 512 * (first - 1) + 16 * markers.present.size
+
+
+def _frames_text(take: ExportTrial, status: str) -> str:
+    """Frames of a status, from 1: '12-20 31'."""
+    found = frame_ranges(i for i, own in enumerate(take.trial.status or (), 1) if own == status)
+    return found.replace("–", "-").replace(",", "")
+
+
+def _all_points(take: ExportTrial) -> Markers:
+    """The take's points, then those along the spine at the centroids of their vertebrae (`Hip_vertebral`), then all
+    centroids by level (`C7`); only the first where these are not known."""
+    markers, others = take.trial.markers, points_at_other_places(take.trial)
+    if not others:
+        return markers
+    vertebral, centres = others["vertebral"], others["centres"]
+    along = [name for name in vertebral.names if name in VERTEBRA_OF]
+    xyz = [markers.xyz, vertebral.select(along).xyz, centres.xyz]
+    names = (*markers.names, *(f"{name}_vertebral" for name in along), *centres.names)
+    return Markers(names, markers.rate, np.concatenate(xyz, 1), markers.frame, start=markers.start)
+
+
+MARKER_FILES = (".trc", ".c3d")
+
+
+def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
+    """Marker trajectories, m, of a TRC or C3D file, told by its ending.
+
+    A name that all labels have before a colon, as a subject's, is left out with a remark.
+
+    frame: of the coordinates, 'y_up' or 'z_up'; None for what a C3D file says itself, and for TRC's usual 'y_up'.
+    resample: see `read_trc`. Raises `InputError` for other endings, as the reader of the format does, and for
+    `resample` of a C3D file, which has a frame rate and no times.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in MARKER_FILES:
+        raise InputError(f"{path}: motion capture is read from {' and '.join(MARKER_FILES)} files; export it as one.")
+    if ending == ".trc":
+        return _without_prefix(read_trc(path, frame or "y_up", resample=resample), path)
+    if resample is not None:
+        raise InputError(f"{path}: frames of a C3D file are equally spaced in time; leave `mocap_resample` out.")
+    return _without_prefix(read_c3d(Path(path), frame), path)
+
+
+def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:
+    prefixes, short = zip(*(name.rpartition(":")[::2] for name in markers.names), strict=True)
+    if len(set(prefixes)) > 1 or not prefixes[0] or len(set(short)) < len(short) or "" in short:
+        return markers
+    warn_left_out(f"{path}: all names begin with {prefixes[0]!r}, which was left out.")
+    return markers.with_(names=short)

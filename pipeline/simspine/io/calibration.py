@@ -1,0 +1,225 @@
+"""Camera calibrations: Pose2Sim's TOML (read, written); Anipose's and Caliscope's, Qualisys .qca.txt, JSON (read)."""
+
+import json
+import os
+import re
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+from scipy.spatial.transform import Rotation
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.types import Camera
+from simspine.io import text_tables
+from simspine.io.atomic import write_text
+
+_NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
+_QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
+_HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
+_MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
+_MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was written in millimetres
+
+
+def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
+    """The cameras of a calibration file; the format is told from suffix or content.
+
+    Order: that of the file (TOML, JSON), natural order of the serials (Qualisys, as Pose2Sim's converter has it).
+    subject: which rig of a JSON file that holds several.
+
+    Raises `InputError` for an unknown format, missing or malformed entries, and units that cannot be metres.
+    """
+    text = text_tables.read_text(path).strip()
+    if not text:
+        raise InputError(f"{path}: the file is empty.")
+    suffix = Path(path).suffix.lower()
+    if text.startswith("<"):
+        cameras = _cameras_of_qualisys(text, path)
+    elif suffix == ".json" or text.startswith("{"):
+        cameras = _cameras_of_json(text, path, subject)
+    elif suffix == ".toml" or "matrix" in text:
+        cameras = _cameras_of_toml(text, path)
+    else:
+        raise InputError(f"{path}: unknown calibration format; known: Pose2Sim .toml, Qualisys .qca.txt, JSON rig.")
+    if not cameras:
+        raise InputError(f"{path}: no camera in the file.")
+    if repeated := text_tables.repeated_names(camera.name for camera in cameras):
+        raise InputError(f"{path}: several cameras are called {repeated}.")
+    for camera in cameras:
+        if np.linalg.norm(camera.centre) > _MAX_CAMERA_DISTANCE_M:
+            raise InputError(
+                f"{path}: camera {camera.name!r} is {np.linalg.norm(camera.centre):.0f} m from the origin; its "
+                "translation seems to be in millimetres. Divide the translations by 1000."
+            )
+    return cameras
+
+
+def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
+    """Write Pose2Sim's TOML: a table per camera, rotation as Rodrigues vector (rad), translation in m.
+
+    Four distortion coefficients where k3 is 0, as Pose2Sim writes, else OpenCV's 5, 8 or 12; with `fisheye = true` its
+    four of that model.
+    """
+    names = [camera.name for camera in cameras]
+    if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):
+        taken = ", ".join(sorted(_NOT_CAMERAS))
+        raise InputError(f"{path}: camera names must be unique, at least one, and none of {taken}; got {names}.")
+    tables = {}
+    for camera in cameras:
+        distortion = camera.distortion.tolist()
+        tables[camera.name] = {
+            "name": camera.name,
+            "size": [float(v) for v in camera.size],
+            "matrix": camera.K.tolist(),
+            "distortions": distortion if any(distortion[4:]) else distortion[:4],
+            "rotation": Rotation.from_matrix(camera.R).as_rotvec().tolist(),
+            "translation": camera.t.tolist(),
+            "fisheye": camera.lens == "fisheye",
+        }
+    write_text(path, tomli_w.dumps(tables | {"metadata": {"adjusted": False, "error": 0.0}}))
+
+
+def _cameras_of_toml(text: str, path) -> list[Camera]:
+    content = text_tables.parse_content(tomllib.loads, text, "valid TOML", path)
+    inner = content.get("cameras")
+    if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
+        content = {key: table for key, table in inner.items() if not (isinstance(table, dict) and table.get("ignore"))}
+    tables = {key: table for key, table in content.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
+    names = [str(table.get("name", key)) for key, table in tables.items()]
+    if len(set(names)) < len(names):
+        names = list(tables)
+    cameras = []
+    for name, (key, table) in zip(names, tables.items(), strict=True):
+        where = f"{path}, table [{key}]"
+        turn = _float_array(_required_entry(table, "rotation", where), f"{where}: rotation")
+        if turn.size not in (3, 9):
+            raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
+        R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
+        size, K, distortion, t = (
+            _required_entry(table, k, where) for k in ("size", "matrix", "distortions", "translation")
+        )
+        cameras.append(
+            _calibrated_camera(
+                name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
+            )
+        )
+    return cameras
+
+
+def _cameras_of_json(text: str, path, subject: str | None) -> list[Camera]:
+    """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
+
+    dist may be called dist_k1k2p1p2k3; fisheye: true where it is one.
+    """
+    content = text_tables.parse_content(json.loads, text, "valid JSON", path)
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras.")
+    if content and not any("K" in entry for entry in content.values()):
+        if subject is None and len(content) != 1:
+            raise InputError(f"{path}: holds several rigs; say which (subject=…). Available: {', '.join(content)}.")
+        subject = subject or next(iter(content))
+        if subject not in content:
+            raise unknown_name("subject", subject, content, str(path))
+        content = content[subject]
+    cameras = []
+    for name, entry in content.items():
+        where = f"{path}, camera {name!r}"
+        if not isinstance(entry, dict):
+            raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
+        keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
+        size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
+        cameras.append(
+            _calibrated_camera(
+                name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
+            )
+        )
+    return cameras
+
+
+def _cameras_of_qualisys(text: str, path) -> list[Camera]:
+    """Qualisys' export. World to metres, image to pixels, camera axes to OpenCV's.
+
+    `r11…r33` is camera → world with the camera's axes as rows; x, y, z its centre in mm. Focal lengths and centres are
+    in 1/64 px of the sensor, of which `fov_video` is the part in the video. The distortion coefficients belong to
+    normalised coordinates and have no unit, so they are *not* divided by 64 (Pose2Sim's converter does, which all but
+    switches the lens model off).
+    """
+    entries = list(
+        text_tables.parse_content(ElementTree.fromstring, text, "a readable Qualisys calibration", path).iter("camera")
+    )
+    if not entries:
+        raise InputError(f"{path}: XML without <camera>; a Qualisys calibration (.qca.txt) was expected.")
+    # marker cameras take no video; a file made by hand has no model ("none")
+    video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
+    cameras = [_qualisys_camera(entry, path) for entry in video]
+    return sorted(
+        cameras, key=lambda c: [p.lstrip("0").rjust(_MAX_SORTED_DIGITS) for p in re.split(r"(\d+)", c.name.lower())]
+    )
+
+
+def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
+    name = entry.get("serial", "")
+    where = f"{path}, camera {name!r}"
+
+    def numbers(tag: str, *keys: str) -> list[float]:
+        child = entry.find(tag)
+        if child is None:
+            raise InputError(f"{where}: no <{tag}>.")
+        return [
+            text_tables.parse_number(_required_entry(child.attrib, key, f"{where}, <{tag}>"), f"{where}, <{tag}> {key}")
+            for key in keys
+        ]
+
+    left, right, top, bottom = numbers("fov_video", "left", "right", "top", "bottom")
+    fu, fv, cu, cv, skew = numbers("intrinsic", "focalLengthU", "focalLengthV", "centerPointU", "centerPointV", "skew")
+    if skew:
+        raise InputError(f"{where}: skew is {skew:g}; its unit is not documented, only 0 is supported.")
+    K = [
+        [fu / _QUALISYS_SUBPIXELS, 0, cu / _QUALISYS_SUBPIXELS - left],
+        [0, fv / _QUALISYS_SUBPIXELS, cv / _QUALISYS_SUBPIXELS - top],
+        [0, 0, 1],
+    ]
+    radial = numbers("intrinsic", *(f"radialDistortion{i}" for i in (1, 2, 3)))
+    tangential = numbers("intrinsic", "tangentalDistortion1", "tangentalDistortion2")  # Qualisys' spelling
+    axes = np.reshape(numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3))), (3, 3))
+    R = _HALF_TURN @ axes
+    t = -R @ np.array(numbers("transform", "x", "y", "z")) / 1000
+    return _calibrated_camera(
+        name,
+        (right - left + 1, bottom - top + 1),
+        K,
+        distortion=[*radial[:2], *tangential, radial[2]],
+        t=t,
+        R=R,
+        where=where,
+    )
+
+
+def _float_array(values, where: str) -> np.ndarray:
+    try:
+        return np.asarray(values, float)
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{where} is {values!r}, expected numbers.") from None
+
+
+def _required_entry(table, key: str, where: str):
+    try:
+        return table[key]
+    except KeyError:
+        raise InputError(f"{where}: {key!r} is missing. Found: {', '.join(table) or 'nothing'}.") from None
+
+
+def _lens_model(table: dict, where: str) -> str:
+    fisheye = table.get("fisheye", False)
+    if not isinstance(fisheye, bool):
+        raise InputError(f"{where}: fisheye is {fisheye!r}, expected true or false.")
+    return "fisheye" if fisheye else "perspective"
+
+
+def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
+    try:
+        return Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
+    except (ValueError, TypeError, OverflowError) as error:  # InputError among them
+        raise InputError(f"{where}: {error}") from None

@@ -1,0 +1,285 @@
+"""A copy of SpineTrack, as its authors release it: annotated people in images, in four splits.
+
+annotations/person_keypoints_<split>.json    COCO keypoints, 37 points (35 are taken as well)
+images/<split>/                              not needed for evaluation of predictions
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.skeletons import load_skeleton, skeleton_of_size
+from simspine.io.atomic import atomic_path, write_text
+from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
+from simspine.io.text_tables import read_bytes
+
+# COCO keypoint annotations with SpineTrack's 37 points; one record per line, so that large files can be streamed.
+
+
+WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
+COCO_HIDDEN, COCO_VISIBLE = 1, 2  # COCO's v; 0: not labelled
+
+
+def coco_category() -> dict[str, Any]:
+    """The one category, with the points' names in order and the lines of a drawing (counted from 1)."""
+    table = load_skeleton("spinetrack37")
+    edges = [[parent + 1, i + 1] for i, parent in enumerate(table.parents) if parent >= 0]
+    return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(table.names), "skeleton": edges}
+
+
+def write_coco(
+    path: Path, takes: ExportTrials, *, notice: str = "", every: int = 1, centres: Sequence[str] = ()
+) -> int:
+    """Write the annotations; returns the number of images. every: use each n-th frame. centres: names of the vertebrae
+    whose centroids the takes have; () where they have none.
+
+    v = 2: seen; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames, frames
+    without a pose, and images without a labelled point are left out. Points are SIMSPINE's in whatever order.
+    """
+    images = 0
+    with atomic_path(path) as temporary:
+        # annotations stand behind all images, but are made with them
+        with open(temporary, "w", encoding="utf-8") as file, TemporaryFile("w+", dir=temporary.parent) as annotations:
+            head: dict[str, Any] = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+            if centres:
+                head |= {"keypoints": "released", "keypoints_vertebral": "vertebral", "centres": list(centres)}
+            file.write(
+                f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
+            )
+            file.write('"images": [\n')
+            for image, annotation in _coco_records(takes, every):
+                images += 1
+                comma = ",\n" if images > 1 else ""
+                file.write(comma + json.dumps({"id": images, **image}))
+                annotations.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
+            file.write('\n],\n"annotations": [\n')
+            annotations.seek(0)
+            shutil.copyfileobj(annotations, file)
+            file.write("\n]}\n")
+        if not images:
+            raise InputError(f"{path}: no labelled point in any image; nothing is written.")
+    return images
+
+
+def write_coco_people(
+    path: Path, images: Sequence[Mapping[str, Any]], people: Sequence[Mapping[str, Any]], notice: str
+) -> None:
+    """Write annotations that are made already: images {id, width, height, file_name, …}, people {id, image_id,
+    keypoints, bbox, area, …} with SpineTrack's 37 points, as `keypoint_list` gives them. Atomic; equal content gives
+    equal bytes.
+    """
+    info = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+    rows = [",\n".join(json.dumps(row) for row in table) for table in (images, people)]
+    head = f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
+    write_text(path, f'{head}"images": [\n{rows[0]}\n],\n"annotations": [\n{rows[1]}\n]}}\n')
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's uncompressed mask of (height, width) bool: {size, counts}, runs of 0 and 1 in turn, column by column."""
+    flat = np.asarray(mask, bool).T.ravel()
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *changes, flat.size]).tolist()
+    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
+
+
+def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]]:
+    for take in takes():
+        frames = np.flatnonzero(take.trial.valid)
+        frames = frames[frames % every == 0]
+        others = take.others
+        other_views = {name: export_views(other) for name, other in others.items()}
+        for i, view in enumerate(export_views(take)):
+            stem = image_stem(take, view.camera)
+            keypoints = _view_keypoints(take, view)
+            more = {}
+            if others:
+                more["keypoints_vertebral"] = _view_keypoints(others["vertebral"], other_views["vertebral"][i])
+                more["centres"] = _points_seen(other_views["centres"][i])
+            for frame in frames:
+                labelled = keypoints[frame, :, 2] > 0
+                if labelled.any():
+                    image = {
+                        "width": view.camera.size[0], "height": view.camera.size[1],
+                        "file_name": image_name(stem, int(frame)),
+                    }  # fmt: skip
+                    places = {name: keypoint_list(points[frame]) for name, points in more.items()}
+                    yield image, _coco_annotation(keypoints[frame], labelled) | places
+
+
+def _view_keypoints(take: ExportTrial, view: ExportView) -> np.ndarray:
+    """(frames, 37, 3) x, y, v in SpineTrack's order."""
+    table, names = load_skeleton("spinetrack37"), take.trial.markers.names
+    seen = _points_seen(view)
+    found = np.zeros((len(seen), len(table), 3))
+    for i, native in enumerate(table.names):
+        name = table.to_simspine.get(native)
+        if name in names:
+            found[:, i] = seen[:, names.index(name)]
+    return found
+
+
+def _points_seen(view: ExportView) -> np.ndarray:
+    """(frames, points, 3) x, y, v; 0 where a point is outside the image."""
+    v = np.where(view.inside, np.where(view.visible, COCO_VISIBLE, COCO_HIDDEN), 0)
+    return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
+
+
+def keypoint_list(keypoints: np.ndarray) -> list[float]:
+    """x, y, v of all points in one list, as COCO has them."""
+    return [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
+
+
+def _coco_annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
+    low, high = keypoints[labelled, :2].min(0), keypoints[labelled, :2].max(0)
+    box = [round(float(v), 2) for v in (*low, *(high - low))]
+    return {
+        "category_id": 1, "keypoints": keypoint_list(keypoints), "num_keypoints": int(labelled.sum()), "bbox": box,
+        "area": round(box[2] * box[3], 2), "iscrowd": 0,
+    }  # fmt: skip
+
+
+def read_coco(path: Path) -> dict[str, np.ndarray]:
+    """COCO keypoints, ours or SpineTrack's, as arrays with a row per annotated person.
+
+    file_name, image_id: (people,); size: (people, 2) px of the image; keypoints: (people, points, 3); bbox: (people, 4)
+    left, top, width, height; area: (people,) px², of the box where the file has none; crowd: (people,) bool; score:
+    (people,), 1 where there is none; names: (points,) of the category, or, where it names none, those of SpineTrack (37
+    points, or 35: without the latissimus) or of the skeleton with so many points.
+    """
+    text = read_bytes(path)
+    try:
+        content = json.loads(text)
+        images = {image["id"]: image for image in content["images"]}
+        rows = content["annotations"]
+        of = [images[row["image_id"]] for row in rows]
+        points = len(rows[0]["keypoints"]) // 3 if rows else 0
+        for image in of:
+            if not isinstance(image["file_name"], str):
+                raise InputError(f"the file_name of an image is {image['file_name']!r}, expected a text.")
+        return {
+            "file_name": np.array([image["file_name"] for image in of]),
+            "size": np.array([[image["width"], image["height"]] for image in of]),
+            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
+            "bbox": np.array([row["bbox"] for row in rows], float).reshape(len(rows), 4),
+            "image_id": np.array([str(row["image_id"]) for row in rows]),
+            "area": np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in rows], float),
+            "crowd": np.array([bool(row.get("iscrowd", 0)) for row in rows], bool),
+            "score": np.array([row.get("score", 1.0) for row in rows], float),
+            "names": np.array(_category_names(content.get("categories") or [{}], points)),
+        }
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: not COCO keypoints ({error!r}).") from None
+
+
+def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
+    """The first category's names; SpineTrack's released files have none."""
+    named = tuple(str(name) for name in categories[0].get("keypoints") or ())
+    if named and points and len(named) != points:
+        raise InputError(f"the category names {len(named)} keypoints, the annotations have {points}; make them agree.")
+    if named or not points:
+        return named
+    if points == WITHOUT_LATISSIMUS:  # as the paper lists them
+        return tuple(name for name in load_skeleton("spinetrack37").names if not name.endswith("latissimus"))
+    return skeleton_of_size(points).names
+
+
+def read_coco_results(path: Path) -> dict[str, np.ndarray]:
+    """Results as COCO's evaluation takes them, a list with an entry per person found.
+
+    image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
+    """
+    text = read_bytes(path)
+    try:
+        rows = json.loads(text)
+        points = len(rows[0]["keypoints"]) // 3
+        return {
+            "image_id": np.array([str(row["image_id"]) for row in rows]),
+            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
+            "score": np.array([row["score"] for row in rows], float),
+            "names": np.array(_category_names([{}], points)),
+        }
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: not a list of COCO keypoint results ({error!r}).") from None
+
+
+SPINETRACK_TRAIN_SPLITS, SPINETRACK_EVALUATION_SPLIT = ("train-real-coco", "train-real-yoga", "train-unreal"), "val2017"
+SPINETRACK_SPLITS = (*SPINETRACK_TRAIN_SPLITS, SPINETRACK_EVALUATION_SPLIT)
+
+
+@dataclass(frozen=True)
+class SpineTrackSplit:
+    """The people of one split. name: of `SPINETRACK_SPLITS`; images: the folder of its images, None where the copy
+    has none.
+
+    file_name: (people,); keypoints: (people, 37, 3) px in the order of the skeleton spinetrack37, v 0 where a point is
+    not labelled; box: (people, 4) left, top, width, height; area: (people,) px²; crowd: (people,) bool.
+    """
+
+    name: str
+    images: Path | None
+    file_name: np.ndarray
+    keypoints: np.ndarray
+    box: np.ndarray
+    area: np.ndarray
+    crowd: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.file_name)
+
+
+def annotation_file(root: str | os.PathLike, split: str) -> Path:
+    """Where the annotations of a split are; `InputError` for a split or a file that does not exist."""
+    if split not in SPINETRACK_SPLITS:
+        raise unknown_name("split of SpineTrack", split, SPINETRACK_SPLITS)
+    path = Path(root) / "annotations" / f"person_keypoints_{split}.json"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file. Name the folder of a copy of SpineTrack, which holds annotations/ and images/."
+        )
+    return path
+
+
+def read_split(root: str | os.PathLike, split: str = SPINETRACK_EVALUATION_SPLIT) -> SpineTrackSplit:
+    """The people of a split. root: the folder with annotations/ and images/; `InputError` where it is none."""
+    path = annotation_file(root, split)
+    found = read_coco(path)
+    folder = Path(root) / "images" / split
+    return SpineTrackSplit(
+        name=split,
+        images=folder if folder.is_dir() else None,
+        file_name=found["file_name"],
+        keypoints=in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path)),
+        box=found["bbox"],
+        area=found["area"],
+        crowd=found["crowd"],
+    )
+
+
+def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str) -> np.ndarray:
+    """(people, 37, 3) in SpineTrack's order of keypoints (people, points, 3) with `names`; v = 0 for those not there.
+
+    SIMSPINE's names are understood as well. Raises `InputError` for a name that is neither.
+    """
+    table = load_skeleton("spinetrack37")
+    native = {simspine: name for name, simspine in table.to_simspine.items()}
+    out = np.zeros((len(keypoints), len(table), 3))
+    if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 3):
+        raise InputError(f"{where}: {len(names)} names for keypoints of shape {keypoints.shape}.")
+    for i, name in enumerate(names):
+        name = native.get(name, name)
+        if name not in table.names:
+            raise unknown_name("point", name, table.names, where)
+        out[:, table.index(name)] = keypoints[:, i]
+    return out

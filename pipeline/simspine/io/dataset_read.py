@@ -1,0 +1,332 @@
+"""One HDF5 file per data set: the tree of the released SIMSPINE data, and what it lacks where its readers never look.
+
+    /metadata/markers_names, kinematic_axes              as released
+    /metadata/simspine/                                  ours: units of the axes, provenance (JSON), models/<subject>
+    /<subject>  attribute model_file                     as released
+    /<subject>/calibration/names K dist R t size         as released
+    /<subject>/<trial>/markers kinematics timestamps     as released: metres (y up), degrees and metres, seconds
+    /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
+        clinical  clinical_names  clinical_units         clinical parameters (docs/clinical.md), rad and m
+        kinematics_sd  level_angles_sd  lla_sd  tka_sd  clinical_sd   standard deviations, in the units of the values
+        marker_covariance                                (frames, markers, 3, 3) m²
+        response  level_share                            share of each that the data decided, 0…1
+        valid  checksums/                                usable frames; CRC-32 of each chunk of frames
+
+A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
+`calibration` for a trial; so nothing of ours may stand there. All rotations are in degrees, coupled ones too (the
+release copies OpenSim's files, where the two coupled knee angles are in radians). Missing = NaN.
+Equal data give equal bytes. Each data set, its shape and unit: docs/formats.md.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import h5py
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.types import Camera, Markers, Motion, Origin
+from simspine.io.atomic import check_version
+from simspine.io.dataset_write import (
+    DATASET_SCHEMA,
+    OWN_GROUP,
+    Dataset,
+    SubjectData,
+    TrialData,
+    array_names,
+    forced_from_json,
+)
+from simspine.io.hdf5 import (
+    check_hdf5_tree,
+    checked_attribute,
+    checked_member,
+    checked_values,
+    damaged_error,
+    open_hdf5_file,
+)
+
+# Read a data set lazily, ours or a released one. Layout: `simspine.io.dataset_read`.
+
+
+# In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
+_RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
+_RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
+
+# Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
+_CHUNK_CACHE_BYTES = 1 << 17  # bytes for an array
+_OPEN_ARRAYS = 1024
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
+    if not isinstance(error, InputError):
+        return damaged_error(where, error)
+    return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
+
+
+def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
+    """A method that names file, subject and trial where a chunk, an array or a group cannot be read."""
+
+    @wraps(read)
+    def checked(self: "DatasetFile", *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(self, *args, **kwargs)
+        except Exception as error:  # damaged files end in many ways
+            raise _damaged_error(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
+
+    return checked
+
+
+class DatasetFile:
+    """A data set opened for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
+
+    marker_names, coordinate_names: one list for all trials. schema: None for the release's own file, which is read too:
+    what it lacks is None or empty, its degrees become radians, and its two coupled knee coordinates, which it holds in
+    radians, stay so. Raises `InputError` where the file is missing, damaged, or another kind of file.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self._where = str(path)
+        self._arrays: dict[tuple[str, str, str], h5py.Dataset] = {}  # opening one costs more than reading a window
+        self._sound: set[str] = set()  # subjects and trials that were checked
+        self._file = open_hdf5_file(path, rdcc_nbytes=_CHUNK_CACHE_BYTES)
+        try:
+            self._read_metadata()
+        except Exception as error:  # damaged files end in many ways
+            self._file.close()
+            raise _damaged_error(path, error) from None
+
+    def _read_metadata(self) -> None:
+        meta = self._checked("metadata") if "metadata" in self._file else {}
+        for name in ("markers_names", "kinematic_axes"):
+            if name not in meta:
+                raise InputError(f"{self._where}: no metadata/{name}; this is not a SIMSPINE data set.")
+        schema = checked_attribute(self._file, "schema")
+        self.schema = None if schema is None else check_version(schema, DATASET_SCHEMA, self._where)
+        self.marker_names = _text_array(meta["markers_names"])
+        self.coordinate_names = _text_array(meta["kinematic_axes"])
+        ours = meta.get(OWN_GROUP, {})
+        self.provenance: dict[str, Any] = json.loads(_long_text(ours["provenance"])) if "provenance" in ours else {}
+        if "kinematic_units" in ours:
+            units = np.array(_text_array(ours["kinematic_units"]))
+        else:
+            units = np.full(len(self.coordinate_names), "deg")
+            units[np.isin(self.coordinate_names, _RELEASED_IN_METRES)] = "m"
+            units[np.isin(self.coordinate_names, _RELEASED_IN_RADIANS)] = "rad"
+        self.rotational = units != "m"
+        self._to_si = np.where(units == "deg", np.pi / 180, 1.0)
+
+    def __enter__(self) -> "DatasetFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays."""
+        self._arrays.clear()
+        self._file.close()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of the subjects, in the order written."""
+        return tuple(name for name in self._file if name != "metadata")
+
+    @_naming_unreadable
+    def trials(self, subject: str) -> tuple[str, ...]:
+        """Names of a subject's trials, in the order written."""
+        return tuple(name for name in self._subject(subject) if name != "calibration")
+
+    @_naming_unreadable
+    def frames(self, subject: str, trial: str) -> int:
+        """Number of frames of a trial, without reading it."""
+        return len(self._trial(subject, trial)["markers"])
+
+    @_naming_unreadable
+    def cameras(self, subject: str) -> tuple[Camera, ...]:
+        """The cameras that saw a subject, in the order of the views; world z up, metres."""
+        group = self._subject(subject)["calibration"]
+        columns = (checked_values(group[name]) for name in ("size", "K", "dist", "R", "t"))
+        names, ours = _text_array(group["names"]), group.get(OWN_GROUP)
+        lenses = ("perspective",) * len(names) if ours is None else _text_array(ours["lens"])
+        return tuple(Camera(*row) for row in zip(names, *columns, lenses, strict=True))
+
+    @_naming_unreadable
+    def model(self, subject: str) -> str:
+        """The scaled `.osim` as text; '' in a released file, which holds only a path (`model_file`)."""
+        self._subject(subject)
+        data = self._checked("metadata").get(f"{OWN_GROUP}/models/{subject}")
+        return "" if data is None else _long_text(data)
+
+    @_naming_unreadable
+    def model_file(self, subject: str) -> str:
+        """Path of the model when the data set was built."""
+        return str(checked_attribute(self._subject(subject), "model_file", ""))
+
+    @_naming_unreadable
+    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> TrialData:
+        """One trial, or a stretch of its frames; only the chunks needed are read."""
+        group = self._trial(subject, trial)
+        first, last, step = frames.indices(len(group["markers"]))
+        if step != 1:
+            raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
+        return _read_trial(self, group, slice(first, max(first, last)))
+
+    @_naming_unreadable
+    def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
+        """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
+
+        Texts come as str, `simspine/valid` as bool (all true in a released file). Raises `InputError` for an array
+        that the trial does not have.
+        """
+        key = subject, trial, path
+        data = self._arrays.get(key)
+        if data is None:
+            group = self._trial(subject, trial)
+            if path == f"{OWN_GROUP}/valid" and path not in group:
+                return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
+            if path not in group:
+                names = [name for name in array_names(group) if "/checksums/" not in name]
+                raise unknown_name("array", path, names, f"{self._where}: {subject}/{trial}")
+            if len(self._arrays) >= _OPEN_ARRAYS:
+                self._arrays.clear()
+            data = self._arrays[key] = group[path]
+        found = data[frames]
+        if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
+            found *= self._to_si
+        elif path == f"{OWN_GROUP}/valid":
+            found = found.astype(bool)
+        elif found.dtype.kind == "S":
+            found = np.char.decode(found, "utf-8")
+        return found
+
+    @_naming_unreadable
+    def centre_names(self, subject: str, trial: str) -> tuple[str, ...]:
+        """Levels of the centroids that a trial has; () for none."""
+        ours = self._trial(subject, trial).get(OWN_GROUP, {})
+        return tuple(str(checked_attribute(ours["centres"], "names")).split(",")) if "centres" in ours else ()
+
+    @_naming_unreadable
+    def clock(self, subject: str, trial: str) -> tuple[float, float]:
+        """(frames per second, time of the first frame) of a trial."""
+        group = self._trial(subject, trial)
+        return _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
+
+    def load(self) -> Dataset:
+        """The whole data set in memory."""
+        return Dataset(
+            {name: SubjectData(
+                self.cameras(name), {trial: self.trial(name, trial) for trial in self.trials(name)},
+                self.model(name), self.model_file(name),
+            ) for name in self.subjects},
+            self.provenance,
+        )  # fmt: skip
+
+    def _subject(self, subject: str) -> h5py.Group:
+        if subject not in self.subjects:
+            raise unknown_name("subject", subject, self.subjects, self._where)
+        group = checked_member(self._file, subject)
+        if "calibration" in group:
+            self._checked(f"{subject}/calibration")
+        return group
+
+    def _trial(self, subject: str, trial: str) -> h5py.Group:
+        if trial not in self.trials(subject):
+            raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
+        return self._checked(f"{subject}/{trial}")
+
+    def _checked(self, name: str) -> h5py.Group:
+        """A group by its path, after a look at all below it when it is first asked for."""
+        group = checked_member(self._file, name)
+        if name not in self._sound:
+            check_hdf5_tree(group)
+            self._sound.add(name)
+        return group
+
+
+def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
+    ours = group.get(OWN_GROUP, {})
+
+    def part(name: str) -> np.ndarray | None:
+        return ours[name][frames] if name in ours else None
+
+    def texts(name: str, cut: slice = slice(None)) -> tuple[str, ...] | None:
+        return _text_array(ours[name])[cut] if name in ours else None
+
+    def origins(name: str) -> tuple[Origin, ...] | None:
+        return tuple(map(Origin, _text_array(ours[name]))) if name in ours else None
+
+    rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
+    markers = Markers(
+        dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
+        origins("marker_origin"), part("marker_filled"), start + frames.start / rate,
+    )  # fmt: skip
+    sd = part("kinematics_sd")
+    said = partial(checked_attribute, ours) if OWN_GROUP in group else _default_if_absent
+    motion_rate = float(said("kinematics_rate", rate))
+    motion = Motion(
+        dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
+        None if sd is None else sd * dataset._to_si,
+        float(said("kinematics_start", start)) + frames.start / motion_rate,
+    )  # fmt: skip
+    poses = (
+        {checked_attribute(data, "body"): data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
+    )
+    deviation = said("fk_deviation_m")
+    return TrialData(
+        markers, motion, levels=texts("levels") or (),
+        angles=part("level_angles"), lla=part("lla"), tka=part("tka"),
+        angles_sd=part("level_angles_sd"), lla_sd=part("lla_sd"), tka_sd=part("tka_sd"),
+        response=ours["response"][()] if "response" in ours else None,
+        clinical_names=texts("clinical_names") or (), clinical_units=texts("clinical_units") or (),
+        clinical=part("clinical"), clinical_sd=part("clinical_sd"),
+        clinical_decided=texts("clinical_decided") or (),
+        level_share=ours["level_share"][()] if "level_share" in ours else None,
+        forced=forced_from_json(json.loads(said("forced", "{}")), f"{dataset._where}: {group.name}"),
+        status=texts("status", frames), reasons=texts("reasons", frames),
+        fitted=texts("fitted") or (), fitted_origin=origins("fitted_origin"),
+        marker_error=part("marker_error"), filled=part("filled"), poses=poses,
+        centres=_read_centres(ours, markers, frames),
+        fk_deviation=None if deviation is None else float(deviation), withheld=said("withheld") is not None,
+    )  # fmt: skip
+
+
+def _read_centres(ours: Any, markers: Markers, frames: slice) -> Markers | None:
+    """The centroids of the vertebrae; `markers`: the trial's points in the same frames."""
+    if "centres" not in ours:
+        return None
+    data = ours["centres"]
+    covariance = ours["centres_covariance"][frames] if "centres_covariance" in ours else None
+    origin = tuple(map(Origin, _text_array(ours["centres_origin"]))) if "centres_origin" in ours else None
+    return Markers(
+        tuple(str(checked_attribute(data, "names")).split(",")), markers.rate, data[frames], "y_up",
+        covariance=covariance, origin=origin, start=markers.start,
+    )  # fmt: skip
+
+
+def _default_if_absent(name: str, default: Any = None) -> Any:
+    return default
+
+
+def _rate_and_start(timestamps: h5py.Dataset, ours: h5py.Group | None) -> tuple[float, float]:
+    """(rate, time of the first frame); from the timestamps where a released file says no more."""
+    if ours is not None and "rate" in ours.attrs:
+        return float(checked_attribute(ours, "rate")), float(checked_attribute(ours, "start"))
+    start = float(timestamps[0]) if len(timestamps) else 0.0
+    if len(timestamps) < 2:
+        return 1.0, start
+    rate = (len(timestamps) - 1) / float(timestamps[-1] - timestamps[0])
+    return (round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate), start  # 1e-6 s is what a TRC resolves
+
+
+def _text_array(data: h5py.Dataset) -> tuple[str, ...]:
+    return tuple(bytes(text).decode("utf-8") for text in checked_values(data))
+
+
+def _long_text(data: h5py.Dataset) -> str:
+    return checked_values(data).tobytes().decode("utf-8")

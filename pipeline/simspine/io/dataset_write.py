@@ -1,0 +1,465 @@
+"""Write a data set: the released tree, and ours beside it. Layout: `simspine.io.dataset_read`."""
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from simspine.core.errors import InputError, Unchanging, require_known
+from simspine.core.skeletons import load_skeleton, points_at_vertebrae
+from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Markers, Motion, Origin, read_only_array
+from simspine.io.atomic import atomic_path
+from simspine.io.hdf5 import create_file
+
+# How the arrays of a data set lie in the file: chunks of frames, compression, checksums. Measured:
+# docs/formats.md.
+
+
+# gzip and Fletcher-32 are part of every HDF5 library, MATLAB's and R's too; LZF, somewhat faster, is h5py's own.
+# Shuffled, level 4 is as small as 6 within 1 % and quicker to write; each read costs a third without the shuffling.
+HDF5_FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
+MIN_CHUNK_FRAMES = 128  # frames in a chunk: windows of some hundred frames touch few, and damage stays short
+MIN_CHUNK_BYTES = 1 << 15  # bytes: smaller chunks cost more to find than to read
+TEXT_CHUNK_BYTES = 1 << 16  # bytes in a chunk of a long text
+
+
+def chunk_frames(frames: int, row_bytes: int) -> int:
+    """Frames in a chunk of an array with `row_bytes` for each: a power of two, but not more than there are."""
+    chunk = MIN_CHUNK_FRAMES
+    while chunk * row_bytes < MIN_CHUNK_BYTES:
+        chunk *= 2
+    return max(1, min(chunk, frames))
+
+
+def block_checksums(values: np.ndarray, block: int) -> np.ndarray:
+    """(blocks,) CRC-32 of every `block` frames of an array, over its bytes in C order, little-endian."""
+    if values.dtype.byteorder == ">":
+        values = values.astype(values.dtype.newbyteorder("<"))
+    return np.array(
+        [zlib.crc32(np.ascontiguousarray(values[i : i + block]).tobytes()) for i in range(0, len(values), block)],
+        np.uint32,
+    )
+
+
+def array_names(group: h5py.Group) -> list[str]:
+    """Paths of all arrays below a group."""
+    names: list[str] = []
+    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
+
+
+# The in-memory tree of a data set: subjects, their trials, and what is known about each. Layout on disk:
+# `dataset`.
+
+
+FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
+
+
+@dataclass(frozen=True, eq=False)
+class TrialData(Unchanging):
+    """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
+
+    levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
+    (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
+    `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
+    coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
+    angles. clinical_names: of the clinical parameters, clinical_units: 'rad' or 'm' of each; clinical, clinical_sd:
+    (frames, parameters); clinical_decided: in words what each parameter rests on in this trial. forced: {level, 'lla',
+    'tka' or clinical parameter: what the model forces there, () where nothing}. status: per frame kept, corrected,
+    rejected or inferred (rejected and filled in). reasons: per frame, '' where there is nothing to say. fitted: names
+    of the markers inverse kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames,
+    fitted) bool, where a gap of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1
+    (y_up). poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres`
+    and the forward kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so
+    `markers` are all NaN.
+    """
+
+    markers: Markers
+    motion: Motion
+    levels: tuple[str, ...] = ()
+    angles: np.ndarray | None = None
+    lla: np.ndarray | None = None
+    tka: np.ndarray | None = None
+    angles_sd: np.ndarray | None = None
+    lla_sd: np.ndarray | None = None
+    tka_sd: np.ndarray | None = None
+    response: np.ndarray | None = None
+    level_share: np.ndarray | None = None
+    clinical_names: tuple[str, ...] = ()
+    clinical_units: tuple[str, ...] = ()
+    clinical: np.ndarray | None = None
+    clinical_sd: np.ndarray | None = None
+    clinical_decided: tuple[str, ...] = ()
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
+    status: tuple[str, ...] | None = None
+    reasons: tuple[str, ...] | None = None
+    fitted: tuple[str, ...] = ()
+    fitted_origin: tuple[Origin, ...] | None = None
+    marker_error: np.ndarray | None = None
+    filled: np.ndarray | None = None
+    centres: Markers | None = None
+    poses: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fk_deviation: float | None = None
+    withheld: bool = False
+
+    def __post_init__(self):
+        frames = self.markers.frames
+        if self.markers.frame != "y_up":
+            raise InputError(
+                f"TrialData.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame."
+            )
+        if self.centres is not None and (self.centres.frames, self.centres.frame) != (frames, "y_up"):
+            raise InputError(
+                f"TrialData.centres has {self.centres.frames} frames in {self.centres.frame!r}, expected {frames} in "
+                "'y_up'."
+            )
+        if self.motion.frames != frames:
+            raise InputError(
+                f"TrialData.motion has {self.motion.frames} frames, markers have {frames}; cut both alike."
+            )
+        shapes = {
+            "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
+            "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
+            "response": (len(self.motion.names),), "level_share": (len(self.levels), 3),
+            "clinical": (frames, len(self.clinical_names)), "clinical_sd": (frames, len(self.clinical_names)),
+            "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if (value := getattr(self, name)) is not None:
+                self._set(
+                    name,
+                    read_only_array("TrialData", name, value, shape=shape, dtype=bool if name == "filled" else float),
+                )
+        for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided"):
+            self._set(name, tuple(str(text) for text in getattr(self, name)))
+        if self.clinical_decided and len(self.clinical_decided) != len(self.clinical_names):
+            raise InputError(
+                f"TrialData.clinical_decided has {len(self.clinical_decided)} entries, clinical_names "
+                f"{len(self.clinical_names)}."
+            )
+        for name in ("status", "reasons"):
+            texts = getattr(self, name)
+            if texts is not None:
+                self._set(name, tuple(str(text) for text in texts))
+                if len(texts) != frames:
+                    raise InputError(
+                        f"TrialData.{name} has {len(texts)} entries, expected one for each of {frames} frames."
+                    )
+        require_known("frame status", dict.fromkeys(self.status or ()), FRAME_STATUSES)
+        if self.fitted_origin is not None:
+            self._set("fitted_origin", tuple(Origin(origin) for origin in self.fitted_origin))
+            if len(self.fitted_origin) != len(self.fitted):
+                raise InputError(
+                    f"TrialData.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
+                )
+        poses = {
+            str(k): read_only_array("TrialData", f"poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()
+        }
+        self._set("poses", MappingProxyType(poses))
+        self._set("forced", MappingProxyType({str(k): tuple(v) for k, v in self.forced.items()}))
+
+    @property
+    def vertebral(self) -> Markers | None:
+        """`markers` with the points along the spine at their vertebrae's centroids; None where these are not known."""
+        return None if self.centres is None else points_at_vertebrae(self.markers, self.centres)
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(frames,) bool: solved and not rejected. Frames that are not stay in the file, also those that were rejected
+        and then filled in (`inferred`)."""
+        solved = np.isfinite(self.motion.values).all(1)
+        return solved if self.status is None else solved & ~np.isin(self.status, ("rejected", "inferred"))
+
+    @property
+    def inferred(self) -> np.ndarray:
+        """(frames,) bool: rejected, and filled in from the frames around."""
+        return np.array([status == "inferred" for status in self.status or ("",) * self.motion.frames], bool)
+
+    @property
+    def degrees(self) -> np.ndarray:
+        """(frames, coordinates): rotations in degrees, translations in metres."""
+        return np.where(self.motion.rotational, np.degrees(self.motion.values), self.motion.values)
+
+    @property
+    def degrees_sd(self) -> np.ndarray | None:
+        """Standard deviations of `degrees`."""
+        sd = self.motion.deviation
+        return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def __eq__(self, other) -> bool:
+        if type(other) is not TrialData:
+            return NotImplemented
+        return all(_values_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+
+class LazyTrials(Mapping):
+    """Trials by name, each made when it is asked for and not kept: a data set larger than the memory is written so."""
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], TrialData]):
+        self._names, self._read = tuple(names), read
+
+    def __getitem__(self, name: str) -> TrialData:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@dataclass(frozen=True)
+class SubjectData:
+    """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: where it was."""
+
+    cameras: tuple[Camera, ...]
+    trials: Mapping[str, TrialData]
+    model: str = ""
+    model_file: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The whole tree. subjects: names as in the release ('S1') or any other. provenance: what JSON can say."""
+
+    subjects: Mapping[str, SubjectData]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _values_equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return list(a) == list(b) and all(_values_equal(a[k], b[k]) for k in a)
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (a != a and b != b)
+    return type(a) is type(b) and a == b
+
+
+# What a model forces, as JSON says it. Fields: `simspine.core.types.Forced`.
+
+
+def forced_to_json(forced: Mapping[str, Iterable[Forced]]) -> dict[str, list[dict[str, Any]]]:
+    """{level, 'lla' or 'tka': its facts} as what JSON can say."""
+    return {name: [asdict(fact) for fact in facts] for name, facts in forced.items()}
+
+
+def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
+    """The inverse of `forced_to_json`. Raises `InputError` naming `where` for anything else."""
+    try:
+        return {str(name): tuple(Forced(**fact) for fact in facts) for name, facts in data.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(
+            f"{where}: 'forced' is {str(data)[:80]!r}, expected for each level a list of facts with kind, planes, "
+            "driver, ratio, spans and body. Files of earlier versions hold sentences there: run the stage, or export "
+            "the data set, again."
+        ) from None
+
+
+DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`
+OWN_GROUP = "simspine"  # the name of every group that the release does not have
+POINT_ORDERS = ("simspine37", "simspine15", "spinetrack37")
+_NameTable = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, ...]]
+_NAMED_ARRAYS = ("markers", "coordinates", "centroids")  # and which coordinates are rotational
+
+
+def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
+    """Write the data set atomically, one trial in memory at a time (see `LazyTrials`).
+
+    Raises `InputError` if trials disagree on markers or coordinates (the tree names them once), if there is no trial,
+    or if a name cannot be one in the file.
+    """
+    for subject, content in dataset.subjects.items():
+        for name in (subject, *content.trials):
+            if not name or "/" in name or name in (".", "calibration", "metadata"):
+                raise InputError(
+                    f"{name!r} cannot name a subject or trial in {path}; use letters, digits, '-' and '_'."
+                )
+    with atomic_path(path) as temporary, create_file(temporary) as file:
+        file.attrs["schema"] = DATASET_SCHEMA
+        file.attrs["format"] = "SIMSPINE data set; groups named 'simspine' extend the released tree"
+        if dataset.provenance.get("notice"):
+            file.attrs["notice"] = str(dataset.provenance["notice"])
+        meta = file.create_group("metadata")
+        first: tuple[str, _NameTable] | None = None
+        for subject, content in dataset.subjects.items():
+            group = file.create_group(subject, track_order=True)
+            _write_calibration(group, content)
+            for name, trial in content.trials.items():
+                centres = () if trial.centres is None else trial.centres.names
+                names = trial.markers.names, trial.motion.names, centres, tuple(trial.motion.rotational)
+                if first is None:
+                    first = f"{subject}/{name}", names
+                    _write_names(meta, trial)
+                _check_same_names(f"{subject}/{name}", names, *first)
+                _write_trial(group.create_group(name, track_order=True), trial)
+        if first is None:
+            raise InputError("the data set holds no trial; nothing is written.")
+        ours = meta[OWN_GROUP]
+        _put_array(
+            ours, "provenance", _utf8_text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True))
+        )
+        models = ours.create_group("models")
+        for subject, content in dataset.subjects.items():
+            if content.model:
+                data = _put_array(models, subject, _utf8_text(content.model))
+                data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
+
+
+def _check_same_names(name: str, names: _NameTable, where: str, first: _NameTable) -> None:
+    for kind, found, wanted in zip(_NAMED_ARRAYS, names[:3], first[:3], strict=True):
+        if found != wanted:
+            odd = sorted(set(found) ^ set(wanted)) or "their order"
+            raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
+    if names[-1] != first[-1]:
+        raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
+
+
+def _write_names(meta: h5py.Group, trial: TrialData) -> None:
+    """Names, units, and where in this file each point of the known orders is (-1: not here)."""
+    meta["markers_names"] = _string_array(trial.markers.names)
+    meta["kinematic_axes"] = _string_array(trial.motion.names)
+    ours = meta.create_group(OWN_GROUP)
+    ours["kinematic_units"] = np.array([b"deg" if r else b"m" for r in trial.motion.rotational])
+    orders = ours.create_group("orders")
+    for name in POINT_ORDERS:
+        data = orders.create_dataset(name, data=np.array(skeleton_indices(trial.markers.names, name), "<i4"))
+        data.attrs["names"] = ",".join(load_skeleton(name).names)
+
+
+def skeleton_indices(names: Sequence[str], skeleton: str) -> list[int]:
+    """For each point of the skeleton, the index in `names` (SIMSPINE names) of the same point; -1 where it is not."""
+    table, where = load_skeleton(skeleton), {name: i for i, name in enumerate(names)}
+    return [where.get(table.to_simspine.get(native, ""), -1) for native in table.names]
+
+
+def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
+    group.attrs["model_file"] = subject.model_file
+    calibration = group.create_group("calibration")
+    calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
+    cameras = subject.cameras
+    length = max((camera.distortion.size for camera in cameras), default=5)
+    columns = {
+        "K": ([c.K for c in cameras], (3, 3), "px"),
+        "dist": ([np.pad(c.distortion, (0, length - c.distortion.size)) for c in cameras], (length,), "1"),
+        "R": ([c.R for c in cameras], (3, 3), "1"),
+        "t": ([c.t for c in cameras], (3,), "m"),
+        "size": ([c.size for c in cameras], (2,), "px"),
+    }
+    for name, (rows, shape, unit) in columns.items():
+        values = np.array(rows, "<i4" if name == "size" else "<f8")
+        _put_array(calibration, name, values.reshape(-1, *shape), unit)
+    if any(camera.lens != "perspective" for camera in cameras):
+        calibration.create_group(OWN_GROUP)["lens"] = _string_array([camera.lens for camera in cameras])
+    names = LENS_COEFFICIENTS["perspective"][0].split()
+    calibration["dist"].attrs["order"] = f"{' '.join(names[:length])} (OpenCV)"
+    calibration["R"].attrs["convention"] = "x_camera = R x_world + t; world z up"
+
+
+def _write_trial(group: h5py.Group, trial: TrialData) -> None:
+    markers, motion = trial.markers, trial.motion
+    _put_array(group, "markers", markers.xyz, "m").attrs.update(frame="y_up", places="released")
+    _put_array(group, "kinematics", trial.degrees, "deg; m")
+    _put_array(group, "timestamps", markers.time, "s")
+    ours = group.create_group(OWN_GROUP, track_order=True)
+    ours.attrs["rate"], ours.attrs["start"] = markers.rate, markers.start
+    ours.attrs["kinematics_rate"], ours.attrs["kinematics_start"] = motion.rate, motion.start
+    if trial.withheld:
+        ours.attrs["withheld"] = "points: see the notice"
+    if trial.fk_deviation is not None:
+        ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
+    optional = (
+        ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
+        ("marker_filled", markers.filled, None), ("kinematics_sd", trial.degrees_sd, "deg; m"),
+        ("response", trial.response, "1"), ("level_share", trial.level_share, "1"),
+        ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
+        ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
+        ("clinical", trial.clinical, "rad; m"), ("clinical_sd", trial.clinical_sd, "rad; m"),
+        ("marker_error", trial.marker_error, "m"), ("filled", trial.filled, None),
+    )  # fmt: skip
+    for name, values, unit in optional:
+        if values is not None:
+            _put_array(ours, name, values, unit)
+    if trial.centres is not None:
+        _write_centres(ours, trial, trial.centres)
+    texts = {
+        "marker_origin": markers.origin, "levels": trial.levels, "status": trial.status, "reasons": trial.reasons,
+        "fitted": trial.fitted, "fitted_origin": trial.fitted_origin,
+    }  # fmt: skip
+    if trial.clinical is not None:
+        texts |= {"clinical_names": trial.clinical_names, "clinical_units": trial.clinical_units}
+        texts |= {"clinical_decided": trial.clinical_decided or None}
+    for name, said in texts.items():
+        if said is not None:
+            _put_array(ours, name, _string_array(said))
+    if trial.angles is not None:
+        ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
+    ours.attrs["forced"] = json.dumps(forced_to_json(trial.forced))
+    valid = _put_array(ours, "valid", trial.valid.astype(np.uint8))
+    valid.attrs["meaning"] = "1: solved and not rejected"
+    poses = ours.create_group("poses", track_order=True)
+    for body, pose in trial.poses.items():
+        _put_array(poses, body.replace("/", "_"), pose, "1; m").attrs["body"] = body
+    _write_checksums(group)
+
+
+def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None:
+    """The centroids of the vertebrae, and the trial's points with those along the spine at them."""
+    _put_array(ours, "centres", centres.xyz, "m").attrs.update(frame="y_up", names=",".join(centres.names))
+    vertebral = trial.vertebral
+    assert vertebral is not None  # there are centres
+    _put_array(ours, "markers_vertebral", vertebral.xyz, "m").attrs.update(frame="y_up", places="vertebral")
+    if centres.covariance is not None:
+        _put_array(ours, "centres_covariance", centres.covariance, "m2")
+    if centres.origin is not None:
+        _put_array(ours, "centres_origin", _string_array(centres.origin))
+
+
+def _write_checksums(group: h5py.Group) -> None:
+    """CRC-32 of each chunk of frames of every array, so that a changed number is found and its frames named."""
+    arrays = array_names(group)
+    sums = group[OWN_GROUP].create_group("checksums", track_order=True)
+    for name in arrays:
+        block = group[name].chunks[0] if group[name].chunks else max(1, len(group[name]))
+        data = sums.create_dataset(name.replace("/", "."), data=block_checksums(group[name][()], block))
+        data.attrs["frames"] = block
+
+
+def _put_array(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:
+    """A dataset in chunks of frames, compressed where it has a length; its unit as an attribute."""
+    values = np.asarray(values)
+    options: dict[str, Any] = {}
+    if values.size and values.ndim:
+        row = values.nbytes // len(values)
+        long_text = values.dtype == np.uint8 and values.ndim == 1 and name != "valid"
+        chunk = min(len(values), TEXT_CHUNK_BYTES) if long_text else chunk_frames(len(values), row)
+        options = {"chunks": (chunk, *values.shape[1:]), **HDF5_FILTERS}
+    data = group.create_dataset(name, data=values, **options)
+    if unit:
+        data.attrs["units"] = unit
+    return data
+
+
+def _utf8_text(text: str) -> np.ndarray:
+    """A long text as UTF-8 bytes: attributes end at 64 KiB, and strings of variable length are not compressed."""
+    return np.frombuffer(text.encode("utf-8"), np.uint8)
+
+
+def _string_array(texts: Sequence[str]) -> np.ndarray:
+    encoded = [str(text).encode("utf-8") for text in texts]
+    return np.array(encoded, dtype=f"S{max([1, *map(len, encoded)])}")

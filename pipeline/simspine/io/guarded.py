@@ -1,0 +1,264 @@
+"""Readers of other people, in a process of their own: a file that makes them crash, hang or fill the memory is refused.
+
+ezc3d (C3D) is C++ and trusts what a file says; the netCDF readers follow references through HDF5, which does so as
+well; cdflib follows an index without end and unpacks whatever a file holds. What they find comes back as plain arrays
+and JSON. Starting the process takes 0.3 to 0.5 s.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from simspine.core.errors import InputError, missing_file, require_path
+from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
+from simspine.io.text_tables import read_bytes
+
+# XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
+# defusedxml refuses the former and not the latter; the standard library's parser tells of both while it reads.
+
+
+MAX_ELEMENT_DEPTH = 32  # elements within elements; annotation files have six
+
+
+class _LimitedTree(ElementTree.TreeBuilder):
+    def __init__(self, deepest: int):
+        super().__init__()
+        self.deepest, self.depth = deepest, 0
+
+    def doctype(self, *_) -> None:
+        raise InputError(
+            "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
+            "the declaration."
+        )
+
+    def start(self, tag, attrs):
+        self.depth += 1
+        if self.depth > self.deepest:
+            raise InputError(f"its elements are nested deeper than {self.deepest} (<{tag:.40}>).")
+        return super().start(tag, attrs)
+
+    def end(self, tag):
+        self.depth -= 1
+        return super().end(tag)
+
+
+def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> ElementTree.Element:
+    """The root element. Raises `InputError` for a document type and for nesting deeper than `deepest`, and what
+    ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
+    parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
+    return ElementTree.fromstring(content, parser)
+
+
+def read_xml(path: str | os.PathLike) -> ElementTree.Element:
+    """The root element of a file. Raises `InputError` for what is no XML, for a document type, and for deep nesting."""
+    content = read_bytes(path)
+    try:
+        return parse_xml(content, MAX_ELEMENT_DEPTH)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise InputError(f"{path}: not readable as XML ({error}).") from None
+
+
+# Packages that only some formats need.
+
+
+def exchange_package(name: str, format_name: str) -> ModuleType:
+    """Import a package of the extra `exchange`; `InputError` naming the extra where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        package = name.partition(".")[0]
+        raise InputError(
+            f"{format_name} needs the package {package}, which is not installed. Install simspine[exchange]."
+        ) from None
+
+
+# The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
+
+
+REFUSED_EXIT_CODE = 2  # exit code beside a message for the user
+_LIBRARY_ADDRESS_SPACE = (
+    512 << 20
+)  # bytes of address space for Python and the libraries, which take 120 MB before a file is opened
+
+
+def run_guarded_reader() -> None:
+    """Arguments: kind of file, the .npz to write, bytes of memory, seconds, the files. On failure a line on stderr,
+    code 1."""
+    kind, out, memory, seconds, *paths = sys.argv[1:]
+    try:
+        readers: dict[str, Callable[..., tuple[dict[str, np.ndarray], dict[str, Any]]]]
+        readers = {"C3D": _c3d_arrays, "netCDF": _netcdf_arrays, "CDF": _cdf}
+        _limit_resources(int(memory), int(seconds))
+        arrays, said = readers[kind](*paths)
+        text = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
+    except InputError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(REFUSED_EXIT_CODE)
+    except Exception as error:  # damaged files end in many ways
+        print(_library_reason(error), file=sys.stderr)
+        sys.exit(1)
+
+
+def _library_reason(error: Exception) -> str:
+    """The library's words; behind the name of the error's kind only where they are none, or one: KeyError: 'LABELS'."""
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _limit_resources(memory: int, seconds: int) -> None:
+    """Bound memory, core files and time of the processor where the system can (not on Windows).
+
+    The parent looks at the clock as well; but a parent may be killed, and its child must end all the same.
+    """
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_AS, (_LIBRARY_ADDRESS_SPACE + memory, _LIBRARY_ADDRESS_SPACE + memory))
+
+
+def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """points (4, points, frames), residuals (1, points, frames); header and parameters as ezc3d has them."""
+    import ezc3d
+
+    file = ezc3d.c3d(path)
+    parameters = {
+        group: {
+            name: {"value": _json_value(entry["value"])}
+            for name, entry in entries.items()
+            if isinstance(entry, dict) and "value" in entry
+        }
+        for group, entries in file["parameters"].items()
+    }
+    header = {
+        group: {key: _json_value(value) for key, value in entries.items()} for group, entries in file["header"].items()
+    }
+    arrays = {"points": file["data"]["points"], "residuals": file["data"]["meta_points"]["residuals"]}
+    return arrays, {"parameters": parameters, "header": header}
+
+
+def _netcdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """position, time, and the names and attributes that a file of pose tracks has."""
+    import h5netcdf
+
+    from simspine.io.hdf5 import check_heaps, open_checked
+
+    with open_checked(path):
+        check_heaps(path)
+    with h5netcdf.File(path, "r") as file:
+        arrays = {name: np.asarray(file.variables[name][...], float) for name in ("position", "time")}
+        names = [text.decode() if isinstance(text, bytes) else str(text) for text in file.variables["keypoints"][...]]
+        attributes = {key: _json_value(value) for key, value in file.attrs.items()}
+        dims = list(file.variables["position"].dimensions)
+    return arrays, {"keypoints": names, "dims": dims, "attributes": attributes}
+
+
+def _cdf(*paths: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The variable `Pose` of each file, under the file's number."""
+    poses = {}
+    for number, path in enumerate(paths):
+        try:
+            poses[str(number)] = _pose(path)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        except Exception as error:  # damaged files end in many ways
+            raise InputError(
+                f"{path}: not a readable CDF file ({_library_reason(error)}). It may be cut short: unpack the archive again."
+            ) from None
+    return poses, {}
+
+
+def _pose(path: str) -> np.ndarray:
+    import cdflib
+
+    file = cdflib.CDF(Path(path))
+    _check_length(file)
+    names = [*file.cdf_info().rVariables, *file.cdf_info().zVariables]
+    if "Pose" not in names:
+        raise InputError(f"no variable 'Pose' in the file; found {', '.join(names) or 'none'}.")
+    values = file.varget("Pose")
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+        raise ValueError("its variable 'Pose' holds no numbers")
+    return values.astype(float)
+
+
+def _check_length(file: Any) -> None:
+    """cdflib reads zeros beyond the end of a file that was cut short; the end stands in the file's second record."""
+    content, width = Path(file.file).read_bytes(), 8 if file.cdfversion == 3 else 4
+    start = int.from_bytes(content[12 + width : 12 + 2 * width], "big")
+    end = int.from_bytes(content[start + 4 + 4 * width : start + 4 + 5 * width], "big")
+    if max(start, end) > len(content):
+        raise ValueError(f"{len(content)} of {max(start, end)} bytes are there")
+
+
+def _json_value(value: Any) -> Any:
+    """What JSON can say."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _json_value(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_json_value(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+MIN_READ_SECONDS, SECONDS_PER_BYTE = 10.0, 1e-6  # s; files are read at 50 MB/s and more
+_CHILD_COMMAND = (
+    sys.executable,
+    "-P",
+    "-c",
+    "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()",
+)
+
+
+def read_guarded(kind: str, *paths: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and what else the files say, of a reader of `simspine.io.guarded`.
+
+    Raises `InputError` naming the file where it is missing, cannot be read, or ends its reader.
+    """
+    for path in paths:
+        require_path(path)
+        if not Path(path).is_file():
+            raise InputError(f"{path}: {missing_file(path)}.")
+    size = sum(Path(path).stat().st_size for path in paths)
+    memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size
+    where = ", ".join(map(str, paths))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
+        out = Path(folder) / "found.npz"
+        environment["TMPDIR"] = folder  # what a reader leaves goes with the folder
+        command = [*_CHILD_COMMAND, kind, str(out), str(memory), str(round(seconds) + 1), *map(os.path.abspath, paths)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, timeout=seconds, check=False, env=environment, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(f"{where}: its reader found no end in {seconds:.0f} s; damaged?") from None
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        if said and done.returncode == REFUSED_EXIT_CODE:
+            raise InputError(said[0])
+        if done.returncode:
+            why = said[0][:300] if said and done.returncode == 1 else f"its reader ended with {done.returncode}"
+            raise InputError(f"{where}: cannot be read as {kind}; cut short or damaged? ({why})")
+        with np.load(out, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+    return arrays, json.loads(arrays.pop("said").tobytes())
+
+
+def c3d_parts(path: str | os.PathLike) -> dict[str, Any]:
+    """What `ezc3d.c3d` returns: header, parameters, and of the data points and their residuals."""
+    arrays, said = read_guarded("C3D", path)
+    return said | {"data": {"points": arrays["points"], "meta_points": {"residuals": arrays["residuals"]}}}

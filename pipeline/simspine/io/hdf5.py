@@ -1,0 +1,437 @@
+"""Our own lossless container: cameras, keypoints, markers, motions, arrays and diagnostics in one HDF5 file.
+
+Layout: docs/formats.md. Equal content gives equal bytes: no timestamps, order of creation, sorted JSON.
+"""
+
+import io
+import json
+import math
+import mmap
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from simspine.core.errors import InputError, require_known, require_path
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.io.atomic import (
+    MAX_ATTRIBUTE_BYTES,
+    MAX_GROUP_DEPTH,
+    MAX_HDF5_ENTRIES,
+    atomic_path,
+    check_announced_bytes,
+    check_version,
+)
+
+# HDF5 files: those of other people opened so that nothing beside the file is read, and nothing larger than it can
+# be; new ones made so that a full disk is an error.
+# HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size,
+# and repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before
+# it does.
+
+
+_GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
+_FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
+_CHECKSUM_BYTES = 4  # bytes that Fletcher-32 adds
+_SCAN_BYTES = 1 << 22  # bytes looked through at a time
+_HEAP_HEADER_BYTES = 16  # bytes of a heap and of each of its objects
+
+
+def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
+    """An HDF5 file for reading. Raises `InputError` naming it if it is missing, a folder, or not HDF5."""
+    require_path(path)
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such file.")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: not a file, but a folder or device; expected an HDF5 file.")
+    try:
+        return h5py.File(path, "r", **options)
+    except Exception as error:
+        raise damaged_error(path, error) from None
+
+
+@contextmanager
+def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """A file whose whole tree is sound, closed after the block; what goes wrong in it is an `InputError` naming it."""
+    file = open_hdf5_file(path)
+    try:
+        check_hdf5_tree(file)
+        yield file
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except Exception as error:  # damaged files end in many ways
+        raise damaged_error(path, error) from None
+    finally:
+        file.close()
+
+
+def damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
+    """What to say of a file whose reading ended with `error`."""
+    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
+
+
+def checked_member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
+    """A group's entry; `InputError` if it is a link to another place or another file."""
+    *above, last = name.split("/")
+    for part in above:
+        group = checked_member(group, part)
+    if not isinstance(group.get(last, getlink=True), h5py.HardLink):
+        raise InputError(
+            f"{group.file.filename}: {group.name.rstrip('/')}/{last} is a link, which may lead to any file. Copy what "
+            "it leads to into the file (h5repack, h5copy)."
+        )
+    return group[last]
+
+
+def check_hdf5_tree(top: h5py.Group) -> None:
+    """Raise `InputError` unless all below a group lies in its file and together is no larger than the file can hold."""
+    path = top.file.filename
+    total = count = 0
+    waiting: list[tuple[h5py.Group, int]] = [(top, 0)]
+    while waiting:
+        group, depth = waiting.pop()
+        for name in group:
+            item = checked_member(group, name)
+            count += 1
+            if count > MAX_HDF5_ENTRIES or depth > MAX_GROUP_DEPTH:
+                raise InputError(
+                    f"{path}: more than {MAX_HDF5_ENTRIES:,} entries or {MAX_GROUP_DEPTH} levels; does a group hold itself?"
+                )
+            if isinstance(item, h5py.Group):
+                waiting.append((item, depth + 1))
+            elif isinstance(item, h5py.Dataset):
+                total += announced_bytes(item)
+    check_announced_bytes(path, total, os.path.getsize(path))
+
+
+def announced_bytes(data: h5py.Dataset) -> int:
+    """Bytes an array says it has. Raises `InputError` if it keeps them in another file, or its pieces are damaged."""
+    if data.is_virtual or data.external:
+        raise InputError(
+            f"{data.file.filename}: {data.name} keeps its numbers in another file, which is not followed. Copy the "
+            "data into one file (h5repack)."
+        )
+    _check_chunks(data)
+    return data.nbytes
+
+
+def _check_chunks(data: h5py.Dataset) -> None:
+    """Raise where a piece of an array is stored in a way, or a size, that the library's filters stumble over."""
+    if data.chunks is None:
+        return
+    properties = data.id.get_create_plist()
+    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    if odd := set(filters) - set(_FILTER_NAMES):
+        raise InputError(
+            f"{data.file.filename}: {data.name} is packed by the filters {sorted(odd)}; known are "
+            f"{', '.join(_FILTER_NAMES.values())}. Pack it anew (h5repack -f GZIP=4)."
+        )
+    end = os.path.getsize(data.file.filename)
+    most = 1024 + 1.01 * math.prod(data.chunks) * data.dtype.itemsize  # what cannot be packed grows a little
+    least = _CHECKSUM_BYTES + 1 if h5py.h5z.FILTER_FLETCHER32 in filters else 1
+
+    def damaged_piece(piece: Any) -> bool | None:
+        return True if not least <= piece.size <= most or piece.byte_offset + piece.size > end else None
+
+    if data.id.chunk_iter(damaged_piece):
+        raise InputError(f"{data.file.filename}: a piece of {data.name} has an impossible size; damaged?")
+
+
+def checked_values(data: h5py.Dataset, frames: Any = ()) -> np.ndarray:
+    """An array, or a part of it, after the checks that the library leaves out."""
+    check_announced_bytes(
+        f"{data.file.filename}: {data.name}", announced_bytes(data), os.path.getsize(data.file.filename)
+    )
+    if data.dtype.hasobject:
+        check_heaps(data.file.filename)
+    return data[frames]
+
+
+def arrays_in(file: h5py.File, most: int = 5) -> str:
+    """The arrays of a file in words: place, shape and type of the first ones."""
+    found: list[str] = []
+
+    def note(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset):
+            found.append(f"{name} ({' × '.join(map(str, node.shape)) or 'one value'}, {node.dtype})")
+
+    file.visititems(note)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return (", ".join(found[:most]) or "no arrays") + more
+
+
+def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
+    """An attribute of a group or array."""
+    if name not in node.attrs:
+        return default
+    stored = node.attrs.get_id(name)
+    if math.prod(stored.shape) * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
+        raise InputError(
+            f"{node.file.filename}: the attribute {name!r} of {node.name} is larger than attributes can be."
+        )
+    kind = stored.get_type()
+    if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
+        check_heaps(node.file.filename)
+    found = node.attrs[name]
+    return found.decode("utf-8") if isinstance(found, bytes) else found
+
+
+class _Output(io.RawIOBase):
+    """What HDF5 writes goes to a file, until the disk refuses: then nowhere, and the error is kept.
+
+    HDF5 ends the process where it cannot write what it still holds, so it is told that all was written.
+    """
+
+    def __init__(self, file: io.FileIO):
+        super().__init__()
+        self._file = file
+        self.error: OSError | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        return self._file.readinto(buffer)
+
+    def write(self, content: Any, /) -> int:
+        left = memoryview(content)
+        self._try(lambda: self._write_all(left))
+        return len(left)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._try(lambda: self._file.truncate(size))
+        return size or 0
+
+    def _write_all(self, left: memoryview) -> None:
+        while left:
+            left = left[self._file.write(left) :]
+
+    def _try(self, work: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                work()
+            except OSError as error:
+                self.error = error
+
+
+@contextmanager
+def create_file(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """A new HDF5 file that remembers the order of its entries, written as it grows: it is never in memory as a whole.
+
+    Raises what the system says where it cannot be made or, at the end of the block, where the disk was full.
+    """
+    with open(path, "w+b", buffering=0) as file:
+        output = _Output(file)
+        try:
+            with h5py.File(output, "w", track_order=True) as made:
+                yield made
+        finally:
+            if output.error is not None:
+                raise output.error
+
+
+def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
+    """A text attribute of fixed length: it needs no heap, which damage could lead the library astray in."""
+    content = text.encode("utf-8")
+    node.attrs.create(name, np.bytes_(content), dtype=h5py.string_dtype("utf-8", max(len(content), 1)))
+
+
+def check_heaps(path: str | os.PathLike) -> None:
+    """Raise `InputError` if a heap, in which texts of any length lie, is damaged. Looks once at an unchanged file."""
+    found = os.stat(path)
+    _check_heaps(os.fspath(path), found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _check_heaps(path: str, *_: int) -> None:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = _next_heap(file, 0)
+        while at >= 0:
+            end = at + int.from_bytes(content[at + 8 : at + 16], "little")
+            if end > len(content):
+                raise InputError(f"{path}: a heap of texts reaches beyond the end of the file; cut short or damaged?")
+            _check_heap(content, at + _HEAP_HEADER_BYTES, end, path)
+            at = _next_heap(file, max(end, at + _HEAP_HEADER_BYTES))
+
+
+def _next_heap(file: IO[bytes], start: int) -> int:
+    """Place of the first heap from `start` on, -1 for none; read piece by piece, for files larger than the memory."""
+    while True:
+        file.seek(start)
+        piece = file.read(_SCAN_BYTES + len(_GLOBAL_HEAP_SIGNATURE) - 1)  # a heap's mark may lie across two pieces
+        found = piece.find(_GLOBAL_HEAP_SIGNATURE)
+        if found >= 0 or len(piece) < _SCAN_BYTES:
+            return start + found if found >= 0 else -1
+        start += _SCAN_BYTES
+
+
+def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:
+    """Each object must end behind its beginning and within the heap. Object 0 is free space, its header counted."""
+    while at + _HEAP_HEADER_BYTES <= end:
+        size = int.from_bytes(content[at + 8 : at + _HEAP_HEADER_BYTES], "little")
+        step = size if content[at : at + 2] == b"\0\0" else _HEAP_HEADER_BYTES + (size + 7) // 8 * 8
+        if step < _HEAP_HEADER_BYTES or at + step > end:
+            raise InputError(f"{path}: the heap of texts at byte {at} is damaged.")
+        at += step
+
+
+STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
+_SCHEMA_ATTRIBUTE = "simspine_schema"
+_MAX_PLAIN_BYTES = 4096  # bytes; smaller arrays are neither chunked nor compressed
+
+# Per type: fields kept as attributes, and arrays with their unit (None: texts or booleans). A None is left out.
+_ATTRIBUTES_OF_TYPE: dict[type, tuple[str, ...]] = {
+    Camera: ("name", "size", "lens"),
+    Keypoints: ("rate",),
+    Markers: ("rate", "frame", "start"),
+    Motion: ("rate", "start"),
+}
+_ARRAYS_OF_TYPE: dict[type, dict[str, str | None]] = {
+    Camera: {"K": "px", "distortion": "1", "R": "1", "t": "m"},
+    Keypoints: {"names": None, "xy": "px", "confidence": "1", "origin": None},
+    Markers: {"names": None, "xyz": "m", "weight": "1", "covariance": "m2", "origin": None, "filled": None},
+    Motion: {"names": None, "values": "rad; m", "rotational": None, "deviation": "rad; m"},  # rad where rotational
+}
+_TYPES_BY_NAME = {kind.__name__: kind for kind in _ARRAYS_OF_TYPE}
+
+
+def write_store(path: str | os.PathLike, **items: Any) -> None:
+    """Write the items under their names, atomically.
+
+    An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; anything
+    JSON can say (NaN included); or a list or dictionary of such items.
+    """
+    with atomic_path(path) as temporary, create_file(temporary) as file:
+        file.attrs[_SCHEMA_ATTRIBUTE] = STORE_SCHEMA
+        for name, item in items.items():
+            _write_item(file, name, item, f"{path}: {name}")
+
+
+def read_store(
+    path: str | os.PathLike, names: Iterable[str] | None = None, without: Collection[str] = ()
+) -> dict[str, Any]:
+    """What `write_store` wrote, by name; only `names` if given. without: entries of dictionaries to leave out,
+    'item/entry'.
+
+    Raises `InputError` naming the file if it is missing, cut short, damaged, not ours, or from a newer schema.
+    """
+    with open_checked(path) as file:
+        found = checked_attribute(file, _SCHEMA_ATTRIBUTE)
+        if found is None:
+            raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_SCHEMA_ATTRIBUTE}).")
+        check_version(found, STORE_SCHEMA, path)
+        require_known("item", names or (), file, str(path))
+        skipped = {f"/{entry}" for entry in without}
+        return {name: _read_item(file[name], skipped) for name in (file if names is None else names)}
+
+
+def foreign_contents(path: str | os.PathLike) -> str | None:
+    """What an HDF5 file that `write_store` did not write holds, in words; None for one that it did write."""
+    with open_checked(path) as file:
+        return arrays_in(file) if checked_attribute(file, _SCHEMA_ATTRIBUTE) is None else None
+
+
+def _write_item(parent: h5py.Group, name: object, item: Any, where: str) -> None:
+    if not isinstance(name, str) or "/" in name or name in ("", "."):
+        raise InputError(f"{where}: {name!r} cannot name an item (not a text, empty, or with '/').")
+    kind = type(item)
+    if kind in _ARRAYS_OF_TYPE:
+        group = parent.create_group(name, track_order=True)
+        put_text(group, "type", kind.__name__)
+        for key in _ATTRIBUTES_OF_TYPE[kind]:
+            value = getattr(item, key)
+            if isinstance(value, str):
+                put_text(group, key, value)
+            else:
+                group.attrs[key] = value
+        for key, unit in _ARRAYS_OF_TYPE[kind].items():
+            if getattr(item, key) is not None:
+                dataset = _write_array(group, key, np.asarray(getattr(item, key)), where)
+                if unit:
+                    put_text(dataset, "units", unit)
+    elif isinstance(item, np.ndarray):
+        put_text(_write_array(parent, name, item, where), "type", "array")
+    elif (text := _json_or_none(item)) is not None:
+        dataset = parent.create_dataset(name, data=np.bytes_(text.encode("ascii")))
+        put_text(dataset, "type", "json")
+    elif isinstance(item, list | tuple | dict):
+        group = parent.create_group(name, track_order=True)
+        put_text(group, "type", "dict" if isinstance(item, dict) else "list")
+        entries: Iterable[tuple[object, Any]] = item.items() if isinstance(item, dict) else enumerate(item)
+        for label, value in entries:
+            _write_item(group, label if isinstance(item, dict) else str(label), value, f"{where}/{label}")
+    else:
+        raise InputError(f"{where}: cannot store a {kind.__name__}.")
+
+
+def _write_array(parent: h5py.Group, name: str, array: np.ndarray, where: str) -> h5py.Dataset:
+    if array.dtype.kind == "U":
+        encoded = np.char.encode(array, "utf-8")
+        dtype = h5py.string_dtype("utf-8", max(encoded.dtype.itemsize, 1))  # fixed length: no heap, equal bytes
+        return parent.create_dataset(name, data=encoded.astype(dtype), dtype=dtype)
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{where}: cannot store an array of {array.dtype}; floats, integers, booleans and texts can be."
+        )
+    if array.nbytes < _MAX_PLAIN_BYTES:
+        return parent.create_dataset(name, data=array)
+    return parent.create_dataset(name, data=array, compression="gzip", shuffle=True, fletcher32=True)
+
+
+def _json_or_none(item: Any) -> str | None:
+    """The item as JSON, None if it is more than JSON can say."""
+    try:
+        text = json.dumps(item, default=_to_plain)
+    except (TypeError, ValueError):
+        return None
+    return text if _text_keys(item) else None
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError
+
+
+def _text_keys(item: Any) -> bool:
+    """JSON would turn other keys into texts without a word."""
+    if isinstance(item, dict):
+        return all(isinstance(key, str) for key in item) and all(map(_text_keys, item.values()))
+    return not isinstance(item, list | tuple) or all(map(_text_keys, item))
+
+
+def _read_item(node: h5py.Group | h5py.Dataset, skipped: Collection[str] = ()) -> Any:
+    tag = checked_attribute(node, "type")
+    if tag in _TYPES_BY_NAME:
+        kind = _TYPES_BY_NAME[tag]
+        found = {key: _read_attribute(checked_attribute(node, key)) for key in _ATTRIBUTES_OF_TYPE[kind]}
+        fields = {key: value for key, value in found.items() if value is not None or key != "lens"}  # schema 2 has none
+        arrays = {key: _read_array(node[key]) for key in _ARRAYS_OF_TYPE[kind] if key in node}
+        for array in arrays.values():
+            array.setflags(write=False)  # so that the type keeps them, and does not copy them
+        fields |= {key: tuple(a.tolist()) if a.dtype.kind == "U" else a for key, a in arrays.items()}
+        return kind(**fields)
+    if tag == "array":
+        return _read_array(node)
+    if tag == "json":
+        return json.loads(bytes(checked_values(node)))
+    if tag == "dict":
+        return {key: _read_item(child, skipped) for key, child in node.items() if child.name not in skipped}
+    if tag == "list":
+        return [_read_item(child, skipped) for child in node.values()]
+    raise InputError(f"{node.file.filename}: {node.name} is of the unknown type {tag!r}.")
+
+
+def _read_array(dataset: h5py.Dataset) -> np.ndarray:
+    if h5py.check_string_dtype(dataset.dtype):
+        return np.char.decode(np.asarray(checked_values(dataset), dtype=f"S{dataset.dtype.itemsize}"), "utf-8")
+    return np.asarray(checked_values(dataset))
+
+
+def _read_attribute(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,347 @@
+"""What one camera sees: a photograph, a folder of them, a video, or a webcam, image by image."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simspine.core.errors import InputError, require_path
+from simspine.io.atomic import atomic_path
+from simspine.io.video import Video, open_video
+
+# A picture as a file.
+
+
+def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
+    """Write a picture (height, width, 3) uint8, BGR, as its ending says (.png, .jpg, …), atomically.
+
+    sync: see `atomic_path`.
+    """
+    import cv2
+
+    with atomic_path(path, sync) as temporary:
+        temporary.write_bytes(cv2.imencode(path.suffix.lower(), picture)[1].tobytes())
+
+
+# Folders of photographs, and single ones, read image by image as a video is.
+
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Photographs. path: what was named, the folder or the only file."""
+
+    path: Path
+    files: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the folder, or of the file without its ending."""
+        return self.path.name if self.path.is_dir() else self.path.stem
+
+    @property
+    def frames(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True)
+class Stills(ImageFiles):
+    """Photographs of one camera. size: (width, height) px of all of them."""
+
+    size: tuple[int, int]
+
+    def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
+        """Images (h, w, 3) uint8 BGR of some of the files."""
+        for row in rows:
+            yield read_image(self.files[row])
+
+
+def open_recording(path: str | Path) -> Video | Stills:
+    """A video, a folder of photographs in the natural order of their names, or one photograph.
+
+    Raises `InputError` for what cannot be read, and for photographs of several sizes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _open_stills(path, images_in(path))
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        return _open_stills(path, (path,))
+    return open_video(path)
+
+
+def images_in(folder: Path) -> tuple[Path, ...]:
+    """The photographs of a folder in the natural order of their names; `InputError` where there are none."""
+    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
+    if not files:
+        raise InputError(f"no images in the folder {folder}; looked for {', '.join(IMAGE_SUFFIXES)}.")
+    return tuple(sorted(files, key=lambda file: _natural_order_key(file.name)))
+
+
+def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
+    sizes: dict[tuple[int, int], Path] = {}
+    for file in files:
+        height, width = read_image(file).shape[:2]
+        sizes.setdefault((width, height), file)
+    if len(sizes) > 1:
+        told = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
+        raise InputError(
+            f"the images of {path} have several sizes: {told}. A camera has one; turn or leave out what was taken "
+            "otherwise."
+        )
+    return Stills(path, files, next(iter(sizes)))
+
+
+def read_image(file: Path) -> np.ndarray:
+    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what cannot be read."""
+    import cv2
+
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"image {file} cannot be read: it is empty, damaged, or in a format that is not supported.")
+    return image
+
+
+def _natural_order_key(name: str) -> list[tuple[int, int | str]]:
+    """cam_2 before cam_10."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+# Images of a recording in any order, where `Video` itself goes forwards.
+
+
+JPEG_QUALITY = 92  # of a JPEG: edges of clothes and markers stay sharp
+MAX_FRAMES_DECODED_FORWARD = 120  # frames that are faster decoded one by one than sought
+
+
+def open_images_in_any_order(source: Video | Stills) -> "StillImages | VideoImages":
+    """What gives its images in any order; for one thread at a time."""
+    return StillImages(source) if isinstance(source, Stills) else VideoImages(source)
+
+
+class StillImages:
+    """Photographs."""
+
+    def __init__(self, source: Stills):
+        self._source = source
+
+    def at(self, row: int) -> np.ndarray:
+        """One of them, (h, w, 3) uint8 BGR."""
+        return next(self._source.at([row]))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class VideoImages:
+    """Frames of a video in any order. A position that the decoder does not confirm is reached from the start."""
+
+    def __init__(self, source: Video):
+        self._source = source
+        self._capture: Any = None
+        self._next = 0
+
+    def at(self, row: int) -> np.ndarray:
+        """A frame, (h, w, 3) uint8 BGR; `InputError` where it cannot be decoded."""
+        if self._capture is None or not self._next <= row <= self._next + MAX_FRAMES_DECODED_FORWARD:
+            self._go_to(row)
+        while self._next < row and self._capture.grab():
+            self._next += 1
+        ok, image = self._capture.read() if self._next == row else (False, None)
+        if not ok or image is None:
+            self.close()
+            raise InputError(f"video {self._source.path}: frame {row} of {self._source.frames} cannot be decoded.")
+        self._next += 1
+        return image
+
+    def close(self) -> None:
+        """Let go of the file; the next frame opens it again."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture, self._next = None, 0
+
+    def _go_to(self, row: int) -> None:
+        import cv2
+
+        self._open()
+        if row > MAX_FRAMES_DECODED_FORWARD and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
+            if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
+                self._next = row
+            else:
+                self._open()
+
+    def _open(self) -> None:
+        """From the first frame on."""
+        import cv2
+
+        self.close()
+        self._capture = cv2.VideoCapture(str(self._source.path))
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """(height, width, 3) BGR as JPEG."""
+    import cv2
+
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def decode_jpeg(encoded: bytes) -> np.ndarray:
+    """The image of a JPEG, (h, w, 3) uint8 BGR."""
+    import cv2
+
+    return np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR))
+
+
+WEBCAM_WORD = "webcam"  # another word for webcam 0
+USUAL_WEBCAM_RATE_HZ = 30.0  # frames/s of a webcam that does not say
+MAX_WEBCAM_NUMBER = 999  # the highest number of a webcam that is tried
+MAX_FRAMES_LOST = 30  # frames in a row that a webcam may fail to deliver
+
+
+class CameraImage(NamedTuple):
+    """time: s since the first image. number: from 0. name: what files are called after."""
+
+    image: np.ndarray
+    time: float
+    number: int
+    name: str
+
+
+class Photographs(ImageFiles):
+    """Separate pictures, of any sizes."""
+
+    def __iter__(self) -> Iterator[CameraImage]:
+        for i, file in enumerate(self.files):
+            yield CameraImage(read_image(file), 0.0, i, file.stem)
+
+
+@dataclass(frozen=True)
+class Webcam:
+    """A camera of this computer. rate: frames/s as it says. frames: None, it has no end."""
+
+    number: int
+    rate: float
+    frames: None = None
+
+    @property
+    def name(self) -> str:
+        return f"{WEBCAM_WORD}{self.number}"
+
+    def __iter__(self) -> Iterator[CameraImage]:
+        """Until nobody asks any more; times are those of the clock. `InputError` where the camera falls silent."""
+        with _open_webcam_number(self.number) as capture:
+            start, count, lost = time.monotonic(), 0, 0
+            while lost < MAX_FRAMES_LOST:
+                ok, image = capture.read()
+                lost = 0 if ok else lost + 1
+                if ok:
+                    yield CameraImage(image, time.monotonic() - start, count, frame_name(count))
+                    count += 1
+        raise InputError(f"webcam {self.number} gives no images any more. Is it still plugged in?")
+
+
+@dataclass(frozen=True)
+class VideoShots:
+    """A video."""
+
+    video: Video
+
+    @property
+    def name(self) -> str:
+        return self.video.name
+
+    @property
+    def rate(self) -> float:
+        return self.video.rate
+
+    @property
+    def frames(self) -> int:
+        return self.video.frames
+
+    def __iter__(self) -> Iterator[CameraImage]:
+        for i, image in enumerate(self.video):
+            yield CameraImage(image, i / self.video.rate, i, frame_name(i))
+
+
+OneCameraSource = Photographs | VideoShots | Webcam
+
+
+def frame_name(number: int) -> str:
+    """'frame_00000', as SpinePose calls its files."""
+    return f"frame_{number:05d}"
+
+
+def open_camera(source: str) -> OneCameraSource:
+    """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0).
+
+    Raises `InputError` for what is not there or cannot be read.
+    """
+    require_path(source)
+    if source.isdecimal() or source.lower() == WEBCAM_WORD:
+        return open_webcam(int(source) if source.isdecimal() else 0)
+    path = Path(source)
+    if path.is_dir():
+        return Photographs(path, _of_different_names(images_in(path)))
+    if not path.exists():
+        raise InputError(
+            f"{source} does not exist. Name an image, a folder of images, a video, or a webcam by its number (0)."
+        )
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        read_image(path)
+        return Photographs(path, (path,))
+    return VideoShots(open_video(path))
+
+
+def _of_different_names(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files, whose names without ending must differ: what is made of each is called after it."""
+    known: dict[str, Path] = {}
+    for file in files:
+        if file.stem in known:
+            raise InputError(f"{file.parent} holds {known[file.stem].name} and {file.name}; rename one of them.")
+        known[file.stem] = file
+    return files
+
+
+def open_webcam(number: int) -> Webcam:
+    """`InputError` where there is no such camera, or it gives no image."""
+    import cv2
+
+    with _open_webcam_number(number) as capture:
+        if not capture.read()[0]:
+            raise InputError(f"webcam {number} gives no image. Does another program use it?")
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+    return Webcam(number, rate if np.isfinite(rate) and rate > 0 else USUAL_WEBCAM_RATE_HZ)
+
+
+@contextmanager
+def _open_webcam_number(number: int):
+    capture = _quiet_capture(min(number, MAX_WEBCAM_NUMBER))
+    try:
+        if number > MAX_WEBCAM_NUMBER or not capture.isOpened():
+            raise InputError(
+                f"there is no webcam {number}, or it may not be used by this program. Webcams are numbered from 0; to "
+                "look at a file, say its path."
+            )
+        yield capture
+    finally:
+        capture.release()
+
+
+def _quiet_capture(number: int):
+    """OpenCV's, silent: our message names the fault."""
+    import cv2
+    from cv2.utils import logging
+
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(number)
+    finally:
+        logging.setLogLevel(before)

@@ -1,0 +1,299 @@
+"""Motion files (.mot): coordinates over time, radians and metres inside, degrees and metres in the file."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+import numpy as np
+
+from simspine.core.errors import InputError, frame_ranges
+from simspine.core.types import Motion
+from simspine.io import text_tables
+from simspine.io.atomic import write_lines
+from simspine.io.text_tables import StatedRate, uniform_rows
+
+# OpenSim storage files (.sto, and the table inside a .mot): a header up to `endheader`, labels, rows.
+# Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and Storage read and write it.
+
+
+SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
+_PADDING_CHARACTERS = " \t,;"  # a spreadsheet pads the lines of the header with separators
+
+
+@dataclass(frozen=True, eq=False)
+class StorageTable:
+    """Columns over time, in the units of the file.
+
+    values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
+    says, None where it does not. header: every `key=value` of the header, and SIMM's counts. step: s, rounding of the
+    printed times.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    time: np.ndarray
+    values: np.ndarray
+    in_degrees: bool | None
+    header: dict[str, str] = field(default_factory=dict)
+    step: float = 0.0
+
+
+def read_sto(path: str | os.PathLike) -> StorageTable:
+    """Read a storage file without converting anything.
+
+    Accepted: tabs, spaces, commas or semicolons between the cells; decimal commas; any line ends; UTF-8, UTF-16 and
+    Windows-1252. Wrong nRows and nColumns, columns without a name and exact repetitions of a column (left out) are
+    reported as warnings.
+
+    Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length, and for columns of the
+    same name that differ.
+    """
+    lines = text_tables.read_lines(path)
+    end = next((i for i, (_, line) in enumerate(lines) if line.strip(_PADDING_CHARACTERS).lower() == "endheader"), None)
+    if end is None:
+        raise InputError(f"{path}: not an OpenSim storage file (.mot, .sto): no line 'endheader'.")
+    header = {}
+    for _, line in lines[:end]:
+        key, equals, value = line.strip(_PADDING_CHARACTERS).partition("=" if "=" in line else " ")
+        if equals and (" " not in key.strip() if "=" in line else key in SIMM_KEYS):
+            header[key.strip()] = value.strip()
+    if len(lines) == end + 1:
+        raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")
+    n, row = lines[end + 1]
+    labels = _column_labels(row, [line for _, line in lines[end + 2 : end + 3]])
+    if labels[0].lower() != "time":
+        raise InputError(f"{path}, line {n}: the first column is {labels[0]!r}, expected 'time'.")
+    if len(lines) == end + 2:
+        raise InputError(f"{path}: labels but no rows.")
+    rows = text_tables.parse_table(
+        lines[end + 2 :], row, len(labels), time=0, path=path, expected=" as in the row of labels."
+    )
+    names, values = text_tables.named_columns(labels[1:], rows.values, "column", f"{path}, line {n}")
+    for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
+        if header.get(key, str(found)) != str(found):
+            text_tables.warn_assumed(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
+    flag = header.get("inDegrees", "").lower()
+    title = "" if "=" in lines[0][1] or end == 0 else lines[0][1].strip(_PADDING_CHARACTERS)
+    in_degrees = {"yes": True, "no": False}.get(flag)
+    return StorageTable(
+        title=title, names=names, time=rows.time, values=values, in_degrees=in_degrees, header=header, step=rows.step
+    )
+
+
+def _column_labels(row: str, first: list[str]) -> list[str]:
+    """Names of the columns, '' for one without; `first` holds the first row below, if there is one."""
+    mark = text_tables.cell_separator(row)
+    labels = text_tables.split_cells(row.rstrip(_PADDING_CHARACTERS), mark)
+    filled = [label for label in labels if label]
+    return filled if any(len(text_tables.split_cells(line, mark)) == len(filled) for line in first) else labels
+
+
+def write_sto(
+    path: str | os.PathLike,
+    title: str,
+    names: tuple[str, ...],
+    time: np.ndarray,
+    values: np.ndarray,
+    in_degrees: bool = False,
+    header: dict[str, str] | None = None,
+) -> None:
+    """Write a storage file. values: (rows, columns) in the units the header states; NaN is written as NaN.
+
+    header: further `key=value` lines; OpenSim keeps them as metadata.
+    """
+    values, time = np.asarray(values, float), np.asarray(time, float)
+    if values.shape != (len(time), len(names)) or not values.size:
+        raise InputError(
+            f"{path}: values have shape {values.shape}, expected ({len(time)} times, {len(names)} names) and not empty."
+        )
+    for name in names:
+        if not name or any(c.isspace() for c in name):
+            raise InputError(f"{path}: column name {name!r} cannot stand in a storage file (empty, or with blanks).")
+    lines = [title, "version=1", f"nRows={len(time)}", f"nColumns={len(names) + 1}"]
+    lines.append(f"inDegrees={'yes' if in_degrees else 'no'}")
+    lines += [f"{key}={value}" for key, value in (header or {}).items()]
+    lines += ["endheader", "\t".join(("time", *names))]
+    write_lines(path, chain(lines, _table_lines(time, values)))
+
+
+def _table_lines(time: np.ndarray, values: np.ndarray) -> Iterator[str]:
+    """One after another: as Python's own floats the numbers of a long trial would take four times their memory."""
+    for t, row in zip(time.tolist(), values, strict=True):
+        yield f"{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.12f}" for v in (row + 0.0).tolist())
+
+
+def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.ndarray) -> None:
+    """Write `_ik_marker_errors.sto` as OpenSim's InverseKinematicsTool lays it out.
+
+    error: (frames, markers) m, distance of each model marker to its target, NaN = no target (left out). Columns: sum of
+    the squared distances in m², unweighted; root of their mean in m; greatest distance in m. NaN without any marker.
+    OpenSim divides the sum by all markers, also those without target in the frame; we divide by those that have one.
+    """
+    error = np.asarray(error, float)
+    present = np.isfinite(error)
+    squared = np.where(present, error, 0.0) ** 2
+    count = present.sum(1)
+    total = np.where(count > 0, squared.sum(1), np.nan)
+    rms = np.sqrt(total / np.maximum(count, 1))
+    greatest = np.where(count > 0, np.sqrt(squared.max(1, initial=0.0)), np.nan)
+    names = ("total_squared_error", "marker_error_RMS", "marker_error_max")
+    write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
+
+
+# Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
+_TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123])$")
+_COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
+# OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
+_STATE_NAME = re.compile(r"(?:.*/)?(?P<name>[^/|]+)[/|](?P<kind>value|speed)|/.*")
+_OWN_HEADER_KEY = "coupledInDegrees"  # header key of our own files: nothing to guess
+_COUPLED_MATCH_RAD = 0.02  # rad, how near a coupled knee column must be to the knee's own to identify its unit
+
+
+def is_rotational(name: str) -> bool:
+    """Whether a coordinate is an angle, told from its name."""
+    return _TRANSLATION_NAME.search(name) is None
+
+
+def read_mot(
+    path: str | os.PathLike,
+    rotational: Mapping[str, bool] | None = None,
+    rate: float | None = None,
+    resample: float | None = None,
+) -> Motion:
+    """Coordinates in radians and metres, whatever the header says.
+
+    rotational: name → is an angle, for coordinates whose name does not tell (`is_rotational`). rate: frames/s, where
+    the time column does not tell it (a single row, which else counts as 60 frames/s; times printed too coarsely).
+    resample: frames/s to interpolate at linearly, for a time column of varying step.
+
+    OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`, `knee_angle_l_beta`) in radians under
+    a header that says degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_[rl]`, which it
+    follows, in both readings; without that, a column that stays within a turn of ±2π is read as radians. A warning
+    says so. Files of `write_mot` say what they hold and are never guessed at.
+
+    Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, `…/speed`, `/forceset/…`) the values are taken, under
+    the coordinate's name, and a warning says what was left out. States without `inDegrees` are radians, unless under
+    SIMM's header (`datacolumns`), which means degrees.
+
+    Raises `InputError` for everything `read_sto` does, and for a time column that is not uniform.
+    """
+    table, states = _coordinate_columns(read_sto(path), path)
+    turning = np.array([(rotational or {}).get(name, is_rotational(name)) for name in table.names], bool)
+    degrees = True if table.in_degrees is None and table.header.keys() & SIMM_KEYS else table.in_degrees
+    if degrees is None:
+        degrees = not states
+        unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"
+        text_tables.warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
+    factor = np.where(turning & degrees, np.pi / 180, 1.0)
+    if degrees:
+        factor[_coupled_in_radians(table, path)] = 1.0
+    values = table.values * factor
+    if resample is not None and (jumps := np.abs(np.diff(values[:, turning], axis=0)) > np.pi).any():
+        names = text_tables.list_names(np.array(table.names)[turning][jumps.any(0)])
+        raise InputError(f"{path}: {names} jump by more than half a turn between rows, so nothing lies between them.")
+    told = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
+    rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), told, str(path))
+    return Motion(table.names, rate, rows.values, turning, start=float(rows.time[0]))
+
+
+def write_mot(
+    path: str | os.PathLike,
+    motion: Motion,
+    degrees: bool = True,
+    coupled_in_degrees: bool = True,
+    inferred: Iterable[int] = (),
+) -> None:
+    """Write coordinates as OpenSim's tools do, but with *every* angle in degrees, coupled ones included.
+
+    The header says so (`coupledInDegrees=yes`). OpenSim itself neither writes nor reads coupled angles in degrees: a
+    file meant for its tools or its GUI has `coupled_in_degrees=False` (radians in those columns, as OpenSim has them).
+
+    inferred: frames, from 0, that were filled in; the header lists them (`inferredFrames=12-20 31`).
+    `deviation` has no place in a .mot (see `store`). Frames not solved are NaN, which OpenSim's TimeSeriesTable
+    reads, whereas its older Storage (and so its GUI) stops at them without an error: a warning says so.
+    """
+    factor = np.where(motion.rotational & degrees, 180 / np.pi, 1.0)
+    unsolved = int(np.isnan(motion.values).any(1).sum())
+    if unsolved:
+        text_tables.warn_assumed(
+            f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
+        )
+    filled = frame_ranges(inferred).replace("–", "-").replace(",", "")
+    header = {"inferredFrames": filled} if filled else {}
+    if degrees:
+        header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | header
+        if not coupled_in_degrees:
+            factor[[_COUPLED_KNEE_NAME.match(name) is not None for name in motion.names]] = 1.0
+    write_sto(
+        path,
+        "Coordinates",
+        motion.names,
+        time=motion.time,
+        values=motion.values * factor,
+        in_degrees=degrees,
+        header=header,
+    )
+
+
+def _coordinate_columns(table: StorageTable, path) -> tuple[StorageTable, bool]:
+    """The columns that are coordinates, under their own names; and whether the file holds OpenSim's states."""
+    present = set(table.names)
+    states = [_STATE_NAME.fullmatch(name) for name in table.names]
+    if any(states):
+        coordinates = {i: state["name"] for i, state in enumerate(states) if state and state["kind"] == "value"}
+    else:  # OpenSim 3: hip_flexion_r, hip_flexion_r_u, soleus_r.activation
+        others = [
+            name.endswith((".activation", ".fiber_length")) or (name[-2:] == "_u" and name[:-2] in present)
+            for name in table.names
+        ]
+        if not any(others):
+            return table, False
+        coordinates = {i: name for i, name in enumerate(table.names) if not others[i]}
+    left_out = [name for i, name in enumerate(table.names) if i not in coordinates]
+    if not coordinates:
+        raise InputError(f"{path}: no column is the value of a coordinate, only {text_tables.list_names(left_out, 3)}.")
+    if left_out:
+        text_tables.warn_assumed(
+            f"{path}: left out what is no value of a coordinate: {text_tables.list_names(left_out, 3)}."
+        )
+    names, values = text_tables.named_columns(
+        list(coordinates.values()), table.values[:, list(coordinates)], "coordinate", str(path)
+    )
+    return replace(table, names=names, values=values), True
+
+
+def _coupled_in_radians(table: StorageTable, path) -> list[int]:
+    """Columns that hold radians although the header says degrees."""
+    coupled = [i for i, name in enumerate(table.names) if _COUPLED_KNEE_NAME.match(name)]
+    if _OWN_HEADER_KEY in table.header:
+        return [] if table.header[_OWN_HEADER_KEY].lower() == "yes" else coupled
+    columns = []
+    for i in coupled:
+        name, beta = table.names[i], table.values[:, i]
+        knee = name.removesuffix("_beta")
+        if not np.isfinite(beta).any():
+            continue
+        evidence = None
+        if knee in table.names:
+            target = np.radians(table.values[:, table.names.index(knee)])
+            both = np.isfinite(beta) & np.isfinite(target)
+            if both.any():
+                as_radians = np.abs(beta - target)[both].max()
+                as_degrees = np.abs(np.radians(beta) - target)[both].max()
+                if min(as_radians, as_degrees) <= _COUPLED_MATCH_RAD:
+                    evidence = f"off {knee} by {as_radians:.2g} rad, but by {as_degrees:.2g} rad if degrees"
+                    if as_degrees <= as_radians:
+                        continue
+        if evidence is None:
+            largest = np.nanmax(np.abs(beta))
+            if largest > 2 * np.pi:  # more than a turn of the knee
+                continue
+            evidence = f"its values stay within ±{largest:.3g}"
+        columns.append(i)
+        text_tables.warn_assumed(
+            f"{path}: {name} is read as radians although the header says degrees ({evidence}); "
+            "OpenSim writes coupled coordinates so (opensim-core#2088)."
+        )
+    return columns

@@ -1,0 +1,524 @@
+"""The frame rate behind a printed time column, and rows brought to a uniform one."""
+
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from simspine.core.errors import InputError, Remark, require_path
+
+# What the text formats share: tolerant lines in, numbers out, names of columns, and what a reader had to assume.
+
+
+C = TypeVar("C")
+T = TypeVar("T")
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+# Not a number: as Python, C, Microsoft's C library (1.#QNAN, -nan(ind)) and spreadsheets print it.
+_MISSING_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|1\.#(qnan|snan|ind|nan)\d*)|n/?a|#n/a|null|none|-")
+_INFINITE_NUMBER = re.compile(r"[+-]?1\.#inf\d*")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS_SEPARATED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+@dataclass(frozen=True, eq=False)
+class TimedRows:
+    """Numbers of a text table. time: (rows,) s. values: (rows, columns) beside the time. step: s, rounding of time."""
+
+    time: np.ndarray
+    values: np.ndarray
+    step: float
+
+    def keep(self, rows) -> "TimedRows":
+        """The chosen rows: an index or a mask of NumPy."""
+        return replace(self, time=self.time[rows], values=self.values[rows])
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """Content of a file; `InputError` naming it if it cannot be read."""
+    require_path(path)
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Content as text: UTF-8, UTF-16 with its byte order mark, else Windows-1252.
+
+    Older motion-capture software writes labels in Windows-1252. Raises `InputError` for what is no text.
+    """
+    return decode_text(read_bytes(path), path)[0]
+
+
+def decode_text(content: bytes, path: str | os.PathLike) -> tuple[str, str]:
+    """Text of a file's content, and the encoding found; as `read_text`."""
+    encodings = [name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)] or ["utf-8", "cp1252", "latin-1"]
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text, encoding
+    raise InputError(f"{path}: no text, or in an encoding that cannot be told. Save it as UTF-8.")
+
+
+def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os.PathLike) -> T:
+    """What `loads` makes of a file's content; `InputError` if it is not what `kind` says, such as 'valid JSON'."""
+    try:
+        return loads(content)
+    except (ValueError, SyntaxError, LookupError, RecursionError) as error:
+        raise InputError(f"{path}: not {kind} ({error}).") from None
+
+
+def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
+    """Lines that are not blank, each with its number and without its end (LF, CRLF or CR).
+
+    Not `str.splitlines`, which also breaks at form feeds and the like. Raises `InputError` for a file without any.
+    """
+    lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    filled = [(n, line) for n, line in enumerate(lines, 1) if line.strip(" \t,;")]
+    if not filled:
+        raise InputError(f"{path}: the file is empty.")
+    return filled
+
+
+def cell_separator(labels: str) -> str | None:
+    """What separates the cells of a table, told from its labels: tab, semicolon, comma; None for white space."""
+    return next((mark for mark in "\t;," if mark in labels), None)
+
+
+def split_cells(line: str, mark: str | None = "\t") -> list[str]:
+    """Cells of a table row: separated by `mark` where there is any (so a blank cell is one), else by white space."""
+    return [cell.strip() for cell in line.split(mark)] if mark and mark in line else line.split()
+
+
+def parse_number(cell: str, where: str) -> float:
+    """A cell as a number, NaN if it says that there is none. `where` (file, line) goes into the error."""
+    lower = cell.lower()
+    if _MISSING_NUMBER.fullmatch(lower):
+        return np.nan
+    if _INFINITE_NUMBER.fullmatch(lower):
+        return np.inf
+    try:
+        if "_" not in cell:
+            return float(cell)
+    except ValueError:
+        pass
+    mixed = " Other numbers of the table have a decimal point." if _DECIMAL_COMMA.fullmatch(cell) else ""
+    raise InputError(f"{where}: {cell!r} is not a number.{mixed}")
+
+
+def parse_table(
+    rows: Sequence[tuple[int, str]], labels: str, width: int, time: int, path: str | os.PathLike, expected: str
+) -> TimedRows:
+    """Numbers of rows (line number, text), laid out as the row of `labels`; `width` columns, `time` among them.
+
+    Infinite values are missing, with a warning. Raises `InputError` naming the line for text among the numbers and for
+    other than `width` cells, which `expected` explains.
+    """
+    mark = cell_separator(labels)
+    comma = mark != "," and _decimal_comma(rows, mark, path)
+    values, stamps = np.empty((len(rows), width)), []
+    for i, (n, line) in enumerate(rows):
+        row = split_cells(line.replace(",", ".") if comma else line, mark if mark and mark in line else "\t")
+        if len(row) < width or any(row[width:]):
+            raise InputError(f"{path}, line {n}: {len(row)} cells, expected {width}{expected}")
+        values[i] = _row_numbers(row[:width], f"{path}, line {n}")
+        stamps.append(row[time])
+    others = np.delete(values, time, axis=1)
+    if infinite := int(np.isinf(others).sum()):
+        warn_assumed(f"{path}: {infinite} infinite values; taken as missing.")
+        others[np.isinf(others)] = np.nan
+    return TimedRows(values[:, time], others, rounding_step(stamps))
+
+
+def named_columns(
+    names: Sequence[str], values: np.ndarray, what: str, where: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Columns that have a name, each once: those without, and exact repetitions, are left out with a warning.
+
+    values: (rows, columns, …). Raises `InputError` naming those of equal name and different content.
+    """
+    kept: dict[str, int] = {}
+    contradicting: list[str] = []
+    repetitions: list[str] = []
+    for i, name in enumerate(names):
+        first = kept.setdefault(name, i)
+        if name and first != i:
+            same = np.array_equal(values[:, first], values[:, i], equal_nan=True)
+            (repetitions if same else contradicting).append(name)
+    if contradicting:
+        raise InputError(
+            f"{where}: several {what}s are called {list_names(contradicting)} and hold different values. "
+            "Rename or remove all but one."
+        )
+    if repetitions:
+        warn_left_out(
+            f"{where}: several {what}s are called {list_names(repetitions)} and hold equal values; kept once."
+        )
+    if kept.pop("", None) is not None:
+        warn_left_out(f"{where}: {sum(not name for name in names)} {what}s have no name; left out.")
+    return tuple(kept), values[:, list(kept.values())]
+
+
+def positive_number(text: str | None) -> float | None:
+    """A number of a header, None if it is none above 0."""
+    try:
+        value = float((text or "nan").replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0 < value < np.inf else None
+
+
+def repeated_names(names: Iterable[str]) -> str:
+    """The names that occur more than once, sorted, as a text."""
+    return list_names(name for name, count in Counter(names).items() if count > 1)
+
+
+def list_names(names: Iterable[str], most: int = 8) -> str:
+    """Different names as a text; only the first of very many."""
+    unique = sorted(set(names))
+    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
+
+
+def warn_assumed(message: str) -> None:
+    """Tell the caller of a reader that something was assumed."""
+    warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def warn_left_out(message: str) -> None:
+    """Tell the caller of a reader what was left out, or done as told."""
+    warnings.warn(message, Remark, stacklevel=3)
+
+
+def rounding_step(texts: Sequence[str]) -> float:
+    """The rounding step of printed numbers: 10^-decimals of the one with most decimals."""
+    decimals = 0
+    for text in texts:
+        mantissa, _, exponent = text.lower().partition("e")
+        if exponent:
+            return 1e-12
+        decimals = max(decimals, len(mantissa.partition(".")[2]))
+    return 10.0**-decimals
+
+
+def _row_numbers(row: list[str], where: str) -> np.ndarray | list[float]:
+    try:
+        if not any("_" in cell for cell in row):  # Python takes 1_000 for a number
+            return np.array(row, float)
+    except ValueError:
+        pass
+    return [parse_number(cell, where) for cell in row]
+
+
+def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> bool:
+    """Whether numbers are printed with a decimal comma, in a table whose cells something else separates.
+
+    They are if some have one comma and none has a point. Raises `InputError` where commas may as well group thousands.
+    """
+    if not any("," in line for _, line in rows):
+        return False
+    found = [
+        cell for _, line in rows for cell in split_cells(line, mark if mark and mark in line else "\t") if "," in cell
+    ]
+    printed = [re.sub(r"1[.,]#", "", line) for _, line in rows]
+    if any("." in line for line in printed) or not all(_DECIMAL_COMMA.fullmatch(c) or "#" in c for c in found):
+        return False  # the reader of the numbers names the first that is none
+    if all(_THOUSANDS_SEPARATED.fullmatch(cell) for cell in found):
+        raise InputError(
+            f"{path}, line {rows[0][0]}: in numbers such as {found[0]!r} the comma may mark decimals or thousands. "
+            "Write the file with decimal points."
+        )
+    return True
+
+
+ASSUMED_RATE = 60.0  # frames/s, where nothing tells it: what Pose2Sim falls back to
+# Frame rates of cameras and of motion capture: which one is meant where a coarse time column fits several; those of
+# television where none of the first fits.
+_CUSTOMARY_RATES_HZ = (
+    10,
+    12,
+    15,
+    20,
+    24,
+    25,
+    30,
+    48,
+    50,
+    60,
+    64,
+    72,
+    75,
+    80,
+    90,
+    100,
+    120,
+    125,
+    128,
+    144,
+    150,
+    160,
+    180,
+    200,
+    240,
+    250,
+    256,
+    300,
+    320,
+    360,
+    400,
+    480,
+    500,
+    512,
+    600,
+    800,
+    1000,
+    1024,
+    1200,
+    1500,
+    2000,
+)
+_TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
+_MAX_TIME_JITTER = (
+    0.15  # of a frame: how far the times of a uniform column may lie apart from a line, beside their rounding
+)
+_MAX_ROUNDING_RESOLVED = 0.3  # of a frame: times rounded to less than this show each frame that was dropped
+_MAX_BRIDGED_GAP_S = (
+    0.1  # s: rows farther apart than this, and than twice the usual step, are not bridged by resampling
+)
+_MOST_FRAMES = 1e7  # by resampling: a day at 100 frames/s; beyond, times or rate are not in seconds
+
+
+@dataclass(frozen=True)
+class StatedRate:
+    """Frames/s as told beside the time column, None where they are not.
+
+    header: by the file. given: by the caller. resample: wanted by the caller, whatever the file's own is.
+    """
+
+    header: float | None = None
+    given: float | None = None
+    resample: float | None = None
+
+    def __post_init__(self):
+        for name, rate in (("rate", self.given), ("resample", self.resample)):
+            if rate is not None and not 0 < rate < np.inf:
+                raise InputError(f"{name}={rate!r}: expected a positive number of frames per second.")
+
+
+def uniform_rows(rows: TimedRows, told: StatedRate, where: str) -> tuple[TimedRows, float]:
+    """The rows of a uniform time column, and its frame rate.
+
+    The rate told by the caller or the header counts if the time column, as coarsely as it is printed, fits it. A last
+    row that repeats the one before it is left out with a warning.
+
+    Raises `InputError` for times that are missing or do not increase, for steps that vary unless `told.resample` is
+    there, for a rate of the caller that contradicts the column, and for a column that fits any rate.
+    """
+    missing = np.flatnonzero(~np.isfinite(rows.time))
+    if len(missing):
+        raise InputError(f"{where}: row {missing[0] + 1} of the data has no time.")
+    if told.resample is not None:
+        return _resampled_rows(rows, told.resample, where), told.resample
+    if len(rows.time) == 1:
+        return rows, _rate_of_one(told, where)
+    if any(rate and _explains_times(rate, rows) for rate in (told.given, told.header)):
+        return rows, _stated_or_measured_rate(rows, told, where)
+    rows = _without_repeated_end(rows, where)
+    if len(rows.time) == 1:
+        return rows, _rate_of_one(told, where)
+    told_by = (
+        rows.keep(slice(-1)) if len(rows.time) > 2 and rows.time[-1] == rows.time[-2] and _hides_order(rows) else rows
+    )
+    rate = _stated_or_measured_rate(told_by, told, where)
+    if told_by is not rows and not _explains_times(rate, rows):
+        warn_assumed(
+            f"{where}: the last row has the time of the row before it; taken as the next frame at {rate:g} frames/s."
+        )
+    return rows, rate
+
+
+def _rate_of_one(told: StatedRate, where: str) -> float:
+    if told.given and told.header and abs(told.given - told.header) > 1e-3 * told.header:
+        raise InputError(f"{where}: rate={told.given:g}, but the header says DataRate {told.header:g}.")
+    rate = told.header or told.given
+    if not rate:
+        warn_assumed(
+            f"{where}: a single frame and nothing that tells the rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
+        )
+    return rate or ASSUMED_RATE
+
+
+def _stated_or_measured_rate(rows: TimedRows, told: StatedRate, where: str) -> float:
+    """The rate of a uniform column: as told where it fits, else by the column."""
+    _check_uniform(rows, where)
+    if told.given and not _explains_times(told.given, rows):
+        lowest, highest = _fitting_rates(rows)
+        raise InputError(
+            f"{where}: rate={told.given:g}, but its time column fits {lowest:.5g} to {highest:.5g} frames/s. "
+            "Leave rate out, or resample the file (resample=…)."
+        )
+    if told.header and _explains_times(told.header, rows):
+        if told.given and abs(told.given - told.header) > 1e-3 * told.header:
+            warn_assumed(f"{where}: the header says DataRate {told.header:g}; took {told.given:g} as told (rate=…).")
+        return told.given or told.header
+    if told.given:
+        return told.given
+    found = _by_column(rows, where, warn=not told.header)
+    if told.header:
+        warn_assumed(f"{where}: the header says DataRate {told.header:g}, the Time column {found:g}; took the latter.")
+    return found
+
+
+def _time_spread_s(interval: float, time: np.ndarray) -> float:
+    """How far the times lie apart from a line of that slope: greatest less least distance, s."""
+    return float(np.ptp(time - interval * np.arange(len(time))))
+
+
+def _time_rounding(time: np.ndarray) -> float:
+    return 4 * float(np.spacing(np.abs(time).max())) + 1e-12
+
+
+def _hides_order(rows: TimedRows) -> bool:
+    """Whether the rounding of the times hides how they follow one another."""
+    return rows.step > _MAX_ROUNDING_RESOLVED * (rows.time[-1] - rows.time[0]) / (len(rows.time) - 1)
+
+
+def _explains_times(rate: float, rows: TimedRows) -> bool:
+    """Whether the column is that of a uniform rate, printed as coarsely as it is."""
+    interval, step = 1 / rate, rows.step
+    if step <= _MAX_ROUNDING_RESOLVED * interval:
+        allowed = _MAX_TIME_JITTER * interval + step
+    else:  # rounding shifts no row of a rate whose frames fall on printed times: one that is shifted was dropped
+        allowed = step if abs(interval / step - round(interval / step)) > 1e-6 else 0.0
+    return _time_spread_s(interval, rows.time) <= allowed * (1 + 1e-6) + _time_rounding(rows.time)
+
+
+def _best_interval(time: np.ndarray) -> float:
+    """The slope whose line is nearest to the times, s: `_time_spread_s` is convex in it."""
+    mean = float(time[-1] - time[0]) / (len(time) - 1)
+    reach = _time_spread_s(mean, time) / (len(time) - 1)
+    low, high = mean - reach, mean + reach
+    for _ in range(60):
+        a, b = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (low, b) if _time_spread_s(a, time) <= _time_spread_s(b, time) else (a, high)
+    return (low + high) / 2
+
+
+def _check_uniform(rows: TimedRows, where: str) -> None:
+    time = rows.time
+    if time[-1] <= time[0]:
+        raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
+    interval = _best_interval(time)
+    allowed = rows.step + (0.0 if _hides_order(rows) else _MAX_TIME_JITTER * interval)
+    if interval <= 0 or _time_spread_s(interval, time) > allowed * (1 + 1e-6) + _time_rounding(time):
+        raise _uneven_error(time, where)
+
+
+def _uneven_error(time: np.ndarray, where: str) -> InputError:
+    steps = np.diff(time)
+    usual = float(np.median(steps))
+    i = int(np.argmax(np.abs(steps - usual)))
+    return InputError(
+        f"{where}: the time column is not uniform: {time[i]:g} s is followed by {time[i + 1]:g} s, where the usual "
+        f"step is {usual:g} s. Give dropped frames rows with missing values, or have the file interpolated at a "
+        "uniform rate (resample=<frames/s>; mocap_resample in a configuration)."
+    )
+
+
+def _fitting_rates(rows: TimedRows) -> tuple[float, float]:
+    """The least and the greatest rate that the column, as it is rounded, fits."""
+    time, last = rows.time, len(rows.time) - 1
+    best, mean = _best_interval(time), float(time[-1] - time[0]) / last
+    nearest, band = _time_spread_s(best, time), rows.step * (1 + 1e-6) + _time_rounding(time)
+    band = band if nearest <= band else 2 * nearest
+    shortest, longest = (_band_edge(best, mean + sign * band / last, band, time) for sign in (-1, 1))
+    return 1 / longest, 1 / shortest if shortest > 0 else np.inf
+
+
+def _by_column(rows: TimedRows, where: str, warn: bool) -> float:
+    """The rate of a uniform column. A warning says so if the column, as it is rounded, fits several."""
+    time = rows.time
+    mean = (len(time) - 1) / float(time[-1] - time[0])
+    lowest, highest = _fitting_rates(rows)
+    even = bool(np.ptp(np.diff(time)) <= _time_rounding(time))
+    if highest > 1.5 * lowest and not even:
+        raise InputError(
+            f"{where}: the time column is too coarse to tell the rate: {lowest:.4g} frames/s fit it, and {highest:.4g} "
+            "as well. Say which (rate=…)."
+        )
+    choices = [
+        [rate for rate in known if lowest <= rate <= highest and _explains_times(rate, rows)]
+        for known in (_CUSTOMARY_RATES_HZ, _TELEVISION_RATES_HZ)
+    ]
+    rates = choices[0] or choices[1]
+    if not rates and _hides_order(rows) and not even:
+        raise _uneven_error(time, where)
+    if not rates:
+        rounded = (float(round(mean)), round(mean, 3), round(mean, 6))
+        rates = [next((rate for rate in rounded if lowest <= rate <= highest), mean)]
+    rate = float(min(rates, key=lambda rate: abs(rate - mean)))
+    several = len(rates) > 1 or np.floor(highest) - np.ceil(lowest) >= 1
+    exact = even and abs(rate / mean - 1) < 1e-6 and highest <= 1.1 * lowest
+    if warn and several and not exact:
+        warn_assumed(
+            f"{where}: the time column is printed to {rows.step:g} s and fits {lowest:.5g} to {highest:.5g} frames/s; "
+            f"took {rate:g} (rate=…)."
+        )
+    return rate
+
+
+def _band_edge(inside: float, outside: float, band: float, time: np.ndarray) -> float:
+    """Where between two slopes the times leave a band, by bisection."""
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if _time_spread_s(middle, time) <= band else (inside, middle)
+    return inside
+
+
+def _without_repeated_end(rows: TimedRows, where: str) -> TimedRows:
+    """Without a last row that is the one before it once more, as some integrators write their final state."""
+    if rows.time[-1] != rows.time[-2] or not _rows_are_equal(rows, -1, -2):
+        return rows
+    warn_assumed(f"{where}: the last row is there twice; kept once.")
+    return rows.keep(slice(-1))
+
+
+def _rows_are_equal(rows: TimedRows, i: int, j: int) -> bool:
+    return np.array_equal(rows.values[i], rows.values[j], equal_nan=True)
+
+
+def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
+    """The rows interpolated linearly at a uniform rate, from the first time on. What lies beside a gap is missing."""
+    again = np.flatnonzero(np.diff(rows.time) == 0).tolist()
+    if all(_rows_are_equal(rows, i, i + 1) for i in again):
+        rows = rows.keep(np.setdiff1d(np.arange(len(rows.time)), again))
+    time, steps = rows.time, np.diff(rows.time)
+    if not (steps > 0).all():
+        i = int(np.argmax(steps <= 0))
+        raise InputError(f"{where}: {time[i]:g} s is followed by {time[i + 1]:g} s; times must increase to resample.")
+    if (frames := (time[-1] - time[0]) * rate + 1) > _MOST_FRAMES:
+        raise InputError(f"{where}: {frames:.3g} frames at resample={rate:g}; at most {_MOST_FRAMES:g} are made.")
+    grid = time[0] + np.arange(int(frames + 1e-6)) / rate
+    if len(time) == 1:
+        return TimedRows(grid, rows.values, 0.0)
+    before = np.clip(np.searchsorted(time, grid, "right") - 1, 0, len(time) - 2)
+    part = (grid - time[before]) / steps[before]
+    part = np.where(np.abs(part - np.round(part)) < 1e-6, np.round(part), part)[:, None]
+    first, second = rows.values[before], rows.values[before + 1]
+    values = np.where(part == 0, first, np.where(part == 1, second, (1 - part) * first + part * second))
+    far = (steps[before] > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(steps))))[:, None] & (part > 0) & (part < 1)
+    if far.any():
+        warn_assumed(
+            f"{where}: {int(far.sum())} frames lie in gaps of more than {_MAX_BRIDGED_GAP_S:g} s; left missing."
+        )
+    return TimedRows(grid, np.where(far, np.nan, values), 0.0)

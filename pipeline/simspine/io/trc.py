@@ -1,0 +1,180 @@
+"""TRC marker files: tolerant reading, strict writing.
+
+Layout: SIMM/OpenSim (five header lines, a blank line or none, then frame number, time and X Y Z of each marker).
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.core.types import Markers
+from simspine.io import text_tables
+from simspine.io.atomic import write_lines
+from simspine.io.text_tables import StatedRate, uniform_rows
+
+TRC_UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2}
+_UNIT_SPELLINGS = {"meters": "m", "metres": "m", "meter": "m", "metre": "m", "millimeters": "mm", "millimetres": "mm"}
+PLAUSIBLE_TRC_EXTENTS_M = (0.05, 50.0)  # m, extent of a person in a frame: outside, the unit is wrong
+_EXPECTED_COLUMNS_TEXT = (
+    " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
+)
+TYPICAL_EXTENTS_M = (0.4, 3.0)  # m, decides between readings that are all plausible
+_HEADER_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
+         "OrigNumFrames")  # fmt: skip
+
+
+def read_trc(
+    path: str | os.PathLike, frame: str = "y_up", rate: float | None = None, resample: float | None = None
+) -> Markers:
+    """Marker trajectories in metres, whatever unit the header claims.
+
+    frame: the frame the file's coordinates are in, 'y_up' (OpenSim, the usual) or 'z_up'; it becomes `Markers.frame`.
+    rate: frames/s, where neither header nor Time column tell it. resample: frames/s to interpolate at linearly, for a
+    Time column of varying step; points beside a missing one stay missing.
+
+    Accepted: tabs, spaces, commas or semicolons; decimal commas; LF, CRLF and CR; a blank line or none, a row X1 Y1 Z1
+    or none; trailing tabs; UTF-8, UTF-16 and Windows-1252 labels; frame numbers from anywhere; blank and NaN cells
+    (missing). A coordinate of 0 is data. Wrong counts in the header, a rate that contradicts the Time column and a unit
+    that contradicts the size of the person are corrected with a warning: the released SIMSPINE files say mm and hold
+    metres. Points without a name are left out, and repetitions of a marker, with a warning. A single frame of unknown
+    rate counts as 60 frames/s.
+
+    Raises `InputError` for a file that is empty or not TRC, rows of wrong length, text among numbers, no markers or
+    different ones of the same name, and a Time column that is not uniform.
+    """
+    lines = text_tables.read_lines(path)
+    first = lines[0][1]
+    if not first.lstrip().lower().startswith("pathfiletype"):
+        raise InputError(f"{path}: not a TRC file; its first line should start with PathFileType, not {first[:30]!r}.")
+    if len(lines) < 4:
+        raise InputError(f"{path}: the header ends after line {lines[-1][0]}; a TRC file has five header lines.")
+    mark = text_tables.cell_separator(lines[1][1]) or "\t"
+    header = dict(zip(*(text_tables.split_cells(line, mark) for _, line in lines[1:3]), strict=False))
+    names = _marker_names(*lines[3], path)
+    rows = lines[5:] if len(lines) > 4 and _is_row_of_axes(lines[4][1]) else lines[4:]
+    if not rows:
+        raise InputError(f"{path}: a header without data; no row after line {lines[-1][0]}.")
+    found = text_tables.parse_table(
+        rows, lines[3][1], 2 + 3 * len(names), time=1, path=path, expected=_EXPECTED_COLUMNS_TEXT.format(len(names))
+    )
+    for key, count in (("NumMarkers", len(names)), ("NumFrames", len(rows))):
+        if text_tables.positive_number(header.get(key)) != count:
+            text_tables.warn_assumed(
+                f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}."
+            )
+    found, rate = uniform_rows(
+        found, StatedRate(text_tables.positive_number(header.get("DataRate")), rate, resample), str(path)
+    )
+    xyz = _whole_points(found.values[:, 1:].reshape(len(found.time), -1, 3), path)
+    names, xyz = text_tables.named_columns(names, xyz, "marker", f"{path}, line {lines[3][0]}")
+    xyz = xyz * metres_per_unit(xyz, header.get("Units", ""), path)
+    return Markers(names, rate, xyz, frame, start=float(found.time[0]))
+
+
+def write_trc(path: str | os.PathLike, markers: Markers) -> None:
+    """Write marker trajectories as strict TRC: metres, OpenSim's Y-up frame, tabs, frame numbers from 1.
+
+    `z_up` markers are turned to `y_up` first, since TRC has no field for the frame and every reader assumes Y up.
+    Missing points are written as NaN: OpenSim 4.6 reads that in both of its readers, whereas blank cells at the end of
+    a row make its TRCFileAdapter fail. Weight, covariance, origin and `filled` have no place in TRC (see `store`).
+    """
+    if not (markers.frames and markers.names):
+        raise InputError(f"{path}: nothing to write, {markers.frames} frames of {len(markers.names)} markers.")
+    for name in markers.names:
+        if not name or name != name.strip() or any(c in name for c in "\t\r\n"):
+            raise InputError(f"{path}: marker name {name!r} cannot stand in a TRC file (empty, tabs, outer blanks).")
+    rate, frames, count = repr(markers.rate), markers.frames, len(markers.names)
+    xyz = change_frame(markers.xyz, markers.frame, "y_up")
+    lines = [
+        f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
+        "\t".join(_HEADER_KEYS),
+        "\t".join([rate, rate, str(frames), str(count), "m", rate, "1", str(frames)]),
+        "Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in markers.names).removesuffix("\t"),
+        "\t\t" + "\t".join(f"{axis}{i}" for i in range(1, count + 1) for axis in "XYZ"),
+    ]
+    write_lines(path, chain(lines, _trc_rows(markers.time, xyz, markers.present)))
+
+
+def _trc_rows(time: np.ndarray, xyz: np.ndarray, present: np.ndarray) -> Iterator[str]:
+    """Lines of the table, one after another."""
+    for i, (t, points, there) in enumerate(zip(time, xyz, present, strict=True), 1):
+        row = np.where(there[:, None], points.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
+        yield f"{i}\t{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.8f}" for v in row.ravel().tolist())
+
+
+def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
+    """A name for each point of the rows, '' for one without."""
+    mark = text_tables.cell_separator(line)
+    cells = text_tables.split_cells(line, mark)
+    if len(cells) < 2 or not cells[0].lower().startswith("frame"):
+        raise InputError(f"{path}, line {n}: expected 'Frame#', 'Time' and the marker names, found {line[:40]!r}.")
+    filled = [i for i, name in enumerate(cells) if name and i >= 2]
+    if not filled:
+        raise InputError(f"{path}, line {n}: no marker names.")
+    if mark and all(i % 3 == 2 for i in filled):  # each name above its X
+        return tuple(cells[2 : filled[-1] + 1 : 3])
+    return tuple(cells[i] for i in filled)
+
+
+def _is_row_of_axes(line: str) -> bool:
+    """Whether the line is X1 Y1 Z1 … or the like: no cell of it is a number."""
+    return not any(
+        text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in re.split(r"[\s,;]+", line)
+    )
+
+
+def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
+    missing = np.isnan(xyz).any(-1, keepdims=True)
+    incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
+    if incomplete:
+        text_tables.warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
+    return np.where(missing, np.nan, xyz)
+
+
+def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> float:
+    """The unit that the file says, unless the size of the person contradicts it or nothing is said: then by that size.
+
+    xyz: (frames, points, 3) in the file's unit. A warning tells what was taken instead; `InputError` if no unit can be.
+    """
+    unit = said.strip().lower()
+    unit = _UNIT_SPELLINGS.get(unit, unit)
+    extent = extent_of_points(xyz)
+    if unit in TRC_UNITS:
+        others = [u for u in TRC_UNITS if u != unit]
+        if np.isnan(extent) or _is_within(extent * TRC_UNITS[unit], PLAUSIBLE_TRC_EXTENTS_M):
+            return TRC_UNITS[unit]
+        claim = f"{path}: the header says {said}, which makes the person {extent * TRC_UNITS[unit]:.3g} m across"
+    else:
+        others = list(TRC_UNITS)
+        claim = f"{path}: the header's unit is {repr(said) if said.strip() else 'missing'}"
+        if np.isnan(extent):
+            raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}, and too little data to tell from.")
+    readings = [u for u in others if _is_within(extent * TRC_UNITS[u], PLAUSIBLE_TRC_EXTENTS_M)]
+    if len(readings) > 1:
+        readings = [u for u in readings if _is_within(extent * TRC_UNITS[u], TYPICAL_EXTENTS_M)]
+    if len(readings) == 1:
+        text_tables.warn_assumed(f"{claim}; read as {readings[0]}, {extent * TRC_UNITS[readings[0]]:.3g} m.")
+        return TRC_UNITS[readings[0]]
+    if unit not in TRC_UNITS:
+        raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}; values span {extent:.3g} in a frame.")
+    text_tables.warn_assumed(f"{claim}; kept, as no other unit fits better. Check the file.")
+    return TRC_UNITS[unit]
+
+
+def extent_of_points(xyz: np.ndarray) -> float:
+    """Median over the frames of the diagonal of the box around all points; NaN if no frame has three of them."""
+    enough = np.isfinite(xyz).all(-1).sum(-1) >= 3
+    if not enough.any():
+        return np.nan
+    xyz = xyz[enough]
+    return float(np.median(np.linalg.norm(np.nanmax(xyz, 1) - np.nanmin(xyz, 1), axis=-1)))
+
+
+def _is_within(value: float, span: tuple[float, float]) -> bool:
+    return span[0] <= value <= span[1]

@@ -1,0 +1,361 @@
+"""Pose2Sim projects: their videos and calibration; which camera of a calibration took which video.
+
+Layout: github.com/perfanalytics/pose2sim. Two of its recordings are packaged with simspine.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import pose2sim_folder
+from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
+
+# What a file is that was named for something else, by how it begins.
+
+
+_FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits counts
+    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
+    b"BM": "a BMP picture", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip archive (or an Office document)",
+    b"\x1f\x8b": "a gzip archive", b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy array",
+    b"\x7fELF": "a program", b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+}  # fmt: skip
+_MAX_TEXT_SHOWN = 30  # characters of a text
+_HEAD_BYTES = 1024  # bytes
+
+
+def describe_foreign_file(path: Path) -> str:
+    """'a text file, which begins with "…"', 'a PNG picture', …; '' where the beginning does not tell."""
+    with path.open("rb") as file:
+        start = file.read(_HEAD_BYTES)
+    if not start:
+        return "empty"
+    known = next((name for beginning, name in _FILE_SIGNATURES.items() if start.startswith(beginning)), "")
+    if known:
+        return known
+    try:
+        text = start.decode("utf-8", "strict" if len(start) < _HEAD_BYTES else "ignore")
+    except UnicodeDecodeError:
+        return ""
+    if not all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text):
+        return ""
+    words = " ".join(text.replace("\ufeff", "").split())
+    shown = words[:_MAX_TEXT_SHOWN].rstrip() + "…" * (len(words) > _MAX_TEXT_SHOWN)
+    return f"a text file, which begins with “{shown}”" if words else "a text file of blanks"
+
+
+# Videos, read frame by frame: memory does not grow with their length.
+
+
+# Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
+TOLERATED_FRAMES = 2
+RATE_TOLERANCE = 1e-3
+DELAYS_HINT = (
+    "Say by how many frames each view is late (`delays` of the trial, or `delays: find`; in Python simspine.Delayed), "
+    "or trim them to the same instants (ffmpeg -ss, -frames:v)."
+)
+
+
+@dataclass(frozen=True)
+class Video:
+    """A readable video. Made by `open_video`, which checks it.
+
+    size: (width, height) px of the decoded images, which are turned as the file asks a player to. rate: frames per
+    second. frames: as announced by the container.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    rate: float
+    frames: int
+
+    @property
+    def name(self) -> str:
+        """File name without its ending."""
+        return self.path.stem
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Images (height, width, 3) uint8, BGR, one at a time.
+
+        Raises `InputError` where decoding stops more than two frames early, with both numbers.
+        """
+        decoded = 0
+        with _open_capture(self.path) as capture:
+            while True:
+                ok, image = capture.read()
+                if not ok:
+                    break
+                decoded += 1
+                yield image
+        if decoded < self.frames - TOLERATED_FRAMES:
+            raise InputError(
+                f"video {self.path} announces {self.frames} frames, but only {decoded} could be decoded: the file is "
+                "damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
+            )
+
+    def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
+        """Images of some frames, as they come; frames between them are passed over without being converted.
+
+        Raises `InputError` where decoding stops before the last of them.
+        """
+        wanted = set(rows)
+        with _open_capture(self.path) as capture:
+            for row in range(max(wanted, default=-1) + 1):
+                ok, image = capture.read() if row in wanted else (capture.grab(), None)
+                if not ok:
+                    raise InputError(
+                        f"video {self.path}: frame {row} of {self.frames} cannot be decoded; the file is damaged or "
+                        "was cut short. Copy it again from its source, or convert it with ffmpeg."
+                    )
+                if image is not None:
+                    yield image
+
+    def shown_at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:
+        """Images of the frames asked for, numbers that never fall; ends where the video does."""
+        images, number, image = iter(self), -1, None
+        for frame in frames:
+            while number < frame:
+                image, number = next(images, None), number + 1
+                if image is None:
+                    return
+            if image is not None:
+                yield image
+
+
+def open_video(path: str | Path) -> Video:
+    """Metadata of a video, after decoding its first frame. Raises `InputError` for what cannot be read."""
+    import cv2
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, where a video is wanted; name the file in it.")
+    if not path.is_file():
+        raise InputError(f"video {path} does not exist.")
+    with _open_capture(path) as capture:
+        ok, image = capture.read()
+        if not ok:
+            raise InputError(
+                f"video {path} opens, but no frame of it can be decoded: it is empty or damaged. "
+                "Copy it again from its source, or convert it with ffmpeg."
+            )
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        frames = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    if not (np.isfinite(rate) and 0 < rate <= MAX_FRAME_RATE_HZ):
+        raise InputError(
+            f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
+            "ffmpeg -r RATE."
+        )
+    if frames <= 0:
+        raise InputError(f"video {path} announces {frames} frames. Convert it with ffmpeg.")
+    return Video(path, (image.shape[1], image.shape[0]), rate, frames)
+
+
+def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
+    """All videos of a capture, or one `InputError` that gathers what is wrong with any of them."""
+    videos, faults = [], []
+    for path in paths:
+        try:
+            videos.append(open_video(path))
+        except InputError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise InputError("\n".join(faults))
+    return tuple(videos)
+
+
+def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True) -> None:
+    """Raise one `InputError`, with a table of all videos, unless lengths agree and rates differ by at most 0.1 %.
+
+    lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
+    it is said or to be found how late each is.
+
+    Frame k of each view is taken to show the same instant otherwise.
+    """
+    if not videos:
+        raise InputError("no videos given.")
+    lengths = {video.frames for video in videos}
+    rates = [video.rate for video in videos]
+    faults, cures = [], []
+    if lengths_agree and len(lengths) > 1:
+        faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
+        cures.append(DELAYS_HINT)
+    if max(rates) - min(rates) > RATE_TOLERANCE * min(rates):
+        faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
+        cures.append("Convert them to one rate (ffmpeg -r).")
+    if faults:
+        width = max(len(video.path.name) for video in videos)
+        table = [f"  {'video':<{width}}  frames  frames/s  size"] + [
+            f"  {v.path.name:<{width}}  {v.frames:>6}  {v.rate:>8.3f}  {v.size[0]}×{v.size[1]}" for v in videos
+        ]
+        raise InputError(
+            f"the videos are not synchronised: {' and '.join(faults)}.\n" + "\n".join(table) + "\n" + " ".join(cures)
+        )
+
+
+@contextmanager
+def _open_capture(path: Path):
+    import cv2
+
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our message names the fault; ffmpeg's are per macroblock
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            found = describe_foreign_file(path)
+            if found:
+                raise InputError(
+                    f"{path} cannot be opened as a video: it is {found}. Name a video (.mp4, .mov, .avi, …)."
+                )
+            raise InputError(
+                f"{path} cannot be opened as a video: it is damaged, cut short, or in a format that is not supported. "
+                "Copy it again from its source, or convert it with ffmpeg."
+            )
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        yield capture
+    finally:
+        capture.release()
+
+
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
+CALIBRATION_ENDINGS = (".toml", ".qca.txt")  # in order of preference; Pose2Sim writes the first out of the others
+CODING_BLOCK_PX = (
+    16  # px: video is coded in squares of this size; what pads the last ones lies at the right and the bottom
+)
+SIZE_TOLERANCE_SHARE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
+
+
+@dataclass(frozen=True)
+class Pose2SimProject:
+    """Files of one trial: videos in the order of their names, and the calibration of the cameras."""
+
+    videos: tuple[Path, ...]
+    calibration: Path
+
+
+def find_project(folder: str | Path) -> Pose2SimProject:
+    """The videos and the calibration file of a Pose2Sim project, or of one trial of a session.
+
+    Videos: `<folder>/videos/`. Calibration: the newest file in the first folder with 'calib' in its name, in the
+    project or above it (a session keeps one for all its trials); TOML is preferred to Qualisys `.qca.txt`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"project folder {folder} does not exist.")
+    videos = _files_with_endings(folder / "videos", VIDEO_ENDINGS)
+    if not videos:
+        raise InputError(f"no videos ({', '.join(VIDEO_ENDINGS)}) in {folder / 'videos'}. Put one per camera there.")
+    searched = []
+    for place in (folder, folder.resolve().parent):
+        for calibration in sorted(p for p in place.iterdir() if p.is_dir() and "calib" in p.name.lower()):
+            searched.append(str(calibration))
+            for ending in CALIBRATION_ENDINGS:
+                found = _files_with_endings(calibration, (ending,))
+                if found:
+                    return Pose2SimProject(videos, max(found, key=lambda p: (p.stat().st_mtime, p.name)))
+    raise InputError(
+        f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched "
+        f"{', '.join(searched) or 'for a folder with calib in its name, there and one level up'}."
+    )
+
+
+def demo_folder(name: str = "Demo_SinglePerson") -> Path:
+    """A packaged demonstration project of Pose2Sim's: four real videos and their calibration."""
+    folder = pose2sim_folder() / name
+    if not (folder / "videos").is_dir():
+        known = sorted(path.parent.name for path in pose2sim_folder().glob("*/videos"))
+        raise unknown_name("packaged recording", name, known, "simspine")
+    return folder
+
+
+def match_cameras_to_views(views: Sequence[Video | Path | str], cameras: Sequence[Camera]) -> list[Camera]:
+    """The camera of each view, in the order of the views.
+
+    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, else to the only camera
+    whose name ends with the same number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError`
+    lists both sides where a view finds no camera or two views find the same. Image sizes of videos are checked too
+    (`check_sizes`); small differences are issued as warnings.
+    """
+    names = [_view_name(view) for view in views]
+    chosen = [_camera_of(name, cameras) for name in names]
+    faults = [f"{name} has none" for name, camera in zip(names, chosen, strict=True) if camera is None]
+    found = [camera for camera in chosen if camera is not None]
+    taken: dict[str, str] = {}
+    for name, camera in zip(names, chosen, strict=True):
+        if camera is not None and taken.setdefault(camera.name, name) != name:
+            faults.append(f"{taken[camera.name]} and {name} both match {camera.name}")
+    if len(set(names)) < len(names):
+        faults.append("two views have the same name")
+    if faults:
+        raise InputError(
+            f"views and calibrated cameras do not match: {'; '.join(faults)}.\n"
+            f"  views:   {', '.join(names) or 'none'}\n"
+            f"  cameras: {', '.join(camera.name for camera in cameras) or 'none'}\n"
+            "Rename the files, or the cameras in the calibration file, so that names or their last numbers agree."
+        )
+    videos = [(view, camera) for view, camera in zip(views, found, strict=True) if isinstance(view, Video)]
+    for note in check_sizes([view for view, _ in videos], [camera for _, camera in videos]):
+        warnings.warn(note, stacklevel=2)
+    return found
+
+
+def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]:
+    """Remarks on videos whose image size differs a little from the calibration's; `InputError` beyond 10 %.
+
+    None where one is the other padded to whole blocks of the coding: then it is known where the images differ.
+    """
+    notes, faults = [], []
+    for video, camera in zip(videos, cameras, strict=True):
+        if video.size == camera.size or _padded_size(video.size) == _padded_size(camera.size):
+            continue
+        text = (
+            f"{video.path.name} is {video.size[0]}×{video.size[1]} px, "
+            f"the calibration of {camera.name} is for {camera.size[0]}×{camera.size[1]} px"
+        )
+        if any(abs(a - b) > SIZE_TOLERANCE_SHARE * b for a, b in zip(video.size, camera.size, strict=True)):
+            turned = video.size[::-1]
+            rotated = all(abs(a - b) <= SIZE_TOLERANCE_SHARE * b for a, b in zip(turned, camera.size, strict=True))
+            faults.append(f"{text} ({'rotated' if rotated else 'rescaled or cropped'} after calibration)")
+        else:
+            notes.append(f"{text}; taken as cropped at the right and bottom.")
+    if faults:
+        raise InputError("; ".join(faults) + ". Use the videos as they were calibrated, or calibrate again.")
+    return notes
+
+
+def _padded_size(size: Sequence[int]) -> tuple[int, ...]:
+    return tuple(-(-length // CODING_BLOCK_PX) * CODING_BLOCK_PX for length in size)
+
+
+def _files_with_endings(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
+    if not folder.is_dir():
+        return ()
+    files = (p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
+    return tuple(sorted(p for p in files if p.name.lower().endswith(tuple(endings))))
+
+
+def _view_name(view: Video | Path | str) -> str:
+    if isinstance(view, Video):
+        return view.name
+    name = Path(view).name
+    for ending in VIDEO_ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name.removesuffix("_json")  # folders of Pose2Sim's detections
+
+
+def _last_number(name: str) -> int | None:
+    numbers = re.findall(r"\d+", name)
+    return int(numbers[-1]) if numbers else None
+
+
+def _camera_of(view: str, cameras: Sequence[Camera]) -> Camera | None:
+    same = [camera for camera in cameras if camera.name.lower() == view.lower()]
+    if not same:
+        number = _last_number(view)
+        same = [camera for camera in cameras if number is not None and _last_number(camera.name) == number]
+    return same[0] if len(same) == 1 else None

@@ -1,0 +1,431 @@
+"""The same people's samples anew each epoch: with other errors of the detector, and half of them mirrored."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX
+from simspine.core.errors import InputError, require_known
+from simspine.core.geometry import change_frame, undistort_pixels
+from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
+from simspine.core.skeletons import load_skeleton as skeleton
+from simspine.core.types import Camera, Markers
+from simspine.dataset.recordings import Recording, open_dataset
+from simspine.evaluation.point_sources import PointSequence
+from simspine.io.hdf5 import read_store
+from simspine.io.human36m.names import select_trials
+from simspine.learning.options import LiftingSource
+from simspine.synthesis import virtual_trial
+from simspine.synthesis.capture_files import motion_of_trial
+from simspine.synthesis.population import SyntheticSubject, make_subject, subject_name
+from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
+from simspine.synthesis.virtual_trial import virtual_rig
+
+# Trials as single cameras see them, the samples that lifters learn from, and the root rule.
+# Image points are ideal normalised coordinates (x right, y down, in focal lengths from the principal point), free
+# of the lens, so that cameras do not differ by more than their places. Points in space are in the camera's frame,
+# m.
+
+
+LIFTING_ROOT = "Hip"
+LIFTED_SPINE_POINTS = tuple(
+    name for name in load_skeleton(SIMSPINE_SKELETON).names if name in sum(SPINE_REGIONS.values(), ())
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LiftingView:
+    """One trial as one camera sees it.
+
+    truth: true points in the camera's frame. seen: (frames, points, 2) detected points, normalised; NaN = missing.
+    scored: (frames,) bool, the frames that are learnt from and scored; the others are context.
+    """
+
+    truth: PointSequence
+    seen: np.ndarray
+    scored: np.ndarray
+
+    def __post_init__(self):
+        if self.seen.shape != (*self.truth.xyz.shape[:2], 2) or self.scored.shape != self.truth.frames.shape:
+            raise InputError(
+                f"view of {self.truth.subject}/{self.truth.trial}: image points {self.seen.shape} and scored "
+                f"{self.scored.shape} do not fit points in space {self.truth.xyz.shape}."
+            )
+
+    @property
+    def projected(self) -> np.ndarray:
+        """(frames, points, 2) true points, normalised: what a perfect detector sees."""
+        return self.truth.xyz[..., :2] / self.truth.xyz[..., 2:]
+
+    def select(self, names: Sequence[str]) -> "LiftingView":
+        """Only the named points."""
+        columns = [self.truth.names.index(name) for name in names]
+        return replace(self, truth=self.truth.select(names), seen=self.seen[:, columns])
+
+
+@dataclass(frozen=True, eq=False)
+class LiftingSamples:
+    """Scored frames of many views, one after the other.
+
+    names: of the points, the root first. seen: (samples, frames, points, 2) normalised, the middle one of the odd
+    number of frames is the sample's own; NaN = missing. xyz: (samples, points, 3) m, root-relative, camera's axes.
+    """
+
+    names: tuple[str, ...]
+    seen: np.ndarray
+    xyz: np.ndarray
+
+    def usable(self) -> "LiftingSamples":
+        """Samples to learn from: some point is seen, and all are known in space."""
+        return self.rows(self.good)
+
+    @property
+    def good(self) -> np.ndarray:
+        """(samples,) bool: those that `usable` keeps."""
+        return np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2)) & np.isfinite(self.xyz).all((1, 2))
+
+    def rows(self, chosen: np.ndarray) -> "LiftingSamples":
+        """Only these samples, by mask or index."""
+        return LiftingSamples(self.names, self.seen[chosen], self.xyz[chosen])
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+
+def chosen_points(names: Sequence[str], points: str) -> tuple[str, ...]:
+    """The points of 'spine' (15) or 'full' (all SIMSPINE points among `names`), in the skeleton's order, root first.
+
+    Raises `InputError` where a point of the spine is not among the names.
+    """
+    missing = [name for name in LIFTED_SPINE_POINTS if name not in names]
+    if missing:
+        raise InputError(f"lifting needs the 15 points of the spine; {', '.join(missing)} are not in the data.")
+    return tuple(
+        name
+        for name in load_skeleton(SIMSPINE_SKELETON).names
+        if name in (LIFTED_SPINE_POINTS if points == "spine" else names)
+    )
+
+
+def lifting_samples(views: Iterable[LiftingView], names: Sequence[str], exact: bool, length: int = 1) -> LiftingSamples:
+    """The scored frames of views, each with its neighbours in time. The first of the names is the root.
+
+    exact: image points are the projected truth instead of the detections. length: frames of a sample, odd; beyond the
+    ends of a trial its first or last frame is repeated. Frames whose root is not known in space have no truth.
+    """
+    names = tuple(names)
+    around = np.arange(length) - length // 2
+    seen, xyz = [np.empty((0, length, len(names), 2))], [np.empty((0, len(names), 3))]
+    for view in (view.select(names) for view in views):
+        at = np.flatnonzero(view.scored)
+        image = view.projected if exact else view.seen
+        seen.append(image[np.clip(at[:, None] + around, 0, len(image) - 1)])
+        xyz.append(view.truth.xyz[at] - view.truth.xyz[at, :1])
+    return LiftingSamples(names, np.concatenate(seen), np.concatenate(xyz))
+
+
+def predicted_sequences(
+    views: Iterable[LiftingView], names: Sequence[str], xyz: np.ndarray
+) -> tuple[PointSequence, ...]:
+    """What a lifter made of `samples(views, names, …)`, as sequences: root-relative, the root at 0.
+
+    xyz: (samples, points, 3) m, camera's axes.
+    """
+    made, start = [], 0
+    for view in views:
+        part = slice(start, start + int(view.scored.sum()))
+        truth = view.truth.select(names, view.truth.frames[view.scored])
+        made.append(replace(truth, xyz=xyz[part]))
+        start = part.stop
+    return tuple(made)
+
+
+def samples_digest(data: LiftingSamples) -> str:
+    """sha256 of samples: equal only for the same points, images and truth."""
+    found = hashlib.sha256("\x1f".join(data.names).encode())
+    for array in (data.seen, data.xyz):
+        found.update(str(array.shape).encode())
+        found.update(np.ascontiguousarray(array, "<f8").tobytes())
+    return found.hexdigest()
+
+
+# Samples as the numbers that a method sees: points beside the root, standardised, gaps at the mean.
+# The root's entry in the image is where the root itself is seen, all other points are relative to it. A root that
+# was not detected is taken to be at the mean of the points next to it in the skeleton, or of all points where
+# they lack too. In space the root is left out: it is 0 by definition, and put back by `Encoding.points`.
+
+
+MIN_FEATURE_SD = 1e-6  # a standard deviation below which a number is a constant, and is only shifted
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """Means and standard deviations over the training data, per coordinate of each point.
+
+    names: root first. image_mean, image_sd: (points, 2). space_mean, space_sd: (points − 1, 3) m.
+    """
+
+    names: tuple[str, ...]
+    image_mean: np.ndarray
+    image_sd: np.ndarray
+    space_mean: np.ndarray
+    space_sd: np.ndarray
+
+    @classmethod
+    def of(cls, data: LiftingSamples) -> "Encoding":
+        """From samples to learn from; each sample's own frame counts once."""
+        image = relative_to_root(data.names, data.seen[:, data.seen.shape[1] // 2])
+        present = np.isfinite(image)
+        count = np.maximum(present.sum(0), 1)
+        mean = np.where(present, image, 0).sum(0) / count
+        sd = np.sqrt((np.where(present, image - mean, 0) ** 2).sum(0) / count)
+        space = data.xyz[:, 1:]
+        return cls(
+            names=data.names,
+            image_mean=mean,
+            image_sd=np.maximum(sd, MIN_FEATURE_SD),
+            space_mean=space.mean(0),
+            space_sd=np.maximum(space.std(0), MIN_FEATURE_SD),
+        )
+
+    def features(self, data: LiftingSamples) -> np.ndarray:
+        """(samples, frames, 2 points) standardised image points; 0 where one is missing."""
+        image = (relative_to_root(self.names, data.seen) - self.image_mean) / self.image_sd
+        return np.nan_to_num(image).reshape(*image.shape[:2], -1)
+
+    def targets(self, data: LiftingSamples) -> np.ndarray:
+        """(samples, 3 (points − 1)) standardised points in space, without the root."""
+        return ((data.xyz[:, 1:] - self.space_mean) / self.space_sd).reshape(len(data), -1)
+
+    def points(self, targets: np.ndarray) -> np.ndarray:
+        """(samples, points, 3) m from standardised targets, the root put back at 0."""
+        space = np.asarray(targets, float).reshape(len(targets), *self.space_mean.shape)
+        return self._with_root(space * self.space_sd + self.space_mean)
+
+    @property
+    def beside_root(self) -> list[int]:
+        """Positions of the points next to the root in the skeleton: it is at their mean where it is missing."""
+        return _beside_root(self.names)
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All figures by name."""
+        return {name: getattr(self, name) for name in ("image_mean", "image_sd", "space_mean", "space_sd")}
+
+    @staticmethod
+    def _with_root(space: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.zeros((len(space), 1, 3)), space], 1)
+
+
+def relative_to_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
+    """Image points (…, points, 2), NaN = missing, relative to the first; in the first's place where it is seen."""
+    root = _filled_root(names, image)
+    return np.concatenate([root[..., None, :], image[..., 1:, :] - root[..., None, :]], -2)
+
+
+def _filled_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
+    """(…, 2) where the root is, or what stands for it; NaN where no point is seen."""
+    place = image[..., 0, :]
+    for others in (image[..., _beside_root(names), :], image[..., 1:, :]):
+        place = np.where(np.isfinite(place), place, _mean_of_known_points(others))
+    return place
+
+
+def _beside_root(names: tuple[str, ...]) -> list[int]:
+    skeleton = load_skeleton(SIMSPINE_SKELETON)
+    root = skeleton.index(names[0])
+    return [i for i, name in enumerate(names) if skeleton.parents[skeleton.index(name)] == root]
+
+
+def _mean_of_known_points(points: np.ndarray) -> np.ndarray:
+    """Mean over the points (…, points, 2) that are there; NaN for none."""
+    present = np.isfinite(points)
+    count = present.sum(-2)
+    return np.where(present, points, 0).sum(-2) / np.where(count > 0, count, np.nan)
+
+
+# Synthetic subjects as cameras and a detector see them, in memory: no bodies are fitted, so an hour takes
+# seconds.
+# Points are thinned before they are detected. The detector's errors have their correlation times all the same,
+# since they are drawn for the thinned rate; spells shorter than its interval last one frame.
+
+
+MAX_NAMED_SUBJECTS = 50  # subjects that names are looked for among
+Progress = Callable[[int, int], None]
+
+
+def lifting_views_of_subjects(
+    source: LiftingSource, subjects: Sequence[str], progress: Progress | None = None
+) -> tuple[LiftingView, ...]:
+    """All trials of the named subjects of a virtual capture, as each camera sees them, with 37 points.
+
+    Equal arguments give equal numbers. progress: called with (trials done, trials in all). Raises `InputError` for
+    subjects, actions or presets that do not exist.
+    """
+    known = [subject_name(index) for index in range(MAX_NAMED_SUBJECTS)]
+    require_known("subject", subjects, known, "the virtual capture")
+    preset, trials = read_preset(source.detections), select_trials(source.actions)
+    found: list[LiftingView] = []
+    for i, name in enumerate(subjects):
+        person, cameras = make_subject(source.seed, known.index(name), source.spines), virtual_rig(source.seed, name)
+        for k, trial in enumerate(trials):
+            found += lifting_views_of_trial(source, person, trial, cameras=cameras, preset=preset)
+            if progress is not None:
+                progress(i * len(trials) + k + 1, len(subjects) * len(trials))
+    return tuple(found)
+
+
+def lifting_views_of_trial(
+    source: LiftingSource, person: SyntheticSubject, trial: str, cameras: Sequence[Camera], preset: Preset
+) -> list[LiftingView]:
+    """One trial ('Walking_1') as each camera sees it."""
+    whole = virtual_trial.make_trial(person, *motion_of_trial(trial), source.frames)
+    frames = np.arange(0, whole.frames, source.context)
+    motion = replace(whole.motion, values=whole.motion.values[frames], rate=whole.motion.rate / source.context)
+    thin = replace(whole, motion=motion)
+    points, parts = _points_of_family(thin, source.family), virtual_trial.body_capsules(thin)
+    keypoints = simulate_detections(
+        points,
+        cameras,
+        parts.ends,
+        radii=parts.radii,
+        preset=preset,
+        seed=source.seed,
+        subject=person.name,
+        trial=trial,
+    ).keypoints
+    made = []
+    for v, camera in enumerate(cameras):
+        sequence = PointSequence(
+            subject=person.name,
+            trial=trial,
+            frames=frames,
+            names=points.names,
+            xyz=points.xyz @ camera.R.T + camera.t,
+            axes="camera",
+            camera=camera.name,
+            rate=whole.motion.rate,
+        )
+        made.append(
+            LiftingView(sequence, normalised_image_points(camera, keypoints.xy[:, v]), frames % source.every == 0)
+        )
+    return made
+
+
+def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
+    """Pixels (frames, points, 2) as ideal normalised coordinates; NaN stays."""
+    out = np.full(xy.shape, np.nan)
+    there = np.isfinite(xy).all(-1)
+    out[there] = undistort_pixels(camera, xy[there])
+    return out
+
+
+def _points_of_family(trial: virtual_trial.TruthTrial, family: str) -> Markers:
+    """The 37 points, z_up; of the family 'released' with the spine's at the places of the released marker set."""
+    every, names = virtual_trial.true_markers(trial), load_skeleton(SIMSPINE_SKELETON).names
+    if family == "centroids":
+        return every.select(names)
+    released = [name + VIRTUAL_SUFFIX if name + VIRTUAL_SUFFIX in every.names else name for name in names]
+    return Markers(names, every.rate, every.select(released).xyz, every.frame)
+
+
+# Trials of a data set as its cameras see them.
+
+
+def lifting_views_of_dataset(
+    source: LiftingSource, subjects: Sequence[str], progress: Callable[[int, int], None] | None = None
+) -> tuple[LiftingView, ...]:
+    """All trials of the subjects as each of their cameras sees them; frames that were rejected have no truth.
+
+    Detected points are missing (NaN) where the source names no folder of them. progress: as in
+    `lifting_views_of_subjects`. Raises
+    `InputError` for subjects or actions that are not in the data set, for one without cameras, and for detections that
+    are not there or do not fit.
+    """
+    if source.dataset is None:
+        raise InputError("no data set is named (source.dataset).")
+    found: list[LiftingView] = []
+    with open_dataset(source.dataset) as data:
+        recordings = data.trials(list(subjects), source.actions)
+        for i, recording in enumerate(recordings):
+            found += _recording_views(source, recording)
+            if progress is not None:
+                progress(i + 1, len(recordings))
+    return tuple(found)
+
+
+def _recording_views(source: LiftingSource, recording: Recording) -> list[LiftingView]:
+    where = f"{source.dataset}: {recording.subject}/{recording.name}"
+    if not recording.cameras:
+        raise InputError(f"{where} has no cameras; lifting needs them.")
+    frames = np.arange(0, recording.frames, source.context)
+    names = tuple(name for name in skeleton(SIMSPINE_SKELETON).names if name in recording.data.marker_names)
+    columns = [recording.data.marker_names.index(name) for name in names]
+    xyz = change_frame(recording.array("markers")[frames][:, columns], "y_up", "z_up")
+    valid = recording.array("valid")[frames]
+    xyz = np.where(valid[:, None, None], xyz, np.nan)
+    pixels = None if source.keypoints is None else _detections_by_camera(source.keypoints, recording, names)
+    made = []
+    for camera in recording.cameras:
+        seen = np.full((*xyz.shape[:2], 2), np.nan)
+        if pixels is not None:
+            seen = normalised_image_points(camera, _of_camera(pixels, camera, where)[frames])
+        truth = PointSequence(
+            subject=recording.subject,
+            trial=recording.name,
+            frames=frames,
+            names=names,
+            xyz=xyz @ camera.R.T + camera.t,
+            axes="camera",
+            camera=camera.name,
+            rate=recording.rate,
+        )
+        made.append(LiftingView(truth, seen, frames % source.every == 0))
+    return made
+
+
+def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """{camera: (frames, points, 2) px} from <folder>/<subject>/<trial>.h5."""
+    path = Path(folder) / recording.subject / f"{recording.name}.h5"
+    found = read_store(path, ("keypoints", "cameras"))
+    keypoints, cameras = found["keypoints"].select(names), found["cameras"]
+    if len(keypoints.xy) != recording.frames or keypoints.xy.shape[1] != len(cameras):
+        raise InputError(
+            f"{path}: {len(keypoints.xy)} frames of {keypoints.xy.shape[1]} views with {len(cameras)} cameras; the "
+            f"data set has {recording.frames} frames of this trial."
+        )
+    return {camera.name: keypoints.xy[:, v] for v, camera in enumerate(cameras)}
+
+
+def _of_camera(pixels: dict[str, np.ndarray], camera: Camera, where: str) -> np.ndarray:
+    if camera.name not in pixels:
+        raise InputError(f"{where}: no detections of camera {camera.name}; there are {', '.join(pixels)}.")
+    return pixels[camera.name]
+
+
+def redraw_samples(data: LiftingSamples, exact: LiftingSamples, seed: int, epoch: int) -> LiftingSamples:
+    """Each sample with the detector's errors, and gaps, of another one; half of them seen in a mirror.
+
+    data: as detected; exact: the same samples with the projected truth as image points. Equal arguments give equal
+    samples. Errors of a sample stay together over points and frames, so that they are correlated as they were.
+    """
+    random = np.random.default_rng([seed, epoch])
+    seen = exact.seen + (data.seen - exact.seen)[random.permutation(len(data))]
+    turned = random.random(len(data)) < 0.5
+    return LiftingSamples(
+        data.names,
+        np.where(turned[:, None, None, None], mirrored_points(data.names, seen), seen),
+        np.where(turned[:, None, None], mirrored_points(data.names, data.xyz), data.xyz),
+    )
+
+
+def mirrored_points(names: tuple[str, ...], places: np.ndarray) -> np.ndarray:
+    """Places (…, points, 2 or 3) with x turned round, left points in the places of right ones."""
+    skeleton = load_skeleton(SIMSPINE_SKELETON)
+    others = [skeleton.names[skeleton.swaps[skeleton.index(name)]] for name in names]
+    signs = np.where(np.arange(places.shape[-1]) == 0, -1.0, 1.0)
+    return places[..., [names.index(name) for name in others], :] * signs

@@ -1,0 +1,398 @@
+"""Weights of a trained network in a file, with what is needed to build it: no settings of training."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from simspine.core.errors import InputError
+from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
+from simspine.learning.networks import TrainingIdentity, gaussian_loss, load_checkpoint, save_checkpoint
+from simspine.learning.options import SpineLosses, SpineNetworkSize, parse_options
+
+# SimCC (Li et al. 2022): a point as two one-dimensional maps, one along x and one along y. Needs PyTorch.
+# Maps are logits over bins, `BINS_PER_PX` bins a pixel of the crop. A bin's number over `BINS_PER_PX` is its place in
+# px.
+
+
+BINS_PER_PX = 2.0  # bins a pixel (RTMPose, SpinePose)
+SIMCC_SHARPNESS = 10.0  # sharpness of predicted and of wanted distributions (RTMPose, SpinePose)
+SIMCC_SIGMAS_BINS = {
+    (256, 192): (4.9, 5.66),
+    (384, 288): (6.0, 6.93),
+}  # bins along x and y, by (height, width) of the crop
+_TINY_PROBABILITY = 1e-12
+
+
+class SimccMaps(NamedTuple):
+    """x: (crops, points, width bins), y: (crops, points, height bins): logits."""
+
+    x: Tensor
+    y: Tensor
+
+    def rows(self, points: "list[int] | slice") -> "SimccMaps":
+        """Only these points."""
+        return SimccMaps(self.x[:, points], self.y[:, points])
+
+
+def wanted_maps(xy: Tensor, size: tuple[int, int], sigma: tuple[float, float]) -> SimccMaps:
+    """Gaussians of height 1 around labels. xy: (crops, points, 2) px; size: (height, width) px; sigma: bins, x and y.
+
+    Centres lie between bins where labels do: they are not rounded.
+    """
+    made = []
+    for axis, side in ((0, size[1]), (1, size[0])):
+        bins = torch.arange(round(side * BINS_PER_PX), dtype=xy.dtype, device=xy.device)
+        made.append(torch.exp(-((bins - BINS_PER_PX * xy[..., axis, None]) ** 2) / (2 * sigma[axis] ** 2)))
+    return SimccMaps(*made)
+
+
+def simcc_divergence(found: SimccMaps, wanted: SimccMaps, beta: float = SIMCC_SHARPNESS) -> Tensor:
+    """(crops, points) KL(wanted ‖ found) of the distributions softmax(beta · map), summed over bins, x and y added."""
+    total = torch.zeros((), dtype=found.x.dtype, device=found.x.device)
+    for map_found, map_wanted in zip(found, wanted, strict=True):
+        log_found = torch.log_softmax(beta * map_found, -1)
+        log_wanted = torch.log_softmax(beta * map_wanted, -1)
+        total = total + (log_wanted.exp() * (log_wanted - log_found)).sum(-1)
+    return total
+
+
+def expected_places(maps: SimccMaps, beta: float = SIMCC_SHARPNESS) -> Tensor:
+    """(crops, points, 2) px: means of the distributions, through which losses of places are differentiated."""
+    places = []
+    for logits in maps:
+        bins = torch.arange(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+        places.append((torch.softmax(beta * logits, -1) * bins).sum(-1) / BINS_PER_PX)
+    return torch.stack(places, -1)
+
+
+def best_places(maps: SimccMaps) -> Tensor:
+    """(crops, points, 2) px: bins of the greatest values, and the vertex of the parabola through them and their
+    neighbours.
+    """
+    return torch.stack([_parabola_vertex(logits) for logits in maps], -1) / BINS_PER_PX
+
+
+def _parabola_vertex(logits: Tensor) -> Tensor:
+    last = logits.shape[-1] - 1
+    best = logits.argmax(-1)
+    middle = best.clamp(1, last - 1)
+    left, top, right = (logits.gather(-1, (middle + step)[..., None])[..., 0] for step in (-1, 0, 1))
+    bend = left - 2 * top + right
+    shift = torch.where(
+        bend < -_TINY_PROBABILITY, 0.5 * (left - right) / bend.clamp(max=-_TINY_PROBABILITY), torch.zeros_like(bend)
+    )
+    inner = (best > 0) & (best < last)
+    return best.to(logits.dtype) + torch.where(inner, shift.clamp(-0.5, 0.5), torch.zeros_like(shift))
+
+
+# A small network from a crop to SimCC maps and to how sure it is. Needs PyTorch.
+# Depthwise convolutions with residuals (MobileNet's blocks), a map at 1/16 of the crop that takes in one at 1/32,
+# then a head like RTMPose's: a row of the map and a hidden vector for each point, attention among points, two
+# linear layers. Only the rows of the points depend on how many points there are, so a network is widened by
+# adding rows.
+
+
+FEATURE_STRIDE_PX = 16  # px of the crop for a cell of the map that points are read from
+_FIRST_SD = 0.01  # of the last layers' weights: no place is preferred before learning
+SPINE_LOG_SD_LIMITS = (-2.0, 5.0)  # bounds of logarithms of standard deviations, px
+
+
+class NetworkOutputs(NamedTuple):
+    """What a network sees in crops. maps: logits. spread: (crops, points, 3), as `gaussians` has it."""
+
+    maps: SimccMaps
+    spread: Tensor
+
+
+class SpineNetwork(nn.Module):
+    """Crops (n, 3 + channels, height, width), colours as `normalised` makes them, → `NetworkOutputs`.
+
+    points: how many. size: widths. crop: (height, width) px, multiples of 32. channels: further channels of the input,
+    such as a mask. numbers: of a vector that comes with each crop, such as points of another detector; 0: none.
+    """
+
+    def __init__(
+        self,
+        points: int,
+        size: SpineNetworkSize,
+        crop: tuple[int, int] = (256, 192),
+        channels: int = 0,
+        numbers: int = 0,
+    ):
+        super().__init__()
+        wide = [max(round(size.width * share / 8), 1) * 8 for share in (0.125, 0.25, 0.5, 1.0, 1.5)]
+        self.backbone = Backbone(3 + channels, wide, size.blocks)
+        cells = (crop[0] // FEATURE_STRIDE_PX) * (crop[1] // FEATURE_STRIDE_PX)
+        self.points = nn.Conv2d(wide[3], points, 1)
+        self.hidden = nn.Sequential(RootNorm(cells), nn.Linear(cells, size.hidden, bias=False))
+        self.given = nn.Linear(numbers, size.hidden) if numbers else None
+        self.attention = PointAttention(size.hidden)
+        self.x = nn.Linear(size.hidden, round(crop[1] * BINS_PER_PX), bias=False)
+        self.y = nn.Linear(size.hidden, round(crop[0] * BINS_PER_PX), bias=False)
+        self.spread = nn.Linear(size.hidden, 3)
+        for last in (self.x, self.y):
+            nn.init.normal_(last.weight, std=_FIRST_SD)
+        nn.init.zeros_(self.spread.weight)
+        with torch.no_grad():
+            self.spread.bias.copy_(torch.tensor([2.0, 2.0, 0.0]))
+
+    def forward(self, crops: Tensor, numbers: "Tensor | None" = None) -> NetworkOutputs:
+        hidden = self.hidden(self.points(self.backbone(crops)).flatten(2))
+        if self.given is not None:
+            hidden = hidden + self.given(numbers)[:, None]
+        hidden = self.attention(hidden)
+        spread = self.spread(hidden)
+        spread = torch.cat([spread[..., :2].clamp(*SPINE_LOG_SD_LIMITS), spread[..., 2:]], -1)
+        return NetworkOutputs(SimccMaps(self.x(hidden), self.y(hidden)), spread)
+
+
+class Backbone(nn.Module):
+    """Crops → (n, wide[3], height / 16, width / 16). wide: channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the crop.
+
+    blocks: how many at 1/4, 1/8, 1/16 and 1/32, the first of which halves the size.
+    """
+
+    def __init__(self, channels: int, wide: list[int], blocks: tuple[int, int, int, int]):
+        super().__init__()
+        self.stem = _convolution_block(channels, wide[0], 3, stride=2)
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                *(InvertedResidual(before if i == 0 else after, after, 2 if i == 0 else 1) for i in range(count))
+            )
+            for before, after, count in zip(wide[:4], wide[1:], blocks, strict=True)
+        )
+        self.coarse = nn.Conv2d(wide[4], wide[3], 1, bias=False)
+        self.merged = InvertedResidual(wide[3], wide[3], 1)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        quarter, eighth, sixteenth, last = self.levels
+        fine = sixteenth(eighth(quarter(self.stem(crops))))
+        coarse = self.coarse(last(fine))
+        return self.merged(fine + nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest"))
+
+
+class InvertedResidual(nn.Module):
+    """Depthwise 5 × 5, pointwise to twice the channels and back; a residual where the shape stays."""
+
+    def __init__(self, before: int, after: int, stride: int):
+        super().__init__()
+        self.across = nn.Sequential(
+            nn.Conv2d(before, before, 5, stride, 2, groups=before, bias=False), nn.BatchNorm2d(before)
+        )
+        self.wider = _convolution_block(before, 2 * after, 1)
+        self.back = nn.Sequential(nn.Conv2d(2 * after, after, 1, bias=False), nn.BatchNorm2d(after))
+        self.same = before == after and stride == 1
+
+    def forward(self, seen: Tensor) -> Tensor:
+        made = self.back(self.wider(self.across(seen)))
+        return seen + made if self.same else made
+
+
+class RootNorm(nn.Module):
+    """Vectors over their root mean square, times one learnt number (ScaleNorm of RTMPose's head)."""
+
+    def __init__(self, length: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.root = length**0.5
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return seen / seen.norm(dim=-1, keepdim=True).clamp(min=1e-5) * self.root * self.scale
+
+
+class PointAttention(nn.Module):
+    """Points look at one another: one head of attention, with a residual."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.norm = RootNorm(hidden)
+        self.parts = nn.Linear(hidden, 3 * hidden, bias=False)
+        self.last = nn.Linear(hidden, hidden, bias=False)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        asked, key, value = self.parts(self.norm(seen)).chunk(3, -1)
+        share = torch.softmax(asked @ key.transpose(1, 2) / key.shape[-1] ** 0.5, -1)
+        return seen + self.last(share @ value)
+
+
+def _convolution_block(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(after), nn.Hardswish()
+    )
+
+
+# The four losses of SpinePose (Khan et al. 2025), with their published weights, and one of our own. Needs
+# PyTorch.
+# What the paper leaves open is a setting (`SpineLosses`): direction of the chain, unit of length, a and T of the
+# spine term, whether points are added or averaged. Where a label is missing its weight is 0 and the point counts
+# nowhere.
+
+
+_MIN_NORM = 1e-9
+
+
+@dataclass(frozen=True)
+class PointGraph:
+    """What losses know of the points. bones: pairs of indices, parent first. chain: indices of the spine's points, the
+    sacrum first.
+    """
+
+    bones: tuple[tuple[int, int], ...]
+    chain: tuple[int, ...]
+
+    @classmethod
+    def of(cls, names: tuple[str, ...]) -> "PointGraph":
+        """For some of SpineTrack's points; a bone ends at the nearest of its ancestors that is among them."""
+        table = load_skeleton("spinetrack37")
+        bones = []
+        for i, name in enumerate(names):
+            parent = table.parents[table.index(name)]
+            while parent >= 0 and table.names[parent] not in names:
+                parent = table.parents[parent]
+            if parent >= 0:
+                bones.append((names.index(table.names[parent]), i))
+        chain = [names.index(name) for name in reversed(SPINETRACK_REGIONS["spine"]) if name in names]
+        return cls(tuple(bones), tuple(chain))
+
+
+def position_loss(found: SimccMaps, wanted: SimccMaps, weight: Tensor, over: str = "sum") -> Tensor:
+    """L_pos and L_distill: KL of maps, weighted, added up ('sum') or averaged ('mean') over points, mean over crops.
+
+    weight: (crops, points).
+    """
+    total = (simcc_divergence(found, wanted) * weight).sum(1)
+    if over == "mean":
+        total = total / weight.shape[1]
+    return total.mean()
+
+
+def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[tuple[int, int], ...]) -> Tensor:
+    """L_structure: mean over bones of the angle between a bone found and the one labelled, over π.
+
+    places, labels: (crops, points, 2) px. Bones with an end without label, or without length, are left out; 0 where
+    none is left.
+    """
+    if not bones:
+        return places.sum() * 0
+    first, second = torch.tensor(bones, device=places.device).T
+    own, true = places[:, second] - places[:, first], labels[:, second] - labels[:, first]
+    known = (weight[:, first] > 0) & (weight[:, second] > 0)
+    known = known & ((own**2).sum(-1) > _MIN_NORM) & ((true**2).sum(-1) > _MIN_NORM)
+    ahead = torch.tensor([1.0, 0.0], dtype=places.dtype, device=places.device)
+    own, true = torch.where(known[..., None], own, ahead), torch.where(known[..., None], true, ahead)
+    cross, dot = own[..., 1] * true[..., 0] - own[..., 0] * true[..., 1], (own * true).sum(-1)
+    angle = torch.atan2(cross, dot).abs()  # of the difference: wrapped already
+    return torch.where(known, angle, torch.zeros_like(angle)).sum() / (math.pi * known.sum().clamp(min=1))
+
+
+def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
+    """L_spine: mean square of what the points are off their own smoothed chain, both coordinates, of labelled points.
+
+    chain: (crops, points, 2) px, the sacrum first. The chain is smoothed point after point: s̃ᵢ = s̃ᵢ₋₁ + wᵢ (sᵢ − s̃ᵢ₋₁)
+    with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T)).
+    """
+    if settings.chain == "down":
+        chain, weight = chain.flip(1), weight.flip(1)
+    chain = chain / settings.unit_px
+    smooth = [chain[:, 0]]
+    for i in range(1, chain.shape[1]):
+        step = chain[:, i] - smooth[-1]
+        length = torch.sqrt((step**2).sum(-1, keepdim=True) + _MIN_NORM**2)
+        smooth.append(smooth[-1] + (1 - 0.5 * torch.sigmoid(settings.a * (length - settings.threshold))) * step)
+    target = torch.stack(smooth, 1)
+    known = (weight > 0).to(chain.dtype)
+    squared = ((chain - (target.detach() if settings.fixed_target else target)) ** 2).mean(-1)
+    return (squared * known).sum() / known.sum().clamp(min=1)
+
+
+def spread_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """`gaussian_loss` with places taken as given: only what says how sure they are learns from this."""
+    return gaussian_loss(places.detach(), spread, labels, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class WantedOutputs:
+    """Labels of crops. places: (crops, points, 2) px; weight: (crops, points), 0 without label; maps: Gaussians.
+
+    teacher: maps of what a teacher sees, or None; taught: indices of its points among ours.
+    """
+
+    places: Tensor
+    weight: Tensor
+    maps: SimccMaps
+    teacher: SimccMaps | None = None
+    taught: tuple[int, ...] = ()
+
+
+def all_losses(
+    found: NetworkOutputs, wanted: WantedOutputs, graph: PointGraph, settings: SpineLosses
+) -> dict[str, Tensor]:
+    """Each loss by its name in `SpineLosses`, not weighted; without a teacher none is distilled."""
+    places = expected_places(found.maps)
+    losses = {
+        "position": position_loss(found.maps, wanted.maps, wanted.weight, settings.points),
+        "structure": structure_loss(places, wanted.places, wanted.weight, graph.bones),
+    }
+    if graph.chain:
+        chain = list(graph.chain)
+        losses["spine"] = spine_loss(places[:, chain], wanted.weight[:, chain], settings)
+    if wanted.teacher is not None:
+        taught = list(wanted.taught)
+        seen = torch.ones_like(wanted.weight[:, taught])
+        losses["distill"] = position_loss(found.maps.rows(taught), wanted.teacher, seen, settings.points)
+    losses["spread"] = spread_loss(places, found.spread, wanted.places, wanted.weight)
+    return losses
+
+
+def total_loss(losses: Mapping[str, Tensor], settings: SpineLosses) -> Tensor:
+    """Sum of the losses times their weights: 5, 2.5, 0.1 and 0.5 as published."""
+    return torch.stack([getattr(settings, name) * loss for name, loss in losses.items()]).sum()
+
+
+WEIGHTS_FILE = "weights.pt"
+_WEIGHTS_KIND = "spine detector"
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkWeights:
+    """size and names of points of a network; channels and numbers: what it takes besides crops; state: its weights."""
+
+    size: SpineNetworkSize
+    names: tuple[str, ...]
+    state: Mapping[str, Tensor]
+    channels: int = 0
+    numbers: int = 0
+
+
+def build_network(weights: NetworkWeights) -> SpineNetwork:
+    """The network, ready to be used."""
+    network = SpineNetwork(len(weights.names), weights.size, channels=weights.channels, numbers=weights.numbers)
+    network.load_state_dict(dict(weights.state))
+    return network.eval()
+
+
+def save_weights(path: Path, weights: NetworkWeights) -> None:
+    """Write weights, whole or not at all."""
+    stated = {
+        "kind": _WEIGHTS_KIND, "size": weights.size.model_dump(mode="json"), "names": list(weights.names),
+        "channels": weights.channels, "numbers": weights.numbers,
+    }  # fmt: skip
+    state = {name: value.detach().cpu().contiguous() for name, value in weights.state.items()}
+    save_checkpoint(path, TrainingIdentity(stated, ""), state)
+
+
+def read_weights(path: str | Path) -> NetworkWeights:
+    """What `save_weights` wrote; `InputError` naming the file for anything else."""
+    identity, state = load_checkpoint(Path(path))
+    stated = identity.options
+    if stated.get("kind") != _WEIGHTS_KIND:
+        raise InputError(f"{path} is a checkpoint, but no weights of a spine detector; expected its {WEIGHTS_FILE}.")
+    size = parse_options(SpineNetworkSize, stated["size"], str(path))
+    return NetworkWeights(
+        size=size, names=tuple(stated["names"]), state=state, channels=stated["channels"], numbers=stated["numbers"]
+    )

@@ -1,0 +1,411 @@
+"""Batches of crops: what is in each is decided by seed and epoch alone."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, map_on_threads
+from simspine.core.skeletons import load_skeleton
+from simspine.evaluation.point_protocols import read_labelled_people
+from simspine.io.labelled_images import to_simspine, to_spinetrack
+from simspine.io.npz import read_mmpose_labels
+from simspine.learning.options import DETECTOR_SKELETON, CurriculumStage, LabelledSet
+from simspine.synthesis.signals import random_stream
+from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, frame_box
+
+# Labelled people in images: rendered ones, SpineTrack's, MMPose-style sets, as one type. Pixels.
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPeople:
+    """One row a person.
+
+    files: of the images, one a person. names: of the points. keypoints: (people, points, 3) x, y px and v, 0 where not
+    labelled. box: (people, 4) x0 y0 x1 y1 px. area: (people,) px².
+    """
+
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
+    keypoints: np.ndarray
+    box: np.ndarray
+    area: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def rows(self, chosen: np.ndarray) -> "LabelledPeople":
+        """Only these people, by index."""
+        files = tuple(self.files[i] for i in chosen)
+        return LabelledPeople(
+            files=files,
+            names=self.names,
+            keypoints=self.keypoints[chosen],
+            box=self.box[chosen],
+            area=self.area[chosen],
+        )
+
+    @property
+    def digest(self) -> str:
+        """sha256 of labels and names of images; the images themselves are not read."""
+        found = hashlib.sha256("\x1f".join((*self.names, *(file.name for file in self.files))).encode())
+        for array in (self.keypoints, self.box):
+            found.update(np.ascontiguousarray(array, "<f8").tobytes())
+        return found.hexdigest()
+
+
+def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> LabelledPeople:
+    """The people of a set with these points of SpineTrack's, drawn by `where.fraction` and the seed.
+
+    Groups of people, and people without a labelled point or an area, are left out. Raises `InputError` for files that
+    cannot be read, for a set without people, and naming the first image that is missing.
+    """
+    labels, images = _label_and_image_paths(where)
+    found = _people_of_mmpose(labels, images) if labels.suffix == ".npz" else _people_of_coco(labels, images)
+    columns = [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]
+    every = LabelledPeople(
+        files=found.files, names=names, keypoints=found.keypoints[:, columns], box=found.box, area=found.area
+    )
+    good = (every.keypoints[..., 2] > 0).any(1) & (every.box[:, 2:] - every.box[:, :2] >= 1).all(1)
+    kept = np.flatnonzero(good)
+    if where.fraction < 1:
+        count = max(round(where.fraction * len(kept)), 1)
+        kept = np.sort(random_stream(seed, "fraction", labels.name).permutation(kept)[:count])
+    if not len(kept):
+        raise InputError(f"{labels}: nobody in it has a labelled point of the {len(names)} that are asked for.")
+    chosen = every.rows(kept)
+    missing = next((file for file in chosen.files if not file.is_file()), None)
+    if missing is not None:
+        raise InputError(f"{labels} names the image {missing}, which does not exist. Name the folder of the images.")
+    return chosen
+
+
+def _label_and_image_paths(where: LabelledSet) -> tuple[Path, Path]:
+    """The file of labels, and the folder of the images."""
+    folder = Path(where.folder)
+    if where.labels is not None:
+        return Path(where.labels), folder
+    labels = folder / "annotations" / f"person_keypoints_{where.split}.json"
+    if not labels.is_file():
+        there = sorted(file.stem.removeprefix("person_keypoints_") for file in labels.parent.glob("*.json"))
+        said = f"splits there: {', '.join(there)}" if there else "expected a folder of `simspine capture render`"
+        raise InputError(f"{labels} does not exist; {said}, or name a file of labels (`labels`).")
+    return labels, folder / "images" / where.split
+
+
+def _people_of_coco(labels: Path, images: Path) -> LabelledPeople:
+    found = read_labelled_people(labels)
+    own = np.flatnonzero(~found.crowd)
+    files = tuple(images / found.image[i] for i in own)
+    corners = np.concatenate([found.box[own, :2], found.box[own, :2] + found.box[own, 2:]], 1)
+    return LabelledPeople(
+        files=files,
+        names=load_skeleton(DETECTOR_SKELETON).names,
+        keypoints=found.keypoints[own],
+        box=corners,
+        area=found.area[own],
+    )
+
+
+def _people_of_mmpose(labels: Path, images: Path) -> LabelledPeople:
+    found = to_spinetrack(to_simspine(read_mmpose_labels(labels)))
+    own = np.flatnonzero((found.points[..., 2] > 0).any(1))
+    points = found.points[own]
+    seen = points[..., 2:] > 0
+    low = np.where(seen, points[..., :2], np.inf).min(1)
+    high = np.where(seen, points[..., :2], -np.inf).max(1)
+    files = tuple(images / found.file_names[i] for i in own)
+    return LabelledPeople(
+        files=files,
+        names=found.names,
+        keypoints=points,
+        box=np.concatenate([low, high], 1),
+        area=np.prod(high - low, 1),
+    )
+
+
+# Crops of people: where they are cut out, turned, mirrored, and what is done to their colours. All by a
+# generator.
+
+
+_LEAST_POINTS, _LEAST_HALF = 9, 3  # labelled points for showing half a body, and in that half (MMPose)
+_UPPER_HALF_PROBABILITY, _HALF_PADDING = 0.7, 1.5  # probability of the upper half, and of its box's size (MMPose)
+_ROTATION_PROBABILITY, _SHIFT_PROBABILITY = 0.6, 0.3  # probabilities of a rotation and of a shift (MMPose)
+_LOWER_BODY_WORDS = ("hip", "knee", "ankle", "toe", "heel")
+_MAX_COLOUR_GAINS = np.array([5.0, 0.3, 0.3])  # largest changes: hue (of 180), saturation and value (shares)
+_HOLE_SIDE_SHARES = (0.2, 0.4)  # of the crop's sides
+_GREY_VALUE = 114
+
+
+@dataclass(frozen=True)
+class CropView:
+    """Where a crop looks. centre: x, y px of the image; width: px, the height follows from the crop's aspect; turn:
+    rad; mirrored: left for right.
+    """
+
+    centre: tuple[float, float]
+    width: float
+    turn: float = 0.0
+    mirrored: bool = False
+
+    def matrix(self, size: tuple[int, int]) -> np.ndarray:
+        """(2, 3) from px of the image to px of a crop of (height, width)."""
+        height, width = size
+        c, s = np.cos(self.turn), np.sin(self.turn)
+        linear = np.array([[c, s], [-s, c]]) * (width / self.width)
+        found = np.column_stack([linear, np.array([width, height]) / 2 - linear @ self.centre])
+        if self.mirrored:
+            found[0] = [0, 0, width - 1] - found[0]
+        return found
+
+
+def plain_view(box: np.ndarray, size: tuple[int, int]) -> CropView:
+    """The crop that a detector looks at: the box (x0 y0 x1 y1 px), padded and widened to the aspect of (h, w)."""
+    x, y, width, height = frame_box(np.asarray(box, float), size)
+    return CropView((float(x + width / 2), float(y + height / 2)), float(width))
+
+
+def drawn_view(
+    box: np.ndarray,
+    keypoints: np.ndarray,
+    names: tuple[str, ...],
+    stage: CurriculumStage,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> CropView:
+    """A crop with the augmentation of a stage. keypoints: (points, 3) px of the image."""
+    if rng.random() < stage.half_body:
+        box = _half_body_box(box, keypoints, names, rng)
+    view = plain_view(box, size)
+    if rng.random() < _SHIFT_PROBABILITY:
+        height = view.width * size[0] / size[1]
+        moved = stage.shift * _truncated_normal(rng), stage.shift * _truncated_normal(rng)
+        view = replace(view, centre=(view.centre[0] + moved[0] * view.width, view.centre[1] + moved[1] * height))
+    low, high = stage.scale
+    view = replace(view, width=view.width * ((low + high) / 2 + (high - low) / 2 * _truncated_normal(rng)))
+    if rng.random() < _ROTATION_PROBABILITY:
+        view = replace(view, turn=np.deg2rad(stage.rotation_deg) * _truncated_normal(rng))
+    return replace(view, mirrored=bool(rng.random() < stage.flip))
+
+
+def _half_body_box(
+    box: np.ndarray, keypoints: np.ndarray, names: tuple[str, ...], rng: np.random.Generator
+) -> np.ndarray:
+    """The box of the labelled points of the upper or the lower half; the whole one where too few are labelled."""
+    labelled = keypoints[:, 2] > 0
+    lower = np.array([name.endswith(_LOWER_BODY_WORDS) for name in names])
+    chosen = labelled & (lower if rng.random() > _UPPER_HALF_PROBABILITY else ~lower)
+    if labelled.sum() < _LEAST_POINTS or chosen.sum() < _LEAST_HALF:
+        return box
+    low, high = keypoints[chosen, :2].min(0), keypoints[chosen, :2].max(0)
+    grown = np.maximum((high - low) * (_HALF_PADDING - 1) / 2, 1.0)
+    return np.concatenate([low - grown, high + grown])
+
+
+def _truncated_normal(rng: np.random.Generator) -> float:
+    """Standard normal within −1 and 1."""
+    while True:
+        value = float(rng.standard_normal())
+        if abs(value) <= 1:
+            return value
+
+
+def cut_out(image: np.ndarray, view: CropView, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, channels) of the image; black beyond its edges."""
+    import cv2
+
+    return cv2.warpAffine(image, view.matrix(size), (size[1], size[0]), flags=cv2.INTER_LINEAR)
+
+
+def moved_labels(
+    keypoints: np.ndarray, names: tuple[str, ...], view: CropView, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(points, 2) px of the crop, and (points,) bool: labelled and inside the crop. Left and right change places where
+    the crop is mirrored. keypoints: (points, 3) px of the image.
+    """
+    matrix = view.matrix(size)
+    xy = keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    known = (keypoints[:, 2] > 0) & (xy >= 0).all(1) & (xy <= [size[1] - 1, size[0] - 1]).all(1)
+    if view.mirrored:
+        order = mirror_order(names)
+        xy, known = xy[order], known[order]
+    return np.where(known[:, None], xy, 0.0), known
+
+
+def mirror_order(names: tuple[str, ...]) -> np.ndarray:
+    """(points,) index of each point's mirrored one among some of SpineTrack's points; its own where that is absent."""
+    table = load_skeleton(DETECTOR_SKELETON)
+    mirrored = [table.names[table.swaps[table.index(name)]] for name in names]
+    return np.array([names.index(other) if other in names else i for i, other in enumerate(mirrored)])
+
+
+def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Generator) -> np.ndarray:
+    """The crop (height, width, 3) uint8 BGR with other colours, blurred, with a hole, as the stage says."""
+    import cv2
+
+    if stage.colour:
+        hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV).astype(np.float32)
+        gains = rng.uniform(-1, 1, 3) * _MAX_COLOUR_GAINS
+        hsv[..., 0] = (hsv[..., 0] + gains[0]) % 180
+        hsv[..., 1:] = np.clip(hsv[..., 1:] * (1 + gains[1:]), 0, 255)
+        crop = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR)
+    if rng.random() < stage.blur:
+        crop = cv2.blur(crop, (int(rng.integers(3, 8)),) * 2)
+    if rng.random() < stage.blur:
+        crop = cv2.medianBlur(crop, 2 * int(rng.integers(1, 4)) + 1)
+    if rng.random() < stage.hole:
+        height, width = crop.shape[:2]
+        high, wide = (round(side * rng.uniform(*_HOLE_SIDE_SHARES)) for side in (height, width))
+        top, left = int(rng.integers(0, height - high + 1)), int(rng.integers(0, width - wide + 1))
+        crop = crop.copy()
+        crop[top : top + high, left : left + wide] = _GREY_VALUE
+    return crop
+
+
+CROP_SIZE_PX = (256, 192)  # px, height and width of crops
+BATCHES_AHEAD = 2  # batches that are cut out at once
+CropExtras = Callable[[int, int, CropView], tuple["np.ndarray | None", "np.ndarray | None"]]
+
+
+@dataclass(frozen=True, eq=False)
+class CropBatch:
+    """crops: (n, 3 + channels, height, width) float32, as `normalised_crop`. places: (n, points, 2) px of the crop.
+    weight:
+    (n, points), 0 without label. numbers: (n, count) that come with crops, or None.
+    """
+
+    crops: np.ndarray
+    places: np.ndarray
+    weight: np.ndarray
+    numbers: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+
+@dataclass(frozen=True, eq=False)
+class CropReader:
+    """Cuts people out of their images. sets: one or two, with the same points. extras: from set, row and view to what
+    a network sees besides: channels (c, height, width) float32, numbers (count,) float32; or None. shown: how many
+    crops of each set an epoch goes through, as if it had so many people; everybody once if left out.
+    """
+
+    sets: tuple[LabelledPeople, ...]
+    seed: int
+    threads: int = 1
+    size: tuple[int, int] = CROP_SIZE_PX
+    extras: CropExtras | None = None
+    shown: tuple[int, ...] = ()
+
+    def count(self, batch: int) -> int:
+        """How many batches an epoch has."""
+        return batches_in(self._shown, batch)
+
+    @property
+    def _shown(self) -> tuple[int, ...]:
+        return self.shown or tuple(len(people) for people in self.sets)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The points' names."""
+        return self.sets[0].names
+
+    def epoch(self, number: int, stage: CurriculumStage, batch: int) -> Iterator[CropBatch]:
+        """The batches of an epoch, in random order, augmented. A last batch that is not full is left out."""
+        sizes = [len(people) for people in self.sets]
+        rows = epoch_rows(sizes, batch, random_stream(self.seed, "order", str(number)), self._shown)
+        for start in range(0, len(rows), BATCHES_AHEAD):
+            whole = np.concatenate(rows[start : start + BATCHES_AHEAD])
+            made = map_on_threads(partial(self._drawn, number, stage), [tuple(row) for row in whole], self.threads)
+            for i in range(0, len(made), batch):
+                yield _stacked_batch(made[i : i + batch])
+
+    def plain(self, batch: int, which: int = 0) -> Iterator[CropBatch]:
+        """Everybody of a set in order, not augmented: what a detector sees."""
+        for start in range(0, len(self.sets[which]), batch):
+            items = [(which, row) for row in range(start, min(start + batch, len(self.sets[which])))]
+            yield _stacked_batch(map_on_threads(self._plain, items, self.threads))
+
+    def _drawn(self, epoch: int, stage: CurriculumStage, item: tuple[int, int, int]) -> tuple:
+        which, row, place = (int(value) for value in item)
+        people, rng = self.sets[which], random_stream(self.seed, "crop", str(epoch), str(place))
+        view = drawn_view(people.box[row], people.keypoints[row], people.names, stage=stage, size=self.size, rng=rng)
+        return self._cut(which, row, view, partial(changed_colours, stage=stage, rng=rng))
+
+    def _plain(self, item: tuple[int, int]) -> tuple:
+        which, row = item
+        return self._cut(which, row, plain_view(self.sets[which].box[row], self.size), lambda crop: crop)
+
+    def _cut(self, which: int, row: int, view: CropView, change: Callable[[np.ndarray], np.ndarray]) -> tuple:
+        people = self.sets[which]
+        crop = normalised_crop(change(cut_out(read_labelled_image(people.files[row]), view, self.size)))
+        places, known = moved_labels(people.keypoints[row], people.names, view, self.size)
+        numbers = None
+        if self.extras is not None:
+            channels, numbers = self.extras(which, row, view)
+            crop = crop if channels is None else np.concatenate([crop, channels.astype(np.float32)])
+        return crop, places, known * point_weights(people.names), numbers
+
+
+def epoch_rows(
+    sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
+) -> list[np.ndarray]:
+    """For each batch (batch, 3): set, row in it, place in the epoch.
+
+    Of one set everybody comes once. Of two sets the larger comes once, and half of every batch is from either: the
+    smaller is gone through again, in another order each time. shown: sizes that decide how many batches there are, in
+    place of the sets' own; people come again until these are filled. Raises `InputError` where no batch can be filled.
+    """
+    count, made = batches_in(shown or sizes, batch), []
+    if count == 0:
+        raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
+    for which, (size, share) in enumerate(zip(sizes, _batch_shares(shown or sizes, batch), strict=True)):
+        rounds = -(-count * share // size)
+        rows = np.concatenate([rng.permutation(size) for _ in range(rounds)])[: count * share]
+        made.append(np.column_stack([np.full(len(rows), which), rows]).reshape(count, share, 2))
+    rows = np.concatenate(made, 1)
+    places = np.arange(count * batch).reshape(count, batch, 1)
+    return list(np.concatenate([rows, places], 2))
+
+
+def batches_in(sizes: Sequence[int], batch: int) -> int:
+    """How many batches an epoch of one or two sets has."""
+    return max(size // share for size, share in zip(sizes, _batch_shares(sizes, batch), strict=True))
+
+
+def _batch_shares(sizes: Sequence[int], batch: int) -> tuple[int, ...]:
+    """How many of a batch are from each set; an odd one is from the larger."""
+    if len(sizes) == 1:
+        return (batch,)
+    most, least = batch - batch // 2, batch // 2
+    return (least, most) if sizes[1] > sizes[0] else (most, least)
+
+
+def normalised_crop(crop: np.ndarray) -> np.ndarray:
+    """(height, width, 3) uint8 BGR → (3, height, width) float32 RGB, less ImageNet's mean, over its deviation."""
+    return ((crop[..., ::-1].astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
+
+
+def point_weights(names: tuple[str, ...]) -> np.ndarray:
+    """(points,) SpineTrack's weights of points in training."""
+    table = load_skeleton(DETECTOR_SKELETON)
+    return np.array([table.weights[table.index(name)] for name in names])
+
+
+def read_labelled_image(path) -> np.ndarray:
+    """(height, width, 3) uint8 BGR; `InputError` naming the file where it is none."""
+    import cv2
+
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image. Mend it, or take it out of the labels.")
+    return image
+
+
+def _stacked_batch(items: Sequence[tuple]) -> CropBatch:
+    crops, places, weight, numbers = zip(*items, strict=True)
+    more = None if numbers[0] is None else np.stack(numbers).astype(np.float32)
+    return CropBatch(np.stack(crops), np.stack(places), np.stack(weight), more)

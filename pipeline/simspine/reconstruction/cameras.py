@@ -1,0 +1,240 @@
+"""The stages cameras, triangulate and merge: from 2D points to the markers that inverse kinematics fits."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simspine.core.errors import InputError
+from simspine.core.skeletons import read_correspondence
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.quality import camera_checks
+from simspine.quality.findings import Finding, Severity
+from simspine.reconstruction.stage import Known, Stage
+from simspine.vision.bundle_adjustment import CameraPrior
+from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
+from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, Refined, refine_cameras
+from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.points import locate_points, make_markers
+from simspine.vision.synchronise import Timing
+
+# Between the stages detect and triangulate: do the cameras agree with what they saw, and which are used from
+# here?
+
+
+CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
+NOT_REPAIRED_TEXT = (
+    "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
+)
+
+
+@dataclass(frozen=True)
+class JudgedCameras:
+    """The cameras to use, as calibrated or refined, and what the comparison of the calibrated ones found.
+
+    refinement: where they were refined: what from.
+    """
+
+    cameras: tuple[Camera, ...]
+    findings: tuple[Finding, ...] = ()
+    refinement: Refined | None = None
+
+
+@dataclass(frozen=True)
+class ComparedCameras:
+    """What cameras say of one another. checks: of those that saw enough, none where views are mixed up. views: which
+    of all views these are."""
+
+    checks: tuple[CameraCheck, ...]
+    findings: tuple[Finding, ...]
+    views: tuple[int, ...]
+
+    @property
+    def mixed_up(self) -> bool:
+        return not self.checks
+
+
+def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> ComparedCameras:
+    """Each camera beside the others, and findings of those that are off. A camera that saw next to nothing of the
+    person is left out, and said to be.
+
+    seen: of one person, in the cameras' order and SIMSPINE names. Raises `InputError` where fewer than two cameras saw
+    enough, or where less agrees than in any usable set-up.
+    """
+    if seen.views != len(cameras):
+        raise InputError(f"{seen.views} views and {len(cameras)} cameras; expected as many.")
+    counts = (seen.confidence >= min_confidence).sum((0, 2))
+    views = [view for view in range(len(cameras)) if counts[view] >= MIN_OBSERVATIONS_PER_VIEW]
+    if len(views) < 2:
+        raise InputError(
+            f"{len(views)} of {len(cameras)} cameras saw the person (in {MIN_OBSERVATIONS_PER_VIEW} points or more); two must, to be "
+            "compared."
+        )
+    unseen = [
+        camera_checks.check_person_seen(camera.name, int(counts[v]))
+        for v, camera in enumerate(cameras)
+        if v not in views
+    ]
+    some, chosen = select_views(seen, views), [cameras[view] for view in views]
+    found = check_cameras(some, chosen, min_confidence, camera_checks.TOLERATED_CAMERA_ERRORS)
+    return ComparedCameras(
+        found.checks, (*camera_checks.check_camera_images(found.checks, found.mixed_up), *unseen), tuple(views)
+    )
+
+
+def judge_cameras(
+    recordings: Mapping[str, tuple[Keypoints, Sequence[Camera]]], options: CameraOptions, min_confidence: float
+) -> dict[str, JudgedCameras]:
+    """For each recording the cameras to use; recordings of one set-up are looked at together.
+
+    recordings: keypoints of the person followed (SIMSPINE names) and cameras in the order of the views. What cannot be
+    judged, such as a recording of a few frames, is used as it is calibrated.
+    """
+    rigs: list[list[str]] = []
+    for name, (_, cameras) in recordings.items():
+        for rig in rigs:
+            if same_rig(recordings[rig[0]][1], cameras):
+                rig.append(name)
+                break
+        else:
+            rigs.append([name])
+    found: dict[str, JudgedCameras] = {}
+    for rig in rigs:
+        seen = join_recordings([recordings[name][0] for name in rig])
+        found |= dict.fromkeys(rig, _judged_as_given(seen, recordings[rig[0]][1], options, min_confidence))
+    return {name: found[name] for name in recordings}
+
+
+def findings_with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
+    """The cameras with what was done about views that were late."""
+    return replace(judged, findings=(camera_checks.check_delays(timing), *judged.findings))
+
+
+def is_refined(findings: Sequence[Finding]) -> bool:
+    """Whether the cameras are refined ones, by what was found about them."""
+    return any(finding.code == CAMERA_REFINED_CODE for finding in findings)
+
+
+def _judged_as_given(
+    seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float
+) -> JudgedCameras:
+    given = tuple(cameras)
+    try:
+        compared = compare_cameras(seen, given, min_confidence)
+        if compared.mixed_up or not options.refine:
+            return JudgedCameras(given, compared.findings)
+        some, chosen = select_views(seen, compared.views), [given[view] for view in compared.views]
+        refined = refine_cameras(some, chosen, camera_prior_of_options(options), min_confidence)
+        left = compare_cameras(some, refined.cameras, min_confidence).findings
+    except InputError as error:
+        cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
+        unknown = Finding(
+            camera_checks.CAMERA_UNJUDGED_CODE, Severity.INFO, f"the cameras could not be compared: {error}", cure
+        )
+        return JudgedCameras(given, (unknown,))
+    used = list(given)
+    for view, camera in zip(compared.views, refined.cameras, strict=True):
+        used[view] = camera
+    return JudgedCameras(
+        tuple(used), (_refinement_finding(refined), *_downgraded_if_refined(compared.findings, left)), refined
+    )
+
+
+def _refinement_finding(refined: Refined) -> Finding:
+    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
+    text = (
+        f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
+        f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile)."
+    )
+    return Finding(
+        CAMERA_REFINED_CODE, Severity.INFO, text, "The given calibration stays as it is; a new one would be better."
+    )
+
+
+def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:
+    """What was found of the given cameras, as no more than information where nothing of it is left in refined ones;
+    what is left as a warning."""
+    remaining = {(finding.code, finding.where) for finding in left}
+    for finding in findings:
+        if finding.severity is Severity.INFO:
+            yield finding
+        elif (finding.code, finding.where) not in remaining:
+            yield replace(finding, severity=Severity.INFO, suggestion="Mended by refinement.")
+    for finding in left:
+        cure = finding.suggestion if finding.code == camera_checks.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
+        yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)
+
+
+def camera_prior_of_options(options: CameraOptions) -> CameraPrior:
+    """How far the calibration may be off."""
+    return CameraPrior(
+        rotation=math.radians(options.rotation_deg),
+        position=options.position_m,
+        focal=options.focal_share,
+        centre_px=options.centre_px,
+        radial=options.radial,
+    )
+
+
+def choose_cameras(
+    options: CameraOptions, triangulation: TriangulationOptions, *, trials: Mapping[str, Known]
+) -> dict[str, dict[str, Any]]:
+    """The cameras to use in each trial, and findings about the calibrated ones and about views that were late."""
+    recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
+    judged = judge_cameras(recordings, options, triangulation.min_confidence)
+    for trial, known in trials.items():
+        if known["timing"] is not None:
+            judged[trial] = findings_with_timing(judged[trial], known["timing"])
+    return {trial: {"cameras": rig.cameras, "findings": tuple(rig.findings)} for trial, rig in judged.items()}
+
+
+CAMERAS = Stage(
+    "cameras",
+    choose_cameras,
+    takes=("keypoints", "cameras", "timing"),
+    gives=("cameras", "findings"),
+    sections=("cameras", "triangulation"),
+    of_person=True,
+)
+
+
+def triangulate_person(
+    options: TriangulationOptions, *, keypoints: Keypoints, cameras: tuple[Camera, ...], timing: Timing | None
+) -> dict[str, Any]:
+    """Points in space, z_up, and how well they fit the images."""
+    points, report = locate_points(keypoints, cameras, options, timing)
+    return {"points": points, "triangulation": report}
+
+
+TRIANGULATE = Stage(
+    "triangulate",
+    triangulate_person,
+    takes=("keypoints", "cameras", "timing"),
+    gives=("points", "triangulation"),
+    sections=("triangulation",),
+)
+
+
+def merge_points(
+    filtering: FilterOptions,
+    merging: MergeOptions,
+    detection: DetectionOptions,
+    *,
+    points: Markers,
+    mocap: Markers | None,
+) -> dict[str, Any]:
+    """Markers, y_up, and what was found while motion capture took the place of some."""
+    pairs = None if mocap is None or merging.correspondence is None else read_correspondence(merging.correspondence)
+    markers, report = make_markers(
+        points, filtering, merging, mocap=mocap, pairs=pairs, infer_spine=detection.infer_spine
+    )
+    return {"markers": markers, "merging": report}
+
+
+MERGE = Stage(
+    "merge",
+    merge_points,
+    takes=("points", "mocap"),
+    gives=("markers", "merging"),
+    sections=("filter", "merge", "detection"),
+)

@@ -1,0 +1,231 @@
+"""The stage detect: from a recording to the 2D points of the person followed, in views that are in step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate_to_simspine
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
+from simspine.reconstruction.stage import Stage
+from simspine.vision.detector import Detections, boxes_of_joints
+from simspine.vision.follow_skin_markers import SkinClicks, follow_skin_markers
+from simspine.vision.options import DetectionOptions
+from simspine.vision.points import detect_in_videos, follow_people, follow_person
+from simspine.vision.synchronise import (
+    DRIFT_UNIT_FRAMES,
+    Clocks,
+    Timing,
+    ValuePerView,
+    between_frames,
+    per_view,
+    refined_delays,
+    synchronised_rows,
+    timing_of,
+    whole_frames_of_people,
+)
+
+# Between the detector and whom to follow: views that are late are brought in step, by delays given or found.
+
+
+DELAY_SEARCH_S = 10.0  # s by which views may be apart for their delays to be found
+SURE_DRIFT_SD = 3.0  # standard deviations from which a drift that was found is undone
+
+
+@dataclass(frozen=True)
+class Delays:
+    """late: frames by which each view shows an event at a higher frame number than the first view does, one value for
+    each view or by camera name (0 where left out); or 'find'. drift: frames by which it gets later in 1000 frames.
+    """
+
+    late: ValuePerView | Literal["find"]
+    drift: ValuePerView | None = None
+
+
+@dataclass(frozen=True)
+class Delayed:
+    """A recording whose views are late; for `reconstruct` and `reconstruct_people`.
+
+    source: videos, or `Keypoints` of one person, as these take them. delays: frames of each view, positive where it
+    shows an event at a higher frame number than the first view does: a list, or by camera name; or 'find', to find them
+    from how the person moves. drift: frames by which each view gets later in 1000 frames.
+    """
+
+    source: Any
+    delays: ValuePerView | Literal["find"] = "find"
+    drift: ValuePerView | None = None
+
+    @property
+    def clocks(self) -> Delays:
+        return Delays(self.delays, self.drift)
+
+
+def follow_in_step(
+    detections: Detections,
+    cameras: Sequence[Camera],
+    delays: Delays | None,
+    follow: Callable[[Detections], list[Keypoints]],
+    skeleton: str | None = None,
+) -> tuple[list[Keypoints], Timing | None]:
+    """People as `follow` finds them once the views are in step, each at the instants that all views share.
+
+    cameras: in the order of the views. follow: whom to take out of everybody's detections; at least one person.
+    skeleton: of the points that come first, where others follow them. Without delays everything is as `follow` has it.
+    Raises `InputError` for delays of unknown views, that leave too few frames, or that cannot be found.
+    """
+    if delays is None:
+        return follow(detections), None
+    names = [camera.name for camera in cameras]
+    lengths = detections.lengths or (len(detections.people),) * len(names)
+    if not isinstance(delays.late, str):
+        timing = given_timing(delays, cameras, lengths)
+        return _follow_at_timing(detections, timing, follow), timing
+    farthest = round(DELAY_SEARCH_S * detections.rate)
+    points = len(
+        detections.names if skeleton is None else load_skeleton(skeleton)
+    )  # an outline shows each view other points
+    whole = whole_frames_of_people(detections.people[..., :points, :], cameras, detections.rate, farthest=farthest)
+    rough = timing_of(names, lengths, whole)
+    people = _follow_at_timing(detections, rough, follow)
+    if not people:
+        return [], rough
+    try:
+        clocks = refined_delays(people[0], cameras, np.zeros(len(names)))
+    except InputError as error:
+        said = ", ".join(f"{name} {late:+d}" for name, late in zip(names, whole, strict=True))
+        raise InputError(f"the delays were found to whole frames only ({said}): {error}") from None
+    timing = _refined_timing(rough, clocks, lengths)
+    return _follow_at_timing(detections, timing, follow), timing
+
+
+def given_timing(delays: Delays, cameras: Sequence[Camera], lengths: Sequence[int]) -> Timing:
+    """Which frames belong together by delays that are given. lengths: (views,) frames of each. Errors as above."""
+    assert not isinstance(delays.late, str)
+    names = [camera.name for camera in cameras]
+    drift = None if delays.drift is None else per_view(delays.drift, names, "drift")
+    return timing_of(names, lengths, per_view(delays.late, names), drift)
+
+
+def synchronise_by_detections(
+    keypoints: Keypoints, cameras: Sequence[Camera], delays: Delays | None
+) -> tuple[Keypoints, Timing | None]:
+    """The same for the points of one person, whom nobody has to be told from."""
+    if delays is None:
+        return keypoints, None
+    if keypoints.views != len(cameras):
+        raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
+    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+
+    def alone(seen: Detections) -> list[Keypoints]:
+        xyc = seen.people[:, :, 0]
+        return [keypoints.with_(xy=xyc[..., :2], confidence=np.nan_to_num(xyc[..., 2]))]
+
+    (person,), timing = follow_in_step(Detections(keypoints.names, keypoints.rate, people), cameras, delays, alone)
+    return person, timing
+
+
+def _follow_at_timing(
+    detections: Detections, timing: Timing, follow: Callable[[Detections], list[Keypoints]]
+) -> list[Keypoints]:
+    rows = len(detections.people)
+    simultaneous = detections._replace(people=synchronised_rows(detections.people, timing), lengths=())
+    return [between_frames(one, timing, rows) for one in follow(simultaneous)]
+
+
+def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Timing:
+    """Whole frames, and what `clocks` says beside them at the middle of the frames that all views share."""
+    sure = np.abs(clocks.drift) > SURE_DRIFT_SD * np.maximum(clocks.drift_deviation, 1e-9)
+    drift = np.where(sure, clocks.drift / rough.frames, 0.0)
+    late = rough.late + clocks.late - drift * (rough.first + rough.frames / 2)
+    return timing_of(rough.views, lengths, late, drift=DRIFT_UNIT_FRAMES * drift, deviation=clocks.deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class TrialSource:
+    """What the 2D points of a trial come from: `keypoints` of one person, `detections` of everybody, or else videos.
+
+    cameras: in the order of the views; with videos in any order. skeleton: of the detections' points. delays: of views
+    that are late. mocap: motion capture in the world and time of the cameras: it says where in the videos the person
+    is, and for how many frames. skin: clicks on markers on the skin, which are followed in the videos. progress: called
+    with (frames done, frames in all).
+    """
+
+    cameras: Sequence[Camera]
+    keypoints: Keypoints | None = None
+    detections: Detections | None = None
+    skeleton: str = ""
+    videos: tuple[Path, ...] = ()
+    delays: Delays | None = None
+    mocap: Markers | None = None
+    skin: SkinClicks | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[str, Any]:
+    """One person's points. Raises `InputError` where nobody is found, or cameras and views do not match."""
+    if recording.keypoints is not None:
+        skeleton = skeleton_of_names(recording.keypoints.names).name
+        points = translate_to_simspine(recording.keypoints, skeleton)
+        keypoints, timing = synchronise_by_detections(points, recording.cameras, recording.delays)
+        return _seen(keypoints, timing, recording.cameras, skeleton) | {"people_seen": 1}
+    detections, skeleton, cameras = _everybody(options, recording)
+    (keypoints,), timing = follow_in_step(
+        detections,
+        cameras,
+        recording.delays,
+        follow=lambda seen: [follow_person(seen, cameras, skeleton, options)],
+        skeleton=skeleton,
+    )
+    if recording.skin is not None:
+        clicks, radius, tape = recording.skin
+        videos = open_videos(recording.videos)
+        keypoints = follow_skin_markers(
+            keypoints, cameras, videos, clicks=clicks, radius=radius, timing=timing, tape=tape
+        )
+    people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
+    return _seen(keypoints, timing, cameras, skeleton) | {"people_seen": people_seen}
+
+
+DETECT = Stage(
+    "detect",
+    detect_person,
+    takes=("recording",),
+    gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"),
+    sections=("detection",),
+)
+
+
+def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:
+    """The same of everybody who is there for long enough, who is seen most first."""
+    detections, skeleton, cameras = _everybody(options, recording)
+    people, timing = follow_in_step(
+        detections,
+        cameras,
+        recording.delays,
+        follow=lambda seen: follow_people(seen, cameras, skeleton),
+        skeleton=skeleton,
+    )
+    return [_seen(keypoints, timing, cameras, skeleton) for keypoints in people]
+
+
+def _seen(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
+    return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
+
+
+def _everybody(options: DetectionOptions, recording: TrialSource) -> tuple[Detections, str, Sequence[Camera]]:
+    """Everybody in each view, the name of the points' skeleton, and the cameras in the order of the views."""
+    if recording.detections is not None:
+        return recording.detections, recording.skeleton, recording.cameras
+    videos, known, together = open_videos(recording.videos), recording.mocap, recording.delays is None
+    check_synchronised(videos, lengths_agree=known is None and together)
+    cameras = match_cameras_to_views(videos, recording.cameras)
+    boxes = frames = None
+    if known is not None:
+        frames = min(known.frames, *(video.frames for video in videos))
+        boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
+    seen = detect_in_videos(videos, options, boxes, frames=frames, progress=recording.progress, together=together)
+    return seen, seen.skeleton, cameras

@@ -1,0 +1,268 @@
+"""Compile the kernels once, so that the first recording does not wait for it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.recipes import build_body
+from simspine.core.errors import InputError, require_known
+from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.io.calibration import read_calibration
+from simspine.io.video import VIDEO_ENDINGS
+from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
+from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.reconstruction.stage import Known, Options
+from simspine.reconstruction.stages import SCALE, STAGES, run_stages
+from simspine.vision.points import check_one_person
+from simspine.vision.triangulation import triangulate
+
+# `Reconstruction`: a solved trial as users of the library get it, which writes itself as a data set or a report.
+# What writes is loaded when it is asked for: `report` is the one place where the core imports a satellite.
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction(SolvedTrial):
+    """Everything the pipeline says about one trial; fields as in `SolvedTrial`."""
+
+    def save(self, path: str | PathLike) -> Path:
+        """Write the trial as a data set of its own: one HDF5 file, read by `simspine.open_dataset`. Returns its path.
+
+        Raises `InputError` where `path` does not end in .h5, and if points do not follow from the angles.
+        """
+        from simspine.reconstruction.publish import write_trials_dataset
+
+        return write_trials_dataset(path, [self])
+
+    def report(self, path: str | PathLike) -> Path:
+        """Write the report of the trial: one page of HTML that needs nothing else. Returns its path."""
+        from simspine.report.reconstruction_page import write_trial_report
+
+        return write_trial_report(path, self)
+
+
+# The whole way in memory: images or points → reconstructions; and what follows merging, for all trials of a
+# person.
+
+
+SUBJECT_NAME = "person"  # name of the subject
+PlainSource = Keypoints | str | PathLike | Sequence[str | PathLike]
+VideosOrKeypoints = PlainSource | Delayed
+Progress = Callable[[int, int], None]
+AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]
+AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
+# What is known of a trial that nobody filmed; and of a person of unknown size.
+UNSEEN: dict[str, Any] = {
+    "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
+    "findings": (), "mocap": None, "spine_markers": None, "height": None, "mass": None,
+}  # fmt: skip
+
+
+def reconstruct(
+    source: VideosOrKeypoints | Mapping[str, VideosOrKeypoints],
+    cameras: Sequence[Camera] | str | PathLike,
+    mocap: Markers | Mapping[str, Markers] | None = None,
+    *,
+    options: Options | None = None,
+    marker_set: str | None = None,
+    height: float | None = None,
+    mass: float | None = None,
+    progress: Progress | None = None,
+) -> Reconstruction | dict[str, Reconstruction]:
+    """From synchronised videos or 2D points of one person to the spine: all stages of the pipeline, in memory.
+
+    source: `Keypoints` of any skeleton we know by its names, views in the order of the cameras; or a folder of videos;
+    or the videos, one a camera; or any of these as `Delayed`, where views are late. {trial: source} for several trials
+    of a person: one body is fitted to all of them, and {trial: Reconstruction} comes back. cameras: of the world z up,
+    or a calibration file. mocap: motion capture that takes the place of points of the same name; {trial: Markers} where
+    there are several trials. options: how each stage works (default: as a configuration without settings). marker_set:
+    says where the detector's points are on the body; by default that of the points' skeleton. height (m), mass (kg) of
+    the person, if known. progress: called with (frames done, frames in all) while videos are looked at.
+
+    Raises `InputError` where cameras and views do not match, nobody is found, motion capture is of no trial, or no body
+    fits. Equal to what the workflow writes for the same input.
+    """
+    options = _with_body(options or Options(), markers=marker_set)
+    sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
+    given, known = _mocap_of(mocap, sources), _cameras(cameras)
+    trials = {}
+    for trial, item in sources.items():
+        recording = _recording(item, known, options, progress)
+        about = {"subject": SUBJECT_NAME, "trial": trial, "videos": recording.videos, "recording": recording}
+        trials[trial] = UNSEEN | about | {"mocap": given.get(trial), "height": height, "mass": mass}
+    found = _reconstructions(run_stages(trials, options))
+    return found if isinstance(source, Mapping) else found["trial"]
+
+
+def reconstruct_people(
+    videos: str | PathLike | Sequence[str | PathLike] | Delayed,
+    cameras: Sequence[Camera] | str | PathLike,
+    *,
+    options: Options | None = None,
+    marker_set: str | None = None,
+    progress: Progress | None = None,
+) -> list[Reconstruction]:
+    """From synchronised videos to the spines of all people in them, who is seen in most views and frames first.
+
+    videos: a folder of them, or the files, one a camera; as `Delayed` where views are late. Each person gets a body of
+    their own; subjects are called 'person_1', 'person_2', …. `options.detection.people` bounds how many are looked for
+    in an image; who is seen by two views or more in less than a fifth of the frames is left out. Else as
+    `reconstruct`.
+
+    Raises `InputError` where nobody is there for long enough, and as `reconstruct`.
+    """
+    options = _with_body(options or Options(), markers=marker_set)
+    plain, delays = (videos.source, videos.clocks) if isinstance(videos, Delayed) else (videos, None)
+    recording = TrialSource(_cameras(cameras), videos=_video_files(plain), delays=delays, progress=progress)
+    people = detect_people(options.detection, recording=recording)
+    if not people:
+        raise InputError("nobody is seen in two views or more for a fifth of the frames.")
+    found: list[Reconstruction] = []
+    for rank, seen in enumerate(people, 1):
+        about = {"subject": f"{SUBJECT_NAME}_{rank}", "trial": "trial", "videos": recording.videos}
+        found += _reconstructions(run_stages({"trial": UNSEEN | about | seen}, options, AFTER_DETECTION)).values()
+    return found
+
+
+def fit_trials(
+    trials: Mapping[str, Markers],
+    body: str | None = None,
+    marker_set: str | None = None,
+    height: float | None = None,
+    mass: float | None = None,
+    *,
+    options: Options | None = None,
+) -> dict[str, Reconstruction]:
+    """Everything after merging, for all trials of one person together: {trial: Reconstruction}.
+
+    trials: markers by SIMSPINE's names, any frame, m. body: recipe ('articulated', 'coupled' or a file's path), by
+    default that of the options. marker_set: says where the points are on the body; by default that of the options, or
+    'centres' (at the vertebral centres). height (m), mass (kg) of the person, if known. options: how the stages work;
+    of them `body`, `scaling`, `ik` and `quality` count.
+
+    Raises `InputError` where there is no trial, no segment can be measured, no marker is the body's, or an argument
+    contradicts the options.
+    """
+    if not trials:
+        raise InputError("no trials were given; expected {name: Markers} with at least one.")
+    options = _with_body(options or Options(), recipe=body, markers=marker_set)
+    person = {"subject": SUBJECT_NAME, "skeleton": "centres", "height": height, "mass": mass}
+    known = {
+        trial: UNSEEN | person | {"trial": trial, "markers": markers_in_frame(markers, "y_up")}
+        for trial, markers in trials.items()
+    }
+    return _reconstructions(run_stages(known, options, AFTER_MERGING))
+
+
+def _reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]:
+    names = [field.name for field in fields(Reconstruction)]
+    return {trial: Reconstruction(**{name: known[name] for name in names}) for trial, known in trials.items()}
+
+
+def _with_body(options: Options, **arguments: str | None) -> Options:
+    """The options with recipe and marker set from arguments. `InputError` where both say one, and not the same."""
+    told = {name: value for name, value in arguments.items() if value is not None}
+    for name in told.keys() & options.body.model_fields_set:
+        own = getattr(options.body, name)
+        if own not in (None, told[name]):
+            raise InputError(
+                f"body.{name} of the options is {own!r}, the argument says {told[name]!r}; expected one of them. "
+                "Leave one out."
+            )
+    return options.model_copy(update={"body": options.body.model_copy(update=told)})
+
+
+def _mocap_of(
+    mocap: Markers | Mapping[str, Markers] | None, sources: Mapping[str, VideosOrKeypoints]
+) -> Mapping[str, Markers]:
+    """{trial: motion capture}. `InputError` where it is not known which trial some is of."""
+    if mocap is None:
+        return {}
+    if isinstance(mocap, Mapping):
+        require_known("trial", mocap, sources, "mocap")
+        return mocap
+    if len(sources) > 1:
+        raise InputError(
+            f"mocap is one Markers, but there are {len(sources)} trials ({', '.join(sources)}); expected "
+            "{trial: Markers}. Say which trial it was recorded with."
+        )
+    return dict.fromkeys(sources, mocap)
+
+
+def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
+    return read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
+
+
+def _recording(
+    source: VideosOrKeypoints, cameras: list[Camera], options: Options, progress: Progress | None
+) -> TrialSource:
+    plain, delays = (source.source, source.clocks) if isinstance(source, Delayed) else (source, None)
+    if isinstance(plain, Keypoints):
+        return TrialSource(cameras, keypoints=plain, delays=delays)
+    check_one_person(options.detection)
+    return TrialSource(cameras, videos=_video_files(plain), delays=delays, progress=progress)
+
+
+def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:
+    """The video files named, or those in a folder."""
+    if not isinstance(source, str | PathLike):
+        return tuple(Path(item) for item in source)
+    folder = Path(source)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; hand in a folder of videos, a list of videos, or Keypoints.")
+    found = tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_ENDINGS))
+    if not found:
+        raise InputError(f"{folder} holds no videos; expected one a camera, ending in {', '.join(VIDEO_ENDINGS)}.")
+    return found
+
+
+WARMUP_RECIPES = ("articulated", "coupled", "paper")
+WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
+_WARMUP_INTRINSICS = np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]])
+_FRONT_ROTATION, _SIDE_ROTATION = (
+    [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+    [[0, -1, 0], [0, 0, -1], [1, 0, 0]],
+)  # 4 m away, 1 m high
+WARMUP_CAMERAS = tuple(
+    Camera(
+        name=name,
+        size=(1000, 1000),
+        K=_WARMUP_INTRINSICS,
+        distortion=np.zeros(5),
+        R=np.array(R, float),
+        t=np.array([0.0, 1, 4]),
+    )
+    for name, R in (("front", _FRONT_ROTATION), ("side", _SIDE_ROTATION))
+)
+
+
+def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
+    """Triangulate and solve a person who stands still, with each recipe. Returns seconds; Numba keeps what it compiles.
+
+    Compiled code is kept beside the package, or in the user's cache where that may not be written
+    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
+    """
+    start = time.perf_counter()
+    for recipe in WARMUP_RECIPES:
+        body = build_body(recipe, "centres")
+        c = body.coordinates
+        still = Motion(c.names, WARMUP_RATE_HZ, np.tile(c.default, (WARMUP_FRAMES, 1)), c.rotational)
+        markers = forward_kinematics(body, still)
+        inverse_kinematics(body, markers)
+        fit_trials({"standing": markers}, recipe)
+        triangulate(_keypoints_of_markers(markers), WARMUP_CAMERAS)
+        say(f"{recipe}: ready after {time.perf_counter() - start:.0f} s")
+    return time.perf_counter() - start
+
+
+def _keypoints_of_markers(markers: Markers) -> Keypoints:
+    """The markers as both cameras see them."""
+    xy = np.moveaxis(project_points(WARMUP_CAMERAS, markers_in_frame(markers, "z_up").xyz), 0, 1)
+    return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

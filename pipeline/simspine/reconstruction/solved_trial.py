@@ -1,0 +1,222 @@
+"""How each camera fits the others: what triangulation used of it, and where the body lies in its images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.body import Body, body_poses, forward_kinematics
+from simspine.anatomy.clinical_angles import LumbopelvicRhythm
+from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError, Unchanging
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, without_skin_markers
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.kinematics import decided_shares, lumbopelvic_rhythm_of
+from simspine.estimation.result import Result
+from simspine.quality.assess import observed_angle_shares
+from simspine.quality.camera_checks import ViewFit
+from simspine.quality.findings import Finding, Verdict
+from simspine.quality.observability import (
+    ClinicalFigure,
+    clinical_figures,
+    curvature_figures,
+    forced_mask,
+    is_estimated,
+)
+from simspine.vision.synchronise import Timing
+from simspine.vision.triangulation import TriangulationReport, exchange_sides
+
+# `SolvedTrial`: what each stage found in one trial, and what follows from it.
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedTrial(Unchanging):
+    """What each stage found in one trial; lengths m, angles rad, times s.
+
+    markers: what inverse kinematics was given, y_up, with origin and covariance. sized: the person's body. result: of
+    inverse kinematics. spine: angles per level, LLA, TKA, points and vertebral centres, with uncertainty. verdict:
+    which frames can be trusted; None where nobody asked. Where the trial came from images besides: cameras in the order
+    of the views, keypoints (frames, views, points), triangulation (how well they fit), points (triangulated, z_up; None
+    where read from files, for the memory of long trials); videos: their files, for pictures; timing: which frames of
+    them belong together, where not those of one number.
+    """
+
+    subject: str
+    trial: str
+    markers: Markers
+    sized: SizedBody
+    result: Result
+    spine: SpineKinematics
+    verdict: Verdict | None = None
+    cameras: tuple[Camera, ...] = ()
+    keypoints: Keypoints | None = None
+    triangulation: TriangulationReport | None = None
+    points: Markers | None = None
+    videos: tuple[Path, ...] = ()
+    timing: Timing | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject} · {self.trial}"
+
+    @property
+    def body(self) -> Body:
+        return self.sized.body
+
+    @property
+    def motion(self) -> Motion:
+        return self.result.motion
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return () if self.verdict is None else self.verdict.findings
+
+    @property
+    def lla(self) -> np.ndarray:
+        """(frames,) rad: lumbar lordosis; its standard deviation is `spine.lla_sd`."""
+        return self.spine.lla
+
+    @property
+    def tka(self) -> np.ndarray:
+        """(frames,) rad: thoracic kyphosis; its standard deviation is `spine.tka_sd`."""
+        return self.spine.tka
+
+    def video_frames(self, view: int) -> np.ndarray:
+        """(frames,) int: the frame of a view's video nearest to each frame of the trial."""
+        return np.arange(self.spine.frames) if self.timing is None else self.timing.nearest(view)[: self.spine.frames]
+
+    @cached_property
+    def poses(self) -> dict[str, np.ndarray]:
+        """{body: (frames, 4, 4)} in ground, y_up."""
+        return body_poses(self.body, self.motion)
+
+    @cached_property
+    def model_markers(self) -> Markers:
+        """All markers of the body by forward kinematics, y_up."""
+        return forward_kinematics(self.body, self.motion)
+
+    @cached_property
+    def model_points(self) -> Markers:
+        """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine; y_up."""
+        spine, model = self.spine.markers, self.model_markers
+        limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
+        both = model.select(limbs)
+        return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
+        return observed_angle_shares(self.sized, self.result, self.spine)
+
+    @property
+    def spine_estimated(self) -> bool:
+        """Whether points of the spine that were fitted were estimated, so that what they say is no measurement."""
+        return is_estimated(self.markers.names, self.markers.origins)
+
+    @cached_property
+    def clinical_figures(self) -> tuple[ClinicalFigure, ...]:
+        """Clinical parameters over the frames that were not rejected, with what decided them."""
+        clinical = self.spine.clinical
+        if clinical is None:
+            return ()
+        return clinical_figures(clinical, ~self.rejected, decided_shares(self.sized, self.result), self.spine_estimated)
+
+    @cached_property
+    def curvature_figures(self) -> tuple[ClinicalFigure, ...]:
+        """Lordosis and kyphosis over the frames that were not rejected, with what decided them."""
+        spine = self.spine
+        angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
+        forced = {name: bool(forced_mask([name], spine.forced).any()) for name in angles}
+        return curvature_figures(angles, ~self.rejected, forced, self.spine_estimated)
+
+    @cached_property
+    def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:
+        """Of the frames that were not rejected; None where the trial has no clinical parameters."""
+        clinical = self.spine.clinical
+        return None if clinical is None else lumbopelvic_rhythm_of(clinical, ~self.rejected, self.result)
+
+    @property
+    def rejected(self) -> np.ndarray:
+        """(frames,) bool."""
+        return np.zeros(self.spine.frames, bool) if self.verdict is None else self.verdict.rejected
+
+    @property
+    def inferred(self) -> np.ndarray:
+        """(frames,) bool: rejected frames that were filled in from the frames around."""
+        return np.zeros(self.spine.frames, bool) if self.verdict is None else self.verdict.inferred
+
+    @property
+    def images(self) -> tuple[Keypoints, TriangulationReport]:
+        """The keypoints and how well they fit. Raises `InputError` where the trial did not come from images."""
+        if self.keypoints is None or self.triangulation is None:
+            raise InputError(f"{self.name}: was not triangulated from images, which this needs; start from 2D points.")
+        return self.keypoints, self.triangulation
+
+    @cached_property
+    def detected(self) -> Keypoints:
+        """The keypoints as triangulation used them, left and right put right. Needs images."""
+        return self.detected_in(slice(None))
+
+    def detected_in(self, frames: slice) -> Keypoints:
+        """`detected` of some frames: pictures show few of a long trial."""
+        keypoints, report = self.images
+        some = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
+        return exchange_sides(some.select(report.names), report.swapped[frames])
+
+
+def body_edges() -> tuple[tuple[str, str], ...]:
+    """Pairs of SIMSPINE points that a picture joins by lines."""
+    skeleton = load_skeleton(SIMSPINE_SKELETON)
+    return tuple((skeleton.names[p], n) for n, p in zip(skeleton.names, skeleton.parents, strict=True) if p >= 0)
+
+
+VIEW_FIT_LIMB_POINTS = tuple(
+    f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")
+)
+
+
+def limb_distance(found: SolvedTrial) -> np.ndarray:
+    """(frames, views, points) px from the body's limb points to the detected ones; NaN where either is missing.
+
+    Raises `InputError` where the trial did not come from images.
+    """
+    there = set(found.detected.names) & set(found.model_markers.names)
+    return model_reprojection(
+        found.cameras, found.model_markers, found.detected, [name for name in VIEW_FIT_LIMB_POINTS if name in there]
+    )
+
+
+def model_reprojection(
+    cameras: Sequence[Camera], model: Markers, keypoints: Keypoints, names: Sequence[str]
+) -> np.ndarray:
+    """(frames, views, points) px: distance between detected points and the body's markers in each image.
+
+    keypoints: as triangulation used them. names: the points to compare; inferred ones would test the rule that placed
+    them. NaN where either is missing.
+    """
+    if len(cameras) != keypoints.views or model.frames != keypoints.frames:
+        raise InputError(
+            f"{len(cameras)} cameras and {model.frames} frames of markers do not fit keypoints of {keypoints.views} "
+            f"views and {keypoints.frames} frames."
+        )
+    xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
+    images = np.moveaxis(project_points(cameras, xyz), 0, 1)
+    return np.linalg.norm(images - keypoints.select(names).xy, axis=-1)
+
+
+def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
+    """One for each camera, in the order of the views; none where the trial did not come from images."""
+    if found.keypoints is None or found.triangulation is None:
+        return ()
+    report, distance = found.triangulation.of(without_skin_markers(found.triangulation.names)), limb_distance(found)
+    fits = []
+    for view, camera in enumerate(found.cameras):
+        observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]
+        used = report.used[:, view].sum() / observed.sum() if observed.any() else np.nan
+        median = float(np.nanmedian(apart)) if np.isfinite(apart).any() else np.nan
+        fits.append(ViewFit(camera.name, float(report.used[:, view].mean()), float(used), median))
+    return tuple(fits)

@@ -1,0 +1,68 @@
+"""The settings of all stages together; each stage has its own in its room. They are what a configuration file sets."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from simspine.core.settings import Section
+from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.quality.findings import QualityOptions
+from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+
+# `Stage`: one step of the way from a recording to the spine. `simspine.reconstruction.stages` has the list of them.
+
+
+Known = Mapping[str, Any]  # {name: what is known of a trial}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A function from types to types, and where its arguments come from.
+
+    work: takes the sections of the options by position, and what is known of a trial by name. Returns {name: what it
+    found}. takes, gives: these names. sections: names of the sections of `Options` that decide how it works.
+    of_person: `work` looks at all trials of a person together: it takes `trials`, {trial: {name: …}}, and returns
+    {trial: {name: …}}.
+    """
+
+    name: str
+    work: Callable[..., dict[str, Any]]
+    takes: tuple[str, ...]
+    gives: tuple[str, ...]
+    sections: tuple[str, ...]
+    of_person: bool = False
+
+    def __call__(self, options: Section, **given: Any) -> dict[str, Any]:
+        """What `work` finds with the stage's sections of `options`."""
+        return self.work(*(getattr(options, section) for section in self.sections), **given)
+
+    def run(self, trials: Mapping[str, Known], options: Section) -> dict[str, Known]:
+        """What is known of each trial, with what the stage found. trials: {trial: {name: what is known}}."""
+        taken = {trial: {name: known[name] for name in self.takes} for trial, known in trials.items()}
+        if self.of_person:
+            found = self(options, trials=taken)
+        else:
+            found = {trial: self(options, **given) for trial, given in taken.items()}
+        return {trial: {**known, **found[trial]} for trial, known in trials.items()}
+
+
+class Options(Section):
+    """The settings of all stages."""
+
+    detection: DetectionOptions = DetectionOptions()
+    cameras: CameraOptions = CameraOptions()
+    triangulation: TriangulationOptions = TriangulationOptions()
+    filter: FilterOptions = FilterOptions()
+    merge: MergeOptions = MergeOptions()
+    body: BodyOptions = BodyOptions()
+    scaling: ScalingOptions = ScalingOptions()
+    ik: KinematicsOptions = KinematicsOptions()
+    quality: QualityOptions = QualityOptions()
+
+    @model_validator(mode="after")
+    def _filling_needs_the_trajectory(self) -> Self:
+        if self.quality.fill_gaps and self.ik.engine != "trajectory":
+            raise ValueError(f"quality.fill_gaps needs ik.engine trajectory; {self.ik.engine} sees no other frame")
+        return self

@@ -1,0 +1,289 @@
+"""The one list of stages from a recording to the spine. `reconstruct` and `fit_trials` run it in memory; the workflow
+runs the same stages and adds load and save.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from simspine.anatomy.body import body_poses
+from simspine.anatomy.recipes import Recipe
+from simspine.anatomy.scaling import ScaleFactors
+from simspine.core.errors import InputError, runs_of_frames
+from simspine.core.types import Markers
+from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
+from simspine.estimation.kinematics import read_spine, solve_kinematics
+from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.estimation.result import Posterior, Result
+from simspine.quality.assess import check_solved_trial
+from simspine.quality.findings import (
+    REJECTED_FILLED_CODE,
+    Finding,
+    QualityOptions,
+    Severity,
+    Verdict,
+    sum_up_findings,
+    where_true,
+)
+from simspine.quality.marker_checks import sides_exchanged
+from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
+from simspine.reconstruction.detection import DETECT
+from simspine.reconstruction.solved_trial import SolvedTrial, view_fits
+from simspine.reconstruction.stage import Known, Options, Stage
+
+# After the verdict: rejected frames taken out, the others smoothed over them, short gaps filled (SIMSPINE's third
+# step of quality control).
+# The trajectory engine sees the trial without the markers of rejected frames. What it then gives there follows
+# from the frames around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with
+# standard deviations that grow into the gap. So filled frames fit the body as all others do, and are marked as
+# inferred.
+
+
+Trial = TypeVar("Trial", bound=SolvedTrial)
+
+
+def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
+    """The trial solved without its rejected frames: short gaps of them filled and marked, others NaN throughout.
+
+    found: with a verdict. options: of them `quality` and `ik` count. The verdict keeps its findings and gets one more,
+    `FILLED`, with the frames that were filled; these have the status 'inferred' in place of 'rejected', and the mask
+    `rejected` of frames that do not count holds them, too. Points of the spine have them in `filled`.
+    Unchanged where no frame is rejected, or all are. Raises `InputError` as `solve_kinematics`.
+    """
+    rejected = found.rejected
+    if found.verdict is None or not rejected.any() or rejected.all():
+        return found
+    short = short_gap_frames(rejected, found.motion.rate, options.quality.max_gap_s)
+    solved = solve_kinematics(found.sized, _without_frames(found.markers, rejected), marker_set, options.ik)
+    result = _emptied_result(solved, rejected & ~short)
+    spine = read_spine(found.sized, result)
+    spine = replace(
+        spine,
+        markers=_marked_as_filled(spine.markers, short),
+        centres=None if spine.centres is None else _marked_as_filled(spine.centres, short),
+    )
+    return replace(
+        found, result=result, spine=spine, verdict=_verdict_after_filling(found.verdict, rejected, short, options)
+    )
+
+
+def short_gap_frames(rejected: np.ndarray, rate: float, max_gap_s: float) -> np.ndarray:
+    """(frames,) bool: those of the rejected frames (frames,) that lie in runs of at most `max_gap_s`, with frames that
+    are not rejected on both sides."""
+    short = np.zeros_like(rejected)
+    for start, stop in runs_of_frames(where_true(rejected)):
+        if start > 0 and stop < len(rejected) and (stop - start) / rate <= max_gap_s * (1 + 1e-9):
+            short[start:stop] = True
+    return short
+
+
+def _without_frames(markers: Markers, frames: np.ndarray) -> Markers:
+    return markers.with_(xyz=np.where(frames[:, None, None], np.nan, markers.xyz))
+
+
+def _emptied_result(result: Result, frames: np.ndarray) -> Result:
+    """Nothing is known in these frames."""
+
+    def empty(values: np.ndarray) -> np.ndarray:
+        return np.where(frames.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
+
+    motion, known = result.motion, result.posterior
+    deviation = None if motion.deviation is None else empty(motion.deviation)
+    return replace(
+        result,
+        motion=motion.with_(values=empty(motion.values), deviation=deviation),
+        marker_error=empty(result.marker_error),
+        cost=empty(result.cost),
+        posterior=None
+        if known is None
+        else Posterior(known.response, {name: empty(np.asarray(v)) for name, v in known.derived.items()}),
+    )
+
+
+def _marked_as_filled(points: Markers, frames: np.ndarray) -> Markers:
+    """The points with these frames marked as filled."""
+    before = np.zeros(points.xyz.shape[:2], bool) if points.filled is None else points.filled
+    return points.with_(filled=before | (frames[:, None] & points.present))
+
+
+def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndarray, options: Options) -> Verdict:
+    """The verdict with what became of its rejected frames; the parameters of the step are in the text."""
+    whose = judged.findings[0]
+    gaps = int((rejected & ~short).sum())
+    which = "the frames with errors" if not gaps else f"{short.sum()} of {rejected.sum()} frames with errors"
+    rest = f"; the other {gaps} stay rejected, and are gaps" if gaps else ""
+    finding = Finding(
+        code=REJECTED_FILLED_CODE,
+        severity=Severity.INFO,
+        message=f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames around, "
+        f"by the body's smoothness (accelerations of {options.ik.level_acceleration_sd:g} rad/s² in a level of the "
+        f"trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, one "
+        "standard deviation each)"
+        f"{rest}.",
+        suggestion="They are inferred, not seen: leave them out of figures, or read their ±.",
+        frames=where_true(short),
+        subject=whose.subject,
+        trial=whose.trial,
+    )
+    return sum_up_findings(judged.frames, (*judged.findings, finding))
+
+
+# The stages scale, ik and vertebrae: from the markers of all trials to the person's body, its motion, the spine.
+
+
+def marker_set_of(options: BodyOptions, skeleton: str) -> str:
+    """The marker set that says where points are on the body: the one set, or else that of the points' skeleton."""
+    return options.markers or skeleton
+
+
+def body_of_person(
+    trials: Sequence[Markers],
+    recipe: str | Recipe,
+    marker_set: str,
+    options: Options,
+    height: float | None = None,
+    mass: float | None = None,
+) -> tuple[SizedBody, ScaleFactors]:
+    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`.
+
+    Markers of weight 0 take no part.
+    """
+    trials = [markers.without_zero_weights() for markers in trials]
+    sized, factors = size_body(
+        trials,
+        recipe,
+        marker_set,
+        options=options.scaling,
+        height=height,
+        mass=mass,
+        skin_height=options.body.skin_marker_height_m,
+    )
+    if options.scaling.anatomy:
+        sized = fit_to_person(sized, trials, marker_set, options=options.ik, exchanged=sides_exchanged)
+    return sized, factors
+
+
+def scale_person(
+    body: BodyOptions, scaling: ScalingOptions, ik: KinematicsOptions, *, trials: Mapping[str, Known]
+) -> dict[str, dict[str, Any]]:
+    """The person's body, for each trial the same.
+
+    Raises `InputError` where trials have points of several skeletons, since the body has one place for each point.
+    """
+    sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
+    (first, marker_set), *others = sets.items()
+    for trial, other in others:
+        if other != marker_set:
+            raise InputError(
+                f"trials {first!r} and {trial!r} have points of different skeletons, {marker_set!r} and {other!r}, "
+                "which mark different places on the body; expected one for all trials of a person. Name one marker "
+                "set for all (`markers` of section `body`), or solve these trials as two people."
+            )
+    known = trials[first]
+    options = Options(body=body, scaling=scaling, ik=ik)
+    markers = [own["markers"] for own in trials.values()]
+    sized, factors = body_of_person(
+        markers, body.recipe, marker_set, options=options, height=known["height"], mass=known["mass"]
+    )
+    return {trial: {"sized": sized, "factors": factors} for trial in trials}
+
+
+SCALE = Stage(
+    "scale",
+    scale_person,
+    takes=("markers", "skeleton", "height", "mass"),
+    gives=("sized", "factors"),
+    sections=("body", "scaling", "ik"),
+    of_person=True,
+)
+
+
+def solve_trial(
+    body: BodyOptions,
+    ik: KinematicsOptions,
+    *,
+    sized: SizedBody,
+    markers: Markers,
+    skeleton: str,
+    spine_markers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Coordinates of the body that explain the markers. spine_markers: as of `read_spine`."""
+    marker_set = marker_set_of(body, skeleton)
+    return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
+
+
+IK = Stage(
+    "ik",
+    solve_trial,
+    takes=("sized", "markers", "skeleton", "spine_markers"),
+    gives=("result",),
+    sections=("body", "ik"),
+)
+
+
+def read_vertebrae(
+    *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The spine, and the poses {body: (frames, 4, 4)} that it was read from."""
+    poses: dict[str, np.ndarray] = body_poses(sized.body, result.motion)
+    return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
+
+
+VERTEBRAE = Stage(
+    "vertebrae", read_vertebrae, takes=("sized", "result", "spine_markers"), gives=("spine", "poses"), sections=()
+)
+
+
+# The stage quality: which frames of a solved trial can be trusted; the others filled in where that is asked for.
+
+
+OF_TRIAL = tuple(field.name for field in fields(SolvedTrial) if field.name != "verdict")
+
+
+def judge_trial(
+    quality: QualityOptions,
+    ik: KinematicsOptions,
+    body: BodyOptions,
+    *,
+    skeleton: str,
+    findings: Sequence[Finding],
+    **of_trial: Any,
+) -> dict[str, Any]:
+    """The verdict; result and spine with what was filled in. findings: of the stages before. of_trial: `SolvedTrial`'s
+    fields."""
+    found = SolvedTrial(**of_trial)
+    verdict = check_solved_trial(
+        found.sized,
+        found.result,
+        found.spine,
+        markers=found.markers,
+        triangulation=found.triangulation,
+        views=view_fits(found),
+        recording=findings,
+    )
+    found = replace(found, verdict=verdict.of(found.subject, found.trial))
+    if quality.fill_gaps:
+        found = fill_rejected(found, marker_set_of(body, skeleton), Options(quality=quality, ik=ik, body=body))
+    return {"result": found.result, "spine": found.spine, "verdict": found.verdict}
+
+
+QUALITY = Stage(
+    "quality",
+    judge_trial,
+    takes=(*OF_TRIAL, "skeleton", "findings"),
+    gives=("result", "spine", "verdict"),
+    sections=("quality", "ik", "body"),
+)
+
+
+STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)
+
+
+def run_stages(trials: Mapping[str, Known], options: Options, stages: Sequence[Stage] = STAGES) -> dict[str, Known]:
+    """What the stages find in all trials of a person. trials: {trial: {name: what is known before}}."""
+    known = dict(trials)
+    for stage in stages:
+        known = stage.run(known, options)
+    return known

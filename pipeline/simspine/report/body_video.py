@@ -1,0 +1,404 @@
+"""What the cameras saw of a trial as small pictures for a page, and where the fitted body lies in them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame, project_one
+from simspine.core.skeletons import is_skin_marker
+from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.io.atomic import atomic_path
+from simspine.io.video import Video, open_videos
+from simspine.quality.findings import Status
+from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.report import canvas
+from simspine.report.canvas import image_webp
+from simspine.report.figure_style import STATUS_COLOURS, to_bgr
+from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
+from simspine.report.people_pictures import BodySolid, average_skin_solid, bones_solid, skin_solid
+from simspine.report.scene import Film
+from simspine.report.trial_scene import bones_and_joints
+from simspine.vision.blazepose import quiet_stderr
+
+# Write pictures as a video that browsers play.
+
+
+# In order of preference. OpenCV's wheels have no encoder for H.264; where a program `ffmpeg` that has one is installed,
+# it writes .mp4. VP9 in MP4 is played by Chromium, Firefox and Safari; MPEG-4 part 2 by players only. VP8 in WebM is
+# written five times as fast as VP9, and browsers play it as well. Motion JPEG is written nine times as fast as VP8, for
+# players and for programs that go through a video picture by picture.
+CODECS_BY_SUFFIX = {".mp4": ("avc1", "vp09", "mp4v"), ".webm": ("VP80",), ".avi": ("MJPG",)}
+H264 = "avc1"
+_FFMPEG_S = 20  # s until a program that does not say what it can write is given up
+
+
+class FrameSink(Protocol):
+    """What takes the pictures of one video: OpenCV's writer, or `FfmpegPipe`."""
+
+    def write(self, image: np.ndarray, /) -> None: ...
+
+    def release(self) -> None: ...
+
+
+class FfmpegPipe:
+    """H.264 by the program `ffmpeg`, which is given the pictures as they are."""
+
+    def __init__(self, program: str, path: Path, rate: float, size: tuple[int, int]):
+        command = [
+            program, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{size[0]}x{size[1]}",
+            "-r", f"{rate:.6f}", "-i", "-", "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20",
+            "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path),
+        ]  # fmt: skip
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def write(self, image: np.ndarray) -> None:
+        assert self._process.stdin is not None  # a pipe
+        try:
+            self._process.stdin.write(np.ascontiguousarray(image).data)
+        except BrokenPipeError:
+            self.release()
+
+    def release(self) -> None:
+        """Wait until the file is whole. Raises `InputError` with what the program said where it failed."""
+        said = self._process.communicate()[1] if self._process.returncode is None else b""
+        if self._process.returncode:
+            lines = said.decode(errors="replace").strip().splitlines()
+            raise InputError(f"ffmpeg could not write the video: {lines[-1] if lines else 'it gave no reason'}.")
+
+
+@cache
+def h264_program() -> str | None:
+    """The program `ffmpeg`, where one is installed that writes H.264."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, timeout=_FFMPEG_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return program if b"libx264" in done.stdout else None
+
+
+class Writer:
+    """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size. codec: the one found."""
+
+    def __init__(self, path: Path, rate: float):
+        self._path, self._rate = path, rate
+        self._file: FrameSink | None = None
+        self._size = (0, 0)
+        self.codec, self.frames = "", 0
+
+    def add(self, image: np.ndarray) -> None:
+        image = _even_size(image)
+        size = (image.shape[1], image.shape[0])
+        if self._file is None:
+            self._file, self._size = self._opened(size), size
+        if size != self._size:
+            raise InputError(f"{self._path}: frame {self.frames} is {size}, the ones before are {self._size}.")
+        self._file.write(image)
+        self.frames += 1
+
+    def _opened(self, size: tuple[int, int]) -> FrameSink:
+        import cv2
+
+        codecs = CODECS_BY_SUFFIX[self._path.suffix.lower()]
+        program = h264_program() if H264 in codecs else None
+        if program is not None:
+            self.codec = H264
+            return FfmpegPipe(program, self._path, self._rate, size)
+        for codec in codecs:
+            letters = int.from_bytes(codec.encode(), "little")
+            with quiet_stderr():  # it says that it dislikes the letters of VP8, and writes it
+                file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
+            if file.isOpened():
+                self.codec = codec
+                return file
+            file.release()
+        raise InputError(
+            f"the installed OpenCV can write none of {', '.join(codecs)} there: the folder may not be writable, or "
+            "OpenCV lacks its codecs (opencv-python-headless has them)."
+        )
+
+    def close(self) -> None:
+        """Make the file whole; a second time does nothing."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.release()
+
+
+@contextmanager
+def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
+    """A `Writer` whose file becomes `path` when the block ends well. rate: frames/s."""
+    path = Path(path)
+    if path.suffix.lower() not in CODECS_BY_SUFFIX:
+        raise InputError(f"{path}: videos are written as {', '.join(CODECS_BY_SUFFIX)}; name the file so.")
+    with atomic_path(path) as temporary, _quiet_opencv():
+        writer = Writer(temporary, rate)
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            with suppress(InputError):  # what went wrong first is what is told
+                writer.close()
+            raise
+        if not writer.frames:
+            raise InputError(f"{path}: there are no frames to write.")
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """OpenCV says on the terminal which encoders it lacks; the next one is tried anyway."""
+    from cv2.utils import logging
+
+    before = logging.getLogLevel()
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
+def _even_size(image: np.ndarray) -> np.ndarray:
+    """Encoders want even widths and heights: a row or column at the edge goes."""
+    height, width = image.shape[:2]
+    return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
+
+
+# The body drawn on a trial's videos, frame by frame, as one video: as lines with its spine, as bones or with
+# skin.
+
+
+OVERLAY_TILE_PX = 540  # px: height of a camera's picture beside others
+SKIN_OPACITY = 0.6  # the person stays visible below
+BODY_DRAWINGS = ("lines", "bones", "skin")
+ImageBox = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
+
+
+def write_overlay_video(
+    found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None], show: str = "lines"
+) -> None:
+    """Write a video (.webm, .mp4 or .avi): detections and the fitted body on the images of some views (numbers).
+
+    One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
+    drawn on a plain ground. progress: called with (frames done, frames in all). show: one of `BODY_DRAWINGS`. Raises
+    `InputError` for a body without bones or skin where these are to be shown.
+    """
+    solid = solid_of_trial(found, show)
+    alone = len(views) == 1
+    height = found.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
+    rooms = {v: person_crop_box(found.cameras[v], found.model_points) for v in views}
+    aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
+    boxes: dict[int, ImageBox] = {v: False for v in views}
+    if not alone:
+        boxes = {v: person_crop_box(found.cameras[v], found.model_points, aspect) for v in views}
+    frames, strip = found.spine.frames, None
+    with video_writer(out, found.spine.rate) as video:
+        for frame, images in enumerate(_view_images(found, views)):
+            drawn = camera_grid_picture(
+                found, frame, dict(zip(views, images, strict=True)), height=height, boxes=boxes, solid=solid
+            )
+            strip = _legend_strip(found, drawn.shape[1], show) if strip is None else strip
+            video.add(np.vstack([drawn, strip]))
+            progress(frame + 1, frames)
+
+
+def solid_of_trial(found: SolvedTrial, show: str) -> BodySolid | None:
+    """The body's bones or its skin, as `show` says; None for lines."""
+    if show == "bones":
+        return bones_solid(bones_and_joints(found.body.osim)[0], found.poses)
+    return (
+        skin_solid(average_skin_solid(found.body, bones_and_joints(found.body.osim)[0]), found.poses)
+        if show == "skin"
+        else None
+    )
+
+
+def _view_images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
+    """For each frame the images of the views; plain ones where the trial has no videos."""
+    frames = found.spine.frames
+    if not found.videos:
+        plain = [canvas.blank_picture(*found.cameras[v].size) for v in views]
+        for _ in range(frames):
+            yield plain
+        return
+    opened = open_videos([found.videos[v] for v in views])
+    videos = [video.shown_at(found.video_frames(v)) for v, video in zip(views, opened, strict=True)]
+    for _ in range(frames):
+        images = [image for video in videos if (image := next(video, None)) is not None]
+        if len(images) < len(videos):
+            return
+        yield images
+
+
+def camera_grid_picture(
+    found: SolvedTrial,
+    frame: int,
+    images: Mapping[int, np.ndarray],
+    height: int,
+    boxes: Mapping[int, ImageBox],
+    solid: BodySolid | None = None,
+) -> np.ndarray:
+    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}.
+
+    solid: the body's bones or skin, drawn in place of lines.
+    """
+    verdict, note = found.verdict, ""
+    if verdict is not None and verdict.status[frame] is not Status.KEPT:
+        note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
+    cells, shown = [], shown_in(found, slice(frame, frame + 1))
+    for view, image in images.items():
+        text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
+        layer = layer_of_image(found, shown, frame, view)
+        if solid is not None:
+            image, layer = image.copy(), _seen_only(layer)
+            solid.draw(image, found.cameras[view], frame, SKIN_OPACITY if solid.skin else 1.0)
+        cells.append(draw_overlay(image, layer, text, height=height, crop=boxes[view]))
+        if found.rejected[frame]:
+            assert verdict is not None  # who rejected
+            _draw_border(cells[-1], to_bgr(STATUS_COLOURS[str(verdict.status[frame])]))
+    if len(cells) == 1:
+        return cells[0]
+    width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)
+    cells = [canvas.fit_into(cell, (width, tall)) for cell in cells]
+    # The grid that shows the pictures largest on a screen of 16:9.
+    columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
+    return canvas.picture_grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+
+
+def _seen_only(layer: OverlayLayer) -> OverlayLayer:
+    """What was detected: lines and inferred points would hide the bones that they stand for."""
+    seen = {name: point for name, point in layer.detected.items() if name not in layer.inferred}
+    return replace(layer, detected=seen, model={})
+
+
+def shown_in(found: SolvedTrial, frames: slice) -> Keypoints:
+    """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
+    markers = found.markers.with_(xyz=found.markers.xyz[frames], weight=None, covariance=None, filled=None)
+    return add_inferred_points(found.detected_in(frames), found.cameras, markers)
+
+
+def layer_of_image(found: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
+    """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
+    return frame_layer(
+        shown, frame, view, found.cameras[view],
+        model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
+    )  # fmt: skip
+
+
+def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
+    """The part of a camera's image in which the body is during the trial; aspect: width / height, None as it moves."""
+    xy = project_one(camera, change_frame(model.xyz, model.frame, "z_up")).reshape(-1, 2)
+    inside = xy[((xy > 0) & (xy < camera.size)).all(1)]  # False where NaN
+    if not len(inside):
+        return (0, 0, *camera.size)
+    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
+    corners = OverlayLayer(model={"low": low, "high": high})
+    if aspect is None:
+        aspect = float(np.clip((high - low)[0] / max((high - low)[1], 1), 3 / 4, 16 / 9))
+    return person_box(corners, camera.size, aspect=aspect)
+
+
+def _legend_strip(found: SolvedTrial, width: int, show: str) -> np.ndarray:
+    """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
+    _, report = found.images
+    shown = shown_in(found, slice(1))
+    kinds = ["detected"] + ["model", "spine"] * (show == "lines")
+    kinds += ["skin"] * bool(is_skin_marker(shown.names))
+    kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))
+    kinds += ["inferred"] * bool(show == "lines" and shown.names_of(Origin.INFERRED))
+    kinds += ["swapped"] * bool(report.swapped.any())
+    kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
+    return canvas.add_legend(np.zeros((0, width, 3), np.uint8), kinds)
+
+
+def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6) -> None:
+    image[:width] = image[-width:] = colour
+    image[:, :width] = image[:, -width:] = colour
+
+
+FILM_HEIGHT_PX, FILM_ASPECT = 600, 3 / 4  # of a picture: px, width / height
+WEBP_QUALITY = 48  # of WebP: about 10 kB a picture
+MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
+
+
+def films_of_trial(found: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]:
+    """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; () without videos.
+
+    step: of the frames that the page holds, the first, the step-th … most_bytes: of all pictures together; where more
+    would be needed, every second picture goes, as often as it takes.
+    """
+    views = range(min(MAX_FILM_VIEWS, len(found.videos)))
+    opened = open_videos([found.videos[view] for view in views])
+    at = slice(None, None, step)
+    seen = None if found.keypoints is None else found.detected_in(at).xy
+    return tuple(
+        _film_of_view(
+            found,
+            view,
+            video,
+            seen=None if seen is None else seen[:, view],
+            step=step,
+            most_bytes=most_bytes // len(views),
+        )
+        for view, video in zip(views, opened, strict=True)
+    )
+
+
+def _film_of_view(
+    found: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int
+) -> Film:
+    """seen: (frames held, points, 2) px, what was detected; None where that is not known."""
+    camera, model = found.cameras[view], found.model_points
+    box = person_crop_box(camera, model, FILM_ASPECT)
+    scale, size = FILM_HEIGHT_PX / (box[3] - box[1]), (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
+    pictures, every = _pictures_within_bytes(video.shown_at(found.video_frames(view)[::step]), box, size, most_bytes)
+    names = {name: i for i, name in enumerate(model.names)}
+    spine = [name for name in SPINE_CHAIN_MARKERS if name in names]
+    lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
+    body = _pixels_in_picture(project_one(camera, change_frame(model.xyz[::step], model.frame, "z_up")), box, scale)
+    points = np.empty((len(body), 0, 2)) if seen is None else _pixels_in_picture(seen, box, scale)
+    return Film(
+        name=camera.name,
+        size=size,
+        pictures=pictures,
+        every=every * step,
+        body=body,
+        lines=lines,
+        spine=[names[name] for name in spine],
+        seen=points,
+        step=step,
+    )
+
+
+def _pixels_in_picture(xy: np.ndarray, box: tuple[int, ...], scale: float) -> np.ndarray:
+    """Pixels of the whole image in those of a picture; NaN where far outside it, as behind a camera."""
+    inside = scale * (xy + 0.5 - np.array(box[:2])) - 0.5
+    return np.where((np.abs(inside) < 4 * FILM_HEIGHT_PX).all(-1, keepdims=True), inside, np.nan)
+
+
+def _pictures_within_bytes(
+    images: Iterable[np.ndarray], box: tuple[int, ...], size: tuple[int, int], most_bytes: int
+) -> tuple[list[bytes], int]:
+    """Pictures of some bytes at most, and of how many images each stands for one."""
+    pictures: list[bytes] = []
+    every, total = 1, 0
+    for number, image in enumerate(images):
+        if number % every:
+            continue
+        pictures.append(image_webp(canvas.cut_out_part(image, box, size), WEBP_QUALITY))
+        total += len(pictures[-1])
+        while total > most_bytes and len(pictures) > 1:
+            pictures, every = pictures[::2], 2 * every
+            total = sum(map(len, pictures))
+    return pictures, every

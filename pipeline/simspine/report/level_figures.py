@@ -1,0 +1,472 @@
+"""How well things fit: reprojection errors per camera and point (pixels), marker errors of the body (millimetres)."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simspine.anatomy.curvature import POSITIVE_DIRECTIONS
+from simspine.core.errors import InputError, require_shape, runs_of_frames
+from simspine.core.types import Forced, Markers
+from simspine.quality.observability import forced_mask
+from simspine.report.figure_style import (
+    BLUE,
+    COLOUR_CYCLE,
+    FORCED_LABEL,
+    FORCED_STYLE,
+    GREY,
+    INK_COLOUR,
+    MEASURED_STYLE,
+    ORANGE,
+    ORIGIN_COLOURS,
+    VERMILLION,
+    ArtistStyle,
+    figure_legend,
+    line_key,
+    line_segments,
+    marker_style,
+    matplotlib_style,
+    new_figure,
+    patch_key,
+    shade_rejected,
+    time_axis,
+    time_step,
+)
+from simspine.report.spine_figures import AXIS_TITLES, NORMAL_95
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+# Many levels at once: angles as a map of level over time, range of motion of each level, and their observability.
+# For a spine of single vertebrae, whose 25 levels are too many curves for one panel.
+
+
+HALF_OBSERVED = 0.5  # an angle of at least this observability is drawn filled, others hollow
+_SCALE_ENDS_DEG = np.array([1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 180.0])  # ends of a colour scale, degrees
+SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
+
+
+def level_map(
+    time: np.ndarray,
+    levels: Sequence[str],
+    angles: np.ndarray,
+    shares: np.ndarray,
+    status: Sequence[str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
+) -> "Figure":
+    """Angles of all levels as three maps (level × time, from the sacrum up), beside each their observability.
+
+    time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
+    see `quality.observability.forced_mask`. Rejected frames are hatched.
+    """
+    time = np.asarray(time, float)
+    degrees = np.degrees(require_shape("angles", angles, (len(time), len(levels), 3)))
+    shares = require_shape("shares", shares, (len(levels), 3))
+    mask = forced_mask(levels, forced or {})
+    half = time_step(time) / 2
+    with matplotlib_style():
+        figure = new_figure(1.6 + 0.165 * len(levels))
+        panels = figure.subplots(1, 6, width_ratios=[1, 0.24] * 3, sharey=True, gridspec_kw={"wspace": 0.02})
+        for k, title in enumerate(AXIS_TITLES):
+            axes, beside = panels[2 * k], panels[2 * k + 1]
+            values = degrees[:, :, k]
+            limit = _scale_limit(values)
+            image = axes.imshow(
+                values.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower",
+                interpolation="nearest", extent=(time[0] - half, time[-1] + half, -0.5, len(levels) - 0.5), zorder=1,
+            )  # fmt: skip
+            shade_rejected(axes, time, status, labelled=k == 0, zorder=2)
+            axes.grid(False)
+            axes.set_title(f"{title}\n", fontsize=9.5)
+            time_axis(axes, time)
+            bar = figure.colorbar(image, ax=[axes, beside], location="bottom", extend="both", aspect=28, pad=0.02)
+            bar.set_label(f"°, positive = {POSITIVE_DIRECTIONS[k]}", fontsize=7.5)
+            bar.outline.set_linewidth(0.5)
+            _draw_shares(beside, shares[:, k], mask[:, k])
+            for edge in _region_borders(levels):
+                axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
+        _name_levels(panels[0], levels)
+        figure_legend(figure, panels[0].get_legend_handles_labels()[0], 1)
+    return figure
+
+
+def _scale_limit(degrees: np.ndarray) -> float:
+    """End of the colour scale: most values within it; a few levels that turn far must not bleach the others."""
+    known = np.abs(degrees[np.isfinite(degrees)])
+    wanted = np.percentile(known, 95) if known.size else 1.0
+    return float(_SCALE_ENDS_DEG[min(np.searchsorted(_SCALE_ENDS_DEG, wanted), len(_SCALE_ENDS_DEG) - 1)])
+
+
+def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
+    known = ~forced & np.isfinite(shares)
+    for own, face, edge in (
+        (known & (shares >= HALF_OBSERVED), BLUE, BLUE),
+        (known & (shares < HALF_OBSERVED), "none", ORANGE),
+    ):
+        at, widths = np.flatnonzero(own), np.maximum(shares[own], 0.015)
+        axes.barh(at, widths, 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
+    for i, share in enumerate(shares):
+        if forced[i]:
+            axes.plot([0, 1], [i, i], **FORCED_STYLE)
+        elif known[i]:
+            observed = share >= HALF_OBSERVED
+            axes.annotate(
+                f"{100 * share:.0f}",
+                (0.0 if observed else share, i),
+                xytext=(2, -0.4),
+                fontsize=7,
+                textcoords="offset points",
+                va="center",
+                color="white" if observed else INK_COLOUR,
+            )
+    axes.set(xlim=(0, 1.05), xticks=[])
+    axes.grid(False)
+    axes.spines[["bottom", "left"]].set_visible(False)
+    axes.tick_params(left=False)
+    axes.set_title("data\n%", fontsize=7.5, fontweight="normal")
+
+
+def range_profile(
+    levels: Sequence[str],
+    angles: np.ndarray,
+    sd: np.ndarray | None,
+    shares: np.ndarray,
+    status: Sequence[str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
+) -> "Figure":
+    """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
+
+    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A bar from the least to the greatest
+    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: mostly
+    measured; hollow: mostly assumed; dashed grey: set by the model.
+    """
+    angles = np.asarray(angles, float)
+    angles = require_shape("angles", angles, (len(angles), len(levels), 3))
+    shares = require_shape("shares", shares, (len(levels), 3))
+    mask = forced_mask(levels, forced or {})
+    kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
+    ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
+    with matplotlib_style():
+        figure = new_figure(1.2 + 0.165 * len(levels))
+        panels = figure.subplots(1, 3, sharey=True)
+        for k, (axes, title) in enumerate(zip(panels, AXIS_TITLES, strict=True)):
+            axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
+            _draw_ranges(axes, ends[:, :, k], shares[:, k], mask[:, k])
+            for edge in _region_borders(levels):
+                axes.axhline(edge, color=INK_COLOUR, linewidth=0.8)
+            axes.set(title=title, xlabel=f"angle (°), positive = {SHORT_PLANE_NAMES[k]}")
+            axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=7.5, ha="right", va="bottom")
+            axes.grid(axis="y", visible=False)
+            low, high = axes.get_xlim()
+            axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
+        _name_levels(panels[0], levels)
+        _profile_legend(figure, shares, mask, sd is not None)
+    return figure
+
+
+def ends_of_span(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
+    """(4, levels, 3) degrees: least angle less 1.96 sd, least, greatest, greatest plus 1.96 sd; NaN = not known.
+
+    angles, sd: (frames, levels, 3) rad, NaN = not known. Without sd the outer ends are the inner ones.
+    """
+    if not len(angles):
+        return np.full((4, *angles.shape[1:]), np.nan)
+    known = np.isfinite(angles)
+    order = np.where(known, angles, np.inf).argmin(0), np.where(known, angles, -np.inf).argmax(0)
+    low, high = (np.take_along_axis(angles, frame[None], 0)[0] for frame in order)
+    reach = [0.0 if sd is None else NORMAL_95 * np.take_along_axis(sd, frame[None], 0)[0] for frame in order]
+    return np.degrees([low - reach[0], low, high, high + reach[1]])
+
+
+def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.ndarray) -> None:
+    """Of each level its range and its interval; those that look alike at once. ends: (4, levels) as of
+    `ends_of_span`."""
+    known = np.isfinite(ends[1])
+    observed = ~(shares < HALF_OBSERVED)  # also where the solver gave no share
+    looks = ((forced, GREY, "--"), (~forced & observed, BLUE, "-"), (~forced & ~observed, ORANGE, "-"))
+    place = axes.get_yaxis_transform()
+    for own, colour, dash in looks:
+        at = np.flatnonzero(known & own)
+        low, least, greatest, high = ends[:, at]
+        sides = ((low, least), (greatest, high))
+        beyond = [end for a, b in sides for end in zip(a[a < b], at[a < b], b[a < b], at[a < b], strict=True)]
+        if beyond:
+            points = np.array(beyond).reshape(-1, 2)
+            lines = line_segments(points, np.arange(len(points)).reshape(-1, 2))
+            axes.plot(*lines, color=colour, linewidth=1.1, linestyle=dash, solid_capstyle="butt")
+        face = colour if colour == BLUE else "none"
+        axes.barh(at, greatest - least, 0.56, least, facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
+        for i, width in zip(at.tolist(), greatest - least, strict=True):
+            axes.text(1.0, i, f"{width:.1f}°", transform=place, fontsize=7, ha="right", va="center")
+
+
+def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
+    entries = (
+        (not (mask | (shares < HALF_OBSERVED)).all(), BLUE, BLUE, "-", "mostly measured"),
+        (bool((~mask & (shares < HALF_OBSERVED)).any()), "none", ORANGE, "-", "mostly assumed"),
+        (bool(mask.any()), "none", GREY, "--", FORCED_LABEL),
+    )
+    keys = [
+        patch_key(f"range over the trial, {label}", facecolor=face, edgecolor=edge, linestyle=dash)
+        for shown, face, edge, dash, label in entries
+        if shown
+    ]
+    if interval:
+        keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
+    figure_legend(figure, keys, 3)
+
+
+def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:
+    """Levels as ticks, from below."""
+    axes.set_yticks(range(len(levels)), levels, fontsize=7.5)
+    axes.set_ylim(-0.6, len(levels) - 0.4)
+    axes.tick_params(axis="y", length=0)
+
+
+def spine_region(level: str) -> str:
+    """'lumbar', 'thoracic' or 'cervical' for a level named after its vertebrae, upper one first; T12–L1 is lumbar."""
+    upper, _, lower = level.partition("-")
+    if lower[:1] in ("L", "S"):
+        return "lumbar"
+    return "thoracic" if upper[:1] == "T" else "cervical"
+
+
+def _region_borders(levels: Sequence[str]) -> list[float]:
+    """Heights between regions."""
+    return [i - 0.5 for i in range(1, len(levels)) if spine_region(levels[i]) != spine_region(levels[i - 1])]
+
+
+# What is known about each point in each frame: detected, given, estimated, inferred, filled or missing.
+
+
+POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected")
+# Height of a bar and how it is drawn: readable without colour.
+_STATE_STYLES: dict[str, tuple[float, ArtistStyle]] = {
+    "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
+    "given": (0.66, {"facecolor": ORIGIN_COLOURS["given"], "linewidth": 0}),
+    "estimated": (
+        0.62,
+        {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["estimated"], "linewidth": 0.8, "hatch": "..."},
+    ),
+    "inferred": (0.56, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0}),
+    "filled": (0.34, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"}),
+    "missing": (0.0, {"facecolor": "none", "edgecolor": "none"}),
+}
+
+
+def point_states(markers: Markers) -> np.ndarray:
+    """(frames, markers) of indices into `POINT_STATES_DRAWN`. Where a gap was filled, that outranks the point's
+    origin."""
+    origin = markers.origins
+    state = np.broadcast_to([POINT_STATES_DRAWN.index(str(o)) for o in origin], (markers.frames, len(origin))).copy()
+    if markers.filled is not None:
+        state[markers.filled] = POINT_STATES_DRAWN.index("filled")
+    state[~markers.present] = POINT_STATES_DRAWN.index("missing")
+    return state
+
+
+def availability_figure(
+    time: np.ndarray, names: Sequence[str], state: np.ndarray, status: Sequence[str] | None = None
+) -> "Figure":
+    """One line per point over time.
+
+    state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded. Detected
+    and given
+    points are full bars, estimated ones dotted, inferred ones hollow, filled gaps half as high and hatched, missing
+    ones empty.
+    """
+    time = np.asarray(time, float)
+    state = require_shape("state", state, (len(time), len(names)), int)
+    if state.size and (state.min() < 0 or state.max() >= len(POINT_STATES_DRAWN)):
+        raise InputError(
+            f"state holds {state.min()}…{state.max()}, expected indices into {', '.join(POINT_STATES_DRAWN)}."
+        )
+    half = time_step(time) / 2
+    with matplotlib_style():
+        figure = new_figure(1.0 + 0.16 * len(names))
+        axes = figure.subplots()
+        shade_rejected(axes, time, status)
+        keys = axes.get_legend_handles_labels()[0]
+        for kind, (height, style) in _STATE_STYLES.items():
+            own = state == POINT_STATES_DRAWN.index(kind)
+            for p in range(len(names)) if height else ():
+                spans = runs_of_frames(np.flatnonzero(own[:, p]))
+                bars = [(time[a] - half, time[b - 1] - time[a] + 2 * half) for a, b in spans]
+                if bars:
+                    axes.broken_barh(bars, (p - height / 2, height), **style)
+            if own.any():
+                text = f"{kind} {100 * own.mean():.1f} %" + (" (empty)" if kind == "missing" else "")
+                keys.append(patch_key(text, **style))
+        figure_legend(figure, keys, 6)
+        axes.set_yticks(range(len(names)), names, fontsize=7.5)
+        axes.set(ylim=(len(names) - 0.4, -0.6), title="Where each point came from")
+        axes.grid(axis="y", visible=False)
+        time_axis(axes, time)
+    return figure
+
+
+# Signs behind names, and why.
+_UNSEEN_SIGNS = {"inferred": ("○", "no observation of its own"), "estimated": ("◇", "not seen itself")}
+FLAG_MM = 100  # the distance at which the validation protocol sends a marker back
+
+
+def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[str], swapped: np.ndarray) -> "Figure":
+    """Distribution of the reprojection error per camera, the share of observations kept, and left/right swaps undone.
+
+    errors: (frames, views, points) px, NaN = no observation. kept, swapped: same shape, bool.
+    """
+    errors, kept = _checked_residuals(errors, kept, len(cameras))
+    swapped = require_shape("swapped", swapped, errors.shape, bool)
+    observed = np.isfinite(errors)
+    with matplotlib_style():
+        figure = new_figure(3.5)
+        left, right = figure.subplots(1, 2, width_ratios=[1.55, 1])
+        _draw_cumulative(left, errors[observed], label="all cameras, before pruning", color=GREY, linestyle="--")
+        for v, camera in enumerate(cameras):
+            own = errors[:, v][observed[:, v] & kept[:, v]]
+            _draw_cumulative(left, own, label=camera, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], **MEASURED_STYLE)
+        good = errors[observed & kept]
+        left.set_xscale("log")
+        if observed.any():
+            left.set_xlim(max(0.1, np.percentile(errors[observed], 0.5)), np.percentile(errors[observed], 99.8) * 1.1)
+        left.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
+        left.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        left.set(ylim=(0, 1), xlabel="reprojection error (px, logarithmic)", ylabel="observations below")
+        left.set_title(
+            f"Kept observations: median {np.median(good):.1f} px, 90th percentile {np.percentile(good, 90):.1f} px"
+            if good.size
+            else "No observation was kept"
+        )
+        if observed.any():
+            left.legend(loc="lower right")
+        _kept_bars(right, observed, kept, swapped=swapped, cameras=cameras)
+    return figure
+
+
+def _checked_residuals(errors: np.ndarray, kept: np.ndarray, cameras: int) -> tuple[np.ndarray, np.ndarray]:
+    errors = require_shape("errors", errors, (errors.shape[0], cameras, *errors.shape[2:]))
+    return errors, require_shape("kept", kept, errors.shape, bool)
+
+
+def _draw_cumulative(axes: "Axes", values: np.ndarray, **style: Any) -> None:
+    """An empirical distribution with at most 400 steps: enough for the eye, and light for long trials."""
+    if values.size:
+        share = np.linspace(0, 1, min(400, values.size + 1))
+        axes.plot(np.maximum(np.quantile(values, share), 1e-3), share, **style)
+
+
+def _kept_bars(
+    axes: "Axes", observed: np.ndarray, kept: np.ndarray, swapped: np.ndarray, cameras: Sequence[str]
+) -> None:
+    for v in range(len(cameras)):
+        total = int(observed[:, v].sum())
+        share = (observed & kept)[:, v].sum() / total if total else np.nan
+        axes.barh(v, 1, color="none", edgecolor=GREY, linewidth=0.6, height=0.62)
+        axes.barh(v, share, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], height=0.62, alpha=0.85)
+        text = f"{100 * share:.1f} %" if total else "no observations"
+        text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} swapped"
+        axes.text(1.03, v, text, va="center", fontsize=8)
+    axes.set_yticks(range(len(cameras)), cameras)
+    axes.invert_yaxis()
+    axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    axes.set(xlim=(0, 1.62), title="Share of observations kept", xlabel="kept (left/right swaps undone: points)")
+    axes.grid(False)
+
+
+def reprojection_by_point_figure(
+    errors: np.ndarray, kept: np.ndarray, names: Sequence[str], cameras: Sequence[str], origin: Sequence[str]
+) -> "Figure":
+    """Median error of kept observations, and share kept, for each point in each camera.
+
+    errors, kept: (frames, views, points), px and bool. origin: per point; inferred ones get a hollow
+    circle, estimated ones a hollow diamond.
+    """
+    errors, kept = _checked_residuals(errors, kept, len(cameras))
+    require_shape("errors", errors, (*errors.shape[:2], len(names)))
+    observed = np.isfinite(errors)
+    median = np.full((len(names), len(cameras)), np.nan)
+    share = np.full_like(median, np.nan)
+    for p, v in np.ndindex(median.shape):
+        use = observed[:, v, p] & kept[:, v, p]
+        if use.any():
+            median[p, v] = np.median(errors[use, v, p])
+        if observed[:, v, p].any():
+            share[p, v] = use.sum() / observed[:, v, p].sum()
+    labels = [
+        f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name
+        for name, kind in zip(names, origin, strict=True)
+    ]
+    with matplotlib_style():
+        figure = new_figure(1.0 + 0.19 * len(names))
+        left, right = figure.subplots(1, 2, sharey=True)
+        top = np.nanmax(median) if np.isfinite(median).any() else 1.0
+        _draw_number_table(left, median, "viridis_r", top)
+        _draw_number_table(right, 100 * share, "viridis", 100)
+        left.set_yticks(range(len(names)), labels, fontsize=7.5)
+        for axes in (left, right):
+            axes.set_xticks(range(len(cameras)), cameras)
+        said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
+        note = f"   ({'; '.join(said)})" if said else ""
+        left.set(title="Median error of kept observations (px)", xlabel="camera")
+        right.set(title="Observations kept (%)", xlabel=f"camera{note}")
+    return figure
+
+
+def _draw_number_table(axes: "Axes", values: np.ndarray, colours: str, high: float) -> None:
+    """Whole numbers in cells whose colours run from 0 to `high`."""
+    import matplotlib as mpl
+    from matplotlib.colors import Normalize
+
+    scale, ramp = Normalize(0, high), mpl.colormaps[colours]
+    rows, columns = values.shape
+    axes.pcolormesh(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5, values, cmap=ramp, norm=scale)
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = ramp(scale(value))
+            bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # relative luminance, ITU-R BT.709
+            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7,
+                      color="black" if bright > 0.45 else "white")  # fmt: skip
+        else:
+            axes.text(j, i, "–", ha="center", va="center", fontsize=7, color=GREY)
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.grid(False)
+
+
+def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequence[str]) -> "Figure":
+    """Distance between each measured marker and the body's: median, and the middle half of the frames.
+
+    errors: (frames, markers) m, NaN = marker missing. origin: per marker; hollow where inferred. The distance at which
+    the validation protocol sends a marker back is drawn when in range.
+    """
+    errors = 1000 * require_shape("errors", errors, (errors.shape[0], len(names)))
+    known = np.isfinite(errors).any(0)
+    quartiles = np.full((3, len(names)), np.nan)
+    quartiles[:, known] = np.nanpercentile(errors[:, known], [25, 50, 75], axis=0)
+    order = [i for i in np.argsort(-quartiles[1], kind="stable") if known[i]] + list(np.flatnonzero(~known))
+    with matplotlib_style():
+        figure = new_figure(0.9 + 0.185 * len(names))
+        axes = figure.subplots()
+        for y, i in enumerate(order):
+            if not known[i]:
+                axes.text(0, y, " no marker in any frame", va="center", fontsize=7.5, color=GREY)
+                continue
+            colour = VERMILLION if quartiles[1, i] > FLAG_MM else BLUE
+            axes.plot(quartiles[[0, 2], i], [y, y], color=colour, linewidth=3.4, alpha=0.35)
+            axes.plot(quartiles[1, i], y, markersize=5.5, linestyle="none", **marker_style(origin[i], colour))
+            axes.annotate(f"{quartiles[1, i]:.0f}", (quartiles[2, i], y), xytext=(4, 0), textcoords="offset points",
+                          va="center", fontsize=7)  # fmt: skip
+        high = np.nanmax(quartiles[2]) if known.any() else 1.0
+        flagged = high > 0.6 * FLAG_MM
+        if flagged:
+            axes.axvline(FLAG_MM, color=VERMILLION, linestyle="--", linewidth=1)
+            axes.text(FLAG_MM, -0.9, f" flag at {FLAG_MM:.0f} mm", color=VERMILLION, fontsize=8, va="bottom")
+        axes.set(xlim=(0, max(high * 1.08, 1.12 * FLAG_MM if flagged else 0)), ylim=(len(names) - 0.4, -0.6),
+                 xlabel="distance between measured marker and body (mm)")  # fmt: skip
+        axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=7.5)
+        axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=20)
+        kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
+        keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK_COLOUR)) for kind in kinds]
+        axes.legend(handles=keys, loc="lower right")
+    return figure

@@ -1,0 +1,382 @@
+"""One picture of a trial for a README or a slide: the body on the images of one moment, the curvature below."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import pairwise
+
+import numpy as np
+
+from simspine.anatomy.body import Body
+from simspine.anatomy.clinical import published_bands
+from simspine.anatomy.skin import (
+    BoundSkin,
+    bind_skin,
+    blend_points,
+    rest_surface,
+    segment_maps,
+    skin_asset,
+    surface_normals,
+)
+from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError
+from simspine.core.geometry import frame_rotation
+from simspine.core.types import Camera
+from simspine.report import canvas
+from simspine.report.bones import Bone, skin_around_bones
+from simspine.report.canvas import DARK_GROUND, SIDE_COLOURS
+from simspine.report.figure_style import (
+    ORANGE,
+    VERMILLION,
+    matplotlib_style,
+    new_figure,
+    shade_rejected,
+    time_axis,
+    to_bgr,
+)
+from simspine.report.overlay import smooth_curve
+from simspine.report.spine_figures import draw_curvature, shade_band
+from simspine.synthesis.shading import draw_mesh_over
+
+# People drawn on an image of one camera: sides in colours, the spine as a curve, what was not seen hollow.
+
+
+LABEL_WHITE = (255, 255, 255)
+SPINE_CURVE_POINTS = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
+_DRAWN_LIMBS = (
+    ("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"), ("Ankle", "Heel"),
+    ("Heel", "BigToe"), ("Ankle", "BigToe"), ("Shoulder", "Hip"), ("Ear", "Eye"),
+)  # fmt: skip
+DRAWN_BONES = (
+    *((side + a, side + b) for side in "LR" for a, b in _DRAWN_LIMBS),
+    ("LShoulder", "RShoulder"), ("LHip", "RHip"), ("LEye", "Nose"), ("REye", "Nose"),
+)  # fmt: skip
+POSE_LEGEND = ("left", "right", "unsure")
+
+
+@dataclass(frozen=True)
+class DrawnPerson:
+    """points: {SIMSPINE point: (3,) x px, y px, confidence}, those that are there. inferred: names among them that a
+    rule placed. label: written beside the head. estimated: names among them that a detector gave without seeing them.
+    """
+
+    points: Mapping[str, np.ndarray]
+    inferred: frozenset[str] = frozenset()
+    label: str = ""
+    estimated: frozenset[str] = frozenset()
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """Names of the points that no detector saw."""
+        return self.inferred | self.estimated
+
+    @property
+    def extent(self) -> float:
+        """px: the larger side of the box around the points; 0 for none."""
+        xy = np.array([point[:2] for point in self.points.values()]).reshape(-1, 2)
+        return float(np.ptp(xy, axis=0).max()) if len(xy) else 0.0
+
+
+def draw_people(image: np.ndarray, people: Sequence[DrawnPerson], caption: str = "") -> np.ndarray:
+    """A new picture of the image's size with people and caption. Lines follow the size of each person."""
+    picture = canvas.require_image(image).copy()
+    finest = max(image.shape[:2]) / 1200
+    for person in people:
+        unit = max(1.0, finest, person.extent / 330)
+        _draw_body(picture, person, unit)
+        _draw_spine(picture, person, unit)
+        _draw_label(picture, person, max(12, round(0.016 * max(image.shape[:2]))), unit)
+    return canvas.add_caption(picture, caption) if caption else picture
+
+
+def with_legend(picture: np.ndarray, spine: Iterable[str]) -> np.ndarray:
+    """The picture with what its signs mean below it. spine: of 'spine_seen', 'spine_estimated',
+    'spine_inferred'."""
+    return canvas.add_legend(picture, (*POSE_LEGEND, *spine))
+
+
+def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
+    there = {name: point for name, point in person.points.items() if name not in SPINE_CURVE_POINTS}
+    lines = [(a, b, there[a], there[b]) for a, b in DRAWN_BONES if a in there and b in there]
+    for _, _, start, end in lines:
+        canvas.draw_line(
+            picture, np.array([start[:2], end[:2]]), DARK_GROUND, unit * (_confidence_weight(start, end) * 2.2 + 1.4)
+        )
+    for a, b, start, end in lines:
+        colour = _point_colour(a) if a[0] == b[0] else LABEL_WHITE
+        canvas.draw_line(picture, np.array([start[:2], end[:2]]), colour, unit * _confidence_weight(start, end) * 2.2)
+    for name, point in there.items():
+        if name in person.inferred:
+            canvas.draw_ring(picture, point[:2], unit * 3.0, colour=to_bgr(ORANGE), width=unit)
+        elif name in person.estimated:
+            canvas.draw_diamond(
+                picture, point[:2], unit * 3.4, colour=DARK_GROUND, edge=_point_colour(name), edge_width=unit
+            )
+        else:
+            canvas.draw_disc(
+                picture,
+                point[:2],
+                unit * 3.0 * _confidence_weight(point),
+                colour=_point_colour(name),
+                edge=DARK_GROUND,
+                edge_width=unit * 0.8,
+            )
+
+
+def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
+    """The curve through the points of the spine; dashed between points of which one was not seen."""
+    chain = [name for name in SPINE_CURVE_POINTS if name in person.points]
+    if not chain:
+        return
+    places = np.array([person.points[name][:2] for name in chain])
+    span = 12
+    curve = smooth_curve(places, span)
+    spans = [curve[i * span : (i + 1) * span + 1] for i in range(len(chain) - 1)] if len(curve) > len(chain) else []
+    for start, stop, kind in _equal_stretches([_curve_kind(person, a, b) for a, b in pairwise(chain)]) if spans else ():
+        line = np.concatenate(spans[start:stop])
+        if kind == "seen":
+            canvas.draw_line(picture, line, DARK_GROUND, unit * 4.4)
+            canvas.draw_line(picture, line, to_bgr(VERMILLION), unit * 2.6)
+        else:
+            canvas.draw_line(picture, line, DARK_GROUND, unit * 3.0)
+            canvas.draw_dashes(
+                picture, line, to_bgr(ORANGE if kind == "inferred" else VERMILLION), width=unit * 2.0, dash=unit * 5.0
+            )
+    for name, place in zip(chain, places, strict=True):
+        if name in person.inferred:
+            canvas.draw_disc(picture, place, unit * 2.6, DARK_GROUND)
+            canvas.draw_ring(picture, place, unit * 2.6, colour=to_bgr(ORANGE), width=unit * 1.3)
+        elif name in person.estimated:
+            canvas.draw_diamond(
+                picture, place, unit * 3.4, colour=DARK_GROUND, edge=to_bgr(VERMILLION), edge_width=unit * 1.3
+            )
+        else:
+            size = unit * 3.2 * _confidence_weight(person.points[name])
+            canvas.draw_disc(picture, place, size, colour=to_bgr(VERMILLION), edge=LABEL_WHITE, edge_width=unit * 0.8)
+
+
+def _curve_kind(person: DrawnPerson, a: str, b: str) -> str:
+    """How the curve between two points is drawn: as the less known of them."""
+    return "inferred" if {a, b} & person.inferred else "estimated" if {a, b} & person.estimated else "seen"
+
+
+def _equal_stretches(kinds: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Stretches of equal values: first, one after the last, value."""
+    edges = [0, *(i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]), len(kinds)]
+    return [(a, b, kinds[a]) for a, b in pairwise(edges) if a < b]
+
+
+def _draw_label(picture: np.ndarray, person: DrawnPerson, size: int, unit: float) -> None:
+    if not person.label or not person.points:
+        return
+    xy = np.array([point[:2] for point in person.points.values()])
+    width, margin = canvas.tag_width(person.label, size), 0.8 * size
+    x = np.clip(np.median(xy[:, 0]) - width / 2, 0, max(picture.shape[1] - width, 0))
+    y = np.clip(xy[:, 1].min() - 14 * unit - margin, margin, picture.shape[0] - margin)
+    canvas.draw_tag(picture, np.array([x, y]), person.label, size=size, colour=LABEL_WHITE)
+
+
+def _confidence_weight(*points: np.ndarray) -> float:
+    """0.35…1 by the least confidence of the points."""
+    return 0.35 + 0.65 * float(min(point[2] for point in points))
+
+
+def _point_colour(name: str) -> tuple[int, ...]:
+    side = {"L": "left", "R": "right"}.get(name[0])
+    return LABEL_WHITE if side is None else to_bgr(SIDE_COLOURS[side])
+
+
+# A window that shows pictures as they come.
+
+
+QUIT_KEYS = (27, ord("q"))  # escape, q
+
+
+class LiveWindow:
+    """Opened at once. `InputError` where the installed OpenCV has no windows, or there is no screen."""
+
+    def __init__(self, name: str):
+        import cv2
+
+        self._name = name
+        try:
+            cv2.namedWindow(name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        except cv2.error:
+            raise InputError(
+                "no window can be opened: the installed OpenCV is a build without windows, or there is no screen. Say "
+                "--no-view and name files to write (--output, --save-path), or install opencv-python in place of "
+                "opencv-python-headless."
+            ) from None
+
+    def show(self, picture: np.ndarray) -> bool:
+        """Whether to go on: False once somebody closed the window, or pressed q or escape."""
+        import cv2
+
+        cv2.imshow(self._name, picture)
+        pressed = cv2.waitKey(1) & 0xFF
+        return pressed not in QUIT_KEYS and cv2.getWindowProperty(self._name, cv2.WND_PROP_VISIBLE) >= 1
+
+    def close(self) -> None:
+        """Close the window."""
+        import cv2
+
+        cv2.destroyWindow(self._name)
+
+
+# Bones or skin of a person as one mesh that moves with the bodies of a model, for pictures.
+
+
+# BGR, 0…255.
+BONE_COLOURS = {"bone": (205, 226, 235), "rib": (205, 226, 235), "vertebra": (92, 190, 246)}
+SKIN_COLOUR = (206, 176, 128)  # no skin's own, so that it stands out from the person's
+
+
+@dataclass(frozen=True, eq=False)
+class BodySolid:
+    """points: (n, 3) m at rest. carriers, weights: (n, k) numbers of the maps that move each point, and their shares.
+    maps: (frames, maps, 3, 4), rest → world, z up; NaN = not known. triangles: (t, 3). colours: (t, 3) BGR, 0…255.
+    skin: whether it is the person's outside.
+    """
+
+    points: np.ndarray
+    carriers: np.ndarray
+    weights: np.ndarray
+    maps: np.ndarray
+    triangles: np.ndarray
+    colours: np.ndarray
+    skin: bool = False
+
+    def at(self, frame: int) -> np.ndarray:
+        """(n, 3) m, z up: where the points are in a frame; NaN where that is not known."""
+        return blend_points(self.points, self.carriers, self.weights, np.ascontiguousarray(self.maps[frame]))
+
+    def draw(self, picture: np.ndarray, camera: Camera, frame: int, opacity: float = 1.0) -> None:
+        """Draw a frame into a camera's picture (height, width, 3) uint8, BGR. Parts that are not known are left out."""
+        points = self.at(frame)
+        draw_mesh_over(
+            picture,
+            camera,
+            points,
+            normals=surface_normals(points, self.triangles),
+            triangles=self.triangles,
+            colours=self.colours,
+            opacity=opacity,
+        )
+
+
+def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodySolid:
+    """The bones of the bodies whose poses are known: {body: (frames, 4, 4)}, y up.
+
+    Raises `InputError` where there are none.
+    """
+    shown = [bone for bone in bones if bone.body in poses]
+    if not shown:
+        raise InputError("the result holds no bones of a body: its model is missing, or names no mesh that is there.")
+    bodies = list(dict.fromkeys(bone.body for bone in shown))
+    counts = [len(bone.points) for bone in shown]
+    starts = np.cumsum([0, *counts[:-1]])
+    carriers = np.repeat([bodies.index(bone.body) for bone in shown], counts)[:, None]
+    colours = [np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown]
+    triangles = [np.asarray(bone.triangles, np.int64) + start for bone, start in zip(shown, starts, strict=True)]
+    return BodySolid(
+        points=np.concatenate([bone.points for bone in shown]),
+        carriers=carriers,
+        weights=np.ones(carriers.shape),
+        maps=frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1),
+        triangles=np.concatenate(triangles),
+        colours=np.concatenate(colours),
+    )
+
+
+def skin_solid(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> BodySolid:
+    """A person's skin in the poses {body: (frames, 4, 4)}, y up."""
+    asset = skin_asset()
+    maps = frame_rotation("y_up", "z_up") @ segment_maps(skin, poses)
+    colours = np.tile(SKIN_COLOUR, (len(asset.triangles), 1))
+    return BodySolid(
+        points=skin.points,
+        carriers=asset.carriers,
+        weights=asset.weights,
+        maps=maps,
+        triangles=asset.triangles,
+        colours=colours,
+        skin=True,
+    )
+
+
+def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
+    """The skin of an average person, between man and woman, at a body's sizes; nothing else of it is this person's.
+
+    bones: it is laid around them (`around_bones`). Raises `InputError` for a body without single vertebrae.
+    """
+    skin = bind_skin(rest_surface(0.5), body)
+    points: dict[str, list[np.ndarray]] = {}
+    for bone in bones:
+        if bone.body in body.bodies:
+            points.setdefault(bone.body, []).append(bone.points)
+    return (
+        skin_around_bones(skin, body, {name: np.concatenate(parts) for name, parts in points.items()})
+        if points
+        else skin
+    )
+
+
+_POSTER_DPI = 150
+_POSTER_TITLES = {"lla": "Lumbar lordosis, L1–S1 (°)", "tka": "Thoracic kyphosis, T3–T12 (°)"}
+
+
+def poster_png(sheet: np.ndarray, spine: SpineKinematics, status: list[str] | None = None, credit: str = "") -> bytes:
+    """PNG of at most 256 colours: `sheet` above, LLA and TKA with their 95 % band below.
+
+    sheet: uint8, BGR, out of `overlay.overlay_sheet`. status: per frame kept, corrected or rejected. credit: a line at
+    the lower edge, such as whose the images are.
+    """
+    from PIL import Image
+
+    curves = _curves_picture(spine, status, sheet.shape[1] / _POSTER_DPI)
+    gap = np.full((18, sheet.shape[1], 3), 255, np.uint8)
+    parts = [sheet, gap, curves]
+    if credit:
+        strip = np.full((34, sheet.shape[1], 3), 255, np.uint8)
+        parts.append(canvas.draw_text(strip, (14, 15), credit, size=15, colour=(110, 100, 95)))
+    picture = Image.fromarray(np.ascontiguousarray(np.vstack(parts)[..., ::-1]))
+    buffer = BytesIO()
+    picture.quantize(256, kmeans=1).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _curves_picture(spine: SpineKinematics, status: list[str] | None, width: float) -> np.ndarray:
+    """The curves as an image `width` inches wide, BGR."""
+    from PIL import Image
+
+    with matplotlib_style():
+        figure = new_figure(3.5, width)
+        panels = figure.subplots(1, 2)
+        for axes, key in zip(panels, _POSTER_TITLES, strict=True):
+            values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
+            sd_deg = None if sd is None else np.degrees(sd)
+            draw_curvature(
+                axes,
+                spine.time,
+                np.degrees(values),
+                forced=spine.forced.get(key, ()),
+                sd=sd_deg,
+                quantity=key,
+                status=status,
+            )
+            shade_rejected(axes, spine.time, status)
+            band = published_bands(key)[0]
+            shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")
+            axes.set_title(_POSTER_TITLES[key])
+            low, high = axes.get_ylim()
+            axes.set_ylim(low - 0.1 * (high - low), high)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, columnspacing=1.2)
+            time_axis(axes, spine.time)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=_POSTER_DPI, facecolor="white")
+    image = np.asarray(Image.open(buffer).convert("RGB"))[..., ::-1]
+    return (
+        canvas.fit_into(image, (round(width * _POSTER_DPI), image.shape[0]))
+        if image.shape[1] != round(width * _POSTER_DPI)
+        else image
+    )

@@ -1,0 +1,358 @@
+"""A scene as a short JSON header and one block of numbers, small enough for a page."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from simspine.anatomy.skin import BoundSkin
+from simspine.core.errors import InputError, frame_ranges, require_shape
+from simspine.core.geometry import change_frame
+from simspine.core.skeletons import is_skin_marker
+from simspine.core.types import Camera, Markers, Origin
+from simspine.report.bones import MOVING_CELL_SIZES_M, Block, Bone, pack_skin, thin_triangles
+
+# The scripts of a page: the player's own, the library it stands on, the switch between light and dark.
+# The library is three.js (MIT), cut down by `tools/vendor_three.py` to what the player uses.
+
+
+_SCRIPT_NAMES = ("1-data", "2-orbit", "3-names", "3-skin", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
+
+
+@cache
+def player_script() -> str:
+    """The player as one script; nothing of it is visible from outside but `player` on its elements."""
+    parts = [_packaged_text(f"player/script/{name}.js") for name in _SCRIPT_NAMES]
+    return "(() => {\n'use strict';\n" + "\n".join(parts) + "})();"
+
+
+@cache
+def _packaged_text(name: str) -> str:
+    return files("simspine.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def page_scripts(player: bool, table: bool = False) -> dict[str, str]:
+    """{name: script} a page carries. player, table: whether it holds one, and a table of trials.
+
+    theme: the button that switches between light and dark. table: sorts and filters. three: the global `THREE`.
+    """
+    found = {"theme": _packaged_text("theme.js")}
+    if table:
+        found["table"] = _packaged_text("table.js")
+    if player:
+        found |= {"three": _packaged_text("player/three.js"), "player": player_script()}
+    return found
+
+
+def content_security_policy(carried: dict[str, str]) -> str:
+    """Content security policy: no request to anywhere, and no script but these, by their SHA-256."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in carried.values())
+    sums = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {sums}"
+
+
+# A camera's pictures of a trial beside the 3D view, with the places at which the body is drawn on them.
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """One camera. size: (width, height) px of its pictures.
+
+    pictures: WebP images, of the frames 0, `every`, 2 · `every` … of the trial. body: (frames, points, 2) px in them,
+    the body reprojected; lines: pairs of its points that are joined; spine: its points of the spine from below upwards.
+    seen: (frames, points, 2) px, what was detected. NaN = missing. step: body and seen are of the trial's first frame
+    and every step-th after it.
+    """
+
+    name: str
+    size: tuple[int, int]
+    pictures: Sequence[bytes]
+    every: int
+    body: np.ndarray
+    lines: Sequence[tuple[int, int]]
+    spine: Sequence[int]
+    seen: np.ndarray
+    step: int = 1
+
+    def __post_init__(self):
+        frames = len(self.body)
+        if self.every % self.step:
+            raise InputError(f"Film {self.name}: one picture in {self.every} frames, points of one in {self.step}.")
+        if len(self.seen) != frames or len(self.pictures) > -(-frames // (self.every // self.step)):
+            raise InputError(
+                f"Film {self.name}: {len(self.pictures)} pictures, one in {self.every} frames, and {len(self.seen)} "
+                f"frames of points do not fit {frames} frames of the body."
+            )
+
+
+# What the player shows of one trial, as plain data: no files, no markup. Packed for a page by `pack_scene`.
+
+
+TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
+MOST_FRAMES = 3000  # a page holds no more of a trial: about 4 MB; longer ones are thinned
+TRUNK_M = (0.45, 1.2)  # above the floor: a trunk's lowest point, of people who sit or stand
+_IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little.
+
+    forced: the model sets it, so that it is no measurement. panel: of the curves that share one, its title; '' where
+    the curve is alone. chosen: shown from the start. unit: of the values where they are no degrees.
+    """
+
+    name: str
+    label: str
+    values: np.ndarray
+    sd: np.ndarray | None = None
+    band: tuple[float, float, str] | None = None
+    note: str = ""
+    forced: bool = False
+    panel: str = ""
+    chosen: bool = True
+    unit: str = "°"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One trial, y up, metres.
+
+    points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
+    where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
+    origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
+    saw. skin: goes with the poses. links: pairs of names of points that a line joins. step: poses are of the first
+    frame and every step-th after it.
+    """
+
+    name: str
+    spine: Markers
+    points: Markers | None = None
+    poses: Mapping[str, np.ndarray] = field(default_factory=dict)
+    bones: Sequence[Bone] = ()
+    segments: Sequence[tuple[str, str]] = ()
+    cameras: Sequence[Camera] = ()
+    status: Sequence[str] | None = None
+    reasons: Sequence[str] | None = None
+    curves: Sequence[Curve] = ()
+    films: Sequence[Film] = ()
+    skin: BoundSkin | None = None
+    links: Sequence[tuple[str, str]] = ()
+    step: int = 1
+
+    def __post_init__(self):
+        frames = self.spine.frames
+        for markers in filter(None, (self.spine, self.points)):
+            if markers.frame != "y_up":
+                raise InputError(f"Scene: markers are in frame {markers.frame!r}, expected 'y_up'; see change_frame.")
+            if markers.frames != frames:
+                raise InputError(f"Scene: points have {markers.frames} frames, the spine has {frames}; cut both alike.")
+        for name, pose in self.poses.items():
+            require_shape(f"Scene.poses[{name!r}]", pose, (len(range(0, frames, self.step)), 4, 4))
+        for texts in (self.status, self.reasons):
+            if texts is not None and len(texts) != frames:
+                raise InputError(f"Scene: {len(texts)} texts for {frames} frames.")
+        for curve in self.curves:
+            require_shape(f"Scene.curves: {curve.name}", curve.values, (frames,))
+        for film in self.films:
+            if len(film.body) != (held := len(range(0, frames, film.step))):
+                raise InputError(f"Scene: film {film.name} has {len(film.body)} frames, expected {held}.")
+
+    @property
+    def frames(self) -> int:
+        return self.spine.frames
+
+    @property
+    def floor(self) -> float:
+        """Height of the floor, m."""
+        return floor_height(self.poses, self.bones, self.points)
+
+    @property
+    def rejected(self) -> np.ndarray:
+        """(frames,) bool; frames that were filled in, too."""
+        return np.array([status in ("rejected", "inferred") for status in self.status or [""] * self.frames], bool)
+
+    @property
+    def summary(self) -> str:
+        """What the player shows, for those who cannot see it."""
+        parts = [f"{self.frames} frames at {self.spine.rate:g} per second", f"{len(self.cameras)} cameras"]
+        for curve in (curve for curve in self.curves if curve.chosen):
+            known = curve.values[np.isfinite(curve.values) & ~self.rejected]
+            if known.size:
+                parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f} degrees")
+        if self.rejected.any():
+            parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
+        return f"{self.name}: {', '.join(parts)}."
+
+
+def frame_step(frames: int, most: int) -> int:
+    """Of so many frames every first, second, third … is kept, so that there are at most `most`."""
+    return max(1, -(-frames // most))
+
+
+def tube_radius(spine: Markers) -> np.ndarray | None:
+    """(frames, points) m: `TUBE_SD` standard deviations of each point in a typical direction; None where not known."""
+    if spine.covariance is None:
+        return None
+    variance = np.diagonal(spine.covariance, axis1=-2, axis2=-1).mean(-1)
+    return TUBE_SD * np.sqrt(np.maximum(variance, 0))
+
+
+def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points: Markers | None) -> float:
+    """Height (m) of the floor: the lowest a foot's bones come, else the lowest measured point; of a few frames.
+
+    Of a trunk's points alone the lowest is in `TRUNK_M`: they stand above the frame's origin, which motion capture puts
+    on the floor.
+    """
+    lowest = []
+    for bone in bones:
+        if bone.body.startswith(("calcn", "toes")) and bone.body in poses:
+            pose = poses[bone.body]
+            some = pose[:: max(1, len(pose) // 40)]
+            lowest.append(np.einsum("fj,pj->fp", some[:, 1, :3], bone.points) + some[:, 1, 3, None])
+    if lowest:
+        least = np.concatenate([a.min(1) for a in lowest])
+        if np.isfinite(least).any():
+            return float(np.nanpercentile(least, 5))
+    if points is not None and points.present.any():
+        low = float(np.nanpercentile(points.xyz[..., 1], 0.5))
+        return 0.0 if TRUNK_M[0] < low < TRUNK_M[1] else low
+    return 0.0
+
+
+def camera_frustum(camera: Camera, depth: float = 0.35) -> np.ndarray:
+    """(5, 3) m, y up: the optical centre and the corners of the image `depth` m in front of it; distortion left out."""
+    pixels = _IMAGE_CORNERS * camera.size
+    normal = (pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
+    rays = np.concatenate([normal, np.ones((4, 1))], 1) * depth
+    corners = (rays - camera.t) @ camera.R  # R.T (x − t), rows
+    return change_frame(np.concatenate([camera.centre[None], corners]), "z_up", "y_up")
+
+
+@dataclass(frozen=True)
+class PackedScene:
+    """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
+
+    cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
+    curves: how many there are beside the 3D view.
+    """
+
+    header: str
+    block: str
+    name: str
+    summary: str
+    frames: int
+    rejected: int
+    cameras: tuple[str, ...] = ()
+    films: tuple[str, ...] = ()
+    curves: int = 0
+
+
+def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
+    """The scene for a page; of more than `most` frames every second, third … is kept.
+
+    Raises `InputError` where the scene has poses of fewer frames than that.
+    """
+    step = frame_step(scene.frames, most)
+    if step % scene.step:
+        raise InputError(f"{scene.name}: poses are of one frame in {scene.step}, while one in {step} is kept.")
+    at = slice(None, None, step)
+    block = Block()
+    header: dict[str, object] = {
+        "name": scene.name, "rate": scene.spine.rate / step, "start": scene.spine.start, "step": step,
+        "frames": len(range(scene.frames)[at]), "total": scene.frames,
+    }  # fmt: skip
+    block.lengths("spine", scene.spine.xyz[at])
+    header["spine"] = list(scene.spine.names)
+    radius = tube_radius(scene.spine)
+    if radius is not None:
+        block.lengths("tube", radius[at])
+    if scene.points is not None:
+        block.lengths("points", scene.points.xyz[at])
+        header["points"] = list(scene.points.names)
+        header["origin"] = _point_origins(scene.points)
+        at_name = scene.points.names.index
+        header["links"] = [[at_name(a), at_name(b)] for a, b in scene.links if {a, b} <= set(scene.points.names)]
+        if scene.points.filled is not None:
+            block.whole("filled", scene.points.filled[at])
+    if scene.poses:
+        names = list(scene.poses)
+        poses = np.stack([scene.poses[name][:: step // scene.step] for name in names], 1)
+        block.lengths("place", poses[..., :3, 3])
+        block.lengths("turn", unit_quaternions(poses[..., :3, :3]))
+        header["bodies"] = names
+        header["segments"] = [[names.index(a), names.index(b)] for a, b in scene.segments if {a, b} <= set(names)]
+        if scene.skin is not None:
+            header["skin"] = pack_skin(scene.skin, names, block)
+        bones = [bone for bone in scene.bones if bone.body in names]
+        header["bones"] = [[names.index(bone.body), bone.kind] for bone in bones]
+        for i, bone in enumerate(bones):
+            block.lengths(f"bone/{i}", bone.points)
+            block.whole(f"face/{i}", bone.triangles)
+            points, triangles = thin_triangles(bone.points, bone.triangles, MOVING_CELL_SIZES_M[bone.kind])
+            block.lengths(f"bone-moving/{i}", points)
+            block.whole(f"face-moving/{i}", triangles)
+    header["floor"] = scene.floor
+    header["cameras"] = [{"name": c.name, "frustum": np.round(camera_frustum(c), 4).tolist()} for c in scene.cameras]
+    reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][at]
+    kinds = list(dict.fromkeys(reasons))
+    if reasons:
+        block.whole("status", np.array([kinds.index(reason) for reason in reasons]))
+        header["status"] = [kind.split("|", 1) for kind in kinds]
+    for i, curve in enumerate(scene.curves):
+        block.lengths(f"curve/{i}", curve.values[at])
+        if curve.sd is not None:
+            block.lengths(f"sd/{i}", curve.sd[at])
+    header["films"] = [_film_header(film, i, step, block) for i, film in enumerate(scene.films)]
+    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit")
+    header["curves"] = [{key: getattr(curve, key) for key in said} for curve in scene.curves]
+    header["arrays"] = block.entries
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return PackedScene(
+        header=text,
+        block=base64.b64encode(b"".join(block.parts)).decode("ascii"),
+        name=scene.name,
+        summary=scene.summary,
+        frames=scene.frames,
+        rejected=int(scene.rejected.sum()),
+        cameras=tuple(film.name for film in scene.films),
+        films=tuple(base64.b64encode(b"".join(film.pictures)).decode("ascii") for film in scene.films),
+        curves=len(scene.curves),
+    )
+
+
+def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
+    """A film's part of the header; where its points lie goes to the block. step: of the frames kept."""
+    if film.every % step or step % film.step:
+        raise InputError(f"film {film.name}: one picture in {film.every} frames, while every {step}th frame is kept.")
+    block.lengths(f"body/{number}", film.body[:: step // film.step])
+    block.lengths(f"seen/{number}", film.seen[:: step // film.step])
+    ends = np.cumsum([0, *map(len, film.pictures)]).tolist()
+    return {
+        "name": film.name, "size": list(film.size), "every": film.every // step, "ends": ends,
+        "lines": [list(pair) for pair in film.lines], "spine": list(film.spine),
+    }  # fmt: skip
+
+
+def _point_origins(points: Markers) -> list[str]:
+    """What each point is coloured by: its origin; 'skin' of detected markers on the skin, as on the overlays."""
+    skin = set(is_skin_marker(points.names_of(Origin.DETECTED)))
+    origins = zip(points.names, points.origins, strict=True)
+    return ["skin" if name in skin else str(origin) for name, origin in origins]
+
+
+def unit_quaternions(rotations: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) rotations → (..., 4) unit quaternions x y z w; NaN where a rotation is."""
+    from scipy.spatial.transform import Rotation
+
+    flat = rotations.reshape(-1, 3, 3)
+    known = np.isfinite(flat).all((1, 2))
+    out = np.full((len(flat), 4), np.nan)
+    if known.any():
+        out[known] = Rotation.from_matrix(flat[known]).as_quat()
+    return out.reshape(*rotations.shape[:-2], 4)

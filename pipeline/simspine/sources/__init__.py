@@ -1,1 +1,0 @@
-"""Where a capture comes from: video files (streamed) and project folders."""

@@ -1,1 +1,0 @@
-"""Vertebral frames, Euler angles, curvature. Method and signs: docs/spine.md."""

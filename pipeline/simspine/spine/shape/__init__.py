@@ -1,1 +1,0 @@
-"""Statistical shape of the spine. Method: docs/spine-shape.md."""

@@ -1,0 +1,293 @@
+"""A subject's body: the articulated model with this person's sizes, standing curve and moving discs, as an `.osim`.
+
+Bodies and coordinates keep their names; each level gets three translations (`L5_S1_shift_forward`, `…_up`,
+`…_right`). A level's angles are 0 where the generic model's are, not where this person stands: the standing curve is
+the default pose. So a true angle and an estimated one of the same name mean the same rotation of one vertebra on the
+other.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+
+import numpy as np
+
+from simspine.anatomy import osim as _opensim
+from simspine.anatomy.articulation import carried_vertebrae
+from simspine.anatomy.body import Body, neutral_poses
+from simspine.anatomy.curvature import Endplate, PointTuple, Vertebra, VertebraeOfBody, read_endplates, tilt_endplate
+from simspine.anatomy.marker_sets import Place, read_marker_set
+from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_recipe
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
+from simspine.synthesis.standing_posture import (
+    BodySizes,
+    Generic,
+    StandingPosture,
+    find_standing_posture,
+    sizes_of,
+    with_leg_lengths,
+)
+
+# Places on the body beside the 37 points: joint centres, what touches the floor, what Human3.6M's skeleton needs.
+# Offsets in m on the unscaled model: body, (forward, up, right). Joint centres are origins of bodies. Soles: the
+# mesh's lowest points, to a few mm.
+
+
+_RIGHT_LANDMARKS = {
+    "joint_hip": ("femur", (0.0, 0.0, 0.0)),
+    "joint_knee": ("tibia", (0.0, 0.0, 0.0)),
+    "joint_ankle": ("talus", (0.0, 0.0, 0.0)),
+    "joint_toes": ("toes", (0.0, 0.0, 0.0)),
+    "joint_shoulder": ("humerus", (0.0, 0.0, 0.0)),
+    "joint_elbow": ("ulna", (0.0, 0.0, 0.0)),
+    "joint_wrist": ("hand", (0.0, 0.0, 0.0)),
+    "tip_toes": ("toes", (0.065, 0.008, -0.010)),
+    "tip_thumb": ("hand", (0.040, -0.075, -0.030)),
+    "knuckles": ("hand", (0.0, -0.085, 0.0)),
+    "tip_hand": ("hand", (0.0, -0.170, 0.0)),
+    "sole_heel": ("calcn", (0.010, 0.0, 0.0)),
+    "sole_inner": ("calcn", (0.180, -0.006, -0.030)),
+    "sole_outer": ("calcn", (0.140, -0.006, 0.040)),
+    "sole_toes": ("toes", (0.060, -0.004, 0.0)),
+    "seat": ("pelvis", (-0.085, -0.170, 0.060)),  # below the ischium, with what one sits on
+    "kneecap": ("femur", (0.045, -0.400, 0.0)),
+}
+_MIDLINE_LANDMARKS = {
+    "head_front": ("head", (0.085, 0.025, 0.0)),  # Human3.6M's Neck/Nose joint, behind the face
+    "vertex": ("head", (0.0159224, 0.164131, 0.0)),
+}
+# right: front of the eyeball; entrance of the ear canal, bitragion breadth 145 mm, to about 1 cm
+_RIGHT_FACE_LANDMARKS = {
+    "Eye": ("head", (0.0781497, 0.0467611, 0.0311069)),
+    "Ear": ("head", (0.005, 0.025, 0.0725)),
+}
+BODIES_WITH_BOTH_SIDES = ("pelvis",)  # bodies that carry both sides
+
+
+def face_landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
+    """{'LEye': (body, offset), …}: eyes and ears where they are, not where a detector sees them."""
+    sides = (("R", 1.0), ("L", -1.0))
+    return {
+        side + name: (body, (x, y, sign * z))
+        for name, (body, (x, y, z)) in _RIGHT_FACE_LANDMARKS.items()
+        for side, sign in sides
+    }
+
+
+def body_landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
+    """{name: (body, offset)}; the name of a sided one ends in `_r` or `_l`."""
+    found = dict(_MIDLINE_LANDMARKS)
+    for name, (body, (x, y, z)) in _RIGHT_LANDMARKS.items():
+        for side, sign in (("r", 1.0), ("l", -1.0)):
+            found[f"{name}_{side}"] = (body if body in BODIES_WITH_BOTH_SIDES else f"{body}_{side}", (x, y, sign * z))
+    return found
+
+
+FLOOR_CONTACTS = tuple(
+    f"{name}_{side}" for name in ("sole_heel", "sole_inner", "sole_outer", "sole_toes", "seat") for side in "rl"
+)
+
+
+HIP_POINTS = ("RHip", "LHip")  # points on the pelvis beside the hip centres
+MAX_SHIFT_M = 0.006  # m; of a level's translation either way
+
+
+@dataclass(frozen=True, eq=False)
+class TruthBody:
+    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes,
+    posture: how it was made.
+    """
+
+    body: Body
+    vertebrae: VertebraeOfBody
+    sizes: BodySizes
+    posture: StandingPosture
+
+
+@lru_cache(maxsize=16)
+def truth_body(subject: SyntheticSubject) -> TruthBody:
+    """The body of a subject; equal subjects give equal files. Takes about two seconds."""
+    recipe, base = unscaled_body()
+    generic = unscaled_measures(recipe, base)
+    sizes = sizes_of(subject, generic)
+    vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
+    posture = find_standing_posture(subject, generic, sizes, vertebrae)
+    sizes = with_leg_lengths(subject, generic, sizes, posture)
+    root = ET.fromstring(_scaled_model_xml(base, sizes.factors, subject.mass))
+    model = _child_element(root, "Model")
+    model.set("name", f"virtual_{subject.name}")
+    joints = _child_element(model, "JointSet/objects")
+    for k, level in enumerate(generic.levels):
+        _edit_level(joints, level, sizes.below[k], sizes.above[k])
+    for side in "rl":
+        joint = _joint_of(joints, girdle_angle(CLAVICLE_MOTIONS[0], side))
+        _joint_centre(joint, "parent").text = _numbers_text(generic.breastbone[side] * sizes.thorax)
+        hip = _joint_centre(_joint_of(joints, f"hip_flexion_{side}"), "parent")
+        hip.text = _numbers_text(np.array((hip.text or "").split(), float) + sizes.hips)
+    _set_standing_defaults(joints, posture.pose, generic)
+    places = _marker_places(recipe, sizes, vertebrae)
+    _child_element(model, "MarkerSet/objects")[:] = [_marker_element(name, place) for name, place in places.items()]
+    ET.indent(root, "\t")
+    osim = ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, posture)
+
+
+@cache
+def unscaled_body() -> tuple[Recipe, Body]:
+    """The articulated recipe and its body with spine points in vertebral centres; four seconds, once."""
+    recipe = read_recipe("articulated")
+    return recipe, build_body(recipe, "vertebral")
+
+
+def unscaled_measures(recipe: Recipe, base: Body) -> Generic:
+    """Measures of the unscaled articulated body."""
+    joints = _child_element(ET.fromstring(base.osim), "Model/JointSet/objects")
+    plan, poses = population_articulation(), neutral_poses(base)
+
+    def centre(coordinate: str, which: str) -> np.ndarray:
+        return np.array((_joint_centre(_joint_of(joints, coordinate), which).text or "").split(), float)
+
+    def height(name: str) -> float:
+        return float(poses[name][1, 3])
+
+    ranges = {}
+    for coordinate in joints.iter("Coordinate"):
+        low, high = (float(v) for v in coordinate.findtext("range", "").split())
+        ranges[coordinate.attrib["name"]] = (low, high)
+    return Generic(
+        levels=plan.levels,
+        chain=plan.chain,
+        below=np.array([centre(f"{level}_{LEVEL_COORDINATES[0]}", "parent") for level in plan.levels]),
+        above=np.array([centre(f"{level}_{LEVEL_COORDINATES[0]}", "child") for level in plan.levels]),
+        vertebrae=carried_vertebrae(plan, read_endplates()),
+        sacrum=(poses["sacrum"] @ [0, 0, 0, 1] - poses["pelvis"] @ [0, 0, 0, 1])[:3],
+        hips=centre("hip_flexion_r", "parent") * [1, 1, 0],
+        breastbone={side: centre(girdle_angle(CLAVICLE_MOTIONS[0], side), "parent") for side in "rl"},
+        vertex=np.array(recipe.stature_top.offset),
+        thigh=height("femur_r") - height("tibia_r"),
+        shank=height("tibia_r") - height("talus_r"),
+        foot=height("talus_r") - height("calcn_r"),
+        stature=float((poses["head"] @ [*recipe.stature_top.offset, 1])[1]) - height("calcn_r"),
+        ranges=ranges,
+        segments={segment.name: segment.bodies for segment in recipe.segments},
+    )
+
+
+def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
+    """Grown, and with its endplates tilted as this person's are."""
+    factor = sizes.factors[vertebra.body]
+    inferior, superior = sizes.wedge.get(vertebra.body, np.zeros(2))
+
+    def own(plate: Endplate | None, tilt: float) -> Endplate | None:
+        return (
+            None if plate is None else replace(tilt_endplate(plate, tilt), centre=_scaled_point(factor, plate.centre))
+        )
+
+    return replace(
+        vertebra,
+        centroid=_scaled_point(factor, vertebra.centroid),
+        superior=own(vertebra.superior, superior),
+        inferior=own(vertebra.inferior, inferior),
+    )
+
+
+def _scaled_model_xml(base: Body, factors: Mapping[str, float], mass: float) -> str:
+    osim = _opensim.opensim_api()
+    model = _opensim.load_opensim_model(base.osim)
+    state = model.initSystem()
+    scales = osim.ScaleSet()
+    for name, factor in factors.items():
+        scale = osim.Scale()
+        scale.setSegmentName(name)
+        scale.setScaleFactors(osim.Vec3(factor, factor, factor))
+        scale.setApply(True)
+        scales.cloneAndAppend(scale)
+    model.scale(state, scales, True, float(mass))
+    return _opensim.opensim_model_xml(model)
+
+
+def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.ndarray) -> None:
+    """Put the joint's centre where it is in both vertebrae, and give it three translations."""
+    joint = _joint_of(joints, f"{level}_{LEVEL_COORDINATES[0]}")
+    for which, point in (("parent", below), ("child", above)):
+        _joint_centre(joint, which).text = _numbers_text(point)
+    for number, direction in enumerate(SHIFT_DIRECTIONS, start=1):
+        name = f"{level}_shift_{direction}"
+        _child_element(joint, "coordinates").append(
+            ET.fromstring(
+                f'<Coordinate name="{name}"><default_value>0</default_value>'
+                f"<range>{-MAX_SHIFT_M} {MAX_SHIFT_M}</range><clamped>true</clamped><locked>false</locked></Coordinate>"
+            )
+        )
+        axis = _child_element(joint, f"SpatialTransform/*[@name='translation{number}']")
+        coordinates = _child_element(axis, "coordinates")
+        coordinates.text = name
+        straight = '<LinearFunction name="function"><coefficients>1 0</coefficients></LinearFunction>'
+        axis[:] = [coordinates, _child_element(axis, "axis"), ET.fromstring(straight)]
+
+
+def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> None:
+    """Defaults: standing, arms hanging. The ranges of levels and shoulders count from this person's own rest."""
+    for coordinate in joints.iter("Coordinate"):
+        name = coordinate.attrib["name"]
+        if name not in pose:
+            continue
+        _child_element(coordinate, "default_value").text = _numbers_text(pose[name])
+        if name.startswith((*generic.levels, "clavicle")):
+            _child_element(coordinate, "range").text = _numbers_text(np.add(generic.ranges[name], pose[name]))
+
+
+def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody) -> dict[str, Place]:
+    """The 37 points, vertebral centres by level, the released places of the spine's points (`_virtual`), landmarks."""
+    plan = population_articulation()
+
+    def grown(name: str, place: Place) -> Place:
+        body, offset = plan.relocate(place.body, place.offset, name)
+        if name in HIP_POINTS:
+            return Place(body, tuple(np.add(_scaled_point(sizes.factors[body], offset), sizes.hips)))
+        # what is neither vertebra nor clavicle grows with the rib cage
+        ribs = place.body == plan.split and body in plan.origins
+        return Place(body, _scaled_point(sizes.thorax if ribs else sizes.factors[body], offset))
+
+    ears_and_eyes = {name: Place(body, offset) for name, (body, offset) in face_landmarks().items()}
+    points = {name: grown(name, p) for name, p in {**read_marker_set("vertebral").places, **ears_and_eyes}.items()}
+    centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
+    points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}
+    released = {name + VIRTUAL_SUFFIX: grown(name, place) for name, place in recipe.virtual.items()}
+    others = {name: grown(name, Place(body, offset)) for name, (body, offset) in body_landmarks().items()}
+    return points | centres | released | others
+
+
+def _marker_element(name: str, place: Place) -> ET.Element:
+    return ET.fromstring(
+        f'<Marker name="{name}"><socket_parent_frame>/bodyset/{place.body}</socket_parent_frame>'
+        f"<location>{_numbers_text(place.offset)}</location><fixed>true</fixed></Marker>"
+    )
+
+
+def _joint_of(joints: ET.Element, coordinate: str) -> ET.Element:
+    return next(joint for joint in joints if any(c.get("name") == coordinate for c in joint.iter("Coordinate")))
+
+
+def _joint_centre(joint: ET.Element, which: str) -> ET.Element:
+    """A joint's centre in its 'parent' or 'child' body."""
+    name = joint.findtext(f"socket_{which}_frame", "").strip()
+    return _child_element(joint, f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
+
+
+def _child_element(element: ET.Element, path: str) -> ET.Element:
+    found = element.find(path)
+    assert found is not None, path  # our own model's file has them all
+    return found
+
+
+def _scaled_point(factor: float, point: PointTuple) -> PointTuple:
+    x, y, z = point
+    return factor * x, factor * y, factor * z
+
+
+def _numbers_text(values) -> str:
+    return " ".join(repr(float(v)) for v in np.atleast_1d(values))

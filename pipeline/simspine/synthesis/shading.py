@@ -1,0 +1,482 @@
+"""A lit mesh drawn over a picture. Only the pixels about the mesh are touched, so that a large picture costs no more.
+
+Light comes from the camera: what faces it is bright. Edges are softened by the share of neighbours that show the mesh.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from simspine.core.geometry import project_one
+from simspine.core.types import Camera
+from simspine.synthesis.raster import (
+    Light,
+    Mesh,
+    Visible,
+    barycentric_weights_at,
+    material_table,
+    rasterise_triangles,
+    undistort_float32,
+)
+
+# Light on what is seen: one pass over the pixels of a person or thing, compiled.
+# Diffuse light of a lamp with its shadow, of the sky above and the ground below, weakened where the surface sees
+# little sky; a soft highlight. Colours are linear.
+
+
+_SHADOW_SIZE = 192  # px of the map of what the lamp sees
+_SHADOW_BIAS_M = 0.012  # m behind what the lamp sees that still counts as lit
+_LIGHT_WRAP = 0.25  # how far light goes round an edge
+_SEED_STEP_X, _SEED_STEP_Y, _SEED_STEP_Z = (
+    np.uint32(374761393),
+    np.uint32(668265263),
+    np.uint32(974634777),
+)  # steps of the noise's seeds
+
+
+class ShadowMap(NamedTuple):
+    """What the lamp sees, along parallel rays: a point x is at px frame[:2] @ x + origin, frame[2] @ x m from it."""
+
+    depth: np.ndarray
+    frame: np.ndarray
+    origin: np.ndarray
+
+
+def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> ShadowMap:
+    """What a lamp far away in direction `way` (3,) sees of a mesh."""
+    across = np.cross(way, [0.11, 0.27, 0.95] if abs(way[2]) < 0.9 else [1.0, 0, 0])
+    across /= np.linalg.norm(across)
+    frame = np.stack([across, np.cross(way, across), -way])
+    placed = turn_points(points, frame)
+    low = np.array([axis.min() for axis in placed.T])
+    wide = max(float(axis.max() - least) for axis, least in zip(placed.T[:2], low, strict=False))
+    scale = (_SHADOW_SIZE - 5) / wide
+    scaled = frame * np.array([scale, scale, 1.0])[:, None]
+    origin = np.array([2 - scale * low[0], 2 - scale * low[1], 1 - low[2]])
+    placed.T[:2] *= np.float32(scale)
+    placed += origin.astype(np.float32)
+    seen = rasterise_triangles(placed[:, :2], placed[:, 2], triangles, (_SHADOW_SIZE, _SHADOW_SIZE))
+    return ShadowMap(seen.depth, scaled.astype(np.float32), origin.astype(np.float32))
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def turn_points(points, frame):
+    """frame @ x of points (n, 3): (n, 3) float32, stored axis by axis."""
+    out = np.empty((3, len(points)), np.float32)
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        for k in range(3):
+            out[k, i] = frame[k, 0] * x + frame[k, 1] * y + frame[k, 2] * z
+    return out.T
+
+
+class DrawnPixels(NamedTuple):
+    """px: (n, 2) float32, of a mesh's points in the image. depth: (n,) float32 m. seen: what the z-buffer shows."""
+
+    px: np.ndarray
+    depth: np.ndarray
+    seen: Visible
+
+
+def shade_pixels(
+    mesh: Mesh,
+    drawn: DrawnPixels,
+    eye: np.ndarray,
+    light: Light,
+    shadow: ShadowMap,
+    behind: np.ndarray,
+    first: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width, 3) float32 linear colours of what is seen before `behind`, and (parts, height, width) uint8: in
+    how many samples of a pixel each part is seen.
+
+    drawn: of the mesh, with as many samples a pixel as it is larger than `behind` (height, width, 3). eye: (3,) m, the
+    camera's centre. first: (parts + 1,) the first triangle of each part, ascending, and the end of the last. A pixel
+    gets the colour of the first of its samples in which something is seen, by the share of those in which anything is.
+    """
+    out, step = np.empty_like(behind), len(drawn.seen.triangle) // len(behind)
+    count = np.zeros((len(first) - 1, *behind.shape[:2]), np.uint8)
+    lamp = np.stack([light.way, light.strength, light.sky, light.ground]).astype(np.float32)
+    _shade_triangles(
+        mesh.points, mesh.normals, mesh.looks, drawn.px, drawn.depth, mesh.triangles, mesh.material,
+        material_table(mesh.materials), drawn.seen.triangle, eye.astype(np.float32), lamp, *shadow, behind, step, first,
+        out, count,
+    )  # fmt: skip
+    return out, count
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _shade_triangles(
+    points, normals, looks, px, depth, triangles, material, materials, seen, eye, lamp, map_depth, frame, origin,
+    behind, step, first, out, count,
+):  # fmt: skip
+    # v: place 0–2, normal 3–5, texture 6–8, tint 9–11, open sky 12
+    v, share = np.empty(13, np.float32), np.float32(1.0) / np.float32(step * step)
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            x, y, t, anything = 0, 0, -1, 0
+            for j in range((row + 1) * step - 1, row * step - 1, -1):
+                for i in range((column + 1) * step - 1, column * step - 1, -1):
+                    if seen[j, i] >= 0:
+                        x, y, t = i, j, seen[j, i]
+                        anything += 1
+                        for part in range(len(count)):
+                            count[part, row, column] += first[part] <= t < first[part + 1]
+            if t < 0:
+                for c in range(3):
+                    out[row, column, c] = behind[row, column, c]
+                continue
+            over = np.float32(anything) * share
+            corner = triangles[t]
+            wa, wb, wc = barycentric_weights_at(px, depth, corner, x, y)
+            p, q, r = corner[0], corner[1], corner[2]
+            for i in range(3):
+                v[i] = wa * points[p, i] + wb * points[q, i] + wc * points[r, i]
+                v[3 + i] = wa * normals[p, i] + wb * normals[q, i] + wc * normals[r, i]
+            for i in range(7):
+                v[6 + i] = wa * looks[p, i] + wb * looks[q, i] + wc * looks[r, i]
+            m = materials[material[t]]
+            nx, ny, nz, mottled = _bumped_normal(v, m)
+            ex, ey, ez = eye[0] - v[0], eye[1] - v[1], eye[2] - v[2]
+            far = np.sqrt(ex * ex + ey * ey + ez * ez)
+            if nx * ex + ny * ey + nz * ez < 0.0:  # the inner side of a hem
+                nx, ny, nz = -nx, -ny, -nz
+            facing = nx * lamp[0, 0] + ny * lamp[0, 1] + nz * lamp[0, 2]
+            lit = max((facing + _LIGHT_WRAP) / (1.0 + _LIGHT_WRAP), 0.0)
+            if lit > 0.0:
+                lit *= light_share_at(v[0], v[1], v[2], map_depth, frame, origin)
+            hx, hy, hz = lamp[0, 0] + ex / far, lamp[0, 1] + ey / far, lamp[0, 2] + ez / far
+            half = max((nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz), 0.0)
+            half *= half
+            half *= half
+            half *= half
+            gloss = m[11] * half * half * half * lit  # the 24th power
+            up = 0.5 + 0.5 * nz
+            shade_of = pattern_at(v[6], v[7], v[8], m) if m[6] > 0.0 else np.float32(0.0)
+            for c in range(3):
+                colour = (m[c] * (1.0 - shade_of) + m[3 + c] * shade_of) * mottled * v[9 + c]
+                ambient = (lamp[2, c] * up + lamp[3, c] * (1.0 - up)) * v[12]
+                drawn = np.float32(colour * (lamp[1, c] * lit + ambient) + gloss * lamp[1, c])
+                out[row, column, c] = over * drawn + (np.float32(1.0) - over) * behind[row, column, c]
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _bumped_normal(v, m):
+    """The normal at a pixel, turned by the material's bumps, and the factor of its colour, which goes with them."""
+    nx, ny, nz = v[3], v[4], v[5]
+    height = np.float32(0.5)
+    if m[8] > 0.0 or m[9] > 0.0:
+        # Folds hang: longer along the body than across. World axes stand for the body's; the bumps are nobody's anyway.
+        height, gx, gy, gz = noise_gradient(v[6] / m[10], v[7] / (np.float32(2.5) * m[10]), v[8] / m[10])
+        nx, ny, nz = nx + m[9] * gx, ny + m[9] * gz, nz + m[9] * gy
+    length = np.sqrt(nx * nx + ny * ny + nz * nz)
+    return nx / length, ny / length, nz / length, 1 + m[8] * (2 * height - 1)
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def light_share_at(x, y, z, map_depth, frame, origin):
+    """Share (0…1) of the lamp's light that reaches a point: mean of 2 × 2 looks into the shadow map, weighted."""
+    u = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + origin[0]
+    v = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + origin[1]
+    far = frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z + origin[2]
+    i, j = int(np.floor(u)), int(np.floor(v))
+    if i < 0 or j < 0 or i + 1 >= map_depth.shape[1] or j + 1 >= map_depth.shape[0]:
+        return 1.0
+    a, b = u - i, v - j
+    free = 0.0
+    for dj in range(2):
+        for di in range(2):
+            if far < map_depth[j + dj, i + di] + _SHADOW_BIAS_M:
+                free += (a if di else 1.0 - a) * (b if dj else 1.0 - b)
+    return free
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def pattern_at(x, y, z, m):
+    """How much of the second colour (0…1) is at a place of the texture (x forward, y up, z right, m)."""
+    kind, size = int(m[6]), m[7]
+    if kind == 1:
+        return 1.0 if y / size - np.floor(y / size) < 0.5 else 0.0
+    if kind == 2:
+        along = (x + z) / size
+        return 1.0 if along - np.floor(along) < 0.35 else 0.0
+    if kind == 3:
+        a, b = y / size, (x + z) / size
+        one = 0.5 if a - np.floor(a) < 0.5 else 0.0
+        return one + (0.5 if b - np.floor(b) < 0.5 else 0.0)
+    if kind == 4:
+        return 1.0 if value_noise(x / size, y / size, z / size) > 0.58 else 0.0
+    return 0.0
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def value_noise(x, y, z):
+    """Smooth noise 0…1 with features of length 1: values at the corners of a grid, blended."""
+    i, j, k = np.floor(x), np.floor(y), np.floor(z)
+    a, b, c = x - i, y - j, z - k
+    a, b, c = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
+    h = _lattice_seed(int(i), int(j), int(k))
+    low = (_hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a) * (1 - b)
+    low += (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
+    h += _SEED_STEP_Z
+    high = (_hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a) * (1 - b)
+    high += (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
+    return low * (1 - c) + high * c
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def noise_gradient(x, y, z):
+    """`value_noise`, and its gradient in three numbers."""
+    i, j, k = np.floor(x), np.floor(y), np.floor(z)
+    a, b, c = x - i, y - j, z - k
+    h = _lattice_seed(int(i), int(j), int(k))
+    v000, v100, v010, v110 = (
+        _hash_to_unit(h),
+        _hash_to_unit(h + _SEED_STEP_X),
+        _hash_to_unit(h + _SEED_STEP_Y),
+        _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y),
+    )
+    h += _SEED_STEP_Z
+    v001, v101, v011, v111 = (
+        _hash_to_unit(h),
+        _hash_to_unit(h + _SEED_STEP_X),
+        _hash_to_unit(h + _SEED_STEP_Y),
+        _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y),
+    )
+    d, e, f = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
+    x00, x10, x01, x11 = v100 - v000, v110 - v010, v101 - v001, v111 - v011
+    low0, low1 = v000 + d * x00, v010 + d * x10
+    high0, high1 = v001 + d * x01, v011 + d * x11
+    dx = ((x00 * (1 - e) + x10 * e) * (1 - f) + (x01 * (1 - e) + x11 * e) * f) * 6 * a * (1 - a)
+    dy = ((low1 - low0) * (1 - f) + (high1 - high0) * f) * 6 * b * (1 - b)
+    dz = ((high0 + e * (high1 - high0)) - (low0 + e * (low1 - low0))) * 6 * c * (1 - c)
+    value = (low0 + e * (low1 - low0)) * (1 - f) + (high0 + e * (high1 - high0)) * f
+    return value, dx, dy, dz
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def value_noise_2d(x, y, layer):
+    """Smooth noise 0…1 in a plane; each whole number `layer` has its own."""
+    i, j = np.floor(x), np.floor(y)
+    a, b = x - i, y - j
+    a, b = a * a * (3 - 2 * a), b * b * (3 - 2 * b)
+    h = _lattice_seed(int(i), int(j), int(layer))
+    low = _hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a
+    return (
+        low * (1 - b)
+        + (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
+    )
+
+
+@njit(cache=True, nogil=True)
+def _lattice_seed(i, j, k):
+    """Of three whole numbers; that of the next along an axis is `_SEED_STEP_X`, `_SEED_STEP_Y` or `_SEED_STEP_Z`
+    more."""
+    return np.uint32(i) * _SEED_STEP_X + np.uint32(j) * _SEED_STEP_Y + np.uint32(k) * _SEED_STEP_Z
+
+
+@njit(cache=True, nogil=True)
+def _hash_to_unit(seed):
+    """0…1, of a seed: the mixing of xxHash's last step."""
+    h = np.uint32(seed)
+    h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(2246822519))
+    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(3266489917))
+    return np.float32(h ^ (h >> np.uint32(16))) * np.float32(2.3283064e-10)
+
+
+# What stands behind a person: the inside of a room, seen by rays; or a picture.
+
+
+_ON_WALLS = 0.6  # share of the lamp that walls get
+_RAY_GRID_PX = 16  # px between the rays that are worked out through the lens; linear between them
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A box, z up. low, high: (3,) m, its corners. colours: (6, 3) linear RGB of the walls at low x, y, z (the floor)
+    and high x, y, z (the ceiling). second: (6, 3) the colour of joints, planks and stains. tile: (6,) m, of the
+    pattern; 0 for none. posters: (k, 8) wall, its left, bottom, width, height (m along the wall), linear RGB.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    colours: np.ndarray
+    second: np.ndarray
+    tile: np.ndarray
+    posters: np.ndarray
+
+
+def pixel_rays(camera: Camera) -> np.ndarray:
+    """(height, width, 3) float32: ways in the world through the pixels, of any length."""
+    import cv2
+
+    width, height = camera.size
+    columns, rows = np.meshgrid(
+        np.arange(0, width + _RAY_GRID_PX, _RAY_GRID_PX), np.arange(0, height + _RAY_GRID_PX, _RAY_GRID_PX)
+    )
+    grid = np.column_stack([columns.ravel(), rows.ravel()]).astype(float)
+    normal = undistort_float32(camera, grid)
+    if not np.isfinite(normal).all():  # the lens model folds outside the image
+        pinhole = Camera(name=camera.name, size=camera.size, K=camera.K, distortion=np.zeros(5), R=camera.R, t=camera.t)
+        normal = np.where(np.isfinite(normal), normal, undistort_float32(pinhole, grid))
+    ways = (np.column_stack([normal, np.ones(len(normal))]) @ camera.R).reshape(*columns.shape, 3)
+    x, y = np.meshgrid(np.arange(width) / _RAY_GRID_PX, np.arange(height) / _RAY_GRID_PX)
+    return cv2.remap(ways.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+
+
+@dataclass(frozen=True, eq=False)
+class RoomView:
+    """A room in one camera, but for shadows. dark: (height, width, 3) float32 linear colours without the lamp; lamp:
+    what the lamp adds. places: (height, width, 3) m, of what is seen. floor: (height, width) bool.
+    """
+
+    dark: np.ndarray
+    lamp: np.ndarray
+    places: np.ndarray
+    floor: np.ndarray
+
+
+def see_room(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray) -> RoomView:
+    """A room in a camera. light, lamp: (3,) linear RGB that everything gets, and that the lamp adds."""
+    shape = (camera.size[1], camera.size[0])
+    dark, bright, places = (np.empty((*shape, 3), np.float32) for _ in range(3))
+    floor = np.zeros(shape, np.bool_)
+    box = np.stack([room.low, room.high]).astype(np.float32)
+    _shade_room(
+        pixel_rays(camera), camera.centre.astype(np.float32), box, room.colours.astype(np.float32),
+        room.second.astype(np.float32), room.tile.astype(np.float32), room.posters.astype(np.float32),
+        light.astype(np.float32), lamp.astype(np.float32), dark, bright, places, floor,
+    )  # fmt: skip
+    return RoomView(dark, bright, places, floor)
+
+
+def add_floor_shadow(view: RoomView, shadow: ShadowMap) -> np.ndarray:
+    """(height, width, 3) float32 linear colours of a room, with a person's shadow on its floor."""
+    out = np.empty_like(view.dark)
+    _shadow_on_floor(view.dark, view.lamp, view.places, view.floor, *shadow, out)
+    return out
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _shadow_on_floor(dark, lamp, places, floor, map_depth, frame, origin, out):
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            reached = np.float32(_ON_WALLS)
+            if floor[y, x]:
+                reached = light_share_at(places[y, x, 0], places[y, x, 1], places[y, x, 2], map_depth, frame, origin)
+            for c in range(3):
+                out[y, x, c] = dark[y, x, c] + reached * lamp[y, x, c]
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _shade_room(ways, eye, box, colours, second, tile, posters, light, lamp, dark, bright_part, places, floor):
+    x0, y0, z0 = eye[0], eye[1], eye[2]
+    for row in range(dark.shape[0]):
+        for column in range(dark.shape[1]):
+            wx, wy, wz = ways[row, column, 0], ways[row, column, 1], ways[row, column, 2]
+            # the eye is inside, so each way leaves through the nearest of three planes
+            sx, sy, sz = 1 if wx > 0.0 else 0, 1 if wy > 0.0 else 0, 1 if wz > 0.0 else 0
+            tx, ty, tz = (box[sx, 0] - x0) / wx, (box[sy, 1] - y0) / wy, (box[sz, 2] - z0) / wz
+            nearest, wall = tx, 3 * sx
+            if ty < nearest:
+                nearest, wall = ty, 1 + 3 * sy
+            if tz < nearest:
+                nearest, wall = tz, 2 + 3 * sz
+            x, y, z = x0 + nearest * wx, y0 + nearest * wy, z0 + nearest * wz
+            places[row, column, 0], places[row, column, 1], places[row, column, 2] = x, y, z
+            floor[row, column] = wall == 2
+            axis = wall % 3
+            u, v = (y if axis == 0 else x), (y if axis == 2 else z)
+            amount = _wall_texture(u, v, wall, tile[wall])
+            poster = -1
+            for k in range(len(posters)):
+                p = posters[k]
+                if p[0] == wall and p[1] < u < p[1] + p[3] and p[2] < v < p[2] + p[4]:
+                    poster = k
+            bright = np.float32(1.0)
+            if axis != 2:  # darker towards floor and corners
+                bright = np.float32(0.7) + np.float32(0.375) * min(z - box[0, 2], np.float32(0.8))
+            for c in range(3):
+                colour = colours[wall, c] * (1 - amount) + second[wall, c] * amount
+                if poster >= 0:
+                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * value_noise_2d(u * 4.0, v * 4.0, poster))
+                dark[row, column, c] = colour * bright * light[c]
+                bright_part[row, column, c] = colour * bright * lamp[c]
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _wall_texture(u, v, wall, tile):
+    """Share of the second colour at a place of a wall."""
+    if tile <= 0.0:
+        return np.float32(0.25) * value_noise_2d(u * 6, v * 6, wall)
+    a, b, grain, joint = u / tile, v / tile, np.float32(0.1), np.float32(0.03)
+    if wall == 2:  # planks: joints along one way, ends displaced from row to row
+        grain = np.float32(0.5) * value_noise_2d(a * 9, np.float32(1.2) * b, np.floor(a))
+        b = b / 5 + np.float32(0.37) * np.floor(a)
+        joint = np.float32(0.006)
+    if a - np.floor(a) < np.float32(0.03) or b - np.floor(b) < joint:
+        return np.float32(1.0)
+    return grain
+
+
+_EDGE_BRIGHTNESS = 0.32  # brightness of a surface seen from its edge
+
+
+def draw_mesh_over(
+    picture: np.ndarray,
+    camera: Camera,
+    points: np.ndarray,
+    normals: np.ndarray,
+    triangles: np.ndarray,
+    colours: np.ndarray,
+    opacity: float = 1.0,
+) -> None:
+    """Draw a mesh into `picture` (height, width, 3) uint8, the camera's image.
+
+    points: (n, 3) m and normals: (n, 3) unit, in the camera's world. triangles: (t, 3). colours: (t, 3) 0…255, in the
+    order of the picture's. Triangles with a corner that is not known, or behind the camera, are left out.
+    """
+    px = project_one(camera, points)
+    known = np.isfinite(px).all(1)
+    inside = px[known]
+    if not len(inside):
+        return
+    size = np.array(picture.shape[1::-1])
+    low = np.clip(np.floor(inside.min(0)) - 1, 0, size).astype(int)
+    high = np.clip(np.ceil(inside.max(0)) + 2, 0, size).astype(int)
+    if (high <= low).any():
+        return
+    depth = np.where(known, points @ camera.R[2] + camera.t[2], -1.0)
+    corner = (px - low).astype(np.float32)
+    seen = rasterise_triangles(corner, depth, triangles, (int(high[0] - low[0]), int(high[1] - low[1])))
+    ways = camera.centre - points
+    facing = np.abs(np.einsum("ij,ij->i", normals, ways)) / np.linalg.norm(ways, axis=1)
+    bright = (_EDGE_BRIGHTNESS + (1 - _EDGE_BRIGHTNESS) * facing).astype(np.float32)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    _blend_mesh(
+        part, seen.triangle, corner, depth.astype(np.float32), triangles, bright, colours.astype(np.float32), opacity
+    )
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _blend_mesh(part, seen, px, depth, triangles, bright, colours, opacity):
+    height, width = seen.shape
+    for y in range(height):
+        for x in range(width):
+            t = seen[y, x]
+            if t < 0:
+                continue
+            around = 4
+            around -= x == 0 or seen[y, x - 1] < 0
+            around -= x + 1 == width or seen[y, x + 1] < 0
+            around -= y == 0 or seen[y - 1, x] < 0
+            around -= y + 1 == height or seen[y + 1, x] < 0
+            share = opacity * (1 + around) / 5
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wa, wb, wc = barycentric_weights_at(px, depth, triangles[t], x, y)
+            light = share * (wa * bright[a] + wb * bright[b] + wc * bright[c])
+            for k in range(3):
+                value = light * colours[t, k] + (1.0 - share) * part[y, x, k]
+                part[y, x, k] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

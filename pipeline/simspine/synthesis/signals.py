@@ -1,0 +1,179 @@
+"""Curves in time of which motions are made: transitions, pulses, band-limited noise, the cycle of walking, paths.
+
+All are twice continuously differentiable, so that speeds and accelerations at 50 Hz are those of a body, not of
+corners. Pure functions; times in s, angles in rad.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+# An independent stream of random numbers for each quantity, and correlated sequences: drift, runs of events.
+
+
+def random_stream(seed: int, *labels: str) -> np.random.Generator:
+    """A generator of its own for each set of labels, so that adding one draw changes no other.
+
+    seed: of the capture. labels: what is drawn, for whom ('detections', 'S1', 'Walking_1', 'swaps').
+    """
+    digest = hashlib.sha256("\x1f".join(labels).encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence([seed, *np.frombuffer(digest, "<u4").tolist()]))
+
+
+def correlated_drift(
+    rng: np.random.Generator, frames: int, shape: tuple[int, ...], rate: float, correlation_time: float
+) -> np.ndarray:
+    """Ornstein–Uhlenbeck processes of variance one, stationary from the first frame: (frames, *shape).
+
+    rate: frames/s. correlation_time: s, after which the correlation is 1/e; 0 gives white noise.
+    """
+    from scipy.signal import lfilter
+
+    steps = rng.standard_normal((frames, *shape))
+    if correlation_time <= 0:
+        return steps
+    keep = np.exp(-1 / (rate * correlation_time))
+    steps[1:] *= np.sqrt(1 - keep**2)
+    return lfilter([1.0], [1.0, -keep], steps, axis=0)
+
+
+def rare_spells(rng: np.random.Generator, likely: np.ndarray, share: float, rate: float, duration: float) -> np.ndarray:
+    """Spells of something rare: bool, shaped as `likely` (frames, …).
+
+    likely: relative likelihood that a spell starts in a frame, any scale. share: of all frames in spells, on average
+    over the array. rate: frames/s. duration: mean length of a spell, s (at least a frame). Lengths are geometric,
+    spells may overlap; the share then is 1 − exp(−starts per frame · length).
+    """
+    if share <= 0 or likely.size == 0:
+        return np.zeros(likely.shape, bool)
+    length = max(rate * duration, 1.0)
+    expected = -np.log1p(-share) * likely / likely.mean()  # spells that cover a frame
+    starts = rng.random(likely.shape) < 1 - np.exp(-expected / length)
+    starts[0] |= rng.random(likely.shape[1:]) < 1 - np.exp(-expected[0])  # those that began before
+    ends = np.where(starts, rng.geometric(1 / length, likely.shape), 0)
+    frame = np.arange(len(likely)).reshape(-1, *[1] * (likely.ndim - 1))
+    return np.maximum.accumulate(np.where(starts, frame + ends, 0), 0) > frame
+
+
+def uniform_per_spell(rng: np.random.Generator, spells: np.ndarray) -> np.ndarray:
+    """Uniform numbers (*spells.shape, 2) in 0…1 that stay the same as long as a spell goes on."""
+    values = rng.random((*spells.shape, 2))
+    first = spells.copy()
+    first[1:] &= ~spells[:-1]
+    frame = np.arange(len(spells)).reshape(-1, *[1] * (spells.ndim - 1))
+    source = np.maximum.accumulate(np.where(first, frame, 0), 0)
+    return np.take_along_axis(values, source[..., None], 0)
+
+
+def minimum_jerk_step(u: np.ndarray) -> np.ndarray:
+    """0 before u = 0, 1 after u = 1, between them the course of least jerk (Flash & Hogan 1985)."""
+    u = np.clip(u, 0.0, 1.0)
+    return u**3 * (10 - 15 * u + 6 * u**2)
+
+
+def minimum_jerk_pulse(time: np.ndarray, start: float, rise: float, hold: float, fall: float) -> np.ndarray:
+    """0, up to 1 within `rise` from `start`, held for `hold`, down within `fall`."""
+    return minimum_jerk_step((time - start) / rise) - minimum_jerk_step((time - start - rise - hold) / fall)
+
+
+def band_limited_noise(rng: np.random.Generator, time: np.ndarray, knot: float) -> np.ndarray:
+    """Noise of variance about one without motion faster than `knot` s: a cubic B-spline of white numbers."""
+    from scipy.interpolate import BSpline
+
+    count = int(np.ceil((time[-1] - time[0]) / knot)) + 4
+    knots = time[0] + knot * (np.arange(count + 4) - 3)
+    return BSpline(knots, rng.standard_normal(count) / 0.69, 3)(time)  # 0.69: root of the mean squared weights
+
+
+def minimum_jerk_course(
+    time: np.ndarray, at: Sequence[float] | np.ndarray, values: np.ndarray, duration: float
+) -> np.ndarray:
+    """Stepwise values: values[0], from each time at[i] on to values[i + 1], with least jerk in `duration` s."""
+    out = np.full(len(time), float(values[0]))
+    for start, before, after in zip(at, values, values[1:], strict=False):
+        out += (after - before) * minimum_jerk_step((time - start) / duration)
+    return out
+
+
+# Joint angles over a stride from heel strike (degrees), thigh from the vertical: level walking (Winter 2009, ch. 4; C),
+# moved by up to 14° (ankle at push-off), else 5°, so that a model leg's lowest point stays within 5 mm of a floor that
+# the hips rise and sink over by ± 18 mm, and the standing foot lies flat and glides by 2 cm at most.
+_GAIT_HARMONICS = {
+    "hip_flexion": ((0, 22.2), (0.12, 19.9), (0.3, -0.1), (0.5, -17.2), (0.62, -12.3), (0.78, 20.5), (0.9, 23.5)),
+    "knee_angle": (
+        (0, 10.1), (0.14, 18.4), (0.38, 6.2), (0.52, 13.1), (0.62, 36.5), (0.73, 63.6), (0.86, 35.5), (0.95, 6.2),
+    ),
+    "ankle_angle": ((0, -3.9), (0.07, -2.6), (0.25, 8.0), (0.46, 13.2), (0.62, -3.6), (0.75, -1.4), (0.88, 7.6)),
+    "mtp_angle": ((0, 0.4), (0.2, -1.8), (0.42, -1.9), (0.57, 28.2), (0.7, 3.9), (0.85, 2.7)),
+}  # fmt: skip
+
+
+@cache
+def _gait_table(name: str):
+    from scipy.interpolate import CubicSpline
+
+    at, degrees = np.array([*_GAIT_HARMONICS[name], (1.0, _GAIT_HARMONICS[name][0][1])]).T
+    return CubicSpline(at, np.radians(degrees), bc_type="periodic")
+
+
+def gait_cycle(phase: np.ndarray) -> dict[str, np.ndarray]:
+    """Coordinates of walking legs, without side, at phases of the stride from heel strike (one stride = 1)."""
+    return {name: _gait_table(name)(np.mod(phase, 1.0)) for name in _GAIT_HARMONICS}
+
+
+def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndarray:
+    """A closed smooth curve about the origin: (points, 2) m, equal steps, within ± reach. Left or right round."""
+    angle = np.linspace(0, 2 * np.pi, 2001)
+    radius = np.ones_like(angle)
+    for order, size in ((2, 0.10), (3, 0.05)):
+        radius += size * rng.uniform(0.3, 1.0) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
+    curve = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
+    curve *= np.array(reach) * rng.uniform(0.8, 1.0, 2) / np.abs(curve).max(0)
+    if rng.random() < 0.5:
+        curve = curve[::-1]
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+    even = np.linspace(0, length[-1], 1201)
+    return np.column_stack([np.interp(even, length, curve[:, i]) for i in range(2)])
+
+
+def along_path(curve: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place (n, 2) and direction (n,) rad, unwrapped, at distances (n,) m along a closed curve (`closed_path`)."""
+    from scipy.interpolate import CubicSpline
+
+    steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    total = steps.sum()
+    at = np.linspace(0, total, len(curve))
+    # few knots: the curve is smooth, and its third derivative should be too
+    spline = CubicSpline(at[::25], np.vstack([curve[:-1:25], curve[:1]]), bc_type="periodic")
+    place, slope = spline(np.mod(distance, total)), spline(np.mod(distance, total), 1)
+    return place, np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
+
+
+def soft_limit(values: np.ndarray, low: np.ndarray, high: np.ndarray, margin: float = 0.15) -> np.ndarray:
+    """Values kept within low … high, unchanged but within `margin` of the range at either end.
+
+    There v → edge + m tanh((v − edge) / m): smooth to the second derivative at the edge.
+    """
+    m = margin * (high - low)
+    top, bottom = high - m, low + m
+    values = np.where(values > top, top + m * np.tanh((values - top) / m), values)
+    return np.where(values < bottom, bottom - m * np.tanh((bottom - values) / m), values)
+
+
+def smooth_envelope(required: np.ndarray, frames: int) -> np.ndarray:
+    """A smooth curve (n,) nowhere below `required`, and little above it; both within about ± `frames`.
+
+    The curve smoothed, plus what that lacks: its running maximum, smoothed by a kernel no wider than the maximum's.
+    """
+    from scipy.ndimage import convolve1d, maximum_filter1d
+
+    # three uniform averages in a row: twice differentiable, of limited width
+    width = max(frames // 3, 1)
+    kernel = np.ones(1)
+    for _ in range(3):
+        kernel = np.convolve(kernel, np.ones(2 * width + 1) / (2 * width + 1))
+    level = convolve1d(required, kernel, mode="nearest")
+    lacking = maximum_filter1d(required - level, 6 * width + 1, mode="nearest")
+    return level + convolve1d(lacking, kernel, mode="nearest")

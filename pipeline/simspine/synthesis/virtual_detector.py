@@ -1,0 +1,421 @@
+"""Simulated 2D detections of a person whose points are known.
+
+An image coordinate of a detection is the projection of the place that the detector *means*, which differs from the
+true place by an offset in the body (a spinous process instead of a vertebral body, say), plus noise in pixels that is
+a share of the person's size in the image:
+
+    bias of the view            constant for subject, view and point
+    slow wandering              Ornstein–Uhlenbeck, 2 s: depends on posture and clothing
+    fast wandering              Ornstein–Uhlenbeck, 0.15 s
+    jitter                      white
+
+each partly common to all points of a region, since detectors move neighbours together; the last three grow with
+foreshortening and with what hides the point. Then come outliers, exchanged sides and drop-outs, all in spells (the
+kinds of errors that Ronchi & Perona 2017 count on real detectors: jitter, misses, inversions). Confidence depends on
+foreshortening, occlusion and noise, not on offsets, biases and exchanged sides.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from types import MappingProxyType
+
+import numpy as np
+import yaml
+
+from simspine.anatomy.skin import BODY_PART_RADII, flesh_in_front
+from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.geometry import project_points
+from simspine.core.settings import read_yaml
+from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.synthesis.population import SyntheticSubject
+from simspine.synthesis.signals import correlated_drift, random_stream, rare_spells, uniform_per_spell
+
+# The body as capsules, for what hides what: a segment with a radius for each part.
+
+
+# Part: ends (means of markers), how far its radius grows with the body-mass index.
+_SIDED_CAPSULES = {
+    "flank": (("joint_hip_{s}", "L3"), ("joint_shoulder_{s}", "T4", "T4"), 1.0),
+    "upper_arm": (("joint_shoulder_{s}",), ("joint_elbow_{s}",), 0.7),
+    "forearm": (("joint_elbow_{s}",), ("joint_wrist_{s}",), 0.4),
+    "hand": (("joint_wrist_{s}",), ("tip_hand_{s}",), 0.0),
+    "thigh": (("joint_hip_{s}",), ("joint_knee_{s}",), 0.8),
+    "shank": (("joint_knee_{s}",), ("joint_ankle_{s}",), 0.5),
+    "foot": (("sole_heel_{s}", "joint_ankle_{s}"), ("joint_toes_{s}",), 0.0),
+}
+_MIDLINE_CAPSULES = {
+    "pelvis": (("joint_hip_r",), ("joint_hip_l",), 0.8),
+    "belly": (("joint_hip_r", "joint_hip_l"), ("T12",), 1.2),
+    "chest": (("T12", "RClavicle", "LClavicle"), ("T4", "RClavicle", "LClavicle"), 0.7),
+    "shoulders": (("joint_shoulder_r",), ("joint_shoulder_l",), 0.5),
+    "neck": (("C7",), ("C2",), 0.4),
+    "head": (("C1", "head_front"), ("vertex",), 0.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Capsules:
+    """names (n,); ends: (frames, n, 2, 3) m, of the axes; radii: (n,) m."""
+
+    names: tuple[str, ...]
+    ends: np.ndarray
+    radii: np.ndarray
+
+
+def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
+    """markers: all of the truth body's, in any frame."""
+    parts = {name: (a, b, BODY_PART_RADII[name], g) for name, (a, b, g) in _MIDLINE_CAPSULES.items()}
+    for name, (a, b, g) in _SIDED_CAPSULES.items():
+        for s in "rl":
+            start, end = (tuple(m.format(s=s) for m in ends) for ends in (a, b))
+            parts[f"{name}_{s}"] = (start, end, BODY_PART_RADII[name], g)
+    size = subject.stature / 1.7
+    stout = subject.mass / subject.stature**2 / 23.0
+    ends = np.stack(
+        [np.stack([markers.xyz[:, markers.indices(m)].mean(1) for m in part[:2]], 1) for part in parts.values()], 1
+    )
+    radii = np.array([r * size * stout ** (0.5 * g) for _, _, r, g in parts.values()])
+    return Capsules(tuple(parts), ends, radii)
+
+
+# What makes a point hard to place in an image: its segment points at the camera, or something hides it.
+
+
+HIDING_FLESH_M = 0.06  # m of flesh in front of a point that hide it fully; less counts in proportion
+CROP_ASPECT = 4 / 3  # height / width of the crop that top-down detectors look at (256 × 192)
+
+
+def segment_foreshortening(points: Markers, cameras: Sequence[Camera]) -> np.ndarray:
+    """1 − apparent / true length of the segment to the point's parent, 0…1: (frames, views, points).
+
+    points: the 37, in their order. A point without parent takes the segment to its first child.
+    """
+    skeleton = load_skeleton("simspine37")
+    xyz = points.xyz
+    parent = list(skeleton.parents)
+    root = parent.index(-1)
+    parent[root] = parent.index(root)
+    segment = xyz - xyz[:, parent]
+    length = np.linalg.norm(segment, axis=-1)
+    out = np.empty((len(xyz), len(cameras), xyz.shape[1]))
+    for v, camera in enumerate(cameras):
+        sight = xyz - camera.centre
+        along = (segment * sight).sum(-1) / (length * np.linalg.norm(sight, axis=-1))
+        out[:, v] = 1 - np.sqrt(np.clip(1 - along**2, 0, 1))
+    return out
+
+
+def occlusion_of_points(
+    points: Markers, cameras: Sequence[Camera], capsules: np.ndarray, radii: np.ndarray
+) -> np.ndarray:
+    """How hidden each point is, 0 (in sight) … 1: (frames, views, points). capsules, radii: as in `occlusion.cover`."""
+    centres = np.stack([camera.centre for camera in cameras])
+    return np.clip(flesh_in_front(centres, points.xyz, capsules, radii) / HIDING_FLESH_M, 0, 1)
+
+
+def person_size_in_image(xy: np.ndarray) -> np.ndarray:
+    """The person's size in px, (frames, views), from true points xy (frames, views, points, 2).
+
+    The longer side of the box around them, its width counted 4/3: what decides the scale of a top-down detector's crop,
+    and with it how many pixels of the image a pixel of its maps is.
+    """
+    with np.errstate(invalid="ignore"):
+        width, height = np.moveaxis(np.nanmax(xy, 2) - np.nanmin(xy, 2), -1, 0)
+    return np.maximum(height, CROP_ASPECT * width)
+
+
+# How a virtual detector errs: the figures of one preset, by name or from a YAML file of one's own.
+
+
+EXACT_PRESET = "exact"
+
+
+@dataclass(frozen=True)
+class RegionErrors:
+    """Errors of a region's points. offset_m: how far the place the detector means lies from the one meant by the truth.
+
+    noise: standard deviation of an image coordinate, as a share of the person's size in the image, of a point neither
+    foreshortened nor hidden; biases of the view are part of it.
+    """
+
+    offset_m: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One way of erring.
+
+    regions: by name (`REGIONS`). foreshortened, occluded: by what share the noise grows when a segment points at the
+    camera, and when a point is hidden. outliers, swaps, dropouts: shares of detections far off, of frames and views
+    with left and right of a pair of limbs exchanged, of detections missing although in the image. confidence: log-odds
+    of a typical detection.
+    """
+
+    name: str
+    regions: Mapping[str, RegionErrors]
+    foreshortened: float = 0.0
+    occluded: float = 0.0
+    outliers: float = 0.0
+    swaps: float = 0.0
+    dropouts: float = 0.0
+    confidence: float = 40.0
+
+    @property
+    def exact(self) -> bool:
+        return not self.regions
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of the presets there are."""
+    return (EXACT_PRESET, *_preset_table())
+
+
+def read_preset(name: str) -> Preset:
+    """A preset by its name, or the only one of a YAML file laid out as presets.yaml.
+
+    Raises `InputError` for an unknown name or key, a missing figure or one out of range.
+    """
+    if name == EXACT_PRESET:
+        return Preset(EXACT_PRESET, MappingProxyType({}))
+    if str(name).endswith((".yaml", ".yml")):
+        table = read_yaml(name)
+        if not isinstance(table, dict) or len(table) != 1:
+            raise InputError(f"preset {name}: expected one name with its figures below it, as in presets.yaml.")
+        [(own, row)] = table.items()
+        return parse_preset(str(own), row, str(name))
+    table = _preset_table()
+    if name not in table:
+        raise unknown_name("preset of detections", str(name), preset_names())
+    return parse_preset(name, table[name], "presets.yaml")
+
+
+def parse_preset(name: str, row: Mapping, where: str) -> Preset:
+    """A preset out of a plain mapping."""
+    known = [field.name for field in fields(Preset) if field.name != "name"]
+    if not isinstance(row, Mapping) or not isinstance(row.get("regions"), Mapping):
+        raise InputError(
+            f"{where}: preset {name!r} needs regions ({', '.join(POINTS_BY_REGION)}) with offset_m and noise."
+        )
+    require_known("key", row, known, f"preset {name!r} of {where}")
+    require_known("region", row["regions"], POINTS_BY_REGION, f"preset {name!r} of {where}")
+    try:
+        regions = {
+            key: RegionErrors(**{k: float(v) for k, v in row["regions"][key].items()}) for key in POINTS_BY_REGION
+        }
+        preset = Preset(name, MappingProxyType(regions), **{k: float(v) for k, v in row.items() if k != "regions"})
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"{where}: preset {name!r} is incomplete or holds no number ({error}).") from None
+    shares = {"outliers": preset.outliers, "swaps": preset.swaps, "dropouts": preset.dropouts}
+    for key, value in shares.items():
+        if not 0 <= value < 0.5:
+            raise InputError(f"{where}: preset {name!r} has {key} {value:g}, expected a share from 0 to below 0.5.")
+    sizes = [v for r in regions.values() for v in (r.offset_m, r.noise)] + [preset.foreshortened, preset.occluded]
+    if not all(0 <= v < 10 for v in sizes):
+        raise InputError(f"{where}: preset {name!r}: offset_m, noise, foreshortened, occluded must not be negative.")
+    return preset
+
+
+def _preset_table() -> dict:
+    return yaml.safe_load(files(__package__).joinpath("presets.yaml").read_text(encoding="utf-8"))
+
+
+# Shares of the noise's variance, each with its correlation time (s).
+BIAS_VARIANCE_SHARE = 0.35
+NOISE_VARIANCE_SHARES = ((0.35, 2.0), (0.22, 0.15), (0.08, 0.0))
+COMMON_VARIANCE_SHARE = 0.3  # share of the variance common to a region
+INDIVIDUAL_OFFSET_SHARE = 0.4  # deviation of a subject's offset from the detector's, per axis, as a share of the offset
+# Directions (forward, up, right) of a region's offset: along the spine, where an image tells least which level it
+# shows, and between the back's surface and the vertebral body. Limb joints have directions of their own, drawn.
+OFFSET_DIRECTIONS = {"cervical": (0.5, 0.8, 0.0), "thoracic": (0.6, 0.8, 0.0), "lumbar": (0.6, 0.8, 0.0)}
+OUTLIER_DURATION_S, SWAP_DURATION_S, DROPOUT_DURATION_S = 0.06, 0.2, 0.1  # mean lengths of spells
+OUTLIER_DISTANCES = (0.1, 0.3)  # how far outliers are off, as shares of the person's size: up to a limb's length
+LOW_CONFIDENCE_SHARE = 0.5  # share of outliers whose confidence is low
+SWAPPED_LIMB_PAIRS = (  # pairs of limbs whose sides are taken for one another together
+    ("Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel"),
+    ("Shoulder", "Elbow", "Wrist"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """Detections and how they came about.
+
+    keypoints: of the 37 points. exact: true image points (frames, views, points, 2) px, also outside the image. size:
+    (frames, views) px, of the person. hidden: (frames, views, points), 0…1. outlier, missing: (frames, views, points)
+    bool. swapped: (frames, views, pairs of limbs) bool.
+    """
+
+    keypoints: Keypoints
+    exact: np.ndarray
+    size: np.ndarray
+    hidden: np.ndarray
+    outlier: np.ndarray
+    missing: np.ndarray
+    swapped: np.ndarray
+
+
+def simulate_detections(
+    points: Markers,
+    cameras: Sequence[Camera],
+    capsules: np.ndarray,
+    radii: np.ndarray,
+    preset: Preset,
+    seed: int,
+    subject: str,
+    trial: str,
+) -> Detected:
+    """2D points as a detector with the errors of `preset` would give them.
+
+    points: the 37 SIMSPINE points, frame z_up, none missing. capsules, radii: the body's parts (see `occlusion.cover`).
+    Equal arguments give equal detections; a subject's biases are the same in all trials. Points outside an image are
+    missing (NaN, confidence 0); with the preset `exact` nothing else is changed, and all confidences are 1.
+    """
+    names = load_skeleton("simspine37").names
+    points = points.select(names)
+    exact = np.moveaxis(project_points(cameras, points.xyz), 0, 1)
+    size = person_size_in_image(exact)
+    hidden = occlusion_of_points(points, cameras, capsules, radii)
+    shape = exact.shape[:3]
+    outside = ~_inside_image(exact, cameras)
+    if preset.exact:
+        none = np.zeros(shape, bool)
+        xy = np.where(outside[..., None], np.nan, exact)
+        keypoints = Keypoints(names, points.rate, xy, np.where(outside, 0.0, 1.0))
+        return Detected(
+            keypoints=keypoints,
+            exact=exact,
+            size=size,
+            hidden=hidden,
+            outlier=none,
+            missing=outside,
+            swapped=none[..., : len(SWAPPED_LIMB_PAIRS)],
+        )
+
+    def chance(*labels: str) -> np.random.Generator:
+        return random_stream(seed, "detections", preset.name, *labels)
+
+    meant = np.moveaxis(project_points(cameras, points.xyz + _detector_offsets(points, preset, chance, subject)), 0, 1)
+    harder = 1 + preset.foreshortened * segment_foreshortening(points, cameras) + preset.occluded * hidden
+    sd = np.array([preset.regions[_REGION_OF[name]].noise for name in names])
+    bias = np.sqrt(BIAS_VARIANCE_SHARE) * _with_common(
+        chance("bias", subject), 1, shape[1], rate=points.rate, correlation_time=0.0
+    )
+    noise = np.zeros_like(exact)
+    for share, correlation_time in NOISE_VARIANCE_SHARES:
+        rng = chance("noise", subject, trial, str(correlation_time))
+        noise += np.sqrt(share) * _with_common(
+            rng, shape[0], shape[1], rate=points.rate, correlation_time=correlation_time
+        )
+    noise *= harder[..., None]
+    xy = meant + (sd * size[..., None])[..., None] * (bias + noise)
+
+    outlier = rare_spells(
+        chance("outliers", subject, trial), harder, preset.outliers, rate=points.rate, duration=OUTLIER_DURATION_S
+    )
+    xy += np.where(outlier[..., None], _outlier_displacements(chance("places", subject, trial), size, outlier), 0.0)
+    confidence = _simulated_confidence(
+        chance("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=points.rate
+    )
+
+    swapped = _limb_swaps(chance("swaps", subject, trial), exact, size, preset=preset, rate=points.rate)
+    for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
+        left, right = ([names.index(side + part) for part in limb] for side in "LR")
+        for array in (xy, confidence):
+            flag = swapped[..., k, None, None] if array.ndim == 4 else swapped[..., k, None]
+            array[:, :, left], array[:, :, right] = (
+                np.where(flag, array[:, :, right], array[:, :, left]),
+                np.where(flag, array[:, :, left], array[:, :, right]),
+            )
+
+    dropped = rare_spells(
+        chance("dropouts", subject, trial),
+        1 + 3 * hidden,
+        preset.dropouts,
+        rate=points.rate,
+        duration=DROPOUT_DURATION_S,
+    )
+    missing = dropped | outside | ~_inside_image(xy, cameras)
+    xy[missing] = np.nan
+    keypoints = Keypoints(names, points.rate, xy, np.where(missing, 0.0, confidence))
+    return Detected(
+        keypoints=keypoints, exact=exact, size=size, hidden=hidden, outlier=outlier, missing=missing, swapped=swapped
+    )
+
+
+_REGION_OF = {name: region for region, members in POINTS_BY_REGION.items() for name in members}
+
+
+def _inside_image(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """(frames, views, points) bool: within the image."""
+    size = np.array([camera.size for camera in cameras], float)[:, None]
+    with np.errstate(invalid="ignore"):
+        return np.all((xy >= 0) & (xy <= size), axis=-1)
+
+
+def _detector_offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarray:
+    """(frames, points, 3) m from the true place to the one that the detector means, turning with the body.
+
+    One offset for each region of the spine, one for each limb joint (mirrored from side to side).
+    """
+    local = np.zeros((len(points.names), 3))
+    for region, members in POINTS_BY_REGION.items():
+        groups = [(region, members)] if region in OFFSET_DIRECTIONS else [(name, (name,)) for name in members]
+        for name, group in groups:
+            if region in OFFSET_DIRECTIONS:
+                direction = np.array(OFFSET_DIRECTIONS[region])
+            else:
+                direction = chance("offset", name.lstrip("LR")).standard_normal(3)
+                direction[2] *= -1 if name.startswith("L") else 1
+            offset = direction / np.linalg.norm(direction) + chance("offset", subject, name).normal(
+                0, INDIVIDUAL_OFFSET_SHARE, 3
+            )
+            # the mean square of the sum is that of the preset
+            length = preset.regions[region].offset_m / np.sqrt(1 + 3 * INDIVIDUAL_OFFSET_SHARE**2)
+            local[[points.index(member) for member in group]] = length * offset
+    return np.einsum("fpij,pj->fpi", point_axes(points.names, points.xyz), local)
+
+
+def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float, correlation_time: float) -> np.ndarray:
+    """(frames, views, points, 2) of variance one, of which `COMMON_VARIANCE_SHARE` is shared by the points of a
+    region."""
+    names = load_skeleton("simspine37").names
+    regions = list(POINTS_BY_REGION)
+    of = [regions.index(_REGION_OF[name]) for name in names]
+    own = correlated_drift(rng, frames, (views, len(names), 2), rate=rate, correlation_time=correlation_time)
+    shared = correlated_drift(rng, frames, (views, len(regions), 2), rate=rate, correlation_time=correlation_time)[
+        :, :, of
+    ]
+    part = np.where(np.array(of) == regions.index("body"), 0.0, COMMON_VARIANCE_SHARE)[
+        :, None
+    ]  # limbs: each joint for itself
+    return np.sqrt(1 - part) * own + np.sqrt(part) * shared
+
+
+def _outlier_displacements(rng: np.random.Generator, size: np.ndarray, spells: np.ndarray) -> np.ndarray:
+    """Displacements (frames, views, points, 2) px in any direction, the same throughout a spell."""
+    share, turn = np.moveaxis(uniform_per_spell(rng, spells), -1, 0)
+    distance = size[..., None] * (OUTLIER_DISTANCES[0] + share * (OUTLIER_DISTANCES[1] - OUTLIER_DISTANCES[0]))
+    return distance[..., None] * np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)], -1)
+
+
+def _simulated_confidence(rng, preset: Preset, harder: np.ndarray, noise: np.ndarray, outlier: np.ndarray, rate: float):
+    """(frames, views, points), 0…1: lower for hard points and large noise, and wandering by itself."""
+    far = np.linalg.norm(noise, axis=-1) / harder
+    noticed = uniform_per_spell(rng, outlier)[..., 0] < LOW_CONFIDENCE_SHARE
+    far = np.where(outlier, np.where(noticed, 15.0, np.median(far)), far)
+    moods = 0.5 * correlated_drift(rng, len(harder), harder.shape[1:], rate=rate, correlation_time=0.3)
+    odds = preset.confidence - 2.0 * np.log(harder) - 0.8 * np.log((0.3 + far) / 1.1) + moods
+    return 1 / (1 + np.exp(-odds))
+
+
+def _limb_swaps(rng, exact: np.ndarray, size: np.ndarray, preset: Preset, rate: float) -> np.ndarray:
+    """(frames, views, pairs of limbs) bool: likelier where left and right are close together in the image."""
+    names = load_skeleton("simspine37").names
+    pairs = []
+    for limb in SWAPPED_LIMB_PAIRS:
+        apart = exact[:, :, names.index(f"L{limb[0]}")] - exact[:, :, names.index(f"R{limb[0]}")]
+        pairs.append(0.1 + np.exp(-((np.linalg.norm(apart, axis=-1) / (0.05 * size)) ** 2)))
+    return rare_spells(rng, np.stack(pairs, -1), preset.swaps, rate=rate, duration=SWAP_DURATION_S)

@@ -1,0 +1,285 @@
+"""A trial whose truth is known: who, what body, which motion, and what follows from them exactly.
+
+Every point here is the forward kinematics of the subject's body at the motion's coordinates. World z_up, metres; the
+origin is on the floor in the middle of the area.
+"""
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from simspine.anatomy.articulation import spine_levels
+from simspine.anatomy.body import Body, body_poses, forward_kinematics
+from simspine.anatomy.recipes import virtual_spine_markers
+from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import change_frame
+from simspine.core.skeletons import axes_after_least_rotation, load_skeleton, unit_vectors, upright_axes
+from simspine.core.types import Camera, Markers, Motion
+from simspine.synthesis.actions import FRAMES_PER_ACTION, play_action
+from simspine.synthesis.bodies import TruthBody, truth_body
+from simspine.synthesis.population import SyntheticSubject, population_articulation
+from simspine.synthesis.postures import perform_motion
+from simspine.synthesis.signals import correlated_drift, random_stream
+from simspine.synthesis.virtual_detector import Capsules, capsules_of
+
+# Virtual cameras: a rig of the size and layout of Human3.6M's, with values of its own, or any calibration file's.
+
+
+# Name and image size as in the data set, whose readers look for them; azimuth (degrees) about where its cameras stand:
+# two pairs on the long sides of a hall, so that depth across the hall is the worst seen direction.
+RIG_LAYOUT = (
+    ("54138969", (1000, 1002), 68.0),
+    ("55011271", (1000, 1000), -69.0),
+    ("58860488", (1000, 1000), 108.0),
+    ("60457274", (1000, 1002), -113.0),
+)
+RIG_DISTANCES_M = (5.0, 5.8)  # m from the middle of the hall, on the floor
+RIG_HEIGHTS_M = (1.42, 1.68)  # m
+# Means and deviations of the order of the real cameras'; the values drawn are nobody's.
+FOCAL_LENGTH_PX, FOCAL_ASPECT = (1147.0, 2.5), (0.9990, 0.0006)  # px; fy / fx
+PRINCIPAL_POINT_PX = ((513.0, 4.0), (507.0, 5.0))  # px
+DISTORTION_COEFFICIENTS = (
+    (-0.202, 0.006),
+    (0.242, 0.015),
+    (-0.0014, 0.0008),
+    (-0.0004, 0.0012),
+    (0.0, 0.006),
+)  # k1 k2 p1 p2 k3
+
+
+def virtual_rig(seed: int, subject: str, calibration: str | os.PathLike | None = None) -> list[Camera]:
+    """The cameras that see a subject; world z up, m, the origin on the floor in the middle of the hall.
+
+    Without `calibration` four cameras like Human3.6M's: lenses are the same for all subjects, places differ by
+    centimetres and degrees from subject to subject, as if the rig had been put up anew. Equal arguments give equal
+    cameras. calibration: a file with any other rig (`read_calibration`), the same for all subjects unless a JSON file
+    holds one for each.
+    """
+    if calibration is not None:
+        from simspine.io.calibration import read_calibration
+
+        return read_calibration(calibration, subject)
+    hall, own = random_stream(seed, "rig"), random_stream(seed, "rig", subject)
+    return [_virtual_camera(hall, own, *row) for row in RIG_LAYOUT]
+
+
+def _virtual_camera(
+    hall: np.random.Generator, own: np.random.Generator, name: str, size: tuple[int, int], azimuth: float
+):
+    focal, aspect = hall.normal(*FOCAL_LENGTH_PX), hall.normal(*FOCAL_ASPECT)
+    cx, cy = (hall.normal(*axis) for axis in PRINCIPAL_POINT_PX)
+    distortion = [hall.normal(*coefficient) for coefficient in DISTORTION_COEFFICIENTS]
+    distance, height = hall.uniform(*RIG_DISTANCES_M), hall.uniform(*RIG_HEIGHTS_M)
+    # Put up anew for each subject: a few centimetres, a degree or two.
+    distance += own.normal(0, 0.05)
+    height = np.clip(height + own.normal(0, 0.02), 1.4, 1.7)
+    turn = np.radians(azimuth + own.normal(0, 1.5))
+    centre = np.array([distance * np.cos(turn), distance * np.sin(turn), height])
+    aim = np.array([own.normal(0, 0.15), own.normal(0, 0.1), 0.55 + own.normal(0, 0.04)])
+    R = look_at_rotation(centre, aim, np.radians(own.normal(0, 2.0)))
+    K = np.array([[focal, 0, cx], [0, focal * aspect, cy], [0, 0, 1]])
+    return Camera(name=name, size=size, K=K, distortion=np.array(distortion), R=R, t=-R @ centre)
+
+
+def look_at_rotation(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> np.ndarray:
+    """(3, 3) rotation world → camera of a camera at `centre` that looks at `aim`, z up; roll: rad about its axis."""
+    forward = (aim - centre) / np.linalg.norm(aim - centre)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    level = np.stack([right, np.cross(forward, right), forward])
+    c, s = np.cos(roll), np.sin(roll)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ level
+
+
+# Human3.6M's joints as motion capture of reflective markers would give them: near the true joints, not on them.
+# Error of a joint = a constant offset (markers misplaced, joint centres estimated from the skin), turning with
+# the segment; plus soft tissue that shifts as the joint bends and lags as the segment moves; plus correlated
+# noise. Sizes are chosen, within what is reported of markers on the skin (thigh up to 30 mm, shank 10 mm:
+# Leardini et al. 2005, Gait & Posture 21:212), of which a fitted skeleton shows a part.
+
+
+MARKER_OFFSET_SD_M = 0.003  # m per axis, deviation of the constant offset
+BENT_JOINT_SHIFT_SD_M = 0.005  # m per axis, deviation of the shift of a joint bent by 90°
+SOFT_TISSUE_LAG_S = 0.002  # s that soft tissue stays behind, times the joint's speed relative to the pelvis
+MARKER_NOISE_SD_M = (0.001, 0.003)  # m per axis, deviation of the noise: drawn per joint
+NOISE_CORRELATION_S = 0.1  # s, of the noise
+
+_JOINT_CHAINS = {
+    "arm": ("thorax", (0.5**0.5, -(0.5**0.5), 0.0), ("Shoulder", "Elbow", "Wrist", "Hand")),
+    "leg": ("pelvis", (0.0, -1.0, 0.0), ("Hip", "Knee", "Ankle", "ToeBase")),
+}
+
+
+def simulate_mocap(joints: np.ndarray, rate: float, seed: int, subject: str, trial: str) -> np.ndarray:
+    """The 32 joints (frames, 32, 3) m, z up, as captured; same shape. rate: frames/s.
+
+    Offsets and soft tissue belong to the subject, noise to the trial. Joints that coincide (`SpineBase` and `Hip`, …)
+    still do afterwards.
+    """
+    names = load_skeleton("human36m32").names
+    joints = np.asarray(joints, float)
+    first = _first_at_same_place(joints)
+    axes, bent = _axes_and_bend(names, joints)
+    local = np.empty((len(joints), len(names), 3))
+    for j, name in enumerate(names):
+        draw = random_stream(seed, "mocap", subject, name)
+        local[:, j] = (
+            MARKER_OFFSET_SD_M * draw.standard_normal(3)
+            + BENT_JOINT_SHIFT_SD_M * draw.standard_normal(3) * bent[:, j, None]
+        )
+    lag = -SOFT_TISSUE_LAG_S * np.gradient(joints - joints[:, :1], 1 / rate, axis=0) if len(joints) > 1 else 0.0
+    draw = random_stream(seed, "mocap", subject, trial)
+    noise = draw.uniform(*MARKER_NOISE_SD_M, (len(names), 1)) * correlated_drift(
+        draw, len(joints), (len(names), 3), rate=rate, correlation_time=NOISE_CORRELATION_S
+    )
+    error = np.einsum("fjik,fjk->fji", axes, local) + lag + noise
+    return joints + error[:, first]
+
+
+def _first_at_same_place(joints: np.ndarray) -> list[int]:
+    """For each joint the first one that is where it is in all frames."""
+    apart = np.array([np.abs(joints - joints[:, j, None]).max((0, 2)) for j in range(joints.shape[1])])
+    return np.argmax(apart < 1e-9, 1).tolist()
+
+
+def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (frames, 32, 3, 3) of each joint's segment (forward, up, right), and 1 − cos of how far it is bent."""
+    at = {name: joints[:, j] for j, name in enumerate(names)}
+    trunk = {
+        "pelvis": upright_axes(at["Spine"] - at["Hip"], at["RHip"] - at["LHip"]),
+        "thorax": upright_axes(at["Thorax"] - at["Spine"], at["RShoulder"] - at["LShoulder"]),
+    }
+    axes = {name: trunk["thorax"] for name in names}
+    axes |= {name: trunk["pelvis"] for name in ("Hip", "SpineBase", "Spine", "RHip", "LHip")}
+    bent = dict.fromkeys(names, np.zeros(len(joints)))
+    for frame, start, chain in _JOINT_CHAINS.values():
+        for side in "LR":
+            turned, before = trunk[frame], trunk[frame] @ np.array(start)
+            for near, far in pairwise(chain):
+                segment = at[side + far] - at[side + near]
+                if np.linalg.norm(segment, axis=-1).min() < 1e-6:
+                    break
+                along = unit_vectors(segment)
+                bent[side + near] = 1 - (before * along).sum(-1)
+                turned, before = axes_after_least_rotation(turned, before, along), along
+                axes[side + far] = turned
+            ends = ("Thumb", "ThumbTip", "Hand", "HandTip") if "Wrist" in chain else ("ToeBase", "ToeTip")
+            axes |= {side + end: turned for end in ends}
+    return np.stack([axes[n] for n in names], 1), np.stack([bent[n] for n in names], 1)
+
+
+# Where the joints of Human3.6M's skeleton are on the body; several are duplicates, as in the data set.
+_HUMAN36M_JOINT_PLACES = {
+    "Hip": ("joint_hip_r", "joint_hip_l"),
+    "Spine": ("L1",),
+    "Thorax": ("C7",),
+    "Head": ("vertex",),
+}
+_HUMAN36M_JOINT_PLACES |= {
+    "NeckNose": ("head_front",),
+    "SpineBase": _HUMAN36M_JOINT_PLACES["Hip"],
+    "LCollar": ("C7",),
+    "RCollar": ("C7",),
+}
+_HUMAN36M_JOINT_PLACES |= {
+    f"{side}{joint}": (f"{marker}_{side.lower()}",)
+    for side in "RL"
+    for joint, marker in (
+        ("Hip", "joint_hip"), ("Knee", "joint_knee"), ("Ankle", "joint_ankle"), ("ToeBase", "joint_toes"),
+        ("ToeTip", "tip_toes"), ("Shoulder", "joint_shoulder"), ("Elbow", "joint_elbow"), ("Wrist", "joint_wrist"),
+        ("Thumb", "joint_wrist"), ("ThumbTip", "tip_thumb"), ("Hand", "tip_hand"), ("HandTip", "tip_hand"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class TruthTrial:
+    """A subject's trial ('Walking_1'). truth: the body with its vertebrae. motion: all coordinates, 50 Hz, y_up."""
+
+    subject: SyntheticSubject
+    trial: str
+    truth: TruthBody
+    motion: Motion
+
+    @property
+    def body(self) -> Body:
+        return self.truth.body
+
+    @property
+    def frames(self) -> int:
+        return self.motion.frames
+
+
+def trial_frames(subject: SyntheticSubject, action: str, repeat: int) -> int:
+    """Frames of a trial: typical for the action, 15 % more or less."""
+    return round(FRAMES_PER_ACTION[action] * (1 + 0.15 * subject.stream("length", action, str(repeat)).uniform(-1, 1)))
+
+
+def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
+    """One trial; repeat 1 or 2. frames: its length (default: that of such trials); what is done fits into it.
+
+    Deterministic: the same subject, action, repeat and length give the same numbers. Raises `InputError` for an action
+    that does not exist.
+    """
+    if action not in FRAMES_PER_ACTION:
+        raise unknown_name("action", action, FRAMES_PER_ACTION)
+    if repeat < 1:
+        raise InputError(f"repeat is {repeat}, expected 1, 2, …")
+    if frames is not None and frames < 1:
+        raise InputError(f"frames is {frames}, expected 1 or more.")
+    frames = trial_frames(subject, action, repeat) if frames is None else frames
+    truth = truth_body(subject)
+    channels = play_action(
+        subject, truth, action, repeat=repeat, frames=frames, rng=subject.stream("motion", action, str(repeat))
+    )
+    levels, girdle = (subject.stream(quantity, action, str(repeat)) for quantity in ("levels", "girdle"))
+    motion = perform_motion(subject, truth, channels, rng=levels, girdle_rng=girdle)
+    return TruthTrial(subject, f"{action}_{repeat}", truth, motion)
+
+
+def true_markers(trial: TruthTrial) -> Markers:
+    """All markers of the body, z_up: the 37 points, vertebral centres, `…_virtual`, landmarks."""
+    found = forward_kinematics(trial.body, trial.motion)
+    return found.with_(xyz=change_frame(found.xyz, "y_up", "z_up"), frame="z_up")
+
+
+def true_points(trial: TruthTrial) -> Markers:
+    """The 37 SIMSPINE points, z_up; those of the spine are centres of vertebral bodies (Hip: S1)."""
+    return true_markers(trial).select(load_skeleton("simspine37").names)
+
+
+def true_vertebra_centres(trial: TruthTrial) -> Markers:
+    """Centres of the vertebrae C1…L5 and S1, z_up."""
+    return true_markers(trial).select(list(trial.truth.vertebrae))
+
+
+def true_human36m_joints(trial: TruthTrial) -> np.ndarray:
+    """(frames, 32, 3) m, z_up: Human3.6M's joints, in its order, at joint centres."""
+    found = true_markers(trial)
+    at = [
+        found.xyz[:, found.indices(_HUMAN36M_JOINT_PLACES[name])].mean(1) for name in load_skeleton("human36m32").names
+    ]
+    return np.stack(at, 1)
+
+
+def body_capsules(trial: TruthTrial) -> Capsules:
+    """The body's parts as capsules, z_up, for who hides what."""
+    return capsules_of(trial.subject, true_markers(trial))
+
+
+def spine_truth(trial: TruthTrial) -> SpineKinematics:
+    """Level angles, LLA, TKA and the spine's points, with the true endplates.
+
+    Angles count from where the generic body's are 0, so they compare with an estimate of the same level.
+    """
+    body = trial.body
+    return spine_kinematics(
+        body_poses(body, trial.motion),
+        forward_kinematics(body, trial.motion),
+        trial.truth.vertebrae,
+        levels=spine_levels(population_articulation()),
+        spine_markers=virtual_spine_markers(body),
+    )

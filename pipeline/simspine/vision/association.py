@@ -1,0 +1,480 @@
+"""Who is who from image to image of one view: numbers that stay with people.
+
+Tracking by detection with a constant velocity and the Hungarian method, as SORT does for boxes (Bewley et al. 2016,
+"Simple online and realtime tracking"); here by the points of the pose. Each person seen before is expected where they
+were going, so that two who cross keep their numbers although they hide one another for a while. People are compared by
+the middle between left and right points, which a detector that exchanges the sides does not move.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from simspine.core import geometry
+from simspine.core.errors import InputError
+from simspine.core.skeletons import Skeleton, load_skeleton
+from simspine.core.types import Camera
+
+# Which detections of which views are one person: decided by geometry of all views, then by continuity in time.
+# Neither the order of detections nor their scores are used. Each detection is reduced to a few *landmarks* that
+# exchanging left and right does not move: the mid-points of hips, shoulders, knees and ankles. In each frame, two
+# detections in different views propose where the landmarks are (the points nearest to both rays), every other
+# view supports the proposal with its nearest detection, and the best supported proposals become people. People of
+# successive frames are linked into tracks, and each view gives a track the detection nearest to where it is then.
+
+
+_LANDMARK_PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
+_MIN_SHARED_LANDMARKS = 2  # landmarks two detections must share to be compared
+_LEAST_ANGLE = np.radians(8)  # rays nearer to parallel than this do not tell a depth
+_MAX_PROPOSALS = 64  # best pairs of detections tried per frame
+_CLEAR_MATCH_SHARE = 0.25  # of the tolerance: at its whole length a point between two people would do for both
+_FRAMES_PER_BATCH = 500  # frames placed together: a few megabytes
+_MAX_JUMP_M, _MAX_SPEED_M_S = (
+    0.3,
+    4.0,
+)  # m, m/s: noise of a position, and how fast a person may have moved since last seen
+
+PersonChoice = str | Sequence[float]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What all views saw at one instant; NaN where a landmark was not seen."""
+
+    view: np.ndarray  # (detections,)
+    person: np.ndarray  # (detections,) index among the people of its view
+    extent: np.ndarray  # (detections,) px, how far its landmarks spread
+    centre: np.ndarray  # (detections, 3) m, of the camera
+    direction: np.ndarray  # (detections, landmarks, 3), unit viewing rays
+
+
+@dataclass
+class _Track:
+    """A person over time. positions: (landmarks, 3) m at each of the frames, the last known where one was not seen."""
+
+    frames: list[int] = field(default_factory=list)
+    members: list[np.ndarray] = field(default_factory=list)  # its detections in each of them
+    positions: list[np.ndarray] = field(default_factory=list)
+    seen: int = 0  # detections of the person in all views and frames
+    extent: float = 0.0  # px, summed over them
+
+    def add(self, frame: int, position: np.ndarray, members: np.ndarray, extents: np.ndarray) -> None:
+        if self.positions:
+            position = np.where(np.isfinite(position), position, self.positions[-1])
+        self.frames.append(frame)
+        self.members.append(members)
+        self.positions.append(position)
+        self.seen += len(extents)
+        self.extent += float(extents.sum())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """All frames, whom each shows (landmarks and detections of each person), and their tracks over time."""
+
+    people: np.ndarray
+    frames: list[_Frame]
+    found: list[list[tuple[np.ndarray, np.ndarray]]]
+    tracks: list[_Track]
+
+
+def associate_person(
+    people: np.ndarray,
+    cameras: Sequence[Camera],
+    skeleton: Skeleton | str,
+    rate: float,
+    person: PersonChoice = "most_views",
+    tolerance: float = 0.25,
+    longest_gap: float = 2.0,
+) -> np.ndarray:
+    """One person out of everybody's detections: (frames, views, points, 3); NaN where a view did not see them.
+
+    people: (frames, views, people, points, 3) x px, y px, confidence; padded with NaN, in any order. cameras: one per
+    view. skeleton: of the first points, with which others go along. rate: frames/s. person: 'most_views' (seen in the
+    most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on average) or a
+    point (x, y, z) m of the cameras' world (nearest to it on average). tolerance: m, how far landmarks may lie from
+    their rays (median over landmarks). longest_gap: s that somebody may be lost and still be the same one. Raises
+    `InputError` if nobody is consistent in two views.
+    """
+    if isinstance(person, str):
+        if person not in ("most_views", "largest"):
+            raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
+    elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
+        raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
+    seen = _detections_seen(people, cameras, skeleton, rate=rate, tolerance=tolerance, gap=longest_gap)
+    (chosen,) = _gather_detections(seen, [_choose_track(seen.tracks, person)], tolerance, round(longest_gap * rate))
+    return chosen
+
+
+def tracks_of_people(
+    people: np.ndarray,
+    cameras: Sequence[Camera],
+    skeleton: Skeleton | str,
+    rate: float,
+    tolerance: float = 0.25,
+    longest_gap: float = 2.0,
+    least_share: float = 0.2,
+) -> list[np.ndarray]:
+    """Everybody, each as `associate_person` gives one: (frames, views, points, 3); who was seen most comes first.
+
+    A track counts as a person if two views or more saw it in `least_share` of the frames: shorter ones are chance
+    meetings of rays, or people passing by. Nobody gets a detection that another one has. Who is away for longer than
+    `longest_gap` s comes back as somebody else. Parameters else, and errors, as in `associate_person`; the list is
+    empty where
+    nobody was seen for long enough.
+    """
+    seen = _detections_seen(people, cameras, skeleton, rate=rate, tolerance=tolerance, gap=longest_gap)
+    lasting = [track for track in seen.tracks if len(track.frames) >= least_share * len(seen.frames)]
+    lasting.sort(key=lambda track: -track.seen)
+    return _gather_detections(seen, lasting, tolerance, round(longest_gap * rate))
+
+
+def _detections_seen(
+    people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float, tolerance: float, gap: float
+) -> _Seen:
+    skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+    people = _checked_detections(people, cameras, skeleton)
+    landmarks = _detection_landmarks(people, skeleton)
+    frames = [
+        _frame_geometry(*each, cameras)
+        for each in zip(landmarks, _landmark_directions(landmarks, cameras), strict=True)
+    ]
+    found = _people_in_frames(frames, tolerance)
+    tracks = _link_tracks(frames, found, rate, gap)
+    if not any(len(frame.view) for frame in frames):
+        raise InputError(
+            f"nobody was detected in any of {len(frames)} frames of {len(cameras)} views. Is the person in the images, "
+            "upright and large enough?"
+        )
+    if not tracks:
+        raise InputError(
+            "nobody was seen consistently in two views of any frame: the detections' rays miss each other by more than "
+            f"{tolerance:g} m. Check that cameras and videos are in the same order, and that the calibration is theirs."
+        )
+    return _Seen(people, frames, found, tracks)
+
+
+def _checked_detections(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton) -> np.ndarray:
+    people = np.asarray(people)
+    wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
+    if people.ndim != 5 or people.shape[1] != len(cameras) or not _has_points(people, skeleton):
+        raise InputError(f"people has shape {people.shape}, expected {wanted} for skeleton {skeleton.name!r}.")
+    if len(cameras) < 2:
+        raise InputError("telling people apart by consistency needs at least two cameras.")
+    return people
+
+
+def _has_points(people: np.ndarray, skeleton: Skeleton) -> bool:
+    """Whether there are the skeleton's points; more of them, as of an outline, go along."""
+    return people.shape[3] >= len(skeleton) and people.shape[4] == 3
+
+
+def _detection_landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(frames, views, people, landmarks, 2) px: mid-points that a left-right swap does not move."""
+    pairs = [(skeleton.from_simspine("L" + p), skeleton.from_simspine("R" + p)) for p in _LANDMARK_PAIRS]
+    pairs = [(left, right) for left, right in pairs if left is not None and right is not None]
+    if len(pairs) < _MIN_SHARED_LANDMARKS:
+        raise InputError(f"skeleton {skeleton.name!r} lacks hips and shoulders; people cannot be told apart by it.")
+    xy = np.where(people[..., 2:] > 0, people[..., :2], np.nan).astype(float)
+    return np.stack([(xy[..., left, :] + xy[..., right, :]) / 2 for left, right in pairs], -2)
+
+
+def _landmark_directions(landmarks: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """(frames, views, people, landmarks, 3): unit vectors in the world from each camera; NaN where there is nothing."""
+    direction = np.full((*landmarks.shape[:-1], 3), np.nan)
+    for v, camera in enumerate(cameras):
+        seen = np.isfinite(landmarks[:, v]).all(-1)
+        normal = geometry.undistort_pixels(camera, landmarks[:, v][seen])
+        local = np.concatenate([normal, np.ones((len(normal), 1))], -1)
+        direction[:, v][seen] = local @ camera.R  # R.T applied to row vectors
+    return direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+
+
+def _frame_geometry(landmarks: np.ndarray, directions: np.ndarray, cameras: Sequence[Camera]) -> _Frame:
+    view, person = np.nonzero(np.isfinite(landmarks).all(-1).sum(-1) >= _MIN_SHARED_LANDMARKS)
+    spread = [np.linalg.norm(np.nanmax(p, 0) - np.nanmin(p, 0)) for p in landmarks[view, person]]
+    centre = np.array([camera.centre for camera in cameras])
+    return _Frame(
+        view=view, person=person, extent=np.array(spread), centre=centre[view], direction=directions[view, person]
+    )
+
+
+def _nearest_to_rays(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Points (..., landmarks, 3) nearest in least squares to rays (..., n, landmarks, 3) from centres (..., n, 3).
+
+    NaN where fewer than two rays saw the landmark or they are nearly parallel.
+    """
+    across = np.eye(3) - direction[..., :, None] * direction[..., None, :]
+    across = np.where(np.isfinite(across), across, 0.0)
+    matrix = across.sum(-4)
+    right = np.einsum("...nlij,...nj->...li", across, centre)
+    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
+    solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(_LEAST_ANGLE)
+    solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]
+    return np.where(solvable[..., None], solution, np.nan)
+
+
+def _ray_distances_m(frame: _Frame, position: np.ndarray) -> np.ndarray:
+    """(..., detections): how far, m, positions (..., landmarks, 3) lie from each detection's rays.
+
+    The median over landmarks, so that one badly seen landmark does not decide; inf where fewer than two are shared.
+    """
+    offset = position[..., None, :, :] - frame.centre[:, None]
+    depth = (offset * frame.direction).sum(-1)
+    distance = np.linalg.norm(offset - depth[..., None] * frame.direction, axis=-1)
+    shared = np.isfinite(depth)
+    distance = np.sort(np.where(shared & (depth > 0), distance, np.inf), -1)  # behind the camera: infinitely far
+    count = shared.sum(-1)
+    low, high = np.maximum((count - 1) // 2, 0)[..., None], np.minimum(count // 2, distance.shape[-1] - 1)[..., None]
+    median = (np.take_along_axis(distance, low, -1) + np.take_along_axis(distance, high, -1))[..., 0] / 2
+    return np.where(count >= _MIN_SHARED_LANDMARKS, median, np.inf)
+
+
+def _people_in_frames(frames: Sequence[_Frame], tolerance: float) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """People of every frame, as of `_people_of`.
+
+    Where each view shows one person at most and all of them clearly the same, as in a laboratory, there is nothing to
+    decide: such frames are placed together, in a fifth of the time. All views place such a person, so that one stays in
+    whom no two views place well, with landmarks hidden or rays nearly parallel.
+    """
+    found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for f, frame in enumerate(frames):
+        views = tuple(frame.view.tolist())
+        if 2 <= len(views) == len(set(views)):
+            alike.setdefault(views, []).append(f)
+    for which in alike.values():
+        everybody = np.arange(len(frames[which[0]].view))
+        for part in (which[i : i + _FRAMES_PER_BATCH] for i in range(0, len(which), _FRAMES_PER_BATCH)):
+            joined = replace(frames[part[0]], direction=np.stack([frames[f].direction for f in part]))
+            positions = _nearest_to_rays(joined.centre, joined.direction)
+            farthest = _ray_distances_m(joined, positions).max(-1)
+            same = np.flatnonzero(farthest < _CLEAR_MATCH_SHARE * tolerance)
+            found |= {part[i]: [(positions[i], everybody)] for i in same}
+    return [found[f] if f in found else _people_of(frame, tolerance) for f, frame in enumerate(frames)]
+
+
+def _people_of(frame: _Frame, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """People at one instant: landmarks (landmarks, 3) m, and the detections, at most one per view, that show them."""
+    a, b = np.triu_indices(len(frame.view), 1)
+    different = frame.view[a] != frame.view[b]
+    pairs = np.stack([a[different], b[different]], 1)
+    if not len(pairs):
+        return []
+    proposals = _nearest_to_rays(frame.centre[pairs], frame.direction[pairs])
+    miss = _ray_distances_m(frame, proposals)  # (pairs, detections)
+    own = np.take_along_axis(miss, pairs, 1).max(1)
+    tried = np.argsort(own)[:_MAX_PROPOSALS]
+    miss = miss[tried[own[tried] < tolerance]]
+    found = []
+    while len(miss):
+        nearest, distance = _nearest_per_view(frame, miss)  # (proposals, views)
+        within = distance < tolerance
+        views = within.sum(1)
+        # the most views; among these the least distance, which is below the tolerance and so counts less than one view
+        best = np.argmax(views - np.where(within, distance, 0.0).sum(1) / tolerance / np.maximum(views, 1))
+        if views[best] < 2:
+            break
+        members = nearest[best, within[best]]
+        found.append(_nearest_to_rays(frame.centre[members], frame.direction[members]))
+        miss[:, members] = np.inf
+    return _share_out(frame, np.array(found), tolerance) if found else []
+
+
+def _share_out(frame: _Frame, positions: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give each view's detections to the people (n, landmarks, 3) they fit best, at most one each; place them anew.
+
+    Who was found first may have taken a detection of somebody who stands behind them in one view.
+    """
+    miss = _ray_distances_m(frame, positions)
+    members: list[list[int]] = [[] for _ in positions]
+    for v in np.unique(frame.view):
+        mine = np.flatnonzero(frame.view == v)
+        cost = np.where(miss[:, mine] < tolerance, miss[:, mine], 1e3)
+        for i, j in zip(*linear_sum_assignment(cost), strict=True):
+            if cost[i, j] < tolerance:
+                members[i].append(mine[j])
+    return [(_nearest_to_rays(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2]
+
+
+def _nearest_per_view(frame: _Frame, miss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For distances (..., detections): index of the nearest detection of each view that has any, and its distance."""
+    views = [np.flatnonzero(frame.view == v) for v in np.unique(frame.view)]
+    nearest = np.stack([mine[np.argmin(miss[..., mine], -1)] for mine in views], -1)
+    return nearest, np.take_along_axis(miss, nearest, -1)
+
+
+def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float, longest_gap: float) -> list[_Track]:
+    """Tracks: people of successive frames, each linked to the nearest track as far as somebody can have moved since."""
+    tracks: list[_Track] = []
+    for f, (frame, found) in enumerate(zip(frames, people, strict=True)):
+        alive = [track for track in tracks if f - track.frames[-1] <= max(longest_gap * rate, 1)]
+        cost = np.full((len(alive), len(found)), np.inf)
+        for i, track in enumerate(alive):
+            reach = _MAX_JUMP_M + _MAX_SPEED_M_S * (f - track.frames[-1]) / rate
+            for j, (position, _) in enumerate(found):
+                apart = np.linalg.norm(position - track.positions[-1], axis=-1)
+                apart = np.median(apart[np.isfinite(apart)]) if np.isfinite(apart).any() else np.inf
+                cost[i, j] = apart if apart < reach else np.inf
+        linked = {}
+        if cost.size:
+            rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
+            linked = {j: alive[i] for i, j in zip(rows, columns, strict=True) if np.isfinite(cost[i, j])}
+        for j, (position, members) in enumerate(found):
+            if j not in linked:
+                linked[j] = _Track()
+                tracks.append(linked[j])
+            linked[j].add(f, position, members, frame.extent[members])
+    return tracks
+
+
+def _choose_track(tracks: Sequence[_Track], person: PersonChoice) -> _Track:
+    """Never a track far shorter than the longest: those are chance meetings of rays of different people."""
+    most = max(track.seen for track in tracks)
+    if isinstance(person, str) and person == "most_views":  # a few detections more or less are no difference
+        return max((t for t in tracks if t.seen >= 0.9 * most), key=lambda t: t.extent / t.seen)
+    lasting = [track for track in tracks if track.seen >= 0.25 * most]
+    if isinstance(person, str):
+        return max(lasting, key=lambda t: t.extent / t.seen)
+    point = np.asarray(person, float)
+    return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
+
+
+def _gather_detections(seen: _Seen, tracks: Sequence[_Track], tolerance: float, gap: int) -> list[np.ndarray]:
+    """The detections of each of the people tracked.
+
+    Where somebody was not found in two views, the track runs on straight through the gap and takes what lies near it
+    and belongs to nobody else: one view may still see them.
+    """
+    people = seen.people
+    out = [np.full((*people.shape[:2], *people.shape[3:]), np.nan) for _ in tracks]
+    for f, (frame, found) in enumerate(zip(seen.frames, seen.found, strict=True)):
+        free = np.ones(len(frame.view), bool)
+        for _, members in found:
+            free[members] = False
+        for points, track in zip(out, tracks, strict=True):
+            members = _track_detections(frame, f, track, free=np.flatnonzero(free), tolerance=tolerance, gap=gap)
+            free[members] = False
+            points[f, frame.view[members]] = people[f, frame.view[members], frame.person[members]]
+    return out
+
+
+def _track_detections(frame: _Frame, f: int, track: _Track, free: np.ndarray, tolerance: float, gap: int) -> np.ndarray:
+    """The track's detections in frame f; `free` are those of nobody, for frames in which it was not found."""
+    i = bisect_left(track.frames, f)
+    if i < len(track.frames) and track.frames[i] == f:
+        return track.members[i]
+    after, before = min(i, len(track.frames) - 1), max(i - 1, 0)
+    start, end = track.frames[before], track.frames[after]
+    if not len(free) or min(abs(f - start), abs(f - end)) > gap:
+        return np.empty(0, int)
+    part = np.clip((f - start) / max(end - start, 1), 0, 1)
+    position = (1 - part) * track.positions[before] + part * track.positions[after]
+    miss = np.full(len(frame.view), np.inf)
+    miss[free] = _ray_distances_m(frame, position)[free]
+    nearest, distance = _nearest_per_view(frame, miss)
+    return nearest[distance < tolerance]
+
+
+MAX_IDENTITY_GAP_S = 1.0  # s somebody may be lost and still be the same
+MAX_MATCH_DISTANCE = 0.35  # of a person's extent: mean distance of the points from where they were expected
+LOST_SPEED_DECAY_S = 0.5  # s in which the speed of somebody lost falls to 1/e: people who go behind others often stop
+SPEED_MEMORY_S = 0.1  # s over which a speed is averaged
+DOUBLE_DISTANCE = 0.1  # of a person's extent: two found nearer than this, on average over the points, are one
+IMPOSSIBLE_COST = 1e3  # cost of a pair that cannot be
+
+
+@dataclass
+class _Person:
+    number: int
+    points: np.ndarray  # (points, 2) px, where last seen
+    speed: np.ndarray  # (2,) px/s of the whole person
+    time: float  # s, when last seen
+
+    def expected(self, time: float) -> np.ndarray:
+        """(points, 2) px."""
+        away = time - self.time
+        return self.points + self.speed * LOST_SPEED_DECAY_S * (1 - np.exp(-away / LOST_SPEED_DECAY_S))
+
+    def see(self, points: np.ndarray, time: float) -> None:
+        both = np.isfinite(points).all(1) & np.isfinite(self.points).all(1)
+        away = time - self.time
+        if both.any() and away > 0:
+            speed = np.median(points[both] - self.points[both], axis=0) / away
+            self.speed = self.speed + (speed - self.speed) * min(1.0, away / (away + SPEED_MEMORY_S))
+        self.points = np.where(np.isfinite(points), points, self.points)
+        self.time = time
+
+
+class Identities:
+    """Numbers of the people of one view: 1, 2, … in the order in which they come. swaps: of the skeleton."""
+
+    def __init__(self, swaps: Sequence[int]) -> None:
+        self._swaps = list(swaps)
+        self._tracks: list[_Person] = []
+        self._next = 1
+
+    def step(self, people: Sequence[np.ndarray], time: float) -> list[int]:
+        """The number of each of the people, (points, 2 or more) px, NaN = not seen, at `time` s, which only grows."""
+        self._tracks = [track for track in self._tracks if time - track.time <= MAX_IDENTITY_GAP_S]
+        numbers: list[int] = [0] * len(people)
+        people = [swap_invariant_points(person, self._swaps) for person in people]
+        if people and self._tracks:
+            cost = np.array([[relative_distance(t.expected(time), p) for t in self._tracks] for p in people])
+            cost = np.where(cost < MAX_MATCH_DISTANCE, cost, IMPOSSIBLE_COST)
+            for i, j in zip(*linear_sum_assignment(cost), strict=True):
+                if cost[i, j] < IMPOSSIBLE_COST:
+                    self._tracks[j].see(people[i], time)
+                    numbers[i] = self._tracks[j].number
+        for i, person in enumerate(people):
+            if not numbers[i]:
+                numbers[i] = self._next
+                self._tracks.append(_Person(self._next, person, np.zeros(2), time))
+                self._next += 1
+        return numbers
+
+    @property
+    def known(self) -> frozenset[int]:
+        """Numbers of those who are there, or may come back under their number."""
+        return frozenset(track.number for track in self._tracks)
+
+    @property
+    def count(self) -> int:
+        """How many people there were so far."""
+        return self._next - 1
+
+
+def swap_invariant_points(person: np.ndarray, swaps: Sequence[int]) -> np.ndarray:
+    """(points, 2) px: the middle of each point and its mirrored one; that which there is where one is missing."""
+    xy = np.asarray(person, float)[:, :2]
+    pair = np.stack([xy, xy[list(swaps)]])
+    there = np.isfinite(pair)
+    count = there.sum(0)
+    return np.where(count > 0, np.where(there, pair, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+
+
+def drop_doubles(people: Sequence[np.ndarray], swaps: Sequence[int]) -> list[int]:
+    """Which of the people of one image, (points, 2 or more) px, to keep: the first of those found twice.
+
+    Detectors may find a person again with left and right exchanged.
+    """
+    kept: list[int] = []
+    places = [swap_invariant_points(person, swaps) for person in people]
+    for i, place in enumerate(places):
+        if all(relative_distance(places[k], place) >= DOUBLE_DISTANCE for k in kept):
+            kept.append(i)
+    return kept
+
+
+def relative_distance(expected: np.ndarray, points: np.ndarray) -> float:
+    """Mean distance of two sets of points (n, 2), NaN = unknown, as a share of the extent of the second;
+    `IMPOSSIBLE_COST` where
+    they share no point."""
+    both = np.isfinite(expected).all(1) & np.isfinite(points).all(1)
+    if not both.any():
+        return IMPOSSIBLE_COST
+    extent = max(float(np.ptp(points[both], axis=0).max()), 1.0)
+    return float(np.linalg.norm(expected[both] - points[both], axis=1).mean()) / extent

@@ -1,0 +1,233 @@
+"""A first guess of a person's outline: where BlazePose's mask has them."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.core.skeletons import load_skeleton
+from simspine.io.labelled_images import OutlineRing
+from simspine.vision.blazepose import (
+    LANDMARK_SIZE,
+    BlazePose,
+    Pose,
+    PoseNetworks,
+    PoseTracker,
+    region_of_box,
+    settled_pose,
+)
+from simspine.vision.spinepose import open_session
+
+# What a network of the spine sees of a person: BlazePose's points and mask, in the frame of the trunk.
+# A share is a place in the square crop that BlazePose looked in, 0 … 1 across and down: the person's size in the
+# image is gone. The frame of the trunk has its origin in the middle between mid-hips and mid-shoulders, the
+# shoulders straight above (y down, as in images), and keeps the scale of shares: a trunk that is bent towards the
+# camera looks short.
+
+
+MASK_PX = 64  # px, side of the mask of the whole crop
+TRUNK_WINDOW_PX, TRUNK_WINDOW_SHARE = (
+    40,
+    0.625,
+)  # px, and share of the crop: the part of the mask about the trunk, at the same resolution
+_BLAZEPOSE_NAMES = load_skeleton("blazepose33").names
+HIP_INDICES = (_BLAZEPOSE_NAMES.index("left_hip"), _BLAZEPOSE_NAMES.index("right_hip"))
+SHOULDER_INDICES = (_BLAZEPOSE_NAMES.index("left_shoulder"), _BLAZEPOSE_NAMES.index("right_shoulder"))
+SPINE_POINTS = (
+    "hip", "spine_01", "spine_02", "spine_03", "spine_04", "spine_05", "neck", "neck_02", "neck_03",
+    "left_latissimus", "right_latissimus", "left_clavicle", "right_clavicle",
+)  # fmt: skip
+"""What the network places, by SpineTrack's names."""
+
+
+class PoseFeatures(NamedTuple):
+    """points: (33, 4) x, y shares, depth as a share of the crop's side, visibility. mask: (64, 64) 0…1, of the body."""
+
+    points: np.ndarray
+    mask: np.ndarray
+
+
+class TrunkFrame(NamedTuple):
+    """share = origin + turn @ place. origin: (..., 2) shares; turn: (..., 2, 2)."""
+
+    origin: np.ndarray
+    turn: np.ndarray
+
+    def places(self, shares: np.ndarray) -> np.ndarray:
+        """Points (..., n, 2) shares in the frame of the trunk."""
+        return (shares - self.origin[..., None, :]) @ self.turn
+
+    def shares(self, places: np.ndarray) -> np.ndarray:
+        """The inverse."""
+        return places @ np.swapaxes(self.turn, -1, -2) + self.origin[..., None, :]
+
+
+def features_of(pose: Pose) -> PoseFeatures:
+    """Of one person."""
+    import cv2
+
+    shares = to_crop_shares(pose, pose.points[:, :2])
+    points = np.column_stack([shares, pose.depth / LANDMARK_SIZE, pose.points[:, 2]]).astype(np.float32)
+    body = 1 / (1 + np.exp(-np.clip(pose.mask.astype(np.float32), -30, 30)))
+    return PoseFeatures(points, cv2.resize(body, (MASK_PX, MASK_PX), interpolation=cv2.INTER_AREA))
+
+
+def to_crop_shares(pose: Pose, xy: np.ndarray) -> np.ndarray:
+    """Points (..., 2) px of the image as shares of the crop that was looked in."""
+    to_crop = pose.looked_in.to_crop(1)
+    return xy @ to_crop[:, :2].T + to_crop[:, 2]
+
+
+def trunk_frame(points: np.ndarray) -> TrunkFrame:
+    """Of points (..., 33, 2 or more), shares."""
+    low, high = points[..., HIP_INDICES, :2].mean(-2), points[..., SHOULDER_INDICES, :2].mean(-2)
+    down = low - high
+    down = down / np.maximum(np.linalg.norm(down, axis=-1, keepdims=True), 1e-6)
+    turn = np.stack([np.stack([down[..., 1], -down[..., 0]], -1), down], -1)
+    return TrunkFrame((low + high) / 2, turn)
+
+
+def to_trunk_frame(features: PoseFeatures) -> PoseFeatures:
+    """Points in the frame of the trunk, and the part of the mask about it: (40, 40)."""
+    frame = trunk_frame(features.points)
+    points = features.points.copy()
+    points[:, :2] = frame.places(features.points[:, :2])
+    return PoseFeatures(points, trunk_window(features.mask, frame))
+
+
+def trunk_window(image: np.ndarray, frame: TrunkFrame) -> np.ndarray:
+    """The part of an image of the whole crop (n, n, …) about the trunk, (40, 40, …); 0 beyond it."""
+    import cv2
+
+    pixel = TRUNK_WINDOW_SHARE / TRUNK_WINDOW_PX * frame.turn  # shares for a px of the window
+    corner = frame.origin + pixel @ np.full(2, (1 - TRUNK_WINDOW_PX) / 2)
+    to_image = len(image) * np.column_stack([pixel, corner]) - [[0, 0, 0.5], [0, 0, 0.5]]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, to_image, (TRUNK_WINDOW_PX, TRUNK_WINDOW_PX), flags=flags)
+
+
+# BlazePose and, after its points, thirteen of the trunk: the spine's nine, both latissimus and clavicle points.
+# Experimental. A small network (`networks/README.md`) places them from BlazePose's 33 points and its mask, which
+# carry over from rendered people, whom it was trained on, to real ones. What it gives is a guess with a spread:
+# nothing of the spine itself is seen. How far off it is on real images: docs/detector.md.
+
+
+HALF_CONFIDENCE_SD = (
+    0.03  # share of the crop's side, some 7 cm: a point known to this standard deviation has the confidence one half
+)
+CROP_SIDE = 2.2  # m, of a person of usual height
+
+
+class PlacedSpine(NamedTuple):
+    """Of one person, in the order of `pose_features.SPINE_POINTS`. xy: (13, 2) px; covariance: (13, 2, 2) px²;
+    confidence: (13,) 0…1, less the wider the spread is for the person's size."""
+
+    xy: np.ndarray
+    covariance: np.ndarray
+    confidence: np.ndarray
+
+
+class SpinePlacer:
+    """The network that goes from a person's pose to the points of the spine."""
+
+    def __init__(self, weights: str | Path | None = None):
+        """weights: an ONNX file in place of the one that comes with simspine; `InputError` where it is none."""
+        shipped = Path(str(files("simspine.vision") / "networks" / "spine.onnx"))
+        self._session = open_session(shipped if weights is None else weights)
+
+    @property
+    def channels(self) -> int:
+        """Of the picture that the network is given: 1, the mask; 3 for a network of colours; 0 for one of points."""
+        return next((entry.shape[1] for entry in self._session.get_inputs() if entry.name == "mask"), 0)
+
+    def place(self, pose: Pose) -> PlacedSpine:
+        """The points of one person."""
+        seen = to_trunk_frame(features_of(pose))
+        return self.placed_by(pose, {"points": seen.points, "mask": seen.mask[None]})
+
+    def placed_by(self, pose: Pose, given: Mapping[str, np.ndarray]) -> PlacedSpine:
+        """The points of one person from what their network is given, in the frame of their trunk."""
+        inputs = {entry.name: given[entry.name][None].astype(np.float32) for entry in self._session.get_inputs()}
+        found = self._session.run(None, inputs)[0][0].astype(float)
+        frame, region = trunk_frame(to_crop_shares(pose, pose.points[:, :2])), pose.looked_in
+        xy = region.to_image(frame.shares(found[:, :2]))
+        spread = _covariance_of_whitening(found[:, 2:])
+        c, s = np.cos(region.turn), np.sin(region.turn)
+        to_image = region.side * np.array([[c, -s], [s, c]]) @ frame.turn
+        variance = np.sqrt(np.linalg.det(spread))  # of a circle as large as the ellipse
+        return PlacedSpine(xy, to_image @ spread @ to_image.T, 1 / (1 + variance / HALF_CONFIDENCE_SD**2))
+
+
+class BlazePoseSpine(BlazePose):
+    """As `BlazePose`, with the points of the trunk after its own; the confidence of these says how sure they are."""
+
+    skeleton = "blazepose_spine46"
+    estimated = SPINE_POINTS
+
+    def __init__(self, people: int = 4, threads: int = 2, weights: str | Path | None = None):
+        super().__init__(people, threads)
+        self._placer = SpinePlacer(weights)
+
+    def points_of(self, pose: Pose) -> np.ndarray:
+        spine = self._placer.place(pose)
+        return np.concatenate([pose.points, np.column_stack([spine.xy, spine.confidence])])
+
+
+def stated_deviation(confidence: np.ndarray) -> np.ndarray:
+    """Standard deviation along one axis, m, that a confidence 0…1 stands for; infinite where that is 0."""
+    with np.errstate(divide="ignore"):
+        return CROP_SIDE * HALF_CONFIDENCE_SD * np.sqrt(1 / np.asarray(confidence, float) - 1)
+
+
+def _covariance_of_whitening(whitening: np.ndarray) -> np.ndarray:
+    """(n, 2, 2) from a, b, c (n, 3) of the matrices [[exp a, 0], [c, exp b]] that make errors white."""
+    a, b, c = whitening.T
+    matrix = np.zeros((len(a), 2, 2))
+    matrix[:, 0, 0], matrix[:, 1, 0], matrix[:, 1, 1] = np.exp(a), c, np.exp(b)
+    inverse = np.linalg.inv(matrix)
+    return inverse @ np.swapaxes(inverse, 1, 2)
+
+
+MIN_PART_SHARE = 0.02  # share of the largest part below which another part is left out
+MIN_CORNER_CELLS = 0.5  # of a cell of the mask: finer corners would say nothing
+MIN_OUTLINE_POINTS = 5  # points below which they do not tell where the person is
+
+
+class OutlineProposer:
+    """BlazePose's networks, loaded once; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._networks = PoseNetworks()
+
+    def outline(self, image: np.ndarray, xy: np.ndarray) -> tuple[OutlineRing, ...]:
+        """Rings of the person in a BGR image, at the points xy (n, 2) px that are known of them; () where nobody is
+        found."""
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        pose: Pose | None = None
+        if len(xy) >= MIN_OUTLINE_POINTS:
+            pose = settled_pose(self._networks, rgb, region_of_box(np.r_[xy.min(0), xy.max(0)]))
+        else:
+            pose = next(iter(PoseTracker(1).step(self._networks, rgb)), None)
+        return () if pose is None else outline_of(pose, (image.shape[1], image.shape[0]))
+
+
+def outline_of(pose: Pose, size: tuple[int, int]) -> tuple[OutlineRing, ...]:
+    """Rings where the mask of a pose is positive in an image of size (width, height); small parts are left out."""
+    import cv2
+
+    logits = cv2.warpAffine(
+        pose.mask.astype(np.float32), pose.looked_in.to_crop(LANDMARK_SIZE), size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=-10.0,
+    )  # fmt: skip
+    mask = (logits > 0).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
+    if count < 2:
+        return ()
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = 1 + np.flatnonzero(areas >= MIN_PART_SHARE * areas.max())
+    straight = max(MIN_CORNER_CELLS * pose.looked_in.side / LANDMARK_SIZE, 1.0)
+    found, _ = cv2.findContours(np.isin(parts, kept).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    rings = [cv2.approxPolyDP(contour, straight, True)[:, 0] for contour in found]
+    return tuple(tuple((float(x), float(y)) for x, y in ring) for ring in rings if len(ring) > 2)

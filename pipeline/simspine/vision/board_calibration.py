@@ -1,0 +1,344 @@
+"""Cameras from what they saw of a calibration board: lenses from each camera's own views, places from common ones."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_one
+from simspine.core.types import Camera
+from simspine.vision.board import Board, BoardPose, board_poses_by_view
+from simspine.vision.board_bundle import (
+    POSE_PARAMETERS,
+    BoardFit,
+    BoardViews,
+    PlacedBoards,
+    adjust_boards,
+    frames_to_use,
+    image_coverage,
+    well_spread,
+)
+
+# First places of cameras and board: the board in each image, cameras in pairs, all of them along the best pairs.
+
+
+FRAMES_PROPOSING = 12  # common frames that propose how two cameras stand; all of them judge
+DIFFERENT_PROPOSAL_RAD = np.radians(5.0)  # two proposals that differ by more are different
+CLEARLY_WORSE_FACTOR = (
+    3.0  # times worse must the second way of standing fit, where a board looks the same after half a turn
+)
+
+
+def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
+    """Cameras and boards in the frame of the first camera, to start from.
+
+    Raises `InputError` where the cameras fall into groups that share no view of the board.
+    """
+    alone = {
+        (f, v): board_poses_by_view(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()
+    }
+    shared = views.seen.T.astype(int) @ views.seen.astype(int)
+    placed = {0: BoardPose(np.eye(3), np.zeros(3))}  # world → camera
+    while len(placed) < len(lenses):
+        _, a, b = max((shared[a, b], a, b) for a in placed for b in range(len(lenses)) if b not in placed)
+        if not shared[a, b]:
+            raise _unconnected_error(views, shared)
+        placed[b] = _relative_pose(views, lenses, alone, a=a, b=b).after(placed[a])
+    cameras = tuple(lens.with_(R=placed[v].R, t=placed[v].t) for v, lens in enumerate(lenses))
+    boards = [_best_board_pose(views, cameras, alone, f) for f in range(len(views.xy))]
+    R, t = np.stack([board.R for board in boards]), np.stack([board.t for board in boards])
+    turned = np.zeros(views.seen.shape, bool)
+    if views.board.half_turn:
+        for f, v in alone:
+            ways = [
+                _corner_rms_px(cameras[v], xy, boards[f], views.board) for xy in (views.xy[f, v], views.xy[f, v, ::-1])
+            ]
+            turned[f, v] = ways[1] < ways[0]
+    return PlacedBoards(cameras, R, t, turned)
+
+
+def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
+    groups: list[set[int]] = []
+    for v in range(len(shared)):
+        mates = {v, *np.flatnonzero(shared[v]).tolist()}
+        mates |= {w for group in groups if group & mates for w in group}
+        groups = [group for group in groups if not group & mates] + [mates]
+    groups.sort(key=lambda group: (-len(group), min(group)))
+    told = " | ".join(", ".join(views.names[v] for v in sorted(group)) for group in groups)
+    odd = ", ".join(repr(views.names[v]) for group in groups[1:] for v in sorted(group))
+    return InputError(
+        f"no frame shows the board to {odd} and another camera at once, so it cannot be told where they stand. Cameras "
+        f"that share views: {told}. Hold the board where both sides see it; a camera that does not see it at all may "
+        "have another name, or show another board."
+    )
+
+
+def _possible_board_poses(pose: BoardPose, board: Board) -> list[BoardPose]:
+    """A place of the board, and where it looks the same after half a turn the one with its corners in reverse."""
+    if not board.half_turn:
+        return [pose]
+    turn = BoardPose(np.diag([-1.0, -1.0, 1.0]), board.corners[0] + board.corners[-1])
+    return [pose, pose.after(turn)]
+
+
+def _relative_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, a: int, b: int) -> BoardPose:
+    """From camera a's frame to camera b's: of what the common frames propose, what most of them agree with."""
+    common = np.flatnonzero(views.seen[:, [a, b]].all(1)).tolist()
+    judges = [
+        (views.xy[f, b], [way for pose in alone[f, a] for way in _possible_board_poses(pose, views.board)])
+        for f in common
+    ]
+    some = sorted(common, key=lambda f: alone[f, a][0].error_px + alone[f, b][0].error_px)[:FRAMES_PROPOSING]
+    proposals = [
+        second.after(first.inverse)
+        for f in some
+        for first in alone[f, a]
+        for pose in alone[f, b]
+        for second in _possible_board_poses(pose, views.board)
+    ]
+    scores = [_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals]
+    best = int(np.argmin(scores))
+    if views.board.half_turn:
+        others = [
+            s
+            for s, p in zip(scores, proposals, strict=True)
+            if _rotation_angle(p.R, proposals[best].R) > DIFFERENT_PROPOSAL_RAD
+        ]
+        if min(others, default=np.inf) < CLEARLY_WORSE_FACTOR * max(scores[best], 0.5):
+            raise InputError(
+                f"the {views.board} looks the same after half a turn, and the {len(common)} frames that cameras "
+                f"{views.names[a]!r} and {views.names[b]!r} share do not tell which way it was held. Use a board with "
+                "one even and one odd number of squares, or a ChArUco board; or show this one in more places."
+            )
+    return proposals[best]
+
+
+def _median_board_error(camera: Camera, proposal: BoardPose, judges: list, board: Board) -> float:
+    """Median over frames of the errors, px, of the board where camera a saw it."""
+    centred = camera.with_(R=proposal.R, t=proposal.t)
+    return float(np.median([min(_corner_rms_px(centred, xy, pose, board) for pose in poses) for xy, poses in judges]))
+
+
+def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, frame: int) -> BoardPose:
+    """Where the board was in a frame: of what the cameras propose, what fits all of them best."""
+    who = np.flatnonzero(views.seen[frame]).tolist()
+    proposals = [
+        way
+        for v in who
+        for pose in alone[frame, v]
+        for way in _possible_board_poses(BoardPose(cameras[v].R, cameras[v].t).inverse.after(pose), views.board)
+    ]
+
+    def cost(pose: BoardPose) -> float:
+        ways = (views.xy[frame], views.xy[frame, :, ::-1]) if views.board.half_turn else (views.xy[frame],)
+        return float(sum(min(_corner_rms_px(cameras[v], xy[v], pose, views.board) for xy in ways) for v in who))
+
+    return min(proposals, key=cost)
+
+
+def _corner_rms_px(camera: Camera, xy: np.ndarray, pose: BoardPose, board: Board) -> float:
+    """Root mean square distance of corners, px; large where one is behind the camera."""
+    shown = project_one(camera, board.corners @ pose.R.T + pose.t)
+    miss = np.linalg.norm(shown - xy, axis=-1)[np.isfinite(xy).all(-1)]
+    return float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))
+
+
+def _rotation_angle(a: np.ndarray, b: np.ndarray) -> float:
+    """Between two rotations, rad."""
+    return float(np.arccos(np.clip((np.trace(a @ b.T) - 1) / 2, -1, 1)))
+
+
+VIEWS_FOR_LENSES, VIEWS_FOR_PAIRS = 50, 30  # of each camera, of each pair of cameras: more say little that is new
+MIN_BOARD_VIEWS = 4  # of one camera, for its lens
+MAX_FOCAL_RELATIVE_SD = 0.05  # a focal length known less exactly than this share of it is not known
+MAX_WRONG_CORNERS_SHARE = 0.1  # share of corners that are wrong in common views of a camera: a warning
+LENS_MODEL_COEFFICIENTS = {"perspective": 5, "rational": 8, "fisheye": 4}  # coefficients that are sought
+_FOCAL_LENGTHS_TRIED = np.geomspace(0.2, 4.0, 19)  # tried, of the longer image side
+_TINY_COEFFICIENT = 1e-9  # a coefficient to start from that is not 0, so that the camera keeps it
+
+
+@dataclass(frozen=True)
+class CalibratedCameras:
+    """Cameras with what is known of their exactness, each (cameras,).
+
+    cameras: world z up, metres. error_px: root mean square of the distances between corners seen and projected, without
+    the wrong ones. wrong: number of corners so far off that they are others. seen: views of the board used. coverage:
+    share of the image in which corners were seen, over all views. Standard
+    deviations: focal, of the focal length, relative; position (m) and rotation (rad), root of the summed variances of
+    the three axes, relative to what defines the world. NaN where nothing was sought, 0 for what defines the world.
+    """
+
+    cameras: tuple[Camera, ...]
+    error_px: np.ndarray
+    wrong: np.ndarray
+    seen: np.ndarray
+    coverage: np.ndarray
+    focal: np.ndarray
+    position: np.ndarray
+    rotation: np.ndarray
+
+
+def calibrate_lenses(views: BoardViews, lens: str = "perspective") -> CalibratedCameras:
+    """Each camera's lens from its own views of the board; all of them stand in the origin.
+
+    lens: 'perspective' (5 coefficients), 'rational' (8) or 'fisheye' (4). Raises `InputError` for a camera that shows
+    the board in fewer than four frames, or always in the same way, so that its focal length cannot be told.
+    """
+    fits = [_camera_lens(views, v, lens) for v in range(len(views.names))]
+    cameras = tuple(fit.placed.cameras[0].with_(R=np.eye(3), t=np.zeros(3)) for fit in fits)
+    nothing = np.full(len(fits), np.nan)
+    return CalibratedCameras(
+        cameras=cameras,
+        error_px=np.array([_camera_rms_px(fit) for fit in fits]),
+        wrong=np.array([fit.wrong.sum() for fit in fits]),
+        seen=np.array([len(fit.error_px) for fit in fits]),
+        coverage=np.array([image_coverage(views, v) for v in range(len(fits))]),
+        focal=np.array([np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]) for fit in fits]),
+        position=nothing,
+        rotation=nothing,
+    )
+
+
+def calibrate_boards(
+    views: BoardViews,
+    *,
+    lens: str = "perspective",
+    known: Sequence[Camera] | None = None,
+    floor: int | None = None,
+) -> CalibratedCameras:
+    """Lenses and places of cameras from their views of one board: bundle adjustment over cameras and board.
+
+    lens: as in `calibrate_lenses`. known: cameras, in the order of the views, whose lenses are kept as they are. floor:
+    a frame in which the board lay on the floor, its printed side up: it gives the world its origin (the board's upper
+    left corner as printed), x (to the right along the board) and z (up). Without it the first camera is the origin, x
+    points horizontally where it looks, and up is where all cameras have it if none is turned about its axis.
+
+    Frames are chosen: those that differ most. Raises `InputError` where a lens cannot be told (`calibrate_lenses`),
+    where cameras share no view of the board with the others, where a board that looks the same after half a turn leaves
+    open how two cameras stand, and where the board is not seen in the floor's frame.
+    """
+    count = len(views.names)
+    if known is not None and len(known) != count:
+        raise InputError(f"{count} cameras saw the board, but the lenses of {len(known)} are given.")
+    if floor is not None and not (0 <= floor < len(views.xy) and views.seen[floor].any()):
+        raise InputError(f"no camera shows the board in frame {floor}, which is to give the floor.")
+    fits = None if known is not None else [_camera_lens(views, v, lens) for v in range(count)]
+    start = known if fits is None else [fit.placed.cameras[0] for fit in fits]
+    assert start is not None
+    rows = np.unique(
+        np.r_[frames_to_use(views, VIEWS_FOR_LENSES if fits else 5, VIEWS_FOR_PAIRS), [] if floor is None else floor]
+    )
+    some = views.frames(rows)
+    placed = place_cameras(some, start)
+    frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
+    fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
+    _warn_of_worse(some, fit)
+    return _calibrated_cameras(views, some, fit, frame=frame, lenses=fits is not None)
+
+
+def _camera_lens(views: BoardViews, index: int, lens: str) -> BoardFit:
+    """One camera's lens, from its own views."""
+    if lens not in LENS_MODEL_COEFFICIENTS:
+        raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODEL_COEFFICIENTS)}.")
+    name, rows = views.names[index], well_spread(views, index, VIEWS_FOR_LENSES)
+    if len(rows) < MIN_BOARD_VIEWS:
+        raise InputError(
+            f"camera {name!r} shows the board in {len(rows)} of {len(views.xy)} frames looked at; its lens needs at "
+            f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants. Or give its lens."
+        )
+    own = views.camera(index).frames(rows)
+    start = min((_first_lens_guess(own, focal, lens) for focal in _FOCAL_LENGTHS_TRIED), key=lambda found: found[1])[0]
+    fit = adjust_boards(own, start, lenses=True, camera=0)
+    deviation = float(np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]))
+    if deviation > MAX_FOCAL_RELATIVE_SD:
+        raise InputError(
+            f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {len(rows)} views "
+            "the board is held too much alike. Tilt it by 30° and more towards and away from the camera, near and far."
+        )
+    return fit
+
+
+def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[PlacedBoards, float]:
+    """A camera without distortion and of this focal length, the board's places, and how badly they fit."""
+    (width, height), (name,) = views.sizes[0], views.names
+    f = focal * max(width, height)
+    K = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
+    model = "fisheye" if lens == "fisheye" else "perspective"
+    camera = Camera(
+        name=name,
+        size=(width, height),
+        K=K,
+        distortion=np.r_[np.zeros(LENS_MODEL_COEFFICIENTS[lens] - 1), _TINY_COEFFICIENT],
+        R=np.eye(3),
+        t=np.zeros(3),
+        lens=model,
+    )
+    poses = [board_poses_by_view(camera, xy, views.board)[0] for xy in views.xy[:, 0]]
+    error = np.minimum([pose.error_px for pose in poses], max(width, height))
+    R, t = np.stack([pose.R for pose in poses]), np.stack([pose.t for pose in poses])
+    return PlacedBoards((camera,), R, t, np.zeros((len(poses), 1), bool)), float(np.median(error))
+
+
+def _calibrated_cameras(
+    views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None, lenses: bool
+) -> CalibratedCameras:
+    count = len(views.names)
+    variance = np.diag(fit.covariance).reshape(count, -1)
+    return CalibratedCameras(
+        cameras=cameras_in_board_frame(fit.placed, frame),
+        error_px=np.array([_camera_rms_px(fit, v) for v in range(count)]),
+        wrong=fit.wrong.sum((0, 2)),
+        seen=used.seen.sum(0),
+        coverage=np.array([image_coverage(views, v) for v in range(count)]),
+        focal=np.sqrt(variance[:, POSE_PARAMETERS]) if lenses else np.full(count, np.nan),
+        position=np.sqrt(variance[:, 3:6].sum(1)),
+        rotation=np.sqrt(variance[:, :3].sum(1)),
+    )
+
+
+def cameras_in_board_frame(placed: PlacedBoards, frame: int | None) -> tuple[Camera, ...]:
+    """The cameras in a world with z up: that of the board on the floor in a frame, or that of the cameras."""
+    if frame is not None:
+        half_turn = np.diag([1.0, -1.0, -1.0])  # the board's z points into it, its y to its lower edge
+        R = half_turn @ placed.R[frame].T
+        t = -R @ placed.t[frame]
+    else:
+        first, up = placed.cameras[0], _mean_up(placed.cameras)
+        x = first.R[2] - (first.R[2] @ up) * up
+        if np.linalg.norm(x) < 0.1:  # it looks straight down or up: what is above in its image lies ahead
+            x = -first.R[1] + (first.R[1] @ up) * up
+        x /= np.linalg.norm(x)
+        R = np.stack([x, np.cross(up, x), up])
+        t = -R @ first.centre
+    return tuple(camera.with_(R=camera.R @ R.T, t=camera.t - camera.R @ R.T @ t) for camera in placed.cameras)
+
+
+def _mean_up(cameras: Sequence[Camera]) -> np.ndarray:
+    """Upwards, if no camera is turned about its axis: at a right angle to where all of them have their right."""
+    above = -np.mean([camera.R[1] for camera in cameras], 0)
+    _, spread, axes = np.linalg.svd(np.stack([camera.R[0] for camera in cameras]))
+    if len(cameras) > 1 and spread[1] > 0.3 and abs(axes[2] @ above) > 0.5 * np.linalg.norm(above):
+        return axes[2] * np.sign(axes[2] @ above)
+    return above / np.linalg.norm(above)
+
+
+def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
+    """Where a camera does not see the board where the others have it at the same instant."""
+    common = views.seen.sum(1) > 1
+    for v, name in enumerate(views.names):
+        seen = np.isfinite(fit.error_px[common, v]).sum()
+        if fit.wrong[common, v].sum() > MAX_WRONG_CORNERS_SHARE * max(seen, 1):
+            warnings.warn(
+                f"camera {name!r}: {100 * fit.wrong[common, v].sum() / seen:.0f} % of the corners that it saw together "
+                "with other cameras are not where these have them. Do all videos start at the same instant (simspine "
+                "does not synchronise), and did no camera move?",
+                stacklevel=3,
+            )
+
+
+def _camera_rms_px(fit: BoardFit, camera: int = 0) -> float:
+    """Root mean square of a camera's errors, px, without wrong corners."""
+    good = fit.error_px[:, camera][~fit.wrong[:, camera]]
+    return float(np.sqrt(np.nanmean(good**2))) if np.isfinite(good).any() else np.nan

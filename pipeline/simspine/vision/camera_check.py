@@ -1,0 +1,358 @@
+"""Whether each camera agrees with the others about what they saw: signed, per camera, with standard deviations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from simspine.core.errors import InputError, evenly_spread
+from simspine.core.skeletons import without_skin_markers
+from simspine.core.types import Camera, Keypoints
+from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior, linearised_residuals
+from simspine.vision.camera_refine import Refined, refine_cameras, sample_frames_seen
+from simspine.vision.triangulation import exchange_sides, triangulate_with_report
+
+# Several recordings of one set-up, looked at together.
+
+
+FRAMES_BETWEEN_RECORDINGS = 10  # frames without points between two recordings, so that nothing moves across
+
+
+def join_recordings(recordings: Sequence[Keypoints]) -> Keypoints:
+    """Recordings of the same views and points as one, with frames without points between them.
+
+    Markers on the skin are left out: not every recording has them, and they are to test what comes of it.
+    """
+    names = without_skin_markers(recordings[0].names)
+    first = recordings[0].select(names)
+    xy, confidence = [], []
+    for keypoints in recordings:
+        same = keypoints.select(names)
+        shape = (FRAMES_BETWEEN_RECORDINGS, *same.xy.shape[1:])
+        xy += [same.xy, np.full(shape, np.nan)]
+        confidence += [same.confidence, np.zeros(shape[:-1])]
+    return first.with_(xy=np.concatenate(xy[:-1]), confidence=np.concatenate(confidence[:-1]))
+
+
+def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
+    """Whether two recordings were calibrated alike."""
+    fields = ("K", "distortion", "R", "t")
+    return len(a) == len(b) and all(
+        (x.name, x.lens, x.distortion.shape) == (y.name, y.lens, y.distortion.shape)
+        and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
+    """What some of the views saw."""
+    chosen = list(views)
+    return keypoints.with_(xy=keypoints.xy[:, chosen], confidence=keypoints.confidence[:, chosen])
+
+
+# Two views of one point: how far they are from agreeing.
+
+
+def essential_matrix(a: Camera, b: Camera) -> np.ndarray:
+    """(3, 3) E with x_b' E x_a = 0 for normalised points of one instant."""
+    R = b.R @ a.R.T
+    x, y, z = b.t - R @ a.t
+    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ R
+
+
+def epipolar_distances_px(a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(...) px, signed: `sampson_distances` of normalised points (..., 2) in both views, as long as in an image of
+    either."""
+    focal = float(np.sqrt(a.K[0, 0] * b.K[0, 0]))
+    return focal * sampson_distances(essential_matrix(a, b), first, second)
+
+
+def usual_epipolar_distance_px(a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> float:
+    """Median of `epipolar_distances_px`, which is the calibration's; 0 where nothing is seen in both views."""
+    apart = epipolar_distances_px(a, b, first, second)
+    return float(np.nanmedian(apart)) if np.isfinite(apart).any() else 0.0
+
+
+def sampson_distances(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Signed Sampson distances of normalised points (..., 2) in two views (Hartley, Zisserman 2004, section 11.4.3)."""
+    first, second = (np.concatenate([p, np.ones((*p.shape[:-1], 1))], -1) for p in (a, b))
+    line_b, line_a = first @ matrix.T, second @ matrix
+    product = (second * line_b).sum(-1)
+    return product / np.sqrt((line_b[..., :2] ** 2).sum(-1) + (line_a[..., :2] ** 2).sum(-1))
+
+
+# How a camera's image lies beside where chosen other cameras put the points: shift, turn, growth.
+
+
+IMAGE_ERROR_QUANTITIES = ("shift_x_px", "shift_y_px", "roll", "scale", "late", "drift")
+MIN_RELATIVE_EIGENVALUE = 1e-6  # of the largest: directions of a point that its views tell less of are not told
+
+
+@dataclass(frozen=True)
+class ImageErrors:
+    """What a refinement says of the given cameras' images. The world's frame and scale, which nobody can see, drop out:
+    a motion of all cameras together moves the points with it."""
+
+    refined: Refined
+
+    def beside(self, view: int, others: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
+        """`IMAGE_ERROR_QUANTITIES` of a view, and standard deviations: how its image lies beside where `others`, as
+        they were
+        given, put the points. The clock's are relative to the first view, whoever the others are.
+
+        Raises `InputError` where the view shares fewer than two points with them.
+        """
+        refined, (by_camera, by_point), there = self.refined, self._slopes, self._there
+        count = len(refined.change[0])
+        seen = there[:, view] & (there[:, others].sum(1) >= 2)
+        if seen.sum() < 2:
+            seen = there[:, view] & there[:, others].any(1)
+        basis, scale = _image_field_basis(refined.seen.xy[:, view][seen])
+        fit = (np.linalg.pinv(basis) / scale[:, None]).reshape(len(scale), -1, 2)
+        normal = sum(self._normal[other][seen] for other in others)
+        onto = np.einsum("qnx,nxi->qni", fit, by_point[:, view][seen])
+        pull = np.einsum("qni,nij->qnj", onto, np.linalg.pinv(normal, rcond=MIN_RELATIVE_EIGENVALUE, hermitian=True))
+        by = np.zeros((len(scale), *refined.change.shape))
+        by[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view][seen])
+        for other in others:
+            slope = np.where(there[:, other][seen][:, None, None], by_point[:, other][seen], 0.0)
+            by[:, other] -= np.einsum("qnj,nxj,nxk->qk", pull, slope, by_camera[:, other][seen], optimize=True)
+        flat = by.reshape(len(scale), -1)
+        spread = np.sqrt(np.diag(flat @ refined.adjustment.covariance @ flat.T))
+        clock = slice(GEOMETRY_PARAMETERS, count)
+        values = np.r_[flat @ refined.change.ravel(), refined.change[view, clock]]
+        spread = np.r_[spread, refined.deviation[view, clock]]
+        return dict(zip(IMAGE_ERROR_QUANTITIES, values.tolist(), strict=True)), dict(
+            zip(IMAGE_ERROR_QUANTITIES, spread.tolist(), strict=True)
+        )
+
+    @cached_property
+    def _there(self) -> np.ndarray:
+        """(frames, views, points) bool: what counted."""
+        refined = self.refined
+        return np.isfinite(refined.seen.xy).all(-1) & np.isfinite(refined.adjustment.xyz).all(-1)[:, None]
+
+    @cached_property
+    def _slopes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of what each given camera shows, by its parameters and by the points (see `linearised`)."""
+        refined, still = self.refined, np.zeros_like(self.refined.change)
+        xyz = np.nan_to_num(refined.adjustment.xyz)
+        return linearised_residuals(refined.seen, refined.given, still, xyz=xyz, deviation=np.ones_like(still))[1:]
+
+    @cached_property
+    def _normal(self) -> list[np.ndarray]:
+        """Of each view, (frames, points, 3, 3): what it tells of each point."""
+        slopes = self._slopes[1]
+        return [
+            np.einsum("fpxi,fpxj->fpij", slopes[:, view], slopes[:, view]) * self._there[:, view, :, None, None]
+            for view in range(slopes.shape[1])
+        ]
+
+
+def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image fields (2 n, 4) at points (n, 2) px: shift right, shift down, turn, growth about their middle."""
+    if len(points) < 2:
+        raise InputError("a camera saw too few points to be checked.")
+    x, y = (points - points.mean(0)).T
+    size = max(float(np.hypot(x, y).mean()), 1.0)
+    one, none = np.ones_like(x), np.zeros_like(x)
+    fields = [(one, none), (none, one), (-y / size, x / size), (x / size, y / size)]
+    return np.stack([np.stack(field, -1).ravel() for field in fields], 1), np.array([1.0, 1.0, size, size])
+
+
+# Views that are mixed up: another reading of the images under which what they saw agrees.
+
+
+MIX_UP_FRAMES = 40  # frames on which mixed-up views are looked for
+MIX_UP_IMAGE_SHARE = 0.03  # of the longer image side: an observation further off does not agree
+MIN_MIX_UP_GAIN = (
+    0.3  # share of the observations of the views concerned that must come right by the other reading, or …
+)
+MAX_REMAINING_ERROR_SHARE = (
+    0.4  # … the share of their errors that may remain: of people who stand in the middle other readings nearly fit
+)
+MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
+MIN_MIX_UP_AGREEMENT = 0.6  # share of them that must agree then
+MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
+
+
+@dataclass(frozen=True)
+class MixUp:
+    """Another reading of the views under which more of what they saw agrees.
+
+    kind: 'mirrored' (the image of the view exchanged left with right), 'turned' (the view's image is upside down) or
+    'exchanged' (two views belong to one another's camera). used, used_then: share of the observations of these views
+    that agree with the others, as given and so.
+    """
+
+    kind: str
+    views: tuple[str, ...]
+    used: float
+    used_then: float
+
+
+def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
+    """Readings of the views under which much more agrees. Best first.
+
+    keypoints: of one person, in the cameras' order. Only the views concerned count: the others agree or do not, and a
+    view of which little is left since nothing in it fitted weighs little among them.
+    """
+    rows = evenly_spread(keypoints.frames, MIX_UP_FRAMES)
+    some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
+    limit = MIX_UP_IMAGE_SHARE * max(max(camera.size) for camera in cameras)
+
+    def fit(read: Keypoints) -> _Agreement:
+        report = triangulate_with_report(read, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
+        seen = read.confidence >= min_confidence
+        return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
+
+    given, found = fit(some), []
+    for kind, views, read in _other_readings(some, cameras):
+        chosen = list(views)
+        before, error = given.of(chosen)
+        if given.seen[:, chosen].sum() < MIN_MIX_UP_OBSERVATIONS or (
+            before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
+        ):
+            continue
+        then = fit(read)
+        after, error_then = then.of(chosen)
+        better = after > before + MIN_MIX_UP_GAIN or error_then < MAX_REMAINING_ERROR_SHARE * error
+        if better and after > MIN_MIX_UP_AGREEMENT and then.used.sum() >= given.used.sum():
+            names = tuple(cameras[view].name for view in views)
+            found.append((error_then, MixUp(kind, names, before, after)))
+    return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """used, seen: (frames, views, points) bool, observations that agree and that there are. error: of each, px."""
+
+    used: np.ndarray
+    seen: np.ndarray
+    error: np.ndarray
+
+    def of(self, views: Sequence[int]) -> tuple[float, float]:
+        """Share of the observations of these views that agree, and the median of their errors."""
+        seen = self.seen[:, views]
+        if not seen.any():
+            return 0.0, np.inf
+        return float(self.used[:, views].sum() / seen.sum()), float(np.median(self.error[:, views][seen]))
+
+
+def _other_readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tuple[str, tuple[int, ...], Keypoints]]:
+    """Each other reading of the views: kind, views concerned, what would have been seen."""
+    for view, camera in enumerate(cameras):
+        width, height = camera.size
+        mirrored = np.zeros(some.confidence.shape, bool)
+        mirrored[:, view] = True
+        other = exchange_sides(some, mirrored)  # a detector takes a mirrored person's left for their right
+        xy = other.xy.copy()
+        xy[:, view, :, 0] = width - 1 - xy[:, view, :, 0]
+        yield "mirrored", (view,), other.with_(xy=xy)
+        xy = some.xy.copy()
+        xy[:, view] = np.array([width - 1, height - 1]) - xy[:, view]
+        yield "turned", (view,), some.with_(xy=xy)
+    for a, b in combinations(range(len(cameras)), 2):
+        order = np.arange(len(cameras))
+        order[[a, b]] = b, a
+        yield "exchanged", (a, b), some.with_(xy=some.xy[:, order], confidence=some.confidence[:, order])
+
+
+# Wide enough for a calibration that belongs to the set-up but is off; a camera that was moved shows at its limits.
+UNTRUSTED_CAMERA_PRIOR = CameraPrior(
+    rotation=np.radians(2.0), position=0.05, focal=0.03, centre_px=20.0, time=3.0, drift=1.0
+)
+SURE_DISAGREEMENT_SD = 3.0  # standard deviations from which a camera's disagreement is no accident of the detections
+CLEAR_AGREEMENT_RATIO = 0.7  # a camera is set aside where the others then agree this much better than without any other
+MIN_JUDGING_VIEWS = 2  # cameras that must be left to judge one another
+
+
+@dataclass(frozen=True)
+class CameraCheck:
+    """One camera beside others.
+
+    value, deviation: by `image_errors.QUANTITIES`: how far right and down the camera shows things, px; turned
+    clockwise, rad; too large, relative; how many frames late beside the first camera, and how many later from first to
+    last frame. others: the cameras that it is compared with; those that were set aside since they disagree with all
+    are not among them. error_px: median of its reprojection errors. used: share of its observations that agree with the
+    others. swapped: share with left and right exchanged.
+    """
+
+    camera: str
+    value: dict[str, float]
+    deviation: dict[str, float]
+    others: tuple[str, ...]
+    error_px: float
+    used: float
+    swapped: float
+
+
+@dataclass(frozen=True)
+class CameraChecks:
+    """How the cameras of a recording agree.
+
+    checks: of each camera, in their order. mixed_up: views that are mirrored, turned or exchanged, likeliest first;
+    where there are any nothing else can be told, and there are no checks. refinement: the cameras as they agree best,
+    from which the checks are read; None where views are mixed up.
+    """
+
+    checks: tuple[CameraCheck, ...]
+    mixed_up: tuple[MixUp, ...]
+    refinement: Refined | None
+
+
+def check_cameras(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    min_confidence: float = 0.3,
+    tolerated: Mapping[str, float] | None = None,
+) -> CameraChecks:
+    """How each camera disagrees with the others, and whether views are mixed up.
+
+    keypoints: of one person, in the cameras' order and SIMSPINE names. tolerated: by quantities, errors that are no
+    fault (default: none); a camera without which the others agree is set aside, so that its error does not count as
+    theirs. Raises `InputError` as `refine_cameras` does.
+    """
+    if mixed := find_mix_ups(keypoints, cameras, min_confidence):
+        return CameraChecks((), tuple(mixed), None)
+    refined = refine_cameras(keypoints, cameras, UNTRUSTED_CAMERA_PRIOR, min_confidence)
+    sample = sample_frames_seen(keypoints, min_confidence)[0]
+    report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
+    observed, images = np.isfinite(report.error_px), ImageErrors(refined)
+    agreeing = _agreeing_views(images, len(cameras), tolerated or {})
+    checks = []
+    for view, camera in enumerate(cameras):
+        there = observed[:, view]
+        count = max(int(there.sum()), 1)
+        error = float(np.median(report.error_px[:, view][there])) if there.any() else float("nan")
+        used, swapped = report.used[:, view].sum() / count, (report.swapped[:, view] & there).sum() / count
+        others = [other for other in agreeing if other != view]
+        names = tuple(cameras[other].name for other in others)
+        checks.append(CameraCheck(camera.name, *images.beside(view, others), names, error, float(used), float(swapped)))
+    return CameraChecks(tuple(checks), (), refined)
+
+
+def _agreeing_views(images: ImageErrors, views: int, tolerated: Mapping[str, float]) -> list[int]:
+    """Views that judge: all, less those without which the rest agrees clearly better than without any other."""
+    left = list(range(views))
+    while len(left) > MIN_JUDGING_VIEWS and _largest_disagreement(images, left, tolerated) > 1:
+        without = [[other for other in left if other != view] for view in left]
+        scores = [_largest_disagreement(images, rest, tolerated) for rest in without]
+        best, second = np.argsort(scores)[:2]
+        if scores[second] <= 1 or scores[best] > CLEAR_AGREEMENT_RATIO * scores[second]:
+            break
+        left = without[best]
+    return left
+
+
+def _largest_disagreement(images: ImageErrors, views: Sequence[int], tolerated: Mapping[str, float]) -> float:
+    """The largest error of these views, each beside the others of them; 1: just a fault."""
+    worst = 0.0
+    for view in views:
+        value, deviation = images.beside(view, [other for other in views if other != view])
+        for quantity in ("shift_x_px", "shift_y_px", "roll", "scale"):
+            limit = max(tolerated.get(quantity, 0.0), SURE_DISAGREEMENT_SD * deviation[quantity], 1e-12)
+            worst = max(worst, abs(value[quantity]) / limit)
+    return worst

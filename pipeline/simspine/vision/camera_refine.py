@@ -1,0 +1,204 @@
+"""Cameras refined by the person they saw: whole recordings, robustly, about what their calibration says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.core.errors import InputError, evenly_spread
+from simspine.core.types import Camera, Keypoints
+from simspine.vision.bundle_adjustment import (
+    CAMERA_PARAMETER_NAMES,
+    Adjustment,
+    CameraPrior,
+    Observations,
+    adjust_bundle,
+)
+from simspine.vision.triangulation import exchange_sides, triangulate_with_report
+
+REFINEMENT_LIMBS = tuple(
+    (f"{side}{a}", f"{side}{b}")
+    for side in "RL"
+    for a, b in (("Hip", "Knee"), ("Knee", "Ankle"), ("Shoulder", "Elbow"), ("Elbow", "Wrist"))
+)
+REFINEMENT_WIDTHS = (("RHip", "LHip"), ("RShoulder", "LShoulder"))
+MAX_REFINEMENT_FRAMES = 150  # looked at: more say little new, since errors of detection last
+REFINEMENT_ROUNDS = 3  # which observations count is decided anew with each round's cameras
+GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
+VELOCITY_REACH_FRAMES = 3  # frames on either side over which velocity is measured
+STEADY_VELOCITY_SHARE, STEADY_VELOCITY_PX = (
+    1.0,
+    1.0,
+)  # velocities of both sides differ at most by this share of their mean and px per frame
+MIN_AGREEING_OBSERVATIONS = 0.6  # share of observations that must agree: of two exchanged views out of four half do
+MIN_OBSERVATIONS_PER_VIEW = 30  # observations a view must have
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Refined cameras and what led to them.
+
+    given: the calibration's. prior: what was assumed of it. adjustment: the last round's. names: points used. median_px
+    and p90_px: reprojection errors of all views before and after, of the observations that triangulation uses, in the
+    frames that were looked at.
+    """
+
+    given: list[Camera]
+    prior: CameraPrior
+    adjustment: Adjustment
+    seen: Observations
+    names: tuple[str, ...]
+    median_px: tuple[float, float]
+    p90_px: tuple[float, float]
+
+    @property
+    def cameras(self) -> list[Camera]:
+        return self.adjustment.cameras
+
+    @property
+    def change(self) -> np.ndarray:
+        """(views, parameters) in the order of `parameters.NAMES`."""
+        return self.adjustment.change
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Standard deviations of `change`, the prior's where the recording says nothing. Same shape."""
+        return np.sqrt(np.maximum(np.diag(self.adjustment.covariance), 0.0)).reshape(self.change.shape)
+
+
+def refine_cameras(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    prior: CameraPrior | None = None,
+    min_confidence: float = 0.3,
+    frames: int = MAX_REFINEMENT_FRAMES,
+) -> Refined:
+    """The most probable cameras, given what they saw of a person and what their calibration says.
+
+    keypoints: of one person, in the cameras' order and SIMSPINE names. prior: how far off the calibration may be.
+    Nothing is changed beyond what the recording shows: the rest keeps the prior's mean, which is the calibration, and
+    its standard deviation. Raises `InputError` for fewer than two views, and for a view that saw too little.
+    """
+    prior = prior or CameraPrior()
+    _check_refinement_input(keypoints, cameras, min_confidence)
+    given, sample, velocity, time = list(cameras), *sample_frames_seen(keypoints, min_confidence, frames)
+    before = _reprojection_errors_used(sample, given, min_confidence)
+    current, refined = given, None
+    for _ in range(REFINEMENT_ROUNDS):
+        seen, xyz = used_observations(sample, velocity, time, cameras=current, min_confidence=min_confidence)
+        refined = adjust_bundle(
+            seen, given, xyz, prior=prior, fixed=(0,), start=None if refined is None else refined.change
+        )
+        current = refined.cameras
+    assert refined is not None
+    after = _reprojection_errors_used(sample, current, min_confidence)
+    (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
+    return Refined(
+        given=given, prior=prior, adjustment=refined, seen=seen, names=sample.names, median_px=(m0, m1), p90_px=(p0, p1)
+    )
+
+
+def sample_frames_seen(
+    keypoints: Keypoints, min_confidence: float, frames: int = MAX_REFINEMENT_FRAMES
+) -> tuple[Keypoints, np.ndarray, np.ndarray]:
+    """Evenly spread frames with the points that are seen at all; velocities there, px per frame; and when they are,
+    from -0.5 to 0.5."""
+    at = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
+    rows = evenly_spread(keypoints.frames, frames)
+
+    def seen(some: np.ndarray) -> np.ndarray:
+        sure = keypoints.confidence[some][:, :, at] >= min_confidence
+        return np.where(sure[..., None], keypoints.xy[some][:, :, at], np.nan)
+
+    sample = Keypoints(
+        tuple(keypoints.names[i] for i in at),
+        keypoints.rate * len(rows) / keypoints.frames,
+        keypoints.xy[rows][:, :, at],
+        keypoints.confidence[rows][:, :, at],
+        tuple(keypoints.origin[i] for i in at),
+    )
+    return sample, _point_velocity(seen, rows, keypoints.frames), rows / max(keypoints.frames - 1, 1) - 0.5
+
+
+def _point_velocity(seen: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
+    """Of points at the frames `rows` of so many, px per frame. seen: frames → their points (frames, …, 2), NaN = not
+    sure. NaN where what is before and after a frame does not agree: a detector's jump is no movement, and would seem
+    to show to a fraction of a frame when it happened."""
+    here = seen(rows)
+    velocity = np.full_like(here, np.nan)
+    inside = (rows >= VELOCITY_REACH_FRAMES) & (rows < frames - VELOCITY_REACH_FRAMES)
+    before = (here[inside] - seen(rows[inside] - VELOCITY_REACH_FRAMES)) / VELOCITY_REACH_FRAMES
+    after = (seen(rows[inside] + VELOCITY_REACH_FRAMES) - here[inside]) / VELOCITY_REACH_FRAMES
+    mean, apart = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
+    steady = apart <= STEADY_VELOCITY_SHARE * np.linalg.norm(mean, axis=-1) + STEADY_VELOCITY_PX
+    velocity[inside] = np.where(steady[..., None], mean, np.nan)
+    return velocity
+
+
+def used_observations(
+    sample: Keypoints, velocity: np.ndarray, time: np.ndarray, cameras: Sequence[Camera], min_confidence: float
+) -> tuple[Observations, np.ndarray]:
+    """What counts of the recording, and where the points are: (frames, points, 3) m.
+
+    Left and right are exchanged back where triangulation finds that.
+    """
+    limit = GENEROUS_ERROR_SHARE * max(max(camera.size) for camera in cameras)
+    markers, report = triangulate_with_report(sample, cameras, min_confidence=min_confidence, max_error_px=limit)
+    mended = exchange_sides(sample, report.swapped)
+    xy = np.where(mended.confidence[..., None] >= min_confidence, mended.xy, np.nan)
+    place = {name: i for i, name in enumerate(sample.names)}
+    limbs = tuple((place[a], place[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in place and b in place)
+    return Observations(xy, velocity, time, limbs), markers.xyz
+
+
+def refinement_table(refined: Refined) -> list[dict]:
+    """For each camera: change and standard deviation of each parameter, by name; SI units, px, frames."""
+    rows = []
+    for camera, change, deviation in zip(refined.given, refined.change, refined.deviation, strict=True):
+        values = {
+            n: (float(c), float(d)) for n, c, d in zip(CAMERA_PARAMETER_NAMES, change, deviation, strict=True) if d > 0
+        }
+        rows.append({"camera": camera.name, **values})
+    return rows
+
+
+def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, purpose: str) -> None:
+    """`InputError` unless each of two cameras or more saw enough. purpose: what for, such as 'judge'."""
+    if len(cameras) != keypoints.views:
+        raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
+    if len(cameras) < 2:
+        raise InputError("one camera: two or more are wanted, since cameras are held against one another.")
+    for view, camera in enumerate(cameras):
+        found = int((keypoints.confidence[:, view] >= min_confidence).sum())
+        if found < MIN_OBSERVATIONS_PER_VIEW:
+            raise InputError(
+                f"camera {camera.name!r} saw {found} points of the person in the whole recording; at least {MIN_OBSERVATIONS_PER_VIEW} "
+                f"are needed to {purpose} it. Leave it out, or use a recording in which it sees the person."
+            )
+
+
+def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
+    check_seen(keypoints, cameras, min_confidence, "judge")
+    together = int(((keypoints.confidence >= min_confidence).sum(1) > 1).sum())
+    if together < MIN_OBSERVATIONS_PER_VIEW:
+        raise InputError(
+            f"two cameras or more saw the same point at the same instant {together} times in the whole recording; at "
+            f"least {MIN_OBSERVATIONS_PER_VIEW} times are needed to judge them. Do the videos start together (`simspine cameras sync`), "
+            "and do they show the same person?"
+        )
+    if keypoints.frames <= 2 * VELOCITY_REACH_FRAMES:
+        raise InputError(
+            f"{keypoints.frames} frames are too few to judge cameras; at least {2 * VELOCITY_REACH_FRAMES + 1}."
+        )
+
+
+def _reprojection_errors_used(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> np.ndarray:
+    """Reprojection errors (n,) px of the observations that triangulation uses."""
+    report = triangulate_with_report(keypoints, cameras, min_confidence=min_confidence)[1]
+    values = report.error_px[report.used]
+    if values.size < MIN_AGREEING_OBSERVATIONS * np.isfinite(report.error_px).sum() or not values.size:
+        raise InputError(
+            f"less than {MIN_AGREEING_OBSERVATIONS:.0%} of what the cameras saw agrees. Do videos and cameras belong together, do the "
+            "videos start at the same instant (`simspine cameras sync`), and is the calibration this set-up's?"
+        )
+    return values

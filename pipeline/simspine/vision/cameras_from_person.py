@@ -1,0 +1,498 @@
+"""Where cameras stand, from nothing but the person they saw: lenses known or guessed, places not.
+
+Pairs of views give essential matrices (USAC over all frames); the best pair is triangulated, the other cameras are
+added by resection from its points, and bundle adjustment (`cameras.bundle`) with next to no prior makes all agree.
+Images alone give places up to a similarity: the scale comes from the person's size, the vertical from posture and feet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import undistort_pixels
+from simspine.core.types import Camera, Keypoints
+from simspine.vision.bundle_adjustment import Adjustment, CameraPrior, adjust_bundle
+from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, check_seen, sample_frames_seen, used_observations
+from simspine.vision.triangulation import triangulate_with_report
+
+# Scale, vertical and floor, from a person of whose images nothing else tells them.
+
+
+# Heights above the floor as shares of stature: top of the head, eyes, ankles (Drillis & Contini 1966 in Winter 2009,
+# Biomechanics and Motor Control of Human Movement, fig. 4.1; C). Spread: of proportions, and of how one stands.
+ANKLE_HEIGHT_SHARE, TOP_HEIGHT_SHARES = 0.039, {"Head": 1.0, "Eye": 0.936}
+STANDING_STATURE_SD = 0.03  # relative
+# Distances between joint centres as shares of stature: de Leva 1996 (C), mean of both sexes. A detector's points are no
+# joint centres: the spread is wide.
+LIMB_LENGTH_SHARES = {
+    ("Hip", "Knee"): 0.228,
+    ("Knee", "Ankle"): 0.249,
+    ("Shoulder", "Elbow"): 0.160,
+    ("Elbow", "Wrist"): 0.153,
+}
+LIMB_LENGTH_SHARES_SD = 0.08  # relative
+MIN_UPRIGHT_STATURE_SHARE = (
+    0.85  # of the stature that the limbs tell: who measures less from eyes to ankles never stood straight
+)
+STANDING_QUANTILE = 0.95  # quantile of frames in which the person stands straight
+MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army 2012)
+PLAUSIBLE_PERSON_HEIGHTS_M = (0.5, 2.5)  # m
+UPRIGHT_FRAMES_SHARE = 0.2  # share of frames, the most upright ones, that tell the vertical
+POSTURE_UP_SD = np.radians(3.0)  # rad: how a standing person leans
+MIN_FLOOR_SPREAD_M = 0.4  # m: feet that stood so far apart in two directions tell the floor's slope
+FOOT_HEIGHT_SD_M = 0.015  # m: how far a foot's point is from its height above the floor
+STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest of each foot's point, in which it stands
+FOOT_POINTS = ("RHeel", "LHeel", "RBigToe", "LBigToe", "RAnkle", "LAnkle")
+FLOOR_QUANTILE = 0.05  # share of the feet's heights that lie below the floor by chance
+
+
+@dataclass(frozen=True)
+class PersonFrame:
+    """From the cameras' own world to one with z up, m.
+
+    scale: m per unit there. scale_sd: relative. R: (3, 3), origin: (3,) m: x ↦ R (scale · x − origin). tilt_sd: rad,
+    of the vertical. scale_from: what it compares: 'standing' person or 'limbs'; height_known: whether with this
+    person's height, or with mean adults'. vertical_from: 'floor' or 'posture'.
+    """
+
+    scale: float
+    scale_sd: float
+    R: np.ndarray
+    origin: np.ndarray
+    tilt_sd: float
+    scale_from: str
+    height_known: bool
+    vertical_from: str
+
+    def applied(self, camera: Camera) -> Camera:
+        """The camera in this world."""
+        R = camera.R @ self.R.T
+        return camera.with_(R=R, t=-R @ (self.R @ (self.scale * camera.centre - self.origin)))
+
+
+def limb_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
+    """Stature by the lengths of limbs (each the median over frames) of points (frames, points, 3), in their unit; None
+    where no limb is there."""
+    statures = []
+    for (a, b), share in LIMB_LENGTH_SHARES.items():
+        for side in "RL":
+            if side + a in names and side + b in names:
+                length = np.linalg.norm(xyz[:, names.index(side + a)] - xyz[:, names.index(side + b)], axis=-1)
+                if np.isfinite(length).any():
+                    statures.append(float(np.nanmedian(length)) / share)
+    stature = float(np.median(statures)) if statures else 0.0
+    return stature if stature > 0 else None
+
+
+def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
+    """Stature by the distance from the head's top, or the eyes, to the farther ankle in the frames in which it is
+    largest; None where they were not seen."""
+    ankles = [xyz[:, names.index(name)] for name in ("RAnkle", "LAnkle") if name in names]
+    tops = [("Head", ["Head"]), ("Eye", ["REye", "LEye"])]
+    for kind, points in tops:
+        there = [xyz[:, names.index(name)] for name in points if name in names]
+        if len(there) < len(points) or not ankles:
+            continue
+        top = np.mean(there, 0)
+        apart = np.stack([np.linalg.norm(top - ankle, axis=-1) for ankle in ankles])
+        known = np.isfinite(apart).any(0)
+        if known.any():
+            return float(np.quantile(np.nanmax(apart[:, known], 0), STANDING_QUANTILE)) / (
+                TOP_HEIGHT_SHARES[kind] - ANKLE_HEIGHT_SHARE
+            )
+    return None
+
+
+def check_height(height: float | None) -> None:
+    """`InputError` for a height that is nobody's."""
+    if height is not None and not PLAUSIBLE_PERSON_HEIGHTS_M[0] < height < PLAUSIBLE_PERSON_HEIGHTS_M[1]:
+        raise InputError(
+            f"a height of {height:g} m is nobody's; expected metres, {PLAUSIBLE_PERSON_HEIGHTS_M[0]:g} to {PLAUSIBLE_PERSON_HEIGHTS_M[1]:g}."
+        )
+
+
+def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
+    """The world that a person's points (frames, points, 3) tell. height: of the person, m, if known.
+
+    Raises `InputError` for a height that is nobody's, and where limbs, hips or feet were not seen.
+    """
+    check_height(height)
+    limbs, standing = limb_stature(names, xyz), standing_stature(names, xyz)
+    feet = [names.index(name) for name in FOOT_POINTS if name in names]
+    if limbs is None or not feet or not np.isfinite(xyz[:, feet]).any():
+        raise InputError("limbs and feet of the person were not seen, which tell scale and floor.")
+    straight = standing is not None and standing > MIN_UPRIGHT_STATURE_SHARE * limbs
+    scale = (height or MEAN_STATURE_M) / (standing if straight and standing is not None else limbs)
+    points = scale * xyz
+    up, upright = _up_by_posture(names, points)
+    normal, tilt = _floor_normal(points[:, feet], up)
+    vertical_from = "posture" if normal is None else "floor"
+    up = up if normal is None else normal
+    R = _frame_axes(up, _person_right(names, points[upright]))
+    turned = points @ R.T
+    heights = turned[:, feet, 2]
+    middle = np.nanmedian(turned[upright][:, feet].reshape(-1, 3), 0)
+    ground = float(np.nanquantile(heights, FLOOR_QUANTILE))
+    origin = R.T @ np.array([middle[0], middle[1], ground])
+    spread = float(
+        np.hypot(
+            STANDING_STATURE_SD if straight else LIMB_LENGTH_SHARES_SD, 0.0 if height else STATURE_SD_M / MEAN_STATURE_M
+        )
+    )
+    scale_from = "standing" if straight else "limbs"
+    return PersonFrame(
+        scale=scale,
+        scale_sd=spread,
+        R=R,
+        origin=origin,
+        tilt_sd=tilt,
+        scale_from=scale_from,
+        height_known=height is not None,
+        vertical_from=vertical_from,
+    )
+
+
+def _up_by_posture(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Up (3,) by the frames in which ankles and shoulders are farthest apart, and these frames."""
+
+    def middle(point: str) -> np.ndarray:
+        sides = [points[:, names.index(side + point)] for side in "RL" if side + point in names]
+        if len(sides) < 2:
+            raise InputError(f"the person's {point.lower()}s were not seen, which tell the vertical.")
+        return (sides[0] + sides[1]) / 2
+
+    line = middle("Shoulder") - middle("Ankle")
+    length = np.linalg.norm(line, axis=-1)
+    if not np.isfinite(length).any():
+        raise InputError("shoulders and ankles were never seen together, which tell the vertical.")
+    upright = np.flatnonzero(length >= np.nanquantile(length, 1 - UPRIGHT_FRAMES_SHARE))
+    up = (line[upright] / length[upright, None]).mean(0)
+    return up / np.linalg.norm(up), upright
+
+
+def _floor_normal(feet: np.ndarray, up: np.ndarray) -> tuple[np.ndarray | None, float]:
+    """The floor's normal (3,) by where each foot's points (frames, points, 3) stand, and its standard deviation, rad;
+    None and posture's where they stand in one place or on a line."""
+    standing = []
+    for path in feet.swapaxes(0, 1):
+        speed = np.linalg.norm(np.gradient(path, axis=0), axis=-1)
+        known = np.isfinite(speed) & np.isfinite(path).all(-1)
+        if known.sum() >= 3:
+            slow = path[known][speed[known] <= np.quantile(speed[known], STANCE_FRAMES_SHARE)]
+            standing.append(slow - slow.mean(0))  # each point has its own height above the floor
+    if not standing:
+        return None, POSTURE_UP_SD
+    places = np.concatenate(standing)
+    _, spread, axes = np.linalg.svd(places / np.sqrt(len(places)), full_matrices=False)
+    normal = axes[2] * np.sign(axes[2] @ up)
+    tilt = FOOT_HEIGHT_SD_M / max(float(spread[1]), 1e-9)
+    if spread[1] < MIN_FLOOR_SPREAD_M or normal @ up < np.cos(np.radians(20.0)):
+        return None, POSTURE_UP_SD
+    return normal, tilt
+
+
+def _person_right(names: Sequence[str], points: np.ndarray) -> np.ndarray:
+    """(3,) the way to the person's right, by hips and shoulders; 0 where they were not seen."""
+    ways = [
+        np.nanmedian(points[:, names.index("R" + point)] - points[:, names.index("L" + point)], 0)
+        for point in ("Hip", "Shoulder")
+        if "R" + point in names and "L" + point in names
+    ]
+    return np.nan_to_num(np.array(ways)).sum(0) if ways else np.zeros(3)
+
+
+def _frame_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Rows: forward, left, up."""
+    left = -(right - (right @ up) * up)
+    size = np.linalg.norm(left)
+    left = left / size if size > 1e-6 else np.linalg.svd(up[None])[2][1]
+    return np.stack([np.cross(left, up), left, up])
+
+
+# Next to nothing is known of places; the lens is kept, unless its focal length was guessed.
+LOOSE_CAMERA_PRIOR = CameraPrior(rotation=0.2, position=0.5, focal=0.0, centre_px=0.0, radial=0.0)
+GUESSED_FOCAL_SD = 0.15  # relative standard deviation of a guessed focal length
+RANSAC_TOLERANCE = 0.01  # of the focal length: an error in a pair of views that RANSAC takes for none
+MAX_PLANAR_SHARE = 0.9  # share of a pair's agreeing points that a plane explains as well: then depth is not told
+MIN_MOVEMENT_SHARE = 0.15  # of the person's size in the image: how far most points must move over the recording
+MIN_AGREEING_SHARE = 0.6  # share of observations that must agree in the end
+FIRST_PAIRS = 6  # pairs of views begun with, most agreeing points first
+MAX_ADJUSTMENT_ROUNDS, ADJUSTMENT_CONVERGED_SHARE = (
+    8,
+    0.02,
+)  # done when no parameter moves by more than this share of its deviation
+MAX_PLACE_SD = (np.radians(5.0), 0.3)  # rad, m: larger standard deviations are no calibration
+
+
+@dataclass(frozen=True)
+class FromPerson:
+    """Cameras placed by a person, and how sure each place is.
+
+    cameras: world z up, m; origin on the floor between the feet, x to where the person faces when most upright.
+    rotation_sd, position_sd: (views, 3) rad, m, about and along each camera's axes (right, down, forward): of cameras
+    beside one another, scale and frame apart. focal_sd: (views,) relative; 0 where the lens was given. frame: scale,
+    vertical and floor, with their deviations and what they come from. error_px: median reprojection error. used: share
+    of what a camera saw that agrees, of the camera with the least.
+    """
+
+    cameras: list[Camera]
+    rotation_sd: np.ndarray
+    position_sd: np.ndarray
+    focal_sd: np.ndarray
+    frame: PersonFrame
+    error_px: float
+    used: float
+
+
+def cameras_from_person(
+    keypoints: Keypoints,
+    lenses: Sequence[Camera],
+    height: float | None = None,
+    guessed: bool = False,
+    min_confidence: float = 0.3,
+) -> FromPerson:
+    """Cameras from what they saw of one moving person.
+
+    keypoints: synchronised, in the cameras' order and SIMSPINE names. lenses: name, image size, K and distortion count;
+    R and t do not. height: of the person, m; mean adults' where it is not known, which makes all lengths uncertain by
+    its spread. guessed: focal lengths are guesses (15 %) and estimated as well.
+
+    Raises `InputError` for fewer than two views, a view that saw too little or has nothing in common with the others, a
+    person who stands still or moves in one plane, and places that come out too uncertain.
+    """
+    check_height(height)
+    check_seen(keypoints, lenses, min_confidence, "place")
+    sample, velocity, time = sample_frames_seen(keypoints, min_confidence)
+    _check_moves(sample, lenses, min_confidence)
+    start = _roughly_placed_cameras(sample, lenses, min_confidence)
+    prior = replace(LOOSE_CAMERA_PRIOR, focal=GUESSED_FOCAL_SD) if guessed else LOOSE_CAMERA_PRIOR
+    found = _adjusted_cameras(sample, velocity, time, start=start, prior=prior, min_confidence=min_confidence)
+    report = triangulate_with_report(sample, found.cameras, min_confidence=min_confidence)[1]
+    used = report.used.sum((0, 2)) / np.maximum(np.isfinite(report.error_px).sum((0, 2)), 1)
+    worst = int(np.argmin(used))
+    if used[worst] < MIN_AGREEING_SHARE:
+        raise InputError(
+            f"only {used[worst]:.0%} of what camera {lenses[worst].name!r} saw agrees with the best places found for "
+            "all. Check that the videos start at the same instant, that each has its own lens, and that all show one "
+            "person."
+        )
+    covariance = _relative_covariance(found)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(len(lenses), -1)
+    _check_sure(deviation, lenses)
+    frame = person_frame(sample.names, found.xyz, height)
+    cameras = [frame.applied(camera) for camera in found.cameras]
+    return FromPerson(
+        cameras=cameras,
+        rotation_sd=deviation[:, :3],
+        position_sd=frame.scale * deviation[:, 3:6],
+        focal_sd=deviation[:, 6],
+        frame=frame,
+        error_px=float(np.median(report.error_px[report.used])),
+        used=float(used.min()),
+    )
+
+
+def _adjusted_cameras(
+    sample: Keypoints,
+    velocity: np.ndarray,
+    time: np.ndarray,
+    start: Sequence[Camera],
+    prior: CameraPrior,
+    min_confidence: float,
+) -> Adjustment:
+    """Cameras and points that agree best. The prior moves along, so that it holds only what no image tells."""
+    current, found = list(start), None
+    for _ in range(MAX_ADJUSTMENT_ROUNDS):
+        seen, xyz = used_observations(sample, velocity, time, cameras=current, min_confidence=min_confidence)
+        found = adjust_bundle(seen, current, xyz, prior=prior, fixed=range(len(start)))
+        current = found.cameras
+        spread = np.sqrt(np.maximum(np.diag(_relative_covariance(found)), 1e-18)).reshape(len(start), -1)
+        if (np.abs(found.change[:, :7]) < ADJUSTMENT_CONVERGED_SHARE * np.maximum(spread[:, :7], 1e-6)).all():
+            break
+    assert found is not None
+    return found
+
+
+def _relative_covariance(found: Adjustment) -> np.ndarray:
+    """Covariance (views × 10 parameters) of cameras beside one another: after the best similarity of all of them.
+
+    Moving, turning and growing the world changes no image; what the prior says of that is taken out (S-transformation,
+    Baarda 1973). Best: least squares of places, and of directions at the distance of the person.
+    """
+    views = len(found.cameras)
+    centres = np.array([camera.centre for camera in found.cameras])
+    middle = np.nanmedian(found.xyz.reshape(-1, 3), 0)
+    reach = float(np.linalg.norm(centres - middle, axis=1).mean())
+    count = len(found.covariance) // views
+    moves = np.zeros((views, count, 7))
+    for v, camera in enumerate(found.cameras):
+        for i in range(3):
+            turn = np.cross(np.eye(3)[i], centres[v] - middle)
+            moves[v, :3, i] = -camera.R @ np.eye(3)[i]
+            moves[v, 3:6, i] = camera.R @ turn
+            moves[v, 3:6, 3 + i] = camera.R @ np.eye(3)[i]
+        moves[v, 3:6, 6] = camera.R @ (centres[v] - middle)
+    weight = np.zeros((views, count))
+    weight[:, :3], weight[:, 3:6] = reach**2, 1.0
+    flat, scaled = moves.reshape(-1, 7), (weight[..., None] * moves).reshape(-1, 7)
+    keep = np.eye(len(flat)) - flat @ np.linalg.solve(flat.T @ scaled, scaled.T)
+    return keep @ found.covariance @ keep.T
+
+
+def _roughly_placed_cameras(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> list[Camera]:
+    """Cameras roughly, m: of several pairs to begin with, the one whose cameras agree with most of what they saw."""
+    rays = np.stack([undistort_pixels(lens, sample.xy[:, v]) for v, lens in enumerate(lenses)], 1)
+    rays[sample.confidence < min_confidence] = np.nan
+    pairs = {
+        pair: _two_view_geometry(rays[:, pair[0]], rays[:, pair[1]]) for pair in combinations(range(len(lenses)), 2)
+    }
+    usable = sorted(
+        (pair for pair in pairs if pairs[pair].count >= MIN_OBSERVATIONS_PER_VIEW), key=lambda pair: -pairs[pair].count
+    )
+    if not usable:
+        raise InputError("no two views have enough in common. Do they show the same person at the same time?")
+    told = [pair for pair in usable if not pairs[pair].planar]
+    if not told:
+        raise InputError(
+            "what the views have in common lies in one plane, so depth is not told. Let the person walk about and turn."
+        )
+    found = []
+    for pair in told[:FIRST_PAIRS]:
+        cameras = _cameras_from_pair(
+            sample, rays, lenses, pair=pair, between=pairs[pair], min_confidence=min_confidence
+        )
+        if cameras is not None:
+            report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
+            found.append((int(report.used.sum()), cameras))
+    if not found:
+        raise InputError(
+            "not all cameras could be placed: some share too little with the others. Film the person where most "
+            "cameras see them, or leave cameras out."
+        )
+    return max(found, key=lambda entry: entry[0])[1]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two views: rotation and unit translation from the first to the second, how many points agree, and whether a plane
+    explains them."""
+
+    R: np.ndarray
+    t: np.ndarray
+    count: int
+    planar: bool
+
+
+def _two_view_geometry(a: np.ndarray, b: np.ndarray) -> _Pair:
+    """From normalised points (frames, points, 2) of two views."""
+    import cv2
+
+    both = np.isfinite(a).all(-1) & np.isfinite(b).all(-1)
+    first, second = np.ascontiguousarray(a[both]), np.ascontiguousarray(b[both])
+    if len(first) < MIN_OBSERVATIONS_PER_VIEW:
+        return _Pair(np.eye(3), np.zeros(3), 0, False)
+    cv2.setRNGSeed(0)
+    E, agree = cv2.findEssentialMat(first, second, np.eye(3), cv2.USAC_MAGSAC, 0.999, RANSAC_TOLERANCE)
+    if E is None or E.shape != (3, 3):
+        return _Pair(np.eye(3), np.zeros(3), 0, False)
+    count, R, t, _ = cv2.recoverPose(E, first, second, np.eye(3), mask=agree.copy())
+    chosen = agree.ravel() > 0
+    plane = (
+        cv2.findHomography(first[chosen], second[chosen], cv2.RANSAC, RANSAC_TOLERANCE)[1]
+        if chosen.sum() >= 4
+        else None
+    )
+    share = 0.0 if plane is None else float(plane.mean())
+    return _Pair(R, t.ravel(), int(count), share > MAX_PLANAR_SHARE)
+
+
+def _cameras_from_pair(
+    sample: Keypoints,
+    rays: np.ndarray,
+    lenses: Sequence[Camera],
+    pair: tuple[int, int],
+    between: _Pair,
+    min_confidence: float,
+) -> list[Camera] | None:
+    """All cameras, one after the other, from the points that those before place; None where one cannot be placed."""
+    known = {
+        pair[0]: replace(lenses[pair[0]], R=np.eye(3), t=np.zeros(3)),
+        pair[1]: replace(lenses[pair[1]], R=between.R, t=between.t),
+    }
+    while True:
+        views = sorted(known)
+        part = sample.with_(xy=sample.xy[:, views], confidence=sample.confidence[:, views])
+        xyz = _triangulated_points(part, [known[v] for v in views], min_confidence)
+        size = limb_stature(sample.names, xyz)
+        if size is None:
+            return None
+        scale = MEAN_STATURE_M / size
+        known = {v: camera.with_(t=scale * camera.t) for v, camera in known.items()}
+        if len(known) == len(lenses):
+            return [known[v] for v in range(len(lenses))]
+        placed = _best_resected_view(rays, scale * xyz, [v for v in range(len(lenses)) if v not in known])
+        if placed is None:
+            return None
+        view, R, t = placed
+        known[view] = replace(lenses[view], R=R, t=t)
+
+
+def _triangulated_points(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> np.ndarray:
+    return triangulate_with_report(keypoints, cameras, min_confidence=min_confidence, fix_swaps=False)[0].xyz
+
+
+def _best_resected_view(
+    rays: np.ndarray, xyz: np.ndarray, views: Sequence[int]
+) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """The view that sees most of the points (frames, points, 3) from one place, and that place."""
+    import cv2
+
+    best: tuple[int, int, np.ndarray, np.ndarray] | None = None
+    for view in views:
+        both = np.isfinite(rays[:, view]).all(-1) & np.isfinite(xyz).all(-1)
+        if both.sum() < MIN_OBSERVATIONS_PER_VIEW:
+            continue
+        cv2.setRNGSeed(0)
+        found, turn, t, agree = cv2.solvePnPRansac(
+            np.ascontiguousarray(xyz[both]), np.ascontiguousarray(rays[:, view][both]), np.eye(3), None,
+            iterationsCount=1000, reprojectionError=2 * RANSAC_TOLERANCE, flags=cv2.SOLVEPNP_SQPNP,
+        )  # fmt: skip
+        if (
+            found
+            and agree is not None
+            and len(agree) >= MIN_OBSERVATIONS_PER_VIEW
+            and (best is None or len(agree) > best[0])
+        ):
+            best = (len(agree), view, cv2.Rodrigues(turn)[0], t.ravel())
+    return None if best is None else best[1:]
+
+
+def _check_moves(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> None:
+    """`InputError` where most points stay where they are in the views: one posture in one place."""
+    xy = np.where((sample.confidence >= min_confidence)[..., None], sample.xy, np.nan)
+    moved = []
+    for view in range(len(lenses)):
+        there = np.isfinite(xy[:, view, :, 0]).sum(0) >= 2
+        low, high = np.nanpercentile(xy[:, view][:, there], [10, 90], axis=0)
+        across = np.fmax.reduce(xy[:, view], 1) - np.fmin.reduce(xy[:, view], 1)
+        size = float(np.nanmedian(np.linalg.norm(across, axis=-1)))
+        moved.append(float(np.median(np.linalg.norm(high - low, axis=-1))) / max(size, 1.0))
+    if np.median(moved) < MIN_MOVEMENT_SHARE:
+        raise InputError(
+            f"the person hardly moves: most points by {np.median(moved):.0%} of the person's size in the images, at "
+            f"least {MIN_MOVEMENT_SHARE:.0%} are needed. Let them walk about, turn, and move arms and legs."
+        )
+
+
+def _check_sure(deviation: np.ndarray, lenses: Sequence[Camera]) -> None:
+    turn, move = deviation[:, :3].max(1), deviation[:, 3:6].max(1)
+    worst = int(np.argmax(np.maximum(turn / MAX_PLACE_SD[0], move / MAX_PLACE_SD[1])))
+    if turn[worst] > MAX_PLACE_SD[0] or move[worst] > MAX_PLACE_SD[1]:
+        raise InputError(
+            f"the place of camera {lenses[worst].name!r} comes out as ± {1000 * move[worst]:.0f} mm, ± "
+            f"{np.degrees(turn[worst]):.1f}°, which is no calibration. Record for longer, with the person walking "
+            "through the whole room and turning; or calibrate with a board."
+        )

@@ -1,0 +1,311 @@
+"""2D points that others detected: folders of OpenPose or Pose2Sim JSON."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from itertools import islice, zip_longest
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from simspine.core import skeletons
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
+from simspine.core.types import Camera
+from simspine.io.video import Video, check_synchronised
+
+# What a detector is.
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds people in simultaneous images of several views.
+
+    skeleton: name of the skeleton (see `simspine.core.skeletons`) whose points it gives, in that order. people: the
+    most
+    it gives for one image.
+    """
+
+    skeleton: str
+    people: int
+
+    def detect(
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """Points of the people in each image.
+
+        images: (height, width, 3) uint8, BGR; one per view, always in the same order, one call per instant: a detector
+        may follow a person from call to call. boxes: where people are known to be, (people, 4) x0 y0 x1 y1 px for
+        each view, None = find them. Returns per view (people, points, 3): x px, y px, confidence 0…1; people may be 0.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Follow nobody any more: the next images are looked at as a new detector's first ones, of any number."""
+        ...
+
+    def close(self) -> None:
+        """Release networks and threads."""
+        ...
+
+
+@runtime_checkable
+class EstimatingDetector(Detector, Protocol):
+    """A detector that gives points which it does not see.
+
+    estimated: names of those points of its skeleton that it places by other evidence, such as pose and outline. What
+    becomes of them has the origin `estimated` to the last file.
+    """
+
+    estimated: tuple[str, ...]
+
+
+def estimated_by(detector: Detector) -> tuple[str, ...]:
+    """Names of the points that a detector gives without seeing them."""
+    return detector.estimated if isinstance(detector, EstimatingDetector) else ()
+
+
+# Where the people are in an image: sources of boxes for detectors that look at one person at a time.
+
+
+BoxSource = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""Images of all views → (people, 4) x0 y0 x1 y1 px for each."""
+
+
+def whole_image(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """One box per image: all of it. Fit for one person who fills the picture."""
+    return [np.array([[0.0, 0.0, image.shape[1], image.shape[0]]]) for image in images]
+
+
+def boxes_around_points(xy: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
+    """Boxes (..., 4) around points (..., points, 2) px, widened by a share of their extent on each side.
+
+    Cut to the image of size (w, h); NaN where less than a pixel of it is left, or no point is known.
+    """
+    known = np.isfinite(xy).all(-1, keepdims=True)
+    low, high = np.where(known, xy, np.inf).min(-2), np.where(known, xy, -np.inf).max(-2)
+    with np.errstate(invalid="ignore"):
+        widen = margin * (high - low)
+        low, high = np.clip(low - widen, 0, size), np.clip(high + widen, 0, size)
+        seen = known.any((-2, -1)) & (high - low > 1).all(-1)
+    return np.where(seen[..., None], np.concatenate([low, high], -1), np.nan)
+
+
+def boxes_of_joints(cameras: Sequence[Camera], xyz: np.ndarray, margin: float = 0.1) -> np.ndarray:
+    """(frames, views, 4) px: where each camera sees a person whose joints (frames, joints, 3) m are known.
+
+    Joints lie inside the body, hence the margin, a share of the box on each side. NaN where no joint is known, or none
+    in the image.
+    """
+    pixels = project_points(cameras, xyz)
+    return np.stack([boxes_around_points(p, c.size, margin) for p, c in zip(pixels, cameras, strict=True)], axis=1)
+
+
+class ExtentBoxes:
+    """The extent of another detector's points, widened on each side; the whole image where it sees nobody."""
+
+    def __init__(self, detector: Detector, margin: float = 0.1, min_confidence: float = 0.3):
+        self._detector, self._margin, self._min_confidence = detector, margin, min_confidence
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = self._detector.detect(images)
+        return [
+            np.array([self._box(person, image) for person in people]) if len(people) else whole_image([image])[0]
+            for people, image in zip(found, images, strict=True)
+        ]
+
+    def _box(self, person: np.ndarray, image: np.ndarray) -> np.ndarray:
+        sure = person[person[:, 2] >= self._min_confidence, :2]
+        if len(sure) < 2:
+            sure = person[:, :2]
+        box = boxes_around_points(sure, image.shape[1::-1], self._margin)
+        return box if np.isfinite(box).all() else whole_image([image])[0][0]
+
+    def forget(self) -> None:
+        """Follow nobody any more."""
+        self._detector.forget()
+
+    def close(self) -> None:
+        self._detector.close()
+
+
+# The part of each image around a person, kept in a temporary file: images can be looked at in any order, and
+# memory does not grow with a video's length.
+
+
+FASTEST_COMPRESSION = 1  # level of compression
+
+
+class _Entry(NamedTuple):
+    start: int
+    length: int
+    x: int
+    y: int
+
+
+class Crops:
+    """Images by frame, compressed without loss. Coordinates are those of the whole image, px."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
+        self._entries: dict[int, _Entry] = {}
+        self._latest: dict[int, np.ndarray] = {}  # the two looked at last, decoded
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, image: np.ndarray, box: Iterable[float] | None, frame: int | None = None) -> None:
+        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR.
+
+        frame: its number; the one after the last if left out.
+        """
+        import cv2
+
+        height, width = image.shape[:2]
+        x0, y0, x1, y1 = (0, 0, width, height) if box is None else (round(float(v)) for v in box)
+        x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
+        part = np.ascontiguousarray(image[y0 : max(min(y1, height), y0 + 1), x0 : max(min(x1, width), x0 + 1)])
+        packed = cv2.imencode(".png", part, [cv2.IMWRITE_PNG_COMPRESSION, FASTEST_COMPRESSION])[1].tobytes()
+        number = len(self) if frame is None else frame
+        self._entries[number] = _Entry(self._file.seek(0, 2), len(packed), x0, y0)
+        self._file.write(packed)
+
+    def window(self, frame: int, centre: np.ndarray, half: int) -> np.ndarray:
+        """(2 half + 1, 2 half + 1, 3) Lab around `centre` (2,) px, between pixels by linear interpolation.
+
+        What lies outside the part kept repeats its edge.
+        """
+        import cv2
+
+        image, entry = self._decoded(frame), self._entries[frame]
+        side = 2 * half + 1
+        return cv2.getRectSubPix(image, (side, side), (float(centre[0] - entry.x), float(centre[1] - entry.y)))
+
+    def inside(self, frame: int, xy: np.ndarray) -> bool:
+        """Whether the part kept shows a point (2,) px."""
+        height, width = self._decoded(frame).shape[:2]
+        x, y = xy[0] - self._entries[frame].x, xy[1] - self._entries[frame].y
+        return bool(0 <= x <= width - 1 and 0 <= y <= height - 1)
+
+    def _decoded(self, frame: int) -> np.ndarray:
+        import cv2
+
+        if frame not in self._latest:
+            entry = self._entries[frame]
+            self._file.seek(entry.start)
+            packed = np.frombuffer(self._file.read(entry.length), np.uint8)
+            image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            assert image is not None  # it was encoded above
+            self._latest = {**dict(list(self._latest.items())[-1:]), frame: cv2.cvtColor(image, cv2.COLOR_BGR2LAB)}
+        return self._latest[frame]
+
+
+# Videos through a detector, all views in lockstep; only the points are kept.
+
+
+class Detections(NamedTuple):
+    """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
+
+    names: of a skeleton's points.
+    lengths: (views,) frames each view has, where they may differ. estimated: names of points that the detector gave
+    without seeing them. skeleton: its name, where the detector said it.
+    """
+
+    names: tuple[str, ...]
+    rate: float
+    people: np.ndarray
+    lengths: tuple[int, ...] = ()
+    estimated: tuple[str, ...] = ()
+    skeleton: str = ""
+
+
+def detect_videos(
+    videos: Sequence[Video],
+    make_detector: Callable[[], Detector],
+    progress: Callable[[int, int], None] | None = None,
+    boxes: np.ndarray | None = None,
+    frames: int | None = None,
+    together: bool = True,
+) -> Detections:
+    """Run a detector over videos of one recording.
+
+    The detector is made after the videos were checked (a network loads slowly) and closed in the end. `progress` is
+    called with (frames done, frames in all). boxes: (frames, views, 4) x0 y0 x1 y1 px where the one person is known to
+    be, NaN = not known; the last one holds for frames beyond. frames: how many to look at, of videos that start
+    together but may differ in length. together: False for videos that start and end at different instants: each is
+    looked at to its end, and views that have ended see nobody. Raises `InputError` for videos that do not go together
+    or break off; a last frame or two that the decoder delivers for some views only are left out.
+    """
+    check_synchronised(videos, lengths_agree=frames is None and together)
+    shortest, longest = (choose(video.frames for video in videos) for choose in (min, max))
+    expected = (shortest if together else longest) if frames is None else frames
+    lengths = [0] * len(videos)
+    with closing(make_detector()) as detector:
+        skeleton = skeletons.load_skeleton(detector.skeleton)
+        names = skeleton.names
+        estimated, points = estimated_by(detector), len(names)
+        rows: list[np.ndarray] = []
+        for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
+            if together and any(image is None for image in images):
+                continue
+            lengths = [n + (image is not None) for n, image in zip(lengths, images, strict=True)]
+            seen = [
+                _black_image(video) if image is None else image for video, image in zip(videos, images, strict=True)
+            ]
+            row = np.full((len(videos), detector.people, points, 3), np.nan, np.float32)
+            for view, found in enumerate(detector.detect(seen, _boxes_at(boxes, len(rows)))):
+                if found.shape[1:] != (points, 3):
+                    raise InputError(
+                        f"the detector gave points of shape {found.shape}, expected (people, {points}, 3) "
+                        f"for its skeleton {detector.skeleton!r}."
+                    )
+                if images[view] is not None:
+                    row[view, : len(found)] = found[: detector.people]
+            rows.append(row)
+            if progress is not None:
+                progress(len(rows), expected)
+    rate = float(np.mean([video.rate for video in videos]))
+    return Detections(
+        names=names,
+        rate=rate,
+        people=np.stack(rows),
+        lengths=tuple(lengths),
+        estimated=estimated,
+        skeleton=skeleton.name,
+    )
+
+
+def _black_image(video: Video) -> np.ndarray:
+    """What a view that has ended shows to a detector, which wants an image of each view."""
+    return np.zeros((video.size[1], video.size[0], 3), np.uint8)
+
+
+def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] | None:
+    """What a detector is told about one frame: a box per view, or nothing."""
+    if boxes is None or not len(boxes):
+        return None
+    now = boxes[min(frame, len(boxes) - 1)]
+    return [box[None] if np.isfinite(box).all() else None for box in now]
+
+
+def read_detections(
+    folders: Sequence[str | os.PathLike], rate: float, skeleton: str | None = None
+) -> tuple[Detections, skeletons.Skeleton]:
+    """Everybody in one folder of JSON files per view, and the skeleton of their points.
+
+    rate: frames/s, which the files do not hold. skeleton: its name; by default the one with as many points.
+    Points of a skeleton that is not in the tables cannot be used: `InputError`.
+    """
+    from simspine.io.keypoint_json import read_people_json
+
+    names, people = read_people_json(folders, skeletons.load_skeleton(skeleton).names if skeleton else None)
+    known = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_size(len(names))
+    return Detections(known.names, rate, people), known

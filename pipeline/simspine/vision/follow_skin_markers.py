@@ -1,0 +1,241 @@
+"""Between detection and triangulation: markers on the skin, followed in the videos from a few clicks."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.anatomy.marker_sets import Tape, read_skin_table
+from simspine.core.errors import InputError, median_of_rows, unknown_name
+from simspine.core.geometry import undistort_pixels
+from simspine.core.skeletons import skin_landmark, with_points_added
+from simspine.core.types import Camera, Keypoints
+from simspine.io.video import Video
+from simspine.vision.camera_check import epipolar_distances_px, usual_epipolar_distance_px
+from simspine.vision.detector import Crops
+from simspine.vision.skin_markers import TRUNK_POINTS, MarkerClicks, track_markers
+from simspine.vision.synchronise import Timing, at_instants
+from simspine.vision.tape import clicked_rows, track_tape
+from simspine.vision.triangulation import triangulate
+
+# Do the views agree on a tape with dots: on the numbers of its dots, and on how far they are apart?
+
+
+DOT_NUMBER_SHIFTS = (-3, -2, -1, 1, 2, 3)  # dots by which clicks of two views may be misnumbered, looked for
+BETTER_SHIFT_RATIO = 0.5  # of how far the views are apart as numbered: below it, other numbers are the right ones
+MISNUMBERED_STEP_SHARE = 0.5  # of a step in the image: views that are nearer agree on the numbers
+SPACING_RATIO_TOLERANCE = 0.25  # share by which the spacing measured may differ
+UNLIMITED_DISTANCE_PX = (
+    100.0  # error of a dot up to which it is placed, for its spacing: before a refinement of the cameras
+)
+
+
+def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
+    """`InputError` unless the clicked images of a view show a row of evenly spaced dots between the clicks.
+
+    Needs those images only, and no person in them: so wrong clicks are found out before any detection.
+    """
+    clicks = tape.clicks_in(view)
+    frames = sorted({frame for at in clicks.values() for frame in at})
+    with Crops() as crops:
+        for frame, image in zip(frames, video.at(frames), strict=True):
+            crops.add(image, None, frame)
+        try:
+            clicked_rows(crops, clicks, tape.radius)
+        except InputError as error:
+            raise InputError(f"{view}: {error}") from None
+
+
+def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
+    """`InputError` where two views number the dots differently, or the dots are not as far apart as the tape says.
+
+    seen: the person's points and the dots, of simultaneous images. What the person's other points differ by between two
+    views is the calibration's, and is taken off.
+    """
+    rays = np.stack([undistort_pixels(camera, seen.xy[:, v]) for v, camera in enumerate(cameras)], 1)
+    dots = seen.indices(tape.names)
+    others = [i for i in range(len(seen.names)) if i not in dots]
+    for a, b in combinations(range(len(cameras)), 2):
+        pair = cameras[a], cameras[b]
+        calibration = usual_epipolar_distance_px(*pair, rays[:, a, others], rays[:, b, others])
+        step = np.linalg.norm(np.diff(seen.xy[:, a, dots], axis=1), axis=-1)
+        apart = {
+            shift: _median_or_infinite(
+                epipolar_distances_px(*pair, *_dots_with_shift(rays[:, a, dots], rays[:, b, dots], shift)) - calibration
+            )
+            for shift in (0, *DOT_NUMBER_SHIFTS)
+        }
+        best = min(apart, key=lambda shift: apart[shift])
+        if (
+            best
+            and apart[0] > MISNUMBERED_STEP_SHARE * np.nanmedian(step)
+            and apart[best] < BETTER_SHIFT_RATIO * apart[0]
+        ):
+            raise InputError(
+                f"the dots of the tape in {cameras[a].name} and {cameras[b].name} are {apart[0]:.0f} px apart "
+                f"(epipolar distance), and {apart[best]:.0f} px if dot 10 of {cameras[a].name} is dot {10 + best} of "
+                f"{cameras[b].name}. The clicks of one of them are on other dots than they say: count again."
+            )
+    _check_spacing(seen.select(tape.names), cameras, tape)
+
+
+def _dots_with_shift(a: np.ndarray, b: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dots (frames, dots, 2) of a with those of b whose numbers are `shift` higher."""
+    return (a[:, : a.shape[1] - shift], b[:, shift:]) if shift >= 0 else (a[:, -shift:], b[:, :shift])
+
+
+def _median_or_infinite(distances: np.ndarray) -> float:
+    """Median; infinite where nothing is seen in both views."""
+    return float(np.nanmedian(np.abs(distances))) if np.isfinite(distances).any() else np.inf
+
+
+def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
+    placed = triangulate(dots, cameras, max_error_px=UNLIMITED_DISTANCE_PX).xyz
+    spacing = np.linalg.norm(np.diff(placed, axis=1), axis=-1)
+    measured = float(np.nanmedian(median_of_rows(spacing.T))) if np.isfinite(spacing).any() else np.nan
+    if np.isnan(measured):
+        raise InputError(
+            f"no two neighbouring dots of the tape are seen by two views ({', '.join(tape.views)}) at the same time. "
+            "Click the tape in a frame and a view where it is in sight."
+        )
+    if abs(measured / tape.spacing - 1) > SPACING_RATIO_TOLERANCE:
+        raise InputError(
+            f"the dots of the tape are {1000 * measured:.1f} mm apart by the cameras, and {1000 * tape.spacing:g} mm "
+            "by `spacing_mm`. Is it their distance from middle to middle, and is the calibration in metres?"
+        )
+
+
+TRUNK_BOX_MARGIN = 0.6  # of the trunk's diagonal, kept around it
+MIN_VIEW_DISAGREEMENT_PX, MAX_VIEW_DISAGREEMENT_SD = (
+    3.0,
+    5.0,
+)  # what two views may differ by, beyond what the calibration makes them differ
+
+
+class SkinClicks(NamedTuple):
+    """Clicks on markers on the skin, as `follow_skin_markers` takes them."""
+
+    clicks: Mapping[str, Mapping[str, MarkerClicks]]
+    radius: float = 6.0
+    tape: Tape | None = None
+
+
+def follow_skin_markers(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    videos: Sequence[Video],
+    clicks: Mapping[str, Mapping[str, MarkerClicks]],
+    radius: float = 6.0,
+    timing: Timing | None = None,
+    tape: Tape | None = None,
+) -> Keypoints:
+    """The keypoints and, after them, the markers on the skin: `C7_skin`, `LPSIS_skin`, …, and the dots of a tape.
+
+    keypoints: the person followed, SIMSPINE names. cameras, videos: in the order of the views. clicks: {landmark:
+    {view: {frame: (x, y) px or None}}}, see `track_markers`; a marker is looked for in views where it was clicked.
+    radius: of a marker in the images, px. timing: where views are late, which frames of the videos the keypoints are
+    of; clicks are of the videos' frames. tape: a row of dots along the spine, named by their place between two levels
+    (`T7.40_skin`: 40 % of the way from T7 to T8). Where two views do not agree (beyond what is the same throughout,
+    which is the calibration's) the marker is missing. Raises `InputError` for names that do not exist, clicks outside
+    the images, and a tape on which the views do not agree.
+    """
+    singles = tuple(read_skin_table().of(clicks))
+    names = singles if tape is None else (*singles, *tape.names)
+    check_clicks(clicks, cameras, videos, tape)
+    frames = keypoints.frames if timing is None else max(video.frames for video in videos)
+    found = np.full((frames, keypoints.views, len(names), 3), np.nan)
+    for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
+        own = {name: clicks[skin_landmark(name)].get(camera.name) for name in singles}
+        seen = {name: at for name, at in own.items() if at}
+        if not seen and (tape is None or camera.name not in tape.views):
+            continue
+        trunk = np.full((frames, len(TRUNK_POINTS), 2), np.nan)
+        trunk[slice(None) if timing is None else timing.nearest(v)] = keypoints.xy[:, v][
+            :, keypoints.indices(TRUNK_POINTS)
+        ]
+        try:
+            tracks = _markers_tracked_in_view(video, trunk, (seen, radius), (tape, camera.name))
+        except InputError as error:
+            raise InputError(f"{camera.name}: {error}") from None
+        for name, track in tracks.items():
+            found[: len(track), v, names.index(name)] = track
+    tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
+    simultaneous = tracked if timing is None else at_instants(tracked, timing)
+    found_in_all = with_points_added(keypoints, simultaneous)
+    if tape is not None:
+        check_views_of_tape(found_in_all, cameras, tape)
+    return with_points_added(keypoints, simultaneous.with_(xy=_agreeing_tracks(simultaneous.xy, cameras)))
+
+
+def check_clicks(
+    clicks: Mapping[str, Mapping[str, MarkerClicks]],
+    cameras: Sequence[Camera],
+    videos: Sequence[Video],
+    tape: Tape | None = None,
+) -> None:
+    """`InputError` for clicks in a view, at a frame, or at a place in the image that there is none of.
+
+    cameras, videos: in the order of the views.
+    """
+    by_view = {camera.name: video for camera, video in zip(cameras, videos, strict=True)}
+    dots = {} if tape is None else {f"dot {number} of the tape": views for number, views in tape.clicks.items()}
+    for name, views in {**clicks, **dots}.items():
+        for view, at in views.items():
+            if view not in by_view:
+                raise unknown_name("view", view, by_view, f"the clicks of {name}")
+            _check_places(name, view, at, by_view[view])
+
+
+def _check_places(name: str, view: str, at: MarkerClicks, video: Video) -> None:
+    if at and max(at) >= video.frames:
+        raise InputError(
+            f"{name} is clicked at frame {max(at)} of {view}, whose video has {video.frames} frames, "
+            f"0 to {video.frames - 1}."
+        )
+    width, height = video.size
+    for frame, xy in at.items():
+        if xy is not None and not (0 <= xy[0] < width and 0 <= xy[1] < height):
+            raise InputError(
+                f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
+                f"{width}×{height} px. Clicks are x right, y down from the upper left corner."
+            )
+
+
+def _markers_tracked_in_view(
+    video: Video, trunk: np.ndarray, singles: tuple[Mapping[str, MarkerClicks], float], tape: tuple[Tape | None, str]
+) -> dict[str, np.ndarray]:
+    """{marker: (frames, 3)} in one view. singles: their clicks, and radius. tape: it, and the name of the view."""
+    with Crops() as crops:
+        for frame, image in enumerate(video):
+            if frame == len(trunk):
+                break
+            crops.add(image, _trunk_box(trunk[frame]))
+        tracks = track_markers(crops, singles[0], trunk, radius=singles[1], rate=video.rate)
+        row, view = tape
+        if row is None or view not in row.views:
+            return tracks
+        dots = track_tape(crops, row.clicks_in(view), row.dots, row.radius)
+        return tracks | {name: dots[:, k] for k, name in enumerate(row.names)}
+
+
+def _trunk_box(trunk: np.ndarray) -> np.ndarray | None:
+    """x0 y0 x1 y1 px around the trunk's points (4, 2); None, the whole image, where they are not all seen."""
+    if not np.isfinite(trunk).all():
+        return None
+    low, high = trunk.min(0), trunk.max(0)
+    margin = TRUNK_BOX_MARGIN * np.hypot(*(high - low))
+    return np.concatenate([low - margin, high + margin])
+
+
+def _agreeing_tracks(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """Tracks (frames, views, markers, 2) px without the frames in which two views do not show the same thing."""
+    xy = xy.copy()
+    rays = np.stack([undistort_pixels(camera, xy[:, v]) for v, camera in enumerate(cameras)], 1)
+    for a, b in combinations(range(len(cameras)), 2):
+        apart = epipolar_distances_px(cameras[a], cameras[b], rays[:, a], rays[:, b])
+        for marker in np.flatnonzero(np.isfinite(apart).any(0)):
+            beside = np.abs(apart[:, marker] - np.nanmedian(apart[:, marker]))
+            wrong = beside > MIN_VIEW_DISAGREEMENT_PX + MAX_VIEW_DISAGREEMENT_SD * np.nanmedian(beside)
+            xy[wrong, a, marker] = xy[wrong, b, marker] = np.nan
+    return xy

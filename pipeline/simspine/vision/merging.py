@@ -1,0 +1,432 @@
+"""Motion capture in the place of the triangulated points it knows better."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import permutations, product
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.filtering import fill_short_gaps, lowpass
+from simspine.core.geometry import markers_in_frame, rigid_fit
+from simspine.core.skeletons import SIMSPINE_SKELETON, PointCorrespondence, load_skeleton
+from simspine.core.types import Markers, Origin
+
+# One clock for two recordings: resampling, and whether their movements coincide.
+
+
+SPEED_CUTOFF_HZ = (
+    4.0  # of the speeds that are compared: everyday movement lies below, most of a detector's jitter above
+)
+_SLOWEST_HZ = 0.05  # speeds that vary slower place no peak
+
+
+def resample_markers(markers: Markers, rate: float, start: float, frames: int) -> Markers:
+    """The markers at times start + k / rate, linear between two frames, NaN where one of the two is missing or outside.
+
+    A time within a thousandth of a frame of a given frame takes that frame's values unchanged. Nothing is smoothed:
+    filter first when going to a lower rate.
+    """
+    place = (start + np.arange(frames) / rate - markers.start) * markers.rate
+    near = np.round(place)
+    place = np.where(np.abs(place - near) < 1e-3, near, place)
+    inside = (place >= 0) & (place <= markers.frames - 1)
+    early = np.clip(np.floor(place), 0, markers.frames - 1).astype(int)
+    late = np.clip(np.ceil(place), 0, markers.frames - 1).astype(int)
+    share = np.where(inside, place - early, 0.0)
+
+    def between(values, missing):
+        extra = (1,) * (values.ndim - 1)
+        s = share.reshape(-1, *extra)
+        mixed = np.where(s == 0, values[early], (1 - s) * values[early] + s * values[late])
+        return np.where(inside.reshape(-1, *extra), mixed, missing)
+
+    return markers.with_(
+        rate=rate,
+        start=start,
+        xyz=between(markers.xyz, np.nan),
+        weight=None if markers.weight is None else between(markers.weight, 0.0),
+        covariance=None if markers.covariance is None else between(markers.covariance, np.nan),
+        filled=None if markers.filled is None else inside[:, None] & (markers.filled[early] | markers.filled[late]),
+    )
+
+
+def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
+    """First frame and number of frames of `mocap` that lie within the times of `points`."""
+    slack = 1e-3 / points.rate
+    inside = np.flatnonzero((mocap.time >= points.time[0] - slack) & (mocap.time <= points.time[-1] + slack))
+    if not len(inside):
+        raise InputError(
+            f"motion capture ({mocap.time[0]:.3f}…{mocap.time[-1]:.3f} s) and points ({points.time[0]:.3f}…"
+            f"{points.time[-1]:.3f} s) share no time. Set the start times (`mocap_start`) so that the same moment has "
+            "the same time."
+        )
+    return int(inside[0]), len(inside)
+
+
+class TimeShift(NamedTuple):
+    """By how much the clock of `mocap` runs late.
+
+    seconds: the same movement happens at t in `points` and at t + seconds in `mocap`; NaN if it cannot be told.
+    deviation: its standard deviation, s. correlation: of the speeds, once shifted.
+    """
+
+    seconds: float
+    deviation: float
+    correlation: float
+
+    def certain(self, least: float) -> bool:
+        """Whether it is larger than `least` s beyond doubt: by three standard deviations, of speeds much alike."""
+        sure = self.correlation > 0.5 and abs(self.seconds) > 3 * self.deviation
+        return bool(sure and abs(self.seconds) > least)
+
+
+UNKNOWN_SHIFT = TimeShift(math.nan, math.nan, math.nan)
+
+
+def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> TimeShift:
+    """The shift in time at which the speeds of the markers (both sets in the same order) agree best.
+
+    Cross-correlation of the speeds, all markers together, after a low-pass of 4 Hz. Speeds do not depend on where
+    origin and axes lie, so clocks are compared before places are. Between frames: the cosine through three
+    correlations (Céspedes et al. 1995, Ultrasonic Imaging 17). The deviation is the bound for the delay of a signal in
+    noise of the same band (Carter 1987, Proc. IEEE 75): √((1/ρ² − 1) / n) / ω with n independent samples; or, if
+    larger, the jackknife's over markers. Unknown without movement, or with the best agreement at the largest shift
+    tried.
+    """
+    rate = mocap.rate
+    start = min(points.start, mocap.start)
+    frames = 1 + math.ceil((max(points.time[-1], mocap.time[-1]) - start) * rate - 1e-6)
+    whole = (mocap.start - start) * rate  # the grid keeps the frames of `mocap` and interpolates the points
+    start += (whole - math.floor(whole)) / rate
+    a = _centred_speeds(resample_markers(points, rate, start, frames))
+    b = _centred_speeds(resample_markers(mocap, rate, start, frames))
+    lags = min(round(max_shift_s * rate), frames // 3)
+    if lags < 2:
+        return UNKNOWN_SHIFT
+    sums = np.stack([_lagged_sums(a, b, lag) for lag in range(-lags, lags + 1)])
+    curve = _lag_correlations(sums.sum(-1))
+    if not np.isfinite(curve).any():
+        return UNKNOWN_SHIFT
+    peak = int(np.nanargmax(curve))
+    if peak in (0, 2 * lags):
+        return UNKNOWN_SHIFT
+    around = sums[peak - 1 : peak + 2]
+    between, omega, rho = _cosine_vertex(_lag_correlations(around.sum(-1)), rate)
+    if not np.isfinite(between):
+        return UNKNOWN_SHIFT
+    samples = max(1.0, around[1, 0].sum() * 2 * SPEED_CUTOFF_HZ / rate)
+    deviation = max(math.sqrt(max(1 / rho**2 - 1, 0.0) / samples) / omega, _jackknife_sd(around, rate))
+    return TimeShift((peak - lags + between) / rate, deviation / rate, rho)
+
+
+def _cosine_vertex(three: np.ndarray, rate: float) -> tuple[float, float, float]:
+    """The cosine through three correlations: place (frames from the middle), frequency (rad/frame) and height.
+
+    NaN where they are no peak, or one too flat to be placed.
+    """
+    before, best, after = three
+    cosine = (before + after) / (2 * best) if best > 0 else math.nan
+    if not -1 < cosine < math.cos(2 * math.pi * _SLOWEST_HZ / rate):
+        return math.nan, math.nan, math.nan
+    omega = math.acos(cosine)
+    between = -math.atan2(before - after, 2 * best * math.sin(omega)) / omega
+    return between, omega, min(float(best) / math.cos(omega * between), 1.0)
+
+
+def _jackknife_sd(around: np.ndarray, rate: float) -> float:
+    """Standard deviation (frames) of the shift, from what it is without each marker in turn; 0 with fewer than three.
+
+    Errors of one marker last, so that they count less often than there are frames.
+    """
+    n = around.shape[-1]
+    if n < 3:
+        return 0.0
+    without = [_cosine_vertex(_lag_correlations(around.sum(-1) - around[..., i]), rate)[0] for i in range(n)]
+    spread = np.array([value for value in without if np.isfinite(value)])
+    return math.inf if len(spread) < n else math.sqrt((n - 1) / n * float(((spread - spread.mean()) ** 2).sum()))
+
+
+def _centred_speeds(markers: Markers) -> np.ndarray:
+    """(frames, markers) m/s, each about its mean; NaN beside gaps."""
+    calm = lowpass(markers, cutoff_hz=min(SPEED_CUTOFF_HZ, 0.4 * markers.rate))
+    speed = np.linalg.norm(np.gradient(calm.xyz, 1 / markers.rate, axis=0), axis=-1)
+    count = np.isfinite(speed).sum(0)
+    return speed - np.nansum(speed, axis=0) / np.maximum(count, 1)
+
+
+def _lagged_sums(a: np.ndarray, b: np.ndarray, lag: int) -> np.ndarray:
+    """(4, markers): samples that a(t) and b(t + lag) both have, and the sums of ab, aa and bb over them."""
+    a, b = (a[: len(a) - lag], b[lag:]) if lag >= 0 else (a[-lag:], b[:lag])
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
+    return np.stack([both.sum(0), (a * b).sum(0), (a * a).sum(0), (b * b).sum(0)])
+
+
+def _lag_correlations(sums: np.ndarray) -> np.ndarray:
+    """From sums (lags, 4); NaN where nothing moves."""
+    size = np.sqrt(sums[:, 2] * sums[:, 3])
+    return np.divide(sums[:, 1], size, out=np.full(len(sums), np.nan), where=size > 0)
+
+
+# One frame of reference for two recordings: turned by name, and checked, with a diagnosis, before they are mixed.
+
+
+CLEARLY_BETTER_SHARE = 0.5  # another arrangement is the right one if it leaves less than this share of the misfit
+
+# Axes of the motion capture that are x, y, z of the points: the frame that it is in, and was not taken for.
+_UP_INSTEAD: dict[tuple[int, ...], str] = {(1, 2, 0): "z_up", (2, 0, 1): "y_up"}
+
+
+def check_same_world(
+    points: np.ndarray,
+    mocap: np.ndarray,
+    names: Sequence[str],
+    max_misfit: float,
+    swaps: Sequence[int] | None = None,
+    hint: str = "",
+) -> float:
+    """Root mean square distance (m) of two sets (frames, markers, 3); InputError with a diagnosis beyond the limit.
+
+    swaps: index of each marker's mirror image; then left and right exchanged, or a mirrored axis, are an error also
+    within the limit where undoing them leaves less than half the distance. hint: added to the message.
+    """
+    misfit = _rms_distance(points, mocap)
+    if not np.isfinite(misfit):  # they share no point in any frame
+        return float("nan")
+    if misfit <= max_misfit and not _better_arrangement(points, mocap, misfit, swaps):
+        return misfit
+    fault = _diagnosis_text(points, mocap, names, limit=min(max_misfit, CLEARLY_BETTER_SHARE * misfit), swaps=swaps)
+    raise InputError(
+        f"motion capture and triangulated points lie {misfit:.3g} m apart (root mean square; limit {max_misfit:g} m): "
+        f"{fault} {hint}".rstrip()
+    )
+
+
+def _better_arrangement(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps) -> bool:
+    """Whether the left for the right, or a mirrored axis, would agree far better."""
+    others = [mocap * signs for signs in ([-1, 1, 1], [1, -1, 1])]
+    if swaps is not None:
+        others.append(mocap[:, list(swaps)])
+    return any(_rms_distance(points, other) < CLEARLY_BETTER_SHARE * misfit for other in others)
+
+
+def _rms_distance(points: np.ndarray, mocap: np.ndarray) -> float:
+    """Root mean square over what both have, m; infinite where that is nothing."""
+    both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
+    return _rms_of_vectors((mocap - points)[both]) if both.any() else np.inf
+
+
+def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str], limit: float, swaps) -> str:
+    """What would bring the motion capture onto the points, in words."""
+    both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
+    a, b = mocap[both], points[both]
+    size = _rms_of_vectors(a - a.mean(0)) / max(_rms_of_vectors(b - b.mean(0)), 1e-12)
+    if not 0.5 < size < 2:
+        return f"the motion capture is {size:.3g} times as large. Is it in another unit? Metres are wanted."
+    sides = np.inf if swaps is None else _rms_distance(points, mocap[:, list(swaps)])
+    turns = product(permutations(range(3)), product((1, -1), repeat=3))
+    turned, order, signs = min(((_rms_of_vectors(a[:, o] * s - b), o, s) for o, s in turns), key=lambda turn: turn[0])
+    if sides <= min(limit, turned):
+        return "left and right are exchanged. Correct the names of the markers."
+    if turned <= limit:
+        text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
+        mirrored = np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0
+        frame = _UP_INSTEAD.get(order) if min(signs) > 0 else None
+        if mirrored:
+            advice = "Export it with right-handed axes."
+        elif frame:
+            advice = f"It is {frame}: say so (`mocap_frame: {frame}` in a configuration)."
+        else:
+            advice = "Turn it to the cameras' axes where it is exported."
+        kind = "mirrored" if mirrored else "turned"
+        return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. {advice}"
+    for mirror in (1, -1):
+        R, t = rigid_fit(a * [mirror, 1, 1], b) if len(a) >= 3 else (np.eye(3), (b - a).mean(0))
+        if _rms_of_vectors(a * [mirror, 1, 1] @ R.T + t - b) <= limit:
+            angle = np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1)))
+            if mirror < 0:
+                return "it is mirrored (left and right, or a left-handed frame)."
+            return (
+                f"a rotation of {angle:.1f}° and a shift of ({t[0]:.3f}, {t[1]:.3f}, {t[2]:.3f}) m would join them. "
+                "Calibrate cameras and motion capture in one frame."
+            )
+    distance = np.sqrt(((mocap - points) ** 2).sum(-1))
+    worst = int(np.nanargmax(np.where(np.isfinite(distance).any(0), np.nanmean(distance, 0), -1)))
+    return (
+        f"no rotation, mirror or shift joins them. The worst marker is {names[worst]!r}. "
+        "Check the correspondence of names and the start times."
+    )
+
+
+def _rms_of_vectors(vectors: np.ndarray) -> float:
+    return float(np.sqrt((vectors**2).sum(-1).mean()))
+
+
+DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M = (
+    1.0,
+    0.006,
+)  # of a marker of motion capture where no table says otherwise; m, per axis
+
+
+class MergeReport(NamedTuple):
+    """shift: of the clock of the motion capture, as found. corrected: whether it was undone.
+
+    misfit: root mean square distance of markers and points that correspond, m. replaced: points now from the motion
+    capture. filled: frames of them, over all markers, that were interpolated; missing: that no position is known for.
+    """
+
+    shift: TimeShift
+    corrected: bool
+    misfit: float
+    replaced: tuple[str, ...]
+    filled: int
+    missing: int
+
+
+def merge_markers(points: Markers, mocap: Markers | None = None, **options) -> Markers:
+    """Motion-capture markers in the place of the points they correspond to; options as in `merge_with_report`."""
+    return points if mocap is None else merge_with_report(points, mocap, **options)[0]
+
+
+def merge_with_report(
+    points: Markers,
+    mocap: Markers,
+    *,
+    correspondence: Mapping[str, str] | Sequence[PointCorrespondence] | None = None,
+    max_gap_s: float = 0.2,
+    max_misfit_m: float = 0.15,
+    max_shift_s: float = 1.0,
+    fix_shift: bool = False,
+) -> tuple[Markers, MergeReport]:
+    """Motion-capture markers in the place of the points they correspond to, and what was found on the way.
+
+    correspondence: {mocap marker: point}, default: equal names; or a table (`simspine.core.skeletons`), of
+    which the rows count whose marker and point are there. The result is in the frame of `points`, at the times
+    of `mocap` that `points` covers: points are resampled there, gaps of mocap markers up to `max_gap_s` interpolated
+    and marked. A replaced point has origin GIVEN, weight 1 (triangulated points have 0…1) and covariance (6 mm)², or
+    those of the table. A covariance that `mocap` brings stays, and its weights multiply those of the table. Where the
+    marker is missing or has weight 0 the point is missing, since a marker and a detector's point of the same name lie
+    centimetres apart.
+
+    Clocks are compared first (`time_shift`, up to `max_shift_s`): a shift of more than half a frame is a warning, or
+    is undone with `fix_shift`. Raises InputError if no marker corresponds, the times do not overlap, or the two
+    disagree by more than `max_misfit_m` m (root mean square) and then says whether axes, mirror, sides, unit, origin
+    or clock do. Markers of `mocap` that are missing in all frames are left out with a warning; their points stay.
+    """
+    mocap = mocap.without_zero_weights()
+    pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
+    names = [pair.point for pair in pairs]
+    known = markers_in_frame(mocap, points.frame).select([pair.marker for pair in pairs])
+    if known.covariance is None:
+        sd = np.array([pair.sd for pair in pairs])
+        known = known.with_(covariance=np.broadcast_to(sd[:, None, None] ** 2 * np.eye(3), (*known.xyz.shape, 3)))
+    known = fill_short_gaps(known, max_gap_s)
+    shared_frames(points, known)
+    shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
+    late = shift.certain(0.5 / mocap.rate)
+    if late and fix_shift:
+        known = known.with_(start=known.start - shift.seconds)
+    first, count = shared_frames(points, known)
+    known = resample_markers(known, known.rate, known.time[first], count)
+    points = resample_markers(points, known.rate, known.start, count)
+    clock = _clock_text(shift, mocap.rate) if late and not fix_shift else ""
+    corresponding = points.select(names).xyz
+    misfit = check_same_world(
+        corresponding, known.xyz, known.names, max_misfit=max_misfit_m, swaps=_mirror_indices_or_none(names), hint=clock
+    )
+    if clock:
+        warnings.warn(f"{clock} Set merge.fix_shift to undo it.", stacklevel=2)
+    merged = _replaced_points(points, known, pairs)
+    filled = 0 if known.filled is None else int(known.filled.sum())
+    return merged, MergeReport(
+        shift=shift,
+        corrected=late and fix_shift,
+        misfit=misfit,
+        replaced=tuple(names),
+        filled=filled,
+        missing=int((~known.present).sum()),
+    )
+
+
+def _replaced_points(points: Markers, known: Markers, pairs: Sequence[PointCorrespondence]) -> Markers:
+    """The points of the pairs from `known`, at the same times."""
+    columns = points.indices(pair.point for pair in pairs)
+    shape = points.xyz.shape[:2]
+    xyz, weight = np.array(points.xyz), np.ones(shape) if points.weight is None else np.array(points.weight)
+    filled = np.zeros(shape, bool) if points.filled is None else np.array(points.filled)
+    xyz[:, columns], filled[:, columns] = known.xyz, known.filled
+    own = 1.0 if known.weight is None else known.weight
+    weight[:, columns] = np.where(known.present, own * np.array([pair.weight for pair in pairs]), 0.0)
+    covariance = None
+    if points.covariance is not None and known.covariance is not None:
+        covariance = np.array(points.covariance)
+        covariance[:, columns] = np.where(known.present[..., None, None], known.covariance, np.nan)
+    origin = tuple(Origin.GIVEN if i in columns else origin for i, origin in enumerate(points.origins))
+    return points.with_(xyz=xyz, weight=weight, covariance=covariance, origin=origin, filled=filled)
+
+
+def _clock_text(shift: TimeShift, rate: float) -> str:
+    late = "late" if shift.seconds > 0 else "early"
+    return (
+        f"The motion capture's clock runs {abs(shift.seconds):.3f} s ± {shift.deviation:.3f} s {late} "
+        f"({abs(shift.seconds) * rate:.1f} frames): its movements are those of the points only after that shift."
+    )
+
+
+def _with_data(mocap: Markers, pairs: list[PointCorrespondence]) -> list[PointCorrespondence]:
+    """The pairs whose marker is present in at least one frame: one without any data cannot replace a point."""
+    seen = {name for name, there in zip(mocap.names, np.any(mocap.present, axis=0), strict=True) if there}
+    absent = [pair.marker for pair in pairs if pair.marker not in seen]
+    if len(absent) == len(pairs):
+        raise InputError(
+            f"all {len(absent)} markers of the motion capture that correspond to a point are missing or have weight 0 "
+            f"in all {mocap.frames} frames: {', '.join(absent)}. Export the trial again, or leave the motion capture "
+            "out."
+        )
+    if absent:
+        warnings.warn(
+            f"left out, missing or of weight 0 in every frame of the motion capture: {', '.join(absent)}.", stacklevel=3
+        )
+    return [pair for pair in pairs if pair.marker in seen]
+
+
+def _marker_pairs(
+    points: Markers, mocap: Markers, correspondence: Mapping[str, str] | Sequence[PointCorrespondence] | None
+) -> list[PointCorrespondence]:
+    """Which marker replaces which point."""
+    if not isinstance(correspondence, Mapping):
+        table = correspondence or [
+            PointCorrespondence(name, name, DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M) for name in mocap.names
+        ]
+        pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]
+        if not pairs:
+            raise InputError(
+                "no motion-capture marker corresponds to a point: rename them, or say which is which in a table "
+                "(`merge.correspondence`). "
+                f"Markers: {', '.join(mocap.names)}. Points: {', '.join(points.names)}."
+            )
+        return pairs
+    for marker, point in correspondence.items():
+        if marker not in mocap.names:
+            raise unknown_name("marker", marker, mocap.names, "the motion capture")
+        if point not in points.names:
+            raise unknown_name("point", point, points.names, "the triangulated points")
+    twice = sorted({p for p in correspondence.values() if list(correspondence.values()).count(p) > 1})
+    if twice or not correspondence:
+        raise InputError(f"the correspondence must name each point once; found {', '.join(twice) or 'none at all'}.")
+    return [
+        PointCorrespondence(marker, point, DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M)
+        for marker, point in correspondence.items()
+    ]
+
+
+def _mirror_indices_or_none(names: list[str]) -> list[int] | None:
+    """Index of each name's mirror image; None if one of them has none among the names."""
+    table = load_skeleton(SIMSPINE_SKELETON)
+    if any(name not in table.names for name in names):
+        return None
+    partners = [table.names[table.swaps[table.index(name)]] for name in names]
+    return [names.index(partner) for partner in partners] if set(partners) == set(names) else None

@@ -1,0 +1,149 @@
+"""Stages from detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from simspine.anatomy.spine_from_joints import infer_spine_points
+from simspine.core.errors import InputError
+from simspine.core.filtering import smooth_markers
+from simspine.core.geometry import markers_in_frame
+from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, translate_to_simspine
+from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.io.video import Video
+from simspine.vision.association import associate_person, tracks_of_people
+from simspine.vision.detector import Detections, Detector, detect_videos, whole_image
+from simspine.vision.merging import MergeReport, merge_with_report
+from simspine.vision.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.synchronise import Timing
+from simspine.vision.triangulation import TriangulationReport, triangulate_with_report
+
+IMAGE_DETECTORS = ("blazepose", "blazepose_spine", "spinepose")
+
+
+def detect_in_videos(
+    videos: Sequence[Video],
+    options: DetectionOptions,
+    boxes: np.ndarray | None = None,
+    frames: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    together: bool = True,
+) -> Detections:
+    """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
+    return detect_videos(
+        videos,
+        lambda: _open_detector(options, boxes is not None),
+        progress,
+        boxes=boxes,
+        frames=frames,
+        together=together,
+    )
+
+
+def _open_detector(options: DetectionOptions, boxes_known: bool) -> Detector:
+    """With boxes from motion capture no network looks for people; the whole image serves where a box is missing."""
+    from simspine.vision.blazepose import BlazePose
+
+    if options.detector == "spinepose":
+        from simspine.vision.spinepose import SpinePose
+
+        boxes = whole_image if boxes_known else None
+        return SpinePose(options.model, options.device, boxes=boxes, people=options.people)
+    if options.detector == "blazepose_spine":
+        from simspine.vision.blazepose_spine import BlazePoseSpine
+
+        return BlazePoseSpine(options.people)
+    return BlazePose(options.people)
+
+
+def follow_person(
+    detections: Detections, cameras: Sequence[Camera], skeleton: str, options: DetectionOptions
+) -> Keypoints:
+    """The one person followed. cameras: in the order of the views."""
+    check_one_person(options)
+    points = associate_person(detections.people, cameras, skeleton, detections.rate, person=options.person)
+    return _named_points(points, detections, skeleton)
+
+
+def check_one_person(options: DetectionOptions) -> None:
+    """`InputError` where everybody is asked for and only one person can be given: to be said before hours of work."""
+    if options.person == "all":
+        raise InputError(
+            "detection.person is all, but one person is wanted here. simspine.reconstruct_people gives everybody; in a "
+            "configuration say how many there are (`people` of the subject)."
+        )
+
+
+def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Keypoints]:
+    """Everybody who is there for long enough (see `tracks_of_people`), most seen first; else as `follow_person`."""
+    tracks = tracks_of_people(detections.people, cameras, skeleton, detections.rate)
+    return [_named_points(points, detections, skeleton) for points in tracks]
+
+
+def _named_points(points: np.ndarray, detections: Detections, skeleton: str) -> Keypoints:
+    """Points (frames, views, points, 3) in the 37 SIMSPINE names."""
+    guessed = detections.estimated
+    origin = tuple(Origin.ESTIMATED if name in guessed else Origin.DETECTED for name in detections.names)
+    native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1), origin)
+    return translate_to_simspine(native, skeleton)
+
+
+def locate_points(
+    keypoints: Keypoints, cameras: Sequence[Camera], options: TriangulationOptions, timing: Timing | None = None
+) -> tuple[Markers, TriangulationReport]:
+    """Points in space (z_up) with covariance, of those that any view shows, and what they were made from.
+
+    Time 0 is the first view's frame 0; timing: where the points begin later than that. Estimated points are known in
+    space no better than one view states, see `with_shared_errors`.
+    """
+    observed = np.isfinite(keypoints.xy).any((0, 1, 3))
+    names = [name for name, there in zip(keypoints.names, observed, strict=True) if there]
+    points, report = triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
+    start = 0.0 if timing is None else timing.first / keypoints.rate
+    return with_shared_errors(points.with_(start=start)), report
+
+
+def with_shared_errors(points: Markers) -> Markers:
+    """Points whose covariance allows for errors that all views share: what a network estimates from pose and outline is
+    wrong in all views alike, and no number of views averages that away.
+
+    Added along all axes is what the mean variance lacks of the one that the mean confidence of the views stands for.
+    """
+    at = np.flatnonzero(points.of_origin(Origin.ESTIMATED))
+    if not at.size or points.covariance is None or points.weight is None:
+        return points
+    from simspine.vision.blazepose_spine import stated_deviation
+
+    covariance = points.covariance.copy()
+    known = np.trace(covariance[:, at], axis1=-2, axis2=-1) / 3
+    with np.errstate(invalid="ignore"):
+        lacking = np.maximum(stated_deviation(points.weight[:, at]) ** 2 - known, 0)
+    covariance[:, at] += np.where(np.isfinite(known), lacking, 0)[..., None, None] * np.eye(3)
+    return points.with_(covariance=covariance)
+
+
+def make_markers(
+    points: Markers,
+    filtering: FilterOptions,
+    merging: MergeOptions,
+    mocap: Markers | None = None,
+    pairs: Sequence[PointCorrespondence] | None = None,
+    infer_spine: bool = True,
+) -> tuple[Markers, MergeReport | None]:
+    """What inverse kinematics fits (y_up): filtered, gaps filled or left, merged with motion capture, spine inferred.
+
+    mocap: markers that replace points; pairs: which is which (default: equal names). Points of the spine that nobody
+    saw are inferred from the joints if asked, and marked in their names.
+    """
+    markers, report = smooth_markers(points, **filtering.model_dump()), None
+    if mocap is not None:
+        options = merging.model_dump() | {"correspondence": pairs}
+        markers, report = merge_with_report(markers, mocap, max_gap_s=filtering.max_gap_s, **options)
+    if infer_spine:
+        markers = infer_spine_points(markers)
+    return markers_in_frame(add_inferred_suffix(markers), "y_up"), report
+
+
+def detector_of_options(options: DetectionOptions) -> Detector:
+    """The detector that the options name, which finds people by itself."""
+    return _open_detector(options, boxes_known=False)

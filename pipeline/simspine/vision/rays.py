@@ -1,0 +1,374 @@
+"""What the neighbouring frames say about where a point is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numba import njit
+from scipy.special import gammaincinv
+
+from simspine.core.geometry import distortion_derivative, undistort_pixels
+from simspine.core.types import Camera
+
+# What the views say: observations as rays, and the reprojection error of a 3D point in pixels.
+# Arrays here have the points last, (views, components, n) with n = frames × points, so that every operation runs
+# over long contiguous rows.
+# The lens enters once. Each observation is undistorted, and the map from ideal image coordinates to pixels is
+# replaced by its tangent at the observation, `lens`; the residual `lens @ (ideal projection − ideal observation)`
+# is then in pixels of the distorted image, exact at zero and to first order around it. Reported errors do not use
+# this shortcut.
+
+
+MIN_RAY_DEPTH_M = 1e-3  # m; a point closer to the camera plane than this counts as behind it
+_OBSERVATIONS_PER_BATCH = 15_000  # observations of a view undistorted at a time: what fits into a processor's cache
+_NEWTON_STEPS = 20  # far more than any lens needs inside its image; bounds the time spent on pixels outside it
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Observations of n points in several views.
+
+    R: (views, 3, 3), t: (views, 3) m: world → camera. normal: (views, 2, n) ideal image coordinates, 0 where not seen.
+    lens: (views, 2, 2, n) px, tangent of lens and pixel grid at the observation. weight: (views, n) ≥ 0, 0 = not seen.
+    """
+
+    R: np.ndarray
+    t: np.ndarray
+    normal: np.ndarray
+    lens: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def seen(self) -> np.ndarray:
+        """(views, n) bool."""
+        return self.weight > 0
+
+    def take(self, columns) -> "Rays":
+        """The points `columns` (an index array or a slice)."""
+        of_points = (self.normal, self.lens, self.weight)  # indexing by an array would leave points first in memory
+        return Rays(self.R, self.t, *(np.ascontiguousarray(values[..., columns]) for values in of_points))
+
+
+def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Rays:
+    """Rays of the pixels xy (frames, views, points, 2) with weights (frames, views, points); n = frames × points.
+
+    Pixels that are NaN, or outside what the lens model can show, count as not seen.
+    """
+    frames, views, points = weight.shape
+    normal, lens = np.empty((views, 2, frames * points)), np.empty((views, 2, 2, frames * points))
+    weights = weight.transpose(1, 0, 2).reshape(views, -1).astype(float)
+    step = max(1, _OBSERVATIONS_PER_BATCH // points)
+    for view, camera in enumerate(cameras):
+        for start in range(0, frames, step):
+            part = slice(start * points, (start + step) * points)
+            ideal = undistort_pixels(camera, xy[start : start + step, view].reshape(-1, 2), iterations=_NEWTON_STEPS)
+            seen = np.isfinite(ideal).all(-1)
+            ideal[~seen] = 0.0
+            normal[view, :, part] = ideal.T
+            lens[view, :, :, part] = np.einsum("ij,jkn->ikn", camera.K[:2, :2], distortion_derivative(camera, ideal))
+            weights[view, part] *= seen
+    R, t = np.stack([c.R for c in cameras]), np.stack([c.t for c in cameras])
+    return Rays(R=R, t=t, normal=normal, lens=lens, weight=weights)
+
+
+def pixel_residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals (views, 2, n) px of points xyz (3, n), their image coordinates (views, 2, n), depths (views, n) m.
+
+    Only meaningful where the depth exceeds `MIN_RAY_DEPTH_M`.
+    """
+    local = rays.R @ xyz + rays.t[:, :, None]
+    depth = local[:, 2]
+    image = local[:, :2] / np.where(depth > MIN_RAY_DEPTH_M, depth, 1.0)[:, None]
+    return np.einsum("vijn,vjn->vin", rays.lens, image - rays.normal), image, depth
+
+
+def reprojection_errors(rays: Rays, xyz: np.ndarray) -> np.ndarray:
+    """Reprojection errors (views, n) px of xyz (3, n); infinite behind a camera or where xyz is NaN."""
+    residual, _, depth = pixel_residuals(rays, xyz)
+    return np.where(depth > MIN_RAY_DEPTH_M, np.sqrt(np.einsum("vin,vin->vn", residual, residual)), np.inf)
+
+
+def ray_directions(rays: Rays) -> np.ndarray:
+    """World directions (views, 3, n) of the rays, of depth one along the optical axis."""
+    return np.einsum("vji,vjn->vin", rays.R[:, :2], rays.normal) + rays.R[:, 2][:, :, None]
+
+
+def camera_centres(rays: Rays) -> np.ndarray:
+    """Optical centres (views, 3) m."""
+    return -np.einsum("vji,vj->vi", rays.R, rays.t)
+
+
+# First guesses: each pair of views proposes a point, all views judge it.
+# Trying every subset of views costs 2^views. A pair is the smallest subset that gives a point, and one pair of
+# good views suffices to expose all bad ones, so it is enough to try pairs: all of them up to `SEED_RANKS` views,
+# beyond that those of the `SEED_RANKS` most confident views of each point. The cost is then linear in the number of
+# views, and up to RANKS − 2 bad views are survived wherever they are.
+
+
+SEED_RANKS = 7
+_PARALLEL_SIN_SQUARED = 1e-8  # sin² of the smallest angle between two rays (0.006°) that still gives a depth
+
+
+def ray_midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
+    """The point (3, n) halfway between two rays where they pass closest; NaN if parallel or behind a camera.
+
+    centre: (3, n) or (3, 1) m. ray: (3, n), of depth one.
+    """
+    between = centre_a - centre_b
+    aa, bb, ab = (np.einsum("in,in->n", p, q) for p, q in ((ray_a, ray_a), (ray_b, ray_b), (ray_a, ray_b)))
+    a, b = (ray_a * between).sum(0), (ray_b * between).sum(0)
+    area = aa * bb - ab * ab
+    crossing = area > _PARALLEL_SIN_SQUARED * aa * bb
+    area = np.where(crossing, area, 1.0)
+    depth_a, depth_b = (ab * b - bb * a) / area, (aa * b - ab * a) / area
+    point = (centre_a + depth_a * ray_a + centre_b + depth_b * ray_b) / 2
+    return np.where(crossing & (depth_a > MIN_RAY_DEPTH_M) & (depth_b > MIN_RAY_DEPTH_M), point, np.nan)
+
+
+def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1), a wrong view costs its weight at most."""
+    return rays.weight * np.minimum((reprojection_errors(rays, xyz) / limit) ** 2, 1.0)
+
+
+def pair_proposals(rays: Rays):
+    """Yields, pair by pair, what each of the n points gets proposed: (centre_a, ray_a, centre_b, ray_b, both seen)."""
+    views = len(rays.weight)
+    ray, centre, seen = ray_directions(rays), camera_centres(rays), rays.seen
+    if views <= SEED_RANKS:
+        for a, b in combinations(range(views), 2):
+            yield centre[a][:, None], ray[a], centre[b][:, None], ray[b], seen[a] & seen[b]
+        return
+    # Pick for each point its own most confident views; ties keep the order of the cameras.
+    rank = np.argsort(-rays.weight, axis=0, kind="stable")[:SEED_RANKS]  # (RANKS, n)
+    ray = np.take_along_axis(ray, rank[:, None, :], 0)
+    centre = centre[rank].transpose(0, 2, 1)  # (RANKS, 3, n)
+    seen = np.take_along_axis(seen, rank, 0)
+    for a, b in combinations(range(SEED_RANKS), 2):
+        yield centre[a], ray[a], centre[b], ray[b], seen[a] & seen[b]
+
+
+def best_seed(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+    """The pair's point (3, n) that the views together like best; NaN where no two views propose one.
+
+    limit: (n,) px, where an error counts as wrong. expected: position (3, n) and tolerance (n,) m from the neighbouring
+    frames; it counts as one more view of mean weight, no more (NaN = no opinion). It decides where the views are split.
+    """
+    n = rays.weight.shape[1]
+    best, lowest = np.full((3, n), np.nan), np.full(n, np.inf)
+    for centre_a, ray_a, centre_b, ray_b, both in pair_proposals(rays):
+        xyz = ray_midpoint(centre_a, ray_a, centre_b, ray_b)
+        proposed = both & np.isfinite(xyz[0])
+        cost = truncated_misfit(rays, xyz, limit).sum(0)
+        if expected is not None:
+            place, tolerance = expected
+            cost = cost + np.nan_to_num(np.minimum(((xyz - place) ** 2).sum(0) / tolerance**2, 1.0), nan=1.0)
+        better = proposed & (cost < lowest)
+        best, lowest = np.where(better, xyz, best), np.where(better, cost, lowest)
+    return best
+
+
+# Robust least squares: from a seed to the point that the consistent views agree on.
+
+
+_MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation means anything
+_CONVERGED_STEP_M = 1e-9  # m
+
+
+@dataclass(frozen=True)
+class RefinedPoints:
+    """Points and what supports them. xyz: (3, n) m. error: (views, n) px, infinite where not seen or behind the camera.
+    weight: (views, n), final weights of the views. information: (3, 3, n) = Jᵀ W J, 1/m² per px⁻²."""
+
+    xyz: np.ndarray
+    error: np.ndarray
+    weight: np.ndarray
+    information: np.ndarray
+
+    @property
+    def used(self) -> np.ndarray:
+        """(views, n) bool."""
+        return self.weight > 0
+
+
+def refine_points(
+    rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray, iterations: int = 12
+) -> RefinedPoints:
+    """Iteratively reweighted Gauss–Newton from the seeds xyz (3, n); huber, limit: (n,) px.
+
+    Points with fewer than two views inside the limit stay where they are.
+    """
+    found = np.array(xyz)
+    error, weight = np.empty(rays.weight.shape), np.empty(rays.weight.shape)
+    information = np.empty((3, 3, found.shape[1]))
+    views = (rays.R, rays.t, rays.normal, rays.lens, rays.weight)
+    _refine_kernel(
+        *views, np.ascontiguousarray(huber), np.ascontiguousarray(limit), iterations, found, error, weight, information
+    )
+    return RefinedPoints(found, error, weight, information)
+
+
+@njit(cache=True, inline="always")
+def robust_weight(error: float, huber: float, limit: float) -> float:
+    """Weight of an observation `error` px from the point: Huber's up to half the limit, then falling to 0 at the limit.
+
+    1 up to `huber`, huber/error beyond; the last part (Hampel 1974) lets a wrong view lose all influence, which Huber's
+    alone never does, and without a jump that would make the iteration cycle.
+    """
+    half = limit / 2
+    tail = min(max((limit - error) / (limit - half), 0.0), 1.0)
+    return min(1.0, huber / max(error, 1e-12)) * tail
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _refine_kernel(R, t, normal, lens, weight, huber, limit, iterations: int, xyz, error, final, information) -> None:
+    """Moves xyz (3, n) and fills the other arrays of the `RefinedPoints`; the rest as in `Rays` and `refine_points`.
+    Point by point:
+    what one takes stays in registers, and most have arrived after a few steps.
+    """
+    J, A, g, step = (np.empty(3), np.empty(3)), np.empty((3, 3)), np.empty(3), np.empty(3)
+    for n in range(xyz.shape[1]):
+        for _ in range(iterations):
+            _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+            length = _solve_point_step(A, g, step)
+            share = min(1.0, _MAX_STEP_M / max(length, _MAX_STEP_M))
+            for i in range(3):
+                xyz[i, n] -= step[i] * share
+            if length <= _CONVERGED_STEP_M:
+                break
+        _linearise_point(R, t, normal, lens, weight, huber[n], limit[n], n, xyz, error, final, J, A, g)
+        for i in range(3):
+            for k in range(3):
+                information[i, k, n] = A[i, k]
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _linearise_point(
+    R, t, normal, lens, weight, huber: float, limit: float, n: int, xyz, error, final, J, A, g
+) -> None:
+    """Set point n's errors and weights (views, n), A = Jᵀ W J (3, 3) and g = Jᵀ W r (3,). J: room for two rows."""
+    A[:] = 0.0
+    g[:] = 0.0
+    p, q = J
+    x, y, z = xyz[0, n], xyz[1, n], xyz[2, n]
+    for v in range(weight.shape[0]):
+        depth = R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z + t[v, 2]
+        if not (depth > MIN_RAY_DEPTH_M and weight[v, n] > 0.0):
+            error[v, n], final[v, n] = np.inf, 0.0
+            continue
+        near = 1.0 / depth
+        a = (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z + t[v, 0]) * near
+        b = (R[v, 1, 0] * x + R[v, 1, 1] * y + R[v, 1, 2] * z + t[v, 1]) * near
+        l00, l01, l10, l11 = lens[v, 0, 0, n], lens[v, 0, 1, n], lens[v, 1, 0, n], lens[v, 1, 1, n]
+        off_a, off_b = a - normal[v, 0, n], b - normal[v, 1, n]
+        r0, r1 = l00 * off_a + l01 * off_b, l10 * off_a + l11 * off_b
+        error[v, n] = np.sqrt(r0 * r0 + r1 * r1)
+        w = final[v, n] = weight[v, n] * robust_weight(error[v, n], huber, limit)
+        if w == 0.0:
+            continue
+        # d(x/z) = (R_x − (x/z) R_z) / z, and the lens on top.
+        for i in range(3):
+            s, u = (R[v, 0, i] - a * R[v, 2, i]) * near, (R[v, 1, i] - b * R[v, 2, i]) * near
+            p[i], q[i] = l00 * s + l01 * u, l10 * s + l11 * u
+        for i in range(3):
+            g[i] += w * (p[i] * r0 + q[i] * r1)
+            for k in range(i + 1):
+                A[i, k] += w * (p[i] * p[k] + q[i] * q[k])
+    A[0, 1], A[0, 2], A[1, 2] = A[1, 0], A[2, 0], A[2, 1]
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _solve_point_step(A: np.ndarray, g: np.ndarray, step: np.ndarray) -> float:
+    """Set step (3,), A step = g, 0 where that cannot be solved; its length."""
+    c0 = A[1, 1] * A[2, 2] - A[1, 2] * A[2, 1]
+    c1 = A[1, 2] * A[2, 0] - A[1, 0] * A[2, 2]
+    c2 = A[1, 0] * A[2, 1] - A[1, 1] * A[2, 0]
+    det = A[0, 0] * c0 + A[0, 1] * c1 + A[0, 2] * c2
+    step[0] = (c0 * g[0] + c1 * g[1] + c2 * g[2]) / det
+    step[1] = (c1 * g[0] + (A[0, 0] * A[2, 2] - A[0, 2] * A[2, 0]) * g[1]) / det
+    step[1] += (A[0, 2] * A[1, 0] - A[0, 0] * A[1, 2]) * g[2] / det
+    step[2] = (c2 * g[0] + (A[0, 1] * A[2, 0] - A[0, 0] * A[2, 1]) * g[1]) / det
+    step[2] += (A[0, 0] * A[1, 1] - A[0, 1] * A[1, 0]) * g[2] / det
+    length = np.sqrt(step[0] ** 2 + step[1] ** 2 + step[2] ** 2)
+    if not np.isfinite(length):
+        step[:] = 0.0
+        return 0.0
+    return length
+
+
+def inverse_3x3(a: np.ndarray) -> np.ndarray:
+    """Inverse of symmetric matrices (3, 3, n) by cofactors; infinite or NaN where singular."""
+    (a00, a01, a02), (_, a11, a12), (_, _, a22) = a
+    c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
+    c11, c12, c22 = a00 * a22 - a02 * a02, a01 * a02 - a00 * a12, a00 * a11 - a01 * a01
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.array([[c00, c01, c02], [c01, c11, c12], [c02, c12, c22]]) / (a00 * c00 + a01 * c01 + a02 * c02)
+
+
+# How large the pixel noise is, estimated from what the views disagree by.
+
+
+MIN_PIXEL_NOISE_PX = 12**-0.5  # px; rounding to whole pixels alone has this standard deviation
+_MIN_FRAMES_PER_POINT = 10  # frames a point needs for an estimate of its own
+_CLEAN_SHARE = 0.99  # share of clean observations that a frame's own residuals may not question
+
+
+def pooled_noise(squares: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Standard deviation (points,) px of one image coordinate, pooled over the frames.
+
+    squares: (frames, points) px², weighted squared residuals summed over the used views; views: (frames, points) their
+    number. With noise σ, `squares` is σ² χ² with 2·views − 3 degrees of freedom: its median over the frames, each
+    divided by the median of its χ², gives σ² and does not mind outliers in up to half the frames. Points with few
+    frames get the value of all points together; never below the rounding to whole pixels.
+    """
+    known = np.isfinite(squares) & (views >= 2)
+    ratio = np.where(known, squares / chi2_quantile(0.5, views), np.nan)
+    overall = np.median(ratio[known]) if known.any() else 0.0
+    enough = known.sum(0) >= _MIN_FRAMES_PER_POINT
+    variance = np.full(squares.shape[1], overall)
+    if enough.any():
+        variance[enough] = np.nanmedian(ratio[:, enough], axis=0)
+    return np.maximum(np.sqrt(variance), MIN_PIXEL_NOISE_PX)
+
+
+def variance_inflation(squares: np.ndarray, views: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Factor ≥ 1 (frames, points) on the variance where a frame's residuals are too large for the pooled noise.
+
+    1 for 99 % of clean observations; beyond, their χ² over its 99 % quantile (the idea of Birge's ratio, 1932).
+    """
+    return np.maximum(1.0, squares / (chi2_quantile(_CLEAN_SHARE, views) * noise**2))
+
+
+def chi2_quantile(share: float, views: np.ndarray) -> np.ndarray:
+    """Quantile of χ² with the 2·views − 3 degrees of freedom that a point seen by `views` (≥ 2) views leaves."""
+    freedom = np.maximum(2 * np.arange(int(views.max(initial=0)) + 1) - 3, 1)
+    return 2 * gammaincinv(freedom / 2, share)[views]
+
+
+_NEIGHBOUR_HORIZON_S = 0.5  # s; beyond, neighbouring frames have nothing to say
+_POSITION_SLACK_M = 0.05  # m
+_MAX_POINT_SPEED_M_S = 2.0  # m/s; a walker's foot swings at about 4, a trunk moves at less than 1
+
+
+def expected_position(xyz: np.ndarray, trusted: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (3, frames, points) m between each frame's trusted neighbours, and tolerances (frames, points) m.
+
+    xyz: (3, frames, points) m. trusted: (frames, points) bool. A trusted frame is interpolated from its neighbours like
+    any other. NaN where there is no trusted frame within half a second on either side.
+    """
+    frames = trusted.shape[0]
+    index = np.arange(frames)[:, None]
+    before = np.maximum.accumulate(np.where(trusted, index, -1), axis=0)
+    after = np.minimum.accumulate(np.where(trusted, index, frames)[::-1], axis=0)[::-1]
+    before = np.concatenate([np.full_like(before[:1], -1), before[:-1]])  # strictly before, strictly after
+    after = np.concatenate([after[1:], np.full_like(after[:1], frames)])
+    reach = _NEIGHBOUR_HORIZON_S * rate
+    has_before, has_after = (before >= 0) & (index - before <= reach), (after < frames) & (after - index <= reach)
+    early = np.take_along_axis(xyz, np.clip(before, 0, frames - 1)[None], 1)
+    late = np.take_along_axis(xyz, np.clip(after, 0, frames - 1)[None], 1)
+    share = (index - before) / (after - before)
+    place = np.where(has_before & has_after, early + share * (late - early), np.where(has_before, early, late))
+    distance = np.minimum(np.where(has_before, index - before, np.inf), np.where(has_after, after - index, np.inf))
+    known = has_before | has_after
+    tolerance = _POSITION_SLACK_M + _MAX_POINT_SPEED_M_S * np.where(known, distance, np.nan) / rate
+    return np.where(known, place, np.nan), tolerance

@@ -1,0 +1,293 @@
+"""Markers on the skin, followed through one view's video from a few clicks: spheres, stickers, dots of a tape.
+
+Optical flow (pyramidal Lucas–Kanade, there and back) carries a marker to the next frame, the centre of what differs
+from the skin around it holds it in place, so that small errors of the flow do not add up. A marker that is covered is
+looked for again where the person's trunk takes it. Between two clicks it is followed from both; where the two ways
+disagree it is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.vision.detector import Crops
+
+# Where exactly a marker on the skin is in an image: the centre of what differs from its surroundings.
+# The surroundings may have two colours (skin and the edge of clothes) and all mixtures of them. In colour space
+# that is a line segment, and what lies beside it belongs to the marker: a sphere, its dark base, a sticker.
+
+
+SURROUNDINGS_RING = (1.7, 2.4)  # surroundings, in radii of the marker
+WINDOW_REACH = 2.7  # half a window's side, in radii
+CENTRE_STEPS = 3
+SECOND_COLOUR_SHARE = 0.1  # share of the surroundings from which another colour is one of theirs, not the marker's
+SURROUNDINGS_NOISE_SD = 3.0  # deviations of the surroundings that belong to them
+LEAST_CONTRAST = 2.0  # of colours in Lab, 8 bits
+MOST_CONTRAST = 25.0  # more counts no more: a bright sphere and its dark base weigh by their areas
+PLAIN_COLOUR_DISTANCE = 40.0  # colours of the surroundings that are no farther apart, as light and shadow on skin are
+
+
+class Blob(NamedTuple):
+    """xy: (2,) px. mass: how much differs from the surroundings, summed; 0 where nothing does."""
+
+    xy: np.ndarray
+    mass: float
+
+
+def half_window(radius: float) -> int:
+    """Half the side of the window that `contrast` looks at, px."""
+    return int(np.ceil(WINDOW_REACH * radius))
+
+
+def find_centre(window_at, xy: np.ndarray, radius: float) -> Blob:
+    """The blob nearest to `xy` (2,) px. window_at: (centre, half side) → (n, n, 3) Lab image around it.
+
+    At the edge of clothes the place stays as given: there the marker's own dark side passes for cloth.
+    """
+    place, mass, half = np.asarray(xy, float), 0.0, half_window(radius)
+    v, u = np.mgrid[-half : half + 1, -half : half + 1]
+    near = np.exp(-0.5 * (u * u + v * v) / radius**2)
+    for _ in range(CENTRE_STEPS):
+        window = window_at(place, half).astype(float)
+        colours = surroundings_of_marker(window, radius)
+        weight = _pixel_contrast(window, colours) * near
+        mass = float(weight.sum())
+        if mass <= 0 or np.linalg.norm(colours.first - colours.second) > PLAIN_COLOUR_DISTANCE:
+            return Blob(place, mass)
+        place = place + np.array([(weight * u).sum(), (weight * v).sum()]) / mass
+    return Blob(place, mass)
+
+
+class Surroundings(NamedTuple):
+    """Two colours (3,) of which all others are mixtures, and how far they usually are from such mixtures."""
+
+    first: np.ndarray
+    second: np.ndarray
+    noise: float
+
+
+def surroundings_of_marker(window: np.ndarray, radius: float) -> Surroundings:
+    """What a marker in the middle of a window (n, n, 3) Lab lies on."""
+    half = len(window) // 2
+    v, u = np.mgrid[-half : half + 1, -half : half + 1]
+    distance = np.hypot(u, v)
+    around = window[(distance >= SURROUNDINGS_RING[0] * radius) & (distance <= SURROUNDINGS_RING[1] * radius)].astype(
+        float
+    )
+    first, second = _two_colours(around)
+    return Surroundings(first, second, float(np.median(_from_segment(around, first, second))))
+
+
+def _pixel_contrast(window: np.ndarray, colours: Surroundings) -> np.ndarray:
+    """(n, n): how far each pixel's colour is from those of the surroundings, beyond their noise."""
+    distance = _from_segment(window, colours.first, colours.second)
+    return np.clip(distance - SURROUNDINGS_NOISE_SD * colours.noise - LEAST_CONTRAST, 0.0, MOST_CONTRAST)
+
+
+def _two_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Medians of the pixels (n, 3) on either side of the middle of their range, along their principal direction."""
+    centred = pixels - pixels.mean(0)
+    direction = np.linalg.svd(centred, full_matrices=False)[2][0]
+    along = centred @ direction
+    high = along > (along.min() + along.max()) / 2
+    share = high.mean()
+    first, second = (pixels[high], pixels[~high]) if share > 0.5 else (pixels[~high], pixels[high])
+    most = np.median(first, 0)
+    return most, most if min(share, 1 - share) < SECOND_COLOUR_SHARE else np.median(second, 0)
+
+
+def _from_segment(colours: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distances of colours (..., 3) from the segment between two."""
+    along = second - first
+    share = np.clip((colours - first) @ along / max(float(along @ along), 1e-9), 0, 1)
+    return np.linalg.norm(colours - first - share[..., None] * along, axis=-1)
+
+
+TRUNK_POINTS = ("LShoulder", "RShoulder", "LHip", "RHip")
+FLOW_WINDOW, FLOW_REACH = 21, 48  # px: patch compared, half the side of the images it is looked for in
+MAX_FLOW_RETURN_PX = 1.5
+LOST_CONTRAST_SHARE, FOUND_CONTRAST_SHARE = (
+    0.2,
+    0.5,
+)  # share of its usual contrast at which a marker is lost, and found again
+CONTRAST_FOLLOWING_RATE = 0.1  # how fast the usual contrast follows light and attitude, per frame
+SEARCH_RADII = 3  # radii around where the trunk takes a lost marker, looked at
+SEARCH_SD_RADII = 1.5  # radii: how far beside it may be, one standard deviation
+MAX_LOST_S = 2.0  # out of sight; after that a click is needed
+MAX_DISAGREEMENT_RADII = 0.75  # radii between the ways from two clicks
+_SEARCH_OFFSETS = np.arange(-SEARCH_RADII, SEARCH_RADII + 1)
+
+MarkerClicks = Mapping[int, tuple[float, float] | None]  # frame → x, y px; None: hidden from here on
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a marker is, and how it was when it was last seen.
+
+    step: its last motion from one frame to the next, px. usual: its contrast, followed slowly.
+    """
+
+    place: np.ndarray
+    seen_at: int
+    seen_place: np.ndarray
+    step: np.ndarray
+    usual: float
+
+    def seen(self, frame: int, blob: Blob) -> "_State":
+        usual = (1 - CONTRAST_FOLLOWING_RATE) * self.usual + CONTRAST_FOLLOWING_RATE * blob.mass
+        return _State(place=blob.xy, seen_at=frame, seen_place=blob.xy, step=blob.xy - self.place, usual=usual)
+
+
+def track_markers(
+    crops: Crops, clicks: Mapping[str, MarkerClicks], trunk: np.ndarray, radius: float, rate: float
+) -> dict[str, np.ndarray]:
+    """{marker: (frames, 3)} x px, y px, confidence 0…1; NaN and 0 where it is not seen.
+
+    crops: the images. trunk: (frames, 4, 2) px, the person's `TRUNK_POINTS` in this view, NaN = unknown. radius: of a
+    marker,
+    px. rate: frames/s. Raises `InputError` for a click at a frame that the video does not have, or beside the person.
+    """
+    for marker, at in clicks.items():
+        for frame, xy in at.items():
+            if not 0 <= frame < len(crops):
+                raise InputError(f"marker {marker!r} is clicked at frame {frame}; the video has {len(crops)} frames.")
+            if xy is not None and not crops.inside(frame, np.asarray(xy)):
+                raise InputError(
+                    f"marker {marker!r} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}, which is not on the "
+                    "trunk of the person followed. Clicks are x right, y down in the image, frames from 0."
+                )
+    ways = [_one_way(crops, clicks, trunk, radius=radius, rate=rate, step=step) for step in (1, -1)]
+    return {marker: join_both_ways(ways[0][marker], ways[1][marker], clicks[marker], radius) for marker in clicks}
+
+
+def _one_way(
+    crops: Crops, clicks: Mapping[str, MarkerClicks], trunk: np.ndarray, radius: float, rate: float, step: int
+) -> dict[str, np.ndarray]:
+    """From each click on, in one direction: {marker: (frames, 3)}."""
+    frames = range(len(crops))[::step]
+    found = {marker: np.tile([np.nan, np.nan, 0.0], (len(crops), 1)) for marker in clicks}
+    states: dict[str, _State | None] = dict.fromkeys(clicks)
+    for frame in frames:
+        for marker, at in clicks.items():
+            if frame in at:
+                states[marker] = _clicked_marker(crops, frame, at[frame], radius)
+                continue
+            state = states[marker]
+            if state is None:
+                continue
+            if abs(frame - state.seen_at) > MAX_LOST_S * rate:
+                states[marker] = None
+                continue
+            others = [s.place for name, s in states.items() if s is not None and name != marker]
+            states[marker] = _followed_state(crops, state, frame, step=step, trunk=trunk, radius=radius, others=others)
+        for marker, state in states.items():
+            if state is not None and state.seen_at == frame:
+                found[marker][frame] = *state.place, 1.0
+    return found
+
+
+def _clicked_marker(crops: Crops, frame: int, xy: tuple[float, float] | None, radius: float) -> _State | None:
+    """Where the click hits the marker; the hand's word counts where nothing stands out there."""
+    if xy is None:
+        return None
+    place = np.asarray(xy, float)
+    blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
+    if blob.mass > 0 and within_distance(blob.xy, place, radius):
+        place = blob.xy
+    return _State(place=place, seen_at=frame, seen_place=place, step=np.zeros(2), usual=max(blob.mass, 1e-9))
+
+
+def _followed_state(
+    crops: Crops, state: _State, frame: int, step: int, trunk: np.ndarray, radius: float, others: Sequence[np.ndarray]
+) -> _State:
+    """The state one frame on. A marker out of sight keeps when and where it was seen."""
+
+    def blob_at(start: np.ndarray) -> Blob:
+        return find_centre(lambda place, half: crops.window(frame, place, half), start, radius)
+
+    before = frame - step
+    if state.seen_at == before:
+        flow = follow_by_flow(
+            crops, before, frame, place=state.place, guess=moved_with_trunk(trunk, before, frame, state.place)
+        )
+        start = state.place + state.step if flow is None else flow
+        blob = blob_at(start)
+        if (
+            blob.mass >= LOST_CONTRAST_SHARE * state.usual
+            and within_distance(blob.xy, start, radius)
+            and _is_free_place(blob.xy, others, radius)
+        ):
+            return state.seen(frame, blob)
+    carried = moved_with_trunk(trunk, state.seen_at, frame, state.seen_place)
+    blobs = [blob_at(carried + radius * np.array([i, j])) for i in _SEARCH_OFFSETS for j in _SEARCH_OFFSETS]
+    likely = [
+        (blob.mass * np.exp(-0.5 * ((blob.xy - carried) ** 2).sum() / (SEARCH_SD_RADII * radius) ** 2), blob)
+        for blob in blobs
+        if FOUND_CONTRAST_SHARE <= blob.mass / state.usual <= 1 / FOUND_CONTRAST_SHARE
+        and _is_free_place(blob.xy, others, radius)
+    ]
+    if not likely:
+        return replace(state, place=carried)
+    return replace(state, place=carried).seen(frame, max(likely, key=lambda pair: pair[0])[1])
+
+
+def within_distance(a: np.ndarray, b: np.ndarray, distance: float) -> bool:
+    return bool(np.hypot(*(a - b)) <= distance)
+
+
+def _is_free_place(place: np.ndarray, others: Sequence[np.ndarray], radius: float) -> bool:
+    """Whether no other marker is there."""
+    return not any(within_distance(place, other, radius) for other in others)
+
+
+def follow_by_flow(crops: Crops, before: int, frame: int, place: np.ndarray, guess: np.ndarray) -> np.ndarray | None:
+    """Where optical flow takes a point (2,) px; None where the way back does not lead to it."""
+    import cv2
+
+    first = np.ascontiguousarray(crops.window(before, place, FLOW_REACH)[..., 0])
+    second = np.ascontiguousarray(crops.window(frame, guess, FLOW_REACH)[..., 0])
+    start = np.full((1, 1, 2), FLOW_REACH, np.float32)
+    size, empty = (FLOW_WINDOW, FLOW_WINDOW), np.empty_like(start)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(first, second, start, empty.copy(), winSize=size, maxLevel=2)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, empty.copy(), winSize=size, maxLevel=2)
+    if not (found.all() and returned.all()) or np.hypot(*(back - start).ravel()) > MAX_FLOW_RETURN_PX:
+        return None
+    return guess + there.ravel() - FLOW_REACH
+
+
+def moved_with_trunk(trunk: np.ndarray, before: int, after: int, place: np.ndarray) -> np.ndarray:
+    """A point (2,) px of one frame where the trunk's motion in the image takes it: turned, scaled and shifted with it.
+
+    Shifted only, where fewer than two points of the trunk are seen in both frames; the same place where none is.
+    """
+    a, b = trunk[before], trunk[after]
+    both = np.isfinite(a).all(1) & np.isfinite(b).all(1)
+    if not both.any():
+        return np.asarray(place, float)
+    p, q = a[both] @ [1, 1j], b[both] @ [1, 1j]  # a similarity of the plane is one complex factor
+    spread = np.abs(p - p.mean()) ** 2
+    turn = (np.conj(p - p.mean()) * (q - q.mean())).sum() / spread.sum() if both.sum() > 1 and spread.sum() > 0 else 1.0
+    moved = q.mean() + turn * (complex(*place) - p.mean())
+    return np.array([moved.real, moved.imag])
+
+
+def join_both_ways(forward: np.ndarray, backward: np.ndarray, clicks: MarkerClicks, radius: float) -> np.ndarray:
+    """(frames, 3): the way there before the next click, the way back before it, both between two that agree."""
+    found = np.where(np.isfinite(forward[:, :1]), forward, backward)
+    both = np.isfinite(forward).all(1) & np.isfinite(backward).all(1)
+    apart = np.hypot(*(forward - backward)[:, :2].T)
+    at = np.array(sorted(clicks))
+    frames = np.arange(len(found))
+    latest = at[np.clip(np.searchsorted(at, frames, "right") - 1, 0, None)]
+    since = frames - latest
+    until = at[np.clip(np.searchsorted(at, frames), None, len(at) - 1)] - frames
+    share = (since / np.maximum(since + until, 1))[:, None]
+    found[both] = ((1 - share) * forward + share * backward)[both]
+    hidden = np.array(
+        [clicks[int(click)] is None and click <= frame for click, frame in zip(latest, frames, strict=True)]
+    )
+    found[hidden | (both & (apart > MAX_DISAGREEMENT_RADII * radius))] = np.nan, np.nan, 0.0
+    return found

@@ -1,0 +1,367 @@
+"""SpinePose: 37 points, nine of them on the spine, one person per box (Khan et al., CVPR workshops 2025).
+
+Its networks are RTMPose (Jiang et al. 2023): a crop goes in, out come for each point two one-dimensional maps, one
+along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves, and any that
+gives heat maps instead (HRNet, ViTPose: `heatmaps`): the number of points decides the skeleton (37 SpineTrack, 26
+HALPE, 17 COCO).
+
+SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core import skeletons
+from simspine.core.errors import InputError, missing_file
+from simspine.io.video import describe_foreign_file
+from simspine.vision.detector import BoxSource
+
+# ONNX networks: opened with clear errors, on the device that was asked for.
+
+
+_PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+_MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own words
+
+
+def open_session(weights: str | Path, device: str = "cpu"):
+    """An `onnxruntime.InferenceSession`.
+
+    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network, and where the device is
+    not there: onnxruntime would go on with the CPU without a word.
+    """
+    import onnxruntime
+
+    kind, _, number = device.partition(":")
+    if kind not in _PROVIDER_OF_DEVICE or (number and (kind == "cpu" or not number.isdigit())):
+        raise InputError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'.")
+    provider = _PROVIDER_OF_DEVICE[kind]
+    there = onnxruntime.get_available_providers()
+    if provider not in there:
+        raise InputError(
+            f"device {device!r} needs onnxruntime's {provider}; the installed build offers {', '.join(there)}. "
+            "Install onnxruntime-gpu in place of onnxruntime, or use device 'cpu'."
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    try:
+        session = onnxruntime.InferenceSession(
+            str(weights), options, providers=[(provider, {"device_id": int(number)} if number else {})]
+        )
+    except Exception as error:  # onnxruntime raises classes of its compiled part
+        raise InputError(
+            f"{weights} cannot be opened as an ONNX network: {_fault_text(Path(weights), error)}. Export the network again, "
+            "or copy its file again."
+        ) from None
+    if session.get_providers()[0] != provider:
+        raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
+    return session
+
+
+def _fault_text(path: Path, error: Exception) -> str:
+    """What is wrong with a file that onnxruntime refuses, in a few words."""
+    found = describe_foreign_file(path) if path.is_file() else "no file"
+    if found:
+        return f"it is {found}"
+    if type(error).__name__ == "InvalidProtobuf":
+        return "it is no ONNX file, or was cut short"
+    return f"onnxruntime refuses it ({_onnxruntime_reason(error)})"
+
+
+def _onnxruntime_reason(error: Exception) -> str:
+    """The first line of what onnxruntime says, without its codes and places in its own source."""
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error)).strip().splitlines()
+    line = re.sub(r"^/\S+:\d+ .*?\) ", "", text[0]) if text else type(error).__name__
+    return (line[:_MAX_REASON_CHARACTERS].rstrip() + "…" * (len(line) > _MAX_REASON_CHARACTERS)).rstrip(".")
+
+
+def run_session(session, images: np.ndarray, weights: str | Path) -> list[np.ndarray]:
+    """What a network of images gives for a batch of them; `InputError` where it fails on them. weights: its file."""
+    try:
+        return session.run(None, {session.get_inputs()[0].name: images})
+    except Exception as error:  # onnxruntime raises classes of its compiled part
+        raise InputError(
+            f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)}). Export it again for "
+            "such images."
+        ) from None
+
+
+def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tuple[int, int]:
+    """(height, width) of the images a network (batch, 3, height, width) takes; `fallback` where it leaves them open.
+
+    weights: its file, for the error where it takes something else.
+    """
+    given = session.get_inputs()
+    shape = given[0].shape if given else []
+    if len(given) != 1 or len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
+        said = "; ".join(f"{entry.name} {entry.shape}" for entry in given) or "none"
+        raise InputError(f"{weights}: the network's inputs are {said}; expected one of (batch, 3, height, width).")
+    if given[0].type != "tensor(float)":
+        raise InputError(f"{weights}: the network's input is {given[0].type}, expected tensor(float).")
+    height, width = (s if isinstance(s, int) else f for s, f in zip(shape[2:], fallback, strict=True))
+    return height, width
+
+
+# Points from heat maps, to fractions of a cell: what networks such as HRNet and ViTPose give.
+# A heat map is trained to be a Gaussian around the point. Its maximum is found cell by cell, and moved to where
+# the logarithm of the map, a parabola around the point, has its top: one Newton step from second differences
+# (DARK, Zhang et al. 2020, "Distribution-aware coordinate representation for human pose estimation"). The map is
+# smoothed before, so that noise does not bend the parabola; a Gaussian stays one.
+
+
+GAUSSIAN_KERNEL_CELLS = (
+    11  # cells; OpenCV's Gaussian of this size has a standard deviation of 2 cells, that of the trained maps
+)
+MIN_HEAT_LOGARITHM = 1e-10  # of a map, before its logarithm is taken
+MAX_REFINEMENT_CELLS = 1.0  # cells a maximum may be moved along each axis
+
+
+def decode_heatmaps(maps: np.ndarray, size: tuple[int, int], unbiased: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (people, points, rows, columns) → points (people, points, 2) px of the crop, confidence (people, points).
+
+    size: (height, width) px of the crop. unbiased: the first and last cells' centres are those of the crop's first and
+    last pixels (UDP, Huang et al. 2020: ViTPose); else a cell stands for so many whole pixels (HRNet). The confidence
+    is the map's maximum, cut to 0…1; NaN where it is not positive (the network saw nothing).
+    """
+    people, points, rows, columns = maps.shape
+    top = maps.reshape(people, points, rows * columns).argmax(-1)
+    cell = np.stack([top % columns, top // columns], -1)  # (people, points, 2)
+    confidence = np.clip(maps.max((2, 3)), 0.0, 1.0).astype(float)
+    pairs = zip(maps.reshape(people * points, rows, columns), cell.reshape(-1, 2), strict=True)
+    xy = cell + np.array([_refined_maximum(heat, at) for heat, at in pairs]).reshape(cell.shape)
+    grid, crop = np.array([columns, rows]), np.array(size[::-1])
+    scale = (crop - 1) / np.maximum(grid - 1, 1) if unbiased else crop / grid
+    return np.where(confidence[..., None] > 0, xy * scale, np.nan), confidence
+
+
+def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """(2,) cells from the greatest cell (x, y) to the top of the parabola through the logarithms around it.
+
+    Nothing at the map's rim, or where the surface has no top.
+    """
+    import cv2
+
+    x, y = cell
+    if not (1 <= x < heat.shape[1] - 1 and 1 <= y < heat.shape[0] - 1):
+        return np.zeros(2)
+    reach = GAUSSIAN_KERNEL_CELLS // 2 + 1
+    low = np.maximum([y - reach, x - reach], 0)
+    around = np.ascontiguousarray(heat[low[0] : y + reach + 1, low[1] : x + reach + 1], np.float32)
+    smooth = cv2.GaussianBlur(around, (GAUSSIAN_KERNEL_CELLS, GAUSSIAN_KERNEL_CELLS), 0, borderType=cv2.BORDER_CONSTANT)
+    row, column = y - low[0], x - low[1]
+    near = np.log(np.maximum(smooth[row - 1 : row + 2, column - 1 : column + 2].astype(float), MIN_HEAT_LOGARITHM))
+    slope = np.array([near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]]) / 2
+    bend_x = near[1, 2] - 2 * near[1, 1] + near[1, 0]
+    bend_y = near[2, 1] - 2 * near[1, 1] + near[0, 1]
+    twist = (near[2, 2] - near[2, 0] - near[0, 2] + near[0, 0]) / 4
+    determinant = bend_x * bend_y - twist**2
+    if bend_x >= 0 or determinant <= 0:  # a saddle, or flat
+        return np.zeros(2)
+    step = -np.array([bend_y * slope[0] - twist * slope[1], bend_x * slope[1] - twist * slope[0]]) / determinant
+    return np.clip(step, -MAX_REFINEMENT_CELLS, MAX_REFINEMENT_CELLS)
+
+
+SPINEPOSE_SIZES = ("small", "medium", "large", "xlarge")
+SPINEPOSE_VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
+BOX_PADDING = 1.25  # of the box, as in training
+UNBIASED_NAME_PARTS = ("udp", "vitpose")  # in the names of files whose networks are trained on unbiased heat maps
+IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
+IMAGENET_SD = np.array([58.395, 57.12, 57.375], np.float32)
+
+
+class SpinePose:
+    """A network of SimCC or heat maps on onnxruntime; crops of all views and people go through it in one call where
+    it takes batches.
+
+    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
+    people are when `detect` is not told (default: the extent of each person that BlazePose finds). people: most per
+    image.
+    channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released SpinePose
+    code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models; we do not.
+    Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path = "medium",
+        device: str = "cpu",
+        boxes: BoxSource | None = None,
+        people: int = 4,
+        channels: str = "rgb",
+    ):
+        if channels not in ("rgb", "bgr"):
+            raise InputError(f"channels is {channels!r}, expected 'rgb' or 'bgr'.")
+        path = self._path = find_weights(weights)
+        self._session = open_session(path, device)
+        self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192), path)
+        self._points, self._maps = _network_outputs(self._session, path)
+        self._unbiased = any(word in path.name.lower() for word in UNBIASED_NAME_PARTS)
+        self.skeleton = skeletons.skeleton_of_size(self._points).name
+        self.people = people
+        self._channels = channels
+        self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
+
+    def detect(
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """See `Detector.detect`."""
+        given = [None] * len(images) if boxes is None else list(boxes)
+        if len(given) != len(images):
+            raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
+        found: Sequence[np.ndarray | None] = self._boxes(images) if any(box is None for box in given) else given
+        chosen = [_checked_boxes(f if b is None else b)[: self.people] for b, f in zip(given, found, strict=True)]
+        crops = [
+            (image, frame_box(box, self._size)) for image, rows in zip(images, chosen, strict=True) for box in rows
+        ]
+        return np.split(self._run(crops), np.cumsum([len(rows) for rows in chosen])[:-1])
+
+    def _run(self, frames) -> np.ndarray:
+        """(people, points, 3) for pairs of image and framed box."""
+        if not frames:
+            return np.empty((0, self._points, 3))
+        batch = np.stack([self._crop(image, frame) for image, frame in frames])
+        network = self._session.get_inputs()[0]
+        size = network.shape[0]
+        if isinstance(size, int) and size != 1:
+            raise InputError(
+                f"{self._path}: the network takes exactly {size} images at a time; export it with a free batch axis."
+            )
+        parts = np.split(batch, len(batch)) if size == 1 else [batch]
+        maps = [run_session(self._session, part, self._path)[: self._maps] for part in parts]
+        outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
+        if self._maps == 1:
+            xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
+        else:
+            xy, confidence = decode_simcc(outputs[0], outputs[1], self._size)
+        frame = np.array([f for _, f in frames])[:, None]
+        scale = frame[..., 2:] / np.array(self._size[::-1])
+        return np.concatenate([frame[..., :2] + xy * scale, confidence[..., None]], -1)
+
+    def _crop(self, image: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        import cv2
+
+        height, width = self._size
+        x0, y0, w, h = frame
+        matrix = np.array([[width / w, 0, -x0 * width / w], [0, height / h, -y0 * height / h]])
+        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        crop = crop[..., ::-1] if self._channels == "rgb" else crop
+        return ((crop.astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
+
+    def forget(self) -> None:
+        """See `Detector.forget`: nobody is followed here, but the source of boxes may."""
+        getattr(self._boxes, "forget", lambda: None)()
+
+    def close(self) -> None:
+        self._session = None
+        getattr(self._boxes, "close", lambda: None)()
+
+
+def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """x0 y0 x1 y1 → x0, y0, width, height px of what the network sees: padded, and widened to the aspect of (h, w)."""
+    centre, extent = (box[:2] + box[2:]) / 2, BOX_PADDING * (box[2:] - box[:2])
+    aspect = size[1] / size[0]
+    width = max(extent[0], extent[1] * aspect)
+    return np.r_[centre - [width / 2, width / aspect / 2], width, width / aspect]
+
+
+def decode_simcc(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """SimCC maps (people, points, bins) → points (people, points, 2) px of the crop, confidence (people, points).
+
+    The bin of the greatest value; confidence is the mean of the two greatest values, cut to 0…1; NaN where it is not
+    positive (the network saw nothing).
+    """
+    split = np.array([x.shape[-1] / size[1], y.shape[-1] / size[0]])
+    xy = np.stack([x.argmax(-1), y.argmax(-1)], -1) / split
+    confidence = np.clip((x.max(-1) + y.max(-1)) / 2, 0.0, 1.0).astype(float)
+    return np.where(confidence[..., None] > 0, xy, np.nan), confidence
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The ONNX file of a path or of a model id: 'medium', 'v1/medium', 'spinepose_v2_medium' (sizes:
+    `SPINEPOSE_SIZES`).
+
+    Ids are resolved, and downloaded at first use, by the optional package spinepose. Without a version: the newest.
+    """
+    check_weights(weights)
+    path = Path(weights)
+    if path.is_file():
+        return path
+    version, size = _model_id(str(weights))
+    from spinepose.pose_estimator import SpinePoseEstimator
+    from spinepose.tools.utils.file import download_checkpoint
+
+    address = SpinePoseEstimator.MODE[size]["pose"]
+    address = address % {"v1": "spinetrack", "v2": "simspine"}[version] if "%s" in address else address
+    try:
+        return Path(download_checkpoint(address))
+    except OSError as error:
+        raise InputError(
+            f"the weights of SpinePose's model {str(weights)!r} could not be downloaded ({error}). "
+            "On a machine without network, copy the ONNX file and hand in its path."
+        ) from None
+
+
+def check_weights(weights: str | Path) -> None:
+    """`InputError` where neither a file nor a model id is named, or the package that resolves ids is not installed."""
+    known_weights(weights)
+    if not Path(weights).is_file() and find_spec("spinepose") is None:
+        raise InputError(
+            f"SpinePose's model {str(weights)!r} needs the package spinepose: pip install 'simspine[spinepose]'. "
+            "Its code and weights are licensed CC-BY-NC-4.0: not for commercial use. "
+            "Or hand in the path of an ONNX file."
+        )
+
+
+def known_weights(weights: str | Path) -> None:
+    """`InputError` where neither a file nor a model id is named."""
+    if not Path(weights).is_file():
+        _model_id(str(weights))
+
+
+def _model_id(text: str) -> tuple[str, str]:
+    parts = text.removeprefix("spinepose_").replace("/", "_").split("_")
+    size = parts[-1]
+    version = parts[0] if len(parts) == 2 else ("v1" if size == "xlarge" else "v2")
+    if (
+        len(parts) > 2
+        or size not in SPINEPOSE_SIZES
+        or version not in SPINEPOSE_VERSIONS
+        or (version, size) == ("v2", "xlarge")
+    ):
+        raise InputError(
+            f"SpinePose's weights {text!r}: {missing_file(text)}, and no model id. Ids: {', '.join(SPINEPOSE_SIZES)}, "
+            "with v1/ or v2/ before it for a version (xlarge: v1 only)."
+        )
+    return version, size
+
+
+def _network_outputs(session, path: Path) -> tuple[int, int]:
+    """How many points a network gives, and by how many maps each: two along the axes (SimCC), or one heat map."""
+    shapes = [output.shape for output in session.get_outputs()]
+    lines = [shape for shape in shapes[:2] if len(shape) == 3]
+    if len(lines) == 2 and lines[0][1] == lines[1][1] and isinstance(lines[0][1], int):
+        return lines[0][1], 2
+    if shapes and len(shapes[0]) == 4 and isinstance(shapes[0][1], int):
+        return shapes[0][1], 1
+    raise InputError(
+        f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "
+        "maps (people, points, rows, columns)."
+    )
+
+
+def _checked_boxes(boxes) -> np.ndarray:
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise InputError(f"person boxes must be x0 y0 x1 y1 with x0 < x1, y0 < y1; got {boxes.tolist()}.")
+    return boxes
+
+
+def _blazepose_boxes(people: int) -> BoxSource:
+    from simspine.vision.blazepose import BlazePose
+    from simspine.vision.detector import ExtentBoxes
+
+    return ExtentBoxes(BlazePose(people))

@@ -1,0 +1,320 @@
+"""A tape with dots along the spine, followed through one view's video from the clicks on a few of them.
+
+Each dot is carried by optical flow and held in place by its own centre, as a single marker is. What is known beside is
+that the dots are a row: one that is not where its neighbours have it is dropped, and one that was covered is found
+again where they have it. So a dot keeps its number.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.vision.detector import Crops
+from simspine.vision.skin_markers import (
+    LOST_CONTRAST_SHARE,
+    find_centre,
+    follow_by_flow,
+    join_both_ways,
+    within_distance,
+)
+
+# A row of dots in one image: perforated tape along the spine, of which two dots or more are clicked.
+# Spots are where the colour of a disk differs from that around it as it does at the clicked dots. Between two
+# clicked dots the row is the chain of as many spots as there are dots, whose steps change least from one to the
+# next (dynamic programming over chains; a dot may be covered, and then two steps make one).
+
+
+DOT_DISK_WIDTH, DOT_SURROUND_WIDTH = 0.6, 1.6  # widths of the two Gaussians, in radii of a dot
+MIN_DOT_CONTRAST = 0.35  # of the clicked dots' contrast, from which something is a spot
+MAX_ROW_SWING = 0.45  # of the distance of two clicked dots: how far the row may swing out between them
+MIN_DOT_STEP, MAX_DOT_STEP = 0.45, 2.0  # of the mean step between two clicked dots
+STEP_CHANGE_SD = 0.2  # of a step: by how much the next one differs, one standard deviation
+COVERED_COST = 4.0  # of a dot that is not there
+MAX_COVERED_DOTS = 2  # neighbouring dots, in the clicked image
+MAX_STEP_RATIO = 1.45  # ratio of two neighbouring steps from which spots are no row
+PASSED_DOT_DISTANCE = 0.3  # of a step: a spot that near the row, and not in it, is a dot that was passed over
+
+DotPlaces = dict[int, np.ndarray]  # number along the row, from 1 → (2,) px
+
+
+class _Chain(NamedTuple):
+    """The best way to a spot: cost, the step per dot that led there (2,), and where it came from."""
+
+    cost: float
+    step: np.ndarray
+    before: tuple[int, int, int] | None  # key of the chain before: (dot, spot, dots passed)
+
+
+def find_dot_row(crops: Crops, frame: int, clicked: Mapping[int, tuple[float, float]], radius: float) -> DotPlaces:
+    """Places of the dots from the first to the last one clicked, without those that are covered.
+
+    clicked: {number: (x, y) px}, two or more. radius: of a dot, px. Raises `InputError` where the spots between two
+    clicks are not as many dots in a row.
+    """
+    numbers = sorted(clicked)
+    ends = {n: _centred_dot(crops, frame, np.asarray(clicked[n], float), radius) for n in numbers}
+    found = dict(ends)
+    for first, last in pairwise(numbers):
+        if last - first > 1:
+            found |= _row_between(crops, frame, (ends[first], ends[last]), dots=(first, last), radius=radius)
+    return found
+
+
+def _row_between(
+    crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], dots: tuple[int, int], radius: float
+) -> DotPlaces:
+    count = dots[1] - dots[0]
+    spots = np.array([ends[0], *_dot_like_spots(crops, frame, ends, radius), ends[1]])
+    chosen = _best_chain(spots, count)
+    if chosen is None or not _is_even(spots, chosen):
+        raise InputError(
+            f"between the clicks on dots {dots[0]} and {dots[1]} of the tape in frame {frame}, {len(spots) - 2} spots "
+            f"were found, but no even row of {count - 1} dots. Are these the dots' numbers, and is radius_px right? "
+            f"If so, click one more dot between them; more than {MAX_COVERED_DOTS} neighbours may not be covered there."
+        )
+    return {dots[0] + number: spots[i] for number, i in chosen[1:-1]}
+
+
+def _is_even(spots: np.ndarray, chain: list[tuple[int, int]]) -> bool:
+    """Whether neighbouring steps are alike, and no other spot lies in the row."""
+    steps = [np.hypot(*(spots[j] - spots[i])) / (n - m) for (m, i), (n, j) in pairwise(chain)]
+    if any(max(a, b) > MAX_STEP_RATIO * min(a, b) for a, b in pairwise(steps)):
+        return False
+    others = np.delete(spots, [i for _, i in chain], 0)
+    for ((_, i), (_, j)), step in zip(pairwise(chain), steps, strict=True):
+        way = spots[j] - spots[i]
+        share = np.clip((others - spots[i]) @ way / (way @ way), 0, 1)
+        if (np.hypot(*(others - spots[i] - share[:, None] * way).T) < PASSED_DOT_DISTANCE * step).any():
+            return False
+    return True
+
+
+def _dot_like_spots(
+    crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], radius: float
+) -> Iterator[np.ndarray]:
+    """Places (2,) px that look like the two ends and lie near the line between them."""
+    import cv2
+
+    centre, chord = np.round((ends[0] + ends[1]) / 2), ends[1] - ends[0]
+    length = float(np.hypot(*chord))
+    half = int(np.ceil((0.5 + MAX_ROW_SWING) * length + 4 * radius))
+    image = crops.window(frame, centre, half).astype(np.float32)
+    blurred = [cv2.GaussianBlur(image, (0, 0), width * radius) for width in (DOT_DISK_WIDTH, DOT_SURROUND_WIDTH)]
+    colours = blurred[0] - blurred[1]
+    inside = [np.round(end - centre + half).astype(int) for end in ends]
+    as_clicked = np.mean([colours[y, x] for x, y in inside], 0)
+    contrast = colours @ as_clicked / max(float(np.linalg.norm(as_clicked)), 1e-9)
+    peak = cv2.dilate(contrast, np.ones((2 * int(radius) + 1,) * 2, np.uint8))
+    least = MIN_DOT_CONTRAST * min(float(peak[y, x]) for x, y in inside)
+    y, x = np.nonzero((contrast == peak) & (contrast >= least))
+    places = np.stack([x, y], 1) + centre - half
+    along, beside = (places - ends[0]) @ chord / length, np.abs((places - ends[0]) @ [-chord[1], chord[0]]) / length
+    near = (
+        (along > -MAX_ROW_SWING * length) & (along < (1 + MAX_ROW_SWING) * length) & (beside < MAX_ROW_SWING * length)
+    )
+    for place in places[near]:
+        spot = _centred_dot(crops, frame, place, radius)
+        if min(np.hypot(*(spot - end)) for end in ends) > 1.5 * radius:
+            yield spot
+
+
+def _centred_dot(crops: Crops, frame: int, place: np.ndarray, radius: float) -> np.ndarray:
+    blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
+    return blob.xy if np.hypot(*(blob.xy - place)) <= radius else place
+
+
+def _best_chain(spots: np.ndarray, count: int) -> list[tuple[int, int]] | None:
+    """[(number, spot)] from the first spot, number 0, to the last one, number `count`; None if none leads there."""
+    last, mean = len(spots) - 1, float(np.hypot(*(spots[-1] - spots[0]))) / count
+    ways = _possible_steps(spots, mean)
+    chains: list[dict[tuple[int, int], _Chain]] = [{} for _ in range(count + 1)]  # {(spot, steps taken at once): best}
+    chains[0][0, 1] = _Chain(0.0, np.zeros(2), None)
+    for number in range(count):
+        for (i, passed), chain in chains[number].items():
+            for j, at_once, step in ways[i]:
+                after = number + at_once
+                if after > count or (j == last) != (after == count):
+                    continue
+                change = float(np.hypot(*(step - chain.step)) if number else abs(np.hypot(*step) - mean) / 2)
+                cost = chain.cost + (change / (STEP_CHANGE_SD * mean)) ** 2 + COVERED_COST * (at_once - 1)
+                known = chains[after].get((j, at_once))
+                if known is None or cost < known.cost:
+                    chains[after][j, at_once] = _Chain(cost, step, (number, i, passed))
+    if not chains[count]:
+        return None
+    key: tuple[int, int, int] | None = (count, *min(chains[count], key=lambda way: chains[count][way].cost))
+    found = []
+    while key is not None:
+        number, spot, passed = key
+        found.append((number, spot))
+        key = chains[number][spot, passed].before
+    return found[::-1]
+
+
+def _possible_steps(spots: np.ndarray, mean: float) -> list[list[tuple[int, int, np.ndarray]]]:
+    """For each spot the spots that may follow: (spot, as how many steps, one such step (2,) px)."""
+    apart = spots[None] - spots[:, None]
+    lengths = np.hypot(apart[..., 0], apart[..., 1])
+    return [
+        [
+            (int(j), at_once, apart[i, j] / at_once)
+            for at_once in range(1, MAX_COVERED_DOTS + 2)
+            for j in np.flatnonzero(
+                (lengths[i] > MIN_DOT_STEP * at_once * mean) & (lengths[i] < MAX_DOT_STEP * at_once * mean)
+            )
+        ]
+        for i in range(len(spots))
+    ]
+
+
+NEIGHBOUR_REACH = 3  # neighbours on either side that tell where a dot is
+MIN_NEIGHBOURS = 3
+MAX_ROW_DEVIATION = 0.3  # of a step: a dot that far from where its neighbours have it is another thing
+SIMILAR_CONTRAST_SHARE = 0.4  # share of the usual contrast of the others from which a dot is found again
+
+TapeClicks = Mapping[int, Mapping[int, tuple[float, float]]]  # number of a dot, from 1 → {frame: x, y px}
+
+
+def track_tape(crops: Crops, clicks: TapeClicks, dots: int, radius: float) -> np.ndarray:
+    """(frames, dots, 3) x px, y px, confidence 0…1; NaN and 0 where a dot is not seen.
+
+    crops: the images. clicks: of this view, two dots or more in a frame that has any. radius: of a dot, px. Raises
+    `InputError` for a click outside the images, and where no row of dots lies between the clicks.
+    """
+    rows = clicked_rows(crops, clicks, radius)
+    ways = [_one_way(crops, rows, dots, radius=radius, step=step) for step in (1, -1)]
+    found = np.empty((len(crops), dots, 3))
+    for k in range(dots):
+        seen = {frame: tuple(row[k + 1]) for frame, row in rows.items() if k + 1 in row}
+        anchors = seen or dict.fromkeys(rows, (0.0, 0.0))  # covered in all clicked images: only their frames count
+        found[:, k] = join_both_ways(ways[0][:, k], ways[1][:, k], anchors, radius)
+    return found
+
+
+def clicked_rows(crops: Crops, clicks: TapeClicks, radius: float) -> dict[int, DotPlaces]:
+    """{frame: the dots from the first to the last one clicked} of each frame with clicks; raises as `track_tape`."""
+    return {frame: find_dot_row(crops, frame, at, radius) for frame, at in _by_frame(crops, clicks).items()}
+
+
+def _by_frame(crops: Crops, clicks: TapeClicks) -> dict[int, dict[int, tuple[float, float]]]:
+    """{frame: {number: (x, y) px}}, checked."""
+    found: dict[int, dict[int, tuple[float, float]]] = {}
+    for number, at in clicks.items():
+        for frame, xy in at.items():
+            if not crops.inside(frame, np.asarray(xy)):
+                raise InputError(
+                    f"dot {number} of the tape is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame}, which is not on "
+                    "the trunk of the person followed. Clicks are x right, y down in the image, frames from 0."
+                )
+            found.setdefault(frame, {})[number] = xy
+    for frame, row in found.items():
+        if len(row) < 2:
+            raise InputError(
+                f"frame {frame} has a click on dot {next(iter(row))} of the tape only; click two dots or more in the "
+                "same frame, the first and the last one in sight."
+            )
+    return found
+
+
+def _one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: float, step: int) -> np.ndarray:
+    """From the clicked frames on, in one direction: (frames, dots, 3)."""
+    found = np.tile([np.nan, np.nan, 0.0], (len(crops), dots, 1))
+    places, motion, usual = np.full((dots, 2), np.nan), np.zeros((dots, 2)), 0.0
+    for frame in range(len(crops))[::step]:
+        before = places.copy()
+        if frame in rows:
+            places[:] = np.nan
+            for number, xy in rows[frame].items():
+                places[number - 1] = xy
+            usual = float(np.median([_dot_contrast(crops, frame, xy, radius) for xy in rows[frame].values()]))
+        else:
+            for k in np.flatnonzero(np.isfinite(before[:, 0])):
+                places[k] = _dot_by_flow(crops, frame, step, place=before[k], motion=motion[k], dot=(radius, usual))
+        places = _find_dots_again(crops, frame, _in_row(places), radius=radius, usual=usual)
+        moved = places - before
+        motion = np.where(np.isfinite(moved), moved, 0.0)
+        seen = np.isfinite(places[:, 0])
+        found[frame, seen] = np.column_stack([places[seen], np.ones(seen.sum())])
+    return found
+
+
+def _dot_contrast(crops: Crops, frame: int, place: np.ndarray, radius: float) -> float:
+    return find_centre(lambda p, half: crops.window(frame, p, half), place, radius).mass
+
+
+def _dot_by_flow(
+    crops: Crops, frame: int, step: int, place: np.ndarray, motion: np.ndarray, dot: tuple[float, float]
+) -> np.ndarray:
+    """(2,) px where the flow takes a dot that is still there; NaN otherwise. dot: its radius and usual contrast."""
+    radius, usual = dot
+    start = follow_by_flow(crops, frame - step, frame, place=place, guess=place + motion)
+    if start is None:
+        return np.full(2, np.nan)
+    blob = find_centre(lambda p, half: crops.window(frame, p, half), start, radius)
+    there = blob.mass >= LOST_CONTRAST_SHARE * usual and within_distance(blob.xy, start, radius)
+    return blob.xy if there else np.full(2, np.nan)
+
+
+def _in_row(places: np.ndarray) -> np.ndarray:
+    """Places (dots, 2) px without those that are not where their neighbours have them, the farthest off first."""
+    places = places.copy()
+    while True:
+        off = np.full(len(places), -np.inf)
+        for k in np.flatnonzero(np.isfinite(places[:, 0])):
+            expected = _from_neighbours(places, int(k))
+            if expected is not None:
+                off[k] = np.hypot(*(places[k] - expected[0])) / expected[1]
+        if off.max(initial=0.0) <= MAX_ROW_DEVIATION:
+            return places
+        places[off.argmax()] = np.nan
+
+
+def _find_dots_again(crops: Crops, frame: int, places: np.ndarray, radius: float, usual: float) -> np.ndarray:
+    """The places with those of dots that are seen where their neighbours have them, nearest to the known ones first."""
+    places, tried = places.copy(), set()
+    while True:
+        missing = [k for k in range(len(places)) if np.isnan(places[k, 0]) and k not in tried]
+        expected = {k: found for k in missing if (found := _from_neighbours(places, k)) is not None}
+        if not expected:
+            return places
+        k = min(expected, key=lambda k: expected[k][2])
+        tried.add(k)
+        place, length, _ = expected[k]
+        if not crops.inside(frame, place):
+            continue
+        blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
+        alone = np.nanmin(np.hypot(*(places - blob.xy).T)) > length / 2
+        if (
+            alone
+            and within_distance(blob.xy, place, MAX_ROW_DEVIATION * length)
+            and _has_usual_contrast(blob.mass, usual)
+        ):
+            places[k] = blob.xy
+            tried.clear()
+
+
+def _has_usual_contrast(mass: float, usual: float) -> bool:
+    return SIMILAR_CONTRAST_SHARE * usual <= mass <= usual / SIMILAR_CONTRAST_SHARE
+
+
+def _from_neighbours(places: np.ndarray, k: int) -> tuple[np.ndarray, float, float] | None:
+    """Where the nearest seen dots have dot k (2,) px, the length of a step there, and how far they are in dots.
+
+    A parabola through them; None where fewer than three are near, or none is next to it.
+    """
+    near = [
+        n
+        for n in range(max(0, k - NEIGHBOUR_REACH), min(len(places), k + NEIGHBOUR_REACH + 1))
+        if n != k and np.isfinite(places[n, 0])
+    ]
+    if len(near) < MIN_NEIGHBOURS or min(abs(n - k) for n in near) > 1:
+        return None
+    away = np.array(near) - k
+    both_sides = away.min() < 0 < away.max()
+    degree = 2 if both_sides and len(near) > MIN_NEIGHBOURS else 1
+    nearest = np.argsort(np.abs(away))[: 2 * NEIGHBOUR_REACH if both_sides else MIN_NEIGHBOURS]
+    fit = np.polynomial.polynomial.polyfit(away[nearest], places[near][nearest], degree)
+    return fit[0], float(np.hypot(*fit[1])), float(np.abs(away).mean())

@@ -1,0 +1,452 @@
+"""Triangulation of a trial: seeds, robust refinement, noise, swaps, and once more with what was learnt."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from simspine.core.errors import InputError, Unchanging
+from simspine.core.geometry import project_one
+from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.vision.rays import (
+    SEED_RANKS,
+    Rays,
+    RefinedPoints,
+    best_seed,
+    camera_centres,
+    expected_position,
+    inverse_3x3,
+    pooled_noise,
+    ray_directions,
+    ray_midpoint,
+    rays_of_pixels,
+    refine_points,
+    truncated_misfit,
+    variance_inflation,
+)
+
+# What the triangulation used, how well it fits, and why points are missing.
+
+
+TRIANGULATION_REASONS = ("kept", "seen by too few views", "views disagree")
+REASON_KEPT, REASON_TOO_FEW, REASON_DISAGREE = range(len(TRIANGULATION_REASONS))
+
+
+@dataclass(frozen=True)
+class TriangulationReport(Unchanging):
+    """Diagnostics of one trial. All arrays are read-only.
+
+    names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support
+    the point. error_px: (frames, views, points), distance in the distorted image between the observation (after
+    undoing swaps) and the projected point, for used and dropped observations alike; NaN where there is no observation
+    or no point. swapped: (frames, views, points) bool, observations exchanged with their mirror image. reason:
+    (frames, points) index into `TRIANGULATION_REASONS`. noise_px: (points,) standard deviation of one image
+    coordinate, pooled over
+    the trial. limit_px: (points,) error beyond which an observation is dropped.
+    """
+
+    names: tuple[str, ...]
+    views: tuple[str, ...]
+    used: np.ndarray
+    error_px: np.ndarray
+    swapped: np.ndarray
+    reason: np.ndarray
+    noise_px: np.ndarray
+    limit_px: np.ndarray
+
+    def __post_init__(self):
+        for array in (self.used, self.error_px, self.swapped, self.reason, self.noise_px, self.limit_px):
+            array.setflags(write=False)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(frames, points) bool: points that were found."""
+        return self.reason == REASON_KEPT
+
+    @property
+    def point_error_px(self) -> np.ndarray:
+        """(frames, points): mean reprojection error over the used views; NaN where missing."""
+        count = self.used.sum(1)
+        total = np.where(self.used, self.error_px, 0.0).sum(1)
+        return np.where(self.kept, total / np.maximum(count, 1), np.nan)
+
+    def of(self, names: Iterable[str]) -> "TriangulationReport":
+        """The report on some of the points, in the order of the report; names it lacks are skipped."""
+        wanted = set(names)
+        keep = [i for i, name in enumerate(self.names) if name in wanted]
+        arrays = ("used", "error_px", "swapped", "reason", "noise_px", "limit_px")
+        some = {field: getattr(self, field)[..., keep] for field in arrays}
+        return replace(self, names=tuple(self.names[i] for i in keep), **some)
+
+    def summary(self) -> dict:
+        """Figures for a table. `reprojection_px` is per used observation, `…_all` counts the dropped ones as well,
+        `…_point` is per (frame, point) the mean over its used views. Shares are of what was observed."""
+        observed = np.isfinite(self.error_px)
+        kept, every = self.error_px[self.used], self.error_px[observed]
+        point = self.point_error_px[self.kept]
+        dropped = observed & ~self.used
+        errors = {
+            f"reprojection_px_{name}{of}": _percentile_of_known(values, q)
+            for of, values in (("", kept), ("_point", point), ("_all", every))
+            for name, q in (("median", 50), ("p90", 90))
+        }
+        return errors | {
+            "points_kept_share": _share_or_none(self.kept.sum(), self.kept.size),
+            "noise_px_median": _percentile_of_known(self.noise_px, 50),
+            "observations_dropped_share": self._by_view(dropped, observed),
+            "observations_swapped_share": self._by_view(self.swapped, np.ones_like(self.swapped)),
+            "missing": {
+                TRIANGULATION_REASONS[code]: int((self.reason == code).sum())
+                for code in (REASON_TOO_FEW, REASON_DISAGREE)
+            },
+        }
+
+    def _by_view(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float | None]:
+        """Share of the observations (frames, views, points) bool, by view."""
+        counts = zip(self.views, part.sum((0, 2)), whole.sum((0, 2)), strict=True)
+        return {view: _share_or_none(some, every) for view, some, every in counts}
+
+
+def _percentile_of_known(values: np.ndarray, q: float) -> float | None:
+    return float(np.percentile(values, q)) if values.size else None
+
+
+def _share_or_none(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None
+
+
+# Left and right exchanged by a detector: found per view and limb group, and undone.
+# A detector that takes a back for a front exchanges both sides at once, so the decision is made for a whole group
+# of points (legs, arms, face) in one view and frame. As in `seeds`, pairs of views propose, now in two versions
+# (the two views agree on left and right, or not), and every other view joins with the labelling that suits it
+# better. A labelling and its complement fit equally well; the majority of the views and the continuity with
+# neighbouring frames decide between the two.
+
+
+SWAP_GROUPS = {
+    "legs": ("hip", "knee", "ankle", "toe", "heel", "foot"),
+    "face": ("eye", "ear", "mouth"),
+    "arms": ("",),  # shoulders, collar bones and what else is mirrored
+}
+_MIN_SWAP_GAIN = 1.0  # observations that must come right before a view counts as swapped …
+_MAX_SWAP_MISFIT_RATIO = 0.5  # … and the share of its misfit that may remain
+_LABELLING_WINDOW_S = 1.0  # s over which the choice between a labelling and its complement is made
+
+
+def mirror_indices(names: Sequence[str]) -> np.ndarray:
+    """(points,) index of each point's mirror image (`LKnee` ↔ `RKnee`, `left_knee` ↔ `right_knee`), or its own."""
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index.get(_mirrored_name(name), i) for i, name in enumerate(names)], dtype=int)
+
+
+def _mirrored_name(name: str) -> str:
+    for left, right in (("left", "right"), ("Left", "Right"), ("L", "R")):
+        for here, there in ((left, right), (right, left)):
+            rest = name.removeprefix(here)
+            if rest != name and (len(here) > 1 or rest[:1].isupper()):
+                return there + rest
+    return name
+
+
+def limb_groups(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """{group: (2, pairs) indices of its mirrored points}, one row per side; groups without points are left out."""
+    rows: dict[str, list] = {group: [] for group in SWAP_GROUPS}
+    for i, j in enumerate(mirror_indices(names)):
+        if i < j:
+            group = next(g for g, words in SWAP_GROUPS.items() if any(word in names[i].lower() for word in words))
+            rows[group].append((i, j))
+    return {group: np.array(pairs).T for group, pairs in rows.items() if pairs}
+
+
+def exchange_sides(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
+    """Keypoints with the observations `swapped` (frames, views, points) bool handed to their mirror images."""
+    if not swapped.any():
+        return keypoints
+    mirrors = mirror_indices(keypoints.names)
+    xy = np.where(swapped[..., None], keypoints.xy[:, :, mirrors], keypoints.xy)
+    return keypoints.with_(
+        xy=xy, confidence=np.where(swapped, keypoints.confidence[:, :, mirrors], keypoints.confidence)
+    )
+
+
+def find_swaps(
+    rays: Rays, xyz: np.ndarray, sides: np.ndarray, suspect: np.ndarray, limit: np.ndarray, rate: float
+) -> np.ndarray:
+    """Which views exchange left and right of one group: (frames, views) bool.
+
+    rays: of the whole trial. xyz: (3, frames, points) m as found without exchanging. sides: (2, pairs) point indices.
+    suspect: (frames,) bool, where views disagree; the others are left alone. limit: (points,) px.
+    """
+    frames, points = xyz.shape[1:]
+    swapped = np.zeros((frames, len(rays.R)), bool)
+    where = np.flatnonzero(suspect)
+    if not len(where):
+        return swapped
+    labels, gain, proposed = _label_views(rays, where, sides, limit=limit, points=points)
+    clear = np.abs(gain) > 0  # (views, suspects): the view has an opinion
+    vote = np.zeros(frames)
+    vote[where] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
+    group = xyz[:, :, sides]  # (3, frames, 2, pairs)
+    group[:, where] = proposed
+    known = np.isfinite(group).all((0, 2))
+    vote[~suspect & known.any(-1)] = len(rays.R)
+    complement = _against_the_run(group, vote, rate)[where]
+    swapped[where] = (clear & (labels ^ complement)).T
+    return swapped
+
+
+def _label_views(rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, points: int):
+    """The labelling of the views (views, m) that fits best, how clearly (views, m), and its points (3, m, 2, pairs)."""
+    pairs = sides.shape[1]
+    shape = (len(frames), 2, pairs)
+    columns = (frames[:, None, None] * points + sides).reshape(-1)
+    keep, swap = rays.take(columns), rays.take((frames[:, None, None] * points + sides[::-1]).reshape(-1))
+    tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
+    # A side alone, or two sides no further apart than the noise, say nothing about which is which.
+    apart = np.einsum("vijn,vjn->vin", keep.lens, keep.normal - swap.normal)
+    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > tolerance)
+    keep, swap = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
+    ray, other, centre = ray_directions(keep), ray_directions(swap), camera_centres(keep)
+
+    views, m = len(rays.R), len(frames)
+    lowest, unswapped = np.full(m, np.inf), np.full(m, np.inf)
+    labels, gain, best = np.zeros((views, m), bool), np.zeros((views, m)), np.full((3, *shape), np.nan)
+    # All views propose; beyond `RANKS`, those that see most of the group.
+    proposers = np.sort(np.argsort(-both.sum(1), kind="stable")[:SEED_RANKS])
+    for a, b in combinations(proposers, 2):
+        for second in (ray, other):
+            xyz = ray_midpoint(centre[a][:, None], ray[a], centre[b][:, None], second[b])
+            xyz = np.where(both[a] & both[b], xyz, np.nan)
+            costs = [truncated_misfit(r, xyz, tolerance).reshape(views, *shape).sum((2, 3)) for r in (keep, swap)]
+            low, high = np.minimum(*costs), np.maximum(*costs)
+            better = low.sum(0) < lowest
+            lowest = np.where(better, low.sum(0), lowest)
+            labels = np.where(better, costs[1] < costs[0], labels)
+            gain = np.where(better, np.where(low > _MAX_SWAP_MISFIT_RATIO * high, 0.0, costs[0] - costs[1]), gain)
+            best = np.where(better[:, None, None], xyz.reshape(3, *shape), best)
+            unswapped = np.minimum(unswapped, costs[0].sum(0))
+    gain = np.where(np.abs(gain) >= _MIN_SWAP_GAIN, gain, 0.0)
+    worthwhile = unswapped - lowest >= _MIN_SWAP_GAIN
+    return labels & worthwhile & (gain != 0), gain, best
+
+
+def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:
+    """Where the complement of the labelling fits better into the run of frames: (frames,) bool.
+
+    group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. From frame
+    to frame the nearer of the two labellings continues; the votes of a whole window, carried along so, decide.
+    """
+    filled = _bridge_gaps(group)
+    stay = np.nansum((filled[:, 1:] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
+    turn = np.nansum((filled[:, 1:, ::-1] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
+    side = np.cumprod(np.concatenate([[1.0], np.where(turn < stay, -1.0, 1.0)]))
+    total = np.concatenate([[0.0], np.cumsum(vote * side)])
+    reach, index = max(1, round(_LABELLING_WINDOW_S * rate)), np.arange(len(vote))
+    window = total[np.minimum(index + reach + 1, len(vote))] - total[np.maximum(index - reach, 0)]
+    return window * side < 0
+
+
+def _bridge_gaps(group: np.ndarray) -> np.ndarray:
+    """Gaps in (3, frames, 2, pairs) bridged with the last position, so that a run continues across them."""
+    known = np.isfinite(group).all(0)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None, None], 0), axis=0)
+    return np.take_along_axis(group, last[None], 1)
+
+
+_POINTS_PER_BATCH = 40_000  # observations solved at a time: what fits into a processor's cache
+_HUBER_NOISE_FACTOR = (
+    2.15  # × noise: nine in ten clean observations keep their full weight (χ² with 2 degrees of freedom)
+)
+_LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 lies beyond
+_MIN_LIMIT_PX = 3.0  # px; below this a disagreement is not worth losing a view
+_IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than this is of something else
+
+
+def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
+    """3D points of the keypoints, with covariance; options and errors as in `triangulate_with_report`."""
+    return triangulate_with_report(keypoints, cameras, **options)[0]
+
+
+def triangulate_with_report(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    *,
+    min_confidence: float = 0.3,
+    huber_px: float | None = None,
+    max_error_px: float | None = None,
+    min_views: int = 2,
+    fix_swaps: bool = True,
+) -> tuple[Markers, TriangulationReport]:
+    """3D points (m, z_up) of the keypoints with covariance, and what was used to get them.
+
+    cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points
+    that were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual
+    starts to lose influence; default 2.15 × the noise found. max_error_px: an observation further off is never used;
+    default 3 % of the longer image side. Within it, the limit is 4.5 × the noise found for the point. min_views:
+    consistent views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round; by
+    the names (`LKnee` ↔ `RKnee`).
+
+    `Markers.weight` is the mean confidence of the used views, 0 where missing. Method and equations:
+    docs/triangulation.md. Raises InputError where cameras and views differ in number or an option makes no sense.
+    """
+    _check_input(keypoints, cameras, min_confidence, huber_px=huber_px, max_error_px=max_error_px, min_views=min_views)
+    cap = max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
+    grid = (keypoints.frames, len(keypoints.names))
+    confidence = _usable_confidence(keypoints, min_confidence)
+    rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
+
+    wide = np.full(grid, cap)
+    fit = _solve_in_batches(rays, wide if huber_px is None else np.full(grid, huber_px), wide)
+    noise, huber, limit = _tune_thresholds(rays, fit, grid, cap=cap, huber_px=huber_px)
+
+    swapped = np.zeros(confidence.shape, bool)
+    if fix_swaps:
+        swapped = _swapped_observations(keypoints, rays, fit, limit)
+        if swapped.any():
+            keypoints = exchange_sides(keypoints, swapped)
+            confidence = _usable_confidence(keypoints, min_confidence)
+            del rays  # of a long trial each of these takes hundreds of megabytes
+            rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
+
+    support = fit.used.sum(0).reshape(grid)
+    trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
+    expected = expected_position(fit.xyz.reshape(3, *grid), trusted, keypoints.rate)
+    del fit
+    fit = _solve_in_batches(rays, np.broadcast_to(huber, grid), np.broadcast_to(limit, grid), expected)
+    noise, *_ = _tune_thresholds(rays, fit, grid, cap=cap, huber_px=huber_px)
+    squares, too_few = _summed_squares(rays, fit).reshape(grid), rays.seen.sum(0).reshape(grid) < min_views
+    del rays, expected
+
+    used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
+    found = (used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
+    markers = _markers_found(
+        keypoints,
+        fit,
+        np.where(used, confidence, 0.0),
+        found=found,
+        variance=_coordinate_variance(squares, used.sum(1), noise),
+    )
+    del fit
+    error_px = np.empty(confidence.shape)
+    for view, camera in enumerate(cameras):
+        error_px[:, view] = np.linalg.norm(project_one(camera, markers.xyz) - keypoints.xy[:, view], axis=-1)
+    return markers, TriangulationReport(
+        names=keypoints.names,
+        views=tuple(camera.name for camera in cameras),
+        used=used & found[:, None],
+        error_px=error_px,
+        swapped=swapped,
+        reason=np.where(found, REASON_KEPT, np.where(too_few, REASON_TOO_FEW, REASON_DISAGREE)),
+        noise_px=noise,
+        limit_px=limit,
+    )
+
+
+def _check_input(
+    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence, huber_px, max_error_px, min_views
+) -> None:
+    if len(cameras) != keypoints.views:
+        names = ", ".join(camera.name for camera in cameras) or "none"
+        raise InputError(
+            f"{keypoints.views} views of keypoints but {len(cameras)} cameras ({names}). Give one camera per view, in "
+            "the order of the views."
+        )
+    if keypoints.views < 2:
+        raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
+    if keypoints.frames == 0 or not keypoints.names:
+        raise InputError(f"nothing to triangulate: {keypoints.frames} frames, {len(keypoints.names)} points.")
+    if not 0 <= min_confidence <= 1:
+        raise InputError(f"min_confidence is {min_confidence}, expected 0…1.")
+    for name, value in (("huber_px", huber_px), ("max_error_px", max_error_px)):
+        if value is not None and not value > 0:
+            raise InputError(f"{name} is {value}, expected a positive number of pixels, or None to have it chosen.")
+    if not 2 <= min_views <= keypoints.views:
+        raise InputError(f"min_views is {min_views}, expected 2…{keypoints.views} (the views there are).")
+
+
+def _usable_confidence(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
+    """Confidences (frames, views, points), 0 for observations not to be used."""
+    detected = ~keypoints.of_origin(Origin.INFERRED)
+    floor = np.where(detected, min_confidence, 0.0)
+    return np.where(keypoints.confidence >= floor, keypoints.confidence, 0.0)
+
+
+def _relative_confidence(confidence: np.ndarray) -> np.ndarray:
+    """Confidences over their mean for the point, so that its noise is that of an observation of its usual quality."""
+    seen = confidence > 0
+    mean = confidence.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
+    return confidence / np.where(mean > 0, mean, 1.0)
+
+
+def _solve_in_batches(rays: Rays, huber: np.ndarray, limit: np.ndarray, expected=None) -> RefinedPoints:
+    """Seeds and refinement of all points, in chunks; huber, limit: (frames, points) px."""
+    views, n = rays.weight.shape
+    huber, limit = huber.reshape(-1), limit.reshape(-1)
+    size = max(1, _POINTS_PER_BATCH // views)
+    found = RefinedPoints(np.empty((3, n)), np.empty((views, n)), np.empty((views, n)), np.empty((3, 3, n)))
+    for start in range(0, n, size):
+        part = slice(start, start + size)
+        near = None if expected is None else (expected[0].reshape(3, n)[:, part], expected[1].reshape(n)[part])
+        some = rays.take(part)
+        fit = refine_points(some, best_seed(some, limit[part], near), huber[part], limit[part])
+        for field in ("xyz", "error", "weight", "information"):
+            getattr(found, field)[..., part] = getattr(fit, field)
+    return found
+
+
+def _tune_thresholds(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: float, huber_px: float | None):
+    """Noise, Huber's threshold and the limit, each (points,) px, from the residuals of a fit."""
+    noise = pooled_noise(_summed_squares(rays, fit).reshape(grid), fit.used.sum(0).reshape(grid))
+    huber = _HUBER_NOISE_FACTOR * noise if huber_px is None else np.full(grid[1], huber_px)
+    return noise, huber, np.clip(_LIMIT_NOISE_FACTOR * noise, min(_MIN_LIMIT_PX, cap), cap)
+
+
+def _summed_squares(rays: Rays, fit: RefinedPoints) -> np.ndarray:
+    """Squared residuals (n,) px² summed over the used views, weighted by confidence only."""
+    return (rays.weight * np.where(fit.used, fit.error, 0.0) ** 2).sum(0)
+
+
+def _swapped_observations(keypoints: Keypoints, rays: Rays, fit: RefinedPoints, limit: np.ndarray) -> np.ndarray:
+    """Observations with left and right exchanged: (frames, views, points) bool."""
+    frames, views, points = keypoints.confidence.shape
+    disagree = (rays.seen & (fit.error > np.tile(limit, frames))).any(0).reshape(frames, points)
+    xyz = fit.xyz.reshape(3, frames, points)
+    detected = ~keypoints.of_origin(Origin.INFERRED)
+    swapped = np.zeros((frames, views, points), bool)
+    for sides in limb_groups(keypoints.names).values():
+        witnesses = sides[:, detected[sides].all(0)]  # inferred points follow the others, they have nothing to say
+        if witnesses.size:
+            suspect = np.any(disagree[:, witnesses], axis=(1, 2))
+            found = find_swaps(rays, xyz, witnesses, suspect=suspect, limit=limit, rate=keypoints.rate)
+            swapped[:, :, sides.ravel()] = found[..., None]
+    return swapped
+
+
+def _coordinate_variance(squares: np.ndarray, count: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """(frames, points) px²: of one image coordinate, from squared residuals and the number of views used."""
+    return noise**2 * variance_inflation(squares, count, noise)
+
+
+def _markers_found(
+    keypoints: Keypoints, fit: RefinedPoints, confidence: np.ndarray, found: np.ndarray, variance: np.ndarray
+) -> Markers:
+    """The points found. confidence: (frames, views, points) of the views used, else 0. found: (frames, points) bool.
+
+    variance: (frames, points) px² of an image coordinate.
+    """
+    count = fit.used.sum(0).reshape(found.shape)
+    covariance = np.empty((*found.shape, 3, 3))
+    np.copyto(covariance, inverse_3x3(fit.information).transpose(2, 0, 1).reshape(covariance.shape))
+    covariance *= variance[..., None, None]
+    covariance[~found] = np.nan
+    covariance.setflags(write=False)  # so that the type keeps it, and does not copy it
+    return Markers(
+        names=keypoints.names,
+        rate=keypoints.rate,
+        xyz=np.where(found[..., None], fit.xyz.T.reshape(*found.shape, 3), np.nan),
+        frame="z_up",
+        weight=np.where(found, confidence.sum(1) / np.maximum(count, 1), 0.0),
+        covariance=covariance,
+        origin=keypoints.origin,
+    )

@@ -1,0 +1,482 @@
+"""`simspine bench faults`: what goes wrong on a machine, done to real runs over a small virtual set.
+
+After each fault the same command is given again. It must end well, and all results must be those of a run that nothing
+disturbed, byte by byte, run logs and computing times aside.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from simspine.core.errors import InputError
+from simspine.evaluation.tables import aligned_markdown
+
+# Runs over a small virtual set in a folder of their own, to be disturbed and compared with one that was not.
+
+
+RESULTS_FOLDER, RUN_CONFIG_FILE = "results", "set.yaml"
+FILES_THAT_VARY = ("logs/", "benchmarks/", "timings.json")
+
+
+@dataclass(frozen=True)
+class RunFailure:
+    """What is done to a command. limits: {resource: bytes}. root: whether to leave root its rights over all files."""
+
+    limits: Mapping[int, int] | None = None
+    root: bool = True
+
+    def __call__(self) -> None:
+        import ctypes
+        import resource
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background processes ignore it
+        for what, size in (self.limits or {}).items():
+            resource.setrlimit(what, (size, size))
+        if not self.root and os.geteuid() == 0:
+            for right in (1, 2):  # PR_CAPBSET_DROP of CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: permissions hold for root
+                ctypes.CDLL(None).prctl(24, right)
+
+
+class RunFolder:
+    """A folder with a configuration in which runs are disturbed, and the results of one that was not."""
+
+    def __init__(self, folder: Path, subjects: int, actions: list[str]):
+        self.folder = folder
+        self.reference: dict[str, str] = {}
+        self.idle_s = 0.0
+        folder.mkdir(parents=True)
+        content = {
+            "name": "faults",
+            "results": RESULTS_FOLDER,
+            "virtual": {"subjects": subjects, "actions": actions, "frames": 40, "detections": "exact"},
+            "capture": {"human36m": f"{RESULTS_FOLDER}/capture", "detections": f"{RESULTS_FOLDER}/capture/detections"},
+            "detection": {"detector": "import"},
+            "body": {"recipe": "coupled", "markers": "centres"},
+        }
+        (folder / RUN_CONFIG_FILE).write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    @property
+    def results(self) -> Path:
+        return self.folder / RESULTS_FOLDER
+
+    @property
+    def kept(self) -> Path:
+        return self.folder / "undisturbed"
+
+    def make_reference(self) -> None:
+        """One core, nothing in the way; its results are put aside. `idle_s`: what the command takes after that."""
+        code, said = wait_for_run(self.start(cores=1))
+        if code:
+            raise InputError(f"the undisturbed run failed: {said}")
+        begun = time.monotonic()
+        wait_for_run(self.start(cores=1))
+        self.idle_s = time.monotonic() - begun
+        self.reference = result_checksums(self.results)
+        self.results.rename(self.kept)
+
+    def start(self, cores: int = 2, trouble: RunFailure = RunFailure(), folder: Path | None = None) -> subprocess.Popen:
+        """`simspine run` as a process with a group of its own."""
+        config = RUN_CONFIG_FILE if folder is None else str(self.folder / RUN_CONFIG_FILE)
+        return subprocess.Popen(
+            [sys.executable, "-m", "simspine", "run", config, "--cores", str(cores)],
+            cwd=folder or self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True, preexec_fn=trouble,
+        )  # fmt: skip
+
+    def fresh(self, *without: str) -> None:
+        """Results as of the undisturbed run, without these files and folders."""
+        shutil.rmtree(self.results, ignore_errors=True)
+        shutil.copytree(self.kept, self.results)
+        for name in without:
+            path = self.results / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def is_equal(self) -> bool:
+        return result_checksums(self.results) == self.reference
+
+    def left(self) -> int:
+        names = [path.name for path in self.results.rglob("*")]
+        return sum(".tmp" in name or name.endswith((".lock", ".failed")) for name in names)
+
+
+def result_checksums(results: Path) -> dict[str, str]:
+    """{file: sha256 of what does not tell how long it took}."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results).as_posix()
+        if path.is_file() and not name.startswith(FILES_THAT_VARY):
+            found[name] = hashlib.sha256(_without_seconds(path)).hexdigest()
+    return found
+
+
+def _without_seconds(path: Path) -> bytes:
+    if path.parent.name == "manifests" or path.parent.parent.name == "manifests":
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        return json.dumps(entry | {"seconds": 0}).encode()
+    return path.read_bytes()
+
+
+def wait_for_run(run: subprocess.Popen) -> tuple[int, str]:
+    """Exit code, and what was printed from the first error on."""
+    said, _ = run.communicate()
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    first = next((i for i, line in enumerate(lines) if line.startswith(("error: ", "stopped"))), len(lines))
+    return run.returncode, " / ".join(dict.fromkeys(lines[first:])) if run.returncode else ""
+
+
+def running_processes() -> Iterator[tuple[int, int, list[str]]]:
+    """Number, session and command of each that runs."""
+    found = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
+    for line in found.splitlines()[1:]:
+        number, session, *words = line.split()
+        yield int(number), int(session), words
+
+
+def find_running_job(session: int, name: str = "job") -> int | None:
+    """Number of the first process in a session that is `simspine job <name>` (any job, if no name is given)."""
+    for number, own, words in running_processes():
+        if own == session and "python" in words[0] and {"job", name} <= set(words):
+            return number
+    return None
+
+
+LONGEST_RUN_FACTOR = (
+    1.5  # a run is killed after at most so many times what one takes that has nothing to do: some meet its start
+)
+MAX_RUN_FAILURES = 3  # of runs that nobody killed, until the rest is not tried
+MAX_MESSAGE_CHARACTERS = 150  # characters of a message in the table
+ReportLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FaultOutcome:
+    """Of one fault. code: exit code of the command that met it. continued: the same command then ended well. equal: all
+    results were those of the undisturbed run. left: temporary files, locks and records of failures that stayed.
+    redone: finished work that was done again."""
+
+    fault: str
+    code: int
+    message: str
+    continued: bool
+    equal: bool
+    left: int = 0
+    redone: int = 0
+
+    @property
+    def good(self) -> bool:
+        return self.continued and self.equal and not self.left and not self.redone
+
+
+def measure_faults(
+    kills: int, quick: bool = False, seed: int = 1, say: ReportLine = lambda _: None, kills_only: bool = False
+) -> list[FaultOutcome]:
+    """Outcomes of all faults. kills: how often a run is ended by SIGKILL at a random moment.
+
+    kills_only: no other fault. quick: kills only, over one trial. Raises `InputError` where the system is none with
+    POSIX signals, or an undisturbed run fails.
+    """
+    if os.name != "posix":
+        raise InputError("faults are signals, limits and permissions as POSIX systems have them; run it on Linux.")
+    with tempfile.TemporaryDirectory() as folder:
+        found: list[FaultOutcome] = []
+        if not (quick or kills_only):
+            small = _undisturbed(Path(folder) / "small", ["Walking 1"], say)
+            for fault in FAULT_CASES:
+                found.append(fault(small))
+                say(fault_table(found[-1:]))
+        actions = ["Walking 1"] if quick else ["Walking 1", "Sitting 1"]
+        place = _undisturbed(Path(folder) / "killed", actions, say)
+        return [*found, fault_killed(place, kills, random.Random(seed), say)]
+
+
+def _undisturbed(folder: Path, actions: list[str], say: ReportLine) -> RunFolder:
+    """A folder with the results of a run that nothing disturbed."""
+    place = RunFolder(folder, 1, actions)
+    say(f"undisturbed run over {len(actions)} trials")
+    place.make_reference()
+    say(f"with nothing to do it takes {place.idle_s:.0f} s")
+    return place
+
+
+def _rerun_and_judge(place: RunFolder, fault: str, code: int, said: str) -> FaultOutcome:
+    """Give the same command again, and compare."""
+    again, told = wait_for_run(place.start())
+    return FaultOutcome(
+        fault=fault,
+        code=code,
+        message=said if not again else told,
+        continued=again == 0,
+        equal=place.is_equal(),
+        left=place.left(),
+    )
+
+
+def fault_killed(place: RunFolder, kills: int, chance: random.Random, say: ReportLine) -> FaultOutcome:
+    """SIGKILL at random moments, to the command alone or to its whole group in turn, and the same command again.
+
+    When a run gets through, its results are compared and removed, and the next starts from nothing.
+    """
+    shutil.rmtree(place.results, ignore_errors=True)
+    left = redone = unequal = through = failures = at_work = 0
+    made: dict[str, str] = {}
+    sessions: set[int] = set()
+    done = 0
+    while True:
+        run = place.start(cores=1 + done % 2)
+        try:
+            said, _ = run.communicate(
+                timeout=chance.uniform(0, LONGEST_RUN_FACTOR * place.idle_s) if done < kills else None
+            )
+        except subprocess.TimeoutExpired:
+            done += 1
+            at_work += find_running_job(run.pid) is not None
+            os.killpg(run.pid, signal.SIGKILL) if done % 2 else run.kill()
+            run.wait()
+            sessions.add(run.pid)
+            made = {**_manifests(place.results), **made}
+            if done % 10 == 0:
+                say(f"{done} kills, {at_work} of them while a job was at work; {through} runs got through")
+            continue
+        if run.returncode:
+            failures += 1
+            say(f"a run that was not killed ended with {run.returncode}: {said[-MAX_MESSAGE_CHARACTERS:]}")
+            if failures > MAX_RUN_FAILURES:
+                return FaultOutcome(
+                    fault=_kills_text(done),
+                    code=run.returncode,
+                    message=said[-MAX_MESSAGE_CHARACTERS:],
+                    continued=False,
+                    equal=False,
+                    left=place.left(),
+                    redone=redone,
+                )
+            continue
+        through += 1
+        while sessions & {session for _, session, _ in running_processes()}:
+            time.sleep(0.2)  # jobs whose run was killed go on to the end of their work
+        now = _manifests(place.results)
+        redone += sum(now.get(name) != text for name, text in made.items())
+        unequal += not place.is_equal()
+        left += place.left()
+        if done >= kills:
+            said = f"{at_work} kills met a job at work; {through} runs got through"
+            return FaultOutcome(
+                fault=_kills_text(done),
+                code=-signal.SIGKILL,
+                message=said,
+                continued=not failures,
+                equal=not unequal,
+                left=left,
+                redone=redone,
+            )
+        shutil.rmtree(place.results)
+        made = {}
+
+
+def _kills_text(count: int) -> str:
+    return f"SIGKILL at {count} random moments"
+
+
+def _manifests(results: Path) -> dict[str, str]:
+    """Text of each manifest; it holds the seconds the work took, so work done again leaves another."""
+    found = (path for path in results.rglob("manifests/**/*.json"))
+    return {path.relative_to(results).as_posix(): path.read_text(encoding="utf-8") for path in found}
+
+
+def fault_disk_full(place: RunFolder) -> FaultOutcome:
+    """A file system of a few MB in the place of the results."""
+    place.fresh("S1/kinematics", "manifests/dataset.json")
+    with tempfile.TemporaryDirectory() as elsewhere:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", elsewhere], capture_output=True, check=False
+        )
+        if mounted.returncode:
+            return FaultOutcome(
+                fault="disk full",
+                code=-1,
+                message="not tried: only root can mount a small disk",
+                continued=True,
+                equal=True,
+            )
+        try:
+            own = Path(elsewhere) / RESULTS_FOLDER
+            shutil.copytree(place.results, own)
+            shutil.rmtree(place.results)
+            place.results.symlink_to(own)
+            (own / "filler").write_bytes(bytes(shutil.disk_usage(own).free - 100_000))
+            code, said = wait_for_run(place.start())
+            (own / "filler").unlink(missing_ok=True)
+            place.results.unlink()
+            shutil.copytree(own, place.results)
+        finally:
+            subprocess.run(["umount", elsewhere], check=False)
+    return _rerun_and_judge(place, "disk full", code, said)
+
+
+def fault_out_of_memory(place: RunFolder) -> FaultOutcome:
+    import resource
+
+    place.fresh("S1/kinematics")
+    code, said = wait_for_run(place.start(trouble=RunFailure({resource.RLIMIT_AS: 600 * 2**20})))
+    return _rerun_and_judge(place, "out of memory: 600 MiB of address space", code, said)
+
+
+def fault_job_killed(place: RunFolder) -> FaultOutcome:
+    """As the kernel does when memory runs out: one job, without a word."""
+    place.fresh("S1/kinematics")
+    run = place.start()
+    job = _wait_for_job(run.pid)
+    os.kill(job, signal.SIGKILL)
+    return _rerun_and_judge(place, "a job killed by the system", *wait_for_run(run))
+
+
+def _wait_for_job(run: int) -> int:
+    """Number of the first `simspine job motion` below a process."""
+    while (job := find_running_job(run, "motion")) is None:
+        time.sleep(0.05)
+    return job
+
+
+@contextmanager
+def _with_file_mode(path: Path, mode: int) -> Iterator[None]:
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+def fault_read_only_results(place: RunFolder) -> FaultOutcome:
+    place.fresh("S1/kinematics")
+    with _with_file_mode(place.results, 0o555):
+        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
+    return _rerun_and_judge(place, "results read-only", code, said)
+
+
+def fault_read_only_inside(place: RunFolder) -> FaultOutcome:
+    place.fresh("S1/vertebrae/Walking_1.h5")
+    with _with_file_mode(place.results / "S1/vertebrae", 0o555):
+        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
+    return _rerun_and_judge(place, "a folder inside read-only", code, said)
+
+
+def fault_read_only_folder(place: RunFolder) -> FaultOutcome:
+    place.fresh("S1/kinematics")
+    with _with_file_mode(place.folder, 0o555):
+        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
+    return _rerun_and_judge(place, "working folder read-only", code, said)
+
+
+def fault_unreadable_file(place: RunFolder) -> FaultOutcome:
+    place.fresh("S1/kinematics")
+    with _with_file_mode(place.results / "S1/markers/Walking_1.h5", 0):
+        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
+    return _rerun_and_judge(place, "no permission to read a file", code, said)
+
+
+def fault_clock_set(days: int) -> Callable[[RunFolder], FaultOutcome]:
+    """Files whose times lie ahead, as after the clock was set back; or a year behind."""
+
+    def fault(place: RunFolder) -> FaultOutcome:
+        place.fresh("S1/vertebrae")
+        then = time.time() + days * 86400
+        for path in place.results.rglob("*"):
+            os.utime(path, (then, then))
+        before = _manifests(place.results)
+        code, said = wait_for_run(place.start())
+        after = _manifests(place.results)
+        redone = sum(after[name] != text for name, text in before.items() if "vertebrae" not in name)
+        outcome = _rerun_and_judge(
+            place, f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days", code, said
+        )
+        return FaultOutcome(**asdict(outcome) | {"redone": redone})
+
+    return fault
+
+
+def fault_interrupted(times: int) -> Callable[[RunFolder], FaultOutcome]:
+    """ctrl-C while a job runs."""
+
+    def fault(place: RunFolder) -> FaultOutcome:
+        place.fresh("S1/kinematics")
+        run = place.start()
+        _wait_for_job(run.pid)
+        for _ in range(times):
+            os.killpg(run.pid, signal.SIGINT)
+            time.sleep(0.2)
+        return _rerun_and_judge(place, "ctrl-C" if times == 1 else "ctrl-C twice", *wait_for_run(run))
+
+    return fault
+
+
+def fault_two_runs(elsewhere: bool) -> Callable[[RunFolder], FaultOutcome]:
+    """The same results at the same time; the second may wait or stop, but not spoil them."""
+
+    def fault(place: RunFolder) -> FaultOutcome:
+        place.fresh("S1/kinematics")
+        first = place.start()
+        _wait_for_job(first.pid)
+        with tempfile.TemporaryDirectory() as other:
+            if elsewhere:  # results are named from the working folder
+                (Path(other) / RESULTS_FOLDER).symlink_to(place.results)
+            code, said = wait_for_run(place.start(folder=Path(other) if elsewhere else None))
+        wait_for_run(first)
+        return _rerun_and_judge(place, f"two runs at once, {'two folders' if elsewhere else 'one folder'}", code, said)
+
+    return fault
+
+
+FAULT_CASES: tuple[Callable[[RunFolder], FaultOutcome], ...] = (
+    fault_disk_full,
+    fault_out_of_memory,
+    fault_job_killed,
+    fault_read_only_results,
+    fault_read_only_inside,
+    fault_read_only_folder,
+    fault_unreadable_file,
+    fault_clock_set(365),
+    fault_clock_set(-365),
+    fault_interrupted(1),
+    fault_interrupted(2),
+    fault_two_runs(False),
+    fault_two_runs(True),
+)
+
+
+def fault_table(found: list[FaultOutcome]) -> str:
+    """A line for each fault, in Markdown."""
+    rows: list[tuple[str, ...]] = [("fault", "exit", "message", "then, by the same command")]
+    rows.append(("---", "---:", "---", "---"))
+    for one in found:
+        end = "through, equal bytes" if one.equal else "through, other bytes" if one.continued else "not through"
+        end += f", {one.left} files left" if one.left else ""
+        end += f", {one.redone} pieces of work redone" if one.redone else ""
+        message = one.message.replace("|", "/").partition(". What is done is kept")[0]
+        rows.append(
+            (
+                one.fault,
+                str(one.code),
+                message[:MAX_MESSAGE_CHARACTERS] + ("…" if len(message) > MAX_MESSAGE_CHARACTERS else ""),
+                end,
+            )
+        )
+    return aligned_markdown(rows)
+
+
+def fault_records(found: list[FaultOutcome]) -> list[dict]:
+    """As JSON can say it."""
+    return [asdict(one) | {"good": one.good} for one in found]

@@ -1,0 +1,275 @@
+"""A calibration board to print, at its true size."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, evenly_spread, map_on_threads
+from simspine.core.types import Camera
+from simspine.io.atomic import atomic_path, write_text
+from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.image_streams import Stills, open_recording
+from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
+from simspine.vision.board import Board, checkerboard_in, describe_finds, find_board, opencv_board
+from simspine.vision.board_bundle import BoardViews
+from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
+from simspine.workflow.camera_files import print_table
+from simspine.workflow.inputs import progress_bar
+
+# `simspine cameras calibrate board`: recordings of a board in, a calibration out, and a table of how exact it is.
+
+
+MIN_COVERAGE = 0.5  # share of an image below which a line says so
+SQUARES_CHECKED_IMAGES = 3  # images in which a checkerboard's squares are counted
+BOARD_FRAMES_SEARCHED = 8  # images in which something else is sought where the board is in none
+LENS_TABLE_COLUMNS = ("camera", "views", "covered, %", "error, px", "wrong corners", "focal length, px")
+PLACE_TABLE_COLUMNS = ("camera", "position, m", "± mm", "rotation, ± °")
+BoardRecording = Video | Stills
+
+
+@dataclass(frozen=True)
+class BoardRequest:
+    """What is asked for. frames: looked at in each recording, evenly spread. floor: frame in which the board lay on the
+    floor. intrinsics: file of cameras whose lenses are kept. lenses_only: places are not sought."""
+
+    board: Board
+    lens: str = "perspective"
+    frames: int = 200
+    floor: int | None = None
+    intrinsics: Path | None = None
+    lenses_only: bool = False
+
+
+def calibrate_by_board(
+    paths: Sequence[Path], request: BoardRequest, out: Path, figures: Path | None, threads: int
+) -> None:
+    """Write the calibration that recordings of a board give, and print how exact it is; on errors write nothing."""
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out.")
+    recordings = _open_recordings(paths, request)
+    known = None
+    if request.intrinsics is not None:
+        known = match_cameras_to_views(
+            [recording.name for recording in recordings], read_calibration(request.intrinsics)
+        )
+        _check_sizes(recordings, known, request.intrinsics)
+    views, rows = find_boards_in_recordings(request, recordings, threads)
+    if request.lenses_only:
+        found = calibrate_lenses(views, request.lens)
+    else:
+        floor = None if request.floor is None else int(np.flatnonzero(rows == request.floor)[0])
+        found = calibrate_boards(views, lens=request.lens, known=known, floor=floor)
+    write_calibration(out, list(found.cameras))
+    _print_tables(found, views.board, request)
+    print(f"{out} written.")
+    if figures is not None:
+        write_text(figures, json.dumps(_calibration_figures(found), indent=2) + "\n")
+
+
+def find_boards_in_recordings(
+    request: BoardRequest, recordings: Sequence[BoardRecording], threads: int
+) -> tuple[BoardViews, np.ndarray]:
+    """The board in evenly spread frames of all recordings; and which frames these are, in the first.
+
+    Raises `InputError` for a camera that shows the board nowhere, and says what it shows instead.
+    """
+    rows = [evenly_spread(_decodable_frames(recording), request.frames) for recording in recordings]
+    if request.floor is not None:
+        last = min(recording.frames for recording in recordings) - 1
+        if not 0 <= request.floor <= last:
+            raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {last}.")
+        rows = [np.union1d(own, [request.floor]) for own in rows]
+    board = request.board
+    xy = _corners_found(board, recordings, rows, threads)
+    if board.marker and board.rows % 2 == 0 and not np.isfinite(xy).any():
+        board = replace(board, legacy=True)
+        xy = _corners_found(board, recordings, rows, threads)
+    for v, recording in enumerate(recordings):
+        if not np.isfinite(xy[:, v]).any():
+            raise _board_not_found_error(board, recording, rows[v])
+    if not board.marker:
+        _check_counts(board, recordings[0], rows[0][np.isfinite(xy[: len(rows[0]), 0, 0, 0])])
+    names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
+    return BoardViews(board, names, sizes, xy), rows[0]
+
+
+def _decodable_frames(recording: BoardRecording) -> int:
+    """Frames of a recording that can be decoded for sure."""
+    return max(recording.frames - TOLERATED_FRAMES, 1) if isinstance(recording, Video) else recording.frames
+
+
+def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[BoardRecording]:
+    recordings = [open_recording(path) for path in paths]
+    names = [recording.name for recording in recordings]
+    if len(set(names)) < len(names):
+        raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
+    if request.lenses_only:
+        return recordings
+    videos = [recording for recording in recordings if isinstance(recording, Video)]
+    if videos and len(videos) == len(recordings):
+        check_synchronised(videos)
+    counts = {recording.name: recording.frames for recording in recordings}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError(
+            f"the recordings have different numbers of images: {told}. Image k of every camera must show the same "
+            "instant. For lenses alone, where this does not matter: --lenses-only."
+        )
+    return recordings
+
+
+def _check_sizes(recordings: Sequence[BoardRecording], cameras: Sequence[Camera], path: Path) -> None:
+    for recording, camera in zip(recordings, cameras, strict=True):
+        if recording.size != camera.size:
+            raise InputError(
+                f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
+                f"{camera.name!r} in {path} is for {camera.size[0]}×{camera.size[1]} px. A lens holds for one size "
+                "and zoom."
+            )
+
+
+def _corners_found(
+    board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray], threads: int
+) -> np.ndarray:
+    """(frames, cameras, corners, 2) px, NaN = not seen; rows: frames of each recording, which may be fewer of one."""
+    xy = np.full((max(map(len, rows)), len(recordings), len(board.corners), 2), np.nan)
+    with progress_bar("looking for the board", quiet=False) as progress:
+        done = [0]
+
+        def work(v: int) -> None:
+            for i, image in enumerate(recordings[v].at(rows[v].tolist())):
+                xy[i, v] = find_board(board, image)
+                done[0] += 1
+                progress(done[0], sum(map(len, rows)))
+
+        map_on_threads(work, range(len(recordings)), threads)
+    return xy
+
+
+def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> None:
+    """`InputError` where the checkerboard is only a part of a larger one: inner corners were counted for squares."""
+    some = rows[evenly_spread(len(rows), SQUARES_CHECKED_IMAGES)]
+    for row, image in zip(some, recording.at(some.tolist()), strict=True):
+        columns, lines = checkerboard_in(image) or (0, 0)
+        if columns * lines > board.columns * board.rows:
+            raise InputError(
+                f"{recording.path}, image {row}, shows a checkerboard of {columns}x{lines} squares, not "
+                f"{board.columns}x{board.rows}. Count squares, not inner corners."
+            )
+
+
+def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
+    some = rows[evenly_spread(len(rows), BOARD_FRAMES_SEARCHED)]
+    finds = [(row, describe_finds(board, image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
+    told = next((f"Image {row} shows {what}. " for row, what in finds if what), "")
+    advice = "Count squares, not inner corners, and leave a white margin around the board."
+    if board.marker:
+        advice = "Look at --squares, --dictionary and --pattern."
+    return InputError(f"{recording.path}: a {board} is in none of the {len(rows)} images looked at. {told}{advice}")
+
+
+def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
+    lenses, places = [], []
+    for v, camera in enumerate(found.cameras):
+        focal = f"{np.sqrt(camera.K[0, 0] * camera.K[1, 1]):.1f}"
+        focal += f" ± {100 * found.focal[v]:.2f} %" if np.isfinite(found.focal[v]) else " (given)"
+        shown = (f"{100 * found.coverage[v]:.0f}", f"{found.error_px[v]:.2f}", str(found.wrong[v]), focal)
+        lenses.append((camera.name, str(found.seen[v]), *shown))
+        place = ", ".join(f"{x:.3f}" for x in camera.centre)
+        places.append((camera.name, place, f"{1000 * found.position[v]:.1f}", f"{np.degrees(found.rotation[v]):.3f}"))
+    print_table(f"Lenses by a {board} of {1000 * board.square:g} mm", LENS_TABLE_COLUMNS, lenses)
+    if not request.lenses_only:
+        print_table("Places", PLACE_TABLE_COLUMNS, places)
+    for camera, share in zip(found.cameras, found.coverage, strict=True):
+        if share < MIN_COVERAGE and request.intrinsics is None:
+            print(f"{camera.name}: the board covered {100 * share:.0f} % of the image; the lens is a guess elsewhere.")
+    if request.lenses_only:
+        print("Lenses only: all cameras stand in the origin. Their places: the same command with --intrinsics.")
+    elif request.floor is None:
+        print("World: the first camera is the origin, z up as the cameras stand (none of them turned about its axis).")
+    else:
+        print("World: the board on the floor; its upper left corner is the origin, x along its upper side, z up.")
+
+
+def _calibration_figures(found: CalibratedCameras) -> dict:
+    columns: dict[str, Callable[[int], object]] = {
+        "views": lambda v: int(found.seen[v]),
+        "coverage": lambda v: float(found.coverage[v]),
+        "error_px": lambda v: float(found.error_px[v]),
+        "wrong_corners": lambda v: int(found.wrong[v]),
+        "focal_sd": lambda v: _plain_value(found.focal[v]),
+        "position_sd_m": lambda v: _plain_value(found.position[v]),
+        "rotation_sd_rad": lambda v: _plain_value(found.rotation[v]),
+    }
+    return {c.name: {key: column(v) for key, column in columns.items()} for v, c in enumerate(found.cameras)}
+
+
+def _plain_value(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+BOARD_FORMATS = (".pdf", ".svg", ".png")
+BOARD_MARGIN_SQUARES = 1.0  # white around the board, in squares: detectors need it
+_METRES_PER_INCH, _BOARD_DPI, _NOTE_HEIGHT_M = 0.0254, 600, 0.008  # m; dots per inch of a PNG; m for the line of text
+
+
+def write_board(path: str | os.PathLike, board: Board) -> None:
+    """Write the board as PDF, SVG or PNG, by the ending of the name; to be printed at 100 %.
+
+    Around it is a white margin, below it a line that says what it is. Raises `InputError` for another ending.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
+
+    ending = Path(path).suffix.lower()
+    if ending not in BOARD_FORMATS:
+        raise InputError(f"{path}: a board is written as {', '.join(BOARD_FORMATS)}, not as {ending or 'nothing'}.")
+    margin = BOARD_MARGIN_SQUARES * board.square
+    width, height = board.columns * board.square + 2 * margin, board.rows * board.square + 2 * margin + _NOTE_HEIGHT_M
+    figure = Figure(figsize=(width / _METRES_PER_INCH, height / _METRES_PER_INCH), facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-margin, width - margin), ylim=(height - margin, -margin))
+    axes.set_axis_off()
+    for cells, colour in board_squares(board):
+        axes.add_collection(PolyCollection(list(cells), facecolors=colour, edgecolors="none", antialiaseds=False))
+    text = f"{board}, squares of {1000 * board.square:g} mm"
+    text += f", markers of {1000 * board.marker:g} mm" if board.marker else ""
+    place = (board.columns * board.square / 2, height - margin - _NOTE_HEIGHT_M / 2)
+    axes.text(*place, f"{text}. Print at 100 % and measure.", ha="center", va="center", fontsize=7, color="0.4")
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(ending[1:])
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=ending[1:], dpi=_BOARD_DPI, metadata=metadata)
+
+
+def board_squares(board: Board) -> list[tuple[np.ndarray, str]]:
+    """What to paint, one over the other: rectangles (n, 4, 2) m from the board's upper left corner, and a colour."""
+    import cv2
+
+    rows, columns = np.mgrid[: board.rows, : board.columns]
+    if not board.marker:
+        black = (rows + columns) % 2 == 0
+        return [(_draw_squares(columns[black], rows[black], board.square, (0, 0)), "black")]
+    made = opencv_board(board)
+    places = [np.asarray(corners)[:, :2] for corners in made.getObjPoints()]  # of the markers, upper left corner first
+    taken = {tuple((place.mean(0) // board.square).astype(int)) for place in places}
+    black = np.array([[(c, r) not in taken for c in range(board.columns)] for r in range(board.rows)])
+    painted = [(_draw_squares(columns[black], rows[black], board.square, (0, 0)), "black")]
+    dictionary = made.getDictionary()
+    bits = dictionary.markerSize + 2
+    dark = []
+    for number, place in zip(made.getIds().ravel(), places, strict=True):
+        image = cv2.aruco.generateImageMarker(dictionary, int(number), bits)
+        down, right = np.nonzero(image == 0)
+        dark.append(_draw_squares(right, down, board.marker / bits, place.min(0)))
+    return [*painted, (np.concatenate(dark), "black")]
+
+
+def _draw_squares(column: np.ndarray, row: np.ndarray, side: float, origin) -> np.ndarray:
+    corner = np.stack([column, row], -1)[:, None] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    return np.asarray(origin) + side * corner

@@ -1,0 +1,409 @@
+"""Delays by hand: the frames at which the views of a trial show one event."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.skeletons import translate_to_simspine
+from simspine.core.types import Camera, Keypoints
+from simspine.io.atomic import write_text
+from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.hdf5 import read_store
+from simspine.io.video import Video, check_synchronised, match_cameras_to_views, open_videos
+from simspine.reconstruction.cameras import camera_prior_of_options, compare_cameras
+from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
+from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
+from simspine.vision.camera_refine import refine_cameras, refinement_table
+from simspine.vision.cameras_from_person import FromPerson, cameras_from_person, check_height
+from simspine.vision.detector import Detections
+from simspine.vision.options import DetectionOptions
+from simspine.vision.points import detect_in_videos
+from simspine.vision.synchronise import find_delays
+from simspine.workflow.config import Config
+from simspine.workflow.detect_stage import read_detection_folders
+from simspine.workflow.inputs import capture_of_config, progress_bar, timing_in
+from simspine.workflow.jobs import run_stage
+from simspine.workflow.record import RunPaths
+
+# The cameras of finished detections: what all trials of a set-up say about them, together.
+
+
+REFINEMENT_FORMATS = {  # of a refinement: unit, factor, digits
+    **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},
+    **{f"position_{axis}": ("mm", 1000.0, 1) for axis in "xyz"},
+    "focal": ("%", 100.0, 2),
+    "centre_x": ("px", 1.0, 1),
+    "centre_y": ("px", 1.0, 1),
+}
+CHECK_QUANTITIES = (
+    ("shift_x_px", 1.0, 1),
+    ("shift_y_px", 1.0, 1),
+    ("roll", np.degrees(1.0), 2),
+    ("scale", 100.0, 2),
+    ("late", 1.0, 2),
+)
+CHECK_HEADINGS = (
+    "camera",
+    "right, px",
+    "down, px",
+    "clockwise, °",
+    "too large, %",
+    "late, frames",
+    "error, px",
+    "used, %",
+)
+
+
+@dataclass(frozen=True)
+class RecordedKeypoints:
+    """What one set-up recorded: cameras, and everything they saw of the people followed. trials: 'subject/trial'."""
+
+    cameras: list[Camera]
+    keypoints: Keypoints
+    trials: tuple[str, ...]
+
+
+def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -> RecordedKeypoints:
+    """2D points of the trials asked for, one after another; the stage detect runs first where it has not.
+
+    `InputError` where the trials were not filmed by the same cameras: name one of them then.
+    """
+    subjects = list(config.subjects) if subject is None else [subject]
+    found: list[tuple[str, Keypoints, list[Camera]]] = []
+    for name in subjects:
+        run_stage("detect", config, name, trial)
+        for each in config.trials(name, trial):
+            content = read_store(RunPaths(Path(config.results), name).keypoints(each))
+            found.append((f"{name}/{each}", content["keypoints"], list(content["cameras"])))
+    first, _, cameras = found[0]
+    for name, _, others in found[1:]:
+        if not same_rig(cameras, others):
+            raise InputError(
+                f"{first} and {name} were not filmed by the same cameras. Name one of them: --subject S --trial T."
+            )
+    return RecordedKeypoints(
+        cameras, join_recordings([keypoints for _, keypoints, _ in found]), tuple(name for name, _, _ in found)
+    )
+
+
+def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
+    """A line per camera, and the findings; True if there are any."""
+    seen = recorded_keypoints(config, subject, trial)
+    compared = compare_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
+    rows = []
+    for check in compared.checks:
+        signed = (
+            f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
+            for name, factor, digits in CHECK_QUANTITIES
+        )
+        rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
+    if rows:
+        print_table(f"Cameras beside one another: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
+    for finding in compared.findings:
+        print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
+    if not compared.findings:
+        print("No camera is off by more than chance and a usual calibration's error.")
+    _write_json(out, {
+        "trials": seen.trials, "cameras": [asdict(check) for check in compared.checks],
+        "findings": [finding.to_dict() for finding in compared.findings],
+    })  # fmt: skip
+    return bool(compared.findings)
+
+
+def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
+    """Write the refined calibration; a line per camera and parameter that changed."""
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out.")
+    seen = recorded_keypoints(config, subject, trial)
+    refined = refine_cameras(
+        seen.keypoints, seen.cameras, camera_prior_of_options(config.cameras), config.triangulation.min_confidence
+    )
+    write_calibration(out, refined.cameras)
+    rows = []
+    for camera, row in zip(seen.cameras, refinement_table(refined), strict=True):
+        for name, (unit, factor, digits) in REFINEMENT_FORMATS.items():
+            if name in row:
+                change, deviation = (factor * value for value in row[name])
+                prior = factor * dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))[name]
+                text = f"{change:+.{digits}f} ± {deviation:.{digits}f} {unit}"
+                known = f"{100 * (1 - (deviation / prior) ** 2):.0f}"
+                rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior:.1f}", known))
+    print_table(
+        f"Refined by {_what_is_compared(seen)}",
+        ("camera", "value", "change", "prior deviations", "shown by the recording, %"),
+        rows,
+    )
+    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
+    print(
+        f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
+    )
+    print(f"{out} written. Name it as the trial's `calibration`. What the recording does not show has its old value.")
+    _write_json(
+        figures,
+        {
+            "trials": seen.trials,
+            "cameras": refinement_table(refined),
+            "median_px": refined.median_px,
+            "p90_px": refined.p90_px,
+        },
+    )
+
+
+def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
+    """A line per view, and what to write into the configuration. What may be chance counts as 0."""
+    name = subject or next(iter(config.subjects))
+    trial = trial or config.trials(name)[0]
+    seen = recorded_keypoints(config, name, trial)
+    known = timing_in(read_store(RunPaths(Path(config.results), name).keypoints(trial)))
+    clocks = find_delays(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
+    sure = np.abs(clocks.late) > SURE_DISAGREEMENT_SD * clocks.deviation
+    sure_drift = np.abs(clocks.drift) > SURE_DISAGREEMENT_SD * clocks.drift_deviation
+    before = np.zeros(len(clocks.late)) if known is None else known.late
+    total = before + np.where(sure, clocks.late, 0.0)
+    rows = [
+        (view, _findings_told(late, sd, known_late, found), _findings_told(drift, drift_sd, 0.0, steady))
+        for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
+            clocks.views, clocks.late, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
+            strict=True,
+        )
+    ]  # fmt: skip
+    rows[0] = (clocks.views[0], "the reference", "")
+    print_table(f"Clocks: {_what_is_compared(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
+    if known is not None:
+        print("The trial's own delays are undone already; they are part of what is printed.")
+    if not sure.any():
+        print("No view is late by more than chance." if known is None else "Nothing is late beside these delays.")
+    delays = {view: round(float(late), 2) for view, late in zip(clocks.views, total, strict=True)}
+    print(delays_as_yaml(delays))
+    _write_json(out, {
+        "trials": seen.trials, "late_frames": delays,
+        "found_frames": dict(zip(clocks.views, (before + clocks.late).tolist(), strict=True)),
+        "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
+    })  # fmt: skip
+
+
+def _findings_told(value: float, deviation: float, known: float, sure: bool) -> str:
+    """A delay with its standard deviation; where it may be chance, what it is not told from."""
+    if sure:
+        return f"{known + value:+.2f} ± {deviation:.2f}"
+    what = f"{known:+.2f}" if known else "0"
+    return f"not different from {what} ({known + value:+.2f} ± {deviation:.2f})"
+
+
+def print_delays_of_events(delays: Mapping[str, float], out: Path | None) -> None:
+    """What to write into the configuration, of delays {view: frames} told by events; `out` as of `print_delays`."""
+    print(delays_as_yaml(delays))
+    _write_json(out, {"late_frames": dict(delays)})
+
+
+def delays_as_yaml(delays: Mapping[str, float]) -> str:
+    """What to write below a trial's name in a configuration: one line, names in quotes where YAML wants them.
+
+    delays: {view: frames}, written to a millionth of a frame.
+    """
+    rounded = (round(float(late), 6) for late in delays.values())
+    plain = {view: int(late) if late.is_integer() else late for view, late in zip(delays, rounded, strict=True)}
+    text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=inf)
+    return f"delays: {text.strip()}"
+
+
+def _what_is_compared(seen: RecordedKeypoints) -> str:
+    return seen.trials[0] if len(seen.trials) == 1 else f"{len(seen.trials)} trials, {seen.keypoints.frames} frames"
+
+
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the terminal, as wide as it is."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Column, Table
+
+    shown = Table(*(Column(heading, no_wrap=True) for heading in headings), title=title, title_justify="left")
+    for row in rows:
+        shown.add_row(*row)
+    console = Console()
+    whole = Measurement.get(console, console.options.update(max_width=1000), shown).maximum
+    Console(width=max(console.width, whole)).print(shown)
+
+
+def _write_json(path: Path | None, content: dict) -> None:
+    if path is not None:
+        write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+# Videos of a person who walks about → a calibration file, with how sure each place is.
+
+
+FIELD_OF_VIEW_LIMITS_DEG = (5.0, 170.0)  # degrees that a lens without fisheye shows
+
+
+def lenses_or_field_of_view(intrinsics: str | Path | None, fov: float | None) -> list[Camera] | float:
+    """The cameras of a calibration file, or the angle (rad) that all lenses show over the longer image side."""
+    if intrinsics is None and fov is None:
+        raise InputError("give the lenses: --intrinsics FILE where they are known, else their angle, --fov DEGREES.")
+    if intrinsics is not None and fov is not None:
+        raise InputError("--intrinsics and --fov both say what the lenses are; leave one of them out.")
+    if fov is None:
+        assert intrinsics is not None
+        return read_calibration(intrinsics)
+    if not FIELD_OF_VIEW_LIMITS_DEG[0] < fov < FIELD_OF_VIEW_LIMITS_DEG[1]:
+        raise InputError(
+            f"--fov {fov:g} is no lens's angle; expected degrees, {FIELD_OF_VIEW_LIMITS_DEG[0]:g} to {FIELD_OF_VIEW_LIMITS_DEG[1]:g}."
+        )
+    return float(np.radians(fov))
+
+
+def calibrate_by_person(
+    recordings: Sequence[Path],
+    lenses: list[Camera] | float,
+    height: float | None,
+    out: Path,
+    figures: Path | None = None,
+    quiet: bool = False,
+) -> None:
+    """Write the calibration, print a line per camera, and what images cannot tell. lenses: as
+    `lenses_or_field_of_view` says."""
+    check_height(height)
+    if len(recordings) == 1:
+        raise InputError(
+            f"{len(recordings)} video; cameras are placed by what two or more of them saw. Name all videos."
+        )
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out.")
+    videos = open_videos(recordings)
+    check_synchronised(videos)
+    guessed = isinstance(lenses, float)
+    ordered = (
+        match_cameras_to_views(videos, lenses)
+        if isinstance(lenses, list)
+        else [_guessed_lens(video, lenses) for video in videos]
+    )
+    options = DetectionOptions(people=1)
+    with progress_bar("detecting", quiet) as progress:
+        found = detect_in_videos(videos, options, progress=progress)
+    seen = _single_person_keypoints(found, found.skeleton)
+    placed = cameras_from_person(seen, ordered, height, guessed)
+    write_calibration(out, placed.cameras)
+    _print_places(placed, out)
+    if figures is not None:
+        write_text(figures, json.dumps(_place_figures(placed), indent=2) + "\n")
+
+
+def _guessed_lens(video: Video, angle: float) -> Camera:
+    focal = max(video.size) / 2 / np.tan(angle / 2)
+    K = [[focal, 0, video.size[0] / 2], [0, focal, video.size[1] / 2], [0, 0, 1]]
+    return Camera(name=video.name, size=video.size, K=np.array(K), distortion=np.zeros(5), R=np.eye(3), t=np.zeros(3))
+
+
+def _single_person_keypoints(detections: Detections, skeleton: str) -> Keypoints:
+    """The only person looked for in each view, by SIMSPINE's names."""
+    xyc = detections.people[:, :, 0].astype(float)
+    confidence = np.clip(np.nan_to_num(xyc[..., 2]), 0, 1)
+    return translate_to_simspine(Keypoints(detections.names, detections.rate, xyc[..., :2], confidence), skeleton)
+
+
+def _print_places(found: FromPerson, out: Path) -> None:
+    rows = []
+    for camera, move, turn, focal in zip(
+        found.cameras, found.position_sd, found.rotation_sd, found.focal_sd, strict=True
+    ):
+        lens = f"{camera.K[0, 0]:.0f}" + (f" ± {focal * camera.K[0, 0]:.0f}" if focal else "")
+        place = " ".join(f"{value:+.3f}" for value in camera.centre)
+        about = " ".join(f"{1000 * value:.0f}" for value in move)
+        rows.append((camera.name, place, about, " ".join(f"{np.degrees(value):.2f}" for value in turn), lens))
+    headings = ("camera", "x y z, m", "± right, down, forward, mm", "± about these, °", "focal length, px")
+    print_table("Cameras beside one another, by the person they saw", headings, rows)
+    frame = found.frame
+    whose = "this person's height" if frame.height_known else "mean adults' height: --height narrows that"
+    how = "standing" if frame.scale_from == "standing" else "limbs; nobody was seen standing straight"
+    level = "where the feet stood" if frame.vertical_from == "floor" else "the upright posture"
+    print(
+        f"reprojection, median: {found.error_px:.1f} px; {found.used:.0%} or more of what each camera saw agrees\n"
+        f"all lengths: ± {100 * frame.scale_sd:.1f} % (by {how}, with {whose})\n"
+        f"vertical: ± {np.degrees(frame.tilt_sd):.1f}° (by {level}); floor at the lowest points of the feet\n"
+        "The origin lies between the feet where the person stands most upright, x points to where they face: images do "
+        "not tell another world.\n"
+        f"{out} written. Name it as the trial's `calibration`."
+    )
+
+
+def _place_figures(found: FromPerson) -> dict:
+    frame = found.frame
+    return {
+        "cameras": [
+            {"camera": camera.name, "position_m": camera.centre.tolist(), "position_sd_m": move.tolist(),
+             "rotation_sd_rad": turn.tolist(), "focal_px": float(camera.K[0, 0]), "focal_sd": float(focal)}
+            for camera, move, turn, focal in zip(
+                found.cameras, found.position_sd, found.rotation_sd, found.focal_sd, strict=True)
+        ],
+        "scale_sd": frame.scale_sd, "scale_from": frame.scale_from, "height_known": frame.height_known,
+        "vertical_from": frame.vertical_from, "tilt_sd_rad": float(frame.tilt_sd), "error_px": found.error_px,
+        "used": found.used,
+    }  # fmt: skip
+
+
+LARGEST_FRAME = 1_000_000_000  # of any video: eleven days at 1000 Hz
+
+
+def frames_of_views(config: Config, subject: str | None, trial: str | None) -> dict[str, int]:
+    """{camera: frames} of the views of a trial, the first one if none is named. `InputError` for inputs that are not
+    there, and for a trial whose points come in a file, whose views begin together."""
+    subject = subject or next(iter(config.subjects))
+    trial = trial or config.trials(subject)[0]
+    config.trials(subject, trial)  # it must exist
+    about = config.subject(subject).trials[trial]
+    capture = capture_of_config(about, subject, config)
+    if capture.videos:
+        videos = open_videos(capture.videos)
+        cameras = match_cameras_to_views(videos, capture.cameras())
+        return {camera.name: video.frames for camera, video in zip(cameras, videos, strict=True)}
+    if not capture.keypoints:
+        raise InputError(f"{subject}/{trial} has neither videos nor folders of points: its views begin together.")
+    cameras = capture.cameras()
+    seen, _ = read_detection_folders(trial, about, capture, cameras=cameras, skeleton=config.detection.skeleton)
+    lengths = seen.lengths or (len(seen.people),) * len(cameras)
+    return {camera.name: frames for camera, frames in zip(cameras, lengths, strict=True)}
+
+
+def delays_of_events(events: Sequence[str], views: Mapping[str, int] | None = None) -> dict[str, float]:
+    """{view: frames it is late beside the first} from 'VIEW=FRAME' of one event that all views show.
+
+    views: frames of each view, where they are known: one event for each is wanted then, within them. One `InputError`
+    names all that is wrong.
+    """
+    frames: dict[str, float] = {}
+    faults = []
+    for event in events:
+        view, equals, frame = event.rpartition("=")
+        try:
+            number = float(frame)
+        except ValueError:
+            number = np.nan
+        if not (view and equals) or not np.isfinite(number):
+            faults.append(f"--event {event!r} is not VIEW=FRAME, such as cam01=132.")
+        elif view in frames:
+            faults.append(f"--event names {view} twice; give one frame for each view.")
+        elif number < 0:
+            faults.append(f"--event {event}: frames count from 0.")
+        elif number > LARGEST_FRAME:
+            faults.append(f"--event {event}: no frame number; at most {LARGEST_FRAME:,}.")
+        elif views is not None and view not in views:
+            faults.append(f"--event {event}: {unknown_name('view', view, views)}")
+        elif views is not None and number > views[view] - 1:
+            faults.append(f"--event {event}: {view} has {views[view]} frames, 0 to {views[view] - 1}.")
+        else:
+            frames[view] = number
+    left_out = [view for view in views or () if view not in frames]
+    if not faults and views is not None and left_out:
+        faults.append(f"--event names no frame of {', '.join(left_out)}; give one for each view.")
+    if not faults and len(frames) < 2:
+        faults.append("--event names one view; give the frame at which each view shows the same event.")
+    if faults:
+        raise InputError("\n".join(faults))
+    first = frames[next(iter(views or frames))]
+    return {view: frames[view] - first for view in views or frames}

@@ -1,0 +1,329 @@
+"""In which settings two configurations differ."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from simspine.anatomy.marker_sets import marker_set_path
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path
+from simspine.core.skeletons import load_skeleton, read_correspondence
+from simspine.reconstruction.stage import Options
+from simspine.vision.spinepose import known_weights
+from simspine.workflow.config_recordings import (
+    HumanCapture,
+    SafeName,
+    SharedSubject,
+    Subject,
+    Virtual,
+    chosen_trials,
+    is_spoilt,
+    people_of_capture,
+    shared_subjects,
+)
+
+# The configuration of a run: all sections together.
+
+
+# What stands beside the subjects in the results folder and in the data set's file.
+RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
+            "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
+            "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
+
+
+def _optional_section():
+    """A section that may be absent. The schema has no default for it: Snakemake would fill in a null and check that."""
+
+    def absent(schema: dict) -> None:
+        schema.pop("default")
+        schema.update(schema.pop("anyOf")[0])
+
+    return Field(None, json_schema_extra=absent)
+
+
+class FootContacts(Section):
+    """When each foot comes down, s: from one contact of a foot to the next is a cycle. They are yours."""
+
+    right: list[float] = Field(default_factory=list)
+    """Of the right foot, in the trial's time, s; two or more that ascend."""
+    left: list[float] = Field(default_factory=list)
+    """Of the left foot, the same."""
+
+    @field_validator("right", "left")
+    @classmethod
+    def _ascend(cls, times: list[float]) -> list[float]:
+        if len(times) == 1 or any(not b > a for a, b in pairwise(times)):
+            raise ValueError(f"found {', '.join(f'{t:g}' for t in times)}; expected two or more times that ascend")
+        return times
+
+
+class ReportOptions(Section):
+    """Pictures and page."""
+
+    sample_frames: int = Field(3, ge=1, le=12)
+    """Frames shown as overlays, per camera and trial."""
+    events: dict[str, FootContacts] = Field(default_factory=dict)
+    """Contacts of the feet by SUBJECT/TRIAL: angles of that trial are drawn over cycles as well."""
+    bands: str = ""
+    """A laboratory's normative bands (.csv) to draw behind cycles; `docs/how-to/report.md` has the columns."""
+
+    @model_validator(mode="after")
+    def _bands_have_cycles(self) -> "ReportOptions":
+        if self.bands and not self.events:
+            raise ValueError("bands are drawn behind cycles; name the contacts of the feet of a trial in `events`")
+        return self
+
+
+class Config(Options):
+    """A run of simspine."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["subjects"]}, {"required": ["capture"]}]})
+
+    name: SafeName
+    """Name of the data set."""
+    results: str
+    """Folder for all results."""
+    subjects: dict[SafeName, Subject] = Field(default_factory=dict, min_length=1)
+    """People by name; with `capture`, only those there is something to say about, such as their height."""
+    capture: HumanCapture | None = _optional_section()
+    """The data set that subjects and trials are from."""
+    virtual: Virtual | None = _optional_section()
+    """Make that data set first, with known truth."""
+    report: ReportOptions = ReportOptions()
+
+    @field_validator("results")
+    @classmethod
+    def _no_pattern(cls, results: str) -> str:
+        """Snakemake would read braces as wildcards, programs a hyphen as an option; logs show no control character."""
+        if not results.strip() or results.startswith("-"):
+            raise ValueError(f"{results!r} cannot be a folder for results; name one that does not begin with a hyphen")
+        if found := [c for c in results if c in "{}" or not c.isprintable()]:
+            raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
+        return results
+
+    @model_validator(mode="after")
+    def _everybody(self):
+        """Subjects and trials of the data set join those named; no file is looked at."""
+        if self.capture is not None:
+            self.__dict__["subjects"] = people_of_capture(self.capture, self.virtual, self.subjects)
+        elif self.virtual is not None:
+            raise ValueError("virtual: needs `capture: {human36m: folder}`, the folder to write to")
+        elif not self.subjects:
+            raise ValueError("subjects: required, but missing")
+        for name, person in self.subjects.items():
+            if name in RESERVED_NAMES or name == f"{self.name}.h5":
+                raise ValueError(
+                    f"subjects.{name}: {name!r} is the name of something else in the results; choose another"
+                )
+            if "calibration" in person.trials:
+                raise ValueError(
+                    f"subjects.{name}.trials.calibration: the data set keeps cameras there; choose another"
+                )
+            if not person.trials:
+                who = "" if self.capture is None else f" ({name} is not among the subjects taken from the data set)"
+                raise ValueError(f"subjects.{name}.trials: required, but missing{who}")
+            if self.capture is None and any(trial.capture for trial in person.trials.values()):
+                raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
+        self._several_people()
+        self.__dict__["subjects"] = shared_subjects(self.subjects)
+        trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
+        for name in self.report.events:
+            if name not in trials:
+                raise unknown_name("trial", name, trials, "report.events")
+        return self
+
+    def _several_people(self) -> None:
+        """`ValueError` where `detection.person` and the subjects disagree about following several people."""
+        all_of_them, most = self.detection.person == "all", self.detection.people
+        for name, person in self.subjects.items():
+            if isinstance(person, SharedSubject):
+                continue
+            if all_of_them and person.people is None:
+                raise ValueError(f"detection.person is all: say how many people there are (subjects.{name}.people)")
+            if person.people is not None and not all_of_them:
+                raise ValueError(f"subjects.{name}.people: needs `detection: {{person: all}}`")
+            if person.people is not None and person.people > most and self.detection.detector != "import":
+                raise ValueError(
+                    f"subjects.{name}.people is {person.people}, but detection.people lets the detector find {most}"
+                )
+
+    @property
+    def captured(self) -> set[tuple[str, str]]:
+        """Subject and trial, by the data set's names, of each recording that is from there."""
+        return {(name, t.capture) for name, who in self.subjects.items() for t in who.trials.values() if t.capture}
+
+    @property
+    def known_faults(self) -> dict[str, str]:
+        """{subject/trial: what is known to be wrong with it} for the trials used and those left out."""
+        if self.capture is None or self.virtual is not None:
+            return {}
+        from simspine.io.human36m.names import known_faults_of
+
+        left = {(name, trial) for name, trial in chosen_trials(self.capture, None) if is_spoilt(name, trial)}
+        faults = {f"{name}/{trial}": known_faults_of(name, trial) for name, trial in sorted(self.captured | left)}
+        return {key: "; ".join(map(str, found)) for key, found in faults.items() if found}
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Those of the known faults whose trials are left out."""
+        return {name: why for name, why in self.known_faults.items() if tuple(name.split("/")) not in self.captured}
+
+    def subject(self, name: str) -> Subject:
+        if name not in self.subjects:
+            raise unknown_name("subject", name, self.subjects, "the configuration")
+        return self.subjects[name]
+
+    def recorded_as(self, subject: str) -> str:
+        """The name under which a subject's recordings are configured: their own, unless several people share them."""
+        found = self.subject(subject)
+        return found.group if isinstance(found, SharedSubject) else subject
+
+    def trials(self, subject: str, only: str | None = None) -> list[str]:
+        """Names of the subject's trials, or the one asked for."""
+        trials = list(self.subject(subject).trials)
+        if only is None:
+            return trials
+        if only not in trials:
+            raise unknown_name("trial", only, trials, f"subject {subject}")
+        return [only]
+
+    @property
+    def hash(self) -> str:
+        """Digest of everything that is configured."""
+        return json_digest(self.model_dump(mode="json"))
+
+
+def json_digest(value) -> str:
+    """sha256 of a JSON-able value, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+# Values that name one of several things, or a file: whether there is such a thing.
+
+
+DETECTION_PRESET_NAMES = ("exact", "finetuned", "zero-shot")  # of a virtual capture
+
+
+def unknown_values(config: Config) -> list[str]:
+    """A line for each setting whose value names nothing that there is, with the nearest name; [] if all is well.
+
+    Files of recordings are left to the stages that read them: a run is planned without them.
+    """
+    checks: list[tuple[str, str | None, Callable[[str], object]]] = [
+        ("body.recipe", config.body.recipe, recipe_path),
+        ("body.markers", config.body.markers, marker_set_path),
+        ("detection.skeleton", config.detection.skeleton, load_skeleton),
+        ("merge.correspondence", config.merge.correspondence, read_correspondence),
+    ]
+    if config.detection.detector == "spinepose":
+        checks.append(("detection.model", config.detection.model, known_weights))
+    if config.virtual is not None:
+        checks.append(("virtual.detections", config.virtual.detections, _check_detections))
+    found = []
+    for place, value, check in checks:
+        try:
+            if value is not None:
+                check(value)
+        except InputError as error:
+            found.append(f"{place}: {error}")
+    return found
+
+
+def _check_detections(name: str) -> None:
+    if not name.endswith((".yaml", ".yml")):
+        if name not in DETECTION_PRESET_NAMES:
+            raise unknown_name("kind of detections", name, (*DETECTION_PRESET_NAMES, "a YAML file"))
+    elif not Path(name).is_file():
+        raise InputError(f"file of detections {name} does not exist.")
+
+
+# From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema.
+
+
+# Keys, and values of keys, of earlier versions, and what to write instead.
+RENAMED_CONFIG_KEYS = {
+    "ik.error_lasts_s": "its name is now ik.error_correlation_s",
+    "scaling.calibrate": "leave it out: sizes come from distances between markers",
+    "detection.model_complexity": "leave it out: BlazePose's full network is the one there is",
+    "detection.infer_spine: shape": "write true",
+    "detection.infer_spine: rule": "write true (by a model of real spines) or false",
+    "ik.loss: geman-mcclure": "write huber or square",
+}
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
+    try:
+        data = read_yaml(path)
+    except InputError as error:
+        raise InputError(f"configuration {error}") from None
+    return check_config(data, f"configuration {path}")
+
+
+def check_config(data, where: str = "the configuration") -> Config:
+    """A `Config` out of plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where} is not a mapping of sections; see configs/demo.yaml for the layout.")
+    try:
+        config = Config.model_validate(data)
+        faults = unknown_values(config)
+    except SettingsError as wrong:
+        faults = [_fault_text(error) for error in wrong.errors]
+    if faults:
+        raise InputError(f"{where} does not fit the schema:\n" + "\n".join(f"  - {fault}" for fault in faults))
+    return config
+
+
+def _fault_text(error) -> str:
+    place = ".".join(str(p) for p in error["loc"])
+    for entry, kind in ((place, "key"), (f"{place}: {error['input']}", "value")):
+        if entry in RENAMED_CONFIG_KEYS:
+            return f"{entry}: this {kind} is gone; {RENAMED_CONFIG_KEYS[entry]}."
+    return fault_line(error, Config, "the file's top level")
+
+
+def json_schema() -> dict:
+    """JSON schema of the configuration, as in configs/schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+_MAX_DIFFERENCES_SHOWN = 5
+_ABSENT_SETTING = object()
+
+
+def setting_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """'filter.cutoff_hz was 6.0, is 5.0' for each setting that differs, in the order of `after`.
+
+    before, after: configurations as JSON has them (`Config.model_dump(mode="json")`).
+    """
+    old, new = dict(_settings_by_key(before)), dict(_settings_by_key(after))
+    found = []
+    for key in (*new, *(key for key in old if key not in new)):
+        was, now = old.get(key, _ABSENT_SETTING), new.get(key, _ABSENT_SETTING)
+        if was != now:
+            found.append(f"{key} {_value_text(was, 'was')}, {_value_text(now, 'is')}")
+    return tuple(found)
+
+
+def differences_text(found: tuple[str, ...]) -> str:
+    """The differences as one text, the first few of them."""
+    more = f"; and {len(found) - _MAX_DIFFERENCES_SHOWN} more" if len(found) > _MAX_DIFFERENCES_SHOWN else ""
+    return "; ".join(found[:_MAX_DIFFERENCES_SHOWN]) + more
+
+
+def _settings_by_key(section: Mapping[str, Any], before: str = ""):
+    """(dotted key, value) of all settings; an empty section counts as one."""
+    for key, value in section.items():
+        if isinstance(value, Mapping) and value:
+            yield from _settings_by_key(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _value_text(value: Any, verb: str) -> str:
+    return f"{verb} not there" if value is _ABSENT_SETTING else f"{verb} {'null' if value is None else value}"

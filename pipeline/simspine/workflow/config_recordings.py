@@ -1,0 +1,461 @@
+"""A whole data set as the source: its subjects and trials follow from its name, and no file is looked at."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import hypot, isfinite
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
+
+from simspine.anatomy.marker_sets import Tape, read_skin_table
+from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.settings import Section, SettingsError, value_text
+from simspine.core.types import MAX_FRAME_RATE_HZ
+
+# Markers on the skin, clicked in a few images: what a configuration, or a file of clicks, says of them.
+
+
+SkinClick = tuple[int, float | None, float | None]
+CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
+
+
+def _without_default(schema: dict) -> None:
+    """Snakemake would fill it in where a file or nothing stands in the section's place, and fail."""
+    schema.pop("default")
+
+
+class SkinTape(Section):
+    """A tape with a row of dots along the spine; the first dot is the one nearest to the head."""
+
+    dots: int = Field(ge=4, le=100)
+    """How many dots it has."""
+    spacing_mm: float = Field(ge=5, le=100)
+    """From the middle of a dot to the middle of the next one."""
+    first: str
+    """Level over which the first dot is: C7, T1 … L5, S1."""
+    last: str
+    """Level over which the last dot is."""
+    clicks: dict[int, dict[str, list[SkinClick]]]
+    """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in a frame that has any."""
+    radius_px: float = Field(4.0, ge=2, le=60, json_schema_extra=_without_default)
+    """Of a dot in the images, px; 4 if left out."""
+
+    @field_validator("clicks", mode="before")
+    @classmethod
+    def _understood(cls, clicks):
+        if not isinstance(clicks, Mapping) or not clicks:
+            raise ValueError("clicks of the tape: expected {number of a dot: {view: [[frame, x, y], …]}}")
+        clicks = {  # a workflow manager hands keys on as text
+            int(number) if isinstance(number, str) and number.isdecimal() else number: views
+            for number, views in clicks.items()
+        }
+        for number, views in clicks.items():
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(f"clicks of the tape: {number!r} is no dot's number; they count from 1 at the top")
+            _check_views(f"dot {number}", views)
+        found = list(dict.fromkeys(str(view) for views in clicks.values() for view in views))
+        if len(found) < 2:
+            raise ValueError(
+                f"the tape is clicked in {', '.join(found) or 'no view'}: two views must see it to be placed in space"
+            )
+        return clicks
+
+    @model_validator(mode="after")
+    def _on_a_spine(self):
+        above = [number for number in self.clicks if number > self.dots]
+        if above:
+            raise ValueError(f"clicks of the tape: dot {above[0]} is clicked, but it has {self.dots} (`dots`)")
+        hidden = [n for n, views in self.clicks.items() for rows in views.values() for _, x, _ in rows if x is None]
+        if hidden:
+            raise ValueError(f"clicks of dot {hidden[0]}: null is not needed; a dot that is hidden is found out")
+        _check_apart({f"dot {number}": views for number, views in self.clicks.items()}, self.radius_px)
+        _check_rows_of_dots(self.clicks)
+        self.on_skin()  # raises what the levels have against them
+        return self
+
+    def on_skin(self) -> Tape:
+        """The tape as the pipeline takes it."""
+        clicks = {
+            number: {
+                view: {frame: (x, y) for frame, x, y in rows if x is not None and y is not None}
+                for view, rows in views.items()
+            }
+            for number, views in self.clicks.items()
+        }
+        return Tape(
+            dots=self.dots,
+            spacing=self.spacing_mm / 1000,
+            first=self.first,
+            last=self.last,
+            clicks=clicks,
+            radius=self.radius_px,
+        )
+
+
+class SkinMarkers(Section):
+    """Markers on the skin, clicked in a few images and followed from there (docs/how-to/skin-markers.md)."""
+
+    clicks: dict[str, dict[str, list[SkinClick]]] = Field(default_factory=dict)
+    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
+    radius_px: float = Field(6.0, ge=2, le=60, json_schema_extra=_without_default)
+    """Of a marker in the images, px; 6 if left out."""
+    tape: SkinTape | None = Field(None, json_schema_extra=_without_default)
+    """A row of dots along the spine, as one object."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _something(cls, data):
+        if isinstance(data, Mapping) and "clicks" not in data and not data.get("tape"):
+            raise ValueError("clicks: required, but missing (or a `tape`)")
+        return data
+
+    @field_validator("clicks", mode="before")
+    @classmethod
+    def _understood(cls, clicks):
+        if not isinstance(clicks, Mapping) or not clicks:
+            raise ValueError("clicks: expected {landmark: {view: [[frame, x, y], …]}}, with one landmark at least")
+        known = read_skin_table().places
+        for landmark, views in clicks.items():
+            if landmark not in known:
+                raise ValueError(str(unknown_name("marker on the skin", str(landmark), known)))
+            _check_views(landmark, views)
+            if len(views) < 2:
+                raise ValueError(
+                    f"{landmark} is clicked in {', '.join(map(str, views)) or 'no view'}: two views must see a marker "
+                    "for it to be placed in space; click it in another one, or leave it out"
+                )
+        return clicks
+
+    @model_validator(mode="after")
+    def _on_different_markers(self):
+        _check_apart(self.clicks, self.radius_px)
+        return self
+
+    def tape_on_skin(self) -> Tape | None:
+        """The tape as the pipeline takes it, if there is one."""
+        return None if self.tape is None else self.tape.on_skin()
+
+    def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
+        """{landmark: {view: {frame: (x, y) or None}}}."""
+        return {
+            landmark: {
+                view: {frame: None if x is None or y is None else (x, y) for frame, x, y in rows}
+                for view, rows in views.items()
+            }
+            for landmark, views in self.clicks.items()
+        }
+
+
+def skin_markers_from(value) -> "SkinMarkers | str | None":
+    """Clicks as they stand in YAML; a path, and nothing, stay what they are. `ValueError` in one line of text."""
+    if value is None or isinstance(value, str | SkinMarkers):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected clicks, or the name of a YAML file of them; found {value_text(value)}")
+    try:
+        return SkinMarkers.model_validate(value)
+    except SettingsError as wrong:
+        raise ValueError("; ".join(line.rstrip(".") for line in wrong.faults)) from None
+
+
+def _check_views(name, views) -> None:
+    """`ValueError` unless these are clicks of one marker by view."""
+    if not isinstance(views, Mapping):
+        raise ValueError(f"clicks of {name}: expected {{view: [[frame, x, y], …]}}, found {value_text(views)}")
+    for view, rows in views.items():
+        _check_rows(f"clicks of {name} in {view}", rows)
+
+
+def _check_apart(clicks: Mapping[str, Mapping[str, list[SkinClick]]], radius: float) -> None:
+    """`ValueError` where two markers are clicked at one place, within the radius of one."""
+    places = [
+        (landmark, view, frame, x, y)
+        for landmark, views in clicks.items()
+        for view, rows in views.items()
+        for frame, x, y in rows
+        if x is not None and y is not None
+    ]
+    for (first, view, frame, x, y), (second, *where, u, v) in combinations(places, 2):
+        if first != second and where == [view, frame] and hypot(x - u, y - v) < radius:
+            raise ValueError(
+                f"{first} and {second} are clicked at the same place, {x:g}, {y:g} px in frame {frame} of {view}; "
+                "click each on its own marker"
+            )
+
+
+def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> None:
+    """`ValueError` unless each frame that is clicked has two dots or more, and they follow one another by number."""
+    rows: dict[tuple[str, int], dict[int, complex]] = {}
+    for number in sorted(clicks):
+        for view, at in clicks[number].items():
+            for frame, x, y in at:
+                assert x is not None  # null was refused
+                assert y is not None
+                rows.setdefault((view, frame), {})[number] = complex(x, y)
+    for (view, frame), row in rows.items():
+        numbers, places = list(row), list(row.values())
+        if len(row) < 2:
+            raise ValueError(
+                f"clicks of the tape: {view} has a click on dot {numbers[0]} only in frame {frame}; click two dots or "
+                "more in the same frame, the first and the last one in sight"
+            )
+        way = places[-1] - places[0]
+        along = [((place - places[0]) * way.conjugate()).real for place in places]
+        for k in range(1, len(row)):
+            if along[k] <= along[k - 1]:
+                raise ValueError(
+                    f"clicks of the tape: in frame {frame} of {view}, dots {', '.join(map(str, numbers))} do not "
+                    f"follow one another by number; dot {numbers[k]} is not beyond dot {numbers[k - 1]}"
+                )
+
+
+def _check_rows(where: str, rows) -> None:
+    """`ValueError` unless these are clicks of one marker in one view."""
+    if not isinstance(rows, list | tuple) or not rows:
+        raise ValueError(f"{where}: found {value_text(rows)}; expected a list of clicks: {CLICK_ROW_HINT}")
+    frames = []
+    for row in rows:
+        if not isinstance(row, list | tuple) or len(row) != 3:
+            raise ValueError(f"{where}: {value_text(row)} is no click; {CLICK_ROW_HINT}")
+        frame, x, y = row
+        if isinstance(frame, bool) or not isinstance(frame, int) or frame < 0:
+            raise ValueError(f"{where}: frame {value_text(frame)}; frames are whole numbers from 0")
+        if (x is None) != (y is None) or not all(v is None or _is_number(v) for v in (x, y)):
+            raise ValueError(f"{where}: {value_text(list(row))} is no click; {CLICK_ROW_HINT}")
+        frames.append(frame)
+    twice = sorted({frame for frame in frames if frames.count(frame) > 1})
+    if twice:
+        raise ValueError(f"{where}: frame {twice[0]} is clicked more than once")
+    if all(row[1] is None for row in rows):
+        raise ValueError(f"{where}: the marker is hidden in all of them; leave the view out")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def clicks_in_file(data, path) -> SkinMarkers:
+    """The clicks of a YAML file that was read; `InputError` that names it."""
+    try:
+        found = skin_markers_from(data if isinstance(data, Mapping) else [data])  # text is no path of another file
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. See docs/how-to/skin-markers.md.") from None
+    assert isinstance(found, SkinMarkers)
+    return found
+
+
+# Who was recorded, and where each recording comes from.
+
+
+SafeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+
+
+class Trial(Section):
+    """Where one recording comes from: a Pose2Sim project folder, a list of videos, or 2D points made elsewhere."""
+
+    folder: str | None = None
+    """Pose2Sim project folder holding videos/ and calibration/; `pose2sim:Demo_SinglePerson` names a packaged one."""
+    videos: list[str] | None = None
+    """Videos, one per camera; synchronised, unless `delays` are given or to be found."""
+    keypoints: list[str] | None = None
+    """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
+    calibration: str | None = None
+    """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
+    rate: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
+    """Frames per second; needed with `keypoints`, read from the videos otherwise."""
+    capture: str | None = None
+    """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
+    rig: str | None = None
+    """Which rig of a JSON calibration that holds several; the subject's if left out."""
+    delays: Literal["find"] | list[FiniteFloat] | dict[str, FiniteFloat] | None = None
+    """Frames by which each view shows an event later than the first one does: a list, or by camera name; or `find`."""
+    drift: list[FiniteFloat] | dict[str, FiniteFloat] | None = None
+    """With given `delays`: frames by which each view gets later in 1000 frames."""
+    mocap: str | None = None
+    """TRC or C3D file of motion-capture markers that replace the points of the same name."""
+    mocap_frame: Literal["y_up", "z_up"] | None = None
+    """Which way is up in the `mocap` file: what a C3D file says itself, and Y in a TRC file, if left out."""
+    mocap_start: FiniteFloat | None = None
+    """Seconds after the videos' first frame at which the `mocap` file begins, where its own times are others."""
+    mocap_resample: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
+    """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
+
+    skin_markers: SkinMarkers | str | None = None
+    """Markers on the skin seen in the videos: their clicks, or a YAML file of them."""
+
+    @field_validator("delays", mode="before")
+    @classmethod
+    def _kinds_of_delays(cls, delays):
+        """One fault in place of one for each kind that was tried."""
+        if delays is None or delays == "find":
+            return delays
+        values = delays.values() if isinstance(delays, Mapping) else delays
+        if isinstance(delays, str) or not isinstance(delays, Mapping | Sequence):
+            raise ValueError(f"{value_text(delays)} is no delays; write find, or frames: a list, or by camera name")
+        if wrong := [v for v in values if isinstance(v, bool | str) or not isinstance(v, int | float)]:
+            raise ValueError(f"{value_text(wrong[0])} is no number of frames")
+        return delays
+
+    @field_validator("skin_markers", mode="before")
+    @classmethod
+    def _clicks(cls, value):
+        return skin_markers_from(value)
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
+            raise ValueError("give exactly one of folder, videos, keypoints, capture")
+        if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap, self.delays)):
+            raise ValueError(
+                "a trial of the data set has its calibration, rate and mocap from there, and no delays; leave them out"
+            )
+        if self.drift is not None and (self.delays is None or self.delays == "find"):
+            raise ValueError("drift goes with `delays` that are given; leave it out, or give them")
+        for name in ("mocap_frame", "mocap_start", "mocap_resample"):
+            if getattr(self, name) is not None and self.mocap is None:
+                raise ValueError(f"{name} needs a mocap file")
+        if self.mocap_resample is not None and str(self.mocap).lower().endswith(".c3d"):
+            raise ValueError("mocap_resample is for time steps that vary, and a C3D file has none; leave it out")
+        if self.skin_markers is not None and self.keypoints is not None:
+            raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
+        if self.folder is None and self.capture is None and self.calibration is None:
+            raise ValueError("videos or keypoints need a calibration file")
+        if self.keypoints is not None and self.rate is None:
+            raise ValueError("keypoints need a rate (frames per second)")
+        return self
+
+
+class Subject(Section):
+    """One person."""
+
+    trials: dict[SafeName, Trial] = Field(default_factory=dict, min_length=1)
+    """Recordings by name. May be left out for a subject of the data set in section `capture`."""
+    height: float | None = Field(None, gt=0.5, lt=2.5)
+    """Standing height, m. Estimated from the segments if left out."""
+    mass: float = Field(70.0, gt=5, lt=300)
+    """Body mass, kg. It scales inertia only and does not change kinematics."""
+    people: int | None = Field(None, ge=1, le=32)
+    """With `detection.person: all`: how many are in the trial; they become <name>_1, <name>_2, …, most seen first."""
+
+
+class SharedSubject(Subject):
+    """One of several people of one recording."""
+
+    group: str
+    """Name under which the recording is configured."""
+    rank: int
+    """1 for who is seen most."""
+
+
+def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
+    """The subjects with each that holds several people in its place; `ValueError` for what does not go together."""
+    found: dict[str, Subject] = {}
+    for name, subject in named.items():
+        if subject.people is None:
+            found[name] = subject
+            continue
+        if len(subject.trials) != 1 or any(trial.capture for trial in subject.trials.values()):
+            raise ValueError(
+                f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because nobody knows who is "
+                "who in another one; name a subject for each recording"
+            )
+        if any(trial.skin_markers for trial in subject.trials.values()):
+            raise ValueError(f"subjects.{name}: nobody knows which of {subject.people} people wears the skin_markers")
+        if subject.height is not None:
+            raise ValueError(f"subjects.{name}: one height cannot be that of {subject.people} people; leave it out")
+        fields = {key: getattr(subject, key) for key in Subject.model_fields}
+        for rank in range(1, subject.people + 1):
+            if f"{name}_{rank}" in named:
+                raise ValueError(f"subjects.{name}_{rank}: is the name of one of the people of subjects.{name} as well")
+            found[f"{name}_{rank}"] = SharedSubject(**fields, group=name, rank=rank)
+    return found
+
+
+class HumanCapture(Section):
+    """A copy of Human3.6M, or a virtual capture in its layout: subjects and trials follow from it."""
+
+    human36m: str
+    """Folder of the copy."""
+    layout: Literal["auto", "archives", "fetch", "videopose3d"] = "auto"
+    """archives: the official ones, unpacked. fetch: annot.h5 per action. videopose3d: its .npz. auto: look."""
+    cameras: str | None = None
+    """File or folder of camera parameters; found in the copy if left out."""
+    lens: Literal["human36m", "opencv"] | None = None
+    """Whose formula the tangential distortion belongs to; told from the file's kind if left out."""
+    checksums: str | None = None
+    """File of md5sum, sha1sum or sha256sum that `simspine doctor` compares the copy with."""
+    subjects: list[SafeName] | None = Field(None, min_length=1)
+    """Subjects by their names in the data set (S1, S5, …); all seven with published motion capture if left out."""
+    actions: list[str] | None = Field(None, min_length=1)
+    """Actions or single trials (Walking, Walking_1); all fifteen if left out."""
+    faults: Literal["skip", "keep"] = "skip"
+    """Trials with known faults: left out, or used; named with the reason in the results either way."""
+    detections: str | None = None
+    """Folder of <subject>/<trial>.h5 with 2D points, which the detector `import` reads."""
+
+
+SMALL_VIRTUAL_CAPTURE = {"subjects": 2, "actions": ["Greeting", "Phoning", "Sitting", "Walking"], "frames": 300}
+
+
+class Virtual(Section):
+    """What `simspine capture virtual` writes to the folder that `capture.human36m` names."""
+
+    preset: Literal["small", "large"] = "small"
+    """small: 2 subjects, 4 actions, 300 frames a trial. large: 7 subjects, 15 actions, as long as in Human3.6M."""
+    seed: int = Field(1, ge=0)
+    """Decides everything random: the same seed gives the same bytes."""
+    subjects: int | None = Field(None, ge=1, le=7)
+    """How many people, if not as in the preset."""
+    actions: list[str] | None = Field(None, min_length=1)
+    """Actions, if not those of the preset; two trials of each."""
+    frames: int | None = Field(None, ge=20)
+    """Frames of every trial, if not as in the preset."""
+    detections: str = "finetuned"
+    """How far off the 2D points are: exact, finetuned or zero-shot; or a YAML file with figures of one's own."""
+    spines: Literal["published", "scans"] = "published"
+    """Where people's vertebral spacing and standing curve are from: published figures, or statistics of CT scans."""
+    cameras: str | None = None
+    """Calibration file of another rig than four cameras like those of Human3.6M."""
+
+    def resolved(self) -> "Virtual":
+        """With the preset's figures where none are given; `frames` None means lengths as in Human3.6M."""
+        preset = SMALL_VIRTUAL_CAPTURE if self.preset == "small" else {"subjects": 7}
+        return self.model_copy(update={key: value for key, value in preset.items() if getattr(self, key) is None})
+
+
+def people_of_capture(
+    capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
+) -> dict[str, Subject]:
+    """Everybody in the data set with all usable trials, and those named besides."""
+    trials: dict[str, dict[str, Trial]] = {}
+    for name, trial in chosen_trials(capture, virtual):
+        own = trials.setdefault(name, {})
+        if virtual is not None or capture.faults == "keep" or not is_spoilt(name, trial):
+            own[trial] = Trial(capture=trial)
+    people = {}
+    for name, own in trials.items():
+        person = named.get(name, Subject())
+        if person.trials or own:
+            people[name] = person if person.trials else person.model_copy(update={"trials": own})
+    if not people:
+        raise ValueError("capture: all trials chosen have known faults; `faults: keep` uses them nevertheless")
+    return people | {name: person for name, person in named.items() if name not in people}
+
+
+def chosen_trials(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[str, str]]:
+    """Subject and trial of all that is asked for, by the names of the data set."""
+    from simspine.io.human36m.names import HUMAN36M_SUBJECT_NAMES, select_trials
+
+    made = Virtual(preset="large").resolved() if virtual is None else virtual.resolved()
+    known, there = HUMAN36M_SUBJECT_NAMES[: made.subjects], select_trials(made.actions)
+    trials = [trial for trial in select_trials(capture.actions) if trial in there]
+    if not trials:
+        raise ValueError(f"capture.actions: none of them is made; virtual.actions are {', '.join(made.actions or ())}")
+    require_known("subject", capture.subjects or (), known, "capture.subjects")
+    return [(name, trial) for name in capture.subjects or known for trial in trials]
+
+
+def is_spoilt(subject: str, trial: str) -> bool:
+    from simspine.io.human36m.names import is_unusable, known_faults_of
+
+    return is_unusable(known_faults_of(subject, trial))

@@ -1,0 +1,167 @@
+"""Images, folders of 2D points, or a file of ours → keypoints/<trial>.h5: 37 points per view of the person followed,
+and the cameras in the order of the views. Of a recording that several subjects share, the first one's stage keeps
+everybody, and the others take theirs from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine.core import skeletons
+from simspine.core.errors import InputError
+from simspine.core.types import Camera, Keypoints, Origin
+from simspine.io.hdf5 import read_store, write_store
+from simspine.reconstruction.detection import DETECT, Delays, TrialSource, detect_people
+from simspine.vision.detector import Detections, read_detections
+from simspine.vision.follow_skin_markers import SkinClicks
+from simspine.vision.synchronise import Timing
+from simspine.workflow.config_recordings import SharedSubject, Trial
+from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of, skin_marker_files, skin_markers_of
+from simspine.workflow.record import RunPaths, StageTask
+
+
+def plan_detect(context: Context) -> list[StageTask]:
+    person = context.config.subject(context.subject)
+    if isinstance(person, SharedSubject):
+        return [_shared_people(context, person)]
+    options = context.config.detection
+    settings = options.model_dump(mode="json", exclude={"infer_spine"})  # that is done by the stage merge
+    tasks = []
+    for name in context.trials:
+        trial, capture = person.trials[name], context.capture(name)
+        out, fault = context.paths.keypoints(name), context.known_fault(name)
+        clicks = skin_markers_of(trial)
+
+        def work(name=name, trial=trial, capture=capture, out=out, fault=fault, clicks=clicks) -> dict:
+            if clicks is not None:  # before hours of detection
+                check_clicks_of(clicks, capture)
+            skin = None if clicks is None else SkinClicks(clicks.by_frame(), clicks.radius_px, clicks.tape_on_skin())
+            with context.progress(f"{name}: detecting") as progress:
+                recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
+                seen = DETECT(context.config, recording=recording)
+            people_seen = seen.pop("people_seen")
+            write_store(out, **_kept_detections(seen), **fault)
+            return _detect_notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"]) | fault
+
+        inputs = (*capture.detected, *skin_marker_files(trial))
+        own = _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
+        tasks.append(StageTask(name=name, inputs=inputs, outputs=(out,), settings=settings | own | fault, work=work))
+    return tasks
+
+
+def _shared_people(context: Context, person: SharedSubject) -> StageTask:
+    """One of several people of a recording: who is seen most is looked for with all the others."""
+    ((name, trial),) = person.trials.items()
+    out = context.paths.keypoints(name)
+    everybody = RunPaths(context.paths.results, f"{person.group}_1").people(name)
+    if person.rank > 1:
+
+        def take() -> dict:
+            stored = read_store(everybody)
+            own = stored["people"][person.rank - 1]
+            kept = {key: stored[key] for key in ("cameras", "skeleton", "timing") if key in stored}
+            write_store(out, keypoints=own, **kept)
+            return _detect_notes(own)
+
+        return StageTask(name=name, inputs=(everybody,), outputs=(out,), settings={"rank": person.rank}, work=take)
+    capture, options = context.capture(name), context.config.detection
+
+    def find() -> dict:
+        with context.progress(f"{name}: detecting") as progress:
+            recording = replace(_recording(context, name, trial, capture), progress=progress)
+            found = detect_people(options, recording=recording)
+        if len(found) < (person.people or 1):
+            raise InputError(
+                f"{person.group}/{name}: {len(found)} people are seen in two views or more for long enough, "
+                f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
+                "docs/detection.md for what makes people hard to find."
+            )
+        first = found[0]
+        kept = {"cameras": list(first["cameras"]), "skeleton": first["skeleton"], **_timing(first["timing"])}
+        write_store(everybody, people=[one["keypoints"] for one in found[: person.people]], **kept)
+        write_store(out, **_kept_detections(first))
+        return _detect_notes(first["keypoints"]) | {"people_followed": len(found)}
+
+    settings = (
+        options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial) | {"people": person.people}
+    )
+    return StageTask(name=name, inputs=capture.detected, outputs=(everybody, out), settings=settings, work=find)
+
+
+def delays_of_trial(trial: Trial) -> Delays | None:
+    return None if trial.delays is None else Delays(trial.delays, trial.drift)
+
+
+def _about_trial(trial: Trial) -> dict:
+    """Settings of the trial that its points depend on."""
+    late = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
+    rig = {} if trial.rig is None else {"rig": trial.rig}
+    return {"rate": trial.rate} | late | rig
+
+
+def _kept_detections(seen: Mapping[str, Any]) -> dict:
+    """What the file holds of what the stage found in a trial."""
+    own = {"keypoints": seen["keypoints"], "cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]}
+    return own | _timing(seen["timing"])
+
+
+def _timing(timing: Timing | None) -> dict:
+    """{'timing': which frames of the views belong together} where they are not just those of the same number."""
+    return {} if timing is None else {"timing": timing.to_dict()}
+
+
+def _detect_notes(keypoints: Keypoints) -> dict:
+    """What the manifest says of one person's points."""
+    return {
+        "frames": keypoints.frames,
+        "views": keypoints.views,
+        "seen_share": round(float(np.isfinite(keypoints.xy).any((2, 3)).mean()), 4),
+    }
+
+
+def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource) -> TrialSource:
+    """What the trial's points come from; videos are not looked at here."""
+    options = context.config.detection
+    cameras, delays = capture.cameras(), delays_of_trial(trial)
+    if capture.stored:
+        return replace(_stored_keypoints(capture.stored, cameras), delays=delays)
+    if capture.keypoints:
+        detections, skeleton = read_detection_folders(name, trial, capture, cameras=cameras, skeleton=options.skeleton)
+        return TrialSource(cameras, detections=detections, skeleton=skeleton.name, videos=capture.videos, delays=delays)
+    if options.detector == "import":
+        raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
+    known = capture.motion_capture() if trial.capture is not None else None  # in the cameras' world and time
+    return TrialSource(cameras, videos=capture.videos, delays=delays, mocap=known)
+
+
+def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
+    """One person's points out of a file of ours; each view gets the camera of the same name."""
+    content = read_store(path)
+    for item in ("keypoints", "cameras", "skeleton"):
+        if item not in content:
+            raise InputError(f"{path}: holds {', '.join(content)}; keypoints, cameras and skeleton are wanted.")
+    keypoints, views = content["keypoints"], [camera.name for camera in content["cameras"]]
+    by_name = {camera.name: camera for camera in cameras}
+    if len(views) != keypoints.views or any(view not in by_name for view in views):
+        raise InputError(
+            f"{path}: {keypoints.views} views of {', '.join(views)}; the calibration has {', '.join(by_name)}."
+        )
+    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+    seen = Detections(keypoints.names, keypoints.rate, people, estimated=keypoints.names_of(Origin.ESTIMATED))
+    return TrialSource([by_name[view] for view in views], detections=seen, skeleton=content["skeleton"])
+
+
+def read_detection_folders(
+    name: str, trial: Trial, capture: CaptureSource, cameras: Sequence[Camera], skeleton: str | None
+) -> tuple[Detections, skeletons.Skeleton]:
+    """Everybody in the folders of keypoints; `InputError` unless there are as many as cameras."""
+    assert trial.rate is not None  # `Trial` wants one beside keypoints
+    if len(cameras) != len(capture.keypoints):
+        raise InputError(
+            f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "
+            f"{len(cameras)} cameras ({', '.join(c.name for c in cameras)}). Give one folder per camera, in order."
+        )
+    return read_detections(capture.keypoints, trial.rate, skeleton)

@@ -1,0 +1,374 @@
+"""Work already done is not repeated, and a result is only called done when it is whole.
+
+A task's manifest holds a fingerprint of all that went in (configuration sections, checksums of the input files, the
+package's version and code) and the checksums of the files that came out. It is written last. A task whose fingerprint
+and files still agree is skipped.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from simspine import __version__
+from simspine.core.errors import InputError
+from simspine.io.atomic import write_text
+from simspine.workflow.config import json_digest
+
+# Where each file of a run lies. The Snakefile and the stages both take their names from here.
+
+
+STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Files of one subject below the results folder."""
+
+    results: Path
+    subject: str
+
+    @property
+    def folder(self) -> Path:
+        return self.results / self.subject
+
+    def manifest(self, stage: str, trial: str | None = None) -> Path:
+        """What a stage made of a trial, from what: written last. Without a trial, of all trials together."""
+        place = self.folder / "manifests" / stage
+        return place.with_name(f"{stage}.json") if trial is None else place / f"{trial}.json"
+
+    def keypoints(self, trial: str) -> Path:
+        return self.folder / "keypoints" / f"{trial}.h5"
+
+    def people(self, trial: str) -> Path:
+        """Everybody followed in a recording that several subjects share; in the folder of the first of them."""
+        return self.folder / "keypoints" / f"{trial}_people.h5"
+
+    def cameras(self, trial: str) -> Path:
+        """The cameras that are used, and what was found about them."""
+        return self.folder / "cameras" / f"{trial}.h5"
+
+    def points(self, trial: str) -> Path:
+        return self.folder / "points" / f"{trial}.h5"
+
+    def markers(self, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / "markers" / f"{trial}{suffix}"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model" / f"{self.subject}.osim"
+
+    @property
+    def scaling(self) -> Path:
+        return self.folder / "model" / "scaling.json"
+
+    def kinematics(self, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / "kinematics" / f"{trial}{suffix}"
+
+    def vertebrae(self, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / "vertebrae" / f"{trial}{suffix}"
+
+    def quality(self, trial: str) -> Path:
+        return self.folder / "quality" / f"{trial}.json"
+
+    def filled(self, trial: str, kind: str) -> Path:
+        """'kinematics' or 'vertebrae' after rejected frames were filled in."""
+        return self.folder / "quality" / f"{trial}_{kind}.h5"
+
+
+def results_manifest(results: str, job: str) -> Path:
+    """What a job over all subjects made, from what."""
+    return Path(results) / "manifests" / f"{job}.json"
+
+
+# Locks that end with the process that holds them, however it ends.
+
+
+try:
+    import fcntl
+except ImportError:  # Windows: no such locks
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def hold_lock(
+    path: Path, busy: str, patience_s: float | None = None, advice: str = "Wait for it, or change `results`."
+) -> Iterator[tuple[int, ...]]:
+    """Nobody else is in such a block of the same file; gives the lock's descriptor, for children to hold as well.
+
+    The file is there as long as the lock is held, or after its holder was killed. () where the system has no such
+    locks. busy: says what another process does that is in the block. This one waits for it, without `patience_s` as
+    long as it takes; else raises `InputError` that many seconds later, with the advice.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield ()
+        return
+    start, told = time.monotonic(), False
+    while (descriptor := _try_lock(path)) is None:
+        if patience_s is not None and time.monotonic() - start > patience_s:
+            raise InputError(f"{busy}. {advice}")
+        if patience_s is None and not told:
+            print(f"{busy}; waiting for it.", file=sys.stderr)
+            told = True
+        time.sleep(0.1)
+    try:
+        yield () if descriptor < 0 else (descriptor,)
+    finally:
+        path.unlink(missing_ok=True)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def is_lock_held(path: Path) -> bool:
+    """Whether a process holds the lock now."""
+    if fcntl is None or not path.is_file():
+        return False
+    try:
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _try_lock(path: Path) -> int | None:
+    """The descriptor of the lock; None if another process has it, -1 where the file system knows no locks."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(FileNotFoundError):  # the one before removed the file: then this lock holds nobody off
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+    except BlockingIOError:
+        pass
+    except OSError:
+        os.close(descriptor)
+        return -1
+    os.close(descriptor)
+    return None
+
+
+# Which of the package's own files decide what a piece of work makes, and their digest.
+# A result made by other code than the one at hand is not up to date, whatever its inputs. The files are those
+# that the work's module imports, directly or by others, wherever in a file the import stands, and the tables,
+# templates and networks in their folders. A change of a comment counts as well: rather once too often than a
+# wrong result kept.
+
+
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+_IMPORT_STATEMENT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(simspine[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+(simspine[\w.]*))",
+    re.MULTILINE,
+)
+
+
+@cache
+def code_digest(module: str) -> str:
+    """sha256 over names and contents of `source_files`."""
+    found = hashlib.sha256()
+    for path in source_files(module):
+        found.update(f"{path.relative_to(PACKAGE_FOLDER).as_posix()}\0".encode())
+        found.update(_digest_of_files(path))
+    return found.hexdigest()
+
+
+def source_files(module: str) -> list[Path]:
+    """Files of the package that decide what a module does, in the order of their names. module: 'simspine.x.y'."""
+    seen: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        for path in _files_reached(name):
+            if path not in seen:
+                seen.add(path)
+                waiting += _imported_modules(path)
+    return sorted(seen | {file for folder in {path.parent for path in seen} for file in _data_files(folder)})
+
+
+@cache
+def _digest_of_files(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+@cache
+def _files_reached(module: str) -> list[Path]:
+    """A module's file and those of the packages it is in, which are imported with it."""
+    parts = module.split(".")[1:]
+    bases = (PACKAGE_FOLDER.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
+    return [
+        path for base in bases for path in (base.with_name(f"{base.name}.py"), base / "__init__.py") if path.is_file()
+    ]
+
+
+@cache
+def _imported_modules(path: Path) -> list[str]:
+    """Modules that a file imports; what it takes out of a package may be modules as well."""
+    found = []
+    for package, names, module in _IMPORT_STATEMENT.findall(path.read_text(encoding="utf-8")):
+        found.append(module or package)
+        found += [f"{package}.{name}" for name in re.findall(r"\w+", names)]
+    return found
+
+
+@cache
+def _data_files(folder: Path) -> list[Path]:
+    """Files beside the modules of a folder that are none, those in folders without modules included."""
+    found = []
+    for path in folder.iterdir() if folder != PACKAGE_FOLDER else ():
+        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
+            found += [file for file in path.rglob("*") if file.is_file()]
+        elif path.is_file() and path.suffix not in (".py", ".pyc"):
+            found.append(path)
+    return found
+
+
+# The stage that makes the files of each folder of a subject.
+MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
+
+
+def file_checksum(path: Path) -> str:
+    """sha256 of a file, read in pieces; of a folder, of the names and checksums of its JSON files."""
+    try:
+        if path.is_dir():
+            return json_digest([[file.name, file_checksum(file)] for file in sorted(path.glob("*.json"))])
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist (looked from {Path.cwd()}). {_remedy_text(path)}".rstrip()) from None
+
+
+def read_json(path: Path) -> dict:
+    """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist. {_remedy_text(path)}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: not JSON ({error}). {_remedy_text(path)}") from None
+
+
+def _remedy_text(path: Path) -> str:
+    """For a result the stage that makes it; nothing for a recording."""
+    stage = "export" if path.name == "summary.json" else MADE_BY_KEY.get(path.parent.name, path.parent.name)
+    return f"Run `simspine {stage}` with the same configuration first." if stage in STAGE_NAMES else ""
+
+
+@dataclass(frozen=True)
+class StageTask:
+    """One piece of work: usually a stage of a trial. `settings` is whatever JSON-able values decide the result."""
+
+    name: str
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    settings: dict
+    work: Callable[[], dict]  # does it, writes `outputs`, returns notes (JSON-able) for the manifest
+    whole: bool = False  # of all trials of the subject together, whose name it then bears
+
+    def fingerprint(self, module: str, of: Callable[[Path], str] = file_checksum) -> dict:
+        """module: whose code does the work. of: gives a file's checksum."""
+        return {
+            "inputs": [[path.name, of(path)] for path in self.inputs],
+            "settings": json_digest(self.settings),
+            "version": __version__,
+            "code": code_digest(module),
+        }
+
+
+def run_task(
+    path: Path,
+    task: StageTask,
+    module: str,
+    around: Callable[[str], AbstractContextManager] = nullcontext,
+    force: bool = False,
+) -> bool:
+    """Do the task's work inside `around(its name)`, unless it is done; whether it was done now.
+
+    path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
+    second waits for the first, and then finds it done.
+    """
+    fingerprint = task.fingerprint(module)
+    with hold_lock(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
+        if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
+            return False
+        start = time.perf_counter()
+        with around(task.name):
+            notes = task.work()
+        entry = {
+            "fingerprint": fingerprint,
+            "outputs": _file_checksums(task.outputs),
+            "seconds": round(time.perf_counter() - start, 3),
+            "notes": notes,
+        }
+        write_text(path, json.dumps(entry, indent=1, sort_keys=True) + "\n")
+        return True
+
+
+def read_task_manifest(path: Path) -> dict:
+    """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if {"fingerprint", "outputs", "seconds", "notes"} <= set(found) else {}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def reason_not_done(path: Path, task: StageTask, module: str, of: Callable[[Path], str] = file_checksum) -> str | None:
+    """None if a task's work is there, made of its inputs, settings and code as they are; else what differs."""
+    entry = read_task_manifest(path)
+    if not entry:
+        return "not made yet"
+    missing = [file for file in task.inputs if not file.exists()]
+    if missing:
+        return f"{missing[0].name} is missing"
+    return manifest_difference(entry, task.fingerprint(module, of), task.outputs, of)
+
+
+def manifest_difference(
+    entry: dict, fingerprint: dict, outputs: tuple[Path, ...], of: Callable[[Path], str] = file_checksum
+) -> str | None:
+    """What of a task is not as its manifest says; None if all is. entry: the manifest, or {}."""
+    old = entry.get("fingerprint")
+    if not isinstance(old, dict):
+        return "not made yet"
+    if old != fingerprint:
+        return _changed_text(old, fingerprint)
+    missing = [path.name for path in outputs if not path.exists()]
+    if missing:
+        return f"{missing[0]} is missing"
+    found = _file_checksums(outputs, of)
+    if entry["outputs"] != found:
+        names = [name for name in found if entry["outputs"].get(name) != found[name]]
+        return f"{names[0] if names else 'the list of its files'} is not as it was made"
+    return None
+
+
+def _changed_text(old: dict, new: dict) -> str:
+    """Which part of a fingerprint differs."""
+    for part, said in (("version", "made by another version"), ("settings", "settings changed")):
+        if old.get(part) != new[part]:
+            return said
+    if old.get("inputs") != new["inputs"]:
+        before = [tuple(entry) for entry in old.get("inputs", ())]
+        names = [name for name, value in new["inputs"] if (name, value) not in before]
+        return f"{names[0]} changed" if names else "there are fewer inputs"
+    return "made by other code"
+
+
+def _file_checksums(outputs: tuple[Path, ...], of: Callable[[Path], str] = file_checksum) -> dict[str, str]:
+    """{path from the folder that all share: checksum}; names alone may stand in several folders."""
+    if not outputs:
+        return {}
+    shared = os.path.commonpath([path.absolute().parent for path in outputs])
+    return {path.absolute().relative_to(shared).as_posix(): of(path) for path in outputs}

@@ -1,0 +1,277 @@
+"""Scenes of files that came from anywhere: markers (.trc, .c3d), and motions (.mot, .sto) with their model."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.body import Body, body_poses, forward_kinematics
+from simspine.anatomy.clinical import SIDE_WORDS
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.anatomy.recipes import read_recipe
+from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.core.skeletons import load_skeleton, skeleton_names
+from simspine.core.types import Markers, Motion, Origin
+from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.person import Person
+from simspine.estimation.result import Posterior, Result
+from simspine.io.c3d import MARKER_FILES, read_markers
+from simspine.io.dataset_write import forced_from_json, forced_to_json
+from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
+from simspine.io.mot import read_mot
+from simspine.quality.findings import Finding, Verdict
+from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.report.scene import Curve, Scene
+from simspine.report.trial_scene import bones_and_joints, skin_of_trial
+from simspine.vision.triangulation import TriangulationReport
+from simspine.workflow.inputs import timing_in
+from simspine.workflow.record import STAGE_NAMES, RunPaths, read_json, read_task_manifest
+
+# What the stages keep of a trial: each result written to its file and read back.
+
+
+_SPINE_FIELDS = (
+    "levels",
+    "angles",
+    "lla",
+    "tka",
+    "lla_sd",
+    "tka_sd",
+    "lla_change_sd",
+    "tka_change_sd",
+    "angles_sd",
+    "repaired",
+)
+
+
+def camera_findings(path: Path) -> tuple[Finding, ...]:
+    """What the stage triangulate found about the cameras."""
+    return _camera_finding_records(path)
+
+
+def mocap_findings(path: Path) -> tuple[Finding, ...]:
+    """What the stage merge found odd about motion capture. path: of the markers."""
+    with open_hdf5_file(path) as file:
+        odd = "findings" in file
+    return _camera_finding_records(path) if odd else ()
+
+
+def _camera_finding_records(path: Path) -> tuple[Finding, ...]:
+    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
+
+
+def read_sized_body(paths: RunPaths) -> SizedBody:
+    """The person's body as the stage scale left it."""
+    scaling = read_json(paths.scaling)
+    if "recipe" not in scaling:
+        raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
+    factors = {body: entry["factor"] for entry in scaling["factors"] for body in entry["bodies"]}
+    person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
+    return SizedBody(Body.from_osim(paths.model), read_recipe(scaling["recipe"]), factors, person)
+
+
+def save_result(path: Path, result: Result) -> None:
+    """Of inverse kinematics."""
+    parts = {field.name: getattr(result, field.name) for field in fields(Result) if field.name != "posterior"}
+    known = result.posterior
+    write_store(
+        path,
+        **parts,
+        response=None if known is None else known.response,
+        deviation=None if known is None else dict(known.derived),
+    )
+
+
+def load_result(path: Path, without: Sequence[str] = ()) -> Result:
+    """What `save_result` wrote. without: of what was derived from the posterior."""
+    stored = read_store(path, without=[f"deviation/{name}" for name in without])
+    parts = {field.name: _plain_values(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
+    known = stored["response"]
+    return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))
+
+
+def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
+    """poses: of the body, {name: (frames, 4, 4)}, y_up."""
+    parts = {name: getattr(spine, name) for name in _SPINE_FIELDS}
+    parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
+    clinical = None if spine.clinical is None else _clinical_parts(spine.clinical)
+    write_store(path, spine_markers=spine.markers, **parts, centres=spine.centres, clinical=clinical, poses=dict(poses))
+
+
+def load_spine(path: Path) -> SpineKinematics:
+    stored = read_store(path, ["spine_markers", "centres", "clinical", "forced", *_SPINE_FIELDS])
+    markers = stored["spine_markers"]
+    parts = {name: _plain_values(stored[name]) for name in _SPINE_FIELDS}
+    forced = forced_from_json(stored["forced"], str(path))
+    clinical = stored["clinical"]
+    if clinical is not None:
+        said = forced_from_json(clinical["forced"], f"{path}: clinical")
+        clinical = ClinicalParameters(**{**clinical, "forced": said})
+    return SpineKinematics(
+        rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
+        clinical=clinical, **parts,
+    )  # fmt: skip
+
+
+def _clinical_parts(clinical: ClinicalParameters) -> dict:
+    return {
+        "names": list(clinical.names),
+        "units": list(clinical.units),
+        "values": clinical.values,
+        "deviation": clinical.deviation,
+        "forced": forced_to_json(clinical.forced),
+    }
+
+
+def load_verdict(path: Path) -> Verdict:
+    return Verdict.from_dict(read_json(path))
+
+
+def triangulation_report(path: Path) -> TriangulationReport:
+    """How well the points fit the images. path: of the points."""
+    stored = read_store(path, ["report"])["report"]
+    return TriangulationReport(**{name: _plain_values(value) for name, value in stored.items()})
+
+
+def _plain_values(value):
+    """Lists of names come back from a file as lists; the types hold tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+# All that the stages found in a trial, read back together.
+
+
+_SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")  # derived from the posterior, kept with the spine
+
+
+def read_trial(
+    paths: RunPaths,
+    name: str,
+    videos: Sequence[Path] = (),
+    judged: bool = True,
+    images: bool = True,
+    derived: bool = False,
+    keypoints: bool = True,
+) -> SolvedTrial:
+    """What the stages found in a trial; what comes from images and the verdict where their files are there.
+
+    judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them. images: False
+    leaves out what comes from images; keypoints: False, only keypoints, which pictures want. derived: with
+    what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
+    are the points before they were merged.
+    """
+    verdict = load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
+    filled = verdict is not None and verdict.filled
+    kinematics = paths.filled(name, "kinematics") if filled else paths.kinematics(name)
+    seen: dict = {}
+    if images and paths.keypoints(name).is_file() and paths.points(name).is_file():
+        seen = {
+            "cameras": tuple(read_store(paths.cameras(name), ["cameras"])["cameras"]),
+            "triangulation": triangulation_report(paths.points(name)),
+        }
+        if keypoints:
+            stored = read_store(paths.keypoints(name))
+            seen |= {"keypoints": stored["keypoints"], "timing": timing_in(stored)}
+    return SolvedTrial(
+        subject=paths.subject,
+        trial=name,
+        markers=read_store(paths.markers(name), ["markers"])["markers"],
+        sized=read_sized_body(paths),
+        result=load_result(kinematics, () if derived else _SPINE_RESULT_FIELDS),
+        spine=load_spine(paths.filled(name, "vertebrae") if filled else paths.vertebrae(name)),
+        verdict=verdict,
+        videos=tuple(videos),
+        **seen,
+    )
+
+
+def seconds_of(paths: RunPaths, trials: Sequence[str]) -> dict[str, float]:
+    """Computing time per stage of a subject, s, out of the manifests; only of stages that have some."""
+    spent: dict[str, float] = {}
+    for stage in STAGE_NAMES:
+        found = (read_task_manifest(paths.manifest(stage, trial)) for trial in (None, *trials))
+        if entries := [entry["seconds"] for entry in found if entry]:
+            spent[stage] = round(sum(entries), 3)
+    return spent
+
+
+MOTION_SUFFIXES = (".mot", ".sto")
+LOOSE_FILE_SUFFIXES = (*MARKER_FILES, *MOTION_SUFFIXES)
+_MIN_MOVEMENT_RAD = 1e-6  # rad: angles that change less stay as they are
+_INITIAL_CURVES = ("pelvis_tilt", "hip_flexion", "knee_angle", "ankle_angle")  # shown from the start
+
+
+def scene_of_file(path: Path, model: Path | None = None) -> Scene:
+    """The scene of a file of markers, or of a motion and its model (.osim).
+
+    Raises `InputError` for a motion without a model, and a model without a motion.
+    """
+    if path.suffix.lower() in MARKER_FILES:
+        if model is not None:
+            raise InputError(f"{path}: holds markers; --model goes with a motion (.mot, .sto).")
+        return _scene_of_markers(path)
+    if model is None:
+        raise InputError(f"{path}: holds coordinates of a model; name it with --model MODEL.osim.")
+    body = Body.from_osim(model)
+    motion = read_mot(path, dict(zip(body.coordinates.names, map(bool, body.coordinates.rotational), strict=True)))
+    shapes, pairs = bones_and_joints(body.osim)
+    markers = forward_kinematics(body, motion)
+    return Scene(
+        name=path.stem,
+        spine=_spine_of_motion(markers),
+        points=None,
+        poses=body_poses(body, motion),
+        bones=shapes,
+        segments=pairs,
+        curves=_coordinate_curves(motion),
+        skin=skin_of_trial(body, shapes),
+    )
+
+
+def _scene_of_markers(path: Path) -> Scene:
+    markers = read_markers(path)
+    if not markers.present.any():
+        raise InputError(f"{path}: no marker is known in any of {markers.frames} frames; there is nothing to show.")
+    turned = change_frame(markers.xyz, markers.frame, "y_up")
+    given = (Origin.GIVEN,) * len(markers.names)  # who made the file may have detected them, or not
+    markers = Markers(markers.names, markers.rate, turned, "y_up", origin=given, start=markers.start)
+    return Scene(path.stem, _spine_of_motion(markers), markers, links=marker_links(markers.names))
+
+
+def marker_links(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names that one of our skeletons joins, of the one that joins most of them; () of other markers."""
+    pairs = []
+    for skeleton in map(load_skeleton, skeleton_names()):
+        joined = ((skeleton.names[p], n) for n, p in zip(skeleton.names, skeleton.parents, strict=True) if p >= 0)
+        pairs.append(tuple(pair for pair in joined if set(pair) <= set(names)))
+    return max(pairs, key=len)
+
+
+def _coordinate_curves(motion: Motion) -> tuple[Curve, ...]:
+    """The angles of a motion that change, right and left of one joint in one panel."""
+    found = []
+    for name, values, angle in zip(motion.names, motion.values.T, motion.rotational, strict=True):
+        if not angle or not np.ptp(values) > _MIN_MOVEMENT_RAD:
+            continue
+        title, _, side = name.rpartition("_")
+        sided = side in SIDE_WORDS and any(f"{title}_{other}" in motion.names for other in SIDE_WORDS if other != side)
+        label = (title if sided else name).replace("_", " ")
+        found.append(
+            Curve(
+                SIDE_WORDS[side] if sided else label,
+                label,
+                np.degrees(values),
+                panel=label if sided else "",
+                chosen=name.startswith(_INITIAL_CURVES),
+            )
+        )
+    return tuple(found)
+
+
+def _spine_of_motion(markers: Markers) -> Markers:
+    """The points of the spine among some markers; none where there are none."""
+    return markers.select([name for name in SPINE_CHAIN_MARKERS if name in markers.names])

@@ -1,0 +1,509 @@
+"""Cycles of a trial beside a lab's normative bands, out of results' files."""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine import __version__
+from simspine.anatomy.body import Body
+from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
+from simspine.anatomy.clinical_angles import angle_cycles
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import change_frame, project_one
+from simspine.core.types import ForcedKind
+from simspine.dataset.description import sha256_of_file
+from simspine.dataset.recordings import open_dataset
+from simspine.evaluation.tables import EvaluationTable, evaluation_json, join_tables
+from simspine.evaluation.validation_records import trial_records
+from simspine.evaluation.validation_tables import validation_csv, validation_markdown, validation_tables_of
+from simspine.io.atomic import atomic_path, write_text
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import forced_from_json
+from simspine.io.hdf5 import open_hdf5_file, read_store
+from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
+from simspine.quality.findings import Finding, Severity, Status, Verdict
+from simspine.quality.observability import is_estimated
+from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.report import body_video, canvas
+from simspine.report.body_video import shown_in
+from simspine.report.canvas import figure_png
+from simspine.report.dataset_figures import cycle_figure, read_bands, validation_figures
+from simspine.report.figure_style import matplotlib_style
+from simspine.report.overlay import CameraView, write_recording
+from simspine.report.page import Picture, ReportContent, TrialSection, write_report
+from simspine.report.reconstruction_page import REPORT_NOTICE
+from simspine.report.scene import Scene, pack_scene
+from simspine.report.trial_scene import (
+    CURVATURE_LABELS,
+    bones_and_joints,
+    chain_of_body,
+    curvature_curves,
+    scene_of_trial,
+    skin_of_trial,
+)
+from simspine.workflow.config import Config, read_config
+from simspine.workflow.inputs import Context, named_or_first
+from simspine.workflow.record import RunPaths, read_json
+from simspine.workflow.results import LOOSE_FILE_SUFFIXES, read_trial, scene_of_file
+
+# Quality of a whole data set: quality.csv, quality.json, and the table on the terminal.
+
+
+SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
+EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
+
+
+def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
+    """{(subject, trial): verdict} of the stage quality. Raises `InputError` where it has not run."""
+    verdicts = {}
+    for subject in config.subjects:
+        paths = RunPaths(Path(config.results), subject)
+        for trial in config.trials(subject):
+            file = paths.quality(trial)
+            if not file.exists():
+                raise InputError(f"{file}: not there yet; run the stage quality of {subject}/{trial} first.")
+            verdicts[subject, trial] = Verdict.from_dict(read_json(file))
+    return verdicts
+
+
+def write_quality(config: Config) -> VerdictsByTrial:
+    """Write quality.csv and quality.json into the results; returns what they hold."""
+    verdicts = read_verdicts(config)
+    results = Path(config.results)
+    write_text(results / "quality.csv", verdicts_csv(verdicts))
+    write_text(results / "quality.json", json.dumps(verdicts_dict(verdicts), indent=1, ensure_ascii=False) + "\n")
+    return verdicts
+
+
+def findings_by_code(verdicts: VerdictsByTrial) -> dict[str, list[Finding]]:
+    """Findings by code, the gravest codes first, each with whose it is."""
+    found: dict[str, list[Finding]] = {}
+    for key, verdict in verdicts.items():
+        for finding in verdict.of(*key).findings:
+            found.setdefault(finding.code, []).append(finding)
+    order = tuple(Severity)
+    return dict(sorted(found.items(), key=lambda item: -order.index(item[1][0].severity)))
+
+
+def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
+    """Frames per trial, then findings with what to do, a few of each code."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title=f"simspine · {config.name} · quality", title_justify="left")
+    for column in ("trial", "frames", *map(str, Status), "worst finding"):
+        table.add_column(column, justify="left" if column in ("trial", "worst finding") else "right")
+    for (subject, trial), verdict in verdicts.items():
+        counts = [str(verdict.counts[status]) for status in Status]
+        worst = verdict.worst
+        table.add_row(
+            f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"), style=SEVERITY_STYLES[worst]
+        )
+    console.print(table)
+    for code, found in findings_by_code(verdicts).items():
+        style = SEVERITY_STYLES[found[0].severity]
+        for f in found[:EXAMPLES_PER_CODE]:
+            frames = f" · frames {f.span}" if f.frames else ""
+            console.print(f"{f.severity} {code} · {f.subject}/{f.trial}{frames}", style=style, highlight=False)
+            console.print(f"  {f.message} {f.suggestion}", highlight=False, soft_wrap=True)
+        if len(found) > EXAMPLES_PER_CODE:
+            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more of {code}", style=style, highlight=False)
+    console.print(
+        f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", highlight=False, soft_wrap=True
+    )
+
+
+# Validation tables and figures of a data set, written as files.
+
+
+VALIDATION_DPI = 160
+
+
+def write_validation(dataset: Path, out: Path) -> list[Path]:
+    """Write <table>.csv, validation.md with all tables and figures, and each figure as PNG and SVG into `out`.
+
+    dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
+    """
+    with open_dataset(dataset) as file:
+        some = trial_records(file)
+    if not some:
+        raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
+    made, text = [], [f"# Validation of {dataset.stem}", ""]
+    for name, rows in validation_tables_of(some).items():
+        made.append(out / f"{name}.csv")
+        write_text(made[-1], validation_csv(rows))
+        text.append(validation_markdown(name, rows))
+    for name, figure in validation_figures(some).items():
+        made += [out / f"{name}.png", out / f"{name}.svg"]
+        with atomic_path(made[-2]) as temporary:
+            temporary.write_bytes(figure_png(figure, VALIDATION_DPI))
+        with atomic_path(made[-1]) as temporary, matplotlib_style():
+            figure.savefig(temporary, format="svg", facecolor="white", metadata={"Date": None})
+        text += [f"![{name.replace('_', ' ')}]({name}.png)", ""]
+    made.append(out / "validation.md")
+    write_text(made[-1], "\n".join(text))
+    return made
+
+
+# Benchmark results as files: tables in four forms.
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """What was done. name: of the protocol; methods: {name: SHA-256 of its predictions, '' where made in memory};
+    data: SHA-256 of the truth, or ''; options: what the protocol leaves open."""
+
+    name: str
+    methods: Mapping[str, str]
+    data: str
+    options: Mapping[str, Any]
+
+
+def named_files(arguments: Sequence[str]) -> dict[str, Path]:
+    """{name: file} of 'name=file' or 'file', which is named after itself; `InputError` for a name given twice."""
+    found: dict[str, Path] = {}
+    for argument in arguments:
+        name, mark, path = argument.partition("=")
+        file = Path(path if mark and not Path(argument).exists() else argument)
+        label = name if mark and not Path(argument).exists() else file.stem
+        if not label or label in found:
+            raise InputError(f"two results are called {label!r}; give each a name of its own: NAME=FILE.")
+        found[label] = file
+    return found
+
+
+def path_fingerprint(path: Path) -> str:
+    """SHA-256 of a file, or of the names and checksums of all files of a folder."""
+    if path.is_file():
+        return sha256_of_file(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()} {sha256_of_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], out: Path) -> list[Path]:
+    """Write `<name>.txt`, `.md`, `.tex` and `.json` into `out`; returns the files written."""
+    about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
+    about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
+    settings = dict(run.options)
+    whole = about | {"settings": json.dumps(settings)}
+    texts = {
+        "txt": _provenance_header("", whole, join_tables("text", tables)),
+        "md": _provenance_header("- ", whole, join_tables("markdown", tables)),
+        "tex": _provenance_header("% ", whole, join_tables("latex", tables)),
+        "json": evaluation_json(tables, about=about, settings=settings, methods=dict(run.methods)),
+    }
+    written = []
+    for ending, text in texts.items():
+        written.append(out / f"{run.name}.{ending}")
+        write_text(written[-1], text)
+    return written
+
+
+def _provenance_header(mark: str, about: Mapping[str, str], text: str) -> str:
+    """Where results are from, a line each that begins with `mark`, above the tables."""
+    lines = [f"{mark}{term}: {' '.join(said.split())}" for term, said in about.items()]
+    return "\n".join([*lines, "", text])
+
+
+# Scenes for the 3D player, out of results' files or a data set.
+
+
+VIEWABLE_STAGES = (
+    "keypoints",
+    "points",
+    "markers",
+    "kinematics",
+    "vertebrae",
+)  # folders of a subject with a .h5 per trial
+
+
+def read_scene(result: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None) -> Scene:
+    """The scene of a trial in a results folder, a file of one, a data set's file, or a file of markers or of a motion.
+
+    model: the .osim file that a motion belongs to. Raises `InputError` for what is none of these, and where a choice is
+    needed and not made.
+    """
+    found = find_results(result, subject, trial)
+    if found is not None:
+        return scene_of_trial(read_trial(*found))
+    if result.suffix.lower() in LOOSE_FILE_SUFFIXES:
+        return scene_of_file(result, model)
+    if is_dataset(result):
+        return _scene_of_dataset(result, subject, trial)
+    stored = read_store(result)
+    if "spine_markers" not in stored:
+        raise InputError(
+            f"{result} holds {', '.join(stored)}, not the vertebrae of a trial. Expected a results folder, a trial's "
+            "vertebrae/<trial>.h5, a data set's .h5, or a .trc, .c3d, .mot or .sto."
+        )
+    angles = {key: (stored[key], stored[f"{key}_sd"]) for key in CURVATURE_LABELS}
+    spine = chain_of_body(stored["spine_markers"])
+    return Scene(
+        result.stem,
+        spine,
+        poses=stored["poses"],
+        curves=curvature_curves(angles, forced_from_json(stored["forced"], str(result))),
+    )
+
+
+def find_results(result: Path, subject: str | None = None, trial: str | None = None) -> tuple[RunPaths, str] | None:
+    """The subject's files and the trial that a folder, or a file of a stage, belongs to; None for any other file."""
+    if not result.exists():
+        raise InputError(f"{result} does not exist. Expected a results folder, a trial's .h5, or a data set's .h5.")
+    if result.is_dir():
+        if (result / "vertebrae").is_dir():
+            return find_trial(result.parent, result.name, trial)
+        return find_trial(result, subject, trial)
+    if result.parent.name in VIEWABLE_STAGES:
+        paths = RunPaths(result.parents[2], result.parents[1].name)
+        if paths.vertebrae(result.stem).is_file():
+            return paths, result.stem
+    return None
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether an HDF5 file is a data set rather than a container of one stage."""
+    try:
+        with open_hdf5_file(path) as file:
+            return "metadata" in file
+    except Exception:  # damaged files end in many ways
+        raise InputError(
+            f"{path} is not an HDF5 file, or is damaged. Expected a trial's or a data set's .h5."
+        ) from None
+
+
+def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Scene:
+    with DatasetFile(path) as file:
+        found = [(s, t) for s in file.subjects for t in file.trials(s)]
+        chosen = choose_trial(found, subject, trial, str(path))
+        entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
+    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_LABELS}
+    shapes, pairs = bones_and_joints(model)
+    estimated = is_estimated(entry.fitted, entry.fitted_origin)
+    return Scene(
+        name=" · ".join(chosen),
+        spine=chain_of_body(entry.markers),
+        points=None,
+        poses=entry.poses,
+        bones=shapes,
+        segments=pairs,
+        cameras=tuple(cameras),
+        status=entry.status,
+        reasons=entry.reasons,
+        curves=curvature_curves(angles, entry.forced, estimated=estimated),
+        skin=skin_of_trial(Body.from_text(model, str(path)), shapes) if model else None,
+    )
+
+
+def write_view(
+    result: Path,
+    out: Path | None = None,
+    subject: str | None = None,
+    trial: str | None = None,
+    model: Path | None = None,
+) -> Path:
+    """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
+    scene = read_scene(result, subject, trial, model)
+    if out is None:
+        out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
+    view = TrialSection(scene.name, player=pack_scene(scene))
+    write_report(
+        out,
+        ReportContent(
+            title=scene.name,
+            subtitle=str(result),
+            trials=(view,),
+            alone=True,
+            notice=REPORT_NOTICE if scene.poses else "",
+        ),
+    )
+    return out
+
+
+def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
+    """The trial of a results folder; the only one if none is named. Raises `InputError` that lists those there are."""
+    found = [(p.parent.parent.name, p.stem) for p in sorted(folder.glob("*/vertebrae/*.h5"))]
+    if not found:
+        raise InputError(f"{folder} holds no results: no <subject>/vertebrae/<trial>.h5. Run the stages first.")
+    person, name = choose_trial(found, subject, trial, str(folder))
+    return RunPaths(folder, person), name
+
+
+def choose_trial(
+    found: Sequence[tuple[str, str]], subject: str | None, trial: str | None, where: str
+) -> tuple[str, str]:
+    """The one (subject, trial) of those found that is meant. Raises `InputError` if there is none, or a choice."""
+    for wanted, kind, place in ((subject, "subject", 0), (trial, "trial", 1)):
+        if wanted is not None and wanted not in {entry[place] for entry in found}:
+            raise unknown_name(kind, wanted, dict.fromkeys(entry[place] for entry in found), where)
+    chosen = [entry for entry in found if subject in (None, entry[0]) and trial in (None, entry[1])]
+    if len(chosen) != 1:
+        names = [" / ".join(entry) for entry in chosen or found]
+        some = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        raise InputError(f"{where} holds several trials ({some}); choose one with --subject and --trial.")
+    return chosen[0]
+
+
+# The video of a trial with the body drawn on it, out of the results' files.
+
+
+def write_overlay_of_trial(
+    config: Config,
+    out: Path,
+    subject: str | None = None,
+    trial: str | None = None,
+    camera: str | None = None,
+    show: str = "lines",
+    *,
+    quiet: bool = False,
+) -> Path:
+    """Write a video of one trial: detections and the fitted body on each image; returns its path.
+
+    out: ends in .webm, .mp4 or .avi (see `report.video`). show: the body as lines with its spine, as bones or as skin.
+    camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
+    without videos are drawn on a plain ground.
+    """
+    subject = named_or_first("subject", subject, list(config.subjects))
+    context = Context(config, subject, quiet)
+    trial = named_or_first("trial", trial, context.trials)
+    found = read_trial(context.paths, trial, context.capture(trial).videos)
+    names = [c.name for c in found.cameras]
+    views = range(len(names)) if camera is None else [names.index(named_or_first("camera", camera, names))]
+    with context.progress(f"{trial}: overlay") as progress:
+        body_video.write_overlay_video(found, out, views, progress=progress, show=show)
+    return out
+
+
+# A Rerun recording of a trial, out of results' files.
+
+
+def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
+    """Write the recording of a trial; with cameras and videos where the result has them."""
+    if out.suffix != ".rrd":
+        raise InputError(f"{out}: Rerun's recordings end in .rrd; name the file so.")
+    place = find_results(result, subject, trial)
+    if place is None:
+        write_recording(out, read_scene(result, subject, trial))
+        return out
+    found = read_trial(*place)
+    seen = (
+        () if found.keypoints is None else (_camera_views(found, _trial_videos(*place)), shown_in(found, slice(None)))
+    )
+    write_recording(out, scene_of_trial(found), *seen)
+    return out
+
+
+def _camera_views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
+    model = found.model_points
+    lines = [(model.names.index(a), model.names.index(b)) for a, b in body_edges() if {a, b} <= set(model.names)]
+    spine = [model.names.index(name) for name in SPINE_CHAIN_MARKERS if name in model.names]
+    xyz = change_frame(model.xyz, model.frame, "z_up")
+    return [
+        CameraView(
+            camera=camera,
+            video=videos.get(v),
+            xy=project_one(camera, xyz),
+            lines=lines,
+            spine=spine,
+            shown=found.video_frames(v),
+        )
+        for v, camera in enumerate(found.cameras)
+    ]
+
+
+def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
+    """Videos by number of the camera, as the run's own configuration names them; those that are gone are left out."""
+    file = paths.results / "config.yaml"
+    if not file.is_file():
+        return {}
+    try:
+        videos = Context(read_config(file), paths.subject).capture(trial).videos
+    except (InputError, KeyError):
+        return {}
+    return {v: path for v, path in enumerate(videos) if path.is_file()}
+
+
+CYCLE_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+_CYCLE_DPI = 160
+NORMAL_95 = 1.96  # standard deviations to either side
+ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's contacts, s}
+
+
+def write_cycles(
+    result: Path, out: Path, events: ContactEvents, bands: Path | None = None, trial: str | None = None
+) -> Path:
+    """Draw a trial's pelvis, trunk and limbs over their cycles; returns the file's path.
+
+    events: those of the right foot cut the right limbs, of the left the left ones; pelvis and trunk go by the right
+    foot where it has some. bands: see `read_bands`. trial: 'SUBJECT/TRIAL' where the result holds several.
+    """
+    if out.suffix.lower() not in CYCLE_FIGURE_SUFFIXES:
+        raise InputError(f"{out}: expected a picture, {', '.join(CYCLE_FIGURE_SUFFIXES)}.")
+    table = None if bands is None else read_bands(bands, compute_clinical_angles())
+    subject, _, name = (trial or "").rpartition("/")
+    found = find_results(result, subject or None, name or None)
+    if found is None:
+        raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
+    read = read_trial(*found)
+    figure = cycle_figure(cycles_of_trial(read, events), table, cycle_spread_of(read))
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=_CYCLE_DPI)
+    return out
+
+
+def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
+    """The same as a part of a page. prefix: of its ids there."""
+    table = None if bands is None else read_bands(bands, compute_clinical_angles())
+    drawn = cycle_figure(cycles_of_trial(found, events), table, cycle_spread_of(found))
+    count = " and ".join(
+        f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
+    )
+    return Picture(
+        "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
+        f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
+        "(pale, from three on: ± 1 standard deviation of the cycles); "
+        "± of 95 % in the titles, as far as the recording decides an angle at all. "
+        + ("No bands were given." if table is None else f"Green: mean ± 1 standard deviation of {table.source}."),
+        svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
+    )  # fmt: skip
+
+
+def cycle_spread_of(found: SolvedTrial) -> dict[str, float]:
+    """{angle: the typical ± of 95 % over the frames kept, rad} of those with standard deviations."""
+    known = ((figure.name, figure.sd) for figure in found.clinical_figures if figure.unit == "deg")
+    return {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
+
+
+def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
+    """{angle: (cycles, 101) rad} of those that the model does not set; rejected frames count as not known.
+
+    Raises `InputError` for no events, and for a trial without clinical parameters.
+    """
+    clinical = found.spine.clinical
+    if not events:
+        raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")
+    if clinical is None:
+        raise InputError(f"{found.name}: was solved without clinical parameters; run it again.")
+    central = events.get("r", events.get("l", ()))
+    out: dict[str, np.ndarray] = {}
+    for name, unit in zip(clinical.names, clinical.units, strict=True):
+        side = name[-1] if name.endswith(("_r", "_l")) else ""
+        times = events.get(side, ()) if side else central
+        forced = any(fact.kind is not ForcedKind.SUM for fact in clinical.forced.get(name, ()))
+        values = np.where(found.rejected, np.nan, clinical.of(name))
+        if unit == "rad" and len(times) and not forced:
+            cut = angle_cycles(found.spine.time, values, times)
+            out |= {name: cut} if np.isfinite(cut).any() else {}
+    return out

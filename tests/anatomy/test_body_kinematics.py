@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from simspine.anatomy import osim
+from simspine.anatomy.body import body_poses, follow_couplers, forward_kinematics, neutral_motion
+from simspine.anatomy.tree import all_coordinates, all_poses, moved_poses
+from simspine.core.errors import InputError
+from simspine.core.types import Motion
+
+
+def test_markers_and_poses_are_opensims(release, wiggle):
+    motion = wiggle(release)
+    markers = forward_kinematics(release, motion)
+    poses = body_poses(release, motion)
+    assert markers.names == release.marker_names
+    assert markers.frame == "y_up"
+    model = osim.load_opensim_model(release.osim)
+    state = model.initSystem()
+    for t in range(motion.frames):
+        for coordinate in model.getCoordinateSet():
+            if not coordinate.getLocked(state):
+                coordinate.setValue(state, motion.column(coordinate.getName())[t], False)
+        model.realizePosition(state)
+        for i, marker in enumerate(model.getMarkerSet()):
+            np.testing.assert_allclose(markers.xyz[t, i], marker.getLocationInGround(state).to_numpy(), atol=1e-12)
+        for body in model.getBodySet():
+            there = body.findStationLocationInGround(state, osim.opensim_api().Vec3(0.1, -0.2, 0.3)).to_numpy()
+            np.testing.assert_allclose((poses[body.getName()][t] @ [0.1, -0.2, 0.3, 1])[:3], there, atol=1e-12)
+
+
+@pytest.mark.parametrize("step", [1e-3, 1e-5])
+def test_a_small_step_of_a_coordinate_moves_bodies_as_its_poses_do(release, wiggle, step):
+    tree = release.tree
+    z = wiggle(release).values[:, tree.free]
+    # Second order only: of bending, which one coordinate shares out to all lumbar levels, 10.78 times as far in sum,
+    # about half the square of that; of all others less.
+    allowed = 70 * step**2
+    body, column = np.meshgrid(np.arange(tree.bodies), np.arange(-1, len(tree.free)), indexing="ij")
+    found = moved_poses(tree, z, body.ravel(), column.ravel(), step).reshape(len(z), *body.shape, 4, 4)
+    for k in range(-1, len(tree.free)):
+        there = z.copy()
+        if k >= 0:
+            there[:, k] += step
+        R, p, _ = all_poses(tree, all_coordinates(tree, there)[0])
+        np.testing.assert_allclose(found[:, :, k + 1, :3, :3], R, atol=allowed)
+        np.testing.assert_allclose(found[:, :, k + 1, :3, 3], p, atol=allowed)
+    np.testing.assert_array_equal(found[..., 3, :], np.broadcast_to([0.0, 0.0, 0.0, 1.0], found[..., 3, :].shape))
+
+
+def test_threads_change_nothing(blazepose, wiggle, monkeypatch):
+    monkeypatch.setattr("simspine.anatomy.body.FRAMES_PER_POSE_BATCH", 3)
+    motion = wiggle(blazepose, frames=8)
+    values = np.array(motion.values)
+    values[4] = np.nan
+    motion = motion.with_(values=values)
+    one, two = (forward_kinematics(blazepose, motion, threads) for threads in (1, 2))
+    np.testing.assert_array_equal(two.xyz, one.xyz)
+    one, two = (body_poses(blazepose, motion, threads) for threads in (1, 2))
+    for name, pose in one.items():
+        assert np.isnan(pose[4]).all()
+        np.testing.assert_array_equal(two[name], pose)
+
+
+def test_missing_coordinates_are_default_or_follow_their_coupler(release):
+    names = ("knee_angle_r", "L5_S1_Flex_Ext")
+    short = Motion(names, 50, [[0.7, -0.1]], [True, True])
+    full = neutral_motion(release, {"knee_angle_r": 0.7, "L5_S1_Flex_Ext": -0.1})
+    np.testing.assert_allclose(
+        forward_kinematics(release, short).xyz, forward_kinematics(release, full).xyz, atol=1e-12
+    )
+    assert full.column("knee_angle_r_beta")[0] == pytest.approx(0.7)
+    assert full.column("L4_L5_Flex_Ext")[0] == pytest.approx(-0.18571)
+    assert full.column("L1_T12_Flex_Ext")[0] == pytest.approx(-0.05714)
+
+
+def test_couplers_have_the_models_ratios(release):
+    values = np.tile(release.coordinates.default, (2, 1))
+    c = release.coordinates
+    values[:, c.index("L5_S1_Lat_Bending")] = [0.01, np.nan]
+    values[:, c.index("L5_S1_axial_rotation")] = [0.1, 0.2]
+    followed = follow_couplers(release, values)
+    lateral = [followed[0, c.index(f"{level}_Lat_Bending")] / 0.01 for level in ("L4_L5", "L3_L4", "L1_L2", "L1_T12")]
+    np.testing.assert_allclose(lateral, [1.33, 2.4314, 2.0392, 1.549], rtol=1e-9)
+    assert followed[1, c.index("L2_L3_axial_rotation")] == pytest.approx(0.175)
+    assert np.isnan(followed[1, c.index("L4_L5_Lat_Bending")])
+
+
+def test_nan_frames_stay_nan(blazepose, wiggle):
+    motion = wiggle(blazepose)
+    values = motion.values.copy()
+    values[1, 7] = np.nan
+    gap = motion.with_(values=values)
+    xyz = forward_kinematics(blazepose, gap).xyz
+    assert np.isnan(xyz[1]).all()
+    np.testing.assert_array_equal(xyz[[0, 2]], forward_kinematics(blazepose, motion).xyz[[0, 2]])
+
+
+def test_time_is_kept(blazepose, wiggle):
+    markers = forward_kinematics(blazepose, wiggle(blazepose).with_(start=2.5))
+    assert (markers.rate, markers.start) == (50.0, 2.5)
+
+
+def test_unknown_and_locked_coordinates(blazepose):
+    with pytest.raises(InputError, match="Did you mean 'knee_angle_r'"):
+        forward_kinematics(blazepose, Motion(("knee_angel_r",), 50, [[0.1]], [True]))
+    with pytest.raises(InputError, match=r"Abs_t1.*locked at 0.*0\.01"):
+        forward_kinematics(blazepose, Motion(("Abs_t1",), 50, [[0.01]], [False]))
+
+
+def test_a_frame_with_one_unknown_coordinate_is_unknown_as_a_whole(release, wiggle):
+    motion = wiggle(release)
+    values = np.array(motion.values)
+    values[1, motion.index("elbow_flex_r")] = np.nan
+    found = forward_kinematics(release, motion.with_(values=values))
+    assert found.present[[0, 2]].all()
+    assert not found.present[1].any()

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from simspine.anatomy.clinical import published_bands
+from simspine.anatomy.curvature import (
+    Endplate,
+    Vertebra,
+    chain_continuity,
+    chain_curvature,
+    cobb_angle,
+    lumbar_lordosis,
+    thoracic_kyphosis,
+    turning_angles,
+)
+from simspine.core.errors import InputError
+
+RADIUS = 0.25
+UP = (0.0, 1.0, 0.0)
+angle = st.floats(-1.2, 1.2)
+
+
+def arc(total, vertebrae=6, hollow_behind=True):
+    """Poses of vertebrae on a circular arc from the lowest up: total angle between lowest and highest (rad)."""
+    steps = np.linspace(0, total, vertebrae) * (1 if hollow_behind else -1)  # extension: up turns backwards
+    side = 1 if hollow_behind else -1
+    poses = {}
+    for k, turn in enumerate(steps):
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_euler("z", turn).as_matrix()
+        pose[:3, 3] = side * RADIUS * np.array([np.cos(turn) - 1, np.sin(turn), 0])
+        poses[f"v{k}"] = pose[None]
+    return poses
+
+
+def plates(upper="v5", lower="v0"):
+    return Endplate(upper, (0, 0, 0), UP), Endplate(lower, (0, 0, 0), UP)
+
+
+@given(st.floats(0.01, 1.5), st.booleans())
+def test_circular_arc_has_its_own_angle(total, lordotic):
+    got = cobb_angle(arc(total, hollow_behind=lordotic), *plates())
+    np.testing.assert_allclose(got, total if lordotic else -total, atol=1e-9)
+
+
+def test_signs_are_anatomical():
+    """Lordosis is positive in LLA, kyphosis in TKA."""
+    vertebrae = {
+        "L1": Vertebra("L1", "v5", (0, 0, 0), superior=Endplate("v5", (0, 0, 0), UP)),
+        "S1": Vertebra("S1", "v0", (0, 0, 0), superior=Endplate("v0", (0, 0, 0), UP)),
+        "T3": Vertebra("T3", "v5", (0, 0, 0), superior=Endplate("v5", (0, 0, 0), UP)),
+        "T12": Vertebra("T12", "v0", (0, 0, 0), inferior=Endplate("v0", (0, 0, 0), UP)),
+    }
+    np.testing.assert_allclose(lumbar_lordosis(arc(0.8), vertebrae), 0.8)
+    np.testing.assert_allclose(thoracic_kyphosis(arc(0.8, hollow_behind=False), vertebrae), 0.8)
+
+
+@settings(max_examples=30)
+@given(st.floats(0.1, 1.2), st.tuples(angle, angle, angle), st.tuples(angle, angle, angle))
+def test_moving_the_subject_changes_nothing(total, turn, shift):
+    move = np.eye(4)
+    move[:3, :3] = Rotation.from_euler("ZXY", turn).as_matrix()
+    move[:3, 3] = shift
+    moved = {name: move @ pose for name, pose in arc(total).items()}
+    for reference in (None, "v2"):
+        np.testing.assert_allclose(cobb_angle(moved, *plates(), reference=reference), total, atol=1e-9)
+    points, right = (
+        (np.concatenate([p[:, :3, 3] for p in some.values()])[None] for some in (moved, arc(total))),
+        move[:3, 2],
+    )
+    a, b = points
+    np.testing.assert_allclose(chain_curvature(a, right[None]), chain_curvature(b, np.array([[0, 0, 1.0]])), atol=1e-6)
+
+
+def test_side_bending_and_twisting_alone_show_in_their_own_planes():
+    for turn, plane, want in (
+        ([0, 0.4, 0], "frontal", 0.4),
+        ([0, 0.4, 0], "sagittal", 0.0),
+        ([0, 0, 0.5], "sagittal", 0.0),
+        ([0, 0, 0.5], "frontal", 0.0),
+        ([0.3, 0, 0], "frontal", 0.0),
+    ):
+        upper = np.eye(4)
+        upper[:3, :3] = Rotation.from_euler("ZXY", turn).as_matrix()
+        got = cobb_angle({"v0": np.eye(4)[None], "v5": upper[None]}, *plates(), plane=plane)
+        np.testing.assert_allclose(got, want, atol=1e-9)
+
+
+def test_default_plane_does_not_favour_either_end():
+    """Naming the ends the other way round gives the same angle with the other sign, whatever the posture."""
+    rng = np.random.default_rng(1)
+    poses = {name: np.tile(np.eye(4), (50, 1, 1)) for name in ("v0", "v5")}
+    for pose in poses.values():
+        pose[:, :3, :3] = Rotation.from_euler("ZXY", rng.normal(0, 0.4, (50, 3))).as_matrix()
+    upper, lower = plates()
+    np.testing.assert_allclose(cobb_angle(poses, upper, lower), -cobb_angle(poses, lower, upper), atol=1e-12)
+
+
+def test_missing_frames_and_names():
+    poses = {name: np.repeat(pose, 3, 0) for name, pose in arc(0.5).items()}
+    poses["v5"][1] = np.nan
+    got = cobb_angle(poses, *plates())
+    assert np.isnan(got[1])
+    np.testing.assert_allclose(got[[0, 2]], 0.5)
+    with pytest.raises(InputError, match=r"v9.*Available: v0"):
+        cobb_angle(poses, *plates(upper="v9"))
+    with pytest.raises(InputError, match=r"coronal.*sagittal, frontal"):
+        cobb_angle(poses, *plates(), plane="coronal")
+
+
+@given(st.floats(0.05, 5.0), st.lists(st.floats(0.02, 0.4), min_size=2, max_size=7))
+def test_chain_on_a_circle_has_the_circles_curvature(radius, steps):
+    turns = np.concatenate([[0], np.cumsum(steps)])
+    points = radius * np.stack([np.cos(turns), np.sin(turns), 0 * turns], -1)[None]
+    np.testing.assert_allclose(chain_curvature(points), 1 / radius, rtol=1e-6)
+    np.testing.assert_allclose(chain_curvature(points, np.array([[0, 0, 1.0]])), 1 / radius, rtol=1e-6)
+    np.testing.assert_allclose(chain_curvature(points, np.array([[0, 0, -1.0]])), -1 / radius, rtol=1e-6)
+    np.testing.assert_allclose(turning_angles(points)[0], (np.diff(turns)[1:] + np.diff(turns)[:-1]) / 2, atol=1e-9)
+
+
+def test_one_point_off_the_curve_is_seen():
+    points = np.stack([p[0, :3, 3] for p in arc(1.0, 9).values()])[None].repeat(2, 0)
+    points[1, 4, 0] += 0.01
+    measures = chain_continuity(points)
+    np.testing.assert_allclose(measures["kink"][0], 1 / 8, rtol=1e-3)
+    np.testing.assert_allclose(measures["zigzag"][0], 1 / 8 / RADIUS * 0, atol=1.0)
+    assert measures["zigzag"][1] > 10 * measures["zigzag"][0]
+    assert measures["kink"][1] > 2 * measures["kink"][0]
+    assert measures["bending"][1] > 2 * measures["bending"][0]
+    straight = np.linspace([0, 0, 0], [0, 1, 0], 6)[None]
+    np.testing.assert_allclose([v[0] for v in chain_continuity(straight).values()], 0, atol=1e-9)
+
+
+def test_bands_are_ordered_ranges_with_sources():
+    for quantity in ("lla", "tka"):
+        found = published_bands(quantity)
+        assert found
+        assert all(0 < band.low < band.high < 90 and band.source and band.grade in "ABC" for band in found)

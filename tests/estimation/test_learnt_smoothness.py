@@ -1,0 +1,116 @@
+"""How fast coordinates move, learnt: against the dense marginal likelihood, and on motions of known speed."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from simspine.estimation.banded import BandedSystem
+from simspine.estimation.minimise import (
+    MAX_SMOOTHNESS_FACTOR,
+    MIN_STRETCH_FRAMES,
+    STRETCH_COUNT,
+    learnt_factor,
+    sample_stretches,
+    with_scaled_acceleration,
+)
+from simspine.estimation.terms import SmoothnessTerm
+
+RATE, NOISE = 50.0, 0.01
+ASSUMED = 3.0  # rad/s²
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Coordinates themselves, with noise; weight (free,)."""
+
+    y: np.ndarray
+    weight: np.ndarray
+
+    def cost(self, z, gradient=None):
+        if gradient is not None:
+            gradient += self.weight * (z - self.y)
+        return (self.weight * (z - self.y) ** 2).sum(1)
+
+    def curve(self, z, system: BandedSystem, newton):
+        system.add_diagonal(np.tile(self.weight, (len(z), 1)))
+
+    def window(self, frames):
+        return Seen(self.y[frames], self.weight)
+
+
+def _moving(rng, frames: int, sd: float) -> np.ndarray:
+    """(frames,) rad, with independent accelerations of this standard deviation, rad/s²."""
+    return np.cumsum(np.cumsum(rng.normal(0, sd / RATE**2, frames)))
+
+
+def _term(count: int) -> SmoothnessTerm:
+    return SmoothnessTerm(RATE, np.zeros(count), np.full(count, 1 / ASSUMED**2))
+
+
+def _likeliest_factor(y: np.ndarray) -> float:
+    """Of the density of the second differences of y, dense, and of the factor's own prior: its logarithm is 0 ± 1."""
+    D = np.diff(np.eye(len(y)), 2, axis=0)
+    seen = D @ y
+
+    def minus_log(log):
+        C = (np.exp(log) * ASSUMED / RATE**2) ** 2 * np.eye(len(D)) + NOISE**2 * D @ D.T
+        return 0.5 * (np.linalg.slogdet(C)[1] + seen @ np.linalg.solve(C, seen) + log**2)
+
+    return float(np.exp(minimize_scalar(minus_log, bounds=(-4, 4), method="bounded").x))
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0, 10.0])
+def test_is_where_the_dense_marginal_likelihood_is_largest(true):
+    rng = np.random.default_rng(3)
+    y = np.column_stack([_moving(rng, 200, true) for _ in range(6)]) + rng.normal(0, NOISE, (200, 6))
+    seen = Seen(y, np.full(6, 1 / NOISE**2))
+    found = learnt_factor([seen], _term(6), np.ones(6, bool), y)
+    wanted = [_likeliest_factor(column) for column in y.T]
+    np.testing.assert_allclose(np.log(found), np.log(wanted), atol=0.25)
+    assert abs(np.mean(np.log(found / np.array(wanted)))) < 0.1
+
+
+def test_each_coordinate_has_its_own_and_only_those_asked_for():
+    rng = np.random.default_rng(4)
+    speeds = np.array([1.0, 10.0, 1.0])
+    y = np.column_stack([_moving(rng, 200, sd) for sd in speeds]) + rng.normal(0, NOISE, (200, 3))
+    found = learnt_factor([Seen(y, np.full(3, 1 / NOISE**2))], _term(3), np.array([True, True, False]), y)
+    np.testing.assert_allclose(found[:2], speeds[:2] / ASSUMED, rtol=0.4)
+    assert found[2] == 1.0
+
+
+def test_noise_alone_is_not_taken_for_motion():
+    rng = np.random.default_rng(5)
+    y = rng.normal(0, NOISE, (200, 2))
+    found = learnt_factor([Seen(y, np.full(2, 1 / NOISE**2))], _term(2), np.ones(2, bool), np.zeros_like(y))
+    np.testing.assert_allclose(found, 1 / MAX_SMOOTHNESS_FACTOR)
+
+
+def test_what_nothing_shows_stays_as_assumed():
+    y = np.zeros((150, 2))
+    found = learnt_factor([Seen(y, np.array([1 / NOISE**2, 1e-9]))], _term(2), np.ones(2, bool), y)
+    assert abs(np.log(found[1])) < 0.1
+
+
+def test_no_frames_to_learn_from():
+    y = np.zeros((2, 1))
+    assert learnt_factor([Seen(y, np.ones(1))], _term(1), np.ones(1, bool), y) == 1.0
+
+
+def test_scaled_changes_the_acceleration_of_some():
+    term = with_scaled_acceleration(_term(3), np.array([2.0, 1.0, 0.5]))
+    np.testing.assert_allclose(1 / np.sqrt(term.acceleration), ASSUMED * np.array([2.0, 1.0, 0.5]))
+
+
+def test_a_long_trial_is_learnt_from_where_it_moves_most():
+    short = np.zeros((STRETCH_COUNT * MIN_STRETCH_FRAMES, 1))
+    assert sample_stretches(short, RATE) == [slice(0, len(short))]
+    path = np.zeros((3000, 1))
+    path[2000:2040, 0] = np.sin(np.arange(40))
+    parts = sample_stretches(path, RATE)
+    assert len(parts) == STRETCH_COUNT
+    assert any(part.start <= 2010 and part.stop >= 2030 for part in parts)
+    assert all(a.stop <= b.start for a, b in pairwise(parts))

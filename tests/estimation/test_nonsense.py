@@ -1,0 +1,131 @@
+"""Nonsense handed to inverse kinematics is refused, or named by quality control; the same trial without it is not."""
+
+import numpy as np
+import pytest
+from small_project import dance, of_size
+
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.priors import Smoothness
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX
+from simspine.core.errors import InputError
+from simspine.core.skeletons import INFERRED_SUFFIX
+from simspine.core.types import MAX_FRAME_RATE_HZ
+from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.quality.marker_checks import check_bone_lengths, check_marker_distance, check_marker_jumps, check_sides
+
+FRAME = 10
+
+
+@pytest.fixture(scope="module")
+def person():
+    body = of_size(1.0)
+    markers = forward_kinematics(body, dance(body, 24))
+    return body, markers.select(
+        [name for name in markers.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))]
+    )
+
+
+def findings(body, markers) -> dict[str, set]:
+    """{code: frames} of the checks of markers and of the fit."""
+    solved = inverse_kinematics(body, markers, smoothness=Smoothness())
+    found: dict[str, set] = {}
+    for check in (
+        check_marker_distance(solved.marker_names, solved.marker_error),
+        check_marker_jumps(markers),
+        check_bone_lengths(markers),
+        check_sides(markers),
+    ):
+        for finding in check:
+            found.setdefault(finding.code, set()).update(finding.frames or ())
+    return found
+
+
+def moved(markers, change):
+    xyz = markers.xyz.copy()
+    change(xyz)
+    return markers.with_(xyz=xyz)
+
+
+def test_sound_markers_are_taken_without_a_word(person):
+    assert findings(*person) == {}
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1000, "millimetres"), (100, "centimetres"), (1e-3, "in metres")])
+@pytest.mark.parametrize("smoothness", [None, Smoothness()])
+def test_another_unit_is_refused(person, factor, unit, smoothness):
+    body, markers = person
+    with pytest.raises(InputError, match=f"markers are spread over .* {unit}"):
+        inverse_kinematics(body, markers.with_(xyz=factor * markers.xyz), smoothness=smoothness)
+
+
+@pytest.mark.parametrize("smoothness", [None, Smoothness()])
+def test_a_rate_at_which_nobody_is_filmed_is_refused(person, smoothness):
+    """Up to the fastest rate there are standard deviations: none may be missing without a reason."""
+    body, markers = person
+    few = markers.with_(xyz=markers.xyz[:8])
+    with pytest.raises(InputError, match=r"1e\+06 frames per second; no camera films people faster than 10000"):
+        inverse_kinematics(body, few.with_(rate=1e6), smoothness=smoothness)
+    solved = inverse_kinematics(body, few.with_(rate=MAX_FRAME_RATE_HZ), smoothness=smoothness)
+    assert np.isfinite(solved.motion.values).all()
+    if smoothness is not None:
+        assert np.isfinite(solved.motion.deviation).all()
+
+
+def test_a_frame_ten_metres_away(person):
+    body, markers = person
+
+    def away(xyz):
+        xyz[FRAME] += [10, 0, 0]
+
+    found = findings(body, moved(markers, away))
+    assert found["marker_jump"] == {FRAME}
+    assert FRAME in found["frame_rmse"]
+
+
+def test_one_marker_ten_metres_away(person):
+    body, markers = person
+
+    def away(xyz):
+        xyz[FRAME, markers.index("LWrist")] += [10, 0, 0]
+
+    changed = moved(markers, away)
+    found = findings(body, changed)
+    assert found["marker_jump"] == found["bone_length"] == {FRAME}
+    assert FRAME in found["frame_rmse"]
+    (finding,) = check_marker_jumps(changed)
+    assert finding.message.startswith("LWrist jumps")
+
+
+def test_a_person_upside_down(person):
+    """Turned over as a whole: nothing else is odd. Someone lying is not upside down."""
+    body, markers = person
+
+    def turned_over(xyz):
+        xyz[..., 1] *= -1
+        xyz[..., 0] *= -1
+
+    over = moved(markers, turned_over)
+    assert findings(body, over) == {"upside_down": set(range(markers.frames))}
+    (finding,) = check_sides(over)
+    assert finding.message.startswith("the person is upside down")
+    lying = markers.with_(xyz=np.stack([markers.xyz[..., 1], -markers.xyz[..., 0], markers.xyz[..., 2]], -1))
+    assert "upside_down" not in {finding.code for finding in check_sides(lying)}
+
+
+def test_left_and_right_exchanged(person):
+    """As a mirror does it, and as swapped names do."""
+    body, markers = person
+
+    def mirrored(xyz):
+        xyz[..., 2] *= -1
+
+    def swapped(xyz):
+        pairs = [(n, f"L{n[1:]}") for n in markers.names if n[0] == "R" and f"L{n[1:]}" in markers.names]
+        for right, left in pairs:
+            i = markers.indices((right, left))
+            xyz[:, i] = xyz[:, i[::-1]]
+
+    for change in (mirrored, swapped):
+        found = findings(body, moved(markers, change))
+        assert found["feet_backwards"] == set(range(markers.frames)), change.__name__
+        assert found["marker_flagged"], change.__name__

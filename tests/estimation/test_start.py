@@ -1,0 +1,62 @@
+"""Where the solver starts: elbows and knees bent, so that arms are not turned the wrong way round."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from simspine.anatomy.body import forward_kinematics, neutral_motion
+from simspine.anatomy.recipes import build_body, default_weights, read_recipe
+from simspine.core.types import Motion
+from simspine.estimation import result
+from simspine.estimation.frame_engine import first_pose, usable_observations
+from simspine.estimation.terms import MarkerTerm
+from simspine.estimation.trajectory import starting_path
+
+# Degrees, both arms alike: hanging to raised, away from the trunk, turned in and out, elbows nearly straight to bent.
+POSES = list(product((-30, 0, 60, 120), (-80, -30, 0), (-80, -40, 0, 40, 80), (5, 60, 120)))
+ARM = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
+
+
+@pytest.fixture(scope="module")
+def body():
+    return build_body("articulated", "centres")
+
+
+def wrong(body) -> int:
+    """In how many of `POSES` the rough fit of a frame leaves a squared distance of 20 cm² or more."""
+    c = body.coordinates
+    names = [n for n in default_weights(read_recipe("articulated"), "centres") if n in body.marker_names]
+    values = np.repeat(neutral_motion(body).values, len(POSES), axis=0)
+    for k, name in enumerate(ARM):
+        for side in "rl":
+            values[:, c.index(f"{name}_{side}")] = np.radians([pose[k] for pose in POSES])
+    seen = forward_kinematics(body, Motion(c.names, 1.0, values, c.rotational)).select(names)
+    count = 0
+    for t in range(seen.frames):
+        frame = seen.with_(xyz=seen.xyz[t : t + 1])
+        weights = np.ones(frame.xyz.shape[:2])
+        tree, y, w, _ = usable_observations(body, frame, weights, 3)
+        markers = MarkerTerm(tree, y, w)
+        count += markers.cost(starting_path(markers, first_pose(body, frame, weights), hold=1e-7)).sum() > 0.002
+    return count
+
+
+def test_arms_are_found_from_the_start(body, monkeypatch):
+    assert wrong(body) <= 5
+    monkeypatch.setattr(result, "BENT_HINGE_RAD", 0.0)
+    assert wrong(body) > 30  # a straight elbow is held by its limit where the upper arm begins the wrong way round
+
+
+def test_only_hinges_at_an_end_of_their_range_are_bent(body):
+    neutral = neutral_motion(body).values[0]
+    begun = result.with_bent_hinges(body, neutral)
+    moved = {body.coordinates.names[i]: np.degrees(begun - neutral)[i] for i in np.flatnonzero(begun != neutral)}
+    assert moved == pytest.approx(dict.fromkeys(["knee_angle_r", "knee_angle_l", "elbow_flex_r", "elbow_flex_l"], 45.0))
+
+
+def test_a_hinge_at_the_upper_end_of_its_range_is_bent_back_into_it(body):
+    values = neutral_motion(body).values[0].copy()
+    elbow = body.coordinates.index("elbow_flex_r")
+    values[elbow] = body.coordinates.upper[elbow]
+    assert result.with_bent_hinges(body, values)[elbow] == pytest.approx(values[elbow] - np.radians(45.0))

@@ -1,0 +1,101 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.workflow import bench_workflow
+from simspine.workflow.bench_workflow import (
+    TIMED_STAGES,
+    Cost,
+    cost_scaling,
+    measure_workflow,
+    stage_costs_table,
+    whole_dataset_cost,
+)
+
+
+def costs(*lengths, bend=0.0):
+    """Stage a takes 2 s and 3 ms a frame, stage b 1 s and 1 ms; a also `bend` s × (frames / 1000)²."""
+    return {
+        n: {"a": Cost(2 + 3e-3 * n + bend * (n / 1e3) ** 2, 100 + n / 100), "b": Cost(1 + 1e-3 * n, 50)}
+        for n in lengths
+    }
+
+
+def test_fixed_cost_and_cost_of_a_frame_are_told_apart():
+    found = {metric.key: metric for metric in cost_scaling(costs(1000, 5000, 21000))}
+    assert found["a_ms_per_frame"].value == pytest.approx(3)
+    assert found["a_fixed"].value == pytest.approx(2)
+    assert found["a_memory"].value == pytest.approx(310)
+    assert found["b_log_slope"].value == pytest.approx(0.7876, abs=1e-4)  # ln(22 / 2) / ln 21
+    assert found["all_ms_per_frame"].value == pytest.approx(4)
+    assert found["all_ms_per_frame"].met is False  # 3.36 is wanted
+    assert found["all_fixed_share"].value == pytest.approx(3 / 87)
+    assert found["all_growth_of_ms_per_frame"].value == pytest.approx(1)
+
+
+def test_cost_that_grows_faster_than_frames_is_seen():
+    found = {metric.key: metric for metric in cost_scaling(costs(1000, 5000, 21000, bend=0.1))}
+    assert found["all_growth_of_ms_per_frame"].value == pytest.approx((4 + 0.1 * 26) / (4 + 0.1 * 6))
+    assert found["all_growth_of_ms_per_frame"].met is False
+    assert "all_growth_of_ms_per_frame" not in {m.key for m in cost_scaling(costs(1000, 5000))}
+
+
+@pytest.mark.parametrize("lengths", [[], [100], [100, 100], [10, 100]])
+def test_lengths_that_say_nothing_are_refused(lengths):
+    with pytest.raises(InputError, match="two different ones or more"):
+        measure_workflow(lengths)
+
+
+def test_lengths_are_whole_numbers():
+    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "100,many"])
+    assert outcome.exit_code == 2
+    assert "'100,many'; whole numbers" in outcome.output
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quick):
+    """From trials of 100 and 200 frames a frame may even cost less than nothing."""
+    stages = {str(n): {stage: {"seconds": 1.0 - n / 1e3, "MiB": 100} for stage in TIMED_STAGES} for n in (100, 200)}
+    monkeypatch.setattr(
+        bench_workflow, "measure_workflow", lambda *_: (cost_scaling(costs(100, 200)), {"stages": stages})
+    )
+    out = tmp_path / "out.json"
+    outcome = CliRunner().invoke(main, ["bench", "workflow", "--json", str(out), *(["--quick"] if quick else [])])
+    assert outcome.exit_code == 0, outcome.output
+    assert "0.9 (100)" in outcome.output
+    for shown in ("ms_per_frame", "log_slope", "met"):
+        assert (shown in outcome.output) != quick
+    written = json.loads(out.read_text())
+    assert written["stages"] == stages
+    assert bool(written["metrics"]) != quick
+
+
+def test_a_whole_data_set_is_computed_from_frames_and_processes():
+    """By hand: 210 trials of 2 s each and 535,000 frames of 3 ms; `scale` starts once for each of seven subjects."""
+    stages = {
+        str(n): {stage: {"seconds": 2 + 3e-3 * n, "MiB": 100} for stage in TIMED_STAGES} for n in (21_000, 1000, 5000)
+    }
+    found = whole_dataset_cost(stages)
+    assert found["ik"] == pytest.approx(535_000 * 3e-3 + 210 * 2)
+    assert found["scale"] == pytest.approx(535_000 * 3e-3 + 7 * 2)
+    head, _, first, *_, last = stage_costs_table(stages).splitlines()
+    assert "535,000 frames, computed" in head
+    assert "2,025" in first
+    assert f"{8 * 2025 + 1619:,}" in last
+    assert "computed" not in stage_costs_table(stages, whole=False)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_all_stages_run_and_are_measured(tmp_path):
+    out = tmp_path / "out.json"
+    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "20,30", "--json", str(out)])
+    assert outcome.exit_code == 0, outcome.output
+    written = json.loads(out.read_text())
+    assert set(written["stages"]) == {"20", "30"}
+    for own in written["stages"].values():
+        assert list(own) == list(TIMED_STAGES)
+        assert all(cost["seconds"] > 0.1 and cost["MiB"] > 20 for cost in own.values())

@@ -1,0 +1,81 @@
+"""The benchmarks run and say what they must; how fast is not a test's business."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.anatomy.recipes import build_body
+from simspine.cli.main import main
+from simspine.evaluation.bench_engines import walking_markers, walking_motion
+from simspine.evaluation.tables import Metric, benchmark_json, metrics_table
+
+
+@pytest.mark.parametrize(
+    ("better", "value", "met"),
+    [("higher", 2.0, True), ("higher", 0.5, False), ("lower", 0.5, True), ("lower", 2, False)],
+)
+def test_goals(better, value, met):
+    metric = Metric("speed", value, "×", better, 1.0)
+    assert metric.met is met
+    assert ("not met" in metrics_table([metric])) is not met
+    assert benchmark_json([metric], {})["metrics"]["speed"]["met"] is met
+
+
+def test_no_goal_is_neither_met_nor_not():
+    metric = Metric("speed", 1.0, "×", "higher")
+    assert metric.met is None
+    assert "met" not in metrics_table([metric])
+
+
+def test_a_walk_is_smooth_and_inside_the_limits():
+    body = build_body("coupled", "simspine-release")
+    motion = walking_motion(body, 200)
+    c = body.coordinates
+    held = c.clamped & ~c.dependent
+    assert (motion.values[:, held] >= c.lower[held]).all()
+    assert (motion.values[:, held] <= c.upper[held]).all()
+    inside = motion.column("hip_flexion_r")
+    assert 0.5 < np.ptp(inside) < 1.5
+    assert np.abs(np.diff(motion.values[:, c.rotational & ~c.dependent], n=2, axis=0)).max() * 60**2 < 60  # rad/s²
+    markers = walking_markers(body, ["LKnee", "Head"], motion)
+    exact = walking_markers(body, ["LKnee", "Head"], motion, noise=0.0)
+    assert np.std(markers.xyz - exact.xyz) == pytest.approx(0.005, rel=0.1)
+    assert exact.xyz[:, 1, 1].min() > exact.xyz[:, 0, 1].max() + 0.5  # upright: the head above the knee
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_bench_ik(tmp_path):
+    done = CliRunner().invoke(
+        main, ["bench", "ik", "--quick", "--json", str(tmp_path / "ik.json")], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    written = json.loads((tmp_path / "ik.json").read_text())
+    assert {"date", "machine", "settings", "metrics"} == set(written)
+    goals = {key: m["goal"] for key, m in written["metrics"].items() if m["goal"] is not None}
+    assert goals == {
+        "frames_to_opensim": 250,
+        "trajectory_to_opensim": 200,
+        "trajectory_with_uncertainty_to_opensim": 100,
+        "frames_cost_to_opensim_max": 1.001,
+        "two_threads_to_one": 1.7,
+        "articulated_to_opensim_on_coupled": 50,
+        "simple_frames_to_opensim": 50,
+        "trajectory_memory_ratio": 1.2,
+        "trajectory_with_uncertainty_memory_ratio": 1.2,
+        "cold_start": 20,
+        "warm_start": 2,
+    }
+    assert all(np.isfinite(m["value"]) and m["value"] > 0 for m in written["metrics"].values())
+    assert "| frames_to_opensim" in done.output
+
+
+def test_bench_triangulation(tmp_path):
+    out = tmp_path / "triangulation.json"
+    done = CliRunner().invoke(main, ["bench", "triangulation", "--quick", "--json", str(out)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    metrics = json.loads(out.read_text())["metrics"]
+    assert metrics["synthetic: 4 views: kept"]["value"] > 0.9
+    assert metrics["synthetic: 4 views: error_mm_p50"]["value"] < 20

@@ -1,0 +1,254 @@
+"""Tables against values known in closed form, and against the layout they promise."""
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simspine.anatomy.curvature import SPINE_MARKERS
+from simspine.core.errors import InputError
+from simspine.core.types import Markers, Motion
+from simspine.dataset.recordings import action_of
+from simspine.evaluation.validation_records import (
+    PAPER_CURVATURE_BY_ACTION,
+    PAPER_CURVATURE_BY_SUBJECT,
+    PAPER_CURVATURE_OVER_ACTIONS,
+    PAPER_CURVATURE_OVER_SUBJECTS,
+    level_coordinates,
+    published_range,
+    trial_records,  # fmt: skip
+)
+from simspine.evaluation.validation_tables import (
+    RANGE_PERCENTILES,
+    curvature_table,
+    lumbar_rom,
+    neck_rom,
+    validation_cells,
+    validation_csv,
+    validation_markdown,
+    validation_tables_of,
+)
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.quality.observability import curvature_verdict, known_share, share_of_curvature
+
+SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
+
+
+def test_published_averages_are_the_means_of_their_rows():
+    """The paper prints them; a slip in copying a row would show."""
+    for rows, over in (
+        (PAPER_CURVATURE_BY_ACTION, PAPER_CURVATURE_OVER_ACTIONS),
+        (PAPER_CURVATURE_BY_SUBJECT, PAPER_CURVATURE_OVER_SUBJECTS),
+    ):
+        for name, value in vars(over).items():
+            assert np.mean([getattr(row, name) for row in rows.values()]) == pytest.approx(value, abs=0.0051), name
+
+
+def test_curvature_by_action_and_subject(small_dataset):
+    rows = {row.name: row for row in curvature_table(small_dataset)}
+    actions, people = ["Directions", "Walking", "juggling"], ["S1", "S5", "Anna"]
+    assert list(rows) == [*actions, "mean of the actions", *people, "mean of the subjects", "all frames"]
+    walking = rows["Walking"]  # 40 + {0, 1, 2} + 4 ± 3
+    assert (walking.subjects, walking.trials, walking.frames, walking.rejected) == (3, 3, 303, 0)
+    assert walking.lla_mean_deg == pytest.approx(45)
+    assert walking.lla_sd_deg == pytest.approx(math.sqrt((3 * SD) ** 2 + 2 / 3))
+    assert (walking.paper_lla_mean_deg, walking.paper_tka_sd_deg) == (36.08, 3.92)
+    assert rows["Directions"].trials == 6  # two takes, three people
+    assert rows["Directions"].lla_mean_deg == pytest.approx(42)
+    assert rows["S5"].lla_mean_deg == pytest.approx(44)
+    assert rows["mean of the actions"].lla_mean_deg == pytest.approx((42 + 45 + 47) / 3)
+    assert rows["mean of the subjects"].lla_mean_deg == pytest.approx(44)
+    assert rows["all frames"].frames == 12 * 101
+    assert math.isnan(rows["juggling"].paper_lla_mean_deg)
+
+
+def test_what_decided_a_curvature_stands_beside_it(small_dataset):
+    row = curvature_table(small_dataset)[0]
+    assert row.lla_uncertainty_deg == pytest.approx(5.6)
+    assert row.lla_share == pytest.approx(0.75)  # 5.6° beside 11.2° among adults
+    assert row.lla_decided == "partly measured"
+    assert row.tka_decided == "set by the model"
+    assert math.isnan(row.tka_share)
+    assert math.isnan(row.tka_uncertainty_deg)
+
+
+def test_rejected_frames_are_left_out_and_counted(make):
+    clean, masked = (curvature_table(make(rejected=n)) for n in (0, 5))
+    assert masked[0].rejected == 30
+    assert masked[0].frames == clean[0].frames - 30
+    # the mean of what is left of an even spread over ±3: the missing first five leave it higher
+    assert masked[0].lla_mean_deg - clean[0].lla_mean_deg == pytest.approx(3 * np.linspace(-1, 1, 101)[5:].mean())
+    assert masked[0].lla_sd_deg < clean[0].lla_sd_deg  # values of 300° would make it 60
+
+
+def test_range_by_level_is_that_of_the_percentiles(small_dataset):
+    rows = {(row.level, row.plane): row for row in lumbar_rom(small_dataset)}
+    l5 = rows["L5-S1", "flexion"]  # ±1, ±2, ±3 degrees, evenly spread
+    share = (RANGE_PERCENTILES[1] - RANGE_PERCENTILES[0]) / 100
+    assert l5.rom_mean_deg == pytest.approx(4 * share)
+    assert l5.rom_sd_deg == pytest.approx(2 * share)  # of 2, 4, 6
+    assert (l5.low_deg, l5.high_deg) == (pytest.approx(-1.96), pytest.approx(1.96))
+    assert (l5.share, l5.decided) == (pytest.approx(0.95), "measured as a sum")  # it turns the levels above as well
+    assert rows["L4-L5", "flexion"].rom_mean_deg == pytest.approx(1.857 * 4 * share)
+    assert rows["L4-L5", "lateral bending"].decided == "assumed"
+
+
+def test_a_range_within_its_error_is_not_called_measured(small_dataset):
+    """The angle's deviation of 2° beside a range of 3.9°, and of 6°."""
+    for factor, decided in ((1.0, "measured as a sum"), (3.0, "very uncertain")):
+        some = [replace(record, angles_sd=factor * record.angles_sd) for record in trial_records(small_dataset)]
+        row = next(row for row in lumbar_rom(some) if (row.level, row.plane) == ("L5-S1", "flexion"))
+        assert row.decided == decided
+        assert row.uncertainty_deg == pytest.approx(2 * factor)
+
+
+def test_what_the_couplers_force_is_printed_as_forced(small_dataset):
+    rows = {(row.level, row.plane): row for row in lumbar_rom(small_dataset)}
+    for level in ("L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1"):
+        row = rows[level, "flexion"]
+        assert row.decided == "set by the model"
+        assert "L5_S1_Flex_Ext" in row.forced
+        assert math.isnan(row.share)
+        assert math.isnan(row.uncertainty_deg)
+    assert rows["L5-S1", "flexion"].forced == ""
+    text = validation_markdown("lumbar_rom", list(rows.values()))
+    assert text.count("set by the model |") == 5
+
+
+def test_neck_by_action(small_dataset):
+    rows = {(row.action, row.plane): row for row in neck_rom(small_dataset)}
+    assert list(dict.fromkeys(action for action, _ in rows)) == ["Directions", "Walking", "juggling", ""]
+    # third action of the list: 10 · 3 degrees to either side in flexion, twice that in bending, thrice in rotation
+    spread = np.percentile(np.linspace(-30, 30, 101), RANGE_PERCENTILES)
+    assert rows["Walking", "flexion"].rom_mean_deg == pytest.approx(np.ptp(spread))
+    assert rows["Walking", "axial rotation"].rom_mean_deg == pytest.approx(3 * np.ptp(spread))
+    assert rows["Walking", "flexion"].published_high_deg == 127
+
+
+def test_one_person_has_no_spread_over_people(make):
+    whole = make()
+    alone = Dataset({"S1": whole.subjects["S1"]})
+    assert all(math.isnan(row.rom_sd_deg) for row in lumbar_rom(alone))
+    assert "±" not in "".join(line[4] for line in validation_cells("lumbar_rom", lumbar_rom(alone))[1])
+
+
+@pytest.mark.parametrize(
+    ("trial", "action"),
+    [("Directions", "Directions"), ("Directions 1", "Directions"), ("Directions_2", "Directions"),
+     ("S1_Directions_2", "Directions"), ("WalkDog-1", "WalkDog"), ("balance", "balance"), ("trial01", "trial"),
+     ("3", "3"), ("S9", "S9"), ("T12", "T12"), ("Sitting (2)", "Sitting")],
+)  # fmt: skip
+def test_action_of_a_trial(trial, action):
+    assert action_of(trial) == action
+    assert action_of(f"S11_{trial}", "S11") == action
+
+
+def test_a_file_gives_the_same_tables_as_the_data_in_memory(small_dataset, tmp_path):
+    write_dataset(tmp_path / "small.h5", small_dataset)
+    with DatasetFile(tmp_path / "small.h5") as file:
+        again = validation_tables_of(file)
+    for name, rows in validation_tables_of(small_dataset).items():
+        assert validation_csv(again[name]) == validation_csv(rows)
+
+
+def test_csv_reads_back_and_leaves_unknown_empty(small_dataset):
+    rows = curvature_table(small_dataset)
+    read = list(csv.DictReader(io.StringIO(validation_csv(rows))))
+    assert len(read) == len(rows)
+    assert float(read[0]["lla_mean_deg"]) == pytest.approx(rows[0].lla_mean_deg, abs=1e-6)
+    assert read[2]["paper_lla_mean_deg"] == ""
+    assert "nan" not in validation_csv(rows)
+
+
+def test_markdown_is_one_table_with_equal_columns(small_dataset):
+    for name, rows in validation_tables_of(small_dataset).items():
+        lines = [line for line in validation_markdown(name, rows).splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in lines}) == 1
+        assert len(lines) == 2 + len(validation_cells(name, rows)[1])
+    with pytest.raises(InputError, match="lla_tka, lumbar_rom, neck_rom"):
+        validation_cells("rom", [])
+
+
+def test_a_file_without_our_groups_still_counts_its_frames():
+    """The released tree: markers and coordinates, no angles, no curvature, no status."""
+    released = TrialData(
+        Markers(SPINE_MARKERS, 50, np.zeros((7, 15, 3)), "y_up"),
+        Motion(("pelvis_tilt",), 50, np.zeros((7, 1)), (True,)),
+    )
+    found = validation_tables_of(Dataset({"S1": SubjectData((), {"Walking": released})}))
+    assert found["lla_tka"][0].frames == 7
+    assert math.isnan(found["lla_tka"][0].lla_mean_deg)
+    assert found["lumbar_rom"] == found["neck_rom"] == ()
+    assert "| – | 36.08 ± 2.43 |" in validation_markdown("lla_tka", found["lla_tka"])
+
+
+def test_a_released_file_can_be_read(tmp_path):
+    """Written by hand from the release's description: nothing of ours is in it."""
+    with h5py.File(tmp_path / "released.h5", "w") as file:
+        file["metadata/markers_names"] = [name.encode() for name in SPINE_MARKERS]
+        file["metadata/kinematic_axes"] = [b"pelvis_tilt", b"L5_S1_Flex_Ext"]
+        file["S9/calibration/K"] = np.eye(3)[None]
+        for name, shape in (("dist", (1, 5)), ("R", (1, 3, 3)), ("t", (1, 3)), ("size", (1, 2))):
+            file[f"S9/calibration/{name}"] = np.ones(shape)
+        file["S9/calibration/names"] = [b"54138969"]
+        trial = file.create_group("S9/Walking 1")
+        trial["markers"], trial["kinematics"] = np.zeros((6, 15, 3)), np.zeros((6, 2))
+        trial["timestamps"] = np.arange(6) / 50
+    with DatasetFile(tmp_path / "released.h5") as file:
+        row = curvature_table(file)[0]
+    assert (row.name, row.frames, row.paper_tka_mean_deg) == ("Walking", 6, 32.05)
+    assert math.isnan(row.lla_mean_deg)
+
+
+def test_levels_find_their_coordinates_by_name():
+    names = [
+        f"{joint}_{kind}"
+        for joint in ("L1_T12", "C1_skull", "L5_S1")
+        for kind in ("Flex_Ext", "Lat_Bending", "axial_rotation")
+    ]
+    found = {
+        level.name: level.coordinates[0]
+        for level in level_coordinates(("T12-L1", "skull-C1", "L5-S1", "neck", "T9-T10"), tuple(names))
+    }
+    assert found == {"T12-L1": "L1_T12_Flex_Ext", "skull-C1": "C1_skull_Flex_Ext", "L5-S1": "L5_S1_Flex_Ext"}
+
+
+def test_published_ranges_span_their_sources():
+    assert published_range("L5-S1", "flexion") == (14, 20, "Pearcy 1985; White & Panjabi 1978")
+    assert published_range("T12-L1", "axial rotation")[:2] == (2.6, 4)
+    assert math.isnan(published_range("T9-T10", "flexion")[0])
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 5))
+def test_share_known_from_a_standard_deviation(before, noise):
+    """Of a Gaussian belief and one measurement: the weight of the measurement in the estimate."""
+    after = 1 / math.sqrt(1 / before**2 + 1 / noise**2)
+    assert known_share(after, before) == pytest.approx(before**2 / (before**2 + noise**2), abs=1e-9)
+    assert known_share(2 * before, before) == 0
+
+
+def test_records_do_not_hold_what_tables_do_not_need(small_dataset):
+    (first, *_), taken = trial_records(small_dataset), {"poses", "markers", "motion"}
+    assert not taken & set(first.__dataclass_fields__)
+
+
+def test_one_verdict_on_curvature():
+    """Adults differ by 11.25 degrees in LLA, by 10 in TKA."""
+    said = [curvature_verdict(share_of_curvature(name, sd)) for name, sd in (("lla", 12.8), ("tka", 9.06))]
+    assert said == ["very uncertain", "assumed"]
+    assert curvature_verdict(share_of_curvature("tka", None)) == ""
+    assert curvature_verdict(0.0, forced=True) == "set by the model"
+
+
+def test_the_spread_over_frames_is_named_as_such(small_dataset):
+    header, _ = validation_cells("lla_tka", curvature_table(small_dataset))
+    for name in ("LLA", "TKA"):
+        assert f"{name}, mean ± spread over frames" in header
+        assert name not in header

@@ -1,0 +1,195 @@
+import errno
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from simspine.core.errors import InputError
+from simspine.io.atomic import HOST_DIGEST, atomic_folder, atomic_path, write_text
+
+
+def test_writes_new_file_and_parent_folders(tmp_path):
+    target = tmp_path / "a" / "b" / "x.trc"
+    with atomic_path(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".trc"
+        temporary.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert os.listdir(target.parent) == ["x.trc"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path, error):
+    target = tmp_path / "x.h5"
+    target.write_text("old")
+
+    def fail():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["x.h5"]
+
+
+def test_block_that_writes_nothing_is_an_error(tmp_path):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "x"):
+        pass
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_text_is_utf8_with_plain_line_ends(tmp_path):
+    write_text(tmp_path / "x.txt", "ä\nb\n")
+    assert (tmp_path / "x.txt").read_bytes() == b"\xc3\xa4\nb\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_permissions_are_those_of_an_ordinary_file(tmp_path):
+    write_text(tmp_path / "ours", "x")
+    (tmp_path / "plain").write_text("x")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_what_killed_processes_left_goes(tmp_path):
+    """Of the same target only; of a process that lives, or of another machine, not before a day has passed."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, alive, other = f"{HOST_DIGEST}-{int(gone.stdout)}", f"{HOST_DIGEST}-{os.getpid()}", "abcdef-1"
+    stale = [tmp_path / f".x.{other}-{'0' * 12}.tmp.trc", tmp_path / f".x.{dead}-{'1' * 12}.tmp.trc"]
+    kept = [tmp_path / f".x.{who}-{'2' * 12}.tmp.trc" for who in (alive, other)]
+    kept += [tmp_path / f".x.y.{dead}-{'3' * 12}.tmp.trc", tmp_path / f".x.{dead}-{'4' * 12}.tmp.mot"]
+    for path in (*stale, *kept):
+        path.write_text("half")
+    os.utime(stale[0], (time.time() - 2 * 24 * 3600,) * 2)
+    write_text(tmp_path / "x.trc", "new")
+    assert not [path for path in stale if path.exists()]
+    assert all(path.exists() for path in kept)
+    assert (tmp_path / "x.trc").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_process_leaves_the_old_file(tmp_path):
+    target = tmp_path / "x.trc"
+    target.write_text("old")
+    script = (
+        "import os, signal, sys\n"
+        "from simspine.io.atomic import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as p, open(p, 'w') as f:\n"
+        "    f.write('half'); f.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+    left = [name for name in os.listdir(tmp_path) if name != "x.trc"]
+    assert left
+    assert all(name.startswith(".") for name in left)  # hidden from the readers' globs
+
+
+def test_what_the_system_refuses_bears_the_users_name(tmp_path):
+    """Of a file that cannot be made, and of one that cannot be put in its place: here a folder stands there."""
+    with pytest.raises(FileNotFoundError) as absent, atomic_path(tmp_path / "x.yaml"):
+        pass
+    (tmp_path / "taken.yaml").mkdir()
+    with pytest.raises(IsADirectoryError) as taken:
+        write_text(tmp_path / "taken.yaml", "x")
+    assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]
+
+
+def refuse(path, *_, **__):
+    """What a disk answers that the system has made read-only: also to the removal of what is there."""
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fspath(path))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_disk_made_read_only_is_said_with_the_users_name(tmp_path, monkeypatch, inside):
+    def fail(kind, *more):
+        with kind(tmp_path / "x", *more) as temporary:
+            refuse(temporary / "frame_0.json" if inside and more else temporary)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(OSError, match="x") as of_file:
+        fail(atomic_path)
+    if not inside:
+        monkeypatch.setattr(os, "mkdir", lambda path, *rest: refuse(path))
+    with pytest.raises(OSError, match="x") as of_folder:
+        fail(atomic_folder, OURS)
+    found = [of_file.value, of_folder.value]
+    assert [error.filename for error in found] == [f"{tmp_path / 'x'}", f"{tmp_path / 'x'}{'/frame_0.json' * inside}"]
+    assert {error.errno for error in found} == {errno.EROFS}
+
+
+def test_a_full_disk_is_said_with_the_users_name(tmp_path):
+    """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size. HDF5 by
+    itself would end the process, wherever in the file the disk is full."""
+    script = (
+        "import os, resource, sys\n"
+        "from simspine.io.hdf5 import save\n"
+        "import numpy as np\n"
+        "draw = np.random.default_rng(1).random\n"
+        "data = {f'a{i}': {'b': draw(5000), 'c': draw(50), 'd': 'x' * i} for i in range(20)}\n"
+        "for limit in (0, 100, 9000, 60_000, 300_000):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "    try: save(sys.argv[1], **data)\n"
+        "    except OSError as error: print(error.errno, error.filename, os.listdir(os.path.dirname(sys.argv[1])))\n"
+    )
+    target = tmp_path / "x.h5"
+    run = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == 5 * f"{errno.EFBIG} {target} []\n"
+
+
+OURS = re.compile(r"frame_\d+\.json")
+
+
+def test_a_folder_takes_its_place_as_a_whole(tmp_path):
+    target = tmp_path / "deep" / "points"
+    for count in (3, 2):  # the second replaces the first
+        with atomic_folder(target, OURS) as folder:
+            for i in range(count):
+                (folder / f"frame_{i}.json").write_text("{}")
+            assert len(list(target.glob("*"))) == (0 if count == 3 else 3)
+        assert sorted(path.name for path in target.iterdir()) == [f"frame_{i}.json" for i in range(count)]
+    assert [path.name for path in target.parent.iterdir()] == ["points"]
+
+
+def _begin(folder, error):
+    (folder / "frame_0.json").write_text("new")
+    raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError, OSError])
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path, error):
+    target = tmp_path / "points"
+    target.mkdir()
+    (target / "frame_7.json").write_text("old")
+    with pytest.raises(error), atomic_folder(target, OURS) as folder:
+        _begin(folder, error)
+    assert [path.read_text() for path in tmp_path.rglob("*.json")] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["points"]
+
+
+def test_a_folder_with_others_files_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis\.txt for one"), atomic_folder(tmp_path, OURS):
+        pass
+    with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "thesis.txt", OURS):
+        pass
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_target_without_a_name_is_refused(tmp_path, monkeypatch):
+    """An empty path is the working folder, which nothing may replace."""
+    monkeypatch.chdir(tmp_path)
+    for kind in (atomic_path, lambda target: atomic_folder(target, re.compile(".*"))):
+        with pytest.raises(InputError, match=r"a name for the f.* to write is missing"), kind(""):
+            pass
+    assert list(tmp_path.iterdir()) == []

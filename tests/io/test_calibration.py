@@ -1,0 +1,284 @@
+"""Calibrations: Qualisys against Pose2Sim's converter and a geometric argument, TOML round trips, refusals."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from simspine.core import geometry
+from simspine.core.errors import InputError
+from simspine.core.types import Camera
+from simspine.io.calibration import read_calibration, write_calibration
+
+
+@pytest.fixture(scope="module")
+def demo():
+    package = importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]
+    return Path(package) / "Demo_SinglePerson" / "calibration" / "Calib.qca.txt"
+
+
+def camera(name="cam_1", k3=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    K = [[1145.0494, 0, 512.5415], [0, 1143.7811, 515.4515], [0, 0, 1]]
+    R = Rotation.from_rotvec(rng.normal(size=3)).as_matrix()
+    return Camera(name, (1000, 1002), K, [-0.2, 0.24, -0.001, -0.0009, k3], R, rng.normal(0, 3, 3))
+
+
+def same(a, b, atol=1e-12):
+    assert [c.name for c in a] == [c.name for c in b]
+    assert [c.size for c in a] == [c.size for c in b]
+    for x, y in zip(a, b, strict=True):
+        for key in ("K", "distortion", "R", "t"):
+            np.testing.assert_allclose(getattr(x, key), getattr(y, key), atol=atol, err_msg=key)
+
+
+class TestQualisys:
+    def test_agrees_with_pose2sims_converter(self, demo):
+        """In all but the distortion, which that one divides by 64 (see the docstring of `_qualisys`)."""
+        import Pose2Sim.calibration as converter
+
+        _, names, sizes, distortion, K, turn, t = converter.calib_qca_fun(str(demo))
+        cameras = read_calibration(demo)
+        assert [c.name for c in cameras] == names == ["cam01", "cam02", "cam03", "cam04"]
+        for i, c in enumerate(cameras):
+            assert list(c.size) == sizes[i] == [1088, 1920]
+            np.testing.assert_allclose(c.K, K[i], atol=1e-9)
+            np.testing.assert_allclose(Rotation.from_matrix(c.R).as_rotvec(), turn[i], atol=1e-6)
+            np.testing.assert_allclose(c.t, t[i], atol=1e-6)
+            np.testing.assert_allclose(c.distortion[:4], 64 * distortion[i], atol=1e-12)
+
+    def test_cameras_stand_around_the_person_and_look_at_it(self, demo):
+        """World z up, feet near the origin: every camera is above the floor and sees a person upright in portrait."""
+        cameras = read_calibration(demo)
+        assert all(1.5 < c.centre[2] < 2.5 and 1.5 < np.hypot(*c.centre[:2]) < 5 for c in cameras)
+        head, feet = geometry.project_points(cameras, np.array([[0, 0, 1.7], [0, 0, 0.0]])).swapaxes(0, 1)
+        assert np.isfinite(head).all()
+        assert (head[:, 1] < feet[:, 1]).all()  # image y points down
+        for c, points in zip(cameras, np.stack([head, feet], 1), strict=True):
+            assert ((points > -200) & (points < np.array(c.size) + 200)).all()
+
+    def test_the_centre_is_where_the_file_says(self, demo):
+        first = re.search(r'<transform .*?x="(.*?)" y="(.*?)" z="(.*?)"', demo.read_text())
+        expected = np.array(first.groups(), float) / 1000
+        np.testing.assert_allclose(read_calibration(demo)[0].centre, expected, atol=1e-6)
+
+    def test_marker_cameras_are_left_out_and_serials_sorted(self, demo, tmp_path):
+        text = demo.read_text()
+        text = text.replace('model="none" point-count="999999999" serial="cam02"', 'model="Miqus M3" serial="cam02"')
+        text = text.replace('model="none"', 'model="Miqus Video"').replace('serial="cam01"', 'serial="cam10"')
+        (tmp_path / "x.qca.txt").write_text(text)
+        assert [c.name for c in read_calibration(tmp_path / "x.qca.txt")] == ["cam03", "cam04", "cam10"]
+
+    def test_cut_out_video(self, demo, tmp_path):
+        text = demo.read_text().replace('<fov_video bottom="1919" left="0"', '<fov_video bottom="1919" left="88"')
+        (tmp_path / "x.qca.txt").write_text(text)
+        whole, part = read_calibration(demo)[0], read_calibration(tmp_path / "x.qca.txt")[0]
+        assert part.size == (1000, 1920)
+        np.testing.assert_allclose(whole.K - part.K, [[0, 0, 88], [0, 0, 0], [0, 0, 0]], atol=1e-9)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ('focalLengthU="107599.671875"', "", "camera 'cam01', <intrinsic>: 'focalLengthU' is missing"),
+            ('skew="0.000000"', 'skew="3"', "skew is 3"),
+            ('r11="0.5536380477336265"', 'r11="0.9"', "camera 'cam01'.*not a rotation"),
+            ("</calibration>", "", "not a readable Qualisys"),
+            ("<camera ", "<kamera ", "not a readable Qualisys"),
+            ('x="1460.2323709212087"', 'x="far"', "'far' is not a number"),
+        ],
+    )
+    def test_refused(self, demo, tmp_path, old, new, message):
+        path = tmp_path / "x.qca.txt"
+        path.write_text(demo.read_text().replace(old, new, 1))
+        with pytest.raises(InputError, match=message) as caught:
+            read_calibration(path)
+        assert str(path) in str(caught.value)
+
+
+class TestToml:
+    @pytest.mark.parametrize("k3", [0.0, -0.003])
+    def test_round_trip(self, tmp_path, k3):
+        cameras = [camera("54138969", k3), camera("cam b", k3, 1), camera("3", 0.0, 2)]
+        write_calibration(tmp_path / "c.toml", cameras)
+        same(read_calibration(tmp_path / "c.toml"), cameras)
+
+    def test_pose2sim_reads_what_we_write(self, tmp_path):
+        from Pose2Sim import common
+
+        cameras, path = [camera("a"), camera("b", -0.003, 1)], tmp_path / "Calib.toml"
+        write_calibration(path, cameras)
+        theirs = common.retrieve_calib_params(path)
+        assert [len(d) for d in theirs["dist"]] == [4, 5]
+        for i, c in enumerate(cameras):
+            np.testing.assert_allclose(theirs["S"][i], c.size)
+            np.testing.assert_allclose(theirs["K"][i], c.K)
+            np.testing.assert_allclose(theirs["dist"][i], c.distortion[: len(theirs["dist"][i])])
+            np.testing.assert_allclose(theirs["R_mat"][i], c.R, atol=1e-12)
+            np.testing.assert_allclose(theirs["T"][i], c.t)
+        for P, c in zip(common.computeP(path), cameras, strict=True):
+            np.testing.assert_allclose(P[:3], c.K @ np.c_[c.R, c.t], atol=1e-9)
+
+    def test_we_read_what_pose2sim_writes(self, tmp_path):
+        import Pose2Sim.calibration as converter
+
+        cameras = [camera("a"), camera("b", 0.0, 1)]
+        turns = [Rotation.from_matrix(c.R).as_rotvec() for c in cameras]
+        converter.toml_write(
+            tmp_path / "c.toml",
+            [c.name for c in cameras],
+            [list(map(float, c.size)) for c in cameras],
+            [c.distortion[:4] for c in cameras],
+            [c.K for c in cameras],
+            turns,
+            [c.t for c in cameras],
+        )
+        same(read_calibration(tmp_path / "c.toml"), cameras)
+
+    @pytest.mark.parametrize(
+        ("lens", "count"),
+        [("perspective", 8), ("perspective", 12), ("fisheye", 4)],
+        ids=["rational", "prism", "fisheye"],
+    )
+    def test_other_lenses_come_back(self, tmp_path, lens, count):
+        written = camera("a").with_(distortion=0.01 * np.arange(1, count + 1), lens=lens)
+        write_calibration(tmp_path / "c.toml", [written, camera("b")])
+        back = read_calibration(tmp_path / "c.toml")
+        same(back, [written, camera("b")])
+        assert [c.lens for c in back] == [lens, "perspective"]
+
+    def test_caliscopes_own_file_without_what_it_ignores(self, tmp_path):
+        """Caliscope's camera_array.toml: tables below `cameras`, keys that are missing for None."""
+        entry = (
+            "cam_id = {i}\nsize = [1280, 720]\nrotation_count = 0\nerror = 0.4\nfisheye = {fisheye}\n"
+            "matrix = [[900.0, 0.0, 640.0], [0.0, 900.0, 360.0], [0.0, 0.0, 1.0]]\n"
+            "distortions = [0.1, 0.2, 0.3, 0.4]\nrotation = [0.1, 0.2, 0.3]\ntranslation = [1.0, 2.0, 3.0]\n"
+        )
+        text = "".join(f"[cameras.{i}]\n" + entry.format(i=i, fisheye=f) for i, f in ((0, "true"), (2, "false")))
+        (tmp_path / "camera_array.toml").write_text(text + "[cameras.1]\nsize = [1280, 720]\nignore = true\n")
+        fisheye, plain = read_calibration(tmp_path / "camera_array.toml")
+        assert (fisheye.name, fisheye.lens, plain.name, plain.lens) == ("0", "fisheye", "2", "perspective")
+        np.testing.assert_array_equal(fisheye.distortion, [0.1, 0.2, 0.3, 0.4])
+        np.testing.assert_array_equal(plain.distortion, [0.1, 0.2, 0.3, 0.4, 0])
+
+    def test_tables_that_are_no_cameras(self, tmp_path):
+        write_calibration(tmp_path / "c.toml", [camera()])
+        extra = "[capture_volume]\nerror = 1.0\n[charuco]\ncolumns = 4\n[checkerboard]\nrows = 3\n"
+        (tmp_path / "c.toml").write_text("fps = 60\n" + (tmp_path / "c.toml").read_text() + extra)
+        assert len(read_calibration(tmp_path / "c.toml")) == 1
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("fisheye = false", "fisheye = true", r"table \[cam_1\]: .*5 coefficients, expected at most 4"),
+            ("fisheye = false", 'fisheye = "no"', r"table \[cam_1\]: fisheye is 'no'"),
+            ("size = [", "sise = [", "'size' is missing"),
+            ("distortions = [", "distortions = [1,1,1,1,1,1,1,1,1,1,", "15 coefficients, expected at most 12"),
+            ("translation = [", "translation = [1,", r"t has shape \(4,\)"),
+            ("rotation = [", "rotation = [1,", "rotation has 4 numbers"),
+            ("name =", "name", "not valid TOML"),
+            ("matrix = [", "matrix = [[1, 2, 3],", "K has shape"),
+            ('name = "cam_1"', "name = [", "not valid TOML"),
+            ("size = [", "size = [inf, inf]\nsizes = [", r"table \[cam_1\]: .*infinity"),
+            ("size = [", f"size = [{10**400}, 1]\nsizes = [", r"table \[cam_1\]: .*too large"),
+            ("rotation = [", f"rotation = [{10**400}, 0, 0]\nrotations = [", "rotation is .*expected numbers"),
+            ("rotation = [", "rotation = [inf, 0, 0]\nrotations = [", r"table \[cam_1\]"),
+            ("translation = [", "translation = [inf, 0, 0]\ntranslations = [", "not finite"),
+            ("rotation = [", "rotation = " + "[" * 5000, "not valid TOML"),
+        ],
+    )
+    def test_refused(self, tmp_path, old, new, message):
+        path = tmp_path / "c.toml"
+        write_calibration(path, [camera(k3=0.1)])
+        path.write_text(path.read_text().replace(old, new, 1))
+        with pytest.raises(InputError, match=message) as caught:
+            read_calibration(path)
+        assert str(path) in str(caught.value)
+
+    def test_millimetres(self, tmp_path):
+        write_calibration(tmp_path / "c.toml", [camera().with_(t=camera().t * 1000)])
+        with pytest.raises(InputError, match="millimetres"):
+            read_calibration(tmp_path / "c.toml")
+
+    @pytest.mark.parametrize("cameras", [[], [camera(), camera()], [camera("metadata")]])
+    def test_unwritable(self, tmp_path, cameras):
+        with pytest.raises(InputError, match="camera names"):
+            write_calibration(tmp_path / "c.toml", cameras)
+        assert not list(tmp_path.iterdir())
+
+
+RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": []}}'
+
+
+class TestRig:
+    def entry(self, c):
+        return {
+            "size": list(c.size),
+            "K": c.K.tolist(),
+            "dist_k1k2p1p2k3": c.distortion.tolist(),
+            "R_world_to_cam": c.R.tolist(),
+            "t_m": c.t.tolist(),
+            "centre_m": c.centre.tolist(),
+        }
+
+    @pytest.mark.parametrize(("fisheye", "count"), [(False, 8), (False, 14), (True, 4)])
+    def test_opencvs_coefficients(self, tmp_path, fisheye, count):
+        """OpenCV's rational model comes with 8 numbers, or with 14 of which the last are 0."""
+        entry = self.entry(camera()) | {"dist": [*0.01 * np.arange(1, 5), *[0.02] * (min(count, 8) - 4)]}
+        entry["dist"] += [0.0] * (count - len(entry["dist"]))
+        del entry["dist_k1k2p1p2k3"]
+        (tmp_path / "rig.json").write_text(json.dumps({"a": entry | {"fisheye": fisheye}}))
+        (found,) = read_calibration(tmp_path / "rig.json")
+        assert found.lens == ("fisheye" if fisheye else "perspective")
+        np.testing.assert_array_equal(found.distortion, entry["dist"][: min(count, 8)])
+
+    def test_by_subject(self, tmp_path):
+        cameras = [camera("54138969", -0.003), camera("55011271", 0.007, 1)]
+        rig = {c.name: self.entry(c) for c in cameras}
+        path = tmp_path / "rig.json"
+        path.write_text(json.dumps({"S1": rig, "S5": dict(list(rig.items())[:1])}))
+        same(read_calibration(path, "S1"), cameras, 0)
+        assert len(read_calibration(path, "S5")) == 1
+        with pytest.raises(InputError, match=r"several rigs.*Available: S1, S5"):
+            read_calibration(path)
+        with pytest.raises(InputError, match=r"unknown subject 'S3'.*Available: S1, S5"):
+            read_calibration(path, "S3")
+        path.write_text(json.dumps(rig))
+        same(read_calibration(path), cameras, 0)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "not valid JSON"),
+            ("{}", "no camera"),
+            ('{"a": 1}', "expected an object"),
+            ('{"a": {"K": 1}}', "'size' is missing"),
+            ('{"a": ' * 5000, "not valid JSON"),
+            ("{" + '"a": 1' + "0" * 5000 + "}", "not valid JSON"),
+            (RIG % "[Infinity, 1]", "camera 'a': .*infinity"),
+            (RIG % f"[{10**400}, 1]", "camera 'a': .*too large"),
+        ],
+    )
+    def test_refused(self, tmp_path, text, message):
+        (tmp_path / "rig.json").write_text(text)
+        with pytest.raises(InputError, match=rf"rig\.json.*{message}"):
+            read_calibration(tmp_path / "rig.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.toml", "", "empty"),
+        ("x.dat", "hello", "unknown calibration format"),
+        ("x.toml", "[metadata]\na = 1", "no camera"),
+    ],
+)
+def test_refused(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_calibration(tmp_path / name)
+    with pytest.raises(InputError, match="no such file"):
+        read_calibration(tmp_path / "none")

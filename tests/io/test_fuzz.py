@@ -1,0 +1,59 @@
+"""Damaged files for every reader, few and always the same: read, or refused by an `InputError` that names the file.
+
+The campaign with many more: `python -m tools.fuzz_readers` (docs/reliability.md).
+"""
+
+import signal
+
+import pytest
+from tools.fuzz_readers.__main__ import case, outcome, seed_file
+from tools.fuzz_readers.readers import READERS
+
+SLOW = {"C3D": 4, "netCDF": 4, "CDF": 4, "configuration": 40, "body recipe": 10, "marker set": 40, "endplates": 25,
+        "detection preset": 40, "OpenSim model": 40, "MMPose npz": 25, "VideoPose3D npz": 25}  # fmt: skip
+FILES = 100
+SEED = 7
+COPIED = ("Parquet", "OpenPose JSON", "data set, verified")  # read from a copy; tells faults instead
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("reader", READERS)
+def test_damaged_files_are_read_or_refused(tmp_path, reader):
+    original = seed_file(reader, tmp_path)
+    path = tmp_path / READERS[reader].name
+    path.write_bytes(original)
+    assert outcome(reader, path)[0] == "read", "the file before any damage"
+    unwanted = {}
+    for number in range(SLOW.get(reader, FILES)):
+        path.write_bytes(case(reader, original, SEED, number))
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 30)  # ends the process of a reader that finds no end
+        found, said = outcome(reader, path)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if found not in ("read", "InputError"):
+            unwanted[number] = found, said
+    assert unwanted == {}
+
+
+@pytest.mark.parametrize("reader", [reader for reader in READERS if reader not in COPIED])
+def test_a_folder_and_a_file_that_is_not_there(tmp_path, reader):
+    place = tmp_path / READERS[reader].name
+    assert outcome(reader, place)[0] == "InputError"
+    place.mkdir()
+    assert outcome(reader, place)[0] == "InputError"
+
+
+def test_an_empty_path_is_called_so():
+    from simspine.anatomy.body import Body
+    from simspine.core.errors import InputError
+    from simspine.io.c3d import read_c3d
+    from simspine.io.calibration import read_calibration
+    from simspine.io.hdf5 import read_store
+    from simspine.io.human36m.copy import read_pose
+    from simspine.io.npz import read_npz
+    from simspine.workflow.config import read_config
+
+    for read in (Body.from_osim, read_config, read_c3d, read_calibration, read_npz, read_store, read_pose):
+        with pytest.raises(InputError, match="path handed in is empty"):
+            read("")

@@ -1,0 +1,138 @@
+"""HDF5 files made to read others, to fill the memory, or to lead in circles are refused by every reader of ours."""
+
+import h5py
+import numpy as np
+import pytest
+
+from simspine.core.errors import InputError
+from simspine.io import hdf5
+from simspine.io.atomic import ALWAYS_ALLOWED_BYTES
+from simspine.io.dataset_read import DatasetFile
+from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
+from simspine.io.hdf5 import check_heaps, read_store, write_store
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file that is nobody's business."""
+    (tmp_path / "secret").write_bytes(np.arange(12.0).tobytes())
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = np.arange(12.0)
+    return tmp_path
+
+
+def external_storage(file, where, folder):
+    file.create_dataset(where, (12,), "f8", external=[(str(folder / "secret"), 0, 96)])
+
+
+def external_link(file, where, folder):
+    file[where] = h5py.ExternalLink(str(folder / "secret.h5"), "/x")
+
+
+def soft_link(file, where, folder):
+    file[where] = h5py.SoftLink("/elsewhere")
+
+
+def virtual(file, where, folder):
+    layout = h5py.VirtualLayout((12,), "f8")
+    layout[:] = h5py.VirtualSource(str(folder / "secret.h5"), "x", (12,))
+    file.create_virtual_dataset(where, layout)
+
+
+def rows_without_end(file, where, folder):
+    file.create_dataset(where, (10**9, 4), "f8", chunks=(1024, 4), compression="gzip")
+
+
+def bomb(file, where, folder):
+    file.create_dataset(where, data=np.zeros(ALWAYS_ALLOWED_BYTES // 8 + 1), chunks=(1 << 20,), compression="gzip")
+
+
+def circle(file, where, folder):
+    group = file.require_group(where)
+    group["again"] = group
+
+
+ATTACKS = {
+    external_storage: "in another file",
+    external_link: "is a link",
+    soft_link: "is a link",
+    virtual: "in another file",
+    rows_without_end: "announces",
+    bomb: "announces",
+    circle: "does a group hold itself",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_container(secret, attack):
+    path = secret / "trial.h5"
+    write_store(path, mine=np.zeros(3))
+    with h5py.File(path, "a") as file:
+        attack(file, "other", secret)
+    with pytest.raises(InputError, match=rf"trial\.h5.*{ATTACKS[attack]}"):
+        read_store(path)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("where", ["S1/Walking_1/simspine/other", "S1/calibration/other", "metadata/other"])
+def test_a_data_set(secret, attack, where, small_trial_of_six):
+    path = secret / "data.h5"
+    write_dataset(path, Dataset({"S1": SubjectData((), {"Walking_1": small_trial_of_six})}))
+    with h5py.File(path, "a") as file:
+        attack(file, where, secret)
+
+    def read():
+        with DatasetFile(path) as file:
+            file.load()
+
+    with pytest.raises(InputError, match=rf"data\.h5.*{ATTACKS[attack]}"):
+        read()
+
+
+@pytest.fixture
+def small_trial_of_six():
+    from small_takes import make_take
+
+    return make_take(frames=6).trial
+
+
+def test_a_subject_that_is_a_link(secret):
+    path = secret / "data.h5"
+    with h5py.File(path, "w") as file:
+        file["metadata/markers_names"] = np.array([b"Hip"])
+        file["metadata/kinematic_axes"] = np.array([b"pelvis_tx"])
+        external_link(file, "S1", secret)
+    with DatasetFile(path) as file, pytest.raises(InputError, match=r"data\.h5.*is a link"):
+        file.trials("S1")
+
+
+@pytest.mark.parametrize("piece", [1 << 22, 64, 1])
+def test_a_damaged_heap_is_found_before_the_library_walks_it(tmp_path, monkeypatch, piece):
+    """An object of free space without a length leads the library round and round. piece: bytes looked through at a
+    time, so that the heap's mark lies across two of them."""
+    monkeypatch.setattr(hdf5, "_SCAN_BYTES", piece)
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["simspine_schema"] = 1
+        data = file.create_dataset("a", data=np.zeros(3))
+        data.attrs["type"] = "array"  # of any length, as version 1 had them
+    assert read_store(path)["a"].tolist() == [0, 0, 0]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL") + 16
+    while content[at : at + 2] != b"\0\0":
+        at += 16 + (int.from_bytes(content[at + 8 : at + 16], "little") + 7) // 8 * 8
+    content[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.h5: the heap of texts .* damaged"):
+        read_store(path)
+    content[at - 0x10 : at] = b""  # a heap cut short
+    path.write_bytes(content[: content.index(b"GCOL") + 100])
+    with pytest.raises(InputError, match="beyond the end"):
+        check_heaps(path)
+
+
+def test_a_folder_and_nothing(tmp_path):
+    with pytest.raises(InputError, match="folder"):
+        read_store(tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        read_store(tmp_path / "x.h5")

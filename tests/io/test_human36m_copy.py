@@ -1,0 +1,453 @@
+"""Copies in each layout, made by hand with the traps of the real one; all layouts must say the same."""
+
+import json
+import pickle
+import xml.etree.ElementTree as ElementTree
+
+import h5py
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Camera, Origin
+from simspine.io.calibration import write_calibration
+from simspine.io.human36m import copy as cdf
+from simspine.io.human36m import names
+from simspine.io.human36m.cameras import open_rigs, to_opencv, write_metadata
+from simspine.io.human36m.layouts import open_copy
+
+J17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # as VideoPose3D picks them out of the 32
+SUBJECTS = ("S1", "S5", "S11")
+FRAMES = 8
+
+
+def rig(subject):
+    turn = Rotation.from_euler("z", 5 * SUBJECTS.index(subject), degrees=True).as_matrix()
+    cameras = []
+    for i, (name, size) in enumerate(names.HUMAN36M_CAMERA_SIZES.items()):
+        angle = np.pi / 4 + i * (np.pi / 2 + 0.02 * SUBJECTS.index(subject))
+        centre = turn @ [4.5 * np.cos(angle), 4.5 * np.sin(angle), 1.55]
+        z = [0, 0, 0.95] - centre
+        z /= np.linalg.norm(z)
+        x = np.cross(z, [0, 0, 1])
+        x /= np.linalg.norm(x)
+        R = np.stack([x, np.cross(z, x), z])
+        K = [[1145 + i, 0, 512 - i], [0, 1144, 506], [0, 0, 1]]
+        cameras.append(Camera(name, size, K, [-0.2, 0.24, -0.0027, 0.0016, -0.003], R, -R @ centre))
+    return cameras
+
+
+def motion(subject, trial, frames=FRAMES):
+    """(frames, 32, 3) m: a standing figure that shifts; another for every subject and trial."""
+    rng = np.random.default_rng([SUBJECTS.index(subject), names.canonical_trials().index(trial)])
+    joints = load_skeleton("human36m32")
+    body = rng.uniform([-0.3, -0.2, 0.9], [0.3, 0.2, 1.75], (32, 3))
+    for side, y in (("R", -0.13), ("L", 0.13)):
+        for joint, z in (("Hip", 0.92), ("Knee", 0.48), ("Ankle", 0.08), ("ToeBase", 0.03), ("ToeTip", 0.03)):
+            body[joints.index(side + joint)] = [0, y, z]
+    return body + np.cumsum(rng.normal(0, 0.01, (frames, 1, 3)), 0) + rng.normal(0, 0.003, (frames, 32, 3))
+
+
+def points(subject, trial, frames=FRAMES):
+    """{camera: (frames, 32, 2) px} by the data set's formula."""
+    return {c.name: project_points([to_opencv(c)], motion(subject, trial, frames))[0] for c in rig(subject)}
+
+
+def write_cameras(path, lens="human36m"):
+    write_metadata(path, {subject: rig(subject) for subject in SUBJECTS}, lens)
+    if lens == "human36m":  # as in the original: without our element, which says that this is no Human3.6M
+        tree = ElementTree.parse(path)
+        tree.getroot().remove(tree.find("simspine"))
+        tree.write(path)
+
+
+TRIALS = ("Directions_1", "Directions_2", "TakingPhoto_1")
+
+
+def write_archives(root, folder="MyPoseFeatures/{}", world=True, trials=TRIALS):
+    for subject in SUBJECTS:
+        for trial in trials:
+            name = names.official_name(subject, trial)
+            if world:
+                path = root / subject / folder.format("D3_Positions") / f"{name}.cdf"
+                cdf.write_pose(path, 1000 * motion(subject, trial), "float64")
+            for camera in rig(subject):
+                file = f"{name}.{camera.name}.cdf"
+                local = motion(subject, trial) @ camera.R.T + camera.t
+                cdf.write_pose(root / subject / folder.format("D3_Positions_mono") / file, 1000 * local, "float64")
+                xy = points(subject, trial)[camera.name]
+                cdf.write_pose(root / subject / folder.format("D2_Positions") / file, xy, "float64")
+                video = root / subject / "Videos" / f"{name}.{camera.name}.mp4"
+                video.parent.mkdir(parents=True, exist_ok=True)
+                video.write_bytes(b"not looked into")
+        cdf.write_pose(root / subject / folder.format("D3_Positions") / "_ALL.cdf", np.ones((3, 32, 3)))
+
+
+def write_fetched(root, trials=TRIALS, step=1):
+    for subject in SUBJECTS:
+        for trial in trials:
+            folder = root / "processed" / subject / trial.replace("_", "-")
+            folder.mkdir(parents=True)
+            cameras = rig(subject)
+            local = [1000 * (motion(subject, trial) @ c.R.T + c.t)[::step] for c in cameras]
+            frames = np.arange(1, FRAMES + 1)[::step]
+            with h5py.File(folder / "annot.h5", "w") as file:
+                file["pose/2d"] = np.concatenate([xy[::step] for xy in points(subject, trial).values()])
+                file["pose/3d"] = np.concatenate(local)
+                file["pose/3d-univ"] = 0.9 * np.concatenate(local)
+                file["frame"] = np.tile(frames, 4)
+                file["camera"] = np.repeat([int(c.name) for c in cameras], len(frames))
+
+
+def write_npz(root, trials=TRIALS, change=lambda actions: actions):
+    data, data_2d = {}, {}
+    for subject in SUBJECTS:
+        spelt = {t: names.official_name(subject, t).replace("TakingPhoto", "Photo") for t in trials}
+        data[subject] = change({spelt[t]: motion(subject, t) for t in trials})
+        data_2d[subject] = {spelt[t]: [xy[:, J17] for xy in points(subject, t).values()] for t in trials}
+    np.savez_compressed(root / "data_3d_h36m.npz", positions_3d=data)
+    np.savez_compressed(root / "data_2d_h36m_gt.npz", positions_2d=data_2d, metadata={"num_joints": 17})
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    root = tmp_path_factory.mktemp("archives")
+    write_archives(root)
+    write_cameras(root / "metadata.xml")
+    return root
+
+
+@pytest.fixture(scope="module", params=["archives", "unpacked", "mono", "fetch", "videopose3d"])
+def root(request, tmp_path_factory, archives):
+    if request.param == "archives":
+        return archives
+    root = tmp_path_factory.mktemp(request.param)
+    if request.param == "unpacked":
+        write_archives(root / "extracted", "Poses_{}")
+    elif request.param == "mono":
+        write_archives(root, world=False)
+    elif request.param == "fetch":
+        write_fetched(root)
+    else:
+        write_npz(root)
+    write_cameras(root / "metadata.xml")
+    return root
+
+
+class TestEveryLayout:
+    def test_layout_is_found(self, root):
+        layout = next((n for n in ("fetch", "videopose3d") if root.name.startswith(n)), "archives")
+        assert open_copy(root).layout == layout
+        assert open_copy(root, layout).layout == layout
+
+    def test_subjects_and_trials(self, root):
+        copy = open_copy(root)
+        assert copy.subjects == SUBJECTS
+        assert all(copy.trials(subject) == list(TRIALS) for subject in SUBJECTS)
+        assert all(copy.strays(subject) == () for subject in SUBJECTS)
+
+    @pytest.mark.parametrize("subject", SUBJECTS)
+    def test_positions_of_every_trial(self, root, subject):
+        copy = open_copy(root)
+        for trial in TRIALS:
+            markers = copy.positions(subject, trial)
+            assert markers.names == load_skeleton("human36m32").names
+            assert (markers.rate, markers.frame, markers.start) == (50.0, "z_up", 0.0)
+            assert set(markers.origin) == {Origin.GIVEN}
+            np.testing.assert_allclose(markers.xyz, motion(subject, trial), atol=1e-9)
+            few = copy.positions(subject, trial, "human36m17")
+            np.testing.assert_array_equal(few.xyz, markers.xyz[:, J17])
+
+    def test_spellings_of_trials(self, root):
+        copy = open_copy(root)
+        assert copy.positions("S1", "Photo_1") == copy.positions("S1", "TakingPhoto-1")
+
+    def test_points_2d_are_where_the_cameras_project_the_positions(self, root):
+        """Below 0.01 px, on points made by the data set's formula."""
+        copy = open_copy(root)
+        keypoints = copy.points_2d("S5", "TakingPhoto_1", "human36m17")
+        xyz = copy.positions("S5", "TakingPhoto_1", "human36m17").xyz
+        expected = project_points(copy.cameras("S5"), xyz).swapaxes(0, 1)
+        np.testing.assert_allclose(keypoints.xy, expected, atol=1e-6)
+        assert (keypoints.confidence == 1).all()
+        given = np.stack(list(points("S5", "TakingPhoto_1").values()), 1)[:, :, J17]
+        np.testing.assert_allclose(keypoints.xy, given, atol=1e-9)
+
+    def test_cameras_are_the_subjects(self, root):
+        copy = open_copy(root)
+        for subject in SUBJECTS:
+            for a, b in zip(copy.cameras(subject), rig(subject), strict=True):
+                assert (a.name, a.size) == (b.name, b.size)
+                np.testing.assert_allclose(a.R, b.R, atol=1e-14)
+                np.testing.assert_allclose(a.t, b.t, atol=1e-14)
+
+    def test_files_are_those_there(self, root):
+        files = open_copy(root).files("S1", "TakingPhoto_1")
+        assert all(path.is_file() for path in files)
+        assert root / "metadata.xml" in files
+        assert len(files) == {"archives": 14, "unpacked": 14, "mono": 13}.get(root.name.rstrip("0123456789"), 2)
+
+    def test_what_is_missing_is_named(self, root):
+        copy = open_copy(root)
+        with pytest.raises(InputError, match=r"S6.*Available: S1, S5, S11"):
+            copy.positions("S6", "Directions_1")
+        with pytest.raises(InputError, match=r"S5 has no Discussion_1 .*'Discussion 2'.*There: Directions_1"):
+            copy.positions("S5", "Discussion_1")
+        with pytest.raises(InputError, match=r"skeleton.*coco17"):
+            copy.positions("S5", "TakingPhoto_1", "coco17")
+
+
+class TestArchives:
+    def test_lens_of_opencv_is_left_as_it_is(self, tmp_path):
+        """A capture made with our own projection, as its metadata.xml says."""
+        write_cameras(tmp_path / "metadata.xml", "opencv")
+        for camera in rig("S1"):
+            xy = project_points([camera], motion("S1", "Directions_1"))[0]
+            cdf.write_pose(tmp_path / f"S1/MyPoseFeatures/D2_Positions/Directions 1.{camera.name}.cdf", xy, "float64")
+        points = open_copy(tmp_path).points_2d("S1", "Directions_1")
+        expected = project_points(rig("S1"), motion("S1", "Directions_1")).swapaxes(0, 1)
+        np.testing.assert_allclose(points.xy, expected, atol=1e-9)
+
+    def test_videos_in_the_order_of_the_cameras_without_the_corrupt_one(self, archives):
+        copy = open_copy(archives)
+        assert [path.name for path in copy.videos("S1", "TakingPhoto_1")] == [
+            f"TakingPhoto 1.{name}.mp4" for name in names.HUMAN36M_CAMERA_SIZES
+        ]
+        good = copy.videos("S11", "Directions_2")
+        assert [path.name for path in good] == [
+            f"Directions.{name}.mp4" for name in list(names.HUMAN36M_CAMERA_SIZES)[1:]
+        ]
+        assert len(copy.videos("S11", "Directions_1")) == 4
+        assert [fault.trial for fault in copy.faults("S11")] == ["Directions_2"]
+
+    def test_a_capture_of_other_origin_has_none_of_the_known_faults(self, archives, tmp_path):
+        write_cameras(tmp_path / "metadata.xml", "opencv")
+        copy = open_copy(archives, cameras=tmp_path / "metadata.xml")
+        assert copy.faults("S11") == copy.faults("S9", "Greeting_2") == []
+        assert len(copy.videos("S11", "Directions_2")) == 4
+
+    def test_missing_camera_leaves_a_hole(self, tmp_path):
+        write_archives(tmp_path, trials=("Directions_1",))
+        write_cameras(tmp_path / "metadata.xml")
+        (tmp_path / "S1/MyPoseFeatures/D2_Positions/Directions 1.55011271.cdf").unlink()
+        (tmp_path / "S1/Videos/Directions 1.55011271.mp4").unlink()
+        copy = open_copy(tmp_path)
+        keypoints = copy.points_2d("S1", "Directions_1")
+        assert np.isnan(keypoints.xy[:, 1]).all()
+        assert (keypoints.confidence[:, [0, 2, 3]] == 1).all()
+        assert len(copy.videos("S1", "Directions_1")) == 3
+
+    def test_millimetres_taken_for_metres_and_the_reverse(self, tmp_path):
+        path = tmp_path / "S1/MyPoseFeatures/D3_Positions/Directions 1.cdf"
+        cdf.write_pose(path, motion("S1", "Directions_1"), "float64")  # metres, where mm belong
+        with pytest.raises(InputError, match=r"S1 Directions_1: .*m long together.*seems to be in metres"):
+            open_copy(tmp_path).positions("S1", "Directions_1")
+
+    def test_two_spellings_of_one_trial(self, tmp_path):
+        folder = tmp_path / "S1/MyPoseFeatures/D3_Positions"
+        for name in ("Photo 1", "TakingPhoto 1"):
+            cdf.write_pose(folder / f"{name}.cdf", 1000 * motion("S1", "TakingPhoto_1"))
+        with pytest.raises(InputError, match="both name the trial TakingPhoto_1"):
+            _ = open_copy(tmp_path).subjects
+
+    def test_strays_are_named_where_a_trial_is_missing(self, tmp_path):
+        folder = tmp_path / "S5/MyPoseFeatures/D3_Positions"
+        cdf.write_pose(folder / "Discussion 1.cdf", 1000 * motion("S5", "Discussion_1"))  # S5 has 2 and 3
+        copy = open_copy(tmp_path)
+        assert copy.strays("S5") == ("Discussion 1",)
+        with pytest.raises(InputError, match="no trial of S5: Discussion 1"):
+            copy.positions("S5", "Discussion_1")
+
+    def test_3d_file_in_the_folder_of_2d_points(self, archives, tmp_path):
+        folder = tmp_path / "S1/MyPoseFeatures/D2_Positions"
+        cdf.write_pose(folder / "Directions 1.54138969.cdf", 1000 * motion("S1", "Directions_1"))
+        with pytest.raises(InputError, match="3D points in a folder of 2D points"):
+            open_copy(tmp_path, cameras=archives / "metadata.xml").points_2d("S1", "Directions_1")
+        with pytest.raises(InputError, match="no motion capture"):
+            open_copy(tmp_path).positions("S1", "Directions_1")
+
+    def test_cameras_of_another_subject_do_not_pass(self, tmp_path):
+        write_archives(tmp_path, world=False, trials=("Directions_1",))
+        write_metadata(tmp_path / "metadata.xml", {s: rig("S1") for s in SUBJECTS}, "human36m")
+        copy = open_copy(tmp_path)
+        assert copy.positions("S1", "Directions_1").frames == FRAMES
+        with pytest.raises(InputError, match=r"S5 Directions_1: .* apart; their parameters do not belong"):
+            copy.positions("S5", "Directions_1")
+
+
+class TestFetched:
+    def test_selected_frames_are_refused_with_what_to_do(self, tmp_path):
+        write_fetched(tmp_path, ("Directions_1",), step=2)
+        write_cameras(tmp_path / "metadata.xml")
+        with pytest.raises(InputError, match=r"selected frames only \(steps of 2\).*process_all.py"):
+            open_copy(tmp_path).positions("S1", "Directions_1")
+
+    def test_universal_skeleton_is_not_taken_for_the_persons(self, tmp_path):
+        write_fetched(tmp_path, ("Directions_1",))
+        write_cameras(tmp_path / "metadata.xml")
+        with h5py.File(tmp_path / "processed/S1/Directions-1/annot.h5", "a") as file:
+            del file["pose/3d"]
+        with pytest.raises(InputError, match=r"no data set 'pose/3d'.*limbs of one person"):
+            open_copy(tmp_path).positions("S1", "Directions_1")
+
+    def test_damaged_file(self, tmp_path):
+        write_fetched(tmp_path, ("Directions_1",))
+        path = tmp_path / "processed/S1/Directions-1/annot.h5"
+        path.write_bytes(path.read_bytes()[:300])
+        with pytest.raises(InputError, match=r"annot\.h5: cannot be read as HDF5"):
+            open_copy(tmp_path).lengths("S1", "Directions_1")
+
+
+class TestVideoPose3D:
+    def test_the_file_itself_may_be_named(self, tmp_path):
+        write_npz(tmp_path, ("Directions_1",))
+        copy = open_copy(tmp_path / "data_3d_h36m.npz")
+        assert copy.files("S1", "Directions_1") == [tmp_path / "data_3d_h36m.npz"]
+        with pytest.raises(InputError, match=r"no camera parameters.*metadata\.xml"):
+            copy.cameras("S1")
+
+    def test_a_pickle_that_wants_to_run_something_is_refused(self, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
+
+        np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=np.array(Evil(), dtype=object))
+        assert b"exec" in pickle.dumps(Evil())
+        with pytest.raises(InputError, match="wants to run"):
+            _ = open_copy(tmp_path).subjects
+        assert not (tmp_path / "ran").exists()
+
+    def test_other_content(self, tmp_path):
+        path = tmp_path / "data_3d_h36m.npz"
+        path.write_bytes(b"PK nothing")
+        with pytest.raises(InputError, match="not a readable archive"):
+            _ = open_copy(tmp_path).subjects
+        np.savez(path, other=np.zeros(3))
+        with pytest.raises(InputError, match=r"no array 'positions_3d'; found other"):
+            _ = open_copy(tmp_path).subjects
+        np.savez(path, positions_3d=np.zeros((4, 32, 3)))
+        with pytest.raises(InputError, match="is not a dictionary of subjects"):
+            _ = open_copy(tmp_path).subjects
+        write_npz(tmp_path, ("Directions_1",), lambda actions: actions | {"Directions 7": np.zeros((1, 32, 3))})
+        with pytest.raises(InputError, match="S1 has Directions 7"):
+            _ = open_copy(tmp_path).subjects
+
+    def test_millimetres(self, tmp_path):
+        write_npz(tmp_path, ("Directions_1",), lambda actions: {k: 1000 * v for k, v in actions.items()})
+        with pytest.raises(InputError, match="seems to be in millimetres"):
+            open_copy(tmp_path).positions("S1", "Directions_1")
+
+    def test_17_joints(self, tmp_path):
+        write_npz(tmp_path, ("Directions_1",), lambda actions: {k: v[:, J17] for k, v in actions.items()})
+        copy = open_copy(tmp_path)
+        assert copy.positions("S1", "Directions_1", "human36m17").names == load_skeleton("human36m17").names
+        with pytest.raises(InputError, match="17 joints only"):
+            copy.positions("S1", "Directions_1")
+
+
+class TestRigs:
+    def test_layouts_of_camera_files_agree(self, tmp_path):
+        write_cameras(tmp_path / "m.xml")
+        for subject in SUBJECTS:
+            write_calibration(tmp_path / f"cameras/Calib_{subject}.toml", rig(subject))
+        for subject in SUBJECTS:
+            for place in (tmp_path / "m.xml", tmp_path):
+                for a, b in zip(open_rigs(place).cameras(subject), rig(subject), strict=True):
+                    assert a.name == b.name
+                    np.testing.assert_allclose(a.R, b.R, atol=1e-12)
+        assert open_rigs(tmp_path / "m.xml").lens == "human36m"
+        assert open_rigs(tmp_path).lens == "opencv"
+        assert open_rigs(tmp_path, "human36m").lens == "human36m"
+
+    def test_json_with_several_subjects(self, tmp_path):
+        content = {
+            s: {
+                c.name: {
+                    "size": c.size,
+                    "K": c.K.tolist(),
+                    "dist_k1k2p1p2k3": c.distortion.tolist(),
+                    "R_world_to_cam": c.R.tolist(),
+                    "t_m": c.t.tolist(),
+                }
+                for c in rig(s)
+            }
+            for s in SUBJECTS
+        }
+        (tmp_path / "cameras.json").write_text(json.dumps(content))
+        assert open_rigs(tmp_path / "cameras.json").cameras("S5") == rig("S5")
+        with pytest.raises(InputError, match="S7"):
+            open_rigs(tmp_path / "cameras.json").cameras("S7")
+
+    def test_json_of_the_data_sets_own_parameters(self, tmp_path):
+        """karfly/human36m-camera-parameters: mm, columns, intrinsics once."""
+        content = {
+            "intrinsics": {
+                c.name: {"calibration_matrix": c.K.tolist(), "distortion": c.distortion.tolist()} for c in rig("S1")
+            },
+            "extrinsics": {
+                s: {c.name: {"R": c.R.tolist(), "t": (1000 * c.t[:, None]).tolist()} for c in rig(s)} for s in SUBJECTS
+            },
+        }
+        path = tmp_path / "camera-parameters.json"
+        path.write_text(json.dumps(content))
+        assert open_rigs(tmp_path).lens == "human36m"
+        for a, b in zip(open_rigs(path).cameras("S11"), rig("S11"), strict=True):
+            assert (a.name, a.size) == (b.name, b.size)
+            np.testing.assert_array_equal(a.distortion, to_opencv(b).distortion)
+            np.testing.assert_allclose(a.t, b.t, rtol=1e-14)
+        with pytest.raises(InputError, match="S6"):
+            open_rigs(path).cameras("S6")
+        del content["intrinsics"]["58860488"]
+        path.write_text(json.dumps(content))
+        with pytest.raises(InputError, match="'58860488' is missing"):
+            open_rigs(path)
+        path.write_text(json.dumps({"intrinsics": {}, "extrinsics": []}))
+        with pytest.raises(InputError, match=r"camera-parameters\.json"):
+            open_rigs(path)
+        content["intrinsics"]["58860488"] = {"calibration_matrix": np.eye(3).tolist(), "distortion": [10**400]}
+        path.write_text(json.dumps(content))
+        with pytest.raises(InputError, match=r"camera-parameters\.json: .*too large"):
+            open_rigs(path)
+        for text in ("{", '{"a": ' * 5000):
+            path.write_text(text)
+            with pytest.raises(InputError, match="not valid JSON"):
+                open_rigs(path)
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(InputError, match="do not exist"):
+            open_rigs(tmp_path / "none.toml")
+        (tmp_path / "Calib_S1.toml").write_text("")
+        with pytest.raises(InputError, match=r"no camera file for S5.*Calib_S5\.toml"):
+            open_rigs(tmp_path).cameras("S5")
+        with pytest.raises(InputError, match="lens 'opncv'"):
+            open_rigs(tmp_path, "opncv")
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        open_copy(tmp_path / "none")
+    with pytest.raises(InputError, match=r"Looked for archives: .*D3_Positions.*annot\.h5.*data_3d_h36m\.npz"):
+        open_copy(tmp_path)
+    with pytest.raises(InputError, match="layout 'archive'"):
+        open_copy(tmp_path, "archive")
+    with pytest.raises(InputError, match=r"Looked for fetch: [^;]*annot"):
+        open_copy(tmp_path, "fetch")
+
+
+def test_near_misses_get_a_hint(tmp_path):
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(InputError, match="It is a file"):
+        open_copy(tmp_path / "file.txt")
+    (tmp_path / "a/archives").mkdir(parents=True)
+    (tmp_path / "a/archives/Poses_D3_Positions_S1.tgz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"still packed \(Poses_D3_Positions_S1\.tgz"):
+        open_copy(tmp_path / "a")
+    (tmp_path / "b/S1/MyPoseFeatures/D3_Positions").mkdir(parents=True)
+    with pytest.raises(InputError, match="folder of one subject; name the one above"):
+        open_copy(tmp_path / "b/S1")
+    with pytest.raises(InputError, match=r"There are subjects in .*b\."):
+        open_copy(tmp_path)
+    assert open_copy(tmp_path / "b").trials("S1") == []

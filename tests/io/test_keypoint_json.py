@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simspine.core import skeletons
+from simspine.core.errors import InputError
+from simspine.core.types import Keypoints
+from simspine.io.keypoint_json import read_keypoints, read_people_json, write_keypoints
+
+NAMES = ("a", "b", "c")
+
+
+def put(folder, frames):
+    """frames: {file name: list of people, each a list of (x, y, score)}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, people in frames.items():
+        people = [{"person_id": [-1], "pose_keypoints_2d": np.ravel(p).tolist()} for p in people]
+        (folder / name).write_text(json.dumps({"version": 1.3, "people": people}))
+    return folder
+
+
+def person(x, score=0.9):
+    return [[x, x + 1, score], [x + 2, x + 3, score], [x + 4, x + 5, score]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300))
+def test_round_trip(tmp_path_factory, seed, first):
+    rng = np.random.default_rng(seed)
+    confidence = rng.uniform(0, 1, (3, 2, 3))
+    confidence[rng.uniform(size=confidence.shape) < 0.3] = 0.0
+    confidence[0, 0], confidence[2, 1] = 0.5, 0.0  # the first frame has a person, one image has none
+    xy = np.where(confidence[..., None] > 0, rng.uniform(-50, 2000, (3, 2, 3, 2)), np.nan)
+    keypoints = Keypoints(NAMES, 60, xy, confidence)
+    folders = write_keypoints(tmp_path_factory.mktemp("pose"), keypoints, first=first)
+    assert read_keypoints(folders, NAMES, 60) == keypoints
+
+
+def test_layout_is_pose2sims(tmp_path):
+    keypoints = Keypoints(NAMES, 60, np.ones((2, 2, 3, 2)), np.ones((2, 2, 3)))
+    folders = write_keypoints(tmp_path / "pose", keypoints, ("left", "right"))
+    assert [f.name for f in folders] == ["left_json", "right_json"]
+    assert sorted(p.name for p in folders[1].iterdir()) == ["right_000000.json", "right_000001.json"]
+    content = json.loads((folders[0] / "left_000001.json").read_text())
+    assert content["version"] == 1.3
+    assert content["people"][0]["pose_keypoints_2d"] == [1.0] * 9
+
+
+def test_pose2sim_reads_what_we_write(tmp_path):
+    from Pose2Sim import triangulation
+
+    rng = np.random.default_rng(0)
+    keypoints = Keypoints(NAMES, 60, rng.uniform(0, 1000, (2, 2, 3, 2)), rng.uniform(0.1, 1, (2, 2, 3)))
+    folders = write_keypoints(tmp_path, keypoints)
+    files = [str(f / f"cam0{v + 1}_000001.json") for v, f in enumerate(folders)]
+    x, y, score = triangulation.extract_files_frame_f(files, [0, 1, 2])
+    np.testing.assert_array_equal(x[0], keypoints.xy[1, :, :, 0])
+    np.testing.assert_array_equal(y[0], keypoints.xy[1, :, :, 1])
+    np.testing.assert_array_equal(score[0], keypoints.confidence[1])
+
+
+def test_files_missing_in_one_view_are_nan(tmp_path):
+    a = put(tmp_path / "a", {f"v2_cam1_{i:04d}.json": [person(i)] for i in (7, 8, 10)})
+    b = put(tmp_path / "b", {f"v2_cam2_{i:04d}_keypoints.json": [person(i)] for i in (8, 9)})
+    keypoints = read_keypoints([a, b], NAMES, 50)
+    assert keypoints.xy.shape == (4, 2, 3, 2)
+    assert np.isnan(keypoints.xy[:, :, 0, 0]).tolist() == [[False, True], [False, False], [True, False], [False, True]]
+    np.testing.assert_array_equal(keypoints.xy[1, :, 0, 0], [8, 8])
+
+
+def test_score_zero_is_no_point(tmp_path):
+    points = person(5)
+    points[1] = [0, 0, 0]
+    keypoints = read_keypoints([put(tmp_path / "a", {"1.json": [points]})], NAMES, 50)
+    assert np.isnan(keypoints.xy[0, 0, :, 0]).tolist() == [False, True, False]
+    assert keypoints.confidence[0, 0].tolist() == [0.9, 0.0, 0.9]
+
+
+def test_several_people(tmp_path):
+    a = put(tmp_path / "a", {"0.json": [person(1, 0.3), person(2, 0.8)], "1.json": [], "2.json": [person(3, 0.4)]})
+    b = put(tmp_path / "b", {"0.json": [person(4, 0.7)], "1.json": [person(5), person(6), person(7)], "2.json": []})
+    names, people = read_people_json([a, b], NAMES)
+    assert names == NAMES
+    assert people.shape == (3, 2, 3, 3, 3)
+    first = people[..., 0, 0]
+    np.testing.assert_array_equal(first[0], [[1, 2, np.nan], [4, np.nan, np.nan]])
+    np.testing.assert_array_equal(first[1], [[np.nan] * 3, [5, 6, 7]])
+    chosen = read_keypoints([a, b], NAMES, 50).xy[:, :, 0, 0]  # the greatest sum of scores, image by image
+    np.testing.assert_array_equal(chosen, [[2, 4], [np.nan, 5], [3, np.nan]])
+
+
+def test_names_from_the_number_of_points(tmp_path):
+    a = put(tmp_path / "a", {"0.json": [np.ones((26, 3))]})
+    assert read_keypoints([a], rate=50).names == skeletons.skeleton_of_size(26).names
+    assert read_keypoints([a], "halpe26", 50).names == skeletons.load_skeleton("halpe26").names
+    b = put(tmp_path / "b", {"0.json": [np.ones((4, 3))]})
+    assert read_keypoints([b], rate=50).names == ("point_00", "point_01", "point_02", "point_03")
+
+
+def test_rate_is_assumed_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="60 frames/s assumed"):
+        assert read_keypoints([put(tmp_path / "a", {"0.json": [person(1)]})], NAMES).rate == 60.0
+
+
+def test_scores_over_one(tmp_path):
+    a = put(tmp_path / "a", {"0.json": [person(1, 1.04)]})
+    with pytest.warns(UserWarning, match="cut to 1"):
+        assert read_keypoints([a], NAMES, 50).confidence.max() == 1.0
+    b = put(tmp_path / "b", {"0.json": [person(1, 95)]})
+    with pytest.raises(InputError, match="scores reach 95"):
+        read_keypoints([b], NAMES, 50)
+
+
+def test_hidden_and_foreign_files_are_not_read(tmp_path):
+    a = put(tmp_path / "a", {"0.json": [person(1)]})
+    (a / ".0.abc.tmp.json").write_text("{")
+    (a / "notes 2.txt").write_text("x")
+    assert read_keypoints([a], NAMES, 50).frames == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("1.json", "{", "1.json: not a keypoint file"),
+        ("1.json", "[]", "1.json: not a keypoint file"),
+        ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}', "1.json: pose_keypoints_2d has 2 numbers"),
+        ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2, 0.5]}]}', "people with 1 and 3 points"),
+        ("x.json", "{}", "no frame number"),
+        ("00.json", "{}", "is there twice"),
+        ("20240101120000.json", '{"people": []}', "frame numbers run from 0 to 20240101120000"),
+    ],
+)
+def test_refused_files(tmp_path, name, text, message):
+    a = put(tmp_path / "a", {"0.json": [person(1)]})
+    (a / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_keypoints([a], NAMES, 50)
+
+
+def test_refused_folders(tmp_path):
+    a = put(tmp_path / "a", {"0.json": [person(1)]})
+    (tmp_path / "empty").mkdir()
+    for folders, message in (
+        ([], "no keypoint folder"),
+        ([a, tmp_path / "none"], "none: no such folder"),
+        ([a, tmp_path / "empty"], "no .json file"),
+        (str(a), "a list of folders"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_keypoints(folders, NAMES, 50)
+    with pytest.raises(InputError, match="3 points, the skeleton 2"):
+        read_keypoints([a], ("a", "b"), 50)
+    with pytest.raises(InputError, match="nobody"):
+        read_keypoints([put(tmp_path / "b", {"0.json": []})], rate=50)
+
+
+def test_camera_names(tmp_path):
+    keypoints = Keypoints(NAMES, 60, np.ones((1, 2, 3, 2)), np.ones((1, 2, 3)))
+    for cameras in (("a",), ("a", "a")):
+        with pytest.raises(InputError, match="2 views"):
+            write_keypoints(tmp_path, keypoints, cameras)

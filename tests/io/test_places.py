@@ -1,0 +1,107 @@
+"""Both places of the spine's points in every exchange format: released and vertebral, and the centroids.
+
+The take's centroids lie 4 cm in front of its released points and 2 cm above, which every reader must find again.
+"""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from small_takes import FILLED, REJECTED, UNSOLVED, make_take
+
+from simspine.core.geometry import change_frame, project_points
+from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
+from simspine.io.c3d import read_c3d, write_c3d
+from simspine.io.coco import write_coco
+from simspine.io.exchange import read_netcdf, read_parquet, write_netcdf, write_parquet
+from simspine.io.npz import read_mmpose, write_mmpose
+
+SHIFT = np.array([0.04, 0.02, 0.0])  # y up
+NAMES = load_skeleton("simspine15").names
+ALONG = [NAMES.index(name) for name in VERTEBRA_OF]
+OTHERS = [i for i in range(15) if i not in ALONG]
+
+
+@pytest.fixture(scope="module")
+def take():
+    return make_take(with_centres=True)
+
+
+@pytest.fixture(scope="module")
+def released(take):
+    return take.trial.markers.xyz
+
+
+def test_npz(take, released, tmp_path):
+    write_mmpose(tmp_path, "test", lambda: [take])
+    rows = read_mmpose(tmp_path / "annotations" / "simspine_test.npz")
+    kept = [i for i in range(len(released)) if i != UNSOLVED]
+    world = change_frame(released[kept], "y_up", "z_up")
+    moved = change_frame(released[kept] + SHIFT, "y_up", "z_up")[:, ALONG]
+    n = len(kept)
+    assert rows["S_world_centres"].shape == (2 * n, 9, 4)
+    np.testing.assert_allclose(rows["S_world"][:n, :, :3], world, atol=1e-12)
+    np.testing.assert_allclose(rows["S_world_vertebral"][:n][:, ALONG, :3], moved, atol=1e-12)
+    np.testing.assert_allclose(rows["S_world_vertebral"][:n][:, OTHERS, :3], world[:, OTHERS], atol=1e-12)
+    np.testing.assert_allclose(rows["S_world_centres"][:n, :, :3], moved, atol=1e-12)
+    (pixels,) = project_points([take.cameras[1]], moved)
+    np.testing.assert_allclose(rows["part_centres"][n:, :, :2], pixels, atol=1e-9)
+    np.testing.assert_allclose(rows["part_vertebral"][n:][:, ALONG, :2], pixels, atol=1e-9)
+    assert rows["metadata"]["places"] == "released"
+    assert rows["metadata"]["centres_names"] == list(VERTEBRA_OF.values())
+
+
+def test_coco(take, released, tmp_path):
+    levels = tuple(VERTEBRA_OF.values())
+    write_coco(tmp_path / "a.json", lambda: [take], centres=levels)
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["info"]["keypoints"] == "released"
+    assert content["info"]["centres"] == list(levels)
+    frame = next(i for i in range(len(released)) if i not in (UNSOLVED, REJECTED, FILLED))
+    (pixels,) = project_points([take.cameras[0]], change_frame(released + SHIFT, "y_up", "z_up"))
+    first, table = content["annotations"][0], load_skeleton("spinetrack37")
+    centres = np.reshape(first["centres"], (9, 3))
+    vertebral, points = (np.reshape(first[key], (37, 3)) for key in ("keypoints_vertebral", "keypoints"))
+    seen = centres[:, 2] > 0
+    assert seen.any()
+    np.testing.assert_allclose(centres[seen, :2], pixels[frame, ALONG][seen], atol=0.0051)
+    places = [table.from_simspine(name) for name in VERTEBRA_OF]
+    np.testing.assert_array_equal(vertebral[places], centres)
+    rest = [i for i in range(37) if i not in places]
+    np.testing.assert_array_equal(vertebral[rest], points[rest])
+    assert np.abs(vertebral - points)[places][seen].max() > 3  # 4 cm at 4 m with f = 1145 px
+
+
+def test_parquet(take, released, tmp_path):
+    write_parquet(tmp_path, "train", lambda: [take])
+    found = read_parquet(tmp_path, "train")
+    np.testing.assert_array_equal(found["markers"], released)
+    np.testing.assert_allclose(found["centres"], released[:, ALONG] + SHIFT)
+    np.testing.assert_array_equal(found["markers_vertebral"][:, ALONG], found["centres"])
+    np.testing.assert_array_equal(found["markers_vertebral"][:, OTHERS], released[:, OTHERS])
+    write_parquet(tmp_path / "angles", "train", lambda: [take], points=False)
+    assert not {"markers", "markers_vertebral", "centres"} & set(read_parquet(tmp_path / "angles", "train"))
+
+
+def test_netcdf(take, released, tmp_path):
+    write_netcdf(tmp_path / "a.nc", take)
+    assert read_netcdf(tmp_path / "a.nc") == take.trial.markers
+    with h5py.File(tmp_path / "a.nc") as file:
+        centres = file["centres"][()][..., 0].transpose(0, 2, 1)
+        vertebral = file["position_vertebral"][()][..., 0].transpose(0, 2, 1)
+        assert [bytes(name).decode() for name in file["vertebrae"][()]] == list(VERTEBRA_OF.values())
+        assert file["centres"].attrs["units"] == "m"
+    np.testing.assert_allclose(centres, released[:, ALONG] + SHIFT)
+    np.testing.assert_array_equal(vertebral[:, ALONG], centres)
+
+
+def test_c3d(take, released, tmp_path):
+    write_c3d(tmp_path / "a.c3d", take)
+    found = read_c3d(tmp_path / "a.c3d")
+    assert found.names == (*NAMES, *(f"{name}_vertebral" for name in VERTEBRA_OF), *VERTEBRA_OF.values())
+    np.testing.assert_allclose(found.select(NAMES).xyz, released, atol=1e-6)
+    for point, level in VERTEBRA_OF.items():
+        for label in (f"{point}_vertebral", level):
+            wanted = released[:, NAMES.index(point)] + SHIFT
+            np.testing.assert_allclose(found.xyz[:, found.index(label)], wanted, atol=1e-6)

@@ -1,0 +1,124 @@
+"""Time columns printed from a known rate: that rate comes back, or the reader says that it cannot know."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from simspine.core.errors import InputError
+from simspine.io.text_tables import StatedRate, TimedRows, uniform_rows
+
+RATES = st.sampled_from([25.0, 29.97, 30.0, 50.0, 59.94, 60.0, 90.0, 100.0, 119.88, 120.0, 143.0, 200.0, 240.0, 250.0])
+
+
+def printed(time, decimals) -> TimedRows:
+    values = np.arange(len(time), dtype=float)[:, None]
+    return TimedRows(np.array([float(f"{t:.{decimals}f}") for t in time]), values, 10.0**-decimals)
+
+
+def read(rows, **told):
+    """Rate, and whether something was said."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, rate = uniform_rows(rows, StatedRate(**told), "x.mot")
+    return rate, bool(caught)
+
+
+@settings(max_examples=300, deadline=None)
+@given(RATES, st.integers(2, 6), st.sampled_from([2, 3, 5, 20, 100, 700]), st.floats(0, 20))
+def test_a_rate_is_never_wrong_without_a_word(rate, decimals, frames, start):
+    """Silence means: no frame is farther than the printed step from its time at the true rate."""
+    rows = printed(start + np.arange(frames) / rate, decimals)
+    if decimals == 2:
+        try:
+            found, said = read(rows)
+        except InputError:  # too coarse
+            return
+    else:
+        found, said = read(rows)
+    late = np.abs(np.arange(frames) / found - np.arange(frames) / rate).max()
+    assert said or late <= 1.01 * 10.0**-decimals
+
+
+@settings(max_examples=300, deadline=None)
+@given(RATES, st.integers(2, 9), st.integers(2, 700), st.floats(0, 20), st.sampled_from(["header", "given"]))
+def test_a_rate_that_is_told_comes_back(rate, decimals, frames, start, by):
+    ticks = start * 10**decimals
+    assume(abs(ticks - np.floor(ticks) - 0.5) > 1e-3)  # frames just between two printed times go up or down by chance
+    rows = printed(start + np.arange(frames) / rate, decimals)
+    assume(rows.time[-1] > rows.time[0])
+    assert read(rows, **{by: rate}) == (rate, False)
+
+
+@settings(max_examples=200, deadline=None)
+@given(RATES, st.integers(3, 6), st.integers(4, 300), st.data())
+def test_a_dropped_row_is_found(rate, decimals, frames, data):
+    """Where times are printed finely enough: to less than a third of a frame."""
+    assume(10.0**-decimals < 0.25 / rate)
+    dropped = data.draw(st.integers(1, frames - 1))
+    rows = printed(np.delete(np.arange(frames + 1), dropped) / rate, decimals)
+    for told in ({}, {"header": rate}):
+        with pytest.raises(InputError, match=r"not uniform.*resample="):
+            read(rows, **told)
+
+
+def test_a_coarse_column_with_a_hole_is_no_other_rate():
+    rows = printed(np.delete(np.arange(200), 90) / 100, 2)
+    for told in ({}, {"header": 100.0}):
+        with pytest.raises(InputError, match=r"0\.89 s is followed by 0\.91 s"):
+            read(rows, **told)
+
+
+def test_jitter_of_a_clock_is_no_other_rate():
+    time = np.arange(400) / 100 + np.random.default_rng(0).uniform(-5e-4, 5e-4, 400)
+    assert read(printed(time, 6), header=100.0) == (100.0, False)
+    assert read(printed(time, 6))[0] == 100.0
+
+
+@pytest.mark.parametrize("rate", [0, -5, np.nan, np.inf])
+def test_rates_that_are_none(rate):
+    for name in ("given", "resample"):
+        with pytest.raises(InputError, match="expected a positive number of frames per second"):
+            StatedRate(**{name: rate})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([25.0, 100.0, 333.0]))
+def test_resampling_is_linear(seed, rate):
+    """numpy.interp is the oracle, where nothing is missing and no gap is long."""
+    rng = np.random.default_rng(seed)
+    time = 3 + np.cumsum(rng.uniform(0.001, 0.05, 50))
+    values = rng.normal(size=(50, 2))
+    rows, found = uniform_rows(TimedRows(time, values, 1e-9), StatedRate(resample=rate), "x.trc")
+    assert found == rate
+    np.testing.assert_allclose(rows.time, time[0] + np.arange(len(rows.time)) / rate)
+    assert time[-1] - 1 / rate < rows.time[-1] <= time[-1] + 1e-6 / rate
+    expected = np.stack([np.interp(rows.time, time, column) for column in values.T], 1)
+    np.testing.assert_allclose(rows.values, expected, atol=1e-4)
+
+
+def test_resampling_leaves_gaps():
+    time = np.array([0, 0.01, 0.02, 0.03, 0.25, 0.26])
+    values = np.array([0, 1, np.nan, 3, 25, 26])[:, None]
+    with pytest.warns(UserWarning, match=r"21 frames lie in gaps of more than 0\.1 s; left missing"):
+        rows, _ = uniform_rows(TimedRows(time, values, 0.01), StatedRate(resample=100.0), "x.trc")
+    assert np.flatnonzero(np.isfinite(rows.values[:, 0])).tolist() == [0, 1, 3, 25, 26]
+    np.testing.assert_allclose(rows.values[[0, 1, 3, 25, 26], 0], [0, 1, 3, 25, 26])
+    with pytest.warns(UserWarning, match="left missing"):
+        rows, _ = uniform_rows(TimedRows(time, values, 0.01), StatedRate(resample=200.0), "x.trc")
+    assert np.flatnonzero(np.isfinite(rows.values[:, 0])).tolist() == [0, 1, 2, 6, 50, 51, 52]  # none beside a gap
+
+
+def test_resampling_makes_no_endless_table():
+    with pytest.raises(InputError, match=r"1e\+12 frames at resample=100; at most 1e\+07"):
+        uniform_rows(TimedRows(np.array([0, 1e10]), np.zeros((2, 1)), 1.0), StatedRate(resample=100.0), "x.trc")
+
+
+def test_resampling_wants_times_that_increase():
+    rows = TimedRows(np.array([0, 0.01, 0.01, 0.02]), np.array([[0.0], [1], [2], [3]]), 0.01)
+    with pytest.raises(InputError, match=r"0\.01 s is followed by 0\.01 s; times must increase"):
+        uniform_rows(rows, StatedRate(resample=100.0), "x.trc")
+    same = TimedRows(rows.time, np.array([[0.0], [1], [1], [2]]), 0.01)
+    np.testing.assert_allclose(uniform_rows(same, StatedRate(resample=100.0), "x.trc")[0].values[:, 0], [0, 1, 2])

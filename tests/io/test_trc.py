@@ -1,0 +1,336 @@
+"""Round trips, one broken or foreign file per trap, OpenSim's and Pose2Sim's readers as judges."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from simspine.core.errors import InputError
+from simspine.core.types import Markers
+from simspine.io.trc import read_trc, write_trc
+
+KEYS = "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames"
+# A person of three points, 1.7 m tall, two frames: metres.
+POINTS = np.array(
+    [[[0.1, 1.7, 0.0], [0.0, 0.9, 0.2], [0.1, 0.0, 0.3]], [[0.1, 1.69, 0.0], [0.0, 0.89, 0.2], [0.1, 0, 0.3]]]
+)
+
+
+def text(
+    points=POINTS,
+    units="m",
+    rate="50.0",
+    frames=None,
+    count=None,
+    names=("A", "B", "C"),
+    blank=False,
+    first=1,
+    time=None,
+):
+    """A TRC file as a list of lines, laid out as OpenSim's example files are."""
+    frames = len(points) if frames is None else frames
+    count = len(names) if count is None else count
+    lines = [
+        "PathFileType\t4\t(X/Y/Z)\tx.trc",
+        KEYS,
+        f"{rate}\t{rate}\t{frames}\t{count}\t{units}\t{rate}\t1\t{frames}",
+        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
+        "\t\t" + "\t".join(f"{axis}{i + 1}" for i in range(len(names)) for axis in "XYZ"),
+    ]
+    lines += [""] if blank else []
+    for i, row in enumerate(points):
+        stamp = i / 50 if time is None else time[i]
+        lines.append(f"{first + i}\t{stamp:.6f}\t" + "\t".join(f"{v:.6f}" for v in np.ravel(row)))
+    return lines
+
+
+def put(tmp_path, lines, ends="\n", encoding="utf-8"):
+    path = tmp_path / "x.trc"
+    path.write_bytes(ends.join([*lines, ""]).encode(encoding))
+    return path
+
+
+@pytest.fixture
+def quiet():
+    """No reader may warn about a file that is right."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.usefixtures("quiet")
+class TestTolerated:
+    def check(self, path, expected=POINTS, **kwargs):
+        markers = read_trc(path, **kwargs)
+        np.testing.assert_allclose(markers.xyz, expected, atol=1e-12)
+        assert markers.names == ("A", "B", "C")
+        assert markers.rate == 50.0
+        return markers
+
+    def test_plain(self, tmp_path):
+        markers = self.check(put(tmp_path, text()))
+        assert (markers.frame, markers.start) == ("y_up", 0.0)
+
+    def test_frame_is_kept_as_said(self, tmp_path):
+        assert self.check(put(tmp_path, text()), frame="z_up").frame == "z_up"
+
+    @pytest.mark.parametrize("ends", ["\r\n", "\r"])
+    def test_line_ends(self, tmp_path, ends):
+        self.check(put(tmp_path, text(), ends))
+
+    def test_blank_line_6(self, tmp_path):
+        self.check(put(tmp_path, text(blank=True)))
+
+    def test_trailing_tabs(self, tmp_path):
+        lines = text()
+        self.check(put(tmp_path, lines[:3] + [line + "\t\t" for line in lines[3:]]))
+
+    def test_spaces_instead_of_tabs(self, tmp_path):
+        lines = [line.replace("\t", "   ") for line in text()]
+        self.check(put(tmp_path, lines))
+
+    def test_padded_cells(self, tmp_path):
+        lines = text()
+        self.check(put(tmp_path, lines[:5] + [line.replace("\t", "\t   ") for line in lines[5:]]))
+
+    @pytest.mark.parametrize("first", [0, 1, 4711])
+    def test_frame_numbers_from_anywhere(self, tmp_path, first):
+        self.check(put(tmp_path, text(first=first)))
+
+    def test_start_time(self, tmp_path):
+        assert self.check(put(tmp_path, text(time=[2.0, 2.02]))).start == 2.0
+
+    @pytest.mark.parametrize(("units", "factor"), [("mm", 1000), ("cm", 100), ("m", 1), ("meters", 1), ("MM", 1000)])
+    def test_units(self, tmp_path, units, factor):
+        self.check(put(tmp_path, text(POINTS * factor, units)))
+
+    def test_windows_1252_labels(self, tmp_path):
+        path = put(tmp_path, text(names=("Hüfte", "Schädel", "Fuß")), encoding="cp1252")
+        assert read_trc(path).names == ("Hüfte", "Schädel", "Fuß")
+
+    def test_byte_order_mark(self, tmp_path):
+        self.check(put(tmp_path, text(), encoding="utf-8-sig"))
+
+    @pytest.mark.parametrize("missing", ["", "NaN", "nan", " "])
+    @pytest.mark.parametrize("marker", [0, 2])
+    def test_missing_point(self, tmp_path, missing, marker):
+        lines = text()
+        cells = lines[6].split("\t")
+        cells[2 + 3 * marker : 5 + 3 * marker] = [missing] * 3
+        lines[6] = "\t".join(cells)
+        expected = POINTS.copy()
+        expected[1, marker] = np.nan
+        self.check(put(tmp_path, lines), expected)
+
+    def test_zero_is_data(self, tmp_path):
+        points = POINTS.copy()
+        points[0, 2] = 0.0
+        assert self.check(put(tmp_path, text(points)), points).present.all()
+
+    def test_one_frame(self, tmp_path):
+        self.check(put(tmp_path, text(POINTS[:1])), POINTS[:1])
+
+    def test_time_rounded_to_milliseconds(self, tmp_path):
+        points = np.repeat(POINTS[:1], 100, 0)
+        lines = text(points, rate="60")
+        for i in range(100):
+            cells = lines[5 + i].split("\t")
+            lines[5 + i] = "\t".join([cells[0], f"{i / 60:.3f}", *cells[2:]])
+        assert read_trc(put(tmp_path, lines)).rate == 60.0
+
+    def test_single_point_keeps_the_header_unit(self, tmp_path):
+        path = put(tmp_path, text(POINTS[:, :1] * 1000, "mm", names=("A",)))
+        np.testing.assert_allclose(read_trc(path).xyz, POINTS[:, :1], atol=1e-12)
+
+
+class TestCorrectedWithAWarning:
+    @pytest.mark.parametrize(
+        ("units", "factor", "read_as"), [("mm", 1, "read as m,"), ("m", 1000, "read as mm"), ("m", 100, "read as cm")]
+    )
+    def test_unit_that_contradicts_the_person(self, tmp_path, units, factor, read_as):
+        path = put(tmp_path, text(POINTS * factor, units))
+        with pytest.warns(UserWarning, match=rf"x\.trc: the header says {units}.*{read_as}"):
+            markers = read_trc(path)
+        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-9)
+
+    def test_missing_unit(self, tmp_path):
+        with pytest.warns(UserWarning, match="unit is 'furlong'; read as mm"):
+            markers = read_trc(put(tmp_path, text(POINTS * 1000, "furlong")))
+        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-9)
+
+    def test_no_reading_fits(self, tmp_path):
+        with pytest.warns(UserWarning, match="no other unit fits"):
+            markers = read_trc(put(tmp_path, text(POINTS * 12, "mm")))  # 2 cm as mm, 21 cm as cm, 21 m as m
+        np.testing.assert_allclose(markers.xyz, POINTS * 0.012, atol=1e-9)
+
+    @pytest.mark.parametrize(("change", "message"), [({"frames": 7}, "NumFrames 7"), ({"count": 5}, "NumMarkers 5")])
+    def test_wrong_counts(self, tmp_path, change, message):
+        with pytest.warns(UserWarning, match=message):
+            markers = read_trc(put(tmp_path, text(**change)))
+        assert markers.xyz.shape == POINTS.shape
+
+    def test_rate_comes_from_the_time_column(self, tmp_path):
+        with pytest.warns(UserWarning, match="DataRate 100, the Time column 50"):
+            assert read_trc(put(tmp_path, text(rate="100"))).rate == 50.0
+
+    def test_incomplete_point(self, tmp_path):
+        lines = text()
+        cells = lines[5].split("\t")
+        cells[3] = ""
+        lines[5] = "\t".join(cells)
+        with pytest.warns(UserWarning, match="1 points lack"):
+            assert read_trc(put(tmp_path, lines)).present[0].tolist() == [False, True, True]
+
+
+class TestRefused:
+    def refuse(self, tmp_path, lines, message):
+        path = put(tmp_path, lines)
+        with pytest.raises(InputError, match=message) as caught:
+            read_trc(path)
+        assert str(path) in str(caught.value)
+
+    def test_no_file(self, tmp_path):
+        with pytest.raises(InputError, match="no such file"):
+            read_trc(tmp_path / "none.trc")
+
+    def test_empty(self, tmp_path):
+        self.refuse(tmp_path, [], "empty")
+
+    def test_header_cut(self, tmp_path):
+        self.refuse(tmp_path, text()[:3], "after line 3")
+
+    def test_header_only(self, tmp_path):
+        self.refuse(tmp_path, text()[:5], "without data")
+
+    def test_another_format(self, tmp_path):
+        self.refuse(tmp_path, ["Coordinates", "version=1", "endheader", "time\ta", "0\t1"], "PathFileType")
+
+    def test_truncated_row(self, tmp_path):
+        lines = text()
+        self.refuse(tmp_path, [*lines[:6], lines[6][:40]], "line 7: .* cells, expected 11")
+
+    def test_data_without_name(self, tmp_path):
+        lines = text()
+        lines[3] = "Frame#\tTime\tA\t\t\tB"
+        self.refuse(tmp_path, lines, "line 6: 11 cells, expected 8")
+
+    def test_text_among_numbers(self, tmp_path):
+        lines = text()
+        lines[6] = lines[6].replace("0.890000", "0,89")
+        self.refuse(tmp_path, lines, "line 7: '0,89' is not a number")
+
+    def test_repeated_name(self, tmp_path):
+        self.refuse(tmp_path, text(names=("A", "B", "A")), "line 4: several markers are called A")
+
+    def test_dropped_frame(self, tmp_path):
+        time = np.delete(np.arange(9), 4) / 50
+        self.refuse(
+            tmp_path, text(np.repeat(POINTS[:1], 8, 0), time=time), r"not uniform: 0\.06 s is followed by 0\.1 s"
+        )
+
+    @pytest.mark.parametrize("time", [[0.0, 0.0], [0.1, 0.0]])
+    def test_time_that_stands_still(self, tmp_path, time):
+        self.refuse(tmp_path, text(time=time), "does not increase")
+
+    def test_missing_time(self, tmp_path):
+        lines = text()
+        lines[6] = lines[6].replace("\t0.020000\t", "\t\t")
+        self.refuse(tmp_path, lines, "row 2 of the data has no time")
+
+
+coordinates = arrays(float, (4, 3, 3), elements=st.floats(-5, 5) | st.just(np.nan))
+
+
+@settings(max_examples=40, deadline=None)
+@given(coordinates, st.sampled_from([30.0, 50.0, 59.94005994005994, 60.0, 239.76]), st.integers(0, 5000))
+def test_round_trip(tmp_path_factory, xyz, rate, first):
+    xyz = np.where(np.isnan(xyz).any(-1, keepdims=True), np.nan, xyz)
+    xyz[0] = POINTS[0]  # a person's size, so that the unit is beyond doubt
+    markers = Markers(("A", "B b", "Ç"), rate, xyz, "y_up", start=first / rate)
+    path = tmp_path_factory.mktemp("trc") / "x.trc"
+    write_trc(path, markers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # extreme extents
+        back = read_trc(path)
+    assert (back.names, back.rate) == (markers.names, rate)
+    assert back.start == pytest.approx(markers.start, abs=1e-9)
+    if np.median(np.isfinite(xyz).all(-1).sum(-1)) >= 3:
+        np.testing.assert_allclose(back.xyz, markers.xyz, atol=0.51e-8)
+
+
+def sample(frame="y_up"):
+    rng = np.random.default_rng(1)
+    xyz = rng.uniform(-1, 1, (6, 3, 3))
+    xyz[1, 2] = xyz[3, 0] = np.nan  # the last marker of a row is the one OpenSim stumbles over
+    xyz[4] = np.nan
+    xyz[0, 1] = 0.0
+    return Markers(("Hip", "C7 (spine)", "Head"), 60.0, xyz, frame, start=0.5)
+
+
+def test_z_up_is_turned_to_y_up(tmp_path):
+    up = np.zeros((2, 3, 3))
+    up[:, 0] = [1.0, 2.0, 3.0]  # world X Y Z → OpenSim x = Y, y = Z, z = X
+    write_trc(tmp_path / "x.trc", Markers(("A", "B", "C"), 50, up, "z_up"))
+    np.testing.assert_array_equal(read_trc(tmp_path / "x.trc").xyz[:, 0], [[2.0, 3.0, 1.0]] * 2)
+
+
+@pytest.mark.parametrize("name", ["", "a\tb", " a"])
+def test_names_a_trc_cannot_hold(tmp_path, name):
+    with pytest.raises(InputError, match="marker name"):
+        write_trc(tmp_path / "x.trc", Markers((name,), 50, np.zeros((1, 1, 3))))
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_write(tmp_path):
+    with pytest.raises(InputError, match="nothing to write"):
+        write_trc(tmp_path / "x.trc", Markers((), 50, np.zeros((1, 0, 3))))
+
+
+def test_opensim_reads_what_we_write(tmp_path):
+    import opensim
+
+    opensim.Logger.setLevelString("off")
+    markers, path = sample(), tmp_path / "x.trc"
+    write_trc(path, markers)
+    table = opensim.TimeSeriesTableVec3(str(path))
+    assert table.getColumnLabels() == markers.names
+    assert table.getTableMetaDataString("Units") == "m"
+    assert float(table.getTableMetaDataString("DataRate")) == 60.0
+    np.testing.assert_allclose(table.getIndependentColumn(), markers.time, atol=1e-9)
+    values = [[table.getDependentColumn(n)[i].to_numpy() for n in markers.names] for i in range(markers.frames)]
+    np.testing.assert_allclose(values, markers.xyz, atol=1e-8)
+    old = opensim.MarkerData(str(path))  # the reader of the scale tool
+    values = [[old.getFrame(i).getMarker(k).to_numpy() for k in range(3)] for i in range(markers.frames)]
+    np.testing.assert_allclose(values, markers.xyz, atol=1e-8)
+
+
+def test_we_read_what_opensim_writes(tmp_path):
+    import opensim
+
+    opensim.Logger.setLevelString("off")
+    markers = sample()
+    write_trc(tmp_path / "x.trc", markers)
+    opensim.TRCFileAdapter.write(opensim.TimeSeriesTableVec3(str(tmp_path / "x.trc")), str(tmp_path / "y.trc"))
+    back = read_trc(tmp_path / "y.trc")
+    assert (back.names, back.rate) == (markers.names, 60.0)
+    np.testing.assert_allclose(back.xyz, markers.xyz, atol=1e-5)  # OpenSim writes six digits
+
+
+def test_pose2sim_reads_what_we_write(tmp_path):
+    from Pose2Sim import common
+
+    markers = sample()
+    write_trc(tmp_path / "x.trc", markers)
+    data, frames, time, names, header = common.read_trc(str(tmp_path / "x.trc"))
+    assert tuple(names) == markers.names
+    assert frames.tolist() == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(time, markers.time, atol=1e-9)
+    np.testing.assert_allclose(data.to_numpy().reshape(markers.xyz.shape), markers.xyz, atol=1e-8)
+    names, table = common.extract_trc_data(str(tmp_path / "x.trc"))
+    assert tuple(names) == markers.names
+    np.testing.assert_allclose(table[:, 1:].reshape(markers.xyz.shape), markers.xyz, atol=1e-8)
+    common.write_trc(str(tmp_path / "z.trc"), data, frames, time, header)  # and back through theirs
+    np.testing.assert_allclose(read_trc(tmp_path / "z.trc").xyz, markers.xyz, atol=1e-8)

@@ -1,0 +1,81 @@
+"""The three statements that come first: they say what the figures behind them say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simspine.quality.findings import Finding
+from simspine.quality.observability import ClinicalFigure
+from simspine.report.body_video import films_of_trial, shown_in
+from simspine.report.reconstruction_page import _limb_angle_groups, summary_statements
+from simspine.report.trial_scene import scene_of_trial
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
+
+
+@pytest.fixture(scope="module")
+def found(finished):
+    return read_trial(RunPaths(finished.results, "S01"), "bow")
+
+
+def said(found):
+    return [statement.reason for statement in summary_statements(found)]
+
+
+def test_it_counts_what_there_is(found):
+    measured, _, _ = said(found)
+    seconds = found.spine.frames / found.spine.rate
+    assert measured.startswith(
+        f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames"
+    )
+
+
+def test_a_wide_interval_says_little(found):
+    """24 of 25 parts of the variance of adults' lordosis, 11° (spread_of_adults), and a hundredth of it."""
+    wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
+    _, sure, _ = said(replace(found, spine=wide))
+    assert "± 24° (95 %) says little of this person" in sure
+    assert "Thoracic kyphosis" in sure
+    narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
+    _, sure, _ = said(replace(found, spine=narrow))
+    assert "± 2° (95 %) was measured." in sure
+
+
+def test_causes_are_named_once(found):
+    warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
+    other = Finding("camera_shift", "info", "mended", "None.")
+    _, _, careful = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
+    assert careful.count("bones change their length") == 1
+    assert "cameras" not in careful
+
+
+def figure(name, sd, decided):
+    return ClinicalFigure(name, name, "deg", 10.0, sd, 0.0, 20.0, 1.0, decided)
+
+
+def test_joints_are_told_apart_by_precision():
+    figures = [figure(f"{joint}_flexion_{side}", 2.0, "measured") for joint in ("hip", "knee") for side in "rl"]
+    figures += [
+        figure("ankle_dorsiflexion_r", 6.0, "measured, but imprecise"),
+        figure("ankle_dorsiflexion_l", 4.0, "measured"),
+    ]
+    figures += [figure("hip_rotation_r", 3.0, "measured"), figure("hip_rotation_l", 3.0, "assumed")]
+    assert _limb_angle_groups(figures) == (
+        "Measured to ± 4° (95 %): hip and knee flexion. Imprecise to ± 8–12° (95 %): ankle dorsiflexion."
+    )
+    assert _limb_angle_groups(()) == "No angle of the limbs was measured on both sides."
+
+
+@pytest.mark.parametrize("frames", [slice(5, 6), slice(None, None, 3)])
+def test_points_of_some_frames_are_those_of_the_whole_trial(found, frames):
+    shown = (shown_in(found, frames), shown_in(found, slice(None)))
+    for some, whole in ((found.detected_in(frames), found.detected), shown):
+        assert (some.names, some.origin) == (whole.names, whole.origin)
+        np.testing.assert_array_equal(some.xy, whole.xy[frames])
+        np.testing.assert_array_equal(some.confidence, whole.confidence[frames])
+
+
+def test_without_videos_there_are_no_pictures(found):
+    assert films_of_trial(replace(found, videos=()), 1, 10**6) == ()
+    assert scene_of_trial(found).films == ()

@@ -1,0 +1,51 @@
+"""What becomes of the comparison of cameras: who is compared, what is refined, what is left to say."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simspine.core.errors import InputError
+from simspine.quality.findings import Severity
+from simspine.reconstruction.cameras import compare_cameras, judge_cameras
+from simspine.vision.options import CameraOptions
+
+sys.path.append(str(Path(__file__).parents[1] / "vision"))
+from rigs import one, undone, walk
+
+
+def blind(keypoints, *views):
+    confidence = keypoints.confidence.copy()
+    confidence[:, list(views)] = 0.0
+    return keypoints.with_(confidence=confidence)
+
+
+@pytest.mark.slow
+def test_a_camera_that_saw_nobody_is_said_and_the_others_are_compared():
+    keypoints, true, _ = walk("finetuned", 1)
+    found = compare_cameras(blind(keypoints, 0), true, 0.3)
+    assert found.views == (1, 2, 3)
+    assert [check.camera for check in found.checks] == [camera.name for camera in true[1:]]
+    (finding,) = found.findings
+    assert (finding.code, finding.where) == ("camera_unjudged", true[0].name)
+
+
+def test_one_camera_cannot_be_compared():
+    keypoints, true, _ = walk("finetuned", 1)
+    with pytest.raises(InputError, match="1 of 4 cameras saw the person"):
+        compare_cameras(blind(keypoints, 0, 1, 2), true, 0.3)
+    judged = judge_cameras({"t": (blind(keypoints, 0, 1, 2), true)}, CameraOptions(refine=True), 0.3)["t"]
+    assert judged.cameras == true
+    assert [finding.code for finding in judged.findings] == ["camera_unjudged"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("off", "mended"), [(one(centre_x=15.0), True), (one(rotation_y=np.radians(8.0)), False)])
+def test_what_refinement_mends_is_information_and_what_it_leaves_a_warning(off, mended):
+    keypoints, true, _ = walk("exact")
+    given = [true[0], undone(true[1], off), *true[2:]]
+    judged = judge_cameras({"t": (keypoints, given)}, CameraOptions(refine=True), 0.3)["t"]
+    about = [finding for finding in judged.findings if finding.where == true[1].name]
+    assert {finding.severity for finding in about} == {Severity.INFO if mended else Severity.WARNING}
+    assert all(("after refinement" in finding.message) != mended for finding in about)

@@ -1,0 +1,116 @@
+"""The library's one call: the same numbers as the workflow's files, the truth, round trips, and clear errors."""
+
+import numpy as np
+import pytest
+
+import simspine as ss
+from simspine.anatomy.shape_model import CHAIN_LEVELS as CENTRES
+from simspine.estimation.fit_person import SizedBody
+from simspine.io.hdf5 import read_store
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
+
+
+@pytest.fixture(scope="module")
+def in_memory(finished, truth) -> ss.Reconstruction:
+    """The finished project's trial by the library, with the project's options."""
+    config = finished.config
+    options = ss.Options(**{name: getattr(config, name) for name in ss.Options.model_fields})
+    return ss.reconstruct(truth.keypoints, truth.cameras, options=options, mass=70.0)
+
+
+@pytest.fixture(scope="module")
+def by_files(finished):
+    return read_trial(RunPaths(finished.results, "S01"), "bow")
+
+
+def test_workflow_and_library_give_the_same_numbers(in_memory, by_files, finished):
+    """Points in JSON files have fewer digits than those in memory: a few 1e-4 px, a micrometre in space."""
+    points = read_store(RunPaths(finished.results, "S01").points("bow"), ["points"])["points"]
+    np.testing.assert_allclose(in_memory.points.xyz, points.xyz, atol=1e-6)
+    assert in_memory.markers.names == by_files.markers.names
+    np.testing.assert_allclose(in_memory.markers.xyz, by_files.markers.xyz, atol=1e-6)
+    assert in_memory.body.osim.count("<Marker ") == by_files.body.osim.count("<Marker ")
+    np.testing.assert_allclose(in_memory.motion.values, by_files.motion.values, atol=1e-4)
+    np.testing.assert_allclose(in_memory.motion.deviation, by_files.motion.deviation, rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(in_memory.shares, by_files.shares, atol=1e-3)
+    for name in ("lla", "tka", "angles", "lla_sd", "tka_sd", "angles_sd"):
+        np.testing.assert_allclose(getattr(in_memory.spine, name), getattr(by_files.spine, name), atol=1e-4)
+    np.testing.assert_allclose(in_memory.spine.centres.xyz, by_files.spine.centres.xyz, atol=1e-5)
+    assert in_memory.spine.forced == by_files.spine.forced
+    assert in_memory.verdict.counts == by_files.verdict.counts
+    assert {f.code for f in in_memory.findings} == {f.code for f in by_files.findings}
+
+
+def test_given_the_workflows_markers_the_rest_is_the_same_to_the_bit(finished, by_files):
+    config = finished.config
+    options = ss.Options(ik=config.ik, scaling=config.scaling)
+    found = ss.fit_trials({"bow": by_files.markers}, config.body.recipe, "spinetrack37", mass=70.0, options=options)
+    again = found["bow"]
+    np.testing.assert_array_equal(again.motion.values, by_files.motion.values)
+    np.testing.assert_array_equal(again.spine.lla_sd, by_files.spine.lla_sd)
+    np.testing.assert_array_equal(again.spine.centres.covariance, by_files.spine.centres.covariance)
+
+
+def test_what_a_person_does_most(in_memory, truth, tmp_path):
+    assert np.degrees(np.ptp(in_memory.lla)) > 20
+    assert in_memory.tka.shape == in_memory.lla.shape == (truth.motion.frames,)
+    page = in_memory.report(tmp_path / "out.html").read_text()
+    assert "Lumbar lordosis" in page
+    path = in_memory.save(tmp_path / "bow.h5")
+    with ss.open_dataset(path) as data:
+        trial = data["person", "trial"].read()
+    np.testing.assert_array_equal(trial.lla, in_memory.lla)
+    np.testing.assert_array_equal(trial.markers.covariance, in_memory.spine.markers.covariance)
+
+
+def test_contract_of_the_spine(in_memory):
+    spine = in_memory.spine
+    frames, levels = len(spine.lla), len(spine.levels)
+    assert spine.centres.names == CENTRES
+    assert spine.centres.covariance.shape == (frames, 25, 3, 3)
+    assert np.linalg.eigvalsh(spine.centres.covariance).min() > -1e-12
+    assert spine.angles.shape == spine.angles_sd.shape == (frames, levels, 3)
+    assert (spine.lla_sd > 0).all()
+
+
+def test_centres_lie_where_the_bodies_carry_them(in_memory):
+    """Forward kinematics of the published angles, and nothing else."""
+    sized: SizedBody = in_memory.sized
+    for level, vertebra in sized.vertebrae.items():
+        pose = in_memory.poses[vertebra.body]
+        wanted = pose[:, :3, :3] @ np.array(vertebra.centroid) + pose[:, :3, 3]
+        found = in_memory.spine.centres
+        np.testing.assert_allclose(found.xyz[:, found.index(level)], wanted, atol=1e-12)
+
+
+def test_several_trials_share_one_body(by_files):
+    markers = by_files.markers
+    half = markers.frames // 2
+    cut = {"xyz": markers.xyz[:half], "weight": markers.weight[:half], "covariance": markers.covariance[:half],
+           "filled": markers.filled[:half]}  # fmt: skip
+    found = ss.fit_trials({"all": markers, "half": markers.with_(**cut)}, "coupled", "spinetrack37")
+    assert found["all"].body is found["half"].body
+    assert found["half"].spine.frames == half
+
+
+@pytest.mark.parametrize("kind", ["folder", "list"])
+def test_videos_are_found_in_a_folder_or_by_name(filmed, kind):
+    """A grey scene with nobody in it: read to the end, then refused as the workflow does."""
+    videos = [f"cam{k:02d}.mp4" for k in range(1, 5)]
+    source = filmed.folder if kind == "folder" else [filmed.folder / name for name in videos]
+    with pytest.raises(ss.InputError, match=r"nobody|person"):
+        ss.reconstruct(source, filmed.folder / "cameras.toml")
+
+
+def test_clear_errors(tmp_path, truth, in_memory):
+    with pytest.raises(ss.InputError, match="holds no videos"):
+        ss.reconstruct(tmp_path, truth.cameras)
+    with pytest.raises(ss.InputError, match="is no folder"):
+        ss.reconstruct(tmp_path / "nowhere", truth.cameras)
+    with pytest.raises(ss.InputError, match="no trials"):
+        ss.fit_trials({})
+    with pytest.raises(ss.InputError, match=r"ends in \.h5"):
+        in_memory.save(tmp_path / "bow.txt")
+    with pytest.raises(ss.InputError, match="Did you mean 'centres'"):
+        ss.fit_trials({"bow": in_memory.markers}, marker_set="centers")

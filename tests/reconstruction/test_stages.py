@@ -1,0 +1,95 @@
+"""The one list of stages: each takes what those before give, and what is asked for by two ways is asked for once."""
+
+import numpy as np
+import pytest
+
+import simspine as ss
+from simspine.core.geometry import markers_in_frame
+from simspine.core.skeletons import translate_to_simspine
+from simspine.reconstruction.reconstruct import AFTER_MERGING, UNSEEN
+from simspine.reconstruction.stages import STAGES
+
+FAST = ss.Options(body={"recipe": "coupled"}, ik={"engine": "frames"})
+
+
+@pytest.fixture(scope="module")
+def markers(truth) -> ss.Markers:
+    """Five frames of the true markers."""
+    return truth.markers.with_(xyz=truth.markers.xyz[:5])
+
+
+def first(keypoints: ss.Keypoints, frames: int) -> ss.Keypoints:
+    return keypoints.with_(xy=keypoints.xy[:frames], confidence=keypoints.confidence[:frames])
+
+
+def test_each_stage_takes_what_those_before_it_give():
+    known = {"recording", "subject", "trial", "videos", "mocap", "spine_markers", "height", "mass"}
+    for stage in STAGES:
+        assert set(stage.takes) <= known, stage.name
+        known |= set(stage.gives)
+        assert set(stage.sections) <= set(ss.Options.model_fields)
+
+
+def test_a_stage_gives_what_it_says(truth, markers):
+    person = {"subject": "p", "trial": "t", "markers": markers, "skeleton": "simspine37"}
+    known = {"t": UNSEEN | person}
+    for stage in AFTER_MERGING:
+        before = dict(known["t"])
+        known = stage.run(known, FAST)
+        changed = {name for name, value in known["t"].items() if value is not before.get(name, stage)}
+        assert changed <= set(stage.gives) <= set(known["t"]), stage.name
+
+
+def test_motion_capture_of_no_trial_is_refused(truth):
+    keypoints, mocap = first(truth.keypoints, 5), markers_in_frame(truth.markers, "z_up")
+    with pytest.raises(ss.InputError, match=r"unknown trial 'wlak' in mocap. Did you mean 'walk'"):
+        ss.reconstruct({"walk": keypoints, "sit": keypoints}, truth.cameras, {"wlak": mocap})
+    with pytest.raises(ss.InputError, match=r"2 trials \(walk, sit\); expected \{trial: Markers\}"):
+        ss.reconstruct({"walk": keypoints, "sit": keypoints}, truth.cameras, mocap)
+
+
+def test_motion_capture_counts_in_its_own_trial_only(truth):
+    """Limbs 50 mm aside in the motion capture: the trial that it is of has them there, the other where they were."""
+    keypoints = first(truth.keypoints, 16)
+    limbs = truth.markers.select([f"{side}{joint}" for side in "LR" for joint in ("Hip", "Knee", "Ankle", "Shoulder")])
+    mocap = markers_in_frame(limbs, "z_up")
+    mocap = mocap.with_(xyz=mocap.xyz[:16] + np.array([0.05, 0, 0]))
+    found = ss.reconstruct({"a": keypoints, "b": keypoints}, truth.cameras, {"b": mocap}, options=FAST)
+    there, aside = (markers_in_frame(found[trial].markers.select(limbs.names), "z_up").xyz for trial in "ab")
+    apart = aside - there
+    np.testing.assert_allclose(np.median(apart, (0, 1)), [0.05, 0, 0], atol=0.003)
+
+
+def test_trials_of_different_skeletons_are_refused_unless_one_set_is_named(truth):
+    """SpineTrack's points and SIMSPINE's lie on different places of the body, which is one for all trials."""
+    native = first(truth.keypoints, 5)
+    sources = {"native": native, "translated": translate_to_simspine(native, "spinetrack37")}
+    for trials in (sources, dict(reversed(sources.items()))):
+        with pytest.raises(ss.InputError, match=r"trials '\w+' and '\w+' have points of different skeletons"):
+            ss.reconstruct(trials, truth.cameras, options=FAST)
+    found = ss.reconstruct(sources, truth.cameras, options=FAST, marker_set="spinetrack37")
+    np.testing.assert_allclose(found["native"].motion.values, found["translated"].motion.values, atol=1e-9)
+
+
+def test_the_body_of_the_options_counts(markers):
+    """The same by options and by arguments, and another than without."""
+    options = ss.Options(body={"recipe": "coupled", "markers": "simspine37"}, ik={"engine": "frames"})
+    frames_only = ss.Options(ik={"engine": "frames"})
+    by_options = ss.fit_trials({"t": markers}, options=options)["t"]
+    by_arguments = ss.fit_trials({"t": markers}, "coupled", "simspine37", options=frames_only)["t"]
+    np.testing.assert_array_equal(by_options.motion.values, by_arguments.motion.values)
+    assert by_options.motion.names == by_arguments.motion.names
+    assert ss.fit_trials({"t": markers}, options=frames_only)["t"].motion.names != by_options.motion.names
+    again = ss.fit_trials({"t": markers}, "coupled", "simspine37", options=options)["t"]
+    np.testing.assert_array_equal(again.motion.values, by_options.motion.values)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [({"body": "articulated"}, r"body\.recipe of the options is 'coupled', the argument says 'articulated'"),
+     ({"marker_set": "centres"}, r"body\.markers of the options is 'simspine37', the argument says 'centres'")],
+)  # fmt: skip
+def test_arguments_that_contradict_the_options_are_refused(markers, argument, words):
+    options = ss.Options(body={"recipe": "coupled", "markers": "simspine37"})
+    with pytest.raises(ss.InputError, match=words):
+        ss.fit_trials({"t": markers}, options=options, **argument)

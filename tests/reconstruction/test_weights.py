@@ -1,0 +1,169 @@
+"""How much each marker is worth in inverse kinematics: marker set, confidence, origin, covariance."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from small_project import dance, of_size
+
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.priors import Smoothness
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX, default_weights, fit_markers, read_recipe
+from simspine.core.errors import InputError
+from simspine.core.skeletons import INFERRED_SUFFIX
+from simspine.core.types import Markers, Origin
+from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.estimation.noise import (
+    fit_weights,
+    ik_inputs,
+    marker_errors_of,
+    shared_errors,
+    tightened_by_view_agreement,
+)
+from simspine.estimation.options import KinematicsOptions, RegionOffset
+from simspine.estimation.result import Solver
+from simspine.reconstruction.reconstruct import fit_trials
+from simspine.reconstruction.stage import Options
+
+NAMES = ("RHip", "Neck", "Hip_inferred")
+BY_NAME = {"RHip": 2.0, "Neck": 0.5, "Hip_inferred": 0.1}
+
+
+def markers(**changes) -> Markers:
+    origin = (Origin.GIVEN, Origin.DETECTED, Origin.INFERRED)
+    shape = (4, 3)
+    covariance = np.tile(np.diag([1e-4, 2e-4, 3e-4]), (*shape, 1, 1))
+    some = Markers(NAMES, 50, np.ones((*shape, 3)), "y_up", np.full(shape, 0.8), covariance, origin)
+    return some.with_(**changes)
+
+
+def test_weights_by_origin():
+    """A given marker counts by the ratio of the variances: (30 mm / 10 mm)² = 9 times as much."""
+    options, same = KinematicsOptions(marker_sd_m=0.03, given_sd_m=0.01), KinematicsOptions(given_sd_m=0.03)
+    assert_allclose(fit_weights(options, markers(), BY_NAME)[0], [9 * 2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(fit_weights(same, markers(), BY_NAME)[0], [2 * 0.8, 0.5 * 0.8, 0])
+    for engine in ("frames", "opensim"):  # the same ratio; what is inferred keeps its low weight
+        framewise = KinematicsOptions(engine=engine, marker_sd_m=0.03, given_sd_m=0.01)
+        assert_allclose(fit_weights(framewise, markers(), BY_NAME)[0], [9 * 2 * 0.8, 0.5 * 0.8, 0.1])
+    assert_allclose(fit_weights(options, markers(origin=None, weight=None), BY_NAME)[0], [2, 0.5, 0.1])
+
+
+def test_detected_points_of_a_region_err_together():
+    """Motion capture errs by itself, inferred points have no weight, and a single point's error is its own."""
+    names = ("Hip", "Spine_01", "Spine_02_inferred", "Spine_04", "Neck", "Neck_02", "Head", "RHip")
+    origin = [Origin.DETECTED] * 8
+    origin[2], origin[6] = Origin.INFERRED, Origin.GIVEN
+    some = Markers(names, 50, np.ones((2, 8, 3)), "y_up", origin=tuple(origin))
+    found = {error.name: error.markers for error in shared_errors(KinematicsOptions(), some)}
+    assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
+    assert shared_errors(KinematicsOptions(region_sd_m=0), some) == ()
+
+
+def test_points_err_about_what_their_detector_is_off_by_in_everybody():
+    lumbar = RegionOffset(mean_m=(0.01, 0.02, 0.0), sd_m=0.005)
+    options = KinematicsOptions(detector_offsets={"lumbar": lumbar})
+    names = ("Hip", "Spine_01", "Neck", "Neck_02")
+    some = Markers(names, 50, np.ones((2, 4, 3)), "y_up", origin=(Origin.DETECTED,) * 4)
+    means = {error.name: error.mean for error in shared_errors(options, some)}
+    assert means == {"cervical": (0.0, 0.0, 0.0), "lumbar": (0.01, 0.02, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"detector_offsets": {"lumbar": {"mean_m": [10, 20, 0], "sd_m": 0.005}}}, "expected metres"),
+        ({"detector_offsets": {"lumbar": {"mean_m": [0.01, 0.02], "sd_m": 0.005}}}, "mean_m"),
+        ({"detector_offsets": {"sacral": {"mean_m": [0.0, 0.0, 0.0], "sd_m": 0.005}}}, "'cervical', 'thoracic'"),
+        ({"engine": "frames"}, "need the engine trajectory"),
+        ({"region_sd_m": 0.0}, "region_sd_m above 0"),
+    ],
+)
+def test_offsets_that_cannot_be_are_refused(changes, said):
+    one = {"lumbar": {"mean_m": [0.01, 0.02, 0.0], "sd_m": 0.005}}
+    with pytest.raises(InputError, match=said):
+        KinematicsOptions(**{"detector_offsets": one} | changes)
+
+
+def test_views_that_agree_make_points_surer():
+    """Three times their disagreement, at most what is configured, at least 3 mm; motion capture says nothing of it."""
+    options = KinematicsOptions(marker_sd_m=0.03, region_sd_m=0.04)
+
+    def sds(sd):
+        covariance = np.tile(sd**2 * np.eye(3), (4, 3, 1, 1))
+        covariance[:, 0] *= 1e4  # the given marker
+        found = tightened_by_view_agreement(options, markers(covariance=covariance))
+        return found.marker_sd_m, found.region_sd_m
+
+    assert_allclose(sds(0.005), (0.015, 0.015))
+    assert_allclose(sds(0.012), (0.03, 0.036))
+    assert_allclose(sds(1e-5), (0.003, 0.003))
+    assert tightened_by_view_agreement(options, markers(covariance=None)) == options
+
+
+def test_a_weight_means_the_same_standard_deviation_either_way():
+    """sd²/w of the marker set, plus the covariance of the position; inverse kinematics adds marker_sd² itself."""
+    marker_sd, given_sd = 0.02, 0.01
+    options = KinematicsOptions(marker_sd_m=marker_sd, given_sd_m=given_sd, use_covariance=True)
+    total = ik_inputs(options, markers(), BY_NAME)[0].covariance + marker_sd**2 * np.eye(3)
+    own = total - markers().covariance
+    assert_allclose(own[0, 0], given_sd**2 / 2 * np.eye(3))
+    assert_allclose(own[0, 1], marker_sd**2 / 0.5 * np.eye(3))
+    assert (np.linalg.eigvalsh(total) > 0).all()
+
+
+def test_only_the_trajectory_engine_uses_covariances():
+    for options in (KinematicsOptions(), KinematicsOptions(engine="frames", use_covariance=True)):
+        given, weights = ik_inputs(options, markers(), BY_NAME)
+        assert given == markers()
+        assert_allclose(weights, fit_weights(options, markers(), BY_NAME))
+    with_errors, weights = ik_inputs(KinematicsOptions(use_covariance=True), markers(), BY_NAME)
+    assert_allclose(weights[0], [1, 1, 0])
+    assert not np.allclose(with_errors.covariance, markers().covariance)
+    bare = markers(covariance=None)
+    assert ik_inputs(KinematicsOptions(use_covariance=True), bare, BY_NAME)[0] == bare
+
+
+def test_covariance_takes_effect(truth):
+    """A wrist that is 50 mm off along x is followed there if it says to know x, and hardly if it says not to."""
+    chosen = fit_markers(truth.body, truth.markers)
+    chosen = chosen.with_(xyz=chosen.xyz[:6])
+    k, wrong = chosen.index("RWrist"), np.array(chosen.xyz)
+    wrong[:, k, 0] += 0.05
+    by_name = default_weights(read_recipe("coupled"), "simspine37")
+
+    def off(x_sd, use_covariance):
+        covariance = np.tile(1e-4 * np.eye(3), (*chosen.xyz.shape[:2], 1, 1))
+        covariance[:, k, 0, 0] = x_sd**2
+        options = KinematicsOptions(use_covariance=use_covariance, marker_sd_m=0.01)
+        given, w = ik_inputs(options, chosen.with_(xyz=wrong, covariance=covariance), by_name)
+        result = inverse_kinematics(
+            truth.body,
+            given,
+            w,
+            Smoothness(acceleration=20.0),
+            errors=marker_errors_of(options, given),
+            solver=Solver(uncertainty=False),
+        )
+        there = forward_kinematics(truth.body, result.motion)
+        return np.abs(there.xyz[:, there.index("RWrist"), 0] - chosen.xyz[:, k, 0]).mean()
+
+    assert off(0.3, True) < 0.5 * off(0.001, True)
+    assert off(0.3, False) == off(0.001, False), "not asked for"
+
+
+@pytest.mark.parametrize("engine", ["trajectory", "frames"])
+def test_where_a_marker_of_weight_0_lies_does_not_matter(engine):
+    """Neither to the body's size nor to the angles: limbs that would be too long, and a point of the spine."""
+    body = of_size(1.0)
+    true = forward_kinematics(body, dance(body, 24))
+    true = true.select([name for name in true.names if not name.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
+    weight = np.ones(true.present.shape)
+    weight[:, true.indices(["LKnee", "RKnee", "Spine_03"])] = 0
+    weight[::2, true.index("LAnkle")] = 0
+    apart = true.with_(xyz=true.xyz + np.where(weight > 0, 0.0, 0.3)[..., None], weight=weight)
+    options = Options(ik={"engine": engine})
+    near, far = (
+        fit_trials({"t": markers}, "coupled", "spinetrack37", options=options)["t"]
+        for markers in (true.with_(weight=weight), apart)
+    )
+    assert near.sized.factors == far.sized.factors
+    assert_allclose(near.motion.values, far.motion.values, atol=1e-9)

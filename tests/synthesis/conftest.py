@@ -1,0 +1,17 @@
+"""Who is rendered, and in which light."""
+
+import numpy as np
+import pytest
+
+from simspine.synthesis.rendered_crops import virtual_performer
+from simspine.synthesis.rendered_scenes import draw_light
+
+
+@pytest.fixture(scope="module")
+def who():
+    return virtual_performer(3, 0, ("Walking",))
+
+
+@pytest.fixture(scope="module")
+def light():
+    return draw_light(np.random.default_rng(2))

@@ -1,0 +1,53 @@
+"""A synthetic walk seen by four cameras whose errors are known."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.evaluation.virtual_trials import record_virtual_trial
+from simspine.synthesis.population import make_subject
+from simspine.synthesis.virtual_trial import make_trial, true_points
+from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
+
+FRAMES = 120
+
+
+@cache
+def walk(preset: str, index: int = 0, frames: int = FRAMES) -> tuple[Keypoints, tuple[Camera, ...], Markers]:
+    """2D points as a detector of `preset` gives them, the true cameras, and the true points (z_up)."""
+    subject = make_subject(5, index, "published")
+    trial = make_trial(subject, "Walking", 1, frames)
+    observed = record_virtual_trial(subject, trial, preset, 5).observed
+    return observed.keypoints, observed.cameras, true_points(trial)
+
+
+def undone(camera: Camera, change: np.ndarray) -> Camera:
+    """The camera of which `changed(camera, change)` is the given one. Written out anew, so that it judges `changed`."""
+    turn, move, (focal, u, v, radial) = change[:3], change[3:6], change[6:10]
+    K, distortion = camera.K.copy(), camera.distortion.copy()
+    K[0, 2] -= u
+    K[1, 2] -= v
+    K[:2, :2] /= np.exp(focal)
+    distortion[0] -= radial
+    R = Rotation.from_rotvec(turn).inv().as_matrix() @ camera.R
+    return replace(camera, K=K, distortion=distortion, R=R, t=-R @ (camera.centre - R.T @ move))
+
+
+def one(**values: float) -> np.ndarray:
+    """A change of some parameters."""
+    row = np.zeros(len(CAMERA_PARAMETER_NAMES))
+    for name, value in values.items():
+        row[CAMERA_PARAMETER_NAMES.index(name)] = value
+    return row
+
+
+def misfit(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Distances (n,) after the best similarity of found points (..., 3) to true ones: the world is nobody's."""
+    a, b = found.reshape(-1, 3), true.reshape(-1, 3)
+    good = np.isfinite(a).all(1) & np.isfinite(b).all(1)
+    a, b = a[good] - a[good].mean(0), b[good] - b[good].mean(0)
+    rotation, _ = Rotation.align_vectors(b, a)
+    return np.linalg.norm(rotation.apply(a) * (b * rotation.apply(a)).sum() / (a * a).sum() - b, axis=1)

@@ -1,0 +1,137 @@
+"""Boards: corners where the print has them, in the printed order, however the board is held; and what is refused."""
+
+import cv2
+import numpy as np
+import pytest
+
+from simspine.core.errors import InputError
+from simspine.vision.board import (
+    Board,
+    checkerboard_in,
+    corners_in_board_order,
+    describe_finds,
+    find_board,
+    opencv_board,
+)
+from simspine.workflow.board_files import board_squares, write_board
+
+CHARUCO, CHECKERS, TURNABLE = Board(7, 5, 0.04, 0.03), Board(8, 5, 0.04), Board(8, 6, 0.04)
+SIDE = 60  # px of a square
+
+
+def drawn(board: Board) -> np.ndarray:
+    """The print, 60 px a square, with a margin of one square."""
+    image = np.full(((board.rows + 2) * SIDE, (board.columns + 2) * SIDE), 235, np.uint8)
+    for cells, _ in board_squares(board):
+        for cell in cells / board.square + 1:
+            low, high = np.rint(cell.min(0) * SIDE).astype(int), np.rint(cell.max(0) * SIDE).astype(int)
+            image[low[1] : high[1], low[0] : high[0]] = 25
+    return cv2.GaussianBlur(image, (0, 0), 0.8)
+
+
+def places(board: Board) -> np.ndarray:
+    """Where that print has its corners, px: between the pixels of neighbouring squares."""
+    return (board.corners[:, :2] / board.square + 1) * SIDE - 0.5
+
+
+@pytest.mark.parametrize("board", [CHARUCO, CHECKERS, TURNABLE, Board(6, 8, 0.04, 0.02, "5X5_100")])
+def test_corners_are_where_they_are_printed(board):
+    np.testing.assert_allclose(find_board(board, drawn(board)), places(board), atol=0.15)
+
+
+@pytest.mark.parametrize("board", [CHARUCO, CHECKERS])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_order_is_the_boards_however_it_is_held(board, turns):
+    image = drawn(board)
+    height, width = image.shape
+    found = find_board(board, np.rot90(image, turns))  # counter-clockwise
+    for turn in range(turns, 0, -1):  # back: (x, y) was (w − 1 − y, x), w the width before that turn
+        found = np.c_[(width if turn % 2 else height) - 1 - found[:, 1], found[:, 0]]
+    np.testing.assert_allclose(found, places(board), atol=0.15)
+
+
+def test_a_board_that_looks_the_same_turned_is_read_from_above():
+    image = drawn(TURNABLE)
+    np.testing.assert_allclose(find_board(TURNABLE, np.rot90(image, 2)), find_board(TURNABLE, image), atol=0.1)
+
+
+def test_rows_that_a_detector_gives_backwards_are_put_right():
+    grid = places(CHECKERS).reshape(4, 7, 2)
+    for mixed in (grid[:, ::-1], grid[::-1], grid[::-1, ::-1]):
+        np.testing.assert_array_equal(
+            corners_in_board_order(CHECKERS, mixed.reshape(-1, 2), drawn(CHECKERS)), places(CHECKERS)
+        )
+
+
+def test_parts_of_a_charuco_board_are_enough_and_of_a_checkerboard_not():
+    image = drawn(CHARUCO)
+    image[:, : 4 * SIDE] = 235
+    found = find_board(CHARUCO, image)
+    seen = np.isfinite(found).all(1)
+    assert 6 <= seen.sum() < len(found)
+    np.testing.assert_allclose(found[seen], places(CHARUCO)[seen], atol=0.3)
+    image = drawn(CHECKERS)
+    image[:, : 3 * SIDE] = 235
+    assert np.isnan(find_board(CHECKERS, image)).all()
+
+
+def test_boards_of_older_opencv_are_read_as_such():
+    """Before 4.6 boards with an even number of rows began with a marker."""
+    old, new = Board(7, 6, 0.04, 0.03, legacy=True), Board(7, 6, 0.04, 0.03)
+    image = opencv_board(old).generateImage((9 * SIDE, 8 * SIDE), marginSize=SIDE)
+    np.testing.assert_allclose(find_board(old, image), places(old), atol=0.6)
+    assert not np.isfinite(find_board(new, image)).any()
+    np.testing.assert_allclose(find_board(old, drawn(old)), places(old), atol=0.15)
+
+
+def test_what_an_image_shows_instead():
+    assert checkerboard_in(drawn(TURNABLE)) == (8, 6)
+    assert describe_finds(CHECKERS, drawn(TURNABLE)) == "a checkerboard of 8x6 squares"
+    told = describe_finds(Board(5, 4, 0.04, 0.03), drawn(CHARUCO))
+    assert told == "17 markers of 4X4_50, with numbers up to 16 (the board has 0 to 9)"
+    blank = np.full((400, 400, 3), 200, np.uint8)
+    assert describe_finds(CHECKERS, blank) == describe_finds(CHARUCO, blank) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((2, 5, 0.04), "board of 2x5 squares has too few corners"),
+        ((7, 5, 0.0), "squares of 0 mm"),
+        ((7, 5, 0.04, 0.05), "squares of 40 mm with markers of 50 mm"),
+        ((7, 5, float("nan")), "squares of nan mm"),
+        ((12, 10, 0.04, 0.03), "has 60 markers, the dictionary 4X4_50 only 50. Name a larger one, such as 4X4_250"),
+        ((7, 5, 0.04, 0.03, "4x5"), "unknown dictionary of ArUco markers '4x5'. Available: .*4X4_50"),
+    ],
+)
+def test_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Board(*arguments)
+
+
+class TestPrints:
+    @pytest.mark.parametrize("board", [CHARUCO, CHECKERS])
+    def test_a_png_has_the_true_size(self, tmp_path, board):
+        """Corners in millimetres, by the resolution that the file states."""
+        write_board(tmp_path / "b.png", board)
+        data = (tmp_path / "b.png").read_bytes()
+        at = data.index(b"pHYs") + 4
+        per_metre = int.from_bytes(data[at : at + 4], "big")
+        image = cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_GRAYSCALE)
+        found = find_board(board, cv2.resize(image, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA))
+        np.testing.assert_allclose((found + 0.5) / (0.2 * per_metre) - 0.04, board.corners[:, :2], atol=1e-4)
+
+    def test_svg_and_pdf_have_the_true_size_and_equal_bytes(self, tmp_path):
+        for name in ("a.svg", "b.svg", "a.pdf", "b.pdf"):
+            write_board(tmp_path / name, CHARUCO)
+        points = [(7 + 2) * 0.04 / 0.0254 * 72, ((5 + 2) * 0.04 + 0.008) / 0.0254 * 72]
+        text = (tmp_path / "a.svg").read_text()
+        assert [float(text.split(f'{key}="')[1].split("pt")[0]) for key in ("width", "height")] == pytest.approx(points)
+        box = (tmp_path / "a.pdf").read_bytes().split(b"/MediaBox [")[1].split(b"]")[0].split()
+        assert [float(number) for number in box[2:]] == pytest.approx(points, abs=0.01)
+        assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+    def test_other_endings_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match=r"b.gif: a board is written as .pdf, .svg, .png, not as .gif"):
+            write_board(tmp_path / "b.gif", CHARUCO)
+        assert not list(tmp_path.iterdir())

@@ -1,0 +1,266 @@
+"""Calibration by a board: corners with known noise, rendered images; the truth lies in what is said of it."""
+
+import numpy as np
+import pytest
+from board_scene import corners_seen, on_the_floor, render, ring, shown_to
+from scipy.spatial.transform import Rotation
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_one
+from simspine.vision import board_bundle
+from simspine.vision.board import Board, find_board
+from simspine.vision.board_bundle import BoardViews, frames_to_use, image_coverage, well_spread
+from simspine.vision.board_calibration import calibrate_boards, calibrate_lenses
+
+CHARUCO, CHECKERS, TURNABLE = Board(7, 5, 0.1, 0.075), Board(8, 5, 0.1), Board(8, 6, 0.1)
+
+
+def viewed(cameras, board, xy) -> BoardViews:
+    return BoardViews(board, tuple(c.name for c in cameras), tuple(c.size for c in cameras), xy)
+
+
+def scene(board, lens="perspective", frames=64, seed=0, noise=0.1):
+    """Cameras, places of the board (the last on the floor), and what was seen of it."""
+    cameras = ring(4, lens, seed)
+    places = [*shown_to(cameras, board, frames, seed + 1), on_the_floor(board)]
+    return cameras, places, viewed(cameras, board, corners_seen(cameras, board, places, noise, seed + 3))
+
+
+def errors(found, cameras, floor):
+    """Distances (m), angles (rad) and relative focal lengths off, in the world of the board on the floor."""
+    R, t = floor[0] @ np.diag([1.0, -1.0, -1.0]), floor[1]
+    place = [np.linalg.norm(a.centre - R.T @ (b.centre - t)) for a, b in zip(found.cameras, cameras, strict=True)]
+    turn = [Rotation.from_matrix(a.R @ (b.R @ R).T).magnitude() for a, b in zip(found.cameras, cameras, strict=True)]
+    focal = [a.K[0, 0] / b.K[0, 0] - 1 for a, b in zip(found.cameras, cameras, strict=True)]
+    return np.array(place), np.array(turn), np.abs(focal)
+
+
+class TestCorners:
+    @pytest.mark.parametrize("lens", ["perspective", "rational", "fisheye"])
+    def test_exact_corners_give_the_truth(self, lens):
+        """Weak priors hold a few coefficients; the image of the lens is the truth's all the same."""
+        cameras, places, views = scene(CHARUCO, lens, noise=1e-4)
+        found = calibrate_boards(views, lens=lens, floor=len(places) - 1)
+        place, turn, focal = errors(found, cameras, places[-1])
+        assert place.max() < 5e-4
+        assert np.degrees(turn.max()) < 0.02
+        assert focal.max() < 1e-3
+        assert found.error_px.max() < 0.05
+
+    @pytest.mark.parametrize("lens", ["perspective", "fisheye"])
+    def test_truth_lies_within_the_standard_deviations(self, lens):
+        """Independent noise of 0.1 px: errors over deviations, root mean square over cameras and quantities, are 1."""
+        scores = []
+        for seed in range(4):
+            cameras, places, views = scene(CHECKERS, lens, seed=seed)
+            found = calibrate_boards(views, lens=lens, floor=len(places) - 1)
+            off = errors(found, cameras, places[-1])
+            scores.append(np.array(off) / [found.position, found.rotation, found.focal])
+            assert np.all(found.wrong <= 2)
+            assert found.error_px == pytest.approx([0.1 * np.sqrt(2)] * 4, rel=0.1)
+        scores = np.concatenate(scores, axis=1)
+        assert np.all(scores < 4)
+        np.testing.assert_array_less(np.abs(np.sqrt(np.mean(scores**2, 1)) - 1), 0.45)
+
+    def test_wrong_corners_do_not_decide(self):
+        """One of a hundred corners is another one, 5 to 40 px away."""
+        cameras, places, views = scene(CHARUCO)
+        rng, xy = np.random.default_rng(5), views.xy.copy()
+        bad = rng.random(xy.shape[:3]) < 0.01
+        xy[bad] += rng.choice([-1, 1], (bad.sum(), 2)) * rng.uniform(5, 40, (bad.sum(), 2))
+        found = calibrate_boards(viewed(cameras, CHARUCO, xy), floor=len(places) - 1)
+        place, turn, focal = errors(found, cameras, places[-1])
+        assert place.max() < 0.01
+        assert np.degrees(turn.max()) < 0.3
+        assert focal.max() < 0.005
+        used = bad & np.isfinite(xy).all(-1)
+        assert 0.9 * used.sum() < found.wrong.sum() <= used.sum()
+
+    def test_known_lenses_are_kept(self):
+        cameras, places, views = scene(CHARUCO)
+        found = calibrate_boards(views, known=cameras, floor=len(places) - 1)
+        place, turn, _ = errors(found, cameras, places[-1])
+        assert place.max() < 0.004
+        assert np.degrees(turn.max()) < 0.05
+        assert np.isnan(found.focal).all()
+        for a, b in zip(found.cameras, cameras, strict=True):
+            np.testing.assert_array_equal(a.K, b.K)
+            np.testing.assert_array_equal(a.distortion, b.distortion)
+
+    def test_lenses_alone_are_opencvs(self):
+        """`cv2.calibrateCamera` on the same views; the priors and robust weights make the difference."""
+        import cv2
+
+        cameras, _, views = scene(CHECKERS)
+        found = calibrate_lenses(views)
+        for v, camera in enumerate(found.cameras):
+            rows = np.flatnonzero(views.seen[:, v])
+            points = [CHECKERS.corners.astype(np.float32)] * len(rows)
+            pixels = [views.xy[row, v].astype(np.float32)[:, None] for row in rows]
+            rms, K, *_ = cv2.calibrateCamera(points, pixels, cameras[v].size, None, None)
+            assert camera.K[0, 0] == pytest.approx(K[0, 0], abs=3 * found.focal[v] * K[0, 0])
+            np.testing.assert_allclose(camera.K[:2, 2], K[:2, 2], atol=3)
+            assert found.error_px[v] == pytest.approx(rms, rel=0.1)
+        assert np.isnan(found.position).all()
+
+    def test_a_world_without_a_floor_is_that_of_level_cameras(self):
+        """The ring's cameras look down, each by another angle, and none is turned about its axis."""
+        cameras, _, views = scene(CHARUCO)
+        found = calibrate_boards(views)
+        heights = np.array([camera.centre[2] for camera in found.cameras])
+        assert heights - heights[0] == pytest.approx([c.centre[2] - cameras[0].centre[2] for c in cameras], abs=0.03)
+        np.testing.assert_allclose(found.cameras[0].centre, 0, atol=1e-9)
+        forward = found.cameras[0].R[2]
+        assert forward[0] > 0.8
+        assert forward[1] == pytest.approx(0, abs=1e-9)
+        assert found.position[0] == found.rotation[0] == 0
+
+
+class TestHalfTurns:
+    def test_a_board_that_can_be_turned_is_put_in_order(self):
+        """Each view of it turned or not by chance."""
+        cameras, _, views = scene(TURNABLE)
+        turned = np.random.default_rng(1).random(views.xy.shape[:2]) < 0.5
+        xy = np.where(turned[..., None, None], views.xy[:, :, ::-1], views.xy)
+        found = calibrate_boards(viewed(cameras, TURNABLE, xy))
+        apart = [np.linalg.norm(c.centre - found.cameras[0].centre) for c in found.cameras]
+        assert apart == pytest.approx([np.linalg.norm(c.centre - cameras[0].centre) for c in cameras], abs=0.015)
+
+    def test_one_common_view_does_not_tell(self):
+        cameras, places, _ = scene(TURNABLE)
+        xy = corners_seen(cameras[:2], TURNABLE, places, 0.05)
+        both = np.flatnonzero(np.isfinite(xy).all((2, 3)).all(1))
+        xy[both[1:], 1] = np.nan
+        with pytest.raises(InputError, match=r"8x6 squares looks the same after half a turn.*'cam1' and 'cam2'"):
+            calibrate_boards(viewed(cameras[:2], TURNABLE, xy), known=cameras[:2])
+
+    @pytest.mark.parametrize(
+        ("board", "same"), [(CHARUCO, False), (CHECKERS, False), (TURNABLE, True), (Board(7, 5, 0.1), True)]
+    )
+    def test_which_boards_these_are(self, board, same):
+        assert board.half_turn == same
+
+
+class TestRefused:
+    def test_a_camera_that_shares_no_view(self):
+        cameras, _, views = scene(CHARUCO)
+        xy = views.xy.copy()
+        xy[np.isfinite(xy[:, 2, :, 0]).any(1)[:, None] & (np.arange(4) != 2)] = np.nan
+        with pytest.raises(InputError, match=r"to 'cam3' and another camera.*cam1, cam2, cam4 \| cam3"):
+            calibrate_boards(viewed(cameras, CHARUCO, xy))
+
+    def test_too_few_views(self):
+        cameras, _, views = scene(CHARUCO)
+        xy = views.xy.copy()
+        xy[np.flatnonzero(views.seen[:, 1])[3:], 1] = np.nan
+        with pytest.raises(InputError, match=r"camera 'cam2' shows the board in 3 of 65 frames.*at least 4"):
+            calibrate_boards(viewed(cameras, CHARUCO, xy))
+
+    def test_a_board_always_held_alike(self):
+        """Facing the camera at one distance: focal length and distance cannot be told apart."""
+        (camera,) = ring(1)
+        away = camera.R.T
+        mid = CHECKERS.corners.mean(0)
+        places = []
+        for x, y in [(-0.3, -0.2), (0.3, -0.2), (0, 0), (-0.3, 0.2), (0.3, 0.2), (0.1, 0.1)]:
+            place = camera.centre + away @ np.array([x, y, 2.0])
+            places.append((away, place - away @ mid))
+        xy = corners_seen([camera], CHECKERS, places, 0.3)
+        with pytest.raises(InputError, match=r"focal length of camera 'cam1' is known to \d+ % only.*Tilt"):
+            calibrate_lenses(viewed([camera], CHECKERS, xy))
+
+    def test_a_floor_without_board(self):
+        cameras, places, views = scene(CHARUCO)
+        for floor in (len(places), -1):
+            with pytest.raises(InputError, match=f"no camera shows the board in frame {floor}"):
+                calibrate_boards(views, known=cameras, floor=floor)
+
+    def test_other_numbers_of_lenses(self):
+        cameras, _, views = scene(CHARUCO)
+        with pytest.raises(InputError, match="4 cameras saw the board, but the lenses of 3"):
+            calibrate_boards(views, known=cameras[:3])
+
+    def test_an_unknown_lens(self):
+        with pytest.raises(InputError, match="unknown lens 'wide'; expected one of perspective, rational, fisheye"):
+            calibrate_lenses(scene(CHARUCO)[2], "wide")
+
+    def test_videos_that_are_not_synchronous_are_said_to_be_so(self):
+        cameras, _, views = scene(CHARUCO)
+        rng = np.random.default_rng(0)
+        shift = rng.normal(0, 25, (len(views.xy), 1, 2))  # px: the board has moved on
+        xy = views.xy.copy()
+        xy[:, 1] += shift * 0.6
+        with pytest.warns(UserWarning, match=r"camera 'cam\d'.*Do all videos start at the same instant"):
+            calibrate_boards(viewed(cameras, CHARUCO, xy))
+
+
+class TestViews:
+    def test_coverage_counts_cells(self):
+        xy = np.full((2, 1, len(CHARUCO.corners), 2), np.nan)
+        xy[0, 0, :8] = [[60 + 120 * i, 60] for i in range(8)]  # the upper row of 8 × 6 cells
+        xy[1, 0, :8] = [[60, 60 + 100 * min(i, 5)] for i in range(8)]
+        views = BoardViews(CHARUCO, ("a",), ((960, 720),), xy)
+        assert image_coverage(views, 0) == pytest.approx((8 + 4) / 48)
+
+    def test_spread_views_are_not_repetitions(self):
+        """Ten places, each shown a hundred times with a little shaking: one of each is chosen."""
+        (camera,) = ring(1)
+        places = [place for place in shown_to([camera], CHECKERS, 40) for _ in range(3)]
+        xy = corners_seen([camera], CHECKERS, places, 0.2)
+        views = viewed([camera], CHECKERS, xy)
+        there = np.unique(np.flatnonzero(views.seen[:, 0]) // 3)
+        chosen = well_spread(views, 0, len(there))
+        assert len(np.unique(chosen // 3)) > 0.9 * len(there)
+        assert np.all(views.seen[chosen, 0])
+
+    def test_every_pair_keeps_its_common_views(self):
+        _, _, views = scene(CHARUCO)
+        some = views.frames(frames_to_use(views, 3, 4))
+        shared = views.seen.T.astype(int) @ views.seen.astype(int)
+        kept = some.seen.T.astype(int) @ some.seen.astype(int)
+        np.testing.assert_array_less(np.minimum(shared, 4) - 1, kept)
+        assert len(some.xy) < len(views.xy)
+
+
+@pytest.mark.parametrize("lens", ["perspective", "rational", "fisheye"])
+def test_derivatives_are_difference_quotients(lens):
+    cameras = ring(2, lens)
+    R, t = shown_to(cameras, CHARUCO, 1)[0]
+    placed = board_bundle.PlacedBoards(tuple(cameras), R[None], t[None], np.zeros((1, 2), bool))
+    arm = (CHARUCO.corners @ R.T)[None]
+    by_pose, by_lens, by_board = board_bundle._corner_derivatives(cameras[0], arm + t, arm)
+    count = board_bundle.parameter_count(cameras)
+
+    def shown(step, move):
+        after = board_bundle._step_taken(placed, step, move)
+        return project_one(after.cameras[0], CHARUCO.corners @ after.R[0].T + after.t[0])
+
+    for i, given in enumerate(np.moveaxis(np.concatenate([by_pose, by_lens, by_board], -1)[0], -1, 0)):
+        h = 1e-3 if i in (8, 9) else 1e-5
+        step, move = np.zeros((2, 2, count)), np.zeros((2, 1, 6))
+        (step[:, 0] if i < count else move[:, 0])[:, i if i < count else i - count] = [h, -h]
+        slope = (shown(step[0], move[0]) - shown(step[1], move[1])) / (2 * h)
+        np.testing.assert_allclose(given, slope, atol=2e-4 * np.abs(slope).max() + 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("board", "lens", "frames"),
+    [(CHARUCO, "perspective", 110), (CHECKERS, "perspective", 60), (Board(8, 5, 0.14), "fisheye", 60)],
+)
+def test_rendered_boards(board, lens, frames):
+    """Images with blur and noise through known lenses; wanted: 0.1°, 5 mm, 0.5 %, and truth within what is said."""
+    cameras = ring(4, lens)
+    places = [*shown_to(cameras, board, frames), on_the_floor(board, (0.0, 0.0))]
+    there = np.isfinite(corners_seen(cameras, board, places, 0.0)).any((2, 3))
+    xy, rng = np.full((*there.shape, len(board.corners), 2), np.nan), np.random.default_rng(0)
+    for f, v in np.argwhere(there):
+        xy[f, v] = find_board(board, render(cameras[v], board, *places[f], rng))
+    found = calibrate_boards(viewed(cameras, board, xy), lens=lens, floor=len(places) - 1)
+    off = errors(found, cameras, places[-1])
+    assert off[0].max() < 0.005
+    assert np.degrees(off[1].max()) < 0.1
+    assert off[2].max() < 0.005
+    scores = np.array(off) / [found.position, found.rotation, found.focal]
+    assert scores.max() < 4
+    assert np.all(np.sqrt(np.mean(scores**2, 1)) < 2)

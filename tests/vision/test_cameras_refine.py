@@ -1,0 +1,147 @@
+"""Cameras disturbed by known amounts come back; what a recording does not show stays as it was."""
+
+import numpy as np
+import pytest
+from rigs import misfit, one, undone, walk
+
+from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
+from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES, GEOMETRY_PARAMETERS, CameraPrior, changed_camera
+from simspine.vision.camera_check import select_views
+from simspine.vision.camera_refine import refine_cameras
+from simspine.vision.synchronise import shift_views
+from simspine.vision.triangulation import triangulate
+
+PRIOR = CameraPrior(rotation=np.radians(0.2), position=0.01, focal=0.01, centre_px=8.0, radial=0.0, time=0.5)
+
+
+def disturbed(index: int, preset: str, seed: int):
+    """A walk, the cameras as a wrong calibration has them, and the change that mends each."""
+    keypoints, true, exact = walk(preset, index)
+    change = np.random.default_rng(seed).normal(size=(len(true), len(CAMERA_PARAMETER_NAMES))) * PRIOR.deviations()
+    change[0, GEOMETRY_PARAMETERS:] = 0.0
+    given = [undone(camera, row) for camera, row in zip(true, change, strict=True)]
+    return shift_views(keypoints, -change[:, GEOMETRY_PARAMETERS]), given, true, exact, change
+
+
+def test_a_change_and_its_undoing():
+    row = one(rotation_x=0.02, rotation_z=-0.01, position_y=0.1, focal=0.05, centre_x=7.0, radial=0.02)
+    (camera, *_) = walk("exact")[1]
+    back = changed_camera(undone(camera, row), row)
+    for name in ("K", "R", "t", "distortion"):
+        np.testing.assert_allclose(getattr(back, name), getattr(camera, name), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lens", "distortion"), [("fisheye", (0.05, -0.01)), ("perspective", (0.3, 0.1, 0, 0, 0, 0.5))]
+)
+def test_radial_coefficients_of_other_lenses_come_back(lens, distortion):
+    """The walk through other lenses, exactly; k1 of each camera off by a known amount, nothing else."""
+    keypoints, plain, exact = walk("exact")
+    true = [camera.with_(lens=lens, distortion=distortion) for camera in plain]
+    xy = np.where(
+        np.isfinite(keypoints.xy), project_points(true, exact.select(keypoints.names).xyz).swapaxes(0, 1), np.nan
+    )
+    off = [0.02, -0.02, 0.015, 0.0]
+    given = [undone(camera, one(radial=value)) for camera, value in zip(true, off, strict=True)]
+    only = CameraPrior(rotation=0.0, position=0.0, focal=0.0, centre_px=0.0, radial=0.03)
+    refined = refine_cameras(keypoints.with_(xy=xy), given, only)
+    np.testing.assert_allclose([camera.distortion[0] for camera in refined.cameras], [distortion[0]] * 4, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_exact_points_give_the_true_shape():
+    """Points to a millimetre, where the wrong cameras were centimetres off: an oracle that knows no parameters."""
+    keypoints, given, _, exact, change = disturbed(0, "exact", 100)
+    refined = refine_cameras(keypoints, given, PRIOR)
+    exact = exact.select(refined.names)
+
+    def error(cameras, late):
+        found = triangulate(shift_views(keypoints, late).select(refined.names), cameras)
+        return float(np.median(misfit(found.xyz, exact.xyz)))
+
+    assert error(given, np.zeros(4)) > 0.02
+    assert error(refined.cameras, refined.change[:, GEOMETRY_PARAMETERS]) < 0.001
+    assert np.abs(refined.change - change)[:, GEOMETRY_PARAMETERS].max() < 0.05  # frames
+
+
+@pytest.mark.slow
+def test_changes_come_back_within_their_deviations():
+    """Detections with errors that last and are shared: 5 people, 4 cameras, every parameter."""
+    scores = []
+    for index in range(5):
+        keypoints, given, _, _, change = disturbed(index, "finetuned", 200 + index)
+        refined = refine_cameras(keypoints, given, PRIOR)
+        free = refined.deviation > 0
+        scores.append(((refined.change - change) / np.where(free, refined.deviation, 1.0))[free])
+        assert refined.median_px[1] < refined.median_px[0]
+    scores = np.concatenate(scores)
+    assert 0.7 < np.sqrt(np.mean(scores**2)) < 1.4
+    assert np.mean(np.abs(scores) < 1.645) > 0.8
+
+
+def test_cameras_that_are_right_stay():
+    keypoints, cameras, _ = walk("exact")
+    refined = refine_cameras(keypoints, cameras, CameraPrior())
+    assert np.abs(refined.change / CameraPrior().deviations().clip(1e-9)).max() < 0.02
+    assert refined.median_px[1] < 0.05
+
+
+def test_what_a_still_person_does_not_show_is_not_changed():
+    """One instant, repeated: shifting an image and turning its camera look the same there, and both stay unsure."""
+    keypoints, true, _ = walk("exact")
+    still = keypoints.with_(xy=np.tile(keypoints.xy[:1], (40, 1, 1, 1)), confidence=np.ones((40, 4, 37)))
+    given = [undone(true[0], one(centre_x=6.0)), *true[1:]]
+    refined = refine_cameras(still, given, CameraPrior(focal=0.0, radial=0.0))
+    deviation = refined.deviation[0]
+    assert deviation[CAMERA_PARAMETER_NAMES.index("centre_x")] > 0.6 * CameraPrior().centre_px
+    assert np.abs(refined.change).max(0)[CAMERA_PARAMETER_NAMES.index("centre_x")] < 6.0
+    assert refined.median_px[1] < 0.3  # the images agree again all the same
+
+
+def test_scale_and_world_stay_the_calibrations():
+    """All cameras wrong in the same way cannot be seen: nothing moves."""
+    keypoints, true, _ = walk("exact")
+    refined = refine_cameras(keypoints, true, CameraPrior(position=0.5))
+    before = np.array([camera.centre for camera in true])
+    after = np.array([camera.centre for camera in refined.cameras])
+    np.testing.assert_allclose(after, before, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("one", "4 views and 1 cameras; expected as many"),
+        ("alone", "one camera: two or more are wanted"),
+        ("apart", "saw the same point at the same instant 0 times"),
+        ("blind", "camera '55011271' saw 0 points"),
+        ("short", "5 frames are too few"),
+        ("elsewhere", "less than 60% of what the cameras saw agrees"),
+    ],
+)
+def test_faults_are_named(fault, message):
+    keypoints, cameras, _ = walk("exact")
+    if fault == "one":
+        cameras = cameras[:1]
+    elif fault == "alone":
+        cameras, keypoints = cameras[:1], select_views(keypoints, [0])
+    elif fault == "apart":  # each camera sees the person for another quarter of the time
+        shown = np.arange(keypoints.frames) * keypoints.views // keypoints.frames
+        here = shown[:, None, None] == np.arange(keypoints.views)[:, None]
+        keypoints = keypoints.with_(confidence=np.where(here, keypoints.confidence, 0.0))
+    elif fault == "blind":
+        confidence = keypoints.confidence.copy()
+        confidence[:, 1] = 0.0
+        keypoints = keypoints.with_(confidence=confidence)
+    elif fault == "short":
+        keypoints = keypoints.with_(xy=keypoints.xy[:5], confidence=keypoints.confidence[:5])
+    else:
+        xy = np.random.default_rng(0).uniform(0, 1000, keypoints.xy.shape)
+        keypoints = keypoints.with_(xy=xy, confidence=np.ones(xy.shape[:-1]))
+    with pytest.raises(InputError, match=message):
+        refine_cameras(keypoints, cameras)
+
+
+def test_a_prior_must_be_sensible():
+    with pytest.raises(InputError, match="at least 0 and finite"):
+        CameraPrior(focal=-0.1)

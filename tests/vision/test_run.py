@@ -1,0 +1,124 @@
+import cv2
+import numpy as np
+import pytest
+
+from simspine.core.errors import InputError
+from simspine.io.video import open_videos
+from simspine.vision.detector import Detector, detect_videos
+
+LEVELS = (20, 90, 160)  # grey of each view; frames grow brighter
+
+
+class Brightness:
+    """Stands in for a detector: 'finds' as many people as asked for, at (mean level, number of calls)."""
+
+    skeleton = "coco17"
+    people = 2
+
+    def __init__(self, log):
+        self.log, self.calls = log, 0
+
+    def detect(self, images, boxes=None):
+        out = []
+        for view, image in enumerate(images):
+            person = np.tile([image.mean(), self.calls, 0.5], (17, 1))
+            out.append(np.stack([person] * (view % 3)) if view % 3 else np.empty((0, 17, 3)))
+        self.calls += 1
+        return out
+
+    def forget(self):
+        pass
+
+    def close(self):
+        self.log.append(self.calls)
+
+
+def _videos(folder, frames=(8, 8, 8), noise=False):
+    rng = np.random.default_rng(0)
+    for view, (level, count) in enumerate(zip(LEVELS, frames, strict=True)):
+        writer = cv2.VideoWriter(str(folder / f"cam{view}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 50, (64, 48))
+        for k in range(count):
+            image = np.full((48, 64, 3), level + 5 * k, np.uint8)
+            writer.write(rng.integers(0, 255, image.shape, np.uint8) if noise else image)
+        writer.release()
+    return sorted(folder.glob("*.avi"))
+
+
+def test_views_in_lockstep_padded_and_reported(tmp_path):
+    log, progress = [], []
+    found = detect_videos(
+        open_videos(_videos(tmp_path)),
+        lambda: Brightness(log),
+        progress=lambda done, total: progress.append((done, total)),
+    )
+    assert isinstance(Brightness(log), Detector)
+    assert found.people.shape == (8, 3, 2, 17, 3)
+    assert found.rate == pytest.approx(50)
+    assert found.names[5] == "left_shoulder"
+    assert np.isnan(found.people[:, 0]).all()  # nobody
+    assert np.isfinite(found.people[:, 1, 0]).all()  # one person
+    assert np.isnan(found.people[:, 1, 1]).all()
+    assert np.isfinite(found.people[:, 2]).all()  # two
+    np.testing.assert_allclose(found.people[:, 2, 0, 0, 0], LEVELS[2] + 5 * np.arange(8), atol=4)
+    np.testing.assert_array_equal(found.people[:, 1, 0, 0, 1], np.arange(8))
+    assert progress == [(k, 8) for k in range(1, 9)]
+    assert log == [8]  # closed, once
+
+
+def test_what_the_detector_does_not_see_is_said_beside_the_points(tmp_path):
+    class Guessing(Brightness):
+        estimated = ("nose", "left_eye")
+
+    videos = open_videos(_videos(tmp_path))
+    found = detect_videos(videos, lambda: Guessing([]))
+    assert found.estimated == ("nose", "left_eye")
+    assert found.skeleton == "coco17"
+    assert detect_videos(videos, lambda: Brightness([])).estimated == ()
+
+
+def test_bad_videos_stop_before_a_network_is_loaded(tmp_path):
+    videos = open_videos(_videos(tmp_path, frames=(8, 8, 7)))
+
+    def never():
+        raise AssertionError("made")
+
+    with pytest.raises(InputError, match="lengths differ"):
+        detect_videos(videos, never)
+
+
+def test_a_video_that_breaks_off_stops_the_run_and_closes_the_detector(tmp_path):
+    paths = _videos(tmp_path, frames=(20, 20, 20), noise=True)
+    data = paths[1].read_bytes()
+    paths[1].write_bytes(data[: len(data) // 2])
+    log = []
+    with pytest.raises(InputError, match=r"cam1\.avi announces 20 frames"):
+        detect_videos(open_videos(paths), lambda: Brightness(log))
+    assert len(log) == 1
+
+
+def test_a_detector_that_breaks_its_promise_is_named(tmp_path):
+    class Wrong(Brightness):
+        skeleton = "halpe26"
+
+    with pytest.raises(InputError, match=r"\(0, 17, 3\), expected \(people, 26, 3\)"):
+        detect_videos(open_videos(_videos(tmp_path)), lambda: Wrong([]))
+
+
+def test_known_boxes_reach_the_detector(tmp_path):
+    """One per view and frame; unknown ones are left to the detector, the last ones hold to the end."""
+    told = []
+
+    class Listening(Brightness):
+        def detect(self, images, boxes=None):
+            told.append(boxes)
+            return super().detect(images)
+
+    _videos(tmp_path)
+    boxes = np.arange(6 * 3 * 4.0).reshape(6, 3, 4)
+    boxes[2, 1] = np.nan
+    detect_videos(open_videos(sorted(tmp_path.glob("*.avi"))), lambda: Listening([]), boxes=boxes)
+    assert len(told) == 8
+    assert told[2][1] is None
+    for frame, given in enumerate(told):
+        for view in {0, 1, 2} - ({1} if frame == 2 else set()):
+            assert np.array_equal(given[view], boxes[min(frame, 5), view][None])
