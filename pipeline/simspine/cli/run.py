@@ -1,7 +1,6 @@
 """simspine model …: body models."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -16,26 +15,20 @@ from simspine.cli.options import FILE_PATH, config_option, cores_option, package
 @click.argument("config", type=FILE_PATH, callback=packaged_config)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--storage", help="Where relative paths are: a bucket, as s3://BUCKET or s3://BUCKET/PREFIX.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def run_command(config, cores, dry_run, storage, options):
+def run_command(config, cores, dry_run, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
     CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
-    working directory, or in the --storage that is named. Whatever follows -- is handed on to Snakemake, such as
-    -- --keep-going.
+    working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
     """
     from simspine.workflow.config import read_config
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
-    run_workflow(config, cores, options, dry_run=dry_run, storage=storage)
-    if dry_run:
-        return
-    if storage is None:
+    run_workflow(config, cores, options, dry_run=dry_run)
+    if not dry_run:
         print_summary(read_config(config))
-    else:
-        click.echo(f"results: {storage.rstrip('/')}/{Path(read_config(config).results).as_posix()}")
 
 
 @click.command("demo")
@@ -89,13 +82,8 @@ def status_command(config_path, quiet):
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
 @click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Trials that page draws at a time.")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where its relative paths count from; of the recordings only what the job reads must be there.",
-)
 @click.option("--content", help="The configuration itself as JSON, in place of what the file holds.")
-def job_command(name, config_path, subject, trial, cores, folder, content):
+def job_command(name, config_path, subject, trial, cores, content):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
@@ -108,9 +96,6 @@ def job_command(name, config_path, subject, trial, cores, folder, content):
     names = (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     if name not in names:
         raise unknown_name("job", name, names)
-    if folder is not None:
-        config_path = config_path.absolute()
-        os.chdir(folder)
     config = read_config(config_path) if content is None else check_config(json.loads(content))
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
@@ -119,7 +104,7 @@ def job_command(name, config_path, subject, trial, cores, folder, content):
         step = capture_step(config, subject)
         run_task(step.manifest, step.task, step.module)
     else:
-        run_job(config, name, subject, trial=trial, cores=cores, here=folder is None)
+        run_job(config, name, subject, trial=trial, cores=cores)
 
 
 @click.group("model")

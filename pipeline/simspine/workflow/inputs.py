@@ -94,28 +94,21 @@ class HumanTrial(CaptureSource):
         return self.copy.positions(self.person, self.trial) if self.mocap else None
 
 
-def capture_of_config(trial: Trial, subject: str, config: Config, here: bool = True) -> CaptureSource:
-    """The trial's files; `InputError` names the first that is missing. None of them is read.
-
-    here: whether they must be on this machine. Absolute paths must be in any case, a project folder and a copy of
-    Human3.6M as well: they are listed.
-    """
+def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSource:
+    """The trial's files; `InputError` names the first that is missing. None of them is read."""
     if trial.capture is not None and config.capture is not None:
         return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
 
-    def named(path: str, kind: str, folder: bool = False) -> Path:
-        return _existing_path(path, kind, folder) if here or Path(path).is_absolute() else Path(path)
-
-    mocap = () if trial.mocap is None else (named(trial.mocap, "mocap file"),)
-    calibration = None if trial.calibration is None else named(trial.calibration, "calibration")
-    videos: tuple[Path, ...] = tuple(named(video, "video") for video in trial.videos or ())
+    mocap = () if trial.mocap is None else (_existing_path(trial.mocap, "mocap file"),)
+    calibration = None if trial.calibration is None else _existing_path(trial.calibration, "calibration")
+    videos: tuple[Path, ...] = tuple(_existing_path(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
         packaged = trial.folder.startswith(PACKAGED_PREFIX)
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
-    folders = tuple(named(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
+    folders = tuple(_existing_path(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
     return CaptureSource(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
@@ -299,13 +292,12 @@ def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """trial: the only one it is about; None: all of the subject's. recordings_here: whether their files must be."""
+    """trial: the only one it is about; None: all of the subject's."""
 
     config: Config
     subject: str
     quiet: bool = False
     trial: str | None = None
-    recordings_here: bool = True
 
     @property
     def paths(self) -> RunPaths:
@@ -317,7 +309,7 @@ class Context:
 
     def capture(self, trial: str) -> CaptureSource:
         recorded = self.config.subject(self.subject).trials[trial]
-        return capture_of_config(recorded, self.subject, self.config, self.recordings_here)
+        return capture_of_config(recorded, self.subject, self.config)
 
     def known_fault(self, trial: str) -> dict[str, str]:
         """{'known_fault': what is known to be wrong with the recording}, to be kept with its results; {} if nothing."""

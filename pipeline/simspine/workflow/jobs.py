@@ -1,8 +1,4 @@
-"""The workflow's jobs with all the files that each needs and makes, for runs whose files lie in object storage.
-
-There a job finds no file but those that were fetched for it, so that all must be known before. Recordings are named by
-the configuration, and need not be on the machine that plans.
-"""
+"""Stages of the workflow in order: which are done, and how the others are run, one by one or as jobs of Snakemake."""
 
 import importlib
 import os
@@ -12,16 +8,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from simspine import __version__
 from simspine.core.errors import InputError
 from simspine.io.atomic import write_text
-from simspine.workflow.config import Config, json_digest
+from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
-from simspine.workflow.inputs import PACKAGED_PREFIX, Context, write_config
+from simspine.workflow.inputs import Context, write_config
 from simspine.workflow.record import (
     RunPaths,
     StageTask,
-    code_digest,
     file_checksum,
     is_lock_held,
     read_json,
@@ -155,18 +149,15 @@ class Step:
     task: StageTask
 
 
-def steps_of_trial(
-    config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None, here: bool = True
-) -> list[Step]:
+def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
     """What these jobs do of a subject (None: of all together), in order; nothing is read.
 
-    trial: plan only this one; not for jobs of all trials. here: whether the recordings must be on this machine: then
-    `InputError` is raised where one is missing.
+    trial: plan only this one; not for jobs of all trials. `InputError` is raised where a recording is missing.
     """
     if subject is None:
-        return [step_of_all(config, job, here=here) for job in jobs]
+        return [step_of_all(config, job) for job in jobs]
     found = []
-    context = Context(config, subject, quiet=True, trial=trial, recordings_here=here)
+    context = Context(config, subject, quiet=True, trial=trial)
     for job in jobs:
         for stage in STAGES_OF_JOB[job].stages:
             for task in stage_planner(stage)(context):
@@ -187,12 +178,12 @@ def steps_of_trial(
     return found
 
 
-def step_of_all(config: Config, job: str, cores: int = 1, here: bool = True) -> Step:
-    """What a job over all subjects does. cores: for `page`. here: as of `steps_of_trial`."""
+def step_of_all(config: Config, job: str, cores: int = 1) -> Step:
+    """What a job over all subjects does. cores: for `page`."""
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 
-    task = page_task(config, cores, here) if job == "page" else dataset_task(config)
+    task = page_task(config, cores) if job == "page" else dataset_task(config)
     return Step(
         job=job,
         stage=job,
@@ -204,15 +195,12 @@ def step_of_all(config: Config, job: str, cores: int = 1, here: bool = True) -> 
     )
 
 
-def run_job(
-    config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1, here: bool = True
-) -> None:
+def run_job(config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1) -> None:
     """Do what a job still has to do.
 
     subject: None of jobs over all subjects. trial: None of jobs over all trials. cores: so many processes draw the
-    pages of `page`; other jobs take what they need. here: whether all that a trial is made from must be on this
-    machine, not only what the job reads. Raises `InputError` if one is wanted
-    and not given, or the other way round. What fails is kept for `simspine status` (`failure_of`).
+    pages of `page`; other jobs take what they need. Raises `InputError` if one is wanted and not given, or the other
+    way round. What fails is kept for `simspine status` (`failure_of`).
     """
     wanted = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
     if wanted != (subject is not None, trial is not None):
@@ -224,11 +212,7 @@ def run_job(
     check_writable(failed.parent)
     try:
         of_all = subject is None
-        found = (
-            [step_of_all(config, job, cores, here)]
-            if of_all
-            else steps_of_trial(config, subject, [job], trial=trial, here=here)
-        )
+        found = [step_of_all(config, job, cores)] if of_all else steps_of_trial(config, subject, [job], trial=trial)
         _do_step(config, subject, found)
     except Exception as error:
         with suppress(OSError):  # a full disk may be what failed
@@ -418,104 +402,3 @@ def status_lines(found: list[StageState]) -> list[str]:
             stages = ", ".join(state.stage for state in mine if (state.kind, state.why) == (kind, why))
             lines.append(f"{name}: {kind} {stages}" + (f" ({why})" if why else ""))
     return lines
-
-
-@dataclass(frozen=True)
-class StoredJob:
-    """inputs, outputs: relative paths, in normal form; absolute ones are on the machine, and left out.
-
-    made_by: digest of the settings and the code that decide what it makes.
-    """
-
-    job: str
-    subject: str | None
-    trial: str | None
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    made_by: str
-
-    @property
-    def name(self) -> str:
-        """Unique, and a name that Snakemake takes for a rule: 'motion/S1/Walking'."""
-        return "/".join(filter(None, (self.job, self.subject, self.trial)))
-
-    @property
-    def words(self) -> list[str]:
-        """For `simspine job`."""
-        about = {"--subject": self.subject, "--trial": self.trial}
-        return [self.job, *(word for option, name in about.items() if name is not None for word in (option, name))]
-
-    def folder(self, wildcards, output) -> str:
-        """Where Snakemake keeps the bucket's files for the job: a rule's parameter, called by Snakemake.
-
-        output: the job's files there, in the order of `outputs`.
-        """
-        return output[0].removesuffix(self.outputs[0]) or "."
-
-
-def list_stored_jobs(config: Config) -> list[StoredJob]:
-    """All jobs, in an order in which they can be done.
-
-    Raises `InputError` where what a trial is made from is only known by looking into folders or files, for paths that a
-    bucket cannot have, and where a file that is given by an absolute path is missing.
-    """
-    _check_storable(config)
-    steps = list(_steps_of_job(config))
-    made = {str(file) for step in steps for file in step.task.outputs}
-    found: list[StoredJob] = []
-    for job, subject, trial in all_jobs(config):
-        mine = [step for step in steps if (step.job, step.subject, step.trial) == (job, subject, trial)]
-        own = [str(file) for step in mine for file in (*step.task.outputs, step.manifest)]
-        read = [str(file) for step in mine for file in step.task.inputs]
-        given = [_storage_key(file) for file in read if file in made or not Path(file).is_absolute()]
-        before = [file for other in found if _files_needed(job, subject, trial, other) for file in other.outputs]
-        inputs = tuple(file for file in dict.fromkeys([*given, *before]) if file not in own)
-        outputs = tuple(dict.fromkeys(own))
-        made_by = json_digest([[step.task.settings, __version__, code_digest(step.module)] for step in mine])
-        found.append(StoredJob(job=job, subject=subject, trial=trial, inputs=inputs, outputs=outputs, made_by=made_by))
-    return found
-
-
-def _steps_of_job(config: Config) -> Iterator[Step]:
-    for subject in config.subjects:
-        yield from steps_of_trial(config, subject, STAGES_OF_JOB, here=False)
-    for job in JOBS_OF_ALL:
-        yield step_of_all(config, job, here=False)
-
-
-def _files_needed(job: str, subject: str | None, trial: str | None, earlier: StoredJob) -> bool:
-    """Whether a job is given the files of an earlier one: of its subject, and of its trial unless one is of all."""
-    return job in JOBS_OF_ALL or (earlier.subject == subject and (trial is None or earlier.trial in (trial, None)))
-
-
-def _storage_key(path: str) -> str:
-    """`InputError` unless a bucket can have it, and its address."""
-    if ".." in Path(path).parts or not set("{}#?").isdisjoint(path):
-        raise InputError(f"object storage: {path}; a path below the bucket is wanted, without ..  {{ }} # and ?.")
-    return path
-
-
-def _check_storable(config: Config) -> None:
-    """`InputError` for what cannot be planned without the recordings, or cannot lie in a bucket."""
-    if config.capture is not None:
-        raise InputError(
-            f"object storage: {config.capture.human36m} is found by looking into its folders; copy it to this machine "
-            "and leave --storage out."
-        )
-    if Path(config.results).is_absolute():
-        raise InputError(f"object storage: results is {config.results}; a path below the bucket is wanted.")
-    _storage_key(config.results)
-    own = {"body.recipe": config.body.recipe, "body.markers": config.body.markers}
-    for key, path in (own | {"merge.correspondence": config.merge.correspondence}).items():
-        if path and path.endswith((".yaml", ".yml", ".csv")) and not Path(path).is_absolute():
-            raise InputError(f"object storage: {key} is {path}, which the plan reads too; give its absolute path.")
-    for subject, person in config.subjects.items():
-        for name, trial in person.trials.items():
-            place = f"subjects.{subject}.trials.{name}"
-            if trial.folder is not None and not trial.folder.startswith(PACKAGED_PREFIX):
-                raise InputError(
-                    f"object storage: {place}.folder is {trial.folder}, whose files are not known; name them (videos, "
-                    "calibration)."
-                )
-            if isinstance(trial.skin_markers, str):
-                raise InputError(f"object storage: {place}.skin_markers is a file; give its clicks there.")

@@ -261,8 +261,8 @@ def _thinned_curve(found: SolvedTrial) -> tuple[float, ...]:
     return tuple(values[evenly_spread(len(values), MAX_CURVE_POINTS)].tolist())
 
 
-def page_task(config: Config, processes: int = 1, recordings_here: bool = True) -> StageTask:
-    """`write_report_of` as a task. recordings_here: whether they must be on this machine when the task is planned."""
+def page_task(config: Config, processes: int = 1) -> StageTask:
+    """`write_report_of` as a task."""
     results = Path(config.results)
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     pages = (
@@ -275,7 +275,7 @@ def page_task(config: Config, processes: int = 1, recordings_here: bool = True) 
         write_report_of(config, processes)
         return {}
 
-    contexts = {subject: Context(config, subject, recordings_here=recordings_here) for subject in config.subjects}
+    contexts = {subject: Context(config, subject) for subject in config.subjects}
     videos = (video for subject, trial in names for video in contexts[subject].capture(trial).videos)
     inputs = [results / "summary.json", results / f"{config.name}.h5"]
     inputs += [Path(config.report.bands)] if config.report.bands else []
@@ -293,7 +293,7 @@ def page_task(config: Config, processes: int = 1, recordings_here: bool = True) 
 
 
 def _read_part(config: Config, subject: str, trial: str) -> SolvedTrial:
-    context = Context(config, subject, recordings_here=False)  # of the recordings only the videos are read
+    context = Context(config, subject)
     videos = context.capture(trial).videos
     return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 
