@@ -168,7 +168,7 @@ def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
     bands, out = tmp_path / "lab.csv", tmp_path / "cycles.svg"
     bands.write_text(f"# source: Somebody 2001\nangle,percent,mean,sd\n{rows}")
     last = 15 / RATE
-    command = ("cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
+    command = ("plot-cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
     done = run(*command, "--bands", bands, "--out", out)
     assert done.exit_code == 0, done.output
     found = read_trial(RunPaths(finished.results, "S01"), "bow")

@@ -171,8 +171,8 @@ def body_validation_text(found: Validation) -> str:
     lines = [f"{'point':<14} {'candidate':>10} {'reference':>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
     for row in found.in_order:
         lines.append(
-            f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} {row.frames:>7} {len(row.beyond):>8}  "
-            f"{row.verdict}"
+            f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} "
+            f"{row.frames:>7} {len(row.beyond):>8}  {row.verdict}"
         )
     lines += [
         "",

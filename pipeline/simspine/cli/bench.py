@@ -1,11 +1,11 @@
-"""simspine benchmark …: anyone's predictions, by the papers' protocols."""
+"""simspine bench: simspine on this machine; and simspine benchmark: predictions of anyone, by the papers' protocols."""
 
 from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, FOLDER_PATH, HintingCommand
-from simspine.cli.research import LIFTING_FRAMES, chosen_options, lifting_options, say_progress
+from simspine.cli.options import FILE_PATH, FOLDER_PATH
+from simspine.cli.research import chosen_options, lifting_options, say_progress
 
 # simspine bench …: speed and quality on this machine.
 
@@ -206,9 +206,6 @@ def bench_faults_command(path, kills, seed, kills_only, quick):
         sys.exit(1)
 
 
-_ALL_FRAMES = {"--frames": "all frames that predictions and truth have in common count; leave out others in the files."}
-
-
 @click.group("benchmark")
 def benchmark_group():
     """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
@@ -313,7 +310,7 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
         click.echo(out, err=True)
 
 
-@benchmark_group.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{LIFTING_FRAMES} Of a truth: --step."})
+@benchmark_group.command("lifting")
 @_comparison_options
 @click.option(
     "--step",
@@ -365,7 +362,7 @@ def _run_lifters(form, out, config, preset, methods, points, image, more_people,
     _write_results(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, form)
 
 
-@benchmark_group.command("angles", cls=HintingCommand, elsewhere=_ALL_FRAMES)
+@benchmark_group.command("angles")
 @_comparison_options
 def benchmark_angles_command(predictions, truth, subjects, form, out):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
@@ -385,7 +382,7 @@ def benchmark_angles_command(predictions, truth, subjects, form, out):
     _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, out, form)
 
 
-@benchmark_group.command("2d", cls=HintingCommand, elsewhere=_ALL_FRAMES)
+@benchmark_group.command("2d")
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
 @click.option(
     "--truth", type=FILE_PATH, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017)."

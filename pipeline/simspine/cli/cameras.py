@@ -172,27 +172,13 @@ def cameras_refine_command(config_path, subject, trial, out, json_path):
 @config_option()
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
-@click.option(
-    "--event",
-    "events",
-    multiple=True,
-    metavar="VIEW=FRAME",
-    help="Frame at which a view shows an event that all show, such as a clap; once for each. The recording is not "
-    "looked at; with --config views and frames are checked.",
-)
 @json_option
-@click.pass_context
-def cameras_sync_command(context, config_path, subject, trial, events, json_path):
+def cameras_sync_command(config_path, subject, trial, json_path):
     """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
 
     Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
     """
-    from simspine.workflow.camera_files import delays_of_events, frames_of_views, print_delays, print_delays_of_events
+    from simspine.workflow.camera_files import print_delays
     from simspine.workflow.config import read_config
 
-    if events:
-        chosen = context.get_parameter_source("config_path") is not click.core.ParameterSource.DEFAULT
-        views = frames_of_views(read_config(config_path), subject, trial) if chosen else None
-        print_delays_of_events(delays_of_events(events, views), json_path)
-        return
     print_delays(read_config(config_path), subject, trial, json_path)

@@ -1,4 +1,4 @@
-"""simspine view, cycles, overlay: look at a result."""
+"""simspine export, verify, check, validate, view, plot-cycles, overlay: what results hold, and how they look."""
 
 import sys
 from pathlib import Path
@@ -193,7 +193,7 @@ def _times_by_comma(context, parameter, text: str | None) -> list[float]:
         raise click.BadParameter(f"expected times in s with commas between, as 0.42,1.51; found {text!r}.") from None
 
 
-@click.command("cycles")
+@click.command("plot-cycles")
 @click.argument("result", type=FILE_PATH)
 @click.option("--out", required=True, type=FILE_PATH, help="Picture to write (.png, .svg, .pdf).")
 @click.option("--right", callback=_times_by_comma, help="Times of the right foot's contacts, s: 0.42,1.51,2.60.")

@@ -204,3 +204,5 @@ for _group in (
     job_command,
 ):
     main.add_command(_group)
+# the old name of plot-cycles
+main.add_command(click.Command("cycles", params=cycles_command.params, callback=cycles_command.callback, hidden=True))

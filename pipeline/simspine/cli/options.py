@@ -1,15 +1,11 @@
-"""Show a file or a page that was written, with the program that the desktop has for it."""
+"""Options that several commands have, and what they do with files that were written."""
 
 import math
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
-
-# Options that several commands have.
-
 
 FILE_PATH = click.Path(path_type=Path)
 FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
@@ -27,24 +23,6 @@ class Within(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is no number; expected {self.min:g} to {self.max:g}.", param, ctx)
         return number
-
-
-class HintingCommand(click.Command):
-    """A command that says where to set what other commands have an option for. elsewhere: {option: advice}."""
-
-    def __init__(self, *arguments, elsewhere: Mapping[str, str], **options):
-        super().__init__(*arguments, **options)
-        self.elsewhere = elsewhere
-
-    def parse_args(self, ctx, args):
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name not in self.elsewhere:
-                raise
-            raise click.UsageError(
-                f"no option {error.option_name} here: {self.elsewhere[error.option_name]}", ctx
-            ) from None
 
 
 def packaged_config(context, parameter, path: Path) -> Path:

@@ -1,10 +1,10 @@
-"""simspine train …: networks that learn from data sets."""
+"""simspine capture and simspine train: data whose truth is known, and networks that learn from data sets."""
 
 from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, HintingCommand, Within, config_option, quiet_option
+from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option
 
 # simspine capture …: data to work on.
 
@@ -14,11 +14,7 @@ def capture_group():
     """Make data to work on."""
 
 
-@capture_group.command(
-    "virtual",
-    cls=HintingCommand,
-    elsewhere={"--frames": "set virtual.frames in the configuration."},
-)
+@capture_group.command("virtual")
 @config_option("virtual", help="Configuration, or the name of a packaged one; its section `virtual` says what.")
 @click.option("--out", type=FILE_PATH, help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
@@ -60,7 +56,7 @@ def write_configured(
     return folder
 
 
-@capture_group.command("render", cls=HintingCommand, elsewhere={"--frames": "say --images N."})
+@capture_group.command("render")
 @click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
 @click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="How many pictures.")
 @click.option("--people", type=click.IntRange(1), default=16, show_default=True, help="How many different people.")
@@ -97,9 +93,7 @@ def capture_render_command(out, images, people, seed, size, actions, motion, bac
     click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
 
 
-@capture_group.command(
-    "videos", cls=HintingCommand, elsewhere={"--images": "say --frames N, the length of each video."}
-)
+@capture_group.command("videos")
 @click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
 @click.option("--subjects", type=click.IntRange(1, 7), default=1, show_default=True, help="How many people.")
 @click.option("--action", "actions", multiple=True, default=("Walking_1",), show_default=True,
@@ -140,9 +134,6 @@ def _known_actions(actions: tuple[str, ...]) -> tuple[str, ...] | None:
     return actions or None
 
 
-LIFTING_FRAMES = "the length of synthetic trials is source.frames in a file of settings (`source: {frames: 500}`)."
-
-
 @click.group("train")
 def train_group():
     """Train networks, and controls for them, on synthetic subjects or a data set."""
@@ -175,7 +166,7 @@ def chosen_options(config, default, preset, changes):
     return lifting_preset(preset or default, **named) if config is None else read_lifting_options(config, **named)
 
 
-@train_group.command("lifting", cls=HintingCommand, elsewhere={"--frames": LIFTING_FRAMES})
+@train_group.command("lifting")
 @click.argument("config", required=False, type=FILE_PATH)
 @lifting_options
 @click.option("--method", help="mean, nearest, ridge; simple or temporal.")
@@ -203,9 +194,7 @@ def say_progress(line: str) -> None:
     click.echo(line, err=True)
 
 
-@train_group.command(
-    "spine", cls=HintingCommand, elsewhere={"--images": "name the folder in CONFIG (`data: {train: […]}`)."}
-)
+@train_group.command("spine")
 @click.argument("config", type=FILE_PATH)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
 @click.option("--batch", type=click.IntRange(2), help="Crops at once.")

@@ -1,4 +1,4 @@
-"""Exports in other formats: from the data set's HDF5 file into a folder of their own, with a manifest."""
+"""`simspine export --format`: the data set in other formats, in a folder of its own with a manifest; and animations."""
 
 import secrets
 import shutil
@@ -47,11 +47,10 @@ from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
 from simspine.report.reconstruction_page import REPORT_NOTICE
 from simspine.report.scene import Scene
-from simspine.workflow.config import Config, differences_text, setting_differences
+from simspine.workflow.config import Config, differences_text
 from simspine.workflow.views import read_scene
 
-# A trial for animation programs: glTF and BVH out of results' files.
-
+# A trial for animation programs
 
 _BONE_COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
 ANIMATION_SUFFIXES = (".glb", ".bvh")
@@ -203,9 +202,9 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
-            found = setting_differences(origin.get("configuration", {}), config.model_dump(mode="json"))
+            found = differences_text(origin.get("configuration", {}), config.model_dump(mode="json"))
             warnings.warn(
-                f"{path} was made with another configuration ({differences_text(found)}); run `simspine export` again.",
+                f"{path} was made with another configuration ({found}); run `simspine export` again.",
                 stacklevel=2,
             )
         if choice.public:
@@ -244,8 +243,8 @@ def _new_folder(target: Path) -> Iterator[Path]:
         )
     if (target / MANIFEST_FILE).is_file() and (others := _not_exported(target)):
         raise InputError(
-            f"{target} holds files that its {MANIFEST_FILE} does not name, {others[0]} for one ({len(others)} in all): results, "
-            "or files of yours. It would be replaced as a whole; name another folder with --out."
+            f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
+            "folder would be replaced as a whole; name another one with --out."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")

@@ -302,7 +302,7 @@ def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
     ]
     if len(seeing) < 2:
         raise InputError(
-            f"detection.person is the point {list(place)} m, which {names_text(seeing) or 'no camera'} has in its image; "
+            f"detection.person is the point {list(place)} m; {names_text(seeing) or 'no camera'} has it in its image, "
             "two cameras must. Is it in the cameras' world (z up, metres)?"
         )
 
