@@ -241,7 +241,7 @@ def _comparison_options(command):
 
 def _write_results(run, tables, out, form) -> None:
     from simspine.evaluation.tables import join_tables
-    from simspine.workflow.views import write_benchmark_results
+    from simspine.workflow.result_tables import write_benchmark_results
 
     click.echo(join_tables(form, tables))
     for path in write_benchmark_results(run, tables, out) if out is not None else []:
@@ -249,7 +249,7 @@ def _write_results(run, tables, out, form) -> None:
 
 
 def _benchmark_run(name, files, truth, options):
-    from simspine.workflow.views import BenchmarkRun, path_fingerprint
+    from simspine.workflow.result_tables import BenchmarkRun, path_fingerprint
 
     return BenchmarkRun(
         name, {label: path_fingerprint(path) for label, path in files.items()}, path_fingerprint(truth), options
@@ -258,7 +258,7 @@ def _benchmark_run(name, files, truth, options):
 
 def _named_predictions(predictions, truth):
     """Files by name; both are needed."""
-    from simspine.workflow.views import named_files
+    from simspine.workflow.result_tables import named_files
 
     if not predictions or truth is None:
         raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
@@ -353,7 +353,7 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, out, **l
 
 def _run_lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
     from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
-    from simspine.workflow.views import BenchmarkRun
+    from simspine.workflow.result_tables import BenchmarkRun
 
     options = chosen_options(config, "cpu", preset, changes)
     settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}

@@ -26,9 +26,9 @@ from simspine.report.summary import dataset_summary_metrics, summary_metrics, su
 from simspine.workflow import stages
 from simspine.workflow.config import Config
 from simspine.workflow.record import RunPaths, StageTask, read_json, read_task_manifest
+from simspine.workflow.result_tables import write_quality
 from simspine.workflow.results import read_trial, seconds_of
 from simspine.workflow.stages import TRC_FOLDERS
-from simspine.workflow.views import write_quality
 
 # summary.json: the headline figures of a data set; timings.json, which differs from run to run; and the table
 # that the command line prints.

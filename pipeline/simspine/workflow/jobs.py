@@ -1,6 +1,5 @@
 """Stages of the workflow in order: which are done, and how the others are run, one by one or as jobs of Snakemake."""
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -25,31 +24,61 @@ from simspine.workflow.record import (
     run_task,
 )
 
-# The stages of the workflow, a page each: what to load, which function of `simspine.pipeline` to call, what to
-# save.
-# Each has `plan(context) -> list[Task]`; nothing is read or computed before a task's work is called.
+COMPILATION_NOTE = "(the first time, compiling the solver takes some 20 s)"
+CAPTURE_JOB = "capture"  # a job where the data set is made first
+STATE = ".workflow"  # in the results: working state of Snakemake; may be removed whenever no run is at work
 
 
-def stage_planner(stage: str) -> Callable[[Context], list[StageTask]]:
-    """The function that lists a stage's tasks; imported here, so that each stage loads only what it needs."""
-    return getattr(importlib.import_module(stage_module(stage)), f"plan_{stage}")
+@dataclass(frozen=True)
+class Job:
+    """stages: run one after another in one process, since starting one takes a second or two.
+
+    whole: once for all trials of a subject; else for each trial.
+    """
+
+    stages: tuple[str, ...]
+    whole: bool = False
+
+
+STAGES_OF_JOB = {
+    "detect": Job(("detect",)),
+    "cameras": Job(("triangulate",), whole=True),
+    "markers": Job(("triangulate", "merge")),
+    "scale": Job(("scale", "export"), whole=True),
+    "motion": Job(("ik", "vertebrae", "quality", "export")),
+}
+JOBS_OF_ALL = ("dataset", "page")  # of all subjects together
+# Whose code, with all that it imports, decides what a stage or job makes; of the others `simspine.workflow.stages`.
+MODULE_OF = {
+    "detect": "simspine.workflow.detect_stage",
+    CAPTURE_JOB: "simspine.workflow.config_recordings",
+    "dataset": "simspine.workflow.dataset",
+    "page": "simspine.workflow.reporting",
+}
 
 
 def stage_module(stage: str) -> str:
-    """Name of the stage's module."""
-    return f"simspine.workflow.{'detect_stage' if stage == 'detect' else 'stages'}"
+    return MODULE_OF.get(stage, "simspine.workflow.stages")
 
 
-# Run one stage for one subject or all of them, skipping what is done.
+def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
+    """Nothing is read or computed before a task's work is called. Detection loads less than the stages after it."""
+    if stage == "detect":
+        from simspine.workflow.detect_stage import plan_detect
+
+        return plan_detect(context)
+    from simspine.workflow.stages import PLANNERS
+
+    return PLANNERS[stage](context)
 
 
-COMPILATION_NOTE = dict.fromkeys(("scale", "ik"), "(the first time, compiling the solver takes some 20 s)")
+# One stage by hand
 
 
 def run_stage(
     stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
 ) -> None:
-    """Run `stage`; a line per subject says what ran and what was up to date.
+    """Run a stage of one subject or all of them (None), skipping what is done; a line per subject says what ran.
 
     Where `export` makes the data set of all subjects, it speaks only of what ran: the data set's line says the rest.
     """
@@ -60,7 +89,7 @@ def run_stage(
     for name in subjects:
         context = Context(config, name, quiet)
         check_writable(context.paths.folder)
-        tasks = [task for task in stage_planner(stage)(context) if trial is None or task.whole or task.name == trial]
+        tasks = [task for task in tasks_of_stage(stage, context) if trial is None or task.whole or task.name == trial]
         do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
         from simspine.workflow.dataset import export_dataset
@@ -72,17 +101,18 @@ def do_tasks(
     context: Context, stage: str, tasks: Sequence[StageTask], *, force: bool = False, speak_of_idle: bool = True
 ) -> None:
     """Do those of a stage's tasks that are not done (`force`: all), and print a line that says which ran."""
+    hint = COMPILATION_NOTE if stage in ("scale", "ik") else ""
     # Detection has a bar of its own, and a terminal shows one thing at a time.
-    around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=COMPILATION_NOTE.get(stage, ""))
+    around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=hint)
     ran: list[str] = []
     idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
         (ran if run_task(path, task, stage_module(stage), around=around, force=force) else idle).append(task.name)
-    done = [f"{', '.join(ran)} done"] if ran else []
-    said = [*done, *([f"{', '.join(idle)} up to date"] if idle and speak_of_idle else [])]
-    if said:
-        print(f"{stage} {context.subject}: " + "; ".join(said))
+    texts = [f"{', '.join(ran)} done"] if ran else []
+    texts += [f"{', '.join(idle)} up to date"] if idle and speak_of_idle else []
+    if texts:
+        print(f"{stage} {context.subject}: " + "; ".join(texts))
 
 
 def check_writable(folder: Path) -> None:
@@ -92,6 +122,10 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"results cannot be written to {folder}: {there} is a file. Change `results`.")
     if not os.access(there, os.W_OK):
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
+
+
+# Jobs: manifests alone say what is done (`workflow/record.py`), and a job finds out by itself which of its stages are.
+# Snakemake only puts jobs in order: it starts those without a mark, and `mark_done` sets the marks before it plans.
 
 
 def prepare_results(results: Path, given: Mapping) -> None:
@@ -107,46 +141,26 @@ def prepare_results(results: Path, given: Mapping) -> None:
                 path.unlink()
 
 
-# The workflow's jobs: some stages of a trial in one process, since starting one takes a second or two.
-# Manifests alone say what is done (`workflow/manifest.py`), and a job finds out by itself which of its stages
-# are. So Snakemake only puts jobs in order: it starts those that have no mark, and `mark_done`
-# (`workflow/status.py`) sets the marks anew before it plans.
-
-
-@dataclass(frozen=True)
-class Job:
-    """stages: run one after another. whole: once for all trials of a subject; else for each trial."""
-
-    stages: tuple[str, ...]
-    whole: bool = False
-
-
-STAGES_OF_JOB = {
-    "detect": Job(("detect",)),
-    "cameras": Job(("triangulate",), whole=True),
-    "markers": Job(("triangulate", "merge")),
-    "scale": Job(("scale", "export"), whole=True),
-    "motion": Job(("ik", "vertebrae", "quality", "export")),
-}
-STATE = ".workflow"  # in the results: working state of Snakemake; may be removed whenever no run is at work
-CAPTURE_JOB = "capture"  # a job where the data set is made first
-JOBS_OF_ALL = {
-    "dataset": "simspine.workflow.dataset",
-    "page": "simspine.workflow.reporting",
-}  # of all subjects together
-
-
 @dataclass(frozen=True)
 class Step:
     """A task with its place in the workflow. subject, trial: None where it is of all of them."""
 
+    results: Path
     job: str
     stage: str
     subject: str | None
     trial: str | None
-    manifest: Path
-    module: str
     task: StageTask
+
+    @property
+    def manifest(self) -> Path:
+        if self.subject is None:
+            return results_manifest(str(self.results), self.job)
+        return RunPaths(self.results, self.subject).manifest(self.stage, self.trial)
+
+    @property
+    def module(self) -> str:
+        return stage_module(self.stage)
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
@@ -156,26 +170,17 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
     """
     if subject is None:
         return [step_of_all(config, job) for job in jobs]
-    found = []
     context = Context(config, subject, quiet=True, trial=trial)
-    for job in jobs:
-        for stage in STAGES_OF_JOB[job].stages:
-            for task in stage_planner(stage)(context):
-                if task.whole == STAGES_OF_JOB[job].whole:
-                    of = None if task.whole else task.name
-                    place = context.paths.manifest(stage, of)
-                    found.append(
-                        Step(
-                            job=job,
-                            stage=stage,
-                            subject=subject,
-                            trial=of,
-                            manifest=place,
-                            module=stage_module(stage),
-                            task=task,
-                        )
-                    )
-    return found
+    results = Path(config.results)
+    return [
+        Step(
+            results=results, job=job, stage=stage, subject=subject, trial=None if task.whole else task.name, task=task
+        )
+        for job in jobs
+        for stage in STAGES_OF_JOB[job].stages
+        for task in tasks_of_stage(stage, context)
+        if task.whole == STAGES_OF_JOB[job].whole
+    ]  # fmt: skip
 
 
 def step_of_all(config: Config, job: str, cores: int = 1) -> Step:
@@ -184,23 +189,40 @@ def step_of_all(config: Config, job: str, cores: int = 1) -> Step:
     from simspine.workflow.reporting import page_task
 
     task = page_task(config, cores) if job == "page" else dataset_task(config)
-    return Step(
-        job=job,
-        stage=job,
-        subject=None,
-        trial=None,
-        manifest=results_manifest(config.results, job),
-        module=JOBS_OF_ALL[job],
-        task=task,
+    return Step(results=Path(config.results), job=job, stage=job, subject=None, trial=None, task=task)
+
+
+def capture_step(config: Config, subject: str) -> Step:
+    """A subject's files in a virtual capture, once they are made.
+
+    `simspine.synthesis.capture_files` keeps a record of them, and knows itself what is still to do.
+    """
+    assert config.virtual is not None
+    assert config.capture is not None
+    folder = Path(config.capture.human36m)
+    try:
+        made = read_json(folder / "truth" / subject / "files.json")["made"]
+        names = [name for files in made.values() for name in files]
+    except (InputError, KeyError, TypeError, AttributeError):  # not made yet, or damaged
+        names = []
+    task = StageTask(
+        name=subject,
+        inputs=(),
+        outputs=(folder / "metadata.xml", *(folder / name for name in names)),
+        settings=config.virtual.model_dump(mode="json"),
+        work=dict,
+        whole=True,
     )
+    results = Path(config.results)
+    return Step(results=results, job=CAPTURE_JOB, stage=CAPTURE_JOB, subject=subject, trial=None, task=task)
 
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1) -> None:
-    """Do what a job still has to do.
+    """Do what a job still has to do. What fails is kept for `simspine status` (`failure_of`).
 
     subject: None of jobs over all subjects. trial: None of jobs over all trials. cores: so many processes draw the
     pages of `page`; other jobs take what they need. Raises `InputError` if one is wanted and not given, or the other
-    way round. What fails is kept for `simspine status` (`failure_of`).
+    way round.
     """
     wanted = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
     if wanted != (subject is not None, trial is not None):
@@ -211,51 +233,19 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None, co
     failed = failure_of(config, job, subject, trial)
     check_writable(failed.parent)
     try:
-        of_all = subject is None
-        found = [step_of_all(config, job, cores)] if of_all else steps_of_trial(config, subject, [job], trial=trial)
-        _do_step(config, subject, found)
+        if subject is None:
+            step = step_of_all(config, job, cores)
+            if run_task(step.manifest, step.task, step.module):
+                print(step.task.outputs[0])
+        else:
+            steps = steps_of_trial(config, subject, [job], trial)
+            for stage in STAGES_OF_JOB[job].stages:
+                do_tasks(Context(config, subject), stage, [step.task for step in steps if step.stage == stage])
     except Exception as error:
         with suppress(OSError):  # a full disk may be what failed
             write_text(failed, f"{error}\n")
         raise
     failed.unlink(missing_ok=True)
-
-
-def _do_step(config: Config, subject: str | None, found: list[Step]) -> None:
-    if subject is None:
-        for step in found:
-            if run_task(step.manifest, step.task, step.module):
-                print(step.task.outputs[0])
-        return
-    context = Context(config, subject)
-    for stage in dict.fromkeys(step.stage for step in found):
-        do_tasks(context, stage, [step.task for step in found if step.stage == stage])
-
-
-def capture_step(config: Config, subject: str) -> Step:
-    """A subject's files in a virtual capture, once they are made: `simspine.synthesis.capture_files` keeps a record
-    of them, and
-    knows itself what is still to do."""
-    assert config.virtual is not None
-    assert config.capture is not None
-    folder = Path(config.capture.human36m)
-    try:
-        made = read_json(folder / "truth" / subject / "files.json")["made"]
-        names = [name for files in made.values() for name in files]
-    except (InputError, KeyError, TypeError, AttributeError):  # not made yet, or damaged
-        names = []
-    outputs = (folder / "metadata.xml", *(folder / name for name in names))
-    task = StageTask(subject, (), outputs, config.virtual.model_dump(mode="json"), work=dict, whole=True)
-    place = RunPaths(Path(config.results), subject).manifest(CAPTURE_JOB)
-    return Step(
-        job=CAPTURE_JOB,
-        stage=CAPTURE_JOB,
-        subject=subject,
-        trial=None,
-        manifest=place,
-        module="simspine.workflow.config_recordings",
-        task=task,
-    )
 
 
 def failure_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
@@ -301,17 +291,11 @@ def marks_before_detect(config: Config, subject: str, trial: str) -> list[str]:
     return []
 
 
-# What is done of a configuration, by subject and trial, and why the rest is not.
+# What is done of a configuration, by subject and trial, and why the rest is not
 
 
-STATE_DONE, STATE_RUNNING, STATE_FAILED, STATE_STALE, STATE_WAITING, STATE_OPEN = (
-    "done",
-    "running",
-    "failed",
-    "stale",
-    "waiting",
-    "to do",
-)
+STATE_DONE, STATE_RUNNING, STATE_FAILED = "done", "running", "failed"
+STATE_STALE, STATE_WAITING, STATE_OPEN = "stale", "waiting", "to do"
 LONG_AGO = 1e9  # s, of all marks: whatever Snakemake compares in time, none is newer than another
 
 
@@ -342,15 +326,11 @@ def stage_states(config: Config) -> list[StageState]:
                     kind, why = _stage_state(config, step, unsure, of)
                 except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
                     kind, why = STATE_FAILED, f"cannot be read: {error}"
-                found.append(
-                    StageState(
-                        stage=step.stage, subject=step.subject, trial=step.trial, kind=kind, why=why, job=step.job
-                    )
-                )
+                found.append(StageState(step.stage, step.subject, step.trial, kind=kind, why=why, job=step.job))
                 if kind != STATE_DONE:
                     unsure |= set(step.task.outputs)
         except InputError as error:
-            found.append(StageState(stage="inputs", subject=subject, trial=None, kind=STATE_FAILED, why=str(error)))
+            found.append(StageState("inputs", subject, None, kind=STATE_FAILED, why=str(error)))
     return found
 
 

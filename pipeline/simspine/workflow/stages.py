@@ -430,3 +430,14 @@ def export_files_of_trial(results: Path, subject: str, trial: str) -> tuple[Path
     folder = root / "kinematics" / subject / stem
     trcs = (root / kind / subject / f"{stem}.trc" for kind in TRC_FOLDERS)
     return (*trcs, folder / f"{stem}.mot", folder / f"{stem}{IK_ERRORS_SUFFIX}")
+
+
+PLANNERS = {
+    "triangulate": plan_triangulate,
+    "merge": plan_merge,
+    "scale": plan_scale,
+    "ik": plan_ik,
+    "vertebrae": plan_vertebrae,
+    "quality": plan_quality,
+    "export": plan_export,
+}
