@@ -49,9 +49,7 @@ def test_round_trip(form, recording, tmp_path):
     write_annotation_file(form, path, recording, labels)
     read = read_annotation_file(form, path, recording)
     wanted = labelled_images_of(recording, labels)
-    names = (
-        without_skin_markers(recording.start.names) if form in ("coco", "mmpose", "openpose") else recording.start.names
-    )
+    names = without_skin_markers(recording.start.names) if form in ("coco", "openpose") else recording.start.names
     order = [read.file_names.index(name) for name in wanted.file_names]
     got, wanted = read.select(names), wanted.select(names)
     np.testing.assert_array_equal(got.points[order][..., 2], wanted.points[..., 2])
@@ -176,7 +174,6 @@ def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
     [
         ("cvat", "labels.json", r"a file that ends in \.xml"),
         ("coco", "labels.xml", r"a file that ends in \.json"),
-        ("mmpose", "labels", r"a file that ends in \.npz"),
         ("openpose", "labels.json", "a folder"),
     ],
 )

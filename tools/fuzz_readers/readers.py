@@ -477,13 +477,11 @@ def _read_labels(kind: str):
 def _label_functions() -> dict:
     from simspine.io.annotation_tools import read_cvat, read_label_studio, write_cvat, write_label_studio
     from simspine.io.labelled_images import read_coco_labels, write_coco_labels
-    from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
 
     return {
         "coco": (write_coco_labels, read_coco_labels),
         "cvat": (write_cvat, read_cvat),
         "label-studio": (write_label_studio, read_label_studio),
-        "mmpose": (write_mmpose_labels, read_mmpose_labels),
     }
 
 
@@ -529,9 +527,6 @@ READERS = {
     "COCO labels": Reader("labels.json", _write_labels("coco"), _read_labels("coco"), _JSON),
     "CVAT XML": Reader("labels.xml", _write_labels("cvat"), _read_labels("cvat"), m.TEXT),
     "Label Studio": Reader("labels.json", _write_labels("label-studio"), _read_labels("label-studio"), _JSON),
-    "MMPose labels": Reader(
-        "labels.npz", _write_labels("mmpose"), _read_labels("mmpose"), (*m.BYTES, *[m.zip_members] * 8)
-    ),
     "annotator's journal": Reader("anna.jsonl", _journal, _read_journal, m.TEXT),
     "Parquet": Reader("x.parquet", _parquet, _read_parquet),
     "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),

@@ -1,12 +1,12 @@
 """Labels of a recording as images of other programs' files, and back as decisions of an annotator."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, Visibility, apply_edits
+from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skeleton_of_size, skin_landmark
@@ -16,13 +16,11 @@ from simspine.io.keypoint_json import read_people_json
 from simspine.io.labelled_images import (
     POINT_STATUSES,
     LabelledImages,
-    PersonOutline,
     read_coco_labels,
     to_simspine,
     to_spinetrack,
     write_coco_labels,
 )
-from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
 
 # Labels of markers on the skin as the section `skin_markers.clicks` of a configuration.
 
@@ -64,9 +62,7 @@ def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int)
     return rows
 
 
-Outlines = Mapping[tuple[int, int], OutlineEdit]  # by frame and view
-LABEL_FILE_SUFFIXES = {"coco": ".json", "mmpose": ".npz", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
-FORMATS_WITH_OUTLINES = ("coco", "cvat", "label-studio")  # formats that have a place for outlines
+LABEL_FILE_SUFFIXES = {"coco": ".json", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
 OPENPOSE_SCORES = {
     Visibility.SEEN: 1.0,
@@ -75,29 +71,18 @@ OPENPOSE_SCORES = {
 }  # OpenPose's files know scores only
 _LABEL_READERS: dict[str, Callable[[Path], LabelledImages]] = {
     "coco": read_coco_labels,
-    "mmpose": read_mmpose_labels,
     "cvat": read_cvat,
     "label-studio": read_label_studio,
 }
 
 
-def labelled_images_of(
-    recording: RecordedViews, labels: Labels, decided_only: bool = True, outlines: Outlines | None = None
-) -> LabelledImages:
-    """A row per image. decided_only: leave out images of which nobody has looked at a point or an outline.
-
-    outlines: decisions about the person's, {(frame, view): edit}.
-    """
-    drawn = {
-        at: PersonOutline(e.rings, int(e.status))
-        for at, e in (outlines or {}).items()
-        if e.rings is not None and e.status
-    }
+def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
+    """A row per image. decided_only: leave out images of which nobody has looked at a point."""
     rows = [
         (frame, view)
         for frame in range(recording.frames)
         for view in range(len(recording.views))
-        if not decided_only or labels.decided[frame, view].any() or (frame, view) in drawn
+        if not decided_only or labels.decided[frame, view].any()
     ]
     if not rows:
         raise InputError(
@@ -113,34 +98,24 @@ def labelled_images_of(
         sizes=np.array([recording.sources[view].size for _, view in rows]),
         points=points,
         status=labels.status[at],
-        outlines=tuple(drawn.get(row) for row in rows) if drawn else (),
     )
 
 
 def write_annotation_file(
-    form: str,
-    out: Path,
-    recording: RecordedViews,
-    labels: Labels,
-    decided_only: bool = True,
-    outlines: Outlines | None = None,
+    form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True
 ) -> Path:
     """Write the labels in one of `LABEL_FILE_SUFFIXES`; returns what was written. out: a file; for openpose a folder.
 
-    outlines: as in `labelled_images_of`; mmpose and openpose have no place for them. Raises `InputError` for a file
-    whose ending
-    is another format's.
+    Raises `InputError` for a file whose ending is another format's.
     """
     if out.suffix.lower() != LABEL_FILE_SUFFIXES[form] and (
         LABEL_FILE_SUFFIXES[form] or out.suffix.lower() in LABEL_FILE_SUFFIXES.values()
     ):
         wanted = f"a file that ends in {LABEL_FILE_SUFFIXES[form]}" if LABEL_FILE_SUFFIXES[form] else "a folder"
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
-    images = labelled_images_of(recording, labels, decided_only, outlines if form in FORMATS_WITH_OUTLINES else None)
+    images = labelled_images_of(recording, labels, decided_only)
     if form == "coco":
         write_coco_labels(out, images)
-    elif form == "mmpose":
-        write_mmpose_labels(out, images)
     elif form == "cvat":
         write_cvat(out, images, recording.name)
     elif form == "label-studio":
@@ -203,28 +178,6 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
         )
     apply_edits(labels, edits)  # raises for what is no point of the recording
     return edits
-
-
-def outline_edits_from(recording: RecordedViews, outlines: Outlines, images: LabelledImages) -> list[OutlineEdit]:
-    """Outlines of a file that differ from those there are, or of whose image there is none."""
-    places = _frame_view_by_image(recording)
-    edits = []
-    for i, name in enumerate(images.file_names):
-        at, found = _place_of(places, name), images.outline(i)
-        if at is None or found is None or not found.status:
-            continue
-        edit = OutlineEdit(*at, found.rings, PointStatus(found.status))
-        if not _same_outline(outlines.get(at), edit):
-            edits.append(edit)
-    return edits
-
-
-def _same_outline(a: OutlineEdit | None, b: OutlineEdit) -> bool:
-    if a is None or a.rings is None or b.rings is None or a.status != b.status:
-        return False
-    if [len(ring) for ring in a.rings] != [len(ring) for ring in b.rings]:
-        return False
-    return all(np.abs(np.subtract(p, q)).max() < SAME_PX for p, q in zip(a.rings, b.rings, strict=True))
 
 
 def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.annotation.exchange import Outlines, labelled_images_of, write_images
+from simspine.annotation.exchange import labelled_images_of, write_images
 from simspine.annotation.labels import (
     Labels,
     PointStatus,
@@ -26,7 +26,6 @@ from simspine.annotation.labels import (
     person_size,
     pseudo_labels,
     rank_frames,
-    read_outlines,
     read_times,
     start_journal,
 )
@@ -241,9 +240,7 @@ def advance_round(
         _log_step(recording, last.number, "corrected", figures=_round_figures(recording, annotator, last, labels))
         say(f"round {last.number}: corrected")
     if "exported" not in last.done:
-        count = _export_finished_frames(
-            recording, labels, read_outlines(journal_file(recording.home, annotator)), files
-        )
+        count = _export_finished_frames(recording, labels, files)
         _log_step(recording, last.number, "exported", images=count)
         say(f"round {last.number}: {count} images in {files.images}, labels in {files.labels}")
     if "proposed" not in last.done:
@@ -294,9 +291,9 @@ def _round_figures(recording: RecordedViews, annotator: str, current: Round, lab
     }
 
 
-def _export_finished_frames(recording: RecordedViews, labels: Labels, outlines: Outlines, files: RoundFiles) -> int:
+def _export_finished_frames(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
     """Images of finished frames only: in others pseudo-labels stand among the decisions."""
-    whole = labelled_images_of(recording, labels, outlines=outlines)
+    whole = labelled_images_of(recording, labels)
     done = finished_frames(labels)
     names = {
         recording.image_name(int(frame), view) for frame in np.flatnonzero(done) for view in range(len(recording.views))

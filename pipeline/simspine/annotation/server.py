@@ -24,7 +24,6 @@ from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
     Edit,
     Labels,
-    OutlineEdit,
     PointStatus,
     annotator_agreement,
     annotators_in,
@@ -37,7 +36,6 @@ from simspine.annotation.labels import (
     journal_file,
     rank_frames,
     read_journal,
-    read_outlines,
     start_journal,
 )
 from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
@@ -45,7 +43,6 @@ from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
 from simspine.report import page
-from simspine.vision.blazepose_spine import OutlineProposer
 
 # What the page asks and says while one annotator works: the recording, points of a frame, decisions, order of
 # work.
@@ -93,10 +90,8 @@ class Session:
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
         self._own(labels_of(recording, annotator))
-        self._outlines = read_outlines(self._path)
         self.images = Images(recording)
-        self._lock, self._looking = threading.Lock(), threading.Lock()
-        self._proposer: OutlineProposer | None = None
+        self._lock = threading.Lock()
         self._batch: list[dict[str, Any]] = []
         self._scores: list[float] = []
         self.next_batch()
@@ -171,26 +166,8 @@ class Session:
                 self._status[frame].ravel().tolist(), self._confidence[frame].ravel().round(3).tolist(), strict=True,
             )  # fmt: skip
             flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
-            drawn = [self._outlines.get((frame, view)) for view in range(len(self.recording.views))]
         points = len(self._names)
-        return {
-            "points": [flat[i : i + points] for i in range(0, len(flat), points)],
-            "outlines": [
-                {"rings": one.rings, "how": int(one.status)} if one is not None and one.status else None
-                for one in drawn
-            ],
-        }
-
-    def proposed_outline(self, frame: int, view: int) -> dict[str, Any]:
-        """What BlazePose takes for the person; no rings where it finds nobody."""
-        image = self.images.decoded(frame, view)
-        with self._lock:
-            labelled = (self._visibility[frame, view] > 0) & np.isfinite(self._xy[frame, view]).all(-1)
-            xy = self._xy[frame, view][labelled]
-        with self._looking:
-            if self._proposer is None:
-                self._proposer = OutlineProposer()
-            return {"rings": self._proposer.outline(image, xy)}
+        return {"points": [flat[i : i + points] for i in range(0, len(flat), points)]}
 
     def edit(self, entries: Sequence[Any]) -> dict[str, Any]:
         """Take decisions; they are on the disk when this returns. `InputError` for one that cannot be, and none is."""
@@ -200,10 +177,7 @@ class Session:
         with self._lock:
             append_edits(self._path, edits, time.time())
             for edit in edits:
-                if isinstance(edit, OutlineEdit):
-                    self._outlines[edit.frame, edit.view] = edit
-                else:
-                    self._put(edit)
+                self._put(edit)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
 
@@ -387,8 +361,6 @@ class _Handler(BaseHTTPRequestHandler):
             return _static_response("index.html")
         if match := re.fullmatch(r"image/(\d{1,4})/(\d{1,9})\.jpg", path):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
-        if match := re.fullmatch(r"api/outline/(\d{1,4})/(\d{1,9})", path):
-            return _json_response(session.proposed_outline(int(match[2]), int(match[1])))
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json_response(session.frame(int(match[1])))
         if path in self.server.pages:

@@ -8,7 +8,7 @@ import click
 from simspine.cli.options import FILE_PATH, FOLDER_PATH, packaged_config, show_on_desktop
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
-ANNOTATION_FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
+ANNOTATION_FORMATS = click.Choice(["coco", "cvat", "label-studio", "openpose"])
 
 
 def _existing_config(context, parameter, path):
@@ -148,17 +148,13 @@ def annotations_group():
 def export_command(target, annotator, form, path, everything, images):
     """Write the points for another program, each with what was done about it."""
     from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
-    from simspine.annotation.labels import journal_file, read_outlines
     from simspine.annotation.server import labels_of
 
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
-    outlines = read_outlines(journal_file(recording.home, annotator))
-    click.echo(
-        write_annotation_file(form, path, recording, labels=labels, decided_only=not everything, outlines=outlines)
-    )
+    click.echo(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
     if images is not None:
-        count = write_images(images, recording, labelled_images_of(recording, labels, not everything, outlines))
+        count = write_images(images, recording, labelled_images_of(recording, labels, not everything))
         click.echo(f"{count} images in {images}")
 
 
@@ -169,16 +165,15 @@ def export_command(target, annotator, form, path, everything, images):
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to read; for openpose a folder.")
 def import_command(target, annotator, form, path):
     """Take the points of another program's file as decisions of an annotator."""
-    from simspine.annotation.exchange import edits_from, outline_edits_from, read_annotation_file
-    from simspine.annotation.labels import append_edits, journal_file, read_outlines, start_journal
+    from simspine.annotation.exchange import edits_from, read_annotation_file
+    from simspine.annotation.labels import append_edits, journal_file, start_journal
     from simspine.annotation.server import labels_of
 
     recording = _open_recording(target)
     file = journal_file(recording.home, annotator)
     found = read_annotation_file(form, path, recording)
     with _exclusive_annotator(recording, annotator):
-        points = edits_from(recording, labels_of(recording, annotator), found, str(path))
-        edits = [*points, *outline_edits_from(recording, read_outlines(file), found)]
+        edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names)
         append_edits(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")

@@ -220,7 +220,7 @@ def train_spine_command(config, out, teacher, seed, ablate, **training):
         train: [{folder: pictures}]      # `simspine capture render --out pictures`
         test: {folder: other-pictures}
 
-    One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json, MMPose .npz).
+    One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json).
     Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set beside those of the mean place in the
     box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
