@@ -30,14 +30,14 @@ def test_the_slider_of_frames_goes_by_its_keys(browser, served):
 
 
 def test_links_open_by_the_enter_key(browser, recording):
-    served = Served(recording, pages={"rounds.html": lambda: "<h1>Rounds</h1>"})
+    served = Served(recording, pages={"validation.html": lambda: "<h1>Validation</h1>"})
     page = browser.new_page()
     try:
         page.goto(served.address)
         page.wait_for_selector("body[data-ready=yes]")
-        page.get_by_role("link", name="Rounds").focus()
+        page.get_by_role("link", name="Validation").focus()
         page.keyboard.press("Enter")
-        page.wait_for_url("**/rounds.html")
+        page.wait_for_url("**/validation.html")
     finally:
         page.close()
         served.stop()

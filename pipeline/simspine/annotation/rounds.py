@@ -414,3 +414,51 @@ def command_hook(template: str, source: str, say: Callable[[str], None]) -> Trai
         return shlex.join(command)
 
     return run
+
+
+# What has come of the rounds, as a table for the terminal
+
+NEXT_ACTION_TEXTS = {
+    "corrected": "corrected", "exported": "corrected and exported; waits for a detector",
+    "proposed": "done",
+}  # fmt: skip
+
+
+def rounds_text(rounds: Sequence[Round], now: Sequence[int] = ()) -> str:
+    """A line per round. now: finished frames of the recording, for the round that is open."""
+    if not rounds:
+        return "no round has begun; `simspine annotations round` draws the first."
+    heads = ("round", "images", "error %", "at random", "px", "moved %", "at random", "min/image", "agreement %")
+    lines = [" ".join(f"{head:>11}" for head in heads) + "  state"]
+    for one in rounds:
+        f = one.figures
+        cells = [str(one.number)] + (
+            [""] * 8
+            if f is None
+            else [
+                str(f["images"]),
+                _number_text(f["all"]["median_share"], 100, 2),
+                _number_text(f["control"]["median_share"], 100, 2),
+                _number_text(f["all"]["median_px"], 1, 1),
+                _number_text(f["all"]["moved"], 100, 0),
+                _number_text(f["control"]["moved"], 100, 0),
+                _number_text(f["minutes"], 1, 2),
+                _number_text((f["agreement"] or {}).get("median_share"), 100, 2),
+            ]
+        )
+        lines.append(" ".join(f"{cell:>11}" for cell in cells) + f"  {next_action(one, now)}")
+    lines += ["", "error: median distance from proposal to where a person placed it, in % of the person's size."]
+    lines.append("at random: in frames of the batch drawn at random; the others are those that seemed worst.")
+    return "\n".join(lines)
+
+
+def next_action(one: Round, now: Sequence[int] = ()) -> str:
+    """What is to be done next about a round."""
+    last = [step for step in ROUND_STEPS if step in one.done][-1]
+    if last != "drawn":
+        return NEXT_ACTION_TEXTS[last]
+    return f"{sum(frame in now for frame in one.frames)} of {len(one.frames)} frames corrected"
+
+
+def _number_text(value: float | None, times: float, digits: int) -> str:
+    return "–" if value is None else f"{times * value:.{digits}f}"

@@ -98,7 +98,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
     images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
     the page. Stop with ctrl-C.
     """
-    from simspine.annotation.pages import rounds_page, validation_page
+    from simspine.annotation.pages import validation_page
     from simspine.annotation.rounds import open_frames, read_rounds
     from simspine.annotation.server import AnnotationServer, NamedTarget, Session
     from simspine.annotation.validation import read_validation
@@ -118,8 +118,6 @@ def annotate_command(target, annotator, port, batch, again, opened):
             else NamedTarget(open_frames(rounds), "round", len(rounds))
         )
         session = Session(recording, annotator, batch, named)
-        if rounds:
-            pages["rounds.html"] = lambda: rounds_page(recording.name, rounds, session.progress()["done"], True)
         server = AnnotationServer(session, port, pages)
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
@@ -248,14 +246,12 @@ def round_command(target, annotator, size, hook, training):
 @target_options
 @annotator_option
 @click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
-@click.option("--page", type=FILE_PATH, help="Write a page, too: the detector over rounds, each point of it.")
-def progress_command(target, annotator, json_path, page):
+def progress_command(target, annotator, json_path):
     """The detector over rounds: errors of its proposals, points that were moved, time, agreement of annotators."""
     import json
 
     from simspine.annotation.labels import finished_frames
-    from simspine.annotation.pages import rounds_page, rounds_text
-    from simspine.annotation.rounds import read_rounds, rounds_json
+    from simspine.annotation.rounds import read_rounds, rounds_json, rounds_text
     from simspine.annotation.server import labels_of
     from simspine.io.atomic import write_text
 
@@ -265,8 +261,6 @@ def progress_command(target, annotator, json_path, page):
     click.echo(rounds_text(rounds, now))
     if json_path is not None:
         write_text(json_path, json.dumps(rounds_json(rounds), indent=1) + "\n")
-    if page is not None:
-        write_text(page, rounds_page(recording.name, rounds, now))
 
 
 @annotations_group.command("clicks")
