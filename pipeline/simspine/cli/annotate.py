@@ -8,7 +8,8 @@ import click
 from simspine.cli.options import FILE_PATH, FOLDER_PATH, packaged_config, show_on_desktop
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
-ANNOTATION_FORMATS = click.Choice(["coco", "cvat", "label-studio", "openpose"])
+IMPORTED_FORMATS = ["coco", "cvat", "label-studio"]
+EXPORTED_FORMATS = [*IMPORTED_FORMATS, "openpose"]
 
 
 def _existing_config(context, parameter, path):
@@ -139,7 +140,7 @@ def annotations_group():
 @annotations_group.command("export")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=ANNOTATION_FORMATS, required=True, help="Of the file to write.")
+@click.option("--format", "form", type=click.Choice(EXPORTED_FORMATS), required=True, help="Of the file.")
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to write; for openpose a folder.")
 @click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
 @click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
@@ -159,8 +160,8 @@ def export_command(target, annotator, form, path, everything, images):
 @annotations_group.command("import")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=ANNOTATION_FORMATS, required=True, help="Of the file.")
-@click.option("--file", "path", type=FILE_PATH, required=True, help="File to read; for openpose a folder.")
+@click.option("--format", "form", type=click.Choice(IMPORTED_FORMATS), required=True, help="Of the file.")
+@click.option("--file", "path", type=FILE_PATH, required=True, help="File to read.")
 def import_command(target, annotator, form, path):
     """Take the points of another program's file as decisions of an annotator."""
     from simspine.annotation.exchange import edits_from, read_annotation_file
@@ -169,7 +170,7 @@ def import_command(target, annotator, form, path):
 
     recording = _open_recording(target)
     file = journal_file(recording.home, annotator)
-    found = read_annotation_file(form, path, recording)
+    found = read_annotation_file(form, path)
     with _exclusive_annotator(recording, annotator):
         edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names)
