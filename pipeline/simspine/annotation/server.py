@@ -12,7 +12,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -42,7 +42,6 @@ from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
 from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
-from simspine.report import page
 
 # What the page asks and says while one annotator works: the recording, points of a frame, decisions, order of
 # work.
@@ -266,13 +265,12 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for any that is free. pages: {name.html: what makes it}, beside the session's own."""
+    """Serves one session. port: 0 for any that is free."""
 
     daemon_threads = True
 
-    def __init__(self, session: Session, port: int = 0, pages: Mapping[str, Callable[[], str]] | None = None):
+    def __init__(self, session: Session, port: int = 0):
         self.session = session
-        self.pages = dict(pages or {})
         self.token = secrets.token_urlsafe(24)
         try:
             super().__init__((LOCAL_HOST, port), _Handler)
@@ -308,8 +306,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self._allowed()
         if path is not None:
-            policy = page.PLAIN_PAGE_CONTENT_POLICY if path in self.server.pages else SERVER_CONTENT_POLICY
-            self._answer(lambda: self._get(path), policy)
+            self._answer(lambda: self._get(path))
 
     def do_POST(self) -> None:
         path = self._allowed()
@@ -344,7 +341,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.FORBIDDEN, f"refused: {fault}".encode(), "text/plain; charset=utf-8")
         return None
 
-    def _answer(self, work, policy: str = SERVER_CONTENT_POLICY) -> None:
+    def _answer(self, work: Callable[[], tuple[bytes, str]]) -> None:
         try:
             body, kind = work()
         except InputError as error:
@@ -353,7 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"not saved: {error.strerror or error}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, text.encode(), "text/plain; charset=utf-8")
         else:
-            self._send(HTTPStatus.OK, body, kind, policy)
+            self._send(HTTPStatus.OK, body, kind)
 
     def _get(self, path: str) -> tuple[bytes, str]:
         session = self.server.session
@@ -363,11 +360,7 @@ class _Handler(BaseHTTPRequestHandler):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json_response(session.frame(int(match[1])))
-        if path in self.server.pages:
-            return self.server.pages[path]().encode(), CONTENT_TYPES[".html"]
-        if path == "api/project":
-            return _json_response(session.project() | {"pages": sorted(self.server.pages)})
-        found = {"api/summary": session.summary, "api/agreement": session.agreement}
+        found = {"api/project": session.project, "api/summary": session.summary, "api/agreement": session.agreement}
         if path in found:
             return _json_response(found[path]())
         if _STATIC_FILE_NAME.fullmatch(path):
@@ -388,11 +381,11 @@ class _Handler(BaseHTTPRequestHandler):
             return _json_response(self.server.session.next_batch())
         raise InputError(f"there is no {path!r:.80} here.")
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str, policy: str = SERVER_CONTENT_POLICY) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", policy)
+        self.send_header("Content-Security-Policy", SERVER_CONTENT_POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")  # the address holds the token
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")

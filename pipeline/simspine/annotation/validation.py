@@ -91,10 +91,6 @@ class Validation:
         others = (row for row in self.points if row.point not in VALIDATED_SPINE_POINTS)
         return (*spine, *sorted(others, key=lambda row: -np.nan_to_num(row.rmse_m)))
 
-    def beyond_at(self, frame: int) -> tuple[str, ...]:
-        """The points that are more than 10 cm off in a frame, in order."""
-        return tuple(row.point for row in self.in_order if frame in row.beyond)
-
 
 def read_result(folder: Path, subject: str | None = None, trial: str | None = None) -> Result:
     """Of a trial in a results folder, as inverse kinematics left it; `InputError` where there is none."""

@@ -1,6 +1,5 @@
 """simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -99,13 +98,11 @@ def annotate_command(target, annotator, port, batch, again, opened):
     images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
     the page. Stop with ctrl-C.
     """
-    from simspine.annotation.pages import validation_page
     from simspine.annotation.rounds import open_frames, read_rounds
     from simspine.annotation.server import AnnotationServer, NamedTarget, Session
     from simspine.annotation.validation import read_validation
 
     found = None if again is None else read_validation(again)
-    pages = {} if found is None else {"validation.html": partial(validation_page, found, True)}
     recording = _open_recording(target)
     rounds = read_rounds(recording)
     click.echo(
@@ -119,7 +116,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
             else NamedTarget(open_frames(rounds), "round", len(rounds))
         )
         session = Session(recording, annotator, batch, named)
-        server = AnnotationServer(session, port, pages)
+        server = AnnotationServer(session, port)
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
@@ -282,11 +279,8 @@ def clicks_command(target, annotator):
 @click.option("--subject", help="Subject, where the results hold several.")
 @click.option("--trial", help="Trial, where the results hold several.")
 @click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
-@click.option(
-    "--page", type=FILE_PATH, help="Write a page, too: errors on a body and as bars, frames to annotate again."
-)
 @click.pass_context
-def validate_points_command(context, candidate: Path, reference, subject, trial, json_path, page):
+def validate_points_command(context, candidate: Path, reference, subject, trial, json_path):
     """Biomechanical validation: RMSE of each point between triangulation and the fitted body.
 
     CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
@@ -295,7 +289,6 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     """
     import json
 
-    from simspine.annotation.pages import validation_page
     from simspine.annotation.validation import (
         body_validation_json,
         body_validation_text,
@@ -308,8 +301,6 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     names = str(candidate), "" if reference is None else str(reference)
     found = validate_against_body(read_result(candidate, subject, trial), others, names)
     click.echo(body_validation_text(found))
-    if page is not None:
-        write_text(page, validation_page(found))
     if json_path is not None:
         write_text(json_path, json.dumps(body_validation_json(found), indent=1) + "\n")
     context.exit(_NO_SPINE_POINT_EXIT_CODE if found.unseen else 0 if found.passed else 1)

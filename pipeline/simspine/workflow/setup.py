@@ -37,21 +37,10 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
-from simspine.workflow.record import RunPaths, read_task_manifest, reason_not_done
-from simspine.workflow.results import seconds_of
-
-# A Human3.6M copy before the first run: is it complete, and how much work does it hold?
-
+from simspine.workflow.record import reason_not_done
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
-
-# Seconds of one core per frame of four views, where this configuration has no results yet to tell: measured on trials
-# of 300 frames of the virtual capture, articulated body; detect: BlazePose on the demonstration's videos (1080 × 1920).
-SECONDS_PER_300_FRAMES = {
-    "detect": 0.14, "triangulate": 0.0012, "merge": 0.0003, "scale": 0.0007, "ik": 0.022, "vertebrae": 0.0013,
-    "quality": 0.0017, "export": 0.0010,
-}  # fmt: skip
 
 
 def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> bool:
@@ -64,18 +53,7 @@ def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> b
     except InputError as fault:
         say(FAULT_MARK, str(fault))
         return False
-    seconds, known = seconds_per_frame(config)
-    if config.detection.detector == "import" and "detect" not in known:
-        seconds = seconds | {"detect": 0.0}
-    total = sum(seconds.values()) * frames / 3600
-    slow = max(seconds, key=lambda stage: seconds[stage])
-    basis = "measured here" if known else "measured elsewhere"
-    own = "" if known or config.detection.detector != "spinepose" else " SpinePose's detection is taken as BlazePose's;"
-    say(
-        NOTE_MARK,
-        f"{frames} frames: about {total:.1f} hours of one core, {seconds[slow] * frames / 3600:.1f} of them for {slow} "
-        f"({basis};{own} trials run side by side)",
-    )
+    say(NOTE_MARK, f"{frames} frames")
     return good
 
 
@@ -115,22 +93,7 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tup
     return good, sum(found[key].frames for key in used & set(found))
 
 
-def seconds_per_frame(config: Config) -> tuple[dict[str, float], set[str]]:
-    """Of each stage; and the stages of which this configuration's own results tell."""
-    spent: dict[str, float] = {}
-    frames = 0
-    for subject in config.subjects:
-        paths = RunPaths(Path(config.results), subject)
-        for trial in config.trials(subject):
-            frames += read_task_manifest(paths.manifest("detect", trial)).get("notes", {}).get("frames", 0)
-        for stage, seconds in seconds_of(paths, config.trials(subject)).items():
-            spent[stage] = spent.get(stage, 0.0) + seconds
-    known = set(spent) if frames else set()
-    return SECONDS_PER_300_FRAMES | {stage: spent[stage] / frames for stage in known}, known
-
-
-# Before a run: do the cameras agree, as far as 2D points of the people are known already?
-
+# Do the cameras agree, as far as 2D points of the people are known already?
 
 CHECK_MARK = "[yellow]check[/]    "
 MARK_OF_SEVERITY = {Severity.INFO: NOTE_MARK, Severity.WARNING: CHECK_MARK, Severity.ERROR: FAULT_MARK}

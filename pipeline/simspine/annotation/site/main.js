@@ -327,10 +327,6 @@ class App {
     addEventListener("beforeunload", (event) => this.labels.unsaved.length && event.preventDefault());
     document.querySelector("[data-act=batch]").hidden = this.project.round > 0; // its frames are drawn
     addEventListener("hashchange", () => this.follow());
-    for (const link of document.querySelectorAll("[data-page]")) {
-      link.hidden = !this.project.pages.includes(link.dataset.page);
-      link.href = link.dataset.page;
-    }
     addEventListener("resize", () => this.timeline.update());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.timeline.draw());
   }
