@@ -1,4 +1,4 @@
-"""How far annotators agree about the same points."""
+"""What people say of points in images: decisions, the journal that keeps them, which frames come first, agreement."""
 
 import json
 import os
@@ -18,13 +18,11 @@ from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
 from simspine.vision.triangulation import triangulate
 
-# What people say of points in images: where they are, whether they are seen, and who decided that.
-
 
 class Visibility(IntEnum):
     """Whether a point shows, with COCO's numbers."""
 
-    ABSENT = 0  # outside the image, or nobody can tell where
+    ABSENT = 0  # outside the image, or nobody knows where
     HIDDEN = 1  # something covers it; its place is known nevertheless
     SEEN = 2
 
@@ -129,9 +127,9 @@ def status_counts(labels: Labels) -> dict[str, int]:
     return {status.name.lower(): int((some & (labels.status == status)).sum()) for status in PointStatus}
 
 
-# One file per annotator that only grows: a line per decision, on the disk before it is confirmed.
-# A killed process can leave at most a last line that is cut short; it is not read. The head names the recording,
-# its views and points, so that decisions cannot be taken for another recording's.
+# The journal: one file per annotator that only grows, a line per decision, on the disk before it is confirmed. A killed
+# process can leave at most a last line that is cut short; it is not read. The head names the recording, its views and
+# points, so that decisions cannot be taken for another recording's.
 
 
 JOURNAL_SUFFIX = ".jsonl"
@@ -265,7 +263,7 @@ def _journal_head(path: Path, content: bytes) -> dict:
     return head
 
 
-# Which frames a person should look at first: where the points are least sure, disagree between views, or jump.
+# Which frames a person should look at first: where the points are least sure, disagree between views, or jump
 
 
 FRAMES_PER_BATCH = 20  # frames handed out at a time

@@ -1,4 +1,4 @@
-"""A user's own command as what trains a detector between two rounds."""
+"""Rounds of active learning: draw frames, have them corrected, export them, train a detector, let it propose anew."""
 
 import json
 import re
@@ -37,7 +37,7 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.io.labelled_images import write_coco_labels
 from simspine.io.text_tables import parse_content, read_bytes
 
-# How good a round's proposals were, by what people made of them.
+# How good a round's proposals were, by what people made of them
 
 
 MOVED_PX = 0.5  # nearer than this a point was left where it was proposed
@@ -124,9 +124,7 @@ def _annotator_agreement(everyone: Mapping[str, Labels], rows: np.ndarray) -> di
     return {"annotators": sorted(some), "median_share": round(float(np.median(shares)), 5)} if shares else None
 
 
-# Rounds of active learning: a batch is drawn, corrected and exported, a detector learns from it and proposes
-# again.
-# What happened stands in `rounds/rounds.jsonl` beside the annotators' journals, a line per step; `rounds/02/`
+# What happened stands in `rounds/rounds.jsonl` next to the annotators' journals, a line per step; `rounds/02/`
 # holds what round 2 began with (`proposals.h5`) and what it gave (`labels.json`, `images/`, `out/`). A killed
 # step is done again by the next call. Nothing that stands in the folder is ever run.
 # Active learning by uncertainty: Settles 2009, "Active learning literature survey" (University of Wisconsin-
@@ -408,8 +406,8 @@ def command_hook(template: str, source: str, say: Callable[[str], None]) -> Trai
             raise InputError(f"--hook: {command[0]} cannot be started ({error.strerror or error}).") from None
         if done.returncode:
             raise InputError(
-                f"--hook: {shlex.join(command)} ended with {done.returncode}. Mend it and run the same command again; "
-                "what was corrected and exported stays."
+                f"--hook: {shlex.join(command)} ended with {done.returncode}. Run the same command again "
+                "when it works; what was corrected and exported stays."
             )
         return shlex.join(command)
 

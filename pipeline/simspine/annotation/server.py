@@ -1,4 +1,4 @@
-"""The page's server: this computer only, and only whoever was given the address.
+"""The annotation page's server: for this computer only, and only for who has the address.
 
 Bound to the loopback interface. The first part of every path is a random token. A request whose Host is not this
 server's (DNS rebinding) or whose Origin is another page's is refused, so that no page open in the same browser can read
@@ -42,10 +42,6 @@ from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
 from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
-
-# What the page asks and says while one annotator works: the recording, points of a frame, decisions, order of
-# work.
-
 
 POINT_GROUPS = (
     ("Spine", CHAIN_POINTS),
@@ -285,7 +281,7 @@ class AnnotationServer(ThreadingHTTPServer):
         return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error; anything else is told."""
+        """A browser that goes away in the middle of an answer is no error; anything else is printed."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 

@@ -55,7 +55,7 @@ class Validation:
     spine_m: root mean square error of the points along the spine. reference_m: of all points of the reference detector,
     NaN without one. again: frames to annotate again, those with most points beyond 10 cm first. frames: of the
     recording. names: of candidate and reference; '' for a reference that there is not. worse: where the spine is worse
-    than what it is held against, the other frames in which it is, the worst first.
+    than its limit, the other frames in which it is, the worst first.
     """
 
     points: tuple[PointError, ...]
@@ -68,7 +68,7 @@ class Validation:
 
     @property
     def limit_m(self) -> float:
-        """What the spine is held against: all points of the reference, or 4 cm where there is none."""
+        """Most error of the spine: that of all points of the reference, or 4 cm where there is none."""
         return self.reference_m if np.isfinite(self.reference_m) else USUAL_ERROR_M[1]
 
     @property
@@ -104,7 +104,7 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
 def validate_against_body(
     candidate: Result, reference: Result | None = None, names: Sequence[str] = ("candidate", "reference")
 ) -> Validation:
-    """Errors of the candidate's points beside those of a reference detector, of the same recording.
+    """Errors of the candidate's points, and of a reference detector's in the same recording.
 
     names: of the two, as they are shown.
 
@@ -191,18 +191,18 @@ def validation_conclusion(found: Validation) -> str:
     if not np.isfinite(found.spine_m):
         return "No point along the spine was seen, so nothing is said of it."
     known = np.isfinite(found.reference_m)
-    beside = "the reference's points" if known else "the usual 4 cm"
+    limit = "the reference's points" if known else "the usual 4 cm"
     figures = (
         f"{_centimetres_text(found.spine_m)} against {_centimetres_text(found.reference_m)} cm"
         if known
         else f"{_centimetres_text(found.spine_m)} cm"
     )
     if found.passed:
-        return f"The spine is no worse than {beside} ({figures}): done."
+        return f"The spine is no worse than {limit} ({figures}): done."
     worse = [row for row in found.points if row.point in VALIDATED_SPINE_POINTS and row.rmse_m > found.limit_m]
     worst = sorted(worse, key=lambda row: -row.rmse_m)[:4]
     named = ", ".join(f"{VERTEBRA_OF[row.point]} ({_centimetres_text(row.rmse_m)} cm)" for row in worst)
-    return f"The spine is worse than {beside} ({figures}), above all at {named}: annotate again, and run again."
+    return f"The spine is worse than {limit} ({figures}), above all at {named}: annotate again, and run again."
 
 
 def body_validation_json(found: Validation) -> dict:

@@ -58,7 +58,7 @@ def _user_name() -> str:
 
 
 def _open_recording(target):
-    """The recording; what is missing of its points is said beside the results."""
+    """The recording; what is missing of its points goes to standard error."""
     from simspine.annotation.recording import open_target
     from simspine.annotation.rounds import with_proposals
 

@@ -7,12 +7,10 @@ import click
 from simspine.cli.options import FILE_PATH, FOLDER_PATH
 from simspine.cli.research import chosen_options, lifting_options, say_progress
 
-# simspine bench …: speed and quality on this machine.
-
 
 @click.group("bench")
 def bench_group():
-    """Measure speed and quality on this machine; the goals are printed beside.
+    """Measure speed and quality on this machine; goals are printed with the figures.
 
     Predictions of any method, by the papers' protocols: `simspine benchmark`.
     """
@@ -38,7 +36,7 @@ _json_option = click.option("--json", "path", type=FILE_PATH, help="File for the
 @click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
 @click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
 def bench_ik_command(path, opensim_frames, frames, quick):
-    """Inverse kinematics beside OpenSim's."""
+    """Inverse kinematics, compared with OpenSim's."""
     from dataclasses import asdict
 
     from simspine.evaluation.bench_engines import QUICK_TRIALS, TrialSize, measure_ik
@@ -77,10 +75,10 @@ def bench_workflow_command(path, frames, detections, quick):
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
     metrics, details = measure_workflow(lengths, detections, _say_progress)
     click.echo(stage_costs_table(details["stages"], whole=not quick))
-    if quick:  # starting a process takes longer than its frames: their cost and the goals cannot be told
+    if quick:  # starting a process takes longer than its frames: their cost cannot be measured
         metrics = []
         click.echo(
-            "\nThese trials are too short to tell what a frame costs: no slopes, no goals. Leave out --quick for them."
+            "\nThese trials are too short to show what a frame costs: no slopes, no goals. Leave out --quick for them."
         )
     else:
         click.echo("\n" + metrics_table(metrics))
@@ -105,8 +103,8 @@ def bench_workflow_command(path, frames, detections, quick):
 @click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy_command(path, presets, families, points, **sizes):
-    """The pipeline against spines that are known: from 2D points beside the published procedure, and from points in
-    space beside baselines."""
+    """The pipeline against spines that are known: from 2D points compared with the published procedure, and from
+    points in space compared with baselines."""
     import json
 
     from simspine.evaluation.tables import benchmark_json
@@ -210,8 +208,8 @@ def bench_faults_command(path, kills, seed, kills_only, quick):
 def benchmark_group():
     """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
 
-    The published figures stand beside them, marked as of other data. `simspine bench` is something else: it measures
-    simspine itself on this machine, speed and accuracy, beside goals.
+    The published figures are printed as well, marked as of other data. `simspine bench` is something else: it measures
+    simspine itself on this machine, speed and accuracy against goals.
     """
 
 
@@ -287,11 +285,11 @@ def benchmark_multiview_command(predictions, truth, subjects, form, out):
 @click.option("--out", type=FILE_PATH, help="New file for them, as the section of a configuration (.yaml).")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
 def benchmark_offsets_command(predictions, truth, subjects, out, form):
-    """What a detector's points are off by in everybody, mm, by region of the spine.
+    """The errors that a detector's points have in all people, mm, by region of the spine.
 
     PREDICTIONS: points in space of people whose true points are known: a table, TRC files, or a run's results, of which
-    the triangulated points are taken. What is found tells inverse kinematics in other people what is the detector's,
-    and what their bodies' (ik.detector_offsets of a configuration).
+    the triangulated points are taken. With them inverse kinematics in other people separates the detector's errors from
+    their bodies (ik.detector_offsets of a configuration).
     """
     from simspine.core.errors import InputError
     from simspine.evaluation.detector_offsets import measured_offsets, offsets_section, offsets_table
@@ -326,7 +324,9 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
 @click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
 @click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
-@click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
+@click.option(
+    "--more-people", default=25, show_default=True, help="Synthetic subjects to learn from, besides the five."
+)
 @click.option(
     "--work", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder of checkpoints, curves."
 )
@@ -367,8 +367,8 @@ def _run_lifters(form, out, config, preset, methods, points, image, more_people,
 def benchmark_angles_command(predictions, truth, subjects, form, out):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
-    The papers have no such protocol; this one is ours. Controls that know no frame stand beside: the mean of the people
-    of the truth who are not tested, and each trial's own true mean.
+    The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
+    the people of the truth who are not tested, and each trial's own true mean.
     """
     from simspine.evaluation.angle_protocol import evaluate_angles, read_angles
     from simspine.evaluation.point_sources import sequences_of_subjects

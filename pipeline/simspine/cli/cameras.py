@@ -8,8 +8,6 @@ import click
 
 from simspine.cli.options import FILE_PATH, config_option, quiet_option
 
-# simspine cameras calibrate: cameras from nothing but their recordings.
-
 
 def parse_squares(context, parameter, text: str) -> tuple[int, int]:
     """Columns and rows of '7x5'."""

@@ -127,7 +127,7 @@ def check_quality_command(config_path, quiet):
 @click.command("validate")
 @click.argument("dataset", required=False, type=FILE_PATH)
 @config_option(help="Configuration file; its results are taken where no DATASET is named.")
-@click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ beside it.")
+@click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
 def validate_dataset_command(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
 
@@ -143,8 +143,8 @@ def validate_dataset_command(dataset, config_path, out):
         dataset = Path(config.results) / f"{config.name}.h5"
         if not dataset.exists():
             raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")
-    beside = dataset if dataset.is_dir() else dataset.parent
-    for path in write_validation(dataset, out or beside / "validation"):
+    folder = dataset if dataset.is_dir() else dataset.parent
+    for path in write_validation(dataset, out or folder / "validation"):
         click.echo(path)
 
 

@@ -38,7 +38,7 @@ def one_camera_options(command):
                      help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
         click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
         click.option("--lift", type=FILE_PATH,
-                     help="Lifter (lifter.onnx of `simspine train lifting`): points in space besides, in the file of "
+                     help="Lifter (lifter.onnx of `simspine train lifting`): points in space as well, in the file of "
                      "--save-path. Estimated from one camera, relative to the root; no measurement."),
         click.option("--fov", type=Within(5, 170),
                      help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
@@ -151,7 +151,7 @@ def _lifting_of_options(chosen: dict, source: str):
     if chosen["points"] is None:
         raise InputError("--lift gives points in space; name where they go (--save-path).")
     if chosen["fov"] is not None and chosen["calibration"] is not None:
-        raise InputError("--fov and --calibration were both given; the calibration tells the field of view.")
+        raise InputError("--fov and --calibration were both given; the calibration has the field of view.")
     if chosen["camera_name"] is not None and chosen["calibration"] is None:
         raise InputError("--camera is of the cameras in --calibration; name that file.")
     camera = (

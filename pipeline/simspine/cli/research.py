@@ -6,8 +6,6 @@ import click
 
 from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option
 
-# simspine capture …: data to work on.
-
 
 @click.group("capture")
 def capture_group():
@@ -66,7 +64,7 @@ def write_configured(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
 @click.option("--motion", type=FILE_PATH, help="A data set of ours (.h5) whose people are rendered.")
-@click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, beside the rooms.")
+@click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, in addition to the rooms.")
 @click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
 @click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,
               help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
@@ -190,7 +188,7 @@ def train_lifting_command(config, preset, out, **changes):
 
 
 def say_progress(line: str) -> None:
-    """Progress, beside the results."""
+    """Progress goes to standard error."""
     click.echo(line, err=True)
 
 
@@ -221,7 +219,7 @@ def train_spine_command(config, out, teacher, seed, ablate, **training):
         test: {folder: other-pictures}
 
     One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json).
-    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set beside those of the mean place in the
+    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set and those of the mean place in the
     box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
     """

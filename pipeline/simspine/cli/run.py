@@ -1,4 +1,4 @@
-"""simspine model …: body models."""
+"""simspine run, demo, warmup, status, job; and simspine model: body models."""
 
 import json
 import sys
@@ -6,8 +6,6 @@ import sys
 import click
 
 from simspine.cli.options import FILE_PATH, config_option, cores_option, packaged_config
-
-# `simspine run`, `simspine demo` and `simspine warmup`.
 
 
 @click.command("run")
@@ -51,9 +49,6 @@ def warmup_command():
 
     click.echo("Compiling the kernels for this processor (once; up to a minute).")
     click.echo(f"done in {compile_kernels(click.echo):.0f} s")
-
-
-# `simspine status` and `simspine job`.
 
 
 @click.command("status")

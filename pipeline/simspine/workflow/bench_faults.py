@@ -109,7 +109,7 @@ class RunFolder:
 
 
 def result_checksums(results: Path) -> dict[str, str]:
-    """{file: sha256 of what does not tell how long it took}."""
+    """{file: sha256 of its content without computing times}."""
     found = {}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results).as_posix()

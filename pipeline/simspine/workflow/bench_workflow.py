@@ -2,7 +2,7 @@
 
 Each stage runs as a user's would, as a process of its own. Its cost is processor time, which other programs on the
 machine hardly change, and the highest memory that the process held. What does not grow with the trial (starting Python,
-loading libraries and models, fitting the body to the person) is told apart by a line through two lengths.
+loading libraries and models, fitting the body to the person) is separated by a line through two lengths.
 """
 
 import os
@@ -79,7 +79,7 @@ def measure_workflow(
 def cost_scaling(costs: Mapping[int, CostsByStage]) -> list[Metric]:
     """How costs grow with frames. costs: {frames: {stage: cost}}, two lengths or more.
 
-    Of each stage: time a frame and what every process takes besides, from a line through the shortest and the longest
+    Of each stage: time a frame and the fixed time of a process, from a line through the shortest and the longest
     trial; the slope of that line on logarithmic axes (1 = grows as the frames do); memory of the longest. Of all
     together the same, the share of time that does not grow in the longest, and, of three lengths or more, the time a
     frame between the two longest over that between the two shortest.

@@ -243,7 +243,7 @@ def calibrate_by_person(
     figures: Path | None = None,
     quiet: bool = False,
 ) -> None:
-    """Write the calibration, print a line per camera, and what images cannot tell. lenses: as
+    """Write the calibration, print a line per camera, and what images do not show. lenses: as
     `lenses_or_field_of_view` says."""
     check_height(height)
     if len(recordings) == 1:
@@ -303,8 +303,8 @@ def _print_places(found: FromPerson, out: Path) -> None:
         f"reprojection, median: {found.error_px:.1f} px; {found.used:.0%} or more of what each camera saw agrees\n"
         f"all lengths: ± {100 * frame.scale_sd:.1f} % (by {how}, with {whose})\n"
         f"vertical: ± {np.degrees(frame.tilt_sd):.1f}° (by {level}); floor at the lowest points of the feet\n"
-        "The origin lies between the feet where the person stands most upright, x points to where they face: images do "
-        "not tell another world.\n"
+        "The origin lies between the feet where the person stands most upright, x points to where they face: images "
+        "show no other world.\n"
         f"{out} written. Name it as the trial's `calibration`."
     )
 

@@ -1,4 +1,4 @@
-"""A whole data set as the source: its subjects and trials follow from its name, and no file is looked at."""
+"""Sections of a configuration about who was recorded and how: subjects, trials, clicks on markers, data sets."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -381,7 +381,7 @@ class HumanCapture(Section):
     cameras: str | None = None
     """File or folder of camera parameters; found in the copy if left out."""
     lens: Literal["human36m", "opencv"] | None = None
-    """Whose formula the tangential distortion belongs to; told from the file's kind if left out."""
+    """Whose formula the tangential distortion belongs to; the file's kind decides if left out."""
     checksums: str | None = None
     """File of md5sum, sha1sum or sha256sum that `simspine doctor` compares the copy with."""
     subjects: list[SafeName] | None = Field(None, min_length=1)
@@ -426,7 +426,7 @@ class Virtual(Section):
 def people_of_capture(
     capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
 ) -> dict[str, Subject]:
-    """Everybody in the data set with all usable trials, and those named besides."""
+    """Everybody in the data set with all usable trials, and those named in addition."""
     trials: dict[str, dict[str, Trial]] = {}
     for name, trial in chosen_trials(capture, virtual):
         own = trials.setdefault(name, {})

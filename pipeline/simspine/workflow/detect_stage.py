@@ -158,7 +158,7 @@ def read_detection_folders(
     name: str, trial: Trial, capture: CaptureSource, cameras: Sequence[Camera], skeleton: str | None
 ) -> tuple[Detections, skeletons.Skeleton]:
     """Everybody in the folders of keypoints; `InputError` unless there are as many as cameras."""
-    assert trial.rate is not None  # `Trial` wants one beside keypoints
+    assert trial.rate is not None  # `Trial` wants one with keypoints
     if len(cameras) != len(capture.keypoints):
         raise InputError(
             f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "

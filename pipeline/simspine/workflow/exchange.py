@@ -130,7 +130,7 @@ class _Source:
     frames: dict[str, int] = field(default_factory=dict)
     levels: tuple[str, ...] = ()
     clinical: tuple[str, ...] = ()
-    notes: dict[str, Any] = field(default_factory=dict)  # what the manifest says besides
+    notes: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
     _bodies: dict[str, Body] = field(default_factory=dict)
 
     @property
@@ -236,7 +236,7 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its place when the block ends well."""
+    """A folder next to the target that takes its place when the block ends well."""
     if target.exists() and not (target.is_dir() and ((target / MANIFEST_FILE).is_file() or not any(target.iterdir()))):
         raise InputError(
             f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."

@@ -1,4 +1,4 @@
-"""What every stage is handed: the configuration, one subject, its files, and how to show progress."""
+"""Which files a trial starts from, and what every stage is given: configuration, subject, files, progress."""
 
 import json
 import sys
@@ -27,9 +27,6 @@ from simspine.workflow.record import RunPaths
 
 if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
-
-
-# Which files a trial starts from, and a resolved configuration for the stages of a workflow.
 
 
 PACKAGED_PREFIX = "pose2sim:"
@@ -71,7 +68,7 @@ class CaptureSource:
         return read_calibration(self.calibration, rig)
 
     def motion_capture(self) -> Markers | None:
-        """The markers recorded beside, if there were any."""
+        """The markers of motion capture, if there were any."""
         from simspine.io.c3d import read_markers
 
         if not self.mocap:
@@ -107,7 +104,7 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
-    assert calibration is not None  # `Trial` wants one beside videos and keypoints
+    assert calibration is not None  # `Trial` wants one with videos and keypoints
     folders = tuple(_existing_path(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
     return CaptureSource(

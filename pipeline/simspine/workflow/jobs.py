@@ -129,8 +129,8 @@ def check_writable(folder: Path) -> None:
 
 
 def prepare_results(results: Path, given: Mapping) -> None:
-    """Before a run: a copy of the configuration as it was given, for whoever looks at the results; nothing reads it to
-    decide. Symbolic links among logs and computing times are removed: whoever writes these would follow them."""
+    """Before a run: a copy of the configuration as it was given, for readers of the results; nothing reads it to
+    decide. Symbolic links among logs and computing times are removed: writing these would follow them."""
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_config(given, results / "config.yaml")
     for folder in (results / "logs", results / "benchmarks"):
@@ -256,7 +256,7 @@ def failure_of(config: Config, job: str, subject: str | None = None, trial: str 
 
 
 def mark_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
-    """The empty file that tells Snakemake that a job is done."""
+    """The empty file by which Snakemake knows that a job is done."""
     return Path(config.results, STATE, "done", *filter(None, (subject, job, trial))).with_name(f"{trial or job}.done")
 
 

@@ -179,10 +179,10 @@ def _wait_or_kill(child: subprocess.Popen) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when whoever started it was killed (prctl, PR_SET_PDEATHSIG).
+    """Ask Linux to end this process when its parent was killed (prctl, PR_SET_PDEATHSIG).
 
-    By SIGKILL: told otherwise, Snakemake would keep the run's lock until its jobs are through. These may go on to the
-    end of their work, which is locked by itself.
+    By SIGKILL: after another signal Snakemake would keep the run's lock until its jobs are through. These may go on to
+    the end of their work, which is locked by itself.
     """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 

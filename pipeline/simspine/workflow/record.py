@@ -22,7 +22,7 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import write_text
 from simspine.workflow.config import json_digest
 
-# Where each file of a run lies. The Snakefile and the stages both take their names from here.
+# Where each file of a run lies
 
 
 STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
@@ -88,7 +88,7 @@ def results_manifest(results: str, job: str) -> Path:
     return Path(results) / "manifests" / f"{job}.json"
 
 
-# Locks that end with the process that holds them, however it ends.
+# Locks that end with the process that holds them, however it ends
 
 
 try:
@@ -111,13 +111,13 @@ def hold_lock(
     if fcntl is None:
         yield ()
         return
-    start, told = time.monotonic(), False
+    start, announced = time.monotonic(), False
     while (descriptor := _try_lock(path)) is None:
         if patience_s is not None and time.monotonic() - start > patience_s:
             raise InputError(f"{busy}. {advice}")
-        if patience_s is None and not told:
+        if patience_s is None and not announced:
             print(f"{busy}; waiting for it.", file=sys.stderr)
-            told = True
+            announced = True
         time.sleep(0.1)
     try:
         yield () if descriptor < 0 else (descriptor,)
@@ -222,7 +222,7 @@ def _imported_modules(path: Path) -> list[str]:
 
 @cache
 def _data_files(folder: Path) -> list[Path]:
-    """Files beside the modules of a folder that are none, those in folders without modules included."""
+    """Files of a folder that are no modules, those in folders without modules included."""
     found = []
     for path in folder.iterdir() if folder != PACKAGE_FOLDER else ():
         if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():

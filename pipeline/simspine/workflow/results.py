@@ -1,4 +1,4 @@
-"""Scenes of files that came from anywhere: markers (.trc, .c3d), and motions (.mot, .sto) with their model."""
+"""What the stages keep of a trial, written and read back; and scenes of loose files: markers, motions with a model."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,6 @@ from simspine.report.trial_scene import bones_and_joints, skin_of_trial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.inputs import timing_in
 from simspine.workflow.record import STAGE_NAMES, RunPaths, read_json, read_task_manifest
-
-# What the stages keep of a trial: each result written to its file and read back.
-
 
 _SPINE_FIELDS = (
     "levels",

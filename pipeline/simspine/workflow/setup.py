@@ -49,15 +49,13 @@ def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> b
         say(NOTE_MARK, f"virtual capture: not made yet; the workflow makes it in {capture.human36m} first")
         return True
     try:
-        good, frames = _examine_copy(config, capture, say)
+        return _examine_copy(config, capture, say)
     except InputError as fault:
         say(FAULT_MARK, str(fault))
         return False
-    say(NOTE_MARK, f"{frames} frames")
-    return good
 
 
-def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tuple[bool, int]:
+def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> bool:
     from simspine.io.human36m.check import examine_copy
 
     copy, used = copy_of_config(options), config.captured
@@ -90,7 +88,7 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tup
             say(FAULT_MARK, f"{len(things)} {kind} (see above); first: {things[0]}")
     if good:
         say(OK_MARK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
-    return good, sum(found[key].frames for key in used & set(found))
+    return good
 
 
 # Do the cameras agree, as far as 2D points of the people are known already?
@@ -104,7 +102,7 @@ def examine_cameras(config: Config, say: SayFinding) -> bool:
     """Say how the cameras of each set-up agree, by points that are given or detected already; nothing is written.
 
     Trials of a data set are left out. True unless views are mixed up, so that no run makes sense. Inputs that cannot be
-    read are passed over: whoever looks at the inputs says so.
+    read are passed over: another check names them.
     """
     rigs: list[tuple[list[str], list[Camera], list[Keypoints]]] = []
     later = []
@@ -200,7 +198,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     check_config(content, "the configuration from these arguments")
     lines = (
         "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
-        "# Height (m) and mass (kg) of the person go under the subject's name, beside `trials`.\n"
+        "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
     )
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     said = " The videos differ in length, so their delays will be found (`delays: find`)." if apart else ""

@@ -154,7 +154,7 @@ def _merge(context: Context, trial: str, table: str | None) -> dict:
 def _mocap_findings(heard: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
     """Pass warnings on; {'findings': JSON} of those about a fault of motion capture, {} where there is none.
 
-    Files are called by their names alone: results do not tell where they lay.
+    Files are called by their names alone: results do not show where they lay.
     """
     found = []
     for warning in heard:
