@@ -16,7 +16,7 @@ from simspine.io.human36m import check, names
 from simspine.io.human36m import copy as cdf
 from simspine.io.human36m import names as faults
 from simspine.io.human36m.cameras import to_opencv, write_metadata
-from simspine.io.human36m.layouts import open_copy
+from simspine.io.human36m.copy import open_copy
 
 FRAMES = 30
 

@@ -15,7 +15,7 @@ from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.io.c3d import read_c3d, write_c3d
 from simspine.io.coco import write_coco
 from simspine.io.exchange import read_netcdf, read_parquet, write_netcdf, write_parquet
-from simspine.io.npz import read_mmpose, write_mmpose
+from simspine.io.npz import read_npz, write_mmpose
 
 SHIFT = np.array([0.04, 0.02, 0.0])  # y up
 NAMES = load_skeleton("simspine15").names
@@ -35,7 +35,7 @@ def released(take):
 
 def test_npz(take, released, tmp_path):
     write_mmpose(tmp_path, "test", lambda: [take])
-    rows = read_mmpose(tmp_path / "annotations" / "simspine_test.npz")
+    rows = read_npz(tmp_path / "annotations" / "simspine_test.npz")
     kept = [i for i in range(len(released)) if i != UNSOLVED]
     world = change_frame(released[kept], "y_up", "z_up")
     moved = change_frame(released[kept] + SHIFT, "y_up", "z_up")[:, ALONG]

@@ -376,8 +376,6 @@ class HumanCapture(Section):
 
     human36m: str
     """Folder of the copy."""
-    layout: Literal["auto", "archives", "fetch", "videopose3d"] = "auto"
-    """archives: the official ones, unpacked. fetch: annot.h5 per action. videopose3d: its .npz. auto: look."""
     cameras: str | None = None
     """File or folder of camera parameters; found in the copy if left out."""
     lens: Literal["human36m", "opencv"] | None = None

@@ -54,7 +54,6 @@ class CopyState:
     """What `examine_copy` found. checksums: remarks on files that differ from their checksum or are absent."""
 
     root: Path
-    layout: str
     subjects: tuple[SubjectState, ...]
     checksums: tuple[str, ...] = ()
     files_checked: int = 0
@@ -76,14 +75,14 @@ class CopyState:
     @property
     def complete(self) -> bool:
         """Everything asked for is there, readable and as its checksum says. Known faults do not count: nobody can
-        mend them.
+        repair them.
         """
         whole = all(not (s.missing or s.cameras) for s in self.subjects)
         return bool(self.subjects) and whole and not self.checksums and not any(t.problems for t in self.trials)
 
     def lines(self) -> list[str]:
         """The report in words: a line per subject, then what is wrong, then known faults."""
-        out = [f"Human3.6M copy {self.root} (layout {self.layout})"]
+        out = [f"Human3.6M copy {self.root}"]
         for s in self.subjects:
             frames = sum(trial.frames for trial in s.trials)
             out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames, {_views_text(s.trials)}")
@@ -124,9 +123,7 @@ def examine_copy(
         for subject in subjects or names.HUMAN36M_SUBJECT_NAMES
     ]
     remarks, count = ((), 0) if checksums is None else verify_checksums(checksums, copy.root)
-    return CopyState(
-        root=copy.root, layout=copy.layout, subjects=tuple(states), checksums=tuple(remarks), files_checked=count
-    )
+    return CopyState(copy.root, tuple(states), tuple(remarks), count)
 
 
 def lens_of_points(copy: Copy, subject: str, trial: str) -> dict[str, float]:
