@@ -156,7 +156,7 @@ def validate_dataset_command(dataset, config_path, out):
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
 @click.option(
-    "--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh)."
+    "--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb)."
 )
 @click.option("--model", type=FILE_PATH, help="The OpenSim model (.osim) that a motion belongs to.")
 def view_command(result, subject, trial, out, opened, recording, animation, model):

@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -72,12 +72,8 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
     with atomic_path(target) as temporary, ExitStack() as stack:
         parts: dict[str, IO[bytes]] = {}
         for take in takes():
-            others = {name: export_views(other) for name, other in take.others.items()}
             kept = np.flatnonzero(np.isfinite(take.trial.motion.values).all(1))
-            for i, view in enumerate(export_views(take)):
-                columns = _view_columns(take, view, kept)
-                for name, seen in others.items():
-                    columns |= {f"{key}_{name}": v for key, v in _view_points(take.others[name], seen[i], kept).items()}
+            for view, columns in _columns_of_views(take, kept):
                 for key, values in columns.items():
                     if key not in parts:
                         parts[key] = stack.enter_context(TemporaryFile(dir=target.parent))
@@ -92,6 +88,16 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
         _compose_npz(temporary, meta, stems, parts=parts, rows=rows)
     _write_moments(target.parent, moments)
     return rows
+
+
+def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[ExportView, dict[str, np.ndarray]]]:
+    """Of each camera the arrays by name, rows of the frames `kept`."""
+    others = {name: (other, export_views(other)) for name, other in take.other_points.items()}
+    for i, view in enumerate(export_views(take)):
+        columns = _view_columns(take, view, kept)
+        for name, (other, views) in others.items():
+            columns |= {f"{key}_{name}": values for key, values in _view_points(other, views[i], kept).items()}
+        yield view, columns
 
 
 def _view_columns(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[str, np.ndarray]:
@@ -218,6 +224,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 except ValueError as error:
                     if "allow_pickle" not in str(error):
                         raise
+        if any(not isinstance(array, np.ndarray) for array in arrays.values()):  # bytes, where no array begins
+            raise ValueError("it holds something else than arrays")
         return arrays
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: {missing_file(path)}.") from None
