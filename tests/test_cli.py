@@ -151,10 +151,3 @@ def test_view_writes_one_file_at_a_time(tmp_path):
     done = call("view", tmp_path, "--animation", tmp_path / "x.glb", "--rerun", tmp_path / "x.rrd")
     assert done.exit_code == 2
     assert "one file at a time" in done.stderr
-
-
-def test_a_picture_of_another_format_is_refused(tmp_path):
-    done = call("report", "--picture", tmp_path / "pic.gif")
-    assert done.exit_code == 2
-    assert "pic.gif: the picture is written as PNG; name a file that ends in .png." in done.stderr
-    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""glTF and BVH, read by readers that share nothing with the writers: joints and skin stand where they stood."""
+"""glTF, read by a reader that shares nothing with the writer: joints and skin stand where they stood."""
 
 import json
 import struct
@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
-from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_bvh, write_gltf
+from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_gltf
 
 NAMES, PARENTS = ("pelvis", "spine", "head", "leg"), (-1, 0, 1, 0)
 FRAMES, RATE, GAP = 9, 30.0, 4
@@ -98,52 +98,6 @@ def test_gltf_joints_and_skin_stand_where_they_stood(motion, poses, tmp_path):
         for corner, (joint, *_), local in zip(corners, joints.astype(int), [*TRIANGLE * 2, *TRIANGLE * 4], strict=True):
             skinned = worlds[NAMES[joint]] @ inverse[joint] @ [*corner, 1]
             np.testing.assert_allclose(skinned, poses[frame, joint] @ [*local, 1], atol=1e-5)
-
-
-def read_bvh(path):
-    """{joint: (frames, 3) m} by a small reader of the format."""
-    words = path.read_text().split()
-    at, order, parents, stack, ends = 1, [], [], [], 0
-    while words[at] != "MOTION":
-        word = words[at]
-        if word in ("ROOT", "JOINT"):
-            parents.append(stack[-1] if stack else None)
-            order.append(words[at + 1])
-            stack.append(words[at + 1])
-            at += 2
-        elif word == "End":
-            stack.append("end")
-            ends += 1
-            at += 2
-        elif word == "CHANNELS":
-            said = " ".join(words[at + 2 : at + 8])
-            assert said == "Xposition Yposition Zposition Zrotation Xrotation Yrotation"
-            at += 8
-        else:
-            stack = stack[:-1] if word == "}" else stack
-            at += 4 if word == "OFFSET" else 1
-    frames = int(words[at + 2])
-    values = np.array(words[at + 6 :], float).reshape(frames, len(order), 6)
-    assert float(words[at + 5]) == pytest.approx(1 / RATE)
-    worlds = {}
-    for joint, (name, parent) in enumerate(zip(order, parents, strict=True)):
-        pose = np.tile(np.eye(4), (frames, 1, 1))
-        pose[:, :3, 3] = values[:, joint, :3] / 100
-        turns = [Rotation.from_euler(axis, values[:, joint, 3 + i, None], degrees=True) for i, axis in enumerate("zxy")]
-        pose[:, :3, :3] = (turns[0] * turns[1] * turns[2]).as_matrix()
-        worlds[name] = pose if parent is None else worlds[parent] @ pose
-    return worlds, ends
-
-
-def test_bvh_joints_stand_where_they_stood(motion, poses, tmp_path):
-    with pytest.warns(UserWarning, match="frames 4 repeat"):
-        write_bvh(tmp_path / "a.bvh", motion)
-    worlds, ends = read_bvh(tmp_path / "a.bvh")
-    assert ends == 2  # head and leg
-    for joint, name in enumerate(NAMES):
-        expected = np.array(poses[:, joint])
-        expected[GAP] = expected[GAP - 1]
-        np.testing.assert_allclose(worlds[name], expected, atol=1e-6)
 
 
 def test_joints_are_put_in_order():

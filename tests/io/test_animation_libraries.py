@@ -1,14 +1,11 @@
-"""glTF and BVH opened by libraries of others: joints stand where they stood."""
+"""glTF opened by a library of others: joints stand where they stood."""
 
-import warnings
-
-import bvh
 import numpy as np
 import pygltflib
 import pytest
 from scipy.spatial.transform import Rotation
 
-from simspine.io.animation import JointMesh, SkeletonMotion, write_bvh, write_gltf
+from simspine.io.animation import JointMesh, SkeletonMotion, write_gltf
 
 NAMES, PARENTS, FRAMES, RATE = ("pelvis", "spine", "head", "leg"), (-1, 0, 1, 0), 7, 30.0
 
@@ -56,21 +53,3 @@ def test_pygltflib_opens_the_glb(motion, tmp_path):
             for name in NAMES
         ]
         np.testing.assert_allclose(in_the_world(local), motion.poses[frame], atol=1e-5)
-
-
-def test_the_package_bvh_opens_the_bvh(motion, tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        write_bvh(tmp_path / "a.bvh", motion)
-    file = bvh.Bvh((tmp_path / "a.bvh").read_text())
-    assert file.nframes == FRAMES
-    assert file.frame_time == pytest.approx(1 / RATE)
-    for frame in range(FRAMES):
-        local = []
-        for name in NAMES:
-            said = {c: file.frame_joint_channel(frame, name, c) for c in file.joint_channels(name)}
-            place = [said[f"{axis}position"] / 100 for axis in "XYZ"]
-            order = "".join(c[0] for c in file.joint_channels(name) if c.endswith("rotation"))
-            turn = Rotation.from_euler(order, [said[f"{axis}rotation"] for axis in order], degrees=True)
-            local.append(pose(place, turn))
-        np.testing.assert_allclose(in_the_world(local), motion.poses[frame], atol=1e-6)

@@ -294,10 +294,10 @@ def _mmpose(path: Path) -> None:
     (path.parent / "annotations/simspine_valid.npz").rename(path)
 
 
-def _read_mmpose(path: Path):
-    from simspine.io.npz import read_mmpose
+def _read_npz(path: Path):
+    from simspine.io.npz import read_npz
 
-    return read_mmpose(path)
+    return read_npz(path)
 
 
 def _netcdf(path: Path) -> None:
@@ -407,37 +407,6 @@ def _read_cdf(path: Path):
     return read_pose(path)
 
 
-def _videopose3d(path: Path) -> None:
-    xyz = np.random.default_rng(0).uniform(0, 1, (5, 32, 3)).astype("f4")
-    np.savez_compressed(path, positions_3d={"S1": {"Walking": xyz, "Walking 1": xyz}})
-
-
-def _read_videopose3d(path: Path):
-    from simspine.io.human36m.layouts import VideoPose3D
-
-    copy = VideoPose3D(path, None)
-    return [copy._positions(s, t) for s in copy.subjects for t in copy.trials(s)]
-
-
-def _fetch(path: Path) -> None:
-    import h5py
-
-    frames, names = 5, [int(c.name) for c in cameras()]
-    with h5py.File(path, "w") as file:
-        rng, rows = np.random.default_rng(0), frames * len(names)
-        file["pose/2d"] = rng.uniform(0, 1000, (rows, 32, 2))
-        file["pose/3d"] = rng.uniform(0, 1000, (rows, 32, 3))
-        file["frame"] = np.tile(np.arange(1, frames + 1), len(names))
-        file["camera"] = np.repeat(names, frames)
-
-
-def _read_fetch(path: Path):
-    from simspine.io.human36m.layouts import read_annotation_values, read_camera_rows
-
-    rows, first = read_camera_rows(path)
-    return first, [read_annotation_values(path, key, rows) for key in ("pose/2d", "pose/3d")]
-
-
 def _shape(path: Path) -> None:
     import simspine.anatomy.shape_model as model
 
@@ -520,7 +489,7 @@ READERS = {
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
     "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),
-    "MMPose npz": Reader("x.npz", _mmpose, _read_mmpose, (*m.BYTES, *[m.zip_members] * 8)),
+    "npz table": Reader("x.npz", _mmpose, _read_npz, (*m.BYTES, *[m.zip_members] * 8)),
     "netCDF": Reader("x.nc", _netcdf, _read_netcdf),
     "C3D": Reader("x.c3d", _c3d, _read_c3d),
     "COCO": Reader("x.json", _coco, _read_coco, _JSON),
@@ -533,7 +502,5 @@ READERS = {
     "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
     "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),
     "CDF": Reader("Walking.cdf", _cdf, _read_cdf),
-    "VideoPose3D npz": Reader("data_3d_h36m.npz", _videopose3d, _read_videopose3d, (*m.BYTES, *[m.zip_members] * 8)),
-    "h36m-fetch HDF5": Reader("annot.h5", _fetch, _read_fetch),
     "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),
 }

@@ -155,15 +155,11 @@ def validate_dataset_command(dataset, config_path, out):
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
-@click.option(
-    "--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh)."
-)
-@click.option("--model", type=FILE_PATH, help="The OpenSim model (.osim) that a motion belongs to.")
-def view_command(result, subject, trial, out, opened, recording, animation, model):
+@click.option("--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb).")
+def view_command(result, subject, trial, out, opened, recording, animation):
     """Show RESULT in three dimensions.
 
-    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), a data set's .h5, markers of
-    anyone (.trc, .c3d), or a motion (.mot, .sto) with --model.
+    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
     """
     if sum(file is not None for file in (out, recording, animation)) > 1:
         raise click.UsageError("--out, --rerun and --animation are three commands: one file at a time.")
@@ -175,11 +171,11 @@ def view_command(result, subject, trial, out, opened, recording, animation, mode
     if animation is not None:
         from simspine.workflow.exchange import write_animation
 
-        click.echo(write_animation(result, animation, subject, trial=trial, model=model))
+        click.echo(write_animation(result, animation, subject, trial=trial))
         return
     from simspine.workflow.views import write_view
 
-    page = write_view(result, out, subject, trial=trial, model=model)
+    page = write_view(result, out, subject, trial=trial)
     click.echo(page)
     if opened:
         show_on_desktop(page.resolve().as_uri())

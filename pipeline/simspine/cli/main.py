@@ -130,15 +130,13 @@ add_export_options(main.commands["export"])
 
 @main.command("report")
 @config_option()
-@click.option("--picture", type=FILE_PATH, help="Write one picture (.png) of the first trial instead of the page.")
 @cores_option
-def report_command(config_path, picture, cores):
+def report_command(config_path, cores):
     """Write the self-contained HTML report of the results; pages of many trials, one on each core at a time."""
     from simspine.workflow.config import read_config
-    from simspine.workflow.reporting import write_picture_of, write_report_of
+    from simspine.workflow.reporting import write_report_of
 
-    config = read_config(config_path)
-    click.echo(write_report_of(config, cores) if picture is None else write_picture_of(config, picture))
+    click.echo(write_report_of(read_config(config_path), cores))
 
 
 @main.command("summary")

@@ -16,9 +16,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, Unchanging, index_of_name
 
-MAX_FRAME_RATE_HZ = (
-    10_000.0  # frames/s: what films or captures people makes some 25 to 2000; beyond this a rate is a slip
-)
+MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 
 
 class Origin(StrEnum):

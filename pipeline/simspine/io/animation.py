@@ -1,25 +1,18 @@
-"""Read surfaces from VTK's XML polygon files (.vtp), as OpenSim's models name them for their bones. ASCII only.
-
-Format: VTK File Formats, "XML file formats, PolyData". OpenSim's own reader takes points and polygons and nothing else
-(Simbody `PolygonalMesh::loadVtpFile`); so does this one.
-"""
+"""A moving skeleton for animation programs (glTF), and surfaces of bones (.vtp)."""
 
 import json
 import os
 import struct
-import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from simspine.core.errors import InputError, frame_ranges, runs_of_frames
-from simspine.io.atomic import atomic_path, write_text
+from simspine.core.errors import InputError, runs_of_frames
+from simspine.io.atomic import atomic_path
 from simspine.io.text_tables import parse_content, read_bytes
-
-# `SkeletonMotion`: joints with poses over time and meshes fixed to them, for files of animation programs.
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,76 +103,6 @@ def turned_quaternions(rotations: np.ndarray) -> np.ndarray:
         flips = np.cumprod(np.where((out[1:] * out[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0), axis=0)
         out[1:] *= flips
     return out
-
-
-# Skeletons in motion as BVH (Biovision hierarchy), which animation programs read.
-# What is written is in centimetres and degrees. Every joint has a place and a rotation of its own, since joints
-# of the body slide as well as turn; angles are intrinsic Z, X, Y. The format has no gaps: a frame that is not
-# known repeats the one before, with a warning.
-
-
-_CM_PER_M = 100.0
-_CHANNELS_LINE = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
-_END_SITE_CM = 5.0  # cm: length of what has no joint at its end
-
-
-def write_bvh(path: str | os.PathLike, motion: SkeletonMotion) -> None:
-    """Write `motion` to `path` (.bvh). Joints without a parent, other than the first, hang on the first.
-
-    Warns of frames that are not known.
-    """
-    parents = [0 if parent < 0 and i else parent for i, parent in enumerate(motion.parents)]
-    motion = SkeletonMotion(motion.names, parents, motion.poses, motion.rate)
-    known = motion.known
-    if not known.all():
-        warnings.warn(
-            f"{path}: BVH has no gaps; frames {frame_ranges(np.flatnonzero(~known))} repeat the known frame before.",
-            stacklevel=2,
-        )
-    latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
-    local = motion.local[np.where(latest < 0, np.flatnonzero(known)[0], latest)]
-    lines = ["HIERARCHY", *_joint_lines(motion, local[0], 0, 0), "MOTION", f"Frames: {len(local)}"]
-    lines.append(f"Frame Time: {1 / motion.rate:.9g}")
-    order = list(_joints_outwards(motion, 0))
-    values = np.concatenate([_CM_PER_M * local[..., :3, 3], _zxy_degrees(local[..., :3, :3])], -1)[:, order]
-    lines += [" ".join(f"{value:.6f}" for value in row) for row in values.reshape(len(local), -1)]
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def _zxy_degrees(rotations: np.ndarray) -> np.ndarray:
-    """(…, 3, 3) → (…, 3) degrees about Z, X, Y, the axes turning along."""
-    from scipy.spatial.transform import Rotation
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a gimbal lock has many answers, each of them right
-        angles = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_euler("ZXY", degrees=True)
-    return angles.reshape(*rotations.shape[:-2], 3)
-
-
-def _child_joints(motion: SkeletonMotion, joint: int) -> list[int]:
-    return [child for child, parent in enumerate(motion.parents) if parent == joint]
-
-
-def _joints_outwards(motion: SkeletonMotion, joint: int) -> Iterator[int]:
-    """Joints in the order of the hierarchy."""
-    yield joint
-    for child in _child_joints(motion, joint):
-        yield from _joints_outwards(motion, child)
-
-
-def _joint_lines(motion: SkeletonMotion, rest: np.ndarray, joint: int, depth: int) -> Iterator[str]:
-    """Lines of the hierarchy. rest: (joints, 4, 4) local, of the first frame."""
-    indent, inner = "\t" * depth, "\t" * (depth + 1)
-    yield f"{indent}{'JOINT' if depth else 'ROOT'} {motion.names[joint]}"
-    yield f"{indent}{{"
-    yield f"{inner}OFFSET {' '.join(f'{_CM_PER_M * value:.6f}' for value in rest[joint, :3, 3])}"
-    yield f"{inner}{_CHANNELS_LINE}"
-    children = _child_joints(motion, joint)
-    for child in children:
-        yield from _joint_lines(motion, rest, child, depth + 1)
-    if not children:
-        yield from (f"{inner}End Site", f"{inner}{{", f"{inner}\tOFFSET 0.0 {_END_SITE_CM} 0.0", f"{inner}}}")
-    yield f"{indent}}}"
 
 
 # Write a skeleton in motion as binary glTF 2.0 (.glb): skinned meshes, one animation. Blender and Unreal read it.
@@ -335,6 +258,10 @@ def _glb_bytes(tree: dict, data: bytes) -> bytes:
     text += b" " * (-len(text) % 4)
     body = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
     return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
+
+
+# Surfaces of VTK's XML polygon files (.vtp, ASCII), as OpenSim's models name them for their bones: points and polygons
+# and nothing else, as OpenSim's own reader (Simbody `PolygonalMesh::loadVtpFile`). Format: VTK File Formats, PolyData.
 
 
 def read_vtp(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,4 @@
-"""Label Studio's JSON of tasks: key points in percent of the image.
-
-Format: labelstud.io, tag KeyPointLabels and "Label Studio task format". Whether a point is hidden, and what a person
-did about it, stand in the region's `meta.text`, where Label Studio keeps notes; absent points, which have no region,
-in the task's data.
-"""
+"""Labels of images for CVAT (XML) and Label Studio (JSON), and back."""
 
 import json
 import math
@@ -146,6 +141,12 @@ def _frame_number(element: ElementTree.Element, key: str, where: str) -> int:
     if not text.isdecimal() or len(text) > 6:
         raise InputError(f"{where}: {key}={text!r}; expected a number of px.")
     return int(text)
+
+
+# Label Studio's JSON of tasks: key points in percent of the image.
+# Format: labelstud.io, tag KeyPointLabels and "Label Studio task format". Whether a point is hidden, and what a person
+# did about it, stand in the region's `meta.text`, where Label Studio keeps notes; absent points, which have no region,
+# in the task's data.
 
 
 POINT_SIZE = 0.5  # % of the image's width, as drawn

@@ -1,4 +1,4 @@
-"""Markers of motion capture, in whichever format they were exported."""
+"""C3D files of markers, read through ezc3d and written; `read_markers` reads C3D or TRC, as the ending says."""
 
 import errno
 import os
@@ -16,9 +16,6 @@ from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.guarded import c3d_parts, exchange_package
 from simspine.io.text_tables import list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc
-
-# Read the points of C3D files, anyone's, through ezc3d.
-
 
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
@@ -123,7 +120,8 @@ def _coordinate_frame(point, told: str | None, path: Path) -> tuple[str, np.ndar
     if told is not None:
         if told != upright:
             warn_left_out(
-                f"{path}: read as {told}, as told, although its POINT:Y_SCREEN is {_parameter_texts(point, 'Y_SCREEN')[0]}."
+                f"{path}: read as {told}, as asked for, although its POINT:Y_SCREEN is "
+                f"{_parameter_texts(point, 'Y_SCREEN')[0]}."
             )
         return told, np.eye(3)
     if upright:

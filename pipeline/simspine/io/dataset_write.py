@@ -1,4 +1,4 @@
-"""Write a data set: the released tree, and ours beside it. Layout: `simspine.io.dataset_read`."""
+"""The data set: its tree in memory, and how it is written. Layout of the file: `simspine.io.dataset_read`."""
 
 import hashlib
 import json
@@ -18,10 +18,7 @@ from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Markers, Moti
 from simspine.io.atomic import atomic_path
 from simspine.io.hdf5 import create_file
 
-# How the arrays of a data set lie in the file: chunks of frames, compression, checksums. Measured:
-# docs/formats.md.
-
-
+# Chunks of frames, compression, checksums; measured in docs/formats.md.
 # gzip and Fletcher-32 are part of every HDF5 library, MATLAB's and R's too; LZF, somewhat faster, is h5py's own.
 # Shuffled, level 4 is as small as 6 within 1 % and quicker to write; each read costs a third without the shuffling.
 HDF5_FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
@@ -55,8 +52,7 @@ def array_names(group: h5py.Group) -> list[str]:
     return names
 
 
-# The in-memory tree of a data set: subjects, their trials, and what is known about each. Layout on disk:
-# `dataset`.
+# The tree in memory: subjects, their trials, and what is known about each.
 
 
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
@@ -269,6 +265,9 @@ def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
             "driver, ratio, spans and body. Files of earlier versions hold sentences there: run the stage, or export "
             "the data set, again."
         ) from None
+
+
+# The file.
 
 
 DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`

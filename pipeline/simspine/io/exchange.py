@@ -1,4 +1,4 @@
-"""Parquet shards, a frame per row, with a card: what a user of Hugging Face `datasets` loads."""
+"""Trials on their way to other programs: what their cameras see; netCDF for `movement`; Parquet for `datasets`."""
 
 import json
 import re
@@ -16,16 +16,13 @@ from simspine.io.atomic import atomic_path, check_announced_bytes, write_text
 from simspine.io.dataset_write import FRAME_STATUSES, TrialData, chunk_frames
 from simspine.io.guarded import exchange_package, read_guarded
 
-# One trial on its way into an exchange format, and what its cameras see of it.
-
-
 _IMAGE_NAME = re.compile(r"(.+)\.[^.]+_\d{6,}\.jpg")  # <subject>_<trial>.<camera>_<frame>.jpg
 
 
 @dataclass(frozen=True)
 class ExportTrial:
     """A trial with its subject and cameras. hidden: (views, frames, points) bool where the body hides a point;
-    hidden_others: the same for the points of `others`, by their names.
+    hidden_others: the same for the points of `other_points`, by their names.
     """
 
     subject: str
@@ -36,7 +33,7 @@ class ExportTrial:
     hidden_others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def others(self) -> dict[str, "ExportTrial"]:
+    def other_points(self) -> dict[str, "ExportTrial"]:
         """The take with other points in the place of the released ones: `vertebral`, the same points with those along
         the spine at the centroids of their vertebrae, and `centres`, all centroids. Empty where they are not known."""
         return {
@@ -60,7 +57,7 @@ class ExportTrial:
 
 
 def points_at_other_places(trial: TrialData) -> dict[str, Markers]:
-    """{'vertebral', 'centres'}: see `Take.others`."""
+    """{'vertebral', 'centres'}: see `ExportTrial.other_points`."""
     if trial.centres is None or trial.vertebral is None:
         return {}
     return {"vertebral": trial.vertebral, "centres": trial.centres}
@@ -217,6 +214,9 @@ def read_netcdf(path: Path) -> Markers:
         return Markers(said["keypoints"], rate, position, frame, start=start)
     except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: not a netCDF file of pose tracks, or damaged ({error}).") from None
+
+
+# Parquet shards, a frame per row, with a card: what a user of Hugging Face `datasets` loads.
 
 
 ROWS_PER_GROUP = 2048  # rows in a row group: what one read touches at least, and what one damaged page spoils

@@ -1,6 +1,9 @@
-"""Our own lossless container: cameras, keypoints, markers, motions, arrays and diagnostics in one HDF5 file.
+"""HDF5: files of others opened safely, new files made safely, and our own lossless container.
 
-Layout: docs/formats.md. Equal content gives equal bytes: no timestamps, order of creation, sorted JSON.
+HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size, and
+repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before it does.
+The container holds cameras, keypoints, markers, motions, arrays and diagnostics (layout: docs/formats.md). Equal
+content gives equal bytes: no timestamps, order of creation, sorted JSON.
 """
 
 import io
@@ -27,13 +30,6 @@ from simspine.io.atomic import (
     check_announced_bytes,
     check_version,
 )
-
-# HDF5 files: those of other people opened so that nothing beside the file is read, and nothing larger than it can
-# be; new ones made so that a full disk is an error.
-# HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size,
-# and repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before
-# it does.
-
 
 _GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
@@ -100,7 +96,8 @@ def check_hdf5_tree(top: h5py.Group) -> None:
             count += 1
             if count > MAX_HDF5_ENTRIES or depth > MAX_GROUP_DEPTH:
                 raise InputError(
-                    f"{path}: more than {MAX_HDF5_ENTRIES:,} entries or {MAX_GROUP_DEPTH} levels; does a group hold itself?"
+                    f"{path}: more than {MAX_HDF5_ENTRIES:,} entries or {MAX_GROUP_DEPTH} levels; does a group hold "
+                    "itself?"
                 )
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
@@ -278,6 +275,9 @@ def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:
         if step < _HEAP_HEADER_BYTES or at + step > end:
             raise InputError(f"{path}: the heap of texts at byte {at} is damaged.")
         at += step
+
+
+# Our container.
 
 
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`

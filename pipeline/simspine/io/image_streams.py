@@ -14,8 +14,6 @@ from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import atomic_path
 from simspine.io.video import Video, open_video
 
-# A picture as a file.
-
 
 def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
     """Write a picture (height, width, 3) uint8, BGR, as its ending says (.png, .jpg, …), atomically.
@@ -26,9 +24,6 @@ def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
 
     with atomic_path(path, sync) as temporary:
         temporary.write_bytes(cv2.imencode(path.suffix.lower(), picture)[1].tobytes())
-
-
-# Folders of photographs, and single ones, read image by image as a video is.
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")

@@ -1,4 +1,4 @@
-"""Motion files (.mot): coordinates over time, radians and metres inside, degrees and metres in the file."""
+"""Motion files (.mot): radians and metres inside, degrees and metres in the file; OpenSim's storage files (.sto)."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from simspine.io import text_tables
 from simspine.io.atomic import write_lines
 from simspine.io.text_tables import StatedRate, uniform_rows
 
-# OpenSim storage files (.sto, and the table inside a .mot): a header up to `endheader`, labels, rows.
-# Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and Storage read and write it.
+# Storage files: a header up to `endheader`, labels, rows. Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and
+# Storage read and write it.
 
 
 SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
@@ -140,6 +140,9 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
     greatest = np.where(count > 0, np.sqrt(squared.max(1, initial=0.0)), np.nan)
     names = ("total_squared_error", "marker_error_RMS", "marker_error_max")
     write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
+
+
+# Motions.
 
 
 # Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).

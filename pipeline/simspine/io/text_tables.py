@@ -1,4 +1,4 @@
-"""The frame rate behind a printed time column, and rows brought to a uniform one."""
+"""What text formats share: tolerant lines in, numbers out, names of columns, the frame rate behind printed times."""
 
 import os
 import re
@@ -12,9 +12,6 @@ from typing import TypeVar
 import numpy as np
 
 from simspine.core.errors import InputError, Remark, require_path
-
-# What the text formats share: tolerant lines in, numbers out, names of columns, and what a reader had to assume.
-
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -241,60 +238,20 @@ def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> b
     return True
 
 
+# The frame rate behind a printed time column, and rows brought to a uniform one.
+
+
 ASSUMED_RATE = 60.0  # frames/s, where nothing tells it: what Pose2Sim falls back to
 # Frame rates of cameras and of motion capture: which one is meant where a coarse time column fits several; those of
 # television where none of the first fits.
 _CUSTOMARY_RATES_HZ = (
-    10,
-    12,
-    15,
-    20,
-    24,
-    25,
-    30,
-    48,
-    50,
-    60,
-    64,
-    72,
-    75,
-    80,
-    90,
-    100,
-    120,
-    125,
-    128,
-    144,
-    150,
-    160,
-    180,
-    200,
-    240,
-    250,
-    256,
-    300,
-    320,
-    360,
-    400,
-    480,
-    500,
-    512,
-    600,
-    800,
-    1000,
-    1024,
-    1200,
-    1500,
-    2000,
-)
+    10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 64, 72, 75, 80, 90, 100, 120, 125, 128, 144, 150, 160, 180, 200, 240, 250,
+    256, 300, 320, 360, 400, 480, 500, 512, 600, 800, 1000, 1024, 1200, 1500, 2000,
+)  # fmt: skip
 _TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
-_MAX_TIME_JITTER = (
-    0.15  # of a frame: how far the times of a uniform column may lie apart from a line, beside their rounding
-)
+_MAX_TIME_JITTER = 0.15  # of a frame: how far times of a uniform column may lie off a line, besides rounding
 _MAX_ROUNDING_RESOLVED = 0.3  # of a frame: times rounded to less than this show each frame that was dropped
-_MAX_BRIDGED_GAP_S = (
-    0.1  # s: rows farther apart than this, and than twice the usual step, are not bridged by resampling
-)
+_MAX_BRIDGED_GAP_S = 0.1  # rows farther apart than this, and than twice the usual step, are not bridged by resampling
 _MOST_FRAMES = 1e7  # by resampling: a day at 100 frames/s; beyond, times or rate are not in seconds
 
 

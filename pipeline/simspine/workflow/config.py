@@ -245,6 +245,8 @@ def _check_detections(name: str) -> None:
 # Keys, and values of keys, of earlier versions, and what to write instead.
 RENAMED_CONFIG_KEYS = {
     "ik.error_lasts_s": "its name is now ik.error_correlation_s",
+    "capture.layout": "leave it out: the official archives, unpacked, are the one layout that is read",
+    "capture.checksums": "leave it out: md5sum -c, sha1sum -c or sha256sum -c compare the files",
     "scaling.calibrate": "leave it out: sizes come from distances between markers",
     "detection.model_complexity": "leave it out: BlazePose's full network is the one there is",
     "detection.infer_spine: shape": "write true",

@@ -376,14 +376,10 @@ class HumanCapture(Section):
 
     human36m: str
     """Folder of the copy."""
-    layout: Literal["auto", "archives", "fetch", "videopose3d"] = "auto"
-    """archives: the official ones, unpacked. fetch: annot.h5 per action. videopose3d: its .npz. auto: look."""
     cameras: str | None = None
     """File or folder of camera parameters; found in the copy if left out."""
     lens: Literal["human36m", "opencv"] | None = None
     """Whose formula the tangential distortion belongs to; the file's kind decides if left out."""
-    checksums: str | None = None
-    """File of md5sum, sha1sum or sha256sum that `simspine doctor` compares the copy with."""
     subjects: list[SafeName] | None = Field(None, min_length=1)
     """Subjects by their names in the data set (S1, S5, …); all seven with published motion capture if left out."""
     actions: list[str] | None = Field(None, min_length=1)

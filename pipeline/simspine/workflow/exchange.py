@@ -38,7 +38,7 @@ from simspine.dataset.description import (
     write_dataset_manifest,
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
-from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_bvh, write_gltf
+from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_gltf
 from simspine.io.atomic import write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
@@ -53,24 +53,17 @@ from simspine.workflow.views import read_scene
 # A trial for animation programs
 
 _BONE_COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
-ANIMATION_SUFFIXES = (".glb", ".bvh")
 
 
-def write_animation(
-    result: Path, out: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None
-) -> Path:
-    """Write a trial as .glb or .bvh, by the ending of `out`; returns its path. model: see `read_scene`.
+def write_animation(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
+    """Write a trial as .glb; returns its path.
 
     Raises `InputError` for another ending, and for a result without poses of a body.
     """
-    if out.suffix.lower() not in ANIMATION_SUFFIXES:
-        raise InputError(f"{out}: animations are written as .glb (glTF) or .bvh; name the file so.")
-    scene = read_scene(result, subject, trial, model)
-    motion = skeleton_motion_of(scene)
-    if out.suffix.lower() == ".glb":
-        write_gltf(out, motion, scene.name, REPORT_NOTICE)
-    else:
-        write_bvh(out, motion)
+    if out.suffix.lower() != ".glb":
+        raise InputError(f"{out}: animations are written as .glb (glTF); name the file so.")
+    scene = read_scene(result, subject, trial)
+    write_gltf(out, skeleton_motion_of(scene), scene.name, REPORT_NOTICE)
     return out
 
 
@@ -99,7 +92,6 @@ def skeleton_motion_of(scene: Scene) -> SkeletonMotion:
     )
 
 
-EXCHANGE_FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
 RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release

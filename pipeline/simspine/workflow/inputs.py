@@ -169,14 +169,14 @@ def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
 
 def copy_of_config(options: HumanCapture) -> "HumanCopy":
     """The copy, opened once: its folders are listed a single time for all trials."""
-    return _open_copy(options.human36m, options.layout, options.cameras, options.lens)
+    return _open_copy(options.human36m, options.cameras, options.lens)
 
 
 @cache
-def _open_copy(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
-    from simspine.io.human36m.layouts import open_copy
+def _open_copy(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
+    from simspine.io.human36m.copy import open_copy
 
-    return open_copy(root, layout, cameras, lens)
+    return open_copy(root, cameras, lens)
 
 
 def _copy_rigs(path: Path) -> list[str]:

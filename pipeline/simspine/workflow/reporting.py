@@ -8,20 +8,17 @@ from urllib.parse import quote
 
 import numpy as np
 
-from simspine.core.errors import InputError, evenly_spread
-from simspine.io.atomic import atomic_path
+from simspine.core.errors import evenly_spread
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.dataset_figures import validation_pictures, validation_text_tables
 from simspine.report.page import PageTable, Provenance, ReportContent, TrialSection, number_text, write_report
-from simspine.report.people_pictures import poster_png
 from simspine.report.reconstruction_page import (
     DETECTOR_LICENCES,
     FILM_BYTES,
     REPORT_NOTICE,
     angles_not_measured,
-    overlay_picture,
     trial_caveats,
     trial_section_of,
 )
@@ -38,7 +35,6 @@ from simspine.workflow.views import ContactEvents, cycle_picture
 MAX_TRIALS_ON_ONE_PAGE = 3  # trials that share one page
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
 MAX_CURVE_POINTS = 60  # of the small picture of a trial's lordosis
-MOST_VIEWS = 4  # more would be too small on a picture
 
 
 @dataclass(frozen=True)
@@ -244,29 +240,3 @@ def _trial_lights(section: TrialSection) -> str:
     """'■ 1 ▲ 3' for one problem and three things to look at."""
     counts = ((sign, sum(f.light == light for f in section.findings)) for sign, light in (("■", "bad"), ("▲", "check")))
     return " ".join(f"{sign} {count}" for sign, count in counts if count) or "●"
-
-
-def write_picture_of(config: Config, path: Path) -> Path:
-    """One picture of the first trial that came with videos: one moment in up to four cameras, and the curvature.
-
-    path: ends in .png, the format written. Raises `InputError` for another ending, and where no trial has videos.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: the picture is written as PNG; name a file that ends in .png.")
-    for subject in config.subjects:
-        for trial in config.trials(subject):
-            if not Context(config, subject).capture(trial).videos:
-                continue
-            found = _read_part(config, subject, trial)
-            sheet = overlay_picture(found, 1, MOST_VIEWS)
-            status = None if found.verdict is None else [str(status) for status in found.verdict.status]
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(poster_png(sheet, found.spine, status, _credit_text(config, subject, trial)))
-            return path
-    raise InputError(f"{config.name}: no trial came with videos; the picture shows the body on images.")
-
-
-def _credit_text(config: Config, subject: str, trial: str) -> str:
-    source = str(config.subjects[subject].trials[trial].folder or "")
-    images = " · videos: demo data of Pose2Sim, BSD-3-Clause" if source.startswith("pose2sim:") else ""
-    return f"{config.name}, {subject} · {trial}{images}"

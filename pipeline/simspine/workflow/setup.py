@@ -61,7 +61,7 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> boo
     copy, used = copy_of_config(options), config.captured
     subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
     trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
-    state = examine_copy(copy, subjects, trials, videos=videos, checksums=options.checksums)
+    state = examine_copy(copy, subjects, trials, videos=videos)
     for line in state.lines():
         say(NOTE_MARK, line)
     if config.skipped:
@@ -80,7 +80,6 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> boo
     bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
     for things, kind in (
         (bad, "trials cannot be read"),
-        (state.checksums, "files are not as their checksums say"),
         ([subject.subject for subject in state.subjects if subject.cameras], "subjects have no fitting cameras"),
     ):
         if things:

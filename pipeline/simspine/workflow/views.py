@@ -38,7 +38,7 @@ from simspine.report.trial_scene import (
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
 from simspine.workflow.record import RunPaths
-from simspine.workflow.results import LOOSE_FILE_SUFFIXES, read_trial, scene_of_file
+from simspine.workflow.results import read_trial
 
 # Scenes for the 3D player, out of results' files or a data set.
 
@@ -52,24 +52,21 @@ VIEWABLE_STAGES = (
 )  # folders of a subject with a .h5 per trial
 
 
-def read_scene(result: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None) -> Scene:
-    """The scene of a trial in a results folder, a file of one, a data set's file, or a file of markers or of a motion.
+def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
+    """The scene of a trial in a results folder, a file of one, or a data set's file.
 
-    model: the .osim file that a motion belongs to. Raises `InputError` for what is none of these, and where a choice is
-    needed and not made.
+    Raises `InputError` for what is none of these, and where a choice is needed and not made.
     """
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
-    if result.suffix.lower() in LOOSE_FILE_SUFFIXES:
-        return scene_of_file(result, model)
     if is_dataset(result):
         return _scene_of_dataset(result, subject, trial)
     stored = read_store(result)
     if "spine_markers" not in stored:
         raise InputError(
             f"{result} holds {', '.join(stored)}, not the vertebrae of a trial. Expected a results folder, a trial's "
-            "vertebrae/<trial>.h5, a data set's .h5, or a .trc, .c3d, .mot or .sto."
+            "vertebrae/<trial>.h5, or a data set's .h5."
         )
     angles = {key: (stored[key], stored[f"{key}_sd"]) for key in CURVATURE_LABELS}
     spine = chain_of_body(stored["spine_markers"])
@@ -130,15 +127,9 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     )
 
 
-def write_view(
-    result: Path,
-    out: Path | None = None,
-    subject: str | None = None,
-    trial: str | None = None,
-    model: Path | None = None,
-) -> Path:
+def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
     """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
-    scene = read_scene(result, subject, trial, model)
+    scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
     view = TrialSection(scene.name, player=pack_scene(scene))
