@@ -181,9 +181,8 @@ def _edit_from_file(
         same = bool(np.hypot(*(labels.xy[index] - (x, y))) < SAME_PX)
     if status == PointStatus.UNSEEN or (same and status == labels.status[index]):
         return None
-    frame, view = at
-    x, y = (x, y) if see else (None, None)
-    return Edit(frame=frame, view=view, point=point, x=x, y=y, visibility=see, status=status)
+    place = (x, y) if see else (None, None)
+    return Edit(*at, point, *place, visibility=see, status=status)
 
 
 def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, FOLDER_PATH, packaged_config, show_on_desktop
+from simspine.cli.options import (
+    FILE_PATH,
+    FOLDER_PATH,
+    json_option,
+    packaged_config,
+    result_subject_option,
+    result_trial_option,
+    show_on_desktop,
+    with_options,
+)
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
 IMPORTED_FORMATS = ["coco", "cvat", "label-studio"]
@@ -15,8 +24,19 @@ def _existing_config(context, parameter, path):
     return None if path is None else packaged_config(context, parameter, path)
 
 
+_target_choice = with_options(
+    click.argument("source", metavar="FOLDER|RESULTS"),
+    click.option("--config", "config_path", type=FILE_PATH, callback=_existing_config,
+                 help="Of the results.  [default: config.yaml there]"),
+    result_subject_option,
+    result_trial_option,
+    click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
+    click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
+)  # fmt: skip
+
+
 def target_options(command):
-    """Which recording is meant, and whose decisions; handed to the command as `target` and `annotator`."""
+    """Which recording is meant; handed to the command as `target`."""
 
     def of(source, config_path, subject, trial, home, skin, **rest):
         from simspine.annotation.recording import Target
@@ -28,24 +48,7 @@ def target_options(command):
 
     of.__name__, of.__doc__ = command.__name__, command.__doc__
     of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
-    for option in reversed(
-        (
-            click.argument("source", metavar="FOLDER|RESULTS"),
-            click.option(
-                "--config",
-                "config_path",
-                type=FILE_PATH,
-                callback=_existing_config,
-                help="Of the results.  [default: config.yaml there]",
-            ),
-            click.option("--subject", help="Subject, where the results hold several."),
-            click.option("--trial", help="Trial, where the results hold several."),
-            click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
-            click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
-        )
-    ):
-        of = option(of)
-    return of
+    return _target_choice(of)
 
 
 def _user_name() -> str:
@@ -243,7 +246,7 @@ def round_command(target, annotator, size, hook, training):
 @annotations_group.command("progress")
 @target_options
 @annotator_option
-@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@json_option
 def progress_command(target, annotator, json_path):
     """The detector over rounds: errors of its proposals, points that were moved, time, agreement of annotators."""
     import json
@@ -276,9 +279,9 @@ def clicks_command(target, annotator):
 @annotations_group.command("validate")
 @click.argument("candidate", type=FILE_PATH)
 @click.option("--reference", type=FILE_PATH, help="Results of the same recording with a body detector to compare with.")
-@click.option("--subject", help="Subject, where the results hold several.")
-@click.option("--trial", help="Trial, where the results hold several.")
-@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@result_subject_option
+@result_trial_option
+@json_option
 @click.pass_context
 def validate_points_command(context, candidate: Path, reference, subject, trial, json_path):
     """Biomechanical validation: RMSE of each point between triangulation and the fitted body.

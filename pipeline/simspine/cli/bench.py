@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, FOLDER_PATH
+from simspine.cli.options import FILE_PATH, FOLDER_PATH, with_options
 from simspine.cli.research import chosen_options, lifting_options, say_progress
 
 
@@ -213,28 +213,20 @@ def benchmark_group():
     """
 
 
-def _output_options(command):
-    """Where results go, of all protocols."""
-    for option in (
-        click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
-        click.option(
-            "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
-            help="What is printed.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def _comparison_options(command):
-    """Predictions, truth and people, of the protocols in space."""
-    for option in (
-        click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
-        click.option("--truth", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."),
-        click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
-    ):
-        command = option(command)
-    return _output_options(command)
+_output_options = with_options(
+    click.option(
+        "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+        help="What is printed.",
+    ),
+    click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
+)  # fmt: skip
+# Predictions, truth and people, of the protocols in space.
+_comparison_options = with_options(
+    click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
+    click.option("--truth", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."),
+    click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
+    _output_options,
+)
 
 
 def _write_results(run, tables, out, form) -> None:

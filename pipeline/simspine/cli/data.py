@@ -5,7 +5,14 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, quiet_option, show_on_desktop
+from simspine.cli.options import (
+    FILE_PATH,
+    config_option,
+    quiet_option,
+    result_subject_option,
+    result_trial_option,
+    show_on_desktop,
+)
 
 # simspine export and simspine verify: what leaves the pipeline, and whether it is still whole.
 
@@ -150,8 +157,8 @@ def validate_dataset_command(dataset, config_path, out):
 
 @click.command("view")
 @click.argument("result", type=FILE_PATH)
-@click.option("--subject", help="Subject, where the result holds several.")
-@click.option("--trial", help="Trial, where the result holds several.")
+@result_subject_option
+@result_trial_option
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,6 +14,22 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 cores_option = click.option(
     "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
 )
+
+
+json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+result_subject_option = click.option("--subject", help="Subject, where the results hold several.")
+result_trial_option = click.option("--trial", help="Trial, where the results hold several.")
+
+
+def with_options(*options: Callable) -> Callable:
+    """A decorator that gives a command all these options, in their order."""
+
+    def decorated(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 class Within(click.FloatRange):

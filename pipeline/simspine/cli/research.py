@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option
+from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, with_options
 
 
 @click.group("capture")
@@ -137,18 +137,15 @@ def train_group():
     """Train networks, and controls for them, on synthetic subjects or a data set."""
 
 
-def lifting_options(command):
-    """What the commands on lifters have in common: where settings are from, and changes of single ones."""
-    for option in reversed((
-        click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
-        click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
-        click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
-        click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
-        click.option("--epochs", type=int, help="Passes over the training data."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+# Of all commands on lifters: where settings are from, and changes of single ones.
+lifting_options = with_options(
+    click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
+    click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
+    click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
+    click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
+    click.option("--epochs", type=int, help="Passes over the training data."),
+)
 
 
 def chosen_options(config, default, preset, changes):

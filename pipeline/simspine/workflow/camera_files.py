@@ -130,7 +130,7 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
 def _refinement_rows(refined: Refined) -> list[tuple[str, ...]]:
     """Of each value that changed: the change, in deviations of the prior, and the share that the recording decided."""
     prior_sd = dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for camera, changes in zip(refined.cameras, refinement_table(refined), strict=True):
         for name in (name for name in REFINEMENT_FORMATS if name in changes):
             (change, sd), (unit, factor, digits) = changes[name], REFINEMENT_FORMATS[name]
