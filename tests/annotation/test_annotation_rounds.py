@@ -114,7 +114,6 @@ def test_errors_moves_and_control_of_a_round():
     assert found["points"]["a"]["median_share"] == pytest.approx(
         0.05
     )  # in a box of 100 by 100; the other frame has no area
-    assert found["agreement"] is None
 
 
 def test_minutes_leave_pauses_out():
@@ -296,14 +295,6 @@ def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
     figures = advance_round(plain, "anna", 2, None, str)[1].figures
     assert figures["all"]["moved"] == 0.0  # accepted as proposed
     assert figures["minutes"] is not None
-
-
-def test_agreement_of_two_annotators_is_kept_with_a_round(plain):
-    frames = advance_round(plain, "anna", 2, None, str)[0].frames
-    correct(plain, "anna", frames)
-    correct(plain, "ben", frames)
-    figures = advance_round(plain, "anna", 2, None, str)[0].figures
-    assert figures["agreement"] == {"annotators": ["anna", "ben"], "median_share": 0.0}
 
 
 def test_rounds_of_another_recording_are_refused(plain, tmp_path):

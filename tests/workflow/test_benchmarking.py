@@ -105,14 +105,6 @@ def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
     assert len({first, second, path_fingerprint(tmp_path)}) == 3
 
 
-def test_an_option_of_other_commands_gets_a_hint(files):
-    done = call("lifting", "--frames", "10")
-    assert done.exit_code == 2
-    assert "source.frames" in done.output
-    assert "leave out others" in call("angles", files / "net.npz", "--frames", "10").output
-    assert "No such option" in call("angles", files / "net.npz", "--framez", "10").output
-
-
 def test_settings_stand_where_results_are_kept(files):
     about = BenchmarkRun("lifting", {"a": ""}, "", {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}})
     table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))

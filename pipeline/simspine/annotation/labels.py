@@ -121,12 +121,6 @@ def check_edit(labels: Labels, edit: Edit) -> None:
         )
 
 
-def status_counts(labels: Labels) -> dict[str, int]:
-    """{name of a status: number of points that have a place or were decided}."""
-    some = labels.labelled | labels.decided
-    return {status.name.lower(): int((some & (labels.status == status)).sum()) for status in PointStatus}
-
-
 # The journal: one file per annotator that only grows, a line per decision, on the disk before it is confirmed. A killed
 # process can leave at most a last line that is cut short; it is not read. The head names the recording, its views and
 # points, so that decisions cannot be taken for another recording's.

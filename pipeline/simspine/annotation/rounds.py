@@ -17,8 +17,6 @@ from simspine.annotation.exchange import labelled_images_of, write_images
 from simspine.annotation.labels import (
     Labels,
     PointStatus,
-    annotator_agreement,
-    annotators_in,
     append_lines,
     finished_frames,
     frame_batch,
@@ -45,18 +43,14 @@ PAUSE_S = 60.0  # a longer time between two decisions is no work
 
 
 def round_statistics(
-    proposals: Labels,
-    labels: Labels,
-    frames: Sequence[int],
-    control: Sequence[int],
-    everyone: Mapping[str, Labels] | None = None,
+    proposals: Labels, labels: Labels, frames: Sequence[int], control: Sequence[int]
 ) -> dict[str, Any]:
     """Plain values, None for what there is not.
 
     proposals: what a round began with; labels: what an annotator made of it; frames: of its batch, `control` those
-    drawn at random. everyone: {annotator: labels}, for their agreement. Errors are distances from the proposal to where
-    a person placed or accepted the point: px, and a share of the person's size (root of the area of the box around
-    them). Moved: further than 0.5 px, or said absent, or given a place where the proposal had none.
+    drawn at random. Errors are distances from the proposal to where a person placed or accepted the point: px, and a
+    share of the person's size (root of the area of the box around them). Moved: further than 0.5 px, or said absent, or
+    given a place where the proposal had none.
     """
     rows = np.array(sorted(frames), int)
     own = np.isin(labels.status[rows], (PointStatus.ACCEPTED, PointStatus.CORRECTED))
@@ -77,7 +71,6 @@ def round_statistics(
             for i, name in enumerate(labels.names)
             if judged[..., i].any()
         },
-        "agreement": _annotator_agreement(everyone or {}, rows),
     }
 
 
@@ -107,21 +100,6 @@ def _error_summary(distance: np.ndarray, share: np.ndarray, judged: np.ndarray, 
 def _quantile(values: np.ndarray, q: float) -> float | None:
     known = values[np.isfinite(values)]
     return round(float(np.quantile(known, q)), 5) if known.size else None
-
-
-def _annotator_agreement(everyone: Mapping[str, Labels], rows: np.ndarray) -> dict[str, Any] | None:
-    """Between annotators of these frames: who, and the median of all distances as a share of the size."""
-    some = {}
-    for name, labels in everyone.items():
-        arrays = (labels.xy, labels.visibility, labels.status, labels.confidence)
-        part = Labels(labels.names, *(array[rows] for array in arrays))
-        if np.isin(part.status, (PointStatus.ACCEPTED, PointStatus.CORRECTED)).any():
-            some[name] = part
-    if len(some) < 2:
-        return None
-    found = [row for row in annotator_agreement(some) if row.count]
-    shares = [row.share for row in found if np.isfinite(row.share)]
-    return {"annotators": sorted(some), "median_share": round(float(np.median(shares)), 5)} if shares else None
 
 
 # What happened stands in `rounds/rounds.jsonl` next to the annotators' journals, a line per step; `rounds/02/`
@@ -281,12 +259,9 @@ def _draw_round(recording: RecordedViews, annotator: str, size: int, number: int
 
 
 def _round_figures(recording: RecordedViews, annotator: str, current: Round, labels: Labels) -> dict[str, Any]:
-    everyone = {person: labels_of(recording, person) for person in annotators_in(recording.home)}
+    figures = round_statistics(recording.start, labels, current.frames, current.control)
     times = read_times(journal_file(recording.home, annotator))
-    minutes = minutes_per_image(times, current.frames, len(recording.views))
-    return round_statistics(recording.start, labels, current.frames, control=current.control, everyone=everyone) | {
-        "minutes": minutes
-    }
+    return figures | {"minutes": minutes_per_image(times, current.frames, len(recording.views))}
 
 
 def _export_finished_frames(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
@@ -426,28 +401,27 @@ def rounds_text(rounds: Sequence[Round], now: Sequence[int] = ()) -> str:
     """A line per round. now: finished frames of the recording, for the round that is open."""
     if not rounds:
         return "no round has begun; `simspine annotations round` draws the first."
-    heads = ("round", "images", "error %", "at random", "px", "moved %", "at random", "min/image", "agreement %")
+    heads = ("round", "images", "error %", "at random", "px", "moved %", "at random", "min/image")
     lines = [" ".join(f"{head:>11}" for head in heads) + "  state"]
     for one in rounds:
-        f = one.figures
-        cells = [str(one.number)] + (
-            [""] * 8
-            if f is None
-            else [
-                str(f["images"]),
-                _number_text(f["all"]["median_share"], 100, 2),
-                _number_text(f["control"]["median_share"], 100, 2),
-                _number_text(f["all"]["median_px"], 1, 1),
-                _number_text(f["all"]["moved"], 100, 0),
-                _number_text(f["control"]["moved"], 100, 0),
-                _number_text(f["minutes"], 1, 2),
-                _number_text((f["agreement"] or {}).get("median_share"), 100, 2),
-            ]
-        )
+        cells = (str(one.number), *([""] * 7 if one.figures is None else _round_cells(one.figures)))
         lines.append(" ".join(f"{cell:>11}" for cell in cells) + f"  {next_action(one, now)}")
     lines += ["", "error: median distance from proposal to where a person placed it, in % of the person's size."]
     lines.append("at random: in frames of the batch drawn at random; the others are those that seemed worst.")
     return "\n".join(lines)
+
+
+def _round_cells(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    batch, control = figures["all"], figures["control"]
+    return (
+        str(figures["images"]),
+        _number_text(batch["median_share"], 100, 2),
+        _number_text(control["median_share"], 100, 2),
+        _number_text(batch["median_px"], 1, 1),
+        _number_text(batch["moved"], 100, 0),
+        _number_text(control["moved"], 100, 0),
+        _number_text(figures["minutes"], 1, 2),
+    )
 
 
 def next_action(one: Round, now: Sequence[int] = ()) -> str:

@@ -196,8 +196,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         if origin.get("configuration_hash") != config.hash:
             found = differences_text(origin.get("configuration", {}), config.model_dump(mode="json"))
             warnings.warn(
-                f"{path} was made with another configuration ({found}); run `simspine export` again.",
-                stacklevel=2,
+                f"{path} was made with another configuration ({found}); run `simspine export` again.", stacklevel=2
             )
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
