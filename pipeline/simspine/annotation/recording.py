@@ -196,7 +196,7 @@ def with_spine(
             guess = seen[:, :, markers.index(point)]
             missing = ~np.isfinite(xy[:, :, i]).all(-1) & np.isfinite(guess).all(-1)
             xy[:, :, i][missing], confidence[:, :, i][missing] = guess[missing], INFERRED_POINT_CONFIDENCE
-    return Keypoints(keypoints.names, keypoints.rate, xy, confidence, keypoints.origin)
+    return Keypoints(keypoints.names, keypoints.rate, xy, confidence, origin=keypoints.origin)
 
 
 def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray:

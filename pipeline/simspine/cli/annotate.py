@@ -24,7 +24,7 @@ def _existing_config(context, parameter, path):
     return None if path is None else packaged_config(context, parameter, path)
 
 
-_target_choice = with_options(
+_target_choice = with_options([
     click.argument("source", metavar="FOLDER|RESULTS"),
     click.option("--config", "config_path", type=FILE_PATH, callback=_existing_config,
                  help="Of the results.  [default: config.yaml there]"),
@@ -32,7 +32,7 @@ _target_choice = with_options(
     result_trial_option,
     click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
     click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
-)  # fmt: skip
+])  # fmt: skip
 
 
 def target_options(command):

@@ -18,11 +18,15 @@ def parse_squares(context, parameter, text: str) -> tuple[int, int]:
 
 
 board_options = with_options(
-    click.option("--squares", required=True, callback=parse_squares, help="Columns x rows of squares, such as 7x5."),
-    click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
-    click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
-    click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
-    click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
+    [
+        click.option(
+            "--squares", required=True, callback=parse_squares, help="Columns x rows of squares, such as 7x5."
+        ),
+        click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
+        click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
+        click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
+        click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
+    ]
 )
 
 

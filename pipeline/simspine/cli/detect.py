@@ -14,7 +14,7 @@ ONLY_FOR_INPUT_HINT = (
 
 
 # About one camera; names are SpinePose's where they mean the same.
-one_camera_options = with_options(
+one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
     click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,
                  help="Picture (.png, .jpg), video (.mp4, .webm) or, for a folder, folder with people drawn."),
@@ -45,7 +45,7 @@ one_camera_options = with_options(
                  help="--lift: calibration file with the camera, in place of --fov."),
     click.option("--camera", "camera_name",
                  help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
-)  # fmt: skip
+])  # fmt: skip
 
 
 @click.command("detect")

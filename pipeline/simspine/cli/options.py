@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -21,7 +21,7 @@ result_subject_option = click.option("--subject", help="Subject, where the resul
 result_trial_option = click.option("--trial", help="Trial, where the results hold several.")
 
 
-def with_options(*options: Callable) -> Callable:
+def with_options(options: Sequence[Callable]) -> Callable:
     """A decorator that gives a command all these options, in their order."""
 
     def decorated(command):

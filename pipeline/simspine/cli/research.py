@@ -139,12 +139,14 @@ def train_group():
 
 # Of all commands on lifters: where settings are from, and changes of single ones.
 lifting_options = with_options(
-    click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
-    click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
-    click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
-    click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
-    click.option("--epochs", type=int, help="Passes over the training data."),
+    [
+        click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
+        click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
+        click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
+        click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
+        click.option("--epochs", type=int, help="Passes over the training data."),
+    ]
 )
 
 

@@ -62,11 +62,11 @@ def measure_workflow(
             place = Path(folder) / str(frames)
             config = _virtual_trial_config(place, frames, detections)
             say(f"{frames} frames: capture")
-            _run_simspine_process("capture", "virtual", "--config", str(config), "--quiet")
+            _run_simspine_process("capture virtual --quiet", config)
             costs[frames] = {}
             for stage in TIMED_STAGES:
-                quiet = () if stage == "report" else ("--quiet",)
-                cost = costs[frames][stage] = _run_simspine_process(stage, "--config", str(config), *quiet)
+                words = stage if stage == "report" else f"{stage} --quiet"
+                cost = costs[frames][stage] = _run_simspine_process(words, config)
                 say(f"{frames} frames: {stage}, {cost.seconds:.1f} s, {cost.memory:.0f} MiB")
             files[frames] = _reading_and_writing(RunPaths(place, TIMED_SUBJECT))
     details = {
@@ -189,8 +189,9 @@ def _virtual_trial_config(folder: Path, frames: int, detections: str) -> Path:
     return path
 
 
-def _run_simspine_process(*arguments: str) -> Cost:
-    """What `simspine …` takes as a process of its own."""
+def _run_simspine_process(words: str, config: Path | None = None) -> Cost:
+    """What `simspine WORDS` takes as a process of its own."""
+    arguments = [*words.split(), *(() if config is None else ("--config", str(config)))]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([sys.executable, "-m", "simspine", *arguments], stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
@@ -198,5 +199,5 @@ def _run_simspine_process(*arguments: str) -> Cost:
         if process.returncode:
             said.seek(0)
             text = said.read().decode("utf-8", "replace").strip()
-            raise InputError(f"`simspine {arguments[0]}` failed: {text}")
+            raise InputError(f"`simspine {words}` failed: {text}")
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))

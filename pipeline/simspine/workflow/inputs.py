@@ -136,8 +136,9 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, trial: s
             "(capture.detections) and set detection.detector to import."
         )
     return HumanTrial(
-        calibration, videos, (), stored, mocap, person=subject, correspondence="human36m", copy=copy, trial=trial
-    )
+        calibration, videos, stored=stored, mocap=mocap, person=subject, correspondence="human36m", copy=copy,
+        trial=trial,
+    )  # fmt: skip
 
 
 def skin_markers_of(trial: Trial) -> SkinMarkers | None:

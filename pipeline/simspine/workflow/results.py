@@ -23,33 +23,20 @@ from simspine.workflow.inputs import timing_in
 from simspine.workflow.record import STAGE_NAMES, RunPaths, read_json, read_task_manifest
 
 _SPINE_FIELDS = (
-    "levels",
-    "angles",
-    "lla",
-    "tka",
-    "lla_sd",
-    "tka_sd",
-    "lla_change_sd",
-    "tka_change_sd",
-    "angles_sd",
-    "repaired",
-)
+    "levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "lla_change_sd", "tka_change_sd", "angles_sd", "repaired",
+)  # fmt: skip
 
 
 def camera_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage triangulate found about the cameras."""
-    return _camera_finding_records(path)
+    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
 
 
 def mocap_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage merge found odd about motion capture. path: of the markers."""
     with open_hdf5_file(path) as file:
         odd = "findings" in file
-    return _camera_finding_records(path) if odd else ()
-
-
-def _camera_finding_records(path: Path) -> tuple[Finding, ...]:
-    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
+    return camera_findings(path) if odd else ()
 
 
 def read_sized_body(paths: RunPaths) -> SizedBody:
@@ -115,10 +102,6 @@ def _clinical_parts(clinical: ClinicalParameters) -> dict:
     }
 
 
-def load_verdict(path: Path) -> Verdict:
-    return Verdict.from_dict(read_json(path))
-
-
 def triangulation_report(path: Path) -> TriangulationReport:
     """How well the points fit the images. path: of the points."""
     stored = read_store(path, ["report"])["report"]
@@ -128,9 +111,6 @@ def triangulation_report(path: Path) -> TriangulationReport:
 def _plain_values(value):
     """Lists of names come back from a file as lists; the types hold tuples."""
     return tuple(value) if isinstance(value, list) else value
-
-
-# All that the stages found in a trial, read back together.
 
 
 _SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")  # derived from the posterior, kept with the spine
@@ -152,7 +132,7 @@ def read_trial(
     what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
     are the points before they were merged.
     """
-    verdict = load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
+    verdict = Verdict.from_dict(read_json(paths.quality(name))) if judged and paths.quality(name).is_file() else None
     filled = verdict is not None and verdict.filled
     kinematics = paths.filled(name, "kinematics") if filled else paths.kinematics(name)
     seen: dict = {}
