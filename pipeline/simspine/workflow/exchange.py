@@ -116,7 +116,10 @@ class _Source:
     """The data set's trials on their way out; every one is checked against its body."""
 
     file: DatasetFile
+    name: str
+    notice: str
     choice: ExportChoice
+    splits: Mapping[str, Sequence[str]]
     names: tuple[str, ...]
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
@@ -201,17 +204,19 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
-        source = _Source(file, choice, load_skeleton(order).names)
+        source = _Source(
+            file=file, name=config.name, notice=origin["notice"], choice=choice,
+            splits=_splits(file.subjects, choice.test), names=load_skeleton(order).names,
+        )  # fmt: skip
         target = results / "exchange" / kind if out is None else out
         with _new_folder(target) as folder:
-            splits = _splits(file.subjects, choice.test)
-            files = _WRITER_OF_FORMAT[kind](folder, source, splits, origin["notice"], config.name)
+            files = _WRITER_OF_FORMAT[kind](folder, source)
             if origin["notice"]:
                 write_text(folder / "NOTICE.txt", HUMAN36M_NOTICE + "\n")
                 files["NOTICE.txt"] = ManifestEntry("text")
             header = manifest_header(config.name, kind, origin, source.deviations) | source.notes
             header |= {"order": order, "from_release_order": skeleton_indices(load_skeleton("simspine15").names, order)}
-            write_dataset_manifest(folder, files, header | {"splits": splits, "contents": choice.contents})
+            write_dataset_manifest(folder, files, header | {"splits": source.splits, "contents": choice.contents})
     return target
 
 
@@ -261,16 +266,11 @@ def _not_exported(folder: Path) -> list[str]:
     return sorted(others, key=lambda name: (name.startswith("."), name))
 
 
-SubjectsOfSplit = Mapping[str, Sequence[str]]
-
-
 def _points_of_choice(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
     return {key: count for key, count in source.frames.items() if key.split("/")[0] in subjects}
 
 
-def _export_hdf5(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     file = source.file
     subjects = {
         subject: SubjectData(
@@ -282,18 +282,16 @@ def _export_hdf5(
         for subject in file.subjects
     }
     origin = drop_licensed_places(file.provenance) if source.choice.public else file.provenance
-    write_dataset(folder / f"{name}.h5", Dataset(subjects, origin))
-    return {f"{name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
+    write_dataset(folder / f"{source.name}.h5", Dataset(subjects, origin))
+    return {f"{source.name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
 
 
-def _export_npz(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 
     files = {}
-    for split, subjects in splits.items():
-        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=notice)
+    for split, subjects in source.splits.items():
+        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=source.notice)
         files[f"annotations/simspine_{split}.npz"] = ManifestEntry(
             "npz", rows, MMPOSE_UNITS, _points_of_choice(source, subjects)
         )
@@ -302,29 +300,25 @@ def _export_npz(
     return files
 
 
-def _export_coco(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.coco import write_coco
 
     files = {}
-    for split, subjects in splits.items():
+    for split, subjects in source.splits.items():
         path = f"annotations/person_keypoints_{split}.json"
         takes = partial(source.takes, subjects, pictures=True)
-        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every, centres=source.centres)
+        rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every, centres=source.centres)
         files[path] = ManifestEntry(
             "coco", rows, {"keypoints": "px", "bbox": "px"}, _points_of_choice(source, subjects)
         )
     return files
 
 
-def _export_parquet(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_parquet(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.exchange import PARQUET_UNITS, write_card, write_parquet
 
     files, counts, points = {}, {}, source.choice.contents == "all"
-    for split, subjects in splits.items():
+    for split, subjects in source.splits.items():
         shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
         counts[split] = sum(shards)
         for i, rows in enumerate(shards):
@@ -334,23 +328,21 @@ def _export_parquet(
         "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
         "clinical": list(source.clinical),
     }  # fmt: skip
-    write_card(folder, name, counts, names=names, notice=notice)
+    write_card(folder, source.name, counts, names=names, notice=source.notice)
     return files | {"README.md": ManifestEntry("text")}
 
 
 def _export_single_trials(suffix: str, kind: str, units: Mapping[str, str]):
     """A writer of one file for each trial."""
 
-    def write(
-        folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-    ) -> dict[str, ManifestEntry]:
+    def write(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
         from simspine.io.c3d import write_c3d
         from simspine.io.exchange import write_netcdf
 
         files = {}
         for take in source.takes(source.file.subjects):
             path, count = f"{take.subject}/{take.subject}_{take.name}.{suffix}", take.trial.markers.frames
-            (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=notice)
+            (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=source.notice)
             files[path] = ManifestEntry(kind, count, units, {take.path: count})
         return files
 
@@ -371,9 +363,7 @@ def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
     return "none: locked" if axis.how == AXIS_LOCKED else "as solved"
 
 
-def _export_paper_axes(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """A motion for each trial in the 62 axes of the paper, its standard deviations, and what each axis is made of."""
     files: dict[str, ManifestEntry] = {}
     left_out: dict[str, float] = {}
