@@ -175,8 +175,8 @@ def _edit_from_file(
         same = bool(np.hypot(*(labels.xy[index] - (x, y))) < SAME_PX)
     if status == PointStatus.UNSEEN or (same and status == labels.status[index]):
         return None
-    place = (x, y) if see else (None, None)
-    return Edit(*at, point, *place, visibility=see, status=status)
+    frame, view = at
+    return Edit(frame, view, point, x if see else None, y=y if see else None, visibility=see, status=status)
 
 
 def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]:

@@ -226,47 +226,18 @@ def body_validation_json(found: Validation) -> dict:
     }  # fmt: skip
 
 
-def read_validation(path: Path) -> Validation:
-    """What `body_validation_json` made, out of its file; `InputError` for any other."""
+def frames_to_annotate(path: Path) -> tuple[int, ...]:
+    """Frames that the JSON of a validation names: those to annotate again, then those in which the spine is worse."""
     content = parse_content(json.loads, read_bytes(path), "valid JSON", path)
     try:
-        rows = [
-            PointError(
-                point=str(name),
-                rmse_m=_length_from_json(row["rmse_m"]),
-                reference_m=_length_from_json(row["reference_m"]),
-                frames=int(row["frames"]),
-                beyond=_frame_tuple(row["frames_beyond"]),
-            )
-            for name, row in content["points"].items()
-        ]
-        names = tuple(map(str, content["names"]))
-        spine, reference = _length_from_json(content["spine_m"]), _length_from_json(content["reference_m"])
-        again, frames = _frame_tuple(content["frames_again"]), int(content["frames"])
-        worse = _frame_tuple(content["frames_worse"])
-        return Validation(
-            points=tuple(rows),
-            spine_m=spine,
-            reference_m=reference,
-            again=again,
-            frames=frames,
-            names=(names[0], names[1]),
-            worse=worse,
-        )
-    except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
+        frames = [*content["frames_again"], *content["frames_worse"]]
+        if any(type(frame) is not int for frame in frames):
+            raise ValueError("frames are whole numbers")
+    except (TypeError, LookupError, ValueError) as error:
         raise InputError(
             f"{path}: not a biomechanical validation ({error!r}); expected what `annotations validate --json` writes."
         ) from None
-
-
-def _frame_tuple(numbers) -> tuple[int, ...]:
-    if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
-        raise ValueError(f"{numbers!r:.60} is no list of frames")
-    return tuple(numbers)
-
-
-def _length_from_json(value) -> float:
-    return float("nan") if value is None else float(value)
+    return tuple(frames)
 
 
 def _observed_errors(result: Result) -> dict[str, np.ndarray]:

@@ -103,9 +103,9 @@ def annotate_command(target, annotator, port, batch, again, opened):
     """
     from simspine.annotation.rounds import open_frames, read_rounds
     from simspine.annotation.server import AnnotationServer, NamedTarget, Session
-    from simspine.annotation.validation import read_validation
+    from simspine.annotation.validation import frames_to_annotate
 
-    found = None if again is None else read_validation(again)
+    named = None if again is None else NamedTarget(frames_to_annotate(again), "named")
     recording = _open_recording(target)
     rounds = read_rounds(recording)
     click.echo(
@@ -113,11 +113,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
         err=True,
     )
     with _exclusive_annotator(recording, annotator):
-        named = (
-            NamedTarget((*found.again, *found.worse), "named")
-            if found is not None
-            else NamedTarget(open_frames(rounds), "round", len(rounds))
-        )
+        named = named or NamedTarget(open_frames(rounds), "round", len(rounds))
         session = Session(recording, annotator, batch, named)
         server = AnnotationServer(session, port)
         click.echo(server.address)
