@@ -12,75 +12,61 @@ from simspine.cli.options import (
     result_subject_option,
     result_trial_option,
     show_on_desktop,
+    stage_options,
 )
 
-# simspine export and simspine verify: what leaves the pipeline, and whether it is still whole.
+# What leaves the pipeline, and whether it is still whole
 
 
-def add_export_options(command: click.Command) -> None:
-    """Widen the stage export by other formats: with --format it writes the finished data set in one of them."""
-    stage = command.callback
+@click.command("export")
+@stage_options
+@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
+              help="Write the whole data set, once the stage has run, in this format.")  # fmt: skip
+@click.option("--axes", type=click.Choice(["62"]),
+              help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).")  # fmt: skip
+@click.option("--points", type=click.Choice(["15", "37"]), default="15", show_default=True,
+              help="With --format: the spine's 15 points, or all 37 (coco: always 37).")  # fmt: skip
+@click.option("--contents", type=click.Choice(["all", "angles"]), default="all", show_default=True,
+              help="With --format hdf5, parquet: angles leaves out points, poses and cameras.")  # fmt: skip
+@click.option("--public", is_flag=True,
+              help="With --format, --axes: refuse what the licence of the inputs does not let out.")  # fmt: skip
+@click.option("--test", multiple=True, help="With --format: a subject of the test split. Default: S9, S11.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True,
+              help="With --format coco: each n-th frame.")  # fmt: skip
+@click.option("--out", type=FILE_PATH, help="With --format, --axes: folder to write.")
+def export_command(config_path, subject, trial, force, quiet, format_, axes, out, **chosen):
+    """Write TRC, MOT, marker errors, and the data set's HDF5 and summary.
 
-    def callback(format_, axes, points, contents, public, test, every, out, **stage_options):
-        chosen = {"--points": points != "15", "--contents": contents != "all", "--public": public, "--test": test,
-                  "--every": every != 1, "--out": out}  # fmt: skip
-        if axes is not None:
-            _only_axes(format_, chosen)
-            format_ = f"axes{axes}"
-        if format_ is None:
-            for name in (name for name, given in chosen.items() if given):
-                raise click.UsageError(f"{name} goes with --format.")
-            return stage(**stage_options)
-        for name in ("subject", "trial"):
-            if stage_options[name]:
-                raise click.UsageError(f"--{name} goes without --format and --axes, which hold the whole data set.")
-        from simspine.workflow.config import read_config
-        from simspine.workflow.exchange import ExportChoice, export_format
+    With --format or --axes: write the finished data set in another form.
+    """
+    from simspine.workflow.config import read_config
 
-        choice = ExportChoice(
-            points=int(points), contents=contents, public=public, test=tuple(test) or None, every=every
-        )
-        click.echo(export_format(read_config(stage_options["config_path"]), format_, choice, out))
-        return None
+    config = read_config(config_path)
+    if format_ is None and axes is None:
+        from simspine.workflow.jobs import run_stage
 
-    command.callback = callback
-    command.params += [
-        click.Option(
-            ["--format", "format_"], type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
-            help="Write the whole data set, once the stage has run, in this format.",
-        ),
-        click.Option(
-            ["--axes"], type=click.Choice(["62"]),
-            help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).",
-        ),
-        click.Option(
-            ["--points"], type=click.Choice(["15", "37"]), default="15", show_default=True,
-            help="With --format: the spine's 15 points, or all 37 (coco: always 37).",
-        ),
-        click.Option(
-            ["--contents"], type=click.Choice(["all", "angles"]), default="all", show_default=True,
-            help="With --format hdf5, parquet: angles leaves out points, poses and cameras.",
-        ),
-        click.Option(
-            ["--public"], is_flag=True,
-            help="With --format, --axes: refuse what the licence of the inputs does not let out.",
-        ),
-        click.Option(["--test"], multiple=True, help="With --format: a subject of the test split. Default: S9, S11."),
-        click.Option(
-            ["--every"], type=click.IntRange(1), default=1, show_default=True,
-            help="With --format coco: each n-th frame.",
-        ),
-        click.Option(["--out"], type=FILE_PATH, help="With --format, --axes: folder to write."),
-    ]  # fmt: skip
+        _refuse_options(chosen | {"out": out}, "goes with --format.")
+        run_stage("export", config, subject, trial, force=force, quiet=quiet)
+        return
+    if axes is not None:
+        _refuse_options({"format": format_}, "goes without --axes, which writes .mot files.")
+        _refuse_options(chosen | {"public": False}, "goes with --format, not with --axes.")
+    whole = "goes without --format and --axes, which hold the whole data set."
+    _refuse_options({"subject": subject, "trial": trial}, whole)
+    from simspine.workflow.exchange import ExportChoice, export_format
+
+    choice = ExportChoice(
+        points=int(chosen["points"]), contents=chosen["contents"], public=chosen["public"],
+        test=tuple(chosen["test"]) or None, every=chosen["every"],
+    )  # fmt: skip
+    click.echo(export_format(config, format_ or f"axes{axes}", choice, out))
 
 
-def _only_axes(format_, chosen) -> None:
-    """What does not go with --axes."""
-    if format_ is not None:
-        raise click.UsageError("--axes goes without --format: it writes .mot files.")
-    for name, given in chosen.items():
-        if given and name not in ("--public", "--out"):
-            raise click.UsageError(f"{name} goes with --format, not with --axes.")
+def _refuse_options(chosen: dict, why: str) -> None:
+    """A usage error for the first option that was given a value of its own."""
+    for name, value in chosen.items():
+        if value not in (None, False, (), {"points": "15", "contents": "all", "every": 1}.get(name)):
+            raise click.UsageError(f"--{name} {why}")
 
 
 @click.command("verify")
@@ -105,9 +91,6 @@ def verify_command(path, kinematics):
     sys.exit(2 if broken else 1 if faults else 0)
 
 
-# simspine check: what quality control says about a data set, with an exit code for scripts.
-
-
 @click.command("check")
 @config_option()
 @click.option("--quiet", is_flag=True, help="Only the files and the exit code.")
@@ -126,9 +109,6 @@ def check_quality_command(config_path, quiet):
     if not quiet:
         print_quality(config, verdicts)
     sys.exit(severity_exit_code(verdicts))
-
-
-# simspine validate: the paper's tables and figures for any data set.
 
 
 @click.command("validate")

@@ -17,30 +17,28 @@ from simspine.cli.annotate import annotate_command, annotations_group
 from simspine.cli.bench import bench_group, benchmark_group
 from simspine.cli.cameras import cameras_group
 from simspine.cli.data import (
-    add_export_options,
     check_quality_command,
     cycles_command,
+    export_command,
     overlay_command,
     validate_dataset_command,
     verify_command,
     view_command,
 )
 from simspine.cli.detect import detect_command
-from simspine.cli.options import FILE_PATH, config_option, cores_option, quiet_option
+from simspine.cli.options import FILE_PATH, config_option, cores_option, stage_options
 from simspine.cli.research import capture_group, train_group
 from simspine.cli.run import demo_command, job_command, model_group, run_command, status_command, warmup_command
 from simspine.core.errors import InputError
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
 STAGE_COMMANDS = {
-    "detect": "Find 2D points in each camera's video, and the person to follow.",
     "triangulate": "Combine the views into 3D points with covariance.",
     "merge": "Filter, fill short gaps, and merge with motion capture where there is any.",
     "scale": "Build the body model and scale it to the person.",
     "ik": "Fit the body to the markers: joint angles.",
     "vertebrae": "Vertebral positions, angles per level, lumbar and thoracic curvature.",
     "quality": "Check every frame; say what was kept, corrected or rejected, and why.",
-    "export": "Write TRC, MOT, marker errors, and the data set's HDF5 and summary.",
 }
 
 
@@ -109,11 +107,7 @@ for _command in (demo_command, run_command, status_command):
 
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=text)
-    @config_option()
-    @click.option("--subject", help="Subject; all of them if left out.")
-    @click.option("--trial", help="One trial of the subject; all of them if left out.")
-    @click.option("--force", is_flag=True, help="Do the work again even if it is done.")
-    @quiet_option
+    @stage_options
     def command(config_path, subject, trial, force, quiet):
         from simspine.workflow.config import read_config
         from simspine.workflow.jobs import run_stage
@@ -123,9 +117,8 @@ def _add_stage(name: str, text: str) -> None:
 
 main.add_command(detect_command)
 for _name, _text in STAGE_COMMANDS.items():
-    if _name != detect_command.name:
-        _add_stage(_name, _text)
-add_export_options(main.commands["export"])
+    _add_stage(_name, _text)
+main.add_command(export_command)
 
 
 @main.command("report")
@@ -196,6 +189,7 @@ for _group in (
     check_quality_command,
     view_command,
     cycles_command,
+    export_command,
     overlay_command,
     annotate_command,
     annotations_group,

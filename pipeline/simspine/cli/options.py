@@ -78,3 +78,12 @@ def show_on_desktop(target: str) -> None:
     desktop = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if desktop:
         click.launch(target)
+
+
+stage_options = with_options([
+    config_option(),
+    click.option("--subject", help="Subject; all of them if left out."),
+    click.option("--trial", help="One trial of the subject; all of them if left out."),
+    click.option("--force", is_flag=True, help="Do the work again even if it is done."),
+    quiet_option,
+])  # fmt: skip
