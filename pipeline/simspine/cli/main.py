@@ -61,7 +61,7 @@ def _seldom_collected() -> Iterator[None]:
 class _Commands(click.Group):
     """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
 
-    What the operating system refuses (no permission, disk full) is the user's to mend as well.
+    What the operating system refuses (no permission, disk full) is the user's to correct as well.
     """
 
     def invoke(self, ctx):

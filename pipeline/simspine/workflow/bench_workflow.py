@@ -39,9 +39,6 @@ class Cost:
     memory: float
 
 
-CostsByStage = Mapping[str, Cost]  # by stage
-
-
 def measure_workflow(
     lengths: Sequence[int], detections: str = "finetuned", say: Callable[[str], None] = lambda _: None
 ) -> tuple[list[Metric], dict]:
@@ -76,7 +73,7 @@ def measure_workflow(
     return [*cost_scaling(costs), *_file_metrics(files)], {"stages": details}
 
 
-def cost_scaling(costs: Mapping[int, CostsByStage]) -> list[Metric]:
+def cost_scaling(costs: Mapping[int, Mapping[str, Cost]]) -> list[Metric]:
     """How costs grow with frames. costs: {frames: {stage: cost}}, two lengths or more.
 
     Of each stage: time a frame and the fixed time of a process, from a line through the shortest and the longest
