@@ -142,7 +142,9 @@ def test_doctor_refuses_exchanged_cameras(copied):
 
 def test_doctor_reads_given_points_only_where_detections_of_them_are_not_there(copied, monkeypatch):
     real, read = detect_stage.read_detection_folders, []
-    monkeypatch.setattr(detect_stage, "read_detection_folders", lambda *given: read.append(given) or real(*given))
+    monkeypatch.setattr(
+        detect_stage, "read_detection_folders", lambda *given, **named: read.append(given) or real(*given, **named)
+    )
     assert "4 cameras agree with one another" in call("doctor", "--config", copied.file).output
     assert read == []
     copied.change(detection={"skeleton": "spinetrack37"})
