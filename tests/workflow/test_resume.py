@@ -18,7 +18,7 @@ from simspine.workflow.record import STAGE_NAMES, StageTask, file_checksum, read
 from simspine.workflow.reporting import write_report_of
 
 STAGES = STAGE_NAMES
-CODE, OTHER = "simspine.workflow.stages", "simspine.workflow.stages"
+CODE, OTHER = "ik", "detect"
 RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinematics", "S01/vertebrae", "S01/quality")
 
 

@@ -96,7 +96,7 @@ def job_command(name, config_path, subject, trial, cores, content):
 
         write_configured(config, config_path, subject=subject)
         step = capture_step(config, subject)
-        run_task(step.manifest, step.task, step.module)
+        run_task(step.manifest, step.task, step.stage)
     else:
         run_job(config, name, subject, trial=trial, cores=cores)
 

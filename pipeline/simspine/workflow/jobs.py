@@ -48,17 +48,6 @@ STAGES_OF_JOB = {
     "motion": Job(("ik", "vertebrae", "quality", "export")),
 }
 JOBS_OF_ALL = ("dataset", "page")  # of all subjects together
-# Whose code, with all that it imports, decides what a stage or job makes; of the others `simspine.workflow.stages`.
-MODULE_OF = {
-    "detect": "simspine.workflow.detect_stage",
-    CAPTURE_JOB: "simspine.workflow.config_recordings",
-    "dataset": "simspine.workflow.dataset",
-    "page": "simspine.workflow.reporting",
-}
-
-
-def stage_module(stage: str) -> str:
-    return MODULE_OF.get(stage, "simspine.workflow.stages")
 
 
 def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
@@ -108,7 +97,7 @@ def do_tasks(
     idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
-        (ran if run_task(path, task, stage_module(stage), around=around, force=force) else idle).append(task.name)
+        (ran if run_task(path, task, stage, around=around, force=force) else idle).append(task.name)
     texts = [f"{', '.join(ran)} done"] if ran else []
     texts += [f"{', '.join(idle)} up to date"] if idle and speak_of_idle else []
     if texts:
@@ -157,10 +146,6 @@ class Step:
         if self.subject is None:
             return results_manifest(str(self.results), self.job)
         return RunPaths(self.results, self.subject).manifest(self.stage, self.trial)
-
-    @property
-    def module(self) -> str:
-        return stage_module(self.stage)
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
@@ -235,7 +220,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None, co
     try:
         if subject is None:
             step = step_of_all(config, job, cores)
-            if run_task(step.manifest, step.task, step.module):
+            if run_task(step.manifest, step.task, step.stage):
                 print(step.task.outputs[0])
         else:
             steps = steps_of_trial(config, subject, [job], trial)
@@ -347,7 +332,7 @@ def _stage_state(config: Config, step: Step, unsure: set[Path], of: Callable[[Pa
     made = bool(read_task_manifest(step.manifest))
     if not unsure.isdisjoint(step.task.inputs):
         return (STATE_WAITING if made else STATE_OPEN), ""
-    why = reason_not_done(step.manifest, step.task, step.module, of)
+    why = reason_not_done(step.manifest, step.task, step.stage, of)
     if why is None:
         return STATE_DONE, ""
     failure = failure_of(config, step.job, step.subject, step.trial)

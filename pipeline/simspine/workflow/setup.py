@@ -152,8 +152,7 @@ def _known_keypoints(config: Config, subject: str, name: str) -> tuple[Keypoints
     capture, trial = context.capture(name), config.subject(subject).trials[name]
     kept = context.paths.keypoints(name)
     tasks = [task for task in detect_stage.plan_detect(context) if kept in task.outputs]
-    module = detect_stage.__name__
-    if all(reason_not_done(context.paths.manifest("detect", task.name), task, module) is None for task in tasks):
+    if all(reason_not_done(context.paths.manifest("detect", task.name), task, "detect") is None for task in tasks):
         content = read_store(kept)
         return content["keypoints"], list(content["cameras"])
     if not capture.keypoints or isinstance(config.subject(subject), SharedSubject):
