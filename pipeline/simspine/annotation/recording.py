@@ -18,7 +18,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
-from simspine.io.image_streams import Stills, decode_jpeg, encode_jpeg, open_images_in_any_order, open_recording
+from simspine.io.image_streams import Stills, encode_jpeg, open_images_in_any_order, open_recording
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import (
     CALIBRATION_ENDINGS,
@@ -331,10 +331,6 @@ class Images:
             encoded = encode_jpeg(self._decoders[view].at(key[0]))
         self._keep(key, encoded)
         return encoded
-
-    def decoded(self, frame: int, view: int) -> np.ndarray:
-        """The same, (height, width, 3) uint8 BGR."""
-        return decode_jpeg(self.jpeg(frame, view))
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""

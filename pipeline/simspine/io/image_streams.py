@@ -187,13 +187,6 @@ def encode_jpeg(image: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
-def decode_jpeg(encoded: bytes) -> np.ndarray:
-    """The image of a JPEG, (h, w, 3) uint8 BGR."""
-    import cv2
-
-    return np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR))
-
-
 WEBCAM_WORD = "webcam"  # another word for webcam 0
 USUAL_WEBCAM_RATE_HZ = 30.0  # frames/s of a webcam that does not say
 MAX_WEBCAM_NUMBER = 999  # the highest number of a webcam that is tried
