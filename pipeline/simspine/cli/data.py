@@ -39,7 +39,7 @@ def add_export_options(command: click.Command) -> None:
     command.callback = callback
     command.params += [
         click.Option(
-            ["--format", "format_"], type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
+            ["--format", "format_"], type=click.Choice(["hdf5", "npz", "coco", "netcdf", "c3d"]),
             help="Write the whole data set, once the stage has run, in this format.",
         ),
         click.Option(
@@ -52,7 +52,7 @@ def add_export_options(command: click.Command) -> None:
         ),
         click.Option(
             ["--contents"], type=click.Choice(["all", "angles"]), default="all", show_default=True,
-            help="With --format hdf5, parquet: angles leaves out points, poses and cameras.",
+            help="With --format hdf5: angles leaves out points, poses and cameras.",
         ),
         click.Option(
             ["--public"], is_flag=True,
