@@ -218,8 +218,8 @@ def _task_points(task: dict[str, Any], where: str) -> tuple[list[tuple[str, floa
     data = task["data"]
     for name, word in (data.get("absent") or {}).items():
         row.append((str(name), 0.0, 0.0, 0, POINT_STATUSES.index(word)))
-    told = every[0] if every else {}
-    width, height = (told.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
+    first = every[0] if every else {}
+    width, height = (first.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
     return row, (int(width), int(height))
 
 

@@ -101,7 +101,7 @@ def to_simspine(images: LabelledImages) -> LabelledImages:
     return replace(images, names=tuple(table.get(name, name) for name in images.names))
 
 
-def write_coco_labels(path: str | os.PathLike, images: LabelledImages, notice: str = "") -> None:
+def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
     """COCO keypoints in SpineTrack's layout, 37 points, a record per line; `status` of each point besides."""
     found = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -121,7 +121,7 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages, notice: s
             "status": [POINT_STATUSES[k] for k in found.status[i]],
         }  # fmt: skip
         rows.append(({"id": number, "width": width, "height": height, "file_name": name}, annotation))
-    head = {"description": "simspine: points placed by people, SpineTrack's 37", "notice": notice}
+    head = {"description": "simspine: points placed by people, SpineTrack's 37", "notice": ""}
     lines = [",\n".join(json.dumps(row[k]) for row in rows) for k in (0, 1)]
     write_text(
         path,
