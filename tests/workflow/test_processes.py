@@ -116,7 +116,7 @@ SLEEPER = """
 import sys, time
 from pathlib import Path
 from simspine.cli import main
-from simspine.formats.atomic import atomic_path
+from simspine.io.atomic import atomic_path
 from simspine.workflow import status
 from simspine.workflow.processes import map_in_processes
 
