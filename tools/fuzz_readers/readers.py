@@ -191,7 +191,7 @@ def _vtp(path: Path) -> None:
 
 
 def _read_vtp(path: Path):
-    from simspine.io.animation import read_vtp
+    from simspine.io.vtp import read_vtp
 
     return read_vtp(path)
 

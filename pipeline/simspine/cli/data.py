@@ -155,27 +155,19 @@ def validate_dataset_command(dataset, config_path, out):
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
-@click.option(
-    "--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb)."
-)
 @click.option("--model", type=FILE_PATH, help="The OpenSim model (.osim) that a motion belongs to.")
-def view_command(result, subject, trial, out, opened, recording, animation, model):
+def view_command(result, subject, trial, out, opened, recording, model):
     """Show RESULT in three dimensions.
 
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), a data set's .h5, markers of
     anyone (.trc, .c3d), or a motion (.mot, .sto) with --model.
     """
-    if sum(file is not None for file in (out, recording, animation)) > 1:
-        raise click.UsageError("--out, --rerun and --animation are three commands: one file at a time.")
+    if out is not None and recording is not None:
+        raise click.UsageError("--out and --rerun are two commands: one file at a time.")
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
         click.echo(record_rerun(result, recording, subject, trial))
-        return
-    if animation is not None:
-        from simspine.workflow.exchange import write_animation
-
-        click.echo(write_animation(result, animation, subject, trial=trial, model=model))
         return
     from simspine.workflow.views import write_view
 

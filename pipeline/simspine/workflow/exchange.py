@@ -38,62 +38,13 @@ from simspine.dataset.description import (
     write_dataset_manifest,
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
-from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_gltf
 from simspine.io.atomic import write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
-from simspine.report.reconstruction_page import REPORT_NOTICE
-from simspine.report.scene import Scene
 from simspine.workflow.config import Config, differences_text, setting_differences
-from simspine.workflow.views import read_scene
-
-# A trial for animation programs: glTF out of results' files.
-
-
-_BONE_COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
-
-
-def write_animation(
-    result: Path, out: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None
-) -> Path:
-    """Write a trial as .glb; returns its path. model: see `read_scene`.
-
-    Raises `InputError` for another ending, and for a result without poses of a body.
-    """
-    if out.suffix.lower() != ".glb":
-        raise InputError(f"{out}: animations are written as .glb (glTF); name the file so.")
-    scene = read_scene(result, subject, trial, model)
-    write_gltf(out, skeleton_motion_of(scene), scene.name, REPORT_NOTICE)
-    return out
-
-
-def skeleton_motion_of(scene: Scene) -> SkeletonMotion:
-    """The bodies of a scene as joints, with its bones. Raises `InputError` where it has none."""
-    if not scene.poses:
-        raise InputError(f"{scene.name}: the result holds points and no poses of a body; an animation needs these.")
-    names, parents = parents_first(tuple(scene.poses), scene.segments)
-    meshes = [
-        JointMesh(
-            joint=names.index(bone.body),
-            points=bone.points,
-            triangles=bone.triangles,
-            material=bone.kind,
-            colour=_BONE_COLOURS[bone.kind],
-        )
-        for bone in scene.bones
-        if bone.body in names
-    ]
-    return SkeletonMotion(
-        names=names,
-        parents=parents,
-        poses=np.stack([scene.poses[n] for n in names], 1),
-        rate=scene.spine.rate,
-        meshes=meshes,
-    )
-
 
 EXCHANGE_FORMATS = ("hdf5", "npz", "coco", "netcdf", "c3d")
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
