@@ -103,8 +103,8 @@ class Skeleton:
 
     parents: index of each point's parent in a drawing tree, -1 for the root. swaps: index of the mirrored point (its
     own on the mid-line). levels: vertebral level ('L5', 'sacrum', …) or ''. to_simspine: native name → SIMSPINE name,
-    only where both are the same place on the body. sigmas: of
-    object keypoint similarity; weights: of a point in training; both () where nobody states them.
+    only where both are the same place on the body. sigmas: of object keypoint similarity; weights: of a point in
+    training; both () where nobody states them.
     """
 
     name: str

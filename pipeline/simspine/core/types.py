@@ -47,9 +47,8 @@ class Forced:
     """A fact of the model about an angle, known before any data.
 
     planes: of `simspine.anatomy.curvature.MOTION_PLANES`. driver: the coordinate that sets the angle (coupled, sum).
-    ratio: of the
-    angle's coordinate to the driver, for a sum over all its levels; None where it is not constant. spans: the levels
-    of a sum, or the two vertebrae on one rigid body. body: that rigid body.
+    ratio: of the angle's coordinate to the driver, for a sum over all its levels; None where it is not constant.
+    spans: the levels of a sum, or the two vertebrae on one rigid body. body: that rigid body.
     """
 
     kind: ForcedKind
