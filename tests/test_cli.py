@@ -149,6 +149,6 @@ def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text):
 
 
 def test_view_writes_one_file_at_a_time(tmp_path):
-    done = call("view", tmp_path, "--animation", tmp_path / "x.glb", "--rerun", tmp_path / "x.rrd")
+    done = call("view", tmp_path, "--out", tmp_path / "x.html", "--rerun", tmp_path / "x.rrd")
     assert done.exit_code == 2
     assert "one file at a time" in done.stderr

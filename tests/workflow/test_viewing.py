@@ -151,16 +151,6 @@ def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
     assert len(links) == len(summary["trials"]) == 1
 
 
-def test_the_skeleton_goes_to_animation_programs(finished, tmp_path):
-    done = run("view", finished.results, "--animation", tmp_path / "bow.glb")
-    assert done.exit_code == 0, done.output
-    assert (tmp_path / "bow.glb").read_bytes()[:4] == b"glTF"
-    failed = run("view", finished.results, "--animation", tmp_path / "bow.fbx")
-    assert failed.exit_code == 2
-    assert ".glb" in failed.stderr
-    assert not (tmp_path / "bow.fbx").exists()
-
-
 def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
     rows = "".join(f"hip_flexion,{percent},{percent / 4},6\n" for percent in range(0, 101, 5))
     bands, out = tmp_path / "lab.csv", tmp_path / "cycles.svg"

@@ -20,14 +20,14 @@ from simspine.cli.options import (
 
 @click.command("export")
 @stage_options
-@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
+@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "netcdf", "c3d"]),
               help="Write the whole data set, once the stage has run, in this format.")  # fmt: skip
 @click.option("--axes", type=click.Choice(["62"]),
               help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).")  # fmt: skip
 @click.option("--points", type=click.Choice(["15", "37"]), default="15", show_default=True,
               help="With --format: the spine's 15 points, or all 37 (coco: always 37).")  # fmt: skip
 @click.option("--contents", type=click.Choice(["all", "angles"]), default="all", show_default=True,
-              help="With --format hdf5, parquet: angles leaves out points, poses and cameras.")  # fmt: skip
+              help="With --format hdf5: angles leaves out points, poses and cameras.")  # fmt: skip
 @click.option("--public", is_flag=True,
               help="With --format, --axes: refuse what the licence of the inputs does not let out.")  # fmt: skip
 @click.option("--test", multiple=True, help="With --format: a subject of the test split. Default: S9, S11.")
@@ -142,23 +142,17 @@ def validate_dataset_command(dataset, config_path, out):
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
-@click.option("--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb).")
-def view_command(result, subject, trial, out, opened, recording, animation):
+def view_command(result, subject, trial, out, opened, recording):
     """Show RESULT in three dimensions.
 
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
     """
-    if sum(file is not None for file in (out, recording, animation)) > 1:
-        raise click.UsageError("--out, --rerun and --animation are three commands: one file at a time.")
+    if out is not None and recording is not None:
+        raise click.UsageError("--out and --rerun are two commands: one file at a time.")
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
         click.echo(record_rerun(result, recording, subject, trial))
-        return
-    if animation is not None:
-        from simspine.workflow.exchange import write_animation
-
-        click.echo(write_animation(result, animation, subject, trial=trial))
         return
     from simspine.workflow.views import write_view
 

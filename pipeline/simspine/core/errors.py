@@ -24,7 +24,7 @@ class InputError(ValueError):
 
 
 class Remark(UserWarning):
-    """What a reader left out, or did because it was told to: worth a line, and no sign of a fault."""
+    """What a reader left out, or did because the caller asked for it: worth a line, and no sign of a fault."""
 
 
 def require_path(path: str | PathLike) -> None:

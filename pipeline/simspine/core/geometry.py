@@ -252,10 +252,7 @@ def rigid_fit(
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
 
 
-_OTHER_UNITS = (
-    ("centimetres", 30.0, 300.0),
-    ("millimetres", 300.0, 3000.0),
-)  # by how much larger numbers are than in metres
+_OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # how much larger than in metres
 
 
 def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
@@ -283,7 +280,7 @@ def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
 # one angle only where the second reaches ±90°.
 
 
-NEAR_GIMBAL_LOCK_COSINE = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
+NEAR_GIMBAL_LOCK_RAD = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
 GIMBAL_LOCK_COSINE = 1e-7  # cosine of the second angle below which the first and third are one angle
 CHANGED_TOLERANCE_RAD = 1e-6  # rad; a smaller difference from the principal value is rounding
 
@@ -336,9 +333,8 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """An angle triple (frames, 3) rad without gimbal wraps, NaN gaps kept, and (frames,) which frames were changed.
 
     A rotation has two triples (`other_angle_branch`). Near lock (|b| > 60° on both sides of a step) the one nearer to
-    the
-    frame before is taken; elsewhere a large step is motion or a fault, and left for quality control to see. Then whole
-    turns are removed.
+    the frame before is taken; elsewhere a large step is motion or a fault, and left for quality control to see. Then
+    whole turns are removed.
     """
     angles = np.asarray(angles, float)
     out = angles.copy()
@@ -346,11 +342,11 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a = angles[valid]
     if (
         len(a) == len(angles)
-        and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_GIMBAL_LOCK_COSINE
+        and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_GIMBAL_LOCK_RAD
         and not _half_turn_steps(a).any()
     ):
         return out, np.zeros(len(out), bool)
-    near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_COSINE
+    near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_RAD
     if near.any():
         other = other_angle_branch(a)
         stay = np.abs(wrap_angles(a[1:] - a[:-1])).sum(-1)

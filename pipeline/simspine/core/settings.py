@@ -64,9 +64,7 @@ def _checked_node(text: str, where: str) -> Any:
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:
-    """Raise unless the tree, with aliases written out, stays below `MAX_YAML_ENTRIES` entries and `MAX_YAML_DEPTH`
-    levels, and no mapping
-    has a key twice."""
+    """Raise unless the tree, with aliases written out, has few enough entries and levels, and no key twice."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 

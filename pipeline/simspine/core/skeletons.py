@@ -103,8 +103,8 @@ class Skeleton:
 
     parents: index of each point's parent in a drawing tree, -1 for the root. swaps: index of the mirrored point (its
     own on the mid-line). levels: vertebral level ('L5', 'sacrum', …) or ''. to_simspine: native name → SIMSPINE name,
-    only where both are the same place on the body. notes: native name → remark on the correspondence. sigmas: of
-    object keypoint similarity; weights: of a point in training; both () where nobody states them.
+    only where both are the same place on the body. sigmas: of object keypoint similarity; weights: of a point in
+    training; both () where nobody states them.
     """
 
     name: str
@@ -113,7 +113,6 @@ class Skeleton:
     swaps: tuple[int, ...]
     levels: tuple[str, ...]
     to_simspine: Mapping[str, str]
-    notes: Mapping[str, str]
     sigmas: tuple[float, ...] = ()
     weights: tuple[float, ...] = ()
 
@@ -156,7 +155,6 @@ def load_skeleton(name: str) -> Skeleton:
         swaps=tuple(index[row["swap"]] if row["swap"] else i for i, row in enumerate(rows)),
         levels=tuple(row["level"] for row in rows),
         to_simspine=MappingProxyType({row["name"]: row["simspine"] for row in rows if row["simspine"]}),
-        notes=MappingProxyType({row["name"]: row["note"] for row in rows if row["note"]}),
         sigmas=tuple(float(row["sigma"]) for row in rows if "sigma" in row),
         weights=tuple(float(row["weight"]) for row in rows if "weight" in row),
     )

@@ -12,12 +12,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.guarded import read_xml
-from simspine.io.labelled_images import (
-    DIGITS,
-    POINT_STATUSES,
-    LabelledImages,
-    read_as_kind,
-)
+from simspine.io.labelled_images import DIGITS, POINT_STATUSES, LabelledImages, read_as_kind
 from simspine.io.text_tables import parse_content, read_bytes
 
 # CVAT for images 1.1: a skeleton per image, whose points say whether they are occluded or outside.
@@ -26,6 +21,7 @@ from simspine.io.text_tables import parse_content, read_bytes
 
 
 CVAT_LABEL = "person"
+PointEntry = tuple[float, float, int, int]  # x, y px; how it shows; number of the status
 
 
 def write_cvat(path: str | os.PathLike, images: LabelledImages, task: str = "simspine") -> None:
@@ -84,23 +80,28 @@ def read_cvat(path: str | os.PathLike) -> LabelledImages:
     images = root.findall("image")
     if root.tag != "annotations" or not images:
         raise InputError(f"{path}: no <annotations> with <image> elements; export from CVAT as 'CVAT for images 1.1'.")
-    rows, names = [], dict[str, int]()
+    rows = []
     for image in images:
         where = f"{path}, image {image.get('name')}"
-        row: dict[str, tuple[float, float, int, int]] = {}
+        row: dict[str, PointEntry] = {}
         for element in _points_of(image, where):
             name = element.get("label", "")
             if not name or name in row:
                 raise InputError(f"{where}: point {name!r} stands there twice or has no label; one person is expected.")
             row[name] = _cvat_point(element, f"{where}, {name}")
-            names.setdefault(name, len(names))
         rows.append(row)
+    sizes = [[_whole_px(image, key, path) for key in ("width", "height")] for image in images]
+    files = [image.get("name", "") for image in images]
+    return _labelled_images(path, rows, files, sizes)
+
+
+def _labelled_images(path: str | os.PathLike, rows: list[dict[str, PointEntry]], files, sizes) -> LabelledImages:
+    """Images of which each has a row of points by name, in the order in which the names first occur."""
+    names = {name: i for i, name in enumerate(dict.fromkeys(name for row in rows for name in row))}
     points, status = np.zeros((len(rows), len(names), 3)), np.zeros((len(rows), len(names)), int)
     for i, row in enumerate(rows):
-        for name, (x, y, see, how) in row.items():
-            points[i, names[name]], status[i, names[name]] = (x, y, see), how
-    sizes = [[_whole_number(image, key, path) for key in ("width", "height")] for image in images]
-    files = [image.get("name", "") for image in images]
+        for name, (*point, how) in row.items():
+            points[i, names[name]], status[i, names[name]] = point, how
     return read_as_kind(path, names, files, sizes=sizes, points=points, status=status)
 
 
@@ -111,8 +112,7 @@ def _points_of(image: ElementTree.Element, where: str) -> Iterator[ElementTree.E
     yield from (skeletons[0] if skeletons else image).findall("points")
 
 
-def _cvat_point(element: ElementTree.Element, where: str) -> tuple[float, float, int, int]:
-    """x, y, v and the status of a <points> element."""
+def _cvat_point(element: ElementTree.Element, where: str) -> PointEntry:
     try:
         x, y = (float(number) for number in element.get("points", "").split(","))
     except ValueError:
@@ -132,14 +132,10 @@ def _status_of(element: ElementTree.Element, otherwise: str, where: str) -> str:
     return word
 
 
-def _whole_number(image: ElementTree.Element, key: str, path) -> int:
-    return _frame_number(image, key, f"{path}, image {image.get('name')}")
-
-
-def _frame_number(element: ElementTree.Element, key: str, where: str) -> int:
-    text = element.get(key, "")
+def _whole_px(image: ElementTree.Element, key: str, path) -> int:
+    text = image.get(key, "")
     if not text.isdecimal() or len(text) > 6:
-        raise InputError(f"{where}: {key}={text!r}; expected a number of px.")
+        raise InputError(f"{path}, image {image.get('name')}: {key}={text!r}; expected a number of px.")
     return int(text)
 
 
@@ -187,7 +183,7 @@ def read_label_studio(path: str | os.PathLike) -> LabelledImages:
     tasks = parse_content(json.loads, read_bytes(path), "valid JSON", path)
     if not isinstance(tasks, list) or not tasks:
         raise InputError(f"{path}: expected a list of tasks, as Label Studio exports with 'JSON'.")
-    files, sizes, rows, names = [], [], [], dict[str, int]()
+    files, sizes, rows = [], [], []
     for number, task in enumerate(tasks, 1):
         where = f"{path}, task {number}"
         try:
@@ -197,29 +193,23 @@ def read_label_studio(path: str | os.PathLike) -> LabelledImages:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{where}: not a task with key points ({error!r}).") from None
-        if len({name for name, *_ in row}) < len(row):
+        if len({name for name, _ in row}) < len(row):
             raise InputError(f"{where}: a point stands there twice; one person per image is expected.")
-        rows.append(row)
+        rows.append(dict(row))
         sizes.append(size)
-        for name, *_ in row:
-            names.setdefault(name, len(names))
-    points, status = np.zeros((len(rows), len(names), 3)), np.zeros((len(rows), len(names)), int)
-    for i, row in enumerate(rows):
-        for name, x, y, see, how in row:
-            points[i, names[name]], status[i, names[name]] = (x, y, see), how
-    return read_as_kind(path, names, files, sizes=sizes, points=points, status=status)
+    return _labelled_images(path, rows, files, sizes)
 
 
-def _task_points(task: dict[str, Any], where: str) -> tuple[list[tuple[str, float, float, int, int]], tuple[int, int]]:
-    """Points of a task (name, x, y, v, status), and the size of its image; 0 0 where nothing tells it."""
+def _task_points(task: dict[str, Any], where: str) -> tuple[list[tuple[str, PointEntry]], tuple[int, int]]:
+    """Points of a task by name, and the size of its image; 0 0 where nothing tells it."""
     every, decided = _given_regions(task)
     regions = [region for region in every if region["type"] == "keypointlabels"]
     row = [_label_studio_point(region, decided, where) for region in regions]
     data = task["data"]
     for name, word in (data.get("absent") or {}).items():
-        row.append((str(name), 0.0, 0.0, 0, POINT_STATUSES.index(word)))
-    told = every[0] if every else {}
-    width, height = (told.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
+        row.append((str(name), (0.0, 0.0, 0, POINT_STATUSES.index(word))))
+    first = every[0] if every else {}
+    width, height = (first.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
     return row, (int(width), int(height))
 
 
@@ -267,7 +257,7 @@ def _point_region(images: LabelledImages, i: int, k: int) -> dict[str, Any]:
     }
 
 
-def _label_studio_point(region: dict[str, Any], decided: bool, where: str) -> tuple[str, float, float, int, int]:
+def _label_studio_point(region: dict[str, Any], decided: bool, where: str) -> tuple[str, PointEntry]:
     value, (name,) = region["value"], region["value"]["keypointlabels"]
     x = float(value["x"]) * int(region["original_width"]) / 100
     y = float(value["y"]) * int(region["original_height"]) / 100
@@ -276,4 +266,4 @@ def _label_studio_point(region: dict[str, Any], decided: bool, where: str) -> tu
     notes = (region.get("meta") or {}).get("text") or []
     known = [POINT_STATUSES.index(note) for note in notes if note in POINT_STATUSES]
     how = known[0] if known else POINT_STATUSES.index("corrected" if decided else "unseen")
-    return str(name), x, y, 1 if HIDDEN_LABEL in notes else 2, how
+    return str(name), (x, y, 1 if HIDDEN_LABEL in notes else 2, how)

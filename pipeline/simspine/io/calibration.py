@@ -24,7 +24,7 @@ _MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was writte
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
-    """The cameras of a calibration file; the format is told from suffix or content.
+    """The cameras of a calibration file; the format follows from suffix or content.
 
     Order: that of the file (TOML, JSON), natural order of the serials (Qualisys, as Pose2Sim's converter has it).
     subject: which rig of a JSON file that holds several.

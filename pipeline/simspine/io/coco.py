@@ -65,13 +65,17 @@ def write_coco(
 
 
 def write_coco_people(
-    path: Path, images: Sequence[Mapping[str, Any]], people: Sequence[Mapping[str, Any]], notice: str
+    path: str | os.PathLike,
+    images: Sequence[Mapping[str, Any]],
+    people: Sequence[Mapping[str, Any]],
+    notice: str,
+    description: str = "simspine: SpineTrack's 37 points",
 ) -> None:
     """Write annotations that are made already: images {id, width, height, file_name, …}, people {id, image_id,
     keypoints, bbox, area, …} with SpineTrack's 37 points, as `keypoint_list` gives them. Atomic; equal content gives
     equal bytes.
     """
-    info = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+    info = {"description": description, "notice": notice}
     rows = [",\n".join(json.dumps(row) for row in table) for table in (images, people)]
     head = f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
     write_text(path, f'{head}"images": [\n{rows[0]}\n],\n"annotations": [\n{rows[1]}\n]}}\n')

@@ -88,7 +88,7 @@ def exchange_package(name: str, format_name: str) -> ModuleType:
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
 
 
-REFUSED_EXIT_CODE = 2  # exit code beside a message for the user
+REFUSED_EXIT_CODE = 2  # exit code with a message for the user
 _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened
 
 

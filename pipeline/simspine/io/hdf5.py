@@ -139,18 +139,18 @@ def _check_chunks(data: h5py.Dataset) -> None:
         raise InputError(f"{data.file.filename}: a piece of {data.name} has an impossible size; damaged?")
 
 
-def checked_values(data: h5py.Dataset, frames: Any = ()) -> np.ndarray:
-    """An array, or a part of it, after the checks that the library leaves out."""
+def checked_values(data: h5py.Dataset) -> np.ndarray:
+    """An array after the checks that the library leaves out."""
     check_announced_bytes(
         f"{data.file.filename}: {data.name}", announced_bytes(data), os.path.getsize(data.file.filename)
     )
     if data.dtype.hasobject:
         check_heaps(data.file.filename)
-    return data[frames]
+    return data[()]
 
 
-def arrays_in(file: h5py.File, most: int = 5) -> str:
-    """The arrays of a file in words: place, shape and type of the first ones."""
+def _arrays_in(file: h5py.File) -> str:
+    """The arrays of a file in words: place, shape and type of the first five."""
     found: list[str] = []
 
     def note(name: str, node: h5py.Group | h5py.Dataset) -> None:
@@ -158,8 +158,8 @@ def arrays_in(file: h5py.File, most: int = 5) -> str:
             found.append(f"{name} ({' × '.join(map(str, node.shape)) or 'one value'}, {node.dtype})")
 
     file.visititems(note)
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return (", ".join(found[:most]) or "no arrays") + more
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return (", ".join(found[:5]) or "no arrays") + more
 
 
 def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
@@ -333,7 +333,7 @@ def read_store(
 def foreign_contents(path: str | os.PathLike) -> str | None:
     """What an HDF5 file that `write_store` did not write holds, in words; None for one that it did write."""
     with open_checked(path) as file:
-        return arrays_in(file) if checked_attribute(file, _SCHEMA_ATTRIBUTE) is None else None
+        return _arrays_in(file) if checked_attribute(file, _SCHEMA_ATTRIBUTE) is None else None
 
 
 def _write_item(parent: h5py.Group, name: object, item: Any, where: str) -> None:

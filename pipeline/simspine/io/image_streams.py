@@ -85,9 +85,9 @@ def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
         height, width = read_image(file).shape[:2]
         sizes.setdefault((width, height), file)
     if len(sizes) > 1:
-        told = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
+        listed = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
         raise InputError(
-            f"the images of {path} have several sizes: {told}. A camera has one; turn or leave out what was taken "
+            f"the images of {path} have several sizes: {listed}. A camera has one; turn or leave out what was taken "
             "otherwise."
         )
     return Stills(path, files, next(iter(sizes)))

@@ -15,8 +15,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import read_only_array
-from simspine.io.atomic import write_text
-from simspine.io.coco import coco_category, read_coco
+from simspine.io.coco import read_coco, write_coco_people
 from simspine.io.text_tables import parse_content, read_bytes, repeated_names
 
 POINT_STATUSES = ("unseen", "accepted", "corrected", "derived")  # by number: what a person did about a point
@@ -101,7 +100,7 @@ def to_simspine(images: LabelledImages) -> LabelledImages:
     return replace(images, names=tuple(table.get(name, name) for name in images.names))
 
 
-def write_coco_labels(path: str | os.PathLike, images: LabelledImages, notice: str = "") -> None:
+def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
     """COCO keypoints in SpineTrack's layout, 37 points, a record per line; `status` of each point besides."""
     found = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -121,13 +120,8 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages, notice: s
             "status": [POINT_STATUSES[k] for k in found.status[i]],
         }  # fmt: skip
         rows.append(({"id": number, "width": width, "height": height, "file_name": name}, annotation))
-    head = {"description": "simspine: points placed by people, SpineTrack's 37", "notice": notice}
-    lines = [",\n".join(json.dumps(row[k]) for row in rows) for k in (0, 1)]
-    write_text(
-        path,
-        f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
-        f'"images": [\n{lines[0]}\n],\n"annotations": [\n{lines[1]}\n]}}\n',
-    )
+    placed = "simspine: points placed by people, SpineTrack's 37"
+    write_coco_people(path, [image for image, _ in rows], [person for _, person in rows], "", description=placed)
 
 
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:

@@ -155,7 +155,7 @@ _COUPLED_MATCH_RAD = 0.02  # rad, how near a coupled knee column must be to the 
 
 
 def is_rotational(name: str) -> bool:
-    """Whether a coordinate is an angle, told from its name."""
+    """Whether a coordinate is an angle, by its name."""
     return _TRANSLATION_NAME.search(name) is None
 
 
@@ -196,8 +196,8 @@ def read_mot(
     if resample is not None and (jumps := np.abs(np.diff(values[:, turning], axis=0)) > np.pi).any():
         names = text_tables.list_names(np.array(table.names)[turning][jumps.any(0)])
         raise InputError(f"{path}: {names} jump by more than half a turn between rows, so nothing lies between them.")
-    told = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
-    rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), told, str(path))
+    stated = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
+    rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), stated, str(path))
     return Motion(table.names, rate, rows.values, turning, start=float(rows.time[0]))
 
 

@@ -1,4 +1,4 @@
-"""`simspine export --format`: the data set in other formats, in a folder of its own with a manifest; and animations."""
+"""`simspine export --format`: the data set in other formats, in a folder of its own with a manifest."""
 
 import secrets
 import shutil
@@ -38,59 +38,13 @@ from simspine.dataset.description import (
     write_dataset_manifest,
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
-from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_gltf
 from simspine.io.atomic import write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
-from simspine.report.reconstruction_page import REPORT_NOTICE
-from simspine.report.scene import Scene
 from simspine.workflow.config import Config, differences_text
-from simspine.workflow.views import read_scene
-
-# A trial for animation programs
-
-_BONE_COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
-
-
-def write_animation(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
-    """Write a trial as .glb; returns its path.
-
-    Raises `InputError` for another ending, and for a result without poses of a body.
-    """
-    if out.suffix.lower() != ".glb":
-        raise InputError(f"{out}: animations are written as .glb (glTF); name the file so.")
-    scene = read_scene(result, subject, trial)
-    write_gltf(out, skeleton_motion_of(scene), scene.name, REPORT_NOTICE)
-    return out
-
-
-def skeleton_motion_of(scene: Scene) -> SkeletonMotion:
-    """The bodies of a scene as joints, with its bones. Raises `InputError` where it has none."""
-    if not scene.poses:
-        raise InputError(f"{scene.name}: the result holds points and no poses of a body; an animation needs these.")
-    names, parents = parents_first(tuple(scene.poses), scene.segments)
-    meshes = [
-        JointMesh(
-            joint=names.index(bone.body),
-            points=bone.points,
-            triangles=bone.triangles,
-            material=bone.kind,
-            colour=_BONE_COLOURS[bone.kind],
-        )
-        for bone in scene.bones
-        if bone.body in names
-    ]
-    return SkeletonMotion(
-        names=names,
-        parents=parents,
-        poses=np.stack([scene.poses[n] for n in names], 1),
-        rate=scene.spine.rate,
-        meshes=meshes,
-    )
-
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -192,8 +146,8 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
-    elif choice.contents == "angles" and kind not in ("hdf5", "parquet"):
-        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
+    elif choice.contents == "angles" and kind != "hdf5":
+        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
@@ -314,24 +268,6 @@ def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return files
 
 
-def _export_parquet(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    from simspine.io.exchange import PARQUET_UNITS, write_card, write_parquet
-
-    files, counts, points = {}, {}, source.choice.contents == "all"
-    for split, subjects in source.splits.items():
-        shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
-        counts[split] = sum(shards)
-        for i, rows in enumerate(shards):
-            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = ManifestEntry("parquet", rows, PARQUET_UNITS)
-    names = {
-        "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
-        "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
-        "clinical": list(source.clinical),
-    }  # fmt: skip
-    write_card(folder, source.name, counts, names=names, notice=source.notice)
-    return files | {"README.md": ManifestEntry("text")}
-
-
 def _export_single_trials(suffix: str, kind: str, units: Mapping[str, str]):
     """A writer of one file for each trial."""
 
@@ -394,7 +330,7 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
 
 
 _WRITER_OF_FORMAT = {
-    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco, "parquet": _export_parquet,
+    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco,
     "netcdf": _export_single_trials("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
     "c3d": _export_single_trials("c3d", "c3d", {"points": "mm"}),
     PAPER_AXES_CHOICE: _export_paper_axes,

@@ -14,7 +14,7 @@ from simspine.io.human36m.copy import Copy
 from simspine.io.human36m.names import TrialFault, is_unusable, length_faults
 from simspine.io.video import open_video
 
-FOREIGN_PX = 2.0  # no lens formula is off by that much: the cameras are others
+FOREIGN_PX = 2.0  # no two lens formulas differ by that much: the cameras are others
 LENS_PX = 0.02  # the right formula leaves rounding, the other one 0.1 px and more
 
 
@@ -63,17 +63,6 @@ class CopyState:
         """Frames of motion capture in all usable trials."""
         return sum(trial.frames for trial in self.trials if trial.usable)
 
-    @property
-    def hours(self) -> float:
-        """Their duration."""
-        return self.frames / names.HUMAN36M_RATE_HZ / 3600
-
-    @property
-    def complete(self) -> bool:
-        """Everything asked for is there and readable. Known faults do not count: nobody can repair them."""
-        whole = all(not (s.missing or s.cameras) for s in self.subjects)
-        return bool(self.subjects) and whole and not any(t.problems for t in self.trials)
-
     def lines(self) -> list[str]:
         """The report in words: a line per subject, then what is wrong, then known faults."""
         out = [f"Human3.6M copy {self.root}"]
@@ -90,7 +79,8 @@ class CopyState:
         faults = [str(fault) for trial in self.trials for fault in trial.faults]
         out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
         count = sum(trial.usable for trial in self.trials)
-        time = f"{self.hours:.2f} h" if self.hours > 0.1 else f"{self.frames / names.HUMAN36M_RATE_HZ:.1f} s"
+        seconds = self.frames / names.HUMAN36M_RATE_HZ
+        time = f"{seconds / 3600:.2f} h" if seconds > 360 else f"{seconds:.1f} s"
         out.append(f"  usable: {count} trials, {self.frames} frames, {time} at {names.HUMAN36M_RATE_HZ:g} frames/s")
         return out
 
