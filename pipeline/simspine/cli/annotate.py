@@ -140,7 +140,7 @@ def annotations_group():
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to write; for openpose a folder.")
 @click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
 @click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
-def export_command(target, annotator, form, path, everything, images):
+def export_labels_command(target, annotator, form, path, everything, images):
     """Write the points for another program, each with what was done about it."""
     from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
     from simspine.annotation.server import labels_of
@@ -158,7 +158,7 @@ def export_command(target, annotator, form, path, everything, images):
 @annotator_option
 @click.option("--format", "form", type=click.Choice(IMPORTED_FORMATS), required=True, help="Of the file.")
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to read.")
-def import_command(target, annotator, form, path):
+def import_labels_command(target, annotator, form, path):
     """Take the points of another program's file as decisions of an annotator."""
     from simspine.annotation.exchange import edits_from, read_annotation_file
     from simspine.annotation.labels import append_edits, journal_file, start_journal
