@@ -48,7 +48,7 @@ kernels: $(VENV)/.kernels  ## compile the kernels for this processor
 test: kernels  ## all tests but the longest
 	$(PYTEST) -m "not long"
 
-test-long: kernels  ## the longest: benchmarks, killed runs, object storage, many workers, a dense quadrature
+test-long: kernels  ## the longest: benchmarks, killed runs, many workers, a dense quadrature
 	$(PYTEST) -m long
 
 test-fast: kernels  ## tests without the slow ones
@@ -91,7 +91,7 @@ release-check: env  ## what a release needs, made and checked in dist/ (docs/rel
 lint: env  ## style of code and workflow, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile configs/storage/Snakefile
+	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
@@ -99,7 +99,7 @@ lint: env  ## style of code and workflow, types, and which room imports which
 format: env  ## rewrite code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile configs/storage/Snakefile
+	$(BIN)/snakefmt Snakefile
 
 lock: env  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal \

@@ -16,7 +16,6 @@ from simspine.workflow.config import (
     differences_text,
     json_digest,
     read_config,
-    setting_differences,
 )
 
 FULL = {
@@ -543,21 +542,19 @@ def test_differences_name_the_setting_and_both_values():
     changed = copy.deepcopy(FULL)
     changed["triangulation"]["min_views"] = 2
     changed["body"] = {**FULL.get("body", {}), "markers": "centres"}
-    found = setting_differences(before, check_config(changed).model_dump(mode="json"))
+    found = differences_text(before, check_config(changed).model_dump(mode="json"))
     was = before["body"]["markers"]
     assert found == (
-        "triangulation.min_views was 3, is 2",
-        f"body.markers was {'null' if was is None else was}, is centres",
+        f"triangulation.min_views was 3, is 2; body.markers was {'null' if was is None else was}, is centres"
     )
-    assert setting_differences(before, before) == ()
+    assert differences_text(before, before) == ""
 
 
 def test_differences_of_keys_that_one_lacks():
-    found = setting_differences({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
-    assert found == ("a.y was not there, is null", "b was not there, is {}", "old was 2, is not there")
-    many = tuple(f"k{i} was 1, is 2" for i in range(7))
-    assert differences_text(many).endswith("k4 was 1, is 2; and 2 more")
-    assert differences_text(many[:2]) == "k0 was 1, is 2; k1 was 1, is 2"
+    found = differences_text({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
+    assert found == "a.y was not there, is null; b was not there, is {}; old was 2, is not there"
+    many = ({f"k{i}": number for i in range(7)} for number in (1, 2))
+    assert differences_text(*many).endswith("k4 was 1, is 2; and 2 more")
 
 
 @pytest.mark.parametrize(

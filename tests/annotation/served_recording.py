@@ -8,9 +8,9 @@ from simspine.annotation.server import WORST_FIRST, AnnotationServer, Session
 class Served:
     """A server in a thread."""
 
-    def __init__(self, recording, annotator="anna", batch=4, pages=None, named=WORST_FIRST):
+    def __init__(self, recording, annotator="anna", batch=4, named=WORST_FIRST):
         self.session = Session(recording, annotator, batch, named)
-        self.server = AnnotationServer(self.session, pages=pages)
+        self.server = AnnotationServer(self.session)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 

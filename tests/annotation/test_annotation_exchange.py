@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from simspine.annotation.exchange import (
     LABEL_FILE_SUFFIXES,
+    LABEL_READERS,
     edits_from,
     labelled_images_of,
     read_annotation_file,
@@ -23,6 +24,7 @@ from simspine.annotation.server import labels_of
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton, without_skin_markers
+from simspine.io.keypoint_json import read_keypoints
 from simspine.workflow.config_recordings import skin_markers_from
 from simspine.workflow.record import hold_lock
 
@@ -42,16 +44,14 @@ def decisions(recording, seed=0):
     return edits
 
 
-@pytest.mark.parametrize("form", LABEL_FILE_SUFFIXES)
+@pytest.mark.parametrize("form", LABEL_READERS)
 def test_round_trip(form, recording, tmp_path):
     labels = apply_edits(recording.start, decisions(recording))
     path = tmp_path / f"labels{LABEL_FILE_SUFFIXES[form]}"
     write_annotation_file(form, path, recording, labels)
-    read = read_annotation_file(form, path, recording)
+    read = read_annotation_file(form, path)
     wanted = labelled_images_of(recording, labels)
-    names = (
-        without_skin_markers(recording.start.names) if form in ("coco", "mmpose", "openpose") else recording.start.names
-    )
+    names = without_skin_markers(recording.start.names) if form == "coco" else recording.start.names
     order = [read.file_names.index(name) for name in wanted.file_names]
     got, wanted = read.select(names), wanted.select(names)
     np.testing.assert_array_equal(got.points[order][..., 2], wanted.points[..., 2])
@@ -61,18 +61,32 @@ def test_round_trip(form, recording, tmp_path):
     np.testing.assert_array_equal(got.sizes[order], wanted.sizes)
 
 
-@pytest.mark.parametrize("form", LABEL_FILE_SUFFIXES)
+@pytest.mark.parametrize("form", LABEL_READERS)
 def test_a_file_taken_in_makes_equal_labels(form, recording, tmp_path):
-    """Points on the skin aside, which three of the formats have no place for."""
+    """Points on the skin aside, which COCO has no place for."""
     labels = apply_edits(recording.start, [e for e in decisions(recording) if not e.point.endswith("_skin")])
     path = tmp_path / f"labels{LABEL_FILE_SUFFIXES[form]}"
     write_annotation_file(form, path, recording, labels)
-    images = read_annotation_file(form, path, recording)
+    images = read_annotation_file(form, path)
     again = apply_edits(recording.start, edits_from(recording, recording.start, images, str(path)))
     np.testing.assert_array_equal(again.status, labels.status)
     np.testing.assert_array_equal(again.visibility, labels.visibility)
     np.testing.assert_allclose(again.xy, labels.xy, atol=0.002)
     assert edits_from(recording, again, images, str(path)) == []
+
+
+def test_a_detector_to_import_finds_what_was_decided(recording, tmp_path):
+    edits = [
+        Edit(3, 1, "LKnee", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED),
+        Edit(3, 1, "RKnee", 7.0, 8.0, Visibility.HIDDEN, PointStatus.CORRECTED),
+        Edit(3, 1, "Nose", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
+    ]
+    write_annotation_file("openpose", tmp_path, recording, apply_edits(recording.start, edits))
+    found = read_keypoints([tmp_path / "cam02_json"], rate=25.0)
+    place = {name: (*found.xy[0, 0, i], found.confidence[0, 0, i]) for i, name in enumerate(found.names)}
+    assert place["left_knee"] == (5.0, 6.0, 1.0)
+    assert place["right_knee"] == (7.0, 8.0, 0.5)
+    assert place["nose"][2] == 0.0
 
 
 def test_only_what_was_looked_at_is_written_unless_all_is_asked_for(recording, tmp_path):
@@ -176,7 +190,6 @@ def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
     [
         ("cvat", "labels.json", r"a file that ends in \.xml"),
         ("coco", "labels.xml", r"a file that ends in \.json"),
-        ("mmpose", "labels", r"a file that ends in \.npz"),
         ("openpose", "labels.json", "a folder"),
     ],
 )

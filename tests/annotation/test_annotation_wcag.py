@@ -2,7 +2,6 @@
 
 import pytest
 from page_audit import low_contrast, tab_walk
-from served_recording import Served
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (390, "dark")])
@@ -27,20 +26,6 @@ def test_the_slider_of_frames_goes_by_its_keys(browser, served):
     page.keyboard.press("ArrowDown")  # the next point, not a frame before
     assert page.locator("body").get_attribute("data-frame") == str(last - 1)
     page.close()
-
-
-def test_links_open_by_the_enter_key(browser, recording):
-    served = Served(recording, pages={"rounds.html": lambda: "<h1>Rounds</h1>"})
-    page = browser.new_page()
-    try:
-        page.goto(served.address)
-        page.wait_for_selector("body[data-ready=yes]")
-        page.get_by_role("link", name="Rounds").focus()
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/rounds.html")
-    finally:
-        page.close()
-        served.stop()
 
 
 def test_an_open_dialog_takes_the_keys_and_gives_them_back(browser, served):

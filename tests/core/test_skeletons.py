@@ -130,7 +130,6 @@ def test_similar_names_at_other_places_do_not_correspond(name, point):
     skeleton = skeletons.load_skeleton(name)
     assert point in skeleton.names
     assert point not in skeleton.to_simspine
-    assert skeleton.notes[point]
 
 
 def test_halpe_and_blazepose_numbers():

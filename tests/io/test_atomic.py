@@ -132,13 +132,13 @@ def test_a_full_disk_is_said_with_the_users_name(tmp_path):
     itself would end the process, wherever in the file the disk is full."""
     script = (
         "import os, resource, sys\n"
-        "from simspine.io.hdf5 import save\n"
+        "from simspine.io.hdf5 import write_store\n"
         "import numpy as np\n"
         "draw = np.random.default_rng(1).random\n"
         "data = {f'a{i}': {'b': draw(5000), 'c': draw(50), 'd': 'x' * i} for i in range(20)}\n"
         "for limit in (0, 100, 9000, 60_000, 300_000):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
-        "    try: save(sys.argv[1], **data)\n"
+        "    try: write_store(sys.argv[1], **data)\n"
         "    except OSError as error: print(error.errno, error.filename, os.listdir(os.path.dirname(sys.argv[1])))\n"
     )
     target = tmp_path / "x.h5"

@@ -1,10 +1,8 @@
-"""Copies in each layout, made by hand with the traps of the real one; all layouts must say the same."""
+"""Copies made by hand with the traps of the real one; all their forms must say the same."""
 
 import json
-import pickle
 import xml.etree.ElementTree as ElementTree
 
-import h5py
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -17,9 +15,9 @@ from simspine.io.calibration import write_calibration
 from simspine.io.human36m import copy as cdf
 from simspine.io.human36m import names
 from simspine.io.human36m.cameras import open_rigs, to_opencv, write_metadata
-from simspine.io.human36m.layouts import open_copy
+from simspine.io.human36m.copy import open_copy
 
-J17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # as VideoPose3D picks them out of the 32
+J17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # the 17 that public code picks out of the 32
 SUBJECTS = ("S1", "S5", "S11")
 FRAMES = 8
 
@@ -86,32 +84,6 @@ def write_archives(root, folder="MyPoseFeatures/{}", world=True, trials=TRIALS):
         cdf.write_pose(root / subject / folder.format("D3_Positions") / "_ALL.cdf", np.ones((3, 32, 3)))
 
 
-def write_fetched(root, trials=TRIALS, step=1):
-    for subject in SUBJECTS:
-        for trial in trials:
-            folder = root / "processed" / subject / trial.replace("_", "-")
-            folder.mkdir(parents=True)
-            cameras = rig(subject)
-            local = [1000 * (motion(subject, trial) @ c.R.T + c.t)[::step] for c in cameras]
-            frames = np.arange(1, FRAMES + 1)[::step]
-            with h5py.File(folder / "annot.h5", "w") as file:
-                file["pose/2d"] = np.concatenate([xy[::step] for xy in points(subject, trial).values()])
-                file["pose/3d"] = np.concatenate(local)
-                file["pose/3d-univ"] = 0.9 * np.concatenate(local)
-                file["frame"] = np.tile(frames, 4)
-                file["camera"] = np.repeat([int(c.name) for c in cameras], len(frames))
-
-
-def write_npz(root, trials=TRIALS, change=lambda actions: actions):
-    data, data_2d = {}, {}
-    for subject in SUBJECTS:
-        spelt = {t: names.official_name(subject, t).replace("TakingPhoto", "Photo") for t in trials}
-        data[subject] = change({spelt[t]: motion(subject, t) for t in trials})
-        data_2d[subject] = {spelt[t]: [xy[:, J17] for xy in points(subject, t).values()] for t in trials}
-    np.savez_compressed(root / "data_3d_h36m.npz", positions_3d=data)
-    np.savez_compressed(root / "data_2d_h36m_gt.npz", positions_2d=data_2d, metadata={"num_joints": 17})
-
-
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
     root = tmp_path_factory.mktemp("archives")
@@ -120,29 +92,20 @@ def archives(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module", params=["archives", "unpacked", "mono", "fetch", "videopose3d"])
+@pytest.fixture(scope="module", params=["archives", "unpacked", "mono"])
 def root(request, tmp_path_factory, archives):
     if request.param == "archives":
         return archives
     root = tmp_path_factory.mktemp(request.param)
     if request.param == "unpacked":
         write_archives(root / "extracted", "Poses_{}")
-    elif request.param == "mono":
-        write_archives(root, world=False)
-    elif request.param == "fetch":
-        write_fetched(root)
     else:
-        write_npz(root)
+        write_archives(root, world=False)
     write_cameras(root / "metadata.xml")
     return root
 
 
 class TestEveryLayout:
-    def test_layout_is_found(self, root):
-        layout = next((n for n in ("fetch", "videopose3d") if root.name.startswith(n)), "archives")
-        assert open_copy(root).layout == layout
-        assert open_copy(root, layout).layout == layout
-
     def test_subjects_and_trials(self, root):
         copy = open_copy(root)
         assert copy.subjects == SUBJECTS
@@ -188,7 +151,7 @@ class TestEveryLayout:
         files = open_copy(root).files("S1", "TakingPhoto_1")
         assert all(path.is_file() for path in files)
         assert root / "metadata.xml" in files
-        assert len(files) == {"archives": 14, "unpacked": 14, "mono": 13}.get(root.name.rstrip("0123456789"), 2)
+        assert len(files) == {"archives": 14, "unpacked": 14, "mono": 13}[root.name.rstrip("0123456789")]
 
     def test_what_is_missing_is_named(self, root):
         copy = open_copy(root)
@@ -278,76 +241,6 @@ class TestArchives:
             copy.positions("S5", "Directions_1")
 
 
-class TestFetched:
-    def test_selected_frames_are_refused_with_what_to_do(self, tmp_path):
-        write_fetched(tmp_path, ("Directions_1",), step=2)
-        write_cameras(tmp_path / "metadata.xml")
-        with pytest.raises(InputError, match=r"selected frames only \(steps of 2\).*process_all.py"):
-            open_copy(tmp_path).positions("S1", "Directions_1")
-
-    def test_universal_skeleton_is_not_taken_for_the_persons(self, tmp_path):
-        write_fetched(tmp_path, ("Directions_1",))
-        write_cameras(tmp_path / "metadata.xml")
-        with h5py.File(tmp_path / "processed/S1/Directions-1/annot.h5", "a") as file:
-            del file["pose/3d"]
-        with pytest.raises(InputError, match=r"no data set 'pose/3d'.*limbs of one person"):
-            open_copy(tmp_path).positions("S1", "Directions_1")
-
-    def test_damaged_file(self, tmp_path):
-        write_fetched(tmp_path, ("Directions_1",))
-        path = tmp_path / "processed/S1/Directions-1/annot.h5"
-        path.write_bytes(path.read_bytes()[:300])
-        with pytest.raises(InputError, match=r"annot\.h5: cannot be read as HDF5"):
-            open_copy(tmp_path).lengths("S1", "Directions_1")
-
-
-class TestVideoPose3D:
-    def test_the_file_itself_may_be_named(self, tmp_path):
-        write_npz(tmp_path, ("Directions_1",))
-        copy = open_copy(tmp_path / "data_3d_h36m.npz")
-        assert copy.files("S1", "Directions_1") == [tmp_path / "data_3d_h36m.npz"]
-        with pytest.raises(InputError, match=r"no camera parameters.*metadata\.xml"):
-            copy.cameras("S1")
-
-    def test_a_pickle_that_wants_to_run_something_is_refused(self, tmp_path):
-        class Evil:
-            def __reduce__(self):
-                return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
-
-        np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=np.array(Evil(), dtype=object))
-        assert b"exec" in pickle.dumps(Evil())
-        with pytest.raises(InputError, match="wants to run"):
-            _ = open_copy(tmp_path).subjects
-        assert not (tmp_path / "ran").exists()
-
-    def test_other_content(self, tmp_path):
-        path = tmp_path / "data_3d_h36m.npz"
-        path.write_bytes(b"PK nothing")
-        with pytest.raises(InputError, match="not a readable archive"):
-            _ = open_copy(tmp_path).subjects
-        np.savez(path, other=np.zeros(3))
-        with pytest.raises(InputError, match=r"no array 'positions_3d'; found other"):
-            _ = open_copy(tmp_path).subjects
-        np.savez(path, positions_3d=np.zeros((4, 32, 3)))
-        with pytest.raises(InputError, match="is not a dictionary of subjects"):
-            _ = open_copy(tmp_path).subjects
-        write_npz(tmp_path, ("Directions_1",), lambda actions: actions | {"Directions 7": np.zeros((1, 32, 3))})
-        with pytest.raises(InputError, match="S1 has Directions 7"):
-            _ = open_copy(tmp_path).subjects
-
-    def test_millimetres(self, tmp_path):
-        write_npz(tmp_path, ("Directions_1",), lambda actions: {k: 1000 * v for k, v in actions.items()})
-        with pytest.raises(InputError, match="seems to be in millimetres"):
-            open_copy(tmp_path).positions("S1", "Directions_1")
-
-    def test_17_joints(self, tmp_path):
-        write_npz(tmp_path, ("Directions_1",), lambda actions: {k: v[:, J17] for k, v in actions.items()})
-        copy = open_copy(tmp_path)
-        assert copy.positions("S1", "Directions_1", "human36m17").names == load_skeleton("human36m17").names
-        with pytest.raises(InputError, match="17 joints only"):
-            copy.positions("S1", "Directions_1")
-
-
 class TestRigs:
     def test_layouts_of_camera_files_agree(self, tmp_path):
         write_cameras(tmp_path / "m.xml")
@@ -429,12 +322,8 @@ class TestRigs:
 def test_nothing_there(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         open_copy(tmp_path / "none")
-    with pytest.raises(InputError, match=r"Looked for archives: .*D3_Positions.*annot\.h5.*data_3d_h36m\.npz"):
+    with pytest.raises(InputError, match=r"Looked for .*D3_Positions.*Videos"):
         open_copy(tmp_path)
-    with pytest.raises(InputError, match="layout 'archive'"):
-        open_copy(tmp_path, "archive")
-    with pytest.raises(InputError, match=r"Looked for fetch: [^;]*annot"):
-        open_copy(tmp_path, "fetch")
 
 
 def test_near_misses_get_a_hint(tmp_path):

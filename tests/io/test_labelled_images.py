@@ -11,7 +11,6 @@ from simspine.core.skeletons import load_skeleton
 from simspine.io.annotation_tools import labelling_setup, read_cvat, read_label_studio, write_cvat, write_label_studio
 from simspine.io.guarded import read_xml
 from simspine.io.labelled_images import LabelledImages, read_coco_labels, write_coco_labels
-from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
 
 NAMES = load_skeleton("simspine37").names
 
@@ -39,17 +38,6 @@ def test_pycocotools_reads_the_points_in_spinetracks_order(images, tmp_path, cap
         np.testing.assert_array_equal(np.reshape(row["keypoints"], (-1, 3)), points)
         assert row["num_keypoints"] == (points[:, 2] > 0).sum()
         assert read.imgs[row["image_id"]]["file_name"] == images.file_names[f]
-
-
-def test_mmposes_box_is_around_the_points(images, tmp_path):
-    write_mmpose_labels(tmp_path / "m.npz", images)
-    with np.load(tmp_path / "m.npz") as found:
-        seen = images.points[0, images.points[0, :, 2] > 0, :2]
-        np.testing.assert_allclose(found["center"][0], (seen.min(0) + seen.max(0)) / 2, rtol=1e-6)
-        np.testing.assert_allclose(found["scale"][0], 1.2 * np.ptp(seen, axis=0).max() / 200, rtol=1e-6)
-    np.savez(tmp_path / "m.npz", part=np.zeros((1, 37, 3)))
-    with pytest.raises(InputError, match=r"m\.npz"):
-        read_mmpose_labels(tmp_path / "m.npz")
 
 
 CVAT = """<?xml version="1.0" encoding="utf-8"?>
@@ -128,12 +116,6 @@ def test_files_say_the_same_to_readers_that_know_nothing_of_us(images, tmp_path)
                 assert point.get("occluded") == str(int(see == 1))
                 seen += 1
     assert seen == (images.points[..., 2] > 0).sum()
-    write_mmpose_labels(tmp_path / "m.npz", images)
-    with np.load(tmp_path / "m.npz", allow_pickle=False) as found:
-        order = [
-            NAMES.index(load_skeleton("spinetrack37").to_simspine[name]) for name in load_skeleton("spinetrack37").names
-        ]
-        np.testing.assert_allclose(found["part"], images.points[:, order], atol=1e-3)
 
 
 def test_label_studio_counts_in_percent(images, tmp_path):
@@ -151,8 +133,7 @@ def test_label_studio_counts_in_percent(images, tmp_path):
         assert region["value"]["x"] == pytest.approx(100 * x / 640, abs=1e-5)
         assert region["value"]["y"] == pytest.approx(100 * y / 480, abs=1e-5)
     setup = labelling_setup(NAMES)
-    assert setup.count("<Label ") == 37 + 1  # the points, and the person's outline
-    assert '<PolygonLabels name="outline"' in setup
+    assert setup.count("<Label ") == 37
 
 
 def test_a_file_of_label_studios_own(tmp_path):

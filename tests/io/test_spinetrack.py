@@ -7,30 +7,22 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
-from small_images import LATISSIMUS, TABLE, people, write_labels
+from small_images import LATISSIMUS, TABLE
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
-from simspine.io.coco import SPINETRACK_EVALUATION_SPLIT, SPINETRACK_SPLITS, in_spinetrack_order, read_split
+from simspine.io.coco import annotation_file, in_spinetrack_order
 
 
-def test_a_split_is_read_from_its_folders(tmp_path):
-    for i, split in enumerate(SPINETRACK_SPLITS):
-        write_labels(tmp_path / f"annotations/person_keypoints_{split}.json", people(2 + i, seed=i))
-    (tmp_path / "images/val2017").mkdir(parents=True)
-    found = read_split(tmp_path)
-    assert found.name == SPINETRACK_EVALUATION_SPLIT
-    assert len(found) == 5
-    assert found.images == tmp_path / "images/val2017"
-    np.testing.assert_allclose(found.keypoints, people(5, seed=3))
-    assert found.file_name.tolist() == ["70.jpg", "70.jpg", "71.jpg", "71.jpg", "72.jpg"]
-    other = read_split(tmp_path, "train-unreal")
-    assert other.images is None
-    assert len(other) == 4
-    with pytest.raises(InputError, match="unknown split"):
-        read_split(tmp_path, "val2018")
+def test_annotations_are_found_in_their_folder(tmp_path):
+    path = tmp_path / "annotations/person_keypoints_val2017.json"
     with pytest.raises(InputError, match=r"person_keypoints_val2017\.json: no such file"):
-        read_split(tmp_path / "elsewhere")
+        annotation_file(tmp_path, "val2017")
+    path.parent.mkdir()
+    path.touch()
+    assert annotation_file(tmp_path, "val2017") == path
+    with pytest.raises(InputError, match="unknown split"):
+        annotation_file(tmp_path, "val2018")
 
 
 def test_simspines_names_and_missing_points_are_brought_in_order():

@@ -146,10 +146,10 @@ def test_single_items(tmp_path):
 def test_equal_content_gives_equal_bytes(tmp_path):
     script = (
         "import sys, numpy as np\n"
-        "from simspine.io.hdf5 import save\n"
+        "from simspine.io.hdf5 import write_store\n"
         "from simspine.core.types import Markers\n"
         "x = np.random.default_rng(1).normal(size=(500, 3, 3))\n"
-        "save(sys.argv[1], m=Markers(('a', 'b', 'c'), 50, x, origin=('given',) * 3), d={'k': [1.5, None]},"
+        "write_store(sys.argv[1], m=Markers(('a', 'b', 'c'), 50, x, origin=('given',) * 3), d={'k': [1.5, None]},"
         " t=np.array(['ä', 'bc']), g={'x': x})\n"
     )
     hashes = []

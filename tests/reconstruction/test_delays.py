@@ -81,7 +81,7 @@ def test_a_person_who_stands_still_tells_no_clock():
         still = keypoints.with_(
             xy=keypoints.xy[:1] + noise * jitter, confidence=np.repeat(keypoints.confidence[:1], keypoints.frames, 0)
         )
-        with pytest.raises(ss.InputError, match=r"the person moves too little.*--event"):
+        with pytest.raises(ss.InputError, match=r"the person moves too little.*such as a clap"):
             synchronise_by_detections(still, cameras, Delays("find"))
 
 

@@ -14,7 +14,6 @@ from simspine.report import page as content
 from simspine.report.figure_style import BLUE, GREY, ORANGE
 from simspine.report.level_figures import ends_of_span, level_map, range_profile, spine_region
 from simspine.report.page import render_page
-from simspine.report.people_pictures import poster_png
 from simspine.report.spine_figures import covariance_ellipse, curvature_figure, spine_chain
 from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, caveats_of_trial, not_measured
@@ -215,19 +214,3 @@ def test_findings_of_one_kind_share_a_box():
         assert f"bone {i}" in page
     assert page.count('<li class="check">') == 1
     assert page.count('<li class="bad">') == 1
-
-
-def test_poster_is_one_small_png():
-    from io import BytesIO
-
-    from PIL import Image
-
-    sheet = np.zeros((60, 1500, 3), np.uint8)
-    sheet[..., 0] = 255  # blue in OpenCV's order
-    data = poster_png(sheet, spine(), ["kept"] * FRAMES, "whose")
-    image = Image.open(BytesIO(data)).convert("RGB")
-    assert image.width == 1500
-    assert image.height > 60 + 400
-    red, _, blue = image.getpixel((750, 30))
-    assert blue > 200 > 60 > red
-    assert len(data) < 200_000

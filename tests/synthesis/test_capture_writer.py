@@ -16,7 +16,7 @@ from simspine.dataset.description import sha256_of_file
 from simspine.evaluation.methods import triangulate_plainly
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.cameras import read_metadata
-from simspine.io.human36m.layouts import open_copy
+from simspine.io.human36m.copy import open_copy
 from simspine.io.mot import read_mot
 from simspine.io.trc import read_trc
 from simspine.synthesis import capture_files
@@ -157,7 +157,7 @@ def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):
     assert shown == [(FRAMES, 2 * FRAMES), (2 * FRAMES, 2 * FRAMES)]
     assert contents(folder) == before
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     (folder / f"{TRIAL}.mot").unlink()

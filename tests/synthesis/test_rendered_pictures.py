@@ -17,7 +17,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.io.calibration import read_calibration
-from simspine.io.coco import read_split, run_lengths
+from simspine.io.coco import read_coco, run_lengths
 from simspine.io.hdf5 import read_store as load_store
 from simspine.io.video import find_project, match_cameras_to_views, open_videos
 from simspine.synthesis.bodies import unscaled_body
@@ -163,16 +163,15 @@ def test_noise_is_as_strong_as_stated():
 def test_a_set_on_disk_reads_as_spinetrack(tmp_path, who):
     settings = RenderSettings(seed=2, images=4, people=1, style=Style(size=(96, 128), samples=1), actions=("Walking",))
     assert write_pictures(tmp_path / "set", settings) == 4
-    split = read_split(tmp_path / "set", "train-unreal")
-    assert len(split) == 4
-    assert split.images is not None
-    assert {path.name for path in split.images.iterdir()} == set(split.file_name)
+    found = read_coco(tmp_path / "set/annotations/person_keypoints_train-unreal.json")
+    assert len(found["file_name"]) == 4
+    assert {path.name for path in (tmp_path / "set/images/train-unreal").iterdir()} == set(found["file_name"].tolist())
     sheet = cv2.imread(str(tmp_path / "set/sheet.jpg"))
     assert sheet.shape == (2 * 128 + 4, 4 * 96 + 3 * 4, 3)  # a row of pictures, and below it the same with labels
     plain, drawn = sheet[:128].astype(int), sheet[132:].astype(int)
     assert (np.abs(plain - drawn).max(-1) > 60).any()
     assert (np.abs(plain - drawn).max(-1) < 30).mean() > 0.8
-    labelled = split.keypoints[..., 2] > 0
+    labelled = found["keypoints"][..., 2] > 0
     assert labelled.mean() > 0.6
     content = json.loads((tmp_path / "set/annotations/person_keypoints_train-unreal.json").read_text())
     for row, image in zip(content["annotations"], content["images"], strict=True):

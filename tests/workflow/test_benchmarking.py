@@ -18,7 +18,7 @@ from simspine.core.errors import InputError
 from simspine.evaluation.angle_protocol import AngleSequence, angle_names, save_angles
 from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.workflow.views import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
+from simspine.workflow.result_tables import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
 
 
 def call(*arguments):
@@ -103,14 +103,6 @@ def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
     second = path_fingerprint(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert len({first, second, path_fingerprint(tmp_path)}) == 3
-
-
-def test_an_option_of_other_commands_gets_a_hint(files):
-    done = call("lifting", "--frames", "10")
-    assert done.exit_code == 2
-    assert "source.frames" in done.output
-    assert "leave out others" in call("angles", files / "net.npz", "--frames", "10").output
-    assert "No such option" in call("angles", files / "net.npz", "--framez", "10").output
 
 
 def test_settings_stand_where_results_are_kept(files):

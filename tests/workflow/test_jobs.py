@@ -119,7 +119,7 @@ def test_results_that_were_moved_are_done_still(copied):
 
 
 def test_other_code_makes_results_stale(copied, monkeypatch):
-    monkeypatch.setattr(record, "code_digest", lambda module: "other" if module.endswith("merge") else code(module))
+    monkeypatch.setattr(record, "code_digest", lambda stage: "other" if stage == "merge" else code(stage))
     assert marked(copied) == {"detect", "cameras"}
     assert "S01 bow: stale merge (made by other code)" in status_lines(stage_states(copied.config))
 

@@ -57,7 +57,7 @@ def test_two_processes_draw_the_same_bytes_as_one(four):
     one, two = json.loads(before), json.loads(four.contents()[own])
     assert two | {"seconds": 0} == one | {"seconds": 0}, "how many processes drew a page is no setting of it"
     (page,) = steps_of_trial(four.config, None, ["page"])
-    assert reason_not_done(page.manifest, page.task, page.module) is None
+    assert reason_not_done(page.manifest, page.task, page.stage) is None
 
 
 @pytest.mark.parametrize("cores", ["1", "2"])

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 from simspine.core.errors import InputError
 from simspine.workflow.bench_faults import running_processes
-from simspine.workflow.reporting import _try_item, map_in_processes
+from simspine.workflow.processes import _try_item, map_in_processes
 
 
 def late_square(k):
@@ -115,9 +115,9 @@ def test_a_process_that_is_killed_is_said():
 SLEEPER = """
 import sys, time
 from pathlib import Path
-from simspine.cli import main
-from simspine.formats.atomic import atomic_path
-from simspine.workflow import status
+from simspine.cli.main import main
+from simspine.io.atomic import atomic_path
+from simspine.workflow import jobs
 from simspine.workflow.processes import map_in_processes
 
 def half_written(k):
@@ -126,7 +126,7 @@ def half_written(k):
         time.sleep(SECONDS)
 
 if __name__ == "__main__":
-    status.states = lambda config: map_in_processes(half_written, range(20), 2)  # any command
+    jobs.stage_states = lambda config: map_in_processes(half_written, range(20), 2)  # any command
     main(["status"])
 """
 

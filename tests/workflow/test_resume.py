@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simspine.cli.main import STAGE_COMMANDS as COMMANDS
 from simspine.cli.main import main
 from simspine.estimation import kinematics
 from simspine.workflow.inputs import Context
 from simspine.workflow.jobs import stage_states
-from simspine.workflow.record import StageTask, file_checksum, read_task_manifest, run_task
+from simspine.workflow.record import STAGE_NAMES, StageTask, file_checksum, read_task_manifest, run_task
 from simspine.workflow.reporting import write_report_of
 
-STAGES = tuple(COMMANDS)
-CODE, OTHER = "simspine.workflow.stages", "simspine.workflow.stages"
+STAGES = STAGE_NAMES
+CODE, OTHER = "ik", "detect"
 RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinematics", "S01/vertebrae", "S01/quality")
 
 

@@ -142,7 +142,9 @@ def test_doctor_refuses_exchanged_cameras(copied):
 
 def test_doctor_reads_given_points_only_where_detections_of_them_are_not_there(copied, monkeypatch):
     real, read = detect_stage.read_detection_folders, []
-    monkeypatch.setattr(detect_stage, "read_detection_folders", lambda *given: read.append(given) or real(*given))
+    monkeypatch.setattr(
+        detect_stage, "read_detection_folders", lambda *given, **named: read.append(given) or real(*given, **named)
+    )
     assert "4 cameras agree with one another" in call("doctor", "--config", copied.file).output
     assert read == []
     copied.change(detection={"skeleton": "spinetrack37"})
@@ -164,7 +166,7 @@ FILMED_FAULTS = {
     "needs the package spinepose": {"detector": "spinepose"},
     "reads `keypoints` folders, but the trial gives videos": {"detector": "import"},
     "expected three coordinates x, y, z": {"person": [0.0, 1.0]},
-    "is the point [0.0, 0.0, 99.0] m, which no camera has in its image": {"person": [0.0, 0.0, 99.0]},
+    "is the point [0.0, 0.0, 99.0] m; no camera has it in its image": {"person": [0.0, 0.0, 99.0]},
 }
 
 

@@ -151,24 +151,12 @@ def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
     assert len(links) == len(summary["trials"]) == 1
 
 
-def test_the_skeleton_goes_to_animation_programs(finished, tmp_path):
-    for name in ("bow.glb", "bow.bvh"):
-        done = run("view", finished.results, "--animation", tmp_path / name)
-        assert done.exit_code == 0, done.output
-    assert (tmp_path / "bow.glb").read_bytes()[:4] == b"glTF"
-    assert "Frames: 16" in (tmp_path / "bow.bvh").read_text()
-    failed = run("view", finished.results, "--animation", tmp_path / "bow.fbx")
-    assert failed.exit_code == 2
-    assert ".glb" in failed.stderr
-    assert not (tmp_path / "bow.fbx").exists()
-
-
 def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
     rows = "".join(f"hip_flexion,{percent},{percent / 4},6\n" for percent in range(0, 101, 5))
     bands, out = tmp_path / "lab.csv", tmp_path / "cycles.svg"
     bands.write_text(f"# source: Somebody 2001\nangle,percent,mean,sd\n{rows}")
     last = 15 / RATE
-    command = ("cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
+    command = ("plot-cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
     done = run(*command, "--bands", bands, "--out", out)
     assert done.exit_code == 0, done.output
     found = read_trial(RunPaths(finished.results, "S01"), "bow")

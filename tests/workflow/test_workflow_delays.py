@@ -1,18 +1,13 @@
 """Delays of a trial in the workflow: the results are those of the synchronised recording."""
 
-import json
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from small_project import write_inputs
 
-from simspine.cli.main import main
 from simspine.core.settings import read_yaml
 from simspine.io.hdf5 import read_store
 from simspine.vision.synchronise import Clocks
 from simspine.workflow import camera_files
-from simspine.workflow.camera_files import delays_of_events
 from simspine.workflow.config_recordings import Trial
 from simspine.workflow.record import RunPaths, read_task_manifest
 from simspine.workflow.results import camera_findings, read_trial
@@ -80,60 +75,6 @@ def test_delays_that_cannot_be_used_are_refused(late, refused, changes, message)
     assert message in refused(late, "detect", "--quiet")
 
 
-def test_delays_of_an_event_seen_in_each_view():
-    assert delays_of_events(["cam01=132", "cam02=140", "cam03=120.5"]) == {"cam01": 0, "cam02": 8, "cam03": -11.5}
-    done = CliRunner().invoke(main, ["cameras", "sync", "--event", "cam01=132", "--event", "cam02=140"])
-    assert done.output.strip() == "delays: {cam01: 0, cam02: 8}"
-    for events, message in (
-        (["cam01=1"], "names one view"),
-        (["cam01=1", "cam01=2"], "names cam01 twice"),
-        (["cam01", "cam02=2"], "is not VIEW=FRAME"),
-        (["cam01=-1", "cam02=2"], "--event cam01=-1: frames count from 0"),
-    ):
-        arguments = [part for event in events for part in ("--event", event)]
-        done = CliRunner().invoke(main, ["cameras", "sync", *arguments])
-        assert done.exit_code == 2
-        assert message in done.stderr
-
-
-EVENTS = {"cam01": 4, "cam02": 5, "cam03": 7, "cam04": 5}
-
-
-def sync(project, out=None, **changed):
-    events = [f"{view}={frame}" for view, frame in (EVENTS | changed).items() if frame is not None]
-    arguments = [part for event in events for part in ("--event", event)]
-    arguments += [] if out is None else ["--json", str(out)]
-    return CliRunner().invoke(main, ["cameras", "sync", "--config", str(project.file), *arguments])
-
-
-def test_events_are_compared_with_the_trials_views(copied):
-    assert sync(copied).output.strip() == "delays: {cam01: 0, cam02: 1, cam03: 3, cam04: 1}"
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"cam5": 3}, "--event cam5=3: unknown view 'cam5'. Available: cam01, cam02, cam03, cam04."),
-        ({"cam1": 3}, "--event cam1=3: unknown view 'cam1'. Did you mean 'cam01'?"),
-        ({"cam02": "1e300"}, "--event cam02=1e300: no frame number"),
-        ({"cam02": 16}, "--event cam02=16: cam02 has 16 frames, 0 to 15."),
-        ({"cam02": -2}, "--event cam02=-2: frames count from 0."),
-        ({"cam03": None}, "--event names no frame of cam03"),
-    ],
-)
-def test_events_that_no_view_shows_are_refused(copied, changed, words):
-    done = sync(copied, **changed)
-    assert done.exit_code == 2
-    assert words in done.stderr
-    assert "delays:" not in done.stdout
-
-
-def test_all_that_is_wrong_with_events_is_said_at_once(copied):
-    done = sync(copied, cam5=3, cam02=99)
-    assert "unknown view 'cam5'" in done.stderr
-    assert "cam02 has 16 frames" in done.stderr
-
-
 @pytest.mark.parametrize(
     "names",
     [
@@ -149,13 +90,6 @@ def test_what_is_printed_can_be_pasted(names, tmp_path):
     file.write_text(camera_files.delays_as_yaml(delays) + "\n", encoding="utf-8")
     trial = Trial(videos=["a.mp4", "b.mp4"], calibration="c.toml", **read_yaml(file))
     assert trial.delays == delays
-
-
-def test_delays_of_events_are_written(copied, tmp_path):
-    done = sync(copied, out=tmp_path / "sync.json")
-    assert done.exit_code == 0, done.output
-    late = json.loads((tmp_path / "sync.json").read_text())["late_frames"]
-    assert late == {"cam01": 0, "cam02": 1, "cam03": 3, "cam04": 1}
 
 
 @pytest.mark.parametrize(

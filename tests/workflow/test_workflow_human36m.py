@@ -299,7 +299,6 @@ def test_doctor_says_what_a_copy_holds(copy):
     assert done.exit_code == 0, done.output
     assert f"usable: 2 trials, {2 * FRAMES} frames" in done.output
     assert "2 trials of 2 subjects" in done.output
-    assert f"{2 * FRAMES} frames: about 0.0 hours of one core" in done.output
 
 
 @pytest.mark.parametrize(
@@ -309,15 +308,10 @@ def test_doctor_says_what_a_copy_holds(copy):
         (lambda root: next((root / "S1").rglob("*.cdf")).write_bytes(b""), "the file is empty"),
         (lambda root: next((root / "S1").rglob("*.cdf")).unlink(), "S1"),
         (lambda root: (root / "metadata.xml").unlink(), "no camera parameters"),
-        (lambda root: (root / "sums").write_text(f"{'0' * 32}  metadata.xml\n"), "differs from its checksum"),
     ],
 )
 def test_doctor_names_what_is_wrong(copy, spoil, words):
     spoil(copy.folder / "copy")
-    if (copy.folder / "copy/sums").exists():
-        copy.write(
-            copy.settings | {"capture": copy.settings["capture"] | {"checksums": str(copy.folder / "copy/sums")}}
-        )
     done = doctor(copy)
     assert done.exit_code == 2, done.output
     assert "fault" in done.output

@@ -191,7 +191,7 @@ def _vtp(path: Path) -> None:
 
 
 def _read_vtp(path: Path):
-    from simspine.io.animation import read_vtp
+    from simspine.io.vtp import read_vtp
 
     return read_vtp(path)
 
@@ -294,10 +294,10 @@ def _mmpose(path: Path) -> None:
     (path.parent / "annotations/simspine_valid.npz").rename(path)
 
 
-def _read_mmpose(path: Path):
-    from simspine.io.npz import read_mmpose
+def _read_npz(path: Path):
+    from simspine.io.npz import read_npz
 
-    return read_mmpose(path)
+    return read_npz(path)
 
 
 def _netcdf(path: Path) -> None:
@@ -334,22 +334,6 @@ def _read_coco(path: Path):
     from simspine.io.coco import read_coco
 
     return read_coco(path)
-
-
-def _parquet(path: Path) -> None:
-    from simspine.io.exchange import write_parquet
-
-    write_parquet(path.parent, "valid", lambda: [take()])
-    next((path.parent / "data").glob("*.parquet")).rename(path)
-
-
-def _read_parquet(path: Path):
-    from simspine.io.exchange import read_parquet
-
-    (path.parent / "data").mkdir(exist_ok=True)
-    shard = path.parent / "data/valid-00000-of-00001.parquet"
-    shard.write_bytes(path.read_bytes())
-    return read_parquet(path.parent, "valid")
 
 
 # Text formats
@@ -407,37 +391,6 @@ def _read_cdf(path: Path):
     return read_pose(path)
 
 
-def _videopose3d(path: Path) -> None:
-    xyz = np.random.default_rng(0).uniform(0, 1, (5, 32, 3)).astype("f4")
-    np.savez_compressed(path, positions_3d={"S1": {"Walking": xyz, "Walking 1": xyz}})
-
-
-def _read_videopose3d(path: Path):
-    from simspine.io.human36m.layouts import VideoPose3D
-
-    copy = VideoPose3D(path, None)
-    return [copy._positions(s, t) for s in copy.subjects for t in copy.trials(s)]
-
-
-def _fetch(path: Path) -> None:
-    import h5py
-
-    frames, names = 5, [int(c.name) for c in cameras()]
-    with h5py.File(path, "w") as file:
-        rng, rows = np.random.default_rng(0), frames * len(names)
-        file["pose/2d"] = rng.uniform(0, 1000, (rows, 32, 2))
-        file["pose/3d"] = rng.uniform(0, 1000, (rows, 32, 3))
-        file["frame"] = np.tile(np.arange(1, frames + 1), len(names))
-        file["camera"] = np.repeat(names, frames)
-
-
-def _read_fetch(path: Path):
-    from simspine.io.human36m.layouts import read_annotation_values, read_camera_rows
-
-    rows, first = read_camera_rows(path)
-    return first, [read_annotation_values(path, key, rows) for key in ("pose/2d", "pose/3d")]
-
-
 def _shape(path: Path) -> None:
     import simspine.anatomy.shape_model as model
 
@@ -477,13 +430,11 @@ def _read_labels(kind: str):
 def _label_functions() -> dict:
     from simspine.io.annotation_tools import read_cvat, read_label_studio, write_cvat, write_label_studio
     from simspine.io.labelled_images import read_coco_labels, write_coco_labels
-    from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
 
     return {
         "coco": (write_coco_labels, read_coco_labels),
         "cvat": (write_cvat, read_cvat),
         "label-studio": (write_label_studio, read_label_studio),
-        "mmpose": (write_mmpose_labels, read_mmpose_labels),
     }
 
 
@@ -522,23 +473,17 @@ READERS = {
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
     "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),
-    "MMPose npz": Reader("x.npz", _mmpose, _read_mmpose, (*m.BYTES, *[m.zip_members] * 8)),
+    "npz table": Reader("x.npz", _mmpose, _read_npz, (*m.BYTES, *[m.zip_members] * 8)),
     "netCDF": Reader("x.nc", _netcdf, _read_netcdf),
     "C3D": Reader("x.c3d", _c3d, _read_c3d),
     "COCO": Reader("x.json", _coco, _read_coco, _JSON),
     "COCO labels": Reader("labels.json", _write_labels("coco"), _read_labels("coco"), _JSON),
     "CVAT XML": Reader("labels.xml", _write_labels("cvat"), _read_labels("cvat"), m.TEXT),
     "Label Studio": Reader("labels.json", _write_labels("label-studio"), _read_labels("label-studio"), _JSON),
-    "MMPose labels": Reader(
-        "labels.npz", _write_labels("mmpose"), _read_labels("mmpose"), (*m.BYTES, *[m.zip_members] * 8)
-    ),
     "annotator's journal": Reader("anna.jsonl", _journal, _read_journal, m.TEXT),
-    "Parquet": Reader("x.parquet", _parquet, _read_parquet),
     "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),
     "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
     "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),
     "CDF": Reader("Walking.cdf", _cdf, _read_cdf),
-    "VideoPose3D npz": Reader("data_3d_h36m.npz", _videopose3d, _read_videopose3d, (*m.BYTES, *[m.zip_members] * 8)),
-    "h36m-fetch HDF5": Reader("annot.h5", _fetch, _read_fetch),
     "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),
 }

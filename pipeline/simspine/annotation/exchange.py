@@ -1,30 +1,27 @@
-"""Labels of a recording as images of other programs' files, and back as decisions of an annotator."""
+"""Labels of a recording as files of other programs, and back as decisions of an annotator."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, Visibility, apply_edits
+from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError
-from simspine.core.skeletons import is_skin_marker, skeleton_of_size, skin_landmark
+from simspine.core.skeletons import is_skin_marker, skin_landmark
 from simspine.io.annotation_tools import labelling_setup, read_cvat, read_label_studio, write_cvat, write_label_studio
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.keypoint_json import read_people_json
-from simspine.io.labelled_images import (
-    POINT_STATUSES,
-    LabelledImages,
-    PersonOutline,
-    read_coco_labels,
-    to_simspine,
-    to_spinetrack,
-    write_coco_labels,
-)
-from simspine.io.npz import read_mmpose_labels, write_mmpose_labels
+from simspine.io.labelled_images import LabelledImages, read_coco_labels, to_simspine, to_spinetrack, write_coco_labels
 
-# Labels of markers on the skin as the section `skin_markers.clicks` of a configuration.
+LABEL_FILE_SUFFIXES = {"coco": ".json", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
+SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
+OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # its files know scores only
+LABEL_READERS: dict[str, Callable[[Path], LabelledImages]] = {
+    "coco": read_coco_labels,
+    "cvat": read_cvat,
+    "label-studio": read_label_studio,
+}
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
@@ -64,40 +61,13 @@ def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int)
     return rows
 
 
-Outlines = Mapping[tuple[int, int], OutlineEdit]  # by frame and view
-LABEL_FILE_SUFFIXES = {"coco": ".json", "mmpose": ".npz", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
-FORMATS_WITH_OUTLINES = ("coco", "cvat", "label-studio")  # formats that have a place for outlines
-SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
-OPENPOSE_SCORES = {
-    Visibility.SEEN: 1.0,
-    Visibility.HIDDEN: 0.5,
-    Visibility.ABSENT: 0.0,
-}  # OpenPose's files know scores only
-_LABEL_READERS: dict[str, Callable[[Path], LabelledImages]] = {
-    "coco": read_coco_labels,
-    "mmpose": read_mmpose_labels,
-    "cvat": read_cvat,
-    "label-studio": read_label_studio,
-}
-
-
-def labelled_images_of(
-    recording: RecordedViews, labels: Labels, decided_only: bool = True, outlines: Outlines | None = None
-) -> LabelledImages:
-    """A row per image. decided_only: leave out images of which nobody has looked at a point or an outline.
-
-    outlines: decisions about the person's, {(frame, view): edit}.
-    """
-    drawn = {
-        at: PersonOutline(e.rings, int(e.status))
-        for at, e in (outlines or {}).items()
-        if e.rings is not None and e.status
-    }
+def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
+    """A row per image. decided_only: leave out images of which nobody has looked at a point."""
     rows = [
         (frame, view)
         for frame in range(recording.frames)
         for view in range(len(recording.views))
-        if not decided_only or labels.decided[frame, view].any() or (frame, view) in drawn
+        if not decided_only or labels.decided[frame, view].any()
     ]
     if not rows:
         raise InputError(
@@ -113,34 +83,24 @@ def labelled_images_of(
         sizes=np.array([recording.sources[view].size for _, view in rows]),
         points=points,
         status=labels.status[at],
-        outlines=tuple(drawn.get(row) for row in rows) if drawn else (),
     )
 
 
 def write_annotation_file(
-    form: str,
-    out: Path,
-    recording: RecordedViews,
-    labels: Labels,
-    decided_only: bool = True,
-    outlines: Outlines | None = None,
+    form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True
 ) -> Path:
     """Write the labels in one of `LABEL_FILE_SUFFIXES`; returns what was written. out: a file; for openpose a folder.
 
-    outlines: as in `labelled_images_of`; mmpose and openpose have no place for them. Raises `InputError` for a file
-    whose ending
-    is another format's.
+    Raises `InputError` for a file whose ending is another format's.
     """
     if out.suffix.lower() != LABEL_FILE_SUFFIXES[form] and (
         LABEL_FILE_SUFFIXES[form] or out.suffix.lower() in LABEL_FILE_SUFFIXES.values()
     ):
         wanted = f"a file that ends in {LABEL_FILE_SUFFIXES[form]}" if LABEL_FILE_SUFFIXES[form] else "a folder"
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
-    images = labelled_images_of(recording, labels, decided_only, outlines if form in FORMATS_WITH_OUTLINES else None)
+    images = labelled_images_of(recording, labels, decided_only)
     if form == "coco":
         write_coco_labels(out, images)
-    elif form == "mmpose":
-        write_mmpose_labels(out, images)
     elif form == "cvat":
         write_cvat(out, images, recording.name)
     elif form == "label-studio":
@@ -164,10 +124,9 @@ def write_images(folder: Path, recording: RecordedViews, images: LabelledImages)
     return len(images.file_names)
 
 
-def read_annotation_file(form: str, path: Path, recording: RecordedViews) -> LabelledImages:
-    """Points of a file in one of `LABEL_FILE_SUFFIXES`, under SIMSPINE's names. path: for openpose the folder of all
-    views."""
-    return _read_openpose(path, recording) if form == "openpose" else to_simspine(_LABEL_READERS[form](path))
+def read_annotation_file(form: str, path: Path) -> LabelledImages:
+    """Points of a file in one of the formats of `LABEL_READERS`, under SIMSPINE's names."""
+    return to_simspine(LABEL_READERS[form](path))
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
@@ -183,48 +142,20 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
             "or leave these points out."
         )
     places = _frame_view_by_image(recording)
-    edits: list[Edit] = []
-    found = 0
-    for i, name in enumerate(images.file_names):
-        at = _place_of(places, name)
-        if at is None:
-            continue
-        found += 1
-        for k, point in enumerate(images.names):
-            edit = _edit_from_file(
-                labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k]))
-            )
-            if edit is not None:
-                edits.append(edit)
+    found = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
     if not found:
         raise InputError(
             f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
             f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
         )
+    made = (
+        _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
+        for i, at in found
+        for k, point in enumerate(images.names)
+    )
+    edits = [edit for edit in made if edit is not None]
     apply_edits(labels, edits)  # raises for what is no point of the recording
     return edits
-
-
-def outline_edits_from(recording: RecordedViews, outlines: Outlines, images: LabelledImages) -> list[OutlineEdit]:
-    """Outlines of a file that differ from those there are, or of whose image there is none."""
-    places = _frame_view_by_image(recording)
-    edits = []
-    for i, name in enumerate(images.file_names):
-        at, found = _place_of(places, name), images.outline(i)
-        if at is None or found is None or not found.status:
-            continue
-        edit = OutlineEdit(*at, found.rings, PointStatus(found.status))
-        if not _same_outline(outlines.get(at), edit):
-            edits.append(edit)
-    return edits
-
-
-def _same_outline(a: OutlineEdit | None, b: OutlineEdit) -> bool:
-    if a is None or a.rings is None or b.rings is None or a.status != b.status:
-        return False
-    if [len(ring) for ring in a.rings] != [len(ring) for ring in b.rings]:
-        return False
-    return all(np.abs(np.subtract(p, q)).max() < SAME_PX for p, q in zip(a.rings, b.rings, strict=True))
 
 
 def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] | None:
@@ -244,7 +175,8 @@ def _edit_from_file(
         same = bool(np.hypot(*(labels.xy[index] - (x, y))) < SAME_PX)
     if status == PointStatus.UNSEEN or (same and status == labels.status[index]):
         return None
-    return Edit(*at, point, x if see else None, y if see else None, see, status)
+    frame, view = at
+    return Edit(frame, view, point, x if see else None, y=y if see else None, visibility=see, status=status)
 
 
 def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]:
@@ -259,7 +191,7 @@ def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]
 def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImages) -> None:
     """`<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
 
-    `point_status` of each person says what was done, which other programs pass over.
+    A workflow reads them with `detection: {detector: import}`.
     """
     found = to_spinetrack(images)
     places = _frame_view_by_image(recording)
@@ -267,51 +199,6 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
         frame, view = places[name]
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
         flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
-        status = [POINT_STATUSES[k] for k in found.status[i]]
-        person = {"person_id": [-1], "pose_keypoints_2d": flat, "point_status": status}
+        person = {"person_id": [-1], "pose_keypoints_2d": flat}
         target = folder / f"{recording.views[view]}_json" / f"{recording.views[view]}_{frame:06d}.json"
         write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)
-
-
-def _read_openpose(folder: Path, recording: RecordedViews) -> LabelledImages:
-    folders = [folder / f"{view}_json" for view in recording.views]
-    there = [path for path in folders if path.is_dir()]
-    if not there:
-        raise InputError(f"{folder}: no {', '.join(path.name for path in folders)} in it.")
-    files, points, status, sizes = [], [], [], []
-    for view, path in enumerate(folders):
-        if not path.is_dir():
-            continue
-        names, people = read_people_json([path])
-        numbers = sorted(int(file.stem.rsplit("_", 1)[-1]) for file in path.glob("*.json"))
-        for number in numbers:
-            if not 0 <= number < recording.frames:
-                raise InputError(f"{path}: frame {number}; the recording has {recording.frames}, counted from 0.")
-            person = people[number - numbers[0], 0, 0]
-            see = np.select([person[:, 2] > 0.75, person[:, 2] > 0], [2, 1], 0)
-            points.append(np.concatenate([np.nan_to_num(person[:, :2]), see[:, None]], 1))
-            status.append(_openpose_status(path, recording.views[view], number, see))
-            files.append(recording.image_name(number, view))
-            sizes.append(recording.sources[view].size)
-    native = skeleton_of_size(len(names)).names
-    return to_simspine(
-        LabelledImages(
-            names=native,
-            file_names=tuple(files),
-            sizes=np.array(sizes),
-            points=np.array(points),
-            status=np.array(status),
-        )
-    )
-
-
-def _openpose_status(folder: Path, view: str, number: int, see: np.ndarray) -> list[int]:
-    placed = np.where(see > 0, int(PointStatus.CORRECTED), int(PointStatus.UNSEEN)).tolist()
-    path = folder / f"{view}_{number:06d}.json"
-    if not path.is_file():
-        return placed
-    people = json.loads(path.read_text(encoding="utf-8")).get("people") or [{}]
-    words = people[0].get("point_status")
-    if not isinstance(words, list) or len(words) != len(see) or any(word not in POINT_STATUSES for word in words):
-        return placed
-    return [POINT_STATUSES.index(word) for word in words]

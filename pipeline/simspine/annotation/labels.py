@@ -1,4 +1,4 @@
-"""How far annotators agree about the same points."""
+"""What people say of points in images: decisions, the journal that keeps them, which frames come first, agreement."""
 
 import json
 import os
@@ -15,17 +15,14 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints, read_only_array
 from simspine.io.atomic import write_text
-from simspine.io.labelled_images import OutlineRing
 from simspine.io.text_tables import read_bytes
 from simspine.vision.triangulation import triangulate
-
-# What people say of points in images: where they are, whether they are seen, and who decided that.
 
 
 class Visibility(IntEnum):
     """Whether a point shows, with COCO's numbers."""
 
-    ABSENT = 0  # outside the image, or nobody can tell where
+    ABSENT = 0  # outside the image, or nobody knows where
     HIDDEN = 1  # something covers it; its place is known nevertheless
     SEEN = 2
 
@@ -49,18 +46,6 @@ class Edit:
     x: float | None
     y: float | None
     visibility: Visibility
-    status: PointStatus
-
-
-@dataclass(frozen=True)
-class OutlineEdit:
-    """A decision about a person's outline in an image. rings: of corners x, y px, as `simspine.io.labelled_images`;
-    None
-    where there is no person."""
-
-    frame: int
-    view: int
-    rings: tuple[OutlineRing, ...] | None
     status: PointStatus
 
 
@@ -124,10 +109,10 @@ def apply_edits(labels: Labels, edits: Iterable[Edit]) -> Labels:
     return Labels(names=labels.names, xy=xy, visibility=visibility, status=status, confidence=labels.confidence)
 
 
-def check_edit(labels: Labels, edit: Edit | OutlineEdit) -> None:
+def check_edit(labels: Labels, edit: Edit) -> None:
     """`InputError` unless the edit is of a frame, a view and a point that there are."""
     frames, views = labels.xy.shape[:2]
-    if isinstance(edit, Edit) and edit.point not in labels.names:
+    if edit.point not in labels.names:
         raise unknown_name("point", edit.point, labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
         raise InputError(
@@ -136,21 +121,14 @@ def check_edit(labels: Labels, edit: Edit | OutlineEdit) -> None:
         )
 
 
-def status_counts(labels: Labels) -> dict[str, int]:
-    """{name of a status: number of points that have a place or were decided}."""
-    some = labels.labelled | labels.decided
-    return {status.name.lower(): int((some & (labels.status == status)).sum()) for status in PointStatus}
-
-
-# One file per annotator that only grows: a line per decision, on the disk before it is confirmed.
-# A killed process can leave at most a last line that is cut short; it is not read. The head names the recording,
-# its views and points, so that decisions cannot be taken for another recording's.
+# The journal: one file per annotator that only grows, a line per decision, on the disk before it is confirmed. A killed
+# process can leave at most a last line that is cut short; it is not read. The head names the recording, its views and
+# points, so that decisions cannot be taken for another recording's.
 
 
 JOURNAL_SUFFIX = ".jsonl"
 JOURNAL_SCHEMA = 1
 MAX_POINT_DISTANCE_PX = 1e7  # beyond any image
-MAX_RINGS, MAX_CORNERS = 100, 10_000
 _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 
 
@@ -190,7 +168,7 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
         os.truncate(path, content.rfind(b"\n") + 1)
 
 
-def append_edits(path: Path, edits: Sequence[Edit | OutlineEdit], when: float | None = None) -> None:
+def append_edits(path: Path, edits: Sequence[Edit], when: float | None = None) -> None:
     """Add decisions; they are on the disk when this returns. when: s since 1970, if a person made them then."""
     stamp = {} if when is None else {"t": round(when, 1)}
     append_lines(path, [_to_json(edit) | stamp for edit in edits])
@@ -208,26 +186,17 @@ def append_lines(path: Path, entries: Sequence[dict]) -> None:
 def read_journal(path: Path) -> list[Edit]:
     """All decisions about points in their order. `InputError` names the line for what is none; a torn last line is left
     out."""
-    return [edit for edit in _decisions(path) if isinstance(edit, Edit)]
-
-
-def read_outlines(path: Path) -> dict[tuple[int, int], OutlineEdit]:
-    """{(frame, view): last decision about the person's outline}; {} where there is no journal."""
-    if not path.exists():
-        return {}
-    return {(edit.frame, edit.view): edit for edit in _decisions(path) if isinstance(edit, OutlineEdit)}
-
-
-def _decisions(path: Path) -> list[Edit | OutlineEdit]:
     content = read_bytes(path)
     _journal_head(path, content)
     edits = []
     for number, line in enumerate(content.split(b"\n")[1:-1], 2):
         if line.strip():
             try:
-                edits.append(edit_from(json.loads(line)))
+                entry = json.loads(line)
+                if not (isinstance(entry, dict) and "rings" in entry):  # version 0.1 kept outlines of people as well
+                    edits.append(edit_from(entry))
             except (InputError, ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: no decision about a point or an outline ({error}).") from None
+                raise InputError(f"{path}, line {number}: no decision about a point ({error}).") from None
     return edits
 
 
@@ -244,10 +213,8 @@ def read_times(path: Path) -> list[tuple[float, int]]:
     return found
 
 
-def edit_from(entry) -> Edit | OutlineEdit:
-    """A decision as JSON says it: f, v, p, x, y, see, how; or f, v, rings, how. `InputError` for anything else."""
-    if isinstance(entry, dict) and "rings" in entry:
-        return _outline_from(entry)
+def edit_from(entry) -> Edit:
+    """A decision as JSON says it: f, v, p, x, y, see, how. `InputError` for anything else."""
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
         visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
@@ -271,27 +238,7 @@ def edit_from(entry) -> Edit | OutlineEdit:
     )
 
 
-def _outline_from(entry: dict) -> OutlineEdit:
-    try:
-        frame, view, rings, status = entry["f"], entry["v"], entry["rings"], PointStatus(entry["how"])
-        if type(frame) is not int or type(view) is not int:
-            raise ValueError(f"frame {frame!r}, view {view!r}")
-        if rings is None:
-            return OutlineEdit(frame, view, None, status)
-        drawn = tuple(tuple((float(x), float(y)) for x, y in ring) for ring in rings)
-    except (TypeError, LookupError, ValueError, OverflowError) as error:
-        raise InputError(f"not a decision about an outline: {error!r}") from None
-    if not drawn or len(drawn) > MAX_RINGS or any(not 3 <= len(ring) <= MAX_CORNERS for ring in drawn):
-        raise InputError(f"{len(drawn)} rings: expected 1 to {MAX_RINGS}, of 3 to {MAX_CORNERS} corners each")
-    if not all(abs(v) < MAX_POINT_DISTANCE_PX for ring in drawn for corner in ring for v in corner):  # not so: NaN
-        raise InputError("a corner of an outline is no place in an image")
-    return OutlineEdit(frame, view, drawn, status)
-
-
-def _to_json(edit: Edit | OutlineEdit) -> dict:
-    if isinstance(edit, OutlineEdit):
-        rings = None if edit.rings is None else [[[round(v, 2) for v in at] for at in ring] for ring in edit.rings]
-        return {"f": edit.frame, "v": edit.view, "rings": rings, "how": int(edit.status)}
+def _to_json(edit: Edit) -> dict:
     x, y = (None if v is None else round(v, 3) for v in (edit.x, edit.y))
     return {
         "f": edit.frame, "v": edit.view, "p": edit.point, "x": x, "y": y,
@@ -310,7 +257,7 @@ def _journal_head(path: Path, content: bytes) -> dict:
     return head
 
 
-# Which frames a person should look at first: where the points are least sure, disagree between views, or jump.
+# Which frames a person should look at first: where the points are least sure, disagree between views, or jump
 
 
 FRAMES_PER_BATCH = 20  # frames handed out at a time

@@ -1,4 +1,4 @@
-"""Images of a recording as JPEG, in any order: the page jumps between frames, a video is decoded forwards."""
+"""A recording to be annotated: its views, their cameras where they are calibrated, first points, and its images."""
 
 import threading
 from collections import OrderedDict
@@ -18,7 +18,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
-from simspine.io.image_streams import Stills, decode_jpeg, encode_jpeg, open_images_in_any_order, open_recording
+from simspine.io.image_streams import Stills, encode_jpeg, open_images_in_any_order, open_recording
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import (
     CALIBRATION_ENDINGS,
@@ -33,9 +33,6 @@ from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
 from simspine.workflow.record import RunPaths
 from simspine.workflow.views import choose_trial
-
-# A recording to be annotated: its views, their cameras where they are calibrated, and the points to begin with.
-
 
 INFERRED_POINT_CONFIDENCE = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
 PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
@@ -83,8 +80,8 @@ class Target:
     """Which recording is meant. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'.
 
     config: of the results, where config.yaml does not stand in their folder. subject, trial: where results hold
-    several. home: folder of the annotations; beside the recording if None. skin: levels of markers on the skin to be
-    placed besides the points there are.
+    several. home: folder of the annotations; next to the recording if None. skin: levels of markers on the skin to be
+    placed in addition to the points there are.
     """
 
     path: str
@@ -199,7 +196,7 @@ def with_spine(
             guess = seen[:, :, markers.index(point)]
             missing = ~np.isfinite(xy[:, :, i]).all(-1) & np.isfinite(guess).all(-1)
             xy[:, :, i][missing], confidence[:, :, i][missing] = guess[missing], INFERRED_POINT_CONFIDENCE
-    return Keypoints(keypoints.names, keypoints.rate, xy, confidence, keypoints.origin)
+    return Keypoints(keypoints.names, keypoints.rate, xy, confidence, origin=keypoints.origin)
 
 
 def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray:
@@ -268,7 +265,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _calibration(folder: Path) -> list[Camera] | None:
-    """Of the newest file in a folder with calib in its name, or beside the views; None where there is none."""
+    """Of the newest file in a folder with calib in its name, or next to the views; None where there is none."""
     if folder.is_file():
         return None
     places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
@@ -305,7 +302,7 @@ KEPT_BYTES = 256 << 20  # of images in memory
 
 
 class Images:
-    """Encoded images of a recording, the latest kept in memory. One decoder per view, used by one thread at a time."""
+    """Encoded images of a recording in any order, the latest kept in memory. One thread at a time uses a decoder."""
 
     def __init__(self, recording: RecordedViews):
         self._recording = recording
@@ -334,10 +331,6 @@ class Images:
             encoded = encode_jpeg(self._decoders[view].at(key[0]))
         self._keep(key, encoded)
         return encoded
-
-    def decoded(self, frame: int, view: int) -> np.ndarray:
-        """The same, (height, width, 3) uint8 BGR."""
-        return decode_jpeg(self.jpeg(frame, view))
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""

@@ -1,4 +1,4 @@
-"""A user's own command as what trains a detector between two rounds."""
+"""Rounds of active learning: draw frames, have them corrected, export them, train a detector, let it propose anew."""
 
 import json
 import re
@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from simspine.annotation.exchange import Outlines, labelled_images_of, write_images
+from simspine.annotation.exchange import labelled_images_of, write_images
 from simspine.annotation.labels import (
     Labels,
     PointStatus,
-    annotator_agreement,
-    annotators_in,
     append_lines,
     finished_frames,
     frame_batch,
@@ -26,7 +24,6 @@ from simspine.annotation.labels import (
     person_size,
     pseudo_labels,
     rank_frames,
-    read_outlines,
     read_times,
     start_journal,
 )
@@ -38,7 +35,7 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.io.labelled_images import write_coco_labels
 from simspine.io.text_tables import parse_content, read_bytes
 
-# How good a round's proposals were, by what people made of them.
+# How good a round's proposals were, by what people made of them
 
 
 MOVED_PX = 0.5  # nearer than this a point was left where it was proposed
@@ -46,18 +43,14 @@ PAUSE_S = 60.0  # a longer time between two decisions is no work
 
 
 def round_statistics(
-    proposals: Labels,
-    labels: Labels,
-    frames: Sequence[int],
-    control: Sequence[int],
-    everyone: Mapping[str, Labels] | None = None,
+    proposals: Labels, labels: Labels, frames: Sequence[int], control: Sequence[int]
 ) -> dict[str, Any]:
     """Plain values, None for what there is not.
 
     proposals: what a round began with; labels: what an annotator made of it; frames: of its batch, `control` those
-    drawn at random. everyone: {annotator: labels}, for their agreement. Errors are distances from the proposal to where
-    a person placed or accepted the point: px, and a share of the person's size (root of the area of the box around
-    them). Moved: further than 0.5 px, or said absent, or given a place where the proposal had none.
+    drawn at random. Errors are distances from the proposal to where a person placed or accepted the point: px, and a
+    share of the person's size (root of the area of the box around them). Moved: further than 0.5 px, or said absent, or
+    given a place where the proposal had none.
     """
     rows = np.array(sorted(frames), int)
     own = np.isin(labels.status[rows], (PointStatus.ACCEPTED, PointStatus.CORRECTED))
@@ -78,7 +71,6 @@ def round_statistics(
             for i, name in enumerate(labels.names)
             if judged[..., i].any()
         },
-        "agreement": _annotator_agreement(everyone or {}, rows),
     }
 
 
@@ -110,24 +102,7 @@ def _quantile(values: np.ndarray, q: float) -> float | None:
     return round(float(np.quantile(known, q)), 5) if known.size else None
 
 
-def _annotator_agreement(everyone: Mapping[str, Labels], rows: np.ndarray) -> dict[str, Any] | None:
-    """Between annotators of these frames: who, and the median of all distances as a share of the size."""
-    some = {}
-    for name, labels in everyone.items():
-        arrays = (labels.xy, labels.visibility, labels.status, labels.confidence)
-        part = Labels(labels.names, *(array[rows] for array in arrays))
-        if np.isin(part.status, (PointStatus.ACCEPTED, PointStatus.CORRECTED)).any():
-            some[name] = part
-    if len(some) < 2:
-        return None
-    found = [row for row in annotator_agreement(some) if row.count]
-    shares = [row.share for row in found if np.isfinite(row.share)]
-    return {"annotators": sorted(some), "median_share": round(float(np.median(shares)), 5)} if shares else None
-
-
-# Rounds of active learning: a batch is drawn, corrected and exported, a detector learns from it and proposes
-# again.
-# What happened stands in `rounds/rounds.jsonl` beside the annotators' journals, a line per step; `rounds/02/`
+# What happened stands in `rounds/rounds.jsonl` next to the annotators' journals, a line per step; `rounds/02/`
 # holds what round 2 began with (`proposals.h5`) and what it gave (`labels.json`, `images/`, `out/`). A killed
 # step is done again by the next call. Nothing that stands in the folder is ever run.
 # Active learning by uncertainty: Settles 2009, "Active learning literature survey" (University of Wisconsin-
@@ -241,9 +216,7 @@ def advance_round(
         _log_step(recording, last.number, "corrected", figures=_round_figures(recording, annotator, last, labels))
         say(f"round {last.number}: corrected")
     if "exported" not in last.done:
-        count = _export_finished_frames(
-            recording, labels, read_outlines(journal_file(recording.home, annotator)), files
-        )
+        count = _export_finished_frames(recording, labels, files)
         _log_step(recording, last.number, "exported", images=count)
         say(f"round {last.number}: {count} images in {files.images}, labels in {files.labels}")
     if "proposed" not in last.done:
@@ -286,17 +259,14 @@ def _draw_round(recording: RecordedViews, annotator: str, size: int, number: int
 
 
 def _round_figures(recording: RecordedViews, annotator: str, current: Round, labels: Labels) -> dict[str, Any]:
-    everyone = {person: labels_of(recording, person) for person in annotators_in(recording.home)}
+    figures = round_statistics(recording.start, labels, current.frames, current.control)
     times = read_times(journal_file(recording.home, annotator))
-    minutes = minutes_per_image(times, current.frames, len(recording.views))
-    return round_statistics(recording.start, labels, current.frames, control=current.control, everyone=everyone) | {
-        "minutes": minutes
-    }
+    return figures | {"minutes": minutes_per_image(times, current.frames, len(recording.views))}
 
 
-def _export_finished_frames(recording: RecordedViews, labels: Labels, outlines: Outlines, files: RoundFiles) -> int:
+def _export_finished_frames(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
     """Images of finished frames only: in others pseudo-labels stand among the decisions."""
-    whole = labelled_images_of(recording, labels, outlines=outlines)
+    whole = labelled_images_of(recording, labels)
     done = finished_frames(labels)
     names = {
         recording.image_name(int(frame), view) for frame in np.flatnonzero(done) for view in range(len(recording.views))
@@ -411,9 +381,56 @@ def command_hook(template: str, source: str, say: Callable[[str], None]) -> Trai
             raise InputError(f"--hook: {command[0]} cannot be started ({error.strerror or error}).") from None
         if done.returncode:
             raise InputError(
-                f"--hook: {shlex.join(command)} ended with {done.returncode}. Mend it and run the same command again; "
-                "what was corrected and exported stays."
+                f"--hook: {shlex.join(command)} ended with {done.returncode}. Run the same command again "
+                "when it works; what was corrected and exported stays."
             )
         return shlex.join(command)
 
     return run
+
+
+# What has come of the rounds, as a table for the terminal
+
+NEXT_ACTION_TEXTS = {
+    "corrected": "corrected", "exported": "corrected and exported; waits for a detector",
+    "proposed": "done",
+}  # fmt: skip
+
+
+def rounds_text(rounds: Sequence[Round], now: Sequence[int] = ()) -> str:
+    """A line per round. now: finished frames of the recording, for the round that is open."""
+    if not rounds:
+        return "no round has begun; `simspine annotations round` draws the first."
+    heads = ("round", "images", "error %", "at random", "px", "moved %", "at random", "min/image")
+    lines = [" ".join(f"{head:>11}" for head in heads) + "  state"]
+    for one in rounds:
+        cells = (str(one.number), *([""] * 7 if one.figures is None else _round_cells(one.figures)))
+        lines.append(" ".join(f"{cell:>11}" for cell in cells) + f"  {next_action(one, now)}")
+    lines += ["", "error: median distance from proposal to where a person placed it, in % of the person's size."]
+    lines.append("at random: in frames of the batch drawn at random; the others are those that seemed worst.")
+    return "\n".join(lines)
+
+
+def _round_cells(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    batch, control = figures["all"], figures["control"]
+    return (
+        str(figures["images"]),
+        _number_text(batch["median_share"], 100, 2),
+        _number_text(control["median_share"], 100, 2),
+        _number_text(batch["median_px"], 1, 1),
+        _number_text(batch["moved"], 100, 0),
+        _number_text(control["moved"], 100, 0),
+        _number_text(figures["minutes"], 1, 2),
+    )
+
+
+def next_action(one: Round, now: Sequence[int] = ()) -> str:
+    """What is to be done next about a round."""
+    last = [step for step in ROUND_STEPS if step in one.done][-1]
+    if last != "drawn":
+        return NEXT_ACTION_TEXTS[last]
+    return f"{sum(frame in now for frame in one.frames)} of {len(one.frames)} frames corrected"
+
+
+def _number_text(value: float | None, times: float, digits: int) -> str:
+    return "–" if value is None else f"{times * value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""The page's server: this computer only, and only whoever was given the address.
+"""The annotation page's server: for this computer only, and only for who has the address.
 
 Bound to the loopback interface. The first part of every path is a random token. A request whose Host is not this
 server's (DNS rebinding) or whose Origin is another page's is refused, so that no page open in the same browser can read
@@ -12,7 +12,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -24,7 +24,6 @@ from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
     Edit,
     Labels,
-    OutlineEdit,
     PointStatus,
     annotator_agreement,
     annotators_in,
@@ -37,19 +36,12 @@ from simspine.annotation.labels import (
     journal_file,
     rank_frames,
     read_journal,
-    read_outlines,
     start_journal,
 )
 from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
 from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
-from simspine.report import page
-from simspine.vision.blazepose_spine import OutlineProposer
-
-# What the page asks and says while one annotator works: the recording, points of a frame, decisions, order of
-# work.
-
 
 POINT_GROUPS = (
     ("Spine", CHAIN_POINTS),
@@ -93,10 +85,8 @@ class Session:
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
         self._own(labels_of(recording, annotator))
-        self._outlines = read_outlines(self._path)
         self.images = Images(recording)
-        self._lock, self._looking = threading.Lock(), threading.Lock()
-        self._proposer: OutlineProposer | None = None
+        self._lock = threading.Lock()
         self._batch: list[dict[str, Any]] = []
         self._scores: list[float] = []
         self.next_batch()
@@ -171,26 +161,8 @@ class Session:
                 self._status[frame].ravel().tolist(), self._confidence[frame].ravel().round(3).tolist(), strict=True,
             )  # fmt: skip
             flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
-            drawn = [self._outlines.get((frame, view)) for view in range(len(self.recording.views))]
         points = len(self._names)
-        return {
-            "points": [flat[i : i + points] for i in range(0, len(flat), points)],
-            "outlines": [
-                {"rings": one.rings, "how": int(one.status)} if one is not None and one.status else None
-                for one in drawn
-            ],
-        }
-
-    def proposed_outline(self, frame: int, view: int) -> dict[str, Any]:
-        """What BlazePose takes for the person; no rings where it finds nobody."""
-        image = self.images.decoded(frame, view)
-        with self._lock:
-            labelled = (self._visibility[frame, view] > 0) & np.isfinite(self._xy[frame, view]).all(-1)
-            xy = self._xy[frame, view][labelled]
-        with self._looking:
-            if self._proposer is None:
-                self._proposer = OutlineProposer()
-            return {"rings": self._proposer.outline(image, xy)}
+        return {"points": [flat[i : i + points] for i in range(0, len(flat), points)]}
 
     def edit(self, entries: Sequence[Any]) -> dict[str, Any]:
         """Take decisions; they are on the disk when this returns. `InputError` for one that cannot be, and none is."""
@@ -200,10 +172,7 @@ class Session:
         with self._lock:
             append_edits(self._path, edits, time.time())
             for edit in edits:
-                if isinstance(edit, OutlineEdit):
-                    self._outlines[edit.frame, edit.view] = edit
-                else:
-                    self._put(edit)
+                self._put(edit)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
 
@@ -292,13 +261,12 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for any that is free. pages: {name.html: what makes it}, beside the session's own."""
+    """Serves one session. port: 0 for any that is free."""
 
     daemon_threads = True
 
-    def __init__(self, session: Session, port: int = 0, pages: Mapping[str, Callable[[], str]] | None = None):
+    def __init__(self, session: Session, port: int = 0):
         self.session = session
-        self.pages = dict(pages or {})
         self.token = secrets.token_urlsafe(24)
         try:
             super().__init__((LOCAL_HOST, port), _Handler)
@@ -313,7 +281,7 @@ class AnnotationServer(ThreadingHTTPServer):
         return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error; anything else is told."""
+        """A browser that goes away in the middle of an answer is no error; anything else is printed."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -334,8 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self._allowed()
         if path is not None:
-            policy = page.PLAIN_PAGE_CONTENT_POLICY if path in self.server.pages else SERVER_CONTENT_POLICY
-            self._answer(lambda: self._get(path), policy)
+            self._answer(lambda: self._get(path))
 
     def do_POST(self) -> None:
         path = self._allowed()
@@ -370,7 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.FORBIDDEN, f"refused: {fault}".encode(), "text/plain; charset=utf-8")
         return None
 
-    def _answer(self, work, policy: str = SERVER_CONTENT_POLICY) -> None:
+    def _answer(self, work: Callable[[], tuple[bytes, str]]) -> None:
         try:
             body, kind = work()
         except InputError as error:
@@ -379,7 +346,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"not saved: {error.strerror or error}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, text.encode(), "text/plain; charset=utf-8")
         else:
-            self._send(HTTPStatus.OK, body, kind, policy)
+            self._send(HTTPStatus.OK, body, kind)
 
     def _get(self, path: str) -> tuple[bytes, str]:
         session = self.server.session
@@ -387,15 +354,9 @@ class _Handler(BaseHTTPRequestHandler):
             return _static_response("index.html")
         if match := re.fullmatch(r"image/(\d{1,4})/(\d{1,9})\.jpg", path):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
-        if match := re.fullmatch(r"api/outline/(\d{1,4})/(\d{1,9})", path):
-            return _json_response(session.proposed_outline(int(match[2]), int(match[1])))
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json_response(session.frame(int(match[1])))
-        if path in self.server.pages:
-            return self.server.pages[path]().encode(), CONTENT_TYPES[".html"]
-        if path == "api/project":
-            return _json_response(session.project() | {"pages": sorted(self.server.pages)})
-        found = {"api/summary": session.summary, "api/agreement": session.agreement}
+        found = {"api/project": session.project, "api/summary": session.summary, "api/agreement": session.agreement}
         if path in found:
             return _json_response(found[path]())
         if _STATIC_FILE_NAME.fullmatch(path):
@@ -416,11 +377,11 @@ class _Handler(BaseHTTPRequestHandler):
             return _json_response(self.server.session.next_batch())
         raise InputError(f"there is no {path!r:.80} here.")
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str, policy: str = SERVER_CONTENT_POLICY) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", policy)
+        self.send_header("Content-Security-Policy", SERVER_CONTENT_POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")  # the address holds the token
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")

@@ -55,7 +55,7 @@ class Validation:
     spine_m: root mean square error of the points along the spine. reference_m: of all points of the reference detector,
     NaN without one. again: frames to annotate again, those with most points beyond 10 cm first. frames: of the
     recording. names: of candidate and reference; '' for a reference that there is not. worse: where the spine is worse
-    than what it is held against, the other frames in which it is, the worst first.
+    than its limit, the other frames in which it is, the worst first.
     """
 
     points: tuple[PointError, ...]
@@ -68,7 +68,7 @@ class Validation:
 
     @property
     def limit_m(self) -> float:
-        """What the spine is held against: all points of the reference, or 4 cm where there is none."""
+        """Most error of the spine: that of all points of the reference, or 4 cm where there is none."""
         return self.reference_m if np.isfinite(self.reference_m) else USUAL_ERROR_M[1]
 
     @property
@@ -91,10 +91,6 @@ class Validation:
         others = (row for row in self.points if row.point not in VALIDATED_SPINE_POINTS)
         return (*spine, *sorted(others, key=lambda row: -np.nan_to_num(row.rmse_m)))
 
-    def beyond_at(self, frame: int) -> tuple[str, ...]:
-        """The points that are more than 10 cm off in a frame, in order."""
-        return tuple(row.point for row in self.in_order if frame in row.beyond)
-
 
 def read_result(folder: Path, subject: str | None = None, trial: str | None = None) -> Result:
     """Of a trial in a results folder, as inverse kinematics left it; `InputError` where there is none."""
@@ -108,7 +104,7 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
 def validate_against_body(
     candidate: Result, reference: Result | None = None, names: Sequence[str] = ("candidate", "reference")
 ) -> Validation:
-    """Errors of the candidate's points beside those of a reference detector, of the same recording.
+    """Errors of the candidate's points, and of a reference detector's in the same recording.
 
     names: of the two, as they are shown.
 
@@ -171,8 +167,8 @@ def body_validation_text(found: Validation) -> str:
     lines = [f"{'point':<14} {'candidate':>10} {'reference':>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
     for row in found.in_order:
         lines.append(
-            f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} {row.frames:>7} {len(row.beyond):>8}  "
-            f"{row.verdict}"
+            f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} "
+            f"{row.frames:>7} {len(row.beyond):>8}  {row.verdict}"
         )
     lines += [
         "",
@@ -195,18 +191,18 @@ def validation_conclusion(found: Validation) -> str:
     if not np.isfinite(found.spine_m):
         return "No point along the spine was seen, so nothing is said of it."
     known = np.isfinite(found.reference_m)
-    beside = "the reference's points" if known else "the usual 4 cm"
+    limit = "the reference's points" if known else "the usual 4 cm"
     figures = (
         f"{_centimetres_text(found.spine_m)} against {_centimetres_text(found.reference_m)} cm"
         if known
         else f"{_centimetres_text(found.spine_m)} cm"
     )
     if found.passed:
-        return f"The spine is no worse than {beside} ({figures}): done."
+        return f"The spine is no worse than {limit} ({figures}): done."
     worse = [row for row in found.points if row.point in VALIDATED_SPINE_POINTS and row.rmse_m > found.limit_m]
     worst = sorted(worse, key=lambda row: -row.rmse_m)[:4]
     named = ", ".join(f"{VERTEBRA_OF[row.point]} ({_centimetres_text(row.rmse_m)} cm)" for row in worst)
-    return f"The spine is worse than {beside} ({figures}), above all at {named}: annotate again, and run again."
+    return f"The spine is worse than {limit} ({figures}), above all at {named}: annotate again, and run again."
 
 
 def body_validation_json(found: Validation) -> dict:
@@ -230,47 +226,18 @@ def body_validation_json(found: Validation) -> dict:
     }  # fmt: skip
 
 
-def read_validation(path: Path) -> Validation:
-    """What `body_validation_json` made, out of its file; `InputError` for any other."""
+def frames_to_annotate(path: Path) -> tuple[int, ...]:
+    """Frames that the JSON of a validation names: those to annotate again, then those in which the spine is worse."""
     content = parse_content(json.loads, read_bytes(path), "valid JSON", path)
     try:
-        rows = [
-            PointError(
-                point=str(name),
-                rmse_m=_length_from_json(row["rmse_m"]),
-                reference_m=_length_from_json(row["reference_m"]),
-                frames=int(row["frames"]),
-                beyond=_frame_tuple(row["frames_beyond"]),
-            )
-            for name, row in content["points"].items()
-        ]
-        names = tuple(map(str, content["names"]))
-        spine, reference = _length_from_json(content["spine_m"]), _length_from_json(content["reference_m"])
-        again, frames = _frame_tuple(content["frames_again"]), int(content["frames"])
-        worse = _frame_tuple(content["frames_worse"])
-        return Validation(
-            points=tuple(rows),
-            spine_m=spine,
-            reference_m=reference,
-            again=again,
-            frames=frames,
-            names=(names[0], names[1]),
-            worse=worse,
-        )
-    except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
+        frames = [*content["frames_again"], *content["frames_worse"]]
+        if any(type(frame) is not int for frame in frames):
+            raise ValueError("frames are whole numbers")
+    except (TypeError, LookupError, ValueError) as error:
         raise InputError(
             f"{path}: not a biomechanical validation ({error!r}); expected what `annotations validate --json` writes."
         ) from None
-
-
-def _frame_tuple(numbers) -> tuple[int, ...]:
-    if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
-        raise ValueError(f"{numbers!r:.60} is no list of frames")
-    return tuple(numbers)
-
-
-def _length_from_json(value) -> float:
-    return float("nan") if value is None else float(value)
+    return tuple(frames)
 
 
 def _observed_errors(result: Result) -> dict[str, np.ndarray]:

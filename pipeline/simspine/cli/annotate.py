@@ -1,22 +1,42 @@
 """simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
 
-from functools import partial
 from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, FOLDER_PATH, packaged_config, show_on_desktop
+from simspine.cli.options import (
+    FILE_PATH,
+    FOLDER_PATH,
+    json_option,
+    packaged_config,
+    result_subject_option,
+    result_trial_option,
+    show_on_desktop,
+    with_options,
+)
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
-ANNOTATION_FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
+IMPORTED_FORMATS = ["coco", "cvat", "label-studio"]
+EXPORTED_FORMATS = [*IMPORTED_FORMATS, "openpose"]
 
 
 def _existing_config(context, parameter, path):
     return None if path is None else packaged_config(context, parameter, path)
 
 
+_target_choice = with_options([
+    click.argument("source", metavar="FOLDER|RESULTS"),
+    click.option("--config", "config_path", type=FILE_PATH, callback=_existing_config,
+                 help="Of the results.  [default: config.yaml there]"),
+    result_subject_option,
+    result_trial_option,
+    click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
+    click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
+])  # fmt: skip
+
+
 def target_options(command):
-    """Which recording is meant, and whose decisions; handed to the command as `target` and `annotator`."""
+    """Which recording is meant; handed to the command as `target`."""
 
     def of(source, config_path, subject, trial, home, skin, **rest):
         from simspine.annotation.recording import Target
@@ -28,24 +48,7 @@ def target_options(command):
 
     of.__name__, of.__doc__ = command.__name__, command.__doc__
     of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
-    for option in reversed(
-        (
-            click.argument("source", metavar="FOLDER|RESULTS"),
-            click.option(
-                "--config",
-                "config_path",
-                type=FILE_PATH,
-                callback=_existing_config,
-                help="Of the results.  [default: config.yaml there]",
-            ),
-            click.option("--subject", help="Subject, where the results hold several."),
-            click.option("--trial", help="Trial, where the results hold several."),
-            click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
-            click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
-        )
-    ):
-        of = option(of)
-    return of
+    return _target_choice(of)
 
 
 def _user_name() -> str:
@@ -58,7 +61,7 @@ def _user_name() -> str:
 
 
 def _open_recording(target):
-    """The recording; what is missing of its points is said beside the results."""
+    """The recording; what is missing of its points goes to standard error."""
     from simspine.annotation.recording import open_target
     from simspine.annotation.rounds import with_proposals
 
@@ -98,13 +101,11 @@ def annotate_command(target, annotator, port, batch, again, opened):
     images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
     the page. Stop with ctrl-C.
     """
-    from simspine.annotation.pages import rounds_page, validation_page
     from simspine.annotation.rounds import open_frames, read_rounds
     from simspine.annotation.server import AnnotationServer, NamedTarget, Session
-    from simspine.annotation.validation import read_validation
+    from simspine.annotation.validation import frames_to_annotate
 
-    found = None if again is None else read_validation(again)
-    pages = {} if found is None else {"validation.html": partial(validation_page, found, True)}
+    named = None if again is None else NamedTarget(frames_to_annotate(again), "named")
     recording = _open_recording(target)
     rounds = read_rounds(recording)
     click.echo(
@@ -112,15 +113,9 @@ def annotate_command(target, annotator, port, batch, again, opened):
         err=True,
     )
     with _exclusive_annotator(recording, annotator):
-        named = (
-            NamedTarget((*found.again, *found.worse), "named")
-            if found is not None
-            else NamedTarget(open_frames(rounds), "round", len(rounds))
-        )
+        named = named or NamedTarget(open_frames(rounds), "round", len(rounds))
         session = Session(recording, annotator, batch, named)
-        if rounds:
-            pages["rounds.html"] = lambda: rounds_page(recording.name, rounds, session.progress()["done"], True)
-        server = AnnotationServer(session, port, pages)
+        server = AnnotationServer(session, port)
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
@@ -141,44 +136,39 @@ def annotations_group():
 @annotations_group.command("export")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=ANNOTATION_FORMATS, required=True, help="Of the file to write.")
+@click.option("--format", "form", type=click.Choice(EXPORTED_FORMATS), required=True, help="Of the file.")
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to write; for openpose a folder.")
 @click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
 @click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
-def export_command(target, annotator, form, path, everything, images):
+def export_labels_command(target, annotator, form, path, everything, images):
     """Write the points for another program, each with what was done about it."""
     from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
-    from simspine.annotation.labels import journal_file, read_outlines
     from simspine.annotation.server import labels_of
 
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
-    outlines = read_outlines(journal_file(recording.home, annotator))
-    click.echo(
-        write_annotation_file(form, path, recording, labels=labels, decided_only=not everything, outlines=outlines)
-    )
+    click.echo(write_annotation_file(form, path, recording, labels=labels, decided_only=not everything))
     if images is not None:
-        count = write_images(images, recording, labelled_images_of(recording, labels, not everything, outlines))
+        count = write_images(images, recording, labelled_images_of(recording, labels, not everything))
         click.echo(f"{count} images in {images}")
 
 
 @annotations_group.command("import")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=ANNOTATION_FORMATS, required=True, help="Of the file.")
-@click.option("--file", "path", type=FILE_PATH, required=True, help="File to read; for openpose a folder.")
-def import_command(target, annotator, form, path):
+@click.option("--format", "form", type=click.Choice(IMPORTED_FORMATS), required=True, help="Of the file.")
+@click.option("--file", "path", type=FILE_PATH, required=True, help="File to read.")
+def import_labels_command(target, annotator, form, path):
     """Take the points of another program's file as decisions of an annotator."""
-    from simspine.annotation.exchange import edits_from, outline_edits_from, read_annotation_file
-    from simspine.annotation.labels import append_edits, journal_file, read_outlines, start_journal
+    from simspine.annotation.exchange import edits_from, read_annotation_file
+    from simspine.annotation.labels import append_edits, journal_file, start_journal
     from simspine.annotation.server import labels_of
 
     recording = _open_recording(target)
     file = journal_file(recording.home, annotator)
-    found = read_annotation_file(form, path, recording)
+    found = read_annotation_file(form, path)
     with _exclusive_annotator(recording, annotator):
-        points = edits_from(recording, labels_of(recording, annotator), found, str(path))
-        edits = [*points, *outline_edits_from(recording, read_outlines(file), found)]
+        edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names)
         append_edits(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")
@@ -252,15 +242,13 @@ def round_command(target, annotator, size, hook, training):
 @annotations_group.command("progress")
 @target_options
 @annotator_option
-@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
-@click.option("--page", type=FILE_PATH, help="Write a page, too: the detector over rounds, each point of it.")
-def progress_command(target, annotator, json_path, page):
+@json_option
+def progress_command(target, annotator, json_path):
     """The detector over rounds: errors of its proposals, points that were moved, time, agreement of annotators."""
     import json
 
     from simspine.annotation.labels import finished_frames
-    from simspine.annotation.pages import rounds_page, rounds_text
-    from simspine.annotation.rounds import read_rounds, rounds_json
+    from simspine.annotation.rounds import read_rounds, rounds_json, rounds_text
     from simspine.annotation.server import labels_of
     from simspine.io.atomic import write_text
 
@@ -270,8 +258,6 @@ def progress_command(target, annotator, json_path, page):
     click.echo(rounds_text(rounds, now))
     if json_path is not None:
         write_text(json_path, json.dumps(rounds_json(rounds), indent=1) + "\n")
-    if page is not None:
-        write_text(page, rounds_page(recording.name, rounds, now))
 
 
 @annotations_group.command("clicks")
@@ -289,14 +275,11 @@ def clicks_command(target, annotator):
 @annotations_group.command("validate")
 @click.argument("candidate", type=FILE_PATH)
 @click.option("--reference", type=FILE_PATH, help="Results of the same recording with a body detector to compare with.")
-@click.option("--subject", help="Subject, where the results hold several.")
-@click.option("--trial", help="Trial, where the results hold several.")
-@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
-@click.option(
-    "--page", type=FILE_PATH, help="Write a page, too: errors on a body and as bars, frames to annotate again."
-)
+@result_subject_option
+@result_trial_option
+@json_option
 @click.pass_context
-def validate_points_command(context, candidate: Path, reference, subject, trial, json_path, page):
+def validate_points_command(context, candidate: Path, reference, subject, trial, json_path):
     """Biomechanical validation: RMSE of each point between triangulation and the fitted body.
 
     CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
@@ -305,7 +288,6 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     """
     import json
 
-    from simspine.annotation.pages import validation_page
     from simspine.annotation.validation import (
         body_validation_json,
         body_validation_text,
@@ -318,8 +300,6 @@ def validate_points_command(context, candidate: Path, reference, subject, trial,
     names = str(candidate), "" if reference is None else str(reference)
     found = validate_against_body(read_result(candidate, subject, trial), others, names)
     click.echo(body_validation_text(found))
-    if page is not None:
-        write_text(page, validation_page(found))
     if json_path is not None:
         write_text(json_path, json.dumps(body_validation_json(found), indent=1) + "\n")
     context.exit(_NO_SPINE_POINT_EXIT_CODE if found.unseen else 0 if found.passed else 1)

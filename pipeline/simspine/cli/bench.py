@@ -1,32 +1,35 @@
-"""simspine benchmark …: anyone's predictions, by the papers' protocols."""
+"""simspine bench: simspine on this machine; and simspine benchmark: predictions of anyone, by the papers' protocols."""
 
 from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, FOLDER_PATH, HintingCommand
-from simspine.cli.research import LIFTING_FRAMES, chosen_options, lifting_options, say_progress
-
-# simspine bench …: speed and quality on this machine.
+from simspine.cli.options import FILE_PATH, FOLDER_PATH, with_options
+from simspine.cli.research import chosen_options, lifting_options, say_progress
 
 
 @click.group("bench")
 def bench_group():
-    """Measure speed and quality on this machine; the goals are printed beside.
+    """Measure speed and quality on this machine; goals are printed with the figures.
 
     Predictions of any method, by the papers' protocols: `simspine benchmark`.
     """
 
 
-def _write_figures(metrics, settings, path) -> None:
+def _write_json(path, content) -> None:
     import json
 
-    from simspine.evaluation.tables import benchmark_json, metrics_table
     from simspine.io.atomic import write_text
 
-    click.echo(metrics_table(metrics))
     if path is not None:
-        write_text(path, json.dumps(benchmark_json(metrics, settings), indent=1) + "\n")
+        write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _write_figures(metrics, settings, path) -> None:
+    from simspine.evaluation.tables import benchmark_json, metrics_table
+
+    click.echo(metrics_table(metrics))
+    _write_json(path, benchmark_json(metrics, settings))
 
 
 _json_option = click.option("--json", "path", type=FILE_PATH, help="File for the figures.")
@@ -38,13 +41,13 @@ _json_option = click.option("--json", "path", type=FILE_PATH, help="File for the
 @click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
 @click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
 def bench_ik_command(path, opensim_frames, frames, quick):
-    """Inverse kinematics beside OpenSim's."""
+    """Inverse kinematics, compared with OpenSim's."""
     from dataclasses import asdict
 
     from simspine.evaluation.bench_engines import QUICK_TRIALS, TrialSize, measure_ik
 
     size = QUICK_TRIALS if quick else TrialSize(opensim_frames, frames, 4 * frames)
-    _write_figures(measure_ik(size, lambda line: click.echo(line, err=True)), {"frames": asdict(size)}, path)
+    _write_figures(measure_ik(size, say_progress), {"frames": asdict(size)}, path)
 
 
 @bench_group.command("triangulation")
@@ -65,28 +68,23 @@ def bench_triangulation_command(path, detections, quick):
 @click.option("--quick", is_flag=True, help="Short trials: shows that it runs, not what a frame costs.")
 def bench_workflow_command(path, frames, detections, quick):
     """All stages from given 2D points, by length of the trial: processor time and memory of each."""
-    import json
-
     from simspine.evaluation.tables import benchmark_json, metrics_table
-    from simspine.io.atomic import write_text
     from simspine.workflow.bench_workflow import measure_workflow, stage_costs_table
 
     try:
         lengths = [100, 200] if quick else [int(text) for text in _names_by_comma(frames)]
     except ValueError:
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
-    metrics, details = measure_workflow(lengths, detections, _say_progress)
+    metrics, details = measure_workflow(lengths, detections, say_progress)
     click.echo(stage_costs_table(details["stages"], whole=not quick))
-    if quick:  # starting a process takes longer than its frames: their cost and the goals cannot be told
+    if quick:  # starting a process takes longer than its frames: their cost cannot be measured
         metrics = []
         click.echo(
-            "\nThese trials are too short to tell what a frame costs: no slopes, no goals. Leave out --quick for them."
+            "\nThese trials are too short to show what a frame costs: no slopes, no goals. Leave out --quick for them."
         )
     else:
         click.echo("\n" + metrics_table(metrics))
-    if path is not None:
-        settings = {"frames": lengths, "detections": detections}
-        write_text(path, json.dumps(benchmark_json(metrics, settings) | details, indent=1) + "\n")
+    _write_json(path, benchmark_json(metrics, {"frames": lengths, "detections": detections}) | details)
 
 
 @bench_group.command("accuracy")
@@ -105,12 +103,9 @@ def bench_workflow_command(path, frames, detections, quick):
 @click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy_command(path, presets, families, points, **sizes):
-    """The pipeline against spines that are known: from 2D points beside the published procedure, and from points in
-    space beside baselines."""
-    import json
-
+    """The pipeline against spines that are known: from 2D points compared with the published procedure, and from
+    points in space compared with baselines."""
     from simspine.evaluation.tables import benchmark_json
-    from simspine.io.atomic import write_text
 
     presets, families, points = (_names_by_comma(text) for text in (presets, families, points))
     if not presets and not families:
@@ -120,13 +115,12 @@ def bench_accuracy_command(path, presets, families, points, **sizes):
         if chosen:
             found, more, used = part(chosen, points, sizes)
             metrics, details, settings = [*metrics, *found], details | more, settings | used
-    if path is not None:
-        write_text(path, json.dumps(benchmark_json(metrics, settings) | details, indent=1) + "\n")
+    _write_json(path, benchmark_json(metrics, settings) | details)
 
 
 def _names_by_comma(text: str) -> tuple[str, ...]:
     """Names by comma; 'none' is nothing."""
-    return () if text.strip() == "none" else tuple(name.strip() for name in text.split(","))
+    return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
 
 def _from_images(presets, points, sizes):
@@ -144,7 +138,7 @@ def _from_images(presets, points, sizes):
         else StudySize(actions=_names_by_comma(sizes["actions"]), **own)
     )
     bodies = _names_by_comma(sizes["bodies"])
-    metrics, details = measure_accuracy(size, presets, progress=_say_progress, bodies=bodies)
+    metrics, details = measure_accuracy(size, presets, progress=say_progress, bodies=bodies)
     click.echo(accuracy_table(details["totals"]) + "\n")
     click.echo(metrics_table([metric for metric in metrics if metric.goal is not None]))
     return metrics, details, asdict(size) | {"bodies": bodies}
@@ -172,14 +166,10 @@ def _from_points(families, points, sizes):
         actions=actions,
     )
     size = QUICK_POINT_STUDY if sizes["quick"] else own
-    metrics, outcome = measure_point_study(size, families, points, progress=_say_progress)
+    metrics, outcome = measure_point_study(size, families, points, progress=say_progress)
     click.echo(point_study_tables(outcome) + "\n")
     click.echo(metrics_table(metrics))
     return metrics, {"from_points": outcome.as_dict()}, {"from_points": asdict(size)}
-
-
-def _say_progress(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @bench_group.command("faults")
@@ -191,60 +181,46 @@ def _say_progress(line: str) -> None:
 def bench_faults_command(path, kills, seed, kills_only, quick):
     """Kills, a full disk, missing rights and memory, ctrl-C, two runs at once: what happens, and what the same command
     makes of it then. Exit code 1 if results differ, files are left over or finished work is repeated."""
-    import json
-    import sys
-
-    from simspine.io.atomic import write_text
     from simspine.workflow.bench_faults import fault_records, fault_table, measure_faults
 
     kills = min(kills, 3) if quick else kills
-    found = measure_faults(kills, quick, seed, say=_say_progress, kills_only=kills_only)
+    found = measure_faults(kills, quick, seed, say=say_progress, kills_only=kills_only)
     click.echo(fault_table(found))
-    if path is not None:
-        write_text(path, json.dumps({"kills": kills, "seed": seed, "outcomes": fault_records(found)}, indent=1) + "\n")
+    _write_json(path, {"kills": kills, "seed": seed, "outcomes": fault_records(found)})
     if not all(one.good for one in found):
-        sys.exit(1)
-
-
-_ALL_FRAMES = {"--frames": "all frames that predictions and truth have in common count; leave out others in the files."}
+        raise SystemExit(1)
 
 
 @click.group("benchmark")
 def benchmark_group():
     """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
 
-    The published figures stand beside them, marked as of other data. `simspine bench` is something else: it measures
-    simspine itself on this machine, speed and accuracy, beside goals.
+    The published figures are printed as well, marked as of other data. `simspine bench` is something else: it measures
+    simspine itself on this machine, speed and accuracy against goals.
     """
 
 
-def _output_options(command):
-    """Where results go, of all protocols."""
-    for option in (
-        click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
-        click.option(
-            "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
-            help="What is printed.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def _comparison_options(command):
-    """Predictions, truth and people, of the protocols in space."""
-    for option in (
-        click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
-        click.option("--truth", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."),
+_output_options = with_options([
+    click.option(
+        "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+        help="What is printed.",
+    ),
+    click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
+])  # fmt: skip
+# Predictions, truth and people, of the protocols in space.
+_comparison_options = with_options(
+    [
         click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
-    ):
-        command = option(command)
-    return _output_options(command)
+        click.option("--truth", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."),
+        click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
+        _output_options,
+    ]
+)
 
 
 def _write_results(run, tables, out, form) -> None:
     from simspine.evaluation.tables import join_tables
-    from simspine.workflow.views import write_benchmark_results
+    from simspine.workflow.result_tables import write_benchmark_results
 
     click.echo(join_tables(form, tables))
     for path in write_benchmark_results(run, tables, out) if out is not None else []:
@@ -252,7 +228,7 @@ def _write_results(run, tables, out, form) -> None:
 
 
 def _benchmark_run(name, files, truth, options):
-    from simspine.workflow.views import BenchmarkRun, path_fingerprint
+    from simspine.workflow.result_tables import BenchmarkRun, path_fingerprint
 
     return BenchmarkRun(
         name, {label: path_fingerprint(path) for label, path in files.items()}, path_fingerprint(truth), options
@@ -261,7 +237,7 @@ def _benchmark_run(name, files, truth, options):
 
 def _named_predictions(predictions, truth):
     """Files by name; both are needed."""
-    from simspine.workflow.views import named_files
+    from simspine.workflow.result_tables import named_files
 
     if not predictions or truth is None:
         raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
@@ -277,7 +253,7 @@ def benchmark_multiview_command(predictions, truth, subjects, form, out):
 
     files = _named_predictions(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
-    true = truth_for(truth, (), _comma_separated_names(subjects))
+    true = truth_for(truth, (), _names_by_comma(subjects))
     _write_results(
         _benchmark_run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, form
     )
@@ -290,11 +266,11 @@ def benchmark_multiview_command(predictions, truth, subjects, form, out):
 @click.option("--out", type=FILE_PATH, help="New file for them, as the section of a configuration (.yaml).")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
 def benchmark_offsets_command(predictions, truth, subjects, out, form):
-    """What a detector's points are off by in everybody, mm, by region of the spine.
+    """The errors that a detector's points have in all people, mm, by region of the spine.
 
     PREDICTIONS: points in space of people whose true points are known: a table, TRC files, or a run's results, of which
-    the triangulated points are taken. What is found tells inverse kinematics in other people what is the detector's,
-    and what their bodies' (ik.detector_offsets of a configuration).
+    the triangulated points are taken. With them inverse kinematics in other people separates the detector's errors from
+    their bodies (ik.detector_offsets of a configuration).
     """
     from simspine.core.errors import InputError
     from simspine.evaluation.detector_offsets import measured_offsets, offsets_section, offsets_table
@@ -304,7 +280,7 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
 
     if out is not None and Path(out).exists():
         raise InputError(f"{out}: there already, and would be lost; name a new file, and copy its section from there.")
-    found = measured_offsets(read_detected_points(predictions), truth_for(truth, (), _comma_separated_names(subjects)))
+    found = measured_offsets(read_detected_points(predictions), truth_for(truth, (), _names_by_comma(subjects)))
     name = Path(predictions).resolve().stem
     section = None if out is None else offsets_section(name, found)
     click.echo(join_tables(form, [offsets_table(name, found)]))
@@ -313,7 +289,7 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
         click.echo(out, err=True)
 
 
-@benchmark_group.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{LIFTING_FRAMES} Of a truth: --step."})
+@benchmark_group.command("lifting")
 @_comparison_options
 @click.option(
     "--step",
@@ -329,7 +305,9 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
 @click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
 @click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
-@click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
+@click.option(
+    "--more-people", default=25, show_default=True, help="Synthetic subjects to learn from, besides the five."
+)
 @click.option(
     "--work", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder of checkpoints, curves."
 )
@@ -348,7 +326,7 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, out, **l
         return _run_lifters(form, out, **lifters)
     files = _named_predictions(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
-    true = truth_for(truth, [s for own in found.values() for s in own], _comma_separated_names(subjects), step)
+    true = truth_for(truth, [s for own in found.values() for s in own], _names_by_comma(subjects), step)
     run = _benchmark_run("lifting", files, truth, {"subjects": subjects, "step": step})
     _write_results(run, evaluate_lifting(found, true, step), out, form)
     return None
@@ -356,22 +334,22 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, out, **l
 
 def _run_lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
     from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
-    from simspine.workflow.views import BenchmarkRun
+    from simspine.workflow.result_tables import BenchmarkRun
 
     options = chosen_options(config, "cpu", preset, changes)
     settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
-    rows = chosen_rows(benchmark_rows(more_people), _comma_separated_names(methods), points, image)
+    rows = chosen_rows(benchmark_rows(more_people), _names_by_comma(methods), points, image)
     tables = run_lifting_benchmark(options, rows, work, more_people=more_people, say=say_progress)
     _write_results(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, form)
 
 
-@benchmark_group.command("angles", cls=HintingCommand, elsewhere=_ALL_FRAMES)
+@benchmark_group.command("angles")
 @_comparison_options
 def benchmark_angles_command(predictions, truth, subjects, form, out):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
-    The papers have no such protocol; this one is ours. Controls that know no frame stand beside: the mean of the people
-    of the truth who are not tested, and each trial's own true mean.
+    The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
+    the people of the truth who are not tested, and each trial's own true mean.
     """
     from simspine.evaluation.angle_protocol import evaluate_angles, read_angles
     from simspine.evaluation.point_sources import sequences_of_subjects
@@ -379,13 +357,13 @@ def benchmark_angles_command(predictions, truth, subjects, form, out):
     files = _named_predictions(predictions, truth)
     found = {name: read_angles(path) for name, path in files.items()}
     whole = read_angles(truth)
-    tested = sequences_of_subjects(whole, _comma_separated_names(subjects))
+    tested = sequences_of_subjects(whole, _names_by_comma(subjects))
     training = [sequence for sequence in whole if sequence not in tested]
     tables = evaluate_angles(found, tested, training)
     _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, out, form)
 
 
-@benchmark_group.command("2d", cls=HintingCommand, elsewhere=_ALL_FRAMES)
+@benchmark_group.command("2d")
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
 @click.option(
     "--truth", type=FILE_PATH, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017)."
@@ -404,7 +382,3 @@ def benchmark_2d_command(predictions, truth, form, out):
     people = read_labelled_people(labels)
     found = {name: read_found_people(path, labels) for name, path in files.items()}
     _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), out, form)
-
-
-def _comma_separated_names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, quiet_option
-
-# simspine cameras calibrate: cameras from nothing but their recordings.
+from simspine.cli.options import FILE_PATH, config_option, json_option, quiet_option, with_options
 
 
 def parse_squares(context, parameter, text: str) -> tuple[int, int]:
@@ -19,23 +17,21 @@ def parse_squares(context, parameter, text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def board_options(command):
-    """The options that say what a board is; `board_from_options` makes one of them."""
-    for option in (
-        click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
-        click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
-        click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
-        click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
+board_options = with_options(
+    [
         click.option(
             "--squares", required=True, callback=parse_squares, help="Columns x rows of squares, such as 7x5."
         ),
-    ):
-        command = option(command)
-    return command
+        click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
+        click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),
+        click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
+        click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
+    ]
+)
 
 
 def board_from_options(squares, size_mm, pattern, marker_mm, dictionary):
-    """The board that the options describe."""
+    """The board that `board_options` describe."""
     from simspine.vision.board import Board
 
     marker = 0.0 if pattern == "checkerboard" else (0.75 * size_mm if marker_mm is None else marker_mm)
@@ -58,7 +54,7 @@ def calibrate_group():
 @click.option("--floor", type=int, metavar="FRAME", help="Frame in which the board lay on the floor: the world.")
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Looked at, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
-@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@json_option
 def calibrate_board_command(
     recordings, squares, size_mm, pattern, marker_mm, dictionary, lens, intrinsics, lenses_only, floor, frames, out,
     json_path,
@@ -88,7 +84,7 @@ def calibrate_board_command(
 @click.option("--fov", type=float, metavar="DEGREES", help="Without it: the lenses' angle over the longer image side.")
 @click.option("--height", type=float, metavar="METRES", help="Of the person; mean adults' if left out, ± 6 %.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
-@click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+@json_option
 @quiet_option
 def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path, quiet):
     """Place cameras by one person who walks about in front of them; their lenses are known or guessed.
@@ -106,7 +102,6 @@ def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path
 
 subject_option = click.option("--subject", help="Subject; all of them together if left out.")
 trial_option = click.option("--trial", help="One trial of the subject; all of them together if left out.")
-json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
 
 
 @click.group("cameras")
@@ -172,27 +167,13 @@ def cameras_refine_command(config_path, subject, trial, out, json_path):
 @config_option()
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
-@click.option(
-    "--event",
-    "events",
-    multiple=True,
-    metavar="VIEW=FRAME",
-    help="Frame at which a view shows an event that all show, such as a clap; once for each. The recording is not "
-    "looked at; with --config views and frames are checked.",
-)
 @json_option
-@click.pass_context
-def cameras_sync_command(context, config_path, subject, trial, events, json_path):
+def cameras_sync_command(config_path, subject, trial, json_path):
     """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
 
     Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
     """
-    from simspine.workflow.camera_files import delays_of_events, frames_of_views, print_delays, print_delays_of_events
+    from simspine.workflow.camera_files import print_delays
     from simspine.workflow.config import read_config
 
-    if events:
-        chosen = context.get_parameter_source("config_path") is not click.core.ParameterSource.DEFAULT
-        views = frames_of_views(read_config(config_path), subject, trial) if chosen else None
-        print_delays_of_events(delays_of_events(events, views), json_path)
-        return
     print_delays(read_config(config_path), subject, trial, json_path)

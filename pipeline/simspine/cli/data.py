@@ -1,79 +1,72 @@
-"""simspine view, cycles, overlay: look at a result."""
+"""simspine export, verify, check, validate, view, plot-cycles, overlay: what results hold, and how they look."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, quiet_option, show_on_desktop
+from simspine.cli.options import (
+    FILE_PATH,
+    config_option,
+    quiet_option,
+    result_subject_option,
+    result_trial_option,
+    show_on_desktop,
+    stage_options,
+)
 
-# simspine export and simspine verify: what leaves the pipeline, and whether it is still whole.
-
-
-def add_export_options(command: click.Command) -> None:
-    """Widen the stage export by other formats: with --format it writes the finished data set in one of them."""
-    stage = command.callback
-
-    def callback(format_, axes, points, contents, public, test, every, out, **stage_options):
-        chosen = {"--points": points != "15", "--contents": contents != "all", "--public": public, "--test": test,
-                  "--every": every != 1, "--out": out}  # fmt: skip
-        if axes is not None:
-            _only_axes(format_, chosen)
-            format_ = f"axes{axes}"
-        if format_ is None:
-            for name in (name for name, given in chosen.items() if given):
-                raise click.UsageError(f"{name} goes with --format.")
-            return stage(**stage_options)
-        for name in ("subject", "trial"):
-            if stage_options[name]:
-                raise click.UsageError(f"--{name} goes without --format and --axes, which hold the whole data set.")
-        from simspine.workflow.config import read_config
-        from simspine.workflow.exchange import ExportChoice, export_format
-
-        choice = ExportChoice(
-            points=int(points), contents=contents, public=public, test=tuple(test) or None, every=every
-        )
-        click.echo(export_format(read_config(stage_options["config_path"]), format_, choice, out))
-        return None
-
-    command.callback = callback
-    command.params += [
-        click.Option(
-            ["--format", "format_"], type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
-            help="Write the whole data set, once the stage has run, in this format.",
-        ),
-        click.Option(
-            ["--axes"], type=click.Choice(["62"]),
-            help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).",
-        ),
-        click.Option(
-            ["--points"], type=click.Choice(["15", "37"]), default="15", show_default=True,
-            help="With --format: the spine's 15 points, or all 37 (coco: always 37).",
-        ),
-        click.Option(
-            ["--contents"], type=click.Choice(["all", "angles"]), default="all", show_default=True,
-            help="With --format hdf5, parquet: angles leaves out points, poses and cameras.",
-        ),
-        click.Option(
-            ["--public"], is_flag=True,
-            help="With --format, --axes: refuse what the licence of the inputs does not let out.",
-        ),
-        click.Option(["--test"], multiple=True, help="With --format: a subject of the test split. Default: S9, S11."),
-        click.Option(
-            ["--every"], type=click.IntRange(1), default=1, show_default=True,
-            help="With --format coco: each n-th frame.",
-        ),
-        click.Option(["--out"], type=FILE_PATH, help="With --format, --axes: folder to write."),
-    ]  # fmt: skip
+# What leaves the pipeline, and whether it is still whole
 
 
-def _only_axes(format_, chosen) -> None:
-    """What does not go with --axes."""
-    if format_ is not None:
-        raise click.UsageError("--axes goes without --format: it writes .mot files.")
-    for name, given in chosen.items():
-        if given and name not in ("--public", "--out"):
-            raise click.UsageError(f"{name} goes with --format, not with --axes.")
+@click.command("export")
+@stage_options
+@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "netcdf", "c3d"]),
+              help="Write the whole data set, once the stage has run, in this format.")  # fmt: skip
+@click.option("--axes", type=click.Choice(["62"]),
+              help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).")  # fmt: skip
+@click.option("--points", type=click.Choice(["15", "37"]), default="15", show_default=True,
+              help="With --format: the spine's 15 points, or all 37 (coco: always 37).")  # fmt: skip
+@click.option("--contents", type=click.Choice(["all", "angles"]), default="all", show_default=True,
+              help="With --format hdf5: angles leaves out points, poses and cameras.")  # fmt: skip
+@click.option("--public", is_flag=True,
+              help="With --format, --axes: refuse what the licence of the inputs does not let out.")  # fmt: skip
+@click.option("--test", multiple=True, help="With --format: a subject of the test split. Default: S9, S11.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True,
+              help="With --format coco: each n-th frame.")  # fmt: skip
+@click.option("--out", type=FILE_PATH, help="With --format, --axes: folder to write.")
+def export_command(config_path, subject, trial, force, quiet, format_, axes, out, **chosen):
+    """Write TRC, MOT, marker errors, and the data set's HDF5 and summary.
+
+    With --format or --axes: write the finished data set in another form.
+    """
+    from simspine.workflow.config import read_config
+
+    config = read_config(config_path)
+    if format_ is None and axes is None:
+        from simspine.workflow.jobs import run_stage
+
+        _refuse_options(chosen | {"out": out}, "goes with --format.")
+        run_stage("export", config, subject, trial, force=force, quiet=quiet)
+        return
+    if axes is not None:
+        _refuse_options({"format": format_}, "goes without --axes, which writes .mot files.")
+        _refuse_options(chosen | {"public": False}, "goes with --format, not with --axes.")
+    whole = "goes without --format and --axes, which hold the whole data set."
+    _refuse_options({"subject": subject, "trial": trial}, whole)
+    from simspine.workflow.exchange import ExportChoice, export_format
+
+    choice = ExportChoice(
+        points=int(chosen["points"]), contents=chosen["contents"], public=chosen["public"],
+        test=tuple(chosen["test"]) or None, every=chosen["every"],
+    )  # fmt: skip
+    click.echo(export_format(config, format_ or f"axes{axes}", choice, out))
+
+
+def _refuse_options(chosen: dict, why: str) -> None:
+    """A usage error for the first option that was given a value of its own."""
+    for name, value in chosen.items():
+        if value not in (None, False, (), {"points": "15", "contents": "all", "every": 1}.get(name)):
+            raise click.UsageError(f"--{name} {why}")
 
 
 @click.command("verify")
@@ -98,9 +91,6 @@ def verify_command(path, kinematics):
     sys.exit(2 if broken else 1 if faults else 0)
 
 
-# simspine check: what quality control says about a data set, with an exit code for scripts.
-
-
 @click.command("check")
 @config_option()
 @click.option("--quiet", is_flag=True, help="Only the files and the exit code.")
@@ -112,7 +102,7 @@ def check_quality_command(config_path, quiet):
     """
     from simspine.quality.assess import severity_exit_code
     from simspine.workflow.config import read_config
-    from simspine.workflow.views import print_quality, write_quality
+    from simspine.workflow.result_tables import print_quality, write_quality
 
     config = read_config(config_path)
     verdicts = write_quality(config)
@@ -121,20 +111,17 @@ def check_quality_command(config_path, quiet):
     sys.exit(severity_exit_code(verdicts))
 
 
-# simspine validate: the paper's tables and figures for any data set.
-
-
 @click.command("validate")
 @click.argument("dataset", required=False, type=FILE_PATH)
 @config_option(help="Configuration file; its results are taken where no DATASET is named.")
-@click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ beside it.")
+@click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
 def validate_dataset_command(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
 
     Each figure says what the data decided, and what the model or a prior did. Columns: docs/validation.md.
     """
     from simspine.core.errors import InputError
-    from simspine.workflow.views import write_validation
+    from simspine.workflow.result_tables import write_validation
 
     if dataset is None:
         from simspine.workflow.config import read_config
@@ -143,43 +130,33 @@ def validate_dataset_command(dataset, config_path, out):
         dataset = Path(config.results) / f"{config.name}.h5"
         if not dataset.exists():
             raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")
-    beside = dataset if dataset.is_dir() else dataset.parent
-    for path in write_validation(dataset, out or beside / "validation"):
+    folder = dataset if dataset.is_dir() else dataset.parent
+    for path in write_validation(dataset, out or folder / "validation"):
         click.echo(path)
 
 
 @click.command("view")
 @click.argument("result", type=FILE_PATH)
-@click.option("--subject", help="Subject, where the result holds several.")
-@click.option("--trial", help="Trial, where the result holds several.")
+@result_subject_option
+@result_trial_option
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
-@click.option(
-    "--animation", type=FILE_PATH, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh)."
-)
-@click.option("--model", type=FILE_PATH, help="The OpenSim model (.osim) that a motion belongs to.")
-def view_command(result, subject, trial, out, opened, recording, animation, model):
+def view_command(result, subject, trial, out, opened, recording):
     """Show RESULT in three dimensions.
 
-    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), a data set's .h5, markers of
-    anyone (.trc, .c3d), or a motion (.mot, .sto) with --model.
+    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
     """
-    if sum(file is not None for file in (out, recording, animation)) > 1:
-        raise click.UsageError("--out, --rerun and --animation are three commands: one file at a time.")
+    if out is not None and recording is not None:
+        raise click.UsageError("--out and --rerun are two commands: one file at a time.")
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
         click.echo(record_rerun(result, recording, subject, trial))
         return
-    if animation is not None:
-        from simspine.workflow.exchange import write_animation
-
-        click.echo(write_animation(result, animation, subject, trial=trial, model=model))
-        return
     from simspine.workflow.views import write_view
 
-    page = write_view(result, out, subject, trial=trial, model=model)
+    page = write_view(result, out, subject, trial=trial)
     click.echo(page)
     if opened:
         show_on_desktop(page.resolve().as_uri())
@@ -193,7 +170,7 @@ def _times_by_comma(context, parameter, text: str | None) -> list[float]:
         raise click.BadParameter(f"expected times in s with commas between, as 0.42,1.51; found {text!r}.") from None
 
 
-@click.command("cycles")
+@click.command("plot-cycles")
 @click.argument("result", type=FILE_PATH)
 @click.option("--out", required=True, type=FILE_PATH, help="Picture to write (.png, .svg, .pdf).")
 @click.option("--right", callback=_times_by_comma, help="Times of the right foot's contacts, s: 0.42,1.51,2.60.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, show_on_desktop
+from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, show_on_desktop, with_options
 
 ONLY_FOR_STAGE_OPTIONS = ("subject", "trial", "force")
 ONLY_FOR_INPUT_HINT = (
@@ -13,42 +13,39 @@ ONLY_FOR_INPUT_HINT = (
 )
 
 
-def one_camera_options(command):
-    """What is said about one camera; names are SpinePose's where they mean the same."""
-    for option in reversed((
-        click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
-        click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,
-                     help="Picture (.png, .jpg), video (.mp4, .webm) or, for a folder, folder with people drawn."),
-        click.option("-s", "--save-path", "--json", "points", type=FILE_PATH,
-                     help="Points as OpenPose JSON: a .json file for an image, else a folder with one for each."),
-        click.option("--view/--no-view", default=None,
-                     help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
-        click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
-        click.option("-m", "--mode", "--model", "model",
-                     help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
-        click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
-                     show_default=True, help="SpinePose: of the --mode."),
-        click.option("--device", type=click.Choice(["cpu", "cuda"]),
-                     help="Where SpinePose's network runs.  [default: cpu]"),
-        click.option("--max-detections", "--people", "people", type=click.IntRange(1, 32),
-                     help="The most people in an image.  [default: 4]"),
-        click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
-        click.option("--nosmooth", is_flag=True, help="Points as seen in each image, not smoothed over time."),
-        click.option("--infer/--no-infer", default=None,
-                     help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
-        click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
-        click.option("--lift", type=FILE_PATH,
-                     help="Lifter (lifter.onnx of `simspine train lifting`): points in space besides, in the file of "
-                     "--save-path. Estimated from one camera, relative to the root; no measurement."),
-        click.option("--fov", type=Within(5, 170),
-                     help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
-        click.option("--calibration", type=FILE_PATH,
-                     help="--lift: calibration file with the camera, in place of --fov."),
-        click.option("--camera", "camera_name",
-                     help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+# About one camera; names are SpinePose's where they mean the same.
+one_camera_options = with_options([
+    click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
+    click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,
+                 help="Picture (.png, .jpg), video (.mp4, .webm) or, for a folder, folder with people drawn."),
+    click.option("-s", "--save-path", "--json", "points", type=FILE_PATH,
+                 help="Points as OpenPose JSON: a .json file for an image, else a folder with one for each."),
+    click.option("--view/--no-view", default=None,
+                 help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
+    click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
+    click.option("-m", "--mode", "--model", "model",
+                 help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
+    click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
+                 show_default=True, help="SpinePose: of the --mode."),
+    click.option("--device", type=click.Choice(["cpu", "cuda"]),
+                 help="Where SpinePose's network runs.  [default: cpu]"),
+    click.option("--max-detections", "--people", "people", type=click.IntRange(1, 32),
+                 help="The most people in an image.  [default: 4]"),
+    click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
+    click.option("--nosmooth", is_flag=True, help="Points as seen in each image, not smoothed over time."),
+    click.option("--infer/--no-infer", default=None,
+                 help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
+    click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
+    click.option("--lift", type=FILE_PATH,
+                 help="Lifter (lifter.onnx of `simspine train lifting`): points in space as well, in the file of "
+                 "--save-path. Estimated from one camera, relative to the root; no measurement."),
+    click.option("--fov", type=Within(5, 170),
+                 help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
+    click.option("--calibration", type=FILE_PATH,
+                 help="--lift: calibration file with the camera, in place of --fov."),
+    click.option("--camera", "camera_name",
+                 help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
+])  # fmt: skip
 
 
 @click.command("detect")
@@ -151,7 +148,7 @@ def _lifting_of_options(chosen: dict, source: str):
     if chosen["points"] is None:
         raise InputError("--lift gives points in space; name where they go (--save-path).")
     if chosen["fov"] is not None and chosen["calibration"] is not None:
-        raise InputError("--fov and --calibration were both given; the calibration tells the field of view.")
+        raise InputError("--fov and --calibration were both given; the calibration has the field of view.")
     if chosen["camera_name"] is not None and chosen["calibration"] is None:
         raise InputError("--camera is of the cameras in --calibration; name that file.")
     camera = (

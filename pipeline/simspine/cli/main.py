@@ -17,30 +17,28 @@ from simspine.cli.annotate import annotate_command, annotations_group
 from simspine.cli.bench import bench_group, benchmark_group
 from simspine.cli.cameras import cameras_group
 from simspine.cli.data import (
-    add_export_options,
     check_quality_command,
     cycles_command,
+    export_command,
     overlay_command,
     validate_dataset_command,
     verify_command,
     view_command,
 )
 from simspine.cli.detect import detect_command
-from simspine.cli.options import FILE_PATH, config_option, cores_option, quiet_option
+from simspine.cli.options import FILE_PATH, config_option, cores_option, stage_options
 from simspine.cli.research import capture_group, train_group
 from simspine.cli.run import demo_command, job_command, model_group, run_command, status_command, warmup_command
 from simspine.core.errors import InputError
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
 STAGE_COMMANDS = {
-    "detect": "Find 2D points in each camera's video, and the person to follow.",
     "triangulate": "Combine the views into 3D points with covariance.",
     "merge": "Filter, fill short gaps, and merge with motion capture where there is any.",
     "scale": "Build the body model and scale it to the person.",
     "ik": "Fit the body to the markers: joint angles.",
     "vertebrae": "Vertebral positions, angles per level, lumbar and thoracic curvature.",
     "quality": "Check every frame; say what was kept, corrected or rejected, and why.",
-    "export": "Write TRC, MOT, marker errors, and the data set's HDF5 and summary.",
 }
 
 
@@ -63,7 +61,7 @@ def _seldom_collected() -> Iterator[None]:
 class _Commands(click.Group):
     """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
 
-    What the operating system refuses (no permission, disk full) is the user's to mend as well.
+    What the operating system refuses (no permission, disk full) is the user's to correct as well.
     """
 
     def invoke(self, ctx):
@@ -109,11 +107,7 @@ for _command in (demo_command, run_command, status_command):
 
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=text)
-    @config_option()
-    @click.option("--subject", help="Subject; all of them if left out.")
-    @click.option("--trial", help="One trial of the subject; all of them if left out.")
-    @click.option("--force", is_flag=True, help="Do the work again even if it is done.")
-    @quiet_option
+    @stage_options
     def command(config_path, subject, trial, force, quiet):
         from simspine.workflow.config import read_config
         from simspine.workflow.jobs import run_stage
@@ -123,22 +117,19 @@ def _add_stage(name: str, text: str) -> None:
 
 main.add_command(detect_command)
 for _name, _text in STAGE_COMMANDS.items():
-    if _name != detect_command.name:
-        _add_stage(_name, _text)
-add_export_options(main.commands["export"])
+    _add_stage(_name, _text)
+main.add_command(export_command)
 
 
 @main.command("report")
 @config_option()
-@click.option("--picture", type=FILE_PATH, help="Write one picture (.png) of the first trial instead of the page.")
 @cores_option
-def report_command(config_path, picture, cores):
+def report_command(config_path, cores):
     """Write the self-contained HTML report of the results; pages of many trials, one on each core at a time."""
     from simspine.workflow.config import read_config
-    from simspine.workflow.reporting import write_picture_of, write_report_of
+    from simspine.workflow.reporting import write_report_of
 
-    config = read_config(config_path)
-    click.echo(write_report_of(config, cores) if picture is None else write_picture_of(config, picture))
+    click.echo(write_report_of(read_config(config_path), cores))
 
 
 @main.command("summary")
@@ -198,9 +189,12 @@ for _group in (
     check_quality_command,
     view_command,
     cycles_command,
+    export_command,
     overlay_command,
     annotate_command,
     annotations_group,
     job_command,
 ):
     main.add_command(_group)
+# the old name of plot-cycles
+main.add_command(click.Command("cycles", params=cycles_command.params, callback=cycles_command.callback, hidden=True))

@@ -1,15 +1,12 @@
-"""Show a file or a page that was written, with the program that the desktop has for it."""
+"""Options that several commands have, and what they do with files that were written."""
 
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-
-# Options that several commands have.
-
 
 FILE_PATH = click.Path(path_type=Path)
 FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
@@ -17,6 +14,22 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 cores_option = click.option(
     "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
 )
+
+
+json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
+result_subject_option = click.option("--subject", help="Subject, where the results hold several.")
+result_trial_option = click.option("--trial", help="Trial, where the results hold several.")
+
+
+def with_options(options: Sequence[Callable]) -> Callable:
+    """A decorator that gives a command all these options, in their order."""
+
+    def decorated(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 class Within(click.FloatRange):
@@ -27,24 +40,6 @@ class Within(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is no number; expected {self.min:g} to {self.max:g}.", param, ctx)
         return number
-
-
-class HintingCommand(click.Command):
-    """A command that says where to set what other commands have an option for. elsewhere: {option: advice}."""
-
-    def __init__(self, *arguments, elsewhere: Mapping[str, str], **options):
-        super().__init__(*arguments, **options)
-        self.elsewhere = elsewhere
-
-    def parse_args(self, ctx, args):
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name not in self.elsewhere:
-                raise
-            raise click.UsageError(
-                f"no option {error.option_name} here: {self.elsewhere[error.option_name]}", ctx
-            ) from None
 
 
 def packaged_config(context, parameter, path: Path) -> Path:
@@ -83,3 +78,12 @@ def show_on_desktop(target: str) -> None:
     desktop = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if desktop:
         click.launch(target)
+
+
+stage_options = with_options([
+    config_option(),
+    click.option("--subject", help="Subject; all of them if left out."),
+    click.option("--trial", help="One trial of the subject; all of them if left out."),
+    click.option("--force", is_flag=True, help="Do the work again even if it is done."),
+    quiet_option,
+])  # fmt: skip

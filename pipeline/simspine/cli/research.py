@@ -1,12 +1,10 @@
-"""simspine train …: networks that learn from data sets."""
+"""simspine capture and simspine train: data whose truth is known, and networks that learn from data sets."""
 
 from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, HintingCommand, Within, config_option, quiet_option
-
-# simspine capture …: data to work on.
+from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, with_options
 
 
 @click.group("capture")
@@ -14,11 +12,7 @@ def capture_group():
     """Make data to work on."""
 
 
-@capture_group.command(
-    "virtual",
-    cls=HintingCommand,
-    elsewhere={"--frames": "set virtual.frames in the configuration."},
-)
+@capture_group.command("virtual")
 @config_option("virtual", help="Configuration, or the name of a packaged one; its section `virtual` says what.")
 @click.option("--out", type=FILE_PATH, help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
@@ -60,7 +54,7 @@ def write_configured(
     return folder
 
 
-@capture_group.command("render", cls=HintingCommand, elsewhere={"--frames": "say --images N."})
+@capture_group.command("render")
 @click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
 @click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="How many pictures.")
 @click.option("--people", type=click.IntRange(1), default=16, show_default=True, help="How many different people.")
@@ -70,7 +64,7 @@ def write_configured(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
 @click.option("--motion", type=FILE_PATH, help="A data set of ours (.h5) whose people are rendered.")
-@click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, beside the rooms.")
+@click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, in addition to the rooms.")
 @click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
 @click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,
               help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
@@ -97,9 +91,7 @@ def capture_render_command(out, images, people, seed, size, actions, motion, bac
     click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
 
 
-@capture_group.command(
-    "videos", cls=HintingCommand, elsewhere={"--images": "say --frames N, the length of each video."}
-)
+@capture_group.command("videos")
 @click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
 @click.option("--subjects", type=click.IntRange(1, 7), default=1, show_default=True, help="How many people.")
 @click.option("--action", "actions", multiple=True, default=("Walking_1",), show_default=True,
@@ -140,26 +132,22 @@ def _known_actions(actions: tuple[str, ...]) -> tuple[str, ...] | None:
     return actions or None
 
 
-LIFTING_FRAMES = "the length of synthetic trials is source.frames in a file of settings (`source: {frames: 500}`)."
-
-
 @click.group("train")
 def train_group():
     """Train networks, and controls for them, on synthetic subjects or a data set."""
 
 
-def lifting_options(command):
-    """What the commands on lifters have in common: where settings are from, and changes of single ones."""
-    for option in reversed((
+# Of all commands on lifters: where settings are from, and changes of single ones.
+lifting_options = with_options(
+    [
         click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
         click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
         click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
         click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
         click.option("--epochs", type=int, help="Passes over the training data."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+    ]
+)
 
 
 def chosen_options(config, default, preset, changes):
@@ -175,7 +163,7 @@ def chosen_options(config, default, preset, changes):
     return lifting_preset(preset or default, **named) if config is None else read_lifting_options(config, **named)
 
 
-@train_group.command("lifting", cls=HintingCommand, elsewhere={"--frames": LIFTING_FRAMES})
+@train_group.command("lifting")
 @click.argument("config", required=False, type=FILE_PATH)
 @lifting_options
 @click.option("--method", help="mean, nearest, ridge; simple or temporal.")
@@ -199,13 +187,11 @@ def train_lifting_command(config, preset, out, **changes):
 
 
 def say_progress(line: str) -> None:
-    """Progress, beside the results."""
+    """Progress goes to standard error."""
     click.echo(line, err=True)
 
 
-@train_group.command(
-    "spine", cls=HintingCommand, elsewhere={"--images": "name the folder in CONFIG (`data: {train: […]}`)."}
-)
+@train_group.command("spine")
 @click.argument("config", type=FILE_PATH)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
 @click.option("--batch", type=click.IntRange(2), help="Crops at once.")
@@ -231,8 +217,8 @@ def train_spine_command(config, out, teacher, seed, ablate, **training):
         train: [{folder: pictures}]      # `simspine capture render --out pictures`
         test: {folder: other-pictures}
 
-    One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json, MMPose .npz).
-    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set beside those of the mean place in the
+    One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json).
+    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set and those of the mean place in the
     box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
     """

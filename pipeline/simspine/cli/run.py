@@ -1,41 +1,31 @@
-"""simspine model …: body models."""
+"""simspine run, demo, warmup, status, job; and simspine model: body models."""
 
 import json
-import os
 import sys
-from pathlib import Path
 
 import click
 
 from simspine.cli.options import FILE_PATH, config_option, cores_option, packaged_config
-
-# `simspine run`, `simspine demo` and `simspine warmup`.
 
 
 @click.command("run")
 @click.argument("config", type=FILE_PATH, callback=packaged_config)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--storage", help="Where relative paths are: a bucket, as s3://BUCKET or s3://BUCKET/PREFIX.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def run_command(config, cores, dry_run, storage, options):
+def run_command(config, cores, dry_run, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
     CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
-    working directory, or in the --storage that is named. Whatever follows -- is handed on to Snakemake, such as
-    -- --keep-going.
+    working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
     """
     from simspine.workflow.config import read_config
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
-    run_workflow(config, cores, options, dry_run=dry_run, storage=storage)
-    if dry_run:
-        return
-    if storage is None:
+    run_workflow(config, cores, options, dry_run=dry_run)
+    if not dry_run:
         print_summary(read_config(config))
-    else:
-        click.echo(f"results: {storage.rstrip('/')}/{Path(read_config(config).results).as_posix()}")
 
 
 @click.command("demo")
@@ -59,9 +49,6 @@ def warmup_command():
 
     click.echo("Compiling the kernels for this processor (once; up to a minute).")
     click.echo(f"done in {compile_kernels(click.echo):.0f} s")
-
-
-# `simspine status` and `simspine job`.
 
 
 @click.command("status")
@@ -89,13 +76,8 @@ def status_command(config_path, quiet):
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
 @click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Trials that page draws at a time.")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where its relative paths count from; of the recordings only what the job reads must be there.",
-)
 @click.option("--content", help="The configuration itself as JSON, in place of what the file holds.")
-def job_command(name, config_path, subject, trial, cores, folder, content):
+def job_command(name, config_path, subject, trial, cores, content):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
@@ -108,18 +90,15 @@ def job_command(name, config_path, subject, trial, cores, folder, content):
     names = (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     if name not in names:
         raise unknown_name("job", name, names)
-    if folder is not None:
-        config_path = config_path.absolute()
-        os.chdir(folder)
     config = read_config(config_path) if content is None else check_config(json.loads(content))
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
 
         write_configured(config, config_path, subject=subject)
         step = capture_step(config, subject)
-        run_task(step.manifest, step.task, step.module)
+        run_task(step.manifest, step.task, step.stage)
     else:
-        run_job(config, name, subject, trial=trial, cores=cores, here=folder is None)
+        run_job(config, name, subject, trial=trial, cores=cores)
 
 
 @click.group("model")

@@ -1,4 +1,8 @@
-"""Independent pieces of work on several threads. Worth it where the work is compiled and lets go of Python's lock."""
+"""Errors that a user can act on, and what every room asks of names, arrays, frames and threads.
+
+A message says what was found, what was wanted, where, and what to do. The command line prints it without a traceback
+and exits with code 2; library callers catch :class:`InputError`.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +16,6 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-# Errors a user can act on.
-# Each message says what was found, what was wanted, where, and what to do. The command line prints it without a
-# traceback and exits with code 2; library callers catch :class:`InputError`.
-
-
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
 
 
@@ -25,7 +24,7 @@ class InputError(ValueError):
 
 
 class Remark(UserWarning):
-    """What a reader left out, or did because it was told to: worth a line, and no sign of a fault."""
+    """What a reader left out, or did because the caller asked for it: worth a line, and no sign of a fault."""
 
 
 def require_path(path: str | PathLike) -> None:
@@ -71,8 +70,7 @@ def index_of_name(name: str, names: Sequence[str], kind: str, where: str = "") -
     return names.index(name)
 
 
-# What every room may ask of an array: whether its shape is the one wanted, which frames follow one another; and
-# what holds arrays that never change.
+# Arrays and frame numbers.
 
 
 def require_shape(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike = float) -> np.ndarray:
@@ -152,7 +150,10 @@ R = TypeVar("R")
 
 
 def map_on_threads(work: Callable[[T], R], items: Sequence[T], threads: int = 1) -> list[R]:
-    """`work` of every item, in the items' order. Raises `InputError` where threads are not a whole number from 1 on."""
+    """`work` of every item, in the items' order. Worth it where the work is compiled and releases Python's lock.
+
+    Raises `InputError` where threads are not a whole number from 1 on.
+    """
     if not isinstance(threads, Integral) or threads < 1:
         raise InputError(f"threads is {threads!r}, expected a whole number from 1 on.")
     if threads == 1 or len(items) <= 1:

@@ -1,8 +1,8 @@
-"""The One-Euro filter: smoothing of points while they come, strong at rest and weak in movement.
+"""Gaps and noise in the paths of points.
 
-Casiez, Roussel and Vogel 2012, "1 € filter: a simple speed-based low-pass filter for noisy input in interactive
-systems". A low-pass of first order whose cut-off grows with the speed. It looks at the past alone, and so lags:
-for kinematics the workflow filters without lag (`simspine.core.filtering`).
+Short gaps are interpolated and marked, long ones stay missing. The low-pass is a Butterworth filter run forward and
+backward, so that it does not delay; every run of frames between gaps is filtered by itself. `OneEuro` smooths points
+while they come.
 """
 
 from typing import TypeVar
@@ -13,14 +13,8 @@ from scipy.interpolate import PchipInterpolator
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 
-# Gaps and noise in the paths of markers.
-# Short gaps are interpolated and marked, long ones stay missing. The low-pass is a Butterworth filter run forward
-# and backward, so that it does not delay; every run of frames between gaps is filtered by itself.
-
-
-LIMB_ACCELERATION_M_S2 = (
-    10.0  # m/s²; of a limb in everyday movement. Decides how fast an interpolated position loses its worth
-)
+# Of a limb in everyday movement: decides how fast an interpolated position loses its worth.
+LIMB_ACCELERATION_M_S2 = 10.0
 _FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
 
 Data = TypeVar("Data", Markers, np.ndarray)
@@ -106,7 +100,7 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
     """
     if not (np.isfinite(horizon_s) and horizon_s >= 0):
         raise InputError(f"the horizon for gaps is {horizon_s} s, expected 0 or more.")
-    present, frames = markers.present, np.arange(markers.frames)
+    present = markers.present
     xyz = np.array(markers.xyz)
     weight = None if markers.weight is None else np.array(markers.weight)
     covariance = None if markers.covariance is None else np.array(markers.covariance)
@@ -114,21 +108,25 @@ def fill_short_gaps(markers: Markers, horizon_s: float) -> Markers:
     for (start, stop), columns in _runs_by_columns(~present).items():
         if start == 0 or stop == markers.frames or (stop - start) / markers.rate > horizon_s * (1 + 1e-9):
             continue
-        gap, a, b = slice(start, stop), start - 1, stop
-        filled[gap, columns] = True
+        gap, a, b = np.arange(start, stop), start - 1, stop
+        filled[start:stop, columns] = True
         for m in columns:
-            known = frames[present[:, m]]
-            after = int(np.searchsorted(known, b))
-            near = known[max(after - 2, 0) : after + 2]  # two on either side, on which a PCHIP in the gap depends
-            xyz[gap, m] = PchipInterpolator(near, markers.xyz[near, m])(frames[gap])
+            xyz[gap, m] = _pchip_across(markers.xyz[:, m], np.flatnonzero(present[:, m]), gap)
         if weight is not None:
-            weight[gap, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])
+            weight[start:stop, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])
         if covariance is not None:
-            share = ((frames[gap] - a) / (b - a))[:, None, None, None]
-            error = 0.5 * LIMB_ACCELERATION_M_S2 * (frames[gap] - a) * (b - frames[gap]) / markers.rate**2
+            share = ((gap - a) / (b - a))[:, None, None, None]
+            error = 0.5 * LIMB_ACCELERATION_M_S2 * (gap - a) * (b - gap) / markers.rate**2
             between = (1 - share) * covariance[a, columns] + share * covariance[b, columns]
-            covariance[gap, columns] = between + (error**2)[:, None, None, None] * np.eye(3)
+            covariance[start:stop, columns] = between + (error**2)[:, None, None, None] * np.eye(3)
     return markers.with_(xyz=xyz, weight=weight, covariance=covariance, filled=filled)
+
+
+def _pchip_across(path: np.ndarray, known: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """(gap, 3): the path (frames, 3) in a gap, by the two known frames on either side, on which a PCHIP depends."""
+    after = int(np.searchsorted(known, gap[-1]))
+    near = known[max(after - 2, 0) : after + 2]
+    return PchipInterpolator(near, path[near])(gap)
 
 
 MIN_CUTOFF = 1.0  # Hz at rest
@@ -137,8 +135,11 @@ SPEED_CUTOFF = 1.0  # Hz, of the speed; as the paper
 
 
 class OneEuro:
-    """The points of one person over time. Speeds count in their extents, so that the distance from the camera does
-    not matter."""
+    """The One-Euro filter for the points of one person: strong at rest and weak in movement.
+
+    A low-pass of first order whose cut-off grows with the speed (Casiez, Roussel and Vogel 2012, CHI). It looks at the
+    past alone, and so lags. Speeds count in the person's extents: the distance from the camera does not matter.
+    """
 
     def __init__(
         self, min_cutoff: float = MIN_CUTOFF, beta: float = SPEED_COEFFICIENT, speed_cutoff: float = SPEED_CUTOFF

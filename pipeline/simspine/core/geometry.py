@@ -1,8 +1,11 @@
-"""Rotation matrices to angles, continuous in time. Body-fixed sequences; angles in radians.
+"""Cameras, lenses, frames, angles and rigid fits: pure functions on arrays; metres, pixels, radians.
 
-Frames of the model: x forward, y up, z right. Two sequences are used: Z-X-Y for a child on its parent, as the model's
-spinal joints are built, and Y-X-Z for a segment in space, whose first angle is then the heading and whose others do
-not depend on it (Baker 2001, Human Movement Science 20:655). Both lose one angle only where the second reaches ±90°.
+*Perspective lens* (docs.opencv.org, calib3d): with r² = x² + y² for ideal normalised coordinates x, y
+    u = x f + 2 p1 x y + p2 (r² + 2 x²) + s1 r² + s2 r⁴      f = (1 + k1 r² + k2 r⁴ + k3 r⁶) /
+    v = y f + p1 (r² + 2 y²) + 2 p2 x y + s3 r² + s4 r⁴          (1 + k4 r² + k5 r⁴ + k6 r⁶)
+*Fisheye lens* (Kannala & Brandt 2006, as OpenCV has it): with the angle θ = atan r from the optical axis
+    (u, v) = (x, y) θd / r        θd = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)
+`Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. So no angle from the axis reaches 90°.
 """
 
 from collections.abc import Sequence
@@ -11,16 +14,6 @@ import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.core.types import WORLD_FRAMES, Camera, Markers
-
-# How a lens bends the image of a pinhole: OpenCV's models, their derivatives and their inverses.
-# *Perspective* (docs.opencv.org, calib3d): with r² = x² + y² for ideal normalised coordinates x, y
-#     u = x f + 2 p1 x y + p2 (r² + 2 x²) + s1 r² + s2 r⁴      f = (1 + k1 r² + k2 r⁴ + k3 r⁶) /
-#     v = y f + p1 (r² + 2 y²) + 2 p2 x y + s3 r² + s4 r⁴          (1 + k4 r² + k5 r⁴ + k6 r⁶)
-# *Fisheye* (Kannala & Brandt 2006, as OpenCV has it): with the angle θ = atan r from the optical axis
-#     (u, v) = (x, y) θd / r        θd = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)
-# `Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. So no angle from the axis reaches
-# 90°.
-
 
 _NEAR_AXIS = 1e-8  # r² below which the fisheye's θd / r is taken from its series
 _NEWTON_CONVERGED = 1e-13  # normalised coordinates: Newton's method stops
@@ -55,14 +48,15 @@ def distortion_derivative(camera: Camera, ideal: np.ndarray) -> np.ndarray:
         )
     p1, p2 = camera.distortion[2:4]
     radial, slope = _radial_factor(r2, camera.distortion), _radial_slope(r2, camera.distortion)
-    a = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
-    b = c = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
-    d = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+    across = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
+    along_x = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+    along_y = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+    of_uv = np.stack([np.stack([along_x, across]), np.stack([across, along_y])])
     if camera.distortion.size == 12:
         s1, s2, s3, s4 = camera.distortion[8:]
-        right, down = 2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)
-        a, b, c, d = a + x * right, b + y * right, c + x * down, d + y * down
-    return np.stack([np.stack([a, b]), np.stack([c, d])])
+        prism = np.stack([2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)])  # derivative of its part by r² twice
+        of_uv = of_uv + prism[:, None] * np.stack([x, y])
+    return of_uv
 
 
 def distortion_reach(camera: Camera) -> float:
@@ -163,7 +157,7 @@ def _smallest_root(rising: np.ndarray | list[float]) -> float:
     return float(real.min(initial=np.inf))
 
 
-# Cameras, frames, angles and rigid fits. Pure functions on arrays; lengths in metres, image points in pixels.
+# Named frames, and points in images.
 
 
 # OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
@@ -258,10 +252,7 @@ def rigid_fit(
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
 
 
-_OTHER_UNITS = (
-    ("centimetres", 30.0, 300.0),
-    ("millimetres", 300.0, 3000.0),
-)  # by how much larger numbers are than in metres
+_OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # how much larger than in metres
 
 
 def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
@@ -283,7 +274,13 @@ def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
     return np.sqrt((off**2).sum(1) / count[:, 0])
 
 
-NEAR_GIMBAL_LOCK_COSINE = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
+# Rotations as angles about body-fixed axes, continuous in time. Axes of the model: x forward, y up, z right.
+# Z-X-Y for a child on its parent, as the model's spinal joints are built. Y-X-Z for a segment in space, whose first
+# angle is then the heading and whose others do not depend on it (Baker 2001, Human Movement Science 20:655). Both lose
+# one angle only where the second reaches ±90°.
+
+
+NEAR_GIMBAL_LOCK_RAD = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
 GIMBAL_LOCK_COSINE = 1e-7  # cosine of the second angle below which the first and third are one angle
 CHANGED_TOLERANCE_RAD = 1e-6  # rad; a smaller difference from the principal value is rounding
 
@@ -336,9 +333,8 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """An angle triple (frames, 3) rad without gimbal wraps, NaN gaps kept, and (frames,) which frames were changed.
 
     A rotation has two triples (`other_angle_branch`). Near lock (|b| > 60° on both sides of a step) the one nearer to
-    the
-    frame before is taken; elsewhere a large step is motion or a fault, and left for quality control to see. Then whole
-    turns are removed.
+    the frame before is taken; elsewhere a large step is motion or a fault, and left for quality control to see. Then
+    whole turns are removed.
     """
     angles = np.asarray(angles, float)
     out = angles.copy()
@@ -346,11 +342,11 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a = angles[valid]
     if (
         len(a) == len(angles)
-        and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_GIMBAL_LOCK_COSINE
+        and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_GIMBAL_LOCK_RAD
         and not _half_turn_steps(a).any()
     ):
         return out, np.zeros(len(out), bool)
-    near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_COSINE
+    near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_RAD
     if near.any():
         other = other_angle_branch(a)
         stay = np.abs(wrap_angles(a[1:] - a[:-1])).sum(-1)

@@ -1,6 +1,7 @@
-"""Groups of settings, from which the options of each stage and the sections of a configuration file are made.
+"""What is read from YAML: groups of settings, recipes, and data that come with simspine.
 
-What is wrong with settings is said in words of theirs and not of pydantic: one line for each fault.
+Options of each stage and sections of a configuration are `Section`s. What is wrong with them is said in plain words,
+one line for each fault.
 """
 
 import json
@@ -19,12 +20,8 @@ from pydantic_core import PydanticKnownError
 
 from simspine.core.errors import InputError, nearest_name, require_known, require_path, unknown_name
 
-# YAML of users, read so that a small file cannot become a large one, and that nothing it says is lost.
-# An alias may stand for a piece that holds aliases itself, so that a few lines stand for billions of entries.
-# Nodes are counted as if each alias were written out. Of two equal keys a YAML reader keeps the last: they are
-# refused.
-
-
+# A few lines of YAML can stand for billions of entries, by aliases of aliases: nodes are counted as if each alias were
+# written out. Of two equal keys a YAML reader keeps the last: they are refused.
 MAX_YAML_BYTES = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
 MAX_YAML_ENTRIES = 100_000  # entries, aliases written out
 MAX_YAML_DEPTH = 50  # levels of nesting
@@ -67,9 +64,7 @@ def _checked_node(text: str, where: str) -> Any:
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:
-    """Raise unless the tree, with aliases written out, stays below `MAX_YAML_ENTRIES` entries and `MAX_YAML_DEPTH`
-    levels, and no mapping
-    has a key twice."""
+    """Raise unless the tree, with aliases written out, has few enough entries and levels, and no key twice."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -125,7 +120,7 @@ def value_text(value: object) -> str:
     return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[:_MAX_VALUE_CHARACTERS]}…"
 
 
-# Data files that come with simspine, recipes and what is packaged of others: where they lie, how they are read.
+# Data that come with simspine.
 
 
 NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the same folder
@@ -187,6 +182,9 @@ def _mapping_in_file(path: Path) -> dict:
     if not isinstance(data, dict):
         raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")
     return data
+
+
+# Settings.
 
 
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"

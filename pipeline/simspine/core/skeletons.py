@@ -1,7 +1,9 @@
-"""Axes that turn with each of the 37 points' part of the body, from the points alone: columns forward, up, right.
+"""Which points there are: skeletons, names of markers, regions of the spine, correspondences, axes of the parts.
 
-Trunk and head: from landmarks. Limbs: the trunk's axes carried along the chain by the least rotation from one segment
-to the next, which has no jumps as long as no joint folds flat on itself.
+Each skeleton is a table (CSV). `translate_to_simspine` turns a detector's points into the 37 SIMSPINE points that the
+rest of the program speaks. A point that lies elsewhere on the body has no counterpart, however similar its name: the
+`Hip` of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the sacrum. The column `note` says
+why.
 """
 
 import csv
@@ -85,12 +87,7 @@ def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in is_skin_marker(names) if levels_of_tape_dot(skin_landmark(name)) is not None)
 
 
-# Which points exist, and what they correspond to: tables (CSV, one per skeleton) and their look-up.
-# `load(name)` gives a `Skeleton`; `translate_to_simspine` turns a detector's native points into the 37 SIMSPINE
-# points that
-# the rest of the pipeline speaks. A point that lies elsewhere on the body has no counterpart, however similar its
-# name: the `Hip` of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the sacrum. The
-# column `note` says why.
+# Skeletons.
 
 
 SIMSPINE_SKELETON = "simspine37"
@@ -106,8 +103,8 @@ class Skeleton:
 
     parents: index of each point's parent in a drawing tree, -1 for the root. swaps: index of the mirrored point (its
     own on the mid-line). levels: vertebral level ('L5', 'sacrum', …) or ''. to_simspine: native name → SIMSPINE name,
-    only where both are the same place on the body. notes: native name → remark on the correspondence. sigmas: of
-    object keypoint similarity; weights: of a point in training; both () where nobody states them.
+    only where both are the same place on the body. sigmas: of object keypoint similarity; weights: of a point in
+    training; both () where nobody states them.
     """
 
     name: str
@@ -116,7 +113,6 @@ class Skeleton:
     swaps: tuple[int, ...]
     levels: tuple[str, ...]
     to_simspine: Mapping[str, str]
-    notes: Mapping[str, str]
     sigmas: tuple[float, ...] = ()
     weights: tuple[float, ...] = ()
 
@@ -159,7 +155,6 @@ def load_skeleton(name: str) -> Skeleton:
         swaps=tuple(index[row["swap"]] if row["swap"] else i for i, row in enumerate(rows)),
         levels=tuple(row["level"] for row in rows),
         to_simspine=MappingProxyType({row["name"]: row["simspine"] for row in rows if row["simspine"]}),
-        notes=MappingProxyType({row["name"]: row["note"] for row in rows if row["note"]}),
         sigmas=tuple(float(row["sigma"]) for row in rows if "sigma" in row),
         weights=tuple(float(row["weight"]) for row in rows if "weight" in row),
     )
@@ -184,8 +179,8 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     fitting = [skeleton for skeleton in map(load_skeleton, skeleton_names()) if wanted <= set(skeleton.names)]
     if not fitting:
         raise InputError(
-            f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename the "
-            "points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
+            f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename "
+            "the points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
         )
     return min(fitting, key=lambda skeleton: (skeleton.name != SIMSPINE_SKELETON, len(skeleton)))
 
@@ -210,19 +205,18 @@ def translate_to_simspine(keypoints: Keypoints, skeleton: Skeleton | str) -> Key
             j = target.index(skeleton.to_simspine[native])
             xy[:, :, j], confidence[:, :, j] = keypoints.xy[:, :, i], keypoints.confidence[:, :, i]
             origin[j] = keypoints.origin[i]
-    return with_points_added(
-        Keypoints(target.names, keypoints.rate, xy, confidence, tuple(origin)), keypoints.select(skin)
-    )
+    translated = Keypoints(target.names, keypoints.rate, xy, confidence, origin=tuple(origin))
+    return with_points_added(translated, keypoints.select(skin))
 
 
 def with_points_added(keypoints: Keypoints, more: Keypoints) -> Keypoints:
     """The points of both, of the same frames and views."""
     return Keypoints(
-        (*keypoints.names, *more.names),
-        keypoints.rate,
-        np.concatenate([keypoints.xy, more.xy], 2),
-        np.concatenate([keypoints.confidence, more.confidence], 2),
-        (*keypoints.origin, *more.origin),
+        names=(*keypoints.names, *more.names),
+        rate=keypoints.rate,
+        xy=np.concatenate([keypoints.xy, more.xy], 2),
+        confidence=np.concatenate([keypoints.confidence, more.confidence], 2),
+        origin=(*keypoints.origin, *more.origin),
     )
 
 
@@ -363,6 +357,11 @@ def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
     if not (0 < weight < 1e6 and 0 < sd < 1):
         raise InputError(f"{where}: weight {weight:g} must be positive, sd_m {sd:g} m between 0 and 1.")
     return PointCorrespondence(row["joint"], row["point"], weight, sd)
+
+
+# Axes that turn with each of the 37 points' part of the body, from the points alone: columns forward, up, right.
+# Trunk and head: from landmarks. Limbs: the trunk's axes carried along the chain by the least rotation from one segment
+# to the next, which has no jumps as long as no joint folds flat on itself.
 
 
 # Frame: (below, above) of its up axis, (left, right) of its right axis.

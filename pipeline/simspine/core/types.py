@@ -7,18 +7,16 @@ where files are read and written.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from simspine.core.errors import InputError, Unchanging, index_of_name
 
-MAX_FRAME_RATE_HZ = (
-    10_000.0  # frames/s: what films or captures people makes some 25 to 2000; beyond this a rate is a slip
-)
+MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 
 
 class Origin(StrEnum):
@@ -49,9 +47,8 @@ class Forced:
     """A fact of the model about an angle, known before any data.
 
     planes: of `simspine.anatomy.curvature.MOTION_PLANES`. driver: the coordinate that sets the angle (coupled, sum).
-    ratio: of the
-    angle's coordinate to the driver, for a sum over all its levels; None where it is not constant. spans: the levels
-    of a sum, or the two vertebrae on one rigid body. body: that rigid body.
+    ratio: of the angle's coordinate to the driver, for a sum over all its levels; None where it is not constant.
+    spans: the levels of a sum, or the two vertebrae on one rigid body. body: that rigid body.
     """
 
     kind: ForcedKind
@@ -84,6 +81,17 @@ def _is_unchanging(value) -> bool:
     return False
 
 
+def _equal_values(a: Any, b: Any) -> bool:
+    """Equal content of fields; NaN equals NaN."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return list(a) == list(b) and all(_equal_values(a[key], b[key]) for key in a)
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (a != a and b != b)
+    return type(a) is type(b) and a == b
+
+
 def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
     """`value` as an array that nobody writes to, or an error naming the thing, the shape found and the shape wanted.
 
@@ -98,7 +106,7 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class _Frozen(Unchanging):
+class Frozen(Unchanging):
     """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def _set(self, **values) -> None:
@@ -108,14 +116,7 @@ class _Frozen(Unchanging):
     def __eq__(self, other) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        for field in fields(self):
-            a, b = getattr(self, field.name), getattr(other, field.name)
-            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-                if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
-                    return False
-            elif a is not b and (isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a != b):
-                return False
-        return True
+        return all(_equal_values(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
     def with_(self, **changes) -> Self:
         """A copy with some fields changed, checked anew."""
@@ -123,7 +124,7 @@ class _Frozen(Unchanging):
 
 
 @dataclass(frozen=True, eq=False)
-class _Named(_Frozen):
+class _Named(Frozen):
     """What has columns by name, over time."""
 
     names: tuple[str, ...]
@@ -178,7 +179,7 @@ class _PointSet(_Named):
 
 
 @dataclass(frozen=True, eq=False)
-class Camera(_Frozen):
+class Camera(Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
 
     size: (width, height) px. K: (3, 3) px, [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]. distortion: OpenCV's coefficients

@@ -1,9 +1,4 @@
-"""Label Studio's JSON of tasks: key points in percent of the image.
-
-Format: labelstud.io, tag KeyPointLabels and "Label Studio task format". Whether a point is hidden, and what a person
-did about it, stand in the region's `meta.text`, where Label Studio keeps notes; absent points, which have no region,
-in the task's data.
-"""
+"""Labels of images for CVAT (XML) and Label Studio (JSON), and back."""
 
 import json
 import math
@@ -16,31 +11,17 @@ import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.coco import run_lengths
 from simspine.io.guarded import read_xml
-from simspine.io.labelled_images import (
-    DIGITS,
-    POINT_STATUSES,
-    LabelledImages,
-    OutlineRing,
-    PersonOutline,
-    filled_mask,
-    has_holes,
-    mask_of_runs,
-    read_as_kind,
-    rings_from_json,
-    rings_to_json,
-    traced_outline,
-)
+from simspine.io.labelled_images import DIGITS, POINT_STATUSES, LabelledImages, read_as_kind
 from simspine.io.text_tables import parse_content, read_bytes
 
 # CVAT for images 1.1: a skeleton per image, whose points say whether they are occluded or outside.
 # Format: docs.cvat.ai, XML annotation format and "CVAT for images". Flat <points> elements, as CVAT writes them
-# for labels that are no skeletons, are read as well. What a person did about a point is its attribute `status`. A
-# person's outline is one <polygon> a part, or a <mask> where it has holes.
+# for labels that are no skeletons, are read as well. What a person did about a point is its attribute `status`.
 
 
-CVAT_LABEL, CVAT_OUTLINE = "person", "person_outline"
+CVAT_LABEL = "person"
+PointEntry = tuple[float, float, int, int]  # x, y px; how it shows; number of the status
 
 
 def write_cvat(path: str | os.PathLike, images: LabelledImages, task: str = "simspine") -> None:
@@ -58,30 +39,9 @@ def write_cvat(path: str | os.PathLike, images: LabelledImages, task: str = "sim
                 occluded=str(int(see == 1)), points=f"{x:.{DIGITS}f},{y:.{DIGITS}f}",
             )  # fmt: skip
             ElementTree.SubElement(element, "attribute", name="status").text = POINT_STATUSES[status]
-        _write_outline(image, images.outline(i), (width, height))
     ElementTree.indent(root)
     with atomic_path(path) as temporary:
         ElementTree.ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
-
-
-def _write_outline(image: ElementTree.Element, outline: PersonOutline | None, size: tuple[int, int]) -> None:
-    """A <polygon> per part; with holes a <mask>, runs of the box around it, row by row."""
-    if outline is None:
-        return
-    common = {"label": CVAT_OUTLINE, "source": "manual", "occluded": "0", "z_order": "0"}
-    if has_holes(outline.rings, size):
-        mask = filled_mask(outline.rings, size)
-        rows, columns = np.nonzero(mask)
-        top, left = int(rows.min()), int(columns.min())
-        part = mask[top : rows.max() + 1, left : columns.max() + 1]
-        runs = ", ".join(map(str, run_lengths(part.T)["counts"]))
-        box = {"left": left, "top": top, "width": part.shape[1], "height": part.shape[0]}
-        elements = [ElementTree.SubElement(image, "mask", common | {k: str(v) for k, v in box.items()} | {"rle": runs})]
-    else:
-        corners = [";".join(f"{x:.{DIGITS}f},{y:.{DIGITS}f}" for x, y in rings_to_json(ring)) for ring in outline.rings]
-        elements = [ElementTree.SubElement(image, "polygon", common | {"points": text}) for text in corners]
-    for element in elements:
-        ElementTree.SubElement(element, "attribute", name="status").text = POINT_STATUSES[outline.status]
 
 
 def _cvat_meta(images: LabelledImages, task: str) -> ElementTree.Element:
@@ -92,9 +52,8 @@ def _cvat_meta(images: LabelledImages, task: str) -> ElementTree.Element:
     ElementTree.SubElement(entry, "size").text = str(len(images.file_names))
     ElementTree.SubElement(entry, "mode").text = "annotation"
     labels = ElementTree.SubElement(entry, "labels")
-    outlined = ((CVAT_OUTLINE, "any", ""),) if images.outlines else ()
     points = ((name, "points", CVAT_LABEL) for name in images.names)
-    for name, kind, parent in ((CVAT_LABEL, "skeleton", ""), *points, *outlined):
+    for name, kind, parent in ((CVAT_LABEL, "skeleton", ""), *points):
         label = ElementTree.SubElement(labels, "label")
         ElementTree.SubElement(label, "name").text = name
         ElementTree.SubElement(label, "type").text = kind
@@ -121,50 +80,29 @@ def read_cvat(path: str | os.PathLike) -> LabelledImages:
     images = root.findall("image")
     if root.tag != "annotations" or not images:
         raise InputError(f"{path}: no <annotations> with <image> elements; export from CVAT as 'CVAT for images 1.1'.")
-    rows, names = [], dict[str, int]()
+    rows = []
     for image in images:
         where = f"{path}, image {image.get('name')}"
-        row: dict[str, tuple[float, float, int, int]] = {}
+        row: dict[str, PointEntry] = {}
         for element in _points_of(image, where):
             name = element.get("label", "")
             if not name or name in row:
                 raise InputError(f"{where}: point {name!r} stands there twice or has no label; one person is expected.")
             row[name] = _cvat_point(element, f"{where}, {name}")
-            names.setdefault(name, len(names))
         rows.append(row)
+    sizes = [[_whole_px(image, key, path) for key in ("width", "height")] for image in images]
+    files = [image.get("name", "") for image in images]
+    return _labelled_images(path, rows, files, sizes)
+
+
+def _labelled_images(path: str | os.PathLike, rows: list[dict[str, PointEntry]], files, sizes) -> LabelledImages:
+    """Images of which each has a row of points by name, in the order in which the names first occur."""
+    names = {name: i for i, name in enumerate(dict.fromkeys(name for row in rows for name in row))}
     points, status = np.zeros((len(rows), len(names), 3)), np.zeros((len(rows), len(names)), int)
     for i, row in enumerate(rows):
-        for name, (x, y, see, how) in row.items():
-            points[i, names[name]], status[i, names[name]] = (x, y, see), how
-    sizes = [[_whole_number(image, key, path) for key in ("width", "height")] for image in images]
-    outlines = [_read_outline(image, f"{path}, image {image.get('name')}") for image in images]
-    return read_as_kind(
-        path,
-        names,
-        [image.get("name", "") for image in images],
-        sizes=sizes,
-        points=points,
-        status=status,
-        outlines=outlines,
-    )
-
-
-def _read_outline(image: ElementTree.Element, where: str) -> PersonOutline | None:
-    """Of all <polygon> and <mask> of an image together; None where there are none."""
-    rings: list[OutlineRing] = []
-    elements = [*image.findall("polygon"), *image.findall("mask")]
-    for element in elements:
-        if element.tag == "polygon":
-            corners = [corner.split(",") for corner in element.get("points", "").split(";")]
-            rings.append(rings_from_json(corners, where))
-            continue
-        left, top, width, height = (_frame_number(element, key, where) for key in ("left", "top", "width", "height"))
-        runs = element.get("rle", "").split(",")
-        part = mask_of_runs(runs, (height, width), where)
-        rings += [tuple((x + left, y + top) for x, y in ring) for ring in traced_outline(part)]
-    if not rings:
-        return None
-    return PersonOutline(tuple(rings), POINT_STATUSES.index(_status_of(elements[0], "corrected", where)))
+        for name, (*point, how) in row.items():
+            points[i, names[name]], status[i, names[name]] = point, how
+    return read_as_kind(path, names, files, sizes=sizes, points=points, status=status)
 
 
 def _points_of(image: ElementTree.Element, where: str) -> Iterator[ElementTree.Element]:
@@ -174,8 +112,7 @@ def _points_of(image: ElementTree.Element, where: str) -> Iterator[ElementTree.E
     yield from (skeletons[0] if skeletons else image).findall("points")
 
 
-def _cvat_point(element: ElementTree.Element, where: str) -> tuple[float, float, int, int]:
-    """x, y, v and the status of a <points> element."""
+def _cvat_point(element: ElementTree.Element, where: str) -> PointEntry:
     try:
         x, y = (float(number) for number in element.get("points", "").split(","))
     except ValueError:
@@ -195,20 +132,21 @@ def _status_of(element: ElementTree.Element, otherwise: str, where: str) -> str:
     return word
 
 
-def _whole_number(image: ElementTree.Element, key: str, path) -> int:
-    return _frame_number(image, key, f"{path}, image {image.get('name')}")
-
-
-def _frame_number(element: ElementTree.Element, key: str, where: str) -> int:
-    text = element.get(key, "")
+def _whole_px(image: ElementTree.Element, key: str, path) -> int:
+    text = image.get(key, "")
     if not text.isdecimal() or len(text) > 6:
-        raise InputError(f"{where}: {key}={text!r}; expected a number of px.")
+        raise InputError(f"{path}, image {image.get('name')}: {key}={text!r}; expected a number of px.")
     return int(text)
+
+
+# Label Studio's JSON of tasks: key points in percent of the image.
+# Format: labelstud.io, tag KeyPointLabels and "Label Studio task format". Whether a point is hidden, and what a person
+# did about it, stand in the region's `meta.text`, where Label Studio keeps notes; absent points, which have no region,
+# in the task's data.
 
 
 POINT_SIZE = 0.5  # % of the image's width, as drawn
 HIDDEN_LABEL = "hidden"
-LABEL_STUDIO_OUTLINE = "person"
 LOCAL_FILES_PREFIX = "/data/local-files/?d="  # how Label Studio names files of its own disk
 LEFT_COLOUR, RIGHT_COLOUR, MIDDLE_COLOUR = "#0072b2", "#e69f00", "#009e73"
 PERCENT_DIGITS = 6  # of percent: a thousandth of a px in an image of 10,000
@@ -219,8 +157,7 @@ def write_label_studio(path: str | os.PathLike, images: LabelledImages) -> None:
     tasks = []
     for i, name in enumerate(images.file_names):
         regions = [_point_region(images, i, k) for k in range(len(images.names)) if images.points[i, k, 2] > 0]
-        regions += _ring_regions(images, i)
-        decided = bool(images.status[i].any()) or images.outline(i) is not None
+        decided = bool(images.status[i].any())
         task: dict[str, Any] = {"id": i + 1, "data": _task_data(images, i, name)}
         task["annotations"] = [{"id": str(i + 1), "result": regions}] if decided else []
         task["predictions"] = [] if decided else [{"model_version": "simspine", "result": regions}]
@@ -233,9 +170,7 @@ def labelling_setup(names: tuple[str, ...]) -> str:
     labels = "\n".join(f'    <Label value="{name}" background="{_label_colour(name)}"/>' for name in names)
     return (
         '<View>\n  <Image name="image" value="$image" zoom="true" zoomControl="true"/>\n'
-        f'  <KeyPointLabels name="point" toName="image" strokeWidth="3">\n{labels}\n  </KeyPointLabels>\n'
-        f'  <PolygonLabels name="outline" toName="image">\n    <Label value="{LABEL_STUDIO_OUTLINE}" background="{MIDDLE_COLOUR}"/>\n'
-        "  </PolygonLabels>\n</View>\n"
+        f'  <KeyPointLabels name="point" toName="image" strokeWidth="3">\n{labels}\n  </KeyPointLabels>\n</View>\n'
     )
 
 
@@ -248,40 +183,33 @@ def read_label_studio(path: str | os.PathLike) -> LabelledImages:
     tasks = parse_content(json.loads, read_bytes(path), "valid JSON", path)
     if not isinstance(tasks, list) or not tasks:
         raise InputError(f"{path}: expected a list of tasks, as Label Studio exports with 'JSON'.")
-    files, sizes, rows, outlines, names = [], [], [], [], dict[str, int]()
+    files, sizes, rows = [], [], []
     for number, task in enumerate(tasks, 1):
         where = f"{path}, task {number}"
         try:
             row, size = _task_points(task, where)
-            outlines.append(_task_outline(_given_regions(task)[0], where))
             files.append(str(task["data"]["image"]).removeprefix(LOCAL_FILES_PREFIX))
         except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{where}: not a task with key points ({error!r}).") from None
-        if len({name for name, *_ in row}) < len(row):
+        if len({name for name, _ in row}) < len(row):
             raise InputError(f"{where}: a point stands there twice; one person per image is expected.")
-        rows.append(row)
+        rows.append(dict(row))
         sizes.append(size)
-        for name, *_ in row:
-            names.setdefault(name, len(names))
-    points, status = np.zeros((len(rows), len(names), 3)), np.zeros((len(rows), len(names)), int)
-    for i, row in enumerate(rows):
-        for name, x, y, see, how in row:
-            points[i, names[name]], status[i, names[name]] = (x, y, see), how
-    return read_as_kind(path, names, files, sizes=sizes, points=points, status=status, outlines=outlines)
+    return _labelled_images(path, rows, files, sizes)
 
 
-def _task_points(task: dict[str, Any], where: str) -> tuple[list[tuple[str, float, float, int, int]], tuple[int, int]]:
-    """Points of a task (name, x, y, v, status), and the size of its image; 0 0 where nothing tells it."""
+def _task_points(task: dict[str, Any], where: str) -> tuple[list[tuple[str, PointEntry]], tuple[int, int]]:
+    """Points of a task by name, and the size of its image; 0 0 where nothing tells it."""
     every, decided = _given_regions(task)
     regions = [region for region in every if region["type"] == "keypointlabels"]
     row = [_label_studio_point(region, decided, where) for region in regions]
     data = task["data"]
     for name, word in (data.get("absent") or {}).items():
-        row.append((str(name), 0.0, 0.0, 0, POINT_STATUSES.index(word)))
-    told = every[0] if every else {}
-    width, height = (told.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
+        row.append((str(name), (0.0, 0.0, 0, POINT_STATUSES.index(word))))
+    first = every[0] if every else {}
+    width, height = (first.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
     return row, (int(width), int(height))
 
 
@@ -290,53 +218,6 @@ def _given_regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     if task.get("annotations"):
         return task["annotations"][-1]["result"], True
     return (task["predictions"][-1]["result"], False) if task.get("predictions") else ([], False)
-
-
-def _ring_regions(images: LabelledImages, i: int) -> list[dict[str, Any]]:
-    """A polygon per ring; those within others are holes, which Label Studio does not know."""
-    outline = images.outline(i)
-    width, height = images.sizes[i].tolist()
-    return (
-        [
-            {
-                "id": f"{i + 1}_outline_{k}",
-                "from_name": "outline",
-                "to_name": "image",
-                "type": "polygonlabels",
-                "original_width": width,
-                "original_height": height,
-                "image_rotation": 0,
-                "meta": {"text": [POINT_STATUSES[outline.status]]},
-                "value": {
-                    "points": [
-                        [round(100 * x / width, PERCENT_DIGITS), round(100 * y / height, PERCENT_DIGITS)]
-                        for x, y in rings_to_json(ring)
-                    ],
-                    "closed": True,
-                    "polygonlabels": [LABEL_STUDIO_OUTLINE],
-                },
-            }
-            for k, ring in enumerate(outline.rings)
-        ]
-        if outline is not None
-        else []
-    )
-
-
-def _task_outline(regions: list[dict[str, Any]], where: str) -> PersonOutline | None:
-    """Of all polygons of a task together; None where there are none."""
-    rings: list[OutlineRing] = []
-    notes: list[str] = []
-    for region in regions:
-        if region["type"] == "brushlabels":
-            raise InputError(f"{where}: an outline was painted with the brush; draw it as a polygon (PolygonLabels).")
-        if region["type"] == "polygonlabels":
-            width, height = int(region["original_width"]), int(region["original_height"])
-            corners = [(float(x) * width / 100, float(y) * height / 100) for x, y in region["value"]["points"]]
-            rings.append(rings_from_json(corners, where))
-            notes += (region.get("meta") or {}).get("text") or []
-    known = [POINT_STATUSES.index(note) for note in notes if note in POINT_STATUSES]
-    return PersonOutline(tuple(rings), known[0] if known else POINT_STATUSES.index("corrected")) if rings else None
 
 
 def _task_data(images: LabelledImages, i: int, name: str) -> dict[str, Any]:
@@ -376,7 +257,7 @@ def _point_region(images: LabelledImages, i: int, k: int) -> dict[str, Any]:
     }
 
 
-def _label_studio_point(region: dict[str, Any], decided: bool, where: str) -> tuple[str, float, float, int, int]:
+def _label_studio_point(region: dict[str, Any], decided: bool, where: str) -> tuple[str, PointEntry]:
     value, (name,) = region["value"], region["value"]["keypointlabels"]
     x = float(value["x"]) * int(region["original_width"]) / 100
     y = float(value["y"]) * int(region["original_height"]) / 100
@@ -385,4 +266,4 @@ def _label_studio_point(region: dict[str, Any], decided: bool, where: str) -> tu
     notes = (region.get("meta") or {}).get("text") or []
     known = [POINT_STATUSES.index(note) for note in notes if note in POINT_STATUSES]
     how = known[0] if known else POINT_STATUSES.index("corrected" if decided else "unseen")
-    return str(name), x, y, 1 if HIDDEN_LABEL in notes else 2, how
+    return str(name), (x, y, 1 if HIDDEN_LABEL in notes else 2, how)

@@ -1,4 +1,10 @@
-"""How much memory a file may ask for: the one place with these figures. Reasons: docs/reliability.md."""
+"""How files come into being, whole or not at all; and how much memory a file may ask for.
+
+A file is written beside its target, flushed, renamed: a run that is killed leaves the old file or the new one. What may
+stay behind is a hidden `.name.<host>-<process>-<random>.tmp.suffix`, which no reader looks at. The next writing of the
+same file removes it if its process is gone; of another machine, once it is a day old. Reasons of the limits:
+docs/reliability.md.
+"""
 
 import errno
 import hashlib
@@ -15,18 +21,8 @@ from typing import Any
 
 from simspine.core.errors import InputError
 
-# The one place where files come into being: written beside the target, flushed, renamed.
-# A run that is killed leaves the old file or the new one and nothing between. What may stay behind is a hidden
-# `.name.<host>-<process>-<random>.tmp.suffix`, which no reader of this package looks at. The next writing of the
-# same file removes it if its process is gone; of another machine, once it is a day old.
-
-
 STALE_TEMPORARY_S = 24 * 3600.0  # age at which a temporary file's process must be gone
-DISK_FULL_ERRNOS = (
-    errno.ENOSPC,
-    errno.EFBIG,
-    getattr(errno, "EDQUOT", errno.ENOSPC),
-)  # what writing says without a name
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # said without a file's name
 HOST_DIGEST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
@@ -165,14 +161,13 @@ def check_version(found: Any, newest: int, where: object) -> int:
     return scalar
 
 
+# Memory.
+
+
 ALWAYS_ALLOWED_BYTES = 256 << 20  # bytes that a file of any size may ask for
-MAX_EXPANSION_FACTOR = (
-    200  # beyond that, at most so many times its own size; numbers of people in motion shrink by 2 to 10
-)
+MAX_EXPANSION_FACTOR = 200  # else at most so many times its own size; numbers of motion shrink by 2 to 10
 MAX_HDF5_ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand
-MAX_ATTRIBUTE_BYTES = (
-    1 << 20
-)  # bytes of an HDF5 attribute; the library writes at most 64 KiB, texts of any length aside
+MAX_ATTRIBUTE_BYTES = 1 << 20  # of an HDF5 attribute; the library writes 64 KiB, texts of any length aside
 MAX_GROUP_DEPTH = 32  # folders within folders
 
 

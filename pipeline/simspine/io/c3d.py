@@ -1,4 +1,4 @@
-"""Markers of motion capture, in whichever format they were exported."""
+"""C3D files of markers, read through ezc3d and written; `read_markers` reads C3D or TRC, as the ending says."""
 
 import errno
 import os
@@ -17,9 +17,6 @@ from simspine.io.guarded import c3d_parts, exchange_package
 from simspine.io.text_tables import list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc
 
-# Read the points of C3D files, anyone's, through ezc3d.
-
-
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 
@@ -32,7 +29,7 @@ def read_c3d(path: Path, frame: str | None = None) -> Markers:
     turned to 'y_up'. Time starts at the file's first frame: frame 500 at 100 frames/s is at 4.99 s.
 
     What is no point (angles, forces, moments, powers and scalars of a gait model), points without a label and exact
-    repetitions are left out with a warning. A missing unit is told from the size of the person. Raises `InputError`.
+    repetitions are left out with a warning. A missing unit follows from the size of the person. Raises `InputError`.
     """
     exchange_package("ezc3d", "C3D")
     try:
@@ -109,23 +106,24 @@ def _point_rate(point, header: dict, path: Path) -> float:
     return rate
 
 
-def _coordinate_frame(point, told: str | None, path: Path) -> tuple[str, np.ndarray]:
+def _coordinate_frame(point, given: str | None, path: Path) -> tuple[str, np.ndarray]:
     """The frame of the coordinates, and the turn (3, 3) that brings them there."""
     up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
     if up is None:
-        if told is None:
+        if given is None:
             warn_left_out(
                 f"{path}: POINT:Y_SCREEN does not say which axis points up; Y taken "
                 "(frame=…, in a configuration mocap_frame)."
             )
-        return told or "y_up", np.eye(3)
+        return given or "y_up", np.eye(3)
     upright = {(0.0, 1.0, 0.0): "y_up", (0.0, 0.0, 1.0): "z_up"}.get(tuple(up))
-    if told is not None:
-        if told != upright:
+    if given is not None:
+        if given != upright:
             warn_left_out(
-                f"{path}: read as {told}, as told, although its POINT:Y_SCREEN is {_parameter_texts(point, 'Y_SCREEN')[0]}."
+                f"{path}: read as {given}, as asked for, although its POINT:Y_SCREEN is "
+                f"{_parameter_texts(point, 'Y_SCREEN')[0]}."
             )
-        return told, np.eye(3)
+        return given, np.eye(3)
     if upright:
         return upright, np.eye(3)
     if right is None or right @ up != 0:
@@ -207,7 +205,7 @@ MARKER_FILES = (".trc", ".c3d")
 
 
 def read_markers(path: str | os.PathLike, frame: str | None = None, resample: float | None = None) -> Markers:
-    """Marker trajectories, m, of a TRC or C3D file, told by its ending.
+    """Marker trajectories, m, of a TRC or C3D file, by its ending.
 
     A name that all labels have before a colon, as a subject's, is left out with a remark.
 

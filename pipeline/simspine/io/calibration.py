@@ -24,7 +24,7 @@ _MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was writte
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
-    """The cameras of a calibration file; the format is told from suffix or content.
+    """The cameras of a calibration file; the format follows from suffix or content.
 
     Order: that of the file (TOML, JSON), natural order of the serials (Qualisys, as Pose2Sim's converter has it).
     subject: which rig of a JSON file that holds several.
@@ -163,17 +163,17 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     name = entry.get("serial", "")
     where = f"{path}, camera {name!r}"
 
-    def numbers(tag: str, *keys: str) -> list[float]:
+    def attributes(tag: str, keys: str) -> list[float]:
         child = entry.find(tag)
         if child is None:
             raise InputError(f"{where}: no <{tag}>.")
         return [
             text_tables.parse_number(_required_entry(child.attrib, key, f"{where}, <{tag}>"), f"{where}, <{tag}> {key}")
-            for key in keys
+            for key in keys.split()
         ]
 
-    left, right, top, bottom = numbers("fov_video", "left", "right", "top", "bottom")
-    fu, fv, cu, cv, skew = numbers("intrinsic", "focalLengthU", "focalLengthV", "centerPointU", "centerPointV", "skew")
+    left, right, top, bottom = attributes("fov_video", "left right top bottom")
+    fu, fv, cu, cv, skew = attributes("intrinsic", "focalLengthU focalLengthV centerPointU centerPointV skew")
     if skew:
         raise InputError(f"{where}: skew is {skew:g}; its unit is not documented, only 0 is supported.")
     K = [
@@ -181,11 +181,11 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
         [0, fv / _QUALISYS_SUBPIXELS, cv / _QUALISYS_SUBPIXELS - top],
         [0, 0, 1],
     ]
-    radial = numbers("intrinsic", *(f"radialDistortion{i}" for i in (1, 2, 3)))
-    tangential = numbers("intrinsic", "tangentalDistortion1", "tangentalDistortion2")  # Qualisys' spelling
-    axes = np.reshape(numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3))), (3, 3))
+    radial = attributes("intrinsic", "radialDistortion1 radialDistortion2 radialDistortion3")
+    tangential = attributes("intrinsic", "tangentalDistortion1 tangentalDistortion2")  # Qualisys' spelling
+    axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
-    t = -R @ np.array(numbers("transform", "x", "y", "z")) / 1000
+    t = -R @ np.array(attributes("transform", "x y z")) / 1000
     return _calibrated_camera(
         name,
         (right - left + 1, bottom - top + 1),

@@ -1,14 +1,12 @@
-"""A copy of SpineTrack, as its authors release it: annotated people in images, in four splits.
+"""COCO keypoints with SpineTrack's 37 points, a record per line, so that large files can be streamed.
 
-annotations/person_keypoints_<split>.json    COCO keypoints, 37 points (35 are taken as well)
-images/<split>/                              not needed for evaluation of predictions
+A copy of SpineTrack, as its authors release it, has annotations/person_keypoints_<split>.json and images/<split>/.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -20,9 +18,6 @@ from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import read_bytes
-
-# COCO keypoint annotations with SpineTrack's 37 points; one record per line, so that large files can be streamed.
-
 
 WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
 COCO_HIDDEN, COCO_VISIBLE = 1, 2  # COCO's v; 0: not labelled
@@ -70,13 +65,17 @@ def write_coco(
 
 
 def write_coco_people(
-    path: Path, images: Sequence[Mapping[str, Any]], people: Sequence[Mapping[str, Any]], notice: str
+    path: str | os.PathLike,
+    images: Sequence[Mapping[str, Any]],
+    people: Sequence[Mapping[str, Any]],
+    notice: str,
+    description: str = "simspine: SpineTrack's 37 points",
 ) -> None:
     """Write annotations that are made already: images {id, width, height, file_name, …}, people {id, image_id,
     keypoints, bbox, area, …} with SpineTrack's 37 points, as `keypoint_list` gives them. Atomic; equal content gives
     equal bytes.
     """
-    info = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+    info = {"description": description, "notice": notice}
     rows = [",\n".join(json.dumps(row) for row in table) for table in (images, people)]
     head = f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(coco_category())}],\n'
     write_text(path, f'{head}"images": [\n{rows[0]}\n],\n"annotations": [\n{rows[1]}\n]}}\n')
@@ -94,7 +93,7 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
     for take in takes():
         frames = np.flatnonzero(take.trial.valid)
         frames = frames[frames % every == 0]
-        others = take.others
+        others = take.other_points
         other_views = {name: export_views(other) for name, other in others.items()}
         for i, view in enumerate(export_views(take)):
             stem = image_stem(take, view.camera)
@@ -218,27 +217,6 @@ SPINETRACK_TRAIN_SPLITS, SPINETRACK_EVALUATION_SPLIT = ("train-real-coco", "trai
 SPINETRACK_SPLITS = (*SPINETRACK_TRAIN_SPLITS, SPINETRACK_EVALUATION_SPLIT)
 
 
-@dataclass(frozen=True)
-class SpineTrackSplit:
-    """The people of one split. name: of `SPINETRACK_SPLITS`; images: the folder of its images, None where the copy
-    has none.
-
-    file_name: (people,); keypoints: (people, 37, 3) px in the order of the skeleton spinetrack37, v 0 where a point is
-    not labelled; box: (people, 4) left, top, width, height; area: (people,) px²; crowd: (people,) bool.
-    """
-
-    name: str
-    images: Path | None
-    file_name: np.ndarray
-    keypoints: np.ndarray
-    box: np.ndarray
-    area: np.ndarray
-    crowd: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.file_name)
-
-
 def annotation_file(root: str | os.PathLike, split: str) -> Path:
     """Where the annotations of a split are; `InputError` for a split or a file that does not exist."""
     if split not in SPINETRACK_SPLITS:
@@ -249,22 +227,6 @@ def annotation_file(root: str | os.PathLike, split: str) -> Path:
             f"{path}: no such file. Name the folder of a copy of SpineTrack, which holds annotations/ and images/."
         )
     return path
-
-
-def read_split(root: str | os.PathLike, split: str = SPINETRACK_EVALUATION_SPLIT) -> SpineTrackSplit:
-    """The people of a split. root: the folder with annotations/ and images/; `InputError` where it is none."""
-    path = annotation_file(root, split)
-    found = read_coco(path)
-    folder = Path(root) / "images" / split
-    return SpineTrackSplit(
-        name=split,
-        images=folder if folder.is_dir() else None,
-        file_name=found["file_name"],
-        keypoints=in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path)),
-        box=found["bbox"],
-        area=found["area"],
-        crowd=found["crowd"],
-    )
 
 
 def in_spinetrack_order(keypoints: np.ndarray, names: tuple[str, ...], where: str) -> np.ndarray:

@@ -48,9 +48,6 @@ from simspine.io.hdf5 import (
     open_hdf5_file,
 )
 
-# Read a data set lazily, ours or a released one. Layout: `simspine.io.dataset_read`.
-
-
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
@@ -263,16 +260,17 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
 
     rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
     markers = Markers(
-        dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
-        origins("marker_origin"), part("marker_filled"), start + frames.start / rate,
+        names=dataset.marker_names, rate=rate, xyz=group["markers"][frames], frame="y_up",
+        weight=part("marker_weight"), covariance=part("marker_covariance"), origin=origins("marker_origin"),
+        filled=part("marker_filled"), start=start + frames.start / rate,
     )  # fmt: skip
     sd = part("kinematics_sd")
     said = partial(checked_attribute, ours) if OWN_GROUP in group else _default_if_absent
     motion_rate = float(said("kinematics_rate", rate))
     motion = Motion(
-        dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
-        None if sd is None else sd * dataset._to_si,
-        float(said("kinematics_start", start)) + frames.start / motion_rate,
+        names=dataset.coordinate_names, rate=motion_rate, values=group["kinematics"][frames] * dataset._to_si,
+        rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
+        start=float(said("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
     poses = (
         {checked_attribute(data, "body"): data[frames] for data in ours["poses"].values()} if "poses" in ours else {}

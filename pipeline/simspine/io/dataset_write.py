@@ -1,27 +1,24 @@
-"""Write a data set: the released tree, and ours beside it. Layout: `simspine.io.dataset_read`."""
+"""The data set: its tree in memory, and how it is written. Layout of the file: `simspine.io.dataset_read`."""
 
 import hashlib
 import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, Unchanging, require_known
+from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import load_skeleton, points_at_vertebrae
-from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Markers, Motion, Origin, read_only_array
+from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Frozen, Markers, Motion, Origin, read_only_array
 from simspine.io.atomic import atomic_path
 from simspine.io.hdf5 import create_file
 
-# How the arrays of a data set lie in the file: chunks of frames, compression, checksums. Measured:
-# docs/formats.md.
-
-
+# Chunks of frames, compression, checksums; measured in docs/formats.md.
 # gzip and Fletcher-32 are part of every HDF5 library, MATLAB's and R's too; LZF, somewhat faster, is h5py's own.
 # Shuffled, level 4 is as small as 6 within 1 % and quicker to write; each read costs a third without the shuffling.
 HDF5_FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
@@ -55,15 +52,14 @@ def array_names(group: h5py.Group) -> list[str]:
     return names
 
 
-# The in-memory tree of a data set: subjects, their trials, and what is known about each. Layout on disk:
-# `dataset`.
+# The tree in memory: subjects, their trials, and what is known about each.
 
 
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
 
 
 @dataclass(frozen=True, eq=False)
-class TrialData(Unchanging):
+class TrialData(Frozen):
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
@@ -133,37 +129,27 @@ class TrialData(Unchanging):
         }  # fmt: skip
         for name, shape in shapes.items():
             if (value := getattr(self, name)) is not None:
-                self._set(
-                    name,
-                    read_only_array("TrialData", name, value, shape=shape, dtype=bool if name == "filled" else float),
-                )
-        for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided"):
-            self._set(name, tuple(str(text) for text in getattr(self, name)))
-        if self.clinical_decided and len(self.clinical_decided) != len(self.clinical_names):
-            raise InputError(
-                f"TrialData.clinical_decided has {len(self.clinical_decided)} entries, clinical_names "
-                f"{len(self.clinical_names)}."
-            )
-        for name in ("status", "reasons"):
-            texts = getattr(self, name)
-            if texts is not None:
-                self._set(name, tuple(str(text) for text in texts))
-                if len(texts) != frames:
-                    raise InputError(
-                        f"TrialData.{name} has {len(texts)} entries, expected one for each of {frames} frames."
-                    )
-        require_known("frame status", dict.fromkeys(self.status or ()), FRAME_STATUSES)
+                dtype = bool if name == "filled" else float
+                self._set(**{name: read_only_array("TrialData", name, value, shape=shape, dtype=dtype)})
+        for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided", "status", "reasons"):
+            if (texts := getattr(self, name)) is not None:
+                self._set(**{name: tuple(str(text) for text in texts)})
         if self.fitted_origin is not None:
-            self._set("fitted_origin", tuple(Origin(origin) for origin in self.fitted_origin))
-            if len(self.fitted_origin) != len(self.fitted):
-                raise InputError(
-                    f"TrialData.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
-                )
+            self._set(fitted_origin=tuple(Origin(origin) for origin in self.fitted_origin))
+        counts = {
+            "clinical_decided": len(self.clinical_names) if self.clinical_decided else 0, "status": frames,
+            "reasons": frames, "fitted_origin": len(self.fitted),
+        }  # fmt: skip
+        for name, count in counts.items():
+            if (texts := getattr(self, name)) is not None and len(texts) != count:
+                raise InputError(f"TrialData.{name} has {len(texts)} entries, expected {count}.")
+        require_known("frame status", dict.fromkeys(self.status or ()), FRAME_STATUSES)
         poses = {
-            str(k): read_only_array("TrialData", f"poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()
+            str(body): read_only_array("TrialData", f"poses[{body!r}]", pose, (frames, 4, 4))
+            for body, pose in self.poses.items()
         }
-        self._set("poses", MappingProxyType(poses))
-        self._set("forced", MappingProxyType({str(k): tuple(v) for k, v in self.forced.items()}))
+        forced = {str(name): tuple(facts) for name, facts in self.forced.items()}
+        self._set(poses=MappingProxyType(poses), forced=MappingProxyType(forced))
 
     @property
     def vertebral(self) -> Markers | None:
@@ -192,14 +178,6 @@ class TrialData(Unchanging):
         """Standard deviations of `degrees`."""
         sd = self.motion.deviation
         return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
-    def __eq__(self, other) -> bool:
-        if type(other) is not TrialData:
-            return NotImplemented
-        return all(_values_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
 
 class LazyTrials(Mapping):
@@ -241,16 +219,6 @@ class Dataset:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _values_equal(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return list(a) == list(b) and all(_values_equal(a[k], b[k]) for k in a)
-    if isinstance(a, float) and isinstance(b, float):
-        return a == b or (a != a and b != b)
-    return type(a) is type(b) and a == b
-
-
 # What a model forces, as JSON says it. Fields: `simspine.core.types.Forced`.
 
 
@@ -269,6 +237,9 @@ def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
             "driver, ratio, spans and body. Files of earlier versions hold sentences there: run the stage, or export "
             "the data set, again."
         ) from None
+
+
+# The file.
 
 
 DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`

@@ -2,7 +2,7 @@
 
 ezc3d (C3D) is C++ and trusts what a file says; the netCDF readers follow references through HDF5, which does so as
 well; cdflib follows an index without end and unpacks whatever a file holds. What they find comes back as plain arrays
-and JSON. Starting the process takes 0.3 to 0.5 s.
+and JSON. Starting the process takes 0.3 to 0.5 s. XML of strangers and packages of single formats are loaded here too.
 """
 
 import json
@@ -88,10 +88,8 @@ def exchange_package(name: str, format_name: str) -> ModuleType:
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
 
 
-REFUSED_EXIT_CODE = 2  # exit code beside a message for the user
-_LIBRARY_ADDRESS_SPACE = (
-    512 << 20
-)  # bytes of address space for Python and the libraries, which take 120 MB before a file is opened
+REFUSED_EXIT_CODE = 2  # exit code with a message for the user
+_LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened
 
 
 def run_guarded_reader() -> None:
@@ -178,7 +176,8 @@ def _cdf(*paths: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise InputError(f"{path}: {error}") from None
         except Exception as error:  # damaged files end in many ways
             raise InputError(
-                f"{path}: not a readable CDF file ({_library_reason(error)}). It may be cut short: unpack the archive again."
+                f"{path}: not a readable CDF file ({_library_reason(error)}). It may be cut short: unpack the archive "
+                "again."
             ) from None
     return poses, {}
 
@@ -216,12 +215,8 @@ def _json_value(value: Any) -> Any:
 
 
 MIN_READ_SECONDS, SECONDS_PER_BYTE = 10.0, 1e-6  # s; files are read at 50 MB/s and more
-_CHILD_COMMAND = (
-    sys.executable,
-    "-P",
-    "-c",
-    "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()",
-)
+_CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()"
+_CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 
 def read_guarded(kind: str, *paths: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

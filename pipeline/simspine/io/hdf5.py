@@ -1,6 +1,9 @@
-"""Our own lossless container: cameras, keypoints, markers, motions, arrays and diagnostics in one HDF5 file.
+"""HDF5: files of others opened safely, new files made safely, and our own lossless container.
 
-Layout: docs/formats.md. Equal content gives equal bytes: no timestamps, order of creation, sorted JSON.
+HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size, and
+repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before it does.
+The container holds cameras, keypoints, markers, motions, arrays and diagnostics (layout: docs/formats.md). Equal
+content gives equal bytes: no timestamps, order of creation, sorted JSON.
 """
 
 import io
@@ -27,13 +30,6 @@ from simspine.io.atomic import (
     check_announced_bytes,
     check_version,
 )
-
-# HDF5 files: those of other people opened so that nothing beside the file is read, and nothing larger than it can
-# be; new ones made so that a full disk is an error.
-# HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size,
-# and repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before
-# it does.
-
 
 _GLOBAL_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
 _FILTER_NAMES = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
@@ -100,7 +96,8 @@ def check_hdf5_tree(top: h5py.Group) -> None:
             count += 1
             if count > MAX_HDF5_ENTRIES or depth > MAX_GROUP_DEPTH:
                 raise InputError(
-                    f"{path}: more than {MAX_HDF5_ENTRIES:,} entries or {MAX_GROUP_DEPTH} levels; does a group hold itself?"
+                    f"{path}: more than {MAX_HDF5_ENTRIES:,} entries or {MAX_GROUP_DEPTH} levels; does a group hold "
+                    "itself?"
                 )
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
@@ -142,18 +139,18 @@ def _check_chunks(data: h5py.Dataset) -> None:
         raise InputError(f"{data.file.filename}: a piece of {data.name} has an impossible size; damaged?")
 
 
-def checked_values(data: h5py.Dataset, frames: Any = ()) -> np.ndarray:
-    """An array, or a part of it, after the checks that the library leaves out."""
+def checked_values(data: h5py.Dataset) -> np.ndarray:
+    """An array after the checks that the library leaves out."""
     check_announced_bytes(
         f"{data.file.filename}: {data.name}", announced_bytes(data), os.path.getsize(data.file.filename)
     )
     if data.dtype.hasobject:
         check_heaps(data.file.filename)
-    return data[frames]
+    return data[()]
 
 
-def arrays_in(file: h5py.File, most: int = 5) -> str:
-    """The arrays of a file in words: place, shape and type of the first ones."""
+def _arrays_in(file: h5py.File) -> str:
+    """The arrays of a file in words: place, shape and type of the first five."""
     found: list[str] = []
 
     def note(name: str, node: h5py.Group | h5py.Dataset) -> None:
@@ -161,8 +158,8 @@ def arrays_in(file: h5py.File, most: int = 5) -> str:
             found.append(f"{name} ({' × '.join(map(str, node.shape)) or 'one value'}, {node.dtype})")
 
     file.visititems(note)
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return (", ".join(found[:most]) or "no arrays") + more
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return (", ".join(found[:5]) or "no arrays") + more
 
 
 def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
@@ -280,6 +277,9 @@ def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:
         at += step
 
 
+# Our container.
+
+
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
 _SCHEMA_ATTRIBUTE = "simspine_schema"
 _MAX_PLAIN_BYTES = 4096  # bytes; smaller arrays are neither chunked nor compressed
@@ -333,7 +333,7 @@ def read_store(
 def foreign_contents(path: str | os.PathLike) -> str | None:
     """What an HDF5 file that `write_store` did not write holds, in words; None for one that it did write."""
     with open_checked(path) as file:
-        return arrays_in(file) if checked_attribute(file, _SCHEMA_ATTRIBUTE) is None else None
+        return _arrays_in(file) if checked_attribute(file, _SCHEMA_ATTRIBUTE) is None else None
 
 
 def _write_item(parent: h5py.Group, name: object, item: Any, where: str) -> None:

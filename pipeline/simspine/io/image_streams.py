@@ -14,8 +14,6 @@ from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import atomic_path
 from simspine.io.video import Video, open_video
 
-# A picture as a file.
-
 
 def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
     """Write a picture (height, width, 3) uint8, BGR, as its ending says (.png, .jpg, …), atomically.
@@ -26,9 +24,6 @@ def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
 
     with atomic_path(path, sync) as temporary:
         temporary.write_bytes(cv2.imencode(path.suffix.lower(), picture)[1].tobytes())
-
-
-# Folders of photographs, and single ones, read image by image as a video is.
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -90,9 +85,9 @@ def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
         height, width = read_image(file).shape[:2]
         sizes.setdefault((width, height), file)
     if len(sizes) > 1:
-        told = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
+        listed = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
         raise InputError(
-            f"the images of {path} have several sizes: {told}. A camera has one; turn or leave out what was taken "
+            f"the images of {path} have several sizes: {listed}. A camera has one; turn or leave out what was taken "
             "otherwise."
         )
     return Stills(path, files, next(iter(sizes)))
@@ -190,13 +185,6 @@ def encode_jpeg(image: np.ndarray) -> bytes:
     import cv2
 
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-
-
-def decode_jpeg(encoded: bytes) -> np.ndarray:
-    """The image of a JPEG, (h, w, 3) uint8 BGR."""
-    import cv2
-
-    return np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR))
 
 
 WEBCAM_WORD = "webcam"  # another word for webcam 0

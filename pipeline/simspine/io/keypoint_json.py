@@ -115,7 +115,7 @@ def write_people_json(path: str | os.PathLike, people: Sequence[Mapping], about:
     """Write everybody in one image, as OpenPose does.
 
     people: for each their `pose_keypoints_2d`, x y score of all points one after the other; further keys replace those
-    that OpenPose leaves empty, or stand beside them. about: further keys of the file.
+    that OpenPose leaves empty, or come in addition. about: further keys of the file.
     """
     empty: dict[str, list] = {
         f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")

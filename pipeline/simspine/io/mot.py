@@ -1,4 +1,4 @@
-"""Motion files (.mot): coordinates over time, radians and metres inside, degrees and metres in the file."""
+"""Motion files (.mot): radians and metres inside, degrees and metres in the file; OpenSim's storage files (.sto)."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from simspine.io import text_tables
 from simspine.io.atomic import write_lines
 from simspine.io.text_tables import StatedRate, uniform_rows
 
-# OpenSim storage files (.sto, and the table inside a .mot): a header up to `endheader`, labels, rows.
-# Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and Storage read and write it.
+# Storage files: a header up to `endheader`, labels, rows. Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and
+# Storage read and write it.
 
 
 SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
@@ -142,6 +142,9 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
     write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
 
 
+# Motions.
+
+
 # Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
 _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123])$")
 _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
@@ -152,7 +155,7 @@ _COUPLED_MATCH_RAD = 0.02  # rad, how near a coupled knee column must be to the 
 
 
 def is_rotational(name: str) -> bool:
-    """Whether a coordinate is an angle, told from its name."""
+    """Whether a coordinate is an angle, by its name."""
     return _TRANSLATION_NAME.search(name) is None
 
 
@@ -193,8 +196,8 @@ def read_mot(
     if resample is not None and (jumps := np.abs(np.diff(values[:, turning], axis=0)) > np.pi).any():
         names = text_tables.list_names(np.array(table.names)[turning][jumps.any(0)])
         raise InputError(f"{path}: {names} jump by more than half a turn between rows, so nothing lies between them.")
-    told = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
-    rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), told, str(path))
+    stated = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
+    rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), stated, str(path))
     return Motion(table.names, rate, rows.values, turning, start=float(rows.time[0]))
 
 

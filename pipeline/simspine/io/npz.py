@@ -1,17 +1,11 @@
-"""Labelled images as MMPose's preprocessed annotations keep them: one .npz of arrays with a row per image.
-
-Keys as in its Human3.6M preprocessing (tools/dataset_converters/preprocess_h36m.py): imgname, center, scale, part; with
-joint_names, size and status besides, which its readers pass over.
-"""
+"""Annotations as MMPose keeps them in NumPy's archives (.npz), and archives of other programs, read safely."""
 
 import io
 import os
 import pickle
-import pickletools
-import re
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -19,179 +13,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_path
+from simspine.core.errors import InputError, missing_file, require_path
 from simspine.core.skeletons import load_skeleton
-from simspine.io.atomic import MAX_GROUP_DEPTH, atomic_path, check_announced_bytes
+from simspine.io.atomic import atomic_path, check_announced_bytes
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
-from simspine.io.labelled_images import POINT_STATUSES, LabelledImages, read_as_kind, to_spinetrack
-
-# NumPy's archives (.npz), also with dictionaries in them, which NumPy keeps as pickles.
-# A pickle may run any code when it is read. These are taken apart without any: arrays, numbers and texts in
-# dictionaries and lists are made here from what they say, and nothing else is let in.
-
-
-_PLAIN_DTYPE = re.compile(r"[<>|=]?([fiub]\d{1,2}|[SU]\d{1,4}|O8?)")  # types of numbers and texts
-_ZIP_METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # what NumPy writes
-
-
-def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """The arrays by name, only `names` if given; an object without axes, such as a dictionary, comes as itself.
-
-    Raises `InputError` for a file that is missing or damaged, an array that is not there, one larger than the file can
-    hold, and a pickle of other things.
-    """
-    require_path(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            there = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            for name in names or ():
-                if name not in there:
-                    raise InputError(f"{path}: no array {name!r}; found {', '.join(there) or 'nothing'}.")
-            members = {name: there[name] for name in names or there}
-            check_announced_bytes(str(path), sum(info.file_size for info in members.values()), os.path.getsize(path))
-            return {name: _read_array_member(archive, info) for name, info in members.items()}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder; expected an archive (.npz).") from None
-    except InputError:
-        raise
-    except Exception as error:  # damaged archives end in many ways
-        raise InputError(f"{path}: not a readable archive; cut short or damaged? ({error})") from None
-
-
-def _read_array_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    if info.compress_type not in _ZIP_METHODS:
-        raise ValueError(f"{info.filename} is packed in a way that NumPy does not write")
-    with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-        shape, _, dtype = read_header(stream)
-        if dtype.hasobject:
-            content = _unpickle(stream.read())
-            return content.item() if isinstance(content, np.ndarray) and content.shape == () else content
-    count = 1
-    for length in shape:
-        count *= length
-    if min(shape, default=0) < 0 or count * dtype.itemsize > info.file_size:
-        raise ValueError(f"{info.filename} announces the shape {shape}, more than is there")
-    with archive.open(info) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
-
-
-def _unpickle(content: bytes) -> Any:
-    """What a pickle says, of the kinds that data sets hold."""
-    for code, argument, position in pickletools.genops(content):
-        if "PUT" in code.name and argument is not None and argument > len(content):
-            raise pickle.UnpicklingError(f"a mark of {argument} at byte {position}, more than the file has bytes")
-    return _plain_item(_Parts(io.BytesIO(content)).load(), 0, {})
-
-
-class _Type:
-    """In the place of a NumPy type: its code, and the order of its bytes, which comes later."""
-
-    def __init__(self, code: str, *_: object):
-        if isinstance(code, bytes):
-            code = code.decode("ascii")
-        if not _PLAIN_DTYPE.fullmatch(code):
-            raise pickle.UnpicklingError(f"an array of the type {code!r}, expected numbers or texts")
-        self.code, self.order = code.lstrip("<>|="), code[0] if code[0] in "<>" else "<"
-
-    def __setstate__(self, state: tuple) -> None:
-        self.order = ">" if state[1] == ">" else "<"
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(self.order + self.code)
-
-
-class _Values:
-    """In the place of a NumPy array: what the pickle says of it."""
-
-    content: np.ndarray | list
-
-    def __init__(self, *_: object):
-        self.content, self.shape = [], ()
-
-    def __setstate__(self, state: tuple) -> None:
-        _, self.shape, kind, fortran, content = state
-        if not isinstance(kind, _Type):
-            raise pickle.UnpicklingError("an array without a type")
-        if kind.code[0] == "O":
-            self.content = list(content)
-        else:
-            content = content.encode("latin-1") if isinstance(content, str) else content
-            self.content = np.frombuffer(content, kind.dtype).reshape(self.shape, order="F" if fortran else "C")
-
-
-def _values_of_buffer(content: bytes, kind: _Type, shape: tuple, order: str = "C") -> _Values:
-    values = _Values()
-    values.__setstate__((1, shape, kind, order == "F", content))
-    return values
-
-
-def _scalar_value(kind: _Type, content: bytes) -> Any:
-    return np.frombuffer(content.encode("latin-1") if isinstance(content, str) else content, kind.dtype)[0]
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    return text.encode("latin-1" if encoding == "latin1" else "utf-8")
-
-
-def _empty_bytes() -> bytes:
-    """Older pickles call `bytes` for no bytes; with an argument it would make as many as one likes."""
-    return b""
-
-
-class _Parts(pickle.Unpickler):
-    """Puts parts of ours in the places of NumPy's, and refuses everything else."""
-
-    _PARTS = {
-        ("numpy", "ndarray"): _Values, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encode,
-        ("__builtin__", "bytes"): _empty_bytes, ("builtins", "bytes"): _empty_bytes,
-    } | {
-        (f"numpy.{core}.{module}", name): part
-        for core in ("core", "_core")
-        for module, name, part in (
-            ("multiarray", "_reconstruct", _Values), ("multiarray", "scalar", _scalar_value),
-            ("numeric", "_frombuffer", _values_of_buffer),
-        )
-    }  # fmt: skip
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._PARTS:
-            raise pickle.UnpicklingError(f"the file wants to run {module}.{name}, which no data set needs")
-        return self._PARTS[module, name]
-
-
-def _plain_item(item: Any, depth: int, known: dict[int, Any]) -> Any:
-    """The item with arrays in the places of our parts. known: what was made of parts met before, by their identity."""
-    if item is None or isinstance(item, bool | int | float | str | bytes | np.generic):
-        return item
-    if id(item) in known:
-        return known[id(item)]
-    if depth > MAX_GROUP_DEPTH:
-        raise pickle.UnpicklingError(f"more than {MAX_GROUP_DEPTH} levels of dictionaries and lists")
-    made: Any
-    if isinstance(item, dict):
-        made = {key: _plain_item(value, depth + 1, known) for key, value in item.items()}
-    elif isinstance(item, list | tuple):
-        made = type(item)(_plain_item(value, depth + 1, known) for value in item)
-    elif isinstance(item, _Values) and isinstance(item.content, np.ndarray):
-        made = item.content.copy()
-    elif isinstance(item, _Values):
-        made = np.empty(len(item.content), object)
-        for i, value in enumerate(item.content):
-            made[i] = _plain_item(value, depth + 1, known)
-        made = made.reshape(item.shape)
-    else:
-        raise pickle.UnpicklingError(f"a {type(item).__name__}, expected arrays, numbers and texts")
-    known[id(item)] = made
-    return made
-
 
 # Annotations as MMPose's Human3.6M data sets have them: one npz per split, and statistics of the training split.
-# Like the files of the SIMSPINE release, with its faults mended: images are numbered from 1, `S` and `part`
+# Like the files of the SIMSPINE release, without its faults: images are numbered from 1, `S` and `part`
 # follow the same camera (X_c = R X + t), and a point is visible if it is inside the real image and nothing of the
 # body hides it.
 
@@ -244,12 +72,8 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
     with atomic_path(target) as temporary, ExitStack() as stack:
         parts: dict[str, IO[bytes]] = {}
         for take in takes():
-            others = {name: export_views(other) for name, other in take.others.items()}
             kept = np.flatnonzero(np.isfinite(take.trial.motion.values).all(1))
-            for i, view in enumerate(export_views(take)):
-                columns = _view_columns(take, view, kept)
-                for name, seen in others.items():
-                    columns |= {f"{key}_{name}": v for key, v in _view_points(take.others[name], seen[i], kept).items()}
+            for view, columns in _columns_of_views(take, kept):
                 for key, values in columns.items():
                     if key not in parts:
                         parts[key] = stack.enter_context(TemporaryFile(dir=target.parent))
@@ -264,6 +88,16 @@ def write_mmpose(folder: Path, split: str, takes: ExportTrials, *, notice: str =
         _compose_npz(temporary, meta, stems, parts=parts, rows=rows)
     _write_moments(target.parent, moments)
     return rows
+
+
+def _columns_of_views(take: ExportTrial, kept: np.ndarray) -> Iterator[tuple[ExportView, dict[str, np.ndarray]]]:
+    """Of each camera the arrays by name, rows of the frames `kept`."""
+    others = {name: (other, export_views(other)) for name, other in take.other_points.items()}
+    for i, view in enumerate(export_views(take)):
+        columns = _view_columns(take, view, kept)
+        for name, (other, views) in others.items():
+            columns |= {f"{key}_{name}": values for key, values in _view_points(other, views[i], kept).items()}
+        yield view, columns
 
 
 def _view_columns(take: ExportTrial, view: ExportView, kept: np.ndarray) -> dict[str, np.ndarray]:
@@ -368,46 +202,34 @@ def _open_member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
     return file
 
 
-def read_mmpose(path: Path) -> dict[str, Any]:
-    """The arrays of such a file by name; `metadata` as a dictionary."""
-    return read_npz(path)
+# Archives of other programs.
 
 
-def write_mmpose_labels(path: str | os.PathLike, images: LabelledImages) -> None:
-    """SpineTrack's 37 points. imgname (n,), center (n, 2), scale (n,), part (n, 37, 3), joint_names, size, status."""
-    found = to_spinetrack(images)
-    kept = np.flatnonzero((found.points[..., 2] > 0).any(1))
-    center, scale = np.zeros((len(kept), 2)), np.zeros(len(kept))
-    for row, i in enumerate(kept):
-        seen = found.points[i, found.points[i, :, 2] > 0, :2]
-        low, high = seen.min(0), seen.max(0)
-        center[row], scale[row] = (low + high) / 2, BOX_MARGIN_FACTOR * (high - low).max() / PIXEL_STD
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(
-            file,
-            imgname=np.array([found.file_names[i] for i in kept], str),
-            center=center.astype(np.float32),
-            scale=scale.astype(np.float32),
-            part=found.points[kept],
-            joint_names=np.array(found.names, str),
-            size=found.sizes[kept],
-            status=found.status[kept].astype(np.int8),
-        )
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of numbers and texts by name.
 
-
-def read_mmpose_labels(path: str | os.PathLike) -> LabelledImages:
-    """What `write_mmpose_labels` wrote; `InputError` for a file without its arrays."""
-    wanted = ("imgname", "part", "joint_names", "size")
-    arrays = read_npz(Path(path))
-    missing = [name for name in wanted if name not in arrays]
-    if missing:
-        raise InputError(f"{path}: no {', '.join(missing)}; expected an .npz with {', '.join(wanted)}.")
+    Pickled objects are left out: to read one may run any code. Raises `InputError` for a file that is missing or
+    damaged, and for one that announces more than it can hold.
+    """
+    require_path(path)
     try:
-        points, names = np.asarray(arrays["part"], float), [str(name) for name in arrays["joint_names"]]
-        files = [str(name) for name in arrays["imgname"]]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: not labels of images ({error}).") from None
-    if points.ndim != 3 or points.shape[1:] != (len(names), 3):
-        raise InputError(f"{path}: part has shape {points.shape}, expected (images, {len(names)}, 3).")
-    placed = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
-    return read_as_kind(path, names, files, sizes=arrays["size"], points=points, status=arrays.get("status", placed))
+        with zipfile.ZipFile(path) as archive:
+            announced = sum(info.file_size for info in archive.infolist())
+        check_announced_bytes(str(path), announced, os.path.getsize(path))
+        arrays: dict[str, np.ndarray] = {}
+        with np.load(path, allow_pickle=False) as found:
+            for name in found.files:
+                try:
+                    arrays[name] = found[name]
+                except ValueError as error:
+                    if "allow_pickle" not in str(error):
+                        raise
+        if any(not isinstance(array, np.ndarray) for array in arrays.values()):  # bytes, where no array begins
+            raise ValueError("it holds something else than arrays")
+        return arrays
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path}: {missing_file(path)}.") from None
+    except InputError:
+        raise
+    except Exception as error:  # damaged archives end in many ways
+        raise InputError(f"{path}: not a readable archive; cut short or damaged? ({error})") from None

@@ -1,4 +1,4 @@
-"""The frame rate behind a printed time column, and rows brought to a uniform one."""
+"""What text formats share: tolerant lines in, numbers out, names of columns, the frame rate behind printed times."""
 
 import os
 import re
@@ -13,9 +13,6 @@ import numpy as np
 
 from simspine.core.errors import InputError, Remark, require_path
 
-# What the text formats share: tolerant lines in, numbers out, names of columns, and what a reader had to assume.
-
-
 C = TypeVar("C")
 T = TypeVar("T")
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -28,7 +25,7 @@ _THOUSANDS_SEPARATED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 @dataclass(frozen=True, eq=False)
 class TimedRows:
-    """Numbers of a text table. time: (rows,) s. values: (rows, columns) beside the time. step: s, rounding of time."""
+    """Numbers of a text table. time: (rows,) s. values: (rows, columns) besides the time. step: s, rounding of time."""
 
     time: np.ndarray
     values: np.ndarray
@@ -92,7 +89,7 @@ def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
 
 
 def cell_separator(labels: str) -> str | None:
-    """What separates the cells of a table, told from its labels: tab, semicolon, comma; None for white space."""
+    """What separates the cells of a table, by its labels: tab, semicolon, comma; None for white space."""
     return next((mark for mark in "\t;," if mark in labels), None)
 
 
@@ -196,7 +193,7 @@ def warn_assumed(message: str) -> None:
 
 
 def warn_left_out(message: str) -> None:
-    """Tell the caller of a reader what was left out, or done as told."""
+    """Tell the caller of a reader what was left out, or done as asked."""
     warnings.warn(message, Remark, stacklevel=3)
 
 
@@ -241,66 +238,26 @@ def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> b
     return True
 
 
+# The frame rate behind a printed time column, and rows brought to a uniform one.
+
+
 ASSUMED_RATE = 60.0  # frames/s, where nothing tells it: what Pose2Sim falls back to
 # Frame rates of cameras and of motion capture: which one is meant where a coarse time column fits several; those of
 # television where none of the first fits.
 _CUSTOMARY_RATES_HZ = (
-    10,
-    12,
-    15,
-    20,
-    24,
-    25,
-    30,
-    48,
-    50,
-    60,
-    64,
-    72,
-    75,
-    80,
-    90,
-    100,
-    120,
-    125,
-    128,
-    144,
-    150,
-    160,
-    180,
-    200,
-    240,
-    250,
-    256,
-    300,
-    320,
-    360,
-    400,
-    480,
-    500,
-    512,
-    600,
-    800,
-    1000,
-    1024,
-    1200,
-    1500,
-    2000,
-)
+    10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 64, 72, 75, 80, 90, 100, 120, 125, 128, 144, 150, 160, 180, 200, 240, 250,
+    256, 300, 320, 360, 400, 480, 500, 512, 600, 800, 1000, 1024, 1200, 1500, 2000,
+)  # fmt: skip
 _TELEVISION_RATES_HZ = (23.976, 29.97, 59.94, 119.88, 239.76)
-_MAX_TIME_JITTER = (
-    0.15  # of a frame: how far the times of a uniform column may lie apart from a line, beside their rounding
-)
+_MAX_TIME_JITTER = 0.15  # of a frame: how far times of a uniform column may lie off a line, besides rounding
 _MAX_ROUNDING_RESOLVED = 0.3  # of a frame: times rounded to less than this show each frame that was dropped
-_MAX_BRIDGED_GAP_S = (
-    0.1  # s: rows farther apart than this, and than twice the usual step, are not bridged by resampling
-)
+_MAX_BRIDGED_GAP_S = 0.1  # rows farther apart than this, and than twice the usual step, are not bridged by resampling
 _MOST_FRAMES = 1e7  # by resampling: a day at 100 frames/s; beyond, times or rate are not in seconds
 
 
 @dataclass(frozen=True)
 class StatedRate:
-    """Frames/s as told beside the time column, None where they are not.
+    """Frames/s as stated besides the time column, None where they are not.
 
     header: by the file. given: by the caller. resample: wanted by the caller, whatever the file's own is.
     """
@@ -315,42 +272,42 @@ class StatedRate:
                 raise InputError(f"{name}={rate!r}: expected a positive number of frames per second.")
 
 
-def uniform_rows(rows: TimedRows, told: StatedRate, where: str) -> tuple[TimedRows, float]:
+def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[TimedRows, float]:
     """The rows of a uniform time column, and its frame rate.
 
-    The rate told by the caller or the header counts if the time column, as coarsely as it is printed, fits it. A last
+    The rate stated by the caller or the header counts if the time column, as coarsely as it is printed, fits it. A last
     row that repeats the one before it is left out with a warning.
 
-    Raises `InputError` for times that are missing or do not increase, for steps that vary unless `told.resample` is
+    Raises `InputError` for times that are missing or do not increase, for steps that vary unless `stated.resample` is
     there, for a rate of the caller that contradicts the column, and for a column that fits any rate.
     """
     missing = np.flatnonzero(~np.isfinite(rows.time))
     if len(missing):
         raise InputError(f"{where}: row {missing[0] + 1} of the data has no time.")
-    if told.resample is not None:
-        return _resampled_rows(rows, told.resample, where), told.resample
+    if stated.resample is not None:
+        return _resampled_rows(rows, stated.resample, where), stated.resample
     if len(rows.time) == 1:
-        return rows, _rate_of_one(told, where)
-    if any(rate and _explains_times(rate, rows) for rate in (told.given, told.header)):
-        return rows, _stated_or_measured_rate(rows, told, where)
+        return rows, _rate_of_one(stated, where)
+    if any(rate and _explains_times(rate, rows) for rate in (stated.given, stated.header)):
+        return rows, _stated_or_measured_rate(rows, stated, where)
     rows = _without_repeated_end(rows, where)
     if len(rows.time) == 1:
-        return rows, _rate_of_one(told, where)
-    told_by = (
+        return rows, _rate_of_one(stated, where)
+    deciding = (
         rows.keep(slice(-1)) if len(rows.time) > 2 and rows.time[-1] == rows.time[-2] and _hides_order(rows) else rows
     )
-    rate = _stated_or_measured_rate(told_by, told, where)
-    if told_by is not rows and not _explains_times(rate, rows):
+    rate = _stated_or_measured_rate(deciding, stated, where)
+    if deciding is not rows and not _explains_times(rate, rows):
         warn_assumed(
             f"{where}: the last row has the time of the row before it; taken as the next frame at {rate:g} frames/s."
         )
     return rows, rate
 
 
-def _rate_of_one(told: StatedRate, where: str) -> float:
-    if told.given and told.header and abs(told.given - told.header) > 1e-3 * told.header:
-        raise InputError(f"{where}: rate={told.given:g}, but the header says DataRate {told.header:g}.")
-    rate = told.header or told.given
+def _rate_of_one(stated: StatedRate, where: str) -> float:
+    if stated.given and stated.header and abs(stated.given - stated.header) > 1e-3 * stated.header:
+        raise InputError(f"{where}: rate={stated.given:g}, but the header says DataRate {stated.header:g}.")
+    rate = stated.header or stated.given
     if not rate:
         warn_assumed(
             f"{where}: a single frame and nothing that tells the rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
@@ -358,24 +315,28 @@ def _rate_of_one(told: StatedRate, where: str) -> float:
     return rate or ASSUMED_RATE
 
 
-def _stated_or_measured_rate(rows: TimedRows, told: StatedRate, where: str) -> float:
-    """The rate of a uniform column: as told where it fits, else by the column."""
+def _stated_or_measured_rate(rows: TimedRows, stated: StatedRate, where: str) -> float:
+    """The rate of a uniform column: as stated where it fits, else by the column."""
     _check_uniform(rows, where)
-    if told.given and not _explains_times(told.given, rows):
+    if stated.given and not _explains_times(stated.given, rows):
         lowest, highest = _fitting_rates(rows)
         raise InputError(
-            f"{where}: rate={told.given:g}, but its time column fits {lowest:.5g} to {highest:.5g} frames/s. "
+            f"{where}: rate={stated.given:g}, but its time column fits {lowest:.5g} to {highest:.5g} frames/s. "
             "Leave rate out, or resample the file (resample=…)."
         )
-    if told.header and _explains_times(told.header, rows):
-        if told.given and abs(told.given - told.header) > 1e-3 * told.header:
-            warn_assumed(f"{where}: the header says DataRate {told.header:g}; took {told.given:g} as told (rate=…).")
-        return told.given or told.header
-    if told.given:
-        return told.given
-    found = _by_column(rows, where, warn=not told.header)
-    if told.header:
-        warn_assumed(f"{where}: the header says DataRate {told.header:g}, the Time column {found:g}; took the latter.")
+    if stated.header and _explains_times(stated.header, rows):
+        if stated.given and abs(stated.given - stated.header) > 1e-3 * stated.header:
+            warn_assumed(
+                f"{where}: the header says DataRate {stated.header:g}; took {stated.given:g} as told (rate=…)."
+            )
+        return stated.given or stated.header
+    if stated.given:
+        return stated.given
+    found = _by_column(rows, where, warn=not stated.header)
+    if stated.header:
+        warn_assumed(
+            f"{where}: the header says DataRate {stated.header:g}, the Time column {found:g}; took the latter."
+        )
     return found
 
 
@@ -498,7 +459,7 @@ def _rows_are_equal(rows: TimedRows, i: int, j: int) -> bool:
 
 
 def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
-    """The rows interpolated linearly at a uniform rate, from the first time on. What lies beside a gap is missing."""
+    """The rows interpolated linearly at a uniform rate, from the first time on. What lies in a gap is missing."""
     again = np.flatnonzero(np.diff(rows.time) == 0).tolist()
     if all(_rows_are_equal(rows, i, i + 1) for i in again):
         rows = rows.keep(np.setdiff1d(np.arange(len(rows.time)), again))

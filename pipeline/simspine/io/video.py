@@ -1,7 +1,4 @@
-"""Pose2Sim projects: their videos and calibration; which camera of a calibration took which video.
-
-Layout: github.com/perfanalytics/pose2sim. Two of its recordings are packaged with simspine.
-"""
+"""Videos, read frame by frame; Pose2Sim projects; which camera of a calibration took which video."""
 
 import os
 import re
@@ -50,7 +47,7 @@ def describe_foreign_file(path: Path) -> str:
     return f"a text file, which begins with “{shown}”" if words else "a text file of blanks"
 
 
-# Videos, read frame by frame: memory does not grow with their length.
+# Videos. Memory does not grow with their length.
 
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
@@ -221,11 +218,12 @@ def _open_capture(path: Path):
         capture.release()
 
 
+# Pose2Sim projects (github.com/perfanalytics/pose2sim), two of which are packaged; cameras of views.
+
+
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
 CALIBRATION_ENDINGS = (".toml", ".qca.txt")  # in order of preference; Pose2Sim writes the first out of the others
-CODING_BLOCK_PX = (
-    16  # px: video is coded in squares of this size; what pads the last ones lies at the right and the bottom
-)
+CODING_BLOCK_PX = 16  # video is coded in squares of this size; what pads the last ones is at the right and bottom
 SIZE_TOLERANCE_SHARE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
 
 

@@ -297,7 +297,7 @@ class LabelledSet(Section):
     split: str = "train-unreal"
     """Which of the annotations: person_keypoints_<split>.json, images/<split>/."""
     labels: str | None = None
-    """A file of labels in place of that layout: COCO (.json), or MMPose's arrays (.npz)."""
+    """A file of labels in place of that layout: COCO (.json)."""
     fraction: float = Field(1.0, gt=0, le=1)
     """Share of the people that are used, drawn by the seed."""
     whole_epochs: bool = False

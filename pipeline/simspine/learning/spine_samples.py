@@ -11,8 +11,6 @@ import numpy as np
 from simspine.core.errors import InputError, map_on_threads
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
-from simspine.io.labelled_images import to_simspine, to_spinetrack
-from simspine.io.npz import read_mmpose_labels
 from simspine.learning.options import DETECTOR_SKELETON, CurriculumStage, LabelledSet
 from simspine.synthesis.signals import random_stream
 from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, frame_box
@@ -64,7 +62,7 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
     cannot be read, for a set without people, and naming the first image that is missing.
     """
     labels, images = _label_and_image_paths(where)
-    found = _people_of_mmpose(labels, images) if labels.suffix == ".npz" else _people_of_coco(labels, images)
+    found = _people_of_coco(labels, images)
     columns = [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]
     every = LabelledPeople(
         files=found.files, names=names, keypoints=found.keypoints[:, columns], box=found.box, area=found.area
@@ -107,23 +105,6 @@ def _people_of_coco(labels: Path, images: Path) -> LabelledPeople:
         keypoints=found.keypoints[own],
         box=corners,
         area=found.area[own],
-    )
-
-
-def _people_of_mmpose(labels: Path, images: Path) -> LabelledPeople:
-    found = to_spinetrack(to_simspine(read_mmpose_labels(labels)))
-    own = np.flatnonzero((found.points[..., 2] > 0).any(1))
-    points = found.points[own]
-    seen = points[..., 2:] > 0
-    low = np.where(seen, points[..., :2], np.inf).min(1)
-    high = np.where(seen, points[..., :2], -np.inf).max(1)
-    files = tuple(images / found.file_names[i] for i in own)
-    return LabelledPeople(
-        files=files,
-        names=found.names,
-        keypoints=points,
-        box=np.concatenate([low, high], 1),
-        area=np.prod(high - low, 1),
     )
 
 

@@ -18,7 +18,7 @@ from simspine.anatomy.skin import (
     skin_asset,
     surface_normals,
 )
-from simspine.io.animation import read_vtp
+from simspine.io.vtp import read_vtp
 
 # The skin of an average person laid around a model's bones, for pictures that show both.
 # `bind` places the skin by joints and points. A picture of skin and bones shows more: which way the model's hand

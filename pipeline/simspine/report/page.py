@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
 
 from simspine.core.errors import InputError, unknown_name
 from simspine.io.atomic import write_text
@@ -316,20 +315,3 @@ def _page_template():
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(PAGE_TEMPLATE)
-
-
-# No script, nothing from elsewhere; also what the server sends with them.
-PLAIN_PAGE_CONTENT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-
-def render_plain_page(template: str, **content: Any) -> str:
-    """A template of `report/pages` with its content, every text escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("simspine.report", "pages"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True,
-    )  # fmt: skip
-    return environment.get_template(template).render(content)

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 
 from simspine.anatomy.body import Body
-from simspine.anatomy.clinical import published_bands
 from simspine.anatomy.skin import (
     BoundSkin,
     bind_skin,
@@ -18,7 +16,6 @@ from simspine.anatomy.skin import (
     skin_asset,
     surface_normals,
 )
-from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.geometry import frame_rotation
 from simspine.core.types import Camera
@@ -28,14 +25,9 @@ from simspine.report.canvas import DARK_GROUND, SIDE_COLOURS
 from simspine.report.figure_style import (
     ORANGE,
     VERMILLION,
-    matplotlib_style,
-    new_figure,
-    shade_rejected,
-    time_axis,
     to_bgr,
 )
 from simspine.report.overlay import smooth_curve
-from simspine.report.spine_figures import draw_curvature, shade_band
 from simspine.synthesis.shading import draw_mesh_over
 
 # People drawn on an image of one camera: sides in colours, the spine as a curve, what was not seen hollow.
@@ -318,65 +310,4 @@ def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
         skin_around_bones(skin, body, {name: np.concatenate(parts) for name, parts in points.items()})
         if points
         else skin
-    )
-
-
-_POSTER_DPI = 150
-_POSTER_TITLES = {"lla": "Lumbar lordosis, L1–S1 (°)", "tka": "Thoracic kyphosis, T3–T12 (°)"}
-
-
-def poster_png(sheet: np.ndarray, spine: SpineKinematics, status: list[str] | None = None, credit: str = "") -> bytes:
-    """PNG of at most 256 colours: `sheet` above, LLA and TKA with their 95 % band below.
-
-    sheet: uint8, BGR, out of `overlay.overlay_sheet`. status: per frame kept, corrected or rejected. credit: a line at
-    the lower edge, such as whose the images are.
-    """
-    from PIL import Image
-
-    curves = _curves_picture(spine, status, sheet.shape[1] / _POSTER_DPI)
-    gap = np.full((18, sheet.shape[1], 3), 255, np.uint8)
-    parts = [sheet, gap, curves]
-    if credit:
-        strip = np.full((34, sheet.shape[1], 3), 255, np.uint8)
-        parts.append(canvas.draw_text(strip, (14, 15), credit, size=15, colour=(110, 100, 95)))
-    picture = Image.fromarray(np.ascontiguousarray(np.vstack(parts)[..., ::-1]))
-    buffer = BytesIO()
-    picture.quantize(256, kmeans=1).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _curves_picture(spine: SpineKinematics, status: list[str] | None, width: float) -> np.ndarray:
-    """The curves as an image `width` inches wide, BGR."""
-    from PIL import Image
-
-    with matplotlib_style():
-        figure = new_figure(3.5, width)
-        panels = figure.subplots(1, 2)
-        for axes, key in zip(panels, _POSTER_TITLES, strict=True):
-            values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
-            sd_deg = None if sd is None else np.degrees(sd)
-            draw_curvature(
-                axes,
-                spine.time,
-                np.degrees(values),
-                forced=spine.forced.get(key, ()),
-                sd=sd_deg,
-                quantity=key,
-                status=status,
-            )
-            shade_rejected(axes, spine.time, status)
-            band = published_bands(key)[0]
-            shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")
-            axes.set_title(_POSTER_TITLES[key])
-            low, high = axes.get_ylim()
-            axes.set_ylim(low - 0.1 * (high - low), high)
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, columnspacing=1.2)
-            time_axis(axes, spine.time)
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=_POSTER_DPI, facecolor="white")
-    image = np.asarray(Image.open(buffer).convert("RGB"))[..., ::-1]
-    return (
-        canvas.fit_into(image, (round(width * _POSTER_DPI), image.shape[0]))
-        if image.shape[1] != round(width * _POSTER_DPI)
-        else image
     )

@@ -213,8 +213,8 @@ MAX_SYNC_ROUNDS, DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = (
 )  # frames; done when no delay moves by more, or by more than this share
 MAX_DELAY_SD_FRAMES = 1.0  # frames: a delay with a larger standard deviation is not known
 DELAYS_BY_HAND_HINT = (
-    "Give `delays` instead: find the frame at which each view shows the same event, such as a clap, and hand these to "
-    "`simspine cameras sync --event VIEW=FRAME …`."
+    "Give `delays` instead: find the frame at which each view shows the same event, such as a clap, and subtract the "
+    "first view's from each."
 )
 
 

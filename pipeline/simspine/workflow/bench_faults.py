@@ -15,17 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from simspine.core.errors import InputError
 from simspine.evaluation.tables import aligned_markdown
-
-# Runs over a small virtual set in a folder of their own, to be disturbed and compared with one that was not.
-
 
 RESULTS_FOLDER, RUN_CONFIG_FILE = "results", "set.yaml"
 FILES_THAT_VARY = ("logs/", "benchmarks/", "timings.json")
@@ -113,7 +109,7 @@ class RunFolder:
 
 
 def result_checksums(results: Path) -> dict[str, str]:
-    """{file: sha256 of what does not tell how long it took}."""
+    """{file: sha256 of its content without computing times}."""
     found = {}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results).as_posix()
@@ -153,9 +149,8 @@ def find_running_job(session: int, name: str = "job") -> int | None:
     return None
 
 
-LONGEST_RUN_FACTOR = (
-    1.5  # a run is killed after at most so many times what one takes that has nothing to do: some meet its start
-)
+# A run is killed after at most so many times what one takes that has nothing to do: some kills meet its start.
+LONGEST_RUN_FACTOR = 1.5
 MAX_RUN_FAILURES = 3  # of runs that nobody killed, until the rest is not tried
 MAX_MESSAGE_CHARACTERS = 150  # characters of a message in the table
 ReportLine = Callable[[str], None]
@@ -213,15 +208,29 @@ def _undisturbed(folder: Path, actions: list[str], say: ReportLine) -> RunFolder
 
 def _rerun_and_judge(place: RunFolder, fault: str, code: int, said: str) -> FaultOutcome:
     """Give the same command again, and compare."""
-    again, told = wait_for_run(place.start())
+    again, message = wait_for_run(place.start())
     return FaultOutcome(
-        fault=fault,
-        code=code,
-        message=said if not again else told,
-        continued=again == 0,
-        equal=place.is_equal(),
-        left=place.left(),
+        fault, code, message if again else said, continued=again == 0, equal=place.is_equal(), left=place.left()
     )
+
+
+@dataclass
+class _Kills:
+    """What became of runs that were killed. at_work: kills that met a job. through: runs that got to their end."""
+
+    done: int = 0
+    at_work: int = 0
+    through: int = 0
+    failures: int = 0
+    unequal: int = 0
+    left: int = 0
+    redone: int = 0
+
+    def outcome(self, code: int, message: str) -> FaultOutcome:
+        return FaultOutcome(
+            f"SIGKILL at {self.done} random moments", code, message, continued=not self.failures,
+            equal=self.through > 0 and not self.unequal, left=self.left, redone=self.redone,
+        )  # fmt: skip
 
 
 def fault_killed(place: RunFolder, kills: int, chance: random.Random, say: ReportLine) -> FaultOutcome:
@@ -230,64 +239,44 @@ def fault_killed(place: RunFolder, kills: int, chance: random.Random, say: Repor
     When a run gets through, its results are compared and removed, and the next starts from nothing.
     """
     shutil.rmtree(place.results, ignore_errors=True)
-    left = redone = unequal = through = failures = at_work = 0
+    count = _Kills()
     made: dict[str, str] = {}
     sessions: set[int] = set()
-    done = 0
     while True:
-        run = place.start(cores=1 + done % 2)
+        run = place.start(cores=1 + count.done % 2)
+        patience = chance.uniform(0, LONGEST_RUN_FACTOR * place.idle_s) if count.done < kills else None
         try:
-            said, _ = run.communicate(
-                timeout=chance.uniform(0, LONGEST_RUN_FACTOR * place.idle_s) if done < kills else None
-            )
+            said, _ = run.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
-            done += 1
-            at_work += find_running_job(run.pid) is not None
-            os.killpg(run.pid, signal.SIGKILL) if done % 2 else run.kill()
+            count.done += 1
+            count.at_work += find_running_job(run.pid) is not None
+            os.killpg(run.pid, signal.SIGKILL) if count.done % 2 else run.kill()
             run.wait()
             sessions.add(run.pid)
             made = {**_manifests(place.results), **made}
-            if done % 10 == 0:
-                say(f"{done} kills, {at_work} of them while a job was at work; {through} runs got through")
+            if count.done % 10 == 0:
+                say(f"{count.done} kills, {count.at_work} of them while a job was at work; {count.through} runs ended")
             continue
         if run.returncode:
-            failures += 1
-            say(f"a run that was not killed ended with {run.returncode}: {said[-MAX_MESSAGE_CHARACTERS:]}")
-            if failures > MAX_RUN_FAILURES:
-                return FaultOutcome(
-                    fault=_kills_text(done),
-                    code=run.returncode,
-                    message=said[-MAX_MESSAGE_CHARACTERS:],
-                    continued=False,
-                    equal=False,
-                    left=place.left(),
-                    redone=redone,
-                )
+            count.failures += 1
+            message = said[-MAX_MESSAGE_CHARACTERS:]
+            say(f"a run that was not killed ended with {run.returncode}: {message}")
+            if count.failures > MAX_RUN_FAILURES:
+                count.left += place.left()
+                return count.outcome(run.returncode, message)
             continue
-        through += 1
         while sessions & {session for _, session, _ in running_processes()}:
             time.sleep(0.2)  # jobs whose run was killed go on to the end of their work
+        count.through += 1
         now = _manifests(place.results)
-        redone += sum(now.get(name) != text for name, text in made.items())
-        unequal += not place.is_equal()
-        left += place.left()
-        if done >= kills:
-            said = f"{at_work} kills met a job at work; {through} runs got through"
-            return FaultOutcome(
-                fault=_kills_text(done),
-                code=-signal.SIGKILL,
-                message=said,
-                continued=not failures,
-                equal=not unequal,
-                left=left,
-                redone=redone,
-            )
+        count.redone += sum(now.get(name) != text for name, text in made.items())
+        count.unequal += not place.is_equal()
+        count.left += place.left()
+        if count.done >= kills:
+            message = f"{count.at_work} kills met a job at work; {count.through} runs got through"
+            return count.outcome(-signal.SIGKILL, message)
         shutil.rmtree(place.results)
         made = {}
-
-
-def _kills_text(count: int) -> str:
-    return f"SIGKILL at {count} random moments"
 
 
 def _manifests(results: Path) -> dict[str, str]:
@@ -304,13 +293,8 @@ def fault_disk_full(place: RunFolder) -> FaultOutcome:
             ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", elsewhere], capture_output=True, check=False
         )
         if mounted.returncode:
-            return FaultOutcome(
-                fault="disk full",
-                code=-1,
-                message="not tried: only root can mount a small disk",
-                continued=True,
-                equal=True,
-            )
+            message = "not tried: only root can mount a small disk"
+            return FaultOutcome("disk full", -1, message, continued=True, equal=True)
         try:
             own = Path(elsewhere) / RESULTS_FOLDER
             shutil.copytree(place.results, own)
@@ -350,42 +334,22 @@ def _wait_for_job(run: int) -> int:
     return job
 
 
-@contextmanager
-def _with_file_mode(path: Path, mode: int) -> Iterator[None]:
-    before = path.stat().st_mode
-    path.chmod(mode)
-    try:
-        yield
-    finally:
-        path.chmod(before)
+def fault_rights(fault: str, without: str, path: str, mode: int) -> Callable[[RunFolder], FaultOutcome]:
+    """A file or folder that the run may not write or read. without: what the run has to make. path: below the folder
+    of the run."""
 
+    def run_without_rights(place: RunFolder) -> FaultOutcome:
+        place.fresh(without)
+        file = place.folder / path
+        before = file.stat().st_mode
+        file.chmod(mode)
+        try:
+            code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
+        finally:
+            file.chmod(before)
+        return _rerun_and_judge(place, fault, code, said)
 
-def fault_read_only_results(place: RunFolder) -> FaultOutcome:
-    place.fresh("S1/kinematics")
-    with _with_file_mode(place.results, 0o555):
-        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
-    return _rerun_and_judge(place, "results read-only", code, said)
-
-
-def fault_read_only_inside(place: RunFolder) -> FaultOutcome:
-    place.fresh("S1/vertebrae/Walking_1.h5")
-    with _with_file_mode(place.results / "S1/vertebrae", 0o555):
-        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
-    return _rerun_and_judge(place, "a folder inside read-only", code, said)
-
-
-def fault_read_only_folder(place: RunFolder) -> FaultOutcome:
-    place.fresh("S1/kinematics")
-    with _with_file_mode(place.folder, 0o555):
-        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
-    return _rerun_and_judge(place, "working folder read-only", code, said)
-
-
-def fault_unreadable_file(place: RunFolder) -> FaultOutcome:
-    place.fresh("S1/kinematics")
-    with _with_file_mode(place.results / "S1/markers/Walking_1.h5", 0):
-        code, said = wait_for_run(place.start(trouble=RunFailure(root=False)))
-    return _rerun_and_judge(place, "no permission to read a file", code, said)
+    return run_without_rights
 
 
 def fault_clock_set(days: int) -> Callable[[RunFolder], FaultOutcome]:
@@ -400,10 +364,8 @@ def fault_clock_set(days: int) -> Callable[[RunFolder], FaultOutcome]:
         code, said = wait_for_run(place.start())
         after = _manifests(place.results)
         redone = sum(after[name] != text for name, text in before.items() if "vertebrae" not in name)
-        outcome = _rerun_and_judge(
-            place, f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days", code, said
-        )
-        return FaultOutcome(**asdict(outcome) | {"redone": redone})
+        name = f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days"
+        return replace(_rerun_and_judge(place, name, code, said), redone=redone)
 
     return fault
 
@@ -444,10 +406,10 @@ FAULT_CASES: tuple[Callable[[RunFolder], FaultOutcome], ...] = (
     fault_disk_full,
     fault_out_of_memory,
     fault_job_killed,
-    fault_read_only_results,
-    fault_read_only_inside,
-    fault_read_only_folder,
-    fault_unreadable_file,
+    fault_rights("results read-only", "S1/kinematics", RESULTS_FOLDER, 0o555),
+    fault_rights("a folder inside read-only", "S1/vertebrae/Walking_1.h5", f"{RESULTS_FOLDER}/S1/vertebrae", 0o555),
+    fault_rights("working folder read-only", "S1/kinematics", ".", 0o555),
+    fault_rights("no permission to read a file", "S1/kinematics", f"{RESULTS_FOLDER}/S1/markers/Walking_1.h5", 0),
     fault_clock_set(365),
     fault_clock_set(-365),
     fault_interrupted(1),
@@ -459,24 +421,19 @@ FAULT_CASES: tuple[Callable[[RunFolder], FaultOutcome], ...] = (
 
 def fault_table(found: list[FaultOutcome]) -> str:
     """A line for each fault, in Markdown."""
-    rows: list[tuple[str, ...]] = [("fault", "exit", "message", "then, by the same command")]
-    rows.append(("---", "---:", "---", "---"))
+    rows: list[tuple[str, ...]] = [
+        ("fault", "exit", "message", "then, by the same command"), ("---", "---:", "---", "---"),
+    ]  # fmt: skip
     for one in found:
         end = "through, equal bytes" if one.equal else "through, other bytes" if one.continued else "not through"
         end += f", {one.left} files left" if one.left else ""
         end += f", {one.redone} pieces of work redone" if one.redone else ""
         message = one.message.replace("|", "/").partition(". What is done is kept")[0]
-        rows.append(
-            (
-                one.fault,
-                str(one.code),
-                message[:MAX_MESSAGE_CHARACTERS] + ("…" if len(message) > MAX_MESSAGE_CHARACTERS else ""),
-                end,
-            )
-        )
+        short = message[:MAX_MESSAGE_CHARACTERS] + ("…" if len(message) > MAX_MESSAGE_CHARACTERS else "")
+        rows.append((one.fault, str(one.code), short, end))
     return aligned_markdown(rows)
 
 
 def fault_records(found: list[FaultOutcome]) -> list[dict]:
-    """As JSON can say it."""
+    """For a JSON file."""
     return [asdict(one) | {"good": one.good} for one in found]

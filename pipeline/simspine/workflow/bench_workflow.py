@@ -2,7 +2,7 @@
 
 Each stage runs as a user's would, as a process of its own. Its cost is processor time, which other programs on the
 machine hardly change, and the highest memory that the process held. What does not grow with the trial (starting Python,
-loading libraries and models, fitting the body to the person) is told apart by a line through two lengths.
+loading libraries and models, fitting the body to the person) is separated by a line through two lengths.
 """
 
 import os
@@ -39,9 +39,6 @@ class Cost:
     memory: float
 
 
-CostsByStage = Mapping[str, Cost]  # by stage
-
-
 def measure_workflow(
     lengths: Sequence[int], detections: str = "finetuned", say: Callable[[str], None] = lambda _: None
 ) -> tuple[list[Metric], dict]:
@@ -62,11 +59,11 @@ def measure_workflow(
             place = Path(folder) / str(frames)
             config = _virtual_trial_config(place, frames, detections)
             say(f"{frames} frames: capture")
-            _run_simspine_process("capture", "virtual", "--config", str(config), "--quiet")
+            _run_simspine_process("capture virtual --quiet", config)
             costs[frames] = {}
             for stage in TIMED_STAGES:
-                quiet = () if stage == "report" else ("--quiet",)
-                cost = costs[frames][stage] = _run_simspine_process(stage, "--config", str(config), *quiet)
+                words = stage if stage == "report" else f"{stage} --quiet"
+                cost = costs[frames][stage] = _run_simspine_process(words, config)
                 say(f"{frames} frames: {stage}, {cost.seconds:.1f} s, {cost.memory:.0f} MiB")
             files[frames] = _reading_and_writing(RunPaths(place, TIMED_SUBJECT))
     details = {
@@ -76,10 +73,10 @@ def measure_workflow(
     return [*cost_scaling(costs), *_file_metrics(files)], {"stages": details}
 
 
-def cost_scaling(costs: Mapping[int, CostsByStage]) -> list[Metric]:
+def cost_scaling(costs: Mapping[int, Mapping[str, Cost]]) -> list[Metric]:
     """How costs grow with frames. costs: {frames: {stage: cost}}, two lengths or more.
 
-    Of each stage: time a frame and what every process takes besides, from a line through the shortest and the longest
+    Of each stage: time a frame and the fixed time of a process, from a line through the shortest and the longest
     trial; the slope of that line on logarithmic axes (1 = grows as the frames do); memory of the longest. Of all
     together the same, the share of time that does not grow in the longest, and, of three lengths or more, the time a
     frame between the two longest over that between the two shortest.
@@ -189,8 +186,9 @@ def _virtual_trial_config(folder: Path, frames: int, detections: str) -> Path:
     return path
 
 
-def _run_simspine_process(*arguments: str) -> Cost:
-    """What `simspine …` takes as a process of its own."""
+def _run_simspine_process(words: str, config: Path | None = None) -> Cost:
+    """What `simspine WORDS` takes as a process of its own."""
+    arguments = [*words.split(), *(() if config is None else ("--config", str(config)))]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([sys.executable, "-m", "simspine", *arguments], stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
@@ -198,5 +196,5 @@ def _run_simspine_process(*arguments: str) -> Cost:
         if process.returncode:
             said.seek(0)
             text = said.read().decode("utf-8", "replace").strip()
-            raise InputError(f"`simspine {arguments[0]}` failed: {text}")
+            raise InputError(f"`simspine {words}` failed: {text}")
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))

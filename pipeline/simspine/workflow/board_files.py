@@ -1,4 +1,4 @@
-"""A calibration board to print, at its true size."""
+"""Calibration by a board: recordings of it in, a calibration and its errors out; and the board to print."""
 
 import json
 import os
@@ -19,9 +19,6 @@ from simspine.vision.board_bundle import BoardViews
 from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
 from simspine.workflow.camera_files import print_table
 from simspine.workflow.inputs import progress_bar
-
-# `simspine cameras calibrate board`: recordings of a board in, a calibration out, and a table of how exact it is.
-
 
 MIN_COVERAGE = 0.5  # share of an image below which a line says so
 SQUARES_CHECKED_IMAGES = 3  # images in which a checkerboard's squares are counted
@@ -114,9 +111,9 @@ def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[Board
         check_synchronised(videos)
     counts = {recording.name: recording.frames for recording in recordings}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise InputError(
-            f"the recordings have different numbers of images: {told}. Image k of every camera must show the same "
+            f"the recordings have different numbers of images: {listed}. Image k of every camera must show the same "
             "instant. For lenses alone, where this does not matter: --lenses-only."
         )
     return recordings
@@ -165,11 +162,11 @@ def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> 
 def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
     some = rows[evenly_spread(len(rows), BOARD_FRAMES_SEARCHED)]
     finds = [(row, describe_finds(board, image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
-    told = next((f"Image {row} shows {what}. " for row, what in finds if what), "")
+    found = next((f"Image {row} shows {what}. " for row, what in finds if what), "")
     advice = "Count squares, not inner corners, and leave a white margin around the board."
     if board.marker:
         advice = "Look at --squares, --dictionary and --pattern."
-    return InputError(f"{recording.path}: a {board} is in none of the {len(rows)} images looked at. {told}{advice}")
+    return InputError(f"{recording.path}: a {board} is in none of the {len(rows)} images looked at. {found}{advice}")
 
 
 def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
@@ -220,7 +217,7 @@ _METRES_PER_INCH, _BOARD_DPI, _NOTE_HEIGHT_M = 0.0254, 600, 0.008  # m; dots per
 def write_board(path: str | os.PathLike, board: Board) -> None:
     """Write the board as PDF, SVG or PNG, by the ending of the name; to be printed at 100 %.
 
-    Around it is a white margin, below it a line that says what it is. Raises `InputError` for another ending.
+    Around it is a white margin, below it a line with its name and size. Raises `InputError` for another ending.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import PolyCollection

@@ -1,4 +1,4 @@
-"""Delays by hand: the frames at which the views of a trial show one event."""
+"""`simspine cameras check`, `refine`, `sync` and `calibrate person`: what recordings say about their cameras."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError
 from simspine.core.skeletons import translate_to_simspine
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import write_text
@@ -19,20 +19,16 @@ from simspine.io.video import Video, check_synchronised, match_cameras_to_views,
 from simspine.reconstruction.cameras import camera_prior_of_options, compare_cameras
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
-from simspine.vision.camera_refine import refine_cameras, refinement_table
+from simspine.vision.camera_refine import Refined, refine_cameras, refinement_table
 from simspine.vision.cameras_from_person import FromPerson, cameras_from_person, check_height
 from simspine.vision.detector import Detections
 from simspine.vision.options import DetectionOptions
 from simspine.vision.points import detect_in_videos
 from simspine.vision.synchronise import find_delays
 from simspine.workflow.config import Config
-from simspine.workflow.detect_stage import read_detection_folders
-from simspine.workflow.inputs import capture_of_config, progress_bar, timing_in
+from simspine.workflow.inputs import progress_bar, timing_in
 from simspine.workflow.jobs import run_stage
 from simspine.workflow.record import RunPaths
-
-# The cameras of finished detections: what all trials of a set-up say about them, together.
-
 
 REFINEMENT_FORMATS = {  # of a refinement: unit, factor, digits
     **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},
@@ -41,6 +37,7 @@ REFINEMENT_FORMATS = {  # of a refinement: unit, factor, digits
     "centre_x": ("px", 1.0, 1),
     "centre_y": ("px", 1.0, 1),
 }
+REFINEMENT_HEADINGS = ("camera", "value", "change", "prior deviations", "shown by the recording, %")
 CHECK_QUANTITIES = (
     ("shift_x_px", 1.0, 1),
     ("shift_y_px", 1.0, 1),
@@ -49,15 +46,8 @@ CHECK_QUANTITIES = (
     ("late", 1.0, 2),
 )
 CHECK_HEADINGS = (
-    "camera",
-    "right, px",
-    "down, px",
-    "clockwise, °",
-    "too large, %",
-    "late, frames",
-    "error, px",
-    "used, %",
-)
+    "camera", "right, px", "down, px", "clockwise, °", "too large, %", "late, frames", "error, px", "used, %",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,7 +94,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         )
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
     if rows:
-        print_table(f"Cameras beside one another: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
+        print_table(f"Cameras compared: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
     for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not compared.findings:
@@ -125,34 +115,29 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
         seen.keypoints, seen.cameras, camera_prior_of_options(config.cameras), config.triangulation.min_confidence
     )
     write_calibration(out, refined.cameras)
-    rows = []
-    for camera, row in zip(seen.cameras, refinement_table(refined), strict=True):
-        for name, (unit, factor, digits) in REFINEMENT_FORMATS.items():
-            if name in row:
-                change, deviation = (factor * value for value in row[name])
-                prior = factor * dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))[name]
-                text = f"{change:+.{digits}f} ± {deviation:.{digits}f} {unit}"
-                known = f"{100 * (1 - (deviation / prior) ** 2):.0f}"
-                rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior:.1f}", known))
-    print_table(
-        f"Refined by {_what_is_compared(seen)}",
-        ("camera", "value", "change", "prior deviations", "shown by the recording, %"),
-        rows,
-    )
+    print_table(f"Refined by {_what_is_compared(seen)}", REFINEMENT_HEADINGS, _refinement_rows(refined))
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     print(
         f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
     )
     print(f"{out} written. Name it as the trial's `calibration`. What the recording does not show has its old value.")
-    _write_json(
-        figures,
-        {
-            "trials": seen.trials,
-            "cameras": refinement_table(refined),
-            "median_px": refined.median_px,
-            "p90_px": refined.p90_px,
-        },
-    )
+    _write_json(figures, {
+        "trials": seen.trials, "cameras": refinement_table(refined),
+        "median_px": refined.median_px, "p90_px": refined.p90_px,
+    })  # fmt: skip
+
+
+def _refinement_rows(refined: Refined) -> list[tuple[str, ...]]:
+    """Of each value that changed: the change, in deviations of the prior, and the share that the recording decided."""
+    prior_sd = dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))
+    rows: list[tuple[str, ...]] = []
+    for camera, changes in zip(refined.cameras, refinement_table(refined), strict=True):
+        for name in (name for name in REFINEMENT_FORMATS if name in changes):
+            (change, sd), (unit, factor, digits) = changes[name], REFINEMENT_FORMATS[name]
+            text = f"{factor * change:+.{digits}f} ± {factor * sd:.{digits}f} {unit}"
+            decided = f"{100 * (1 - (sd / prior_sd[name]) ** 2):.0f}"
+            rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior_sd[name]:.1f}", decided))
+    return rows
 
 
 def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
@@ -167,7 +152,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     before = np.zeros(len(clocks.late)) if known is None else known.late
     total = before + np.where(sure, clocks.late, 0.0)
     rows = [
-        (view, _findings_told(late, sd, known_late, found), _findings_told(drift, drift_sd, 0.0, steady))
+        (view, _delay_text(late, sd, known_late, found), _delay_text(drift, drift_sd, 0.0, steady))
         for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
             clocks.views, clocks.late, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
             strict=True,
@@ -178,7 +163,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     if known is not None:
         print("The trial's own delays are undone already; they are part of what is printed.")
     if not sure.any():
-        print("No view is late by more than chance." if known is None else "Nothing is late beside these delays.")
+        print("No view is late by more than chance." if known is None else "With these delays no view is late.")
     delays = {view: round(float(late), 2) for view, late in zip(clocks.views, total, strict=True)}
     print(delays_as_yaml(delays))
     _write_json(out, {
@@ -188,18 +173,12 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     })  # fmt: skip
 
 
-def _findings_told(value: float, deviation: float, known: float, sure: bool) -> str:
-    """A delay with its standard deviation; where it may be chance, what it is not told from."""
+def _delay_text(value: float, deviation: float, known: float, sure: bool) -> str:
+    """A delay with its standard deviation; where it may be chance, what it does not differ from."""
     if sure:
         return f"{known + value:+.2f} ± {deviation:.2f}"
     what = f"{known:+.2f}" if known else "0"
     return f"not different from {what} ({known + value:+.2f} ± {deviation:.2f})"
-
-
-def print_delays_of_events(delays: Mapping[str, float], out: Path | None) -> None:
-    """What to write into the configuration, of delays {view: frames} told by events; `out` as of `print_delays`."""
-    print(delays_as_yaml(delays))
-    _write_json(out, {"late_frames": dict(delays)})
 
 
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
@@ -236,8 +215,7 @@ def _write_json(path: Path | None, content: dict) -> None:
         write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-# Videos of a person who walks about → a calibration file, with how sure each place is.
-
+# calibrate person: videos of a person who walks about → a calibration file, with how sure each place is
 
 FIELD_OF_VIEW_LIMITS_DEG = (5.0, 170.0)  # degrees that a lens without fisheye shows
 
@@ -251,10 +229,9 @@ def lenses_or_field_of_view(intrinsics: str | Path | None, fov: float | None) ->
     if fov is None:
         assert intrinsics is not None
         return read_calibration(intrinsics)
-    if not FIELD_OF_VIEW_LIMITS_DEG[0] < fov < FIELD_OF_VIEW_LIMITS_DEG[1]:
-        raise InputError(
-            f"--fov {fov:g} is no lens's angle; expected degrees, {FIELD_OF_VIEW_LIMITS_DEG[0]:g} to {FIELD_OF_VIEW_LIMITS_DEG[1]:g}."
-        )
+    least, most = FIELD_OF_VIEW_LIMITS_DEG
+    if not least < fov < most:
+        raise InputError(f"--fov {fov:g} is no lens's angle; expected degrees, {least:g} to {most:g}.")
     return float(np.radians(fov))
 
 
@@ -266,7 +243,7 @@ def calibrate_by_person(
     figures: Path | None = None,
     quiet: bool = False,
 ) -> None:
-    """Write the calibration, print a line per camera, and what images cannot tell. lenses: as
+    """Write the calibration, print a line per camera, and what images do not show. lenses: as
     `lenses_or_field_of_view` says."""
     check_height(height)
     if len(recordings) == 1:
@@ -317,7 +294,7 @@ def _print_places(found: FromPerson, out: Path) -> None:
         about = " ".join(f"{1000 * value:.0f}" for value in move)
         rows.append((camera.name, place, about, " ".join(f"{np.degrees(value):.2f}" for value in turn), lens))
     headings = ("camera", "x y z, m", "± right, down, forward, mm", "± about these, °", "focal length, px")
-    print_table("Cameras beside one another, by the person they saw", headings, rows)
+    print_table("Cameras by the person they saw", headings, rows)
     frame = found.frame
     whose = "this person's height" if frame.height_known else "mean adults' height: --height narrows that"
     how = "standing" if frame.scale_from == "standing" else "limbs; nobody was seen standing straight"
@@ -326,8 +303,8 @@ def _print_places(found: FromPerson, out: Path) -> None:
         f"reprojection, median: {found.error_px:.1f} px; {found.used:.0%} or more of what each camera saw agrees\n"
         f"all lengths: ± {100 * frame.scale_sd:.1f} % (by {how}, with {whose})\n"
         f"vertical: ± {np.degrees(frame.tilt_sd):.1f}° (by {level}); floor at the lowest points of the feet\n"
-        "The origin lies between the feet where the person stands most upright, x points to where they face: images do "
-        "not tell another world.\n"
+        "The origin lies between the feet where the person stands most upright, x points to where they face: images "
+        "show no other world.\n"
         f"{out} written. Name it as the trial's `calibration`."
     )
 
@@ -345,65 +322,3 @@ def _place_figures(found: FromPerson) -> dict:
         "vertical_from": frame.vertical_from, "tilt_sd_rad": float(frame.tilt_sd), "error_px": found.error_px,
         "used": found.used,
     }  # fmt: skip
-
-
-LARGEST_FRAME = 1_000_000_000  # of any video: eleven days at 1000 Hz
-
-
-def frames_of_views(config: Config, subject: str | None, trial: str | None) -> dict[str, int]:
-    """{camera: frames} of the views of a trial, the first one if none is named. `InputError` for inputs that are not
-    there, and for a trial whose points come in a file, whose views begin together."""
-    subject = subject or next(iter(config.subjects))
-    trial = trial or config.trials(subject)[0]
-    config.trials(subject, trial)  # it must exist
-    about = config.subject(subject).trials[trial]
-    capture = capture_of_config(about, subject, config)
-    if capture.videos:
-        videos = open_videos(capture.videos)
-        cameras = match_cameras_to_views(videos, capture.cameras())
-        return {camera.name: video.frames for camera, video in zip(cameras, videos, strict=True)}
-    if not capture.keypoints:
-        raise InputError(f"{subject}/{trial} has neither videos nor folders of points: its views begin together.")
-    cameras = capture.cameras()
-    seen, _ = read_detection_folders(trial, about, capture, cameras=cameras, skeleton=config.detection.skeleton)
-    lengths = seen.lengths or (len(seen.people),) * len(cameras)
-    return {camera.name: frames for camera, frames in zip(cameras, lengths, strict=True)}
-
-
-def delays_of_events(events: Sequence[str], views: Mapping[str, int] | None = None) -> dict[str, float]:
-    """{view: frames it is late beside the first} from 'VIEW=FRAME' of one event that all views show.
-
-    views: frames of each view, where they are known: one event for each is wanted then, within them. One `InputError`
-    names all that is wrong.
-    """
-    frames: dict[str, float] = {}
-    faults = []
-    for event in events:
-        view, equals, frame = event.rpartition("=")
-        try:
-            number = float(frame)
-        except ValueError:
-            number = np.nan
-        if not (view and equals) or not np.isfinite(number):
-            faults.append(f"--event {event!r} is not VIEW=FRAME, such as cam01=132.")
-        elif view in frames:
-            faults.append(f"--event names {view} twice; give one frame for each view.")
-        elif number < 0:
-            faults.append(f"--event {event}: frames count from 0.")
-        elif number > LARGEST_FRAME:
-            faults.append(f"--event {event}: no frame number; at most {LARGEST_FRAME:,}.")
-        elif views is not None and view not in views:
-            faults.append(f"--event {event}: {unknown_name('view', view, views)}")
-        elif views is not None and number > views[view] - 1:
-            faults.append(f"--event {event}: {view} has {views[view]} frames, 0 to {views[view] - 1}.")
-        else:
-            frames[view] = number
-    left_out = [view for view in views or () if view not in frames]
-    if not faults and views is not None and left_out:
-        faults.append(f"--event names no frame of {', '.join(left_out)}; give one for each view.")
-    if not faults and len(frames) < 2:
-        faults.append("--event names one view; give the frame at which each view shows the same event.")
-    if faults:
-        raise InputError("\n".join(faults))
-    first = frames[next(iter(views or frames))]
-    return {view: frames[view] - first for view in views or frames}

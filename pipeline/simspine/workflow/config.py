@@ -1,8 +1,8 @@
-"""In which settings two configurations differ."""
+"""The configuration of a run: its sections, reading and checking a file of it, its JSON schema."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,6 @@ from simspine.workflow.config_recordings import (
     people_of_capture,
     shared_subjects,
 )
-
-# The configuration of a run: all sections together.
-
 
 # What stands beside the subjects in the results folder and in the data set's file.
 RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
@@ -248,6 +245,8 @@ def _check_detections(name: str) -> None:
 # Keys, and values of keys, of earlier versions, and what to write instead.
 RENAMED_CONFIG_KEYS = {
     "ik.error_lasts_s": "its name is now ik.error_correlation_s",
+    "capture.layout": "leave it out: the official archives, unpacked, are the one layout that is read",
+    "capture.checksums": "leave it out: md5sum -c, sha1sum -c or sha256sum -c compare the files",
     "scaling.calibrate": "leave it out: sizes come from distances between markers",
     "detection.model_complexity": "leave it out: BlazePose's full network is the one there is",
     "detection.infer_spine: shape": "write true",
@@ -292,38 +291,28 @@ def json_schema() -> dict:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
-_MAX_DIFFERENCES_SHOWN = 5
-_ABSENT_SETTING = object()
+MAX_DIFFERENCES_SHOWN = 5
 
 
-def setting_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """'filter.cutoff_hz was 6.0, is 5.0' for each setting that differs, in the order of `after`.
+def differences_text(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """'filter.cutoff_hz was 6.0, is 5.0; …' of the settings that differ, the first few in the order of `after`.
 
     before, after: configurations as JSON has them (`Config.model_dump(mode="json")`).
     """
     old, new = dict(_settings_by_key(before)), dict(_settings_by_key(after))
-    found = []
-    for key in (*new, *(key for key in old if key not in new)):
-        was, now = old.get(key, _ABSENT_SETTING), new.get(key, _ABSENT_SETTING)
-        if was != now:
-            found.append(f"{key} {_value_text(was, 'was')}, {_value_text(now, 'is')}")
-    return tuple(found)
+    found = [
+        f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
+        for key in {**new, **old}
+        if old.get(key, ...) != new.get(key, ...)
+    ]
+    more = len(found) - MAX_DIFFERENCES_SHOWN
+    return "; ".join(found[:MAX_DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def differences_text(found: tuple[str, ...]) -> str:
-    """The differences as one text, the first few of them."""
-    more = f"; and {len(found) - _MAX_DIFFERENCES_SHOWN} more" if len(found) > _MAX_DIFFERENCES_SHOWN else ""
-    return "; ".join(found[:_MAX_DIFFERENCES_SHOWN]) + more
-
-
-def _settings_by_key(section: Mapping[str, Any], before: str = ""):
+def _settings_by_key(section: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of all settings; an empty section counts as one."""
     for key, value in section.items():
         if isinstance(value, Mapping) and value:
             yield from _settings_by_key(value, f"{before}{key}.")
         else:
-            yield f"{before}{key}", value
-
-
-def _value_text(value: Any, verb: str) -> str:
-    return f"{verb} not there" if value is _ABSENT_SETTING else f"{verb} {'null' if value is None else value}"
+            yield f"{before}{key}", "null" if value is None else value

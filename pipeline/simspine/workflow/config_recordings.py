@@ -1,4 +1,4 @@
-"""A whole data set as the source: its subjects and trials follow from its name, and no file is looked at."""
+"""Sections of a configuration about who was recorded and how: subjects, trials, clicks on markers, data sets."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -376,14 +376,10 @@ class HumanCapture(Section):
 
     human36m: str
     """Folder of the copy."""
-    layout: Literal["auto", "archives", "fetch", "videopose3d"] = "auto"
-    """archives: the official ones, unpacked. fetch: annot.h5 per action. videopose3d: its .npz. auto: look."""
     cameras: str | None = None
     """File or folder of camera parameters; found in the copy if left out."""
     lens: Literal["human36m", "opencv"] | None = None
-    """Whose formula the tangential distortion belongs to; told from the file's kind if left out."""
-    checksums: str | None = None
-    """File of md5sum, sha1sum or sha256sum that `simspine doctor` compares the copy with."""
+    """Whose formula the tangential distortion belongs to; the file's kind decides if left out."""
     subjects: list[SafeName] | None = Field(None, min_length=1)
     """Subjects by their names in the data set (S1, S5, …); all seven with published motion capture if left out."""
     actions: list[str] | None = Field(None, min_length=1)
@@ -426,7 +422,7 @@ class Virtual(Section):
 def people_of_capture(
     capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
 ) -> dict[str, Subject]:
-    """Everybody in the data set with all usable trials, and those named besides."""
+    """Everybody in the data set with all usable trials, and those named in addition."""
     trials: dict[str, dict[str, Trial]] = {}
     for name, trial in chosen_trials(capture, virtual):
         own = trials.setdefault(name, {})

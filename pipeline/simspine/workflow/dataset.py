@@ -26,13 +26,9 @@ from simspine.report.summary import dataset_summary_metrics, summary_metrics, su
 from simspine.workflow import stages
 from simspine.workflow.config import Config
 from simspine.workflow.record import RunPaths, StageTask, read_json, read_task_manifest
+from simspine.workflow.result_tables import write_quality
 from simspine.workflow.results import read_trial, seconds_of
 from simspine.workflow.stages import TRC_FOLDERS
-from simspine.workflow.views import write_quality
-
-# summary.json: the headline figures of a data set; timings.json, which differs from run to run; and the table
-# that the command line prints.
-
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
 
@@ -235,7 +231,7 @@ def provenance_of_results(config: Config) -> dict:
     """Where the numbers come from: configuration and its hash, checksums of the inputs, versions."""
     inputs: dict[str, dict] = {}
     for subject in config.subjects:
-        for stage in ("detect", "merge"):  # merge: motion capture, beside the points made by the stage before
+        for stage in ("detect", "merge"):  # merge: motion capture; its other input is made by the stage before
             for trial in config.trials(subject):
                 entry = read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
                 own = f"{trial}.h5" if stage == "merge" else None

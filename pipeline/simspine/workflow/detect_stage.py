@@ -5,6 +5,7 @@ everybody, and the others take theirs from it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +28,34 @@ def plan_detect(context: Context) -> list[StageTask]:
     person = context.config.subject(context.subject)
     if isinstance(person, SharedSubject):
         return [_shared_people(context, person)]
-    options = context.config.detection
-    settings = options.model_dump(mode="json", exclude={"infer_spine"})  # that is done by the stage merge
-    tasks = []
-    for name in context.trials:
-        trial, capture = person.trials[name], context.capture(name)
-        out, fault = context.paths.keypoints(name), context.known_fault(name)
-        clicks = skin_markers_of(trial)
+    return [_detection_task(context, name, person.trials[name]) for name in context.trials]
 
-        def work(name=name, trial=trial, capture=capture, out=out, fault=fault, clicks=clicks) -> dict:
-            if clicks is not None:  # before hours of detection
-                check_clicks_of(clicks, capture)
-            skin = None if clicks is None else SkinClicks(clicks.by_frame(), clicks.radius_px, clicks.tape_on_skin())
-            with context.progress(f"{name}: detecting") as progress:
-                recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
-                seen = DETECT(context.config, recording=recording)
-            people_seen = seen.pop("people_seen")
-            write_store(out, **_kept_detections(seen), **fault)
-            return _detect_notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"]) | fault
 
-        inputs = (*capture.detected, *skin_marker_files(trial))
-        own = _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
-        tasks.append(StageTask(name=name, inputs=inputs, outputs=(out,), settings=settings | own | fault, work=work))
-    return tasks
+def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
+    capture, fault = context.capture(name), context.known_fault(name)
+    settings = context.config.detection.model_dump(mode="json", exclude={"infer_spine"})  # that is done by merge
+    settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
+    return StageTask(
+        name=name,
+        inputs=(*capture.detected, *skin_marker_files(trial)),
+        outputs=(context.paths.keypoints(name),),
+        settings=settings | fault,
+        work=partial(_detect, context, name, trial),
+    )
+
+
+def _detect(context: Context, name: str, trial: Trial) -> dict:
+    capture, clicks, fault = context.capture(name), skin_markers_of(trial), context.known_fault(name)
+    skin = None
+    if clicks is not None:  # wrong clicks are refused before hours of detection
+        check_clicks_of(clicks, capture)
+        skin = SkinClicks(clicks.by_frame(), clicks.radius_px, clicks.tape_on_skin())
+    with context.progress(f"{name}: detecting") as progress:
+        recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
+        seen = DETECT(context.config, recording=recording)
+    people_seen = seen.pop("people_seen")
+    write_store(context.paths.keypoints(name), **_kept_detections(seen), **fault)
+    return _detect_notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"]) | fault
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:
@@ -85,9 +91,8 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
         write_store(out, **_kept_detections(first))
         return _detect_notes(first["keypoints"]) | {"people_followed": len(found)}
 
-    settings = (
-        options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial) | {"people": person.people}
-    )
+    settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
+    settings |= {"people": person.people}
     return StageTask(name=name, inputs=capture.detected, outputs=(everybody, out), settings=settings, work=find)
 
 
@@ -158,7 +163,7 @@ def read_detection_folders(
     name: str, trial: Trial, capture: CaptureSource, cameras: Sequence[Camera], skeleton: str | None
 ) -> tuple[Detections, skeletons.Skeleton]:
     """Everybody in the folders of keypoints; `InputError` unless there are as many as cameras."""
-    assert trial.rate is not None  # `Trial` wants one beside keypoints
+    assert trial.rate is not None  # `Trial` wants one with keypoints
     if len(cameras) != len(capture.keypoints):
         raise InputError(
             f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "

@@ -1,4 +1,4 @@
-"""Exports in other formats: from the data set's HDF5 file into a folder of their own, with a manifest."""
+"""`simspine export --format`: the data set in other formats, in a folder of its own with a manifest."""
 
 import secrets
 import shutil
@@ -38,69 +38,14 @@ from simspine.dataset.description import (
     write_dataset_manifest,
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
-from simspine.io.animation import JointMesh, SkeletonMotion, parents_first, write_bvh, write_gltf
 from simspine.io.atomic import write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
-from simspine.report.reconstruction_page import REPORT_NOTICE
-from simspine.report.scene import Scene
-from simspine.workflow.config import Config, differences_text, setting_differences
-from simspine.workflow.views import read_scene
+from simspine.workflow.config import Config, differences_text
 
-# A trial for animation programs: glTF and BVH out of results' files.
-
-
-_BONE_COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
-ANIMATION_SUFFIXES = (".glb", ".bvh")
-
-
-def write_animation(
-    result: Path, out: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None
-) -> Path:
-    """Write a trial as .glb or .bvh, by the ending of `out`; returns its path. model: see `read_scene`.
-
-    Raises `InputError` for another ending, and for a result without poses of a body.
-    """
-    if out.suffix.lower() not in ANIMATION_SUFFIXES:
-        raise InputError(f"{out}: animations are written as .glb (glTF) or .bvh; name the file so.")
-    scene = read_scene(result, subject, trial, model)
-    motion = skeleton_motion_of(scene)
-    if out.suffix.lower() == ".glb":
-        write_gltf(out, motion, scene.name, REPORT_NOTICE)
-    else:
-        write_bvh(out, motion)
-    return out
-
-
-def skeleton_motion_of(scene: Scene) -> SkeletonMotion:
-    """The bodies of a scene as joints, with its bones. Raises `InputError` where it has none."""
-    if not scene.poses:
-        raise InputError(f"{scene.name}: the result holds points and no poses of a body; an animation needs these.")
-    names, parents = parents_first(tuple(scene.poses), scene.segments)
-    meshes = [
-        JointMesh(
-            joint=names.index(bone.body),
-            points=bone.points,
-            triangles=bone.triangles,
-            material=bone.kind,
-            colour=_BONE_COLOURS[bone.kind],
-        )
-        for bone in scene.bones
-        if bone.body in names
-    ]
-    return SkeletonMotion(
-        names=names,
-        parents=parents,
-        poses=np.stack([scene.poses[n] for n in names], 1),
-        rate=scene.spine.rate,
-        meshes=meshes,
-    )
-
-
-EXCHANGE_FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
 RELEASE_TEST_SUBJECTS = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release
@@ -125,13 +70,16 @@ class _Source:
     """The data set's trials on their way out; every one is checked against its body."""
 
     file: DatasetFile
+    name: str
+    notice: str
     choice: ExportChoice
+    splits: Mapping[str, Sequence[str]]
     names: tuple[str, ...]
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     levels: tuple[str, ...] = ()
     clinical: tuple[str, ...] = ()
-    notes: dict[str, Any] = field(default_factory=dict)  # what the manifest says besides
+    notes: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
     _bodies: dict[str, Body] = field(default_factory=dict)
 
     @property
@@ -198,30 +146,31 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
-    elif choice.contents == "angles" and kind not in ("hdf5", "parquet"):
-        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
+    elif choice.contents == "angles" and kind != "hdf5":
+        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
-            found = setting_differences(origin.get("configuration", {}), config.model_dump(mode="json"))
+            found = differences_text(origin.get("configuration", {}), config.model_dump(mode="json"))
             warnings.warn(
-                f"{path} was made with another configuration ({differences_text(found)}); run `simspine export` again.",
-                stacklevel=2,
+                f"{path} was made with another configuration ({found}); run `simspine export` again.", stacklevel=2
             )
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
-        source = _Source(file, choice, load_skeleton(order).names)
+        source = _Source(
+            file=file, name=config.name, notice=origin["notice"], choice=choice,
+            splits=_splits(file.subjects, choice.test), names=load_skeleton(order).names,
+        )  # fmt: skip
         target = results / "exchange" / kind if out is None else out
         with _new_folder(target) as folder:
-            splits = _splits(file.subjects, choice.test)
-            files = _WRITER_OF_FORMAT[kind](folder, source, splits, origin["notice"], config.name)
+            files = _WRITER_OF_FORMAT[kind](folder, source)
             if origin["notice"]:
                 write_text(folder / "NOTICE.txt", HUMAN36M_NOTICE + "\n")
                 files["NOTICE.txt"] = ManifestEntry("text")
             header = manifest_header(config.name, kind, origin, source.deviations) | source.notes
             header |= {"order": order, "from_release_order": skeleton_indices(load_skeleton("simspine15").names, order)}
-            write_dataset_manifest(folder, files, header | {"splits": splits, "contents": choice.contents})
+            write_dataset_manifest(folder, files, header | {"splits": source.splits, "contents": choice.contents})
     return target
 
 
@@ -237,15 +186,15 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its place when the block ends well."""
+    """A folder next to the target that takes its place when the block ends well."""
     if target.exists() and not (target.is_dir() and ((target / MANIFEST_FILE).is_file() or not any(target.iterdir()))):
         raise InputError(
             f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
         )
     if (target / MANIFEST_FILE).is_file() and (others := _not_exported(target)):
         raise InputError(
-            f"{target} holds files that its {MANIFEST_FILE} does not name, {others[0]} for one ({len(others)} in all): results, "
-            "or files of yours. It would be replaced as a whole; name another folder with --out."
+            f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
+            "folder would be replaced as a whole; name another one with --out."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
@@ -271,16 +220,11 @@ def _not_exported(folder: Path) -> list[str]:
     return sorted(others, key=lambda name: (name.startswith("."), name))
 
 
-SubjectsOfSplit = Mapping[str, Sequence[str]]
-
-
 def _points_of_choice(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
     return {key: count for key, count in source.frames.items() if key.split("/")[0] in subjects}
 
 
-def _export_hdf5(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     file = source.file
     subjects = {
         subject: SubjectData(
@@ -292,18 +236,16 @@ def _export_hdf5(
         for subject in file.subjects
     }
     origin = drop_licensed_places(file.provenance) if source.choice.public else file.provenance
-    write_dataset(folder / f"{name}.h5", Dataset(subjects, origin))
-    return {f"{name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
+    write_dataset(folder / f"{source.name}.h5", Dataset(subjects, origin))
+    return {f"{source.name}.h5": ManifestEntry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
 
 
-def _export_npz(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.npz import MMPOSE_UNITS, write_mmpose
 
     files = {}
-    for split, subjects in splits.items():
-        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=notice)
+    for split, subjects in source.splits.items():
+        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=source.notice)
         files[f"annotations/simspine_{split}.npz"] = ManifestEntry(
             "npz", rows, MMPOSE_UNITS, _points_of_choice(source, subjects)
         )
@@ -312,55 +254,31 @@ def _export_npz(
     return files
 
 
-def _export_coco(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.coco import write_coco
 
     files = {}
-    for split, subjects in splits.items():
+    for split, subjects in source.splits.items():
         path = f"annotations/person_keypoints_{split}.json"
         takes = partial(source.takes, subjects, pictures=True)
-        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every, centres=source.centres)
+        rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every, centres=source.centres)
         files[path] = ManifestEntry(
             "coco", rows, {"keypoints": "px", "bbox": "px"}, _points_of_choice(source, subjects)
         )
     return files
 
 
-def _export_parquet(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
-    from simspine.io.exchange import PARQUET_UNITS, write_card, write_parquet
-
-    files, counts, points = {}, {}, source.choice.contents == "all"
-    for split, subjects in splits.items():
-        shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
-        counts[split] = sum(shards)
-        for i, rows in enumerate(shards):
-            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = ManifestEntry("parquet", rows, PARQUET_UNITS)
-    names = {
-        "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
-        "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
-        "clinical": list(source.clinical),
-    }  # fmt: skip
-    write_card(folder, name, counts, names=names, notice=notice)
-    return files | {"README.md": ManifestEntry("text")}
-
-
 def _export_single_trials(suffix: str, kind: str, units: Mapping[str, str]):
     """A writer of one file for each trial."""
 
-    def write(
-        folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-    ) -> dict[str, ManifestEntry]:
+    def write(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
         from simspine.io.c3d import write_c3d
         from simspine.io.exchange import write_netcdf
 
         files = {}
         for take in source.takes(source.file.subjects):
             path, count = f"{take.subject}/{take.subject}_{take.name}.{suffix}", take.trial.markers.frames
-            (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=notice)
+            (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=source.notice)
             files[path] = ManifestEntry(kind, count, units, {take.path: count})
         return files
 
@@ -381,9 +299,7 @@ def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
     return "none: locked" if axis.how == AXIS_LOCKED else "as solved"
 
 
-def _export_paper_axes(
-    folder: Path, source: _Source, splits: SubjectsOfSplit, notice: str, name: str
-) -> dict[str, ManifestEntry]:
+def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     """A motion for each trial in the 62 axes of the paper, its standard deviations, and what each axis is made of."""
     files: dict[str, ManifestEntry] = {}
     left_out: dict[str, float] = {}
@@ -414,7 +330,7 @@ def _export_paper_axes(
 
 
 _WRITER_OF_FORMAT = {
-    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco, "parquet": _export_parquet,
+    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco,
     "netcdf": _export_single_trials("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
     "c3d": _export_single_trials("c3d", "c3d", {"points": "mm"}),
     PAPER_AXES_CHOICE: _export_paper_axes,

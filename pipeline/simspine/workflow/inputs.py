@@ -1,4 +1,4 @@
-"""What every stage is handed: the configuration, one subject, its files, and how to show progress."""
+"""Which files a trial starts from, and what every stage is given: configuration, subject, files, progress."""
 
 import json
 import sys
@@ -27,9 +27,6 @@ from simspine.workflow.record import RunPaths
 
 if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
-
-
-# Which files a trial starts from, and a resolved configuration for the stages of a workflow.
 
 
 PACKAGED_PREFIX = "pose2sim:"
@@ -71,7 +68,7 @@ class CaptureSource:
         return read_calibration(self.calibration, rig)
 
     def motion_capture(self) -> Markers | None:
-        """The markers recorded beside, if there were any."""
+        """The markers of motion capture, if there were any."""
         from simspine.io.c3d import read_markers
 
         if not self.mocap:
@@ -94,28 +91,21 @@ class HumanTrial(CaptureSource):
         return self.copy.positions(self.person, self.trial) if self.mocap else None
 
 
-def capture_of_config(trial: Trial, subject: str, config: Config, here: bool = True) -> CaptureSource:
-    """The trial's files; `InputError` names the first that is missing. None of them is read.
-
-    here: whether they must be on this machine. Absolute paths must be in any case, a project folder and a copy of
-    Human3.6M as well: they are listed.
-    """
+def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSource:
+    """The trial's files; `InputError` names the first that is missing. None of them is read."""
     if trial.capture is not None and config.capture is not None:
         return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
 
-    def named(path: str, kind: str, folder: bool = False) -> Path:
-        return _existing_path(path, kind, folder) if here or Path(path).is_absolute() else Path(path)
-
-    mocap = () if trial.mocap is None else (named(trial.mocap, "mocap file"),)
-    calibration = None if trial.calibration is None else named(trial.calibration, "calibration")
-    videos: tuple[Path, ...] = tuple(named(video, "video") for video in trial.videos or ())
+    mocap = () if trial.mocap is None else (_existing_path(trial.mocap, "mocap file"),)
+    calibration = None if trial.calibration is None else _existing_path(trial.calibration, "calibration")
+    videos: tuple[Path, ...] = tuple(_existing_path(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
         packaged = trial.folder.startswith(PACKAGED_PREFIX)
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
-    assert calibration is not None  # `Trial` wants one beside videos and keypoints
-    folders = tuple(named(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
+    assert calibration is not None  # `Trial` wants one with videos and keypoints
+    folders = tuple(_existing_path(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
     return CaptureSource(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
@@ -146,8 +136,9 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, trial: s
             "(capture.detections) and set detection.detector to import."
         )
     return HumanTrial(
-        calibration, videos, (), stored, mocap, person=subject, correspondence="human36m", copy=copy, trial=trial
-    )
+        calibration, videos, stored=stored, mocap=mocap, person=subject, correspondence="human36m", copy=copy,
+        trial=trial,
+    )  # fmt: skip
 
 
 def skin_markers_of(trial: Trial) -> SkinMarkers | None:
@@ -179,14 +170,14 @@ def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
 
 def copy_of_config(options: HumanCapture) -> "HumanCopy":
     """The copy, opened once: its folders are listed a single time for all trials."""
-    return _open_copy(options.human36m, options.layout, options.cameras, options.lens)
+    return _open_copy(options.human36m, options.cameras, options.lens)
 
 
 @cache
-def _open_copy(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
-    from simspine.io.human36m.layouts import open_copy
+def _open_copy(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
+    from simspine.io.human36m.copy import open_copy
 
-    return open_copy(root, layout, cameras, lens)
+    return open_copy(root, cameras, lens)
 
 
 def _copy_rigs(path: Path) -> list[str]:
@@ -299,13 +290,12 @@ def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """trial: the only one it is about; None: all of the subject's. recordings_here: whether their files must be."""
+    """trial: the only one it is about; None: all of the subject's."""
 
     config: Config
     subject: str
     quiet: bool = False
     trial: str | None = None
-    recordings_here: bool = True
 
     @property
     def paths(self) -> RunPaths:
@@ -317,7 +307,7 @@ class Context:
 
     def capture(self, trial: str) -> CaptureSource:
         recorded = self.config.subject(self.subject).trials[trial]
-        return capture_of_config(recorded, self.subject, self.config, self.recordings_here)
+        return capture_of_config(recorded, self.subject, self.config)
 
     def known_fault(self, trial: str) -> dict[str, str]:
         """{'known_fault': what is known to be wrong with the recording}, to be kept with its results; {} if nothing."""

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -24,7 +23,6 @@ from simspine.workflow.jobs import (
     STATE_STALE,
     STATE_WAITING,
     check_writable,
-    list_stored_jobs,
     prepare_results,
     stage_states,
     status_lines,
@@ -40,14 +38,11 @@ OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")
 FAILED_RULE_LINE = re.compile(r"Error in rule ([^\s:]+)")
 
 
-def run_workflow(
-    config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False, storage: str | None = None
-) -> None:
+def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False) -> None:
     """Run all stages of a configuration's subjects that are not done yet; their manifests decide which those are.
 
-    config: a configuration file; relative paths in it count from the working directory, or from a bucket (storage:
-    'scheme://bucket/prefix', for Snakemake's plugin of that name). options: handed on to Snakemake.
-    dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
+    config: a configuration file; relative paths in it count from the working directory. options: handed on
+    to Snakemake. dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
     Snakemake's own messages go to `<results>/logs/run.log`; it keeps its working state in the results as well, until it
     is through. `InputError` for a faulty configuration, if another run is at work on the same results, if a stage
     fails, or if not all is done at the end.
@@ -58,21 +53,17 @@ def run_workflow(
             f"know it too; change {config}, or give another file."
         )
     settings = read_config(config)
-    where = [] if storage is None else _storage_options(storage)
     check_packages(settings)
-    if storage is None:
-        check_inputs(settings)
-    else:
-        list_stored_jobs(settings)  # can they be planned?
+    check_inputs(settings)
     results = Path(settings.results)
     check_writable(results)
-    words = ["--snakefile", str(snakefile(storage is not None)), "--configfile", str(config), *where]
+    words = ["--snakefile", str(snakefile()), "--configfile", str(config)]
     words += ["--cores", str(cores), "--rerun-incomplete"]
     if dry_run:
         with TemporaryDirectory() as folder:
-            subprocess.run([*_snakemake(Path(folder), storage), *words, "--dry-run", *options], check=False)
+            subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False)
         return
-    command = [*_snakemake(results / STATE, storage), *words, *_listen_to_snakemake(options)]
+    command = [*_snakemake(results / STATE), *words, *_listen_to_snakemake(options)]
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
         prepare_results(results, read_yaml(config))
         shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
@@ -85,9 +76,8 @@ def run_workflow(
                 sys.exit(128 + signal.SIGINT)
         if code:
             raise InputError(f"{_failure_error(failed, Path(log.name))}. {RESUME_HINT} Log: {log.name}")
-        if storage is None:
-            shutil.rmtree(results / STATE, ignore_errors=True)
-            _check_done(config, partly=bool(options))
+        shutil.rmtree(results / STATE, ignore_errors=True)
+        _check_done(config, partly=bool(options))
 
 
 def _check_done(config: Path, partly: bool) -> None:
@@ -102,10 +92,9 @@ def _check_done(config: Path, partly: bool) -> None:
         )
 
 
-def _snakemake(state: Path, storage: str | None) -> list[str]:
-    """Our Snakemake; its records stay in the working directory where it goes by them, as on object storage."""
-    kept = ["--state", str(state)] if storage is None else []
-    return [sys.executable, "-m", "simspine.workflow.snakemake_command", *kept]
+def _snakemake(state: Path) -> list[str]:
+    """Our Snakemake, with a folder for its records."""
+    return [sys.executable, "-m", "simspine.workflow.snakemake_command", "--state", str(state)]
 
 
 def _listen_to_snakemake(options: Sequence[str]) -> list[str]:
@@ -129,20 +118,9 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
     return "\n".join(["the workflow failed", *said[-LAST_LINES_SHOWN:]])
 
 
-def snakefile(stored: bool = False) -> Path:
-    """The Snakefile that comes with simspine. stored: the one for files in object storage."""
-    configs = data_folder("configs")
-    return configs / "storage/Snakefile" if stored else configs.parent / "Snakefile"
-
-
-def _storage_options(storage: str) -> list[str]:
-    """Snakemake's options for files in object storage; `InputError` where its plugin is missing."""
-    scheme, _, place = storage.partition("://")
-    if not re.fullmatch(r"[a-z][a-z0-9]*", scheme) or not place.strip("/"):
-        raise InputError(f"--storage is {storage!r}; a bucket is wanted, such as s3://BUCKET or gcs://BUCKET/PREFIX.")
-    if find_spec(f"snakemake_storage_plugin_{scheme}") is None:
-        raise InputError(f"--storage {storage} needs Snakemake's plugin: pip install snakemake-storage-plugin-{scheme}")
-    return ["--default-storage-provider", scheme, "--default-storage-prefix", storage.rstrip("/")]
+def snakefile() -> Path:
+    """The Snakefile that comes with simspine."""
+    return data_folder("configs").parent / "Snakefile"
 
 
 def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
@@ -201,10 +179,10 @@ def _wait_or_kill(child: subprocess.Popen) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when whoever started it was killed (prctl, PR_SET_PDEATHSIG).
+    """Ask Linux to end this process when its parent was killed (prctl, PR_SET_PDEATHSIG).
 
-    By SIGKILL: told otherwise, Snakemake would keep the run's lock until its jobs are through. These may go on to the
-    end of their work, which is locked by itself.
+    By SIGKILL: after another signal Snakemake would keep the run's lock until its jobs are through. These may go on to
+    the end of their work, which is locked by itself.
     """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 

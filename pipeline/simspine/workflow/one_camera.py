@@ -37,9 +37,6 @@ from simspine.vision.one_camera import (
 from simspine.workflow.inputs import progress_bar
 from simspine.workflow.jobs import check_writable
 
-# Lifted points in the files of `simspine detect`, and what is said of them there and on the screen.
-
-
 SCALE_UNKNOWN_NOTE = (
     "one camera does not show how large somebody is: lengths are those of the people the lifter learnt from, fitted to "
     "what is seen, and depth is the least certain. Not triangulated, no measurement"

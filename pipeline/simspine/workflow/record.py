@@ -8,7 +8,6 @@ and files still agree is skipped.
 import hashlib
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import write_text
 from simspine.workflow.config import json_digest
 
-# Where each file of a run lies. The Snakefile and the stages both take their names from here.
+# Where each file of a run lies
 
 
 STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
@@ -88,7 +87,7 @@ def results_manifest(results: str, job: str) -> Path:
     return Path(results) / "manifests" / f"{job}.json"
 
 
-# Locks that end with the process that holds them, however it ends.
+# Locks that end with the process that holds them, however it ends
 
 
 try:
@@ -111,13 +110,13 @@ def hold_lock(
     if fcntl is None:
         yield ()
         return
-    start, told = time.monotonic(), False
+    start, announced = time.monotonic(), False
     while (descriptor := _try_lock(path)) is None:
         if patience_s is not None and time.monotonic() - start > patience_s:
             raise InputError(f"{busy}. {advice}")
-        if patience_s is None and not told:
+        if patience_s is None and not announced:
             print(f"{busy}; waiting for it.", file=sys.stderr)
-            told = True
+            announced = True
         time.sleep(0.1)
     try:
         yield () if descriptor < 0 else (descriptor,)
@@ -158,78 +157,51 @@ def _try_lock(path: Path) -> int | None:
     return None
 
 
-# Which of the package's own files decide what a piece of work makes, and their digest.
-# A result made by other code than the one at hand is not up to date, whatever its inputs. The files are those
-# that the work's module imports, directly or by others, wherever in a file the import stands, and the tables,
-# templates and networks in their folders. A change of a comment counts as well: rather once too often than a
-# wrong result kept.
+# Which of the package's own files, rooms and single modules, decide what a stage makes. A result of other code than the
+# one at hand is not up to date, whatever its inputs. A change of a comment counts as well: rather once too often than a
+# wrong result kept. Hours of detection do not depend on what follows it, nor anything but pages on the report.
 
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
-_IMPORT_STATEMENT = re.compile(
-    r"^[ \t]*(?:from[ \t]+(simspine[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+(simspine[\w.]*))",
-    re.MULTILINE,
-)
+DETECTION_CODE = (
+    "core", "io", "vision", "anatomy/marker_sets.py", "reconstruction/detection.py", "reconstruction/stage.py",
+    "workflow/detect_stage.py", "workflow/inputs.py",
+)  # fmt: skip
+STAGE_CODE = (
+    "core", "io", "anatomy", "vision", "estimation", "quality", "reconstruction", "workflow/stages.py",
+    "workflow/results.py", "workflow/inputs.py",
+)  # fmt: skip
+DATASET_CODE = (*STAGE_CODE, "dataset", "report/summary.py", "workflow/dataset.py", "workflow/result_tables.py")
+CODE_OF = {
+    "capture": ("synthesis",),
+    "detect": DETECTION_CODE,
+    "dataset": DATASET_CODE,
+    "page": (*DATASET_CODE, "evaluation", "report", "workflow/reporting.py", "workflow/views.py"),
+}  # of all other stages: STAGE_CODE
 
 
 @cache
-def code_digest(module: str) -> str:
+def code_digest(stage: str) -> str:
     """sha256 over names and contents of `source_files`."""
     found = hashlib.sha256()
-    for path in source_files(module):
+    for path in source_files(stage):
         found.update(f"{path.relative_to(PACKAGE_FOLDER).as_posix()}\0".encode())
-        found.update(_digest_of_files(path))
+        found.update(_file_digest(path))
     return found.hexdigest()
 
 
-def source_files(module: str) -> list[Path]:
-    """Files of the package that decide what a module does, in the order of their names. module: 'simspine.x.y'."""
-    seen: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        for path in _files_reached(name):
-            if path not in seen:
-                seen.add(path)
-                waiting += _imported_modules(path)
-    return sorted(seen | {file for folder in {path.parent for path in seen} for file in _data_files(folder)})
+def source_files(stage: str) -> list[Path]:
+    """Files of the package that decide what a stage makes, tables and networks included, in the order of names."""
+    found: set[Path] = set()
+    for name in CODE_OF.get(stage, STAGE_CODE):
+        place = PACKAGE_FOLDER / name
+        found |= {file for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()}
+    return sorted(file for file in found if "__pycache__" not in file.parts)
 
 
 @cache
-def _digest_of_files(path: Path) -> bytes:
+def _file_digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
-
-
-@cache
-def _files_reached(module: str) -> list[Path]:
-    """A module's file and those of the packages it is in, which are imported with it."""
-    parts = module.split(".")[1:]
-    bases = (PACKAGE_FOLDER.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
-    return [
-        path for base in bases for path in (base.with_name(f"{base.name}.py"), base / "__init__.py") if path.is_file()
-    ]
-
-
-@cache
-def _imported_modules(path: Path) -> list[str]:
-    """Modules that a file imports; what it takes out of a package may be modules as well."""
-    found = []
-    for package, names, module in _IMPORT_STATEMENT.findall(path.read_text(encoding="utf-8")):
-        found.append(module or package)
-        found += [f"{package}.{name}" for name in re.findall(r"\w+", names)]
-    return found
-
-
-@cache
-def _data_files(folder: Path) -> list[Path]:
-    """Files beside the modules of a folder that are none, those in folders without modules included."""
-    found = []
-    for path in folder.iterdir() if folder != PACKAGE_FOLDER else ():
-        if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
-            found += [file for file in path.rglob("*") if file.is_file()]
-        elif path.is_file() and path.suffix not in (".py", ".pyc"):
-            found.append(path)
-    return found
 
 
 # The stage that makes the files of each folder of a subject.
@@ -276,20 +248,20 @@ class StageTask:
     work: Callable[[], dict]  # does it, writes `outputs`, returns notes (JSON-able) for the manifest
     whole: bool = False  # of all trials of the subject together, whose name it then bears
 
-    def fingerprint(self, module: str, of: Callable[[Path], str] = file_checksum) -> dict:
-        """module: whose code does the work. of: gives a file's checksum."""
+    def fingerprint(self, stage: str, of: Callable[[Path], str] = file_checksum) -> dict:
+        """stage: whose code does the work. of: gives a file's checksum."""
         return {
             "inputs": [[path.name, of(path)] for path in self.inputs],
             "settings": json_digest(self.settings),
             "version": __version__,
-            "code": code_digest(module),
+            "code": code_digest(stage),
         }
 
 
 def run_task(
     path: Path,
     task: StageTask,
-    module: str,
+    stage: str,
     around: Callable[[str], AbstractContextManager] = nullcontext,
     force: bool = False,
 ) -> bool:
@@ -298,7 +270,7 @@ def run_task(
     path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
     second waits for the first, and then finds it done.
     """
-    fingerprint = task.fingerprint(module)
+    fingerprint = task.fingerprint(stage)
     with hold_lock(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
         if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
             return False
@@ -324,7 +296,7 @@ def read_task_manifest(path: Path) -> dict:
         return {}
 
 
-def reason_not_done(path: Path, task: StageTask, module: str, of: Callable[[Path], str] = file_checksum) -> str | None:
+def reason_not_done(path: Path, task: StageTask, stage: str, of: Callable[[Path], str] = file_checksum) -> str | None:
     """None if a task's work is there, made of its inputs, settings and code as they are; else what differs."""
     entry = read_task_manifest(path)
     if not entry:
@@ -332,7 +304,7 @@ def reason_not_done(path: Path, task: StageTask, module: str, of: Callable[[Path
     missing = [file for file in task.inputs if not file.exists()]
     if missing:
         return f"{missing[0].name} is missing"
-    return manifest_difference(entry, task.fingerprint(module, of), task.outputs, of)
+    return manifest_difference(entry, task.fingerprint(stage, of), task.outputs, of)
 
 
 def manifest_difference(

@@ -1,38 +1,24 @@
-"""report.html of a data set, out of the results' files."""
+"""report.html of a data set, and a page for each trial where there are many, out of the results' files."""
 
-import gc
-import pickle
-import signal
-import sys
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from simspine.core.errors import InputError, evenly_spread
-from simspine.io.atomic import atomic_path
+from simspine.core.errors import evenly_spread
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.dataset_figures import validation_pictures, validation_text_tables
 from simspine.report.page import PageTable, Provenance, ReportContent, TrialSection, number_text, write_report
-from simspine.report.people_pictures import poster_png
 from simspine.report.reconstruction_page import (
     DETECTOR_LICENCES,
     FILM_BYTES,
     REPORT_NOTICE,
     angles_not_measured,
-    overlay_picture,
     trial_caveats,
     trial_section_of,
 )
@@ -41,142 +27,14 @@ from simspine.report.tables import Caveats, comparison_table
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import dataset_files_of_subject, provenance_of_results, read_summary, summary_table_rows
 from simspine.workflow.inputs import Context
+from simspine.workflow.processes import map_in_processes
 from simspine.workflow.record import StageTask
 from simspine.workflow.results import read_trial
 from simspine.workflow.views import ContactEvents, cycle_picture
 
-# Independent pieces of work in several processes: for work in Python, which threads would do by turns.
-# Not by `concurrent.futures`, whose processes wait for ever where the one that started them was killed, and go
-# through all that was handed to them after ctrl-C.
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-WORKER_ENDED_ERROR = (
-    "one of the processes that shared the work was ended from outside, as the system does where memory runs out. "
-    "Give the command fewer cores, or more memory."
-)
-
-
-class _Answer(NamedTuple):
-    """What a piece of work came to. warned: text, category, file and line of each warning."""
-
-    result: Any = None
-    error: Exception | None = None
-    warned: tuple[tuple[str, type[Warning], str, int], ...] = ()
-
-
-def map_in_processes(work: Callable[[T], R], items: Sequence[T], processes: int = 1) -> list[R]:
-    """`work` of every item, in the items' order; in this process if one is enough.
-
-    work, items and results must be such as pickle takes. In each process BLAS has one thread, in this one as well, so
-    that results are the same however many there are. Warnings are given here, each once. After an error nothing more is
-    begun, what is begun is done, and the error of the first item that has one is raised. Ctrl-C ends all processes;
-    where this one is killed the others end when they are through with their item. Raises `InputError` where one of them
-    is killed.
-    """
-    processes = min(processes, len(items))
-    if processes <= 1:
-        return [_on_one_thread(work, item) for item in items]
-    results: dict[int, R] = {}
-    errors: dict[int, Exception] = {}
-    registry: dict = {}  # of the warnings given
-    left = iter(enumerate(items))
-    with _start_workers(processes) as free:
-        busy: dict[Connection, int] = {}
-        while free or busy:
-            for pipe in free:
-                if not errors and (piece := next(left, None)) is not None:
-                    busy[pipe] = piece[0]
-                    with suppress(ConnectionError):  # it was killed: its answer is the end of the file
-                        pipe.send((work, piece[1]))
-            ready = wait(list(busy)) if busy else []
-            free = [pipe for pipe in busy if pipe in ready]
-            for pipe in free:
-                answer, order = _answer_task(pipe), busy.pop(pipe)
-                for warned in answer.warned:
-                    warnings.warn_explicit(*warned, registry=registry)
-                if answer.error is None:
-                    results[order] = answer.result
-                else:
-                    errors[order] = answer.error
-    if errors:
-        raise errors[min(errors)]
-    return [results[order] for order in range(len(items))]
-
-
-def _answer_task(pipe: Connection) -> _Answer:
-    try:
-        return pipe.recv()
-    except (EOFError, ConnectionError):
-        return _Answer(error=InputError(WORKER_ENDED_ERROR))
-
-
-@contextmanager
-def _start_workers(processes: int) -> Iterator[list[Connection]]:
-    """So many processes while the block lasts, a pipe to each; an error in the block ends them at once."""
-    context = get_context("spawn")  # a fork would copy locks that other threads hold
-    started = []
-    try:
-        for _ in range(processes):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve_items, args=(theirs, gc.get_threshold()), daemon=True)
-            process.start()
-            theirs.close()  # the other end is then closed when that process ends
-            started.append((process, ours))
-        yield [pipe for _, pipe in started]
-    except BaseException:
-        for process, _ in started:
-            process.terminate()
-        raise
-    finally:
-        for _, pipe in started:
-            pipe.close()
-        for process, _ in started:
-            process.join()
-
-
-def _serve_items(pipe: Connection, thresholds: tuple[int, int, int]) -> None:
-    """A process's life: work on what comes, until the pipe is closed. thresholds: of looking for cycles of objects."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ctrl-C goes to all; the one that started this ends it
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception: files that are begun are removed
-    gc.set_threshold(*thresholds)
-    with suppress(EOFError, ConnectionError):
-        while True:
-            work, item = pipe.recv()
-            pipe.send(_try_item(work, item))
-
-
-def _try_item(work: Callable[[T], R], item: T) -> _Answer:
-    result, failure = None, None
-    with warnings.catch_warnings(record=True) as heard:
-        try:
-            result = _on_one_thread(work, item)
-        except Exception as error:
-            failure = _sendable(error)
-    return _Answer(result, failure, tuple((str(w.message), w.category, w.filename, w.lineno) for w in heard))
-
-
-def _on_one_thread(work: Callable[[T], R], item: T) -> R:
-    with threadpool_limits(1, "blas"):
-        return work(item)
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error, with its traceback as a note; a plain one with its words if pickle cannot take it to and fro."""
-    where = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"In another process:\n{where}")
-    return error
-
-
 MAX_TRIALS_ON_ONE_PAGE = 3  # trials that share one page
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
 MAX_CURVE_POINTS = 60  # of the small picture of a trial's lordosis
-MOST_VIEWS = 4  # more would be too small on a picture
 
 
 @dataclass(frozen=True)
@@ -194,9 +52,8 @@ def write_report_of(config: Config, processes: int = 1) -> Path:
     """Write <results>/report.html; returns its path.
 
     With up to `MAX_TRIALS_ON_ONE_PAGE` trials all is on that page. With more, each trial has a page in
-    <results>/report/, and the first
-    page links to them: it would grow beyond what a browser opens quickly. processes: draw these pages, each process one
-    trial at a time. Raises `InputError` where results are missing or damaged.
+    <results>/report/ and the first page links to them: it would grow beyond what a browser opens quickly. processes:
+    draw these pages, each process one trial at a time. Raises `InputError` where results are missing or damaged.
     """
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
@@ -261,8 +118,8 @@ def _thinned_curve(found: SolvedTrial) -> tuple[float, ...]:
     return tuple(values[evenly_spread(len(values), MAX_CURVE_POINTS)].tolist())
 
 
-def page_task(config: Config, processes: int = 1, recordings_here: bool = True) -> StageTask:
-    """`write_report_of` as a task. recordings_here: whether they must be on this machine when the task is planned."""
+def page_task(config: Config, processes: int = 1) -> StageTask:
+    """`write_report_of` as a task."""
     results = Path(config.results)
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     pages = (
@@ -275,7 +132,7 @@ def page_task(config: Config, processes: int = 1, recordings_here: bool = True) 
         write_report_of(config, processes)
         return {}
 
-    contexts = {subject: Context(config, subject, recordings_here=recordings_here) for subject in config.subjects}
+    contexts = {subject: Context(config, subject) for subject in config.subjects}
     videos = (video for subject, trial in names for video in contexts[subject].capture(trial).videos)
     inputs = [results / "summary.json", results / f"{config.name}.h5"]
     inputs += [Path(config.report.bands)] if config.report.bands else []
@@ -293,7 +150,7 @@ def page_task(config: Config, processes: int = 1, recordings_here: bool = True) 
 
 
 def _read_part(config: Config, subject: str, trial: str) -> SolvedTrial:
-    context = Context(config, subject, recordings_here=False)  # of the recordings only the videos are read
+    context = Context(config, subject)
     videos = context.capture(trial).videos
     return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 
@@ -383,29 +240,3 @@ def _trial_lights(section: TrialSection) -> str:
     """'■ 1 ▲ 3' for one problem and three things to look at."""
     counts = ((sign, sum(f.light == light for f in section.findings)) for sign, light in (("■", "bad"), ("▲", "check")))
     return " ".join(f"{sign} {count}" for sign, count in counts if count) or "●"
-
-
-def write_picture_of(config: Config, path: Path) -> Path:
-    """One picture of the first trial that came with videos: one moment in up to four cameras, and the curvature.
-
-    path: ends in .png, the format written. Raises `InputError` for another ending, and where no trial has videos.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: the picture is written as PNG; name a file that ends in .png.")
-    for subject in config.subjects:
-        for trial in config.trials(subject):
-            if not Context(config, subject).capture(trial).videos:
-                continue
-            found = _read_part(config, subject, trial)
-            sheet = overlay_picture(found, 1, MOST_VIEWS)
-            status = None if found.verdict is None else [str(status) for status in found.verdict.status]
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(poster_png(sheet, found.spine, status, _credit_text(config, subject, trial)))
-            return path
-    raise InputError(f"{config.name}: no trial came with videos; the picture shows the body on images.")
-
-
-def _credit_text(config: Config, subject: str, trial: str) -> str:
-    source = str(config.subjects[subject].trials[trial].folder or "")
-    images = " · videos: demo data of Pose2Sim, BSD-3-Clause" if source.startswith("pose2sim:") else ""
-    return f"{config.name}, {subject} · {trial}{images}"

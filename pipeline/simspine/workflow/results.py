@@ -1,4 +1,4 @@
-"""Scenes of files that came from anywhere: markers (.trc, .c3d), and motions (.mot, .sto) with their model."""
+"""What the stages keep of a trial, written and read back."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,61 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.body import Body, body_poses, forward_kinematics
-from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame
-from simspine.core.skeletons import load_skeleton, skeleton_names
-from simspine.core.types import Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
-from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
-from simspine.io.mot import read_mot
 from simspine.quality.findings import Finding, Verdict
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report.scene import Curve, Scene
-from simspine.report.trial_scene import bones_and_joints, skin_of_trial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.inputs import timing_in
 from simspine.workflow.record import STAGE_NAMES, RunPaths, read_json, read_task_manifest
 
-# What the stages keep of a trial: each result written to its file and read back.
-
-
 _SPINE_FIELDS = (
-    "levels",
-    "angles",
-    "lla",
-    "tka",
-    "lla_sd",
-    "tka_sd",
-    "lla_change_sd",
-    "tka_change_sd",
-    "angles_sd",
-    "repaired",
-)
+    "levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "lla_change_sd", "tka_change_sd", "angles_sd", "repaired",
+)  # fmt: skip
 
 
 def camera_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage triangulate found about the cameras."""
-    return _camera_finding_records(path)
+    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
 
 
 def mocap_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage merge found odd about motion capture. path: of the markers."""
     with open_hdf5_file(path) as file:
         odd = "findings" in file
-    return _camera_finding_records(path) if odd else ()
-
-
-def _camera_finding_records(path: Path) -> tuple[Finding, ...]:
-    return tuple(Finding.from_dict(entry) for entry in json.loads(read_store(path, ["findings"])["findings"]))
+    return camera_findings(path) if odd else ()
 
 
 def read_sized_body(paths: RunPaths) -> SizedBody:
@@ -127,10 +102,6 @@ def _clinical_parts(clinical: ClinicalParameters) -> dict:
     }
 
 
-def load_verdict(path: Path) -> Verdict:
-    return Verdict.from_dict(read_json(path))
-
-
 def triangulation_report(path: Path) -> TriangulationReport:
     """How well the points fit the images. path: of the points."""
     stored = read_store(path, ["report"])["report"]
@@ -140,9 +111,6 @@ def triangulation_report(path: Path) -> TriangulationReport:
 def _plain_values(value):
     """Lists of names come back from a file as lists; the types hold tuples."""
     return tuple(value) if isinstance(value, list) else value
-
-
-# All that the stages found in a trial, read back together.
 
 
 _SPINE_RESULT_FIELDS = ("angles", "markers", "centres", "clinical")  # derived from the posterior, kept with the spine
@@ -164,7 +132,7 @@ def read_trial(
     what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
     are the points before they were merged.
     """
-    verdict = load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
+    verdict = Verdict.from_dict(read_json(paths.quality(name))) if judged and paths.quality(name).is_file() else None
     filled = verdict is not None and verdict.filled
     kinematics = paths.filled(name, "kinematics") if filled else paths.kinematics(name)
     seen: dict = {}
@@ -197,81 +165,3 @@ def seconds_of(paths: RunPaths, trials: Sequence[str]) -> dict[str, float]:
         if entries := [entry["seconds"] for entry in found if entry]:
             spent[stage] = round(sum(entries), 3)
     return spent
-
-
-MOTION_SUFFIXES = (".mot", ".sto")
-LOOSE_FILE_SUFFIXES = (*MARKER_FILES, *MOTION_SUFFIXES)
-_MIN_MOVEMENT_RAD = 1e-6  # rad: angles that change less stay as they are
-_INITIAL_CURVES = ("pelvis_tilt", "hip_flexion", "knee_angle", "ankle_angle")  # shown from the start
-
-
-def scene_of_file(path: Path, model: Path | None = None) -> Scene:
-    """The scene of a file of markers, or of a motion and its model (.osim).
-
-    Raises `InputError` for a motion without a model, and a model without a motion.
-    """
-    if path.suffix.lower() in MARKER_FILES:
-        if model is not None:
-            raise InputError(f"{path}: holds markers; --model goes with a motion (.mot, .sto).")
-        return _scene_of_markers(path)
-    if model is None:
-        raise InputError(f"{path}: holds coordinates of a model; name it with --model MODEL.osim.")
-    body = Body.from_osim(model)
-    motion = read_mot(path, dict(zip(body.coordinates.names, map(bool, body.coordinates.rotational), strict=True)))
-    shapes, pairs = bones_and_joints(body.osim)
-    markers = forward_kinematics(body, motion)
-    return Scene(
-        name=path.stem,
-        spine=_spine_of_motion(markers),
-        points=None,
-        poses=body_poses(body, motion),
-        bones=shapes,
-        segments=pairs,
-        curves=_coordinate_curves(motion),
-        skin=skin_of_trial(body, shapes),
-    )
-
-
-def _scene_of_markers(path: Path) -> Scene:
-    markers = read_markers(path)
-    if not markers.present.any():
-        raise InputError(f"{path}: no marker is known in any of {markers.frames} frames; there is nothing to show.")
-    turned = change_frame(markers.xyz, markers.frame, "y_up")
-    given = (Origin.GIVEN,) * len(markers.names)  # who made the file may have detected them, or not
-    markers = Markers(markers.names, markers.rate, turned, "y_up", origin=given, start=markers.start)
-    return Scene(path.stem, _spine_of_motion(markers), markers, links=marker_links(markers.names))
-
-
-def marker_links(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs of names that one of our skeletons joins, of the one that joins most of them; () of other markers."""
-    pairs = []
-    for skeleton in map(load_skeleton, skeleton_names()):
-        joined = ((skeleton.names[p], n) for n, p in zip(skeleton.names, skeleton.parents, strict=True) if p >= 0)
-        pairs.append(tuple(pair for pair in joined if set(pair) <= set(names)))
-    return max(pairs, key=len)
-
-
-def _coordinate_curves(motion: Motion) -> tuple[Curve, ...]:
-    """The angles of a motion that change, right and left of one joint in one panel."""
-    found = []
-    for name, values, angle in zip(motion.names, motion.values.T, motion.rotational, strict=True):
-        if not angle or not np.ptp(values) > _MIN_MOVEMENT_RAD:
-            continue
-        title, _, side = name.rpartition("_")
-        sided = side in SIDE_WORDS and any(f"{title}_{other}" in motion.names for other in SIDE_WORDS if other != side)
-        label = (title if sided else name).replace("_", " ")
-        found.append(
-            Curve(
-                SIDE_WORDS[side] if sided else label,
-                label,
-                np.degrees(values),
-                panel=label if sided else "",
-                chosen=name.startswith(_INITIAL_CURVES),
-            )
-        )
-    return tuple(found)
-
-
-def _spine_of_motion(markers: Markers) -> Markers:
-    """The points of the spine among some markers; none where there are none."""
-    return markers.select([name for name in SPINE_CHAIN_MARKERS if name in markers.names])

@@ -37,21 +37,10 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
-from simspine.workflow.record import RunPaths, read_task_manifest, reason_not_done
-from simspine.workflow.results import seconds_of
-
-# A Human3.6M copy before the first run: is it complete, and how much work does it hold?
-
+from simspine.workflow.record import reason_not_done
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
-
-# Seconds of one core per frame of four views, where this configuration has no results yet to tell: measured on trials
-# of 300 frames of the virtual capture, articulated body; detect: BlazePose on the demonstration's videos (1080 × 1920).
-SECONDS_PER_300_FRAMES = {
-    "detect": 0.14, "triangulate": 0.0012, "merge": 0.0003, "scale": 0.0007, "ik": 0.022, "vertebrae": 0.0013,
-    "quality": 0.0017, "export": 0.0010,
-}  # fmt: skip
 
 
 def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> bool:
@@ -60,32 +49,19 @@ def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> b
         say(NOTE_MARK, f"virtual capture: not made yet; the workflow makes it in {capture.human36m} first")
         return True
     try:
-        good, frames = _examine_copy(config, capture, say)
+        return _examine_copy(config, capture, say)
     except InputError as fault:
         say(FAULT_MARK, str(fault))
         return False
-    seconds, known = seconds_per_frame(config)
-    if config.detection.detector == "import" and "detect" not in known:
-        seconds = seconds | {"detect": 0.0}
-    total = sum(seconds.values()) * frames / 3600
-    slow = max(seconds, key=lambda stage: seconds[stage])
-    basis = "measured here" if known else "measured elsewhere"
-    own = "" if known or config.detection.detector != "spinepose" else " SpinePose's detection is taken as BlazePose's;"
-    say(
-        NOTE_MARK,
-        f"{frames} frames: about {total:.1f} hours of one core, {seconds[slow] * frames / 3600:.1f} of them for {slow} "
-        f"({basis};{own} trials run side by side)",
-    )
-    return good
 
 
-def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tuple[bool, int]:
+def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> bool:
     from simspine.io.human36m.check import examine_copy
 
     copy, used = copy_of_config(options), config.captured
     subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
     trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
-    state = examine_copy(copy, subjects, trials, videos=videos, checksums=options.checksums)
+    state = examine_copy(copy, subjects, trials, videos=videos)
     for line in state.lines():
         say(NOTE_MARK, line)
     if config.skipped:
@@ -104,7 +80,6 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tup
     bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
     for things, kind in (
         (bad, "trials cannot be read"),
-        (state.checksums, "files are not as their checksums say"),
         ([subject.subject for subject in state.subjects if subject.cameras], "subjects have no fitting cameras"),
     ):
         if things:
@@ -112,25 +87,10 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> tup
             say(FAULT_MARK, f"{len(things)} {kind} (see above); first: {things[0]}")
     if good:
         say(OK_MARK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
-    return good, sum(found[key].frames for key in used & set(found))
+    return good
 
 
-def seconds_per_frame(config: Config) -> tuple[dict[str, float], set[str]]:
-    """Of each stage; and the stages of which this configuration's own results tell."""
-    spent: dict[str, float] = {}
-    frames = 0
-    for subject in config.subjects:
-        paths = RunPaths(Path(config.results), subject)
-        for trial in config.trials(subject):
-            frames += read_task_manifest(paths.manifest("detect", trial)).get("notes", {}).get("frames", 0)
-        for stage, seconds in seconds_of(paths, config.trials(subject)).items():
-            spent[stage] = spent.get(stage, 0.0) + seconds
-    known = set(spent) if frames else set()
-    return SECONDS_PER_300_FRAMES | {stage: spent[stage] / frames for stage in known}, known
-
-
-# Before a run: do the cameras agree, as far as 2D points of the people are known already?
-
+# Do the cameras agree, as far as 2D points of the people are known already?
 
 CHECK_MARK = "[yellow]check[/]    "
 MARK_OF_SEVERITY = {Severity.INFO: NOTE_MARK, Severity.WARNING: CHECK_MARK, Severity.ERROR: FAULT_MARK}
@@ -141,7 +101,7 @@ def examine_cameras(config: Config, say: SayFinding) -> bool:
     """Say how the cameras of each set-up agree, by points that are given or detected already; nothing is written.
 
     Trials of a data set are left out. True unless views are mixed up, so that no run makes sense. Inputs that cannot be
-    read are passed over: whoever looks at the inputs says so.
+    read are passed over: another check names them.
     """
     rigs: list[tuple[list[str], list[Camera], list[Keypoints]]] = []
     later = []
@@ -192,8 +152,7 @@ def _known_keypoints(config: Config, subject: str, name: str) -> tuple[Keypoints
     capture, trial = context.capture(name), config.subject(subject).trials[name]
     kept = context.paths.keypoints(name)
     tasks = [task for task in detect_stage.plan_detect(context) if kept in task.outputs]
-    module = detect_stage.__name__
-    if all(reason_not_done(context.paths.manifest("detect", task.name), task, module) is None for task in tasks):
+    if all(reason_not_done(context.paths.manifest("detect", task.name), task, "detect") is None for task in tasks):
         content = read_store(kept)
         return content["keypoints"], list(content["cameras"])
     if not capture.keypoints or isinstance(config.subject(subject), SharedSubject):
@@ -237,7 +196,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     check_config(content, "the configuration from these arguments")
     lines = (
         "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
-        "# Height (m) and mass (kg) of the person go under the subject's name, beside `trials`.\n"
+        "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
     )
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     said = " The videos differ in length, so their delays will be found (`delays: find`)." if apart else ""
@@ -302,7 +261,7 @@ def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
     ]
     if len(seeing) < 2:
         raise InputError(
-            f"detection.person is the point {list(place)} m, which {names_text(seeing) or 'no camera'} has in its image; "
+            f"detection.person is the point {list(place)} m; {names_text(seeing) or 'no camera'} has it in its image, "
             "two cameras must. Is it in the cameras' world (z up, metres)?"
         )
 

@@ -1,20 +1,18 @@
-"""results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration.
+"""The stages after detection: each reads what the stages before left, calls its function of the core, and saves.
 
-Trials that share a calibration share the exported one, as in the release; otherwise each has its own. Points that are
-not the forward kinematics of the angles are refused. Frames that were filled in are in columns of their own (TRC, names
-end in `_inferred`), or listed in the header (MOT).
+`plan_<stage>(context)` lists a stage's tasks, usually one for each trial; nothing is read before a task's work is done.
 """
 
 import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.body import Body, body_poses
+from simspine.anatomy.body import body_poses
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError, Remark
 from simspine.core.settings import models_folder
@@ -43,142 +41,140 @@ from simspine.workflow.results import (
     save_spine,
 )
 
-# keypoints/<trial>.h5 → cameras/<trial>.h5: cameras judged by all trials of the subject together, refined if
-# asked; and points/<trial>.h5: points in space with covariance, and what they were made from.
+MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
+MOCAP_FILE_ADVICE = "What the file says contradicts what it holds, or the cameras: check how it was exported."
+IK_ERRORS_SUFFIX = "_ik_marker_errors.sto"
+MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
+# Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
+TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
+
+
+# triangulate: keypoints → cameras, judged by all trials of the subject together, refined if asked; and points in space
 
 
 def plan_triangulate(context: Context) -> list[StageTask]:
-    options = context.config.triangulation
-    tasks = [_cameras(context)]
-    for name in context.trials:
-        source, rig, out = context.paths.keypoints(name), context.paths.cameras(name), context.paths.points(name)
-
-        def work(source=source, rig=rig, out=out) -> dict:
-            stored, cameras = read_store(source), read_store(rig, ["cameras"])["cameras"]
-            found = TRIANGULATE(
-                context.config, keypoints=stored.pop("keypoints"), cameras=cameras, timing=timing_in(stored)
-            )
-            report = found["triangulation"]
-            write_store(
-                out, points=found["points"], skeleton=stored["skeleton"], report=asdict(report),
-                **known_fault_in(stored),
-            )  # fmt: skip
-            return report.summary()
-
-        tasks.append(
-            StageTask(
-                name=name, inputs=(source, rig), outputs=(out,), settings=options.model_dump(mode="json"), work=work
-            )
-        )
-    return tasks
-
-
-def _cameras(context: Context) -> StageTask:
-    """One task for the subject, since the same set-up filmed several trials."""
-    options, confidence = context.config.cameras, context.config.triangulation.min_confidence
-    sources = {name: context.paths.keypoints(name) for name in context.trials}
-    outs = {name: context.paths.cameras(name) for name in context.trials}
-
-    def work() -> dict:
-        stored = {name: read_store(source) for name, source in sources.items()}
-        trials = {
-            name: {"keypoints": item["keypoints"], "cameras": item["cameras"], "timing": timing_in(item)}
-            for name, item in stored.items()
-        }
-        chosen = CAMERAS(context.config, trials=trials)
-        for name, found in chosen.items():
-            delays = {"timing": stored[name]["timing"]} if "timing" in stored[name] else {}
-            said = json.dumps([finding.to_dict() for finding in found["findings"]])
-            given = list(stored[name]["cameras"])
-            write_store(outs[name], cameras=list(found["cameras"]), given=given, findings=said, **delays)
-        return {"refined": [name for name, found in chosen.items() if is_refined(found["findings"])]}
-
-    settings = options.model_dump(mode="json") | {"min_confidence": confidence}
-    return StageTask(
+    paths, options = context.paths, context.config.triangulation
+    cameras = StageTask(
         name=context.subject,
-        inputs=tuple(sources.values()),
-        outputs=tuple(outs.values()),
-        settings=settings,
-        work=work,
+        inputs=tuple(map(paths.keypoints, context.trials)),
+        outputs=tuple(map(paths.cameras, context.trials)),
+        settings=context.config.cameras.model_dump(mode="json") | {"min_confidence": options.min_confidence},
+        work=partial(_judge_cameras, context),
         whole=True,
     )
+    return [cameras] + [
+        StageTask(
+            name=trial,
+            inputs=(paths.keypoints(trial), paths.cameras(trial)),
+            outputs=(paths.points(trial),),
+            settings=options.model_dump(mode="json"),
+            work=partial(_triangulate, context, trial),
+        )
+        for trial in context.trials
+    ]
 
 
-# points/<trial>.h5 and motion capture → markers/<trial>.h5, .trc: what inverse kinematics fits, y_up.
+def _judge_cameras(context: Context) -> dict:
+    stored = {trial: read_store(context.paths.keypoints(trial)) for trial in context.trials}
+    trials = {
+        trial: {"keypoints": item["keypoints"], "cameras": item["cameras"], "timing": timing_in(item)}
+        for trial, item in stored.items()
+    }
+    judged = CAMERAS(context.config, trials=trials)
+    for trial, found in judged.items():
+        delays = {"timing": stored[trial]["timing"]} if "timing" in stored[trial] else {}
+        write_store(
+            context.paths.cameras(trial), cameras=list(found["cameras"]), given=list(stored[trial]["cameras"]),
+            findings=json.dumps([finding.to_dict() for finding in found["findings"]]), **delays,
+        )  # fmt: skip
+    return {"refined": [trial for trial, found in judged.items() if is_refined(found["findings"])]}
 
 
-MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
+def _triangulate(context: Context, trial: str) -> dict:
+    paths = context.paths
+    stored, cameras = read_store(paths.keypoints(trial)), read_store(paths.cameras(trial), ["cameras"])["cameras"]
+    keypoints = stored.pop("keypoints")
+    found = TRIANGULATE(context.config, keypoints=keypoints, cameras=cameras, timing=timing_in(stored))
+    report = found["triangulation"]
+    write_store(
+        paths.points(trial), points=found["points"], skeleton=stored["skeleton"], report=asdict(report),
+        **known_fault_in(stored),
+    )  # fmt: skip
+    return report.summary()
+
+
+# merge: points and motion capture → markers, which inverse kinematics fits, y_up
 
 
 def plan_merge(context: Context) -> list[StageTask]:
-    config = context.config
+    return [_merge_task(context, trial) for trial in context.trials]
+
+
+def _merge_task(context: Context, trial: str) -> StageTask:
+    config, capture, paths = context.config, context.capture(trial), context.paths
     merging = config.merge.model_dump(mode="json")
-    tasks = []
-    for name in context.trials:
-        source, capture = context.paths.points(name), context.capture(name)
-        out, trc = context.paths.markers(name), context.paths.markers(name, ".trc")
-        table = merging["correspondence"] or capture.correspondence
-
-        def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
-            stored = read_store(source)
-            merging = config.merge.model_copy(update={"correspondence": table})
-            options = config.model_copy(update={"merge": merging})
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always", UserWarning)
-                try:
-                    found = MERGE(options, points=stored["points"], mocap=capture.motion_capture())
-                except InputError as error:
-                    where = f"{capture.mocap[0]} with {source}: " if capture.mocap else ""
-                    raise InputError(f"{where}{error}") from None
-            markers, report = found["markers"], found["merging"]
-            odd = _mocap_findings(said, capture.mocap)
-            write_store(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored), **odd)
-            write_trc(trc, markers)
-            missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
-            filled = int(0 if markers.filled is None else markers.filled.sum())
-            return {"missing_frames": missing, "filled": filled} | ({} if report is None else _merge_notes(report))
-
-        own = (Path(table),) if capture.mocap and table and table.lower().endswith(".csv") else ()
-        settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
-        if capture.mocap:
-            settings |= {"merge": merging | {"correspondence": table}}
-        told = {"mocap_frame": capture.frame, "mocap_start": capture.start, "mocap_resample": capture.resample}
-        settings |= {name: value for name, value in told.items() if value is not None}
-        tasks.append(
-            StageTask(
-                name=name, inputs=(source, *capture.mocap, *own), outputs=(out, trc), settings=settings, work=work
-            )
-        )
-    return tasks
+    table = merging["correspondence"] or capture.correspondence
+    settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
+    if capture.mocap:
+        settings |= {"merge": merging | {"correspondence": table}}
+    given = {"mocap_frame": capture.frame, "mocap_start": capture.start, "mocap_resample": capture.resample}
+    tables = (Path(table),) if capture.mocap and table and table.lower().endswith(".csv") else ()
+    return StageTask(
+        name=trial,
+        inputs=(paths.points(trial), *capture.mocap, *tables),
+        outputs=(paths.markers(trial), paths.markers(trial, ".trc")),
+        settings=settings | {name: value for name, value in given.items() if value is not None},
+        work=partial(_merge, context, trial, table),
+    )
 
 
-def _mocap_findings(said: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
-    """Warnings, passed on, and as {'findings': JSON} where they are of a fault of motion capture; {} where none is.
+def _merge(context: Context, trial: str, table: str | None) -> dict:
+    """table: of the motion capture's markers."""
+    paths, capture, config = context.paths, context.capture(trial), context.config
+    stored = read_store(paths.points(trial))
+    options = config.model_copy(update={"merge": config.merge.model_copy(update={"correspondence": table})})
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            found = MERGE(options, points=stored["points"], mocap=capture.motion_capture())
+        except InputError as error:
+            where = f"{capture.mocap[0]} with {paths.points(trial)}: " if capture.mocap else ""
+            raise InputError(f"{where}{error}") from None
+    markers, report = found["markers"], found["merging"]
+    odd = _mocap_findings(heard, capture.mocap)
+    write_store(
+        paths.markers(trial), markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored), **odd
+    )  # fmt: skip
+    write_trc(paths.markers(trial, ".trc"), markers)
+    missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
+    filled = 0 if markers.filled is None else int(markers.filled.sum())
+    return {"missing_frames": missing, "filled": filled} | ({} if report is None else _merge_notes(report))
 
-    Files are called by their names alone: results do not tell where they lay.
+
+def _mocap_findings(heard: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
+    """Pass warnings on; {'findings': JSON} of those about a fault of motion capture, {} where there is none.
+
+    Files are called by their names alone: results do not show where they lay.
     """
     found = []
-    for warning in said:
+    for warning in heard:
         warnings.warn(warning.message, warning.category, stacklevel=2)
-        if issubclass(warning.category, Remark):
-            continue
-        text = str(warning.message)
-        for path in files:
-            text = text.replace(str(path), path.name)
-        advice = "What the file says contradicts what it holds, or the cameras: check how it was exported."
-        found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text, advice).to_dict())
+        if not issubclass(warning.category, Remark):
+            text = str(warning.message)
+            for path in files:
+                text = text.replace(str(path), path.name)
+            found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text, MOCAP_FILE_ADVICE).to_dict())
     return {"findings": json.dumps(found)} if found and files else {}
 
 
 def _merge_notes(report: MergeReport) -> dict:
-    """About clocks and places."""
     shift = report.shift
     return {
         "mocap": {
             "replaced": list(report.replaced),
-            "misfit_m": _number_note(report.misfit),
-            "clock_late_s": _number_note(shift.seconds),
-            "clock_late_sd_s": _number_note(shift.deviation),
+            "misfit_m": _finite_or_none(report.misfit),
+            "clock_late_s": _finite_or_none(shift.seconds),
+            "clock_late_sd_s": _finite_or_none(shift.deviation),
             "clock_corrected": report.corrected,
             "filled": report.filled,
             "missing": report.missing,
@@ -186,43 +182,15 @@ def _merge_notes(report: MergeReport) -> dict:
     }
 
 
-def _number_note(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
 
 
-# Markers of all trials → model/<subject>.osim and scaling.json: the person's body.
-
-
-MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
+# scale: markers of all trials → the person's body
 
 
 def plan_scale(context: Context) -> list[StageTask]:
-    config, paths = context.config, context.paths
-    person = config.subject(context.subject)
-    sources = tuple(paths.markers(name) for name in context.trials)
-
-    def work() -> dict:
-        size, trials = {"height": person.height, "mass": person.mass}, {}
-        for name, source in zip(context.trials, sources, strict=True):
-            stored = read_store(source)
-            trials[name] = {"markers": stored["markers"], "skeleton": stored["skeleton"]} | size
-        try:
-            found = SCALE(config, trials=trials)[name]
-        except InputError as error:
-            raise InputError(f"{error}{_scaling_doubts(paths, context.trials)}") from None
-        sized, factors = found["sized"], found["factors"]
-        marker_set = marker_set_of(config.body, stored["skeleton"])
-        femur = _rounded_factor(femur_lengths(sized.body))
-        about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
-        about["person"] = None if sized.person is None else sized.person.as_dict()
-        sized.body.write_osim(paths.model)
-        write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
-        return {
-            "stature_m": round(factors.stature, 3),
-            "femur_m": femur,
-            "factors": _rounded_factor(factors.by_segment),
-        }
-
+    config, paths, person = context.config, context.paths, context.config.subject(context.subject)
     fitted = config.scaling.anatomy and read_recipe(config.body.recipe).anatomy
     settings = {
         "body": config.body.model_dump(),
@@ -232,24 +200,44 @@ def plan_scale(context: Context) -> list[StageTask]:
         "height": person.height,
         "mass": person.mass,
     }
-    inputs = (*sources, *body_files(config.body))
-    return [
-        StageTask(
-            name=context.subject,
-            inputs=inputs,
-            outputs=(paths.model, paths.scaling),
-            settings=settings,
-            work=work,
-            whole=True,
-        )
-    ]
+    task = StageTask(
+        name=context.subject,
+        inputs=(*map(paths.markers, context.trials), *body_files(config.body)),
+        outputs=(paths.model, paths.scaling),
+        settings=settings,
+        work=partial(_scale, context),
+        whole=True,
+    )
+    return [task]
+
+
+def _scale(context: Context) -> dict:
+    config, paths, person = context.config, context.paths, context.config.subject(context.subject)
+    stored = {trial: read_store(paths.markers(trial)) for trial in context.trials}
+    trials = {
+        trial: {"markers": item["markers"], "skeleton": item["skeleton"], "height": person.height, "mass": person.mass}
+        for trial, item in stored.items()
+    }
+    last = context.trials[-1]
+    try:
+        found = SCALE(config, trials=trials)[last]
+    except InputError as error:
+        raise InputError(f"{error}{_scaling_doubts(paths, context.trials)}") from None
+    sized, factors = found["sized"], found["factors"]
+    marker_set = marker_set_of(config.body, stored[last]["skeleton"])
+    femur = _rounded(femur_lengths(sized.body))
+    about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
+    about["person"] = None if sized.person is None else sized.person.as_dict()
+    sized.body.write_osim(paths.model)
+    write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
+    return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
 
 
 def _scaling_doubts(paths: RunPaths, trials: Sequence[str]) -> str:
     """What was found about the cameras, where that may be why the points fit nobody; '' where nothing was."""
     found = (finding for name in trials for finding in camera_findings(paths.cameras(name)))
-    told = list(dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO))
-    return f"\nAbout the cameras: {' '.join(told[:MAX_DOUBTS_SHOWN])}" if told else ""
+    doubts = list(dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO))
+    return f"\nAbout the cameras: {' '.join(doubts[:MAX_DOUBTS_SHOWN])}" if doubts else ""
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:
@@ -258,145 +246,159 @@ def body_files(options: BodyOptions) -> tuple[Path, ...]:
     return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
 
 
-def _rounded_factor(values: dict[str, float]) -> dict[str, float]:
+def _rounded(values: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-# Markers and body → kinematics/<trial>.h5, .mot, _ik_marker_errors.sto: coordinates with uncertainty.
+# ik: markers and body → coordinates with uncertainty
 
 
 def plan_ik(context: Context) -> list[StageTask]:
     config, paths = context.config, context.paths
-    made_from = body_files(config.body)
-    tasks = []
-    for name in context.trials:
-        source = paths.markers(name)
-        out, mot = paths.kinematics(name), paths.kinematics(name, ".mot")
-        sto = paths.kinematics(name, "_ik_marker_errors.sto")
-
-        def work(source=source, out=out, mot=mot, sto=sto) -> dict:
-            stored = read_store(source)
-            sized = read_sized_body(paths)
-            result = IK(config, sized=sized, markers=stored["markers"], skeleton=stored["skeleton"])["result"]
-            save_result(out, result)
-            write_mot(mot, result.motion)
-            write_marker_errors(sto, result.motion.time, result.marker_error)
-            return {
-                "converged_share": round(float(result.converged.mean()), 4),
-                "marker_rms_m": round(float(np.sqrt(np.nanmean(result.marker_error**2))), 5),
-            }
-
-        settings = {"ik": config.ik.model_dump(), "body": config.body.model_dump()}
-        inputs = (source, paths.model, paths.scaling, *made_from)
-        tasks.append(StageTask(name=name, inputs=inputs, outputs=(out, mot, sto), settings=settings, work=work))
-    return tasks
+    shared = (paths.model, paths.scaling, *body_files(config.body))
+    return [
+        StageTask(
+            name=trial,
+            inputs=(paths.markers(trial), *shared),
+            outputs=(
+                paths.kinematics(trial), paths.kinematics(trial, ".mot"), paths.kinematics(trial, IK_ERRORS_SUFFIX),
+            ),
+            settings={"ik": config.ik.model_dump(), "body": config.body.model_dump()},
+            work=partial(_solve, context, trial),
+        )
+        for trial in context.trials
+    ]  # fmt: skip
 
 
-# Kinematics and body → vertebrae/<trial>.h5, .trc: spine points, angles per level, LLA and TKA, vertebral
-# centres.
+def _solve(context: Context, trial: str) -> dict:
+    paths = context.paths
+    stored, sized = read_store(paths.markers(trial)), read_sized_body(paths)
+    result = IK(context.config, sized=sized, markers=stored["markers"], skeleton=stored["skeleton"])["result"]
+    save_result(paths.kinematics(trial), result)
+    write_mot(paths.kinematics(trial, ".mot"), result.motion)
+    write_marker_errors(paths.kinematics(trial, IK_ERRORS_SUFFIX), result.motion.time, result.marker_error)
+    return {
+        "converged_share": round(float(result.converged.mean()), 4),
+        "marker_rms_m": round(float(np.sqrt(np.nanmean(result.marker_error**2))), 5),
+    }
+
+
+# vertebrae: coordinates and body → points of the spine, angles of each level, LLA and TKA, vertebral centres
 
 
 def plan_vertebrae(context: Context) -> list[StageTask]:
-    config, paths = context.config, context.paths
-    tasks = []
-    for name in context.trials:
-        source = paths.kinematics(name)
-        out, trc = paths.vertebrae(name), paths.vertebrae(name, ".trc")
-
-        def work(source=source, out=out, trc=trc) -> dict:
-            found = VERTEBRAE(config, sized=read_sized_body(paths), result=load_result(source))
-            spine = found["spine"]
-            save_spine(out, spine, found["poses"])
-            write_trc(trc, spine.markers)
-            return {"lla_deg_mean": _degrees(spine.lla), "tka_deg_mean": _degrees(spine.tka)}
-
-        tasks.append(
-            StageTask(
-                name=name,
-                inputs=(source, paths.model, paths.scaling),
-                outputs=(out, trc),
-                settings=config.body.model_dump(),
-                work=work,
-            )
+    paths = context.paths
+    return [
+        StageTask(
+            name=trial,
+            inputs=(paths.kinematics(trial), paths.model, paths.scaling),
+            outputs=(paths.vertebrae(trial), paths.vertebrae(trial, ".trc")),
+            settings=context.config.body.model_dump(),
+            work=partial(_derive_vertebrae, context, trial),
         )
-    return tasks
+        for trial in context.trials
+    ]
 
 
-def _degrees(angle: np.ndarray) -> float | None:
+def _derive_vertebrae(context: Context, trial: str) -> dict:
+    paths = context.paths
+    found = VERTEBRAE(context.config, sized=read_sized_body(paths), result=load_result(paths.kinematics(trial)))
+    spine = found["spine"]
+    save_spine(paths.vertebrae(trial), spine, found["poses"])
+    write_trc(paths.vertebrae(trial, ".trc"), spine.markers)
+    return {"lla_deg_mean": _mean_degrees(spine.lla), "tka_deg_mean": _mean_degrees(spine.tka)}
+
+
+def _mean_degrees(angle: np.ndarray) -> float | None:
     return round(float(np.degrees(np.nanmean(angle))), 2) if np.isfinite(angle).any() else None
 
 
-# Everything of a trial → quality/<trial>.json: findings, and a status for each frame.
-# Where rejected frames are to be filled in: also quality/<trial>_kinematics.h5 and _vertebrae.h5, which take the
-# place of those of the stages before.
+# quality: everything of a trial → findings, and a status for each frame; where rejected frames are to be filled in,
+# also coordinates and vertebrae that take the place of those of the stages before
 
 
 def plan_quality(context: Context) -> list[StageTask]:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
-    # What else decides the result if the trial is solved once more.
-    settings = {name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {}
-    tasks = []
-    for name in context.trials:
-        inputs = (
-            paths.vertebrae(name), paths.kinematics(name), paths.markers(name), paths.points(name),
-            paths.keypoints(name), paths.cameras(name), paths.model,
-        )  # fmt: skip
-        out = paths.quality(name)
-        others = tuple(paths.filled(name, kind) for kind in ("kinematics", "vertebrae")) if fill else ()
-
-        def work(name=name, out=out, others=others) -> dict:
-            found = read_trial(paths, name, judged=False, derived=bool(others))
-            judged = QUALITY(
-                config,
-                **{field: getattr(found, field) for field in OF_TRIAL},
-                skeleton=read_store(paths.markers(name), ["skeleton"])["skeleton"],
-                findings=(*camera_findings(paths.cameras(name)), *mocap_findings(paths.markers(name))),
-            )
-            verdict = judged["verdict"]
-            if others:
-                save_result(others[0], judged["result"])
-                save_spine(others[1], judged["spine"], body_poses(found.body, judged["result"].motion))
-            write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
-            return {"counts": verdict.counts, "reasons": verdict.reason_counts}
-
-        tasks.append(StageTask(name=name, inputs=inputs, outputs=(out, *others), settings=settings, work=work))
-    return tasks
+    return [
+        StageTask(
+            name=trial,
+            inputs=(
+                paths.vertebrae(trial), paths.kinematics(trial), paths.markers(trial), paths.points(trial),
+                paths.keypoints(trial), paths.cameras(trial), paths.model,
+            ),
+            outputs=(paths.quality(trial), *(_filled_files(paths, trial) if fill else ())),
+            # Without filling nothing is solved again, and quality has no settings.
+            settings={name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {},
+            work=partial(_judge_trial, context, trial),
+        )
+        for trial in context.trials
+    ]  # fmt: skip
 
 
-# Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
-TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
+def _filled_files(paths: RunPaths, trial: str) -> tuple[Path, Path]:
+    return paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")
+
+
+def _judge_trial(context: Context, trial: str) -> dict:
+    config, paths = context.config, context.paths
+    fill = config.quality.fill_gaps
+    found = read_trial(paths, trial, judged=False, derived=fill)
+    judged = QUALITY(
+        config,
+        **{field: getattr(found, field) for field in OF_TRIAL},
+        skeleton=read_store(paths.markers(trial), ["skeleton"])["skeleton"],
+        findings=(*camera_findings(paths.cameras(trial)), *mocap_findings(paths.markers(trial))),
+    )
+    verdict = judged["verdict"]
+    if fill:
+        kinematics, vertebrae = _filled_files(paths, trial)
+        save_result(kinematics, judged["result"])
+        save_spine(vertebrae, judged["spine"], body_poses(found.body, judged["result"].motion))
+    write_text(paths.quality(trial), json.dumps(verdict.to_dict(), indent=1) + "\n")
+    return {"counts": verdict.counts, "reasons": verdict.reason_counts}
+
+
+# export: results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration. Filled frames are
+# in columns of their own (TRC, names end in `_inferred`), or listed in the header (MOT).
 
 
 def plan_export(context: Context) -> list[StageTask]:
-    subject, paths = context.subject, context.paths
-    body = cache(lambda: Body.from_osim(paths.model))
-    tasks = []
-    for trial in context.trials:
-        *trcs, mot, sto = export_files_of_trial(paths.results, subject, trial)
-
-        def work(trial=trial, trcs=trcs, mot=mot, sto=sto) -> dict:
-            found = read_trial(paths, trial, images=False)
-            solved, spine, inferred = found.result, found.spine, found.inferred
-            assert spine.centres is not None  # the stage vertebrae finds them
-            deviations = [
-                check_points_follow_angles(body(), solved.motion, points, f"{subject}/{trial}")
-                for points in (spine.markers, spine.centres)
-            ]
-            places = (spine.markers, points_at_vertebrae(spine.markers, spine.centres), spine.centres)
-            for trc, points in zip(trcs, places, strict=True):
-                write_trc(trc, split_inferred_suffix(points, inferred))
-            write_mot(mot, solved.motion, inferred=where_true(inferred))
-            write_marker_errors(sto, solved.motion.time, solved.marker_error)
-            return {"fk_deviation_m": max(deviations)}
-
-        inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
-        tasks.append(StageTask(name=trial, inputs=inputs, outputs=(*trcs, mot, sto), settings={}, work=work))
-    return [*tasks, _body_and_cameras(context)]
+    paths = context.paths
+    tasks = [
+        StageTask(
+            name=trial,
+            inputs=(paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model),
+            outputs=export_files_of_trial(paths.results, context.subject, trial),
+            settings={},
+            work=partial(_export_trial, context, trial),
+        )
+        for trial in context.trials
+    ]
+    return [*tasks, _body_and_cameras_task(context)]
 
 
-def _body_and_cameras(context: Context) -> StageTask:
-    """One task for the subject, since the trials share the body, and the cameras where they share a calibration."""
+def _export_trial(context: Context, trial: str) -> dict:
+    """Points that are not the forward kinematics of the angles are refused."""
+    paths = context.paths
+    found = read_trial(paths, trial, images=False)
+    solved, spine = found.result, found.spine
+    assert spine.centres is not None  # the stage vertebrae finds them
+    deviations = [
+        check_points_follow_angles(found.body, solved.motion, points, f"{context.subject}/{trial}")
+        for points in (spine.markers, spine.centres)
+    ]
+    *trcs, mot, sto = export_files_of_trial(paths.results, context.subject, trial)
+    places = (spine.markers, points_at_vertebrae(spine.markers, spine.centres), spine.centres)
+    for trc, points in zip(trcs, places, strict=True):
+        write_trc(trc, split_inferred_suffix(points, found.inferred))
+    write_mot(mot, solved.motion, inferred=where_true(found.inferred))
+    write_marker_errors(sto, solved.motion.time, solved.marker_error)
+    return {"fk_deviation_m": max(deviations)}
+
+
+def _body_and_cameras_task(context: Context) -> StageTask:
+    """One task for the subject: the trials share the body, and the cameras where they share a calibration."""
     root, subject, paths = context.paths.results / "export", context.subject, context.paths
     captures = {trial: context.capture(trial) for trial in context.trials}
     if len({(capture.calibration, capture.rig) for capture in captures.values()}) == 1:
@@ -412,9 +414,14 @@ def _body_and_cameras(context: Context) -> StageTask:
             write_calibration(path, capture.cameras())
         return {}
 
-    inputs = (paths.model, *(capture.calibration for capture in cameras.values()))
-    settings = {"rigs": [capture.rig for capture in cameras.values()]}
-    return StageTask(name=subject, inputs=inputs, outputs=(model, *cameras), settings=settings, work=work, whole=True)
+    return StageTask(
+        name=subject,
+        inputs=(paths.model, *(capture.calibration for capture in cameras.values())),
+        outputs=(model, *cameras),
+        settings={"rigs": [capture.rig for capture in cameras.values()]},
+        work=work,
+        whole=True,
+    )
 
 
 def export_files_of_trial(results: Path, subject: str, trial: str) -> tuple[Path, ...]:
@@ -422,4 +429,15 @@ def export_files_of_trial(results: Path, subject: str, trial: str) -> tuple[Path
     root, stem = results / "export", f"{subject}_{trial}"
     folder = root / "kinematics" / subject / stem
     trcs = (root / kind / subject / f"{stem}.trc" for kind in TRC_FOLDERS)
-    return (*trcs, folder / f"{stem}.mot", folder / f"{stem}_ik_marker_errors.sto")
+    return (*trcs, folder / f"{stem}.mot", folder / f"{stem}{IK_ERRORS_SUFFIX}")
+
+
+PLANNERS = {
+    "triangulate": plan_triangulate,
+    "merge": plan_merge,
+    "scale": plan_scale,
+    "ik": plan_ik,
+    "vertebrae": plan_vertebrae,
+    "quality": plan_quality,
+    "export": plan_export,
+}

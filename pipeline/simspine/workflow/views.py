@@ -1,18 +1,12 @@
-"""Cycles of a trial beside a lab's normative bands, out of results' files."""
+"""What there is to see of a trial, out of results' files: 3D scenes, videos with the body, Rerun recordings, cycles."""
 
-import hashlib
-import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
 from simspine.anatomy.clinical_angles import angle_cycles
@@ -20,24 +14,15 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
-from simspine.dataset.description import sha256_of_file
-from simspine.dataset.recordings import open_dataset
-from simspine.evaluation.tables import EvaluationTable, evaluation_json, join_tables
-from simspine.evaluation.validation_records import trial_records
-from simspine.evaluation.validation_tables import validation_csv, validation_markdown, validation_tables_of
-from simspine.io.atomic import atomic_path, write_text
+from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import forced_from_json
 from simspine.io.hdf5 import open_hdf5_file, read_store
-from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
-from simspine.quality.findings import Finding, Severity, Status, Verdict
 from simspine.quality.observability import is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
-from simspine.report.canvas import figure_png
-from simspine.report.dataset_figures import cycle_figure, read_bands, validation_figures
-from simspine.report.figure_style import matplotlib_style
+from simspine.report.dataset_figures import cycle_figure, read_bands
 from simspine.report.overlay import CameraView, write_recording
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
 from simspine.report.reconstruction_page import REPORT_NOTICE
@@ -52,170 +37,8 @@ from simspine.report.trial_scene import (
 )
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
-from simspine.workflow.record import RunPaths, read_json
-from simspine.workflow.results import LOOSE_FILE_SUFFIXES, read_trial, scene_of_file
-
-# Quality of a whole data set: quality.csv, quality.json, and the table on the terminal.
-
-
-SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
-EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
-
-
-def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
-    """{(subject, trial): verdict} of the stage quality. Raises `InputError` where it has not run."""
-    verdicts = {}
-    for subject in config.subjects:
-        paths = RunPaths(Path(config.results), subject)
-        for trial in config.trials(subject):
-            file = paths.quality(trial)
-            if not file.exists():
-                raise InputError(f"{file}: not there yet; run the stage quality of {subject}/{trial} first.")
-            verdicts[subject, trial] = Verdict.from_dict(read_json(file))
-    return verdicts
-
-
-def write_quality(config: Config) -> VerdictsByTrial:
-    """Write quality.csv and quality.json into the results; returns what they hold."""
-    verdicts = read_verdicts(config)
-    results = Path(config.results)
-    write_text(results / "quality.csv", verdicts_csv(verdicts))
-    write_text(results / "quality.json", json.dumps(verdicts_dict(verdicts), indent=1, ensure_ascii=False) + "\n")
-    return verdicts
-
-
-def findings_by_code(verdicts: VerdictsByTrial) -> dict[str, list[Finding]]:
-    """Findings by code, the gravest codes first, each with whose it is."""
-    found: dict[str, list[Finding]] = {}
-    for key, verdict in verdicts.items():
-        for finding in verdict.of(*key).findings:
-            found.setdefault(finding.code, []).append(finding)
-    order = tuple(Severity)
-    return dict(sorted(found.items(), key=lambda item: -order.index(item[1][0].severity)))
-
-
-def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
-    """Frames per trial, then findings with what to do, a few of each code."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title=f"simspine · {config.name} · quality", title_justify="left")
-    for column in ("trial", "frames", *map(str, Status), "worst finding"):
-        table.add_column(column, justify="left" if column in ("trial", "worst finding") else "right")
-    for (subject, trial), verdict in verdicts.items():
-        counts = [str(verdict.counts[status]) for status in Status]
-        worst = verdict.worst
-        table.add_row(
-            f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"), style=SEVERITY_STYLES[worst]
-        )
-    console.print(table)
-    for code, found in findings_by_code(verdicts).items():
-        style = SEVERITY_STYLES[found[0].severity]
-        for f in found[:EXAMPLES_PER_CODE]:
-            frames = f" · frames {f.span}" if f.frames else ""
-            console.print(f"{f.severity} {code} · {f.subject}/{f.trial}{frames}", style=style, highlight=False)
-            console.print(f"  {f.message} {f.suggestion}", highlight=False, soft_wrap=True)
-        if len(found) > EXAMPLES_PER_CODE:
-            console.print(f"  … and {len(found) - EXAMPLES_PER_CODE} more of {code}", style=style, highlight=False)
-    console.print(
-        f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", highlight=False, soft_wrap=True
-    )
-
-
-# Validation tables and figures of a data set, written as files.
-
-
-VALIDATION_DPI = 160
-
-
-def write_validation(dataset: Path, out: Path) -> list[Path]:
-    """Write <table>.csv, validation.md with all tables and figures, and each figure as PNG and SVG into `out`.
-
-    dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
-    """
-    with open_dataset(dataset) as file:
-        some = trial_records(file)
-    if not some:
-        raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
-    made, text = [], [f"# Validation of {dataset.stem}", ""]
-    for name, rows in validation_tables_of(some).items():
-        made.append(out / f"{name}.csv")
-        write_text(made[-1], validation_csv(rows))
-        text.append(validation_markdown(name, rows))
-    for name, figure in validation_figures(some).items():
-        made += [out / f"{name}.png", out / f"{name}.svg"]
-        with atomic_path(made[-2]) as temporary:
-            temporary.write_bytes(figure_png(figure, VALIDATION_DPI))
-        with atomic_path(made[-1]) as temporary, matplotlib_style():
-            figure.savefig(temporary, format="svg", facecolor="white", metadata={"Date": None})
-        text += [f"![{name.replace('_', ' ')}]({name}.png)", ""]
-    made.append(out / "validation.md")
-    write_text(made[-1], "\n".join(text))
-    return made
-
-
-# Benchmark results as files: tables in four forms.
-
-
-@dataclass(frozen=True)
-class BenchmarkRun:
-    """What was done. name: of the protocol; methods: {name: SHA-256 of its predictions, '' where made in memory};
-    data: SHA-256 of the truth, or ''; options: what the protocol leaves open."""
-
-    name: str
-    methods: Mapping[str, str]
-    data: str
-    options: Mapping[str, Any]
-
-
-def named_files(arguments: Sequence[str]) -> dict[str, Path]:
-    """{name: file} of 'name=file' or 'file', which is named after itself; `InputError` for a name given twice."""
-    found: dict[str, Path] = {}
-    for argument in arguments:
-        name, mark, path = argument.partition("=")
-        file = Path(path if mark and not Path(argument).exists() else argument)
-        label = name if mark and not Path(argument).exists() else file.stem
-        if not label or label in found:
-            raise InputError(f"two results are called {label!r}; give each a name of its own: NAME=FILE.")
-        found[label] = file
-    return found
-
-
-def path_fingerprint(path: Path) -> str:
-    """SHA-256 of a file, or of the names and checksums of all files of a folder."""
-    if path.is_file():
-        return sha256_of_file(path)
-    digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()} {sha256_of_file(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], out: Path) -> list[Path]:
-    """Write `<name>.txt`, `.md`, `.tex` and `.json` into `out`; returns the files written."""
-    about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
-    about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
-    settings = dict(run.options)
-    whole = about | {"settings": json.dumps(settings)}
-    texts = {
-        "txt": _provenance_header("", whole, join_tables("text", tables)),
-        "md": _provenance_header("- ", whole, join_tables("markdown", tables)),
-        "tex": _provenance_header("% ", whole, join_tables("latex", tables)),
-        "json": evaluation_json(tables, about=about, settings=settings, methods=dict(run.methods)),
-    }
-    written = []
-    for ending, text in texts.items():
-        written.append(out / f"{run.name}.{ending}")
-        write_text(written[-1], text)
-    return written
-
-
-def _provenance_header(mark: str, about: Mapping[str, str], text: str) -> str:
-    """Where results are from, a line each that begins with `mark`, above the tables."""
-    lines = [f"{mark}{term}: {' '.join(said.split())}" for term, said in about.items()]
-    return "\n".join([*lines, "", text])
-
+from simspine.workflow.record import RunPaths
+from simspine.workflow.results import read_trial
 
 # Scenes for the 3D player, out of results' files or a data set.
 
@@ -229,24 +52,21 @@ VIEWABLE_STAGES = (
 )  # folders of a subject with a .h5 per trial
 
 
-def read_scene(result: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None) -> Scene:
-    """The scene of a trial in a results folder, a file of one, a data set's file, or a file of markers or of a motion.
+def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
+    """The scene of a trial in a results folder, a file of one, or a data set's file.
 
-    model: the .osim file that a motion belongs to. Raises `InputError` for what is none of these, and where a choice is
-    needed and not made.
+    Raises `InputError` for what is none of these, and where a choice is needed and not made.
     """
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
-    if result.suffix.lower() in LOOSE_FILE_SUFFIXES:
-        return scene_of_file(result, model)
     if is_dataset(result):
         return _scene_of_dataset(result, subject, trial)
     stored = read_store(result)
     if "spine_markers" not in stored:
         raise InputError(
             f"{result} holds {', '.join(stored)}, not the vertebrae of a trial. Expected a results folder, a trial's "
-            "vertebrae/<trial>.h5, a data set's .h5, or a .trc, .c3d, .mot or .sto."
+            "vertebrae/<trial>.h5, or a data set's .h5."
         )
     angles = {key: (stored[key], stored[f"{key}_sd"]) for key in CURVATURE_LABELS}
     spine = chain_of_body(stored["spine_markers"])
@@ -307,15 +127,9 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     )
 
 
-def write_view(
-    result: Path,
-    out: Path | None = None,
-    subject: str | None = None,
-    trial: str | None = None,
-    model: Path | None = None,
-) -> Path:
+def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
     """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
-    scene = read_scene(result, subject, trial, model)
+    scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
     view = TrialSection(scene.name, player=pack_scene(scene))

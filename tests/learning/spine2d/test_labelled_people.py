@@ -1,4 +1,4 @@
-"""Sets of labelled images from SpineTrack's layout, COCO files and MMPose's arrays, and what is in a batch."""
+"""Sets of labelled images from SpineTrack's layout and COCO files, and what is in a batch."""
 
 import json
 
@@ -7,8 +7,6 @@ import pytest
 from dotted_people import NAMES, write_dotted
 
 from simspine.core.errors import InputError
-from simspine.io.labelled_images import LabelledImages, to_simspine
-from simspine.io.npz import write_mmpose_labels
 from simspine.learning.options import DEFAULT_CURRICULUM, POINT_CHOICES, LabelledSet
 from simspine.learning.spine_samples import (
     CropReader,
@@ -38,17 +36,10 @@ def test_a_folder_in_spinetracks_layout_is_read(tmp_path):
     assert trunk.digest != found.digest
 
 
-def test_a_file_of_labels_and_mmposes_arrays_are_the_same_people(dotted, people, tmp_path):
-    coco = dotted / "annotations" / "person_keypoints_train-unreal.json"
-    images = str(dotted / "images" / "train-unreal")
-    named = read_labelled_set(LabelledSet(folder=images, labels=str(coco)), NAMES, 1)
-    assert named.digest == people.digest
-    files = tuple(file.name for file in people.files)
-    sizes, status = np.tile([120, 160], (len(people), 1)), np.ones((len(people), 37), int)
-    labelled = LabelledImages(NAMES, files, sizes, people.keypoints, status)
-    write_mmpose_labels(tmp_path / "set.npz", to_simspine(labelled))
-    arrays = read_labelled_set(LabelledSet(folder=images, labels=str(tmp_path / "set.npz")), NAMES, 1)
-    assert arrays.digest == people.digest
+def test_a_file_of_labels_holds_the_same_people(dotted, people):
+    labels = dotted / "annotations" / "person_keypoints_train-unreal.json"
+    where = LabelledSet(folder=str(dotted / "images" / "train-unreal"), labels=str(labels))
+    assert read_labelled_set(where, NAMES, 1).digest == people.digest
 
 
 def test_spinetracks_35_points_are_read_without_the_latissimus(tmp_path):

@@ -37,9 +37,8 @@ export class Labels extends EventTarget {
     if (!this.frames.has(frame)) {
       const answer = await fetch(`api/frame/${frame}`);
       if (!answer.ok) throw new Error(await answer.text());
-      const { points, outlines } = await answer.json();
+      const { points } = await answer.json();
       const made = points.map((view) => view.map(([x, y, see, how, sure]) => ({ x, y, see, how, sure })));
-      made.outlines = outlines; // [view] {rings, how}, or null where nobody has decided
       if (!this.frames.has(frame)) this.frames.set(frame, made);
       for (const edit of this.unsaved) if (edit.f === frame) this.put(edit);
     }
@@ -63,17 +62,6 @@ export class Labels extends EventTarget {
     this.undone = [];
     this.apply(after);
     return true;
-  }
-
-  // Put, change or take away (null) the person's outline in a view.
-  changeOutline(frame, view, rings, how) {
-    const old = this.frames.get(frame).outlines[view];
-    const edit = (one) => [{ f: frame, v: view, rings: one?.rings ?? null, how: one?.how ?? HOW.unseen }];
-    const [before, after] = [edit(old), edit({ rings, how })];
-    if (JSON.stringify(before) === JSON.stringify(after)) return;
-    this.done.push({ before, after });
-    this.undone = [];
-    this.apply(after);
   }
 
   plain(frame, view, point) {
@@ -108,11 +96,6 @@ export class Labels extends EventTarget {
   }
 
   put(edit) {
-    if ("rings" in edit) {
-      const frame = this.frames.get(edit.f);
-      if (frame) frame.outlines[edit.v] = edit.how === HOW.unseen ? null : { rings: edit.rings, how: edit.how };
-      return;
-    }
     const point = this.at(edit.f, edit.v, edit.p);
     if (point) Object.assign(point, { x: edit.x, y: edit.y, see: edit.see, how: edit.how });
   }
@@ -127,7 +110,7 @@ export class Labels extends EventTarget {
       const answer = await fetch("api/edits", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ edits: edits.map((edit) => ("rings" in edit ? edit : { ...edit, p: this.project.points[edit.p].name })) }),
+        body: JSON.stringify({ edits: edits.map((edit) => ({ ...edit, p: this.project.points[edit.p].name })) }),
         keepalive: edits.length < 300,
       });
       if (!answer.ok) throw new Error(await answer.text());
@@ -167,7 +150,7 @@ export class Labels extends EventTarget {
     try {
       const left = JSON.parse(localStorage.getItem(this.key) ?? "[]");
       const { views, points, frames } = this.project;
-      this.unsaved = left.filter((e) => e.f < frames && e.v < views.length && ("rings" in e || e.p < points.length));
+      this.unsaved = left.filter((e) => e.f < frames && e.v < views.length && e.p < points.length);
     } catch {
       this.unsaved = [];
     }

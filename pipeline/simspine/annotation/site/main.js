@@ -2,7 +2,6 @@
 
 import { Rig } from "./geometry.js";
 import { HOW, Labels, SEE, asked, counterparts } from "./labels.js";
-import { OutlineTool } from "./outline.js";
 import { PointCard, PointList, Timeline, showAgreement } from "./panel.js";
 import { View } from "./view.js";
 
@@ -18,7 +17,6 @@ class App {
     this.order = project.points.map((_, i) => i).sort((a, b) => this.rank(a) - this.rank(b));
     this.rig = new Rig(project.views);
     this.labels = new Labels(project);
-    this.outline = new OutlineTool(this);
     this.images = new Map();
     this.grid = find("views");
     this.views = project.views.map((view, v) => this.addView(view, v));
@@ -124,7 +122,6 @@ class App {
     for (const view of this.views) if (view.fitted === "person") view.fit("person");
     this.refresh();
     document.body.dataset.frame = frame;
-    if (this.outline.on) this.outline.propose();
     for (let k = 1; k <= AHEAD; k++) this.fetchAhead(frame + k);
     const next = this.summary.batch[this.batchPlace() + 1];
     if (next) this.fetchAhead(next.frame);
@@ -241,8 +238,7 @@ class App {
     const edits = this.labels[what]();
     if (!edits) return;
     if (edits[0].f !== this.frame) await this.goTo(edits[0].f);
-    if ("rings" in edits[0]) this.outline.chosen = null;
-    else if (!this.views[this.alone] || edits.some((e) => e.v === this.alone)) this.point = edits[0].p;
+    if (!this.views[this.alone] || edits.some((e) => e.v === this.alone)) this.point = edits[0].p;
     this.refresh();
   }
 
@@ -316,7 +312,6 @@ class App {
       accept: () => this.acceptFrame(), hidden: () => this.flag("hidden"), absent: () => this.flag("absent"), ghost: () => this.takeGhosts([this.point]),
       ghosts: () => this.takeGhosts(this.order), batch: () => this.newBatch(), help: () => find("help").showModal(), agree: () => showAgreement(find("agree")),
       theme: () => this.theme(), fit: () => this.views.forEach((view) => view.fit(view.fitted === "person" ? "image" : "person")), acceptPoint: () => this.accept([this.active], [this.point]), exchange: () => this.exchange(),
-      outline: () => this.outline.toggle(), draw: () => this.outline.begin(), acceptOutline: () => this.outline.accept(), removeOutline: () => this.outline.remove(),
       panel: () => document.body.classList.toggle("open"),
     };
     for (const button of document.querySelectorAll("[data-act]")) {
@@ -332,10 +327,6 @@ class App {
     addEventListener("beforeunload", (event) => this.labels.unsaved.length && event.preventDefault());
     document.querySelector("[data-act=batch]").hidden = this.project.round > 0; // its frames are drawn
     addEventListener("hashchange", () => this.follow());
-    for (const link of document.querySelectorAll("[data-page]")) {
-      link.hidden = !this.project.pages.includes(link.dataset.page);
-      link.href = link.dataset.page;
-    }
     addEventListener("resize", () => this.timeline.update());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.timeline.draw());
   }
@@ -361,8 +352,6 @@ class App {
     if (document.querySelector("dialog[open]") || target.matches("input[type=text]")) return;
     const command = event.ctrlKey || event.metaKey;
     const lower = key.toLowerCase();
-    if (this.outline.on && !command && !((key === "Enter" || key === " ") && target.matches("button, a")) && this.outline.key(event)) return event.preventDefault();
-    if (this.outline.on && !command && "orwsegb.,".includes(lower)) return; // these are about points
     if (command && lower !== "z" && lower !== "y") return;
     if ((key === "Enter" || key === " ") && target.matches("button, a")) return;
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
@@ -373,7 +362,7 @@ class App {
         : {
             n: () => this.step(1), p: () => this.step(-1), ".": acts.next, ",": acts.previous, "]": () => this.nextInBatch(), "[": () => this.nextInBatch(-1),
             o: acts.hidden, x: acts.absent, delete: acts.absent, r: () => (shift ? acts.ghosts() : acts.ghost()), a: acts.acceptPoint,
-            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit, w: acts.exchange, m: acts.outline,
+            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit, w: acts.exchange,
             e: () => this.toggle("lines"), g: () => this.toggle("allGhosts"), s: () => this.toggle("curve"), b: () => this.toggle("body"), "?": acts.help,
             "+": () => this.views[this.active].zoom(1.25), "=": () => this.views[this.active].zoom(1.25), "-": () => this.views[this.active].zoom(0.8),
             z: () => ((this.loupe = true), this.redraw()), 0: () => this.showAlone(-1), escape: () => this.views.forEach((view) => view.cancel()),

@@ -21,7 +21,7 @@ export class View {
     canvas.addEventListener("pointercancel", () => this.cancel());
     canvas.addEventListener("pointerleave", () => ((this.pointer = null), app.redraw()));
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    canvas.addEventListener("dblclick", () => app.outline.on || this.fit("person"));
+    canvas.addEventListener("dblclick", () => this.fit("person"));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
@@ -100,9 +100,7 @@ export class View {
     const at = [event.offsetX, event.offsetY];
     this.canvas.setPointerCapture(event.pointerId);
     this.app.setActive(this.index);
-    const outline = this.app.outline.on;
-    if (outline && event.button === 0 && !event.ctrlKey && this.app.outline.press(this, at)) return this.app.redraw();
-    const point = !outline && event.button === 0 && !event.ctrlKey ? this.hit(...at) : -1; // with Ctrl always beside points
+    const point = event.button === 0 && !event.ctrlKey ? this.hit(...at) : -1; // with Ctrl always beside points
     this.drag = { at, from: at, point, moved: false, start: null };
     if (point >= 0) {
       this.app.select(point);
@@ -116,8 +114,7 @@ export class View {
   move(event) {
     this.pointer = [event.offsetX, event.offsetY];
     const drag = this.drag;
-    if (this.app.outline.held?.view === this.index) this.app.outline.move(this, this.pointer);
-    else if (drag) {
+    if (drag) {
       const way = [event.offsetX - drag.at[0], event.offsetY - drag.at[1]];
       drag.moved ||= Math.hypot(event.offsetX - drag.from[0], event.offsetY - drag.from[1]) >= (drag.point >= 0 ? 1 : STILL_PX);
       drag.at = this.pointer;
@@ -128,8 +125,7 @@ export class View {
         this.fitted = "";
       }
     } else {
-      const over = this.app.outline.on ? this.app.outline.hit(this, this.pointer) : this.hit(...this.pointer) >= 0;
-      this.canvas.style.cursor = over ? "pointer" : "crosshair";
+      this.canvas.style.cursor = this.hit(...this.pointer) >= 0 ? "pointer" : "crosshair";
     }
     this.app.redraw();
   }
@@ -145,11 +141,8 @@ export class View {
   release(event) {
     const drag = this.drag;
     this.drag = null;
-    if (this.app.outline.held) this.app.outline.release();
     if (!drag || !this.points) return this.app.redraw();
-    if (this.app.outline.on) {
-      if (!drag.moved && event.button === 0) this.app.outline.click(this, drag.at);
-    } else if (drag.point >= 0 && drag.start) {
+    if (drag.point >= 0 && drag.start) {
       drag.start.forEach((p, i) => Object.assign(this.points[i], { x: p.x, y: p.y, see: p.see, how: p.how }));
       if (drag.moved && drag.changes) this.app.change(drag.changes);
     } else if (!drag.moved && event.button === 0 && this.app.point >= 0) {
@@ -160,7 +153,6 @@ export class View {
   }
 
   cancel() {
-    this.app.outline.held = null;
     this.drag?.start?.forEach((p, i) => Object.assign(this.points[i], { x: p.x, y: p.y, see: p.see, how: p.how }));
     this.drag = null;
     this.app.redraw();
@@ -193,7 +185,7 @@ export class View {
     pen.fillStyle = "#0d1013";
     pen.fillRect(0, 0, this.width, this.height);
     this.scene();
-    const held = (this.drag?.point >= 0 && this.drag.moved) || this.app.outline.held?.view === this.index;
+    const held = this.drag?.point >= 0 && this.drag.moved;
     if ((held || this.app.loupe) && this.pointer) this.loupe();
   }
 
@@ -206,8 +198,6 @@ export class View {
       pen.drawImage(this.image, x, y, this.image.width * this.scale, this.image.height * this.scale);
     }
     if (!this.points) return;
-    app.outline.draw(this);
-    if (app.outline.on) return; // points would hide the edge
     if (app.shown.lines && app.point >= 0) this.epipolars();
     if (app.shown.body) this.bones();
     if (app.shown.curve) this.spine();

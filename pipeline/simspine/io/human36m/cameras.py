@@ -54,14 +54,12 @@ class Metadata:
     """What a metadata.xml says.
 
     rigs: {subject: cameras in the order of the file}, metres, x_camera = R X + t, distortion k1 k2 p1 p2 k3 with the
-    numbers of the file. lens: whose formula these numbers belong to. files: {subject: {trial: file name}}, canonical
-    trials, empty if the file has no such table. ours: written by `write_metadata`, so the capture is not Human3.6M
-    itself and has none of its faults.
+    numbers of the file. lens: whose formula these numbers belong to. ours: written by `write_metadata`, so the capture
+    is not Human3.6M itself and has none of its faults.
     """
 
     rigs: Mapping[str, tuple[Camera, ...]]
     lens: str
-    files: Mapping[str, Mapping[str, str]]
     ours: bool = False
 
     def cameras(self, subject: str) -> list[Camera]:
@@ -84,8 +82,8 @@ def read_metadata(path: str | os.PathLike) -> Metadata:
     )
     if len(vector) != _PER_CAMERA * len(ids):
         raise InputError(
-            f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras ({', '.join(ids)}) and {len(_METADATA_SUBJECTS)} "
-            f"subjects take {_PER_CAMERA * len(ids)}."
+            f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras ({', '.join(ids)}) and "
+            f"{len(_METADATA_SUBJECTS)} subjects take {_PER_CAMERA * len(ids)}."
         )
     ours = root.find(_OWN_ATTRIBUTE)
     lens = "human36m" if ours is None else ours.get("lens", "human36m")
@@ -109,7 +107,7 @@ def read_metadata(path: str | os.PathLike) -> Metadata:
         for s, subject in enumerate(_METADATA_SUBJECTS)
         if extrinsic[:, s].any()  # a subject left out by our writer
     }
-    return Metadata(rigs, lens, _mapping_rows(root, path), ours is not None)
+    return Metadata(rigs, lens, ours is not None)
 
 
 def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]], lens: str = "opencv") -> None:
@@ -213,27 +211,6 @@ def _image_size(element: ElementTree.Element, path) -> tuple[int, int]:
     return width, height
 
 
-def _mapping_rows(root: ElementTree.Element, path: str | os.PathLike) -> dict[str, dict[str, str]]:
-    """Rows of <td>: the first names the subjects, each other one action, sub-action and the file of every subject."""
-    rows = [[_element_text(cell) for cell in row] for row in root.iterfind("mapping/tr")]
-    actions = [_element_text(element) for element in root.iterfind("actionnames/*")]
-    files: dict[str, dict[str, str]] = {}
-    if not rows or not actions:
-        return files
-    for action, number, *stems in (row for row in rows[1:] if len(row) > 2):
-        if not (action.isdecimal() and len(action) < 5 and 0 < int(action) <= len(actions) and number in ("1", "2")):
-            continue  # rows of other content follow the trials
-        if actions[int(action) - 1].strip(" _").lower() == "all":
-            continue
-        try:
-            trial = "{}_{}".format(*names.split_trial(f"{actions[int(action) - 1]}_{number}"))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        for subject, stem in zip(rows[0][2:], stems, strict=False):
-            files.setdefault(subject, {})[trial] = stem
-    return files
-
-
 def _write_names(root: ElementTree.Element) -> None:
     """The tables of actions and files; `_ALL` is the first action, as in the original."""
     mapping = ElementTree.SubElement(root, "mapping")
@@ -284,7 +261,7 @@ def parse_parameters(content: dict, where: str) -> Metadata:
         raise InputError(f"{where}: the entry {missing} is missing.") from None
     except (TypeError, AttributeError, ValueError, OverflowError) as error:  # InputError of Camera among them
         raise InputError(f"{where}: {error}") from None
-    return Metadata({subject: rigs[subject] for subject in names.subject_order(rigs)}, "human36m", {})
+    return Metadata({subject: rigs[subject] for subject in names.subject_order(rigs)}, "human36m")
 
 
 def _camera_of_json(name: str, intrinsic: dict, pose: dict, where: str) -> Camera:

@@ -1,6 +1,5 @@
 """Is a copy complete and readable, and what does it hold? Headers only, unless asked to read everything."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,8 @@ from simspine.io.human36m.copy import Copy
 from simspine.io.human36m.names import TrialFault, is_unusable, length_faults
 from simspine.io.video import open_video
 
-FOREIGN_PX = 2.0  # no lens formula is off by that much: the cameras are others
+FOREIGN_PX = 2.0  # no two lens formulas differ by that much: the cameras are others
 LENS_PX = 0.02  # the right formula leaves rounding, the other one 0.1 px and more
-_DIGEST_METHODS = {32: "md5", 40: "sha1", 64: "sha256"}  # by their number of hexadecimal digits
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,10 @@ class SubjectState:
 
 @dataclass(frozen=True)
 class CopyState:
-    """What `examine_copy` found. checksums: remarks on files that differ from their checksum or are absent."""
+    """What `examine_copy` found."""
 
     root: Path
-    layout: str
     subjects: tuple[SubjectState, ...]
-    checksums: tuple[str, ...] = ()
-    files_checked: int = 0
 
     @property
     def trials(self) -> tuple[TrialState, ...]:
@@ -68,22 +63,9 @@ class CopyState:
         """Frames of motion capture in all usable trials."""
         return sum(trial.frames for trial in self.trials if trial.usable)
 
-    @property
-    def hours(self) -> float:
-        """Their duration."""
-        return self.frames / names.HUMAN36M_RATE_HZ / 3600
-
-    @property
-    def complete(self) -> bool:
-        """Everything asked for is there, readable and as its checksum says. Known faults do not count: nobody can
-        mend them.
-        """
-        whole = all(not (s.missing or s.cameras) for s in self.subjects)
-        return bool(self.subjects) and whole and not self.checksums and not any(t.problems for t in self.trials)
-
     def lines(self) -> list[str]:
         """The report in words: a line per subject, then what is wrong, then known faults."""
-        out = [f"Human3.6M copy {self.root} (layout {self.layout})"]
+        out = [f"Human3.6M copy {self.root}"]
         for s in self.subjects:
             frames = sum(trial.frames for trial in s.trials)
             out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames, {_views_text(s.trials)}")
@@ -94,11 +76,11 @@ class CopyState:
             if s.cameras:
                 out.append(f"    cameras: {s.cameras}")
             out += [f"    {trial.trial}: {problem}" for trial in s.trials for problem in trial.problems]
-        out += [f"  checksum: {remark}" for remark in self.checksums]
         faults = [str(fault) for trial in self.trials for fault in trial.faults]
         out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
         count = sum(trial.usable for trial in self.trials)
-        time = f"{self.hours:.2f} h" if self.hours > 0.1 else f"{self.frames / names.HUMAN36M_RATE_HZ:.1f} s"
+        seconds = self.frames / names.HUMAN36M_RATE_HZ
+        time = f"{seconds / 3600:.2f} h" if seconds > 360 else f"{seconds:.1f} s"
         out.append(f"  usable: {count} trials, {self.frames} frames, {time} at {names.HUMAN36M_RATE_HZ:g} frames/s")
         return out
 
@@ -110,23 +92,18 @@ def examine_copy(
     *,
     read: bool = False,
     videos: bool = True,
-    checksums: str | Path | None = None,
 ) -> CopyState:
     """Look at every trial asked for.
 
     subjects, actions: as in the configuration; the subjects with published motion capture and all actions if None.
     read: read all positions instead of headers only. videos: open every video and decode its first frame.
-    checksums: a file of md5sum, sha1sum or sha256sum, paths relative to it or to the copy.
     """
     wanted = names.select_trials(actions)
     states = [
         _subject_state(copy, subject, wanted, read=read, videos=videos)
         for subject in subjects or names.HUMAN36M_SUBJECT_NAMES
     ]
-    remarks, count = ((), 0) if checksums is None else verify_checksums(checksums, copy.root)
-    return CopyState(
-        root=copy.root, layout=copy.layout, subjects=tuple(states), checksums=tuple(remarks), files_checked=count
-    )
+    return CopyState(copy.root, tuple(states))
 
 
 def lens_of_points(copy: Copy, subject: str, trial: str) -> dict[str, float]:
@@ -148,28 +125,6 @@ def lens_of_points(copy: Copy, subject: str, trial: str) -> dict[str, float]:
         "human36m": project_points([to_opencv(camera) for camera in given], xyz),
     }
     return {lens: float(np.nanmax(np.linalg.norm(shown[lens] - xy, axis=-1))) for lens in LENS_FORMULAS}
-
-
-def verify_checksums(file: str | Path, root: Path) -> tuple[list[str], int]:
-    """Remarks on files that are absent or differ, and how many agree."""
-    file = Path(file)
-    try:
-        lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"checksum file {file} cannot be read ({error}).") from None
-    remarks, agree = [], 0
-    for number, parts in enumerate(lines, start=1):
-        if len(parts) != 2 or len(parts[0]) not in _DIGEST_METHODS:
-            raise InputError(f"{file}, line {number}: expected a checksum and a path, as md5sum and sha256sum write.")
-        digest, name = parts[0].lower(), parts[1].lstrip("*").strip()
-        path = next((p for p in (file.parent / name, root / name) if p.is_file()), None)
-        if path is None:
-            remarks.append(f"{name} is not there")
-        elif _file_digest(path, _DIGEST_METHODS[len(digest)]) != digest:
-            remarks.append(f"{name} differs from its checksum; copy or unpack it again")
-        else:
-            agree += 1
-    return remarks, agree
 
 
 def _subject_state(copy: Copy, subject: str, wanted: list[str], read: bool, videos: bool) -> SubjectState:
@@ -256,8 +211,3 @@ def _views_text(trials: Iterable[TrialState]) -> str:
     if not views or views == [0]:
         return "no videos"
     return f"videos of {views[0]} to {views[-1]} cameras" if len(views) > 1 else f"videos of {views[0]} cameras"
-
-
-def _file_digest(path: Path, method: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, method).hexdigest()

@@ -1,4 +1,4 @@
-"""The official archives, unpacked: CDF files and videos per subject.
+"""A licence holder's copy of Human3.6M: the official archives, unpacked, with CDF files and videos per subject.
 
     <root>/S1/MyPoseFeatures/D3_Positions/Directions 1.cdf               world, mm
     <root>/S1/MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf camera, mm
@@ -12,8 +12,7 @@ h36m-fetch unpacks the same files as <root>/extracted/S1/Poses_D3_Positions/…;
 
 import os
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -26,68 +25,63 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.atomic import atomic_path
 from simspine.io.guarded import read_guarded
 from simspine.io.human36m import names
-from simspine.io.human36m.cameras import SHARED_FILES, Rigs
+from simspine.io.human36m.cameras import SHARED_FILES, Rigs, find_rigs, open_rigs
 from simspine.io.human36m.names import TrialFault, known_faults_of, spoilt_videos
-
-# What every layout of a copy offers: trials, positions, cameras, videos, 2D points, and the files behind them.
-
 
 HUMAN36M_SKELETONS = ("human36m32", "human36m17")
 _PLAUSIBLE_LEG_LENGTHS_M = (0.5, 1.25)  # m, thigh and shank together; adults: 0.7–1.0
 _LEG_BONES = (("RHip", "RKnee"), ("RKnee", "RAnkle"), ("LHip", "LKnee"), ("LKnee", "LAnkle"))
 
+WORLD_FOLDER, MONO_FOLDER = "D3_Positions", "D3_Positions_mono"
+POINTS_2D_FOLDER, HUMAN36M_VIDEOS_FOLDER = "D2_Positions", "Videos"
+_FOLDER_PATTERNS = ("MyPoseFeatures/{kind}", "Poses_{kind}", "{kind}")
+_SUFFIXES = {WORLD_FOLDER: ".cdf", MONO_FOLDER: ".cdf", POINTS_2D_FOLDER: ".cdf", HUMAN36M_VIDEOS_FOLDER: ".mp4"}
+_MAX_CAMERA_DISAGREEMENT_M = 1e-3  # m, within which the cameras of a trial must place a joint
 
-class Copy(ABC):
-    """A licence holder's copy of Human3.6M in one of its layouts, or another capture laid out like it.
 
-    root: folder of the copy. layout: 'archives', 'fetch' or 'videopose3d'. rigs: camera parameters, if there are any.
-    Folders are listed once; nothing else is kept in memory unless a layout says so.
+class _Listing(NamedTuple):
+    """{trial: {camera or '': file}} of one subject and kind, and names that are no trial."""
+
+    trials: dict[str, dict[str, Path]]
+    strays: tuple[str, ...]
+
+
+class Copy:
+    """A copy of Human3.6M, or another capture laid out like it. Made by `open_copy`.
+
+    root: folder with the subjects. rigs: camera parameters, if there are any. Folders are listed once; nothing else is
+    kept in memory.
     """
-
-    layout: str
 
     def __init__(self, root: Path, rigs: Rigs | None):
         self.root, self.rigs = root, rigs
 
     @property
-    @abstractmethod
     def subjects(self) -> tuple[str, ...]:
         """Subjects there is anything of, in order of their numbers."""
+        return tuple(self._listings)
 
-    @abstractmethod
     def trials(self, subject: str) -> list[str]:
         """Canonical names of the trials there is anything of."""
+        there = set().union(*(listing.trials for listing in self._listings[subject].values()))
+        return [trial for trial in names.canonical_trials() if trial in there]
 
     def strays(self, subject: str) -> tuple[str, ...]:
         """Names in the subject's folders that are no trial of this subject."""
-        return ()
+        return tuple(sorted(set().union(*(listing.strays for listing in self._listings[subject].values()))))
 
-    @abstractmethod
     def lengths(self, subject: str, trial: str) -> tuple[int | None, dict[str, int], dict[str, Path]]:
-        """Frames of the motion capture (None: there is none), rows of 2D points by camera, videos by camera.
-
-        From headers where the layout has them. Raises `InputError` for files that cannot be read.
-        """
-
-    @abstractmethod
-    def _trial_files(self, subject: str, trial: str) -> list[Path]:
-        """All files of the trial but those of cameras."""
-
-    @abstractmethod
-    def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
-        """(frames, 32 or 17, 3) m in the world, frames per second, time of the first frame."""
-
-    @abstractmethod
-    def _points_2d(self, subject: str, trial: str) -> Mapping[str, np.ndarray]:
-        """{camera: (frames, 32 or 17, 2) px} as given; empty if the layout has none."""
-
-    def _videos(self, subject: str, trial: str) -> Mapping[str, Path]:
-        """{camera: video}."""
-        return {}
+        """Frames of the motion capture (None: there is none), rows of 2D points by camera, videos by camera."""
+        source = self._files(subject, trial, WORLD_FOLDER) or self._files(subject, trial, MONO_FOLDER)
+        points = self._files(subject, trial, POINTS_2D_FOLDER)
+        counts = [len(poses) for poses in read_poses([*source.values(), *points.values()])]
+        frames = min(counts[: len(source)], default=None)
+        return frames, dict(zip(points, counts[len(source) :], strict=True)), self._videos(subject, trial)
 
     def files(self, subject: str, trial: str) -> list[Path]:
         """All files of the trial, cameras included: what a result made of it depends on."""
-        found = self._trial_files(subject, self._known(subject, trial))
+        trial = self._known(subject, trial)
+        found = [path for kind in _SUFFIXES for path in self._files(subject, trial, kind).values()]
         return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
 
     def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
@@ -96,20 +90,22 @@ class Copy(ABC):
         Raises `InputError` for trials that are not there, files that cannot be read, and bodies that cannot be human
         (units).
         """
-        xyz, rate, start = self._positions(subject, self._known(subject, trial))
-        joints = load_skeleton(_skeleton_of(xyz.shape[1]))
-        markers = Markers(joints.names, rate, xyz, "z_up", origin=(Origin.GIVEN,) * len(joints), start=start)
+        joints = _joint_names(skeleton)
+        xyz = self._positions(subject, self._known(subject, trial))
+        every = load_skeleton("human36m32").names
+        markers = Markers(every, names.HUMAN36M_RATE_HZ, xyz, "z_up", origin=(Origin.GIVEN,) * len(every))
         check_joint_unit(markers, f"{self.root}, {subject} {trial}")
-        return _select_joints(markers, skeleton)
+        return markers.select(joints)
 
     def points_2d(self, subject: str, trial: str, skeleton: str = "human36m32") -> Keypoints:
         """Published 2D points of all joints, views in the order of `cameras`; NaN where a camera has no file.
 
         Views of different length are cut to the shortest.
         """
-        given = self._points_2d(subject, self._known(subject, trial))
+        joints = _joint_names(skeleton)
+        given = _read_pose_array(self._files(subject, self._known(subject, trial), POINTS_2D_FOLDER), 2)
         if not given:
-            raise InputError(f"{self.root}, {subject} {trial}: no 2D points in this copy (layout {self.layout}).")
+            raise InputError(f"{self.root}, {subject} {trial}: no 2D points in this copy.")
         order = [camera.name for camera in self.cameras(subject)] if self.rigs is not None else sorted(given)
         unknown = sorted(set(given) - set(order))
         if unknown:
@@ -118,13 +114,13 @@ class Copy(ABC):
                 f"are of {', '.join(order)}."
             )
         frames = min(len(points) for points in given.values())
-        joints = load_skeleton(_skeleton_of(next(iter(given.values())).shape[1]))
-        xy = np.full((frames, len(order), len(joints), 2), np.nan)
+        every = load_skeleton("human36m32").names
+        xy = np.full((frames, len(order), len(every), 2), np.nan)
         for name, points in given.items():
             xy[:, order.index(name)] = points[:frames]
         confidence = np.isfinite(xy).all(-1).astype(float)
-        keypoints = Keypoints(joints.names, names.HUMAN36M_RATE_HZ, xy, confidence, (Origin.GIVEN,) * len(joints))
-        return _select_joints(keypoints, skeleton)
+        origin = (Origin.GIVEN,) * len(every)
+        return Keypoints(every, names.HUMAN36M_RATE_HZ, xy, confidence, origin=origin).select(joints)
 
     def cameras(self, subject: str) -> list[Camera]:
         """The subject's cameras: metres, x_camera = R X + t, OpenCV's model of the lens of their images."""
@@ -139,12 +135,8 @@ class Copy(ABC):
         """Videos in the order of the cameras, without those known to be corrupt."""
         found = self._videos(subject, self._known(subject, trial))
         bad = spoilt_videos(self.faults(subject, trial))
-        order = (
-            [camera.name for camera in self.cameras(subject)]
-            if self.rigs is not None
-            else list(names.HUMAN36M_CAMERA_SIZES)
-        )
-        rank = {name: i for i, name in enumerate(order)}
+        cameras = names.HUMAN36M_CAMERA_SIZES if self.rigs is None else [c.name for c in self.cameras(subject)]
+        rank = {name: i for i, name in enumerate(cameras)}
         return [found[name] for name in sorted(found, key=lambda n: (rank.get(n, len(rank)), n)) if name not in bad]
 
     def faults(self, subject: str, trial: str | None = None) -> list[TrialFault]:
@@ -167,41 +159,135 @@ class Copy(ABC):
             )
         return canonical
 
+    @cached_property
+    def _listings(self) -> dict[str, dict[str, _Listing]]:
+        return {
+            subject: {kind: _list_kind(subject, folder, kind) for kind in _SUFFIXES}
+            for subject, folder in _subject_folders(self.root).items()
+        }
+
+    def _files(self, subject: str, trial: str, kind: str) -> dict[str, Path]:
+        return self._listings[subject][kind].trials.get(trial, {})
+
+    def _videos(self, subject: str, trial: str) -> dict[str, Path]:
+        return {camera: path for camera, path in self._files(subject, trial, HUMAN36M_VIDEOS_FOLDER).items() if camera}
+
+    def _positions(self, subject: str, trial: str) -> np.ndarray:
+        """(frames, 32, 3) m in the world."""
+        world = self._files(subject, trial, WORLD_FOLDER)
+        if world:
+            return _read_pose_array(world, 3)[""] / 1000
+        where, mono = f"{self.root}, {subject} {trial}", self._files(subject, trial, MONO_FOLDER)
+        if not mono:
+            raise InputError(f"{where}: no motion capture ({WORLD_FOLDER} or {MONO_FOLDER}), only other files.")
+        local = {camera: poses / 1000 for camera, poses in _read_pose_array(mono, 3).items()}
+        return cameras_to_world(local, self.cameras(subject), where)
+
+
+def _joint_names(skeleton: str) -> tuple[str, ...]:
+    if skeleton not in HUMAN36M_SKELETONS:
+        raise unknown_name("skeleton of Human3.6M", skeleton, HUMAN36M_SKELETONS)
+    return load_skeleton(skeleton).names
+
+
+def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | None = None) -> Copy:
+    """A copy of Human3.6M.
+
+    root: folder of the copy. cameras: file or folder of camera parameters (default: looked for in the copy); lens: see
+    `open_rigs`. Raises `InputError` that says what was looked for.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise InputError(f"Human3.6M copy {root} does not exist.")
+    place = next((p for p in (root, root / "extracted") if p.is_dir() and _subject_folders(p)), None)
+    if place is None:
+        raise InputError(
+            f"no Human3.6M data in {root}. Looked for <subject>/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or "
+            f"<subject>/Poses_{WORLD_FOLDER}/*.cdf (also {MONO_FOLDER}), <subject>/Videos.{_layout_hint(root)}"
+        )
+    if cameras is not None:
+        return Copy(place, open_rigs(cameras, lens))
+    return Copy(place, find_rigs([place, root], list(_subject_folders(place)), lens))
+
+
+def _layout_hint(root: Path) -> str:
+    """What may be wrong with a folder that has none of the layouts."""
+    if not root.is_dir():
+        return " It is a file; name the folder."
+    packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
+    if packed:
+        return f" Archives are still packed ({packed[0].name}, …): unpack them, a folder for each subject."
+    if any((root / name).is_dir() for name in ("MyPoseFeatures", "Videos")):
+        return " This is the folder of one subject; name the one above it."
+    inside = next((p for p in sorted(root.iterdir()) if p.is_dir() and any(p.glob("S[0-9]*/*"))), None)
+    return f" There are subjects in {inside}." if inside else ""
+
 
 def check_joint_unit(markers: Markers, where: str) -> None:
     """`InputError` unless the legs are as long as a person's: catches millimetres taken for metres."""
-    bones = [(a, b) for a, b in _LEG_BONES if a in markers.names and b in markers.names]
-    if len(bones) < len(_LEG_BONES):
-        return
-    lengths = [np.linalg.norm(np.diff(markers.xyz[:, markers.indices(bone)], axis=1)[:, 0], axis=-1) for bone in bones]
-    leg = float(np.nanmedian(np.sum(lengths, 0))) / 2
-    if not _PLAUSIBLE_LEG_LENGTHS_M[0] <= leg <= _PLAUSIBLE_LEG_LENGTHS_M[1]:
-        unit = next(
-            (
-                u
-                for u, f in (("millimetres", 1e-3), ("metres", 1e3))
-                if _PLAUSIBLE_LEG_LENGTHS_M[0] <= leg * f <= _PLAUSIBLE_LEG_LENGTHS_M[1]
-            ),
-            None,
-        )
+    bones = [np.diff(markers.xyz[:, markers.indices(bone)], axis=1)[:, 0] for bone in _LEG_BONES]
+    leg = float(np.nanmedian(np.sum([np.linalg.norm(bone, axis=-1) for bone in bones], 0))) / 2
+    shortest, longest = _PLAUSIBLE_LEG_LENGTHS_M
+    if not shortest <= leg <= longest:
+        factors = {"millimetres": 1e-3, "metres": 1e3}
+        unit = next((unit for unit, factor in factors.items() if shortest <= leg * factor <= longest), None)
         hint = f" The file seems to be in {unit}." if unit else ""
         raise InputError(f"{where}: thigh and shank are {leg:.4g} m long together, expected 0.5–1.25 m.{hint}")
 
 
-def _skeleton_of(joints: int) -> str:
-    for name in HUMAN36M_SKELETONS:
-        if len(load_skeleton(name)) == joints:
-            return name
-    raise InputError(f"{joints} joints in a frame; Human3.6M has 32, or 17 of them.")
+def cameras_to_world(local: dict[str, np.ndarray], cameras, where: str) -> np.ndarray:
+    """(frames, joints, 3) m in the world, from what single cameras have in their frames.
+
+    All cameras must say the same to 1 mm; else the parameters are not those of the data (or of another subject).
+    """
+    by_name = {camera.name: camera for camera in cameras}
+    known = [name for name in local if name in by_name]
+    if not known:
+        raise InputError(f"{where}: positions in the frames of {', '.join(local)}; cameras are {', '.join(by_name)}.")
+    frames = min(len(local[name]) for name in known)
+    world = [(local[name][:frames] - by_name[name].t) @ by_name[name].R for name in known]
+    apart = max(float(np.abs(other - world[0]).max()) for other in world)
+    if apart > _MAX_CAMERA_DISAGREEMENT_M:
+        raise InputError(
+            f"{where}: the cameras place the same joint up to {apart:.3g} m apart; their parameters do not belong to "
+            "these data. Check that they are this subject's, in metres, with x_camera = R X + t."
+        )
+    return world[0]
 
 
-def _select_joints(points, skeleton: str):
-    if skeleton not in HUMAN36M_SKELETONS:
-        raise unknown_name("skeleton of Human3.6M", skeleton, HUMAN36M_SKELETONS)
-    wanted: Sequence[str] = load_skeleton(skeleton).names
-    if len(wanted) > len(points.names):
-        raise InputError(f"the copy holds {len(points.names)} joints only; {skeleton} has {len(wanted)}.")
-    return points if tuple(wanted) == points.names else points.select(wanted)
+def _read_pose_array(files: dict[str, Path], dimensions: int) -> dict[str, np.ndarray]:
+    """Poses by camera."""
+    found = dict(zip(files, read_poses(files.values()), strict=True))
+    for camera, poses in found.items():
+        if poses.shape[2] != dimensions:
+            raise InputError(f"{files[camera]}: {poses.shape[2]}D points in a folder of {dimensions}D points.")
+    return found
+
+
+def _subject_folders(root: Path) -> dict[str, Path]:
+    """{subject: folder} for folders named like subjects that hold one of the kinds."""
+    found = {
+        path.name: path
+        for path in root.iterdir()
+        if re.fullmatch(r"S\d+", path.name) and any(_kind_folder(path, kind) for kind in _SUFFIXES)
+    }
+    return {subject: found[subject] for subject in names.subject_order(found)}
+
+
+def _kind_folder(subject: Path, kind: str) -> Path | None:
+    return next((p for f in _FOLDER_PATTERNS if (p := subject / f.format(kind=kind)).is_dir()), None)
+
+
+def _list_kind(subject: str, folder: Path, kind: str) -> _Listing:
+    place = _kind_folder(folder, kind)
+    files: dict[str, dict[str, Path]] = {}
+    for path in sorted(place.iterdir()) if place else ():
+        if path.name.startswith(".") or path.suffix.lower() != _SUFFIXES[kind]:
+            continue
+        name, _, camera = path.stem.partition(".") if kind != WORLD_FOLDER else (path.stem, "", "")
+        files.setdefault(name, {})[camera] = path
+    matched = names.match_files(subject, files)
+    return _Listing({trial: files[name] for trial, name in matched.trials.items()}, matched.strays)
 
 
 # The data set's pose files: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm or (1, frames, 64) in px.
@@ -266,143 +352,3 @@ def _poses(path: str | os.PathLike, values: np.ndarray) -> np.ndarray:
         first = int(np.argwhere(~np.isfinite(poses).all((1, 2)))[0, 0])
         raise InputError(f"{path}: values that are not finite, first in frame {first}. Unpack the archive again.")
     return poses
-
-
-WORLD_FOLDER, MONO_FOLDER, POINTS_2D_FOLDER, HUMAN36M_VIDEOS_FOLDER = (
-    "D3_Positions",
-    "D3_Positions_mono",
-    "D2_Positions",
-    "Videos",
-)
-_FOLDER_PATTERNS = ("MyPoseFeatures/{kind}", "Poses_{kind}", "{kind}")
-_SUFFIXES = {WORLD_FOLDER: ".cdf", MONO_FOLDER: ".cdf", POINTS_2D_FOLDER: ".cdf", HUMAN36M_VIDEOS_FOLDER: ".mp4"}
-_MAX_CAMERA_DISAGREEMENT_M = 1e-3  # m, within which the cameras of a trial must place a joint
-
-
-class _Listing(NamedTuple):
-    """{trial: {camera or '': file}} of one subject and kind, and names that are no trial."""
-
-    trials: dict[str, dict[str, Path]]
-    strays: tuple[str, ...]
-
-
-class Archives(Copy):
-    """The official layout, and h36m-fetch's unpacked archives."""
-
-    layout = "archives"
-    LOOKED_FOR = f"<subject>/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or <subject>/Poses_{WORLD_FOLDER}/*.cdf (also {MONO_FOLDER}), <subject>/Videos"
-
-    @staticmethod
-    def find(root: Path) -> Path | None:
-        """The folder with the subjects, if `root` has this layout."""
-        return next((p for p in (root, root / "extracted") if p.is_dir() and _subject_folders(p)), None)
-
-    @cached_property
-    def _listings(self) -> dict[str, dict[str, _Listing]]:
-        return {
-            subject: {kind: _list_kind(subject, folder, kind) for kind in _SUFFIXES}
-            for subject, folder in _subject_folders(self.root).items()
-        }
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        return tuple(self._listings)
-
-    def trials(self, subject: str) -> list[str]:
-        there = set().union(*(listing.trials for listing in self._listings[subject].values()))
-        return [trial for trial in names.canonical_trials() if trial in there]
-
-    def strays(self, subject: str) -> tuple[str, ...]:
-        return tuple(sorted(set().union(*(listing.strays for listing in self._listings[subject].values()))))
-
-    def lengths(self, subject: str, trial: str) -> tuple[int | None, dict[str, int], dict[str, Path]]:
-        source = self._files(subject, trial, WORLD_FOLDER) or self._files(subject, trial, MONO_FOLDER)
-        points = self._files(subject, trial, POINTS_2D_FOLDER)
-        counts = [len(poses) for poses in read_poses([*source.values(), *points.values()])]
-        frames = min(counts[: len(source)], default=None)
-        return frames, dict(zip(points, counts[len(source) :], strict=True)), dict(self._videos(subject, trial))
-
-    def _trial_files(self, subject: str, trial: str) -> list[Path]:
-        return [path for kind in _SUFFIXES for path in self._files(subject, trial, kind).values()]
-
-    def _files(self, subject: str, trial: str, kind: str) -> dict[str, Path]:
-        return self._listings[subject][kind].trials.get(trial, {})
-
-    def _videos(self, subject: str, trial: str) -> dict[str, Path]:
-        return {camera: path for camera, path in self._files(subject, trial, HUMAN36M_VIDEOS_FOLDER).items() if camera}
-
-    def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
-        world = self._files(subject, trial, WORLD_FOLDER)
-        if world:
-            return _read_pose_array(world, 3)[""] / 1000, names.HUMAN36M_RATE_HZ, 0.0
-        mono = {
-            camera: poses / 1000
-            for camera, poses in _read_pose_array(self._files(subject, trial, MONO_FOLDER), 3).items()
-        }
-        if not mono:
-            raise InputError(
-                f"{self.root}, {subject} {trial}: no motion capture ({WORLD_FOLDER} or {MONO_FOLDER}), only other files."
-            )
-        return (
-            cameras_to_world(mono, self.cameras(subject), f"{self.root}, {subject} {trial}"),
-            names.HUMAN36M_RATE_HZ,
-            0.0,
-        )
-
-    def _points_2d(self, subject: str, trial: str) -> dict[str, np.ndarray]:
-        return _read_pose_array(self._files(subject, trial, POINTS_2D_FOLDER), 2)
-
-
-def cameras_to_world(local: dict[str, np.ndarray], cameras, where: str) -> np.ndarray:
-    """(frames, joints, 3) m in the world, from what single cameras have in their frames.
-
-    All cameras must say the same to 1 mm; else the parameters are not those of the data (or of another subject).
-    """
-    by_name = {camera.name: camera for camera in cameras}
-    known = [name for name in local if name in by_name]
-    if not known:
-        raise InputError(f"{where}: positions in the frames of {', '.join(local)}; cameras are {', '.join(by_name)}.")
-    frames = min(len(local[name]) for name in known)
-    world = [(local[name][:frames] - by_name[name].t) @ by_name[name].R for name in known]
-    apart = max(float(np.abs(other - world[0]).max()) for other in world)
-    if apart > _MAX_CAMERA_DISAGREEMENT_M:
-        raise InputError(
-            f"{where}: the cameras place the same joint up to {apart:.3g} m apart; their parameters do not belong to "
-            "these data. Check that they are this subject's, in metres, with x_camera = R X + t."
-        )
-    return world[0]
-
-
-def _read_pose_array(files: dict[str, Path], dimensions: int) -> dict[str, np.ndarray]:
-    """Poses by camera."""
-    found = dict(zip(files, read_poses(files.values()), strict=True))
-    for camera, poses in found.items():
-        if poses.shape[2] != dimensions:
-            raise InputError(f"{files[camera]}: {poses.shape[2]}D points in a folder of {dimensions}D points.")
-    return found
-
-
-def _subject_folders(root: Path) -> dict[str, Path]:
-    """{subject: folder} for folders named like subjects that hold one of the kinds."""
-    found = {
-        path.name: path
-        for path in root.iterdir()
-        if re.fullmatch(r"S\d+", path.name) and any(_kind_folder(path, kind) for kind in _SUFFIXES)
-    }
-    return {subject: found[subject] for subject in names.subject_order(found)}
-
-
-def _kind_folder(subject: Path, kind: str) -> Path | None:
-    return next((p for f in _FOLDER_PATTERNS if (p := subject / f.format(kind=kind)).is_dir()), None)
-
-
-def _list_kind(subject: str, folder: Path, kind: str) -> _Listing:
-    place = _kind_folder(folder, kind)
-    files: dict[str, dict[str, Path]] = {}
-    for path in sorted(place.iterdir()) if place else ():
-        if path.name.startswith(".") or path.suffix.lower() != _SUFFIXES[kind]:
-            continue
-        name, _, camera = path.stem.partition(".") if kind != WORLD_FOLDER else (path.stem, "", "")
-        files.setdefault(name, {})[camera] = path
-    matched = names.match_files(subject, files)
-    return _Listing({trial: files[name] for trial, name in matched.trials.items()}, matched.strays)

@@ -1,6 +1,10 @@
-"""Known faults of the data set, as a table with sources (`faults.csv`), and what each of them spoils.
+"""What the trials of Human3.6M are called, and which of them have known faults (`faults.csv`, with sources).
 
-Sources count sub-actions or name files, which are numbered differently (see `names`); translated, they agree.
+A trial is named `<Action>_<1|2>` here, numbered as the data set's own table numbers its sub-actions (the `mapping` of
+metadata.xml). File names do not follow that order: `Directions 1` is mostly sub-action 1 and `Directions` sub-action 2,
+but S5 has `Discussion 2` and `Discussion 3`, S11 `Phoning 3` before `Phoning 2`, and of `SittingDown` the file without
+a number is now the first, now the second. `trials.csv` says which is which, so nothing is guessed. Sources of faults
+count sub-actions or name files; translated, they agree.
 """
 
 import csv
@@ -14,13 +18,6 @@ from typing import Literal
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
-
-# What the trials of Human3.6M are called: fifteen actions, two trials each, and the file names of each subject.
-# A trial is named `<Action>_<1|2>` here, numbered as the data set's own table numbers its sub-actions (the `mapping` of
-# metadata.xml). File names do not follow that order: `Directions 1` is mostly sub-action 1 and `Directions` sub-action
-# 2, but S5 has `Discussion 2` and `Discussion 3`, S11 `Phoning 3` before `Phoning 2`, and of `SittingDown` the file
-# without a number is now the first, now the second. `trials.csv` says which is which, so nothing is guessed.
-
 
 HUMAN36M_SUBJECT_NAMES = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")  # those with published motion capture
 HUMAN36M_ACTIONS = (
@@ -145,6 +142,9 @@ def _official_names() -> dict[str, dict[str, str]]:
     """{subject: {trial: file name}}; source of the table: the mapping in metadata.xml as public code quotes it."""
     rows = list(csv.DictReader(files(__package__).joinpath("trials.csv").read_text(encoding="utf-8").splitlines()))
     return {subject: {row["trial"]: row[subject] for row in rows} for subject in HUMAN36M_SUBJECT_NAMES}
+
+
+# Faults.
 
 
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
