@@ -1,6 +1,7 @@
-"""How levels share a motion out, and how postures vary: published figures of a region as independent priors.
+"""What is assumed besides the markers: smoothness, errors that markers share, rhythm between levels, postures.
 
-The figures and their sources are in opensim_models/articulated.yaml, which also has the formulas.
+By name, in rad, m and s. Figures of levels and their sources are in opensim_models/articulated.yaml, which also has the
+formulas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,31 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
-
-# The likeliest variance of numbers of which few are known: empirical Bayes with a weak prior.
-
-
-LOG_VARIANCE_FACTOR = np.e  # of a standard deviation, one standard deviation of its logarithm
-MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
-
-
-def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
-    """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`, with
-    a standard deviation right within a factor `LOG_VARIANCE_FACTOR`."""
-    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
-
-    def slope(log: float) -> float:
-        return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (
-            2 * np.log(LOG_VARIANCE_FACTOR) ** 2
-        )
-
-    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
-    low, high = low - 1e-9, high + 1e-9
-    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))
-
-
-# What is assumed beside the markers: how fast coordinates change, how a body is held, which errors markers share.
-# By name, in rad, m and s.
 
 
 @dataclass(frozen=True)
@@ -208,15 +184,10 @@ class Prior:
         return S, mean, np.array([1.0 / term.sd**2 for term in self.terms]), decay
 
 
-LEVEL_AXIS_COORDINATES = (
-    "Flex_Ext",
-    "Lat_Bending",
-    "axial_rotation",
-)  # of a level's joint: about z, x, y of the vertebra below
+LEVEL_AXIS_COORDINATES = ("Flex_Ext", "Lat_Bending", "axial_rotation")  # of a joint: about z, x, y of the bone below
 RHYTHM_TIME = 10.0  # s, correlation time: how a person shares a motion out over the levels is a trait
-EVERYDAY_MOTION_SHARE = (
-    0.4  # of the published motion, which is the most people can do: one standard deviation of what they do
-)
+# Of the published motion, which is the most people can do: one standard deviation of what they do.
+EVERYDAY_MOTION_SHARE = 0.4
 INCIDENCE_SD = float(np.radians(10.5))  # of people's pelvic incidence (n = 709, Mac-Thiong 2011)
 
 
@@ -310,25 +281,41 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
     for region in regions:
         for axis, motion in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            for name, share, standing in zip(names, motion.shares, motion.standing, strict=True):
-                own = share * EVERYDAY_MOTION_SHARE * motion.whole
-                rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
-                source = f"{region.name} rhythm: {motion.source}"
-                differs = standing - float(share * sum(motion.standing))
-                part = abs(rhythm[names[0]])
-                lowest = (part * motion.tilt, part * motion.mean_sd)
-                parts = np.array([rhythm[other] for other in names])
-                curve = (float(np.linalg.norm(parts * motion.shape)), float(parts @ motion.on_incidence))
-                shared_out = motion.spread * own
-                found.append(LevelPrior(rhythm, differs, shared_out, *curve, *lowest, source, RHYTHM_TIME))
-                posture = float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.whole)
-                at = names.index(name)
-                curve = (motion.shape[at], motion.on_incidence[at])
-                lowest = (motion.tilt, motion.mean_sd) if name == names[0] else (0.0, 0.0)
-                along = {other: float(share * ratio) for other, ratio in motion.goes_with.items()}
-                source = f"posture: {motion.source}"
-                found.append(LevelPrior({name: 1.0}, standing, posture, *curve, *lowest, source, goes_with=along))
+            for at in range(len(names)):
+                found += [_rhythm_prior(region.name, names, motion, at), _posture_prior(names, motion, at)]
     return found
+
+
+def _rhythm_prior(region: str, names: Sequence[str], motion: AxisMotion, at: int) -> LevelPrior:
+    """A level's angle less its share of the region's."""
+    share = motion.shares[at]
+    row = np.array([(1.0 if k == at else 0.0) - share for k in range(len(names))])
+    return LevelPrior(
+        combination=dict(zip(names, row.tolist(), strict=True)),
+        mean=motion.standing[at] - float(share * sum(motion.standing)),
+        motion=motion.spread * (share * EVERYDAY_MOTION_SHARE * motion.whole),
+        curve=float(np.linalg.norm(row * motion.shape)),
+        on_incidence=float(row @ motion.on_incidence),
+        tilt=abs(row[0]) * motion.tilt,
+        mean_sd=abs(row[0]) * motion.mean_sd,
+        source=f"{region} rhythm: {motion.source}",
+        correlation_time=RHYTHM_TIME,
+    )
+
+
+def _posture_prior(names: Sequence[str], motion: AxisMotion, at: int) -> LevelPrior:
+    share, lowest = motion.shares[at], at == 0
+    return LevelPrior(
+        combination={names[at]: 1.0},
+        mean=motion.standing[at],
+        motion=float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.whole),
+        curve=motion.shape[at],
+        on_incidence=motion.on_incidence[at],
+        tilt=motion.tilt if lowest else 0.0,
+        mean_sd=motion.mean_sd if lowest else 0.0,
+        source=f"posture: {motion.source}",
+        goes_with={other: float(share * ratio) for other, ratio in motion.goes_with.items()},
+    )
 
 
 def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
@@ -368,3 +355,23 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
         source=str(entry["source"]),
         goes_with={str(name): float(ratio) for name, ratio in entry.get("goes_with", {}).items()},
     )
+
+
+LOG_VARIANCE_FACTOR = np.e  # of a standard deviation, one standard deviation of its logarithm
+MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
+
+
+def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
+    """The likeliest variance of `count` normal numbers of this mean square: empirical Bayes with a weak prior.
+
+    The prior is log-normal about `assumed`, with a standard deviation right within a factor `LOG_VARIANCE_FACTOR`.
+    """
+    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
+
+    def slope(log: float) -> float:
+        pull = (log - np.log(assumed)) / (2 * np.log(LOG_VARIANCE_FACTOR) ** 2)
+        return count * (1 - mean_square / np.exp(log)) + pull
+
+    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
+    low, high = low - 1e-9, high + 1e-9
+    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))

@@ -31,31 +31,6 @@ from simspine.core.settings import pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
 
-# Where the inferred points of the spine lie on a body.
-
-
-def inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[str, np.ndarray]]:
-    """Inferred point → (body that carries it, offset (3,) m), as inferred from the body's joints in the neutral pose.
-
-    carriers: {point: body}. The way to infer them is `simspine.anatomy.spine_from_joints`. Empty where the body lacks
-    markers for hips or shoulders. Raises `InputError` for a carrier that the body does not have.
-    """
-    names = body.marker_names
-    if not set(REQUIRED_JOINTS) <= set(names):
-        return {}
-    require_known(
-        "body", dict.fromkeys(carriers.values()), body.bodies, f"{body.name!r} (hand in the recipe it was made by)"
-    )
-    poses = neutral_poses(body)
-    spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
-    placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}
-    return {
-        point: (carrier, poses[carrier][:3, :3].T @ (placed[point] - poses[carrier][:3, 3]))
-        for point, carrier in carriers.items()
-        if point in placed and np.isfinite(placed[point]).all()
-    }
-
-
 VIRTUAL_SUFFIX = "_virtual"
 RECIPE_KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
@@ -118,7 +93,6 @@ def read_recipe(name: str = "coupled") -> Recipe:
     path = recipe_path(name)
     data = _with_base(path)
     try:
-        _refuse_renamed(data, path)
         require_known("key", data, RECIPE_KEYS, str(path))
         split, neck = None, None
         if "articulation" in data:
@@ -212,9 +186,31 @@ def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
     markers = model.updMarkerSet()
     for name in [m.getName() for m in markers if m.getName().endswith(INFERRED_SUFFIX)]:
         markers.remove(markers.getIndex(name))
-    for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
+    for name, (carrier, offset) in _inferred_places(body, recipe.inferred).items():
         _add_marker(model, name + INFERRED_SUFFIX, Place(carrier, parse_point(offset)))
     return _finished_body(model)
+
+
+def _inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[str, np.ndarray]]:
+    """Inferred point → (body that carries it, offset (3,) m), as inferred from the body's joints in the neutral pose.
+
+    carriers: {point: body}. The way to infer them is `simspine.anatomy.spine_from_joints`. Empty where the body lacks
+    markers for hips or shoulders. Raises `InputError` for a carrier that the body does not have.
+    """
+    names = body.marker_names
+    if not set(REQUIRED_JOINTS) <= set(names):
+        return {}
+    require_known(
+        "body", dict.fromkeys(carriers.values()), body.bodies, f"{body.name!r} (hand in the recipe it was made by)"
+    )
+    poses = neutral_poses(body)
+    spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
+    placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}
+    return {
+        point: (carrier, poses[carrier][:3, :3].T @ (placed[point] - poses[carrier][:3, 3]))
+        for point, carrier in carriers.items()
+        if point in placed and np.isfinite(placed[point]).all()
+    }
 
 
 def virtual_spine_markers(body: Body) -> dict[str, str]:
@@ -318,19 +314,6 @@ def _linear_prior(
         source=source,
         correlation_time=float(correlation_time_s),
     )
-
-
-RENAMED_RECIPE_KEYS = {  # keys of earlier recipes, and what to write instead
-    "beliefs": "its name is now `priors`",
-    "curve": "it was removed: priors on levels are those of `regions`",
-    "lasts": "in a prior it is `correlation_time_s`",
-}
-
-
-def _refuse_renamed(data: Mapping, path: Path) -> None:
-    for key, now in RENAMED_RECIPE_KEYS.items():
-        if any(key in entry for entry in (data, *data.get("priors", ()))):
-            raise InputError(f"{path}: the key `{key}` is not known; {now}.")
 
 
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:

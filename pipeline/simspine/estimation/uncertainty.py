@@ -396,7 +396,7 @@ def _curvature_figures(vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
 
 def _level_figures(level: Level) -> _Figure:
     bodies = (level.child,) if level.parent is None else (level.parent, level.child)
-    return _Figure(bodies, lambda poses: angles_of_level(level, poses, {})[0])
+    return _Figure(bodies, lambda poses: angles_of_level(level, poses)[0])
 
 
 def _moving_columns(body: Body, figure: _Figure) -> np.ndarray:
