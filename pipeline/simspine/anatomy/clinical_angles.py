@@ -20,7 +20,8 @@ from simspine.core.geometry import as_rotations, zxy_angles
 UP_AXIS = np.array([0.0, 1.0, 0.0])
 HIP_BODIES = ("femur_r", "femur_l")  # bodies whose origins are the centres of the hips
 TRUNK_VERTEBRAE = (*(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)))
-BodyPoses, VertebraeByLevel = Mapping[str, np.ndarray], Mapping[str, Vertebra]
+BodyPoses = Mapping[str, np.ndarray]
+VertebraeByLevel = Mapping[str, Vertebra]
 
 
 def pelvic_tilt(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:

@@ -221,12 +221,12 @@ def _single_priors(levels: Sequence[LevelPrior]) -> list[tuple[str, LevelPrior]]
 
 def levels_given_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
     """Priors on the posture of the moment, about a curve that is unknown."""
-    return [_prior_about_curve(prior) if is_flexion_prior(prior) else prior.of_anyone() for prior in levels]
+    return [_prior_about_curve(prior) if is_flexion_prior(prior) else prior.population_prior() for prior in levels]
 
 
 def _prior_about_curve(prior: LevelPrior) -> LinearPrior:
     away = {_own_curve_name(name): -c for name, c in prior.combination.items()}
-    about = prior.about(prior.mean, prior.motion)
+    about = prior.prior_about_mean(prior.mean, prior.motion)
     return replace(about, combination={**about.combination, **away})
 
 
@@ -241,14 +241,14 @@ def levels_given_known_curve(
     found = []
     for prior in levels:
         if not is_flexion_prior(prior):
-            found.append(prior.of_anyone())
+            found.append(prior.population_prior())
             continue
         row = np.zeros(len(names))
         for name, c in prior.combination.items():
             row[list(names).index(_own_curve_name(name))] = c
         left = (row @ covariance @ row) / (row @ anyone @ row)
-        sd = float(np.hypot(prior.motion, prior.lasting * np.sqrt(left)))
-        found.append(prior.about(prior.mean + float(row @ mean), sd))
+        sd = float(np.hypot(prior.motion, prior.lasting_sd * np.sqrt(left)))
+        found.append(prior.prior_about_mean(prior.mean + float(row @ mean), sd))
     return found
 
 
@@ -283,7 +283,7 @@ class StandingPelvis:
     sway: float
     source: str
 
-    def of_anyone(self, tilts: bool = True) -> LinearPrior:
+    def population_prior(self, tilts: bool = True) -> LinearPrior:
         """What is assumed of a person. The sacrum's slope counts from its endplate, the coordinates from the bone.
 
         tilts: whether the endplate's tilt in the bone is unknown.
@@ -292,7 +292,7 @@ class StandingPelvis:
         row = {name: -self.on_incidence * part for name, part in self.incidence.items()}
         return LinearPrior({OWN_TILT_NAME: 1.0} | tilt | row, 0.0, self.sd, self.source)
 
-    def about_own(self) -> LinearPrior:
+    def prior_about_own_tilt(self) -> LinearPrior:
         """What is assumed of a frame in which they stand."""
         return LinearPrior({**self.combination, OWN_TILT_NAME: -1.0}, self.mean, self.sway, self.source)
 

@@ -334,6 +334,7 @@ class ModeSearch:
         # changes of x, and of the steps, from one round to the next
         self.past = np.zeros((2, len(y), ACCELERATION_MEMORY_STEPS, self.x.shape[1]))
         self.before: np.ndarray | None = None
+        self.cost = np.empty(len(y))
 
     def rotations(self, x, some=slice(None)):
         return self.R[some] @ rotation_matrices(x[:, : self.turns] @ self.axes)

@@ -300,4 +300,4 @@ def _joints_in_space(
 
 def _depth_of(seen: np.ndarray, length: float) -> float:
     """How far a line reaches in depth, m, that is `length` long and of which `seen` (2,) m shows in the image."""
-    return float(np.sqrt(max(length**2 - np.linalg.norm(seen) ** 2, 0.0)))
+    return float(np.sqrt(max(length**2 - float(np.linalg.norm(seen)) ** 2, 0.0)))

@@ -10,7 +10,7 @@ slot with direction w it is w. Chain factors come from the slot's function and f
 """
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -96,7 +96,7 @@ def scaled_tree(tree: Tree, factors: np.ndarray) -> Tree:
     return tree._replace(to_joint=to_joint, from_joint=from_joint, axes=axes, marker_offset=offsets)
 
 
-def slots_of_joints(parent: np.ndarray, child: np.ndarray, argument: np.ndarray, bodies: int) -> dict[str, np.ndarray]:
+def slots_of_joints(parent: np.ndarray, child: np.ndarray, argument: np.ndarray, bodies: int) -> dict[str, Any]:
     """The fields of `Tree` that number the moving axes of the joints, and lead from the ground to each body.
 
     Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
