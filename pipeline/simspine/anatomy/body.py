@@ -169,7 +169,7 @@ class Body(Unchanging):
 def read_model_file(path: str | PathLike) -> str:
     """The text of a model file, in the encoding its first line declares, else as other text files are read.
 
-    A declared encoding is UTF-8 in the text returned, which is what it is written and read in from here on. Raises
+    The text returned declares UTF-8, in which it is written and read from here on. Raises
     `InputError` if there is no such file, or no text in it.
     """
     require_path(path)

@@ -79,7 +79,7 @@ class ShapePosterior:
     def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
         self.observed, n = ObservedChain(mean, cov, levels, mix), len(mean) // 3
         first, last = self.observed.levels.min(), self.observed.levels.max()
-        # points tell nothing of vectors above and below all of them but by the prior: what is sought are those between
+        # only the prior knows of vectors above and below all points: what is sought are those between
         kind = np.arange(3 * n) % n  # the vector of each parameter
         self.inner = (kind >= first) & (kind < last)
         inside = cov[np.ix_(self.inner, self.inner)]
@@ -120,8 +120,8 @@ class ShapePosterior:
         return kabsch((w * points).swapaxes(-1, -2) @ shape)
 
     def best_spins(self, R0, y, C, prior=None):
-        """Of SPINS spins from R0 (B, 3, 3) the best (B, 3, 3) as far as the typical shape tells, by the evidence
-        linearised there; and has it a rival (B,): is there another, 60° or more from it, with nearly its evidence?
+        """The best (B, 3, 3) of `SPIN_NODES` spins from R0 (B, 3, 3) by the evidence linearised at the typical shape,
+        and whether another, 60° or more from it, has nearly its evidence (B,).
         """
         R = R0[:, None] @ self.spins
         evidence = self._typical_evidence(y, C, R, prior)

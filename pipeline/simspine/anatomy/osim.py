@@ -52,8 +52,7 @@ def opensim_model_xml(model) -> str:
 
 @contextmanager
 def _passed_on() -> Iterator[Path]:
-    """A temporary file by which a model goes to OpenSim, or comes from there. What the system refuses is said with a
-    name that tells the user which disk it is about."""
+    """A temporary file by which a model goes to OpenSim, or comes from there. Errors of the system name its folder."""
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
         try:
             yield Path(folder) / "model.osim"

@@ -167,12 +167,12 @@ def _numbers_text(values: np.ndarray) -> str:
 
 # A person's own standing curve is a difference to people's mean curve, in extension, one number a level. It moves
 # nothing by itself: postures of the levels scatter about it. It counts from bones of the model's shape; published
-# curves count from endplates. So where the sacrum's endplate tilts in a person's sacrum, which no point shows, the
-# two differ at the lowest level, and a spine that leaves the sacrum steeply tells of a steep endplate. How much it
-# tells depends on the mean of the lowest disc, of which publications differ; the error of that mean is one more
-# unknown, which no recording of one person shows. Lordosis grows with the pelvic incidence, and so does the slope of
-# the sacrum of who stands. The incidence is that of the model, what the hips lie elsewhere, and the tilt of the
-# endplate: so hips far in front of the sacrum tell of a hollow back, and a hollow back of a steep endplate.
+# curves count from endplates. The sacrum's endplate may tilt in a person's sacrum, which no point shows. Then the two
+# differ at the lowest level, and a spine that leaves the sacrum steeply suggests a steep endplate. How strongly
+# depends on the mean of the lowest disc, of which publications differ; the error of that mean is one more unknown,
+# which no recording of one person shows. Lordosis grows with the pelvic incidence, and so does the slope of the
+# sacrum when standing. The incidence is that of the model, the displacement of the hips, and the tilt of the
+# endplate: so hips far in front of the sacrum suggest a hollow back, and a hollow back a steep endplate.
 SACRAL_TILT = "tilt of the sacral endplate"  # rad, forward against the model's
 LOWEST_LEVEL_MEAN_NAME = "mean of the lowest disc"  # rad, error of the mean of people that is assumed
 
@@ -188,7 +188,7 @@ def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
 
 
 def curve_prior(levels: Sequence[LevelPrior], hips: Mapping[str, float]) -> list[LinearPrior]:
-    """What is assumed of anyone's curve, between endplates, and of the endplate that it counts from.
+    """Priors on the curve of any person, between endplates, and on the endplate that it counts from.
 
     hips: {variation of the body: rad of pelvic incidence for one of it}.
     """
@@ -236,7 +236,7 @@ def levels_given_known_curve(
     """Priors on the posture of the moment about a curve of which something is known.
 
     names: of (k,) unknowns, those of `curve_names` among them; mean, covariance: what is known of them. anyone: (k, k)
-    covariance of what is assumed of them. With as much known as of anyone these are the priors of `rhythm_and_posture`.
+    covariance between people. With as much known as of any person these are the priors of `rhythm_and_posture`.
     """
     found = []
     for prior in levels:
@@ -263,7 +263,7 @@ def _own_curve_name(coordinate: str) -> str:
 # The tilt of the pelvis on the thighs goes with the pelvic incidence. Nothing else says how a pelvis is turned whose
 # hips and lowest vertebra lie elsewhere than the model's. People differ in it, each stands nearly the same way
 # whenever they stand; of other postures nothing is assumed.
-OWN_TILT_NAME = "own tilt of the pelvis"  # rad, of this person when standing, from what is expected of anyone
+OWN_TILT_NAME = "own tilt of the pelvis"  # rad, of this person when standing, from what is expected of people
 
 
 @dataclass(frozen=True)

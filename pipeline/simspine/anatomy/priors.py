@@ -261,7 +261,7 @@ class LevelPrior:
     goes_with: Mapping[str, float] = field(default_factory=dict)
 
     def population_prior(self) -> LinearPrior:
-        """With a standing curve that nobody has measured."""
+        """With a standing curve that was not measured."""
         return self.prior_about_mean(self.mean, float(np.hypot(self.motion, self.lasting_sd)))
 
     def prior_about_mean(self, mean: float, sd: float) -> LinearPrior:

@@ -1,6 +1,6 @@
 """Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
 
-A built body carries kinds of markers, told apart by their names (docs/body.md):
+A built body carries three kinds of markers, distinguished by their names (docs/body.md):
 `Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred; `Name_virtual` is read out.
 """
 
@@ -69,7 +69,7 @@ class Recipe:
     inferred: Mapping[str, str]
     inferred_weight: float
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
-    priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, beside those of the articulation's regions
+    priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, besides those of the articulation's regions
     starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
@@ -273,13 +273,11 @@ def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
 
 
 def _base_model_path(recipe: Path, file: str) -> Path:
-    """The base model: beside the recipe, else among those packaged."""
-    beside, packaged = recipe.parent / file, pose2sim_folder() / file
-    if beside.is_file() or not packaged.is_file():
-        packaged = beside
-    if not packaged.is_file():
-        raise InputError(f"{recipe} names the model {beside}, which does not exist.")
-    return packaged
+    """The base model: in the folder of the recipe, else among those packaged."""
+    for path in (recipe.parent / file, pose2sim_folder() / file):
+        if path.is_file():
+            return path
+    raise InputError(f"{recipe} names the model {recipe.parent / file}, which does not exist.")
 
 
 def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
@@ -329,7 +327,7 @@ def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
 
 
 def _base_model(path: Path):
-    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
+    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for in its folder."""
     check_xml(read_model_file(path), f"model file {path}")
     try:
         return _opensim.opensim_api().Model(str(path))

@@ -165,7 +165,7 @@ INTERVERTEBRAL_LEVEL_NAMES = tuple(
 )  # from below: L4-L5 … C2-C3
 
 # Lordosis T12-S1 of 627 people without complaints, standing and lying: 49.8° and 36.8° (Asian Spine J 2019,
-# PMC6680033). Of the kyphosis no such pair is at hand, so it is not changed.
+# PMC6680033). No such pair is known of the kyphosis, so it is not changed.
 STANDING_LORDOSIS_INCREASE_RAD = np.radians(49.8 - 36.8)
 
 

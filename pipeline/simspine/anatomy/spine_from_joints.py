@@ -44,7 +44,7 @@ FACING_LINE_SD = np.radians(10.0)
 UNOBSERVED_SD_M = 1.0  # m: standard deviation of mid-ears that are missing
 PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.9)  # m: mid-hips to mid-shoulders; others are no trunk
 CONFIDENCE_SHARE_OF_JOINT = 0.1  # of the least sure joint's
-LEAST_WIDTH = 0.05  # m: hips or shoulders closer together tell no direction
+LEAST_WIDTH = 0.05  # m: hips or shoulders closer together give no direction
 
 
 def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel | None = None) -> Markers:
@@ -223,7 +223,7 @@ PLACEHOLDER_RATE_HZ = 1.0  # Hz; a single frame has none, but markers want one
 
 
 def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """{point of the spine: (3,) x px, y px, confidence}, of one person and image; empty where it cannot be told.
+    """{point of the spine: (3,) x px, y px, confidence}, of one person and image; empty where it cannot be inferred.
 
     points: {SIMSPINE point: (3,) x px, y px, confidence}; NaN = not seen. Wanted are hips and shoulders; ears, nose and
     feet help. The confidence is `CONFIDENCE_SHARE_OF_JOINT` of the least sure joint's.
@@ -259,7 +259,7 @@ def _middle_of_pair(xy: Mapping[str, np.ndarray], part: str) -> np.ndarray:
 
 
 def _facing_in_image(xy: Mapping[str, np.ndarray], up: np.ndarray) -> float:
-    """Which way the person faces in the image: positive to the right of their trunk's line, in px of what tells it."""
+    """Which way the person faces in the image: positive to the right of their trunk's line, in px of what shows it."""
     across = np.array([-up[1], up[0]])  # to the right in the image for a person who is upright
     votes = 0.0
     for front, behind in FACING_PAIRS:

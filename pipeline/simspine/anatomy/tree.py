@@ -352,7 +352,7 @@ def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray,
     """Poses (frames, pairs, 4, 4) in the ground of the bodies (pairs,) at the free coordinates z (frames, free), with
     one coordinate each, column (pairs,), moved by a small step, rad or m; −1 for none.
 
-    A step is taken along the derivative, so a pose is off by the order of step².
+    A step is taken along the derivative, so the error of a pose is of the order of step².
     """
     slots = tree.slot_kind.size
     q, factor = tree.rest.copy(), np.empty(tree.rest.size)

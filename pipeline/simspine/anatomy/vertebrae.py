@@ -186,7 +186,7 @@ class SpineKinematics(Unchanging):
     angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
     their mean over some 600 frames; None where the solver gave none. centres: centroids of the vertebrae C1…L5, S1,
     y_up, with covariance where the solver gave one. clinical: alignment of pelvis and spine, and angles of limb joints,
-    where the poses of all bodies were at hand.
+    where the poses of all bodies were given.
     """
 
     rate: float
