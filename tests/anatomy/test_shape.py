@@ -291,15 +291,8 @@ def test_bad_input_is_named(points, options, message):
 # --- statistics
 
 
-def typical_lengths(model):
-    """{'C1-C2': m, …} of neighbouring centres; the mean of a log-normal."""
-    variances = np.diag(model.covariance)
-    values = np.exp(model.mean[:CHAIN_VECTOR_COUNT] + variances[:CHAIN_VECTOR_COUNT] / 2)
-    return dict(zip(shape_model.vector_names(), values, strict=True))
-
-
 def test_shipped_spacing_agrees_with_published_means():
-    lengths = typical_lengths(packaged_shape_model())
+    lengths = packaged_shape_model().lengths()
     for vector, mm in PUBLISHED.items():
         assert lengths[vector] == pytest.approx(1e-3 * mm, rel=0.04), vector
     assert 0.030 < lengths["L5-S1"] < 0.042
@@ -419,7 +412,7 @@ def test_learning_from_a_table_of_samples_finds_them_again(tmp_path):
     main([str(table), str(out)])
     learned = read_shape_model(out)
     np.testing.assert_allclose(
-        list(typical_lengths(learned).values()), list(typical_lengths(packaged_shape_model()).values()), rtol=0.06
+        list(learned.lengths().values()), list(packaged_shape_model().lengths().values()), rtol=0.06
     )
     assert learned.counts["L4-L5"] == 30
     sd, true = (np.sqrt(np.diag(m.covariance)) for m in (learned, packaged_shape_model()))
