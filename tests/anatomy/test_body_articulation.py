@@ -290,7 +290,7 @@ def test_prior_keeps_the_coupled_rhythm_plausible(plan):
     """An independent look: the shares the coupled body forces lie within 2.5 sd of ours at full flexion."""
     lumbar = plan.regions[0].axes[0]
     coupled = np.array([1, 1.8571, 1.6429, 1.1429, 0.9286, 0.5714]) / 7.1429
-    sd = np.hypot(lumbar.spread * lumbar.shares * lumbar.whole, lumbar.shape)
+    sd = np.hypot(lumbar.level_share_sd * lumbar.shares * lumbar.region_half_range, lumbar.standing_angle_sd)
     assert (np.abs(coupled - lumbar.shares) * lumbar.whole < 2.5 * sd).all()
 
 
