@@ -291,7 +291,7 @@ def test_prior_keeps_the_coupled_rhythm_plausible(plan):
     lumbar = plan.regions[0].axes[0]
     coupled = np.array([1, 1.8571, 1.6429, 1.1429, 0.9286, 0.5714]) / 7.1429
     sd = np.hypot(lumbar.level_share_sd * lumbar.shares * lumbar.region_half_range, lumbar.standing_angle_sd)
-    assert (np.abs(coupled - lumbar.shares) * lumbar.whole < 2.5 * sd).all()
+    assert (np.abs(coupled - lumbar.shares) * lumbar.region_half_range < 2.5 * sd).all()
 
 
 def test_levels_serve_spine_kinematics(articulated, plan):
