@@ -8,6 +8,7 @@ people, and centres lie beside the curve, with all scans and without those with 
 """
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     CHAIN_VECTOR_COUNT,
     ShapeModel,
-    shape_model_json,
     vector_names,
     vector_parameters,
 )
@@ -40,6 +40,28 @@ LICENCE = (
 # wide on purpose: sacral slope alone varies by 8–10° between people.
 S1_RATIO, S1_TURN = 36.041 / 34.320, np.radians(-28.567 + 0.541)
 S1_SD = (0.12, np.radians(12.0), np.radians(5.0))  # log length, pitch, tilt, given L4-L5's
+
+
+def shape_model_json(model: ShapeModel) -> str:
+    """The file's text; 8 significant digits. Lengths in m, angles in rad."""
+    n = CHAIN_VECTOR_COUNT
+
+    def rounded(values):
+        return [rounded(v) for v in values] if np.ndim(values) else float(f"{values:.8g}")
+
+    data = {
+        "format": "simspine-spine-shape",
+        "version": 1,
+        "provenance": model.provenance,
+        "levels": list(CHAIN_LEVELS),
+        "scans_per_vector": model.counts,
+        "mean_log_length": rounded(model.mean[:n]),
+        "mean_pitch": rounded(model.mean[n : 2 * n]),
+        "covariance_sagittal": rounded(model.covariance[: 2 * n, : 2 * n]),
+        "covariance_frontal": rounded(model.covariance[2 * n :, 2 * n :]),
+    }
+    lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
+    return "{\n" + ",\n".join(lines).replace("], [", "],\n  [") + "\n}\n"
 
 
 def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:

@@ -13,6 +13,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 
+from simspine.anatomy.shape_model import (
+    CHAIN_VECTOR_COUNT,
+    ShapeModel,
+    intervertebral_angles,
+    intervertebral_matrix,
+)
+
 EM_STEPS = 60
 # rad: how the whole lies in the scanner; what keeps a matrix regular
 LEANING, NEARLY_NONE = np.radians(20.0), 1e-4
@@ -144,3 +151,12 @@ def folds(scans: Sequence[str], count: int) -> list[list[int]]:
     for k, group in enumerate(sorted(members, key=lambda g: (-len(g), scans[g[0]]))):
         dealt[k % count].extend(group)
     return dealt
+
+
+def angle_statistics(model: ShapeModel, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
+    """Mean (levels, 2) and covariance (2, levels, levels) of `intervertebral_angles` over people. posture: see
+    `prior`."""
+    mean, covariance = model.prior(posture)
+    pitch, tilt = slice(CHAIN_VECTOR_COUNT, 2 * CHAIN_VECTOR_COUNT), slice(2 * CHAIN_VECTOR_COUNT, None)
+    T = intervertebral_matrix()
+    return intervertebral_angles(mean), np.stack([T @ covariance[part, part] @ T.T for part in (pitch, tilt)])

@@ -1,4 +1,4 @@
-"""The articulated body: nothing moves in the neutral pose, each level is free, beliefs have sources."""
+"""The articulated body: nothing moves in the neutral pose, each level is free, priors have sources."""
 
 from dataclasses import replace
 
@@ -93,8 +93,10 @@ def test_limits_contain_the_neutral_pose(articulated, plan):
     for region in plan.regions:
         for motions in region.axes:
             lower, upper, share = np.array(motions.lower), np.array(motions.upper), motions.shares
-            assert (upper - lower > share * motions.whole).all()  # a level can do its share of the region's motion
-            assert (upper - lower).sum() > 2 * motions.whole
+            assert (
+                upper - lower > share * motions.region_half_range
+            ).all()  # a level can do its share of the region's motion
+            assert (upper - lower).sum() > 2 * motions.region_half_range
 
 
 def test_kinematics_are_opensims(articulated):
@@ -243,7 +245,7 @@ def test_model_spacing_is_within_published_spread(articulated, plan):
 def test_prior_names_the_bodys_coordinates(articulated):
     prior = read_prior("articulated")
     assert len(prior.terms) == 2 * 75 + 4  # the levels, and the clavicles
-    assert all(len(belief.source) > 8 for belief in prior.terms)
+    assert all(len(term.source) > 8 for term in prior.terms)
     S, mean, precision, decay = prior.arrays(articulated.coordinates.names, 50.0)
     assert ((decay > 0.9) & (decay < 1)).all()
     assert np.isfinite(precision).all()
@@ -264,22 +266,22 @@ def test_rhythm_is_free_and_its_sum_has_the_published_width(plan):
 
     People's curves differ level by level, each as it is said to; the sacrum's endplate is left out.
     """
-    beliefs = level_priors(plan.regions)
+    level_terms = level_priors(plan.regions)
     for region in plan.regions:
         for axis, motions in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            q = dict(zip(names, motions.shares * EVERYDAY_MOTION_SHARE * motions.whole, strict=True))
+            q = dict(zip(names, motions.shares * EVERYDAY_MOTION_SHARE * motions.region_half_range, strict=True))
             cost = {"rhythm": 0.0, "posture": 0.0}
-            for belief in beliefs:
-                if set(belief.combination) <= set(names):
-                    kind = "rhythm" if "rhythm" in belief.source else "posture"
-                    cost[kind] += sum(k * q[n] for n, k in belief.combination.items()) ** 2 / belief.motion**2
+            for term in level_terms:
+                if set(term.combination) <= set(names):
+                    kind = "rhythm" if "rhythm" in term.source else "posture"
+                    cost[kind] += sum(k * q[n] for n, k in term.combination.items()) ** 2 / term.motion**2
                     if kind == "rhythm":
-                        spread = np.array([belief.combination[n] for n in names]) * motions.shape
-                        assert belief.curve == pytest.approx(np.linalg.norm(spread))
+                        spread = np.array([term.combination[n] for n in names]) * motions.standing_angle_sd
+                        assert term.curve == pytest.approx(np.linalg.norm(spread))
                     else:
-                        (name,) = belief.combination
-                        assert belief.curve == motions.shape[names.index(name)]
+                        (name,) = term.combination
+                        assert term.curve == motions.standing_angle_sd[names.index(name)]
             assert cost["rhythm"] == pytest.approx(0, abs=1e-20)
             assert cost["posture"] == pytest.approx(1)
 
@@ -288,8 +290,8 @@ def test_prior_keeps_the_coupled_rhythm_plausible(plan):
     """An independent look: the shares the coupled body forces lie within 2.5 sd of ours at full flexion."""
     lumbar = plan.regions[0].axes[0]
     coupled = np.array([1, 1.8571, 1.6429, 1.1429, 0.9286, 0.5714]) / 7.1429
-    sd = np.hypot(lumbar.spread * lumbar.shares * lumbar.whole, lumbar.shape)
-    assert (np.abs(coupled - lumbar.shares) * lumbar.whole < 2.5 * sd).all()
+    sd = np.hypot(lumbar.level_share_sd * lumbar.shares * lumbar.region_half_range, lumbar.standing_angle_sd)
+    assert (np.abs(coupled - lumbar.shares) * lumbar.region_half_range < 2.5 * sd).all()
 
 
 def test_levels_serve_spine_kinematics(articulated, plan):

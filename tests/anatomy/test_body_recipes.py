@@ -171,24 +171,6 @@ def test_a_recipe_of_ones_own(tmp_path):
         read_recipe(str(path))
 
 
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        ({"beliefs": []}, "`beliefs` is not known; its name is now `priors`"),
-        ({"curve": "stiff"}, "`curve` is not known; it was removed"),
-        (
-            {"priors": [{"of": {"a": 1}, "sd": 5, "source": "s", "lasts": 2}]},
-            "`lasts` is not known; .*`correlation_time_s`",
-        ),
-    ],
-)
-def test_keys_of_earlier_recipes_name_their_successor(tmp_path, entry, message):
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({"name": "mine", "from": "coupled"} | entry))
-    with pytest.raises(InputError, match=message):
-        read_recipe(str(path))
-
-
 def test_fit_markers_keeps_what_the_body_has(blazepose):
     markers = Markers(("Tail", "LKnee", "RSmallToe"), 50, np.zeros((2, 3, 3)))
     assert fit_markers(blazepose, markers).names == ("LKnee",)

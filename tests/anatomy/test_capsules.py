@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simspine.anatomy.skin import flesh_in_front
+from simspine.anatomy.occlusion import flesh_in_front
 
 TRUNK = np.array([[[[0, 0, 0], [0, 0, 2.0]]]])
 

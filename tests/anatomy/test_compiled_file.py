@@ -12,16 +12,14 @@ from simspine.io.hdf5 import read_store, write_store
 WITHOUT_OPENSIM = """
 import sys
 sys.modules["opensim"] = None  # any import of it fails
-import numpy as np
-from simspine.body.compiled_file import read_body
-from simspine.body.kinematics import forward_kinematics, neutral_motion
-from simspine.priors.assumptions import Smoothness
-from simspine.ik.solve import inverse_kinematics
-body = read_body(sys.argv[1])
-markers = forward_kinematics(body, neutral_motion(body, {"hip_flexion_r": 0.4, "arm_add_r": -0.3, "arm_add_l": -0.3}))
+import simspine as ss
+from simspine.anatomy.body import neutral_motion
+body = ss.read_body(sys.argv[1])
+motion = neutral_motion(body, {"hip_flexion_r": 0.4, "arm_add_r": -0.3, "arm_add_l": -0.3})
+markers = ss.forward_kinematics(body, motion)
 fit = markers.select([n for n in markers.names if not n.endswith(("_virtual", "_inferred"))])
-for options in ({}, {"smoothness": Smoothness()}):
-    result = inverse_kinematics(body, fit, **options)
+for options in ({}, {"smoothness": ss.Smoothness()}):
+    result = ss.inverse_kinematics(body, fit, **options)
     assert result.converged.all(), result.reason
     assert abs(result.motion.column("hip_flexion_r")[0] - 0.4) < 0.02, result.motion.column("hip_flexion_r")
 """

@@ -8,12 +8,9 @@ from simspine.anatomy.clinical import published_bands
 from simspine.anatomy.curvature import (
     Endplate,
     Vertebra,
-    chain_continuity,
-    chain_curvature,
     cobb_angle,
     lumbar_lordosis,
     thoracic_kyphosis,
-    turning_angles,
 )
 from simspine.core.errors import InputError
 
@@ -66,12 +63,6 @@ def test_moving_the_subject_changes_nothing(total, turn, shift):
     moved = {name: move @ pose for name, pose in arc(total).items()}
     for reference in (None, "v2"):
         np.testing.assert_allclose(cobb_angle(moved, *plates(), reference=reference), total, atol=1e-9)
-    points, right = (
-        (np.concatenate([p[:, :3, 3] for p in some.values()])[None] for some in (moved, arc(total))),
-        move[:3, 2],
-    )
-    a, b = points
-    np.testing.assert_allclose(chain_curvature(a, right[None]), chain_curvature(b, np.array([[0, 0, 1.0]])), atol=1e-6)
 
 
 def test_side_bending_and_twisting_alone_show_in_their_own_planes():
@@ -108,29 +99,6 @@ def test_missing_frames_and_names():
         cobb_angle(poses, *plates(upper="v9"))
     with pytest.raises(InputError, match=r"coronal.*sagittal, frontal"):
         cobb_angle(poses, *plates(), plane="coronal")
-
-
-@given(st.floats(0.05, 5.0), st.lists(st.floats(0.02, 0.4), min_size=2, max_size=7))
-def test_chain_on_a_circle_has_the_circles_curvature(radius, steps):
-    turns = np.concatenate([[0], np.cumsum(steps)])
-    points = radius * np.stack([np.cos(turns), np.sin(turns), 0 * turns], -1)[None]
-    np.testing.assert_allclose(chain_curvature(points), 1 / radius, rtol=1e-6)
-    np.testing.assert_allclose(chain_curvature(points, np.array([[0, 0, 1.0]])), 1 / radius, rtol=1e-6)
-    np.testing.assert_allclose(chain_curvature(points, np.array([[0, 0, -1.0]])), -1 / radius, rtol=1e-6)
-    np.testing.assert_allclose(turning_angles(points)[0], (np.diff(turns)[1:] + np.diff(turns)[:-1]) / 2, atol=1e-9)
-
-
-def test_one_point_off_the_curve_is_seen():
-    points = np.stack([p[0, :3, 3] for p in arc(1.0, 9).values()])[None].repeat(2, 0)
-    points[1, 4, 0] += 0.01
-    measures = chain_continuity(points)
-    np.testing.assert_allclose(measures["kink"][0], 1 / 8, rtol=1e-3)
-    np.testing.assert_allclose(measures["zigzag"][0], 1 / 8 / RADIUS * 0, atol=1.0)
-    assert measures["zigzag"][1] > 10 * measures["zigzag"][0]
-    assert measures["kink"][1] > 2 * measures["kink"][0]
-    assert measures["bending"][1] > 2 * measures["bending"][0]
-    straight = np.linspace([0, 0, 0], [0, 1, 0], 6)[None]
-    np.testing.assert_allclose([v[0] for v in chain_continuity(straight).values()], 0, atol=1e-9)
 
 
 def test_bands_are_ordered_ranges_with_sources():

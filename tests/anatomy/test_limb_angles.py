@@ -1,4 +1,4 @@
-"""Angles of limb joints: by construction, mirrored, and beside the coordinates of the model."""
+"""Angles of limb joints: by construction, mirrored, and compared with the coordinates of the model."""
 
 import numpy as np
 import pytest

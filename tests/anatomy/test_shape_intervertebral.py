@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tools.spine_shape_statistics import angle_statistics
 
 from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import body_poses, neutral_motion
@@ -11,7 +12,6 @@ from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
     CHAIN_VECTOR_COUNT,
     INTERVERTEBRAL_LEVEL_NAMES,
-    angle_statistics,
     chain_positions,
     intervertebral_angles,
     intervertebral_matrix,

@@ -1,4 +1,4 @@
-"""Markers on the skin: their places beside the model's bones, and on every body."""
+"""Markers on the skin: their places against the model's bones, and on every body."""
 
 import numpy as np
 import pytest

@@ -57,7 +57,7 @@ def test_curve_pelvis_and_sacrum_differ_together_as_in_people():
     """Sacral slope and lordosis go with the pelvic incidence, and that with the tilt of the sacrum's endplate."""
     pelvis = RECIPE.pelvis
     names = [*NAMES, *pelvis.incidence, OWN_TILT_NAME]
-    covariance = _covariance(names, [*curve_prior(LEVELS, pelvis.incidence), pelvis.of_anyone()])
+    covariance = _covariance(names, [*curve_prior(LEVELS, pelvis.incidence), pelvis.population_prior()])
     tilt = np.array([name == SACRAL_TILT for name in names], float)
     incidence = tilt + np.array([pelvis.incidence.get(name, 0.0) for name in names])
     lordosis = tilt + np.array([name.removeprefix("own ") in LUMBAR for name in names])
@@ -167,8 +167,8 @@ def test_a_pelvis_that_is_told_in_part_is_refused(key, value):
 
 
 def test_an_endplate_that_does_not_tilt_is_no_unknown():
-    assert SACRAL_TILT in RECIPE.pelvis.of_anyone().combination
-    assert SACRAL_TILT not in RECIPE.pelvis.of_anyone(tilts=False).combination
+    assert SACRAL_TILT in RECIPE.pelvis.population_prior().combination
+    assert SACRAL_TILT not in RECIPE.pelvis.population_prior(tilts=False).combination
 
 
 def test_an_incidence_of_what_does_not_vary_is_refused():

@@ -7,13 +7,13 @@ from small_dataset import camera
 from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import Body, body_poses, follow_couplers, forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import read_endplates, scale_vertebrae
+from simspine.anatomy.occlusion import REFERENCE_THIGH_M, bone_capsules, hidden_points
 from simspine.anatomy.recipes import build_body, read_recipe, vertebra_markers
 from simspine.anatomy.vertebrae import vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Motion
-from simspine.dataset.description import REFERENCE_THIGH_M, bone_capsules, hidden_points
 from simspine.reconstruction.publish import body_points, check_points_follow_angles
 from simspine.synthesis.bodies import _scaled_model_xml, face_landmarks
 

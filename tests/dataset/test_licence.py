@@ -23,8 +23,11 @@ def test_notice(configuration, virtual, restricted):
 
 
 def test_public_copies_do_not_name_folders():
-    told = {"configuration": {"results": "/home/me", "capture": {"human36m": "/h"}, "ik": {"engine": "x"}}, "a": 1}
-    assert drop_licensed_places(told) == {"configuration": {"ik": {"engine": "x"}}, "a": 1}
+    provenance = {
+        "configuration": {"results": "/home/me", "capture": {"human36m": "/h"}, "ik": {"engine": "x"}},
+        "a": 1,
+    }
+    assert drop_licensed_places(provenance) == {"configuration": {"ik": {"engine": "x"}}, "a": 1}
     assert drop_licensed_places({}) == {}
 
 

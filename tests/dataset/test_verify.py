@@ -183,7 +183,7 @@ def test_points_that_left_the_centroids_of_their_vertebrae(tmp_path):
     assert changed(tmp_path, change) == [
         "fault: tiny.h5, S1/Walking_1, frames 20–22: markers_vertebral are not at the centroids of their vertebrae "
         "(centres)",
-        "fault: tiny.h5, S5/Sitting: simspine/centres stands without the other places of the spine's points",
+        "fault: tiny.h5, S5/Sitting: simspine/centres is there without the other places of the spine's points",
     ]
 
 

@@ -66,11 +66,11 @@ def test_deviations_with_all_covariances_take_their_place(body, posed):
 
 def test_the_neck_is_the_level_neck_and_the_abdomens_flexion_the_lumbar_one(body, posed):
     """The same angles up to sign, so that their deviations are the axes'."""
-    poses, plates = body_poses(body, posed), {}
+    poses = body_poses(body, posed)
     vertebrae = carried_vertebrae(read_recipe("articulated").articulation, read_endplates())
     axes = dict(zip(to_paper_axes(body, posed).names, to_paper_axes(body, posed).values[1], strict=True))
     level = next(level for level in spine_levels(read_recipe("articulated").articulation) if level.name == "neck")
-    angles = angles_of_level(level, poses, plates)[0][1]
+    angles = angles_of_level(level, poses)[0][1]
     np.testing.assert_allclose(np.abs([axes[name] for name in PAPER_NECK_AXES]), np.abs(angles), atol=1e-9)
     assert abs(axes["Abs_r3"]) == pytest.approx(abs(lumbar_flexion(poses, vertebrae)[1]))
 

@@ -58,7 +58,7 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6,
         observed.append(seen.with_(xyz=seen.xyz + rng.normal(0, noise, seen.xyz.shape)))
         weights.append(np.ones(seen.xyz.shape[:2]))
     anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd) for v in recipe.anatomy]
-    curve = [*curve_prior(levels, recipe.pelvis.incidence), recipe.pelvis.of_anyone()]
+    curve = [*curve_prior(levels, recipe.pelvis.incidence), recipe.pelvis.population_prior()]
     return PersonProblem(
         body,
         observed,
@@ -68,9 +68,9 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6,
         (*(v.name for v in recipe.anatomy), "x", "y", "z", *own, OWN_TILT_NAME),
         Prior([*anatomy, *(LinearPrior({a: 1.0}, 0.0, 0.01) for a in "xyz"), *curve]),
         Prior([*recipe.priors, *levels_given_curve(levels)]),
-        MarkerErrors(sd=0.002, shared=(SharedError("spine", SPINE, 0.002),)),
+        MarkerErrors(sd=0.002, shared_errors=(SharedError("spine", SPINE, 0.002),)),
         [10.0] * trials,
-        upright=Prior([recipe.pelvis.about_own()]),
+        upright=Prior([recipe.pelvis.prior_about_own_tilt()]),
         standing=[np.arange(frames) % 2 == 0] * trials,
     )
 
@@ -270,7 +270,7 @@ def test_another_trial_makes_no_one_less_sure(body, recipe):
     """A short one and a long one: together they say more than either; what nobody sees is as unsure as before."""
     problem = _problem(body, recipe, noise=0.002, frames=12)
     knees = SharedError("knees", ("LKnee",), 0.003)
-    problem = replace(problem, errors=replace(problem.errors, shared=(*problem.errors.shared, knees)))
+    problem = replace(problem, errors=replace(problem.errors, shared_errors=(*problem.errors.shared_errors, knees)))
     problem = _lasting(problem, (0.5, 60.0), "square")
     for weight in problem.weights:
         weight[:, problem.trials[0].index("LKnee")] = 0.0

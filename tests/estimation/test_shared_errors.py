@@ -38,7 +38,7 @@ def changing_tree(release):
 def spatial_tree(release):
     """Lumbar points move with the neck's along their bodies' axes, and by themselves along the ground's."""
     groups = [{release.marker_index(name): 1.0 for name in names} for names in ((*LUMBAR, *NECK), LUMBAR)]
-    return tree_with_marker_offsets(release.tree, groups, in_space=[False, True])
+    return tree_with_marker_offsets(release.tree, groups, in_ground_frame=[False, True])
 
 
 def some_pose(tree, rng):
@@ -90,7 +90,7 @@ def test_in_space_markers_slide_along_the_axes_of_the_ground(release, offset_tre
 
 
 def test_what_is_known_of_an_error_in_space_turns_with_the_bodies(release):
-    error = SharedError("lumbar spine", LUMBAR, 0.01, mean=(0.01, -0.02, 0.005), in_space=True)
+    error = SharedError("lumbar spine", LUMBAR, 0.01, mean=(0.01, -0.02, 0.005), in_ground_frame=True)
     tree = tree_with_shared_errors(release.tree, [error], release.marker_names)
     z = some_pose(tree, np.random.default_rng(4))
     z[-3:] = 0.0
@@ -129,7 +129,7 @@ def test_a_lasting_common_error_bends_no_spine(release, fit_names, walk):
             markers.with_(xyz=xyz),
             None,
             Smoothness(),
-            errors=MarkerErrors(shared=errors, correlation_time=1.0),
+            errors=MarkerErrors(shared_errors=errors, correlation_time=1.0),
         ).motion
         return np.abs(found.values - motion.values)[:, level].max(), found.deviation[10, level]
 
@@ -149,9 +149,9 @@ def test_points_off_alike_in_space_bend_no_spine_that_is_bent_already(release, f
     xyz = np.array(markers.xyz)
     xyz[:, markers.indices(LUMBAR), 1] -= 0.03
 
-    def error(in_space: bool) -> float:
-        shared = (SharedError("lumbar spine", LUMBAR, 0.2, in_space=in_space),)
-        errors = MarkerErrors(sd=0.005, shared=shared)
+    def error(in_ground_frame: bool) -> float:
+        shared = (SharedError("lumbar spine", LUMBAR, 0.2, in_ground_frame=in_ground_frame),)
+        errors = MarkerErrors(sd=0.005, shared_errors=shared)
         found = inverse_kinematics(release, markers.with_(xyz=xyz), None, Smoothness(), errors=errors).motion
         return float(np.abs(found.values - motion.values)[:, level].max())
 

@@ -62,7 +62,7 @@ def term_and_z(request, release, fit_names):
     if not kind.endswith("offsets"):
         return term, z
     groups = [{fit_names.index(n): share for n, share in g.items()} for g in ({"Hip": 1.0, "Spine_02": 0.5}, SPATIAL)]
-    tree = tree_with_marker_offsets(term.tree, groups, in_space=[False, True])
+    tree = tree_with_marker_offsets(term.tree, groups, in_ground_frame=[False, True])
     offsets = rng.normal(0, 0.05, (FRAMES, 6))
     return replace(term, tree=tree, columns=None), np.hstack([z, offsets])
 
@@ -122,7 +122,7 @@ def test_each_marker_is_far_away_by_its_own_standard_deviation(release, fit_name
     z = release.tree.rest[release.tree.free] + rng.normal(0, 0.05, (FRAMES, release.tree.free.size))
     term = marker_term(release, fit_names, rng)
     w = term.w * rng.choice([1.0, 100.0, 1e4], len(fit_names))
-    plain = MarkerTerm(term.tree, term.y, w, None, "huber", MarkerErrors(loss_from=1.5).linear_from(w))
+    plain = MarkerTerm(term.tree, term.y, w, None, "huber", MarkerErrors(loss_threshold_sd=1.5).huber_threshold(w))
     each = MarkerTerm(term.tree, term.y, (w > 0) * 1.0, w[:, :, None, None] * np.eye(3), "huber", 1.5)
     np.testing.assert_allclose(plain.cost(z), each.cost(z), rtol=1e-12)
     for one, other in zip(filled(plain, z, True), filled(each, z, True), strict=True):

@@ -193,7 +193,7 @@ def test_the_covariance_is_handed_out_window_by_window(release, moving):
     np.testing.assert_allclose(np.sin(derived["z"][:, 3:]), np.sin(result.motion.values[:, release.tree.free[3:]]))
 
 
-@pytest.mark.parametrize("which", ["counted_once", "lasting"])
+@pytest.mark.parametrize("which", ["slow_markers", "lasting_variance_share"])
 def test_changes_are_not_surer_where_nothing_is_seen(release, moving, which):
     """Priors are repeated since errors of markers last. In a gap there are none, and a knee that nothing holds for a
     second may have moved by about as much as the prior and the time allow: 0.68 of its standard deviation, were it an
@@ -203,7 +203,7 @@ def test_changes_are_not_surer_where_nothing_is_seen(release, moving, which):
     xyz[45:105] = np.nan
     knee, sd = release.free_names.index("knee_angle_r"), 0.2
     prior = Prior([LinearPrior({name: 1.0}, 0.0, sd) for name in release.free_names if not name.startswith("pelvis")])
-    known = {"counted_once": markers.names, "lasting": dict.fromkeys(markers.names, 0.1)}
+    known = {"slow_markers": markers.names, "lasting_variance_share": dict.fromkeys(markers.names, 0.1)}
     errors = MarkerErrors(sd=0.005, correlation_time=1.0, **{which: known[which]})
 
     def derive(z, blocks):
@@ -403,7 +403,7 @@ def test_frames_that_share_an_error_can_count_once(release, moving):
             markers,
             np.full(markers.present.shape, weight),
             SMOOTH,
-            errors=MarkerErrors(correlation_time=time, counted_once=names),
+            errors=MarkerErrors(correlation_time=time, slow_markers=names),
         )
         for weight, names in ((1 / shared, ()), (1.0, markers.names))
     )
@@ -424,7 +424,7 @@ def test_a_slow_part_is_not_made_to_move_by_errors_with_a_memory(release, moving
     prior = Prior([LinearPrior({lumbar: 1.0}, 0.0, np.radians(1.0))])
     each, once = (
         inverse_kinematics(
-            release, still, None, SMOOTH, prior, errors=MarkerErrors(0.01, 0.6, counted_once=names)
+            release, still, None, SMOOTH, prior, errors=MarkerErrors(0.01, 0.6, slow_markers=names)
         ).motion.values[:, release.coordinates.index(lumbar)]
         for names in ((), markers.names)
     )
@@ -434,7 +434,7 @@ def test_a_slow_part_is_not_made_to_move_by_errors_with_a_memory(release, moving
 @pytest.mark.parametrize(
     ("options", "telling"),
     [
-        ({"smoothness": SMOOTH, "errors": MarkerErrors(counted_once=("LKnew",))}, "Did you mean 'LKnee'"),
+        ({"smoothness": SMOOTH, "errors": MarkerErrors(slow_markers=("LKnew",))}, "Did you mean 'LKnee'"),
         ({"smoothness": Smoothness(acceleration={"knee_angel_r": 1.0})}, "Did you mean 'knee_angle_r'"),
         ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive standard deviation"),
         ({"prior": Prior([LinearPrior({"L5_S1_Flex_Xt": 1.0}, 0.0, 1.0)])}, "Did you mean 'L5_S1_Flex_Ext'"),
@@ -479,7 +479,7 @@ def test_lasting_errors_are_as_wide_as_a_single_frame_at_most(release, moving):
     ("kind", "values", "telling"),
     [
         (MarkerErrors, {"sd": 0.0}, "MarkerErrors.sd is 0"),
-        (MarkerErrors, {"loss_from": np.nan}, "MarkerErrors.loss_from is nan"),
+        (MarkerErrors, {"loss_threshold_sd": np.nan}, "MarkerErrors.loss_threshold_sd is nan"),
         (MarkerErrors, {"correlation_time": -1.0}, "expected 0 or more"),
         (Solver, {"engine": "opensin"}, "Did you mean 'opensim'"),
         (Solver, {"tolerance": 0.0}, "tolerance is 0"),
@@ -537,11 +537,11 @@ def test_a_bend_within_a_quarter_of_a_second_stays_one_where_errors_last(release
     sd = np.where(np.isin(names, spine), 0.01, 0.002)
     held = Prior([LinearPrior({c.names[i]: 1.0}, float(c.default[i]), 0.3) for i in release.tree.free[6:]])
     trunk = [name for name in release.free_names if name.startswith(("pelvis", "L5_S1", "neck"))]
-    errors = MarkerErrors(sd=0.01, correlation_time=0.6, counted_once=tuple(spine))
+    errors = MarkerErrors(sd=0.01, correlation_time=0.6, slow_markers=tuple(spine))
 
     def bend(seed: int) -> np.ndarray:
         seen = _with_errors_of(0.3, sd, true.xyz, np.random.default_rng(seed))
-        options = {"smoothness": Smoothness(acceleration=8.0, learnt=trunk), "prior": held, "errors": errors}
+        options = {"smoothness": Smoothness(acceleration=8.0, learn_from_trial=trunk), "prior": held, "errors": errors}
         weights = np.tile((0.01 / sd) ** 2, (frames, 1))
         result = inverse_kinematics(release, true.with_(xyz=seen), weights, **options, solver=Solver(uncertainty=False))
         return values[0, level] - result.motion.values[:, level]

@@ -115,8 +115,8 @@ def test_neighbouring_dots_err_alike_and_distant_ones_apart():
     markers = Markers(names, RATE, np.zeros((2, DOTS, 3)), origin=(Origin.DETECTED,) * DOTS)
     covariance = np.zeros((DOTS, DOTS))
     for error in shared_errors(KinematicsOptions(), markers):
-        share = np.array([error.share_of.get(name, 0.0) for name in names])
-        covariance += error.by_axis[1] ** 2 * np.outer(share, share)
+        share = np.array([error.share_by_marker.get(name, 0.0) for name in names])
+        covariance += error.sd_by_axis[1] ** 2 * np.outer(share, share)
     sd = np.sqrt(covariance.diagonal())
     table = np.array([place.sd[1] for place in read_skin_table().of(map(skin_landmark, names)).values()])
     assert ((sd > 0.6 * table) & (sd < 1.1 * table)).all()

@@ -136,7 +136,7 @@ def inverse_kinematics() -> dict[str, np.ndarray]:
     errors = ss.MarkerErrors(
         sd=0.01,
         correlation_time=1.0,
-        shared=(ss.SharedError("lumbar", lumbar, sd=0.01),),
+        shared_errors=(ss.SharedError("lumbar", lumbar, sd=0.01),),
         loss="huber",
     )
     smoothness = ss.Smoothness(velocity=6.0, acceleration={"*": 30.0} | dict.fromkeys(spine, 4.0))

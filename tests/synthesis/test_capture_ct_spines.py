@@ -5,11 +5,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from scipy.stats import norm
+from tools.spine_shape_statistics import angle_statistics
 
 from simspine.anatomy.body import body_poses, neutral_motion
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
-    angle_statistics,
     intervertebral_angles,
     intervertebral_matrix,
     packaged_shape_model,

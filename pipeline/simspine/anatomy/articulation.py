@@ -1,7 +1,8 @@
-"""Rewrite a model file: a rigid torso becomes vertebrae with a joint per level and clavicles, lumbar couplers go.
+"""A spine of single vertebrae: which bodies, joints and regions it has, and a model file rewritten to have them.
 
-XML in, XML out. In the neutral pose nothing moves: new frames are parallel to the old one, what it carried keeps its
-place.
+`articulate_torso` takes XML and gives XML: a rigid torso becomes vertebrae with a joint per level and clavicles, lumbar
+couplers go. In the neutral pose nothing moves: new frames are parallel to the old one, what it carried keeps its place.
+The figures and their sources are in opensim_models/articulated.yaml.
 """
 
 import xml.etree.ElementTree as ET
@@ -9,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -20,16 +20,13 @@ from simspine.anatomy.model_edits import (
     LEFT_SIDE,
     RIGHT_SIDE,
     Clavicles,
+    NeckPiece,
     clavicle_body,
     clavicles_from,
     girdle_angle,
 )
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion, region_from
 from simspine.core.errors import InputError
-
-# A spine of single vertebrae: which bodies and joints it has, and which regions its levels form. Data only.
-# The file that makes a model of it is `articulate_torso`; the figures and their sources are in
-# opensim_models/articulated.yaml.
 
 
 @dataclass(frozen=True)
@@ -127,23 +124,7 @@ def _point_difference(a: PointTuple, b: PointTuple) -> PointTuple:
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-class Partition(Protocol):
-    """How a rigid body of a model becomes several, and where that takes its points."""
-
-    def carrier(self, body: str, point: str) -> str:
-        """The body that carries a point."""
-
-    def relocate(self, body: str, offset: PointTuple, point: str) -> tuple[str, PointTuple]:
-        """Where a point of the unsplit model is: (body, offset)."""
-
-    def relocate_to(self, vertebra: str, body: str, offset: PointTuple) -> tuple[str, PointTuple]:
-        """The same for a point on the bone of a vertebra."""
-
-    def bodies_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Names of bodies of the unsplit model → of the split one."""
-
-    def carried(self, vertebra: Vertebra) -> Vertebra:
-        """The vertebra on the body that carries it."""
+Partition = Articulation | NeckPiece  # how a rigid body of a model becomes several, and where that takes its points
 
 
 def carried_vertebrae(partition: Partition | None, vertebrae: Mapping[str, Vertebra]) -> VertebraeOfBody:
@@ -251,11 +232,9 @@ def split_mass(plan: Articulation, mass, centre, inertia) -> dict[str, tuple[flo
     share = np.where(neck, plan.neck_mass_share, 1 - plan.neck_mass_share) * spacing
     share = share / np.where(neck, spacing[neck].sum(), spacing[~neck].sum())
     hang = np.asarray(centre, float) - share @ places
-    d = places + hang - centre
-    spread = np.array([(share * v).sum() for v in (
-        d[:, 1] ** 2 + d[:, 2] ** 2, d[:, 0] ** 2 + d[:, 2] ** 2, d[:, 0] ** 2 + d[:, 1] ** 2,
-        -d[:, 0] * d[:, 1], -d[:, 0] * d[:, 2], -d[:, 1] * d[:, 2],
-    )])  # fmt: skip
+    x, y, z = (places + hang - centre).T
+    moments = (y**2 + z**2, x**2 + z**2, x**2 + y**2, -x * y, -x * z, -y * z)
+    spread = np.array([(share * moment).sum() for moment in moments])
     left = np.asarray(inertia, float) - float(mass[0]) * spread
     return {name: (s * float(mass[0]), hang, s * left) for name, s in zip(names, share, strict=True)}
 

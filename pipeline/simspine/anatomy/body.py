@@ -1,4 +1,8 @@
-"""A compiled body as a small file, so that the solver runs where OpenSim cannot be installed."""
+"""`Body`: a model as the rest of the package sees it, made from an `.osim` file, never changed in place.
+
+`forward_kinematics` and `body_poses` take coordinates to places of markers and poses of bodies, by the compiled tree.
+Coordinates are taken as given, those driven by couplers too: what comes out is exactly the model at these values.
+"""
 
 import re
 import xml.etree.ElementTree as ET
@@ -20,9 +24,6 @@ from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
-
-# `Body`: a model as the rest of the package sees it. Made from an `.osim` file, never changed in place.
-
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
 _MAX_XML_DEPTH = 100  # elements within elements; models in use have about 15
@@ -168,7 +169,7 @@ class Body(Unchanging):
 def read_model_file(path: str | PathLike) -> str:
     """The text of a model file, in the encoding its first line declares, else as other text files are read.
 
-    A declared encoding is UTF-8 in the text returned, which is what it is written and read in from here on. Raises
+    The text returned declares UTF-8, in which it is written and read from here on. Raises
     `InputError` if there is no such file, or no text in it.
     """
     require_path(path)
@@ -246,11 +247,6 @@ def _is_rotational(coordinate) -> bool:
     joint = osim.CustomJoint.safeDownCast(coordinate.getJoint())
     axes = [] if joint is None else [joint.getSpatialTransform().getTransformAxis(i) for i in range(3)]
     return any(coordinate.getName() in axis_coordinate_names(axis) for axis in axes)
-
-
-# Forward kinematics: coordinates → poses of bodies and places of markers, by the compiled tree.
-# Coordinates are taken as given, those driven by couplers too, so that what comes out is exactly the model at
-# these values.
 
 
 FRAMES_PER_POSE_BATCH = 1000  # frames; poses of all bodies in all frames would take most of the memory
@@ -349,6 +345,7 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
     return followed
 
 
+# A compiled body as a small file, so that the solver runs where OpenSim cannot be installed.
 COMPILED_BODY_VERSION = 1
 
 

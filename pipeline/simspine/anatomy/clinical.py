@@ -1,8 +1,12 @@
-"""Clinical parameters beside lordosis and kyphosis: which there are, and of which bodies each is a figure."""
+"""Clinical parameters: which there are besides lordosis and kyphosis, of which bodies each is a figure, and what is
+published of standing adults (`published_adults.json`, with sources and grades).
+"""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -11,12 +15,6 @@ from simspine.anatomy.clinical_angles import joint_angles, shoulder_angles
 from simspine.anatomy.curvature import SVA_PARAMETER, Vertebra
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import unknown_name
-
-# Clinical parameters of standing adults without complaints, as data for tables. Degrees and millimetres here:
-# they are copied from papers and printed. Of lordosis and kyphosis: `simspine.anatomy.clinical`.
-# grade: A read in an abstract or table; B transcribed in public code that cites the source; C from memory of the
-# literature, to be checked before it is called authoritative. No value is a limit: sitting or bending leaves it
-# by rights.
 
 
 @dataclass(frozen=True)
@@ -28,37 +26,6 @@ class PublishedAdults:
     source: str
     grade: str
     text: str = ""
-
-
-_PELVIS_SOURCE = "Mac-Thiong 2011, Eur Spine J 20 S5:572, n = 709, half of mean ± 2 sd"
-PUBLISHED_ADULTS = {
-    "pelvic_incidence": PublishedAdults(53.0, 10.5, _PELVIS_SOURCE, "A"),
-    "pelvic_tilt": PublishedAdults(13.5, 6.75, _PELVIS_SOURCE, "A"),
-    "sacral_slope": PublishedAdults(39.5, 7.75, _PELVIS_SOURCE, "A"),
-    "t1_slope": PublishedAdults(25.7, 6.4, "Lee 2012, J Spinal Disord Tech 25:E41, n = 77", "C"),
-    "cervical_lordosis": PublishedAdults(
-        14.3, 12.1, "Inoue 2020, Eur Spine J, n = 600; sd of 111 adolescents: Zhu 2022, PMC9440571", "A"
-    ),
-    "sagittal_vertical_axis": PublishedAdults(
-        -21.6, 31.0, "Tang 2021, Eur Spine J 30:2427, n = 126 young adults; to the rear corner of S1", "A"
-    ),
-    "coronal_balance": PublishedAdults(mean=None, sd=None, source="SRS", grade="C", text="within 20 mm"),
-    "coronal_cobb": PublishedAdults(mean=None, sd=None, source="SRS", grade="C", text="below 10°: no scoliosis"),
-    "lumbopelvic_rhythm": PublishedAdults(
-        mean=None,
-        sd=None,
-        source="Tafazzol 2014, Clin Biomech 29:7, 8 men",
-        grade="A",
-        text="2.5 at the beginning of bending, 1.3 at its end",
-    ),
-}
-
-
-# Published curvature of standing adults, as data for figures. Angles in degrees here: they are copied from tables
-# and drawn.
-# grade: A read in an abstract or table; B transcribed in public code that cites the source; C from memory of the
-# literature, to be checked before it is called authoritative. No band is a limit: sitting or bending leaves it by
-# rights.
 
 
 @dataclass(frozen=True)
@@ -74,74 +41,14 @@ class PublishedBand:
     note: str = ""
 
 
-PUBLISHED_BANDS = (
-    PublishedBand(
-        quantity="lla",
-        low=38.6,
-        high=61.0,
-        span="T12–S1",
-        source="Asian Spine J 2019, PMC6680033, n=627 standing, mean 49.8 ± 11.2",
-        grade="A",
-        note="measured from T12, so a few degrees off L1–S1",
-    ),
-    PublishedBand(
-        quantity="lla",
-        low=49.9,
-        high=70.5,
-        span="L1–S1",
-        source="Vialle 2005, n=300 standing, mean 60.2 ± 10.3",
-        grade="C",
-    ),
-    PublishedBand(
-        quantity="lla", low=45.0, high=70.0, span="lumbar", source="normal range quoted in Spine Secrets", grade="A"
-    ),
-    PublishedBand(
-        quantity="lla",
-        low=33.0,
-        high=39.0,
-        span="L1–S1",
-        source="SimSpine (CVPR 2026), range of means per action",
-        grade="A",
-        note="a model's output, not radiographs",
-    ),
-    PublishedBand(
-        quantity="tka", low=30.0, high=50.0, span="T2–T12", source="normal range quoted in Spine Secrets", grade="A"
-    ),
-    PublishedBand(
-        quantity="tka",
-        low=20.0,
-        high=60.0,
-        span="thoracic",
-        source="SRS normal range (in Zappala 2021, J Orthop Surg Res 16:447)",
-        grade="A",
-        note="the classic range is 20–40; more than 40 in 65 % of cases of 34 studies",
-    ),
-    PublishedBand(
-        quantity="tka",
-        low=30.6,
-        high=50.6,
-        span="T4–T12",
-        source="Vialle 2005, n=300 standing, mean 40.6 ± 10.0",
-        grade="C",
-    ),
-    PublishedBand(
-        quantity="tka",
-        low=29.0,
-        high=37.0,
-        span="T3–T12",
-        source="SimSpine (CVPR 2026), range of means per action",
-        grade="A",
-        note="a model's output, not radiographs",
-    ),
-)
+_PUBLISHED = json.loads(Path(__file__).with_name("published_adults.json").read_text(encoding="utf-8"))
+PUBLISHED_ADULTS = {name: PublishedAdults(**entry) for name, entry in _PUBLISHED["parameters"].items()}
+PUBLISHED_BANDS = tuple(PublishedBand(**entry) for entry in _PUBLISHED["curvature"])
 
 
 def published_bands(quantity: str) -> tuple[PublishedBand, ...]:
     """The bands of 'lla' or 'tka'; the first is the one to draw if only one is drawn."""
     return tuple(band for band in PUBLISHED_BANDS if band.quantity == quantity)
-
-
-ClinicalPoses = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -214,7 +121,7 @@ class ClinicalMeasure:
 
     names: tuple[str, ...]
     bodies: tuple[str, ...]
-    of: Callable[[ClinicalPoses], np.ndarray]
+    of: Callable[[Mapping[str, np.ndarray]], np.ndarray]
     grounded: bool = False
 
 
@@ -255,7 +162,7 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
     return tuple(measure for measure in found if set(measure.bodies) <= set(bodies))
 
 
-def clinical_parameters(some: Sequence[ClinicalMeasure], poses: ClinicalPoses) -> ClinicalParameters:
+def clinical_parameters(some: Sequence[ClinicalMeasure], poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
     """The parameters of these poses {body: (frames, 4, 4)}, y_up; without standard deviations."""
     missing = [body for measure in some for body in measure.bodies if body not in poses]
     if missing:
@@ -276,11 +183,13 @@ def _body_of_level(name: str, side: str, vertebrae: Mapping[str, Vertebra]) -> s
     return name if name == "pelvis" else f"{name}_{side}"
 
 
-def _spine_angle_alone(function: Callable, vertebrae: Mapping[str, Vertebra], poses: ClinicalPoses) -> np.ndarray:
+def _spine_angle_alone(
+    function: Callable, vertebrae: Mapping[str, Vertebra], poses: Mapping[str, np.ndarray]
+) -> np.ndarray:
     return function(poses, vertebrae)[:, None]
 
 
-def _of_joint(joint: str, ends: tuple[str, str], side: str, poses: ClinicalPoses) -> np.ndarray:
+def _of_joint(joint: str, ends: tuple[str, str], side: str, poses: Mapping[str, np.ndarray]) -> np.ndarray:
     proximal, distal = (poses[body] for body in ends)
     if joint == "shoulder":
         return shoulder_angles(proximal, distal, side)

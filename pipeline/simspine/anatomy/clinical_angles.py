@@ -1,13 +1,14 @@
-"""Alignment of pelvis and spine as radiographs show it, from poses of bodies. Definitions: docs/clinical.md.
+"""Clinical angles from poses of bodies: alignment of pelvis and spine, limb joints, lumbopelvic rhythm, cycles.
 
-All functions take poses {body: (frames, 4, 4)} in ground, y_up, of a body whose vertebrae are `vertebrae` (scaled as
-the body is), and give (frames,) rad or m; NaN where a pose is, and where a line is seen end-on. The vertical is the
-world's. Angles of the pelvis are seen along the rightward axis of the pelvis, the slope of T1 along that of T1: what
-a lateral radiograph shows if the film is parallel to the sagittal plane of the bone it is read from.
+Definitions: docs/clinical.md. Functions of alignment take poses {body: (frames, 4, 4)} in ground, y_up, of a body
+whose vertebrae are `vertebrae` (scaled as the body is), and give (frames,) rad or m; NaN where a pose is, and where a
+line is seen end-on. The vertical is the world's. Angles of the pelvis are seen along the rightward axis of the pelvis,
+the slope of T1 along that of T1: what a lateral radiograph shows if the film is parallel to the sagittal plane of the
+bone it is read from.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,151 +16,6 @@ from simspine.anatomy.curvature import Endplate, Vertebra, cobb_angle, endplate_
 from simspine.anatomy.vertebrae import relative_angles
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import as_rotations, zxy_angles
-
-# Angles of hip, knee, ankle and shoulder as the ISB recommends, from poses of bodies with x forward, y up, z
-# right.
-# Hip, knee, ankle: Grood & Suntay 1983 (J Biomech Eng 105:136), Wu et al. 2002 (J Biomech 35:543). Flexion about
-# the proximal body's rightward axis, axial rotation about the distal body's long axis, abduction about the axis
-# perpendicular to both: the body-fixed sequence Z-X-Y. Shoulder: Wu et al. 2005 (J Biomech 38:981), the humerus
-# on the thorax, Y-X-Y. A left limb is mirrored first, so that signs mean the same on both sides.
-
-
-MIRROR_MATRIX = np.diag([1.0, 1.0, -1.0])
-MIN_ARM_ELEVATION = np.radians(10.0)  # of an arm: below it, the plane in which it is raised means nothing
-
-# Signs of (flexion, adduction, internal rotation) against the right-hand rotations about z, x, y of a right limb.
-JOINT_SIGNS = {"hip": (1.0, 1.0, 1.0), "knee": (-1.0, 1.0, 1.0), "ankle": (1.0, 1.0, 1.0)}
-
-
-def joint_angles(proximal: np.ndarray, distal: np.ndarray, joint: str, side: str) -> np.ndarray:
-    """(frames, 3) rad: flexion, adduction, internal rotation of a 'hip', 'knee' or 'ankle' on side 'r' or 'l'.
-
-    Of the ankle: dorsiflexion, inversion, internal rotation of the calcaneus on the tibia. proximal, distal: poses
-    (frames, 4, 4) or rotations (frames, 3, 3) in ground. Continuous in time.
-    """
-    if joint not in JOINT_SIGNS:
-        raise unknown_name("joint", joint, JOINT_SIGNS)
-    return zxy_angles(_relative_rotation(proximal, distal, side))[0] * np.array(JOINT_SIGNS[joint]) + 0.0
-
-
-def shoulder_angles(thorax: np.ndarray, humerus: np.ndarray, side: str) -> np.ndarray:
-    """(frames, 3) rad: plane of elevation (0 abduction, 90° forward flexion, −90° extension), elevation (0 hanging, 90°
-    horizontal; never negative), axial rotation (positive inwards).
-
-    Plane and rotation are NaN where the arm is raised by less than 10°: it hangs then in all planes alike. Poses as of
-    `joint_angles`.
-    """
-    r = _relative_rotation(thorax, humerus, side)
-    elevation = np.arctan2(np.hypot(r[:, 0, 1], r[:, 2, 1]), r[:, 1, 1])
-    plane = np.arctan2(-r[:, 0, 1], -r[:, 2, 1])
-    rotation = np.arctan2(-r[:, 1, 0], r[:, 1, 2])
-    raised = elevation >= MIN_ARM_ELEVATION
-    return np.stack([np.where(raised, plane, np.nan), elevation, np.where(raised, rotation, np.nan)], 1)
-
-
-def _relative_rotation(proximal: np.ndarray, distal: np.ndarray, side: str) -> np.ndarray:
-    """(frames, 3, 3): the distal body in the proximal one's frame, of a left limb as a right one's mirror image."""
-    if side not in ("r", "l"):
-        raise unknown_name("side", side, ("r", "l"))
-    turn = np.swapaxes(as_rotations(proximal, "proximal"), 1, 2) @ as_rotations(distal, "distal")
-    return turn if side == "r" else MIRROR_MATRIX @ turn @ MIRROR_MATRIX
-
-
-# Lumbopelvic rhythm: how bending forward is shared out between the lumbar spine and the pelvis on the hips.
-
-
-RHYTHM_PARAMETERS = ("lumbar_flexion", "pelvic_tilt")  # parameters whose changes make it
-MIN_RHYTHM_RANGE = np.radians(
-    30.0
-)  # of trunk flexion: below it, errors of a few degrees change the ratio by more than people differ
-MIN_PELVIS_RANGE = np.radians(5.0)  # a ratio to less than that is a ratio to noise
-END_RANGE_SHARE = (
-    0.1  # the postures at both ends: frames within this part of the range from the least and the greatest flexion
-)
-MAX_RELATIVE_SD = 0.5  # a ratio is not given where its standard deviation is a larger part of it
-
-
-@dataclass(frozen=True)
-class LumbopelvicRhythm:
-    """Lumbar over pelvic motion between the straightest and the most bent posture of a trial.
-
-    ratio, sd: None where the trial does not say, for `reason`. lumbar, pelvis: rad of each, None where not
-    known. sd is an upper bound, see `lumbopelvic_rhythm`.
-    """
-
-    ratio: float | None
-    sd: float | None
-    lumbar: float | None
-    pelvis: float | None
-    reason: str = ""
-
-
-def lumbopelvic_rhythm(
-    lumbar: np.ndarray,
-    pelvis: np.ndarray,
-    lumbar_sd: np.ndarray | None = None,
-    pelvis_sd: np.ndarray | None = None,
-) -> LumbopelvicRhythm:
-    """The rhythm of a trial's frames.
-
-    lumbar: (frames,) rad, flexion of T12 on the sacrum. pelvis: (frames,) rad, forward tilt of the pelvis. Each posture
-    is the mean of the frames near its end of the range of trunk flexion, the sum of both. lumbar_sd, pelvis_sd:
-    standard deviations of the same frames about the trial's mean. That of the ratio counts errors of both postures as
-    independent, and those of lumbar spine and pelvis as opposite: it is at most that.
-    """
-    known = np.isfinite(lumbar) & np.isfinite(pelvis)
-    trunk = np.where(known, lumbar + pelvis, np.nan)
-    if not known.any():
-        return LumbopelvicRhythm(ratio=None, sd=None, lumbar=None, pelvis=None, reason="no frame is known")
-    low, high = np.nanmin(trunk), np.nanmax(trunk)
-    near = END_RANGE_SHARE * (high - low)
-    straight, bent = known & (trunk <= low + near), known & (trunk >= high - near)
-    by_lumbar, by_pelvis = (float(part[bent].mean() - part[straight].mean()) for part in (lumbar, pelvis))
-    if high - low < MIN_RHYTHM_RANGE:
-        reason = (
-            f"the trunk bends by {np.degrees(high - low):.0f}° only, {np.degrees(MIN_RHYTHM_RANGE):.0f}° are wanted"
-        )
-        return LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis, reason=reason)
-    if by_pelvis < MIN_PELVIS_RANGE:
-        reason = f"the pelvis tilts forward by {np.degrees(by_pelvis):.0f}° only, {np.degrees(MIN_PELVIS_RANGE):.0f}° are wanted"
-        return LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis, reason=reason)
-    ratio = by_lumbar / by_pelvis
-    if lumbar_sd is None or pelvis_sd is None:
-        return LumbopelvicRhythm(ratio, None, by_lumbar, by_pelvis)
-    own, other = (float(np.hypot(np.median(part[straight]), np.median(part[bent]))) for part in (lumbar_sd, pelvis_sd))
-    sd = (own + abs(ratio) * other) / by_pelvis
-    if not sd <= MAX_RELATIVE_SD * abs(ratio):
-        reason = (
-            f"it would be {ratio:.1f} ± {sd:.1f}, uncertain by more than half of itself: both motions are too small "
-            "for their errors, or too little is seen of them"
-        )
-        return LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis, reason=reason)
-    return LumbopelvicRhythm(ratio, sd, by_lumbar, by_pelvis)
-
-
-# Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.
-
-
-CYCLE_PERCENT = np.linspace(0.0, 100.0, 101)
-
-
-def angle_cycles(time: np.ndarray, values: np.ndarray, events: Sequence[float]) -> np.ndarray:
-    """(events − 1, 101): values (frames,) at every percent between one event and the next, linear between frames.
-
-    time: (frames,) s, ascending. events: s, ascending. NaN where a frame on either side is NaN. Raises `InputError` for
-    fewer than two events, events that do not ascend, or that lie outside the trial.
-    """
-    at = np.asarray(events, float)
-    if len(at) < 2 or not (np.diff(at) > 0).all():
-        found = ", ".join(f"{event:g}" for event in at) or "none"
-        raise InputError(f"cycles run from event to event: expected two or more times (s) that ascend, found {found}.")
-    if at[0] < time[0] or at[-1] > time[-1]:
-        raise InputError(
-            f"events from {at[0]:g} to {at[-1]:g} s: the trial lasts from {time[0]:.3f} to {time[-1]:.3f} s."
-        )
-    places = at[:-1, None] + CYCLE_PERCENT / 100 * np.diff(at)[:, None]
-    return np.interp(places, time, values)
-
 
 UP_AXIS = np.array([0.0, 1.0, 0.0])
 HIP_BODIES = ("femur_r", "femur_l")  # bodies whose origins are the centres of the hips
@@ -320,3 +176,140 @@ def _horizontal_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.n
 
 def _horizontal_forward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     return np.cross(UP_AXIS, _horizontal_rightward(poses, vertebrae))
+
+
+# Angles of hip, knee, ankle and shoulder as the ISB recommends, from poses of bodies with x forward, y up, z right.
+# Hip, knee, ankle: Grood & Suntay 1983 (J Biomech Eng 105:136), Wu et al. 2002 (J Biomech 35:543). Flexion about
+# the proximal body's rightward axis, axial rotation about the distal body's long axis, abduction about the axis
+# perpendicular to both: the body-fixed sequence Z-X-Y. Shoulder: Wu et al. 2005 (J Biomech 38:981), the humerus
+# on the thorax, Y-X-Y. A left limb is mirrored first, so that signs mean the same on both sides.
+MIRROR_MATRIX = np.diag([1.0, 1.0, -1.0])
+MIN_ARM_ELEVATION = np.radians(10.0)  # of an arm: below it, the plane in which it is raised means nothing
+
+# Signs of (flexion, adduction, internal rotation) against the right-hand rotations about z, x, y of a right limb.
+JOINT_SIGNS = {"hip": (1.0, 1.0, 1.0), "knee": (-1.0, 1.0, 1.0), "ankle": (1.0, 1.0, 1.0)}
+
+
+def joint_angles(proximal: np.ndarray, distal: np.ndarray, joint: str, side: str) -> np.ndarray:
+    """(frames, 3) rad: flexion, adduction, internal rotation of a 'hip', 'knee' or 'ankle' on side 'r' or 'l'.
+
+    Of the ankle: dorsiflexion, inversion, internal rotation of the calcaneus on the tibia. proximal, distal: poses
+    (frames, 4, 4) or rotations (frames, 3, 3) in ground. Continuous in time.
+    """
+    if joint not in JOINT_SIGNS:
+        raise unknown_name("joint", joint, JOINT_SIGNS)
+    return zxy_angles(_relative_rotation(proximal, distal, side))[0] * np.array(JOINT_SIGNS[joint]) + 0.0
+
+
+def shoulder_angles(thorax: np.ndarray, humerus: np.ndarray, side: str) -> np.ndarray:
+    """(frames, 3) rad: plane of elevation (0 abduction, 90° forward flexion, −90° extension), elevation (0 hanging, 90°
+    horizontal; never negative), axial rotation (positive inwards).
+
+    Plane and rotation are NaN where the arm is raised by less than 10°: it hangs then in all planes alike. Poses as of
+    `joint_angles`.
+    """
+    r = _relative_rotation(thorax, humerus, side)
+    elevation = np.arctan2(np.hypot(r[:, 0, 1], r[:, 2, 1]), r[:, 1, 1])
+    plane = np.arctan2(-r[:, 0, 1], -r[:, 2, 1])
+    rotation = np.arctan2(-r[:, 1, 0], r[:, 1, 2])
+    raised = elevation >= MIN_ARM_ELEVATION
+    return np.stack([np.where(raised, plane, np.nan), elevation, np.where(raised, rotation, np.nan)], 1)
+
+
+def _relative_rotation(proximal: np.ndarray, distal: np.ndarray, side: str) -> np.ndarray:
+    """(frames, 3, 3): the distal body in the proximal one's frame, of a left limb as a right one's mirror image."""
+    if side not in ("r", "l"):
+        raise unknown_name("side", side, ("r", "l"))
+    turn = np.swapaxes(as_rotations(proximal, "proximal"), 1, 2) @ as_rotations(distal, "distal")
+    return turn if side == "r" else MIRROR_MATRIX @ turn @ MIRROR_MATRIX
+
+
+# Lumbopelvic rhythm: how bending forward is shared out between the lumbar spine and the pelvis on the hips.
+RHYTHM_PARAMETERS = ("lumbar_flexion", "pelvic_tilt")  # parameters whose changes make it
+# Of trunk flexion: below it, errors of a few degrees change the ratio by more than people differ.
+MIN_RHYTHM_RANGE = np.radians(30.0)
+MIN_PELVIS_RANGE = np.radians(5.0)  # a ratio to less than that is a ratio to noise
+# The postures at both ends: frames within this part of the range from the least and the greatest flexion.
+END_RANGE_SHARE = 0.1
+MAX_RELATIVE_SD = 0.5  # a ratio is not given where its standard deviation is a larger part of it
+
+
+@dataclass(frozen=True)
+class LumbopelvicRhythm:
+    """Lumbar over pelvic motion between the straightest and the most bent posture of a trial.
+
+    ratio, sd: None where the trial does not say, for `reason`. lumbar, pelvis: rad of each, None where not
+    known. sd is an upper bound, see `lumbopelvic_rhythm`.
+    """
+
+    ratio: float | None
+    sd: float | None
+    lumbar: float | None
+    pelvis: float | None
+    reason: str = ""
+
+
+def lumbopelvic_rhythm(
+    lumbar: np.ndarray,
+    pelvis: np.ndarray,
+    lumbar_sd: np.ndarray | None = None,
+    pelvis_sd: np.ndarray | None = None,
+) -> LumbopelvicRhythm:
+    """The rhythm of a trial's frames.
+
+    lumbar: (frames,) rad, flexion of T12 on the sacrum. pelvis: (frames,) rad, forward tilt of the pelvis. Each posture
+    is the mean of the frames near its end of the range of trunk flexion, the sum of both. lumbar_sd, pelvis_sd:
+    standard deviations of the same frames about the trial's mean. That of the ratio counts errors of both postures as
+    independent, and those of lumbar spine and pelvis as opposite: it is at most that.
+    """
+    known = np.isfinite(lumbar) & np.isfinite(pelvis)
+    trunk = np.where(known, lumbar + pelvis, np.nan)
+    if not known.any():
+        return LumbopelvicRhythm(ratio=None, sd=None, lumbar=None, pelvis=None, reason="no frame is known")
+    low, high = np.nanmin(trunk), np.nanmax(trunk)
+    near = END_RANGE_SHARE * (high - low)
+    straight, bent = known & (trunk <= low + near), known & (trunk >= high - near)
+    by_lumbar, by_pelvis = (float(part[bent].mean() - part[straight].mean()) for part in (lumbar, pelvis))
+    unknown = LumbopelvicRhythm(ratio=None, sd=None, lumbar=by_lumbar, pelvis=by_pelvis)
+    if high - low < MIN_RHYTHM_RANGE:
+        return replace(unknown, reason=f"the trunk bends by {_too_little(high - low, MIN_RHYTHM_RANGE)}")
+    if by_pelvis < MIN_PELVIS_RANGE:
+        return replace(unknown, reason=f"the pelvis tilts forward by {_too_little(by_pelvis, MIN_PELVIS_RANGE)}")
+    ratio = by_lumbar / by_pelvis
+    if lumbar_sd is None or pelvis_sd is None:
+        return replace(unknown, ratio=ratio)
+    own, other = (float(np.hypot(np.median(part[straight]), np.median(part[bent]))) for part in (lumbar_sd, pelvis_sd))
+    sd = (own + abs(ratio) * other) / by_pelvis
+    if not sd <= MAX_RELATIVE_SD * abs(ratio):
+        reason = (
+            f"it would be {ratio:.1f} ± {sd:.1f}, uncertain by more than half of itself: both motions are too small "
+            "for their errors, or too little is seen of them"
+        )
+        return replace(unknown, reason=reason)
+    return replace(unknown, ratio=ratio, sd=sd)
+
+
+def _too_little(found: float, wanted: float) -> str:
+    return f"{np.degrees(found):.0f}° only, {np.degrees(wanted):.0f}° are wanted"
+
+
+# Cycles of a movement: an angle between events that repeat, such as the contacts of one foot, over 0 to 100 %.
+CYCLE_PERCENT = np.linspace(0.0, 100.0, 101)
+
+
+def angle_cycles(time: np.ndarray, values: np.ndarray, events: Sequence[float]) -> np.ndarray:
+    """(events − 1, 101): values (frames,) at every percent between one event and the next, linear between frames.
+
+    time: (frames,) s, ascending. events: s, ascending. NaN where a frame on either side is NaN. Raises `InputError` for
+    fewer than two events, events that do not ascend, or that lie outside the trial.
+    """
+    at = np.asarray(events, float)
+    if len(at) < 2 or not (np.diff(at) > 0).all():
+        found = ", ".join(f"{event:g}" for event in at) or "none"
+        raise InputError(f"cycles run from event to event: expected two or more times (s) that ascend, found {found}.")
+    if at[0] < time[0] or at[-1] > time[-1]:
+        raise InputError(
+            f"events from {at[0]:g} to {at[-1]:g} s: the trial lasts from {time[0]:.3f} to {time[-1]:.3f} s."
+        )
+    places = at[:-1, None] + CYCLE_PERCENT / 100 * np.diff(at)[:, None]
+    return np.interp(places, time, values)

@@ -1,12 +1,13 @@
-"""How unlikely a spine is: distance of points from what real spines look like, whole and point by point.
+"""All vertebral centres from some of them, and how unlikely given ones are for a human spine.
 
-With the posterior's linearisation at the best pose and shape (docs/spine-shape.md),
-
-    r = A β + e,  e ~ N(0, S),  S = J P Jᵀ + C,        Q = S⁻¹ − S⁻¹A (Aᵀ S⁻¹ A)⁻¹ Aᵀ S⁻¹
-
-rᵀ Q r is the squared Mahalanobis distance with the pose free. Of a point k, with g = Q r, (Q_kk)⁻¹ g_k is where it lies
-from where the others put it, and g_kᵀ (Q_kk)⁻¹ g_k that in its own spread
-(leave-one-out residuals of generalised least squares; Cook & Weisberg 1982, Residuals and Influence, ch. 2).
+The shape is Gaussian, the prior on place flat, that on orientation flat or Gaussian, and both are integrated out.
+A centre k is observed as  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k),  t unknown and equally likely
+everywhere (Lebesgue's measure), R as well (Haar's) or by an `OrientationPrior`; so the result moves with both.
+For a fixed spin ψ about the line through the points, the rest (t, the two tilts of R, z) is solved by `find_modes`,
+and its evidence by Laplace's method. The spin itself is often hardly observed, because a spine is nearly straight: it
+is then integrated around the full circle on an even grid, and the result is mean and covariance of that mixture. For a
+flat prior on pose the posterior mean is the best equivariant estimate in mean square (Pitman's), given the shape's
+distribution.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from simspine.anatomy.shape_fit import (
     generalised_least_squares,
     modes_on_circle,
     orientation_prior,
+    prior_of,
     rotation_matrices,
 )
 from simspine.anatomy.shape_model import (
@@ -36,18 +38,6 @@ from simspine.anatomy.shape_model import (
 )
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import kabsch
-
-# Where all centres are, given some: Gaussian shape, flat prior on place, flat or Gaussian on orientation, both
-# integrated out.
-# Observation of a centre k:  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k),  t unknown and equally
-# likely everywhere (Lebesgue's measure), R as well (Haar's) or by an `OrientationPrior`; so the result moves with
-# both.
-# For a fixed spin ψ about the line through the points, the rest (t, the two tilts of R, z) is solved by `modes`,
-# and its evidence by Laplace's method.
-# The spin itself is often hardly observed, because a spine is nearly straight: it is then integrated around the
-# full circle on an even grid, and the result is mean and covariance of that mixture. For a flat prior on pose the
-# posterior mean is the best equivariant estimate in mean square (Pitman's), given the shape's distribution.
-
 
 SPIN_NODES = 24  # nodes on the circle; the even grid is exact to 1e-5 where its spread is NARROW or more
 NARROW_SPIN_SD_RAD = 0.2  # rad: below this spread of the spin, one Gaussian around the mode is as good
@@ -79,30 +69,28 @@ def complete_centres(
     """
     problem = ShapePosterior(mean, cov, levels, mix)
     parts = [slice(i, i + FRAMES_SOLVED_TOGETHER) for i in range(0, len(y), FRAMES_SOLVED_TOGETHER)]
-    pieces = [problem.complete(y[part], C[part], None if prior is None else prior[part]) for part in parts]
+    pieces = [problem.complete(y[part], C[part], prior_of(prior, part)) for part in parts]
     return tuple(np.concatenate(part) for part in zip(*pieces, strict=True))
 
 
 class ShapePosterior:
+    """Shape and pose of a chain of which the same centres are observed in many frames."""
+
     def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
         self.observed, n = ObservedChain(mean, cov, levels, mix), len(mean) // 3
         first, last = self.observed.levels.min(), self.observed.levels.max()
-        # points tell nothing of vectors above and below all of them but by the prior: what is sought are those between
+        # only the prior knows of vectors above and below all points: what is sought are those between
         kind = np.arange(3 * n) % n  # the vector of each parameter
         self.inner = (kind >= first) & (kind < last)
         inside = cov[np.ix_(self.inner, self.inner)]
         self.between = ObservedChain(mean[self.inner], inside, self.observed.levels - first, mix)
         self.axes = self.between.axes(mean[None, self.inner])[0]
-        self.spins = rotation_matrices(
-            self.axes[2] * (np.arange(SPIN_NODES) * 2 * np.pi / SPIN_NODES)[:, None]
-        )  # about the typical line
+        # about the typical line
+        self.spins = rotation_matrices(self.axes[2] * (np.arange(SPIN_NODES) * 2 * np.pi / SPIN_NODES)[:, None])
         self.others = cov[:, self.inner] @ self.between.precision
         self.above = np.where(kind[:, None] < kind, cov, 0.0)  # of parameters with those of vectors below
 
     def complete(self, y, C, prior=None):
-        def of(frames):
-            return None if prior is None else prior[frames]
-
         n = len(self.above) // 3 + 1
         x, X = np.empty((len(y), n, 3)), np.empty((len(y), n, 3, 3))
         R0 = self.across(y, C)
@@ -112,21 +100,16 @@ class ShapePosterior:
             first, wide = self.best_spins(R0, y, C, prior)
         known = np.flatnonzero(~wide)
         if len(known):
-            fit = self.solve(
-                y[known],
-                C[known],
-                first[known],
-                stopping=StoppingRule(MODE_CONVERGED_STEP, NARROW_SPIN_SD_RAD, COARSE_LAST_STEP),
-                prior=of(known),
-            )
+            rule = StoppingRule(MODE_CONVERGED_STEP, NARROW_SPIN_SD_RAD, COARSE_LAST_STEP)
+            fit = self.solve(y[known], C[known], first[known], stopping=rule, prior=prior_of(prior, known))
             if prior is None or not prior.sharp:
                 doubt = ~fit.converged | (fit.spin_sd > NARROW_SPIN_SD_RAD)
-                doubt |= self.best_spins(fit.R, y[known], C[known], of(known))[1]
+                doubt |= self.best_spins(fit.R, y[known], C[known], prior_of(prior, known))[1]
                 wide[known[doubt]], known, fit = True, known[~doubt], fit[~doubt]
         if len(known):
-            x[known], X[known] = self.predict(y[known], C[known], fit, of(known))
+            x[known], X[known] = self.predict(y[known], C[known], fit, prior_of(prior, known))
         if wide.any():
-            x[wide], X[wide] = self.around(R0[wide], y[wide], C[wide], of(wide))
+            x[wide], X[wide] = self.around(R0[wide], y[wide], C[wide], prior_of(prior, wide))
         return x, X
 
     def across(self, y, C):
@@ -137,8 +120,8 @@ class ShapePosterior:
         return kabsch((w * points).swapaxes(-1, -2) @ shape)
 
     def best_spins(self, R0, y, C, prior=None):
-        """Of SPINS spins from R0 (B, 3, 3) the best (B, 3, 3) as far as the typical shape tells, by the evidence
-        linearised there; and has it a rival (B,): is there another, 60° or more from it, with nearly its evidence?
+        """The best (B, 3, 3) of `SPIN_NODES` spins from R0 (B, 3, 3) by the evidence linearised at the typical shape,
+        and whether another, 60° or more from it, has nearly its evidence (B,).
         """
         R = R0[:, None] @ self.spins
         evidence = self._typical_evidence(y, C, R, prior)
@@ -170,24 +153,18 @@ class ShapePosterior:
         return -0.5 * ((r * Sr).sum(-1) - (u * v).sum(-1) + cost)
 
     def solve(self, y, C, R, stopping: StoppingRule, prior=None) -> ShapeModes:
-        """`modes` from rotations R and the typical shape, with all vectors; for shapes far from it once more, from what
-        the points tell with noise added, and the better of both.
+        """`find_modes` from rotations R and the typical shape, with all vectors.
+
+        For shapes far from it once more, from what the points tell with noise added, and the better of both.
         """
         fit = find_modes(self.between, y, C, R=R, prior=prior, stopping=stopping)
         far = np.flatnonzero(np.abs(fit.z - self.between.mean).max(1) > FAR_FROM_TYPICAL)
         if len(far):
-            y, C, R, prior = y[far], C[far], R[far], None if prior is None else prior[far]
-            loose = find_modes(
-                self.between,
-                y,
-                C + SMOOTHING_NOISE_SD_M**2 * np.eye(3),
-                R=R,
-                prior=prior,
-                stopping=StoppingRule(COARSE_LAST_STEP),
-            )
-            again = find_modes(
-                self.between, y, C, R=R, prior=prior, start=np.concatenate([loose.beta, loose.z], 1), stopping=stopping
-            )
+            y, C, R, prior = y[far], C[far], R[far], prior_of(prior, far)
+            smooth = C + SMOOTHING_NOISE_SD_M**2 * np.eye(3)
+            loose = find_modes(self.between, y, smooth, R=R, prior=prior, stopping=StoppingRule(COARSE_LAST_STEP))
+            start = np.concatenate([loose.beta, loose.z], 1)
+            again = find_modes(self.between, y, C, R=R, prior=prior, start=start, stopping=stopping)
             lower = again.cost < fit.cost[far] - MIN_PROMISED_COST_SHARE
             fit.put(far[lower], again[lower])
         return self.whole(fit)
@@ -200,9 +177,9 @@ class ShapePosterior:
 
     def predict(self, y, C, fit: ShapeModes, prior=None):
         """Mean and covariance of all centres at a solution, linearised there; the translation is solved exactly."""
-        origin, z, R = y.mean(1), fit.z, fit.R
-        PJ, A, S, r = self.observed.system(y - origin[:, None], C, z, R, fit.axes)
-        D = chain_derivatives(z)  # (B, kinds, vectors, xyz)
+        origin, R = y.mean(1), fit.R
+        PJ, A, S, r = self.observed.system(y - origin[:, None], C, fit.z, R=R, axes=fit.axes)
+        D = chain_derivatives(fit.z)  # (B, kinds, vectors, xyz)
         x = parameters_from_vectors(D[:, 0])
         K = parameters_from_vectors(
             np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2), 1
@@ -236,10 +213,8 @@ class ShapePosterior:
         of their plane, and rounding would choose between a mode there and its mirror image. Laplace's evidence is worth
         nothing away from a mode: a spin that did not converge is left out, unless none did.
         """
-        B = len(y)
-        fit = self.whole(
-            modes_on_circle(self.between, y, C, R=R0[:, None] @ self.spins, prior=prior, tolerance=MIXTURE_LAST_STEP)
-        )
+        B, R = len(y), R0[:, None] @ self.spins
+        fit = self.whole(modes_on_circle(self.between, y, C, R=R, prior=prior, tolerance=MIXTURE_LAST_STEP))
         y, C = np.repeat(y, SPIN_NODES, 0), np.repeat(C, SPIN_NODES, 0)
         prior = None if prior is None else prior.repeated(SPIN_NODES)
         evidence, found = fit.evidence.reshape(B, SPIN_NODES), fit.converged.reshape(B, SPIN_NODES)
@@ -248,7 +223,7 @@ class ShapePosterior:
         use = w.ravel() > np.exp(-NEGLIGIBLE_LOG_EVIDENCE)
         n = len(self.above) // 3 + 1
         x, X = np.zeros((len(y), n, 3)), np.zeros((len(y), n, 3, 3))
-        x[use], X[use] = self.predict(y[use], C[use], fit[use], None if prior is None else prior[use])
+        x[use], X[use] = self.predict(y[use], C[use], fit[use], prior_of(prior, use))
         x, X = x.reshape(B, SPIN_NODES, -1, 3), X.reshape(B, SPIN_NODES, -1, 3, 3)
         w = np.where(use.reshape(B, SPIN_NODES), w, 0.0)
         w = (w / w.sum(1, keepdims=True))[..., None, None]
@@ -261,9 +236,6 @@ def _diagonal_blocks(left, right):
     """The (3, 3) blocks (B, n, 3, 3) on the diagonal of left @ rightᵀ, both (B, 3n, k)."""
     left, right = (side.reshape(len(side), -1, 3, side.shape[-1]) for side in (left, right))
     return left @ right.swapaxes(-1, -2)
-
-
-# `complete_spine`: the centres of all vertebrae from those of some.
 
 
 DEFAULT_POINT_SD_M = 0.001  # m, per axis: centres marked by hand in a CT scan
@@ -351,7 +323,8 @@ def checked_points(points: Mapping[str, np.ndarray], fewest: int) -> tuple[list[
     span = np.linalg.norm(y[:, :, None] - y[:, None], axis=-1).max((1, 2))
     for bad in span[(span < PLAUSIBLE_SPINE_SPAN_M[0]) | (span > PLAUSIBLE_SPINE_SPAN_M[1])][:1]:
         raise InputError(
-            f"the points span {bad:.4g} m, expected {PLAUSIBLE_SPINE_SPAN_M[0]} to {PLAUSIBLE_SPINE_SPAN_M[1]} m: are they metres, of different vertebrae?"
+            f"the points span {bad:.4g} m, expected {PLAUSIBLE_SPINE_SPAN_M[0]} to {PLAUSIBLE_SPINE_SPAN_M[1]} m: are "
+            "they metres, of different vertebrae?"
         )
     return levels, y
 
@@ -391,6 +364,11 @@ def _number_array(value, name: str) -> np.ndarray:
         raise InputError(f"{name} is not numbers: {value!r}.") from error
 
 
+# How unlikely points are. With the posterior's linearisation at the best pose and shape (docs/spine-shape.md),
+#     r = A β + e,  e ~ N(0, S),  S = J P Jᵀ + C,        Q = S⁻¹ − S⁻¹A (Aᵀ S⁻¹ A)⁻¹ Aᵀ S⁻¹
+# rᵀ Q r is the squared Mahalanobis distance with the pose free. Of a point k, with g = Q r, (Q_kk)⁻¹ g_k is where it
+# lies from where the others put it, and g_kᵀ (Q_kk)⁻¹ g_k that in its own spread (leave-one-out residuals of
+# generalised least squares; Cook & Weisberg 1982, Residuals and Influence, ch. 2).
 MIN_POINTS_FOR_SHAPE = 4  # points: three make a triangle that nearly any spine can hold
 FRAMES_AT_A_TIME = 32  # frames at a time, to bound memory
 
@@ -443,7 +421,7 @@ def _shape_distances(
     """Squared distance (B,), by point (B, m), and what each point is apart (B, m, 3) m in space."""
     y = y - y.mean(1, keepdims=True)
     fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0], StoppingRule(COARSE_LAST_STEP))
-    _, A, S, r = problem.observed.system(y, C, fit.z, fit.R, fit.axes)
+    _, A, S, r = problem.observed.system(y, C, fit.z, R=fit.R, axes=fit.axes)
     SA = np.linalg.solve(S, A)
     Q = np.linalg.inv(S) - SA @ np.linalg.solve(A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
     B, m = y.shape[:2]

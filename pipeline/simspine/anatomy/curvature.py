@@ -1,16 +1,18 @@
-"""Curvature of the spine: Cobb angles between endplates, and discrete curvature of a chain of points."""
+"""Vertebrae and their endplates on a body, the levels between them, and Cobb angles: lordosis and kyphosis.
+
+Centroids and endplates are data (`opensim_models/endplates.yaml`), measured once from the model's own meshes by
+`tools/measure_endplates.py`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import models_folder, read_mapping
-
-# The levels of the spine as pairs of bodies of the model with lumbar detail, and the points that mark the spine.
-
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
 POSITIVE_DIRECTIONS = ("flexion (bending forward)", "bending to the right", "turning to the left")
@@ -31,7 +33,8 @@ def _lumbar_level(name: str, parent: str, child: str, joint: str) -> Level:
     return Level(name, parent, child, tuple(f"{joint}_{kind}" for kind in kinds))
 
 
-# Joints first, from the sacrum up: one intervertebral level each (the neck: seven vertebrae and the skull in one).
+# Levels as pairs of bodies of the model with lumbar detail. Joints first, from the sacrum up: one intervertebral level
+# each (the neck: seven vertebrae and the skull in one).
 JOINT_LEVELS = (
     _lumbar_level("L5-S1", "sacrum", "lumbar5", "L5_S1"),
     _lumbar_level("L4-L5", "lumbar5", "lumbar4", "L4_L5"),
@@ -57,12 +60,6 @@ SPINE_MARKERS = (
 # Of these, the nine along the spine, from below.
 SPINE_CHAIN_MARKERS = SPINE_MARKERS[:9]
 
-
-# Where each vertebra of the model is within the body that carries it: centroid and endplate planes.
-# The figures are data (`opensim_models/endplates.yaml`), measured once from the model's own meshes by
-# `tools/measure_endplates.py`.
-
-
 ENDPLATE_SIDES = ("superior", "inferior")
 # The model's mesh files of the spine, from the head down.
 MESH_LEVELS = {
@@ -75,7 +72,7 @@ MESH_LEVELS = {
 
 # How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: the
 # sacral table angle, 0.66 of the pelvic incidence's 10.5° (Ru 2023, Mac-Thiong 2011; A), and the wedging of vertebrae,
-# 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
+# 2° (Been 2010, Goh 1999; C), by which the model's own endplates differ from the mean as well.
 SACRAL_TILT_SD, TILT_SD = float(np.radians(6.9)), float(np.radians(3.0))
 
 NEUTRAL_LLA = float(np.radians(64.3))  # between L1's and S1's, with all coordinates 0 (docs/spine.md)
@@ -172,12 +169,12 @@ def displace_vertebrae(vertebrae: Mapping[str, Vertebra], places: Mapping[str, P
     """The vertebrae with some of them elsewhere on their bodies. places: {level: m along the body's axes}."""
     found = dict(vertebrae)
     for level in found.keys() & places.keys():
-        found[level] = _displaced_vertebra(found[level], places[level])
+        found[level] = found[level].moved(found[level].body, partial(_moved_point, by=places[level]))
     return found
 
 
-def _displaced_vertebra(vertebra: Vertebra, by: PointTuple) -> Vertebra:
-    return vertebra.moved(vertebra.body, lambda at: parse_point(np.add(at, by)))
+def _moved_point(point: PointTuple, by: PointTuple) -> PointTuple:
+    return parse_point(np.add(point, by))
 
 
 def scale_vertebrae(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> VertebraeOfBody:
@@ -307,12 +304,11 @@ def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, V
 
 
 def curvature_sd_of_people(figure: str, sacral: float) -> float:
-    """rad or m: by how much a figure may differ between people whose vertebrae stand alike; 0 if it counts from no
+    """Standard deviation (rad or m) of a figure between people whose vertebrae stand alike; 0 where it counts from no
     endplate.
 
-    figure: 'lla', 'tka' or a clinical parameter (`COBB_REFERENCES`, `SVA_PARAMETER`). sacral: rad, sd of the sacrum's
-    tilt.
-    Endplates tilt independently of one another.
+    figure: 'lla', 'tka' or a clinical parameter (`COBB_REFERENCES`, `SVA_PARAMETER`). sacral: sd of the sacrum's tilt,
+    rad. Endplates tilt independently of one another.
     """
     if figure == SVA_PARAMETER:
         return CORNER_SD
@@ -324,56 +320,3 @@ def _body_rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
     if body not in poses:
         raise unknown_name("body", body, poses, "the poses")
     return np.asarray(poses[body])[:, :3, :3]
-
-
-def chain_curvature(points: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
-    """Curvature at the inner points of a chain: (frames, points − 2) 1/m, the inverse radius of the circle through
-    three neighbours.
-
-    points: (frames, points, 3) m, in order. right: (frames, 3) unit vectors to the subject's right; given, the chain
-    is seen in the sagittal plane and the curvature signed, positive = lordosis (hollow at the back) for a chain from
-    below. Menger curvature; exact on circular arcs with any spacing.
-    """
-    points = np.asarray(points, float)
-    if points.ndim != 3 or points.shape[1] < 3 or points.shape[2] != 3:
-        raise InputError(f"chain has shape {points.shape}, expected (frames, 3 or more points, 3).")
-    if right is not None:
-        axis = np.asarray(right, float)[:, None]
-        points = points - (points * axis).sum(-1, keepdims=True) * axis
-    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
-    normal = np.cross(a, b)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        size = 2.0 / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1) * np.linalg.norm(a + b, axis=-1))
-        return (np.linalg.norm(normal, axis=-1) if right is None else (normal * axis).sum(-1)) * size
-
-
-def turning_angles(points: np.ndarray) -> np.ndarray:
-    """Angles (frames, points − 2) rad between the segments that meet at the inner points of (frames, points, 3)."""
-    steps = np.diff(np.asarray(points, float), axis=1)
-    a, b = steps[:, :-1], steps[:, 1:]
-    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
-
-
-def chain_continuity(points: np.ndarray) -> dict[str, np.ndarray]:
-    """How smooth a chain (frames, points, 3) m is, per frame: (frames,) each.
-
-    'kink': largest turning angle, rad. 'bending': ∫ curvature² ds, 1/m, the energy of a bent elastic rod up to a
-    factor. 'zigzag': largest change of curvature from one inner point to the next, 1/m; large where one point is off
-    the curve.
-    """
-    points = np.asarray(points, float)
-    lengths = np.linalg.norm(np.diff(points, axis=1), axis=-1)
-    changes = np.linalg.norm(np.diff(_curvature_vectors(points), axis=1), axis=-1)
-    return {
-        "kink": turning_angles(points).max(-1),
-        "bending": (chain_curvature(points) ** 2 * (lengths[:, :-1] + lengths[:, 1:]) / 2).sum(-1),
-        "zigzag": changes.max(-1, initial=0.0),
-    }
-
-
-def _curvature_vectors(points: np.ndarray) -> np.ndarray:
-    """Second derivative along the arc at inner points, (frames, points − 2, 3) 1/m: three points, uneven steps."""
-    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
-    la, lb = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return 2 * (b / lb - a / la) / (la + lb)

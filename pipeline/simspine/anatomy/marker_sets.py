@@ -1,4 +1,4 @@
-"""A tape with dots along the spine, as one object: where its dots are on the body, and where they were clicked."""
+"""Where markers and detected points are on the unscaled model: marker sets, markers on the skin, tapes with dots."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,6 @@ from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import models_folder, read_mapping, recipe_path
 from simspine.core.skeletons import SKIN_SUFFIX, levels_of_tape_dot, skin_landmark
-
-# Where a detector's points sit on the unscaled model: tables in opensim_models/markers/.
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,7 @@ def _set_of_skeleton(name: str) -> str:
     return serving[0]
 
 
-# Where markers on the skin are on the unscaled model, and how well that is known (opensim_models/skin.yaml).
-
-
+# Markers on the skin, and how well their places are known, are in opensim_models/skin.yaml.
 PELVIS_SKIN_MARKERS = ("LPSIS", "RPSIS")
 
 

@@ -1,10 +1,7 @@
-"""The shoulder girdle: a clavicle on either side, which turns about the sternoclavicular joint and carries the arm.
+"""Edits of a model file's XML that recipes ask for: couplers off, a neck in one piece, clavicles; and their parts.
 
-One body stands for clavicle and scapula together, so its angles say where the shoulder is, not how the scapula lies
-on the ribs. Two rotations, named and ordered as the ISB recommends for this joint (Wu et al. 2005: protraction about
-the thorax' upward axis, then elevation about the forward axis of the turned clavicle), but with the same sign on both
-sides: elevation is positive upwards, protraction forwards. Both are 0 in the neutral pose. Data only; the figures and
-their sources are in opensim_models/articulated.yaml.
+Bodies, joints, couplers and ranges are found by name; `InputError` says what the model lacks. In the neutral pose
+nothing moves. The figures and their sources are in opensim_models/articulated.yaml.
 """
 
 import xml.etree.ElementTree as ET
@@ -18,8 +15,6 @@ import numpy as np
 from simspine.anatomy.curvature import MESH_LEVELS, PointTuple, Vertebra, VertebraeOfBody, parse_point
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion
 from simspine.core.errors import InputError
-
-# Edits of a model file's XML that several recipes need: bodies, joints, couplers and ranges by name.
 
 
 def massless_body(name: str) -> ET.Element:
@@ -94,10 +89,9 @@ def free_levels(osim: str, regions: Sequence[LevelRegion]) -> str:
     coordinates = {c.get("name", ""): c for c in joints.iter("Coordinate")}
     levels = [level for region in regions for level in region.levels]
     for level in levels:
-        if f"{level}_{LEVEL_AXIS_COORDINATES[0]}" not in coordinates:
-            raise InputError(
-                f"the model has no coordinate {level}_{LEVEL_AXIS_COORDINATES[0]} to free; is the base model another one?"
-            )
+        flexion = f"{level}_{LEVEL_AXIS_COORDINATES[0]}"
+        if flexion not in coordinates:
+            raise InputError(f"the model has no coordinate {flexion} to free; is the base model another one?")
     for name in remove_couplers(child_element(root, "Model/ConstraintSet/objects"), levels, coordinates):
         child_element(coordinates[name], "locked").text = "true"
     limit_levels(joints, regions)
@@ -153,10 +147,8 @@ def numbers_text(values) -> str:
     return " ".join(repr(float(v)) for v in np.atleast_1d(values))
 
 
-# A neck in one piece: one joint between C7 and T1 carries the neck's vertebrae and the head.
-# In the neutral pose nothing moves: the neck's frame is the body's it was part of.
-
-
+# A neck in one piece: one joint between C7 and T1 carries the neck's vertebrae and the head. The neck's frame is that
+# of the body it was part of.
 VERTEBRA_BELOW_NECK = "T1"
 
 
@@ -247,12 +239,15 @@ def carry_neck(osim: str, neck: NeckPiece, neutral: Mapping[str, np.ndarray]) ->
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
 
+# The shoulder girdle: a clavicle on either side, which turns about the sternoclavicular joint and carries the arm.
+# One body stands for clavicle and scapula together, so its angles say where the shoulder is, not how the scapula lies
+# on the ribs. Two rotations, named and ordered as the ISB recommends for this joint (Wu et al. 2005: protraction
+# about the thorax' upward axis, then elevation about the forward axis of the turned clavicle), but with the same sign
+# on both sides: elevation is positive upwards, protraction forwards. Both are 0 in the neutral pose.
 RIGHT_SIDE, LEFT_SIDE = "r", "l"
 CLAVICLE_MOTIONS = ("protraction", "elevation")  # in the order of the joint's rotations
-CLAVICLE_AXES_RIGHT = {
-    "protraction": (0.0, 1.0, 0.0),
-    "elevation": (-1.0, 0.0, 0.0),
-}  # thorax' axes: forward, up, right
+# of the thorax: forward, up, right
+CLAVICLE_AXES_RIGHT = {"protraction": (0.0, 1.0, 0.0), "elevation": (-1.0, 0.0, 0.0)}
 
 
 def clavicle_body(side: str) -> str:
@@ -267,7 +262,9 @@ def girdle_angle(motion: str, side: str) -> str:
 
 @dataclass(frozen=True)
 class Clavicles:
-    """joint: the arm's joint with the thorax without its side (`acromial` of acromial_r, acromial_l). centre: of the
+    """The clavicles of both sides.
+
+    joint: the arm's joint with the thorax without its side (`acromial` of acromial_r, acromial_l). centre: of the
     right sternoclavicular joint, m, in the frame of the rigid torso; the left one mirrors it. ranges: {motion: (lower,
     upper)}, rad, for each of `CLAVICLE_MOTIONS`.
     """

@@ -1,4 +1,7 @@
-"""An `opensim.Model` compiled to a `Tree`, through OpenSim's API, so that every version of the file format works."""
+"""OpenSim, quietly: models held in memory as text, and compiled to a `Tree`.
+
+The one module that imports `opensim`. It goes through OpenSim's API, so that every version of the file format works.
+"""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.tree import Functions, Tree, numbered_slots, slot_paths
+from simspine.anatomy.tree import Functions, Tree, slots_of_joints
 from simspine.core.errors import InputError
-
-# OpenSim, quietly: the one place that imports it, and models held in memory as text.
 
 
 def opensim_api():
@@ -51,8 +52,7 @@ def opensim_model_xml(model) -> str:
 
 @contextmanager
 def _passed_on() -> Iterator[Path]:
-    """A temporary file by which a model goes to OpenSim, or comes from there. What the system refuses is said with a
-    name that tells the user which disk it is about."""
+    """A temporary file by which a model goes to OpenSim, or comes from there. Errors of the system name its folder."""
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
         try:
             yield Path(folder) / "model.osim"
@@ -99,36 +99,15 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     table = _FunctionTable()
     names, free = coordinates.names, np.flatnonzero(coordinates.free)
     bodies = {"ground": 0} | {body.getName(): i + 1 for i, body in enumerate(model.getBodySet())}
-    joints = _in_order(list(model.getJointSet()), bodies)
-    count = len(joints)
-    to_joint, from_joint = np.zeros((count, 3, 4)), np.zeros((count, 3, 4))
-    axes, function, argument = np.zeros((count, 6, 3)), np.full((count, 6), -1), np.full((count, 6), -1)
-    for j, joint in enumerate(joints):
-        to_joint[j] = _transform_array(joint.getParentFrame().findTransformInBaseFrame())
-        from_joint[j] = _inverse_pose(_transform_array(joint.getChildFrame().findTransformInBaseFrame()))
-        for m, (axis, number, coordinate) in enumerate(_joint_axes(joint, table, names)):
-            axes[j, m], function[j, m], argument[j, m] = axis, number, coordinate
-    parent = np.array([bodies[_base_frame_name(joint.getParentFrame())] for joint in joints], int)
-    child = np.array([bodies[_base_frame_name(joint.getChildFrame())] for joint in joints], int)
+    joints = _joint_arrays(_in_order(list(model.getJointSet())), bodies, table, names)
     coupled, driver, coupling = _coupler_table(model, table, names)
-    functions = table.pack()
-    slot, slot_kind, slot_coordinate, slot_joint = numbered_slots(argument)
-    path_first, path = slot_paths(parent, child, slot_joint, len(bodies))
-    clamped = coordinates.clamped[free]
+    functions, clamped = table.pack(), coordinates.clamped[free]
+    periodic = _drives_rotations_only(
+        joints["function"], joints["argument"], functions, driver=driver, count=len(names)
+    )
     return Tree(
-        parent=parent,
-        child=child,
-        to_joint=to_joint,
-        from_joint=from_joint,
-        axes=axes,
-        function=function,
-        argument=argument,
-        slot=slot,
-        slot_kind=slot_kind,
-        slot_coordinate=slot_coordinate,
-        slot_joint=slot_joint,
-        path_first=path_first,
-        path=path,
+        **joints,
+        **slots_of_joints(joints["parent"], joints["child"], joints["argument"], len(bodies)),
         column=_free_columns(coordinates.free, coupled, driver),
         coupled=coupled,
         driver=driver,
@@ -142,12 +121,32 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
         lower=np.where(clamped, coordinates.lower[free], -np.inf),
         upper=np.where(clamped, coordinates.upper[free], np.inf),
         turning=np.array(coordinates.rotational[free], bool),
-        periodic=_drives_rotations_only(function, argument, functions, driver=driver, count=len(names))[free]
-        & ~clamped,
+        periodic=periodic[free] & ~clamped,
     )
 
 
-def _drives_rotations_only(function, argument, functions: Functions, driver: np.ndarray, count: int) -> np.ndarray:
+def _joint_arrays(joints: list, bodies: dict[str, int], table: "_FunctionTable", names: tuple[str, ...]):
+    """The fields of `Tree` that describe the joints."""
+    count = len(joints)
+    axes, function, argument = np.zeros((count, 6, 3)), np.full((count, 6), -1), np.full((count, 6), -1)
+    for j, joint in enumerate(joints):
+        for m, found in enumerate(_joint_axes(joint, table, names)):
+            axes[j, m], function[j, m], argument[j, m] = found
+    parents, children = ([joint.getParentFrame() for joint in joints], [joint.getChildFrame() for joint in joints])
+    return {
+        "parent": np.array([bodies[_base_frame_name(frame)] for frame in parents], int),
+        "child": np.array([bodies[_base_frame_name(frame)] for frame in children], int),
+        "to_joint": np.array([_place_in_base(frame) for frame in parents]).reshape(-1, 3, 4),
+        "from_joint": np.array([_inverse_pose(_place_in_base(frame)) for frame in children]).reshape(-1, 3, 4),
+        "axes": axes,
+        "function": function,
+        "argument": argument,
+    }
+
+
+def _drives_rotations_only(
+    function: np.ndarray, argument: np.ndarray, functions: Functions, driver: np.ndarray, count: int
+) -> np.ndarray:
     """(coordinates,) bool: drives rotations only, each as it is or reversed, and no other coordinate."""
     periodic = np.zeros(count, bool)
     for c in set(argument.ravel().tolist()) - {-1, *driver.tolist()}:
@@ -166,7 +165,7 @@ def _refuse_constraints(model) -> None:
             )
 
 
-def _in_order(joints: list, bodies: dict[str, int]) -> list:
+def _in_order(joints: list) -> list:
     """Joints such that each parent body is placed before its children."""
     ordered, placed = [], {"ground"}
     while joints:
@@ -183,8 +182,9 @@ def _base_frame_name(frame) -> str:
     return frame.findBaseFrame().getName()
 
 
-def _transform_array(transform) -> np.ndarray:
-    """(3, 4) rotation and origin of a SimTK::Transform."""
+def _place_in_base(frame) -> np.ndarray:
+    """(3, 4) rotation and origin of a frame in the body that carries it."""
+    transform = frame.findTransformInBaseFrame()
     R, p = transform.R().asMat33(), transform.p()
     return np.array([[*(R.get(i, k) for k in range(3)), p.get(i)] for i in range(3)])
 

@@ -1,7 +1,6 @@
-"""How the pelvis is held by who stands: its tilt on the thighs, which goes with the pelvic incidence.
+"""How one person differs from the model: places of joints, the curve of the standing spine, the tilt of the pelvis.
 
-Nothing but that says how a pelvis is turned whose hips and lowest vertebra lie elsewhere than the model's. People
-differ in it, each stands nearly the same way whenever they stand; of other postures nothing is assumed.
+Each is a number, or a few, with what is assumed of people. What one knows of a person comes from `estimation`.
 """
 
 import xml.etree.ElementTree as ET
@@ -14,13 +13,12 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.anatomy.model_edits import joint_below
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelPrior, LinearPrior
-from simspine.anatomy.tree import Functions, Tree, numbered_slots, slot_paths, with_identity_function
+from simspine.anatomy.tree import Functions, Tree, slots_of_joints, with_identity_function
 from simspine.core.errors import InputError, require_known
 
-# How people's bodies differ beyond the sizes of segments: joints that lie elsewhere in the body that carries
-# them.
-# Each variation is one number, zero in the body as it was scaled. In a tree it is a coordinate that slides joints
-# (`add_variations`), so that a solver can find it; in a model file it is where these joints are (`vary_joint_places`).
+# Joints that lie elsewhere in the body that carries them. Each variation is one number, zero in the body as it was
+# scaled. In a tree it is a coordinate that slides joints (`add_variations`), so that a solver can find it; in a model
+# file it is where these joints are (`vary_joint_places`).
 
 
 @dataclass(frozen=True)
@@ -102,26 +100,21 @@ def add_variations(tree: Tree, moves: Sequence[JointMoves]) -> Tree:
             m = spare[0]
             function[j, m], argument[j, m] = itself, first + k
             axes[j, m] = tree.to_joint[j, :, :3].T @ vector
-    slot, kind, coordinate, joint = numbered_slots(argument)
-    path_first, path = slot_paths(tree.parent, tree.child, joint, tree.bodies)
+    free, at_rest = first + np.arange(count), np.zeros(count)
+    unbounded, never = np.full(count, np.inf), np.zeros(count, bool)
     return tree._replace(
         function=function,
         argument=argument,
         axes=axes,
         functions=functions,
-        slot=slot,
-        slot_kind=kind,
-        slot_coordinate=coordinate,
-        slot_joint=joint,
-        path_first=path_first,
-        path=path,
+        **slots_of_joints(tree.parent, tree.child, argument, tree.bodies),
         column=np.concatenate([tree.column, len(tree.free) + np.arange(count)]),
-        free=np.concatenate([tree.free, first + np.arange(count)]),
-        rest=np.concatenate([tree.rest, np.zeros(count)]),
-        lower=np.concatenate([tree.lower, np.full(count, -np.inf)]),
-        upper=np.concatenate([tree.upper, np.full(count, np.inf)]),
-        turning=np.concatenate([tree.turning, np.zeros(count, bool)]),
-        periodic=np.concatenate([tree.periodic, np.zeros(count, bool)]),
+        free=np.concatenate([tree.free, free]),
+        rest=np.concatenate([tree.rest, at_rest]),
+        lower=np.concatenate([tree.lower, -unbounded]),
+        upper=np.concatenate([tree.upper, unbounded]),
+        turning=np.concatenate([tree.turning, never]),
+        periodic=np.concatenate([tree.periodic, never]),
     )
 
 
@@ -172,20 +165,16 @@ def _numbers_text(values: np.ndarray) -> str:
     return " ".join(repr(float(v)) for v in values)
 
 
-# A person's own standing curve: what is assumed of it, of postures about it, and what is left to assume of these.
-# It is a difference to people's mean curve, in extension, one number a level. It moves nothing by itself: levels'
-# postures scatter about it. It counts from bones of the model's shape; what is published of curves counts from
-# endplates. So where the sacrum's endplate tilts in a person's sacrum, which no point shows, the two differ at
-# the lowest level, and a spine that leaves the sacrum steeply tells of a steep endplate. How much it tells hangs
-# on the mean of the lowest disc, of which publications differ; what it is off by is one more unknown, that no
-# recording of one person shows.
-# Lordosis grows with the pelvic incidence, and so does the slope of the sacrum of who stands. The incidence is
-# that of the model, what the hips lie elsewhere, and the tilt of the endplate: so hips far in front of the sacrum
-# tell of a hollow back, and a hollow back of a steep endplate.
-
-
+# A person's own standing curve is a difference to people's mean curve, in extension, one number a level. It moves
+# nothing by itself: postures of the levels scatter about it. It counts from bones of the model's shape; published
+# curves count from endplates. The sacrum's endplate may tilt in a person's sacrum, which no point shows. Then the two
+# differ at the lowest level, and a spine that leaves the sacrum steeply suggests a steep endplate. How strongly
+# depends on the mean of the lowest disc, of which publications differ; the error of that mean is one more unknown,
+# which no recording of one person shows. Lordosis grows with the pelvic incidence, and so does the slope of the
+# sacrum when standing. The incidence is that of the model, the displacement of the hips, and the tilt of the
+# endplate: so hips far in front of the sacrum suggest a hollow back, and a hollow back a steep endplate.
 SACRAL_TILT = "tilt of the sacral endplate"  # rad, forward against the model's
-LOWEST_LEVEL_MEAN_NAME = "mean of the lowest disc"  # rad, what people's mean that is assumed is off by
+LOWEST_LEVEL_MEAN_NAME = "mean of the lowest disc"  # rad, error of the mean of people that is assumed
 
 
 def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
@@ -199,7 +188,7 @@ def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
 
 
 def curve_prior(levels: Sequence[LevelPrior], hips: Mapping[str, float]) -> list[LinearPrior]:
-    """What is assumed of anyone's curve, between endplates, and of the endplate that it counts from.
+    """Priors on the curve of any person, between endplates, and on the endplate that it counts from.
 
     hips: {variation of the body: rad of pelvic incidence for one of it}.
     """
@@ -232,12 +221,12 @@ def _single_priors(levels: Sequence[LevelPrior]) -> list[tuple[str, LevelPrior]]
 
 def levels_given_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
     """Priors on the posture of the moment, about a curve that is unknown."""
-    return [_prior_about_curve(prior) if is_flexion_prior(prior) else prior.of_anyone() for prior in levels]
+    return [_prior_about_curve(prior) if is_flexion_prior(prior) else prior.population_prior() for prior in levels]
 
 
 def _prior_about_curve(prior: LevelPrior) -> LinearPrior:
     away = {_own_curve_name(name): -c for name, c in prior.combination.items()}
-    about = prior.about(prior.mean, prior.motion)
+    about = prior.prior_about_mean(prior.mean, prior.motion)
     return replace(about, combination={**about.combination, **away})
 
 
@@ -247,19 +236,19 @@ def levels_given_known_curve(
     """Priors on the posture of the moment about a curve of which something is known.
 
     names: of (k,) unknowns, those of `curve_names` among them; mean, covariance: what is known of them. anyone: (k, k)
-    covariance of what is assumed of them. With as much known as of anyone these are the priors of `rhythm_and_posture`.
+    covariance between people. With as much known as of any person these are the priors of `rhythm_and_posture`.
     """
     found = []
     for prior in levels:
         if not is_flexion_prior(prior):
-            found.append(prior.of_anyone())
+            found.append(prior.population_prior())
             continue
         row = np.zeros(len(names))
         for name, c in prior.combination.items():
             row[list(names).index(_own_curve_name(name))] = c
         left = (row @ covariance @ row) / (row @ anyone @ row)
-        sd = float(np.hypot(prior.motion, prior.lasting * np.sqrt(left)))
-        found.append(prior.about(prior.mean + float(row @ mean), sd))
+        sd = float(np.hypot(prior.motion, prior.lasting_sd * np.sqrt(left)))
+        found.append(prior.prior_about_mean(prior.mean + float(row @ mean), sd))
     return found
 
 
@@ -271,12 +260,17 @@ def _own_curve_name(coordinate: str) -> str:
     return f"own {coordinate}"
 
 
-OWN_TILT_NAME = "own tilt of the pelvis"  # rad, of this person when standing, from what is expected of anyone
+# The tilt of the pelvis on the thighs goes with the pelvic incidence. Nothing else says how a pelvis is turned whose
+# hips and lowest vertebra lie elsewhere than the model's. People differ in it, each stands nearly the same way
+# whenever they stand; of other postures nothing is assumed.
+OWN_TILT_NAME = "own tilt of the pelvis"  # rad, of this person when standing, from what is expected of people
 
 
 @dataclass(frozen=True)
 class StandingPelvis:
-    """incidence: {variation of the body: rad of pelvic incidence for one of it}. combination: of coordinates; in people
+    """How people hold the pelvis when standing.
+
+    incidence: {variation of the body: rad of pelvic incidence for one of it}. combination: of coordinates; in people
     who stand it is mean ± sd, rad, at the model's pelvic incidence, and grows by `on_incidence` of what theirs is
     larger. sway: rad, sd from frame to frame.
     """
@@ -289,7 +283,7 @@ class StandingPelvis:
     sway: float
     source: str
 
-    def of_anyone(self, tilts: bool = True) -> LinearPrior:
+    def population_prior(self, tilts: bool = True) -> LinearPrior:
         """What is assumed of a person. The sacrum's slope counts from its endplate, the coordinates from the bone.
 
         tilts: whether the endplate's tilt in the bone is unknown.
@@ -298,7 +292,7 @@ class StandingPelvis:
         row = {name: -self.on_incidence * part for name, part in self.incidence.items()}
         return LinearPrior({OWN_TILT_NAME: 1.0} | tilt | row, 0.0, self.sd, self.source)
 
-    def about_own(self) -> LinearPrior:
+    def prior_about_own_tilt(self) -> LinearPrior:
         """What is assumed of a frame in which they stand."""
         return LinearPrior({**self.combination, OWN_TILT_NAME: -1.0}, self.mean, self.sway, self.source)
 

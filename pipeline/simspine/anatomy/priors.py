@@ -1,6 +1,7 @@
-"""How levels share a motion out, and how postures vary: published figures of a region as independent priors.
+"""What is assumed besides the markers: smoothness, errors that markers share, rhythm between levels, postures.
 
-The figures and their sources are in opensim_models/articulated.yaml, which also has the formulas.
+By name, in rad, m and s. Figures of levels and their sources are in opensim_models/articulated.yaml, which also has the
+formulas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,45 +11,21 @@ import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
 
-# The likeliest variance of numbers of which few are known: empirical Bayes with a weak prior.
-
-
-LOG_VARIANCE_FACTOR = np.e  # of a standard deviation, one standard deviation of its logarithm
-MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
-
-
-def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
-    """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`, with
-    a standard deviation right within a factor `LOG_VARIANCE_FACTOR`."""
-    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
-
-    def slope(log: float) -> float:
-        return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (
-            2 * np.log(LOG_VARIANCE_FACTOR) ** 2
-        )
-
-    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
-    low, high = low - 1e-9, high + 1e-9
-    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))
-
-
-# What is assumed beside the markers: how fast coordinates change, how a body is held, which errors markers share.
-# By name, in rad, m and s.
-
 
 @dataclass(frozen=True)
 class Smoothness:
     """Standard deviations of the coordinates' rates of change; the smaller, the calmer the motion.
 
     velocity: rad/s or m/s, acceleration: rad/s² or m/s², one number for all angles, or {coordinate: sd} with the key
-    '*' for all others. None leaves the term out. Lengths (the pelvis' path) use `length` × the number: 0.3 m per rad.
-    learnt: coordinates of which the trial itself says by which factor their accelerations differ from what is assumed.
+    '*' for all others. None leaves the term out. Lengths (the pelvis' path) use `metres_per_rad` × the number.
+    learn_from_trial: coordinates of which the trial itself says by which factor their accelerations differ from what is
+    assumed.
     """
 
     velocity: float | Mapping[str, float] | None = None
     acceleration: float | Mapping[str, float] | None = 20.0
-    length: float = 0.3
-    learnt: Sequence[str] = ()
+    metres_per_rad: float = 0.3
+    learn_from_trial: Sequence[str] = ()
 
     def weights(self, which: str, names: Sequence[str], rotational: Sequence[bool]) -> np.ndarray:
         """1/sd² for each coordinate; 0 where it is free. which: 'velocity' or 'acceleration'."""
@@ -62,7 +39,7 @@ class Smoothness:
             if not sd > 0:
                 raise InputError(f"smoothness.{which} of {name!r} is {sd}, expected a positive standard deviation.")
         sd = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
-        scale = np.where(rotational, 1.0, self.length)
+        scale = np.where(rotational, 1.0, self.metres_per_rad)
         listed = np.array([name in table for name in names])
         return 1.0 / np.where(listed, sd, sd * scale) ** 2
 
@@ -95,10 +72,10 @@ class SharedError:
     """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
     them, or of the ground; one number stands for all three.
 
-    shares: by how much of it each marker is off, as many as markers; () is all of it for each. mean: m, along the axes
-    of the bodies, of an error that is known in part. in_space: what is not known of it stays as it is in space, however
-    the bodies turn, as errors of cameras do.
-    correlation_time: s; what a detector means by a point does not change within a trial.
+    shares: the part of it that each marker has, as many as markers; () is all of it for each. mean: m, along the axes
+    of the bodies, of an error that is known in part. in_ground_frame: what is not known of it stays as it is in space,
+    however the bodies turn, as errors of cameras do. correlation_time: s; what a detector means by a point does not
+    change within a trial.
     """
 
     name: str
@@ -107,7 +84,7 @@ class SharedError:
     correlation_time: float = 30.0
     shares: tuple[float, ...] = ()
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    in_space: bool = False
+    in_ground_frame: bool = False
 
     def __post_init__(self):
         if self.shares and len(self.shares) != len(self.markers):
@@ -115,83 +92,86 @@ class SharedError:
                 f"the shared error {self.name!r} has {len(self.markers)} markers and {len(self.shares)} shares; "
                 "expected as many."
             )
-        if not (np.isfinite(self.sd).all() and min(self.by_axis) > 0 and self.correlation_time > 0 and self.markers):
+        if not (np.isfinite(self.sd).all() and min(self.sd_by_axis) > 0 and self.correlation_time > 0 and self.markers):
             raise InputError(
                 f"the shared error {self.name!r} has {len(self.markers)} markers, sd {self.sd} and correlation time "
                 f"{self.correlation_time} s; expected markers, a positive sd and a positive time."
             )
 
     @property
-    def share_of(self) -> dict[str, float]:
-        """{marker: by how much of the error it is off}."""
+    def share_by_marker(self) -> dict[str, float]:
+        """{marker: its part of the error}."""
         return dict(zip(self.markers, self.shares or (1.0,) * len(self.markers), strict=True))
 
     @property
-    def by_axis(self) -> tuple[float, float, float]:
+    def sd_by_axis(self) -> tuple[float, float, float]:
         return self.sd if isinstance(self.sd, tuple) else (self.sd, self.sd, self.sd)
 
 
 @dataclass(frozen=True)
 class MarkerErrors:
-    """How far markers are off, for the trajectory engine.
+    """Errors of markers, for the trajectory engine.
 
     sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_time: s, of a marker's error; what
-    is correlated does not average out over frames. counted_once: markers on parts that move more slowly than their
+    is correlated does not average out over frames. slow_markers: markers on parts that move more slowly than their
     errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
-    misfit_time: s, for how long the body itself is wrong in the same way, where that is longer. lasting: {marker: share
-    of its variance that lasts}, misfit: {marker: share that the body's misfit makes}, and lasting_shared: share of the
-    variance of `shared` that is there; 1 where absent. The rest of the markers' variance is new in each frame.
-    shared: what neighbouring markers are off by together.
-    use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from loss_from
-    standard deviations on.
+    body_misfit_time: s, for how long the body itself is wrong in the same way, where that is longer.
+    lasting_variance_share: {marker: share of its variance that lasts}, misfit_variance_share: {marker: share that the
+    body's misfit makes}, shared_error_variance_share: share of the variance of `shared_errors` that is there; 1 where
+    absent. The rest of the markers' variance is new in each frame. shared_errors: errors that neighbouring markers have
+    together. use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from
+    loss_threshold_sd standard deviations on.
     """
 
     sd: float = 0.02
     correlation_time: float = 0.0
-    counted_once: tuple[str, ...] = ()
-    misfit_time: float = 0.0
-    lasting: Mapping[str, float] = field(default_factory=dict)
-    misfit: Mapping[str, float] = field(default_factory=dict)
-    lasting_shared: float = 1.0
-    shared: tuple[SharedError, ...] = ()
+    slow_markers: tuple[str, ...] = ()
+    body_misfit_time: float = 0.0
+    lasting_variance_share: Mapping[str, float] = field(default_factory=dict)
+    misfit_variance_share: Mapping[str, float] = field(default_factory=dict)
+    shared_error_variance_share: float = 1.0
+    shared_errors: tuple[SharedError, ...] = ()
     use_covariance: bool = False
     loss: str = "square"
-    loss_from: float = 3.0
+    loss_threshold_sd: float = 3.0
 
     def __post_init__(self):
-        for name in ("sd", "loss_from"):
+        for name in ("sd", "loss_threshold_sd"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
-        for name in ("correlation_time", "misfit_time"):
+        for name in ("correlation_time", "body_misfit_time"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
 
-    def linear_from(self, precision: np.ndarray) -> np.ndarray:
+    def huber_threshold(self, precision: np.ndarray) -> np.ndarray:
         """m: distance from which on 'huber' is linear, for markers of this precision, 1/m²; 0 where there is none.
 
-        It is `loss_from` standard deviations of each one: one distance for all, three of the surest ones', would be
-        within what the others err by, and would give up wrists where the spine is known to a millimetre.
+        It is `loss_threshold_sd` standard deviations of each marker. One distance for all, three of the surest ones',
+        would be within the errors of the others, and would give up wrists where the spine is known to a millimetre.
         """
-        return self.loss_from / np.sqrt(np.where(precision > 0, precision, np.inf))
+        return self.loss_threshold_sd / np.sqrt(np.where(precision > 0, precision, np.inf))
 
 
 @dataclass(frozen=True)
 class Prior:
     """Independent Gaussian priors on a posture: rhythm between the levels, ranges, neutral position.
 
-    carried: {coordinate: (r,) rad or m}, by how much it would change with each of r independent ways in which the body
-    itself may be wrong, one standard deviation each; added to the covariance of the coordinates. Empty: it is right.
+    body_error_modes: {coordinate: (r,) rad or m}, by how much it would change with each of r independent ways in which
+    the body itself may be wrong, one standard deviation each; added to the covariance of the coordinates. Empty: the
+    body is right.
     """
 
     terms: Sequence[LinearPrior] = ()
-    carried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    body_error_modes: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
-    def ways(self, names: Sequence[str]) -> np.ndarray:
-        """(coordinates `names`, r): `carried` as an array; zero for those it does not name."""
-        count = len(next(iter(self.carried.values()), ()))
-        return np.array([self.carried.get(name, np.zeros(count)) for name in names], float).reshape(len(names), count)
+    def body_error_mode_matrix(self, names: Sequence[str]) -> np.ndarray:
+        """(coordinates `names`, r): `body_error_modes` as an array; zero for those it does not name."""
+        count = len(next(iter(self.body_error_modes.values()), ()))
+        return np.array([self.body_error_modes.get(name, np.zeros(count)) for name in names], float).reshape(
+            len(names), count
+        )
 
     def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""
@@ -208,15 +188,10 @@ class Prior:
         return S, mean, np.array([1.0 / term.sd**2 for term in self.terms]), decay
 
 
-LEVEL_AXIS_COORDINATES = (
-    "Flex_Ext",
-    "Lat_Bending",
-    "axial_rotation",
-)  # of a level's joint: about z, x, y of the vertebra below
+LEVEL_AXIS_COORDINATES = ("Flex_Ext", "Lat_Bending", "axial_rotation")  # of a joint: about z, x, y of the bone below
 RHYTHM_TIME = 10.0  # s, correlation time: how a person shares a motion out over the levels is a trait
-EVERYDAY_MOTION_SHARE = (
-    0.4  # of the published motion, which is the most people can do: one standard deviation of what they do
-)
+# Of the published motion, which is the most people can do: one standard deviation of what they do.
+EVERYDAY_MOTION_SHARE = 0.4
 INCIDENCE_SD = float(np.radians(10.5))  # of people's pelvic incidence (n = 709, Mac-Thiong 2011)
 
 
@@ -224,19 +199,20 @@ INCIDENCE_SD = float(np.radians(10.5))  # of people's pelvic incidence (n = 709,
 class AxisMotion:
     """What is known of one axis of a region's levels. rad, per level from below.
 
-    mean: published motion. standing: people's mean angle when standing, from the model's neutral pose. whole: half the
-    flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
-    relative. shape: sd of a level's standing angle between people of one pelvic incidence, independent of the other
-    levels'. on_incidence: by how much of the incidence it grows. tilt: sd of the endplate, in its vertebra, that the
-    lowest level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest level is; rad. lower,
-    upper: limits. goes_with: {other coordinate: by how many times it the whole region turns the other way}.
+    mean: published motion. standing: people's mean angle when standing, from the model's neutral pose.
+    region_half_range: half the flexion–extension range of the whole region, or its motion to one side. level_share_sd:
+    sd of a level's share of it, relative. standing_angle_sd: of a level between people of one pelvic incidence,
+    independent of the other levels'. on_incidence: by how much of the incidence it grows. tilt: sd of the endplate, in
+    its vertebra, that the lowest level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest
+    level is; rad. lower, upper: limits. goes_with: {other coordinate: by how many times it the whole region turns the
+    other way}.
     """
 
     mean: tuple[float, ...]
     standing: tuple[float, ...]
-    whole: float
-    spread: float
-    shape: tuple[float, ...]
+    region_half_range: float
+    level_share_sd: float
+    standing_angle_sd: tuple[float, ...]
     on_incidence: tuple[float, ...]
     tilt: float
     mean_sd: float
@@ -284,11 +260,11 @@ class LevelPrior:
     correlation_time: float = 1.0
     goes_with: Mapping[str, float] = field(default_factory=dict)
 
-    def of_anyone(self) -> LinearPrior:
-        """With a standing curve that nobody has measured."""
-        return self.about(self.mean, float(np.hypot(self.motion, self.lasting)))
+    def population_prior(self) -> LinearPrior:
+        """With a standing curve that was not measured."""
+        return self.prior_about_mean(self.mean, float(np.hypot(self.motion, self.lasting_sd)))
 
-    def about(self, mean: float, sd: float) -> LinearPrior:
+    def prior_about_mean(self, mean: float, sd: float) -> LinearPrior:
         """The same levels, and what goes with them, around another mean; rad."""
         return LinearPrior(
             combination={**self.combination, **self.goes_with},
@@ -299,7 +275,7 @@ class LevelPrior:
         )
 
     @property
-    def lasting(self) -> float:
+    def lasting_sd(self) -> float:
         """rad, sd of what stays in all of a person's trials."""
         return float(np.linalg.norm([self.curve, self.on_incidence * INCIDENCE_SD, self.tilt, self.mean_sd]))
 
@@ -310,30 +286,46 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
     for region in regions:
         for axis, motion in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            for name, share, standing in zip(names, motion.shares, motion.standing, strict=True):
-                own = share * EVERYDAY_MOTION_SHARE * motion.whole
-                rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
-                source = f"{region.name} rhythm: {motion.source}"
-                differs = standing - float(share * sum(motion.standing))
-                part = abs(rhythm[names[0]])
-                lowest = (part * motion.tilt, part * motion.mean_sd)
-                parts = np.array([rhythm[other] for other in names])
-                curve = (float(np.linalg.norm(parts * motion.shape)), float(parts @ motion.on_incidence))
-                shared_out = motion.spread * own
-                found.append(LevelPrior(rhythm, differs, shared_out, *curve, *lowest, source, RHYTHM_TIME))
-                posture = float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.whole)
-                at = names.index(name)
-                curve = (motion.shape[at], motion.on_incidence[at])
-                lowest = (motion.tilt, motion.mean_sd) if name == names[0] else (0.0, 0.0)
-                along = {other: float(share * ratio) for other, ratio in motion.goes_with.items()}
-                source = f"posture: {motion.source}"
-                found.append(LevelPrior({name: 1.0}, standing, posture, *curve, *lowest, source, goes_with=along))
+            for at in range(len(names)):
+                found += [_rhythm_prior(region.name, names, motion, at), _posture_prior(names, motion, at)]
     return found
+
+
+def _rhythm_prior(region: str, names: Sequence[str], motion: AxisMotion, at: int) -> LevelPrior:
+    """A level's angle less its share of the region's."""
+    share = motion.shares[at]
+    row = np.array([(1.0 if k == at else 0.0) - share for k in range(len(names))])
+    return LevelPrior(
+        combination=dict(zip(names, row.tolist(), strict=True)),
+        mean=motion.standing[at] - float(share * sum(motion.standing)),
+        motion=motion.level_share_sd * (share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
+        curve=float(np.linalg.norm(row * motion.standing_angle_sd)),
+        on_incidence=float(row @ motion.on_incidence),
+        tilt=abs(row[0]) * motion.tilt,
+        mean_sd=abs(row[0]) * motion.mean_sd,
+        source=f"{region} rhythm: {motion.source}",
+        correlation_time=RHYTHM_TIME,
+    )
+
+
+def _posture_prior(names: Sequence[str], motion: AxisMotion, at: int) -> LevelPrior:
+    share, lowest = motion.shares[at], at == 0
+    return LevelPrior(
+        combination={names[at]: 1.0},
+        mean=motion.standing[at],
+        motion=float(np.sqrt(len(names)) * share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
+        curve=motion.standing_angle_sd[at],
+        on_incidence=motion.on_incidence[at],
+        tilt=motion.tilt if lowest else 0.0,
+        mean_sd=motion.mean_sd if lowest else 0.0,
+        source=f"posture: {motion.source}",
+        goes_with={other: float(share * ratio) for other, ratio in motion.goes_with.items()},
+    )
 
 
 def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
     """Priors on the rhythm within regions and on the posture of each level, of a person of whom nothing is known."""
-    return Prior(tuple(prior.of_anyone() for prior in level_priors(regions)))
+    return Prior(tuple(prior.population_prior() for prior in level_priors(regions)))
 
 
 def region_from(name: str, entry: Mapping) -> LevelRegion:
@@ -357,9 +349,9 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
     return AxisMotion(
         mean=tuple(rad(entry["mean"])),
         standing=tuple(rad(standing)),
-        whole=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
-        spread=float(entry["spread"]),
-        shape=tuple(rad(shape).tolist()),
+        region_half_range=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
+        level_share_sd=float(entry["spread"]),
+        standing_angle_sd=tuple(rad(shape).tolist()),
         on_incidence=tuple(float(part) for part in on_incidence),
         tilt=float(rad(entry.get("tilt", 0.0))),
         mean_sd=float(rad(entry.get("mean_sd", 0.0))),
@@ -368,3 +360,23 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
         source=str(entry["source"]),
         goes_with={str(name): float(ratio) for name, ratio in entry.get("goes_with", {}).items()},
     )
+
+
+LOG_VARIANCE_FACTOR = np.e  # of a standard deviation, one standard deviation of its logarithm
+MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
+
+
+def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
+    """The likeliest variance of `count` normal numbers of this mean square: empirical Bayes with a weak prior.
+
+    The prior is log-normal about `assumed`, with a standard deviation right within a factor `LOG_VARIANCE_FACTOR`.
+    """
+    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
+
+    def slope(log: float) -> float:
+        pull = (log - np.log(assumed)) / (2 * np.log(LOG_VARIANCE_FACTOR) ** 2)
+        return count * (1 - mean_square / np.exp(log)) + pull
+
+    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
+    low, high = low - 1e-9, high + 1e-9
+    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))

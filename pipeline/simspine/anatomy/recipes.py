@@ -1,6 +1,6 @@
 """Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
 
-A built body carries kinds of markers, told apart by their names (docs/body.md):
+A built body carries three kinds of markers, distinguished by their names (docs/body.md):
 `Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred; `Name_virtual` is read out.
 """
 
@@ -30,31 +30,6 @@ from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.settings import pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
-
-# Where the inferred points of the spine lie on a body.
-
-
-def inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[str, np.ndarray]]:
-    """Inferred point → (body that carries it, offset (3,) m), as inferred from the body's joints in the neutral pose.
-
-    carriers: {point: body}. The way to infer them is `simspine.anatomy.spine_from_joints`. Empty where the body lacks
-    markers for hips or shoulders. Raises `InputError` for a carrier that the body does not have.
-    """
-    names = body.marker_names
-    if not set(REQUIRED_JOINTS) <= set(names):
-        return {}
-    require_known(
-        "body", dict.fromkeys(carriers.values()), body.bodies, f"{body.name!r} (hand in the recipe it was made by)"
-    )
-    poses = neutral_poses(body)
-    spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
-    placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}
-    return {
-        point: (carrier, poses[carrier][:3, :3].T @ (placed[point] - poses[carrier][:3, 3]))
-        for point, carrier in carriers.items()
-        if point in placed and np.isfinite(placed[point]).all()
-    }
-
 
 VIRTUAL_SUFFIX = "_virtual"
 RECIPE_KEYS = (
@@ -94,7 +69,7 @@ class Recipe:
     inferred: Mapping[str, str]
     inferred_weight: float
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
-    priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, beside those of the articulation's regions
+    priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, besides those of the articulation's regions
     starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
@@ -118,7 +93,6 @@ def read_recipe(name: str = "coupled") -> Recipe:
     path = recipe_path(name)
     data = _with_base(path)
     try:
-        _refuse_renamed(data, path)
         require_known("key", data, RECIPE_KEYS, str(path))
         split, neck = None, None
         if "articulation" in data:
@@ -212,9 +186,31 @@ def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
     markers = model.updMarkerSet()
     for name in [m.getName() for m in markers if m.getName().endswith(INFERRED_SUFFIX)]:
         markers.remove(markers.getIndex(name))
-    for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
+    for name, (carrier, offset) in _inferred_places(body, recipe.inferred).items():
         _add_marker(model, name + INFERRED_SUFFIX, Place(carrier, parse_point(offset)))
     return _finished_body(model)
+
+
+def _inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[str, np.ndarray]]:
+    """Inferred point → (body that carries it, offset (3,) m), as inferred from the body's joints in the neutral pose.
+
+    carriers: {point: body}. The way to infer them is `simspine.anatomy.spine_from_joints`. Empty where the body lacks
+    markers for hips or shoulders. Raises `InputError` for a carrier that the body does not have.
+    """
+    names = body.marker_names
+    if not set(REQUIRED_JOINTS) <= set(names):
+        return {}
+    require_known(
+        "body", dict.fromkeys(carriers.values()), body.bodies, f"{body.name!r} (hand in the recipe it was made by)"
+    )
+    poses = neutral_poses(body)
+    spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
+    placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}
+    return {
+        point: (carrier, poses[carrier][:3, :3].T @ (placed[point] - poses[carrier][:3, 3]))
+        for point, carrier in carriers.items()
+        if point in placed and np.isfinite(placed[point]).all()
+    }
 
 
 def virtual_spine_markers(body: Body) -> dict[str, str]:
@@ -277,13 +273,11 @@ def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
 
 
 def _base_model_path(recipe: Path, file: str) -> Path:
-    """The base model: beside the recipe, else among those packaged."""
-    beside, packaged = recipe.parent / file, pose2sim_folder() / file
-    if beside.is_file() or not packaged.is_file():
-        packaged = beside
-    if not packaged.is_file():
-        raise InputError(f"{recipe} names the model {beside}, which does not exist.")
-    return packaged
+    """The base model: in the folder of the recipe, else among those packaged."""
+    for path in (recipe.parent / file, pose2sim_folder() / file):
+        if path.is_file():
+            return path
+    raise InputError(f"{recipe} names the model {recipe.parent / file}, which does not exist.")
 
 
 def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
@@ -320,19 +314,6 @@ def _linear_prior(
     )
 
 
-RENAMED_RECIPE_KEYS = {  # keys of earlier recipes, and what to write instead
-    "beliefs": "its name is now `priors`",
-    "curve": "it was removed: priors on levels are those of `regions`",
-    "lasts": "in a prior it is `correlation_time_s`",
-}
-
-
-def _refuse_renamed(data: Mapping, path: Path) -> None:
-    for key, now in RENAMED_RECIPE_KEYS.items():
-        if any(key in entry for entry in (data, *data.get("priors", ()))):
-            raise InputError(f"{path}: the key `{key}` is not known; {now}.")
-
-
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:
     """A place on the unsplit model, on the recipe's."""
     plan = recipe.partition
@@ -346,7 +327,7 @@ def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
 
 
 def _base_model(path: Path):
-    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
+    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for in its folder."""
     check_xml(read_model_file(path), f"model file {path}")
     try:
         return _opensim.opensim_api().Model(str(path))

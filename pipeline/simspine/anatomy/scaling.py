@@ -105,10 +105,9 @@ def measure_factors(
     they allow, and where nothing can be measured.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    if height is not None and not PLAUSIBLE_STATURES_M[0] <= height <= PLAUSIBLE_STATURES_M[1]:
-        raise InputError(
-            f"height is {height:g} m, expected {PLAUSIBLE_STATURES_M[0]} to {PLAUSIBLE_STATURES_M[1]} m. Is the unit right?"
-        )
+    shortest, tallest = PLAUSIBLE_STATURES_M
+    if height is not None and not shortest <= height <= tallest:
+        raise InputError(f"height is {height:g} m, expected {shortest} to {tallest} m. Is the unit right?")
     found = {
         segment.name: _measured_sides(body, markers, segment, recipe=recipe, limits=limits)
         for segment in recipe.segments

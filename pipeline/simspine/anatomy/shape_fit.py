@@ -1,4 +1,4 @@
-"""The most likely shape and pose, for many problems at once, with the spin free or fixed.
+"""The most likely shape and pose of a chain of vertebrae, for many problems at once, with the spin free or fixed.
 
 Sought are x = (turns β, shape z), the pose being R₀ exp(Tᵀβ) with the translation that is best, where half the squared
 distance from prior, points and orientation (`ObservedChain.cost`) is least. β are turns about two axes T for a fixed
@@ -74,6 +74,10 @@ class OrientationPrior:
         pull = self.precision[between] * w
         precision = U.swapaxes(-1, -2) @ (self.precision[between][..., None] * U)
         return Pull(precision, np.einsum("...ij,...i->...j", U, pull), (pull * w).sum(-1))
+
+
+def prior_of(prior: OrientationPrior | None, frames) -> OrientationPrior | None:
+    return None if prior is None else prior[frames]
 
 
 def orientation_prior(orientation, sd, frames: int) -> OrientationPrior | None:
@@ -277,6 +281,12 @@ class ShapeModes:
     converged: np.ndarray
     axes: np.ndarray
 
+    @classmethod
+    def empty(cls, problems: int, turns: int, shape: int) -> "ShapeModes":
+        columns = {"z": (shape,), "R": (3, 3), "beta": (turns,), "cost": (), "evidence": (), "spin_sd": ()}
+        arrays = {name: np.empty((problems, *size)) for name, size in columns.items()}
+        return cls(**arrays, converged=np.zeros(problems, bool), axes=np.empty((problems, turns, 3)))
+
     def __getitem__(self, some) -> "ShapeModes":
         return ShapeModes(*(value[some] for value in vars(self).values()))
 
@@ -284,6 +294,122 @@ class ShapeModes:
         """Replaces some problems' solutions."""
         for mine, theirs in zip(vars(self).values(), vars(others).values(), strict=True):
             mine[some] = theirs
+
+
+class GaussNewtonStep(NamedTuple):
+    """change (B, k + 3(n − 1)) of turns and shape, misfit (B,) after it, covariance of the points, information of
+    translation and turns, axes of the turns that are free where the search stands, sd (B,) of the spin, rad.
+    """
+
+    change: np.ndarray
+    misfit: np.ndarray
+    covariance: np.ndarray
+    information: np.ndarray
+    free: np.ndarray
+    spin_sd: np.ndarray
+
+
+class ModeSearch:
+    """B searches at once, without those that have ended; `at` is the number of each that goes on.
+
+    x (B, k + 3(n − 1)): turns β about `axes` (k, 3) from R (B, 3, 3), then the shape z. y: (B, m, 3) m, C: m².
+    """
+
+    def __init__(
+        self,
+        chain: ObservedChain,
+        y: np.ndarray,
+        C: np.ndarray,
+        R: np.ndarray,
+        prior: OrientationPrior | None,
+        free_spin: bool,
+    ):
+        self.chain, self.C, self.R, self.prior = chain, C, R, prior
+        self.turns = 2 + free_spin
+        self.axes = chain.axes(chain.mean[None])[0, : self.turns]
+        self.at = np.arange(len(y))
+        self.y = y - y.mean(1, keepdims=True)  # far from the origin digits would be lost
+        self.weight = np.linalg.inv(C)
+        self.x = np.repeat(np.concatenate([np.zeros(self.turns), chain.mean])[None], len(y), 0)
+        # changes of x, and of the steps, from one round to the next
+        self.past = np.zeros((2, len(y), ACCELERATION_MEMORY_STEPS, self.x.shape[1]))
+        self.before: np.ndarray | None = None
+        self.cost = np.empty(len(y))
+
+    def rotations(self, x, some=slice(None)):
+        return self.R[some] @ rotation_matrices(x[:, : self.turns] @ self.axes)
+
+    def cost_of(self, x, some=slice(None)) -> np.ndarray:
+        """Half the squared distances of `some` of the searches if they were at x."""
+        z, prior = x[:, self.turns :], prior_of(self.prior, some)
+        return self.chain.cost(self.y[some], self.weight[some], z, R=self.rotations(x, some), prior=prior)
+
+    def gauss_newton(self) -> GaussNewtonStep:
+        k, z = self.turns, self.x[:, self.turns :]
+        here = self.rotations(self.x)
+        free = self.axes @ right_jacobians(self.x[:, :k] @ self.axes).swapaxes(-1, -2)
+        PJ, A, S, r = self.chain.system(self.y, self.C, z, R=here, axes=free)
+        both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
+        pull = None if self.prior is None else self.prior.at(here, free)
+        G, effects = generalised_least_squares(A, both[..., :-1], both[..., -1], pull)
+        residual = both[..., -1] - (both[..., :-1] @ effects[..., None])[..., 0]  # S⁻¹ (r − A β)
+        change = np.concatenate([effects[:, 3:], self.chain.mean + (PJ @ residual[..., None])[..., 0] - z], 1)
+        misfit = ((r - (A @ effects[..., None])[..., 0]) * residual).sum(1)
+        if pull is not None:
+            misfit += pull.cost_after(effects[:, 3:])
+        spin_sd = np.full(len(z), np.nan)
+        if k == 3:
+            row = (self.axes[2] @ free.swapaxes(-1, -2))[:, None]  # turns about the spin's own axis
+            spin_sd = np.sqrt((row @ np.linalg.inv(G)[:, 3:, 3:] @ row.swapaxes(-1, -2))[:, 0, 0])
+        return GaussNewtonStep(change=change, misfit=misfit, covariance=S, information=G, free=free, spin_sd=spin_sd)
+
+    def solutions(self, step: GaussNewtonStep, end, converged) -> ShapeModes:
+        """Of the searches that end with this step."""
+        k, last = self.turns, self.x[end] + step.change[end]
+        volume = np.linalg.slogdet(step.covariance[end])[1] + np.linalg.slogdet(step.information[end])[1]
+        # of the sphere, which tilts move on
+        area = np.abs(np.sinc(np.linalg.norm(self.x[end, :k], axis=1) / np.pi))
+        return ShapeModes(
+            z=last[:, k:],
+            R=self.rotations(last, end),
+            beta=last[:, :k],
+            cost=self.cost[end],
+            evidence=np.log(area) - 0.5 * (step.misfit[end] + volume),
+            spin_sd=step.spin_sd[end],
+            converged=converged[end],
+            axes=step.free[end],
+        )
+
+    def advance(self, step: GaussNewtonStep, go) -> None:
+        """A step of the searches `go`; the others are left behind."""
+        self.at, self.R, self.y, self.C, self.weight = (a[go] for a in (self.at, self.R, self.y, self.C, self.weight))
+        self.prior = prior_of(self.prior, go)
+        self.past, self.x, change = self.past[:, go], self.x[go], step.change[go]
+        promised = (2 * self.cost - step.misfit)[go]
+        self.cost, now, first = self.cost[go], np.stack([self.x, change]), change
+        if self.before is not None:
+            self.past = np.concatenate([self.past[:, :, 1:], (now - self.before[:, go])[:, :, None]], 2)
+            first = _accelerated_step(change, self.past)
+        self.before = now
+        self._line_search(change, first, promised)
+
+    def _line_search(self, step, first, promised) -> None:
+        """A step that lowers the cost: `first`, else the largest of step, step / 2, …"""
+        start, trial, left, share = self.x.copy(), first, np.arange(len(self.x)), 1.0
+        self.x = start.copy()
+        limit = self.cost + COST_ROUNDING_SHARE * (1 + self.cost)
+        for attempt in range(MAX_STEP_HALVINGS + 2):
+            if attempt:
+                trial, share = step[left], 0.5 ** (attempt - 1)
+            turn = np.linalg.norm(trial[:, : self.turns], axis=1)
+            part = share * np.minimum(1.0, MAX_TURN_RAD / np.maximum(turn, 1e-12))
+            there = start[left] + part[:, None] * trial
+            new = self.cost_of(there, left)
+            good = new <= limit[left] - SUFFICIENT_DECREASE_SHARE * part * np.maximum(promised[left], 0)
+            self.x[left[good]], self.cost[left[good]] = there[good], new[good]
+            left = left[~good]
+            if not len(left):
+                break
 
 
 def find_modes(
@@ -301,78 +427,21 @@ def find_modes(
 
     Evidence: Laplace's with Gauss–Newton's curvature, over translation, tilts (Haar's measure) and shape.
     """
-    y = y - y.mean(1, keepdims=True)  # far from the origin digits would be lost
-    B, k, weight, at = len(y), 2 + free_spin, np.linalg.inv(C), np.arange(len(y))
-    axes = chain.axes(chain.mean[None])[0, :k]
-    x = np.repeat(np.concatenate([np.zeros(k), chain.mean])[None], B, 0) if start is None else start
-    found = ShapeModes(
-        z=np.empty((B, x.shape[1] - k)),
-        R=np.empty((B, 3, 3)),
-        beta=np.empty((B, k)),
-        cost=np.empty(B),
-        evidence=np.empty(B),
-        spin_sd=np.empty(B),
-        converged=np.zeros(B, bool),
-        axes=np.empty((B, k, 3)),
-    )
-    cost = chain.cost(y, weight, x[:, k:], R @ rotation_matrices(x[:, :k] @ axes), prior)
-    past = np.zeros(
-        (2, B, ACCELERATION_MEMORY_STEPS, x.shape[1])
-    )  # changes of x, and of the steps, from one round to the next
-    before = None
+    search = ModeSearch(chain, y, C, R=R, prior=prior, free_spin=free_spin)
+    search.x = search.x if start is None else start
+    search.cost = search.cost_of(search.x)
+    found = ShapeModes.empty(len(y), turns=search.turns, shape=len(chain.mean))
     for round_ in range(MAX_MODE_ITERATIONS):
-        turned, z = x[:, :k] @ axes, x[:, k:]
-        here, free = R @ rotation_matrices(turned), axes @ right_jacobians(turned).swapaxes(-1, -2)
-        PJ, A, S, r = chain.system(y, C, z, here, free)
-        both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
-        pull = None if prior is None else prior.at(here, free)
-        G, effects = generalised_least_squares(A, both[..., :-1], both[..., -1], pull)
-        residual = both[..., -1] - (both[..., :-1] @ effects[..., None])[..., 0]  # S⁻¹ (r − A β)
-        step = np.concatenate([effects[:, 3:], chain.mean + (PJ @ residual[..., None])[..., 0] - z], 1)
-        misfit = ((r - (A @ effects[..., None])[..., 0]) * residual).sum(1)
-        if pull is not None:
-            misfit += pull.cost_after(effects[:, 3:])
-        size = np.abs(step).max(1)
+        step = search.gauss_newton()
+        size = np.abs(step.change).max(1)
         done = size < stopping.tolerance
-        sd = np.full(len(x), np.nan)
-        if free_spin:
-            row = (axes[2] @ free.swapaxes(-1, -2))[:, None]  # turns about the spin's own axis
-            sd = np.sqrt((row @ np.linalg.inv(G)[:, 3:, 3:] @ row.swapaxes(-1, -2))[:, 0, 0])
-            done |= (sd > stopping.unsure_sd) & (size < stopping.unsure_tolerance)
+        done |= (step.spin_sd > stopping.unsure_sd) & (size < stopping.unsure_tolerance)
         end = done | (round_ == MAX_MODE_ITERATIONS - 1)
         if end.any():
-            last = x[end] + step[end]
-            volume = np.linalg.slogdet(S[end])[1] + np.linalg.slogdet(G[end])[1]
-            area = np.abs(np.sinc(np.linalg.norm(x[end, :k], axis=1) / np.pi))  # of the sphere, which tilts move on
-            evidence = np.log(area) - 0.5 * (misfit[end] + volume)
-            there = R[end] @ rotation_matrices(last[:, :k] @ axes)
-            ended = ShapeModes(
-                z=last[:, k:],
-                R=there,
-                beta=last[:, :k],
-                cost=cost[end],
-                evidence=evidence,
-                spin_sd=sd[end],
-                converged=done[end],
-                axes=free[end],
-            )
-            found.put(at[end], ended)
-            if end.all():
-                break
-        go = ~end
-        at, R, y, C, weight, past = at[go], R[go], y[go], C[go], weight[go], past[:, go]
-        prior = None if prior is None else prior[go]
-        x, step, cost, promised = x[go], step[go], cost[go], (2 * cost - misfit)[go]
-        if before is not None:
-            past = np.concatenate([past[:, :, 1:], (np.stack([x, step]) - before[:, go])[:, :, None]], 2)
-        before = np.stack([x, step])
-
-        def cost_at(x, some, R=R, y=y, weight=weight, prior=prior):
-            there = R[some] @ rotation_matrices(x[:, :k] @ axes)
-            return chain.cost(y[some], weight[some], x[:, k:], there, None if prior is None else prior[some])
-
-        first = _accelerated_step(step, past) if round_ else step
-        x, cost = _line_search(cost_at, x, cost, step=step, first=first, promised=promised, k=k)
+            found.put(search.at[end], search.solutions(step, end, done))
+        if end.all():
+            break
+        search.advance(step, ~end)
     return found
 
 
@@ -384,31 +453,34 @@ def modes_on_circle(
     One search may end in a minimum that its neighbours have left behind. Where a neighbour's turns and shape, as they
     are, cost less than what was found, the search begins anew from there, until no spin could do better so.
     """
-    B, spins = R.shape[:2]
+    spins = R.shape[1]
+    number = np.arange(len(y) * spins)
     y, C, R = np.repeat(y, spins, 0), np.repeat(C, spins, 0), R.reshape(-1, 3, 3)
     prior = None if prior is None else prior.repeated(spins)
-    centred, weight = y - y.mean(1, keepdims=True), np.linalg.inv(C)
-    axes = chain.axes(chain.mean[None])[0, :2]
+    problems = ModeSearch(chain, y, C, R=R, prior=prior, free_spin=False)
     found = find_modes(chain, y, C, R=R, prior=prior, free_spin=False, stopping=StoppingRule(tolerance))
-    news = np.ones(B * spins, bool)  # whose neighbours have not been offered it
+    news = np.ones(len(number), bool)  # whose neighbours have not been offered it
     for _ in range(spins):
         x = np.concatenate([found.beta, found.z], 1)
-        best, start, tried = found.cost - MIN_PROMISED_COST_SHARE, x.copy(), np.zeros(B * spins, bool)
+        best, start, tried = found.cost - MIN_PROMISED_COST_SHARE, x.copy(), np.zeros(len(number), bool)
         for side in (1, -1):
-            neighbour = np.roll(np.arange(B * spins).reshape(B, spins), side, 1).ravel()
+            neighbour = np.roll(number.reshape(-1, spins), side, 1).ravel()
             some = np.flatnonzero(news[neighbour])
-            theirs = x[neighbour[some]]
-            there = R[some] @ rotation_matrices(theirs[:, :2] @ axes)
-            cost = chain.cost(centred[some], weight[some], theirs[:, 2:], there, None if prior is None else prior[some])
-            lower = cost < best[some]
-            some, theirs = some[lower], theirs[lower]
-            best[some], start[some], tried[some] = cost[lower], theirs, True
+            cost = problems.cost_of(x[neighbour[some]], some)
+            some, cost = some[cost < best[some]], cost[cost < best[some]]
+            best[some], start[some], tried[some] = cost, x[neighbour[some]], True
         if not tried.any():
             break
         again = find_modes(
-            chain, y[tried], C[tried], R=R[tried], prior=None if prior is None else prior[tried], start=start[tried],
-            free_spin=False, stopping=StoppingRule(tolerance),
-        )  # fmt: skip
+            chain,
+            y[tried],
+            C[tried],
+            R=R[tried],
+            prior=prior_of(prior, tried),
+            start=start[tried],
+            free_spin=False,
+            stopping=StoppingRule(tolerance),
+        )
         found.put(tried, again)
         news = tried
     return found
@@ -421,23 +493,3 @@ def _accelerated_step(step, past):
     M += (1e-10 * np.trace(M, axis1=1, axis2=2) + 1e-300)[:, None, None] * np.eye(ACCELERATION_MEMORY_STEPS)
     share = np.linalg.solve(M, dF @ step[..., None])
     return step - ((dX + dF).swapaxes(-1, -2) @ share)[..., 0]
-
-
-def _line_search(cost_at, x, cost, step, first, promised, k):
-    """x (B, d) and cost (B,) after a step that lowers the cost: `first`, else the largest of step, step / 2, …"""
-    x, cost, trial, left = x.copy(), cost.copy(), first, np.arange(len(x))
-    start, share = x.copy(), 1.0
-    limit = cost + COST_ROUNDING_SHARE * (1 + cost)
-    for attempt in range(MAX_STEP_HALVINGS + 2):
-        if attempt:
-            trial, share = step[left], 0.5 ** (attempt - 1)
-        turn = np.linalg.norm(trial[:, :k], axis=1)
-        part = share * np.minimum(1.0, MAX_TURN_RAD / np.maximum(turn, 1e-12))
-        there = start[left] + part[:, None] * trial
-        new = cost_at(there, left)
-        good = new <= limit[left] - SUFFICIENT_DECREASE_SHARE * part * np.maximum(promised[left], 0)
-        x[left[good]], cost[left[good]] = there[good], new[good]
-        left = left[~good]
-        if not len(left):
-            break
-    return x, cost

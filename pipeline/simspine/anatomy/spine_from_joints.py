@@ -1,15 +1,16 @@
-"""Points of the spine in one image, from joints seen in it: an inference of an inference, to look at.
+"""The spine from hips, shoulders and ears, where the back was not observed: in space, and in one image.
 
-How far hips and shoulders lie in depth is reconstructed under scaled orthographic projection from their foreshortening
-(Taylor 2000, "Reconstruction of articulated objects from point correspondences in a single uncalibrated image"): the
-scale is the least at which no segment is longer than it is in an adult. Foreshortening leaves signs open; the face and
-the feet say which way the person faces, and the trunk is taken to lean that way. The spine then is that of
-`spine_from_joints`, projected back.
-
-Lengths are conventions of ours, near the neutral full-body model's. They cancel but for their proportions.
+The chain of inter-centroid vectors gets one at either end, from the middle of the ears to C1 and from S1 to the middle
+of the hip joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three
+mid-points are then observed, with spreads for what moves them against the spine, and the lines through hips and
+shoulders say where the trunk faces (`OrientationPrior`; its tilts stay free, the mid-points decide them). The rest is
+`complete_centres`: size, curvature and lean are what real spines have that pass there. Places are those of the neutral
+full-body model (a test compares). Spreads are conventions of ours, chosen before any result was looked at, where no
+source is given.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -20,16 +21,6 @@ from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, Shape
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Origin
-
-# The spine from hips, shoulders and ears: vertebral centres with covariance where the back was not observed.
-# The chain of inter-centroid vectors gets one at either end, from the middle of the ears to C1 and from S1 to the
-# middle of the hip joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3.
-# Three mid-points are then observed, with spreads for what moves them against the spine, and the lines through
-# hips and shoulders say where the trunk faces (`OrientationPrior`; its tilts stay free, the mid-points decide
-# them). The rest is `posterior.complete`: size, curvature and lean are what real spines have that pass there.
-# Places are those of the neutral full-body model (a test compares). Spreads are conventions of ours, chosen
-# before any result was looked at, where no source is given.
-
 
 REQUIRED_JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
 EAR_POINTS = ("LEar", "REar")
@@ -48,13 +39,12 @@ T3_TO_T1 = (0.0117, 0.0389)
 HIPS_ERROR = (0.010, 0.010, 0.010)  # m, forward, up, right: places that detectors mean by a joint differ by so much
 SHOULDERS_ERROR = (0.020, 0.020, 0.012)  # the girdle moves on the thorax
 EARS_ERROR = (0.008, 0.008, 0.008)
-FACING_LINE_SD = np.radians(
-    10.0
-)  # of either line against where the trunk as a whole faces: twist, one arm reaching forward
+# Of either line against where the trunk as a whole faces: twist, one arm reaching forward.
+FACING_LINE_SD = np.radians(10.0)
 UNOBSERVED_SD_M = 1.0  # m: standard deviation of mid-ears that are missing
 PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.9)  # m: mid-hips to mid-shoulders; others are no trunk
 CONFIDENCE_SHARE_OF_JOINT = 0.1  # of the least sure joint's
-LEAST_WIDTH = 0.05  # m: hips or shoulders closer together tell no direction
+LEAST_WIDTH = 0.05  # m: hips or shoulders closer together give no direction
 
 
 def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel | None = None) -> Markers:
@@ -71,42 +61,72 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         raise InputError(
             f"the spine cannot be inferred without {', '.join(absent)}; points present: {', '.join(joints.names)}."
         )
-    ears = set(EAR_POINTS) <= set(joints.names)
-    points = {name: joints.xyz[:, joints.index(name)] for name in (*REQUIRED_JOINTS, *(EAR_POINTS if ears else ()))}
-    middle = {part: (points["L" + part] + points["R" + part]) / 2 for part in ("Hip", "Shoulder")}
-    trunk = np.linalg.norm(middle["Shoulder"] - middle["Hip"], axis=1)
-    across = {part: points["R" + part] - points["L" + part] for part in ("Hip", "Shoulder")}
-    with np.errstate(invalid="ignore"):
-        good = (trunk > PLAUSIBLE_TRUNK_LENGTHS_M[0]) & (trunk < PLAUSIBLE_TRUNK_LENGTHS_M[1])
-        good &= np.maximum(*(np.linalg.norm(a, axis=1) for a in across.values())) > LEAST_WIDTH
+    hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
+    good = _is_trunk(hips, shoulders)
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
-        prior = _trunk_facing(
-            {part: a[good] for part, a in across.items()},
-            {part: _sum_of_covariances(joints, part, good) for part in across},
-            (middle["Shoulder"] - middle["Hip"])[good],
-        )
-        hips, shoulders = middle["Hip"][good], middle["Shoulder"][good]
-        head = (points["LEar"] + points["REar"])[good] / 2 if ears else np.full_like(hips, np.nan)
-        lost = ~np.isfinite(head).all(1)
-        y = np.stack([np.where(lost[:, None], shoulders, head), shoulders, hips], 1)
-        C = np.stack(
-            [
-                _rotated_covariance(sd, prior.rotation) + _sum_of_covariances(joints, part, good) / 4
-                for part, sd in (("Ear", EARS_ERROR), ("Shoulder", SHOULDERS_ERROR), ("Hip", HIPS_ERROR))
-            ],
-            1,
-        )
-        C[lost, 0] = UNOBSERVED_SD_M**2 * np.eye(3)
         mean, cov = _with_joints(*(model or packaged_shape_model()).prior(posture))
+        hips, shoulders = hips[good], shoulders[good]
+        head = _MidPoint.of(joints, "Ear")[good] if set(EAR_POINTS) <= set(joints.names) else None
+        prior = _trunk_facing(hips, shoulders)
+        y, C = _observed_mid_points(hips, shoulders, head, prior.rotation)
         levels, mix = _observation_matrix()
         x, X = complete_centres(mean, cov, levels, y=y, C=C, prior=prior, mix=mix)
         xyz[good], covariance[good] = x[:, 1:-1], X[:, 1:-1]
     return Markers(
-        CHAIN_LEVELS, joints.rate, xyz, joints.frame, covariance=covariance,
-        origin=(Origin.INFERRED,) * len(CHAIN_LEVELS), start=joints.start,
-    )  # fmt: skip
+        CHAIN_LEVELS,
+        joints.rate,
+        xyz,
+        joints.frame,
+        covariance=covariance,
+        origin=(Origin.INFERRED,) * len(CHAIN_LEVELS),
+        start=joints.start,
+    )
+
+
+def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
+    """(frames,) bool: the four are a person's."""
+    trunk = np.linalg.norm(shoulders.place - hips.place, axis=1)
+    width = np.maximum(*(np.linalg.norm(pair.across, axis=1) for pair in (hips, shoulders)))
+    return (trunk > PLAUSIBLE_TRUNK_LENGTHS_M[0]) & (trunk < PLAUSIBLE_TRUNK_LENGTHS_M[1]) & (width > LEAST_WIDTH)
+
+
+@dataclass(frozen=True)
+class _MidPoint:
+    """Of a left and a right joint, (frames, 3) m: their middle, the way from left to right; and the covariance
+    (frames, 3, 3) m² of their sum, zero where it is not known.
+    """
+
+    place: np.ndarray
+    across: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, joints: Markers, part: str) -> "_MidPoint":
+        left, right = (joints.xyz[:, joints.index(side + part)] for side in "LR")
+        covariance = np.zeros((joints.frames, 3, 3))
+        if joints.covariance is not None:
+            covariance = np.nan_to_num(joints.covariance[:, joints.indices(("L" + part, "R" + part))].sum(1))
+        return cls(place=(left + right) / 2, across=right - left, covariance=covariance)
+
+    def __getitem__(self, frames) -> "_MidPoint":
+        return _MidPoint(*(value[frames] for value in vars(self).values()))
+
+
+def _observed_mid_points(
+    hips: _MidPoint, shoulders: _MidPoint, head: _MidPoint | None, rotation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mid-ears, mid-shoulders and mid-hips (frames, 3, 3) m with covariance (frames, 3, 3, 3) m²."""
+    lost = np.ones(len(hips.place), bool) if head is None else ~np.isfinite(head.place).all(1)
+    head = shoulders if head is None else head
+    y = np.stack([np.where(lost[:, None], shoulders.place, head.place), shoulders.place, hips.place], 1)
+    parts = ((head, EARS_ERROR), (shoulders, SHOULDERS_ERROR), (hips, HIPS_ERROR))
+    C = np.stack(
+        [rotation @ np.diag(np.square(sd)) @ rotation.swapaxes(-1, -2) + part.covariance / 4 for part, sd in parts], 1
+    )
+    C[lost, 0] = UNOBSERVED_SD_M**2 * np.eye(3)
+    return y, C
 
 
 def infer_spine_points(markers: Markers) -> Markers:
@@ -169,18 +189,19 @@ def _observation_matrix() -> tuple[np.ndarray, np.ndarray]:
     return np.array([0, t1, t1 + 1, t1 + 2, CHAIN_VECTOR_COUNT + 2]), mix.reshape(9, 15)
 
 
-def _trunk_facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np.ndarray) -> OrientationPrior:
-    """Where the trunk faces: the lines from left to right (frames, 3), weighed by how well they are known, square to
-    the line from hips to shoulders. errors: covariance (frames, 3, 3) of the lines' difference vectors.
+def _trunk_facing(hips: _MidPoint, shoulders: _MidPoint) -> OrientationPrior:
+    """Where the trunk faces: the lines from left to right, weighed by how well they are known, square to the line from
+    hips to shoulders.
     """
+    up = shoulders.place - hips.place
     up = up / np.linalg.norm(up, axis=1, keepdims=True)
     total, precision = np.zeros_like(up), np.zeros(len(up))
-    for part, line in across.items():
-        line = line - (line * up).sum(1, keepdims=True) * up
+    for pair in (hips, shoulders):
+        line = pair.across - (pair.across * up).sum(1, keepdims=True) * up
         width = np.maximum(np.linalg.norm(line, axis=1), 1e-9)
         right = line / width[:, None]
         ahead = np.cross(up, right)
-        noise = np.einsum("fi,fij,fj->f", ahead, errors[part], ahead) / width**2
+        noise = np.einsum("fi,fij,fj->f", ahead, pair.covariance, ahead) / width**2
         sharp = np.where(width > LEAST_WIDTH, 1 / (FACING_LINE_SD**2 + noise), 0.0)
         total, precision = total + sharp[:, None] * right, precision + sharp
     right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
@@ -188,22 +209,13 @@ def _trunk_facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], 
     return OrientationPrior(rotation, precision[:, None] * [0.0, 1.0, 0.0])
 
 
-def _sum_of_covariances(joints: Markers, part: str, frames: np.ndarray) -> np.ndarray:
-    """(frames, 3, 3) m² of left plus right; zero where it is not known."""
-    if joints.covariance is None or "L" + part not in joints.names or "R" + part not in joints.names:
-        return np.zeros((frames.sum(), 3, 3))
-    return np.nan_to_num(joints.covariance[:, joints.indices(("L" + part, "R" + part))][frames].sum(1))
-
-
-def _rotated_covariance(sd, R: np.ndarray) -> np.ndarray:
-    return R @ np.diag(np.square(sd)) @ R.swapaxes(-1, -2)
-
-
-TRUNK_LENGTH_M, SHOULDER_WIDTH_M, HIP_WIDTH_M = (
-    0.50,
-    0.34,
-    0.18,
-)  # m: mid-hips to mid-shoulders; between the shoulders, and the hips
+# In one image: an inference of an inference, to look at. How far hips and shoulders lie in depth is reconstructed under
+# scaled orthographic projection from their foreshortening (Taylor 2000, "Reconstruction of articulated objects from
+# point correspondences in a single uncalibrated image"): the scale is the least at which no segment is longer than it
+# is in an adult. Foreshortening leaves signs open; the face and the feet say which way the person faces, and the trunk
+# is taken to lean that way. Lengths are conventions of ours; they cancel but for their proportions.
+TRUNK_LENGTH_M = 0.50  # mid-hips to mid-shoulders
+SHOULDER_WIDTH_M, HIP_WIDTH_M = 0.34, 0.18
 FACING_PAIRS = (("Nose", ("LEar", "REar")), ("LBigToe", ("LHeel",)), ("RBigToe", ("RHeel",)))  # in front of, what
 EAR_AHEAD_M = 0.03  # m, of the middle of the shoulders
 EAR_DEPTH_SD_M = 0.06  # m
@@ -211,7 +223,7 @@ PLACEHOLDER_RATE_HZ = 1.0  # Hz; a single frame has none, but markers want one
 
 
 def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """{point of the spine: (3,) x px, y px, confidence}, of one person and image; empty where it cannot be told.
+    """{point of the spine: (3,) x px, y px, confidence}, of one person and image; empty where it cannot be inferred.
 
     points: {SIMSPINE point: (3,) x px, y px, confidence}; NaN = not seen. Wanted are hips and shoulders; ears, nose and
     feet help. The confidence is `CONFIDENCE_SHARE_OF_JOINT` of the least sure joint's.
@@ -231,8 +243,8 @@ def spine_in_image(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if not length > 0:
         return {}
     ahead = _facing_in_image(xy, trunk / length)
-    joints = _in_space(xy, lines, (hips, shoulders, scale, ahead))
-    spine = spine_from_joints(joints)
+    to_metres = np.array([1.0, -1.0]) / scale  # px, y down → m, y up
+    spine = spine_from_joints(_joints_in_space(xy, lines, to_metres, ahead))
     sure = CONFIDENCE_SHARE_OF_JOINT * float(min(seen[name][2] for name in REQUIRED_JOINTS))
     found = {}
     for point, level in VERTEBRA_OF.items():
@@ -247,7 +259,7 @@ def _middle_of_pair(xy: Mapping[str, np.ndarray], part: str) -> np.ndarray:
 
 
 def _facing_in_image(xy: Mapping[str, np.ndarray], up: np.ndarray) -> float:
-    """Which way the person faces in the image: positive to the right of their trunk's line, in px of what tells it."""
+    """Which way the person faces in the image: positive to the right of their trunk's line, in px of what shows it."""
     across = np.array([-up[1], up[0]])  # to the right in the image for a person who is upright
     votes = 0.0
     for front, behind in FACING_PAIRS:
@@ -257,28 +269,35 @@ def _facing_in_image(xy: Mapping[str, np.ndarray], up: np.ndarray) -> float:
     return votes
 
 
-def _in_space(xy: Mapping[str, np.ndarray], lines: Mapping[str, tuple[np.ndarray, float]], view: tuple) -> Markers:
+def _joints_in_space(
+    xy: Mapping[str, np.ndarray], lines: Mapping[str, tuple[np.ndarray, float]], to_metres: np.ndarray, ahead: float
+) -> Markers:
     """Joints in the camera's axes x right, y up, z towards the camera, m, from mid-hips.
 
-    view: mid-hips px, mid-shoulders px, px/m, which way the person faces.
+    lines: from left to right, px, and how long, m. to_metres: (2,). ahead: which way the person faces.
     """
-    hips, shoulders, scale, ahead = view
-    upright = np.array([1.0, -1.0]) / scale  # px, y down → m, y up
+    hips = _middle_of_pair(xy, "Hip")
+    trunk = (_middle_of_pair(xy, "Shoulder") - hips) * to_metres
     frontal = float(lines["Shoulder"][0][0] + lines["Hip"][0][0]) < 0  # the right side is left in the image
-    lean = np.sqrt(max(TRUNK_LENGTH_M**2 - (np.linalg.norm(shoulders - hips) / scale) ** 2, 0.0))
-    places = {"Hip": np.zeros(3), "Shoulder": np.r_[(shoulders - hips) * upright, lean if frontal else -lean]}
-    xyz, covariance = {}, {}
+    lean = _depth_of(trunk, TRUNK_LENGTH_M)
+    middle = {"Hip": np.zeros(3), "Shoulder": np.r_[trunk, lean if frontal else -lean]}
+    xyz = {}
     for part, (line, length) in lines.items():
-        depth = np.sqrt(max(length**2 - (np.linalg.norm(line) / scale) ** 2, 0.0))
-        half = np.r_[line * upright, -depth if ahead < 0 else depth] / 2
-        xyz["R" + part], xyz["L" + part] = places[part] + half, places[part] - half
+        depth = _depth_of(line * to_metres, length)
+        half = np.r_[line * to_metres, -depth if ahead < 0 else depth] / 2
+        xyz["R" + part], xyz["L" + part] = middle[part] + half, middle[part] - half
+    variances = np.zeros((len(xyz), 3))
     if {"LEar", "REar"} <= set(xy):
-        ears = (_middle_of_pair(xy, "Ear") - hips) * upright
-        along = (xyz["RShoulder"] - xyz["LShoulder"]) / SHOULDER_WIDTH_M
-        forward = np.cross([0.0, 1.0, 0.0], along)[2]
-        depth = places["Shoulder"][2] + EAR_AHEAD_M * forward
-        xyz["REar"] = xyz["LEar"] = np.r_[ears, depth]
-        covariance = {name: np.diag([0.0, 0.0, EAR_DEPTH_SD_M**2]) for name in ("LEar", "REar")}
-    names = tuple(xyz)
-    spread = np.stack([covariance.get(name, np.zeros((3, 3))) for name in names])
-    return Markers(names, PLACEHOLDER_RATE_HZ, np.stack([xyz[n] for n in names])[None], "y_up", covariance=spread[None])
+        right = (xyz["RShoulder"] - xyz["LShoulder"]) / SHOULDER_WIDTH_M
+        depth = middle["Shoulder"][2] + EAR_AHEAD_M * np.cross([0.0, 1.0, 0.0], right)[2]
+        xyz["REar"] = xyz["LEar"] = np.r_[(_middle_of_pair(xy, "Ear") - hips) * to_metres, depth]
+        variances = np.vstack([variances, [[0.0, 0.0, EAR_DEPTH_SD_M**2]] * 2])
+    covariance = variances[:, :, None] * np.eye(3)
+    return Markers(
+        tuple(xyz), PLACEHOLDER_RATE_HZ, np.stack(list(xyz.values()))[None], "y_up", covariance=covariance[None]
+    )
+
+
+def _depth_of(seen: np.ndarray, length: float) -> float:
+    """How far a line reaches in depth, m, that is `length` long and of which `seen` (2,) m shows in the image."""
+    return float(np.sqrt(max(length**2 - float(np.linalg.norm(seen)) ** 2, 0.0)))

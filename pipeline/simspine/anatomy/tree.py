@@ -1,21 +1,19 @@
-"""Compiled walks over a `Tree`: poses, marker positions, and their derivatives by the free coordinates.
+"""A body as flat arrays, the joint tree, and compiled walks over it: poses, marker positions, their derivatives.
+
+Every OpenSim joint with explicit coordinates is one of a kind: from the parent's joint frame F, three rotations about
+given axes one after another, and a translation along three given axes, each driven by a function of one coordinate
+(Seth et al. 2010, "Minimal formulation of joint motion for biomechanisms", the form of OpenSim's CustomJoint). Pin,
+slider, universal, gimbal, ball, planar, free and weld joints are special cases.
 
 The derivative of a point x on a body by a rotation slot with direction w and centre o is w × (x − o); by a translation
 slot with direction w it is w. Chain factors come from the slot's function and from couplers.
 """
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-
-# A body as flat arrays: the joint tree that the compiled kernels walk.
-# Every OpenSim joint with explicit coordinates is one of a kind: from the parent's joint frame F, three rotations
-# about given axes one after another, and a translation along three given axes, each driven by a function of one
-# coordinate (Seth et al. 2010, "Minimal formulation of joint motion for biomechanisms", the form of OpenSim's
-# CustomJoint). Pin, slider, universal, gimbal, ball, planar, free and weld joints are special cases. Functions
-# are piecewise polynomials.
 
 
 class Functions(NamedTuple):
@@ -98,8 +96,8 @@ def scaled_tree(tree: Tree, factors: np.ndarray) -> Tree:
     return tree._replace(to_joint=to_joint, from_joint=from_joint, axes=axes, marker_offset=offsets)
 
 
-def numbered_slots(argument: np.ndarray):
-    """Number of each moving axis, and per slot: kind (`SLOT_TURN` or `SLOT_SLIDE`), coordinate, joint.
+def slots_of_joints(parent: np.ndarray, child: np.ndarray, argument: np.ndarray, bodies: int) -> dict[str, Any]:
+    """The fields of `Tree` that number the moving axes of the joints, and lead from the ground to each body.
 
     Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
     """
@@ -109,17 +107,19 @@ def numbered_slots(argument: np.ndarray):
         if argument[j, m] >= 0:
             slot[j, m] = len(listed)
             listed.append((SLOT_SLIDE if m >= 3 else SLOT_TURN, argument[j, m], j))
-    return slot, *np.array(listed, int).reshape(-1, 3).T.copy()
-
-
-def slot_paths(parent, child, slot_joint, bodies: int):
-    """Slots between the ground and each body."""
+    kind, coordinate, joint = np.array(listed, int).reshape(-1, 3).T.copy()
     chains: dict[int, list[int]] = {0: []}
     for j in range(len(parent)):
-        chains[child[j]] = chains[parent[j]] + list(np.flatnonzero(slot_joint == j))
-    lists = [chains.get(b, []) for b in range(bodies)]
-    first = np.cumsum([0, *map(len, lists)])
-    return first, np.array([s for chain in lists for s in chain], int)
+        chains[child[j]] = chains[parent[j]] + list(np.flatnonzero(joint == j))
+    paths = [chains.get(body, []) for body in range(bodies)]
+    return {
+        "slot": slot,
+        "slot_kind": kind,
+        "slot_coordinate": coordinate,
+        "slot_joint": joint,
+        "path_first": np.cumsum([0, *map(len, paths)]),
+        "path": np.array([number for path in paths for number in path], int),
+    }
 
 
 def with_identity_function(functions: Functions) -> tuple[Functions, int]:
@@ -352,7 +352,7 @@ def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray,
     """Poses (frames, pairs, 4, 4) in the ground of the bodies (pairs,) at the free coordinates z (frames, free), with
     one coordinate each, column (pairs,), moved by a small step, rad or m; −1 for none.
 
-    A step is taken along the derivative, so a pose is off by the order of step².
+    A step is taken along the derivative, so the error of a pose is of the order of step².
     """
     slots = tree.slot_kind.size
     q, factor = tree.rest.copy(), np.empty(tree.rest.size)

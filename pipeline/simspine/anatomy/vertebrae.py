@@ -21,10 +21,8 @@ from simspine.core.errors import InputError, Unchanging, index_of_name, unknown_
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
 from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
 
-# What the model decides before any data: couplers, locked coordinates, vertebrae that share one rigid body.
-# A trend that a coupler forces is reported as forced, never as a finding.
-
-
+# What the model decides before any data: couplers, locked coordinates, vertebrae that share one rigid body. A trend
+# that a coupler forces is reported as forced, never as a finding.
 KIND_LOCKED, KIND_COUPLED, KIND_RIGID, KIND_SUM = ForcedKind
 
 
@@ -127,19 +125,9 @@ def _of_span(
             slopes = [couplers[name].slope if name in couplers else 1.0 for name in names]
             known = [slope for slope in slopes if slope is not None]
             total = sum(known) if len(known) == len(slopes) else None
-            facts.append(
-                Forced(
-                    kind=KIND_SUM,
-                    planes=(plane,),
-                    driver=drivers.pop(),
-                    ratio=total,
-                    spans=tuple(joint.name for joint in joints),
-                )
-            )
+            spans = tuple(joint.name for joint in joints)
+            facts.append(Forced(KIND_SUM, planes=(plane,), driver=drivers.pop(), ratio=total, spans=spans))
     return tuple(facts)
-
-
-# `ClinicalParameters`: a trial's clinical parameters, frame by frame.
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +135,8 @@ class ClinicalParameters(Unchanging):
     """Clinical parameters of a trial, frame by frame: alignment of pelvis and spine, angles of limb joints.
 
     names: of `simspine.anatomy.clinical.CLINICAL_DEFINITIONS`. units: 'rad' or 'm' of each. values: (frames,
-    parameters), NaN =
-    not known. deviation: standard deviations, (frames, parameters); None where the solver gave none. forced: {name:
-    what the model forces of it}, () or absent where nothing; `planes` names the angle of a limb joint.
+    parameters), NaN = not known. deviation: standard deviations, (frames, parameters); None where the solver gave none.
+    forced: {name: what the model forces of it}, () or absent where nothing; `planes` names the angle of a limb joint.
     """
 
     names: tuple[str, ...]
@@ -199,7 +186,7 @@ class SpineKinematics(Unchanging):
     angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
     their mean over some 600 frames; None where the solver gave none. centres: centroids of the vertebrae C1…L5, S1,
     y_up, with covariance where the solver gave one. clinical: alignment of pelvis and spine, and angles of limb joints,
-    where the poses of all bodies were at hand.
+    where the poses of all bodies were given.
     """
 
     rate: float
@@ -255,28 +242,16 @@ class SpineKinematics(Unchanging):
         return self.angles[:, index_of_name(name, self.levels, "level")]
 
 
-def relative_angles(
-    parent_poses: np.ndarray,
-    child_poses: np.ndarray,
-    neutral: np.ndarray | None = None,
-    axes: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+def relative_angles(parent_poses: np.ndarray, child_poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Angles of a child body on its parent: (frames, 3) rad: flexion, bending to the right, turning to the left; and
     where a wrap was undone, (frames,) bool.
 
-    Poses: (frames, 4, 4) or rotations (frames, 3, 3) in ground. neutral: the child's rotation in its parent, (3, 3),
-    where all angles are zero (default: identity). axes: the joint's frame in the parent's, columns x forward, y up, z
-    right (default: the parent's own). With C = parentᵀ child, Q = axesᵀ C neutralᵀ axes is split body-fixed Z-X-Y, as
-    OpenSim's joint rotates. Continuous in time through gimbal lock and whole turns; NaN where a pose is.
+    Poses: (frames, 4, 4) or rotations (frames, 3, 3) in ground. All angles are zero where the bodies are aligned, as
+    they are in the neutral pose. parentᵀ child is split body-fixed Z-X-Y, as OpenSim's joint rotates. Continuous in
+    time through gimbal lock and whole turns; NaN where a pose is.
     """
     parent, child = as_rotations(parent_poses, "parent_poses"), as_rotations(child_poses, "child_poses")
-    turn = np.swapaxes(parent, 1, 2) @ child
-    if neutral is not None:
-        turn = turn @ np.asarray(neutral, float)[:3, :3].T
-    if axes is not None:
-        axes = np.asarray(axes, float)[:3, :3]
-        turn = axes.T @ turn @ axes
-    angles, repaired = zxy_angles(turn)
+    angles, repaired = zxy_angles(np.swapaxes(parent, 1, 2) @ child)
     return angles * _ANGLE_SIGNS + 0.0, repaired  # no −0
 
 
@@ -295,7 +270,6 @@ def spine_kinematics(
     markers: Markers,
     vertebrae: Mapping[str, Vertebra],
     *,
-    neutral: Mapping[str, np.ndarray] | None = None,
     levels: Sequence[Level] = SPINE_LEVELS,
     forced: Mapping[str, tuple[Forced, ...]] | None = None,
     spine_markers: Mapping[str, str] | None = None,
@@ -304,11 +278,8 @@ def spine_kinematics(
 
     poses: {body: (frames, 4, 4)} in ground (m, y_up), NaN where not solved. markers: forward kinematics of the model
     at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
-    scaled or not (angles do not depend on it). neutral: {body: (4, 4)} of the pose in which all angles are zero
-    (default: all bodies aligned, as in the model with lumbar detail). forced:
-    `simspine.anatomy.vertebrae.forced_by_model`.
-    spine_markers: {spine point: its name in `markers`} where that is another
-    (`simspine.anatomy.recipes.virtual_spine_markers`).
+    scaled or not (angles do not depend on it). forced: as from `forced_by_model`. spine_markers: {spine point: its
+    name in `markers`} where that is another (`simspine.anatomy.recipes.virtual_spine_markers`).
     """
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
@@ -319,7 +290,7 @@ def spine_kinematics(
         if len(poses[body]) != markers.frames:
             raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
     points = markers.select([(spine_markers or {}).get(name, name) for name in SPINE_MARKERS])
-    results = [angles_of_level(level, poses, neutral or {}) for level in levels]
+    results = [angles_of_level(level, poses) for level in levels]
     return SpineKinematics(
         rate=markers.rate,
         start=markers.start,
@@ -334,15 +305,11 @@ def spine_kinematics(
     )
 
 
-def angles_of_level(level: Level, poses: Mapping, neutral: Mapping) -> tuple[np.ndarray, np.ndarray]:
+def angles_of_level(level: Level, poses: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Angles (frames, 3) rad of a level, signed as in `SpineKinematics`, and (frames,) where a wrap was undone."""
     if level.parent is None:
         return segment_angles(poses[level.child])
-    at_rest = None
-    if neutral:
-        parent, child = (as_rotations(neutral.get(name, np.eye(3)))[0] for name in (level.parent, level.child))
-        at_rest = parent.T @ child
-    return relative_angles(poses[level.parent], poses[level.child], at_rest)
+    return relative_angles(poses[level.parent], poses[level.child])
 
 
 def vertebra_centroids(

@@ -1,27 +1,23 @@
-"""Which points the body hides from a camera: its parts as capsules along the bones of the solved body."""
+"""What describes a data set: the manifest of its files, and what its licence lets out.
+
+`manifest.json` says which files make up a data set, what is in them, and the SHA-256 of each. No date in it: equal data
+give an equal manifest.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.body import Body, body_poses
-from simspine.anatomy.skin import BODY_PART_RADII, flesh_in_front
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame
-from simspine.core.types import Camera, Markers, Motion
 from simspine.io.atomic import check_version, write_text
 from simspine.io.dataset_write import TrialData
 from simspine.io.text_tables import read_bytes
-from simspine.reconstruction.publish import POINT_TOLERANCE_M, body_points
-
-# `manifest.json`: which files make up a data set, what is in them, and the SHA-256 of each.
-# No date in it: equal data give an equal manifest.
-
+from simspine.reconstruction.publish import POINT_TOLERANCE_M
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SCHEMA = 2
@@ -45,7 +41,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float]) -> dict[str, Any]:
-    """What a manifest says beside its files. deviations: per trial, of the points from forward kinematics, m."""
+    """What a manifest says besides its files. deviations: of the points from forward kinematics, m, by trial."""
     return {
         "name": name,
         "format": kind,
@@ -94,13 +90,10 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
     return content
 
 
-# What may be given away. Results that contain the joints of Human3.6M are for the holder of its licence only.
 # Human3.6M's agreement allows academic use by the person who signed it and no redistribution of its data
 # (vision.imar.ro, licence agreement). Points of a body that was fitted to its motion capture are as good as that
 # capture; angles and a model's sizes are our results. So a public copy holds angles, their deviations and models,
 # and neither points, poses of bodies nor cameras.
-
-
 HUMAN36M_NOTICE = (
     "Derived from Human3.6M (Ionescu et al., IEEE TPAMI 2014). Its licence allows academic research by the person who "
     "signed it and forbids passing its data on. Files with 3D points, poses of bodies or cameras stay on that person's "
@@ -138,71 +131,8 @@ def drop_licensed_points(trial: TrialData) -> TrialData:
 
 def drop_licensed_places(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """The provenance without the folders of the machine it was made on; the configuration's hash stays."""
-    told = dict(provenance)
+    kept = dict(provenance)
     places = ("subjects", "capture", "results")
-    if "configuration" in told:
-        told["configuration"] = {key: value for key, value in told["configuration"].items() if key not in places}
-    return told
-
-
-HIDDEN_FROM_M = 0.03  # m of flesh in front of a point, beyond what always covers it: half of what hides it fully (0.06)
-REFERENCE_THIGH_M = 0.41  # m, hip to knee of a person of 1.7 m, for whom the radii are
-OCCLUSION_LANDMARKS = ("Spine_05", "Neck", "Neck_03", "Head", "Nose", "LClavicle", "RClavicle")
-
-# Part: places at its two ends (their mean; bodies stand for their origins).
-_MIDLINE_BONE_CAPSULES = {
-    "pelvis": (("femur_r",), ("femur_l",)),
-    "belly": (("femur_r", "femur_l"), ("lumbar1",)),
-    "chest": (("lumbar1", "RClavicle", "LClavicle"), ("Spine_05", "RClavicle", "LClavicle")),
-    "shoulders": (("humerus_r",), ("humerus_l",)),
-    "neck": (("Neck",), ("Neck_03",)),
-    "head": (("Neck_03", "Nose"), ("Head",)),
-}
-_SIDED_BONE_CAPSULES = {
-    "flank": (("femur_{s}", "lumbar3"), ("humerus_{s}", "Spine_05", "Spine_05")),
-    "upper_arm": (("humerus_{s}",), ("ulna_{s}",)),
-    "forearm": (("ulna_{s}",), ("hand_{s}",)),
-    "thigh": (("femur_{s}",), ("tibia_{s}",)),
-    "shank": (("tibia_{s}",), ("talus_{s}",)),
-    "foot": (("calcn_{s}", "talus_{s}"), ("toes_{s}",)),
-}
-
-
-def bone_capsules(places: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(ends of the axes (frames, parts, 2, 3) m, radii (parts,) m). places: {body or landmark: (frames, 3) m}.
-
-    Parts of which a place is unknown are left out; radii grow with the length of the thighs.
-    """
-    sided = [
-        (name, [[p.format(s=s) for p in end] for end in ends])
-        for s in "rl"
-        for name, ends in _SIDED_BONE_CAPSULES.items()
-    ]
-    known = [
-        part
-        for part in (*_MIDLINE_BONE_CAPSULES.items(), *sided)
-        if all(place in places for end in part[1] for place in end)
-    ]
-    axes = [np.stack([np.mean([places[p] for p in end], axis=0) for end in ends], 1) for _, ends in known]
-    thighs = [
-        np.linalg.norm(places[f"femur_{s}"] - places[f"tibia_{s}"], axis=-1)
-        for s in "rl" if f"femur_{s}" in places and f"tibia_{s}" in places
-    ]  # fmt: skip
-    size = np.nanmedian(thighs) / REFERENCE_THIGH_M if thighs and np.isfinite(thighs).any() else 1.0
-    return np.stack(axes, 1), np.array([BODY_PART_RADII[name] for name, _ in known]) * size
-
-
-def hidden_points(body: Body, motion: Motion, markers: Markers, cameras: Sequence[Camera]) -> np.ndarray:
-    """(views, frames, points) bool: where more than `HIDDEN_FROM_M` of flesh lies between camera and point.
-
-    markers: y_up, of this body at this motion. Clothes, furniture and other people are unknown.
-    """
-    places = {name: pose[:, :3, 3] for name, pose in body_poses(body, motion).items()}
-    landmarks = body_points(body, motion, OCCLUSION_LANDMARKS)
-    for i, name in enumerate(OCCLUSION_LANDMARKS):
-        if landmarks.present[:, i].any():
-            places[name] = landmarks.xyz[:, i]
-    ends, radii = bone_capsules(places)
-    centres = change_frame(np.stack([camera.centre for camera in cameras]), "z_up", "y_up")
-    flesh = flesh_in_front(centres, markers.xyz, ends, radii)
-    return np.nan_to_num(flesh, nan=0.0).transpose(1, 0, 2) > HIDDEN_FROM_M
+    if "configuration" in kept:
+        kept["configuration"] = {key: value for key, value in kept["configuration"].items() if key not in places}
+    return kept

@@ -17,8 +17,6 @@ from simspine.core.types import Camera
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import TrialData
 
-# Which action a trial shows, from its name.
-
 
 def action_of(trial: str, subject: str = "") -> str:
     """The trial's name without the subject before it and the take after it.

@@ -21,8 +21,6 @@ from simspine.io.mot import read_mot
 from simspine.io.trc import extent_of_points, read_trc
 from simspine.reconstruction.publish import check_forward_kinematics
 
-# What verification finds, in words: file, trial, frames, what is wrong.
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -43,9 +41,28 @@ class Fault:
         return f"{self.severity}: {', '.join(part for part in place if part)}: {self.what}"
 
 
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
+    """Everything wrong with a data set: the folder of an export, its manifest.json, or one HDF5 file by itself.
+
+    kinematics: also recompute every point from the angles (slower). Raises `InputError` if there is nothing to verify.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    if path.is_file() and path.suffix in HDF5_SUFFIXES:
+        return verify_hdf5(path, path.name, None) or (_kinematics_faults(path, path.name) if kinematics else [])
+    manifest = read_dataset_manifest(path)
+    folder = path if path.is_dir() else path.parent
+    found: list[Fault] = []
+    for name, entry in manifest["files"].items():
+        found += _file_faults(folder / name, name, entry, kinematics)
+    return found
+
+
 # Checks of a trial's numbers that need no checksum: clock, repeated frames, size of the person.
-
-
 CLOCK_TOLERANCE = 1e-3  # of the step between frames: times are stored with at least six decimals
 # Greatest extent of the points in a frame, m: a trunk lying curled up is 0.3, a tall person with raised arms 2.5.
 PLAUSIBLE_EXTENTS_M = (0.15, 3.5)
@@ -91,10 +108,7 @@ def unit_doubt(xyz: np.ndarray) -> str:
     return f"the points are {extent:.3g} m apart, no person; the numbers look like {fits[0] if fits else 'no length'}"
 
 
-# Verify a data set's HDF5 file: can every array be read, does every block of it have its checksum, do times go
-# on.
-
-
+# An HDF5 file: can every array be read, does every block of it have its checksum, do times go on.
 EXPECTED_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
 _MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
@@ -246,11 +260,11 @@ def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
 
 
 def _place_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
-    """Points at the vertebrae that are not at the centroids published beside them."""
+    """Points at the vertebrae that are not at the centroids published with them."""
     ours = group.get(OWN_GROUP, {})
     there = [key for key in ("centres", "markers_vertebral") if key in ours]
     if len(there) == 1:
-        return [Fault(name, f"{OWN_GROUP}/{there[0]} stands without the other places of the spine's points", trial)]
+        return [Fault(name, f"{OWN_GROUP}/{there[0]} is there without the other places of the spine's points", trial)]
     if not there:
         return []
     levels = str(checked_attribute(ours["centres"], "names")).split(",")
@@ -270,27 +284,6 @@ def repeated_frames_doubt(values: np.ndarray, name: str, trial: str) -> list[Fau
     return (
         [Fault(file=name, what=what, trial=trial, frames=frame_ranges(frames), severity="doubt")] if frames.size else []
     )
-
-
-HDF5_SUFFIXES = (".h5", ".hdf5")
-
-
-def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
-    """Everything wrong with a data set: the folder of an export, its manifest.json, or one HDF5 file by itself.
-
-    kinematics: also recompute every point from the angles (slower). Raises `InputError` if there is nothing to verify.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist.")
-    if path.is_file() and path.suffix in HDF5_SUFFIXES:
-        return verify_hdf5(path, path.name, None) or (_kinematics_faults(path, path.name) if kinematics else [])
-    manifest = read_dataset_manifest(path)
-    folder = path if path.is_dir() else path.parent
-    found: list[Fault] = []
-    for name, entry in manifest["files"].items():
-        found += _file_faults(folder / name, name, entry, kinematics)
-    return found
 
 
 def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:

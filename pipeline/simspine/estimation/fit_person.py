@@ -355,8 +355,8 @@ def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tup
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     if pelvis is None:
         return (), [*priors, *curve_prior(levels, {})], Prior()
-    priors += [*curve_prior(levels, pelvis.incidence), pelvis.of_anyone(SACRAL_TILT in curve_names(levels))]
-    return (OWN_TILT_NAME,), priors, Prior([pelvis.about_own()])
+    priors += [*curve_prior(levels, pelvis.incidence), pelvis.population_prior(SACRAL_TILT in curve_names(levels))]
+    return (OWN_TILT_NAME,), priors, Prior([pelvis.prior_about_own_tilt()])
 
 
 def _is_standing(markers: Markers) -> np.ndarray:

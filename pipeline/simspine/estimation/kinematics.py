@@ -220,7 +220,7 @@ def _smoothness_of_options(sized: SizedBody, options: KinematicsOptions) -> Smoo
     acceleration |= dict.fromkeys(sized.trunk, options.level_acceleration_sd)
     acceleration |= dict.fromkeys(sized.limbs, options.limb_acceleration_sd)
     learnt = () if sized.person is None else [name for name in sized.body.free_names if name not in sized.limbs]
-    return Smoothness(options.velocity_sd, acceleration, learnt=learnt)
+    return Smoothness(options.velocity_sd, acceleration, learn_from_trial=learnt)
 
 
 def _spine_place_covariances(
@@ -234,7 +234,7 @@ def _spine_place_covariances(
     body, person = sized.body, sized.person
     if person is None:
         return place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers)
-    ways = prior.ways(body.free_names)
+    ways = prior.body_error_mode_matrix(body.free_names)
     found = place_covariance(body, z, blocks - ways @ ways.T, vertebrae=sized.vertebrae, markers=markers)
     of_level = vertebra_markers(body)
     centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]

@@ -41,17 +41,17 @@ def tightened_by_view_agreement(options: KinematicsOptions, markers: Markers) ->
     return options.model_copy(update=smaller)
 
 
-def marker_errors_of(options: KinematicsOptions, markers: Markers, misfit_time: float = 0.0) -> MarkerErrors:
-    """How far the markers are off, for the trajectory engine. misfit_time: see `MarkerErrors`."""
+def marker_errors_of(options: KinematicsOptions, markers: Markers, body_misfit_time: float = 0.0) -> MarkerErrors:
+    """How far the markers are off, for the trajectory engine. body_misfit_time: see `MarkerErrors`."""
     return MarkerErrors(
         sd=options.marker_sd_m,
         correlation_time=options.error_correlation_s,
-        counted_once=_spine_points(markers),
-        misfit_time=misfit_time,
-        shared=shared_errors(options, markers),
+        slow_markers=_spine_points(markers),
+        body_misfit_time=body_misfit_time,
+        shared_errors=shared_errors(options, markers),
         use_covariance=options.use_covariance,
         loss=options.loss,
-        loss_from=options.loss_from_sd,
+        loss_threshold_sd=options.loss_from_sd,
     )
 
 
@@ -71,7 +71,7 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
     sd = options.region_sd_m
     found = [
-        SharedError(region, names, sd, mean=options.off_in_everybody(region), in_space=True)
+        SharedError(region, names, sd, mean=options.off_in_everybody(region), in_ground_frame=True)
         for region, names in members.items()
         if len(names) > 1 and sd > 0
     ]
@@ -196,7 +196,7 @@ def learnt_noise(
             update[name] = float(max(MIN_BODY_MISFIT_M, own * np.sqrt(variance)))
             each = [likeliest_variance(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
             factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
-    regions = [i for i, e in enumerate(problem.errors.shared) if len(e.markers) > 1]
+    regions = [i for i, e in enumerate(problem.errors.shared_errors) if len(e.markers) > 1]
     if regions:
         shape = (len(problem.trials), -1, 3)
         squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
@@ -224,14 +224,14 @@ def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.nd
     first = problem.trials[0]
     weights = np.concatenate(problem.weights) / problem.errors.sd**2
     w = np.where((weights > 0)[:, :, None] & np.isfinite(fit.residual), weights[:, :, None], np.nan)
-    scale = problem.errors.loss_from if problem.errors.loss == "huber" else np.inf
+    scale = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
     square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.spread, 0.99)
     shares = np.ones(len(first.names))
     for origins in (FROM_DETECTOR, (Origin.GIVEN,)):
         group = first.of_origin(*origins)
         if np.isfinite(w[:, group]).any():
             shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
-    sd = np.array([sd for error in problem.errors.shared for sd in error.by_axis])
+    sd = np.array([sd for error in problem.errors.shared_errors for sd in error.sd_by_axis])
     found = fit.found.offsets**2
     left = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
     return shares, min(1.0, float(found.sum() / left.sum())) if sd.size else 1.0

@@ -120,9 +120,14 @@ class Person:
     def errors(self, errors: MarkerErrors) -> MarkerErrors:
         """The errors of a trial's markers, with what was learnt of them."""
         means = {name: found.place for name, found in self.always.items()}
-        shared = tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared)
-        own = {name: getattr(self, name) for name in ("lasting", "misfit", "lasting_shared")}
-        return replace(errors, **own, shared=shared)
+        shared = tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared_errors)
+        return replace(
+            errors,
+            lasting_variance_share=self.lasting,
+            misfit_variance_share=self.misfit,
+            shared_error_variance_share=self.lasting_shared,
+            shared_errors=shared,
+        )
 
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:

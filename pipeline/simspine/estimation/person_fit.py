@@ -122,7 +122,7 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     tree = tree_with_marker_offsets(
         add_variations(tree, problem.moves), [{first.index(name): 1.0} for name in problem.placed]
     )
-    tree = tree_with_shared_errors(tree, errors.shared, first.names)
+    tree = tree_with_shared_errors(tree, errors.shared_errors, first.names)
     y = np.concatenate([y for _, y, _, _ in parts])
     w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
     counts = [trial.frames for trial in problem.trials]
@@ -148,13 +148,13 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
     return PersonSystem(
         markers=MarkerTerm(
-            tree=tree, y=y, w=w / sharing[:, None], precision=None, loss=errors.loss, scale=errors.linear_from(w)
+            tree=tree, y=y, w=w / sharing[:, None], precision=None, loss=errors.loss, scale=errors.huber_threshold(w)
         ),
         limits=limits,
         postures=postures,
         trial=trial,
         stay=(L.T * lasting) @ L,
-        offset=np.tile([1 / sd**2 for error in errors.shared for sd in error.by_axis], (len(counts), 1)),
+        offset=np.tile([1 / sd**2 for error in errors.shared_errors for sd in error.sd_by_axis], (len(counts), 1)),
         moved=moved,
         sharing=sharing,
         followed=_tree_with_found_places(tree, body, first.names, tuple(problem.followed)),

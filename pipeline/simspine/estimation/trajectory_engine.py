@@ -110,8 +110,8 @@ def solve_with_trajectory(
     offsets = problem.prior.S.shape[1] - own
 
     ways = np.zeros((own, 0))
-    if prior is not None and prior.carried:
-        ways = prior.ways(body.free_names)
+    if prior is not None and prior.body_error_modes:
+        ways = prior.body_error_mode_matrix(body.free_names)
 
     def publish_part(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         wide, of_trial = blocks, blocks
@@ -153,8 +153,10 @@ def solve_with_trajectory(
         return derived
 
     paths = _starting_path(body, markers, weights, problem=problem, solver=solver)
-    if smoothness is not None and smoothness.learnt:
-        problem = _with_learnt_smoothness(problem, np.isin(body.free_names, smoothness.learnt), paths[0](), solver)
+    if smoothness is not None and smoothness.learn_from_trial:
+        problem = _with_learnt_smoothness(
+            problem, np.isin(body.free_names, smoothness.learn_from_trial), paths[0](), solver
+        )
     found = solve_trajectory(
         problem.terms, paths, publish=publish if solver.uncertainty else None, **_solve_settings(problem, solver)
     )
@@ -184,25 +186,25 @@ def _trajectory_problem(
     # priors are repeated instead.
     own, body_own = (
         min(max(1.0, time * markers.rate), float(markers.frames))
-        for time in (errors.correlation_time, errors.misfit_time)
+        for time in (errors.correlation_time, errors.body_misfit_time)
     )
     sharing = max(own, body_own)
-    require_known("marker", errors.counted_once, markers.names, "the markers that are counted once")
-    thinned = np.where(np.isin(markers.names, errors.counted_once), own, 1.0)
+    require_known("marker", errors.slow_markers, markers.names, "the markers that are counted once")
+    thinned = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
     precision = None
     if errors.use_covariance and markers.covariance is not None:
         precision = _marker_precision(markers.covariance, errors.sd)
         w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
         precision = np.nan_to_num(precision)
-        scale = np.asarray(errors.loss_from)
+        scale = np.asarray(errors.loss_threshold_sd)
     else:
         w = w / errors.sd**2
-        scale = errors.linear_from(w)
+        scale = errors.huber_threshold(w)
     w = w / thinned
     names = body.free_names
     rotational = body.coordinates.rotational[tree.free]
-    tree = tree_with_shared_errors(tree, errors.shared, markers.names)
-    offsets = offset_coordinate_names(errors.shared)
+    tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
+    offsets = offset_coordinate_names(errors.shared_errors)
     observed = MarkerTerm(tree=tree, y=y, w=w, precision=precision, loss=errors.loss, scale=scale)
     terms: list[Term] = [observed, LimitTerm(tree.lower, tree.upper)]
     stiffness = 0.0
@@ -211,7 +213,7 @@ def _trajectory_problem(
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
         terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
         stiffness = markers.rate**2 * float(np.sqrt(acceleration[rotational].max(initial=0.0)))
-    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
+    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared_errors)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(
         S=S, mean=mean, precision=precisions, decay=decay, repeated=prior_repetition(decay, markers.frames, sharing)
@@ -247,13 +249,14 @@ def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndar
 
 
 def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
-    """priors: how many there are, those of `errors.shared` the last of them."""
-    if not errors.lasting and errors.lasting_shared == 1.0:
+    """priors: how many there are, those of `errors.shared_errors` the last of them."""
+    if not errors.lasting_variance_share and errors.shared_error_variance_share == 1.0:
         return None
     of_prior = np.ones(priors)
-    of_prior[priors - len(offset_priors(errors.shared)) :] = errors.lasting_shared
+    of_prior[priors - len(offset_priors(errors.shared_errors)) :] = errors.shared_error_variance_share
     lasting, misfit = (
-        np.array([of.get(name, 1.0) for name in markers.names]) for of in (errors.lasting, errors.misfit)
+        np.array([of.get(name, 1.0) for name in markers.names])
+        for of in (errors.lasting_variance_share, errors.misfit_variance_share)
     )
     return LastingErrors(lasting, misfit, of_prior)
 

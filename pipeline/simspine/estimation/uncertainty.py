@@ -138,14 +138,16 @@ OFFSET_AXES = "xyz"
 MarkerShares = Mapping[int, float]  # index of a marker → its share of an error
 
 
-def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_space: Sequence[bool] = ()) -> Tree:
+def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_ground_frame: Sequence[bool] = ()) -> Tree:
     """The tree with three more free coordinates (m, after the others) per group of markers.
 
-    in_space: of each group, whether it is moved along the ground's axes; by default none. All groups of a marker after
-    such a one must be such as well.
+    in_ground_frame: of each group, whether it is moved along the ground's axes; by default none. All groups of a marker
+    after such a one must be such as well.
     """
     for k, group in enumerate(groups):
-        tree = _tree_with_offset(tree, group, SLOT_SLIDE_IN_GROUND if k < len(in_space) and in_space[k] else SLOT_SLIDE)
+        tree = _tree_with_offset(
+            tree, group, SLOT_SLIDE_IN_GROUND if k < len(in_ground_frame) and in_ground_frame[k] else SLOT_SLIDE
+        )
     return tree
 
 
@@ -156,10 +158,12 @@ def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: 
     groups = marker_shares_of(errors, markers)
     offset = tree.marker_offset.copy()
     for error, group in zip(errors, groups, strict=True):
-        if error.in_space:
+        if error.in_ground_frame:
             for m, share in group.items():
                 offset[m] += share * np.array(error.mean)
-    return tree_with_marker_offsets(tree._replace(marker_offset=offset), groups, [error.in_space for error in errors])
+    return tree_with_marker_offsets(
+        tree._replace(marker_offset=offset), groups, [error.in_ground_frame for error in errors]
+    )
 
 
 def marker_shares_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[MarkerShares]:
@@ -175,7 +179,7 @@ def marker_shares_of(errors: Sequence[SharedError], markers: Sequence[str]) -> l
                 raise unknown_name("marker", name, markers, f"the shared error {error.name!r}")
             if not error.shares and taken.setdefault(name, error.name) != error.name:
                 raise InputError(f"marker {name!r} is in two shared errors, {taken[name]!r} and {error.name!r}.")
-    return [{index[name]: share for name, share in error.share_of.items()} for error in errors]
+    return [{index[name]: share for name, share in error.share_by_marker.items()} for error in errors]
 
 
 def offset_coordinate_names(errors: Sequence[SharedError]) -> list[str]:
@@ -185,9 +189,11 @@ def offset_coordinate_names(errors: Sequence[SharedError]) -> list[str]:
 
 def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
     """Each offset is its mean, more or less; in space zero, see `tree_with_shared_errors`."""
-    about = [(0.0, 0.0, 0.0) if e.in_space else e.mean for e in errors]
+    about = [(0.0, 0.0, 0.0) if e.in_ground_frame else e.mean for e in errors]
     each = [
-        (*of, e.correlation_time) for e, m in zip(errors, about, strict=True) for of in zip(m, e.by_axis, strict=True)
+        (*of, e.correlation_time)
+        for e, m in zip(errors, about, strict=True)
+        for of in zip(m, e.sd_by_axis, strict=True)
     ]
     named = zip(offset_coordinate_names(errors), each, strict=True)
     return [
@@ -396,7 +402,7 @@ def _curvature_figures(vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
 
 def _level_figures(level: Level) -> _Figure:
     bodies = (level.child,) if level.parent is None else (level.parent, level.child)
-    return _Figure(bodies, lambda poses: angles_of_level(level, poses, {})[0])
+    return _Figure(bodies, lambda poses: angles_of_level(level, poses)[0])
 
 
 def _moving_columns(body: Body, figure: _Figure) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
-from simspine.anatomy.skin import BODY_PART_RADII, posed_points
+from simspine.anatomy.occlusion import BODY_PART_RADII
+from simspine.anatomy.skin import posed_points
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, markers_in_frame, project_one
 from simspine.core.skeletons import load_skeleton

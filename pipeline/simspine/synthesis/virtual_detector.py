@@ -23,7 +23,7 @@ from types import MappingProxyType
 import numpy as np
 import yaml
 
-from simspine.anatomy.skin import BODY_PART_RADII, flesh_in_front
+from simspine.anatomy.occlusion import BODY_PART_RADII, flesh_in_front
 from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.geometry import project_points
 from simspine.core.settings import read_yaml

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.body import Body
+from simspine.anatomy.occlusion import hidden_points
 from simspine.anatomy.paper_axes import (
     AXIS_COMPOSED,
     AXIS_LOCKED,
@@ -31,7 +32,6 @@ from simspine.dataset.description import (
     ManifestEntry,
     drop_licensed_places,
     drop_licensed_points,
-    hidden_points,
     manifest_header,
     read_dataset_manifest,
     refuse_public,
