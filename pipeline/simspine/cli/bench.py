@@ -290,11 +290,11 @@ def benchmark_multiview_command(predictions, truth, subjects, form, out):
 @click.option("--out", type=FILE_PATH, help="New file for them, as the section of a configuration (.yaml).")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
 def benchmark_offsets_command(predictions, truth, subjects, out, form):
-    """What a detector's points are off by in everybody, mm, by region of the spine.
+    """Constant errors of a detector's points, mm, by region of the spine.
 
     PREDICTIONS: points in space of people whose true points are known: a table, TRC files, or a run's results, of which
-    the triangulated points are taken. What is found tells inverse kinematics in other people what is the detector's,
-    and what their bodies' (ik.detector_offsets of a configuration).
+    the triangulated points are taken. Inverse kinematics of other people takes the result as ik.detector_offsets of a
+    configuration: it separates the detector's error from the shape of their bodies.
     """
     from simspine.core.errors import InputError
     from simspine.evaluation.detector_offsets import measured_offsets, offsets_section, offsets_table

@@ -1,7 +1,14 @@
-"""Whole ways from 2D points to a spine on the same recordings: the published reference and ours, with options to vary.
+"""Two ways from 2D points to a spine on the same recordings: ours, and the published procedure.
 
-Each takes all trials of one person, since the body is scaled to all of them. Ours calls the stages of
-`simspine.pipeline`, as the workflow does.
+Each takes all trials of one person, since the body is scaled to all of them. Ours runs the list of stages, as the workflow
+does.
+
+The published procedure is our own writing of what is described for SIMSPINE: plain weighted triangulation, zero-phase
+low-pass, sixteen joints replaced by motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics of
+the coupled body with the released weights, and the blending of the spine's chain that makes the released markers out of
+forward kinematics. What was run for the release and what its paper says differ in places; here is what was run.
+docs/accuracy-of-recordings.md names each choice that neither settles. Sources: SimSpine (CVPR 2026) and its repository
+dfki-av/simspine; Pose2Sim 0.10.
 """
 
 from collections.abc import Sequence
@@ -33,13 +40,7 @@ from simspine.reconstruction.stage import Known, Options
 from simspine.reconstruction.stages import run_stages
 from simspine.vision.options import FilterOptions, MergeOptions, TriangulationOptions
 
-# The published way from 2D points to a spine, to compare with: our own writing of what is described for SIMSPINE.
-# Steps, each a pure function: plain weighted triangulation, zero-phase low-pass, sixteen joints replaced by
-# motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics of the coupled body with the
-# released weights, and the blending of the spine's chain that makes the released markers out of forward
-# kinematics. What was run for the release and what its paper says differ in places; here is what was run, and
-# docs/accuracy-of-recordings.md names each choice that neither settles. Sources: SimSpine (CVPR 2026) and its
-# repository dfki-av/simspine; Pose2Sim 0.10.
+# The published procedure.
 
 
 PEER_MARKER_SET = "simspine-release"
@@ -80,8 +81,7 @@ def lowpass_as_released(markers: Markers) -> Markers:
     """A first-order Butterworth design run forward and backward on each coordinate: nominal order 2.
 
     The design's cut-off is not corrected for the second pass, so the net gain at `PEER_CUTOFF_HZ` is −6 dB. Only runs
-    of
-    frames longer than the padding, three times the filter's length, are filtered.
+    of frames longer than the padding, three times the filter's length, are filtered.
     """
     b, a = butter(1, PEER_CUTOFF_HZ / (markers.rate / 2))
     pad = 3 * max(len(a), len(b))
@@ -165,9 +165,8 @@ def blend_model_and_measured(model: Markers, measured: Markers) -> Markers:
         shoulder = measured.xyz[:, measured.index(f"{side}Shoulder")]
         middle = (at["Spine_04"] + at["Spine_05"]) / 2
         out[:, measured.index(f"{side}Latissimus")] = middle + 0.6 * (shoulder - at["Spine_05"])
-    out[:, measured.indices(SPINE_CHAIN_MARKERS)] = MODEL_BLEND_SHARE * laid + (
-        1 - MODEL_BLEND_SHARE
-    ) * smooth_by_midpoints(target)
+    blended = MODEL_BLEND_SHARE * laid + (1 - MODEL_BLEND_SHARE) * smooth_by_midpoints(target)
+    out[:, measured.indices(SPINE_CHAIN_MARKERS)] = blended
     for name in POINTS_FROM_MODEL:
         out[:, measured.index(name)] = model.xyz[:, model.index(name)]
     return Markers(measured.names, measured.rate, out, measured.frame, start=measured.start)
@@ -237,17 +236,14 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
         if np.isfinite(ratios).any():
             sizes[segment.name] = float(np.nanmean(ratios))
     rest = float(np.mean(list(sizes.values())))
-    factors = tuple(
-        SegmentFactor(
-            segment=s.name,
-            bodies=s.bodies,
-            factor=sizes.get(s.name, rest),
-            assumed=s.name not in sizes,
-            reason="plain ratio",
-        )
-        for s in recipe.segments
-    )
-    return ScaleFactors(factors, float("nan"), rest)
+
+    def factor(name: str, bodies: tuple[str, ...]) -> SegmentFactor:
+        return SegmentFactor(name, bodies, sizes.get(name, rest), assumed=name not in sizes, reason="plain ratio")
+
+    return ScaleFactors(tuple(factor(s.name, s.bodies) for s in recipe.segments), float("nan"), rest)
+
+
+# What a method is given, and the ways themselves.
 
 
 TRUE_POINT_MARKER_SET = "centres"  # marker set: where the virtual capture has its points
@@ -282,10 +278,9 @@ class Experiment:
     @property
     def options(self) -> Options:
         """Of all stages."""
-        return Options(
-            triangulation=self.triangulation, filter=self.filter, merge=MergeOptions(correspondence="human36m"),
-            body=BodyOptions(recipe=self.recipe, markers=self.marker_set), scaling=self.scaling, ik=self.ik,
-        )  # fmt: skip
+        body = BodyOptions(recipe=self.recipe, markers=self.marker_set)
+        own = {"triangulation": self.triangulation, "filter": self.filter, "scaling": self.scaling, "ik": self.ik}
+        return Options(merge=MergeOptions(correspondence="human36m"), body=body, **own)
 
 
 @dataclass(frozen=True)

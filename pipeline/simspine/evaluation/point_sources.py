@@ -1,4 +1,13 @@
-"""Points from whatever holds them: tables of points, data sets, TRC files, virtual captures; people to be tested."""
+"""Predicted and true points of many trials, out of tables, data sets, TRC files and virtual captures.
+
+A table (.npz or HDF5) has a row per frame of many trials, so that any program can write one. All tables have the
+columns
+- `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of no
+  view; `action`: (rows,) texts, or left out, then from the trial's name;
+- `frame`: (rows,) whole numbers from 0, of the data set's frames, in any order; `rate`: frames/s, or left out.
+Tables of points have `names`: (points,) texts, SIMSPINE's; `xyz`: (rows, points, 3) m, NaN = missing; `deviation`:
+standard deviations of the same shape, or left out; `axes`: one text, 'z_up', 'y_up' or 'camera'.
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,15 +28,6 @@ from simspine.io.hdf5 import foreign_contents, read_store, write_store
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
 
-# One table with a row per frame of many trials, as .npz or HDF5, so that any program can write one.
-# Columns of all such tables; what they hold beside, `points` and `angles` say:
-# - `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of
-# no
-#   view; `action`: (rows,) texts, or left out, then from the trial's name.
-# - `frame`: (rows,) whole numbers from 0, of the data set's frames; in any order.
-# - `rate`: one number, frames/s of the data set's frames, or left out.
-
-
 REQUIRED_COLUMNS, OPTIONAL_COLUMNS = ("subject", "trial", "frame"), ("camera", "action", "rate")
 
 
@@ -37,10 +37,10 @@ class TablePart:
 
     subject: str
     trial: str
-    camera: str | None
-    action: str
     rows: np.ndarray
     frames: np.ndarray
+    camera: str | None
+    action: str
     rate: float | None
 
 
@@ -90,8 +90,8 @@ def read_frame_table(
     missing = [name for name in (*REQUIRED_COLUMNS, *needed) if name not in columns]
     if missing:
         raise InputError(
-            f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join((*REQUIRED_COLUMNS, *needed))} and, where "
-            f"known, {', '.join((*OPTIONAL_COLUMNS, *optional))}. See docs/benchmarks.md."
+            f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join((*REQUIRED_COLUMNS, *needed))} and, "
+            f"where known, {', '.join((*OPTIONAL_COLUMNS, *optional))}. See docs/benchmarks.md."
         )
     frame = np.asarray(columns["frame"])
     if frame.ndim != 1 or frame.dtype.kind not in "iu":
@@ -106,17 +106,8 @@ def read_frame_table(
     parts = []
     for (who, what, view), own in of.items():
         rows = np.array(own)[np.argsort(frame[own], kind="stable")]
-        parts.append(
-            TablePart(
-                subject=who,
-                trial=what,
-                camera=view or None,
-                action=action[rows[0]],
-                rows=rows,
-                frames=frame[rows].astype(int),
-                rate=rate,
-            )
-        )
+        place = {"camera": view or None, "action": action[rows[0]], "rate": rate}
+        parts.append(TablePart(who, what, rows, frames=frame[rows].astype(int), **place))
     return columns, tuple(parts)
 
 
@@ -182,14 +173,6 @@ def frame_numbers(where: str, frames: np.ndarray) -> np.ndarray:
     return found
 
 
-# Points of many trials, predicted or true: what the protocols compare, and the one file it is kept in.
-# A file is a table with a row per frame (`simspine.evaluation.point_sources`) and these columns:
-# - `names`: (points,) texts, SIMSPINE's; `xyz`: (rows, points, 3) m, NaN = missing; `deviation`: the same shape,
-# standard
-#   deviations, or left out.
-# - `axes`: one text, 'z_up', 'y_up' or 'camera'.
-
-
 POINT_AXES = (*WORLD_FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
 
 
@@ -200,8 +183,7 @@ class PointSequence:
     subject, trial: as the data set names them; action: of the trial ('' takes it from the trial's name). camera: its
     name, None for points of no view. frames: (n,) whole numbers from 0, increasing. names: (points,). xyz: (n, points,
     3) m, NaN = missing. axes: of `POINT_AXES`. deviation: standard deviations, shape and unit of xyz, or None. rate:
-    frames/s
-    that the numbers count, or None where it is not known.
+    frames/s that the numbers count, or None where it is not known.
     """
 
     subject: str
@@ -280,22 +262,10 @@ def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
     assert xyz is not None
     found = []
     for part in parts:
-        spread = None if deviation is None else deviation[part.rows]
+        own = {"xyz": xyz[part.rows], "deviation": None if deviation is None else deviation[part.rows], "axes": axes}
+        about = {"camera": part.camera, "action": part.action, "rate": part.rate}
         try:
-            found.append(
-                PointSequence(
-                    subject=part.subject,
-                    trial=part.trial,
-                    frames=part.frames,
-                    names=names,
-                    xyz=xyz[part.rows],
-                    axes=axes,
-                    camera=part.camera,
-                    action=part.action,
-                    deviation=spread,
-                    rate=part.rate,
-                )
-            )
+            found.append(PointSequence(part.subject, part.trial, part.frames, names, **own, **about))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     return tuple(found)
@@ -378,11 +348,8 @@ def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
 def _kept_frames(recording: Recording, step: int) -> PointSequence:
     frames = np.flatnonzero(recording.array("valid"))
     frames = frames[frames % step == 0]
-    xyz = recording.array("markers")[frames]
-    names, rate = recording.data.marker_names, recording.rate
-    return PointSequence(
-        subject=recording.subject, trial=recording.name, frames=frames, names=names, xyz=xyz, axes="y_up", rate=rate
-    )
+    xyz, names = recording.array("markers")[frames], recording.data.marker_names
+    return PointSequence(recording.subject, recording.name, frames, names, xyz=xyz, axes="y_up", rate=recording.rate)
 
 
 def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
@@ -411,15 +378,8 @@ def _of_trc(path: Path, step: int) -> PointSequence:
 def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointSequence:
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
-    return PointSequence(
-        subject=subject,
-        trial=trial,
-        frames=numbers[keep],
-        names=markers.names,
-        xyz=markers.xyz[keep],
-        axes=markers.frame,
-        rate=markers.rate,
-    )
+    xyz = markers.xyz[keep]
+    return PointSequence(subject, trial, numbers[keep], markers.names, xyz=xyz, axes=markers.frame, rate=markers.rate)
 
 
 class SubjectItem(Protocol):
@@ -472,20 +432,8 @@ def points_in_views(
             )
         world = change_frame(sequence.xyz, sequence.axes, "z_up")
         for camera in cameras[sequence.subject]:
-            found.append(
-                PointSequence(
-                    subject=sequence.subject,
-                    trial=sequence.trial,
-                    frames=sequence.frames,
-                    names=sequence.names,
-                    xyz=world @ camera.R.T + camera.t,
-                    axes="camera",
-                    camera=camera.name,
-                    action=sequence.action,
-                    deviation=None,
-                    rate=sequence.rate,
-                )
-            )
+            xyz = world @ camera.R.T + camera.t
+            found.append(replace(sequence, xyz=xyz, axes="camera", camera=camera.name, deviation=None))
     return tuple(found)
 
 

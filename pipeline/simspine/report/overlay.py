@@ -103,11 +103,7 @@ def person_box(layer: OverlayLayer, size: tuple[int, int], aspect: float = PERSO
 
 
 def draw_overlay(
-    image: np.ndarray,
-    layer: OverlayLayer,
-    caption: str = "",
-    height: int = 900,
-    crop: bool | tuple[int, ...] = True,
+    image: np.ndarray, layer: OverlayLayer, caption: str = "", height: int = 900, crop: bool | tuple[int, ...] = True
 ) -> np.ndarray:
     """A new picture: the frame, cropped to the person and scaled to `height` px, with layer and caption.
 

@@ -72,10 +72,7 @@ def body_axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarra
 
 
 def stick_figures(
-    markers: Markers,
-    frames: Sequence[int],
-    edges: Sequence[tuple[str, str]],
-    spine: Sequence[str],
+    markers: Markers, frames: Sequence[int], edges: Sequence[tuple[str, str]], spine: Sequence[str]
 ) -> "Figure":
     """Body in three views (rows) at some frames (columns), all at one scale.
 
