@@ -160,10 +160,6 @@ def test_the_study_is_the_stages_and_the_baselines(trials):
     assert total["vertebrae_mm"] < 8
     assert total["failed_share"] == 0
     written = json.loads(json.dumps(found.as_dict(), allow_nan=False))
-    own = {(cell, *key) for cell, errors in found.found.items() if cell.method == OUR_METHOD for key in errors}
-    assert {
-        (StudyCell(*(row[n] for n in StudyCell._fields)), row["subject"], row["trial"]) for row in written["by_trial"]
-    } == own
     assert {row["subject"] for row in written["by_person"]} == {trials[0].subject}
 
 

@@ -1,11 +1,12 @@
 """Speed and quality of the two engines of inverse kinematics, and of triangulation: `simspine bench ik|triangulation`.
 
-`bench ik` runs OpenSim's InverseKinematicsSolver (as the engine 'opensim' has it, with the Tool's default accuracy, 1e-5)
-and ours on the same body and markers. Speeds are frames per second of processor time on one thread, so that other programs
-matter less. The gain of a second thread is by the clock; memory is the highest resident size of a process of its own.
+`bench ik` runs OpenSim's InverseKinematicsSolver (as the engine 'opensim' has it, with the Tool's default accuracy,
+1e-5) and ours on the same body and markers. Speeds are frames per second of processor time on one thread, so that other
+programs matter less. The gain of a second thread is by the clock; memory is the highest resident size of a process of
+its own.
 
-`bench triangulation` times 4, 8 and 16 synthetic views, and compares methods on the 33 points that BlazePose detects in the
-demonstration's four videos:
+`bench triangulation` times 4, 8 and 16 synthetic views, and compares methods on the 33 points that BlazePose detects in
+the demonstration's four videos:
 
 - dlt: confidence-weighted linear triangulation of all views, no outlier handling (undistorted);
 - exhaustive: the same for every subset of views: the largest with a mean error of at most 25 px, else the best pair;

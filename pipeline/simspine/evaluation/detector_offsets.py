@@ -37,7 +37,7 @@ OFFSET_NOTES = (
 
 @dataclass(frozen=True, eq=False)
 class MeasuredOffset:
-    """The constant error of one region. persons: {subject: (trials, 3) m forward, up, right, of each trial that shows it}."""
+    """The constant error of one region. persons: {subject: (trials, 3) m forward, up, right}."""
 
     persons: Mapping[str, np.ndarray]
 
@@ -129,9 +129,9 @@ def _of_trial(pair: PointPair, axes: Mapping[str, np.ndarray]) -> dict[str, np.n
 def _check_size(pair: PointPair, region: str, offset: np.ndarray) -> None:
     if np.linalg.norm(offset) > MAX_DETECTOR_OFFSET_M:
         raise InputError(
-            f"{pair.subject}/{pair.trial}: {region} points lie {1e3 * np.linalg.norm(offset):.0f} mm from the true ones "
-            f"(median), expected at most {1e3 * MAX_DETECTOR_OFFSET_M:.0f} mm; are axes, origin and frames those of the "
-            "truth?"
+            f"{pair.subject}/{pair.trial}: {region} points lie {1e3 * np.linalg.norm(offset):.0f} mm from the true "
+            f"ones (median), expected at most {1e3 * MAX_DETECTOR_OFFSET_M:.0f} mm; are axes, origin and frames those "
+            "of the truth?"
         )
 
 
@@ -178,7 +178,7 @@ def offsets_section(method: str, found: Mapping[str, MeasuredOffset]) -> str:
         who = f"one person's points ({', '.join(few)})" if few else "no point of the spine whose axes are known"
         raise InputError(f"{method}: found {who}; how people differ takes {MIN_PEOPLE} people or more.")
     lines = [
-        f"# Constant errors of the points of {value_text(method)}, of {len(people)} people (simspine benchmark offsets)",
+        f"# Constant errors of the points of {value_text(method)}, {len(people)} people (simspine benchmark offsets)",
         "ik:",
         "  detector_offsets:",
     ]

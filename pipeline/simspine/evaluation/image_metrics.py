@@ -127,8 +127,8 @@ class MatchedPeople:
     """People found, matched with those labelled, of all sizes: what average precision is computed from.
 
     figures: `PRECISION_FIGURES`, each a share; NaN where no label is of that size. images: names of the images with
-    labels; labels: (images,) how many people count in each. Of the people found, by falling score: image: (found,) index of the
-    image; hit, counted: (thresholds, found) bool, matched with a label at that OKS, and not ignored.
+    labels; labels: (images,) how many people count in each. Of the people found, by falling score: image: (found,)
+    index of the image; hit, counted: (thresholds, found) bool, matched with a label at that OKS, and not ignored.
     """
 
     figures: dict[str, float]

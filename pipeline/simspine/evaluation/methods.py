@@ -1,12 +1,12 @@
 """Two ways from 2D points to a spine on the same recordings: ours, and the published procedure.
 
-Each takes all trials of one person, since the body is scaled to all of them. Ours runs the list of stages, as the workflow
-does.
+Each takes all trials of one person, since the body is scaled to all of them. Ours runs the list of stages, as the
+workflow does.
 
 The published procedure is our own writing of what is described for SIMSPINE: plain weighted triangulation, zero-phase
-low-pass, sixteen joints replaced by motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics of
-the coupled body with the released weights, and the blending of the spine's chain that makes the released markers out of
-forward kinematics. What was run for the release and what its paper says differ in places; here is what was run.
+low-pass, sixteen joints replaced by motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics
+of the coupled body with the released weights, and the blending of the spine's chain that makes the released markers out
+of forward kinematics. What was run for the release and what its paper says differ in places; here is what was run.
 docs/accuracy-of-recordings.md names each choice that neither settles. Sources: SimSpine (CVPR 2026) and its repository
 dfki-av/simspine; Pose2Sim 0.10.
 """

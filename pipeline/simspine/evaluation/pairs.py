@@ -1,4 +1,4 @@
-"""Predictions matched with the truth, errors of each point in each frame, and the rows that tables of distances share."""
+"""Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +106,8 @@ def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence],
     predicted, whose = of[_pair_key(true)], "/".join(filter(None, true.key))
     raise InputError(
         f"nothing is both predicted and true in the same frame: of {whose} are predicted "
-        f"{_frame_range_text(predicted)}; true are {_frame_range_text(true)}. Frames count from 0, as in the data set; NaN is missing."
+        f"{_frame_range_text(predicted)}; true are {_frame_range_text(true)}. Frames count from 0, as in the data "
+        "set; NaN is missing."
     )
 
 

@@ -96,18 +96,17 @@ def read_frame_table(
     frame = np.asarray(columns["frame"])
     if frame.ndim != 1 or frame.dtype.kind not in "iu":
         raise InputError(f"{path}: frame is {frame.dtype} of shape {frame.shape}, expected whole numbers, one a row.")
-    subject, trial, camera, action = (
-        _text_column(path, name, columns.get(name), len(frame)) for name in ("subject", "trial", "camera", "action")
-    )
     rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
-    of: dict[tuple[str, str, str], list[int]] = {}
-    for i, key in enumerate(zip(subject, trial, camera, strict=True)):
+    keys = [_text_column(path, name, columns.get(name), len(frame)) for name in ("subject", "trial", "camera")]
+    action = _text_column(path, "action", columns.get("action"), len(frame))
+    of: dict[tuple[str, ...], list[int]] = {}
+    for i, key in enumerate(zip(*keys, strict=True)):
         of.setdefault(key, []).append(i)
     parts = []
-    for (who, what, view), own in of.items():
+    for (subject, trial, camera), own in of.items():
         rows = np.array(own)[np.argsort(frame[own], kind="stable")]
-        place = {"camera": view or None, "action": action[rows[0]], "rate": rate}
-        parts.append(TablePart(who, what, rows, frames=frame[rows].astype(int), **place))
+        place = {"camera": camera or None, "action": action[rows[0]], "rate": rate}
+        parts.append(TablePart(subject, trial, rows, frames=frame[rows].astype(int), **place))
     return columns, tuple(parts)
 
 

@@ -1,8 +1,8 @@
 """`simspine bench accuracy --families`: our spine from points in space, compared with baselines, without cameras.
 
-Limbs come as motion capture means them, points of the spine with the errors of one of `POINT_ERRORS_BY_NAME`. Spines and
-motions are those of a family (`TRUTH_FAMILIES`): synthetic subjects of either kind of spine, or people of another anatomy.
-Measures are those of `spine_errors`, of all trials together and of each person.
+Limbs come as motion capture means them, points of the spine with the errors of one of `POINT_ERRORS_BY_NAME`. Spines
+and motions are those of a family (`TRUTH_FAMILIES`): synthetic subjects of either kind of spine, or people of another
+anatomy. Measures are those of `spine_errors`, of all trials together and of each person.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -114,8 +114,8 @@ def observed_markers(trial: PointTrial, errors: PointErrors, seed: int) -> Marke
     triangulation is. Equal arguments give equal markers.
     """
 
-    def chance(*labels: str) -> np.random.Generator:
-        return random_stream(seed, "points", trial.subject, trial.trial, *labels)
+    def chance(label: str) -> np.random.Generator:
+        return random_stream(*(seed, "points", trial.subject, trial.trial, label))
 
     limbs = [name for name in trial.points.names if name not in SPINE_MARKERS]
     xyz = np.array(trial.points.select([*SPINE_MARKERS, *limbs]).xyz)

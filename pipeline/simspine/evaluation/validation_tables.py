@@ -228,8 +228,8 @@ class RangeRow:
     99 of that subject's kept frames. low, high: the percentiles, means over subjects. uncertainty: typical standard
     deviation of the angle. share: of the angle that the data decided; for a sum over levels, compared with an angle
     that may be anywhere in the published range. decided: by whom; very uncertain where the angle's deviation is as
-    large as its whole range. published: smallest and largest total range in `source`. forced: why the model sets the angle, ''
-    if it does not.
+    large as its whole range. published: smallest and largest total range in `source`. forced: why the model sets
+    the angle, '' if it does not.
     """
 
     action: str

@@ -1,4 +1,4 @@
-"""What the cameras saw of a trial as small pictures for a page, and where the fitted body lies in them."""
+"""Videos of a trial with the body drawn on them, and small pictures of what the cameras saw for a page."""
 
 import os
 import shutil
@@ -29,9 +29,6 @@ from simspine.report.people_pictures import BodySolid, average_skin_solid, bones
 from simspine.report.scene import Film
 from simspine.report.trial_scene import bones_and_joints
 from simspine.vision.blazepose import quiet_stderr
-
-# Write pictures as a video that browsers play.
-
 
 # In order of preference. OpenCV's wheels have no encoder for H.264; where a program `ffmpeg` that has one is installed,
 # it writes .mp4. VP9 in MP4 is played by Chromium, Firefox and Safari; MPEG-4 part 2 by players only. VP8 in WebM is
@@ -175,8 +172,7 @@ def _even_size(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
 
-# The body drawn on a trial's videos, frame by frame, as one video: as lines with its spine, as bones or with
-# skin.
+# The body drawn on a trial's videos, frame by frame: as lines with its spine, as bones or with skin.
 
 
 OVERLAY_TILE_PX = 540  # px: height of a camera's picture beside others
@@ -205,9 +201,8 @@ def write_overlay_video(
     frames, strip = found.spine.frames, None
     with video_writer(out, found.spine.rate) as video:
         for frame, images in enumerate(_view_images(found, views)):
-            drawn = camera_grid_picture(
-                found, frame, dict(zip(views, images, strict=True)), height=height, boxes=boxes, solid=solid
-            )
+            by_view = dict(zip(views, images, strict=True))
+            drawn = camera_grid_picture(found, frame, by_view, height=height, boxes=boxes, solid=solid)
             strip = _legend_strip(found, drawn.shape[1], show) if strip is None else strip
             video.add(np.vstack([drawn, strip]))
             progress(frame + 1, frames)
@@ -215,13 +210,12 @@ def write_overlay_video(
 
 def solid_of_trial(found: SolvedTrial, show: str) -> BodySolid | None:
     """The body's bones or its skin, as `show` says; None for lines."""
+    if show == "lines":
+        return None
+    bones = bones_and_joints(found.body.osim)[0]
     if show == "bones":
-        return bones_solid(bones_and_joints(found.body.osim)[0], found.poses)
-    return (
-        skin_solid(average_skin_solid(found.body, bones_and_joints(found.body.osim)[0]), found.poses)
-        if show == "skin"
-        else None
-    )
+        return bones_solid(bones, found.poses)
+    return skin_solid(average_skin_solid(found.body, bones), found.poses)
 
 
 def _view_images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
@@ -327,6 +321,9 @@ def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6
     image[:, :width] = image[:, -width:] = colour
 
 
+# Small pictures of a few cameras, with the places of the body and of the detected points in them.
+
+
 FILM_HEIGHT_PX, FILM_ASPECT = 600, 3 / 4  # of a picture: px, width / height
 WEBP_QUALITY = 48  # of WebP: about 10 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
@@ -342,17 +339,11 @@ def films_of_trial(found: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
     opened = open_videos([found.videos[view] for view in views])
     at = slice(None, None, step)
     seen = None if found.keypoints is None else found.detected_in(at).xy
-    return tuple(
-        _film_of_view(
-            found,
-            view,
-            video,
-            seen=None if seen is None else seen[:, view],
-            step=step,
-            most_bytes=most_bytes // len(views),
-        )
-        for view, video in zip(views, opened, strict=True)
-    )
+    films = []
+    for view, video in zip(views, opened, strict=True):
+        points = None if seen is None else seen[:, view]
+        films.append(_film_of_view(found, view, video, seen=points, step=step, most_bytes=most_bytes // len(views)))
+    return tuple(films)
 
 
 def _film_of_view(
@@ -368,17 +359,8 @@ def _film_of_view(
     lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
     body = _pixels_in_picture(project_one(camera, change_frame(model.xyz[::step], model.frame, "z_up")), box, scale)
     points = np.empty((len(body), 0, 2)) if seen is None else _pixels_in_picture(seen, box, scale)
-    return Film(
-        name=camera.name,
-        size=size,
-        pictures=pictures,
-        every=every * step,
-        body=body,
-        lines=lines,
-        spine=[names[name] for name in spine],
-        seen=points,
-        step=step,
-    )
+    joined = {"lines": lines, "spine": [names[name] for name in spine]}
+    return Film(camera.name, size, pictures, every * step, body=body, seen=points, step=step, **joined)
 
 
 def _pixels_in_picture(xy: np.ndarray, box: tuple[int, ...], scale: float) -> np.ndarray:

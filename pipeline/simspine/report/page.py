@@ -244,8 +244,8 @@ class ReportContent:
 
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
-    this one belongs to. alone: a player and nothing else. validation, validation_tables: the data set beside the
-    literature. comparisons: trials of one person beside each other.
+    this one belongs to. alone: a player and nothing else. validation_tables: the data set compared with
+    the literature. comparisons: trials of one person side by side.
     """
 
     title: str
@@ -262,7 +262,6 @@ class ReportContent:
     assumed: tuple[Statement, ...] = ()
     home: tuple[str, str] | None = None
     alone: bool = False
-    validation: tuple[Picture, ...] = ()
     validation_tables: tuple[PageTable, ...] = ()
     comparisons: tuple[PageTable, ...] = ()
 

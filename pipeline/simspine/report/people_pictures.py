@@ -1,4 +1,4 @@
-"""One picture of a trial for a README or a slide: the body on the images of one moment, the curvature below."""
+"""Pictures of people: points and spine drawn on an image, bones or skin as a mesh, and the poster of a trial."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,9 +99,8 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     there = {name: point for name, point in person.points.items() if name not in SPINE_CURVE_POINTS}
     lines = [(a, b, there[a], there[b]) for a, b in DRAWN_BONES if a in there and b in there]
     for _, _, start, end in lines:
-        canvas.draw_line(
-            picture, np.array([start[:2], end[:2]]), DARK_GROUND, unit * (_confidence_weight(start, end) * 2.2 + 1.4)
-        )
+        width = unit * (_confidence_weight(start, end) * 2.2 + 1.4)
+        canvas.draw_line(picture, np.array([start[:2], end[:2]]), DARK_GROUND, width)
     for a, b, start, end in lines:
         colour = _point_colour(a) if a[0] == b[0] else LABEL_WHITE
         canvas.draw_line(picture, np.array([start[:2], end[:2]]), colour, unit * _confidence_weight(start, end) * 2.2)
@@ -109,18 +108,11 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
         if name in person.inferred:
             canvas.draw_ring(picture, point[:2], unit * 3.0, colour=to_bgr(ORANGE), width=unit)
         elif name in person.estimated:
-            canvas.draw_diamond(
-                picture, point[:2], unit * 3.4, colour=DARK_GROUND, edge=_point_colour(name), edge_width=unit
-            )
+            look = {"colour": DARK_GROUND, "edge": _point_colour(name), "edge_width": unit}
+            canvas.draw_diamond(picture, point[:2], unit * 3.4, **look)
         else:
-            canvas.draw_disc(
-                picture,
-                point[:2],
-                unit * 3.0 * _confidence_weight(point),
-                colour=_point_colour(name),
-                edge=DARK_GROUND,
-                edge_width=unit * 0.8,
-            )
+            look = {"colour": _point_colour(name), "edge": DARK_GROUND, "edge_width": unit * 0.8}
+            canvas.draw_disc(picture, point[:2], unit * 3.0 * _confidence_weight(point), **look)
 
 
 def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
@@ -139,17 +131,15 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
             canvas.draw_line(picture, line, to_bgr(VERMILLION), unit * 2.6)
         else:
             canvas.draw_line(picture, line, DARK_GROUND, unit * 3.0)
-            canvas.draw_dashes(
-                picture, line, to_bgr(ORANGE if kind == "inferred" else VERMILLION), width=unit * 2.0, dash=unit * 5.0
-            )
+            colour = to_bgr(ORANGE if kind == "inferred" else VERMILLION)
+            canvas.draw_dashes(picture, line, colour, width=unit * 2.0, dash=unit * 5.0)
     for name, place in zip(chain, places, strict=True):
         if name in person.inferred:
             canvas.draw_disc(picture, place, unit * 2.6, DARK_GROUND)
             canvas.draw_ring(picture, place, unit * 2.6, colour=to_bgr(ORANGE), width=unit * 1.3)
         elif name in person.estimated:
-            canvas.draw_diamond(
-                picture, place, unit * 3.4, colour=DARK_GROUND, edge=to_bgr(VERMILLION), edge_width=unit * 1.3
-            )
+            look = {"colour": DARK_GROUND, "edge": to_bgr(VERMILLION), "edge_width": unit * 1.3}
+            canvas.draw_diamond(picture, place, unit * 3.4, **look)
         else:
             size = unit * 3.2 * _confidence_weight(person.points[name])
             canvas.draw_disc(picture, place, size, colour=to_bgr(VERMILLION), edge=LABEL_WHITE, edge_width=unit * 0.8)
@@ -226,7 +216,6 @@ class LiveWindow:
 # Bones or skin of a person as one mesh that moves with the bodies of a model, for pictures.
 
 
-# BGR, 0…255.
 BONE_COLOURS = {"bone": (205, 226, 235), "rib": (205, 226, 235), "vertebra": (92, 190, 246)}
 SKIN_COLOUR = (206, 176, 128)  # no skin's own, so that it stands out from the person's
 
@@ -253,15 +242,8 @@ class BodySolid:
     def draw(self, picture: np.ndarray, camera: Camera, frame: int, opacity: float = 1.0) -> None:
         """Draw a frame into a camera's picture (height, width, 3) uint8, BGR. Parts that are not known are left out."""
         points = self.at(frame)
-        draw_mesh_over(
-            picture,
-            camera,
-            points,
-            normals=surface_normals(points, self.triangles),
-            triangles=self.triangles,
-            colours=self.colours,
-            opacity=opacity,
-        )
+        mesh = {"normals": surface_normals(points, self.triangles), "triangles": self.triangles}
+        draw_mesh_over(picture, camera, points, colours=self.colours, opacity=opacity, **mesh)
 
 
 def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodySolid:
@@ -276,32 +258,19 @@ def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodyS
     counts = [len(bone.points) for bone in shown]
     starts = np.cumsum([0, *counts[:-1]])
     carriers = np.repeat([bodies.index(bone.body) for bone in shown], counts)[:, None]
-    colours = [np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown]
+    colours = np.concatenate([np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown])
     triangles = [np.asarray(bone.triangles, np.int64) + start for bone, start in zip(shown, starts, strict=True)]
-    return BodySolid(
-        points=np.concatenate([bone.points for bone in shown]),
-        carriers=carriers,
-        weights=np.ones(carriers.shape),
-        maps=frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1),
-        triangles=np.concatenate(triangles),
-        colours=np.concatenate(colours),
-    )
+    points, weights = np.concatenate([bone.points for bone in shown]), np.ones(carriers.shape)
+    maps = frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1)
+    return BodySolid(points, carriers, weights, maps, triangles=np.concatenate(triangles), colours=colours)
 
 
 def skin_solid(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> BodySolid:
     """A person's skin in the poses {body: (frames, 4, 4)}, y up."""
     asset = skin_asset()
     maps = frame_rotation("y_up", "z_up") @ segment_maps(skin, poses)
-    colours = np.tile(SKIN_COLOUR, (len(asset.triangles), 1))
-    return BodySolid(
-        points=skin.points,
-        carriers=asset.carriers,
-        weights=asset.weights,
-        maps=maps,
-        triangles=asset.triangles,
-        colours=colours,
-        skin=True,
-    )
+    surface = {"triangles": asset.triangles, "colours": np.tile(SKIN_COLOUR, (len(asset.triangles), 1))}
+    return BodySolid(skin.points, asset.carriers, asset.weights, maps, skin=True, **surface)
 
 
 def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
@@ -314,11 +283,11 @@ def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
     for bone in bones:
         if bone.body in body.bodies:
             points.setdefault(bone.body, []).append(bone.points)
-    return (
-        skin_around_bones(skin, body, {name: np.concatenate(parts) for name, parts in points.items()})
-        if points
-        else skin
-    )
+    placed = {name: np.concatenate(parts) for name, parts in points.items()}
+    return skin_around_bones(skin, body, placed) if placed else skin
+
+
+# The poster: the body on the images of one moment, the curvature below.
 
 
 _POSTER_DPI = 150
@@ -354,16 +323,8 @@ def _curves_picture(spine: SpineKinematics, status: list[str] | None, width: flo
         panels = figure.subplots(1, 2)
         for axes, key in zip(panels, _POSTER_TITLES, strict=True):
             values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
-            sd_deg = None if sd is None else np.degrees(sd)
-            draw_curvature(
-                axes,
-                spine.time,
-                np.degrees(values),
-                forced=spine.forced.get(key, ()),
-                sd=sd_deg,
-                quantity=key,
-                status=status,
-            )
+            known = {"forced": spine.forced.get(key, ()), "sd": None if sd is None else np.degrees(sd)}
+            draw_curvature(axes, spine.time, np.degrees(values), quantity=key, status=status, **known)
             shade_rejected(axes, spine.time, status)
             band = published_bands(key)[0]
             shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")
@@ -374,9 +335,5 @@ def _curves_picture(spine: SpineKinematics, status: list[str] | None, width: flo
             time_axis(axes, spine.time)
         buffer = BytesIO()
         figure.savefig(buffer, format="png", dpi=_POSTER_DPI, facecolor="white")
-    image = np.asarray(Image.open(buffer).convert("RGB"))[..., ::-1]
-    return (
-        canvas.fit_into(image, (round(width * _POSTER_DPI), image.shape[0]))
-        if image.shape[1] != round(width * _POSTER_DPI)
-        else image
-    )
+    image, pixels = np.asarray(Image.open(buffer).convert("RGB"))[..., ::-1], round(width * _POSTER_DPI)
+    return image if image.shape[1] == pixels else canvas.fit_into(image, (pixels, image.shape[0]))

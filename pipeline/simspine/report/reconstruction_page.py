@@ -232,12 +232,9 @@ def trial_section_of(
         variations=variations_of(found.sized),
     )
     step = frame_step(found.spine.frames, most)
-    films = films_of_trial(found, step, film_bytes)
-    overlays, player = (
-        _overlay_sheet(found, samples),
-        pack_scene(replace(scene_of_trial(found, step), films=films), most),
-    )
-    return trial_section(found.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(found))
+    scene = replace(scene_of_trial(found, step), films=films_of_trial(found, step, film_bytes))
+    shown = {"overlays": _overlay_sheet(found, samples), "player": pack_scene(scene, most)}
+    return trial_section(found.name, prefix, parts, glance=summary_statements(found), **shown)
 
 
 def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
@@ -248,29 +245,24 @@ def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
     found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
     if SACRAL_TILT in person.names:
         tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
-        found.append(
-            FoundVariation(
-                name="slope of the sacral endplate", value=tilt, sd=sd, spread=spread, unit="°", positive="steeper"
-            )
-        )
+        known = {"value": tilt, "sd": sd, "spread": spread}
+        found.append(FoundVariation("slope of the sacral endplate", unit="°", positive="steeper", **known))
     return tuple(found)
 
 
 def _found_variation(variation: Variation, value: float, sd: float) -> FoundVariation:
     """value, sd: a share of the height, or m."""
     if variation.stretch:
-        return FoundVariation(
-            name=variation.name, value=100 * value, sd=100 * sd, spread=100 * variation.sd, unit="%", positive="higher"
-        )
+        known = {"value": 100 * value, "sd": 100 * sd, "spread": 100 * variation.sd}
+        return FoundVariation(variation.name, unit="%", positive="higher", **known)
     (body, direction), *_ = (variation.shift or {}).items()
     axis = int(np.argmax(np.abs(direction)))
     outwards = "outwards" if body.endswith(("_r", "_l")) else "to the right"
     side = -1 if axis == 2 and body.endswith("_l") else 1
     words = (("forwards", "backwards"), ("upwards", "downwards"), (outwards, "inwards"))
     positive = words[axis][0 if side * direction[axis] > 0 else 1]
-    return FoundVariation(
-        name=variation.name, value=1e3 * value, sd=1e3 * sd, spread=1e3 * variation.sd, unit="mm", positive=positive
-    )
+    known = {"value": 1e3 * value, "sd": 1e3 * sd, "spread": 1e3 * variation.sd}
+    return FoundVariation(variation.name, unit="mm", positive=positive, **known)
 
 
 def _overlay_sheet(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:

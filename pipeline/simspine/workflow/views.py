@@ -35,12 +35,10 @@ from simspine.quality.observability import is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
-from simspine.report.canvas import figure_png
-from simspine.report.dataset_figures import cycle_figure, read_bands, validation_figures
-from simspine.report.figure_style import matplotlib_style
-from simspine.report.overlay import CameraView, write_recording
+from simspine.report.dataset_figures import cycle_figure, read_bands
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
 from simspine.report.reconstruction_page import REPORT_NOTICE
+from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import Scene, pack_scene
 from simspine.report.trial_scene import (
     CURVATURE_LABELS,
@@ -123,14 +121,11 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     )
 
 
-# Validation tables and figures of a data set, written as files.
-
-
-VALIDATION_DPI = 160
+# Validation tables of a data set, written as files.
 
 
 def write_validation(dataset: Path, out: Path) -> list[Path]:
-    """Write <table>.csv, validation.md with all tables and figures, and each figure as PNG and SVG into `out`.
+    """Write <table>.csv, and validation.md with all tables, into `out`.
 
     dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
     """
@@ -143,13 +138,6 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
         made.append(out / f"{name}.csv")
         write_text(made[-1], validation_csv(rows))
         text.append(validation_markdown(name, rows))
-    for name, figure in validation_figures(some).items():
-        made += [out / f"{name}.png", out / f"{name}.svg"]
-        with atomic_path(made[-2]) as temporary:
-            temporary.write_bytes(figure_png(figure, VALIDATION_DPI))
-        with atomic_path(made[-1]) as temporary, matplotlib_style():
-            figure.savefig(temporary, format="svg", facecolor="white", metadata={"Date": None})
-        text += [f"![{name.replace('_', ' ')}]({name}.png)", ""]
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made
