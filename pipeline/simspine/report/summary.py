@@ -84,10 +84,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     for key, label, unit, digits, note, limit, parts in _SUMMARY_LINES:
         if key not in summary:
             continue
-        text, light = (
-            _value_text(summary[key], unit, digits),
-            _light_of_worst(summary.get(parts) or summary[key], limit),
-        )
+        text = _value_text(summary[key], unit, digits)
+        light = _light_of_worst(summary.get(parts) or summary[key], limit)
         if (quantity := key[:3]) in _CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
             sd = summary.get(f"{quantity}_deg_sd")
