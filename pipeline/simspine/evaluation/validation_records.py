@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 # Angles of a data set that holds coordinates only, as the released SIMSPINE file does. They are those of the full-body
-# model with lumbar detail, whose spinal joints turn about the axes of our level angles in the same order (docs/spine.md).
+# model with lumbar detail, whose spinal joints turn about the axes of our level angles in the same order
+# (docs/spine.md).
 # So each level's angles are its coordinates up to sign. Sums over levels, and LLA, are exact if one axis turns.
 
 

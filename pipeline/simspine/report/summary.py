@@ -220,24 +220,24 @@ SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected
 METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
-def summary_metrics(found: SolvedTrial) -> dict:
+def summary_metrics(trial: SolvedTrial) -> dict:
     """A trial's figures; lengths and angles in the units their names say.
 
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
-    unseen = found.markers.names_of(Origin.ESTIMATED)
-    points = found.images[1].of(name for name in without_skin_markers(found.images[1].names) if name not in unseen)
+    unseen = trial.markers.names_of(Origin.ESTIMATED)
+    points = trial.images[1].of(name for name in without_skin_markers(trial.images[1].names) if name not in unseen)
     summary = points.summary()
-    spine, solved, verdict = found.spine, found.result, found.verdict
+    spine, solved, verdict = trial.spine, trial.result, trial.verdict
     if verdict is None:
-        raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
+        raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([ESTIMATED_SPINE_GROUP if name in unseen else _group_of(name) for name in solved.marker_names])
-    fits = view_fits(found)
+    fits = view_fits(trial)
     return {
         "frames": spine.frames,
-        "views": len(found.cameras),
+        "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
         "reprojection_px_median": summary["reprojection_px_median"],
         "reprojection_px_p90": summary["reprojection_px_p90"],
@@ -249,7 +249,7 @@ def summary_metrics(found: SolvedTrial) -> dict:
         },
         "points_contributed_share": float(points.used.mean()),
         "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
-        "model_reprojection_px_median": median_or_none(limb_distance(found)),
+        "model_reprojection_px_median": median_or_none(limb_distance(trial)),
         "model_reprojection_px_by_camera": {fit.name: _number_or_none(fit.distance_px) for fit in fits},
         "lla_deg_mean": _mean_degrees(spine.lla[kept]),
         "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
@@ -257,11 +257,11 @@ def summary_metrics(found: SolvedTrial) -> dict:
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
         "clinical": {
-            figure.name: _clinical_entry(figure) for figure in (*found.curvature_figures, *found.clinical_figures)
+            figure.name: _clinical_entry(figure) for figure in (*trial.curvature_figures, *trial.clinical_figures)
         },
-        "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm_entry(found.lumbopelvic_rhythm),
-        "spine_seen_by": spine_points_by_source(found.markers),
-        "spine_estimated": list(estimated_of_spine(found.markers.names, found.markers.origins)),
+        "lumbopelvic_rhythm": None if trial.lumbopelvic_rhythm is None else _rhythm_entry(trial.lumbopelvic_rhythm),
+        "spine_seen_by": spine_points_by_source(trial.markers),
+        "spine_estimated": list(estimated_of_spine(trial.markers.names, trial.markers.origins)),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == SKIN_ORDER_CODE],
         "skin_markers_lost": [finding.where for finding in verdict.findings if finding.code == SKIN_LOST_CODE],
         "frames_rejected": verdict.counts["rejected"],
@@ -270,7 +270,7 @@ def summary_metrics(found: SolvedTrial) -> dict:
         "rejected_because": verdict.reason_counts["rejected"],
         "observations_dropped_share": summary["observations_dropped_share"],
         "observations_swapped_share": summary["observations_swapped_share"],
-        "inferred": list(found.markers.names_of(Origin.INFERRED)),
+        "inferred": list(trial.markers.names_of(Origin.INFERRED)),
         "estimated": list(unseen),
     }
 

@@ -33,28 +33,28 @@ INITIAL_CURVES = ("hip_flexion_r", "hip_flexion_l", "trunk_inclination")  # show
 CurvatureCurves = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]
 
 
-def scene_of_trial(found: SolvedTrial, step: int = 1) -> Scene:
+def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     """One trial in 3D; cameras, measured points and verdict where they are known. step: poses are of every step-th
     frame, for the memory of long trials.
     """
-    spine, verdict = found.spine, found.verdict
+    spine, verdict = trial.spine, trial.verdict
     angles = {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_LABELS}
-    shapes, pairs = bones_and_joints(found.body.osim)
+    shapes, pairs = bones_and_joints(trial.body.osim)
     return Scene(
-        name=found.name,
+        name=trial.name,
         spine=chain_of_body(spine.markers),
-        points=found.markers,
-        poses=found.poses if step == 1 else body_poses(found.body, found.motion.every(step)),
+        points=trial.markers,
+        poses=trial.poses if step == 1 else body_poses(trial.body, trial.motion.every(step)),
         bones=shapes,
         segments=pairs,
-        cameras=tuple(found.cameras),
+        cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
         curves=(
-            *curvature_curves(angles, spine.forced, ~found.rejected, found.spine_estimated),
-            *clinical_curves(spine.clinical, found.clinical_figures),
+            *curvature_curves(angles, spine.forced, ~trial.rejected, trial.spine_estimated),
+            *clinical_curves(spine.clinical, trial.clinical_figures),
         ),
-        skin=skin_of_trial(found.body, shapes),
+        skin=skin_of_trial(trial.body, shapes),
         step=step,
     )
 
