@@ -15,7 +15,6 @@ from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError
 from simspine.evaluation.methods import (
     TRUE_POINT_MARKER_SET,
-    Experiment,
     GroundTruthTrial,
     our_estimates,
     reference_estimates,
@@ -99,14 +98,14 @@ class AccuracyOutcome:
 def run_accuracy_study(
     sizes: StudySize,
     presets: Sequence[str],
-    settings: Mapping[str, Experiment],
+    bodies: Sequence[str],
     capture: CaptureOfPreset = recorded_subjects,
     progress: Callable[[str], None] = lambda line: None,
 ) -> AccuracyOutcome:
-    """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
+    """Errors of our pipeline with each of the bodies, and of the published procedure, on each preset."""
     methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]]
     methods = {PEER_METHOD: _reference_estimates}
-    methods |= {name: partial(_our_estimates, name, chosen) for name, chosen in settings.items()}
+    methods |= {body: partial(_our_estimates, body) for body in bodies}
     found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
     refused: dict[tuple[str, str, str], str] = {}
     for preset in presets:
@@ -126,8 +125,8 @@ def run_accuracy_study(
     return AccuracyOutcome(found, refused)
 
 
-def _our_estimates(name: str, settings: Experiment, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
-    return {name: our_estimates(trials, settings)}
+def _our_estimates(body: str, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    return {body: our_estimates(trials, body)}
 
 
 def _reference_estimates(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
@@ -185,8 +184,7 @@ def measure_accuracy(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
             f"{MIN_FRAMES_PER_TRIAL} (the filters need so many)."
         )
-    settings = {name: Experiment(recipe=name) for name in bodies}
-    outcome = run_accuracy_study(sizes, presets, settings, capture=capture, progress=progress)
+    outcome = run_accuracy_study(sizes, presets, bodies, capture=capture, progress=progress)
     return accuracy_metrics(outcome, bodies), outcome.as_dict()
 
 

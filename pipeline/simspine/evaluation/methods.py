@@ -12,7 +12,7 @@ dfki-av/simspine; Pose2Sim 0.10.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -31,14 +31,14 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.kinematics import read_spine
-from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.estimation.options import BodyOptions
 from simspine.estimation.result import Solver
 from simspine.evaluation.bench_engines import weighted_dlt
 from simspine.evaluation.spine_errors import TrialSpine
 from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, UNSEEN
 from simspine.reconstruction.stage import Known, Options
 from simspine.reconstruction.stages import run_stages
-from simspine.vision.options import FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.options import MergeOptions
 
 # The published procedure.
 
@@ -264,26 +264,6 @@ class ObservedTrial:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """Ours: the options of the stages."""
-
-    recipe: str = "articulated"
-    marker_set: str = TRUE_POINT_MARKER_SET
-    triangulation: TriangulationOptions = field(default_factory=TriangulationOptions)
-    filter: FilterOptions = field(default_factory=FilterOptions)
-    scaling: ScalingOptions = field(default_factory=ScalingOptions)
-    ik: KinematicsOptions = field(default_factory=KinematicsOptions)
-    use_mocap: bool = True
-
-    @property
-    def options(self) -> Options:
-        """Of all stages."""
-        body = BodyOptions(recipe=self.recipe, markers=self.marker_set)
-        own = {"triangulation": self.triangulation, "filter": self.filter, "scaling": self.scaling, "ik": self.ik}
-        return Options(merge=MergeOptions(correspondence="human36m"), body=body, **own)
-
-
-@dataclass(frozen=True)
 class GroundTruthTrial:
     """An observed trial and what was true.
 
@@ -295,24 +275,28 @@ class GroundTruthTrial:
     points: Markers
 
 
-def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> list[TrialSpine]:
-    """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs."""
+def our_estimates(trials: Sequence[GroundTruthTrial], recipe: str = "articulated") -> list[TrialSpine]:
+    """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs. recipe: the body's."""
     known = {}
     for number, trial in enumerate(trials):
         seen = trial.observed
-        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": settings.marker_set}
-        mocap = seen.mocap if settings.use_mocap else None
-        known[str(number)] = BEFORE | of_trial | {"subject": seen.subject, "trial": seen.trial, "mocap": mocap}
-    return [_found(trial) for trial in run_stages(known, settings.options, AFTER_DETECTION).values()]
+        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": TRUE_POINT_MARKER_SET}
+        known[str(number)] = BEFORE | of_trial | {"subject": seen.subject, "trial": seen.trial, "mocap": seen.mocap}
+    return [_found(trial) for trial in run_stages(known, _options(recipe), AFTER_DETECTION).values()]
 
 
-def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
+def estimates_from_points(trials: Sequence[Markers]) -> list[TrialSpine]:
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
     known = {
-        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": settings.marker_set}
+        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": TRUE_POINT_MARKER_SET}
         for number, markers in enumerate(trials)
     }
-    return [_found(trial) for trial in run_stages(known, settings.options, AFTER_MERGING).values()]
+    return [_found(trial) for trial in run_stages(known, _options("articulated"), AFTER_MERGING).values()]
+
+
+def _options(recipe: str) -> Options:
+    body = BodyOptions(recipe=recipe, markers=TRUE_POINT_MARKER_SET)
+    return Options(merge=MergeOptions(correspondence="human36m"), body=body)
 
 
 def _found(trial: Known) -> TrialSpine:

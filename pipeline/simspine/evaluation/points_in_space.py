@@ -26,7 +26,7 @@ from simspine.evaluation.bench_accuracy import (
     NOMINAL_COVERAGE,
     rounded_for_json,
 )
-from simspine.evaluation.methods import Experiment, estimates_from_points
+from simspine.evaluation.methods import estimates_from_points
 from simspine.evaluation.metrics import finite_values, rms_or_nan
 from simspine.evaluation.spine_errors import (
     SpineErrors,
@@ -298,10 +298,9 @@ def run_point_study(
     families: Iterable[str],
     points: Sequence[str],
     size: PointStudySize,
-    settings: Experiment | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> PointOutcome:
-    """Errors of ours and of the baselines. Points have the same errors whatever the settings are."""
+    """Errors of ours and of the baselines."""
     found: dict[StudyCell, dict[tuple[str, str], SpineErrors]] = {}
     upright: dict[tuple[str, str, str], np.ndarray] = {}
     refused: dict[tuple[StudyCell, str], str] = {}
@@ -315,7 +314,7 @@ def run_point_study(
                 given = [observed_markers(trial, POINT_ERRORS_BY_NAME[model], size.seed) for trial in trials]
                 estimates = baseline_estimates(given, [trial.truth for trial in trials])
                 try:
-                    estimates = {OUR_METHOD: estimates_from_points(given, settings or Experiment())} | estimates
+                    estimates = {OUR_METHOD: estimates_from_points(given)} | estimates
                 except InputError as error:
                     refused[StudyCell(family, model, OUR_METHOD), subject] = str(error)
                 for method, spines in estimates.items():
