@@ -12,7 +12,7 @@ from simspine.cli.research import LIFTING_FRAMES, chosen_options, lifting_option
 
 @click.group("bench")
 def bench_group():
-    """Measure speed and quality on this machine; the goals are printed beside.
+    """Measure speed and quality on this machine; with goals.
 
     Predictions of any method, by the papers' protocols: `simspine benchmark`.
     """
@@ -38,7 +38,7 @@ _json_option = click.option("--json", "path", type=FILE_PATH, help="File for the
 @click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
 @click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
 def bench_ik_command(path, opensim_frames, frames, quick):
-    """Inverse kinematics beside OpenSim's."""
+    """Inverse kinematics, compared with OpenSim's."""
     from dataclasses import asdict
 
     from simspine.evaluation.bench_engines import QUICK_TRIALS, TrialSize, measure_ik
@@ -105,8 +105,8 @@ def bench_workflow_command(path, frames, detections, quick):
 @click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy_command(path, presets, families, points, **sizes):
-    """The pipeline against spines that are known: from 2D points beside the published procedure, and from points in
-    space beside baselines."""
+    """The pipeline against spines that are known: from 2D points, compared with the published procedure; from points in
+    space, compared with baselines."""
     import json
 
     from simspine.evaluation.tables import benchmark_json
@@ -213,8 +213,8 @@ _ALL_FRAMES = {"--frames": "all frames that predictions and truth have in common
 def benchmark_group():
     """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
 
-    The published figures stand beside them, marked as of other data. `simspine bench` is something else: it measures
-    simspine itself on this machine, speed and accuracy, beside goals.
+    The published figures stand next to them, marked as of other data. `simspine bench` is something else: it measures
+    simspine itself on this machine, speed and accuracy, with goals.
     """
 
 
@@ -329,7 +329,7 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
 @click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
 @click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
-@click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
+@click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from besides the five.")
 @click.option(
     "--work", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder of checkpoints, curves."
 )
@@ -370,7 +370,7 @@ def _run_lifters(form, out, config, preset, methods, points, image, more_people,
 def benchmark_angles_command(predictions, truth, subjects, form, out):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
-    The papers have no such protocol; this one is ours. Controls that know no frame stand beside: the mean of the people
+    The papers have no such protocol; this one is ours. Controls that know no frame are added: the mean of the people
     of the truth who are not tested, and each trial's own true mean.
     """
     from simspine.evaluation.angle_protocol import evaluate_angles, read_angles

@@ -141,7 +141,7 @@ def _reference_estimates(trials: Sequence[GroundTruthTrial]) -> dict[str, list[T
 
 
 def accuracy_metrics(outcome: AccuracyOutcome, bodies: Sequence[str] = FITTED_BODIES) -> list[Metric]:
-    """Figures beside their goals, which are ratios to the published procedure's on the same recordings."""
+    """Figures with their goals, which are ratios to the published procedure's on the same recordings."""
     out = []
     for preset, method in outcome.found:
         total = outcome.total(preset, method)

@@ -72,7 +72,7 @@ _LIFTING_NOTES = (
 def evaluate_lifting(
     predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence], step: int = LIFTING_FRAME_STEP
 ) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: predicted points}, beside the published ones: by region, and P-MPJPE by action.
+    """Tables of methods, {name: predicted points}, with the published ones: by region, and P-MPJPE by action.
 
     truth: the same trials, and the same cameras where predictions are in a camera's axes. Of it the frames whose number
     is a multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
@@ -159,7 +159,7 @@ _MULTIVIEW_NOTES = {
 def evaluate_multiview(
     predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]
 ) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: predicted points}, beside the published one: MPJPE, P-MPJPE, and motion.
+    """Tables of methods, {name: predicted points}, with the published one: MPJPE, P-MPJPE, and motion.
 
     truth: the same trials in the world, m. Raises `InputError` where a method predicts none of them.
     """

@@ -414,7 +414,7 @@ def point_study_tables(outcome: PointOutcome) -> str:
 
 
 def error_table(totals: Mapping[StudyCell, Mapping[str, float]]) -> str:
-    """A row per family, error and method; `loses` in ours beside what a baseline is better in."""
+    """A row per family, error and method; `loses` marks figures of ours in which a baseline is better."""
     lost = {(loss.family, loss.points, loss.figure) for loss in lost_comparisons(totals)}
     rows = [
         ("family", "points", "method", *POINT_STUDY_COLUMNS),

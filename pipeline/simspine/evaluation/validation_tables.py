@@ -90,7 +90,7 @@ class CurvatureRow:
 
     mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
     typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
-    beside what is known of standing adults (`uncertainty.known_share`). decided: in a word; 'set by the model' is no
+    compared with what is known of standing adults (`known_share`). decided: in a word; 'set by the model' is no
     finding about a person.
     """
 

@@ -175,7 +175,7 @@ def _even_size(image: np.ndarray) -> np.ndarray:
 # The body drawn on a trial's videos, frame by frame: as lines with its spine, as bones or with skin.
 
 
-OVERLAY_TILE_PX = 540  # px: height of a camera's picture beside others
+OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
 SKIN_OPACITY = 0.6  # the person stays visible below
 BODY_DRAWINGS = ("lines", "bones", "skin")
 ImageBox = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
@@ -277,7 +277,7 @@ def _seen_only(layer: OverlayLayer) -> OverlayLayer:
 
 
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
-    """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
+    """What was detected, as pictures show it: with the inferred points as the cameras would see them. Needs images."""
     markers = trial.markers.with_(xyz=trial.markers.xyz[frames], weight=None, covariance=None, filled=None)
     return add_inferred_points(trial.detected_in(frames), trial.cameras, markers)
 

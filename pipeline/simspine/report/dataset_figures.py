@@ -175,7 +175,7 @@ def cycle_figure(
     standard deviation of theirs, the normative band behind.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. bands: mean
-    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, told in the titles.
+    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, written in the titles.
     Raises `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]

@@ -34,7 +34,7 @@ NAMED_COLOURS = {
 }  # fmt: skip
 COLOUR_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 
-# The ink of text and axes. `embed.svg` turns it into `currentColor`, so figures follow the page's light or dark theme.
+# The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`, so figures follow the page's light or dark theme.
 INK_COLOUR = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"
@@ -159,7 +159,7 @@ def bare_axes(axes: "Axes", half_width: float, half_height: float) -> None:
 
 
 def scale_bar(axes: "Axes", at: tuple[float, float], length: float, gap: float, label: str) -> None:
-    """An upright bar from `at`, m, with its label `gap` beside it."""
+    """An upright bar from `at`, m, with its label `gap` to its right."""
     x, y = at
     axes.plot([x, x], [y, y + length], color=GREY, linewidth=2.2, solid_capstyle="butt")
     axes.text(x + gap, y + length / 2, label, fontsize=7.5, color=GREY, rotation=90, va="center")

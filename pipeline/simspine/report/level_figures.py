@@ -55,7 +55,7 @@ def level_map(
     status: Sequence[str] | None = None,
     forced: Mapping[str, Sequence[Forced]] | None = None,
 ) -> "Figure":
-    """Angles of all levels as three maps (level × time, from the sacrum up), beside each their observability.
+    """Angles of all levels as three maps (level × time, from the sacrum up), each with their observability.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
     see `quality.observability.forced_mask`. Rejected frames are hatched.
@@ -69,7 +69,7 @@ def level_map(
         figure = new_figure(1.6 + 0.165 * len(levels))
         panels = figure.subplots(1, 6, width_ratios=[1, 0.24] * 3, sharey=True, gridspec_kw={"wspace": 0.02})
         for k, title in enumerate(AXIS_TITLES):
-            axes, beside = panels[2 * k], panels[2 * k + 1]
+            axes, bars = panels[2 * k], panels[2 * k + 1]
             values = degrees[:, :, k]
             limit = _scale_limit(values)
             image = axes.imshow(
@@ -80,10 +80,10 @@ def level_map(
             axes.grid(False)
             axes.set_title(f"{title}\n", fontsize=9.5)
             time_axis(axes, time)
-            bar = figure.colorbar(image, ax=[axes, beside], location="bottom", extend="both", aspect=28, pad=0.02)
+            bar = figure.colorbar(image, ax=[axes, bars], location="bottom", extend="both", aspect=28, pad=0.02)
             bar.set_label(f"°, positive = {POSITIVE_DIRECTIONS[k]}", fontsize=7.5)
             bar.outline.set_linewidth(0.5)
-            _draw_shares(beside, shares[:, k], mask[:, k])
+            _draw_shares(bars, shares[:, k], mask[:, k])
             for edge in _region_borders(levels):
                 axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
         _name_levels(panels[0], levels)

@@ -176,7 +176,7 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
 
 
 def layer_symbols(layer: OverlayLayer) -> set[str]:
-    """Which of `canvas.SYMBOLS` the layer holds."""
+    """Which of `canvas.LEGEND_SYMBOLS` the layer holds."""
     detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
     skin = set(is_skin_marker(detected))
     held = {

@@ -57,7 +57,7 @@ POSE_LEGEND = ("left", "right", "unsure")
 @dataclass(frozen=True)
 class DrawnPerson:
     """points: {SIMSPINE point: (3,) x px, y px, confidence}, those that are there. inferred: names among them that a
-    rule placed. label: written beside the head. estimated: names among them that a detector gave without seeing them.
+    rule placed. label: written above the head. estimated: names among them that a detector gave without seeing them.
     """
 
     points: Mapping[str, np.ndarray]
@@ -276,7 +276,7 @@ def skin_solid(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> BodySolid:
 def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
     """The skin of an average person, between man and woman, at a body's sizes; nothing else of it is this person's.
 
-    bones: it is laid around them (`around_bones`). Raises `InputError` for a body without single vertebrae.
+    bones: it is laid around them (`skin_around_bones`). Raises `InputError` for a body without single vertebrae.
     """
     skin = bind_skin(rest_surface(0.5), body)
     points: dict[str, list[np.ndarray]] = {}

@@ -215,7 +215,7 @@ def trial_section_of(
     film_bytes: int = FILM_BYTES,
 ) -> TrialSection:
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
-    3D player holds. film_bytes: of all pictures beside it.
+    3D player holds. film_bytes: of all pictures next to it.
     """
     parts = TrialParts(
         spine=trial.spine,

@@ -232,7 +232,7 @@ class PackedScene:
     """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
 
     cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
-    curves: how many there are beside the 3D view.
+    curves: how many there are next to the 3D view.
     """
 
     header: str

@@ -251,10 +251,10 @@ def curvature_figure(
     """Lumbar lordosis and thoracic kyphosis (Cobb) over time against normal bands.
 
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
-    are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
+    are shown as bars at the panel's right with their source. status: per frame kept, corrected or rejected (shaded).
     forced: may hold 'lla' or 'tka' with facts; such a curve is drawn as the model's, not as a measurement.
     lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve that is assumed
-    or very uncertain beside the spread among standing adults is drawn dashed and orange, and says so.
+    or very uncertain compared with the spread among standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
     with figure_style.matplotlib_style():
@@ -267,10 +267,10 @@ def curvature_figure(
                 axes, time, degrees, forced=(forced or {}).get(key, ()), sd=sd_deg, quantity=key, status=status
             )
             shade_rejected(axes, time, status)
-            beside = _draw_bands(axes, [band for band in bands if band.quantity == key])
+            right = _draw_bands(axes, [band for band in bands if band.quantity == key])
             axes.set(title=CURVATURE_TITLES[key], ylabel=f"{key.upper()} (°)")
             axes.margins(y=0.12)
-            axes.legend(loc="upper left", bbox_to_anchor=(beside, 1.03), borderaxespad=0, handlelength=1.5)
+            axes.legend(loc="upper left", bbox_to_anchor=(right, 1.03), borderaxespad=0, handlelength=1.5)
             time_axis(axes, time, labelled=axes is panels[1])
     return figure
 

@@ -76,7 +76,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     """Rows for what `summary.json` holds, in a fixed order; keys it lacks are left out, unknown ones are not shown.
 
     A value may be a number, None or NaN (shown as '–'), or a mapping {part: number}, whose parts share the row. Parts
-    beside a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
+    of a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
     {key: text} put in place of the default note. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
@@ -356,7 +356,7 @@ def _group_of(marker: str) -> str:
 
 
 def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
-    """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them, or
+    """{how: names}: what is known of the spine itself; empty where all of it is inferred from them, or
     estimated."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     seen = dict(zip(markers.names, markers.present.mean(0), strict=True))

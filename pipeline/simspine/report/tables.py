@@ -443,13 +443,15 @@ def _skin_row(
     by_view = np.isfinite(found.error_px).sum(0).mean(1)
     views = ", ".join(f"{view} {count:.0f}" for view, count in zip(found.views, by_view, strict=True) if count)
     error = found.error_px[found.used]
-    beside = np.zeros(0)
+    distance = np.zeros(0)
     if ik is not None:
         columns = [ik.marker_names.index(name) for name in names if name in ik.marker_names]
-        beside = 1000 * ik.marker_error[:, columns]
-        beside = beside[np.isfinite(beside)]
+        distance = 1000 * ik.marker_error[:, columns]
+        distance = distance[np.isfinite(distance)]
     distances = (
-        f"{number_text(np.median(beside), 0)} ({np.percentile(beside, 90):.0f})" if beside.size else number_text(None)
+        f"{number_text(np.median(distance), 0)} ({np.percentile(distance, 90):.0f})"
+        if distance.size
+        else number_text(None)
     )
     frames = f"{found.kept.sum(0).mean():.0f} of {len(found.kept)}"
     return (label, frames, views or "none", number_text(np.median(error) if error.size else None), distances)
