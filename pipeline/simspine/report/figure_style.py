@@ -34,7 +34,7 @@ NAMED_COLOURS = {
 }  # fmt: skip
 COLOUR_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 
-# The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`, so figures follow the page's light or dark theme.
+# The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.
 INK_COLOUR = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"

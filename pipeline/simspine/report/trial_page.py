@@ -165,7 +165,8 @@ def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     yield (
         curvature_figure(spine.time, spine.lla, spine.tka, bands=PUBLISHED_BANDS, status=parts.status, **known),
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
-        "Bars at the right of the panels are published ranges of standing adults; sitting or bending is expected to leave them. "
+        "Bars at the right of the panels are published ranges of standing adults; sitting or bending is expected to "
+        "leave them. "
         "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed, or very uncertain "
         f"compared with the spread among standing adults: it says little about this person.{estimated}",
     )  # fmt: skip
