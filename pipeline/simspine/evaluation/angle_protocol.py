@@ -104,10 +104,17 @@ def _of_table(path: Path) -> Iterator[AngleSequence]:
     angle, deviation = (column_as_array(path, columns, name, (len(names),)) for name in ("angle", "deviation"))
     assert angle is not None
     for part in parts:
-        own = {"angle": angle[part.rows], "deviation": None if deviation is None else deviation[part.rows]}
-        about = {"action": part.action, "rate": part.rate}
         try:
-            yield AngleSequence(part.subject, part.trial, part.frames, names, **own, **about)
+            yield AngleSequence(
+                part.subject,
+                part.trial,
+                part.frames,
+                names,
+                angle=angle[part.rows],
+                action=part.action,
+                deviation=None if deviation is None else deviation[part.rows],
+                rate=part.rate,
+            )
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -123,8 +130,10 @@ def _of_dataset(path: Path) -> Iterator[AngleSequence]:
             spread = None
             if trial.lla_sd is not None and trial.tka_sd is not None:
                 spread = stacked_angles(trial.lla_sd, trial.tka_sd, trial.angles_sd, len(trial.levels))[frames]
-            names, about = angle_names(trial.levels), {"deviation": spread, "rate": recording.rate}
-            yield AngleSequence(recording.subject, recording.name, frames, names, angle=angle, **about)
+            names, rate = angle_names(trial.levels), recording.rate
+            yield AngleSequence(
+                recording.subject, recording.name, frames, names, angle=angle, deviation=spread, rate=rate
+            )
 
 
 def _of_capture(folder: Path) -> Iterator[AngleSequence]:
@@ -325,7 +334,7 @@ def rmse_intervals(
     for true in trials:
         found, _ = angle_course(sequences, true, (true.subject, trial_key(true.trial)), name)
         square = wrap_angles(found - true.angle[:, true.names.index(name)]) ** 2
-        squares.append(mean_of_known(square, 0))
+        squares.append(float(mean_of_known(square, 0)))
         counts.append(np.isfinite(square).sum())
     out: dict[str, tuple[float, float] | None] = {}
     for label, of in CLUSTERS_BY_INTERVAL.items():

@@ -155,8 +155,17 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
         estimate[rows] = _in_axes_of_truth(_point_columns(found.xyz, found.names, names)[own], found, true)
         if deviation is not None:
             deviation[rows] = _point_columns(found.deviation, found.names, names)[own]
-    places = {"names": names, "estimate": estimate, "truth": exact, "deviation": deviation}
-    return PointPair(true.subject, true.trial, action_row(true.action), true.frames, rate=true.rate, **places)
+    return PointPair(
+        true.subject,
+        true.trial,
+        action_row(true.action),
+        true.frames,
+        rate=true.rate,
+        names=names,
+        estimate=estimate,
+        truth=exact,
+        deviation=deviation,
+    )
 
 
 def _point_columns(values: np.ndarray | None, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

@@ -263,8 +263,8 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
         keypoints, score, images = found["keypoints"], found["score"], tuple(found["file_name"].tolist())
     names = tuple(found["names"].tolist())
     keypoints = in_spinetrack_order(keypoints, names, str(path))
-    there = {_SPINETRACK_NAME_OF.get(name, name) for name in names}
-    keypoints[:, [i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in there]] = np.nan
+    known = {_SPINETRACK_NAME_OF.get(name, name) for name in names}
+    keypoints[:, [i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in known]] = np.nan
     low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
     box = np.concatenate([low, high - low], 1)
     nobody = np.zeros(len(images), bool)

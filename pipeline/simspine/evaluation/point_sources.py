@@ -261,10 +261,21 @@ def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
     assert xyz is not None
     found = []
     for part in parts:
-        own = {"xyz": xyz[part.rows], "deviation": None if deviation is None else deviation[part.rows], "axes": axes}
-        about = {"camera": part.camera, "action": part.action, "rate": part.rate}
         try:
-            found.append(PointSequence(part.subject, part.trial, part.frames, names, **own, **about))
+            found.append(
+                PointSequence(
+                    part.subject,
+                    part.trial,
+                    part.frames,
+                    names,
+                    xyz=xyz[part.rows],
+                    axes=axes,
+                    camera=part.camera,
+                    action=part.action,
+                    deviation=None if deviation is None else deviation[part.rows],
+                    rate=part.rate,
+                )
+            )
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     return tuple(found)

@@ -7,6 +7,7 @@ anatomy. Measures are those of `spine_errors`, of all trials together and of eac
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -114,9 +115,7 @@ def observed_markers(trial: PointTrial, errors: PointErrors, seed: int) -> Marke
     triangulation is. Equal arguments give equal markers.
     """
 
-    def chance(label: str) -> np.random.Generator:
-        return random_stream(*(seed, "points", trial.subject, trial.trial, label))
-
+    chance = partial(random_stream, seed, "points", trial.subject, trial.trial)
     limbs = [name for name in trial.points.names if name not in SPINE_MARKERS]
     xyz = np.array(trial.points.select([*SPINE_MARKERS, *limbs]).xyz)
     count = len(SPINE_MARKERS)

@@ -167,7 +167,7 @@ def _curvature_row(
     kept = sum(int(record.kept.sum()) for record in some)
     rejected = sum(record.frames for record in some) - kept
     subjects = len({record.subject for record in some})
-    counts = {"subjects": subjects, "trials": len(some), "frames": kept, "rejected": rejected}
+    counts: dict[str, Any] = {"subjects": subjects, "trials": len(some), "frames": kept, "rejected": rejected}
     columns = _pooled_statistics(some, "lla") | _pooled_statistics(some, "tka")
     return CurvatureRow(group, name, **counts, **columns, **_paper_values(paper))
 
@@ -194,7 +194,7 @@ def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: PublishedCurvatur
     """Unweighted means of lines, as the paper averages."""
     subjects = len(lines) if group == "subject" else max(line.subjects for line in lines)
     trials, frames, rejected = (sum(getattr(line, name) for line in lines) for name in ("trials", "frames", "rejected"))
-    counts = {"subjects": subjects, "trials": trials, "frames": frames, "rejected": rejected}
+    counts: dict[str, Any] = {"subjects": subjects, "trials": trials, "frames": frames, "rejected": rejected}
     columns = _mean_columns(lines, "lla") | _mean_columns(lines, "tka")
     return CurvatureRow(group, f"mean of the {group}s", **counts, **columns, **_paper_values(paper))
 
@@ -207,7 +207,7 @@ def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> dict[str, Any
     return _quantity_columns(quantity, means, curvature_verdict(means[-1], Observability.FORCED in said, estimated))
 
 
-def _paper_values(paper: PublishedCurvature | None) -> dict[str, float]:
+def _paper_values(paper: PublishedCurvature | None) -> dict[str, Any]:
     found = asdict(paper) if paper else dict.fromkeys(("lla_mean", "lla_sd", "tka_mean", "tka_sd"), NOT_A_NUMBER)
     return {f"paper_{name}_deg": value for name, value in found.items()}
 

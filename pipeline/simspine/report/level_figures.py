@@ -111,8 +111,10 @@ def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
             axes.plot([0, 1], [i, i], **FORCED_STYLE)
         elif known[i]:
             start, ink = (0.0, "white") if share >= HALF_OBSERVED else (share, INK_COLOUR)
-            place = {"xytext": (2, -0.4), "textcoords": "offset points", "va": "center"}
-            axes.annotate(f"{100 * share:.0f}", (start, i), fontsize=7, color=ink, **place)
+            axes.annotate(
+                f"{100 * share:.0f}", (start, i), xytext=(2, -0.4), textcoords="offset points", fontsize=7, color=ink,
+                va="center",
+            )  # fmt: skip
     axes.set(xlim=(0, 1.05), xticks=[])
     axes.grid(False)
     axes.spines[["bottom", "left"]].set_visible(False)
@@ -184,7 +186,7 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
         _draw_intervals(axes, [(low, least, at), (greatest, high, at)], color=colour, linestyle=dash)
         face = colour if colour == BLUE else "none"
         axes.barh(at, greatest - least, 0.56, least, facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
-    for level in np.flatnonzero(known):
+    for level in np.flatnonzero(known).tolist():
         text, place = f"{ends[2, level] - ends[1, level]:.1f}°", axes.get_yaxis_transform()
         axes.text(1.0, level, text, transform=place, fontsize=7, ha="right", va="center")
 

@@ -270,5 +270,5 @@ def add_inferred_points(keypoints: Keypoints, cameras: Sequence[Camera], markers
     xy = np.moveaxis(project_points(cameras, xyz), 0, 1)
     rest = keypoints.select([name for name in keypoints.names if name not in names])
     confidence = np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2)
-    places, origins = np.concatenate([rest.xy, xy], 2), (*rest.origins, *origins)
-    return Keypoints((*rest.names, *names), keypoints.rate, places, confidence, origin=origins)
+    places = np.concatenate([rest.xy, xy], 2)
+    return Keypoints((*rest.names, *names), keypoints.rate, places, confidence, origin=(*rest.origins, *origins))

@@ -108,11 +108,11 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
         if name in person.inferred:
             canvas.draw_ring(picture, point[:2], unit * 3.0, colour=to_bgr(ORANGE), width=unit)
         elif name in person.estimated:
-            look = {"colour": DARK_GROUND, "edge": _point_colour(name), "edge_width": unit}
-            canvas.draw_diamond(picture, point[:2], unit * 3.4, **look)
+            colour = _point_colour(name)
+            canvas.draw_diamond(picture, point[:2], unit * 3.4, colour=DARK_GROUND, edge=colour, edge_width=unit)
         else:
-            look = {"colour": _point_colour(name), "edge": DARK_GROUND, "edge_width": unit * 0.8}
-            canvas.draw_disc(picture, point[:2], unit * 3.0 * _confidence_weight(point), **look)
+            colour, size = _point_colour(name), unit * 3.0 * _confidence_weight(point)
+            canvas.draw_disc(picture, point[:2], size, colour=colour, edge=DARK_GROUND, edge_width=unit * 0.8)
 
 
 def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
@@ -138,8 +138,8 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
             canvas.draw_disc(picture, place, unit * 2.6, DARK_GROUND)
             canvas.draw_ring(picture, place, unit * 2.6, colour=to_bgr(ORANGE), width=unit * 1.3)
         elif name in person.estimated:
-            look = {"colour": DARK_GROUND, "edge": to_bgr(VERMILLION), "edge_width": unit * 1.3}
-            canvas.draw_diamond(picture, place, unit * 3.4, **look)
+            colour = to_bgr(VERMILLION)
+            canvas.draw_diamond(picture, place, unit * 3.4, colour=DARK_GROUND, edge=colour, edge_width=unit * 1.3)
         else:
             size = unit * 3.2 * _confidence_weight(person.points[name])
             canvas.draw_disc(picture, place, size, colour=to_bgr(VERMILLION), edge=LABEL_WHITE, edge_width=unit * 0.8)
@@ -323,8 +323,8 @@ def _curves_picture(spine: SpineKinematics, status: list[str] | None, width: flo
         panels = figure.subplots(1, 2)
         for axes, key in zip(panels, _POSTER_TITLES, strict=True):
             values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
-            known = {"forced": spine.forced.get(key, ()), "sd": None if sd is None else np.degrees(sd)}
-            draw_curvature(axes, spine.time, np.degrees(values), quantity=key, status=status, **known)
+            forced, sd = spine.forced.get(key, ()), None if sd is None else np.degrees(sd)
+            draw_curvature(axes, spine.time, np.degrees(values), forced=forced, sd=sd, quantity=key, status=status)
             shade_rejected(axes, spine.time, status)
             band = published_bands(key)[0]
             shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")

@@ -233,8 +233,8 @@ def trial_section_of(
     )
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
-    shown = {"overlays": _overlay_sheet(trial, samples), "player": pack_scene(scene, most)}
-    return trial_section(trial.name, prefix, parts, glance=summary_statements(trial), **shown)
+    overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
+    return trial_section(trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial))
 
 
 def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:

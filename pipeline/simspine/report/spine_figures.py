@@ -89,11 +89,8 @@ def stick_figures(
     xyz = change_frame(markers.xyz, markers.frame, "y_up")
     at = {name: i for i, name in enumerate(markers.names)}
     sides = [(at[a], at[b]) for a, b in BODY_PAIRS if a in at and b in at]
-    looks = {
-        "lines": [(at[a], at[b]) for a, b in edges if a in at and b in at],
-        "chain": [at[name] for name in spine if name in at],
-        "origin": markers.origins,
-    }
+    lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
+    chain = [at[name] for name in spine if name in at]
     bodies = [_centred_body(xyz[frame], sides) for frame in frames]
     reach = np.nanmax(np.abs([*np.concatenate(bodies), np.full(3, 0.3)]), axis=0)  # m; at least a head's size
     across, tall = max(reach[0], reach[2]), reach[1]
@@ -102,12 +99,12 @@ def stick_figures(
         panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
         for column, points in zip(panels.T, bodies, strict=True):
             for axes, view in zip(column, _VIEW_AXES, strict=True):
-                _draw_bodies(axes, points @ np.transpose(view), **looks)
+                _draw_bodies(axes, points @ np.transpose(view), lines, chain=chain, origin=markers.origins)
                 bare_axes(axes, 1.06 * across, 1.06 * (tall if axes is not column[2] else across))
         for axes, frame in zip(panels[0], frames, strict=True):
             axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
-        for axes, view in zip(panels[:, 0], FIGURE_VIEWS if sides else UNKNOWN_VIEWS, strict=True):
-            axes.set_ylabel(view)
+        for axes, label in zip(panels[:, 0], FIGURE_VIEWS if sides else UNKNOWN_VIEWS, strict=True):
+            axes.set_ylabel(label)
         scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, gap=0.05, label="0.5 m")
         _bodies_legend(figure, markers.origins)
     return figure
@@ -182,8 +179,8 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
                 _draw_chain(axes, points, spread, column=centre, turn=np.array(view, float))
                 bare_axes(axes, across, tall)
             column[0].set_title(f"{markers.time[frame]:.2f} s", fontsize=9)
-        for axes, view in zip(panels[:, 0], FIGURE_VIEWS[:2], strict=True):
-            axes.set_ylabel(view)
+        for axes, label in zip(panels[:, 0], FIGURE_VIEWS[:2], strict=True):
+            axes.set_ylabel(label)
         scale_bar(panels[0, 0], (-0.98 * across, -0.98 * tall), 0.1, gap=0.02, label="10 cm")
         _chain_legend(figure, cells)
     return figure

@@ -160,10 +160,12 @@ def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     spine = parts.spine
     if spine is None:
         return
-    known = {"forced": spine.forced, "lla_sd": spine.lla_sd, "tka_sd": spine.tka_sd}
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
     yield (
-        curvature_figure(spine.time, spine.lla, spine.tka, bands=PUBLISHED_BANDS, status=parts.status, **known),
+        curvature_figure(
+            spine.time, spine.lla, spine.tka, bands=PUBLISHED_BANDS, status=parts.status, forced=spine.forced,
+            lla_sd=spine.lla_sd, tka_sd=spine.tka_sd,
+        ),
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
         "Bars at the right of the panels are published ranges of standing adults; sitting or bending is expected to "
         "leave them. "

@@ -98,8 +98,8 @@ def _curvature_curve(
     note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED_VERDICTS, *ESTIMATED_VERDICTS) else ""
     band = published_bands(key)[0]
     published = (band.low, band.high, f"standing adults, {band.span}")
-    look = {"sd": None if forced else doubt, "band": published, "note": note, "forced": forced}
-    return Curve(*CURVATURE_LABELS[key], np.degrees(values), **look)
+    (name, label), sd = CURVATURE_LABELS[key], None if forced else doubt
+    return Curve(name, label, np.degrees(values), sd, band=published, note=note, forced=forced)
 
 
 def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
