@@ -229,6 +229,14 @@ def _trial_spine(
     lla: np.ndarray, tka: np.ndarray, levels: tuple[str, ...], turned: np.ndarray, markers: Markers, centres: Markers
 ) -> TrialSpine:
     """turned: (frames, levels, 3) rad."""
-    course = {"rate": markers.rate, "start": markers.start, "repaired": np.zeros(turned.shape[:2], bool)}
-    kinematics = SpineKinematics(levels=levels, angles=turned, lla=lla, tka=tka, markers=markers, **course)
+    kinematics = SpineKinematics(
+        rate=markers.rate,
+        start=markers.start,
+        levels=levels,
+        angles=turned,
+        lla=lla,
+        tka=tka,
+        markers=markers,
+        repaired=np.zeros(turned.shape[:2], bool),
+    )
     return TrialSpine(kinematics, centres, np.zeros(len(lla), bool))

@@ -243,8 +243,8 @@ def read_labelled_people(path: Path) -> ImagePeople:
     if not len(found["file_name"]):
         raise InputError(f"{path}: nobody is labelled in it.")
     keypoints = in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path))
-    own = {name: found[name] for name in ("area", "score", "crowd")}
-    return ImagePeople(tuple(found["file_name"].tolist()), keypoints, box=found["bbox"], **own)
+    names, box = tuple(found["file_name"].tolist()), found["bbox"]
+    return ImagePeople(names, keypoints, box, found["area"], score=found["score"], crowd=found["crowd"])
 
 
 def read_found_people(path: Path, labels: Path) -> ImagePeople:

@@ -105,8 +105,8 @@ def read_frame_table(
     parts = []
     for (subject, trial, camera), own in of.items():
         rows = np.array(own)[np.argsort(frame[own], kind="stable")]
-        place = {"camera": camera or None, "action": action[rows[0]], "rate": rate}
-        parts.append(TablePart(subject, trial, rows, frames=frame[rows].astype(int), **place))
+        numbers, name = frame[rows].astype(int), action[rows[0]]
+        parts.append(TablePart(subject, trial, rows, numbers, camera=camera or None, action=name, rate=rate))
     return columns, tuple(parts)
 
 

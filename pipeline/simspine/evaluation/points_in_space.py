@@ -281,8 +281,7 @@ def lost_comparisons(totals: Mapping[StudyCell, Mapping[str, float]]) -> list[Lo
             best = min(rivals, key=lambda name: sign * rivals[name], default=None)
             ours = totals[cell].get(figure, np.nan)
             if best is not None and not (sign * ours <= sign * rivals[best] or np.isclose(ours, rivals[best])):
-                lost = {"ours": ours, "baseline": best, "value": rivals[best]}
-                found.append(LostComparison(cell.family, cell.points, figure, **lost))
+                found.append(LostComparison(cell.family, cell.points, figure, ours, baseline=best, value=rivals[best]))
     return found
 
 

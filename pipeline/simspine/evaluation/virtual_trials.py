@@ -58,10 +58,17 @@ def record_virtual_trial(
 ) -> GroundTruthTrial:
     """A trial as recorded, and its truth. cameras: () for the subject's own four."""
     exact, cameras, parts = true_points(trial), tuple(cameras or virtual_rig(seed, subject.name)), body_capsules(trial)
-    whose = {"seed": seed, "subject": subject.name, "trial": trial.trial}
-    shape = {"radii": parts.radii, "preset": read_preset(preset)}
-    seen = simulate_detections(exact, cameras, parts.ends, **shape, **whose)
-    joints = simulate_mocap(true_human36m_joints(trial), MOTION_RATE_HZ, **whose)
+    seen = simulate_detections(
+        exact,
+        cameras,
+        parts.ends,
+        radii=parts.radii,
+        preset=read_preset(preset),
+        seed=seed,
+        subject=subject.name,
+        trial=trial.trial,
+    )
+    joints = simulate_mocap(true_human36m_joints(trial), MOTION_RATE_HZ, seed, subject=subject.name, trial=trial.trial)
     mocap = Markers(load_skeleton("human36m32").names, MOTION_RATE_HZ, joints, "z_up")
     observed = ObservedTrial(subject.name, trial.trial, seen.keypoints, cameras, mocap=mocap)
     targets = markers_in_frame(points_meant_by_mocap(exact, mocap.names, true_human36m_joints(trial)), "y_up")

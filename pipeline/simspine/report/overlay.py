@@ -253,8 +253,16 @@ def frame_layer(
     exchanged = frozenset(name for name, swap in zip(names, swapped, strict=True) if swap)
     xyz = change_frame(model.xyz[frame], model.frame, "z_up")
     projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
-    kinds = {"inferred": inferred, "estimated": estimated, "pruned": pruned, "swapped": exchanged}
-    return OverlayLayer(detected, model=projected, edges=tuple(edges), spine=tuple(spine), **kinds)
+    return OverlayLayer(
+        detected,
+        inferred=inferred,
+        pruned=pruned,
+        swapped=exchanged,
+        model=projected,
+        edges=tuple(edges),
+        spine=tuple(spine),
+        estimated=estimated,
+    )
 
 
 def add_inferred_points(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:

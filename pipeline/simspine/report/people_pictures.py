@@ -242,8 +242,10 @@ class BodySolid:
     def draw(self, picture: np.ndarray, camera: Camera, frame: int, opacity: float = 1.0) -> None:
         """Draw a frame into a camera's picture (height, width, 3) uint8, BGR. Parts that are not known are left out."""
         points = self.at(frame)
-        mesh = {"normals": surface_normals(points, self.triangles), "triangles": self.triangles}
-        draw_mesh_over(picture, camera, points, colours=self.colours, opacity=opacity, **mesh)
+        normals = surface_normals(points, self.triangles)
+        draw_mesh_over(
+            picture, camera, points, normals, triangles=self.triangles, colours=self.colours, opacity=opacity
+        )
 
 
 def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodySolid:
@@ -269,8 +271,8 @@ def skin_solid(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> BodySolid:
     """A person's skin in the poses {body: (frames, 4, 4)}, y up."""
     asset = skin_asset()
     maps = frame_rotation("y_up", "z_up") @ segment_maps(skin, poses)
-    surface = {"triangles": asset.triangles, "colours": np.tile(SKIN_COLOUR, (len(asset.triangles), 1))}
-    return BodySolid(skin.points, asset.carriers, asset.weights, maps, skin=True, **surface)
+    triangles, colours = asset.triangles, np.tile(SKIN_COLOUR, (len(asset.triangles), 1))
+    return BodySolid(skin.points, asset.carriers, asset.weights, maps, triangles=triangles, colours=colours, skin=True)
 
 
 def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:

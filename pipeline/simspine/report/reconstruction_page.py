@@ -245,24 +245,24 @@ def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
     found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
     if SACRAL_TILT in person.names:
         tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
-        known = {"value": tilt, "sd": sd, "spread": spread}
-        found.append(FoundVariation("slope of the sacral endplate", unit="°", positive="steeper", **known))
+        name = "slope of the sacral endplate"
+        found.append(FoundVariation(name, tilt, sd, spread, unit="°", positive="steeper"))
     return tuple(found)
 
 
 def _found_variation(variation: Variation, value: float, sd: float) -> FoundVariation:
     """value, sd: a share of the height, or m."""
     if variation.stretch:
-        known = {"value": 100 * value, "sd": 100 * sd, "spread": 100 * variation.sd}
-        return FoundVariation(variation.name, unit="%", positive="higher", **known)
+        spread = 100 * variation.sd
+        return FoundVariation(variation.name, 100 * value, 100 * sd, spread, unit="%", positive="higher")
     (body, direction), *_ = (variation.shift or {}).items()
     axis = int(np.argmax(np.abs(direction)))
     outwards = "outwards" if body.endswith(("_r", "_l")) else "to the right"
     side = -1 if axis == 2 and body.endswith("_l") else 1
     words = (("forwards", "backwards"), ("upwards", "downwards"), (outwards, "inwards"))
     positive = words[axis][0 if side * direction[axis] > 0 else 1]
-    known = {"value": 1e3 * value, "sd": 1e3 * sd, "spread": 1e3 * variation.sd}
-    return FoundVariation(variation.name, unit="mm", positive=positive, **known)
+    spread = 1e3 * variation.sd
+    return FoundVariation(variation.name, 1e3 * value, 1e3 * sd, spread, unit="mm", positive=positive)
 
 
 def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:

@@ -269,8 +269,8 @@ def _chain_caption(markers: Markers) -> str:
 
 def page_finding(finding: Finding) -> page.PageFinding:
     """A finding of quality control as the page shows it."""
-    place = {"frames": finding.span, "where": finding.where}
-    return page.PageFinding(finding.code, str(finding.severity), finding.message, finding.suggestion, **place)
+    severity, advice = str(finding.severity), finding.suggestion
+    return page.PageFinding(finding.code, severity, finding.message, advice, frames=finding.span, where=finding.where)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:
