@@ -19,7 +19,6 @@ from simspine.evaluation.bench_accuracy import (
     accuracy_table,
     run_accuracy_study,
 )
-from simspine.evaluation.methods import Experiment
 from simspine.evaluation.spine_errors import spine_error_figures, spine_errors_of
 from simspine.evaluation.virtual_trials import StudySize, recorded_subjects
 
@@ -33,7 +32,7 @@ def judged():
 
 @pytest.mark.slow
 def test_exact_points_give_the_spine_back_and_the_reference_way_does_not(judged):
-    outcome = run_accuracy_study(TINY, ["exact"], {"articulated": Experiment()}, lambda preset, sizes: [judged])
+    outcome = run_accuracy_study(TINY, ["exact"], ["articulated"], lambda preset, sizes: [judged])
     ours_, peer = (outcome.total("exact", name) for name in ("articulated", "peer"))
     measured = json.loads((Path(__file__).parents[2] / "benchmarks/accuracy.json").read_text())["rows"]
     wanted = {"preset": "exact", "method": "articulated", "subject": "S1", "trial": "Walking_1"}
@@ -72,12 +71,12 @@ def test_the_other_family_of_spines_is_another_truth(judged):
 
 
 def test_a_person_who_is_refused_is_named_and_left_out_of_the_ratio(judged, monkeypatch):
-    def refuse(trials, settings):
+    def refuse(trials, recipe):
         raise InputError("segment 'forearm' measures nonsense")
 
     monkeypatch.setattr(bench_accuracy, "our_estimates", refuse)
     monkeypatch.setattr(bench_accuracy, "_reference_estimates", lambda trials: {"peer": [trials[0].spine]})
-    outcome = run_accuracy_study(TINY, ["finetuned"], {"articulated": Experiment()}, lambda preset, sizes: [judged])
+    outcome = run_accuracy_study(TINY, ["finetuned"], ["articulated"], lambda preset, sizes: [judged])
     assert outcome.refused == {("finetuned", "articulated", "S1"): "segment 'forearm' measures nonsense"}
     [refused] = [m for m in accuracy_metrics(outcome) if m.key == "people refused"]
     assert refused.value == 1

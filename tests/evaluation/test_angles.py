@@ -2,19 +2,17 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.evaluation.metrics import angle_figures, angle_rmse, errors_about_mean
+from simspine.evaluation.metrics import angle_figures, errors_about_mean
 
 
 def test_angles_ignore_whole_turns():
     a = np.array([[0.1, 3.1], [np.nan, -3.1]])
     b = np.array([[0.1 + 2 * np.pi, -3.1], [1.0, 3.1]])
-    np.testing.assert_allclose(angle_rmse(a, b), [0, 2 * np.pi - 6.2], atol=1e-12)
-    assert angle_rmse(np.full(4, 0.3), np.full(4, 0.1)) == pytest.approx(0.2)
+    assert angle_figures(a.T, b.T)["rmse"] == pytest.approx((2 * np.pi - 6.2) * np.sqrt(2 / 3))
+    assert angle_figures([np.full(4, 0.3)], [np.full(4, 0.1)])["rmse"] == pytest.approx(0.2)
 
 
 def test_shapes_of_angles_are_checked():
-    with pytest.raises(InputError, match=r"\(2,\) and \(3,\)"):
-        angle_rmse(np.zeros(2), np.zeros(3))
     with pytest.raises(InputError, match=r"\(2,\) and \(3,\)"):
         angle_figures([np.zeros(2)], [np.zeros(3)])
     with pytest.raises(InputError, match="1 estimates for 2 references"):

@@ -14,8 +14,8 @@ from simspine.evaluation.angle_protocol import (
     angle_names,
     evaluate_angles,
     read_angles,
-    save_angles,
 )
+from simspine.evaluation.point_sources import write_frame_table
 from simspine.io.hdf5 import write_store
 
 NAMES = angle_names(("L5-S1", "L4-L5"))
@@ -87,7 +87,7 @@ def test_levels_and_frames_that_a_method_lacks_are_said():
 @pytest.mark.parametrize("suffix", ["npz", "h5"])
 def test_a_table_keeps_everything(tmp_path, suffix):
     wrote = [replace(s, deviation=np.abs(s.angle)) for s in truth()]
-    save_angles(tmp_path / f"angles.{suffix}", wrote)
+    write_frame_table(tmp_path / f"angles.{suffix}", wrote, {"names": np.array(wrote[0].names)}, ("angle", "deviation"))
     for a, b in zip(read_angles(tmp_path / f"angles.{suffix}"), wrote, strict=True):
         assert (a.subject, a.trial, a.action, a.names, a.rate) == (b.subject, b.trial, b.action, b.names, b.rate)
         for name in ("frames", "angle", "deviation"):
@@ -125,7 +125,7 @@ def test_angles_in_degrees_are_refused(tmp_path):
     """A lordosis of 40° is beyond a turn of radians; levels of a few degrees are 57 times too large."""
     true = tuple(truth())
     path = tmp_path / "mine.npz"
-    save_angles(path, true)
+    write_frame_table(path, true, {"names": np.array(true[0].names)}, ("angle", "deviation"))
     columns = dict(np.load(path))
     np.savez(path, **columns | {"angle": np.degrees(columns["angle"])})
     with pytest.raises(InputError, match=r"mine\.npz: .*S9/Walking_1: LLA is .*in radians, within ±2π"):

@@ -13,7 +13,6 @@ from simspine.evaluation.spine_errors import (
     TrialSpine,
     every_nth_frame,
     spine_error_figures,
-    spine_errors_by_name,
     spine_errors_of,
 )
 
@@ -195,13 +194,6 @@ def test_frames_without_result_or_rejected_are_counted_and_left_out():
     found = spine_error_figures([spine_errors_of(gone, spine(), LEVELS)], REGIONS)
     assert found["failed_share"] == pytest.approx(50 / FRAMES)
     assert found["mpjpe_mm"] == pytest.approx(10)
-
-
-def test_by_name():
-    table = spine_errors_by_name([spine_errors_of(spine(offset=[0.003, 0, 0], turn=0.01), spine(), LEVELS)])
-    assert table["points"]["Hip"] == pytest.approx(3)
-    assert table["vertebrae"] == dict.fromkeys(("L1", "L3", "S1"), pytest.approx(3))
-    assert table["axial"]["L4-L5"] == pytest.approx(np.degrees(0.01), abs=1e-3)
 
 
 def test_trials_of_another_length_are_refused():

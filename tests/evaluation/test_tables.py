@@ -57,9 +57,9 @@ def test_text_fits_a_terminal_and_loses_no_cell():
 
 
 def test_markdown_has_the_same_cells_in_all_rows():
-    rows = [line for line in evaluation_markdown(TABLE).splitlines() if line.startswith("|")]
+    rows = [" ".join(line.split()) for line in evaluation_markdown(TABLE).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {6}
-    assert "| our_method | mean | 12.35 |  |  |" in rows
+    assert "| our_method | mean | 12.35 | | |" in rows
 
 
 def test_latex_is_escaped_and_marks_what_others_published():

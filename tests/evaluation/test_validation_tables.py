@@ -119,7 +119,7 @@ def test_what_the_couplers_force_is_printed_as_forced(small_dataset):
         assert math.isnan(row.uncertainty_deg)
     assert rows["L5-S1", "flexion"].forced == ""
     text = validation_markdown("lumbar_rom", list(rows.values()))
-    assert text.count("set by the model |") == 5
+    assert sum("| set by the model" in line for line in text.splitlines()) == 5
 
 
 def test_neck_by_action(small_dataset):
@@ -186,7 +186,7 @@ def test_a_file_without_our_groups_still_counts_its_frames():
     assert found["lla_tka"][0].frames == 7
     assert math.isnan(found["lla_tka"][0].lla_mean_deg)
     assert found["lumbar_rom"] == found["neck_rom"] == ()
-    assert "| – | 36.08 ± 2.43 |" in validation_markdown("lla_tka", found["lla_tka"])
+    assert "| – | 36.08 ± 2.43 |" in " ".join(validation_markdown("lla_tka", found["lla_tka"]).split())
 
 
 def test_a_released_file_can_be_read(tmp_path):

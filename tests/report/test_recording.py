@@ -9,7 +9,7 @@ from player_scene import FRAMES, RATE
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import Keypoints
-from simspine.report.overlay import CameraView, write_recording
+from simspine.report.rerun_recording import CameraView, write_recording
 
 
 @pytest.fixture(scope="module")

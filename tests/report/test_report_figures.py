@@ -7,24 +7,23 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from figure_text import texts
-from hypothesis import given
-from hypothesis import strategies as st
 
 from simspine.anatomy.clinical import PublishedBand
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
 from simspine.report import canvas
-from simspine.report.figure_style import FORCED_LABEL, FORCED_STYLE, fill_band, spread_labels
+from simspine.report.figure_style import FORCED_LABEL, fill_band
 from simspine.report.level_figures import (
     POINT_STATES_DRAWN,
     availability_figure,
+    level_map,
     marker_error_figure,
     point_states,
     reprojection_by_point_figure,
     reprojection_figure,
 )
-from simspine.report.spine_figures import body_axes, curvature_figure, level_angle_figure, stick_figures
+from simspine.report.spine_figures import body_axes, curvature_figure, stick_figures
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
@@ -64,31 +63,6 @@ def test_forced_curvature_is_not_drawn_as_a_measurement():
     assert [curves(axes)[0].is_dashed() for axes in held.axes] == [False, True]
     assert FORCED_LABEL in texts(held)
     assert FORCED_LABEL not in texts(free)
-
-
-def test_level_angles_are_degrees_in_three_panels():
-    angles = np.zeros((40, 2, 3))
-    angles[:, 0] = np.radians([10, 20, 30])
-    angles[:, 1] = np.nan
-    figure = level_angle_figure(TIME, ["L5-S1", "L4-L5"], angles, status=STATUS)
-    assert [axes.get_title(loc="left").split(";")[0] for axes in figure.axes] == [
-        "Flexion–extension", "Lateral bending", "Axial rotation",
-    ]  # fmt: skip
-    for axes, value in zip(figure.axes, (10, 20, 30), strict=True):
-        assert "(°)" in axes.get_ylabel()
-        assert [np.unique(line.get_ydata().round(9)).tolist() for line in curves(axes)] == [[value]]
-    assert "L5-S1" in texts(figure)
-    assert "L4-L5" not in texts(figure)  # nothing known: no curve and no label
-
-
-def test_forced_levels_are_dashed_grey():
-    angles = np.random.default_rng(0).normal(size=(40, 3, 3))
-    forced = {"L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),)}
-    figure = level_angle_figure(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
-    for k, axes in enumerate(figure.axes):
-        styles = [(line.is_dashed(), line.get_color() == FORCED_STYLE["color"]) for line in curves(axes)]
-        assert styles == [(False, False), (k == 0, k == 0), (False, False)]
-    assert FORCED_LABEL in texts(figure)
 
 
 def test_reprojection_reports_kept_and_swaps():
@@ -230,23 +204,9 @@ def test_body_axes_fall_back():
     np.testing.assert_allclose(body_axes(np.zeros((1, 3)), []), np.eye(3))
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.3))
-def test_spread_keeps_order_and_distance(positions, gap):
-    out = spread_labels(positions, gap, 0.0, 1.0)
-    gap = min(gap, 1 / max(len(positions) - 1, 1))
-    order = np.argsort(positions, kind="stable")
-    assert (np.diff(out[order]) >= gap - 1e-9).all()
-    assert out.min() >= -1e-9
-    assert out.max() <= 1 + 1e-9
-    if (np.diff(np.sort(positions)) >= gap).all():
-        np.testing.assert_allclose(out, positions, atol=1e-9)  # nothing to do, nothing done
-
-
 def test_wrong_shapes_are_named():
     with pytest.raises(InputError, match=r"lla has shape \(39,\), expected \(40,\)"):
         curvature_figure(TIME, np.zeros(39), np.zeros(40))
-    with pytest.raises(InputError, match=r"angles has shape \(40, 2, 3\), expected \(40, 3, 3\)"):
-        level_angle_figure(TIME, ["a", "b", "c"], np.zeros((40, 2, 3)))
     with pytest.raises(InputError, match="status has 3 entries"):
         curvature_figure(TIME, np.zeros(40), np.zeros(40), status=["kept"] * 3)
 
@@ -256,7 +216,7 @@ def test_everything_missing_still_draws():
     nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
         curvature_figure(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
-        level_angle_figure(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan)),
+        level_map(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan), np.full((1, 3), np.nan)),
         reprojection_figure(nothing_seen, none, ["a", "b"], none),
         reprojection_by_point_figure(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
         marker_error_figure(["x"], np.full((4, 1), np.nan), ["given"]),

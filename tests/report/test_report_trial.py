@@ -87,7 +87,7 @@ def test_section_has_everything(measured, spine, assessed):
         "t1",
         TrialParts(spine=spine, verdict=assessed, triangulation=report, ik=ik, measured=measured, model=measured),
     )
-    assert [f.title for f in section.figures] == ["The body", "Curvature", "Angles per level"]
+    assert [f.title for f in section.figures] == ["The body", "Curvature", "Angles per level", "Range of each level"]
     assert [f.title for f in section.checks] == [
         "Reprojection errors", "Reprojection errors by point", "Marker errors", "Detected, inferred, filled, missing",
     ]  # fmt: skip
@@ -115,7 +115,7 @@ def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
 
 def test_section_leaves_out_what_is_missing(spine):
     section = trial_section("walk", "t1", TrialParts(spine=spine))
-    assert len(section.figures) == 2
+    assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level"]
     assert section.findings == section.rejected == ()
 
 

@@ -17,7 +17,7 @@ from simspine.report.page import render_page
 from simspine.report.spine_figures import covariance_ellipse, curvature_figure, spine_chain
 from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, caveats_of_trial, not_measured
-from simspine.report.trial_page import MANY_LEVELS, TrialParts, trial_section
+from simspine.report.trial_page import TrialParts, trial_section
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
@@ -190,13 +190,12 @@ def test_assumed_statements_sum_up_runs_of_levels():
     assert assumed([spine(forced=forced)], [np.ones((9, 3))]) == ()
 
 
-def test_many_levels_are_drawn_as_a_map():
-    assert len(NAMES) > MANY_LEVELS
+def test_levels_are_drawn_as_a_map_and_ranges():
     section = trial_section("walk", "t1", TrialParts(spine=spine(), levels=TABLE, shares=SHARES))
     assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level", "The spine"]
     assert "± 4.0 cm" in section.figures[3].caption  # twice the median of 1, 2, 3 cm
     few = trial_section("walk", "t1", TrialParts(spine=spine(sd=False), levels=TABLE[:3]))
-    assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
+    assert [f.title for f in few.figures] == ["Curvature", "Angles per level", "Range of each level"]
     assert few.tables == ()
     page = render_page(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
     assert "Assumed, or very uncertain" in page

@@ -1,14 +1,19 @@
-"""Tables of angles: lordosis and kyphosis, and the levels of the spine, beside controls that know no frame."""
+"""A protocol of ours for angles: lordosis, kyphosis and the levels of the spine, with controls that know no frame.
+
+A file of angles is a table with a row per frame (`simspine.evaluation.point_sources`) and these columns: `names`,
+(angles,) texts: 'LLA', 'TKA', and 'L4-L5 flexion', 'L4-L5 lateral bending', 'L4-L5 axial rotation' of each level;
+`angle`, (rows, angles) rad, NaN = missing; `deviation`, standard deviations of the same shape, or left out.
+"""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from simspine.anatomy.curvature import MOTION_PLANES, SEGMENT_LEVELS
-from simspine.core.errors import InputError, nearest_name
+from simspine.core.errors import InputError, mean_of_known, nearest_name
 from simspine.core.geometry import wrap_angles
 from simspine.core.types import read_only_array
 from simspine.dataset.recordings import action_of, open_dataset
@@ -20,19 +25,9 @@ from simspine.evaluation.point_sources import (
     frame_numbers,
     kind_of_source,
     read_frame_table,
-    shared_value,
-    write_frame_table,
 )
 from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, trial_key
 from simspine.io.hdf5 import read_store
-
-# Angles of many trials, predicted or true, and how good they are: levels of the spine, lordosis, kyphosis.
-# A file is a table with a row per frame (`simspine.evaluation.point_sources`) and these columns:
-# - `names`: (angles,) texts: 'LLA', 'TKA', and 'L4-L5 flexion', 'L4-L5 lateral bending', 'L4-L5 axial rotation' of each
-#   level; `angle`: (rows, angles) rad, NaN = missing; `deviation`: the same shape, standard deviations, or
-#   left out.
-# The papers publish no such benchmark; this protocol is ours.
-
 
 CURVATURE_NAMES = ("LLA", "TKA")
 
@@ -87,12 +82,6 @@ def _check_turn(where: str, angle: np.ndarray, names: Sequence[str]) -> None:
         )
 
 
-def save_angles(path: str | os.PathLike, sequences: Iterable[AngleSequence]) -> None:
-    """Write sequences as one table: .npz, or HDF5 by any other ending. All must have the same angles and rate."""
-    some = tuple(sequences)
-    write_frame_table(path, some, {"names": np.array(shared_value(path, some, "names"))}, ("angle", "deviation"))
-
-
 def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     """Angles of all trials of a table, a data set (the frames it keeps) or a virtual capture (what is true).
 
@@ -115,16 +104,15 @@ def _of_table(path: Path) -> Iterator[AngleSequence]:
     angle, deviation = (column_as_array(path, columns, name, (len(names),)) for name in ("angle", "deviation"))
     assert angle is not None
     for part in parts:
-        spread = None if deviation is None else deviation[part.rows]
         try:
             yield AngleSequence(
-                subject=part.subject,
-                trial=part.trial,
-                frames=part.frames,
-                names=names,
+                part.subject,
+                part.trial,
+                part.frames,
+                names,
                 angle=angle[part.rows],
                 action=part.action,
-                deviation=spread,
+                deviation=None if deviation is None else deviation[part.rows],
                 rate=part.rate,
             )
         except InputError as error:
@@ -142,15 +130,9 @@ def _of_dataset(path: Path) -> Iterator[AngleSequence]:
             spread = None
             if trial.lla_sd is not None and trial.tka_sd is not None:
                 spread = stacked_angles(trial.lla_sd, trial.tka_sd, trial.angles_sd, len(trial.levels))[frames]
+            names, rate = angle_names(trial.levels), recording.rate
             yield AngleSequence(
-                subject=recording.subject,
-                trial=recording.name,
-                frames=frames,
-                names=angle_names(trial.levels),
-                angle=angle,
-                action="",
-                deviation=spread,
-                rate=recording.rate,
+                recording.subject, recording.name, frames, names, angle=angle, deviation=spread, rate=rate
             )
 
 
@@ -158,14 +140,9 @@ def _of_capture(folder: Path) -> Iterator[AngleSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
         found = read_store(path, ["levels", "angles", "lla", "tka", "motion"])
         subject = path.parent.name
-        yield AngleSequence(
-            subject=subject,
-            trial=path.stem.removeprefix(f"{subject}_"),
-            frames=np.arange(len(found["lla"])),
-            names=angle_names(found["levels"]),
-            angle=stacked_angles(found["lla"], found["tka"], found["angles"]),
-            rate=found["motion"].rate,
-        )
+        trial, frames = path.stem.removeprefix(f"{subject}_"), np.arange(len(found["lla"]))
+        names, angle = angle_names(found["levels"]), stacked_angles(found["lla"], found["tka"], found["angles"])
+        yield AngleSequence(subject, trial, frames, names, angle=angle, rate=found["motion"].rate)
 
 
 def angle_names(levels: Sequence[str]) -> tuple[str, ...]:
@@ -263,8 +240,8 @@ MEAN_CONTROL, CONSTANT_CONTROL = "control: mean of the training people", "contro
 _ANGLE_TABLE_NOTES = (
     "bias-free: standard deviation of the error over all frames. change: root mean square error of what differs from "
     "the trial's mean. r: mean correlation over the trials whose true range is "
-    f"{np.degrees(MIN_MOVEMENT_RANGE):g}° or more. coverage: share of errors inside the 90 % interval. found: share of the true "
-    "values that were predicted; what is not counts nowhere else.",
+    f"{np.degrees(MIN_MOVEMENT_RANGE):g}° or more. coverage: share of errors inside the 90 % interval. found: share of "
+    "the true values that were predicted; what is not counts nowhere else.",
     "Controls know no frame: the mean of other people is what an estimate must beat, a trial's own true mean has no "
     "error but that of motion.",
     INTERVAL_NOTE.replace("mean over frames", "root mean square error"),
@@ -319,7 +296,7 @@ def angle_controls(
         found[MEAN_CONTROL] = tuple(
             _constant_angles(true, [_mean_of(training, name) for name in true.names]) for true in truth
         )
-    own = [_column_means(true.angle) for true in truth]
+    own = [mean_of_known(true.angle, 0) for true in truth]
     found[CONSTANT_CONTROL] = tuple(_constant_angles(true, means) for true, means in zip(truth, own, strict=True))
     return found
 
@@ -330,14 +307,7 @@ def _constant_angles(true: AngleSequence, means: Sequence[float] | np.ndarray) -
 
 def _mean_of(sequences: Sequence[AngleSequence], name: str) -> float:
     values = [s.angle[:, s.names.index(name)] for s in sequences if name in s.names]
-    return float(_column_means(np.concatenate(values)[:, None])[0]) if values else float("nan")
-
-
-def _column_means(values: np.ndarray) -> np.ndarray:
-    """Mean over the rows of each column; NaN for one without a value."""
-    known = np.isfinite(values)
-    count = known.sum(0)
-    return np.where(known, values, 0).sum(0) / np.where(count > 0, count, np.nan)
+    return float(mean_of_known(np.concatenate(values), 0)) if values else float("nan")
 
 
 def angle_figures_of(
@@ -364,7 +334,7 @@ def rmse_intervals(
     for true in trials:
         found, _ = angle_course(sequences, true, (true.subject, trial_key(true.trial)), name)
         square = wrap_angles(found - true.angle[:, true.names.index(name)]) ** 2
-        squares.append(_column_means(square[:, None])[0])
+        squares.append(float(mean_of_known(square, 0)))
         counts.append(np.isfinite(square).sum())
     out: dict[str, tuple[float, float] | None] = {}
     for label, of in CLUSTERS_BY_INTERVAL.items():

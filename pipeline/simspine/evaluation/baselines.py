@@ -38,15 +38,15 @@ from simspine.core.geometry import off_vertical
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Motion
 from simspine.evaluation.methods import TRUE_POINT_MARKER_SET
+from simspine.evaluation.metrics import finite_values, mean_or_nan
 from simspine.evaluation.spine_errors import TrialSpine
 
 BASELINE_NAMES = ("curve", "tangents", "hips_line", "mean", "standing_curve_mean", "constant")
 # 1/m: spectral density along the spine of its curvature, which is some 3 /m and changes within 0.2 m. With the points'
 # own variance it says how much of their zigzag is curvature.
 CURVATURE_DENSITY = 2.0
-MAX_STANDING_THIGH_TILT, MAX_STANDING_TRUNK_TILT = np.radians(
-    [20.0, 15.0]
-)  # farthest from upright where a person is said to stand
+# Farthest from upright where a person is said to stand.
+MAX_STANDING_THIGH_TILT, MAX_STANDING_TRUNK_TILT = np.radians([20.0, 15.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,23 +138,21 @@ def standing_frames(points: Markers) -> np.ndarray:
     """(frames,) bool: both thighs and the trunk upright, within `MAX_STANDING_THIGH_TILT` and
     `MAX_STANDING_TRUNK_TILT`. points: y_up."""
     thighs = np.maximum(*(off_vertical(points, f"{side}Knee", f"{side}Hip") for side in "LR"))
-    return (thighs < MAX_STANDING_THIGH_TILT) & (
-        off_vertical(points, SPINE_CHAIN_MARKERS[0], "Neck") < MAX_STANDING_TRUNK_TILT
-    )
+    trunk = off_vertical(points, SPINE_CHAIN_MARKERS[0], "Neck")
+    return (thighs < MAX_STANDING_THIGH_TILT) & (trunk < MAX_STANDING_TRUNK_TILT)
 
 
 def baseline_estimates(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[str, list[TrialSpine]]:
     """{name: the estimate of each trial} of `BASELINE_NAMES` for all trials of a person.
 
-    trials: as `point_trials.observed` gives them. truths: for `constant` alone.
+    trials: as `points_in_space.observed_markers` gives them. truths: for `constant` alone.
     """
     generic = generic_spine()
     curves = [spine_by_curve(points, generic) for points in trials]
     upright = [standing_frames(points) for points in trials]
+    spines = [curve.kinematics for curve in curves]
     everyday_lla, everyday_tka = (
-        _mean_of_trials(
-            [getattr(curve.kinematics, name)[frames] for curve, frames in zip(curves, upright, strict=True)]
-        )
+        _mean_of_trials([getattr(spine, name)[frames] for spine, frames in zip(spines, upright, strict=True)])
         for name in ("lla", "tka")
     )
     return {
@@ -207,16 +205,12 @@ def without_motion(truth: TrialSpine) -> TrialSpine:
     """The truth's mean LLA, TKA and level angles in all its frames."""
     known = truth.kinematics
     means = np.broadcast_to(np.nanmean(known.angles, 0), known.angles.shape)
-    return _without_points(
-        truth, _mean_of_trials([known.lla]), _mean_of_trials([known.tka]), levels=known.levels, turned=means
-    )
+    lla, tka = _mean_of_trials([known.lla]), _mean_of_trials([known.tka])
+    return _without_points(truth, lla, tka, levels=known.levels, turned=means)
 
 
 def _mean_of_trials(series: Sequence[np.ndarray]) -> float:
-    """Over all that is known; NaN where nothing is."""
-    values = np.concatenate(series)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
+    return mean_or_nan(finite_values(series))
 
 
 def _without_points(
@@ -227,9 +221,8 @@ def _without_points(
     markers = known.markers.with_(xyz=np.full(known.markers.xyz.shape, np.nan), covariance=None)
     centres = truth.centres.with_(xyz=np.full(truth.centres.xyz.shape, np.nan), covariance=None)
     turned = np.full((known.frames, len(levels), 3), np.nan) if turned is None else turned
-    return _trial_spine(
-        np.full(known.frames, lla), np.full(known.frames, tka), levels, turned=turned, markers=markers, centres=centres
-    )
+    lla_course, tka_course = np.full(known.frames, lla), np.full(known.frames, tka)
+    return _trial_spine(lla_course, tka_course, levels, turned=turned, markers=markers, centres=centres)
 
 
 def _trial_spine(

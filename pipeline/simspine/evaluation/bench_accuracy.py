@@ -1,4 +1,8 @@
-"""Figures of `accuracy` side by side: one row per method or change, for people to read."""
+"""`simspine bench accuracy`: the whole pipeline against known spines, compared with the published procedure.
+
+Synthetic subjects (`simspine.synthesis`), whose spines are not the estimators', are recorded by a virtual detector and
+motion capture; each method gets the same recordings. `spine_errors` and docs/accuracy.md define what is measured.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +15,6 @@ from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError
 from simspine.evaluation.methods import (
     TRUE_POINT_MARKER_SET,
-    Experiment,
     GroundTruthTrial,
     our_estimates,
     reference_estimates,
@@ -20,18 +23,11 @@ from simspine.evaluation.spine_errors import (
     SpineErrors,
     TrialSpine,
     spine_error_figures,
-    spine_errors_by_name,
     spine_errors_of,
 )
 from simspine.evaluation.tables import Metric, aligned_markdown
 from simspine.evaluation.virtual_trials import StudySize, recorded_subjects
 from simspine.synthesis.virtual_detector import read_preset
-
-# `simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
-# Synthetic subjects (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual
-# detector and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors`
-# and docs/accuracy.md; how good is good enough are the goals here.
-
 
 LEVELS_BY_REGION = {"lumbar": LUMBAR_LEVELS, "thoracic": THORACIC_LEVELS}
 ACCURACY_LEVELS = (*LUMBAR_LEVELS, *THORACIC_LEVELS)
@@ -81,9 +77,8 @@ class AccuracyOutcome:
         """The main figures of each preset, method, subject and trial."""
 
         def main(e: SpineErrors) -> dict[str, float | None]:
-            return rounded_for_json(
-                {name: v for name, v in spine_error_figures([e], LEVELS_BY_REGION).items() if name in METRICS_BY_TRIAL}
-            )
+            figures = spine_error_figures([e], LEVELS_BY_REGION)
+            return rounded_for_json({name: figures[name] for name in METRICS_BY_TRIAL if name in figures})
 
         return [
             {"preset": preset, "method": method, "subject": subject, "trial": trial} | main(e)
@@ -92,13 +87,9 @@ class AccuracyOutcome:
         ]
 
     def as_dict(self) -> dict:
-        """Totals, totals by point, vertebra and level, and the rows, for a JSON file."""
-        keys = [f"{preset}: {method}" for preset, method in self.found]
+        """Totals and the rows, for a JSON file."""
         return {
-            "totals": {key: rounded_for_json(self.total(*which)) for key, which in zip(keys, self.found, strict=True)},
-            "by_name": {
-                key: spine_errors_by_name(list(t.values())) for key, t in zip(keys, self.found.values(), strict=True)
-            },
+            "totals": {": ".join(which): rounded_for_json(self.total(*which)) for which in self.found},
             "rows": self.rows(),
             "refused": {": ".join(which): why for which, why in self.refused.items()},
         }
@@ -107,14 +98,14 @@ class AccuracyOutcome:
 def run_accuracy_study(
     sizes: StudySize,
     presets: Sequence[str],
-    settings: Mapping[str, Experiment],
+    bodies: Sequence[str],
     capture: CaptureOfPreset = recorded_subjects,
     progress: Callable[[str], None] = lambda line: None,
 ) -> AccuracyOutcome:
-    """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
+    """Errors of our pipeline with each of the bodies, and of the published procedure, on each preset."""
     methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]]
     methods = {PEER_METHOD: _reference_estimates}
-    methods |= {name: partial(_our_estimates, name, chosen) for name, chosen in settings.items()}
+    methods |= {body: partial(_our_estimates, body) for body in bodies}
     found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
     refused: dict[tuple[str, str, str], str] = {}
     for preset in presets:
@@ -134,8 +125,8 @@ def run_accuracy_study(
     return AccuracyOutcome(found, refused)
 
 
-def _our_estimates(name: str, settings: Experiment, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
-    return {name: our_estimates(trials, settings)}
+def _our_estimates(body: str, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    return {body: our_estimates(trials, body)}
 
 
 def _reference_estimates(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
@@ -150,34 +141,26 @@ def _reference_estimates(trials: Sequence[GroundTruthTrial]) -> dict[str, list[T
 
 
 def accuracy_metrics(outcome: AccuracyOutcome, bodies: Sequence[str] = FITTED_BODIES) -> list[Metric]:
-    """Figures beside their goals, which are ratios to the published procedure's on the same recordings."""
+    """Figures with their goals, which are ratios to the published procedure's on the same recordings."""
     out = []
     for preset, method in outcome.found:
         total = outcome.total(preset, method)
         key = f"{preset}: {method}: "
         for name in (*MAX_ERROR_RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness"):
             goal = EXACT_MPJPE if (preset, method, name) == ("exact", "articulated", "mpjpe_mm") else None
-            out.append(Metric(key=key + name, value=total[name], unit=_unit_of_metric(name), better="lower", goal=goal))
+            out.append(Metric(key + name, total[name], _unit_of_metric(name), "lower", goal=goal))
         if method not in bodies or preset == "exact":
             continue
         reference = outcome.total(preset, PEER_METHOD, as_of=method)
         for name, goal in MAX_ERROR_RATIOS.items():
             ratio = total[name] / reference[name] if reference[name] else float("nan")
-            out.append(Metric(key=f"{key}{name} to peer", value=ratio, unit="×", better="lower", goal=goal))
+            out.append(Metric(f"{key}{name} to peer", ratio, "×", "lower", goal=goal))
         for name, share in total.items():
             if name.startswith("coverage_"):
                 out.append(Metric(key + name, share, "share", "higher"))
-                off = abs(share - NOMINAL_COVERAGE)
-                out.append(
-                    Metric(
-                        key=f"{key}{name} off {NOMINAL_COVERAGE:g}",
-                        value=off,
-                        unit="share",
-                        better="lower",
-                        goal=COVERAGE_TOLERANCE,
-                    )
-                )
-    out.append(Metric(key="people refused", value=len(outcome.refused), unit="people", better="lower", goal=0))
+                label, off = f"{key}{name} off {NOMINAL_COVERAGE:g}", abs(share - NOMINAL_COVERAGE)
+                out.append(Metric(label, off, "share", "lower", goal=COVERAGE_TOLERANCE))
+    out.append(Metric("people refused", len(outcome.refused), "people", "lower", goal=0))
     return out
 
 
@@ -201,9 +184,7 @@ def measure_accuracy(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
             f"{MIN_FRAMES_PER_TRIAL} (the filters need so many)."
         )
-    outcome = run_accuracy_study(
-        sizes, presets, {name: Experiment(recipe=name) for name in bodies}, capture=capture, progress=progress
-    )
+    outcome = run_accuracy_study(sizes, presets, bodies, capture=capture, progress=progress)
     return accuracy_metrics(outcome, bodies), outcome.as_dict()
 
 

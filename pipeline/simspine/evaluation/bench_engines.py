@@ -1,6 +1,12 @@
-"""Triangulation methods on the demonstration's four real videos, and their time with 4, 8 and 16 synthetic views.
+"""Speed and quality of the two engines of inverse kinematics, and of triangulation: `simspine bench ik|triangulation`.
 
-BlazePose's 33 points are detected in the videos that Pose2Sim packages (15 s), then these are compared:
+`bench ik` runs OpenSim's InverseKinematicsSolver (as the engine 'opensim' has it, with the Tool's default accuracy,
+1e-5) and ours on the same body and markers. Speeds are frames per second of processor time on one thread, so that other
+programs matter less. The gain of a second thread is by the clock; memory is the highest resident size of a process of
+its own.
+
+`bench triangulation` times 4, 8 and 16 synthetic views, and compares methods on the 33 points that BlazePose detects in
+the demonstration's four videos:
 
 - dlt: confidence-weighted linear triangulation of all views, no outlier handling (undistorted);
 - exhaustive: the same for every subset of views: the largest with a mean error of at most 25 px, else the best pair;
@@ -45,10 +51,8 @@ from simspine.io.video import demo_folder, find_project, match_cameras_to_views,
 from simspine.synthesis.virtual_trial import look_at_rotation
 from simspine.vision.triangulation import triangulate_with_report
 
-# A made-up walk, so that benchmarks and tests have a motion whose truth is known and whose joints move as
-# people's do.
-# Amplitudes are of the size of level walking (Winter 2009, Biomechanics and Motor Control of Human Movement, ch.
-# 4), arms hang with bent elbows, and each stride differs a little from the one before.
+# A made-up walk with a known truth. Amplitudes are of the size of level walking (Winter 2009, Biomechanics and Motor
+# Control of Human Movement, ch. 4); arms hang with bent elbows, and strides differ a little from each other.
 
 
 STRIDE_S = 1.1  # s
@@ -81,28 +85,35 @@ LIMB_COURSES = {
 
 def walking_motion(body: Body, frames: int, rate: float = 60.0, seed: int = 0) -> Motion:
     """A walk along a slow curve, from the origin. Coordinates the body lacks are left out, others stay at default."""
-    rng = np.random.default_rng(seed)
     c = body.coordinates
     time = np.arange(frames) / rate
-    stride = time / STRIDE_S
-    values = np.tile(c.default, (frames, 1))
-    rows = {name: (*wave, 0.0) for name, wave in TRUNK_COURSES.items()}
-    rows |= {f"{k}_r": (*wave, 0.0) for k, wave in LIMB_COURSES.items()} | {
-        f"{k}_l": (*w, 0.5) for k, w in LIMB_COURSES.items()
-    }
-    for name, (mean, amplitude, phase, later) in rows.items():
-        if name in c.names:
-            i = c.index(name)
-            wander = amplitude * gaussian_filter1d(rng.normal(size=frames + 1), rate / 2, mode="wrap")[:frames]
-            wave = mean + amplitude * np.sin(2 * np.pi * (stride + phase + later)) + 3.0 * wander
-            low, high = (c.lower[i], c.upper[i]) if c.clamped[i] else (-np.inf, np.inf)
-            values[:, i] = np.clip(wave, low + 0.02, high - 0.02)
+    values = _joint_courses(body, time, rate, np.random.default_rng(seed))
     heading = 0.5 * np.sin(2 * np.pi * time / 20.0)
     values[:, c.index("pelvis_rotation")] = heading
     values[:, c.index("pelvis_tx")] = np.cumsum(np.cos(heading)) * WALKING_SPEED_M_S / rate
     values[:, c.index("pelvis_tz")] = -np.cumsum(np.sin(heading)) * WALKING_SPEED_M_S / rate
-    values[:, c.index("pelvis_ty")] = 0.93 + 0.02 * np.sin(4 * np.pi * stride)
+    values[:, c.index("pelvis_ty")] = 0.93 + 0.02 * np.sin(4 * np.pi * time / STRIDE_S)
     return Motion(c.names, rate, follow_couplers(body, values), c.rotational)
+
+
+def _joint_courses(body: Body, time: np.ndarray, rate: float, random: np.random.Generator) -> np.ndarray:
+    """(frames, coordinates): each joint's wave with its wander from stride to stride, within its range."""
+    c, frames = body.coordinates, len(time)
+    values = np.tile(c.default, (frames, 1))
+    for name, (mean, amplitude, phase) in _courses_of_both_sides().items():
+        if name in c.names:
+            i = c.index(name)
+            wander = amplitude * gaussian_filter1d(random.normal(size=frames + 1), rate / 2, mode="wrap")[:frames]
+            wave = mean + amplitude * np.sin(2 * np.pi * (time / STRIDE_S + phase)) + 3.0 * wander
+            low, high = (c.lower[i], c.upper[i]) if c.clamped[i] else (-np.inf, np.inf)
+            values[:, i] = np.clip(wave, low + 0.02, high - 0.02)
+    return values
+
+
+def _courses_of_both_sides() -> dict[str, tuple[float, float, float]]:
+    right = {f"{name}_r": wave for name, wave in LIMB_COURSES.items()}
+    left = {f"{name}_l": (mean, amplitude, phase + 0.5) for name, (mean, amplitude, phase) in LIMB_COURSES.items()}
+    return TRUNK_COURSES | right | left
 
 
 def walking_markers(body: Body, names: list[str], motion: Motion, noise: float = 0.005, seed: int = 1) -> Markers:
@@ -111,12 +122,7 @@ def walking_markers(body: Body, names: list[str], motion: Motion, noise: float =
     return markers.with_(xyz=markers.xyz + np.random.default_rng(seed).normal(0, noise, markers.xyz.shape))
 
 
-# `simspine bench ik`: both engines beside OpenSim's solver, in one run, on one thread, on the same body and
-# markers.
-# Speeds are frames per second of processor time, so that other programs on the machine matter less; the gain from
-# a second thread, start-up times (clock) and memory (a process of its own, highest resident size) are what they
-# are. OpenSim is its InverseKinematicsSolver, as the engine 'opensim' runs it, with the Tool's default accuracy
-# (1e-5).
+# Inverse kinematics.
 
 
 STUDY_SMOOTHNESS = Smoothness(acceleration=20.0)
@@ -138,69 +144,85 @@ QUICK_TRIALS = TrialSize(3, 40, 80)
 def measure_ik(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> list[Metric]:
     """All figures. say: called with a line before each part."""
     _opensim.opensim_api()  # its import is nobody's solving time
-    body, markers = coupled_case(size.ours)
-    few = first_frames(markers, size.opensim)
-    say(f"OpenSim, {size.opensim} frames")
-    reference, by_opensim = frames_per_second(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
-    say(f"ours, {size.ours} frames")
-    plain, by_frames = frames_per_second(lambda: inverse_kinematics(body, markers))
-    smooth, _ = frames_per_second(
-        lambda: inverse_kinematics(body, markers, smoothness=STUDY_SMOOTHNESS, solver=Solver(uncertainty=False))
-    )
-    sure, _ = frames_per_second(lambda: inverse_kinematics(body, markers, smoothness=STUDY_SMOOTHNESS))
-    cost = by_frames.cost[: size.opensim] / by_opensim.cost
-    say("two threads")
-    gain, best = threads_gain(
-        lambda threads: inverse_kinematics(
-            body, markers, smoothness=STUDY_SMOOTHNESS, solver=Solver(uncertainty=False, threads=threads)
-        ),
-        hash_twice,
-    )
+    reference, metrics = _coupled_metrics(size, say)
     say("articulated body")
     many, _ = frames_per_second(articulated_case(max(size.ours // 5, 20)))
+    metrics += [
+        Metric("articulated_frames_per_s", many, "frames/s", "higher"),
+        Metric("articulated_to_opensim_on_coupled", many / reference, "×", "higher", goal=50),
+    ]
     say(f"simple model, OpenSim on {size.opensim} frames")
-    simple, simple_markers = simple_case(size.ours)
-    simple_few = first_frames(simple_markers, size.opensim)
-    simple_reference, _ = frames_per_second(
-        lambda: inverse_kinematics(simple, simple_few, solver=Solver(engine="opensim")), 1
-    )
-    simple_plain, _ = frames_per_second(lambda: inverse_kinematics(simple, simple_markers))
-    metrics = [
-        Metric("opensim_frames_per_s", reference, "frames/s", "higher"),
+    metrics += _simple_metrics(size)
+    say("memory and start-up, in processes of their own")
+    return [*metrics, *_memory_metrics(size), *_start_metrics()]
+
+
+def _coupled_metrics(size: TrialSize, say: Callable[[str], None]) -> tuple[float, list[Metric]]:
+    """OpenSim's speed on the coupled body, and the figures of that body."""
+    body, markers = coupled_case(size.ours)
+
+    def by_trajectory(uncertainty: bool, threads: int = 1) -> Result:
+        solver = Solver(uncertainty=uncertainty, threads=threads)
+        return inverse_kinematics(body, markers, smoothness=STUDY_SMOOTHNESS, solver=solver)
+
+    say(f"OpenSim, {size.opensim} frames")
+    few = first_frames(markers, size.opensim)
+    opensim, by_opensim = frames_per_second(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
+    say(f"ours, {size.ours} frames")
+    plain, by_frames = frames_per_second(lambda: inverse_kinematics(body, markers))
+    smooth, _ = frames_per_second(lambda: by_trajectory(uncertainty=False))
+    sure, _ = frames_per_second(lambda: by_trajectory(uncertainty=True))
+    cost = by_frames.cost[: size.opensim] / by_opensim.cost
+    say("two threads")
+    gain, best = threads_gain(lambda threads: by_trajectory(uncertainty=False, threads=threads), hash_twice)
+    return opensim, [
+        Metric("opensim_frames_per_s", opensim, "frames/s", "higher"),
         Metric("frames_frames_per_s", plain, "frames/s", "higher"),
         Metric("trajectory_frames_per_s", smooth, "frames/s", "higher"),
         Metric("trajectory_with_uncertainty_frames_per_s", sure, "frames/s", "higher"),
-        Metric(key="frames_to_opensim", value=plain / reference, unit="×", better="higher", goal=250),
-        Metric(key="trajectory_to_opensim", value=smooth / reference, unit="×", better="higher", goal=200),
-        Metric(
-            key="trajectory_with_uncertainty_to_opensim", value=sure / reference, unit="×", better="higher", goal=100
-        ),
-        Metric(key="frames_cost_to_opensim_max", value=float(np.nanmax(cost)), unit="×", better="lower", goal=1.001),
+        Metric("frames_to_opensim", plain / opensim, "×", "higher", goal=250),
+        Metric("trajectory_to_opensim", smooth / opensim, "×", "higher", goal=200),
+        Metric("trajectory_with_uncertainty_to_opensim", sure / opensim, "×", "higher", goal=100),
+        Metric("frames_cost_to_opensim_max", float(np.nanmax(cost)), "×", "lower", goal=1.001),
         Metric("frames_cost_to_opensim_median", float(np.nanmedian(cost)), "×", "lower"),
-        Metric(key="two_threads_to_one", value=gain, unit="×", better="higher", goal=1.7),
+        Metric("two_threads_to_one", gain, "×", "higher", goal=1.7),
         Metric("two_threads_to_one_of_nothing_shared", best, "×", "higher"),
-        Metric("articulated_frames_per_s", many, "frames/s", "higher"),
-        Metric(key="articulated_to_opensim_on_coupled", value=many / reference, unit="×", better="higher", goal=50),
-        Metric("simple_opensim_frames_per_s", simple_reference, "frames/s", "higher"),
-        Metric("simple_frames_frames_per_s", simple_plain, "frames/s", "higher"),
-        Metric(
-            key="simple_frames_to_opensim", value=simple_plain / simple_reference, unit="×", better="higher", goal=50
-        ),
     ]
-    say("memory and start-up, in processes of their own")
+
+
+def _simple_metrics(size: TrialSize) -> list[Metric]:
+    body, markers = simple_case(size.ours)
+    few = first_frames(markers, size.opensim)
+    opensim, _ = frames_per_second(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
+    plain, _ = frames_per_second(lambda: inverse_kinematics(body, markers))
+    return [
+        Metric("simple_opensim_frames_per_s", opensim, "frames/s", "higher"),
+        Metric("simple_frames_frames_per_s", plain, "frames/s", "higher"),
+        Metric("simple_frames_to_opensim", plain / opensim, "×", "higher", goal=50),
+    ]
+
+
+def _memory_metrics(size: TrialSize) -> list[Metric]:
+    metrics = []
     for engine, label in (("trajectory", "trajectory"), ("uncertainty", "trajectory_with_uncertainty")):
         short, long = (_measure_in_child("memory", engine, frames)["MiB"] for frames in (size.ours, size.long))
         metrics += [
             Metric(f"{label}_memory_{size.ours}_frames", short, "MiB", "lower"),
             Metric(f"{label}_memory_{size.long}_frames", long, "MiB", "lower"),
-            Metric(key=f"{label}_memory_ratio", value=long / short, unit="×", better="lower", goal=1.2),
+            Metric(f"{label}_memory_ratio", long / short, "×", "lower", goal=1.2),
         ]
-    with tempfile.TemporaryDirectory() as folder:
-        for label, goal in (("cold", 20.0), ("warm", 2.0)):
-            seconds = _measure_in_child("start", "uncertainty", 60, NUMBA_CACHE_DIR=folder)
-            metrics.append(Metric(key=f"{label}_start", value=seconds["kernels"], unit="s", better="lower", goal=goal))
-        metrics.append(Metric("warm_start_with_model", seconds["all"], "s", "lower"))
     return metrics
+
+
+def _start_metrics() -> list[Metric]:
+    """Seconds of the first solutions, with kernels compiled anew and from Numba's cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        cold, warm = (_measure_in_child("start", "uncertainty", 60, NUMBA_CACHE_DIR=folder) for _ in range(2))
+    return [
+        Metric("cold_start", cold["kernels"], "s", "lower", goal=20.0),
+        Metric("warm_start", warm["kernels"], "s", "lower", goal=2.0),
+        Metric("warm_start_with_model", warm["all"], "s", "lower"),
+    ]
 
 
 def coupled_case(frames: int) -> tuple[Body, Markers]:
@@ -247,8 +269,10 @@ def frames_per_second(solve: Callable[[], Result], repeats: int = 2) -> tuple[fl
 
 
 def threads_gain(*works: Callable[[int], object]) -> list[float]:
-    """For each work, which is handed a number of threads: time of one over that of two, on the clock, the best of five
-    each. They take turns, so that all see the same machine."""
+    """For each work, which is handed a number of threads: time of one over that of two, on the clock, the best of five.
+
+    They take turns, so that all see the same machine.
+    """
     seconds: dict[tuple[int, int], float] = {}
     for threads in (1, 2) * 5:
         for which, work in enumerate(works):
@@ -293,6 +317,9 @@ def _measure_alone(what: str, engine: str, frames: int) -> dict:
     inverse_kinematics(body, markers)
     end = time.perf_counter()
     return {"kernels": end - begun, "all": end - start}
+
+
+# Triangulation.
 
 
 EXHAUSTIVE_LIMIT_PX = 25.0  # px, of the exhaustive search

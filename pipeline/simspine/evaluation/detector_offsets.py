@@ -1,4 +1,4 @@
-"""What a detector's points of each region of the spine are off by in everybody, from people whose points are known.
+"""The constant error of a detector's points in each region of the spine, from people whose points are known.
 
 An offset is along axes that turn with the body, forward, up and right, since a detector that means the skin of the back
 by a vertebra does so however a person stands. Of a person it is the mean over their trials; people differ in it by more
@@ -31,13 +31,13 @@ OFFSET_COLUMNS = tuple(
 OFFSET_NOTES = (
     "Mean of people's offsets along axes that turn with the true points; a person's is the mean of their trials'. "
     "People and trials: one standard deviation of each axis. Of a new person: how far theirs is from the mean, the "
-    "wider the fewer people told it.",
+    "wider the fewer people were measured.",
 )
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredOffset:
-    """Of one region. persons: {subject: (trials, 3) m, forward, up, right, of each trial in which it was seen}."""
+    """The constant error of one region. persons: {subject: (trials, 3) m forward, up, right}."""
 
     persons: Mapping[str, np.ndarray]
 
@@ -65,7 +65,7 @@ class MeasuredOffset:
 
     @property
     def people_sd(self) -> float:
-        """m, of each axis, between people beside what their trials differ by; NaN for one person."""
+        """m, of each axis, between people, without what their trials differ by; NaN for one person."""
         # What is left of trials' differences in the mean of a person's; where it is not known it counts as people's.
         trials = 0.0 if np.isnan(self.trials_sd) else self.trials_sd**2
         share = float(np.mean([1 / len(own) for own in self.persons.values()]))
@@ -129,8 +129,9 @@ def _of_trial(pair: PointPair, axes: Mapping[str, np.ndarray]) -> dict[str, np.n
 def _check_size(pair: PointPair, region: str, offset: np.ndarray) -> None:
     if np.linalg.norm(offset) > MAX_DETECTOR_OFFSET_M:
         raise InputError(
-            f"{pair.subject}/{pair.trial}: {region} points lie {1e3 * np.linalg.norm(offset):.0f} mm off the true ones "
-            f"(median), expected at most {1e3 * MAX_DETECTOR_OFFSET_M:.0f} mm; are axes, origin and frames those of the truth?"
+            f"{pair.subject}/{pair.trial}: {region} points lie {1e3 * np.linalg.norm(offset):.0f} mm from the true "
+            f"ones (median), expected at most {1e3 * MAX_DETECTOR_OFFSET_M:.0f} mm; are axes, origin and frames those "
+            "of the truth?"
         )
 
 
@@ -161,17 +162,12 @@ def offsets_table(method: str, found: Mapping[str, MeasuredOffset]) -> Evaluatio
             rows.append(TableRow(method, f"{region}, {subject}", (*(1e3 * x for x in own), None, None, None)))
     lacking = [region for region in SPINE_REGIONS if region not in found]
     notes = (f"Without points, or without the landmarks that give them axes: {', '.join(lacking)}.",) if lacking else ()
-    return EvaluationTable(
-        name="offsets",
-        title="What points are off by in everybody",
-        columns=OFFSET_COLUMNS,
-        rows=tuple(rows),
-        notes=(*OFFSET_NOTES, *notes),
-    )
+    title = "Constant errors of a detector's points"
+    return EvaluationTable("offsets", title, OFFSET_COLUMNS, rows=tuple(rows), notes=(*OFFSET_NOTES, *notes))
 
 
 def offsets_section(method: str, found: Mapping[str, MeasuredOffset]) -> str:
-    """The part of a configuration that tells inverse kinematics (YAML), of regions that `MIN_PEOPLE` or more tell of.
+    """The section of a configuration (YAML) for inverse kinematics: regions measured in `MIN_PEOPLE` people or more.
 
     Raises `InputError` where there is none.
     """
@@ -182,7 +178,7 @@ def offsets_section(method: str, found: Mapping[str, MeasuredOffset]) -> str:
         who = f"one person's points ({', '.join(few)})" if few else "no point of the spine whose axes are known"
         raise InputError(f"{method}: found {who}; how people differ takes {MIN_PEOPLE} people or more.")
     lines = [
-        f"# What the points of {value_text(method)} are off by in everybody, by {len(people)} people (benchmark offsets)",
+        f"# Constant errors of the points of {value_text(method)}, {len(people)} people (simspine benchmark offsets)",
         "ik:",
         "  detector_offsets:",
     ]

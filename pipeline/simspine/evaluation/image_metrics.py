@@ -1,12 +1,12 @@
-"""How well figures of people in images are known: images of one trial or person are alike, so drawn together.
+"""Points of people in images against labels: OKS, PCK, average precision by pycocotools, and their intervals.
 
-Matches do not depend on what is drawn, so that OKS is computed once.
+Pixels in, shares out. Intervals: images of one trial or person are alike, so whole clusters of images are drawn.
 """
 
 import contextlib
 import io
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -15,9 +15,6 @@ import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.evaluation.metrics import drawn_counts, percentile_interval
-
-# Similarity of 2D points to labels: OKS, PCK and its area under the curve, pixels in and shares out.
-
 
 # What the area under the curve of PCK runs over. The papers do not say; MMPose's default is the first.
 PCK_THRESHOLDS = MappingProxyType({
@@ -50,8 +47,7 @@ def correct_keypoint_share(found: np.ndarray, labels: np.ndarray, size: np.ndarr
     """(points,) share of a point's labels with a found point nearer than `threshold` times the person's size.
 
     found, labels: as for `object_keypoint_similarity`. size: (people,) px, such as the shorter side of the box. A
-    point that was not found is
-    wrong; NaN for a point that is nowhere labelled.
+    point that was not found is wrong; NaN for a point that is nowhere labelled.
     """
     hits, labelled = pck_hits(found, labels, size, (threshold,))
     count = labelled.sum(0)
@@ -91,18 +87,8 @@ def _checked_keypoint_pair(found: np.ndarray, labels: np.ndarray) -> tuple[np.nd
 # Average precision and recall over OKS, by pycocotools, which defines them (extra `benchmark`).
 
 
-PRECISION_FIGURES = (
-    "AP",
-    "AP.5",
-    "AP.75",
-    "AP(M)",
-    "AP(L)",
-    "AR",
-    "AR.5",
-    "AR.75",
-    "AR(M)",
-    "AR(L)",
-)  # pycocotools' order
+# In pycocotools' order.
+PRECISION_FIGURES = tuple(f"{kind}{of}" for kind in ("AP", "AR") for of in ("", ".5", ".75", "(M)", "(L)"))
 MISSING_POINT_PX = -1e6  # px, in the place of a point that was not found
 
 
@@ -133,14 +119,7 @@ class ImagePeople:
 
     def select(self, points: Sequence[int]) -> "ImagePeople":
         """The same people with some of their points, by index."""
-        return ImagePeople(
-            image=self.image,
-            keypoints=self.keypoints[:, list(points)],
-            box=self.box,
-            area=self.area,
-            score=self.score,
-            crowd=self.crowd,
-        )
+        return replace(self, keypoints=self.keypoints[:, list(points)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +127,8 @@ class MatchedPeople:
     """People found, matched with those labelled, of all sizes: what average precision is computed from.
 
     figures: `PRECISION_FIGURES`, each a share; NaN where no label is of that size. images: names of the images with
-    labels;
-    labels: (images,) how many people count in each. Of the people found, by falling score: image: (found,) index of the
-    image; hit, counted: (thresholds, found) bool, matched with a label at that OKS, and not ignored.
+    labels; labels: (images,) how many people count in each. Of the people found, by falling score: image: (found,)
+    index of the image; hit, counted: (thresholds, found) bool, matched with a label at that OKS, and not ignored.
     """
 
     figures: dict[str, float]
@@ -159,13 +137,6 @@ class MatchedPeople:
     image: np.ndarray
     hit: np.ndarray
     counted: np.ndarray
-
-
-def average_precision(
-    labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray
-) -> dict[str, float]:
-    """The figures of `matched_people`."""
-    return matched_people(labels, found, sigmas).figures
 
 
 def matched_people(labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray) -> MatchedPeople:

@@ -1,11 +1,18 @@
-"""Whole ways from 2D points to a spine on the same recordings: the published reference and ours, with options to vary.
+"""Two ways from 2D points to a spine on the same recordings: ours, and the published procedure.
 
-Each takes all trials of one person, since the body is scaled to all of them. Ours calls the stages of
-`simspine.pipeline`, as the workflow does.
+Each takes all trials of one person, since the body is scaled to all of them. Ours runs the list of stages, as the
+workflow does.
+
+The published procedure is our own writing of what is described for SIMSPINE: plain weighted triangulation, zero-phase
+low-pass, sixteen joints replaced by motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics
+of the coupled body with the released weights, and the blending of the spine's chain that makes the released markers out
+of forward kinematics. What was run for the release and what its paper says differ in places; here is what was run.
+docs/accuracy-of-recordings.md names each choice that neither settles. Sources: SimSpine (CVPR 2026) and its repository
+dfki-av/simspine; Pose2Sim 0.10.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -24,22 +31,16 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.kinematics import read_spine
-from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
+from simspine.estimation.options import BodyOptions
 from simspine.estimation.result import Solver
 from simspine.evaluation.bench_engines import weighted_dlt
 from simspine.evaluation.spine_errors import TrialSpine
 from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, UNSEEN
 from simspine.reconstruction.stage import Known, Options
 from simspine.reconstruction.stages import run_stages
-from simspine.vision.options import FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.options import MergeOptions
 
-# The published way from 2D points to a spine, to compare with: our own writing of what is described for SIMSPINE.
-# Steps, each a pure function: plain weighted triangulation, zero-phase low-pass, sixteen joints replaced by
-# motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics of the coupled body with the
-# released weights, and the blending of the spine's chain that makes the released markers out of forward
-# kinematics. What was run for the release and what its paper says differ in places; here is what was run, and
-# docs/accuracy-of-recordings.md names each choice that neither settles. Sources: SimSpine (CVPR 2026) and its
-# repository dfki-av/simspine; Pose2Sim 0.10.
+# The published procedure.
 
 
 PEER_MARKER_SET = "simspine-release"
@@ -80,8 +81,7 @@ def lowpass_as_released(markers: Markers) -> Markers:
     """A first-order Butterworth design run forward and backward on each coordinate: nominal order 2.
 
     The design's cut-off is not corrected for the second pass, so the net gain at `PEER_CUTOFF_HZ` is −6 dB. Only runs
-    of
-    frames longer than the padding, three times the filter's length, are filtered.
+    of frames longer than the padding, three times the filter's length, are filtered.
     """
     b, a = butter(1, PEER_CUTOFF_HZ / (markers.rate / 2))
     pad = 3 * max(len(a), len(b))
@@ -165,9 +165,8 @@ def blend_model_and_measured(model: Markers, measured: Markers) -> Markers:
         shoulder = measured.xyz[:, measured.index(f"{side}Shoulder")]
         middle = (at["Spine_04"] + at["Spine_05"]) / 2
         out[:, measured.index(f"{side}Latissimus")] = middle + 0.6 * (shoulder - at["Spine_05"])
-    out[:, measured.indices(SPINE_CHAIN_MARKERS)] = MODEL_BLEND_SHARE * laid + (
-        1 - MODEL_BLEND_SHARE
-    ) * smooth_by_midpoints(target)
+    blended = MODEL_BLEND_SHARE * laid + (1 - MODEL_BLEND_SHARE) * smooth_by_midpoints(target)
+    out[:, measured.indices(SPINE_CHAIN_MARKERS)] = blended
     for name in POINTS_FROM_MODEL:
         out[:, measured.index(name)] = model.xyz[:, model.index(name)]
     return Markers(measured.names, measured.rate, out, measured.frame, start=measured.start)
@@ -237,17 +236,14 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
         if np.isfinite(ratios).any():
             sizes[segment.name] = float(np.nanmean(ratios))
     rest = float(np.mean(list(sizes.values())))
-    factors = tuple(
-        SegmentFactor(
-            segment=s.name,
-            bodies=s.bodies,
-            factor=sizes.get(s.name, rest),
-            assumed=s.name not in sizes,
-            reason="plain ratio",
-        )
-        for s in recipe.segments
-    )
-    return ScaleFactors(factors, float("nan"), rest)
+
+    def factor(name: str, bodies: tuple[str, ...]) -> SegmentFactor:
+        return SegmentFactor(name, bodies, sizes.get(name, rest), assumed=name not in sizes, reason="plain ratio")
+
+    return ScaleFactors(tuple(factor(s.name, s.bodies) for s in recipe.segments), float("nan"), rest)
+
+
+# What a method is given, and the ways themselves.
 
 
 TRUE_POINT_MARKER_SET = "centres"  # marker set: where the virtual capture has its points
@@ -268,27 +264,6 @@ class ObservedTrial:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """Ours: the options of the stages."""
-
-    recipe: str = "articulated"
-    marker_set: str = TRUE_POINT_MARKER_SET
-    triangulation: TriangulationOptions = field(default_factory=TriangulationOptions)
-    filter: FilterOptions = field(default_factory=FilterOptions)
-    scaling: ScalingOptions = field(default_factory=ScalingOptions)
-    ik: KinematicsOptions = field(default_factory=KinematicsOptions)
-    use_mocap: bool = True
-
-    @property
-    def options(self) -> Options:
-        """Of all stages."""
-        return Options(
-            triangulation=self.triangulation, filter=self.filter, merge=MergeOptions(correspondence="human36m"),
-            body=BodyOptions(recipe=self.recipe, markers=self.marker_set), scaling=self.scaling, ik=self.ik,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
 class GroundTruthTrial:
     """An observed trial and what was true.
 
@@ -300,24 +275,28 @@ class GroundTruthTrial:
     points: Markers
 
 
-def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> list[TrialSpine]:
-    """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs."""
+def our_estimates(trials: Sequence[GroundTruthTrial], recipe: str = "articulated") -> list[TrialSpine]:
+    """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs. recipe: the body's."""
     known = {}
     for number, trial in enumerate(trials):
         seen = trial.observed
-        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": settings.marker_set}
-        mocap = seen.mocap if settings.use_mocap else None
-        known[str(number)] = BEFORE | of_trial | {"subject": seen.subject, "trial": seen.trial, "mocap": mocap}
-    return [_found(trial) for trial in run_stages(known, settings.options, AFTER_DETECTION).values()]
+        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": TRUE_POINT_MARKER_SET}
+        known[str(number)] = BEFORE | of_trial | {"subject": seen.subject, "trial": seen.trial, "mocap": seen.mocap}
+    return [_found(trial) for trial in run_stages(known, _options(recipe), AFTER_DETECTION).values()]
 
 
-def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
+def estimates_from_points(trials: Sequence[Markers]) -> list[TrialSpine]:
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
     known = {
-        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": settings.marker_set}
+        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": TRUE_POINT_MARKER_SET}
         for number, markers in enumerate(trials)
     }
-    return [_found(trial) for trial in run_stages(known, settings.options, AFTER_MERGING).values()]
+    return [_found(trial) for trial in run_stages(known, _options("articulated"), AFTER_MERGING).values()]
+
+
+def _options(recipe: str) -> Options:
+    body = BodyOptions(recipe=recipe, markers=TRUE_POINT_MARKER_SET)
+    return Options(merge=MergeOptions(correspondence="human36m"), body=body)
 
 
 def _found(trial: Known) -> TrialSpine:

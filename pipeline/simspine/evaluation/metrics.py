@@ -1,22 +1,40 @@
-"""Intervals of means whose values come in clusters: people, trials.
-
-Frames of one person err alike, so that the number of frames says nothing about how well a mean is known; the number of
-people does. Whole clusters are drawn with replacement.
-"""
+"""Errors of points, angles and motion, and how well their means are known. Missing values (NaN) count nowhere."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from simspine.core.errors import InputError, rms_of_known
+from simspine.core.errors import InputError, mean_of_known
 from simspine.core.geometry import rigid_fit, wrap_angles
 
-# Distances between estimated and true points. Missing values (NaN) on either side are left out.
+NORMAL_90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
+MIN_MOVEMENT_RANGE = np.radians(3.0)  # least true range in a trial for a correlation with its motion to mean something
+BOOTSTRAP_LEVEL, BOOTSTRAP_DRAWS = 0.95, 2000
+
+
+def finite_values(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """All finite values of some arrays in one row."""
+    some = [np.ravel(array) for array in arrays]
+    values = np.concatenate(some) if some else np.zeros(0)
+    return values[np.isfinite(values)]
+
+
+def mean_or_nan(values: np.ndarray) -> float:
+    """Mean; NaN of no values."""
+    return float(values.mean()) if values.size else float("nan")
+
+
+def rms_or_nan(values: np.ndarray) -> float:
+    """Root mean square; NaN of no values."""
+    return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
+
+
+# Distances between estimated and true points.
 
 
 def mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
     """Mean distance over all points present in both (frames, points, 3), in the unit given. NaN if there is none."""
-    return _mean_distance(point_distances(estimate, reference))
+    return mean_or_nan(finite_values([point_distances(estimate, reference)]))
 
 
 def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
@@ -24,15 +42,7 @@ def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
 
     Both (frames, points, 3). Frames with fewer than three points in common are left out. Umeyama 1991, no reflection.
     """
-    return _mean_distance(point_distances(similarity_aligned(estimate, reference), reference))
-
-
-def n_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Mean distance after each frame of the estimate was scaled about the origin, nothing else.
-
-    Both (frames, points, 3), relative to the root point. Rhodin 2018, Eq. 2.
-    """
-    return _mean_distance(point_distances(scale_aligned(estimate, reference), reference))
+    return mpjpe(similarity_aligned(estimate, reference), reference)
 
 
 def scale_aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -84,24 +94,7 @@ def _checked_point_pair(estimate: np.ndarray, reference: np.ndarray) -> tuple[np
     return estimate, reference
 
 
-def _mean_distance(values: np.ndarray) -> float:
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
-
-
 # Errors of angles over time: how large, how much of it stays the same, whether motion and intervals are right.
-
-
-NORMAL_90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
-MIN_MOVEMENT_RANGE = np.radians(3.0)  # least true range in a trial for a correlation with its motion to mean something
-
-
-def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Root mean square difference of angles (rad), whole turns ignored; default per column."""
-    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
-    if estimate.shape != reference.shape:
-        raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}.")
-    return rms_of_known(wrap_angles(estimate - reference), axis)
 
 
 def angle_figures(
@@ -112,33 +105,29 @@ def angle_figures(
     `rmse`; `bias`: mean error; `spread`: standard deviation of the error, all trials together; `change_rmse`: of what
     differs from each trial's mean, taken where both are known; `correlation`: mean over the trials whose true range is
     `MIN_MOVEMENT_RANGE` or more; `coverage`: share of errors within the 90 % interval of a normal distribution, NaN
-    without
-    deviations; `found`: share of the true values that have an estimate. NaN where there is nothing to tell from.
+    without deviations; `found`: share of the true values that have an estimate.
     """
     if not len(estimates) == len(references) == len(deviations or references):
         raise InputError(f"{len(estimates)} estimates for {len(references)} references; give one for each trial.")
     errors = [_angle_error(a, b) for a, b in zip(estimates, references, strict=True)]
-    changes = [errors_about_mean(error) for error in errors]
-    pooled, true = _pooled_finite(errors), _pooled_finite(references)
+    pooled, changes = finite_values(errors), finite_values(map(errors_about_mean, errors))
     shares = [np.isfinite(e[np.isfinite(r)]) for e, r in zip(errors, references, strict=True)]
     moving = [_course_correlation(e, r) for e, r in zip(errors, references, strict=True)]
     inside = [] if deviations is None else [abs(e) / np.asarray(d) for e, d in zip(errors, deviations, strict=True)]
     return {
-        "rmse": _rms_of_known(pooled),
-        "bias": _mean_of_known(pooled),
+        "rmse": rms_or_nan(pooled),
+        "bias": mean_or_nan(pooled),
         "spread": float(pooled.std()) if pooled.size else float("nan"),
-        "change_rmse": _rms_of_known(_pooled_finite(changes)),
-        "correlation": _mean_of_known(_pooled_finite([moving])),
-        "coverage": _mean_of_known(_pooled_finite(inside) <= NORMAL_90),
-        "found": _mean_of_known(np.concatenate(shares)) if true.size else float("nan"),
+        "change_rmse": rms_or_nan(changes),
+        "correlation": mean_or_nan(finite_values([np.array(moving)])),
+        "coverage": mean_or_nan(finite_values(inside) <= NORMAL_90),
+        "found": mean_or_nan(np.concatenate(shares)) if shares else float("nan"),
     }
 
 
 def errors_about_mean(values: np.ndarray) -> np.ndarray:
     """Values (frames, …) minus their mean over the frames that are known."""
-    known = np.isfinite(values)
-    count = known.sum(0)
-    return values - np.where(known, values, 0.0).sum(0) / np.where(count > 0, count, np.nan)
+    return values - mean_of_known(values, 0)
 
 
 def _angle_error(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -158,48 +147,18 @@ def _course_correlation(error: np.ndarray, reference: np.ndarray) -> float:
     return float(np.corrcoef(found, true)[0, 1])
 
 
-def _pooled_finite(arrays: Iterable) -> np.ndarray:
-    """All finite values in one row."""
-    some = [np.ravel(array) for array in arrays]
-    values = np.concatenate(some) if some else np.zeros(0)
-    return values[np.isfinite(values)]
-
-
-def _mean_of_known(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
-def _rms_of_known(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
-
-
 # Errors of motion: of the points' velocities and accelerations, from neighbouring frames.
 
 
-def velocity_errors(
-    estimate: np.ndarray, reference: np.ndarray, rate: float, frames: np.ndarray | None = None
+def motion_errors(
+    estimate: np.ndarray, reference: np.ndarray, rate: float, order: int, frames: np.ndarray | None = None
 ) -> np.ndarray:
-    """Distance between estimated and true velocities, (frames − 1, points) m/s; NaN where a place is missing.
+    """Distance between estimated and true velocities (order 1, m/s) or accelerations (order 2, m/s²).
 
-    Both (frames, points, 3) m at `rate` frames/s. frames: their numbers, where some are left out; velocities are taken
-    between numbers that follow each other only.
+    Both (frames, points, 3) m at `rate` frames/s; the result is (frames − order, points), NaN where a place is missing.
+    frames: their numbers, where some are left out; differences are taken between numbers that follow each other only.
     """
-    return _difference_errors(estimate, reference, rate, frames=frames, order=1)
-
-
-def acceleration_errors(
-    estimate: np.ndarray, reference: np.ndarray, rate: float, frames: np.ndarray | None = None
-) -> np.ndarray:
-    """The same of accelerations, (frames − 2, points) m/s², from second differences."""
-    return _difference_errors(estimate, reference, rate, frames=frames, order=2)
-
-
-def _difference_errors(estimate, reference, rate, frames, order: int) -> np.ndarray:
-    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
-    if estimate.shape != reference.shape or estimate.ndim != 3:
-        raise InputError(
-            f"points to compare have shapes {estimate.shape} and {reference.shape}, expected (frames, points, 3) twice."
-        )
+    estimate, reference = _checked_point_pair(estimate, reference)
     if not rate > 0:
         raise InputError(f"the rate is {rate}, expected a positive number of frames per second.")
     if len(estimate) <= order:
@@ -211,7 +170,8 @@ def _difference_errors(estimate, reference, rate, frames, order: int) -> np.ndar
     return found
 
 
-BOOTSTRAP_LEVEL, BOOTSTRAP_DRAWS = 0.95, 2000
+# Intervals of means whose values come in clusters. Frames of one person err alike: how well a mean is known depends on
+# the number of people, not of frames. So whole clusters are drawn with replacement.
 
 
 def bootstrap_mean(

@@ -1,4 +1,4 @@
-"""Rows that every table of distances has: each action, two kinds of mean, and how well the mean is known."""
+"""Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,16 @@ import numpy as np
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
-from simspine.evaluation.metrics import bootstrap_mean, point_distances, scale_aligned, similarity_aligned
+from simspine.evaluation.metrics import (
+    bootstrap_mean,
+    finite_values,
+    mean_or_nan,
+    point_distances,
+    scale_aligned,
+    similarity_aligned,
+)
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
-
-# Which prediction belongs to which truth, and the errors of each point in each frame by the papers' measures.
-
 
 DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 
@@ -99,9 +103,11 @@ def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence],
     if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).all(-1).any() for pair in pairs):
         return
     true = next(sequence for sequence in truth if _pair_key(sequence) in of)
+    predicted, whose = of[_pair_key(true)], "/".join(filter(None, true.key))
     raise InputError(
-        f"nothing is both predicted and true in the same frame: of {'/'.join(filter(None, true.key))} are predicted "
-        f"{_frame_range_text(of[_pair_key(true)])}; true are {_frame_range_text(true)}. Frames count from 0, as in the data set; NaN is missing."
+        f"nothing is both predicted and true in the same frame: of {whose} are predicted "
+        f"{_frame_range_text(predicted)}; true are {_frame_range_text(true)}. Frames count from 0, as in the data "
+        "set; NaN is missing."
     )
 
 
@@ -150,10 +156,10 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
         if deviation is not None:
             deviation[rows] = _point_columns(found.deviation, found.names, names)[own]
     return PointPair(
-        subject=true.subject,
-        trial=true.trial,
-        action=action_row(true.action),
-        frames=true.frames,
+        true.subject,
+        true.trial,
+        action_row(true.action),
+        true.frames,
         rate=true.rate,
         names=names,
         estimate=estimate,
@@ -218,9 +224,8 @@ def column_errors(
 
 MIN_POINTS_FOR_AXES = 3  # of a frame
 MUCH_SMALLER_ERROR_SHARE, SMALL_ERROR_SHARE = 0.5, 0.4  # of the error as given; of how far the true points are spread
-PREFERENCE_FACTOR = (
-    0.8  # straight and flat point sets look alike after turns and mirrored: what is stranger must leave less
-)
+# Straight and flat point sets look alike after turns and mirrored: what is stranger must leave less.
+PREFERENCE_FACTOR = 0.8
 PLAUSIBLE_SIZE_RATIOS = (1 / 1.5, 1.5)  # sizes relative to the truth's that are nobody's unit
 
 
@@ -230,35 +235,39 @@ def other_axes_found(pairs: Sequence[PointPair]) -> str:
     Compared are points about the centre of their frame, so that a prediction elsewhere in the world is not meant.
     """
     estimate, truth = _centred_pairs(pairs)
-    if not len(truth):
-        return ""
-    cross, size, spread = truth.T @ estimate, float((estimate**2).sum()), float((truth**2).sum())
+    size, spread = float((estimate**2).sum()), float((truth**2).sum())
     if not size > 0:
         return ""
-    given = size + spread - 2 * float(np.trace(cross))
-    turns = _signed_axes()
-    along = np.array([float((turn * cross).sum()) for turn in turns])  # how well each turn agrees with the truth
-    left = np.maximum(spread - np.maximum(along, 0) ** 2 / size, 0.0)
-    proper = np.array([np.linalg.det(turn) > 0 for turn in turns])
-    same = (turns == np.eye(3)).all((1, 2))
-    best = int(np.argmin(left * np.where(same, PREFERENCE_FACTOR, np.where(proper, 1.0, 1 / PREFERENCE_FACTOR)) ** 2))
-    scale = along[best] / size
+    turn, along = _best_turn(truth.T @ estimate, size, spread)
+    scale, left = along / size, max(spread - max(along, 0.0) ** 2 / size, 0.0)
+    given = float(((estimate - truth) ** 2).sum())
+    same_axes = bool((turn == np.eye(3)).all())
     other_size = not PLAUSIBLE_SIZE_RATIOS[0] < scale < PLAUSIBLE_SIZE_RATIOS[1]
-    same_axes = bool(same[best])
-    explained = left[best] < MUCH_SMALLER_ERROR_SHARE**2 * given and left[best] < SMALL_ERROR_SHARE**2 * spread
+    explained = left < MUCH_SMALLER_ERROR_SHARE**2 * given and left < SMALL_ERROR_SHARE**2 * spread
     if not explained or (same_axes and not other_size):
         return ""
     said = []
     if not same_axes:
-        mirrored = "" if proper[best] else ", which is a mirror image: handedness differs"
-        said.append(f"x, y, z of the truth look like {_axes_name(turns[best])} of the prediction{mirrored}")
+        mirrored = ", which is a mirror image: handedness differs" if np.linalg.det(turn) < 0 else ""
+        said.append(f"x, y, z of the truth look like {_axes_name(turn)} of the prediction{mirrored}")
     if other_size:
         said.append(f"the prediction is {1 / scale:.3g} times as large as the truth")
-    before, after = (1e3 * np.sqrt(value / len(truth)) for value in (given, left[best]))
+    before, after = (1e3 * np.sqrt(value / len(truth)) for value in (given, left))
     return (
         f"In other axes or units? {'; '.join(said)}. That would explain most of the error (RMS about each frame's "
         f"centre {before:.0f} mm, so explained {after:.0f} mm). Nothing was changed."
     )
+
+
+def _best_turn(cross: np.ndarray, size: float, spread: float) -> tuple[np.ndarray, float]:
+    """The axes (3, 3) that leave the least of the errors, and how well the prediction then agrees with the truth."""
+    turns = _signed_axes()
+    along = (turns * cross).sum((1, 2))
+    left = np.maximum(spread - np.maximum(along, 0) ** 2 / size, 0.0)
+    same, proper = (turns == np.eye(3)).all((1, 2)), np.linalg.det(turns) > 0
+    strangeness = np.where(same, PREFERENCE_FACTOR, np.where(proper, 1.0, 1 / PREFERENCE_FACTOR))
+    best = int(np.argmin(left * strangeness**2))
+    return turns[best], float(along[best])
 
 
 def _centred_pairs(pairs: Sequence[PointPair]) -> tuple[np.ndarray, np.ndarray]:
@@ -291,6 +300,9 @@ def _axes_name(turn: np.ndarray) -> str:
     columns = np.argmax(abs(turn), 1)
     signs = turn[np.arange(3), columns]
     return ", ".join(f"{'−' if sign < 0 else ''}{'xyz'[column]}" for column, sign in zip(columns, signs, strict=True))
+
+
+# Rows of every table of distances: each action, two kinds of mean, and how well the mean is known.
 
 
 MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS = "mean over frames", "mean over actions"
@@ -335,7 +347,8 @@ def distance_rows(
         )
         for action in in_row_order(pair.action for pair in pairs)
     }
-    rows.append((MEAN_OVER_ACTIONS, tuple(_mean_or_nan(values) for values in zip(*by_action.values(), strict=True))))
+    means = zip(*by_action.values(), strict=True)
+    rows.append((MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(own)])) for own in means)))
     rows += [(label, interval_cells(pairs, errors, label)) for label in CLUSTERS_BY_INTERVAL]
     why = {label: interval_remark([pair for pair in pairs if pair.found > 0], label) for label in CLUSTERS_BY_INTERVAL}
     return tuple(
@@ -369,13 +382,7 @@ def no_interval(label: str) -> str:
 
 def mean_mm(errors: Sequence[np.ndarray]) -> float:
     """Mean over all frames and points, m to mm; NaN where there is nothing."""
-    return 1e3 * _mean_or_nan(np.concatenate([np.ravel(error) for error in errors])) if errors else float("nan")
-
-
-def _mean_or_nan(values) -> float:
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
+    return 1e3 * mean_or_nan(finite_values(errors))
 
 
 def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Points in images, by the papers' protocol: average precision of subsets over OKS, and the area under PCK's curve."""
+"""The papers' protocols for points: from one view, from several views, and in images. Predictions in, tables out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from simspine.evaluation.image_metrics import (
     pck_auc_interval,
     precision_intervals,
 )
-from simspine.evaluation.metrics import acceleration_errors, velocity_errors
+from simspine.evaluation.metrics import finite_values, mean_or_nan, motion_errors
 from simspine.evaluation.pairs import (
     CLUSTERS_BY_INTERVAL,
     INTERVAL_NOTE,
@@ -62,8 +62,8 @@ from simspine.io.text_tables import read_bytes
 ALL_POINTS_COLUMN = "all"
 ERROR_MEASURES = {"P-MPJPE": "aligned", "MPJPE": "rooted", "N-MPJPE": "scaled"}
 _LIFTING_NOTES = (
-    f"Points relative to {ROOT_POINT}. P-MPJPE: after a similarity per frame, fitted to each column's own points. N-MPJPE: "
-    "after a scale per frame.",
+    f"Points relative to {ROOT_POINT}. P-MPJPE: after a similarity per frame, fitted to each column's own points. "
+    "N-MPJPE: after a scale per frame.",
     "The root is put back with zero error and counts in lumbar and spine, as in the paper; 'no root' leaves it out.",
     INTERVAL_NOTE,
 )
@@ -72,7 +72,7 @@ _LIFTING_NOTES = (
 def evaluate_lifting(
     predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence], step: int = LIFTING_FRAME_STEP
 ) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: predicted points}, beside the published ones: by region, and P-MPJPE by action.
+    """Tables of methods, {name: predicted points}, with the published ones: by region, and P-MPJPE by action.
 
     truth: the same trials, and the same cameras where predictions are in a camera's axes. Of it the frames whose number
     is a multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
@@ -99,18 +99,8 @@ def _with_root(sequence: PointSequence) -> PointSequence:
         return sequence
     present = np.isfinite(sequence.xyz).all(-1).any(1)
     root = np.where(present[:, None, None], np.zeros((len(sequence.frames), 1, 3)), np.nan)
-    return PointSequence(
-        subject=sequence.subject,
-        trial=sequence.trial,
-        frames=sequence.frames,
-        names=(ROOT_POINT, *sequence.names),
-        xyz=np.concatenate([root, sequence.xyz], 1),
-        axes=sequence.axes,
-        camera=sequence.camera,
-        action=sequence.action,
-        deviation=None,
-        rate=sequence.rate,
-    )
+    xyz = np.concatenate([root, sequence.xyz], 1)
+    return replace(sequence, names=(ROOT_POINT, *sequence.names), xyz=xyz, deviation=None)
 
 
 def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...]) -> EvaluationTable:
@@ -130,7 +120,7 @@ def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
             rows.append(replace(row, label=ALL_POINTS_COLUMN if row.label == MEAN_OVER_FRAMES else row.label))
     rows += published_rows("lifting_regions", columns)
     return EvaluationTable(
-        name="lifting_regions", title="Lifting: errors by region", columns=tuple(columns), rows=tuple(rows), notes=notes
+        "lifting_regions", "Lifting: errors by region", columns=tuple(columns), rows=tuple(rows), notes=notes
     )
 
 
@@ -151,13 +141,8 @@ def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
             remark = interval_remark([pair for pair in own if pair.found > 0], label)
             rows.append(TableRow(method, label, (*(None for _ in actions), interval, None), remark=remark))
     rows += published_rows("lifting_actions", columns)
-    return EvaluationTable(
-        name="lifting_actions",
-        title="Lifting: P-MPJPE of the spine by action",
-        columns=columns,
-        rows=tuple(rows),
-        notes=notes,
-    )
+    title = "Lifting: P-MPJPE of the spine by action"
+    return EvaluationTable("lifting_actions", title, columns, rows=tuple(rows), notes=notes)
 
 
 # Points in the world from several views, by the SIMSPINE paper's protocol: distances in mm by region and action.
@@ -174,7 +159,7 @@ _MULTIVIEW_NOTES = {
 def evaluate_multiview(
     predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]
 ) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: predicted points}, beside the published one: MPJPE, P-MPJPE, and motion.
+    """Tables of methods, {name: predicted points}, with the published one: MPJPE, P-MPJPE, and motion.
 
     truth: the same trials in the world, m. Raises `InputError` where a method predicts none of them.
     """
@@ -185,13 +170,9 @@ def evaluate_multiview(
         rows: list[TableRow] = []
         for method, own in pairs.items():
             rows += distance_rows(method, own, column_errors(own, POINT_COLUMNS, measure))
-        found = found_points_notes(pairs, truth[0].names)
         rows += published_rows(name, columns)
-        tables.append(
-            EvaluationTable(
-                name=name, title=title, columns=columns, rows=tuple(rows), notes=(*_MULTIVIEW_NOTES[name], *found)
-            )
-        )
+        notes = (*_MULTIVIEW_NOTES[name], *found_points_notes(pairs, truth[0].names))
+        tables.append(EvaluationTable(name, title, columns, rows=tuple(rows), notes=notes))
     return (*tables, motion_table(pairs))
 
 
@@ -205,16 +186,14 @@ def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
     rows = []
     for method, own in pairs.items():
         cells = [
-            factor * _mean_of_arrays([_motion_errors(measure, pair, names) for pair in own])
-            for measure, factor in ((velocity_errors, 1e3), (acceleration_errors, 1.0))
+            factor * mean_or_nan(finite_values(_motion_errors(order, pair, names) for pair in own))
+            for order, factor in ((1, 1e3), (2, 1.0))
             for names in POINT_COLUMNS.values()
         ]
         remark = "" if np.isfinite(cells).any() else _why_still(own)
         rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
     notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
-    return EvaluationTable(
-        name="multiview_motion", title="Errors of motion by region", columns=columns, rows=tuple(rows), notes=notes
-    )
+    return EvaluationTable("multiview_motion", "Errors of motion by region", columns, rows=tuple(rows), notes=notes)
 
 
 def _why_still(pairs: Sequence[PointPair]) -> str:
@@ -224,17 +203,11 @@ def _why_still(pairs: Sequence[PointPair]) -> str:
     return "no velocities: no two frames that follow one another are predicted"
 
 
-def _motion_errors(measure, pair: PointPair, names: Sequence[str]) -> np.ndarray:
+def _motion_errors(order: int, pair: PointPair, names: Sequence[str]) -> np.ndarray:
     if pair.rate is None or not set(names) <= set(pair.names):
         return np.zeros(0)
     columns = [pair.names.index(name) for name in names]
-    return measure(pair.estimate[:, columns], pair.truth[:, columns], pair.rate, pair.frames)
-
-
-def _mean_of_arrays(arrays: Sequence[np.ndarray]) -> float:
-    values = np.concatenate([np.ravel(array) for array in arrays])
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
+    return motion_errors(pair.estimate[:, columns], pair.truth[:, columns], pair.rate, order, frames=pair.frames)
 
 
 SPINETRACK_TABLE = load_skeleton("spinetrack37")
@@ -243,11 +216,11 @@ POINT_SETS = {
     "9": SPINETRACK_REGIONS["spine"],
     "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
     "37": SPINETRACK_TABLE.names,
-}  # fmt: skip
+}
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN, INTERVAL_BY_IMAGE = "all", "AUC", "95 % by image"
 _INTERVAL_NOTE = (
-    f"95 %: whole trials or people drawn anew {PRECISION_DRAWS} times, as the names of the images tell them; single images where "
-    "they do not, which is too narrow where images are of one trial."
+    f"95 %: whole trials or people drawn anew {PRECISION_DRAWS} times, as the names of the images tell them; single "
+    "images where they do not, which is too narrow where images are of one trial."
 )
 _AP_NOTES = (
     "Over OKS 0.50 to 0.95, by pycocotools, with SpineTrack's sigmas; medium 32² to 96² px, large above. Subsets: "
@@ -270,15 +243,8 @@ def read_labelled_people(path: Path) -> ImagePeople:
     if not len(found["file_name"]):
         raise InputError(f"{path}: nobody is labelled in it.")
     keypoints = in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path))
-    names = tuple(found["file_name"].tolist())
-    return ImagePeople(
-        image=names,
-        keypoints=keypoints,
-        box=found["bbox"],
-        area=found["area"],
-        score=found["score"],
-        crowd=found["crowd"],
-    )
+    names, box = tuple(found["file_name"].tolist()), found["bbox"]
+    return ImagePeople(names, keypoints, box, found["area"], score=found["score"], crowd=found["crowd"])
 
 
 def read_found_people(path: Path, labels: Path) -> ImagePeople:
@@ -295,25 +261,14 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
     else:
         found = read_coco(path)
         keypoints, score, images = found["keypoints"], found["score"], tuple(found["file_name"].tolist())
-    keypoints = in_spinetrack_order(keypoints, tuple(found["names"].tolist()), str(path))
-    absent = [
-        i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in _spinetrack_names(found["names"].tolist())
-    ]
-    keypoints[:, absent] = np.nan
+    names = tuple(found["names"].tolist())
+    keypoints = in_spinetrack_order(keypoints, names, str(path))
+    known = {_SPINETRACK_NAME_OF.get(name, name) for name in names}
+    keypoints[:, [i for i, name in enumerate(SPINETRACK_TABLE.names) if name not in known]] = np.nan
     low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
     box = np.concatenate([low, high - low], 1)
-    return ImagePeople(
-        image=images,
-        keypoints=keypoints,
-        box=box,
-        area=box[:, 2] * box[:, 3],
-        score=score,
-        crowd=np.zeros(len(images), bool),
-    )
-
-
-def _spinetrack_names(names: Sequence[str]) -> set[str]:
-    return {_SPINETRACK_NAME_OF.get(name, name) for name in names}
+    nobody = np.zeros(len(images), bool)
+    return ImagePeople(images, keypoints, box=box, area=box[:, 2] * box[:, 3], score=score, crowd=nobody)
 
 
 def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> tuple[EvaluationTable, ...]:
@@ -353,9 +308,8 @@ def _precision_summary(found: Mapping[str, Mapping[str, MatchedPeople]]) -> Eval
             rows.append(TableRow(method, label, cells, remark=_why_none(label, cells)))
     rows += published_rows("images_ap", columns)
     notes = (*_AP_NOTES, _INTERVAL_NOTE)
-    return EvaluationTable(
-        name="images_ap", title="Average precision and recall by subset", columns=columns, rows=tuple(rows), notes=notes
-    )
+    title = "Average precision and recall by subset"
+    return EvaluationTable("images_ap", title, columns, rows=tuple(rows), notes=notes)
 
 
 def _why_none(label: str, cells: Sequence[TableCell]) -> str:
@@ -369,9 +323,7 @@ def _precision_details(found: Mapping[str, Mapping[str, MatchedPeople]]) -> Eval
         for method, own in found.items()
         for name in SPINETRACK_REGIONS
     )
-    return EvaluationTable(
-        name="images_details", title="All figures of average precision", columns=columns, rows=rows, notes=_AP_NOTES
-    )
+    return EvaluationTable("images_details", "All figures of average precision", columns, rows=rows, notes=_AP_NOTES)
 
 
 def _auc_table(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> EvaluationTable:
@@ -398,28 +350,21 @@ def _auc_table(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> E
         for label, ends in intervals.items():
             rows.append(TableRow(method, label, (*ends, None), remark=_why_none(label, ends)))
     rows += published_rows("images_auc", columns)
-    return EvaluationTable(
-        name="images_auc", title="Area under the curve of PCK", columns=columns, rows=tuple(rows), notes=_AUC_NOTES
-    )
+    return EvaluationTable("images_auc", "Area under the curve of PCK", columns, rows=tuple(rows), notes=_AUC_NOTES)
 
 
 def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
     """(people, points, 2) px: of each labelled person the found one most like it by OKS, nobody twice; NaN for none."""
     out = np.full((len(labels.image), labels.keypoints.shape[1], 2), np.nan)
-    of: dict[str, list[int]] = {}
-    for i, image in enumerate(found.image):
-        of.setdefault(image, []).append(i)
-    people: dict[str, list[int]] = {}
-    for i, image in enumerate(labels.image):
-        people.setdefault(image, []).append(i)
+    of, people = _people_by_image(found), _people_by_image(labels)
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
     for image, own in people.items():
         there = of.get(image, [])
-        score = np.array([
-            object_keypoint_similarity(found.keypoints[there, :, :2], np.tile(labels.keypoints[i], (len(there), 1, 1)),
-                np.full(len(there), labels.area[i]), sigmas)
-            for i in own
-        ]).reshape(len(own), len(there))  # fmt: skip
+        points, count = found.keypoints[there, :, :2], len(there)
+        score = np.empty((len(own), count))
+        for row, i in enumerate(own):
+            label = np.tile(labels.keypoints[i], (count, 1, 1))
+            score[row] = object_keypoint_similarity(points, label, np.full(count, labels.area[i]), sigmas)
         for _ in range(min(score.shape)):
             if not np.isfinite(score).any():
                 break
@@ -427,3 +372,10 @@ def match_people(found: ImagePeople, labels: ImagePeople) -> np.ndarray:
             out[own[a]] = found.keypoints[there[b], :, :2]
             score[a], score[:, b] = np.nan, np.nan
     return out
+
+
+def _people_by_image(people: ImagePeople) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for i, image in enumerate(people.image):
+        found.setdefault(image, []).append(i)
+    return found

@@ -1,4 +1,13 @@
-"""Points from whatever holds them: tables of points, data sets, TRC files, virtual captures; people to be tested."""
+"""Predicted and true points of many trials, out of tables, data sets, TRC files and virtual captures.
+
+A table (.npz or HDF5) has a row per frame of many trials, so that any program can write one. All tables have the
+columns
+- `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of no
+  view; `action`: (rows,) texts, or left out, then from the trial's name;
+- `frame`: (rows,) whole numbers from 0, of the data set's frames, in any order; `rate`: frames/s, or left out.
+Tables of points have `names`: (points,) texts, SIMSPINE's; `xyz`: (rows, points, 3) m, NaN = missing; `deviation`:
+standard deviations of the same shape, or left out; `axes`: one text, 'z_up', 'y_up' or 'camera'.
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,15 +28,6 @@ from simspine.io.hdf5 import foreign_contents, read_store, write_store
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
 
-# One table with a row per frame of many trials, as .npz or HDF5, so that any program can write one.
-# Columns of all such tables; what they hold beside, `points` and `angles` say:
-# - `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of
-# no
-#   view; `action`: (rows,) texts, or left out, then from the trial's name.
-# - `frame`: (rows,) whole numbers from 0, of the data set's frames; in any order.
-# - `rate`: one number, frames/s of the data set's frames, or left out.
-
-
 REQUIRED_COLUMNS, OPTIONAL_COLUMNS = ("subject", "trial", "frame"), ("camera", "action", "rate")
 
 
@@ -37,10 +37,10 @@ class TablePart:
 
     subject: str
     trial: str
-    camera: str | None
-    action: str
     rows: np.ndarray
     frames: np.ndarray
+    camera: str | None
+    action: str
     rate: float | None
 
 
@@ -90,33 +90,23 @@ def read_frame_table(
     missing = [name for name in (*REQUIRED_COLUMNS, *needed) if name not in columns]
     if missing:
         raise InputError(
-            f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join((*REQUIRED_COLUMNS, *needed))} and, where "
-            f"known, {', '.join((*OPTIONAL_COLUMNS, *optional))}. See docs/benchmarks.md."
+            f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join((*REQUIRED_COLUMNS, *needed))} and, "
+            f"where known, {', '.join((*OPTIONAL_COLUMNS, *optional))}. See docs/benchmarks.md."
         )
     frame = np.asarray(columns["frame"])
     if frame.ndim != 1 or frame.dtype.kind not in "iu":
         raise InputError(f"{path}: frame is {frame.dtype} of shape {frame.shape}, expected whole numbers, one a row.")
-    subject, trial, camera, action = (
-        _text_column(path, name, columns.get(name), len(frame)) for name in ("subject", "trial", "camera", "action")
-    )
     rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
-    of: dict[tuple[str, str, str], list[int]] = {}
-    for i, key in enumerate(zip(subject, trial, camera, strict=True)):
+    keys = [_text_column(path, name, columns.get(name), len(frame)) for name in ("subject", "trial", "camera")]
+    action = _text_column(path, "action", columns.get("action"), len(frame))
+    of: dict[tuple[str, ...], list[int]] = {}
+    for i, key in enumerate(zip(*keys, strict=True)):
         of.setdefault(key, []).append(i)
     parts = []
-    for (who, what, view), own in of.items():
+    for (subject, trial, camera), own in of.items():
         rows = np.array(own)[np.argsort(frame[own], kind="stable")]
-        parts.append(
-            TablePart(
-                subject=who,
-                trial=what,
-                camera=view or None,
-                action=action[rows[0]],
-                rows=rows,
-                frames=frame[rows].astype(int),
-                rate=rate,
-            )
-        )
+        numbers, name = frame[rows].astype(int), action[rows[0]]
+        parts.append(TablePart(subject, trial, rows, numbers, camera=camera or None, action=name, rate=rate))
     return columns, tuple(parts)
 
 
@@ -182,14 +172,6 @@ def frame_numbers(where: str, frames: np.ndarray) -> np.ndarray:
     return found
 
 
-# Points of many trials, predicted or true: what the protocols compare, and the one file it is kept in.
-# A file is a table with a row per frame (`simspine.evaluation.point_sources`) and these columns:
-# - `names`: (points,) texts, SIMSPINE's; `xyz`: (rows, points, 3) m, NaN = missing; `deviation`: the same shape,
-# standard
-#   deviations, or left out.
-# - `axes`: one text, 'z_up', 'y_up' or 'camera'.
-
-
 POINT_AXES = (*WORLD_FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
 
 
@@ -200,8 +182,7 @@ class PointSequence:
     subject, trial: as the data set names them; action: of the trial ('' takes it from the trial's name). camera: its
     name, None for points of no view. frames: (n,) whole numbers from 0, increasing. names: (points,). xyz: (n, points,
     3) m, NaN = missing. axes: of `POINT_AXES`. deviation: standard deviations, shape and unit of xyz, or None. rate:
-    frames/s
-    that the numbers count, or None where it is not known.
+    frames/s that the numbers count, or None where it is not known.
     """
 
     subject: str
@@ -280,19 +261,18 @@ def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
     assert xyz is not None
     found = []
     for part in parts:
-        spread = None if deviation is None else deviation[part.rows]
         try:
             found.append(
                 PointSequence(
-                    subject=part.subject,
-                    trial=part.trial,
-                    frames=part.frames,
-                    names=names,
+                    part.subject,
+                    part.trial,
+                    part.frames,
+                    names,
                     xyz=xyz[part.rows],
                     axes=axes,
                     camera=part.camera,
                     action=part.action,
-                    deviation=spread,
+                    deviation=None if deviation is None else deviation[part.rows],
                     rate=part.rate,
                 )
             )
@@ -378,11 +358,8 @@ def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
 def _kept_frames(recording: Recording, step: int) -> PointSequence:
     frames = np.flatnonzero(recording.array("valid"))
     frames = frames[frames % step == 0]
-    xyz = recording.array("markers")[frames]
-    names, rate = recording.data.marker_names, recording.rate
-    return PointSequence(
-        subject=recording.subject, trial=recording.name, frames=frames, names=names, xyz=xyz, axes="y_up", rate=rate
-    )
+    xyz, names = recording.array("markers")[frames], recording.data.marker_names
+    return PointSequence(recording.subject, recording.name, frames, names, xyz=xyz, axes="y_up", rate=recording.rate)
 
 
 def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
@@ -411,15 +388,8 @@ def _of_trc(path: Path, step: int) -> PointSequence:
 def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointSequence:
     numbers = round(markers.start * markers.rate) + np.arange(markers.frames)
     keep = numbers % step == 0
-    return PointSequence(
-        subject=subject,
-        trial=trial,
-        frames=numbers[keep],
-        names=markers.names,
-        xyz=markers.xyz[keep],
-        axes=markers.frame,
-        rate=markers.rate,
-    )
+    xyz = markers.xyz[keep]
+    return PointSequence(subject, trial, numbers[keep], markers.names, xyz=xyz, axes=markers.frame, rate=markers.rate)
 
 
 class SubjectItem(Protocol):
@@ -472,20 +442,8 @@ def points_in_views(
             )
         world = change_frame(sequence.xyz, sequence.axes, "z_up")
         for camera in cameras[sequence.subject]:
-            found.append(
-                PointSequence(
-                    subject=sequence.subject,
-                    trial=sequence.trial,
-                    frames=sequence.frames,
-                    names=sequence.names,
-                    xyz=world @ camera.R.T + camera.t,
-                    axes="camera",
-                    camera=camera.name,
-                    action=sequence.action,
-                    deviation=None,
-                    rate=sequence.rate,
-                )
-            )
+            xyz = world @ camera.R.T + camera.t
+            found.append(replace(sequence, xyz=xyz, axes="camera", camera=camera.name, deviation=None))
     return tuple(found)
 
 

@@ -1,14 +1,20 @@
-"""Results from points in space as Markdown tables, for people to read."""
+"""`simspine bench accuracy --families`: our spine from points in space, compared with baselines, without cameras.
+
+Limbs come as motion capture means them, points of the spine with the errors of one of `POINT_ERRORS_BY_NAME`. Spines
+and motions are those of a family (`TRUTH_FAMILIES`): synthetic subjects of either kind of spine, or people of another
+anatomy. Measures are those of `spine_errors`, of all trials together and of each person.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from simspine.anatomy.curvature import SPINE_MARKERS
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import smooth_markers
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton
@@ -21,7 +27,8 @@ from simspine.evaluation.bench_accuracy import (
     NOMINAL_COVERAGE,
     rounded_for_json,
 )
-from simspine.evaluation.methods import Experiment, estimates_from_points
+from simspine.evaluation.methods import estimates_from_points
+from simspine.evaluation.metrics import finite_values, rms_or_nan
 from simspine.evaluation.spine_errors import (
     SpineErrors,
     TrialSpine,
@@ -38,11 +45,7 @@ from simspine.synthesis.signals import correlated_drift, random_stream
 from simspine.synthesis.virtual_trial import make_trial, true_human36m_joints, true_points
 from simspine.vision.options import FilterOptions
 
-# Trials given as points in space: what inverse kinematics gets of them, without cameras, and what is true.
-# Limbs come as motion capture means them, the points of the spine with the errors of one of `POINT_ERRORS_BY_NAME`.
-# Whose
-# spines and motions they are is the family's: synthetic subjects of either kind of spine, or foreign ones
-# (`TRUTH_FAMILIES`).
+# Trials as points in space: what inverse kinematics gets, and what is true.
 
 
 TRUTH_FAMILIES = ("published", "scans", "foreign")
@@ -80,8 +83,7 @@ POINT_ERRORS_BY_NAME: Mapping[str, PointErrors] = MappingProxyType(
 @dataclass(frozen=True)
 class PointStudySize:
     """How much: people, actions of a trial each (None: `CHOSEN_ACTIONS`, or those of the other anatomy; "all": every
-    one that
-    the family has), frames of a trial at 50/s, and which frames are scored.
+    one that the family has), frames of a trial at 50/s, and which frames are scored.
 
     People differ more from each other than frames do, and errors that last need long trials.
     """
@@ -113,18 +115,15 @@ def observed_markers(trial: PointTrial, errors: PointErrors, seed: int) -> Marke
     triangulation is. Equal arguments give equal markers.
     """
 
-    def chance(*labels: str) -> np.random.Generator:
-        return random_stream(seed, "points", trial.subject, trial.trial, *labels)
-
+    chance = partial(random_stream, seed, "points", trial.subject, trial.trial)
     limbs = [name for name in trial.points.names if name not in SPINE_MARKERS]
     xyz = np.array(trial.points.select([*SPINE_MARKERS, *limbs]).xyz)
     count = len(SPINE_MARKERS)
     frames, rate = len(xyz), trial.points.rate
     xyz[:, count:] += LIMB_POINT_SD_M * chance("limbs").standard_normal((frames, len(limbs), 3))
     xyz[:, :count] += errors.white * chance("white").standard_normal((frames, count, 3))
-    xyz[:, :count] += errors.wander * correlated_drift(
-        chance("wander"), frames, (count, 3), rate=rate, correlation_time=errors.memory
-    )
+    drift = correlated_drift(chance("wander"), frames, (count, 3), rate=rate, correlation_time=errors.memory)
+    xyz[:, :count] += errors.wander * drift
     for region, members in SPINE_REGIONS.items():
         xyz[:, [SPINE_MARKERS.index(name) for name in members]] += errors.region * chance(region).standard_normal(3)
     detected = smooth_markers(Markers(SPINE_MARKERS, rate, xyz[:, :count], "y_up"), **FilterOptions().model_dump())
@@ -137,8 +136,7 @@ def observed_markers(trial: PointTrial, errors: PointErrors, seed: int) -> Marke
 
 def trials_of_people(family: str, size: PointStudySize) -> Iterator[list[PointTrial]]:
     """All trials of one person after another. Raises `InputError` for a family or an action that does not exist."""
-    if family not in TRUTH_FAMILIES:
-        raise unknown_name("family", family, TRUTH_FAMILIES)
+    require_known("family", [family], TRUTH_FAMILIES)
     foreign = family == "foreign"
     known, default = (FOREIGN_ACTIONS, FOREIGN_ACTIONS) if foreign else (ACTION_NAMES, CHOSEN_ACTIONS)
     actions = _chosen_actions(size.actions, known, default)
@@ -170,9 +168,7 @@ def _foreign_trial(size: PointStudySize, index: int, action: str) -> PointTrial:
     return PointTrial(trial.subject, trial.trial, trial.points, truth)
 
 
-# Our spine from points in space beside the baselines: by family of truth, error of the points, and person.
-# Measures are those of `spine_errors`; what is added is who is judged: all trials together, each person, and the
-# mean of each person (how far off a figure is that describes the person).
+# The study: errors by family of truth, errors of the points, method and person.
 
 
 OUR_METHOD = "articulated"
@@ -260,73 +256,49 @@ class PointOutcome:
         return {cell: self.total(cell) for cell in self.found}
 
     def as_dict(self) -> dict:
-        """For a JSON file: totals, rows by person, our rows by trial, and losses."""
+        """For a JSON file: totals, rows by person, and losses."""
         totals = self.totals()
         by_person = [
             {**cell._asdict(), "subject": subject, **rounded_for_json(own)}
             for cell in self.found
             for subject, own in self.people(cell).items()
         ]
-        by_trial = [
-            {
-                **cell._asdict(),
-                "subject": subject,
-                "trial": trial,
-                **rounded_for_json(spine_error_figures([e], LEVELS_BY_REGION)),
-            }
-            for cell, trials in self.found.items()
-            for (subject, trial), e in trials.items()
-            if cell.method == OUR_METHOD
-        ]
         return {
             "totals": [{**cell._asdict(), **rounded_for_json(own)} for cell, own in totals.items()],
             "by_person": by_person,
-            "by_trial": by_trial,
             "loses": [loss._asdict() for loss in lost_comparisons(totals)],
             "refused": [{**cell._asdict(), "subject": who, "why": why} for (cell, who), why in self.refused.items()],
         }
 
 
 def lost_comparisons(totals: Mapping[StudyCell, Mapping[str, float]]) -> list[LostComparison]:
-    """Where ours is worse than a baseline in what that is shown with."""
+    """Where ours is worse than the best baseline, of the figures that this baseline is shown with."""
     found = []
-    for cell, ours in totals.items():
-        if cell.method != OUR_METHOD:
-            continue
+    for cell in (cell for cell in totals if cell.method == OUR_METHOD):
         for figure in FIGURES_BY_METHOD[OUR_METHOD]:
             sign = -1.0 if figure in _HIGHER_IS_BETTER else 1.0
-            rivals = {
-                name: totals[other].get(figure, np.nan)
-                for name in FIGURES_BY_METHOD
-                if name != OUR_METHOD
-                and figure in FIGURES_BY_METHOD[name]
-                and (other := cell._replace(method=name)) in totals
-            }
-            rivals = {name: value for name, value in rivals.items() if np.isfinite(value)}
+            rivals = _rival_figures(totals, cell, figure)
             best = min(rivals, key=lambda name: sign * rivals[name], default=None)
-            mine = ours.get(figure, np.nan)
-            if best is not None and not (sign * mine <= sign * rivals[best] or np.isclose(mine, rivals[best])):
-                found.append(
-                    LostComparison(
-                        family=cell.family,
-                        points=cell.points,
-                        figure=figure,
-                        ours=mine,
-                        baseline=best,
-                        value=rivals[best],
-                    )
-                )
+            ours = totals[cell].get(figure, np.nan)
+            if best is not None and not (sign * ours <= sign * rivals[best] or np.isclose(ours, rivals[best])):
+                found.append(LostComparison(cell.family, cell.points, figure, ours, baseline=best, value=rivals[best]))
     return found
+
+
+def _rival_figures(totals: Mapping[StudyCell, Mapping[str, float]], cell: StudyCell, figure: str) -> dict[str, float]:
+    """{baseline: its value} of a figure, where it is shown and known."""
+    shown = [name for name, own in FIGURES_BY_METHOD.items() if name != OUR_METHOD and figure in own]
+    values = {name: totals.get(cell._replace(method=name), {}).get(figure, np.nan) for name in shown}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def run_point_study(
     families: Iterable[str],
     points: Sequence[str],
     size: PointStudySize,
-    settings: Experiment | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> PointOutcome:
-    """Errors of ours and of the baselines. Points have the same errors whatever the settings are."""
+    """Errors of ours and of the baselines."""
     found: dict[StudyCell, dict[tuple[str, str], SpineErrors]] = {}
     upright: dict[tuple[str, str, str], np.ndarray] = {}
     refused: dict[tuple[StudyCell, str], str] = {}
@@ -340,7 +312,7 @@ def run_point_study(
                 given = [observed_markers(trial, POINT_ERRORS_BY_NAME[model], size.seed) for trial in trials]
                 estimates = baseline_estimates(given, [trial.truth for trial in trials])
                 try:
-                    estimates = {OUR_METHOD: estimates_from_points(given, settings or Experiment())} | estimates
+                    estimates = {OUR_METHOD: estimates_from_points(given)} | estimates
                 except InputError as error:
                     refused[StudyCell(family, model, OUR_METHOD), subject] = str(error)
                 for method, spines in estimates.items():
@@ -361,11 +333,8 @@ def measure_point_study(
     progress: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Metric], PointOutcome]:
     """The benchmark: metrics with goals, and all that was found. `InputError` before anything is solved."""
-    for kind, chosen, known in (
-        ("family", families, TRUTH_FAMILIES),
-        ("error of points", points, POINT_ERRORS_BY_NAME),
-    ):
-        require_known(kind, chosen, known)
+    require_known("family", families, TRUTH_FAMILIES)
+    require_known("error of points", points, POINT_ERRORS_BY_NAME)
     if size.subjects < 1 or size.every < 1 or size.frames < MIN_STUDY_FRAMES or not points:
         raise InputError(
             f"{size.subjects} people, {len(points)} errors of points, {size.frames} frames, every {size.every}: "
@@ -385,20 +354,12 @@ def point_study_metrics(outcome: PointOutcome) -> list[Metric]:
             continue
         key = f"{cell.family}: {cell.points}: "
         beaten = sum((loss.family, loss.points) == cell[:2] for loss in lost)
-        out.append(
-            Metric(
-                key=key + "figures in which a baseline is better", value=beaten, unit="figures", better="lower", goal=0
-            )
-        )
+        out.append(Metric(key + "figures in which a baseline is better", beaten, "figures", "lower", goal=0))
         off = {name: abs(total.get(f"coverage_{name}", np.nan) - NOMINAL_COVERAGE) for name in INTERVAL_FIGURES}
         worst = max(off, key=lambda name: off[name])
         what = f"{key}coverage farthest from {NOMINAL_COVERAGE:g} ({worst})"
-        out.append(Metric(key=what, value=off[worst], unit="share", better="lower", goal=COVERAGE_TOLERANCE))
-    out.append(
-        Metric(
-            key="people refused with points in space", value=len(outcome.refused), unit="people", better="lower", goal=0
-        )
-    )
+        out.append(Metric(what, off[worst], "share", "lower", goal=COVERAGE_TOLERANCE))
+    out.append(Metric("people refused with points in space", len(outcome.refused), "people", "lower", goal=0))
     return out
 
 
@@ -409,8 +370,10 @@ def _mean_of_means(series: Sequence[np.ndarray]) -> float:
 
 
 def _rms(values: Sequence[float]) -> float:
-    known = np.array(values)[np.isfinite(values)]
-    return float(np.sqrt(np.mean(known**2))) if known.size else float("nan")
+    return rms_or_nan(finite_values([np.array(values)]))
+
+
+# Markdown tables.
 
 
 # Heading: figure, digits.
@@ -449,7 +412,7 @@ def point_study_tables(outcome: PointOutcome) -> str:
 
 
 def error_table(totals: Mapping[StudyCell, Mapping[str, float]]) -> str:
-    """A row per family, error and method; `loses` in ours beside what a baseline is better in."""
+    """A row per family, error and method; `loses` marks figures of ours in which a baseline is better."""
     lost = {(loss.family, loss.points, loss.figure) for loss in lost_comparisons(totals)}
     rows = [
         ("family", "points", "method", *POINT_STUDY_COLUMNS),

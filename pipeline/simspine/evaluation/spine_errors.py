@@ -1,8 +1,7 @@
 """How far an estimated spine is from the true one: signed errors of a trial, and the figures that sum them up.
 
 Definitions, and why they are these: docs/accuracy.md. Inside metres, radians, seconds; `spine_error_figures` gives mm
-and degrees
-for tables.
+and degrees for tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -154,7 +153,7 @@ def spine_error_figures(trials: Sequence[SpineErrors], regions: Mapping[str, Seq
     `mpjpe_mm`, `p_mpjpe_mm`: mean distance of the spine's points, after a similarity per frame. `vertebrae_mm`,
     `vertebrae_aligned_mm`: mean distance of vertebral centres, after moving and turning each frame. `lla_rmse_deg`,
     `lla_bias_deg`, `lla_sd_deg`, `lla_motion_rmse_deg`; same for tka. `lla_correlation`: mean over the trials of the
-    correlation with the truth, where that moves by `MOVES` or more; absent where none does.
+    correlation with the truth, where that moves by `MIN_MOVEMENT_RANGE` or more; absent where none does.
     `<region>_<plane>_rmse_deg`: root mean square over the region's levels; `…_motion_rmse_deg`: after the trial's mean
     was taken off both. `velocity_mm_s`: root mean square of the velocity's error. `jitter_m_s2`: of the acceleration's.
     `liveliness`: rms acceleration over the true one. `coverage_…`: share of errors within the 90 % interval.
@@ -231,21 +230,6 @@ def normalised_rms(trials: Sequence[SpineErrors]) -> dict[str, float]:
     given = [name for name in (trials[0].score if trials else ()) if all(name in t.score for t in trials)]
     found = {f"normalised_{name}": _rms(_finite_values(t.score[name] for t in trials)) for name in given}
     return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def spine_errors_by_name(trials: Sequence[SpineErrors]) -> dict[str, dict[str, float]]:
-    """{'points', 'vertebrae': {name: mean distance, mm}, 'flexion', 'lateral', 'axial': {level: rms, deg}}."""
-    distance = np.concatenate([np.linalg.norm(t.offset, axis=-1) for t in trials])
-    vertebra, angles = (np.concatenate([getattr(t, n) for t in trials]) for n in ("vertebra", "angles"))
-    first = trials[0]
-    table = {
-        "points": dict(zip(first.points, 1e3 * np.nanmean(distance, 0), strict=True)),
-        "vertebrae": dict(zip(first.vertebrae, 1e3 * np.nanmean(vertebra, 0), strict=True)),
-    }
-    for k, plane in enumerate(PLANE_NAMES):
-        rms = np.degrees(np.sqrt(np.nanmean(angles[..., k] ** 2, 0)))
-        table[plane] = dict(zip(first.levels, rms, strict=True))
-    return {key: {name: round(float(v), 3) for name, v in row.items()} for key, row in table.items()}
 
 
 def _finite_values(arrays) -> np.ndarray:

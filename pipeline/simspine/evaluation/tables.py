@@ -1,4 +1,8 @@
-"""Measured figures beside their goals: as a table for people, as JSON for programs."""
+"""Tables of results and their writers (text, Markdown, LaTeX, JSON), figures with goals, and what the papers fix.
+
+`EvaluationTable` holds the results of a protocol, `Metric` a figure of a benchmark with its goal. Rows that the papers
+print come from `published.csv`: other people's data, so only roughly comparable.
+"""
 
 import csv
 import json
@@ -20,9 +24,6 @@ import numpy as np
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
 from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
-
-# Tables of results, and four ways to write one: text, Markdown, LaTeX, JSON.
-
 
 OTHER_DATA_MARK = "published, other data: "  # before the source of a row that is not of this data
 TERMINAL_WIDTH = 100  # characters of a line for the terminal
@@ -46,9 +47,10 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row. method: whose result; label: of what (an action, a mean); cells: one for each column. source: '' for
-    results on this data, else where it was published: other data, so only roughly comparable. remark: why cells are
-    empty, or ''."""
+    """One row. method: whose result; label: of what (an action, a mean); cells: one for each column.
+
+    source: '' for results on this data, else where it was published. remark: why cells are empty, or ''.
+    """
 
     method: str
     label: str
@@ -142,10 +144,10 @@ def _text_block(left: Sequence[str], columns: Sequence[_TextColumn]) -> list[str
 
 def evaluation_markdown(table: EvaluationTable) -> str:
     """With a title of the second order, and the notes below."""
-    rows = [[cell.replace("|", "/") for cell in row] for row in _heading_and_rows(table)]
+    heading, *rows = _heading_and_rows(table)
     line = ["---", "---", *("---:" for _ in table.columns), "---"]
-    piped = ["| " + " | ".join(row) + " |" for row in (rows[0], line, *rows[1:])]
-    return "\n".join([f"## {table.title}", "", *piped, "", *table.notes]).rstrip() + "\n"
+    piped = aligned_markdown([heading, line, *rows])
+    return "\n".join([f"## {table.title}", "", piped, "", *table.notes]).rstrip() + "\n"
 
 
 def evaluation_latex(table: EvaluationTable) -> str:
@@ -163,10 +165,9 @@ def evaluation_latex(table: EvaluationTable) -> str:
     remarks = dict.fromkeys(f"{row.label or row.method}: {row.remark}." for row in table.rows if row.remark)
     notes = [*table.notes, *remarks, *(("In italics: " + "; ".join(sources) + ".",) if sources else ())]
     caption = " ".join([table.title.rstrip(".") + ".", *notes])
-    return "\n".join([
-        r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}", r"\toprule", *lines,
-        r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex_escaped(caption)}}}", r"\end{table}",
-    ]) + "\n"  # fmt: skip
+    above = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}", r"\toprule"]
+    below = [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex_escaped(caption)}}}", r"\end{table}"]
+    return "\n".join([*above, *lines, *below]) + "\n"
 
 
 def evaluation_data(table: EvaluationTable) -> dict[str, Any]:
@@ -199,11 +200,6 @@ def join_tables(write: str, tables: Sequence[EvaluationTable]) -> str:
 TABLE_WRITERS: Mapping[str, Any] = MappingProxyType(
     {"text": evaluation_text, "markdown": evaluation_markdown, "latex": evaluation_latex}
 )
-
-
-def table_lines(table: EvaluationTable) -> list[list[str]]:
-    """Heading and rows as texts: method, row, the columns, and what is to be known of a row."""
-    return _heading_and_rows(table)
 
 
 def _heading_and_rows(table: EvaluationTable) -> list[list[str]]:
@@ -242,9 +238,6 @@ def _tex_escaped(text: str) -> str:
     return "".join(_TEX_ESCAPES.get(sign, sign) for sign in text)
 
 
-# What the papers print, for rows beside ours: other people's data, so only roughly comparable (`published.csv`).
-
-
 def published_rows(table: str, columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
     """The published rows of a table, with the columns that it has; those not printed stay empty."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
@@ -274,15 +267,10 @@ LIFTING_FRAME_STEP = 50  # frames: 1 Hz of Human3.6M's 50
 
 PROTOCOL_SPINE_POINTS = tuple(name for names in SPINE_REGIONS.values() for name in names)
 PROTOCOL_BODY_POINTS = tuple(POINTS_BY_REGION["body"])
+SPINE_COLUMNS = MappingProxyType({**SPINE_REGIONS, "spine": PROTOCOL_SPINE_POINTS})
 POINT_COLUMNS = MappingProxyType(
-    {
-        **SPINE_REGIONS,
-        "spine": PROTOCOL_SPINE_POINTS,
-        "body": PROTOCOL_BODY_POINTS,
-        "all": load_skeleton(SIMSPINE_SKELETON).names,
-    }
+    {**SPINE_COLUMNS, "body": PROTOCOL_BODY_POINTS, "all": load_skeleton(SIMSPINE_SKELETON).names}
 )
-SPINE_COLUMNS = MappingProxyType({name: POINT_COLUMNS[name] for name in (*SPINE_REGIONS, "spine")})
 
 
 def action_row(action: str) -> str:
@@ -334,7 +322,7 @@ def benchmark_json(metrics: Sequence[Metric], settings: Mapping) -> dict:
 
 def metrics_table(metrics: Sequence[Metric]) -> str:
     """A Markdown table."""
-    rows = [("measured", "value", "unit", "goal", ""), ("---", "---:", "---", "---:", "---")]
+    rows: list[Sequence[str]] = [("measured", "value", "unit", "goal", ""), ("---", "---:", "---", "---:", "---")]
     for m in metrics:
         goal = "" if m.goal is None else f"{'≥' if m.better == 'higher' else '≤'} {m.goal:g}"
         rows.append((m.key, f"{m.value:.4g}", m.unit, goal, {None: "", True: "met", False: "**not met**"}[m.met]))
@@ -343,8 +331,9 @@ def metrics_table(metrics: Sequence[Metric]) -> str:
 
 def aligned_markdown(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with columns of one width; the second row is the line below the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows)
+    cells = [[cell.replace("|", "/") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells)
 
 
 def machine_description() -> str:

@@ -1,7 +1,7 @@
-"""What others published, as data. Degrees: they are copied from tables, to be printed and drawn.
+"""A data set as records that validation tables are made of, and the published values they are compared with.
 
-grade: A read in an abstract or table; B transcribed in public code that cites the source; C from memory of the
-literature, to be checked before it is called authoritative.
+Published values are in degrees, as printed. grade: A read in an abstract or table; B transcribed in public code that
+cites the source; C from memory of the literature, to be checked before it is called authoritative.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from simspine.io.dataset_read import DatasetFile
 
 
-# Angles of a data set that holds coordinates only, as the released SIMSPINE file does.
-# Its coordinates are those of the full-body model with lumbar detail, whose spinal joints turn about the axes of
-# our level angles in the same order (docs/spine.md), so each level's angles are its coordinates up to sign. Sums
-# over levels, and LLA from them, are exact if one axis turns, else to first order.
+# Angles of a data set that holds coordinates only, as the released SIMSPINE file does. They are those of the full-body
+# model with lumbar detail, whose spinal joints turn about the axes of our level angles in the same order
+# (docs/spine.md).
+# So each level's angles are its coordinates up to sign. Sums over levels, and LLA, are exact if one axis turns.
 
 
 RELEASED_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
@@ -86,10 +86,9 @@ class TrialRecord:
     """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected, filled in or not.
 
     levels: those of `LUMBAR_LEVEL_NAMES` and `NECK_LEVEL_NAMES` that there are. angles (frames, levels, 3), lla, tka
-    (frames,) and their
-    standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
-    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}.
-    table: the levels' coordinates. estimated: points of the spine that were fitted were.
+    (frames,) and their standard deviations: as in `TrialData`; empty or NaN where the file holds none. shares: (levels,
+    3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}. table: the
+    levels' coordinates. estimated: whether points of the spine that were fitted were estimated.
     """
 
     subject: str
@@ -116,18 +115,12 @@ class TrialRecord:
     def frames(self) -> int:
         return len(self.kept)
 
-    @property
-    def time(self) -> np.ndarray:
-        """(frames,) s from the trial's first frame."""
-        return np.arange(self.frames) / self.rate
-
 
 def trial_records(dataset) -> tuple[TrialRecord, ...]:
     """Records of all trials of a data set: a `Dataset`, a data set opened by `simspine.open_dataset`, or its file.
 
-    Of a file only what the tables need is read, trial by trial: some 0.4 kB a frame.
-    Where it holds no angles (the released one), they are made from the coordinates
-    (`simspine.evaluation.validation_records`).
+    Of a file only what the tables need is read, trial by trial: some 0.4 kB a frame. Where it holds no angles (the
+    released one), they are made from the coordinates.
     """
     if isinstance(dataset, Dataset):
         return tuple(
@@ -139,10 +132,8 @@ def trial_records(dataset) -> tuple[TrialRecord, ...]:
     return tuple(_stored_record(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-_NAMES_IN_FILE = {
-    "angles": "level_angles",
-    "angles_sd": "level_angles_sd",
-}  # where a field of `TrialData` has another name
+# Where a field of `TrialData` has another name in the file.
+_NAMES_IN_FILE = {"angles": "level_angles", "angles_sd": "level_angles_sd"}
 
 
 def _stored_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
@@ -214,14 +205,14 @@ def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> 
     return tuple(found)
 
 
-PAPER_SOURCE = "SimSpine (CVPR 2026), Table B2"
+# Published values.
 
 
 @dataclass(frozen=True)
 class PublishedCurvature:
     """Mean and standard deviation of LLA (L1–S1) and TKA (T3–T12) over the frames of an action or a subject, degrees.
 
-    What the paper reports of its own data: a model's output, not radiographs.
+    SimSpine (CVPR 2026), Table B2: what the paper reports of its own data, a model's output, not radiographs.
     """
 
     lla_mean: float
@@ -269,8 +260,7 @@ class PublishedRanges:
     """Total range of motion (both directions together) of levels in one plane, degrees: {level: value}.
 
     plane: as in `simspine.anatomy.curvature.MOTION_PLANES`. People bend as far as they can in these studies; in daily
-    actions less
-    is to be expected.
+    actions less is to be expected.
     """
 
     plane: str
@@ -283,32 +273,21 @@ _LUMBAR_LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
 _FROM_T12 = ("T12-L1", *_LUMBAR_LEVELS)
 
 
-def _published_ranges(
-    plane: str, levels: tuple[str, ...], values: tuple[float, ...], source: str, grade: str, sides: int = 1
-):
-    """sides: 2 where the source lists one side."""
-    return PublishedRanges(
-        plane, {name: sides * value for name, value in zip(levels, values, strict=True)}, source, grade
-    )
-
-
-_WHITE_PANJABI_SOURCE = "White & Panjabi 1978"
-LUMBAR_ROM = (
-    _published_ranges("flexion", _LUMBAR_LEVELS, (14, 14, 14, 18, 14), source="Pearcy 1985", grade="B"),
-    _published_ranges("flexion", _FROM_T12, (12, 12, 14, 15, 17, 20), source=_WHITE_PANJABI_SOURCE, grade="B"),
-    _published_ranges("lateral bending", _LUMBAR_LEVELS, (10, 10, 10, 6, 3), source="Pearcy 1985", grade="B"),
-    _published_ranges(
-        "lateral bending", _FROM_T12, (8, 6, 6, 8, 6, 3), source=_WHITE_PANJABI_SOURCE, grade="B", sides=2
-    ),
-    _published_ranges(
-        "axial rotation", _FROM_T12, (1.3, 1.6, 1.5, 2.0, 2.1, 1.7), source="Fujii 2005", grade="B", sides=2
-    ),
-    _published_ranges(
-        "axial rotation", _FROM_T12, (2, 2, 2, 2, 2, 5), source=_WHITE_PANJABI_SOURCE, grade="B", sides=2
-    ),
-    PublishedRanges("flexion", {"lumbar": 67}, "Pearcy 1985 (L1–S1)", "B"),
-    PublishedRanges("lateral bending", {"lumbar": 35}, "Pearcy 1985 (L1–S1)", "B"),
-    PublishedRanges("axial rotation", {"lumbar": 9}, "Pearcy 1985 (L1–S1)", "B"),
+# Plane, levels, values, source, and 2 where the source lists one side.
+_LUMBAR_TABLES = (
+    ("flexion", _LUMBAR_LEVELS, (14, 14, 14, 18, 14), "Pearcy 1985", 1),
+    ("flexion", _FROM_T12, (12, 12, 14, 15, 17, 20), "White & Panjabi 1978", 1),
+    ("lateral bending", _LUMBAR_LEVELS, (10, 10, 10, 6, 3), "Pearcy 1985", 1),
+    ("lateral bending", _FROM_T12, (8, 6, 6, 8, 6, 3), "White & Panjabi 1978", 2),
+    ("axial rotation", _FROM_T12, (1.3, 1.6, 1.5, 2.0, 2.1, 1.7), "Fujii 2005", 2),
+    ("axial rotation", _FROM_T12, (2, 2, 2, 2, 2, 5), "White & Panjabi 1978", 2),
+    ("flexion", ("lumbar",), (67,), "Pearcy 1985 (L1–S1)", 1),
+    ("lateral bending", ("lumbar",), (35,), "Pearcy 1985 (L1–S1)", 1),
+    ("axial rotation", ("lumbar",), (9,), "Pearcy 1985 (L1–S1)", 1),
+)
+LUMBAR_ROM = tuple(
+    PublishedRanges(plane, {name: sides * value for name, value in zip(levels, values, strict=True)}, source, "B")
+    for plane, levels, values, source, sides in _LUMBAR_TABLES
 )
 NECK_ROM = (
     PublishedRanges("flexion", {"neck": 127}, "AnatomyStandard 2020 (C0–C7)", "A"),

@@ -1,4 +1,7 @@
-"""Tables as text: CSV with every column, Markdown with those a reader compares."""
+"""Tables that compare a data set with the paper and the literature: LLA and TKA (Table B2), and ranges of motion.
+
+Each table has rows of numbers, a CSV of all columns, and Markdown of those that a reader compares.
+"""
 
 import csv
 import io
@@ -12,7 +15,8 @@ import numpy as np
 from simspine.anatomy.clinical import published_bands
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
-from simspine.core.errors import unknown_name
+from simspine.core.errors import mean_of_known, unknown_name
+from simspine.evaluation.tables import aligned_markdown
 from simspine.evaluation.validation_records import (
     LUMBAR_LEVEL_NAMES,
     NECK_LEVEL_NAMES,
@@ -73,10 +77,11 @@ def drives_others(some: Sequence[TrialRecord], name: str, plane: int) -> bool:
     return False
 
 
-# LLA and TKA by action and by subject, laid out as the paper's Table B2, beside the paper's own values.
+# LLA and TKA by action and by subject, laid out as the paper's Table B2, with the paper's own values.
 
 
 NOT_A_NUMBER = float("nan")
+_FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class CurvatureRow:
 
     mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
     typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
-    beside what is known of standing adults (`uncertainty.known_share`). decided: in a word; 'set by the model' is no
+    compared with what is known of standing adults (`known_share`). decided: in a word; 'set by the model' is no
     finding about a person.
     """
 
@@ -162,55 +167,49 @@ def _curvature_row(
     kept = sum(int(record.kept.sum()) for record in some)
     rejected = sum(record.frames for record in some) - kept
     subjects = len({record.subject for record in some})
-    columns = (*_pooled_statistics(some, "lla"), *_pooled_statistics(some, "tka"))
-    return CurvatureRow(group, name, subjects, len(some), kept, rejected, *columns, *_paper_values(paper))
+    counts: dict[str, Any] = {"subjects": subjects, "trials": len(some), "frames": kept, "rejected": rejected}
+    columns = _pooled_statistics(some, "lla") | _pooled_statistics(some, "tka")
+    return CurvatureRow(group, name, **counts, **columns, **_paper_values(paper))
 
 
-def _pooled_statistics(some: Sequence[TrialRecord], quantity: str) -> tuple[float, float, float, float, str]:
-    """Mean, sd, uncertainty, share and verdict of all kept frames together."""
+def _pooled_statistics(some: Sequence[TrialRecord], quantity: str) -> dict[str, Any]:
+    """Columns of 'lla' or 'tka' of all kept frames together."""
     values = np.degrees(pooled_values(some, quantity))
-    forced = is_forced(some, quantity)
-    sd = (
-        NOT_A_NUMBER
-        if forced
-        else median_or_nan([sd[r.kept] for r in some if (sd := getattr(r, f"{quantity}_sd")) is not None])
-    )
-    share = NOT_A_NUMBER if forced else share_of_curvature(quantity, float(np.degrees(sd)))
+    forced, sd, share = is_forced(some, quantity), NOT_A_NUMBER, NOT_A_NUMBER
+    if not forced:
+        known = [(record, getattr(record, f"{quantity}_sd")) for record in some]
+        sd = float(np.degrees(median_or_nan([values[record.kept] for record, values in known if values is not None])))
+        share = share_of_curvature(quantity, sd)
     mean, spread = (float(values.mean()), float(values.std())) if values.size else (NOT_A_NUMBER, NOT_A_NUMBER)
-    return mean, spread, float(np.degrees(sd)), share, str(curvature_verdict(share, forced, any_estimated(some)))
+    return _quantity_columns(quantity, (mean, spread, sd, share), curvature_verdict(share, forced, any_estimated(some)))
+
+
+def _quantity_columns(quantity: str, figures: Sequence[float], decided: Observability) -> dict[str, Any]:
+    """figures: in the order of `_FIGURE_COLUMNS`."""
+    columns = dict(zip(_FIGURE_COLUMNS, figures, strict=True)) | {"decided": str(decided)}
+    return {f"{quantity}_{name}": value for name, value in columns.items()}
 
 
 def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: PublishedCurvature) -> CurvatureRow:
     """Unweighted means of lines, as the paper averages."""
     subjects = len(lines) if group == "subject" else max(line.subjects for line in lines)
     trials, frames, rejected = (sum(getattr(line, name) for line in lines) for name in ("trials", "frames", "rejected"))
-    columns = (*_mean_columns(lines, "lla"), *_mean_columns(lines, "tka"))
-    return CurvatureRow(
-        group, f"mean of the {group}s", subjects, trials, frames, rejected, *columns, *_paper_values(paper)
-    )
+    counts: dict[str, Any] = {"subjects": subjects, "trials": trials, "frames": frames, "rejected": rejected}
+    columns = _mean_columns(lines, "lla") | _mean_columns(lines, "tka")
+    return CurvatureRow(group, f"mean of the {group}s", **counts, **columns, **_paper_values(paper))
 
 
-def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> tuple[float, float, float, float, str]:
-    mean, sd, uncertainty, share = (
-        _mean_known([getattr(line, f"{quantity}_{column}") for line in lines])
-        for column in ("mean_deg", "sd_deg", "uncertainty_deg", "share")
-    )
+def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> dict[str, Any]:
+    table = np.array([[getattr(line, f"{quantity}_{column}") for column in _FIGURE_COLUMNS] for line in lines])
+    means = mean_of_known(table, 0).tolist()
     said = {getattr(line, f"{quantity}_decided") for line in lines}
     estimated = bool(said & {Observability.ESTIMATED, Observability.PARTLY_ESTIMATED})
-    return mean, sd, uncertainty, share, str(curvature_verdict(share, Observability.FORCED in said, estimated))
+    return _quantity_columns(quantity, means, curvature_verdict(means[-1], Observability.FORCED in said, estimated))
 
 
-def _mean_known(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else NOT_A_NUMBER
-
-
-def _paper_values(paper: PublishedCurvature | None) -> tuple[float, float, float, float]:
-    return (
-        (paper.lla_mean, paper.lla_sd, paper.tka_mean, paper.tka_sd)
-        if paper
-        else (NOT_A_NUMBER, NOT_A_NUMBER, NOT_A_NUMBER, NOT_A_NUMBER)
-    )
+def _paper_values(paper: PublishedCurvature | None) -> dict[str, Any]:
+    found = asdict(paper) if paper else dict.fromkeys(("lla_mean", "lla_sd", "tka_mean", "tka_sd"), NOT_A_NUMBER)
+    return {f"paper_{name}_deg": value for name, value in found.items()}
 
 
 # Range of motion: of the lumbar levels about three axes, and of the neck by action.
@@ -218,10 +217,7 @@ def _paper_values(paper: PublishedCurvature | None) -> tuple[float, float, float
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 RANGE_PERCENTILES = (1.0, 99.0)
-_FOUND_RANGES = {
-    Observability.MEASURED, Observability.PARTLY, Observability.ESTIMATED, Observability.PARTLY_ESTIMATED,
-    Observability.SUM,
-}  # fmt: skip
+_NO_FINDING = {Observability.ASSUMED, Observability.VERY_UNCERTAIN, Observability.FORCED, Observability.UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -230,10 +226,10 @@ class RangeRow:
 
     rom_mean, rom_sd: mean and standard deviation (NaN for one) over the subjects of each one's range, percentile 1 to
     99 of that subject's kept frames. low, high: the percentiles, means over subjects. uncertainty: typical standard
-    deviation of the angle. share: of the angle that the data decided; for a sum over levels, beside an angle that may
-    be anywhere in the published range. decided: by whom; very uncertain where the angle's deviation is as large as its
-    whole range. published: smallest and largest total range in `source`. forced: why the model
-    sets the angle, '' if it does not.
+    deviation of the angle. share: of the angle that the data decided; for a sum over levels, compared with an angle
+    that may be anywhere in the published range. decided: by whom; very uncertain where the angle's deviation is as
+    large as its whole range. published: smallest and largest total range in `source`. forced: why the model sets
+    the angle, '' if it does not.
     """
 
     action: str
@@ -296,7 +292,7 @@ def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int)
     share = _known_share(some, level, plane, sd)
     decided = observability_word(share, forced, drives_others(some, level, plane), estimated=any_estimated(some))
     span = float(np.mean(high - low))
-    if decided in _FOUND_RANGES and np.degrees(sd) >= span:
+    if decided not in _NO_FINDING and np.degrees(sd) >= span:
         decided = Observability.VERY_UNCERTAIN
     published_low, published_high, source = published_range(level, MOTION_PLANES[plane])
     return RangeRow(
@@ -341,8 +337,8 @@ VALIDATION_TITLES = {
     "neck_rom": "Range of motion of the neck by action",
 }
 _ROM_NOTE = (
-    f"Range: percentile {RANGE_PERCENTILES[0]:g} to {RANGE_PERCENTILES[1]:g} of a person's kept frames, mean ± standard deviation "
-    "over people. Published: total ranges of people who bend as far as they can."
+    f"Range: percentile {RANGE_PERCENTILES[0]:g} to {RANGE_PERCENTILES[1]:g} of a person's kept frames, mean ± "
+    "standard deviation over people. Published: total ranges of people who bend as far as they can."
 )
 SPREAD_NOTE = ", mean ± spread over frames"
 _SHARE_NOTE = (
@@ -377,9 +373,8 @@ def validation_csv(rows: Sequence[CurvatureRow | RangeRow]) -> str:
 def validation_markdown(name: str, rows: Sequence[CurvatureRow | RangeRow]) -> str:
     """The table `name` with title, notes and readable columns."""
     header, lines = validation_cells(name, rows)
-    piped = ["| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in (header, *lines)]
-    piped.insert(1, "|" + " --- |" * len(header))
-    return "\n".join([f"## {VALIDATION_TITLES[name]}", "", *piped, "", VALIDATION_NOTES[name], ""])
+    table = aligned_markdown([header, ["---"] * len(header), *lines])
+    return "\n".join([f"## {VALIDATION_TITLES[name]}", "", table, "", VALIDATION_NOTES[name], ""])
 
 
 def _plain_number(value):

@@ -70,9 +70,7 @@ def record_virtual_trial(
     )
     joints = simulate_mocap(true_human36m_joints(trial), MOTION_RATE_HZ, seed, subject=subject.name, trial=trial.trial)
     mocap = Markers(load_skeleton("human36m32").names, MOTION_RATE_HZ, joints, "z_up")
-    observed = ObservedTrial(
-        subject=subject.name, trial=trial.trial, keypoints=seen.keypoints, cameras=cameras, mocap=mocap
-    )
+    observed = ObservedTrial(subject.name, trial.trial, seen.keypoints, cameras, mocap=mocap)
     targets = markers_in_frame(points_meant_by_mocap(exact, mocap.names, true_human36m_joints(trial)), "y_up")
     return GroundTruthTrial(observed, true_spine(trial), targets)
 

@@ -1,4 +1,4 @@
-"""What the cameras saw of a trial as small pictures for a page, and where the fitted body lies in them."""
+"""Videos of a trial with the body drawn on them, and small pictures of what the cameras saw for a page."""
 
 import os
 import shutil
@@ -29,9 +29,6 @@ from simspine.report.people_pictures import BodySolid, average_skin_solid, bones
 from simspine.report.scene import Film
 from simspine.report.trial_scene import bones_and_joints
 from simspine.vision.blazepose import quiet_stderr
-
-# Write pictures as a video that browsers play.
-
 
 # In order of preference. OpenCV's wheels have no encoder for H.264; where a program `ffmpeg` that has one is installed,
 # it writes .mp4. VP9 in MP4 is played by Chromium, Firefox and Safari; MPEG-4 part 2 by players only. VP8 in WebM is
@@ -175,18 +172,17 @@ def _even_size(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
 
-# The body drawn on a trial's videos, frame by frame, as one video: as lines with its spine, as bones or with
-# skin.
+# The body drawn on a trial's videos, frame by frame: as lines with its spine, as bones or with skin.
 
 
-OVERLAY_TILE_PX = 540  # px: height of a camera's picture beside others
+OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
 SKIN_OPACITY = 0.6  # the person stays visible below
 BODY_DRAWINGS = ("lines", "bones", "skin")
 ImageBox = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
 
 
 def write_overlay_video(
-    found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None], show: str = "lines"
+    trial: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None], show: str = "lines"
 ) -> None:
     """Write a video (.webm, .mp4 or .avi): detections and the fitted body on the images of some views (numbers).
 
@@ -194,46 +190,44 @@ def write_overlay_video(
     drawn on a plain ground. progress: called with (frames done, frames in all). show: one of `BODY_DRAWINGS`. Raises
     `InputError` for a body without bones or skin where these are to be shown.
     """
-    solid = solid_of_trial(found, show)
+    solid = solid_of_trial(trial, show)
     alone = len(views) == 1
-    height = found.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
-    rooms = {v: person_crop_box(found.cameras[v], found.model_points) for v in views}
+    height = trial.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
+    rooms = {v: person_crop_box(trial.cameras[v], trial.model_points) for v in views}
     aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
     boxes: dict[int, ImageBox] = {v: False for v in views}
     if not alone:
-        boxes = {v: person_crop_box(found.cameras[v], found.model_points, aspect) for v in views}
-    frames, strip = found.spine.frames, None
-    with video_writer(out, found.spine.rate) as video:
-        for frame, images in enumerate(_view_images(found, views)):
-            drawn = camera_grid_picture(
-                found, frame, dict(zip(views, images, strict=True)), height=height, boxes=boxes, solid=solid
-            )
-            strip = _legend_strip(found, drawn.shape[1], show) if strip is None else strip
+        boxes = {v: person_crop_box(trial.cameras[v], trial.model_points, aspect) for v in views}
+    frames, strip = trial.spine.frames, None
+    with video_writer(out, trial.spine.rate) as video:
+        for frame, images in enumerate(_view_images(trial, views)):
+            by_view = dict(zip(views, images, strict=True))
+            drawn = camera_grid_picture(trial, frame, by_view, height=height, boxes=boxes, solid=solid)
+            strip = _legend_strip(trial, drawn.shape[1], show) if strip is None else strip
             video.add(np.vstack([drawn, strip]))
             progress(frame + 1, frames)
 
 
-def solid_of_trial(found: SolvedTrial, show: str) -> BodySolid | None:
+def solid_of_trial(trial: SolvedTrial, show: str) -> BodySolid | None:
     """The body's bones or its skin, as `show` says; None for lines."""
+    if show == "lines":
+        return None
+    bones = bones_and_joints(trial.body.osim)[0]
     if show == "bones":
-        return bones_solid(bones_and_joints(found.body.osim)[0], found.poses)
-    return (
-        skin_solid(average_skin_solid(found.body, bones_and_joints(found.body.osim)[0]), found.poses)
-        if show == "skin"
-        else None
-    )
+        return bones_solid(bones, trial.poses)
+    return skin_solid(average_skin_solid(trial.body, bones), trial.poses)
 
 
-def _view_images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
+def _view_images(trial: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
     """For each frame the images of the views; plain ones where the trial has no videos."""
-    frames = found.spine.frames
-    if not found.videos:
-        plain = [canvas.blank_picture(*found.cameras[v].size) for v in views]
+    frames = trial.spine.frames
+    if not trial.videos:
+        plain = [canvas.blank_picture(*trial.cameras[v].size) for v in views]
         for _ in range(frames):
             yield plain
         return
-    opened = open_videos([found.videos[v] for v in views])
-    videos = [video.shown_at(found.video_frames(v)) for v, video in zip(views, opened, strict=True)]
+    opened = open_videos([trial.videos[v] for v in views])
+    videos = [video.shown_at(trial.video_frames(v)) for v, video in zip(views, opened, strict=True)]
     for _ in range(frames):
         images = [image for video in videos if (image := next(video, None)) is not None]
         if len(images) < len(videos):
@@ -242,7 +236,7 @@ def _view_images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.n
 
 
 def camera_grid_picture(
-    found: SolvedTrial,
+    trial: SolvedTrial,
     frame: int,
     images: Mapping[int, np.ndarray],
     height: int,
@@ -253,18 +247,18 @@ def camera_grid_picture(
 
     solid: the body's bones or skin, drawn in place of lines.
     """
-    verdict, note = found.verdict, ""
+    verdict, note = trial.verdict, ""
     if verdict is not None and verdict.status[frame] is not Status.KEPT:
         note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
-    cells, shown = [], shown_in(found, slice(frame, frame + 1))
+    cells, shown = [], shown_in(trial, slice(frame, frame + 1))
     for view, image in images.items():
-        text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
-        layer = layer_of_image(found, shown, frame, view)
+        text = f"{trial.cameras[view].name} · {trial.spine.time[frame]:.2f} s · frame {frame}{note}"
+        layer = layer_of_image(trial, shown, frame, view)
         if solid is not None:
             image, layer = image.copy(), _seen_only(layer)
-            solid.draw(image, found.cameras[view], frame, SKIN_OPACITY if solid.skin else 1.0)
+            solid.draw(image, trial.cameras[view], frame, SKIN_OPACITY if solid.skin else 1.0)
         cells.append(draw_overlay(image, layer, text, height=height, crop=boxes[view]))
-        if found.rejected[frame]:
+        if trial.rejected[frame]:
             assert verdict is not None  # who rejected
             _draw_border(cells[-1], to_bgr(STATUS_COLOURS[str(verdict.status[frame])]))
     if len(cells) == 1:
@@ -282,17 +276,17 @@ def _seen_only(layer: OverlayLayer) -> OverlayLayer:
     return replace(layer, detected=seen, model={})
 
 
-def shown_in(found: SolvedTrial, frames: slice) -> Keypoints:
-    """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
-    markers = found.markers.with_(xyz=found.markers.xyz[frames], weight=None, covariance=None, filled=None)
-    return add_inferred_points(found.detected_in(frames), found.cameras, markers)
+def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
+    """What was detected, as pictures show it: with the inferred points as the cameras would see them. Needs images."""
+    markers = trial.markers.with_(xyz=trial.markers.xyz[frames], weight=None, covariance=None, filled=None)
+    return add_inferred_points(trial.detected_in(frames), trial.cameras, markers)
 
 
-def layer_of_image(found: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
+def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
     """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
     return frame_layer(
-        shown, frame, view, found.cameras[view],
-        model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
+        shown, frame, view, trial.cameras[view],
+        model=trial.model_points, triangulation=trial.images[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
     )  # fmt: skip
 
 
@@ -309,10 +303,10 @@ def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None)
     return person_box(corners, camera.size, aspect=aspect)
 
 
-def _legend_strip(found: SolvedTrial, width: int, show: str) -> np.ndarray:
+def _legend_strip(trial: SolvedTrial, width: int, show: str) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
-    _, report = found.images
-    shown = shown_in(found, slice(1))
+    _, report = trial.images
+    shown = shown_in(trial, slice(1))
     kinds = ["detected"] + ["model", "spine"] * (show == "lines")
     kinds += ["skin"] * bool(is_skin_marker(shown.names))
     kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))
@@ -327,52 +321,49 @@ def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6
     image[:, :width] = image[:, -width:] = colour
 
 
+# Small pictures of a few cameras, with the places of the body and of the detected points in them.
+
+
 FILM_HEIGHT_PX, FILM_ASPECT = 600, 3 / 4  # of a picture: px, width / height
 WEBP_QUALITY = 48  # of WebP: about 10 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
 
 
-def films_of_trial(found: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]:
+def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]:
     """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; () without videos.
 
     step: of the frames that the page holds, the first, the step-th … most_bytes: of all pictures together; where more
     would be needed, every second picture goes, as often as it takes.
     """
-    views = range(min(MAX_FILM_VIEWS, len(found.videos)))
-    opened = open_videos([found.videos[view] for view in views])
+    views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
+    opened = open_videos([trial.videos[view] for view in views])
     at = slice(None, None, step)
-    seen = None if found.keypoints is None else found.detected_in(at).xy
-    return tuple(
-        _film_of_view(
-            found,
-            view,
-            video,
-            seen=None if seen is None else seen[:, view],
-            step=step,
-            most_bytes=most_bytes // len(views),
-        )
-        for view, video in zip(views, opened, strict=True)
-    )
+    seen = None if trial.keypoints is None else trial.detected_in(at).xy
+    films = []
+    for view, video in zip(views, opened, strict=True):
+        points = None if seen is None else seen[:, view]
+        films.append(_film_of_view(trial, view, video, seen=points, step=step, most_bytes=most_bytes // len(views)))
+    return tuple(films)
 
 
 def _film_of_view(
-    found: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int
+    trial: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int
 ) -> Film:
     """seen: (frames held, points, 2) px, what was detected; None where that is not known."""
-    camera, model = found.cameras[view], found.model_points
+    camera, model = trial.cameras[view], trial.model_points
     box = person_crop_box(camera, model, FILM_ASPECT)
     scale, size = FILM_HEIGHT_PX / (box[3] - box[1]), (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
-    pictures, every = _pictures_within_bytes(video.shown_at(found.video_frames(view)[::step]), box, size, most_bytes)
+    pictures, every = _pictures_within_bytes(video.shown_at(trial.video_frames(view)[::step]), box, size, most_bytes)
     names = {name: i for i, name in enumerate(model.names)}
     spine = [name for name in SPINE_CHAIN_MARKERS if name in names]
     lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
     body = _pixels_in_picture(project_one(camera, change_frame(model.xyz[::step], model.frame, "z_up")), box, scale)
     points = np.empty((len(body), 0, 2)) if seen is None else _pixels_in_picture(seen, box, scale)
     return Film(
-        name=camera.name,
-        size=size,
-        pictures=pictures,
-        every=every * step,
+        camera.name,
+        size,
+        pictures,
+        every * step,
         body=body,
         lines=lines,
         spine=[names[name] for name in spine],

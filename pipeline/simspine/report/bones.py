@@ -1,4 +1,4 @@
-"""The skin for a page: fine for a picture at rest, coarse while it moves."""
+"""Bones and skin of a body as meshes for pictures and pages, and the block of numbers that a page carries them in."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -20,34 +20,23 @@ from simspine.anatomy.skin import (
 )
 from simspine.io.vtp import read_vtp
 
-# The skin of an average person laid around a model's bones, for pictures that show both.
-# `bind` places the skin by joints and points. A picture of skin and bones shows more: which way the model's hand
-# looks, how long and broad its foot is, how thick a bone. Three steps, in the pose in which the body stands as
-# the surface does:
+# The skin of an average person laid around a model's bones. `bind_skin` places it by joints and points; a picture of
+# skin and bones shows more: which way the hand looks, how long and broad the foot is, how thick a bone. Three steps, in
+# the surface's own pose:
 # 1. hands are turned about the forearm until the thumbs agree, and sized by the hand's bones; half of that turn goes to
 #    the forearm, so that the wrist is not wrung (twist distributed along the limb, as in Kavan & Zara 2005);
 # 2. feet take the least rectangle of the foot's bones, and the sole lies below them;
 # 3. where a bone still comes nearer to the surface than flesh is thick, the surface moves outwards along its normals,
-# and
-#    less and less around, so that it stays smooth.
+#    and less and less around, so that it stays smooth.
 
 
 # Of the model's bones, m on the unscaled body, right side: knuckle of the middle finger, joint between metacarpal and
 # first phalanx of the thumb (ends of the meshes), and how far from the wrist the longest finger reaches.
 BONE_KNUCKLE_PLACE, BONE_THUMB_PLACE, HAND_LENGTH_M = (0.0026, -0.087, 0.001), (0.017, -0.053, 0.044), 0.1546
-HEEL_FLESH_M, TOE_FLESH_M, SIDE_FLESH_M, SOLE_FLESH_M = (
-    0.008,
-    0.005,
-    0.005,
-    0.008,
-)  # m: flesh around the bones of the foot
+HEEL_FLESH_M, TOE_FLESH_M, SIDE_FLESH_M, SOLE_FLESH_M = 0.008, 0.005, 0.005, 0.008  # around the bones of the foot
 MIN_FLESH_M = 0.003  # m: flesh over a bone everywhere
 MAX_BONE_DISTANCE_M = 0.05  # m: a bone further than this from any skin has none
-OUTWARD_ROUNDS, OUTWARD_RINGS, OUTWARD_DECAY = (
-    6,
-    10,
-    0.85,
-)  # of moving the skin outwards; rings it goes out to; what is left on each
+OUTWARD_ROUNDS, OUTWARD_RINGS, OUTWARD_DECAY = 6, 10, 0.85  # times of moving, rings it reaches, what each passes on
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +88,8 @@ def _foot_maps(side: str, skin: BoundSkin, rest: _Rest) -> dict[str, np.ndarray]
     bone = np.concatenate([rest.bones[name] for name in names])
     target, source = _sole_axes(bone), _sole_axes(flesh)
     ours, theirs = bone @ target, flesh @ source
-    low, high = (
-        ours.min(0) - (HEEL_FLESH_M, SOLE_FLESH_M, SIDE_FLESH_M),
-        ours.max(0) + np.array([TOE_FLESH_M, 0.0, SIDE_FLESH_M]),
-    )
+    low = ours.min(0) - (HEEL_FLESH_M, SOLE_FLESH_M, SIDE_FLESH_M)
+    high = ours.max(0) + np.array((TOE_FLESH_M, 0.0, SIDE_FLESH_M))
     start, end = theirs.min(0), theirs.max(0)
     ankle, rest_ankle = rest.poses[f"talus_{side}"][1, 3], skin.landmarks[f"ankle_{side}"][1]
     scale = (high - low) / (end - start)
@@ -259,11 +246,10 @@ def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str
                 continue
             points, triangles = read_vtp(path)
             points = points * _vector_of_element(mesh, "scale_factors", 1.0)
-            points, triangles = thin_triangles(
-                points, triangles, _cell_size(path.stem, body.get("name", ""), len(triangles))
-            )
+            carrier = body.get("name", "")
+            points, triangles = thin_triangles(points, triangles, _cell_size(path.stem, carrier, len(triangles)))
             placed = points @ offset[:3, :3].T + offset[:3, 3]
-            bone = Bone(body.get("name", ""), placed, triangles, _bone_kind(path.stem))
+            bone = Bone(carrier, placed, triangles, _bone_kind(path.stem))
             parts.setdefault(bone.kind, []).append(bone)
         found += [join_bones(same) for same in parts.values()]
     return tuple(found), tuple(dict.fromkeys(missing))
@@ -303,12 +289,9 @@ def _vector_of_element(element: ET.Element, name: str, default: float) -> np.nda
 def join_bones(parts: list[Bone]) -> Bone:
     """Several bones of one body and kind as one."""
     starts = np.cumsum([0] + [len(part.points) for part in parts[:-1]])
-    return Bone(
-        parts[0].body,
-        np.concatenate([part.points for part in parts]),
-        np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=True)]),
-        parts[0].kind,
-    )
+    points = np.concatenate([part.points for part in parts])
+    triangles = np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=True)])
+    return Bone(parts[0].body, points, triangles, parts[0].kind)
 
 
 def thin_triangles(points: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
@@ -377,8 +360,7 @@ def pack_skin(skin: BoundSkin, bodies: Sequence[str], block: Block) -> list[int]
 
 
 def strongest_carriers(carriers: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The `_MAX_CARRIERS` strongest carriers (n, 4) of each point, and their weights (n, 4), whole numbers up to
-    255."""
+    """The strongest carriers of each point (n, `_MAX_CARRIERS`), and their weights, whole numbers with the sum 255."""
     order = np.argsort(-weights, axis=1, kind="stable")[:, :_MAX_CARRIERS]
     kept = np.take_along_axis(weights, order, 1)
     whole = np.floor(_WEIGHT_SUM * kept / kept.sum(1, keepdims=True) + 1e-9).astype(int)

@@ -1,4 +1,7 @@
-"""Figures and images as bytes for the page: scalable SVG that follows the page's theme, PNG, WebP."""
+"""Drawing on images, and figures and images as bytes for the page: SVG that follows the page's theme, PNG, WebP.
+
+Shapes are anti-aliased at fractions of a pixel, text has a real typeface. Images: uint8, BGR.
+"""
 
 import re
 from collections.abc import Collection, Sequence
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Anti-aliased shapes at fractions of a pixel, text in a real typeface, grids of pictures. Images: uint8, BGR.
-
-
 _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in 1/16 px
 _MAX_COORDINATE_PX = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
@@ -47,82 +47,59 @@ LEGEND_SYMBOLS = {
 }  # fmt: skip
 
 
-def _fixed_point(point) -> tuple[int, int]:
-    x, y = (
-        round(min(max(float(value), -_MAX_COORDINATE_PX), _MAX_COORDINATE_PX) * (1 << _SUBPIXEL_BITS))
-        for value in point
-    )
-    return x, y
+def _fixed_points(points) -> np.ndarray:
+    """(n, 1, 2) whole numbers of 1/16 px."""
+    points = np.clip(np.asarray(points, float).reshape(-1, 1, 2), -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX)
+    return np.round(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)
 
 
 def draw_line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float) -> None:
     """A polyline through (n, 2) points."""
     import cv2
 
-    points = np.asarray(points, float).reshape(-1, 2)
-    if len(points) > 1:
-        chain = (
-            np.round(np.clip(points, -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX) * (1 << _SUBPIXEL_BITS))
-            .astype(np.int32)
-            .reshape(-1, 1, 2)
-        )
+    chain = _fixed_points(points)
+    if len(chain) > 1:
         cv2.polylines(image, [chain], False, colour, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_disc(image: np.ndarray, centre, radius: float, colour, edge=None, edge_width: float = 1.0) -> None:
     """A filled circle, with an edge around it."""
-    import cv2
-
     if edge is not None:
-        cv2.circle(
-            image,
-            _fixed_point(centre),
-            round((radius + edge_width) * (1 << _SUBPIXEL_BITS)),
-            edge,
-            -1,
-            cv2.LINE_AA,
-            _SUBPIXEL_BITS,
-        )
-    cv2.circle(
-        image, _fixed_point(centre), round(radius * (1 << _SUBPIXEL_BITS)), colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS
-    )
+        _draw_circle(image, centre, radius + edge_width, edge, width=-1)
+    _draw_circle(image, centre, radius, colour, width=-1)
 
 
 def draw_ring(image: np.ndarray, centre, radius: float, colour, width: float) -> None:
     """A hollow circle."""
+    _draw_circle(image, centre, radius, colour, width=max(1, round(width)))
+
+
+def _draw_circle(image: np.ndarray, centre, radius: float, colour, width: int) -> None:
+    """width: px; −1 fills it."""
     import cv2
 
-    cv2.circle(
-        image,
-        _fixed_point(centre),
-        round(radius * (1 << _SUBPIXEL_BITS)),
-        colour,
-        max(1, round(width)),
-        cv2.LINE_AA,
-        _SUBPIXEL_BITS,
-    )
+    at, size = tuple(_fixed_points(centre).ravel().tolist()), round(radius * (1 << _SUBPIXEL_BITS))
+    cv2.circle(image, at, size, colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
     """A filled square standing on its side."""
-    import cv2
-
-    for reach, paint in ((half + edge_width, edge), (half, colour)):
-        corners = np.asarray(centre, float) + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-        cv2.fillPoly(
-            image, [np.array([_fixed_point(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SUBPIXEL_BITS
-        )
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    _draw_polygon(image, centre + (half + edge_width) * corners, edge)
+    _draw_polygon(image, centre + half * corners, colour)
 
 
 def draw_diamond(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
     """A filled square standing on a corner."""
+    corners = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
+    _draw_polygon(image, centre + (half + edge_width) * corners, edge)
+    _draw_polygon(image, centre + half * corners, colour)
+
+
+def _draw_polygon(image: np.ndarray, corners: np.ndarray, colour) -> None:
     import cv2
 
-    for reach, paint in ((half + edge_width, edge), (half, colour)):
-        corners = np.asarray(centre, float) + reach * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
-        cv2.fillPoly(
-            image, [np.array([_fixed_point(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SUBPIXEL_BITS
-        )
+    cv2.fillPoly(image, [_fixed_points(corners)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:

@@ -1,28 +1,26 @@
-"""How a figure shows observability: filled = measured, hollow = assumed, dashed grey = set by the model."""
+"""Colours, line styles and sizes of every figure and overlay, and what figures share.
 
-from collections.abc import Iterable, Sequence
+Two rules hold everywhere. What was *inferred* or *estimated* is never drawn like what was detected: hollow instead of
+filled, dashed instead of solid. What the model's couplers *force* is never drawn like a measurement: dashed grey, and
+labelled `FORCED_LABEL`.
+
+Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow and
+black are left out of figures because they vanish on white and on dark pages.
+"""
+
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simspine.core.errors import InputError, runs_of_frames
-from simspine.quality.observability import Observability
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
-
-
-# Colours, line styles and sizes of every figure and overlay, in one place.
-# Two rules hold everywhere. What was *inferred* or *estimated* is never drawn like what was detected: hollow
-# instead of filled, dashed instead of solid. What the model's couplers *force* is never drawn like a measurement:
-# dashed grey, and labelled `FORCED_LABEL`.
-# Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow
-# and black are left out of figures because they vanish on white and on dark pages.
 
 
 ArtistStyle = dict[str, Any]  # keyword arguments of Matplotlib's artists
@@ -36,12 +34,11 @@ NAMED_COLOURS = {
 }  # fmt: skip
 COLOUR_CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 
-# The ink of text and axes. `embed.svg` turns it into `currentColor`, so figures follow the page's light or dark theme.
+# The ink of text and axes. `canvas.figure_svg` turns it into `currentColor`: figures follow the light or dark theme.
 INK_COLOUR = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"
 FORCED_STYLE: ArtistStyle = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
-FORCED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 2), (8, 2), (4, 1, 1, 1, 1, 1))  # tells forced levels apart
 MEASURED_STYLE: ArtistStyle = {"linestyle": "-", "linewidth": 1.5}
 
 ORIGIN_COLOURS = {
@@ -114,17 +111,6 @@ def to_bgr(colour: str) -> tuple[int, int, int]:
     return blue, green, red
 
 
-def sequence_colours(n: int) -> list[str]:
-    """`n` colours for things with an order (spinal levels, frames): the Okabe–Ito colours up to six, then a ramp."""
-    if n <= len(COLOUR_CYCLE):
-        return list(COLOUR_CYCLE[:n])
-    import matplotlib as mpl
-    from matplotlib.colors import to_hex
-
-    ramp = mpl.colormaps["viridis"]  # perceptually uniform, readable without colour vision; both ends trimmed
-    return [to_hex(ramp(0.08 + 0.8 * i / (n - 1))) for i in range(n)]
-
-
 # What the figures share: an empty figure, shading of rejected frames, legends, labels that do not overlap.
 
 
@@ -173,7 +159,7 @@ def bare_axes(axes: "Axes", half_width: float, half_height: float) -> None:
 
 
 def scale_bar(axes: "Axes", at: tuple[float, float], length: float, gap: float, label: str) -> None:
-    """An upright bar from `at`, m, with its label `gap` beside it."""
+    """An upright bar from `at`, m, with its label `gap` to its right."""
     x, y = at
     axes.plot([x, x], [y, y + length], color=GREY, linewidth=2.2, solid_capstyle="butt")
     axes.text(x + gap, y + length / 2, label, fontsize=7.5, color=GREY, rotation=90, va="center")
@@ -190,8 +176,7 @@ def fill_band(axes: "Axes", time: np.ndarray, low: np.ndarray, high: np.ndarray,
     """A band from low to high (frames,) over time, NaN = not known.
 
     Of more frames than `_BAND_COLUMNS`, neighbours share a column from their lowest to their highest: half a point of
-    the
-    page wide, so that the band looks the same and a page of a long trial stays light.
+    the page wide, so that the band looks the same and a page of a long trial stays light.
     """
     each = -(-len(time) // _BAND_COLUMNS) if len(time) > _BAND_COLUMNS else 1
     if each > 1:
@@ -208,27 +193,6 @@ def time_axis(axes: "Axes", time: np.ndarray, labelled: bool = True) -> None:
         axes.set_xlim(time[0] - half, time[-1] + half)
     if labelled:
         axes.set_xlabel("time (s)")
-
-
-def spread_labels(positions: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """Positions moved as little as needed to lie `gap` apart within [low, high]; the order stays.
-
-    Too many for the room share it evenly. For labels at the end of curves.
-    """
-    from scipy.optimize import isotonic_regression
-
-    wanted = np.asarray(positions, float)
-    n = len(wanted)
-    if n == 0:
-        return wanted
-    steps = min(gap, (high - low) / max(n - 1, 1)) * np.arange(n)
-    order = np.argsort(wanted, kind="stable")
-    # Substituting y_i = x_i - i·gap turns "at least gap apart" into "not decreasing": the least-squares answer is an
-    # isotonic regression.
-    y = isotonic_regression(np.clip(wanted[order], low, high) - steps).x
-    out = np.empty(n)
-    out[order] = np.clip(y, low, high - steps[-1]) + steps
-    return out
 
 
 def line_key(label: str, **style: Any) -> "Artist":
@@ -249,52 +213,3 @@ def figure_legend(figure: "Figure", keys: Sequence["Artist"], columns: int, **op
     """The figure's legend, above its panels."""
     if keys:
         figure.legend(handles=keys, loc="outside upper left", ncols=columns, **options)
-
-
-PALE_BLUE = "#a9cfe8"  # blue on white at about a third
-
-
-@dataclass(frozen=True)
-class ObservabilityLook:
-    """edge, face: colours ('none': hollow). dash: of its outline. label: for the legend."""
-
-    edge: str
-    face: str
-    label: str
-    dash: Literal["-", "--"] = "-"
-
-
-LOOK_OF_OBSERVABILITY = {
-    Observability.MEASURED: ObservabilityLook(BLUE, BLUE, "measured"),
-    Observability.PARTLY: ObservabilityLook(BLUE, PALE_BLUE, "partly measured"),
-    Observability.SUM: ObservabilityLook(BLUE, "none", "measured as a sum over levels"),
-    Observability.ESTIMATED: ObservabilityLook(BLUE, "none", "estimated, not seen", "--"),
-    Observability.PARTLY_ESTIMATED: ObservabilityLook(BLUE, "none", "partly estimated, not seen", "--"),
-    Observability.ASSUMED: ObservabilityLook(ORANGE, "none", "mostly assumed"),
-    Observability.VERY_UNCERTAIN: ObservabilityLook(ORANGE, "none", "very uncertain", "--"),
-    Observability.FORCED: ObservabilityLook(GREY, "none", FORCED_LABEL, "--"),
-    Observability.UNKNOWN: ObservabilityLook(BLUE, PALE_BLUE, "this data set"),
-}
-
-
-def observability_look(word: str) -> ObservabilityLook:
-    """Of a `Observability`, or its text."""
-    return LOOK_OF_OBSERVABILITY[Observability(word)]
-
-
-def observability_handles(words: Iterable[str], marker: bool = False) -> "list[Artist]":
-    """Legend entries of the words that occur, in a fixed order; as points where `marker`, else as patches."""
-    found = [shown for word, shown in LOOK_OF_OBSERVABILITY.items() if word in set(words)]
-    if marker:
-        return [
-            line_key(
-                s.label, color=s.edge, marker="o", markerfacecolor=marker_face_colour(s), markersize=6, linewidth=0
-            )
-            for s in found
-        ]
-    return [patch_key(s.label, facecolor=s.face, edgecolor=s.edge, linestyle=s.dash) for s in found]
-
-
-def marker_face_colour(shown: ObservabilityLook) -> str:
-    """Colour of a point's face: white where hollow, so that lines do not show through."""
-    return "white" if shown.face == "none" else shown.face

@@ -1,4 +1,4 @@
-"""How well things fit: reprojection errors per camera and point (pixels), marker errors of the body (millimetres)."""
+"""Figures of all levels or all points at once: angles and ranges, where points came from, how well they fit."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Many levels at once: angles as a map of level over time, range of motion of each level, and their observability.
-# For a spine of single vertebrae, whose 25 levels are too many curves for one panel.
+# Levels: angles as a map of level over time, range of motion of each level, and their observability.
 
 
 HALF_OBSERVED = 0.5  # an angle of at least this observability is drawn filled, others hollow
@@ -56,7 +55,7 @@ def level_map(
     status: Sequence[str] | None = None,
     forced: Mapping[str, Sequence[Forced]] | None = None,
 ) -> "Figure":
-    """Angles of all levels as three maps (level × time, from the sacrum up), beside each their observability.
+    """Angles of all levels as three maps (level × time, from the sacrum up), each with their observability.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
     see `quality.observability.forced_mask`. Rejected frames are hatched.
@@ -70,7 +69,7 @@ def level_map(
         figure = new_figure(1.6 + 0.165 * len(levels))
         panels = figure.subplots(1, 6, width_ratios=[1, 0.24] * 3, sharey=True, gridspec_kw={"wspace": 0.02})
         for k, title in enumerate(AXIS_TITLES):
-            axes, beside = panels[2 * k], panels[2 * k + 1]
+            axes, bars = panels[2 * k], panels[2 * k + 1]
             values = degrees[:, :, k]
             limit = _scale_limit(values)
             image = axes.imshow(
@@ -81,10 +80,10 @@ def level_map(
             axes.grid(False)
             axes.set_title(f"{title}\n", fontsize=9.5)
             time_axis(axes, time)
-            bar = figure.colorbar(image, ax=[axes, beside], location="bottom", extend="both", aspect=28, pad=0.02)
+            bar = figure.colorbar(image, ax=[axes, bars], location="bottom", extend="both", aspect=28, pad=0.02)
             bar.set_label(f"°, positive = {POSITIVE_DIRECTIONS[k]}", fontsize=7.5)
             bar.outline.set_linewidth(0.5)
-            _draw_shares(beside, shares[:, k], mask[:, k])
+            _draw_shares(bars, shares[:, k], mask[:, k])
             for edge in _region_borders(levels):
                 axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
         _name_levels(panels[0], levels)
@@ -111,16 +110,11 @@ def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
         if forced[i]:
             axes.plot([0, 1], [i, i], **FORCED_STYLE)
         elif known[i]:
-            observed = share >= HALF_OBSERVED
+            start, ink = (0.0, "white") if share >= HALF_OBSERVED else (share, INK_COLOUR)
             axes.annotate(
-                f"{100 * share:.0f}",
-                (0.0 if observed else share, i),
-                xytext=(2, -0.4),
-                fontsize=7,
-                textcoords="offset points",
+                f"{100 * share:.0f}", (start, i), xytext=(2, -0.4), textcoords="offset points", fontsize=7, color=ink,
                 va="center",
-                color="white" if observed else INK_COLOUR,
-            )
+            )  # fmt: skip
     axes.set(xlim=(0, 1.05), xticks=[])
     axes.grid(False)
     axes.spines[["bottom", "left"]].set_visible(False)
@@ -186,20 +180,23 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
     known = np.isfinite(ends[1])
     observed = ~(shares < HALF_OBSERVED)  # also where the solver gave no share
     looks = ((forced, GREY, "--"), (~forced & observed, BLUE, "-"), (~forced & ~observed, ORANGE, "-"))
-    place = axes.get_yaxis_transform()
     for own, colour, dash in looks:
         at = np.flatnonzero(known & own)
         low, least, greatest, high = ends[:, at]
-        sides = ((low, least), (greatest, high))
-        beyond = [end for a, b in sides for end in zip(a[a < b], at[a < b], b[a < b], at[a < b], strict=True)]
-        if beyond:
-            points = np.array(beyond).reshape(-1, 2)
-            lines = line_segments(points, np.arange(len(points)).reshape(-1, 2))
-            axes.plot(*lines, color=colour, linewidth=1.1, linestyle=dash, solid_capstyle="butt")
+        _draw_intervals(axes, [(low, least, at), (greatest, high, at)], color=colour, linestyle=dash)
         face = colour if colour == BLUE else "none"
         axes.barh(at, greatest - least, 0.56, least, facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
-        for i, width in zip(at.tolist(), greatest - least, strict=True):
-            axes.text(1.0, i, f"{width:.1f}°", transform=place, fontsize=7, ha="right", va="center")
+    for level in np.flatnonzero(known).tolist():
+        text, place = f"{ends[2, level] - ends[1, level]:.1f}°", axes.get_yaxis_transform()
+        axes.text(1.0, level, text, transform=place, fontsize=7, ha="right", va="center")
+
+
+def _draw_intervals(axes: "Axes", spans: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], **style: Any) -> None:
+    """Lines from start to stop (n,) at their levels (n,), those of some length."""
+    ends = [[(a, y), (b, y)] for start, stop, at in spans for a, b, y in zip(start, stop, at, strict=True) if a < b]
+    if ends:
+        lines = line_segments(np.reshape(ends, (-1, 2)), np.arange(2 * len(ends)).reshape(-1, 2))
+        axes.plot(*lines, linewidth=1.1, solid_capstyle="butt", **style)
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
@@ -238,21 +235,19 @@ def _region_borders(levels: Sequence[str]) -> list[float]:
     return [i - 0.5 for i in range(1, len(levels)) if spine_region(levels[i]) != spine_region(levels[i - 1])]
 
 
-# What is known about each point in each frame: detected, given, estimated, inferred, filled or missing.
+# Points: where each came from in each frame, and how far it is from its images and from the body.
 
 
 POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected")
+_HOLLOW: ArtistStyle = {"facecolor": "none"}
 # Height of a bar and how it is drawn: readable without colour.
 _STATE_STYLES: dict[str, tuple[float, ArtistStyle]] = {
     "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
     "given": (0.66, {"facecolor": ORIGIN_COLOURS["given"], "linewidth": 0}),
-    "estimated": (
-        0.62,
-        {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["estimated"], "linewidth": 0.8, "hatch": "..."},
-    ),
-    "inferred": (0.56, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0}),
-    "filled": (0.34, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"}),
-    "missing": (0.0, {"facecolor": "none", "edgecolor": "none"}),
+    "estimated": (0.62, {"edgecolor": ORIGIN_COLOURS["estimated"], "linewidth": 0.8, "hatch": "..."} | _HOLLOW),
+    "inferred": (0.56, {"edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0} | _HOLLOW),
+    "filled": (0.34, {"edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"} | _HOLLOW),
+    "missing": (0.0, {"edgecolor": "none"} | _HOLLOW),
 }
 
 
@@ -273,9 +268,8 @@ def availability_figure(
     """One line per point over time.
 
     state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded. Detected
-    and given
-    points are full bars, estimated ones dotted, inferred ones hollow, filled gaps half as high and hatched, missing
-    ones empty.
+    and given points are full bars, estimated ones dotted, inferred ones hollow, filled gaps half as high and hatched,
+    missing ones empty.
     """
     time = np.asarray(time, float)
     state = require_shape("state", state, (len(time), len(names)), int)

@@ -1,44 +1,23 @@
-"""A trial as a Rerun recording (.rrd): videos with 2D overlays, the body in 3D, curvature over time.
+"""Detections and the reprojected body drawn on video frames, so that a person can check the numbers by eye.
 
-Rerun (rerun.io, Apache-2.0/MIT) is an optional package. Its pinhole camera has no lens distortion: what is drawn on the
-images is where the camera shows it, the images hung into the 3D view are only nearly so.
+Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole image as the camera gave it,
+distorted.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.skin import surface_normals
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame, frame_rotation, project_one, project_points
+from simspine.core.geometry import change_frame, project_one, project_points
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Camera, Keypoints, Markers, Origin
-from simspine.io.atomic import atomic_path
 from simspine.report import canvas
 from simspine.report.canvas import DARK_GROUND
-from simspine.report.figure_style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    ORIGIN_COLOURS,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    YELLOW,
-    to_bgr,
-)
-from simspine.report.scene import Scene, tube_radius
+from simspine.report.figure_style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, to_bgr
 from simspine.vision.triangulation import TriangulationReport
-
-# Detections and the reprojected body drawn on video frames, so that a person can check the numbers by eye.
-# Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole image as the camera gave it,
-# distorted.
-
 
 WHITE_BGR = (255, 255, 255)
 PERSON_BOX_MARGIN = 0.1  # left free around a person, of their extent
@@ -50,10 +29,9 @@ class OverlayLayer:
     """What to draw on one frame of one camera.
 
     detected: {point: (x, y)} px as a detector found them. estimated: names among them that it gave without seeing
-    them. inferred, pruned, swapped: names among them that were placed
-    by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
-    reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. Points
-    with NaN are skipped.
+    them. inferred, pruned, swapped: names among them that were placed by a rule, that triangulation left out, whose
+    left and right were exchanged. model: {marker: (x, y)} px of the reprojected body. edges: pairs of marker names.
+    spine: vertebral markers from below upwards. Points with NaN are skipped.
     """
 
     detected: dict[str, np.ndarray] = field(default_factory=dict)
@@ -103,11 +81,7 @@ def person_box(layer: OverlayLayer, size: tuple[int, int], aspect: float = PERSO
 
 
 def draw_overlay(
-    image: np.ndarray,
-    layer: OverlayLayer,
-    caption: str = "",
-    height: int = 900,
-    crop: bool | tuple[int, ...] = True,
+    image: np.ndarray, layer: OverlayLayer, caption: str = "", height: int = 900, crop: bool | tuple[int, ...] = True
 ) -> np.ndarray:
     """A new picture: the frame, cropped to the person and scaled to `height` px, with layer and caption.
 
@@ -173,14 +147,8 @@ def _draw_detections(picture: np.ndarray, layer: OverlayLayer, unit: float) -> N
         elif name in layer.estimated:
             canvas.draw_diamond(picture, point, unit * 2.6, colour=DARK_GROUND, edge=to_bgr(SKY), edge_width=unit * 0.9)
         else:
-            canvas.draw_disc(
-                picture,
-                point,
-                unit * 2.4,
-                colour=to_bgr(YELLOW if name in skin else SKY),
-                edge=DARK_GROUND,
-                edge_width=unit * 0.8,
-            )
+            colour = to_bgr(YELLOW if name in skin else SKY)
+            canvas.draw_disc(picture, point, unit * 2.4, colour=colour, edge=DARK_GROUND, edge_width=unit * 0.8)
         if name in layer.swapped:
             canvas.draw_ring(picture, point, unit * 4.6, colour=DARK_GROUND, width=unit * 2.0)
             canvas.draw_ring(picture, point, unit * 4.6, colour=to_bgr(GREEN), width=unit * 1.1)
@@ -189,13 +157,8 @@ def _draw_detections(picture: np.ndarray, layer: OverlayLayer, unit: float) -> N
             canvas.draw_cross(picture, point, unit * 3.6, colour=to_bgr(PURPLE), width=unit * 1.4)
     dots = is_tape_dot(skin)
     for name in [name for name in skin if name not in dots[1:-1]]:
-        canvas.draw_tag(
-            picture,
-            layer.detected[name] + [unit * 9, 0],
-            skin_landmark(name),
-            size=round(9 * unit),
-            colour=to_bgr(YELLOW),
-        )
+        place, text = layer.detected[name] + [unit * 9, 0], skin_landmark(name)
+        canvas.draw_tag(picture, place, text, size=round(9 * unit), colour=to_bgr(YELLOW))
 
 
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
@@ -213,7 +176,7 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
 
 
 def layer_symbols(layer: OverlayLayer) -> set[str]:
-    """Which of `canvas.SYMBOLS` the layer holds."""
+    """Which of `canvas.LEGEND_SYMBOLS` the layer holds."""
     detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
     skin = set(is_skin_marker(detected))
     held = {
@@ -280,8 +243,8 @@ def frame_layer(
     """What to draw on one frame of one camera.
 
     keypoints: of this frame alone, as triangulation used them (left and right already exchanged), with inferred ones
-    besides (`add_inferred_points`).
-    model: markers of the body, any frame of reference. triangulation: points that it did not use count as left out.
+    as well (`add_inferred_points`). model: markers of the body, any frame of reference. triangulation: points that it
+    did not use count as left out.
     """
     detected = dict(zip(keypoints.names, keypoints.xy[0, view], strict=True))
     inferred, estimated = (frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED))
@@ -291,7 +254,7 @@ def frame_layer(
     xyz = change_frame(model.xyz[frame], model.frame, "z_up")
     projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
     return OverlayLayer(
-        detected=detected,
+        detected,
         inferred=inferred,
         pruned=pruned,
         swapped=exchanged,
@@ -314,207 +277,6 @@ def add_inferred_points(keypoints: Keypoints, cameras: Sequence[Camera], markers
     xyz = change_frame(markers.select(inferred).xyz, markers.frame, "z_up")
     xy = np.moveaxis(project_points(cameras, xyz), 0, 1)
     rest = keypoints.select([name for name in keypoints.names if name not in names])
-    return Keypoints(
-        (*rest.names, *names),
-        keypoints.rate,
-        np.concatenate([rest.xy, xy], 2),
-        np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2),
-        (*rest.origins, *origins),
-    )
-
-
-RERUN_TIMELINE = "time"
-_BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
-_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; others are SKY
-_VIDEO_CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
-
-
-@dataclass(frozen=True, eq=False)
-class CameraView:
-    """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
-
-    spine: its points of the spine from below upwards. shown: (frames,) int, the video's frame at each of the trial's.
-    """
-
-    camera: Camera
-    video: Path | None
-    xy: np.ndarray
-    lines: Sequence[tuple[int, ...]]
-    spine: Sequence[int]
-    shown: np.ndarray | None = None
-
-
-def write_recording(
-    path: str | os.PathLike, scene: Scene, views: Sequence[CameraView] = (), keypoints: Keypoints | None = None
-) -> None:
-    """Write `scene` and its `views` to `path`. keypoints: (frames, views, …) in the order of the cameras.
-
-    Raises `InputError` where the package rerun-sdk is missing.
-    """
-    try:
-        import rerun as rr
-    except ModuleNotFoundError:
-        raise InputError("recordings need the package rerun-sdk: pip install 'simspine[rerun]'.") from None
-    # The same trial gives a recording of the same name, so that Rerun puts new over old.
-    recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
-    with atomic_path(path) as temporary, recording as stream:
-        try:
-            stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, views))
-        except RuntimeError as error:  # Rerun's, for whatever the file system says
-            raise InputError(f"{path} cannot be written: {error}") from None
-        log = _Log(rr, stream, scene.spine.time)
-        log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
-        _log_body(log, scene)
-        _log_points(log, scene)
-        _log_curves(log, scene)
-        for number, view in enumerate(views):
-            _log_view(log, view, keypoints, number)
-        stream.flush()
-        stream.disconnect()
-
-
-class _Log:
-    """Logs what stays and what changes, at the times of the frames."""
-
-    def __init__(self, rr, stream, time: np.ndarray):
-        self.rr, self.stream, self.time = rr, stream, time
-
-    def still(self, place: str, *things) -> None:
-        self.stream.log(place, *things, static=True)
-
-    def columns(self, place: str, columns, frames: np.ndarray) -> None:
-        """Columns with a row for each of these frames."""
-        clock = self.rr.TimeColumn(RERUN_TIMELINE, duration=self.time[frames])
-        self.stream.send_columns(place, indexes=[clock], columns=columns)
-
-    def each(self, place: str, things: Iterator) -> None:
-        """One thing a frame."""
-        for time, thing in zip(self.time, things, strict=True):
-            self.stream.set_time(RERUN_TIMELINE, duration=time)
-            self.stream.log(place, thing)
-        self.stream.reset_time()
-
-
-def _log_body(log: _Log, scene: Scene) -> None:
-    from simspine.report.scene import unit_quaternions
-
-    rr = log.rr
-    for name, pose in scene.poses.items():
-        known = np.flatnonzero(np.isfinite(pose).all((1, 2)))
-        if known.size:
-            turn = unit_quaternions(pose[known, :3, :3])
-            columns = rr.Transform3D.columns(translation=pose[known, :3, 3], quaternion=turn)
-            log.columns(f"body/bones/{name}", columns, known)
-    for bone in scene.bones:
-        mesh = rr.Mesh3D(
-            vertex_positions=bone.points.astype(np.float32),
-            triangle_indices=bone.triangles.astype(np.uint32),
-            vertex_normals=surface_normals(bone.points, bone.triangles).astype(np.float32),
-            albedo_factor=_rgb_tuple(_VERTEBRA_COLOUR if bone.kind == "vertebra" else _BONE_COLOUR),
-        )
-        log.still(f"body/bones/{bone.body}/{bone.kind}", mesh)
-    radii = tube_radius(scene.spine)
-    chain = scene.spine.xyz
-    red = _rgb_tuple(VERMILLION)
-    log.each("body/spine", (rr.LineStrips3D([_known_points(points)], radii=0.006, colors=[red]) for points in chain))
-    if radii is not None:
-
-        def balls(points: np.ndarray, radius: np.ndarray):
-            keep = np.isfinite(points).all(-1)
-            sizes = np.repeat(radius[keep, None], 3, 1)
-            return rr.Ellipsoids3D(centers=points[keep], half_sizes=sizes, colors=[(*red, 60)], fill_mode="solid")
-
-        log.each("body/uncertainty", map(balls, chain, radii))
-
-
-def _log_points(log: _Log, scene: Scene) -> None:
-    if scene.points is None:
-        return
-    rr, points = log.rr, scene.points
-    for origin in dict.fromkeys(points.origins):
-        some = points.select(points.names_of(origin))
-        colours, names = [_rgb_tuple(ORIGIN_COLOURS[origin])], np.array(some.names)
-        log.each(
-            f"body/points/{origin}",
-            (
-                rr.Points3D(xyz[keep], radii=0.012, colors=colours, labels=list(names[keep]), show_labels=False)
-                for xyz, keep in zip(some.xyz, some.present, strict=True)
-            ),
-        )
-
-
-def _log_curves(log: _Log, scene: Scene) -> None:
-    rr = log.rr
-    for curve, colour in zip(scene.curves, (BLUE, VERMILLION, GREEN), strict=False):
-        known = np.flatnonzero(np.isfinite(curve.values))
-        name = f"{curve.label} ({curve.note})" if curve.note else curve.label
-        paint = _rgb_tuple(GREY if curve.forced else colour)
-        place = f"curves/{rr.escape_entity_path_part(curve.name)}"
-        log.still(place, rr.SeriesLines(names=name, widths=2, colors=paint))
-        log.columns(place, rr.Scalars.columns(scalars=curve.values[known]), known)
-    before = "kept"
-    for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
-        if status != before:
-            log.stream.set_time(RERUN_TIMELINE, duration=time)
-            level = "WARN" if status in ("rejected", "inferred") else "INFO"
-            log.stream.log("quality", rr.TextLog(f"{status}: {reason}" if reason else status, level=level))
-            log.stream.reset_time()
-        before = status
-
-
-def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
-    rr, camera = log.rr, view.camera
-    place = f"body/cameras/{camera.name}"
-    ink = (255, 255, 255) if view.video else (130, 138, 146)
-    to_y_up = frame_rotation("z_up", "y_up")
-    log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
-    log.still(place, rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4))
-    if view.video is not None and view.video.suffix.lower() in _VIDEO_CONTAINERS:
-        video = rr.AssetVideo(path=view.video)
-        log.still(f"{place}/video", video)
-        at = np.asarray(video.read_frame_timestamps_nanos())
-        shown = np.arange(len(log.time)) if view.shown is None else view.shown
-        frames = np.flatnonzero(shown < len(at))
-        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[shown[frames]]), frames)
-    log.each(
-        f"{place}/fitted",
-        (
-            rr.LineStrips2D(
-                [_known_points(xy[list(line)]) for line in view.lines], radii=-1.5, colors=[ink], draw_order=20
-            )
-            for xy in view.xy
-        ),
-    )
-    curves = (smooth_curve(_known_points(xy[list(view.spine)])) for xy in view.xy)
-    red = _rgb_tuple(VERMILLION)
-    log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
-    if keypoints is None:
-        return
-    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin, SKY)) for origin in keypoints.origins])
-    log.each(
-        f"{place}/points",
-        (
-            rr.Points2D(xy[keep], radii=-3, colors=colours[keep], draw_order=40)
-            for xy in keypoints.xy[:, number]
-            for keep in [np.isfinite(xy).all(-1)]
-        ),
-    )
-
-
-def _rerun_blueprint(scene: Scene, views: Sequence[CameraView]):
-    import rerun.blueprint as rrb
-
-    space = rrb.Spatial3DView(origin="body", name=scene.name)
-    curves = rrb.TimeSeriesView(origin="curves", name="Curvature, °")
-    images = [rrb.Spatial2DView(origin=f"body/cameras/{view.camera.name}", name=view.camera.name) for view in views]
-    left = rrb.Vertical(space, curves, row_shares=[3, 1])
-    layout = rrb.Horizontal(left, rrb.Grid(*images), column_shares=[1, 1]) if images else left
-    return rrb.Blueprint(layout, collapse_panels=True)
-
-
-def _known_points(points: np.ndarray) -> np.ndarray:
-    return points[np.isfinite(points).all(-1)]
-
-
-def _rgb_tuple(colour: str) -> tuple[int, ...]:
-    return to_bgr(colour)[::-1]
+    confidence = np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2)
+    places = np.concatenate([rest.xy, xy], 2)
+    return Keypoints((*rest.names, *names), keypoints.rate, places, confidence, origin=(*rest.origins, *origins))

@@ -46,11 +46,11 @@ CAUSE_OF_CODE = {
     "skin_marker_lost": "markers on the skin were lost for most of the trial",
     "skin_marker_order": "markers on the skin are out of order",
     "view_unused": "cameras whose points contradict the others",
-    "view_off": "the body stands beside the person in some cameras",
+    "view_off": "the body is not on the person in some cameras",
     "camera_delays": "cameras were late, which was undone",
     "camera_refined": "cameras were refined by what they saw",
-    "camera_shift": "cameras show the person beside where the others put them",
-    "camera_roll": "cameras are turned about their axis beside the others",
+    "camera_shift": "cameras show the person where the others do not",
+    "camera_roll": "cameras are turned about their axis compared with the others",
     "camera_scale": "cameras show the person too large or too small",
     "camera_late": "cameras are late",
     "camera_mirrored": "a video is mirrored",
@@ -178,7 +178,7 @@ class PageFinding:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: `svg` markup out of `embed.svg`, or `data`, the bytes of a WebP image out of `embed.webp`.
+    """A figure: `svg` markup out of `canvas.figure_svg`, or `data`, the bytes of an image out of `canvas.image_webp`.
 
     alt: what it shows, for those who cannot see it. caption: how to read it.
     """
@@ -193,7 +193,7 @@ class Picture:
         if bool(self.svg) == bool(self.data):
             raise InputError(f"picture {self.title!r} needs either svg or data, not both or none.")
         if self.svg and not self.svg.startswith("<svg"):
-            raise InputError(f"picture {self.title!r}: svg must start with <svg; make it with report.embed.svg.")
+            raise InputError(f"picture {self.title!r}: svg must start with <svg; make it with canvas.figure_svg.")
 
     @property
     def address(self) -> str:
@@ -243,8 +243,8 @@ class ReportContent:
 
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
-    this one belongs to. alone: a player and nothing else. validation, validation_tables: the data set beside the
-    literature. comparisons: trials of one person beside each other.
+    this one belongs to. alone: a player and nothing else. validation_tables: the data set compared with
+    the literature. comparisons: trials of one person side by side.
     """
 
     title: str
@@ -261,7 +261,6 @@ class ReportContent:
     assumed: tuple[Statement, ...] = ()
     home: tuple[str, str] | None = None
     alone: bool = False
-    validation: tuple[Picture, ...] = ()
     validation_tables: tuple[PageTable, ...] = ()
     comparisons: tuple[PageTable, ...] = ()
 

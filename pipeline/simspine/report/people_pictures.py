@@ -1,4 +1,4 @@
-"""One picture of a trial for a README or a slide: the body on the images of one moment, the curvature below."""
+"""Pictures of people: points and spine drawn on an image, bones or skin as a mesh, and the poster of a trial."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ POSE_LEGEND = ("left", "right", "unsure")
 @dataclass(frozen=True)
 class DrawnPerson:
     """points: {SIMSPINE point: (3,) x px, y px, confidence}, those that are there. inferred: names among them that a
-    rule placed. label: written beside the head. estimated: names among them that a detector gave without seeing them.
+    rule placed. label: written above the head. estimated: names among them that a detector gave without seeing them.
     """
 
     points: Mapping[str, np.ndarray]
@@ -91,9 +91,8 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     there = {name: point for name, point in person.points.items() if name not in SPINE_CURVE_POINTS}
     lines = [(a, b, there[a], there[b]) for a, b in DRAWN_BONES if a in there and b in there]
     for _, _, start, end in lines:
-        canvas.draw_line(
-            picture, np.array([start[:2], end[:2]]), DARK_GROUND, unit * (_confidence_weight(start, end) * 2.2 + 1.4)
-        )
+        width = unit * (_confidence_weight(start, end) * 2.2 + 1.4)
+        canvas.draw_line(picture, np.array([start[:2], end[:2]]), DARK_GROUND, width)
     for a, b, start, end in lines:
         colour = _point_colour(a) if a[0] == b[0] else LABEL_WHITE
         canvas.draw_line(picture, np.array([start[:2], end[:2]]), colour, unit * _confidence_weight(start, end) * 2.2)
@@ -101,18 +100,11 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
         if name in person.inferred:
             canvas.draw_ring(picture, point[:2], unit * 3.0, colour=to_bgr(ORANGE), width=unit)
         elif name in person.estimated:
-            canvas.draw_diamond(
-                picture, point[:2], unit * 3.4, colour=DARK_GROUND, edge=_point_colour(name), edge_width=unit
-            )
+            colour = _point_colour(name)
+            canvas.draw_diamond(picture, point[:2], unit * 3.4, colour=DARK_GROUND, edge=colour, edge_width=unit)
         else:
-            canvas.draw_disc(
-                picture,
-                point[:2],
-                unit * 3.0 * _confidence_weight(point),
-                colour=_point_colour(name),
-                edge=DARK_GROUND,
-                edge_width=unit * 0.8,
-            )
+            colour, size = _point_colour(name), unit * 3.0 * _confidence_weight(point)
+            canvas.draw_disc(picture, point[:2], size, colour=colour, edge=DARK_GROUND, edge_width=unit * 0.8)
 
 
 def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
@@ -131,17 +123,15 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
             canvas.draw_line(picture, line, to_bgr(VERMILLION), unit * 2.6)
         else:
             canvas.draw_line(picture, line, DARK_GROUND, unit * 3.0)
-            canvas.draw_dashes(
-                picture, line, to_bgr(ORANGE if kind == "inferred" else VERMILLION), width=unit * 2.0, dash=unit * 5.0
-            )
+            colour = to_bgr(ORANGE if kind == "inferred" else VERMILLION)
+            canvas.draw_dashes(picture, line, colour, width=unit * 2.0, dash=unit * 5.0)
     for name, place in zip(chain, places, strict=True):
         if name in person.inferred:
             canvas.draw_disc(picture, place, unit * 2.6, DARK_GROUND)
             canvas.draw_ring(picture, place, unit * 2.6, colour=to_bgr(ORANGE), width=unit * 1.3)
         elif name in person.estimated:
-            canvas.draw_diamond(
-                picture, place, unit * 3.4, colour=DARK_GROUND, edge=to_bgr(VERMILLION), edge_width=unit * 1.3
-            )
+            colour = to_bgr(VERMILLION)
+            canvas.draw_diamond(picture, place, unit * 3.4, colour=DARK_GROUND, edge=colour, edge_width=unit * 1.3)
         else:
             size = unit * 3.2 * _confidence_weight(person.points[name])
             canvas.draw_disc(picture, place, size, colour=to_bgr(VERMILLION), edge=LABEL_WHITE, edge_width=unit * 0.8)
@@ -218,7 +208,6 @@ class LiveWindow:
 # Bones or skin of a person as one mesh that moves with the bodies of a model, for pictures.
 
 
-# BGR, 0…255.
 BONE_COLOURS = {"bone": (205, 226, 235), "rib": (205, 226, 235), "vertebra": (92, 190, 246)}
 SKIN_COLOUR = (206, 176, 128)  # no skin's own, so that it stands out from the person's
 
@@ -245,14 +234,9 @@ class BodySolid:
     def draw(self, picture: np.ndarray, camera: Camera, frame: int, opacity: float = 1.0) -> None:
         """Draw a frame into a camera's picture (height, width, 3) uint8, BGR. Parts that are not known are left out."""
         points = self.at(frame)
+        normals = surface_normals(points, self.triangles)
         draw_mesh_over(
-            picture,
-            camera,
-            points,
-            normals=surface_normals(points, self.triangles),
-            triangles=self.triangles,
-            colours=self.colours,
-            opacity=opacity,
+            picture, camera, points, normals, triangles=self.triangles, colours=self.colours, opacity=opacity
         )
 
 
@@ -268,46 +252,30 @@ def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodyS
     counts = [len(bone.points) for bone in shown]
     starts = np.cumsum([0, *counts[:-1]])
     carriers = np.repeat([bodies.index(bone.body) for bone in shown], counts)[:, None]
-    colours = [np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown]
+    colours = np.concatenate([np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown])
     triangles = [np.asarray(bone.triangles, np.int64) + start for bone, start in zip(shown, starts, strict=True)]
-    return BodySolid(
-        points=np.concatenate([bone.points for bone in shown]),
-        carriers=carriers,
-        weights=np.ones(carriers.shape),
-        maps=frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1),
-        triangles=np.concatenate(triangles),
-        colours=np.concatenate(colours),
-    )
+    points, weights = np.concatenate([bone.points for bone in shown]), np.ones(carriers.shape)
+    maps = frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1)
+    return BodySolid(points, carriers, weights, maps, triangles=np.concatenate(triangles), colours=colours)
 
 
 def skin_solid(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> BodySolid:
     """A person's skin in the poses {body: (frames, 4, 4)}, y up."""
     asset = skin_asset()
     maps = frame_rotation("y_up", "z_up") @ segment_maps(skin, poses)
-    colours = np.tile(SKIN_COLOUR, (len(asset.triangles), 1))
-    return BodySolid(
-        points=skin.points,
-        carriers=asset.carriers,
-        weights=asset.weights,
-        maps=maps,
-        triangles=asset.triangles,
-        colours=colours,
-        skin=True,
-    )
+    triangles, colours = asset.triangles, np.tile(SKIN_COLOUR, (len(asset.triangles), 1))
+    return BodySolid(skin.points, asset.carriers, asset.weights, maps, triangles=triangles, colours=colours, skin=True)
 
 
 def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
     """The skin of an average person, between man and woman, at a body's sizes; nothing else of it is this person's.
 
-    bones: it is laid around them (`around_bones`). Raises `InputError` for a body without single vertebrae.
+    bones: it is laid around them (`skin_around_bones`). Raises `InputError` for a body without single vertebrae.
     """
     skin = bind_skin(rest_surface(0.5), body)
     points: dict[str, list[np.ndarray]] = {}
     for bone in bones:
         if bone.body in body.bodies:
             points.setdefault(bone.body, []).append(bone.points)
-    return (
-        skin_around_bones(skin, body, {name: np.concatenate(parts) for name, parts in points.items()})
-        if points
-        else skin
-    )
+    placed = {name: np.concatenate(parts) for name, parts in points.items()}
+    return skin_around_bones(skin, body, placed) if placed else skin

@@ -61,22 +61,22 @@ _CURVATURE_TITLES = {"lla": "lumbar lordosis", "tka": "thoracic kyphosis"}
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 
 
-def summary_statements(found: SolvedTrial) -> tuple[Statement, ...]:
+def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
     """What was measured, how sure, what to be careful with, in a few sentences each."""
     return (
-        Statement("What was measured", _measured_sentence(found)),
-        Statement("How sure", _certainty_sentence(found)),
-        Statement("Be careful with", _caution_sentence(found)),
+        Statement("What was measured", _measured_sentence(trial)),
+        Statement("How sure", _certainty_sentence(trial)),
+        Statement("Be careful with", _caution_sentence(trial)),
     )
 
 
-def _measured_sentence(found: SolvedTrial) -> str:
-    spine, count = found.spine, len(found.cameras)
+def _measured_sentence(trial: SolvedTrial) -> str:
+    spine, count = trial.spine, len(trial.cameras)
     span = f"{spine.frames / spine.rate:.1f} s of movement, {spine.frames} frames at {spine.rate:g} Hz"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
-    points = len(without_skin_markers(found.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
-    ways = spine_points_by_source(found.markers)
-    guessed = estimated_of_spine(found.markers.names, found.markers.origins)
+    points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
+    ways = spine_points_by_source(trial.markers)
+    guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
         parts = [f"{len(names)} {_DECISION_TEXTS.get(way, way)}: {', '.join(names)}" for way, names in ways.items()]
@@ -95,14 +95,14 @@ _DECISION_TEXTS = {
 }
 
 
-def _certainty_sentence(found: SolvedTrial) -> str:
-    known = [_curvature_sentence(found, key, name) for key, name in _CURVATURE_TITLES.items()]
+def _certainty_sentence(trial: SolvedTrial) -> str:
+    known = [_curvature_sentence(trial, key, name) for key, name in _CURVATURE_TITLES.items()]
     doubted = [(text, share) for text, share in known if share]
-    parts = [_limb_angle_groups(found.clinical_figures), *(text for text, share in known if not share)]
+    parts = [_limb_angle_groups(trial.clinical_figures), *(text for text, share in known if not share)]
     if doubted:
         verb, them = ("say", "them") if len(doubted) > 1 else ("says", "it")
         figures, shares = (" and ".join(part) for part in zip(*doubted, strict=True))
-        by = "points that were estimated, not seen," if found.spine_estimated else "the recording"
+        by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
         parts.append(f"{_capitalised(figures)} (95 %) {verb} little of this person: {by} decided {shares} of {them}.")
     return " ".join(filter(None, parts))
 
@@ -143,9 +143,9 @@ class _Measured:
         return f"to ± {low:.0f}{'' if round(low) == round(high) else f'–{high:.0f}'}° (95 %): {names}"
 
 
-def _curvature_sentence(found: SolvedTrial, key: str, name: str) -> tuple[str, str]:
+def _curvature_sentence(trial: SolvedTrial, key: str, name: str) -> tuple[str, str]:
     """What is known of a curvature; and '' or, where that says little of the person, the share that was measured."""
-    spine, kept = found.spine, ~found.rejected
+    spine, kept = trial.spine, ~trial.rejected
     values, sd = np.degrees(getattr(spine, key)[kept]), getattr(spine, f"{key}_sd")
     if not np.isfinite(values).any():
         return f"{_capitalised(name)} is not known.", ""
@@ -155,7 +155,7 @@ def _curvature_sentence(found: SolvedTrial, key: str, name: str) -> tuple[str, s
         return f"{_capitalised(figure)} is set by the model.", ""
     if usual is None:
         return f"{_capitalised(figure)} has no standard deviation.", ""
-    verdict, figure = verdict_on(key, usual, estimated=found.spine_estimated), f"{figure} ± {NORMAL_95 * usual:.0f}°"
+    verdict, figure = verdict_on(key, usual, estimated=trial.spine_estimated), f"{figure} ± {NORMAL_95 * usual:.0f}°"
     if verdict in DOUBTED_VERDICTS:
         return figure, observed_share_text(share_of_curvature(key, usual))
     return f"{_capitalised(figure)} (95 %) was {verdict}.", ""
@@ -165,13 +165,13 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _caution_sentence(found: SolvedTrial) -> str:
+def _caution_sentence(trial: SolvedTrial) -> str:
     parts = []
-    if found.rejected.any():
-        frames = frame_ranges(np.flatnonzero(found.rejected))
-        parts.append(f"{int(found.rejected.sum())} of {found.spine.frames} frames were rejected ({frames}).")
-    parts.append(_undecided_level_count(found.shares))
-    warned = [finding for finding in found.findings if finding.severity is not Severity.INFO]
+    if trial.rejected.any():
+        frames = frame_ranges(np.flatnonzero(trial.rejected))
+        parts.append(f"{int(trial.rejected.sum())} of {trial.spine.frames} frames were rejected ({frames}).")
+    parts.append(_undecided_level_count(trial.shares))
+    warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     causes = list(dict.fromkeys(cause_of_finding(finding.code) for finding in warned))
     if causes:
         more = len(causes) - _MAX_CAUSES
@@ -208,36 +208,33 @@ DETECTOR_LICENCES = {
 
 
 def trial_section_of(
-    found: SolvedTrial,
+    trial: SolvedTrial,
     prefix: str = "t1",
     samples: int = OVERLAY_SAMPLES,
     most: int = MOST_FRAMES,
     film_bytes: int = FILM_BYTES,
 ) -> TrialSection:
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
-    3D player holds. film_bytes: of all pictures beside it.
+    3D player holds. film_bytes: of all pictures next to it.
     """
     parts = TrialParts(
-        spine=found.spine,
-        verdict=found.verdict,
-        triangulation=found.triangulation,
-        ik=found.result,
-        measured=found.markers,
-        model=found.model_points,
+        spine=trial.spine,
+        verdict=trial.verdict,
+        triangulation=trial.triangulation,
+        ik=trial.result,
+        measured=trial.markers,
+        model=trial.model_points,
         edges=body_edges(),
-        levels=found.sized.levels,
-        shares=found.shares,
-        clinical=(*found.curvature_figures, *found.clinical_figures),
-        rhythm=found.lumbopelvic_rhythm,
-        variations=variations_of(found.sized),
+        levels=trial.sized.levels,
+        shares=trial.shares,
+        clinical=(*trial.curvature_figures, *trial.clinical_figures),
+        rhythm=trial.lumbopelvic_rhythm,
+        variations=variations_of(trial.sized),
     )
-    step = frame_step(found.spine.frames, most)
-    films = films_of_trial(found, step, film_bytes)
-    overlays, player = (
-        _overlay_sheet(found, samples),
-        pack_scene(replace(scene_of_trial(found, step), films=films), most),
-    )
-    return trial_section(found.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(found))
+    step = frame_step(trial.spine.frames, most)
+    scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
+    overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
+    return trial_section(trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial))
 
 
 def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
@@ -248,59 +245,54 @@ def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
     found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
     if SACRAL_TILT in person.names:
         tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
-        found.append(
-            FoundVariation(
-                name="slope of the sacral endplate", value=tilt, sd=sd, spread=spread, unit="°", positive="steeper"
-            )
-        )
+        name = "slope of the sacral endplate"
+        found.append(FoundVariation(name, tilt, sd, spread, unit="°", positive="steeper"))
     return tuple(found)
 
 
 def _found_variation(variation: Variation, value: float, sd: float) -> FoundVariation:
     """value, sd: a share of the height, or m."""
     if variation.stretch:
-        return FoundVariation(
-            name=variation.name, value=100 * value, sd=100 * sd, spread=100 * variation.sd, unit="%", positive="higher"
-        )
+        spread = 100 * variation.sd
+        return FoundVariation(variation.name, 100 * value, 100 * sd, spread, unit="%", positive="higher")
     (body, direction), *_ = (variation.shift or {}).items()
     axis = int(np.argmax(np.abs(direction)))
     outwards = "outwards" if body.endswith(("_r", "_l")) else "to the right"
     side = -1 if axis == 2 and body.endswith("_l") else 1
     words = (("forwards", "backwards"), ("upwards", "downwards"), (outwards, "inwards"))
     positive = words[axis][0 if side * direction[axis] > 0 else 1]
-    return FoundVariation(
-        name=variation.name, value=1e3 * value, sd=1e3 * sd, spread=1e3 * variation.sd, unit="mm", positive=positive
-    )
+    spread = 1e3 * variation.sd
+    return FoundVariation(variation.name, 1e3 * value, 1e3 * sd, spread, unit="mm", positive=positive)
 
 
-def _overlay_sheet(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:
+def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
-    if not found.videos:
+    if not trial.videos:
         return ()
     return (
         Picture(
             "On the images",
             "Detected points and the fitted body drawn on sample frames of each camera",
             "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
-            data=image_webp(overlay_picture(found, samples)),
+            data=image_webp(overlay_picture(trial, samples)),
         ),
     )
 
 
-def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
+def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
     """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
-    frames = sample_frames(found.spine.frames, samples, found.rejected)
-    opened = open_videos(found.videos[:most])
-    columns = [_images_by_frame(video, frames, found.video_frames(v)) for v, video in enumerate(opened)]
+    frames = sample_frames(trial.spine.frames, samples, trial.rejected)
+    opened = open_videos(trial.videos[:most])
+    columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
     sheet = []
     for frame in frames:
-        shown = shown_in(found, slice(frame, frame + 1))
+        shown = shown_in(trial, slice(frame, frame + 1))
         pictures = enumerate(images.get(frame) for images in columns)
         sheet.append(
-            [None if image is None else (image, layer_of_image(found, shown, frame, v)) for v, image in pictures]
+            [None if image is None else (image, layer_of_image(trial, shown, frame, v)) for v, image in pictures]
         )
-    labels = [f"{found.spine.time[frame]:.2f} s" for frame in frames]
-    return overlay_sheet(sheet, [camera.name for camera in found.cameras[:most]], labels)
+    labels = [f"{trial.spine.time[frame]:.2f} s" for frame in frames]
+    return overlay_sheet(sheet, [camera.name for camera in trial.cameras[:most]], labels)
 
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
@@ -308,9 +300,9 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
     return dict(zip(frames, video.shown_at(places[list(frames)]), strict=False))
 
 
-def trial_caveats(found: SolvedTrial) -> Caveats:
+def trial_caveats(trial: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    return caveats_of_trial(found.markers, found.spine, found.shares, ~found.rejected)
+    return caveats_of_trial(trial.markers, trial.spine, trial.shares, ~trial.rejected)
 
 
 def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
@@ -318,16 +310,16 @@ def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
     return not_measured(trials, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn")
 
 
-def write_trial_report(path: str | os.PathLike, found: SolvedTrial) -> Path:
+def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     """A page about one trial alone."""
     content = ReportContent(
-        title=found.trial,
-        subtitle=f"{found.spine.frames} frames, {found.spine.frames / found.spine.rate:.1f} s",
-        trials=(trial_section_of(found),),
+        title=trial.trial,
+        subtitle=f"{trial.spine.frames} frames, {trial.spine.frames / trial.spine.rate:.1f} s",
+        trials=(trial_section_of(trial),),
         provenance=Provenance(versions=dict(package_versions())),
         licences=DETECTOR_LICENCES,
         notice=REPORT_NOTICE,
-        **angles_not_measured([trial_caveats(found)], fitted=found.result.posterior is None),
+        **angles_not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )
     write_report(path, content)
     return Path(path)

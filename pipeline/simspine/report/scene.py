@@ -1,4 +1,7 @@
-"""A scene as a short JSON header and one block of numbers, small enough for a page."""
+"""What the 3D player shows of a trial, and how it is packed for a page: a short JSON header and one block of numbers.
+
+The player's library is three.js (MIT), cut down by `tools/vendor_three.py` to what the player uses.
+"""
 
 import base64
 import hashlib
@@ -16,10 +19,6 @@ from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Markers, Origin
 from simspine.report.bones import MOVING_CELL_SIZES_M, Block, Bone, pack_skin, thin_triangles
-
-# The scripts of a page: the player's own, the library it stands on, the switch between light and dark.
-# The library is three.js (MIT), cut down by `tools/vendor_three.py` to what the player uses.
-
 
 _SCRIPT_NAMES = ("1-data", "2-orbit", "3-names", "3-skin", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
 
@@ -56,12 +55,9 @@ def content_security_policy(carried: dict[str, str]) -> str:
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {sums}"
 
 
-# A camera's pictures of a trial beside the 3D view, with the places at which the body is drawn on them.
-
-
 @dataclass(frozen=True, eq=False)
 class Film:
-    """One camera. size: (width, height) px of its pictures.
+    """One camera's pictures of a trial next to the 3D view. size: (width, height) px.
 
     pictures: WebP images, of the frames 0, `every`, 2 · `every` … of the trial. body: (frames, points, 2) px in them,
     the body reprojected; lines: pairs of its points that are joined; spine: its points of the spine from below upwards.
@@ -88,9 +84,6 @@ class Film:
                 f"Film {self.name}: {len(self.pictures)} pictures, one in {self.every} frames, and {len(self.seen)} "
                 f"frames of points do not fit {frames} frames of the body."
             )
-
-
-# What the player shows of one trial, as plain data: no files, no markup. Packed for a page by `pack_scene`.
 
 
 TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
@@ -239,7 +232,7 @@ class PackedScene:
     """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
 
     cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
-    curves: how many there are beside the 3D view.
+    curves: how many there are next to the 3D view.
     """
 
     header: str

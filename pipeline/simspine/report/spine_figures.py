@@ -1,4 +1,4 @@
-"""Angles of pelvis, trunk and the joints of the limbs over time."""
+"""Figures of one trial's body: stick figures, the chain of the spine, curvature and angles of the limbs over time."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.anatomy.clinical import PublishedBand
-from simspine.anatomy.curvature import POSITIVE_DIRECTIONS, SPINE_CHAIN_MARKERS
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import InputError, require_shape
 from simspine.core.geometry import change_frame
 from simspine.core.types import Forced, ForcedKind, Markers
-from simspine.quality.observability import forced_mask, spread_of_adults
+from simspine.quality.observability import spread_of_adults
 from simspine.report import figure_style
 from simspine.report.figure_style import (
     BLUE,
@@ -33,7 +33,6 @@ from simspine.report.figure_style import (
     patch_key,
     scale_bar,
     shade_rejected,
-    spread_labels,
     time_axis,
 )
 from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, verdict_on
@@ -51,6 +50,10 @@ UNKNOWN_VIEWS = ("along z", "along x", "along y")  # of points that do not show 
 # Left and right: show where the person faces. A data set's file holds the trunk's points only, hence the last two.
 BODY_PAIRS = (("LHip", "RHip"), ("LShoulder", "RShoulder"), ("LClavicle", "RClavicle"), ("LLatissimus", "RLatissimus"))
 
+# Rows: what goes to the right and up in a view, along forward, up, right. From the front one faces the person: their
+# right is on the viewer's left.
+_SIDE_VIEW, _FRONT_VIEW, _VIEW_FROM_ABOVE = ((1, 0, 0), (0, 1, 0)), ((0, 0, -1), (0, 1, 0)), ((1, 0, 0), (0, 0, -1))
+_VIEW_AXES = (_SIDE_VIEW, _FRONT_VIEW, _VIEW_FROM_ABOVE)
 _UNSEEN_ORIGINS = {"inferred", "estimated"}  # drawn hollow, and with broken lines
 
 
@@ -72,10 +75,7 @@ def body_axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarra
 
 
 def stick_figures(
-    markers: Markers,
-    frames: Sequence[int],
-    edges: Sequence[tuple[str, str]],
-    spine: Sequence[str],
+    markers: Markers, frames: Sequence[int], edges: Sequence[tuple[str, str]], spine: Sequence[str]
 ) -> "Figure":
     """Body in three views (rows) at some frames (columns), all at one scale.
 
@@ -88,35 +88,33 @@ def stick_figures(
         raise InputError(f"frames {frames} do not lie in 0…{markers.frames - 1}; choose at least one that does.")
     xyz = change_frame(markers.xyz, markers.frame, "y_up")
     at = {name: i for i, name in enumerate(markers.names)}
+    sides = [(at[a], at[b]) for a, b in BODY_PAIRS if a in at and b in at]
     lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
     chain = [at[name] for name in spine if name in at]
-    sides = [(at[a], at[b]) for a, b in BODY_PAIRS if a in at and b in at]
-    origin = markers.origins
+    bodies = [_centred_body(xyz[frame], sides) for frame in frames]
+    reach = np.nanmax(np.abs([*np.concatenate(bodies), np.full(3, 0.3)]), axis=0)  # m; at least a head's size
+    across, tall = max(reach[0], reach[2]), reach[1]
     with matplotlib_style():
-        local = []
-        for frame in frames:
-            turned = xyz[frame] @ body_axes(xyz[frame], sides).T
-            known = turned[np.isfinite(turned).all(-1)]
-            centre = (known.min(0) + known.max(0)) / 2 if len(known) else np.zeros(3)
-            local.append(turned - centre)
-        reach = np.nanmax(np.abs([*np.concatenate(local), np.full(3, 0.3)]), axis=0)  # m; at least a head's size
-        across, tall = max(reach[0], reach[2]), reach[1]
-        cell = PAGE_WIDTH_IN / len(frames)  # inches
-        figure = new_figure(0.7 + min(9.0, cell * (2 * tall + across) / across))
+        figure = new_figure(0.7 + min(9.0, PAGE_WIDTH_IN / len(frames) * (2 * tall + across) / across))
         panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
-        for column, (frame, points) in enumerate(zip(frames, local, strict=True)):
-            # Front view, facing the person: their right is on the viewer's left.
-            for row, (h, v, signs) in enumerate([(0, 1, (1, 1)), (2, 1, (-1, 1)), (0, 2, (1, -1))]):
-                axes = panels[row, column]
-                _draw_bodies(axes, points[:, [h, v]] * signs, lines, chain=chain, origin=origin)
-                bare_axes(axes, 1.06 * across, 1.06 * (tall if row < 2 else across))
-                if row == 0:
-                    axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
-                if column == 0:
-                    axes.set_ylabel((FIGURE_VIEWS if sides else UNKNOWN_VIEWS)[row])
+        for column, points in zip(panels.T, bodies, strict=True):
+            for axes, view in zip(column, _VIEW_AXES, strict=True):
+                _draw_bodies(axes, points @ np.transpose(view), lines, chain=chain, origin=markers.origins)
+                bare_axes(axes, 1.06 * across, 1.06 * (tall if axes is not column[2] else across))
+        for axes, frame in zip(panels[0], frames, strict=True):
+            axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
+        for axes, label in zip(panels[:, 0], FIGURE_VIEWS if sides else UNKNOWN_VIEWS, strict=True):
+            axes.set_ylabel(label)
         scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, gap=0.05, label="0.5 m")
-        _bodies_legend(figure, origin)
+        _bodies_legend(figure, markers.origins)
     return figure
+
+
+def _centred_body(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(points, 3) m along the person's axes, from the middle of their extent."""
+    turned = points @ body_axes(points, sides).T
+    known = turned[np.isfinite(turned).all(-1)]
+    return turned - ((known.min(0) + known.max(0)) / 2 if len(known) else np.zeros(3))
 
 
 def _draw_bodies(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Sequence[str]) -> None:
@@ -167,34 +165,35 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
     if markers.frame != "y_up" or (centres is not None and centres.frame != "y_up"):
         raise InputError(f"the spine's points are in frame {markers.frame!r}, expected 'y_up'; see change_frame.")
     at = [markers.index(name) for name in SPINE_CHAIN_MARKERS if name in markers.names]
-    sides = [(markers.index(a), markers.index(b)) for a, b in CHAIN_PAIRS if a in markers.names and b in markers.names]
     shown = [int(f) for f in frames if np.isfinite(markers.xyz[int(f), at]).any()]
     if not shown:
         raise InputError(f"no point of the spine is known in the frames {list(frames)}; choose others.")
-    cells = []
-    for frame in shown:
-        axes3 = body_axes(markers.xyz[frame], sides)
-        origin = np.nanmean(markers.xyz[frame, at], axis=0)
-        points = (markers.xyz[frame, at] - origin) @ axes3.T
-        column = None if centres is None else (centres.xyz[frame] - origin) @ axes3.T
-        spread = None if markers.covariance is None else axes3 @ markers.covariance[frame, at] @ axes3.T
-        cells.append((frame, points, spread, column))
-    reach = np.nanmax([np.nanmax(np.abs(points), axis=0) for _, points, _, _ in cells], axis=0) + 0.06  # m
+    cells = [_chain_in_frame(markers, frame, at, centres) for frame in shown]
+    reach = np.nanmax([np.nanmax(np.abs(points), axis=0) for points, _, _ in cells], axis=0) + 0.06  # m
     across, tall = max(reach[0], reach[2], 0.5 * reach[1] / len(cells)), reach[1]
     with matplotlib_style():
         figure = new_figure(0.5 + min(9.0, 2 * PAGE_WIDTH_IN / len(cells) * tall / across))
         panels = figure.subplots(2, len(cells), squeeze=False)
-        for j, (frame, points, spread, column) in enumerate(cells):
-            # Front view, facing the person: their right is on the viewer's left.
-            for i, turn in enumerate(([[1, 0, 0], [0, 1, 0]], [[0, 0, -1], [0, 1, 0]])):
-                _draw_chain(panels[i, j], points, spread, column=column, turn=np.array(turn, float))
-                bare_axes(panels[i, j], across, tall)
-            panels[0, j].set_title(f"{markers.time[frame]:.2f} s", fontsize=9)
-        for i, view in enumerate(FIGURE_VIEWS[:2]):
-            panels[i, 0].set_ylabel(view)
+        for column, frame, (points, spread, centre) in zip(panels.T, shown, cells, strict=True):
+            for axes, view in zip(column, (_SIDE_VIEW, _FRONT_VIEW), strict=True):
+                _draw_chain(axes, points, spread, column=centre, turn=np.array(view, float))
+                bare_axes(axes, across, tall)
+            column[0].set_title(f"{markers.time[frame]:.2f} s", fontsize=9)
+        for axes, label in zip(panels[:, 0], FIGURE_VIEWS[:2], strict=True):
+            axes.set_ylabel(label)
         scale_bar(panels[0, 0], (-0.98 * across, -0.98 * tall), 0.1, gap=0.02, label="10 cm")
         _chain_legend(figure, cells)
     return figure
+
+
+def _chain_in_frame(markers: Markers, frame: int, at: Sequence[int], centres: Markers | None):
+    """Points, their covariances and the vertebral centres along the person's axes; None where not known."""
+    sides = [(markers.index(a), markers.index(b)) for a, b in CHAIN_PAIRS if a in markers.names and b in markers.names]
+    axes = body_axes(markers.xyz[frame], sides)
+    origin = np.nanmean(markers.xyz[frame, at], axis=0)
+    points = (markers.xyz[frame, at] - origin) @ axes.T
+    spread = None if markers.covariance is None else axes @ markers.covariance[frame, at] @ axes.T
+    return points, spread, None if centres is None else (centres.xyz[frame] - origin) @ axes.T
 
 
 def _draw_chain(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) -> None:
@@ -221,14 +220,14 @@ def covariance_ellipse(covariance: np.ndarray) -> tuple[float, float, float]:
 
 def _chain_legend(figure: "Figure", cells) -> None:
     keys = [line_key("points of the spine", color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2)]
-    if any(spread is not None for _, _, spread, _ in cells):
+    if any(spread is not None for _, spread, _ in cells):
         keys.append(patch_key("2 standard deviations", facecolor=BLUE, edgecolor=INK_COLOUR, alpha=0.3))
-    if any(column is not None for _, _, _, column in cells):
+    if any(column is not None for _, _, column in cells):
         keys.append(line_key("vertebral centres", color=GREY, linewidth=1.0, marker="o", markersize=2))
     figure_legend(figure, keys, 3)
 
 
-# Angles over time: curvature against normal bands, and the angle of each level about three axes.
+# Angles over time: curvature with normal bands, pelvis, trunk and limbs.
 
 
 NORMAL_95 = 1.96  # standard deviations to either side
@@ -249,10 +248,10 @@ def curvature_figure(
     """Lumbar lordosis and thoracic kyphosis (Cobb) over time against normal bands.
 
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
-    are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
+    are shown as bars at the panel's right with their source. status: per frame kept, corrected or rejected (shaded).
     forced: may hold 'lla' or 'tka' with facts; such a curve is drawn as the model's, not as a measurement.
     lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve that is assumed
-    or very uncertain beside the spread among standing adults is drawn dashed and orange, and says so.
+    or very uncertain compared with the spread among standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
     with figure_style.matplotlib_style():
@@ -265,10 +264,10 @@ def curvature_figure(
                 axes, time, degrees, forced=(forced or {}).get(key, ()), sd=sd_deg, quantity=key, status=status
             )
             shade_rejected(axes, time, status)
-            beside = _draw_bands(axes, [band for band in bands if band.quantity == key])
+            right = _draw_bands(axes, [band for band in bands if band.quantity == key])
             axes.set(title=CURVATURE_TITLES[key], ylabel=f"{key.upper()} (°)")
             axes.margins(y=0.12)
-            axes.legend(loc="upper left", bbox_to_anchor=(beside, 1.03), borderaxespad=0, handlelength=1.5)
+            axes.legend(loc="upper left", bbox_to_anchor=(right, 1.03), borderaxespad=0, handlelength=1.5)
             time_axis(axes, time, labelled=axes is panels[1])
     return figure
 
@@ -299,15 +298,21 @@ def draw_curvature(
     axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **look)
     if sd is None or usual is None:
         return
-    low, high = degrees - NORMAL_95 * sd, degrees + NORMAL_95 * sd
-    label = f"95 % band, typically ±{NORMAL_95 * usual:.0f}°"
+    _draw_interval(axes, time, degrees, NORMAL_95 * sd, colour=colour, usual=NORMAL_95 * usual)
+    if wide:
+        others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
+        warning = f"{verdict.upper()}: ±{NORMAL_95 * usual:.0f}°; {others}"
+        axes.text(0.01, 0.03, warning, transform=axes.transAxes, fontweight="bold", fontsize=8, va="bottom", zorder=4)
+
+
+def _draw_interval(
+    axes: "Axes", time: np.ndarray, degrees: np.ndarray, reach: np.ndarray, colour: str, usual: float
+) -> None:
+    low, high = degrees - reach, degrees + reach
+    label = f"95 % band, typically ±{usual:.0f}°"
     fill_band(axes, time, low, high, facecolor=colour, alpha=0.22, label=label, zorder=1)
     for edge in (low, high):
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
-    if wide:
-        others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
-        text = f"{verdict.upper()}: ±{NORMAL_95 * usual:.0f}°; {others}"
-        axes.text(0.01, 0.03, text, transform=axes.transAxes, fontweight="bold", fontsize=8, va="bottom", zorder=4)
 
 
 def shade_band(axes: "Axes", band: PublishedBand, label: str | None = None) -> None:
@@ -334,68 +339,6 @@ def _draw_bands(axes: "Axes", bands: Sequence[PublishedBand]) -> float:
         text = fill(f"{letter}: {band.low:g}–{band.high:g}°, {band.span} ({band.source}{check})", 46)
         axes.plot([], [], color=colour, linewidth=4, label=text, solid_capstyle="butt")
     return 1.03 + 0.03 * len(bands)
-
-
-def level_angle_figure(
-    time: np.ndarray,
-    levels: Sequence[str],
-    angles: np.ndarray,
-    forced: Mapping[str, Sequence[Forced]] | None = None,
-    status: Sequence[str] | None = None,
-) -> "Figure":
-    """The angle of each level about three axes: one panel each for flexion–extension, lateral bending, axial rotation.
-
-    time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. forced: see `forced_mask`; dashed grey.
-    """
-    time = np.asarray(time, float)
-    degrees = np.degrees(require_shape("angles", angles, (len(time), len(levels), 3)))
-    mask = forced_mask(levels, forced or {})
-    with figure_style.matplotlib_style():
-        figure = new_figure(8.2)
-        panels = figure.subplots(3, 1, sharex=True)
-        for k, axes in enumerate(panels):
-            shade_rejected(axes, time, status, labelled=k == 0)
-            _draw_levels(axes, time, levels, degrees=degrees[:, :, k], forced=mask[:, k])
-            axes.axhline(0, color=figure_style.GREY, linewidth=0.7, zorder=1)
-            axes.set(title=f"{AXIS_TITLES[k]}; positive = {POSITIVE_DIRECTIONS[k]}", ylabel="angle (°)")
-            time_axis(axes, time, labelled=k == 2)
-        keys = panels[0].get_legend_handles_labels()[0]
-        if not mask.all():
-            keys.append(line_key("free in the model", color=figure_style.BLUE, **figure_style.MEASURED_STYLE))
-        if mask.any():
-            keys.append(line_key(figure_style.FORCED_LABEL, **figure_style.FORCED_STYLE))
-        figure_legend(figure, keys, 3)
-    return figure
-
-
-def _draw_levels(
-    axes: "Axes", time: np.ndarray, levels: Sequence[str], degrees: np.ndarray, forced: np.ndarray
-) -> None:
-    colours = iter(figure_style.sequence_colours(max(1, int((~forced).sum()))))
-    dashes, ends = 0, []
-    for i, level in enumerate(levels):
-        if not np.isfinite(degrees[:, i]).any():
-            continue
-        if forced[i]:
-            look = figure_style.FORCED_STYLE | {
-                "linestyle": (0, figure_style.FORCED_DASHES[dashes % len(figure_style.FORCED_DASHES)])
-            }
-            dashes += 1
-        else:
-            look = figure_style.MEASURED_STYLE | {"color": next(colours)}
-        axes.plot(time, degrees[:, i], **look)
-        known = np.flatnonzero(np.isfinite(degrees[:, i]))
-        ends.append((level, degrees[known[-1], i], look["color"], time[known[-1]]))
-    axes.margins(y=0.08)
-    low, high = axes.get_ylim()
-    room = 1.9 * 72  # the panel's height, points: a label of 7 points needs 8.5
-    places = spread_labels([(end[1] - low) / (high - low) for end in ends], 8.5 / room, 0.01, 0.99)
-    for (level, value, colour, last), place in zip(ends, places, strict=True):
-        axes.annotate(
-            level, xy=(last, value), xytext=(1.03, place), textcoords="axes fraction", color=colour, fontsize=7.5,
-            va="center", ha="left", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 1},
-        )  # fmt: skip
 
 
 # Panels: title, with what is positive where the name does not say it, and parameters; all of them angles.

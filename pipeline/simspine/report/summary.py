@@ -34,9 +34,6 @@ from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
 from simspine.report.page import Row, number_text
 
-# The headline figures as lines of text: the table the command line prints and the page shows.
-
-
 _CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 
 # key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
@@ -46,39 +43,22 @@ _SUMMARY_LINES = (
     ("reprojection_px_median", "Reprojection, median", "px", 1, "detected points", None, ""),
     ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
     ("points_kept_share", "Detected points kept", "%", 1, "at least 97 wanted", (0.97, 1), ""),
-    (
-        "points_contributed_share",
-        "Points a camera gives",
-        "%",
-        1,
-        f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted",
-        (_CONTRIBUTION_THRESHOLD.si, 1),
-        "points_contributed_share_by_camera",
-    ),
+    ("points_contributed_share", "Points a camera gives", "%", 1,
+     f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.si, 1),
+     "points_contributed_share_by_camera"),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
-    (
-        "model_reprojection_px_median",
-        "Body to detected limb points",
-        "px",
-        1,
-        f"at most {_DISTANCE_THRESHOLD.value:g} wanted",
-        (0, _DISTANCE_THRESHOLD.value),
-        "model_reprojection_px_by_camera",
-    ),
+    ("model_reprojection_px_median", "Body to detected limb points", "px", 1,
+     f"at most {_DISTANCE_THRESHOLD.value:g} wanted", (0, _DISTANCE_THRESHOLD.value),
+     "model_reprojection_px_by_camera"),
     ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
     ("tka_deg_mean", "Thoracic kyphosis, T3–T12", "°", 1, "", None, ""),
     ("femur_m", "Femur length", "m", 3, "0.36–0.48 is human", (0.36, 0.48), ""),
     ("seconds", "Computing time", "s", 0, "", None, ""),
-)
+)  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
-ESTIMATED_VERDICTS = (
-    Observability.ESTIMATED,
-    Observability.PARTLY_ESTIMATED,
-)  # verdicts that rest on points nobody saw
-DOUBTED_VERDICTS = (
-    Observability.VERY_UNCERTAIN,
-    Observability.ASSUMED,
-)  # verdicts on LLA and TKA that say little of a person
+# Verdicts that rest on points nobody saw; verdicts on LLA and TKA that say little of a person.
+ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
+DOUBTED_VERDICTS = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)
 
 
 def median_or_none(values: np.ndarray | None) -> float | None:
@@ -96,7 +76,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     """Rows for what `summary.json` holds, in a fixed order; keys it lacks are left out, unknown ones are not shown.
 
     A value may be a number, None or NaN (shown as '–'), or a mapping {part: number}, whose parts share the row. Parts
-    beside a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
+    of a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
     {key: text} put in place of the default note. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
@@ -104,30 +84,31 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     for key, label, unit, digits, note, limit, parts in _SUMMARY_LINES:
         if key not in summary:
             continue
-        value, quantity = summary[key], key[:3]
-        text = _value_text(value, unit, digits)
-        if quantity in _CURVATURE_KEYS:
+        text = _value_text(summary[key], unit, digits)
+        light = _light_of_worst(summary.get(parts) or summary[key], limit)
+        if (quantity := key[:3]) in _CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
-            text, note, light = _with_sd(
-                text, quantity, summary.get(f"{quantity}_deg_sd"), given=given, estimated=estimated
-            )
+            sd = summary.get(f"{quantity}_deg_sd")
+            text, note, light = _with_sd(text, quantity, sd, given=given, estimated=estimated)
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
-            light = _light_of_worst(summary.get(parts) or value, limit)
         rows.append(Row(label, text, notes.get(key, note), light))
     if "spine_seen_by" in summary:
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
-        rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ()),
-                                 summary.get("skin_markers_lost", ()), summary.get("spine_estimated", ())))  # fmt: skip
+        rows.insert(at, _seen_by(summary))
     if "cameras_off" in summary:
         rows.insert(2, _calibration_line(summary))
     if "frames_rejected" in summary:
-        count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
-        total = f" of {int(summary['frames'])}" if "frames" in summary else ""
-        text = f"{count}{total}" + (f", {inferred} inferred" if inferred else "")
-        why = notes.get("frames_rejected", "" if count + inferred else "none")
-        rows.insert(min(len(rows), 1), Row("Frames rejected", text, why, "check" if count + inferred else "good"))
+        rows.insert(min(len(rows), 1), _rejected_line(summary, notes))
     return tuple(rows)
+
+
+def _rejected_line(summary: Mapping[str, Any], notes: Mapping[str, str]) -> Row:
+    count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
+    total = f" of {int(summary['frames'])}" if "frames" in summary else ""
+    text = f"{count}{total}" + (f", {inferred} inferred" if inferred else "")
+    why = notes.get("frames_rejected", "" if count + inferred else "none")
+    return Row("Frames rejected", text, why, "check" if count + inferred else "good")
 
 
 def _calibration_line(summary: Mapping[str, Any]) -> Row:
@@ -155,14 +136,10 @@ def _disagreement_text(summary: Mapping[str, Any], which: str, when: str) -> str
     return "; ".join(parts)
 
 
-def _seen_by(
-    ways: Mapping[str, Sequence[str]], doubted: Sequence[str], lost: Sequence[str], estimated: Sequence[str]
-) -> Row:
-    """What of the spine was observed, and how.
-
-    doubted: markers on the skin that do not lie where their names say. lost: those that were seen in few frames.
-    estimated: points that a network placed without seeing them.
-    """
+def _seen_by(summary: Mapping[str, Any]) -> Row:
+    """What of the spine was observed, and how; markers on the skin out of order or lost, and points not seen."""
+    ways, estimated = summary["spine_seen_by"], summary.get("spine_estimated", ())
+    doubted, lost = summary.get("skin_markers_doubted", ()), summary.get("skin_markers_lost", ())
     if estimated:
         text = ", ".join([f"{len(names)} {way}" for way, names in ways.items()] or ["nothing"])
         note = "; ".join([*(", ".join(names) for names in ways.values()), f"not seen: {', '.join(estimated)}"])
@@ -187,10 +164,8 @@ def _with_sd(text: str, quantity: str, sd: float | None, given: bool, estimated:
         return text, "set by the model, cannot change", ""
     if sd is None or sd != sd or text == "–":
         return text, "", ""
-    verdict, spread = (
-        verdict_on(quantity, sd, estimated=estimated),
-        f"adults differ by ± {spread_of_adults(quantity):.0f}°",
-    )
+    verdict = verdict_on(quantity, sd, estimated=estimated)
+    spread = f"adults differ by ± {spread_of_adults(quantity):.0f}°"
     by = "the data, estimated points among them" if estimated else "the data"
     if verdict is not Observability.VERY_UNCERTAIN:
         spread = f"{observed_share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
@@ -224,6 +199,9 @@ def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: tup
     return "good" if all(limit[0] <= v <= limit[1] for v in known) else "check"
 
 
+# The figures themselves.
+
+
 FEET_POINTS = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
 INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP = "inferred spine", "estimated spine"
 UNSEEN_GROUPS = (INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP)  # no points that were seen
@@ -236,34 +214,30 @@ MEAN_METRICS = (
     "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
 CAMERA_METRICS = (
-    "cameras_off",
-    "cameras_at_odds",
-    "cameras_off_as_used",
-    "cameras_at_odds_as_used",
-    "cameras_unjudged",
-)
+    "cameras_off", "cameras_at_odds", "cameras_off_as_used", "cameras_at_odds_as_used", "cameras_unjudged",
+)  # fmt: skip
 SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
 METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
-def summary_metrics(found: SolvedTrial) -> dict:
+def summary_metrics(trial: SolvedTrial) -> dict:
     """A trial's figures; lengths and angles in the units their names say.
 
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
-    unseen = found.markers.names_of(Origin.ESTIMATED)
-    points = found.images[1].of(name for name in without_skin_markers(found.images[1].names) if name not in unseen)
+    unseen = trial.markers.names_of(Origin.ESTIMATED)
+    points = trial.images[1].of(name for name in without_skin_markers(trial.images[1].names) if name not in unseen)
     summary = points.summary()
-    spine, solved, verdict = found.spine, found.result, found.verdict
+    spine, solved, verdict = trial.spine, trial.result, trial.verdict
     if verdict is None:
-        raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
+        raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([ESTIMATED_SPINE_GROUP if name in unseen else _group_of(name) for name in solved.marker_names])
-    fits = view_fits(found)
+    fits = view_fits(trial)
     return {
         "frames": spine.frames,
-        "views": len(found.cameras),
+        "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
         "reprojection_px_median": summary["reprojection_px_median"],
         "reprojection_px_p90": summary["reprojection_px_p90"],
@@ -275,7 +249,7 @@ def summary_metrics(found: SolvedTrial) -> dict:
         },
         "points_contributed_share": float(points.used.mean()),
         "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
-        "model_reprojection_px_median": median_or_none(limb_distance(found)),
+        "model_reprojection_px_median": median_or_none(limb_distance(trial)),
         "model_reprojection_px_by_camera": {fit.name: _number_or_none(fit.distance_px) for fit in fits},
         "lla_deg_mean": _mean_degrees(spine.lla[kept]),
         "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
@@ -283,11 +257,11 @@ def summary_metrics(found: SolvedTrial) -> dict:
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
         "clinical": {
-            figure.name: _clinical_entry(figure) for figure in (*found.curvature_figures, *found.clinical_figures)
+            figure.name: _clinical_entry(figure) for figure in (*trial.curvature_figures, *trial.clinical_figures)
         },
-        "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm_entry(found.lumbopelvic_rhythm),
-        "spine_seen_by": spine_points_by_source(found.markers),
-        "spine_estimated": list(estimated_of_spine(found.markers.names, found.markers.origins)),
+        "lumbopelvic_rhythm": None if trial.lumbopelvic_rhythm is None else _rhythm_entry(trial.lumbopelvic_rhythm),
+        "spine_seen_by": spine_points_by_source(trial.markers),
+        "spine_estimated": list(estimated_of_spine(trial.markers.names, trial.markers.origins)),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == SKIN_ORDER_CODE],
         "skin_markers_lost": [finding.where for finding in verdict.findings if finding.code == SKIN_LOST_CODE],
         "frames_rejected": verdict.counts["rejected"],
@@ -296,7 +270,7 @@ def summary_metrics(found: SolvedTrial) -> dict:
         "rejected_because": verdict.reason_counts["rejected"],
         "observations_dropped_share": summary["observations_dropped_share"],
         "observations_swapped_share": summary["observations_swapped_share"],
-        "inferred": list(found.markers.names_of(Origin.INFERRED)),
+        "inferred": list(trial.markers.names_of(Origin.INFERRED)),
         "estimated": list(unseen),
     }
 
@@ -338,21 +312,19 @@ def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
 
 
 def _camera_metrics(findings: Sequence[Finding]) -> dict:
-    """Cameras that lie beside the others as they were calibrated, those that do as they were used, those that could not
-    be judged, and whether cameras were refined. At odds: cameras of which it remains open which is off."""
+    """Cameras that disagree with the others as calibrated, and as used; those that could not be judged; whether cameras
+    were refined. At odds: cameras of which it remains open which is off.
+    """
     about = [f for f in findings if f.where and f.code.startswith("camera_") and f.code != CAMERA_UNJUDGED_CODE]
     used = [f for f in about if f.severity is not Severity.INFO]
     contradict = {f.where for f in findings if f.code in ("view_unused", "view_off")}
+    off, off_as_used = _cameras_beyond_doubt(about), _cameras_beyond_doubt(used) | contradict
     return {
-        "cameras_off": sorted(_cameras_beyond_doubt(about)),
-        "cameras_at_odds": sorted({finding.where for finding in about} - _cameras_beyond_doubt(about)),
-        "cameras_off_as_used": sorted(_cameras_beyond_doubt(used) | contradict),
-        "cameras_at_odds_as_used": sorted(
-            {finding.where for finding in used} - _cameras_beyond_doubt(used) - contradict
-        ),
-        "cameras_unjudged": sorted(
-            {finding.where or "all" for finding in findings if finding.code == CAMERA_UNJUDGED_CODE}
-        ),
+        "cameras_off": sorted(off),
+        "cameras_at_odds": sorted({f.where for f in about} - off),
+        "cameras_off_as_used": sorted(off_as_used),
+        "cameras_at_odds_as_used": sorted({f.where for f in used} - off_as_used),
+        "cameras_unjudged": sorted({f.where or "all" for f in findings if f.code == CAMERA_UNJUDGED_CODE}),
         "cameras_refined": is_refined(findings),
     }
 
@@ -384,7 +356,7 @@ def _group_of(marker: str) -> str:
 
 
 def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
-    """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them, or
+    """{how: names}: what is known of the spine itself; empty where all of it is inferred from them, or
     estimated."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     seen = dict(zip(markers.names, markers.present.mean(0), strict=True))

@@ -1,4 +1,4 @@
-"""How a person's body differs from the model's beyond the sizes of its segments, as a table of the page."""
+"""Tables of the page: clinical parameters, trials side by side, angles of levels, skin markers, the person's body."""
 
 import math
 from collections import defaultdict
@@ -22,6 +22,13 @@ from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.errors import runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
+from simspine.evaluation.validation_tables import (
+    VALIDATION_NOTES,
+    VALIDATION_TITLES,
+    curvature_records,
+    validation_cells,
+    validation_tables_of,
+)
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
     GIVEN_BY_MODEL,
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
     from simspine.vision.triangulation import TriangulationReport
 
 
-# Clinical parameters of a trial as tables of the page, beside what is published of standing adults.
+# Clinical parameters of a trial, with what is published of standing adults.
 
 
 CURVATURE_KEYS = ("lla", "tka")
@@ -76,13 +83,8 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
-    return (
-        figure.label,
-        _mean_text(figure),
-        _range_text(figure),
-        _adults_text(figure.name, UNIT_SIGNS[figure.unit]),
-        figure.decided,
-    )
+    adults = _adults_text(figure.name, UNIT_SIGNS[figure.unit])
+    return (figure.label, _mean_text(figure), _range_text(figure), adults, figure.decided)
 
 
 def _rhythm_row(rhythm: LumbopelvicRhythm) -> tuple[str, ...]:
@@ -158,7 +160,20 @@ def _clinical_degrees(angle: float | None) -> str:
     return "–" if angle is None else f"{np.degrees(angle):.0f}°".replace("-", "−")
 
 
-# Trials or visits of one person beside each other: clinical parameters, and which differ beyond their errors.
+# The data set compared with the literature, as tables of the page.
+
+
+def validation_text_tables(dataset) -> tuple[PageTable, ...]:
+    """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
+    made = []
+    for name, rows in validation_tables_of(curvature_records(dataset)).items():
+        if rows:
+            header, lines = validation_cells(name, rows)
+            made.append(PageTable(header, lines, VALIDATION_NOTES[name], VALIDATION_TITLES[name]))
+    return tuple(made)
+
+
+# Trials or visits of one person side by side: clinical parameters, and which differ beyond their errors.
 
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are for the table of trials
@@ -171,7 +186,6 @@ COMPARISON_NOTE = (
     "from least to greatest grew; errors that last through a trial drop out of it, and no ± of it is known. Angles "
     "that the model sets are left out."
 )
-_UNIT_SIGNS = {"deg": "°", "mm": " mm"}
 
 
 def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTable | None:
@@ -187,14 +201,9 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
         found = [figures.get(name) for figures in by_name]
         known = [figure for figure in found if figure is not None]
         if len(known) > 1:
-            rows.append(
-                (
-                    known[0].label,
-                    *map(_figure_cell, found),
-                    *_difference_and_verdict(known[0], known[-1]),
-                    _range_change(known[0], known[-1]),
-                )
-            )
+            first, last = known[0], known[-1]
+            change = (*_difference_and_verdict(first, last), _range_change(first, last))
+            rows.append((first.label, *map(_figure_cell, found), *change))
     columns = ("Angle", *trials, "Difference", "Change is", "Change of range")
     return PageTable(columns, tuple(rows), COMPARISON_NOTE) if rows else None
 
@@ -217,9 +226,8 @@ def _difference_and_verdict(first: ClinicalFigure, last: ClinicalFigure) -> tupl
     if first.sd is None or last.sd is None:
         return _value_with_interval(by, None, last.unit, "+" if by > 0 else ""), ERROR_UNKNOWN
     sd = math.hypot(first.sd, last.sd)
-    return _value_with_interval(by, sd, last.unit, "+" if by > 0 else ""), BEYOND_ERROR if abs(
-        by
-    ) > NORMAL_95 * sd else WITHIN_ERROR
+    verdict = BEYOND_ERROR if abs(by) > NORMAL_95 * sd else WITHIN_ERROR
+    return _value_with_interval(by, sd, last.unit, "+" if by > 0 else ""), verdict
 
 
 def _range_change(first: ClinicalFigure, last: ClinicalFigure) -> str:
@@ -232,7 +240,7 @@ def _value_with_interval(value: float, sd: float | None, unit: str, plus: str = 
     """'12.5 ± 14°': value ± 95 %, with minus signs and spaces at which no line ends."""
     digits = 0 if unit == "mm" else 1
     spread = "" if sd is None else f" ± {number_text(NORMAL_95 * sd, digits)}"
-    return f"{plus}{number_text(value, digits)}{spread}{_UNIT_SIGNS[unit]}".replace("-", "−").replace(" ", "\u00a0")
+    return f"{plus}{number_text(value, digits)}{spread}{UNIT_SIGNS[unit]}".replace("-", "−").replace(" ", "\u00a0")
 
 
 # Uncertainty of the angles in words: the table of a trial, and what was not measured.
@@ -264,11 +272,18 @@ def angle_table(
         for k, plane in enumerate(MOTION_PLANES):
             angle = np.degrees(spine.angles[kept, i, k])
             known = angle[np.isfinite(angle)]
-            sd = None if spine.angles_sd is None else median_or_none(np.degrees(spine.angles_sd[kept, i, k]))
             mean, span = (known.mean(), np.ptp(known)) if known.size else (None, None)
-            free = words[i][k] is not Observability.FORCED
-            decision = (_degrees_text(sd), observed_share_text(shares[i, k])) if free else ("–", "–")
+            decision = ("–", "–")
+            if words[i][k] is not Observability.FORCED:
+                sd = None if spine.angles_sd is None else median_or_none(np.degrees(spine.angles_sd[kept, i, k]))
+                decision = (_degrees_text(sd), observed_share_text(shares[i, k]))
             rows.append((level, plane, _degrees_text(mean), _degrees_text(span), *decision, str(words[i][k]) or "–"))
+    as_sums = any(word is Observability.SUM for line in words for word in line)
+    folded = f"All {len(rows)} angles: mean, range, standard deviation, verdict"
+    return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
+
+
+def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     caption = (
@@ -277,23 +292,21 @@ def angle_table(
     )
     if estimated:
         caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."
-    if any(word is Observability.SUM for line in words for word in line):
+    if as_sums:
         caption += (
             " Measured as a sum: one coordinate turns several levels. The data determine their sum, the model its "
             "distribution over the levels."
         )
-    return PageTable(
-        ANGLE_TABLE_COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict"
-    )
+    return caption
 
 
 @dataclass(frozen=True, eq=False)
 class Caveats:
     """What was not measured in one trial.
 
-    inferred: names of points that a rule placed. estimated: of those
-    that a network placed. forced: what the model forces. shares: (levels, 3) that the data decided of each angle; NaN
-    where not known, or forced. sd: {'lla', 'tka': typical, rad}; none where forced.
+    inferred: names of points that a rule placed. estimated: of those that a network placed. forced: what the model
+    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka':
+    typical, rad}; none where forced.
     """
 
     inferred: tuple[str, ...]
@@ -395,7 +408,7 @@ def _degrees_text(value: float | None) -> str:
     return text if text == "–" else f"{text}°".replace("-", "−")
 
 
-# Markers on the skin as a table of the page: which there were, where each was seen, and how the body lies to it.
+# Markers on the skin: which there were, where each was seen, and how far the body is from it.
 
 
 SKIN_FOLDED = "Markers on the skin"
@@ -430,13 +443,15 @@ def _skin_row(
     by_view = np.isfinite(found.error_px).sum(0).mean(1)
     views = ", ".join(f"{view} {count:.0f}" for view, count in zip(found.views, by_view, strict=True) if count)
     error = found.error_px[found.used]
-    beside = np.zeros(0)
+    distance = np.zeros(0)
     if ik is not None:
         columns = [ik.marker_names.index(name) for name in names if name in ik.marker_names]
-        beside = 1000 * ik.marker_error[:, columns]
-        beside = beside[np.isfinite(beside)]
+        distance = 1000 * ik.marker_error[:, columns]
+        distance = distance[np.isfinite(distance)]
     distances = (
-        f"{number_text(np.median(beside), 0)} ({np.percentile(beside, 90):.0f})" if beside.size else number_text(None)
+        f"{number_text(np.median(distance), 0)} ({np.percentile(distance, 90):.0f})"
+        if distance.size
+        else number_text(None)
     )
     frames = f"{found.kept.sum(0).mean():.0f} of {len(found.kept)}"
     return (label, frames, views or "none", number_text(np.median(error) if error.size else None), distances)

@@ -31,7 +31,7 @@ from simspine.report.level_figures import (
 )
 from simspine.report.overlay import sample_frames
 from simspine.report.scene import PackedScene
-from simspine.report.spine_figures import curvature_figure, level_angle_figure, limb_curves, spine_chain, stick_figures
+from simspine.report.spine_figures import curvature_figure, limb_curves, spine_chain, stick_figures
 from simspine.report.tables import ESTIMATED_BY, FoundVariation, angle_table, body_table, clinical_tables, skin_table
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     from simspine.estimation.result import Result
     from simspine.vision.triangulation import TriangulationReport
-
-
-MANY_LEVELS = 8  # levels: more curves than that are drawn as a map
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,26 +160,18 @@ def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     spine = parts.spine
     if spine is None:
         return
+    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
     yield (
         curvature_figure(
-            spine.time,
-            spine.lla,
-            spine.tka,
-            bands=PUBLISHED_BANDS,
-            status=parts.status,
-            forced=spine.forced,
-            lla_sd=spine.lla_sd,
-            tka_sd=spine.tka_sd,
+            spine.time, spine.lla, spine.tka, bands=PUBLISHED_BANDS, status=parts.status, forced=spine.forced,
+            lla_sd=spine.lla_sd, tka_sd=spine.tka_sd,
         ),
-        "curvature",
-        "Curvature",
-        "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
-        "Bars beside the panels are published ranges of standing adults; sitting or bending is expected to leave them. "
-        "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed or very "
-        "uncertain beside the spread among standing adults: it says little about this person."
-        + f" Points of the spine were {ESTIMATED_BY}: the curves follow these."
-        * parts.spine_estimated,
-    )
+        "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
+        "Bars at the right of the panels are published ranges of standing adults; sitting or bending is expected to "
+        "leave them. "
+        "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed, or very uncertain "
+        f"compared with the spread among standing adults: it says little about this person.{estimated}",
+    )  # fmt: skip
     yield from _level_figures(parts, spine)
     if spine.markers.covariance is not None or spine.centres is not None:
         yield (
@@ -193,24 +182,17 @@ def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
 
 
 def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
-    """Curves of a few levels; a map and ranges of many."""
+    """A map of the levels' angles over time, and their ranges."""
     joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
-    if len(joints) <= MANY_LEVELS:
-        yield (
-            level_angle_figure(spine.time, joints, angles, forced=spine.forced, status=parts.status),
-            "levels", "Angles per level", "Flexion, lateral bending and axial rotation of each level over time",
-            "Relative to the model's neutral pose. Levels in dashed grey are fixed ratios of a solid one: together "
-            "they say how much the lumbar spine moved, not how the motion was shared out.",
-        )  # fmt: skip
-        return
     yield (
         level_map(spine.time, joints, angles, shares=shares, status=parts.status, forced=spine.forced),
         "map", "Angles per level", "Flexion, lateral bending and axial rotation of all levels over time as colours",
         "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars are the "
-        "observability of each row; where they are hollow, the colours are mostly assumed.",
+        "observability of each row; where they are hollow, the colours are mostly assumed; where a dashed grey line "
+        "is in their place, the model sets them.",
     )  # fmt: skip
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
     yield (
@@ -287,14 +269,8 @@ def _chain_caption(markers: Markers) -> str:
 
 def page_finding(finding: Finding) -> page.PageFinding:
     """A finding of quality control as the page shows it."""
-    return page.PageFinding(
-        code=finding.code,
-        severity=str(finding.severity),
-        message=finding.message,
-        suggestion=finding.suggestion,
-        frames=finding.span,
-        where=finding.where,
-    )
+    severity, advice = str(finding.severity), finding.suggestion
+    return page.PageFinding(finding.code, severity, finding.message, advice, frames=finding.span, where=finding.where)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:

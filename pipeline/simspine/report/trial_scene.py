@@ -28,38 +28,33 @@ from simspine.report.scene import Curve, Scene
 from simspine.report.summary import DOUBTED_VERDICTS, ESTIMATED_VERDICTS, median_or_none, verdict_on
 
 CURVATURE_LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
-INITIAL_CURVES = (
-    "hip_flexion_r",
-    "hip_flexion_l",
-    "trunk_inclination",
-)  # curves shown from the start beside LLA and TKA
-CurvatureCurves = Mapping[
-    str, tuple[np.ndarray | None, np.ndarray | None]
-]  # {'lla' or 'tka': (values, sd)}, (frames,) rad
+INITIAL_CURVES = ("hip_flexion_r", "hip_flexion_l", "trunk_inclination")  # shown from the start, with LLA and TKA
+# {'lla' or 'tka': (values, sd)}, (frames,) rad
+CurvatureCurves = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]
 
 
-def scene_of_trial(found: SolvedTrial, step: int = 1) -> Scene:
+def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     """One trial in 3D; cameras, measured points and verdict where they are known. step: poses are of every step-th
     frame, for the memory of long trials.
     """
-    spine, verdict = found.spine, found.verdict
+    spine, verdict = trial.spine, trial.verdict
     angles = {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_LABELS}
-    shapes, pairs = bones_and_joints(found.body.osim)
+    shapes, pairs = bones_and_joints(trial.body.osim)
     return Scene(
-        name=found.name,
+        name=trial.name,
         spine=chain_of_body(spine.markers),
-        points=found.markers,
-        poses=found.poses if step == 1 else body_poses(found.body, found.motion.every(step)),
+        points=trial.markers,
+        poses=trial.poses if step == 1 else body_poses(trial.body, trial.motion.every(step)),
         bones=shapes,
         segments=pairs,
-        cameras=tuple(found.cameras),
+        cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
         curves=(
-            *curvature_curves(angles, spine.forced, ~found.rejected, found.spine_estimated),
-            *clinical_curves(spine.clinical, found.clinical_figures),
+            *curvature_curves(angles, spine.forced, ~trial.rejected, trial.spine_estimated),
+            *clinical_curves(spine.clinical, trial.clinical_figures),
         ),
-        skin=skin_of_trial(found.body, shapes),
+        skin=skin_of_trial(trial.body, shapes),
         step=step,
     )
 
@@ -103,7 +98,8 @@ def _curvature_curve(
     note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED_VERDICTS, *ESTIMATED_VERDICTS) else ""
     band = published_bands(key)[0]
     published = (band.low, band.high, f"standing adults, {band.span}")
-    return Curve(*CURVATURE_LABELS[key], np.degrees(values), None if forced else doubt, published, note, forced)
+    (name, label), sd = CURVATURE_LABELS[key], None if forced else doubt
+    return Curve(name, label, np.degrees(values), sd, band=published, note=note, forced=forced)
 
 
 def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
@@ -125,9 +121,8 @@ def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[Clini
 def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Curve:
     factor = WRITTEN_UNITS[clinical.units[clinical.names.index(figure.name)]][1]
     sd = clinical.sd(figure.name)
-    panel, _, side = (
-        figure.label.rpartition(", ") if figure.name.endswith(tuple(f"_{s}" for s in SIDE_WORDS)) else ("",) * 3
-    )
+    of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
+    panel, _, side = figure.label.rpartition(", ") if of_side else ("", "", "")
     adults, band = PUBLISHED_ADULTS.get(figure.name), None
     if adults is not None and adults.mean is not None and adults.sd is not None:
         band = (adults.mean - 2 * adults.sd, adults.mean + 2 * adults.sd, "standing adults, mean ± 2 sd")

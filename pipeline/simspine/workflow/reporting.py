@@ -12,7 +12,6 @@ from simspine.core.errors import evenly_spread
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report.dataset_figures import validation_pictures, validation_text_tables
 from simspine.report.page import PageTable, Provenance, ReportContent, TrialSection, number_text, write_report
 from simspine.report.reconstruction_page import (
     DETECTOR_LICENCES,
@@ -23,7 +22,7 @@ from simspine.report.reconstruction_page import (
     trial_section_of,
 )
 from simspine.report.scene import MOST_FRAMES
-from simspine.report.tables import Caveats, comparison_table
+from simspine.report.tables import Caveats, comparison_table, validation_text_tables
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import dataset_files_of_subject, provenance_of_results, read_summary, summary_table_rows
 from simspine.workflow.inputs import Context
@@ -69,9 +68,9 @@ def write_report_of(config: Config, processes: int = 1) -> Path:
         figures.setdefault(subject, {})[trial] = part.figures
     front, dataset = _front_page(config, summary, parts), path.with_name(f"{config.name}.h5")
     front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
-    if dataset.is_file():  # figures and tables over all of it
+    if dataset.is_file():  # tables over all of it
         with DatasetFile(dataset) as data:
-            front = replace(front, validation=validation_pictures(data), validation_tables=validation_text_tables(data))
+            front = replace(front, validation_tables=validation_text_tables(data))
     write_report(path, front)
     return path
 

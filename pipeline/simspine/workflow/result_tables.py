@@ -15,18 +15,14 @@ from simspine.dataset.recordings import open_dataset
 from simspine.evaluation.tables import EvaluationTable, evaluation_json, join_tables
 from simspine.evaluation.validation_records import trial_records
 from simspine.evaluation.validation_tables import validation_csv, validation_markdown, validation_tables_of
-from simspine.io.atomic import atomic_path, write_text
+from simspine.io.atomic import write_text
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
 from simspine.quality.findings import Finding, Severity, Status, Verdict
-from simspine.report.canvas import figure_png
-from simspine.report.dataset_figures import validation_figures
-from simspine.report.figure_style import matplotlib_style
 from simspine.workflow.config import Config
 from simspine.workflow.record import RunPaths, read_json
 
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
-VALIDATION_DPI = 160
 
 
 def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:
@@ -90,11 +86,11 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     )
 
 
-# Validation tables and figures of a data set
+# Validation tables of a data set
 
 
 def write_validation(dataset: Path, out: Path) -> list[Path]:
-    """Write <table>.csv, validation.md with all tables and figures, and each figure as PNG and SVG into `out`.
+    """Write <table>.csv, and validation.md with all tables, into `out`.
 
     dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
     """
@@ -107,13 +103,6 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
         made.append(out / f"{name}.csv")
         write_text(made[-1], validation_csv(rows))
         text.append(validation_markdown(name, rows))
-    for name, figure in validation_figures(some).items():
-        made += [out / f"{name}.png", out / f"{name}.svg"]
-        with atomic_path(made[-2]) as temporary:
-            temporary.write_bytes(figure_png(figure, VALIDATION_DPI))
-        with atomic_path(made[-1]) as temporary, matplotlib_style():
-            figure.savefig(temporary, format="svg", facecolor="white", metadata={"Date": None})
-        text += [f"![{name.replace('_', ' ')}]({name}.png)", ""]
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made

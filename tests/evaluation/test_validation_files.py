@@ -1,0 +1,34 @@
+"""Validation tables on the page and as files."""
+
+import pytest
+from click.testing import CliRunner
+
+from simspine.anatomy.clinical import PUBLISHED_BANDS
+from simspine.cli.main import main
+from simspine.io.dataset_write import Dataset, write_dataset
+from simspine.report.tables import validation_text_tables
+
+
+def test_tables_of_a_page_hold_what_the_files_hold(small_dataset):
+    assert validation_text_tables(Dataset({})) == ()
+    tables = validation_text_tables(small_dataset)
+    assert [len(table.rows) for table in tables] == [9 + len(PUBLISHED_BANDS), 21, 12]
+    assert sum("set by the model" in row for row in tables[1].rows) == 5
+
+
+def test_command_writes_tables(small_dataset, tmp_path):
+    write_dataset(tmp_path / "small.h5", small_dataset)
+    done = CliRunner().invoke(main, ["validate", str(tmp_path)], catch_exceptions=False)  # a folder with one file
+    assert done.exit_code == 0, done.output
+    made = {path.name for path in (tmp_path / "validation").iterdir()}
+    names = ("lla_tka", "lumbar_rom", "neck_rom")
+    assert made == {f"{name}.csv" for name in names} | {"validation.md"}
+    page = (tmp_path / "validation/validation.md").read_text(encoding="utf-8")
+    assert "set by the model" in page
+
+
+@pytest.mark.parametrize("arguments", [["nothing.h5"], ["--config", "nothing.yaml"]])
+def test_what_is_missing_is_named(arguments):
+    done = CliRunner().invoke(main, ["validate", *arguments])
+    assert done.exit_code == 2
+    assert arguments[-1] in done.output
