@@ -25,17 +25,17 @@ from simspine.evaluation.validation_records import (
     published_range,
     trial_records,
 )
-from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import (
     Observability,
     curvature_verdict,
     driving_coordinates,
     forced_mask,
-    known_share,
     observability_word,
     observed_share_text,
+    share_by_deviation,
     share_of_curvature,
 )
+from simspine.quality.thresholds import LEVEL_ENVELOPES
 
 # How much of a pooled figure the data decided.
 
@@ -85,7 +85,7 @@ class CurvatureRow:
 
     mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
     typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
-    beside what is known of standing adults (`uncertainty.known_share`). decided: in a word; 'set by the model' is no
+    given what is known of standing adults (`share_by_deviation`). decided: in a word; 'set by the model' is no
     finding about a person.
     """
 
@@ -332,7 +332,7 @@ def _known_share(some: Sequence[TrialRecord], level: str, plane: int, sd: float)
         return float(np.average([share for share, _ in known], weights=[weight for _, weight in known]))
     if "-" in level:  # a joint whose coordinate the solver gave no share for
         return float("nan")
-    return known_share(sd, spread_in_range(level, plane))
+    return share_by_deviation(sd, spread_in_range(level, plane))
 
 
 VALIDATION_TITLES = {

@@ -15,7 +15,7 @@ from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import THRESHOLDS, Severity
+from simspine.quality.findings import Severity
 from simspine.quality.observability import (
     MEASURED_IMPRECISELY,
     ClinicalFigure,
@@ -25,6 +25,7 @@ from simspine.quality.observability import (
     observed_share_text,
     share_of_curvature,
 )
+from simspine.quality.thresholds import THRESHOLDS
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
@@ -114,7 +115,7 @@ def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
     for joint, (_, angles) in JOINT_DEFINITIONS.items():
         for angle, _ in angles:
             sides = [side for key in SIDE_WORDS if (side := by_name.get(f"{joint}_{angle}_{key}")) is not None]
-            words = {side.decided for side in sides}
+            words = {side.decided_by for side in sides}
             if len(sides) == len(SIDE_WORDS) and words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
                 group = groups[MEASURED_IMPRECISELY not in words]
                 group.names.setdefault(angle, []).append(joint)
@@ -183,7 +184,7 @@ def _caution_sentence(found: SolvedTrial) -> str:
 def _undecided_level_count(shares: np.ndarray) -> str:
     """How many levels' flexion was not decided by the data. shares: (levels, 3)."""
     known = shares[:, 0][np.isfinite(shares[:, 0])]
-    assumed = int((known < THRESHOLDS["assumed"].si).sum())
+    assumed = int((known < THRESHOLDS["assumed"].value_si).sum())
     if not assumed:
         return ""
     return (

@@ -1,7 +1,6 @@
 """The headline figures of a trial, and of a data set from those of its trials."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from simspine.core.skeletons import (
 )
 from simspine.core.types import Markers, Origin
 from simspine.quality.camera_checks import CAMERA_UNJUDGED_CODE, which_camera_remains_open
-from simspine.quality.findings import THRESHOLDS, Finding, Severity
+from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import (
     ClinicalFigure,
@@ -30,6 +29,7 @@ from simspine.quality.observability import (
     share_of_curvature,
     spread_of_adults,
 )
+from simspine.quality.thresholds import THRESHOLDS
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
 from simspine.report.page import Row, number_text
@@ -52,7 +52,7 @@ _SUMMARY_LINES = (
         "%",
         1,
         f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted",
-        (_CONTRIBUTION_THRESHOLD.si, 1),
+        (_CONTRIBUTION_THRESHOLD.value_si, 1),
         "points_contributed_share_by_camera",
     ),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
@@ -301,8 +301,14 @@ def summary_metrics(found: SolvedTrial) -> dict:
     }
 
 
+_CLINICAL_KEYS = {  # of the file: field of `ClinicalFigure`
+    "unit": "unit", "mean": "mean", "sd": "sd", "low": "minimum", "high": "maximum", "known": "known_share",
+    "decided": "decided_by",
+}  # fmt: skip
+
+
 def _clinical_entry(figure: ClinicalFigure) -> dict:
-    return {name: value for name, value in asdict(figure).items() if name not in ("name", "label")}
+    return {key: getattr(figure, field) for key, field in _CLINICAL_KEYS.items()}
 
 
 def _rhythm_entry(found: LumbopelvicRhythm) -> dict:

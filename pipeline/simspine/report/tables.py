@@ -22,7 +22,6 @@ from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.errors import runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
-from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
     GIVEN_BY_MODEL,
     SET_BY_OTHER_ANGLES,
@@ -34,6 +33,7 @@ from simspine.quality.observability import (
     share_of_curvature,
     spread_of_adults,
 )
+from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.page import PageTable, Statement, number_text
 from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, verdict_on
 
@@ -81,7 +81,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
         _mean_text(figure),
         _range_text(figure),
         _adults_text(figure.name, UNIT_SIGNS[figure.unit]),
-        figure.decided,
+        figure.decided_by,
     )
 
 
@@ -104,7 +104,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (_mean_text(side), _range_text(side)))
         ]
-        words = list(dict.fromkeys(side.decided for side in sides if side is not None))
+        words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
         rows.append((f"{joint.capitalize()}, {angle}", *cells, _between_sides(*sides), " / ".join(words)))
     return rows
 
@@ -128,11 +128,11 @@ def _mean_text(figure: ClinicalFigure) -> str:
 
 
 def _range_text(figure: ClinicalFigure) -> str:
-    if figure.low is None or figure.high is None:
+    if figure.minimum is None or figure.maximum is None:
         return "–"
-    if figure.high - figure.low < CONSTANT_RANGE:
+    if figure.maximum - figure.minimum < CONSTANT_RANGE:
         return "constant"
-    return _unbreakable(f"{number_text(figure.low, 0)} … {number_text(figure.high, 0)}{UNIT_SIGNS[figure.unit]}")
+    return _unbreakable(f"{number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}{UNIT_SIGNS[figure.unit]}")
 
 
 def _adults_text(name: str, sign: str) -> str:
@@ -201,13 +201,13 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 
 def _is_of_person(figure: ClinicalFigure) -> bool:
     """Whether it says something of the person in this trial."""
-    return figure.mean is not None and figure.decided not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
+    return figure.mean is not None and figure.decided_by not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
 
 
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    span = f" ({number_text(figure.low, 0)} … {number_text(figure.high, 0)})"
+    span = f" ({number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)})"
     return _value_with_interval(figure.mean, figure.sd, figure.unit) + span.replace("-", "−").replace(" ", "\u00a0")
 
 
@@ -224,7 +224,7 @@ def _difference_and_verdict(first: ClinicalFigure, last: ClinicalFigure) -> tupl
 
 def _range_change(first: ClinicalFigure, last: ClinicalFigure) -> str:
     """By how much the way from the least to the greatest value grew."""
-    before, after = ((figure.high or 0.0) - (figure.low or 0.0) for figure in (first, last))
+    before, after = ((figure.maximum or 0.0) - (figure.minimum or 0.0) for figure in (first, last))
     return _value_with_interval(after - before, None, last.unit, "+" if after > before else "")
 
 
@@ -373,7 +373,7 @@ def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
 
 
 def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
-    limit = THRESHOLDS["assumed"].si
+    limit = THRESHOLDS["assumed"].value_si
     statements = []
     for k, plane in enumerate(MOTION_PLANES):
         parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
