@@ -30,7 +30,7 @@ def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -
     for mix in mixed[:1]:
         yield _mix_up_finding(mix)
     found = {check.camera: list(_camera_faults(check)) for check in checks}
-    judges = {name for check in checks for name in check.others}
+    judges = {name for check in checks for name in check.judging_views}
     at_odds = sum(any(finding.code != CAMERA_LATE_CODE for finding in found[name]) for name in judges)
     for camera, findings in found.items():
         for finding in findings:
@@ -46,7 +46,7 @@ def which_camera_remains_open(finding: Finding) -> bool:
 
 def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     """What is wrong with one camera."""
-    others = names_text(check.others)
+    others = names_text(check.judging_views)
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
     directions = (("to the right", "to the left"), ("below", "above"))
@@ -54,7 +54,7 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     if sure.any():
         towards = " and ".join(_direction_text(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
         of = "" if sure[1] else " of"
-        put = "puts" if len(check.others) == 1 else "put"
+        put = "puts" if len(check.judging_views) == 1 else "put"
         text = f"{check.camera}: shows the person {towards}{of} where {others} {put} them."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
@@ -104,7 +104,7 @@ def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> 
 
 def _mix_up_finding(mix: MixUp) -> Finding:
     whose = "it" if len(mix.views) == 1 else "they"
-    gain = f"then {100 * mix.used_then:.0f} % of what {whose} saw agrees with the others, now {100 * mix.used:.0f} %."
+    gain = f"then {100 * mix.used_if_exchanged:.0f} % of what {whose} saw agrees with the others, now {100 * mix.used:.0f} %."
     if mix.kind == "mirrored":
         text = f"{mix.views[0]}: its image seems to be mirrored, left with right; {gain}"
         cure = "Film or convert without mirroring (a front camera's setting), or flip it: `ffmpeg -i IN -vf hflip OUT`."

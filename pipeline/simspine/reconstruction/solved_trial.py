@@ -87,7 +87,7 @@ class SolvedTrial(Unchanging):
 
     def video_frames(self, view: int) -> np.ndarray:
         """(frames,) int: the frame of a view's video nearest to each frame of the trial."""
-        return np.arange(self.spine.frames) if self.timing is None else self.timing.nearest(view)[: self.spine.frames]
+        return np.arange(self.spine.frames) if self.timing is None else self.timing.nearest_frames(view)[: self.spine.frames]
 
     @cached_property
     def poses(self) -> dict[str, np.ndarray]:

@@ -103,7 +103,7 @@ class Lifter:
         if not self.path.is_file():
             raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_LIFTER_HINT}.")
         if self.path.suffix.lower() == ".pt":
-            raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, beside checkpoint.pt.")
+            raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, next to checkpoint.pt.")
         self._session = open_session(self.path)
         self.card = read_lifter_card(self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
         found = [entry.name for entry in (*self._session.get_inputs(), *self._session.get_outputs())]
@@ -153,8 +153,7 @@ def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
         raise InputError(f"{path}: the lifter's own description is wrong: {wrong.faults[0]}") from None
 
 
-# People in the images of one camera as they come: 37 points each, numbers that stay, smoothing, an inferred
-# spine.
+# People in the images of one camera as they come: 37 points each, numbers that stay, smoothing, an inferred spine.
 # For looking, counting and annotating. Nothing here knows where the camera is, so nothing of it is a measurement
 # in space: that takes several cameras, and the workflow.
 
@@ -345,8 +344,8 @@ class LiftingLens:
         if self.camera is not None:
             if any(abs(a - b) > SIZE_TOLERANCE_SHARE * b for a, b in zip(size, self.camera.size, strict=True)):
                 raise InputError(
-                    f"camera {self.camera.name!r} was calibrated for images of {_size_text(self.camera.size)}, these are "
-                    f"{_size_text(size)}. Name the calibration of these images, or --fov."
+                    f"camera {self.camera.name!r} was calibrated for images of {_size_text(self.camera.size)}, these "
+                    f"are {_size_text(size)}. Name the calibration of these images, or --fov."
                 )
             return self.camera
         focal = max(size) / 2 / np.tan(np.radians(self.fov_deg or USUAL_FOV_DEG) / 2)

@@ -92,6 +92,9 @@ def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -
     )
 
 
+_CHECK_KEYS = {"judging_views": "others", "used_observations": "used"}  # fields of `CameraCheck`: keys of the file
+
+
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
     """A line per camera, and the findings; True if there are any."""
     seen = recorded_keypoints(config, subject, trial)
@@ -102,15 +105,18 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
             f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
             for name, factor, digits in CHECK_QUANTITIES
         )
-        rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
+        rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used_observations:.0f}"))
     if rows:
-        print_table(f"Cameras beside one another: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
+        print_table(f"Cameras compared with one another: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
     for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not compared.findings:
         print("No camera is off by more than chance and a usual calibration's error.")
     _write_json(out, {
-        "trials": seen.trials, "cameras": [asdict(check) for check in compared.checks],
+        "trials": seen.trials,
+        "cameras": [
+            {_CHECK_KEYS.get(name, name): value for name, value in asdict(check).items()} for check in compared.checks
+        ],
         "findings": [finding.to_dict() for finding in compared.findings],
     })  # fmt: skip
     return bool(compared.findings)
