@@ -23,7 +23,8 @@ def _of(name: str, values, sd=None, forced=(), **options):
 
 def test_mean_range_and_deviation_over_the_frames_kept():
     found = _of("pelvic_tilt", [10, 20, 30, 500, np.nan], 2.0, kept=np.array([1, 1, 1, 0, 1], bool))
-    assert (found.unit, found.mean, found.minimum, found.maximum) == ("deg", pytest.approx(20), *map(pytest.approx, (10, 30)))
+    assert found.unit == "deg"
+    assert (found.mean, found.minimum, found.maximum) == pytest.approx((20, 10, 30))
     assert found.sd == pytest.approx(2)
     assert found.known_share == 0.75
 
@@ -68,7 +69,8 @@ def test_a_coronal_curve_within_its_error_is_said_to_be():
 
 def test_where_no_share_is_known_it_says_why():
     assert _of("trunk_inclination", 5, 2.0).decided_by == "several angles, more or less measured: read the ±"
-    assert _of("trunk_inclination", 5).decided_by == _of("t1_slope", 5).decided_by == "several angles; the engine gives no ±"
+    for name in ("trunk_inclination", "t1_slope"):
+        assert _of(name, 5).decided_by == "several angles; the engine gives no ±"
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.9, "measured"), (0.5, "partly measured"), (0.1, "assumed")])

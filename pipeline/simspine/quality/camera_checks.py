@@ -77,7 +77,7 @@ def check_delays(timing: Timing) -> Finding:
     """That views were late, by how much, and which frames are left."""
     doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
-    rows = list(zip(timing.views, timing.late, doubts, drifts, strict=True))[1:]
+    rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
     said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
         f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {said} frames later than "
@@ -104,7 +104,8 @@ def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> 
 
 def _mix_up_finding(mix: MixUp) -> Finding:
     whose = "it" if len(mix.views) == 1 else "they"
-    gain = f"then {100 * mix.used_if_exchanged:.0f} % of what {whose} saw agrees with the others, now {100 * mix.used:.0f} %."
+    then, now = (f"{100 * share:.0f} %" for share in (mix.used_if_exchanged, mix.used))
+    gain = f"then {then} of what {whose} saw agrees with the others, now {now}."
     if mix.kind == "mirrored":
         text = f"{mix.views[0]}: its image seems to be mirrored, left with right; {gain}"
         cure = "Film or convert without mirroring (a front camera's setting), or flip it: `ffmpeg -i IN -vf hflip OUT`."

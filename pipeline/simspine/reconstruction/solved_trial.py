@@ -212,7 +212,7 @@ def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
     """One for each camera, in the order of the views; none where the trial did not come from images."""
     if found.keypoints is None or found.triangulation is None:
         return ()
-    report, distance = found.triangulation.of(without_skin_markers(found.triangulation.names)), limb_distance(found)
+    report, distance = found.triangulation.of_points(without_skin_markers(found.triangulation.names)), limb_distance(found)
     fits = []
     for view, camera in enumerate(found.cameras):
         observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]

@@ -426,7 +426,7 @@ def _skin_row(
     label: str, names: Sequence[str], triangulation: "TriangulationReport", ik: "Result | None"
 ) -> tuple[str, ...]:
     """Of a tape the frames are the dots' mean."""
-    found = triangulation.of(names)
+    found = triangulation.of_points(names)
     by_view = np.isfinite(found.error_px).sum(0).mean(1)
     views = ", ".join(f"{view} {count:.0f}" for view, count in zip(found.views, by_view, strict=True) if count)
     error = found.error_px[found.used]

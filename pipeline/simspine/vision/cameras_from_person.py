@@ -67,7 +67,7 @@ class PersonFrame:
     height_known: bool
     vertical_from: str
 
-    def applied(self, camera: Camera) -> Camera:
+    def applied_to(self, camera: Camera) -> Camera:
         """The camera in this world."""
         R = camera.R @ self.R.T
         return camera.with_(R=R, t=-R @ (self.R @ (self.scale * camera.centre - self.origin)))
@@ -272,7 +272,7 @@ def cameras_from_person(
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(len(lenses), -1)
     _check_sure(deviation, lenses)
     frame = person_frame(sample.names, found.xyz, height)
-    cameras = [frame.applied(camera) for camera in found.cameras]
+    cameras = [frame.applied_to(camera) for camera in found.cameras]
     return FromPerson(
         cameras=cameras,
         rotation_sd=deviation[:, :3],

@@ -75,7 +75,7 @@ class TimeShift(NamedTuple):
     deviation: float
     correlation: float
 
-    def certain(self, least: float) -> bool:
+    def is_certain(self, least: float) -> bool:
         """Whether it is larger than `least` s beyond doubt: by three standard deviations, of speeds much alike."""
         sure = self.correlation > 0.5 and abs(self.seconds) > 3 * self.deviation
         return bool(sure and abs(self.seconds) > least)
@@ -274,16 +274,17 @@ DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M = 1.0, 0.006  # of a marker where no ta
 class MergeReport(NamedTuple):
     """shift: of the clock of the motion capture, as found. corrected: whether it was undone.
 
-    misfit: root mean square distance of markers and points that correspond, m. replaced: points now from the motion
-    capture. filled: frames of them, over all markers, that were interpolated; missing: that no position is known for.
+    misfit: root mean square distance of markers and points that correspond, m. replaced_points: now from the motion
+    capture. filled_points: frames of them, over all markers, that were interpolated. missing_points: frames of
+    unknown position.
     """
 
     shift: TimeShift
     corrected: bool
     misfit: float
-    replaced: tuple[str, ...]
-    filled: int
-    missing: int
+    replaced_points: tuple[str, ...]
+    filled_points: int
+    missing_points: int
 
 
 def merge_markers(points: Markers, mocap: Markers | None = None, **options) -> Markers:
@@ -326,7 +327,7 @@ def merge_with_report(
     known = fill_short_gaps(known, max_gap_s)
     shared_frames(points, known)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
-    late = shift.certain(0.5 / mocap.rate)
+    late = shift.is_certain(0.5 / mocap.rate)
     if late and fix_shift:
         known = known.with_(start=known.start - shift.seconds)
     first, count = shared_frames(points, known)
@@ -345,9 +346,9 @@ def merge_with_report(
         shift=shift,
         corrected=late and fix_shift,
         misfit=misfit,
-        replaced=tuple(names),
-        filled=filled,
-        missing=int((~known.present).sum()),
+        replaced_points=tuple(names),
+        filled_points=filled,
+        missing_points=int((~known.present).sum()),
     )
 
 

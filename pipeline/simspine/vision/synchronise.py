@@ -30,11 +30,11 @@ ValuePerView = Sequence[float] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Clocks:
-    """late, deviation: (views,) frames each view is behind the first, and standard deviations. drift, drift_deviation:
-    frames it gets later from the first to the last frame."""
+    """delays_frames, deviation: (views,) frames each view is behind the first, and standard deviations. drift,
+    drift_deviation: frames it gets later from the first to the last frame."""
 
     views: tuple[str, ...]
-    late: np.ndarray
+    delays_frames: np.ndarray
     deviation: np.ndarray
     drift: np.ndarray
     drift_deviation: np.ndarray
@@ -44,13 +44,13 @@ class Clocks:
 class Timing:
     """Which frame of each view belongs to each frame of a result.
 
-    views: names of the cameras. late: (views,) frames by which each shows an event later than the first view does, at
+    views: names of the cameras. delays_frames: (views,) by which each shows an event later than the first view does, at
     the first view's frame 0. drift: (views,) frames that it gets later in 1000 frames. first: frame of the first view
-    that is the result's first. frames: of the result. deviation: (views,) frames, of `late`; None where it was given.
+    that is the result's first. frames: of the result. deviation: (views,) frames, of the delays; None where given.
     """
 
     views: tuple[str, ...]
-    late: np.ndarray
+    delays_frames: np.ndarray
     drift: np.ndarray
     first: int
     frames: int
@@ -59,7 +59,7 @@ class Timing:
     def frame_positions(self, margin: int = 0) -> np.ndarray:
         """(frames, views): frames of each view, with fractions. margin: more frames on either side."""
         instant = self.first + np.arange(-margin, self.frames + margin)[:, None]
-        return instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.late
+        return instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.delays_frames
 
     def nearest_frames(self, view: int) -> np.ndarray:
         """(frames,) int: the frame of the view nearest to each instant."""
@@ -69,16 +69,20 @@ class Timing:
         """Plain values, as files keep them."""
         deviation = None if self.deviation is None else self.deviation.tolist()
         return {
-            "views": list(self.views), "late_frames": self.late.tolist(), "drift_per_1000": self.drift.tolist(),
-            "first_frame": self.first, "frames": self.frames, "deviation_frames": deviation,
-        }  # fmt: skip
+            "views": list(self.views),
+            "late_frames": self.delays_frames.tolist(),
+            "drift_per_1000": self.drift.tolist(),
+            "first_frame": self.first,
+            "frames": self.frames,
+            "deviation_frames": deviation,
+        }
 
     @classmethod
     def from_dict(cls, kept: Mapping) -> "Timing":
         deviation = kept["deviation_frames"]
         return cls(
             views=tuple(kept["views"]),
-            late=np.array(kept["late_frames"], float),
+            delays_frames=np.array(kept["late_frames"], float),
             drift=np.array(kept["drift_per_1000"], float),
             first=kept["first_frame"],
             frames=kept["frames"],
@@ -109,7 +113,7 @@ def timing_of(
     drift: np.ndarray | None = None,
     deviation: np.ndarray | None = None,
 ) -> Timing:
-    """The frames that all views share. lengths: (views,) frames each view has; late, drift: as in `Timing`.
+    """The frames that all views share. lengths: (views,) frames each view has; late (frames), drift: as in `Timing`.
 
     Times count from the first view's frame 0, whatever its own delay is said to be. Raises `InputError` where fewer
     than `MIN_SHARED_FRAMES` frames are left.
@@ -129,7 +133,7 @@ def timing_of(
             f"({rows}). A view is late (positive) where it shows an event at a higher frame number than the first view "
             "does."
         )
-    return Timing(views=tuple(views), late=late, drift=drift, first=first, frames=count, deviation=deviation)
+    return Timing(views=tuple(views), delays_frames=late, drift=drift, first=first, frames=count, deviation=deviation)
 
 
 def whole_rows(timing: Timing, rows: int) -> np.ndarray:
@@ -259,7 +263,7 @@ def refined_delays(
         )
     return Clocks(
         views=names,
-        late=late,
+        delays_frames=late,
         deviation=deviation[:, GEOMETRY_PARAMETERS],
         drift=drift,
         drift_deviation=deviation[:, GEOMETRY_PARAMETERS + 1],

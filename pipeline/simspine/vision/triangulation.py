@@ -71,7 +71,7 @@ class TriangulationReport(Unchanging):
         total = np.where(self.used, self.error_px, 0.0).sum(1)
         return np.where(self.kept, total / np.maximum(count, 1), np.nan)
 
-    def of(self, names: Iterable[str]) -> "TriangulationReport":
+    def of_points(self, names: Iterable[str]) -> "TriangulationReport":
         """The report on some of the points, in the order of the report; names it lacks are skipped."""
         wanted = set(names)
         keep = [i for i, name in enumerate(self.names) if name in wanted]

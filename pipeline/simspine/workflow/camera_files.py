@@ -168,14 +168,14 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     seen = recorded_keypoints(config, name, trial)
     known = timing_in(read_store(RunPaths(Path(config.results), name).keypoints(trial)))
     clocks = find_delays(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
-    sure = np.abs(clocks.late) > SURE_DISAGREEMENT_SD * clocks.deviation
+    sure = np.abs(clocks.delays_frames) > SURE_DISAGREEMENT_SD * clocks.deviation
     sure_drift = np.abs(clocks.drift) > SURE_DISAGREEMENT_SD * clocks.drift_deviation
-    before = np.zeros(len(clocks.late)) if known is None else known.late
-    total = before + np.where(sure, clocks.late, 0.0)
+    before = np.zeros(len(clocks.delays_frames)) if known is None else known.delays_frames
+    total = before + np.where(sure, clocks.delays_frames, 0.0)
     rows = [
         (view, _findings_told(late, sd, known_late, found), _findings_told(drift, drift_sd, 0.0, steady))
         for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
-            clocks.views, clocks.late, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
+            clocks.views, clocks.delays_frames, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
             strict=True,
         )
     ]  # fmt: skip
@@ -189,7 +189,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     print(delays_as_yaml(delays))
     _write_json(out, {
         "trials": seen.trials, "late_frames": delays,
-        "found_frames": dict(zip(clocks.views, (before + clocks.late).tolist(), strict=True)),
+        "found_frames": dict(zip(clocks.views, (before + clocks.delays_frames).tolist(), strict=True)),
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
     })  # fmt: skip
 
