@@ -322,9 +322,9 @@ def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Li
     weight = weights.weight / weights.variance_inflation
     system = BlockSystem.empty(f, 3 * p, v * k + len(limbs.pairs), _groups_of_points(p, limbs.pairs))
     weighted = weight[..., None, None] * slopes.by_point
-    held = (damping + MIN_POINT_INFORMATION) / weights.variance_inflation * np.eye(3)
     normal = np.einsum("fvpxi,fvpxj->pfij", weighted, slopes.by_point, optimize=True)
-    system.frames.reshape(f, p, 3, p, 3)[:, range(p), :, range(p)] = normal + held
+    normal += (damping + MIN_POINT_INFORMATION) / weights.variance_inflation * np.eye(3)
+    system.frames.reshape(f, p, 3, p, 3)[:, range(p), :, range(p)] = normal
     system.frame_side[:] = np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1)
     coupled = weighted.swapaxes(-1, -2) @ slopes.by_camera  # (f, v, p, 3, parameters)
     system.coupling[..., : v * k] = coupled.transpose(0, 2, 3, 1, 4).reshape(f, 3 * p, v * k)

@@ -114,13 +114,9 @@ def sample_frames_seen(
         sure = keypoints.confidence[some][:, :, at] >= min_confidence
         return np.where(sure[..., None], keypoints.xy[some][:, :, at], np.nan)
 
-    sample = Keypoints(
-        tuple(keypoints.names[i] for i in at),
-        keypoints.rate * len(rows) / keypoints.frames,
-        keypoints.xy[rows][:, :, at],
-        keypoints.confidence[rows][:, :, at],
-        tuple(keypoints.origin[i] for i in at),
-    )
+    some = keypoints.select([keypoints.names[i] for i in at])
+    rate = keypoints.rate * len(rows) / keypoints.frames
+    sample = some.with_(rate=rate, xy=some.xy[rows], confidence=some.confidence[rows])
     return sample, _point_velocity(seen, rows, keypoints.frames), rows / max(keypoints.frames - 1, 1) - 0.5
 
 

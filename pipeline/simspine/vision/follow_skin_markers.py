@@ -141,22 +141,27 @@ def follow_skin_markers(
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
-        own = {name: clicks[skin_landmark(name)].get(camera.name) for name in singles}
-        seen = {name: at for name, at in own.items() if at}
+        seen = {name: at for name in singles if (at := clicks[skin_landmark(name)].get(camera.name))}
         if not seen and (tape is None or camera.name not in tape.views):
             continue
-        trunk = np.full((frames, len(TRUNK_POINTS), 2), np.nan)
-        rows = slice(None) if timing is None else timing.nearest_frames(v)
-        trunk[rows] = keypoints.select(TRUNK_POINTS).xy[:, v]
+        trunk = _trunk_points(keypoints, v, frames, timing)
         tracks = _markers_tracked_in_view(video, trunk, (seen, radius), (tape, camera.name))
         for name, track in tracks.items():
             found[: len(track), v, names.index(name)] = track
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
-    simultaneous = tracked if timing is None else at_instants(tracked, timing)
-    found_in_all = with_points_added(keypoints, simultaneous)
+    if timing is not None:
+        tracked = at_instants(tracked, timing)
     if tape is not None:
-        check_views_of_tape(found_in_all, cameras, tape)
-    return with_points_added(keypoints, simultaneous.with_(xy=_agreeing_tracks(simultaneous.xy, cameras)))
+        check_views_of_tape(with_points_added(keypoints, tracked), cameras, tape)
+    return with_points_added(keypoints, tracked.with_(xy=_agreeing_tracks(tracked.xy, cameras)))
+
+
+def _trunk_points(keypoints: Keypoints, view: int, frames: int, timing: Timing | None) -> np.ndarray:
+    """(frames, points, 2) px in the frames of one view's video; NaN in those that the keypoints do not have."""
+    trunk = np.full((frames, len(TRUNK_POINTS), 2), np.nan)
+    rows = slice(None) if timing is None else timing.nearest_frames(view)
+    trunk[rows] = keypoints.select(TRUNK_POINTS).xy[:, view]
+    return trunk
 
 
 def check_clicks(

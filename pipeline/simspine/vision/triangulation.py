@@ -339,21 +339,22 @@ def triangulate_with_report(
     del fit
     fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid), expected)
     noise = _tuned_limits(rays, fit, grid, cap=cap, huber_px=huber_px).noise
-    squares, too_few = _summed_squares(rays, fit).reshape(grid), rays.seen.sum(0).reshape(grid) < min_views
-    del rays, expected
-
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
-    found = (used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
-    variance = noise**2 * variance_inflation(squares, used.sum(1), noise)
-    markers = _markers_found(keypoints, fit, np.where(used, confidence, 0.0), found=found, variance=variance)
+    inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
+    reason = np.where(rays.seen.sum(0).reshape(grid) < min_views, REASON_TOO_FEW, REASON_DISAGREE)
+    reason[(used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)] = REASON_KEPT
+    del rays, expected
+    markers = _markers_found(
+        keypoints, fit, np.where(used, confidence, 0.0), found=reason == REASON_KEPT, variance=noise**2 * inflation
+    )
     del fit
     return markers, TriangulationReport(
         names=keypoints.names,
         views=tuple(camera.name for camera in cameras),
-        used=used & found[:, None],
+        used=used & (reason == REASON_KEPT)[:, None],
         error_px=_reprojection_distances(keypoints, cameras, markers.xyz),
         swapped=swapped,
-        reason=np.where(found, REASON_KEPT, np.where(too_few, REASON_TOO_FEW, REASON_DISAGREE)),
+        reason=reason,
         noise_px=noise,
         limit_px=limits.limit,
     )
