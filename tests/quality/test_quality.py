@@ -20,7 +20,9 @@ from simspine.core.types import Forced, Markers, Motion, Origin
 from simspine.estimation.result import Posterior, Result
 from simspine.quality.assess import assess_trial
 from simspine.quality.findings import (
+    LEVEL_ENVELOPES,
     REJECTED_FILLED_CODE,
+    THRESHOLDS,
     Finding,
     Severity,
     Status,
@@ -29,7 +31,6 @@ from simspine.quality.findings import (
 )
 from simspine.quality.marker_checks import BONE_SEGMENTS
 from simspine.quality.spine_checks import LEVEL_OF, jump_frames
-from simspine.quality.thresholds import LEVEL_ENVELOPES, THRESHOLDS
 from simspine.vision.triangulation import TriangulationReport
 
 FRAMES, RATE = 60, 50.0

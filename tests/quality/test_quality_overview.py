@@ -9,8 +9,7 @@ from click.testing import CliRunner
 
 from simspine.cli.main import main
 from simspine.quality.assess import FINDING_COLUMNS, gravest_severity, severity_exit_code, verdicts_csv, verdicts_dict
-from simspine.quality.findings import Finding, Severity, Verdict, sum_up_findings, worst_severity
-from simspine.quality.thresholds import THRESHOLDS
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, Verdict, sum_up_findings, worst_severity
 
 WARN = Finding("level_range", "warning", "Too far, by 3°.", "Look.", (1, 2, 5), "L4-L5")
 INFO = Finding("gap_filled", "info", "A gap, filled.", "Nothing.", (7,))

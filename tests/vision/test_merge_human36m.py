@@ -98,7 +98,7 @@ def test_every_joint_of_the_skeleton_is_in_the_table_with_a_reason():
     import csv
     from importlib.resources import files
 
-    text = files("simspine.core.skeletons").joinpath("correspondences/human36m.csv").read_text()
+    text = files("simspine.core").joinpath("correspondences/human36m.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
     assert {row["joint"] for row in rows} == set(load_skeleton("human36m17").names)
     assert {row["joint"] for row in rows if row["point"]} == LIMBS

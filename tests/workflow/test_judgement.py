@@ -11,7 +11,7 @@ import simspine as ss
 from simspine.cli.main import main
 from simspine.evaluation.validation_records import trial_records
 from simspine.evaluation.validation_tables import curvature_table, lumbar_rom
-from simspine.quality.thresholds import THRESHOLDS
+from simspine.quality.findings import THRESHOLDS
 
 pytestmark = pytest.mark.slow
 

@@ -25,6 +25,7 @@ from simspine.evaluation.validation_records import (
     published_range,
     trial_records,
 )
+from simspine.quality.findings import LEVEL_ENVELOPES
 from simspine.quality.observability import (
     Observability,
     curvature_verdict,
@@ -35,7 +36,6 @@ from simspine.quality.observability import (
     share_by_deviation,
     share_of_curvature,
 )
-from simspine.quality.thresholds import LEVEL_ENVELOPES
 
 # How much of a pooled figure the data decided.
 

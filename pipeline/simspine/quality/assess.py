@@ -16,6 +16,7 @@ from simspine.estimation.result import Result
 from simspine.quality import camera_checks, marker_checks, spine_checks
 from simspine.quality.camera_checks import ViewFit
 from simspine.quality.findings import (
+    THRESHOLDS,
     Finding,
     Severity,
     Status,
@@ -25,7 +26,6 @@ from simspine.quality.findings import (
     worst_severity,
 )
 from simspine.quality.observability import level_shares
-from simspine.quality.thresholds import THRESHOLDS
 from simspine.vision.triangulation import TriangulationReport
 
 

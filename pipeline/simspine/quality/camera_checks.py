@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.quality.findings import Finding, Severity, names_text, warning
-from simspine.quality.thresholds import THRESHOLDS
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, names_text, warning
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
 from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 

@@ -10,9 +10,8 @@ from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.errors import InputError, median_of_rows, nearest_name, rms_of_known
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Origin
-from simspine.quality.findings import Finding, Severity, names_text, warning, where_true
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
 from simspine.quality.spine_checks import jump_frames
-from simspine.quality.thresholds import THRESHOLDS, Threshold
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
 

@@ -13,7 +13,7 @@ from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Forced, ForcedKind, Origin
-from simspine.quality.thresholds import THRESHOLDS
+from simspine.quality.findings import THRESHOLDS
 
 
 class Observability(StrEnum):

@@ -15,9 +15,18 @@ from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import FROM_DETECTOR, Markers, Motion, Origin
-from simspine.quality.findings import Finding, Severity, names_text, warning, where_true
+from simspine.quality.findings import (
+    LEVEL_ENVELOPES,
+    THRESHOLDS,
+    Envelope,
+    Finding,
+    Severity,
+    Threshold,
+    names_text,
+    warning,
+    where_true,
+)
 from simspine.quality.observability import forced_mask
-from simspine.quality.thresholds import LEVEL_ENVELOPES, THRESHOLDS, Envelope, Threshold
 
 PELVIS_COORDINATES = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 _CURVATURE_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}

@@ -15,7 +15,7 @@ from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import Severity
+from simspine.quality.findings import THRESHOLDS, Severity
 from simspine.quality.observability import (
     MEASURED_IMPRECISELY,
     ClinicalFigure,
@@ -25,7 +25,6 @@ from simspine.quality.observability import (
     observed_share_text,
     share_of_curvature,
 )
-from simspine.quality.thresholds import THRESHOLDS
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in

@@ -17,7 +17,7 @@ from simspine.core.skeletons import (
 )
 from simspine.core.types import Markers, Origin
 from simspine.quality.camera_checks import CAMERA_UNJUDGED_CODE, which_camera_remains_open
-from simspine.quality.findings import Finding, Severity
+from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import (
     ClinicalFigure,
@@ -29,7 +29,6 @@ from simspine.quality.observability import (
     share_of_curvature,
     spread_of_adults,
 )
-from simspine.quality.thresholds import THRESHOLDS
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
 from simspine.report.page import Row, number_text
@@ -252,7 +251,9 @@ def summary_metrics(found: SolvedTrial) -> dict:
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
     unseen = found.markers.names_of(Origin.ESTIMATED)
-    points = found.images[1].of_points(name for name in without_skin_markers(found.images[1].names) if name not in unseen)
+    points = found.images[1].of_points(
+        name for name in without_skin_markers(found.images[1].names) if name not in unseen
+    )
     summary = points.summary()
     spine, solved, verdict = found.spine, found.result, found.verdict
     if verdict is None:

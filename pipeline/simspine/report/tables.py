@@ -22,6 +22,7 @@ from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.errors import runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
+from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
     GIVEN_BY_MODEL,
     SET_BY_OTHER_ANGLES,
@@ -33,7 +34,6 @@ from simspine.quality.observability import (
     share_of_curvature,
     spread_of_adults,
 )
-from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.page import PageTable, Statement, number_text
 from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, verdict_on
 
