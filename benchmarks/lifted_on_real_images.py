@@ -51,7 +51,7 @@ def people_in(video: Video) -> list[tuple[tuple[WatchedPerson, ...], float, tupl
     """Of each image: the people, its time (s), its width and height."""
     watcher, found = PeopleWatcher(WatchSettings(DetectionOptions(people=1), infer_spine=False)), []
     for i, image in enumerate(video):
-        found.append((watcher.see(image, i / video.rate), i / video.rate, (image.shape[1], image.shape[0])))
+        found.append((watcher.watch_image(image, i / video.rate), i / video.rate, (image.shape[1], image.shape[0])))
     watcher.close()
     return found
 

@@ -36,7 +36,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
-from simspine.quality.observability import curvature_verdict, known_share, share_of_curvature
+from simspine.quality.observability import curvature_verdict, share_by_deviation, share_of_curvature
 
 SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
 
@@ -230,8 +230,8 @@ def test_published_ranges_span_their_sources():
 def test_share_known_from_a_standard_deviation(before, noise):
     """Of a Gaussian belief and one measurement: the weight of the measurement in the estimate."""
     after = 1 / math.sqrt(1 / before**2 + 1 / noise**2)
-    assert known_share(after, before) == pytest.approx(before**2 / (before**2 + noise**2), abs=1e-9)
-    assert known_share(2 * before, before) == 0
+    assert share_by_deviation(after, before) == pytest.approx(before**2 / (before**2 + noise**2), abs=1e-9)
+    assert share_by_deviation(2 * before, before) == 0
 
 
 def test_records_do_not_hold_what_tables_do_not_need(small_dataset):

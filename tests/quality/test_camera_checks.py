@@ -13,13 +13,13 @@ SMALL = dict.fromkeys(IMAGE_ERROR_QUANTITIES, 0.001) | {"shift_x_px": 1.0, "shif
 GOOD = CameraCheck("cam01", NONE, SMALL, ("cam03", "cam04"), 5.0, 1.0, 0.0)
 JUDGES = [
     GOOD,
-    replace(GOOD, camera="cam03", others=("cam01", "cam04")),
-    replace(GOOD, camera="cam04", others=("cam01", "cam03")),
+    replace(GOOD, camera="cam03", judging_views=("cam01", "cam04")),
+    replace(GOOD, camera="cam04", judging_views=("cam01", "cam03")),
 ]
 
 
-def beside(**values: float) -> CameraCheck:
-    return replace(GOOD, camera="cam02", value=NONE | values, others=("cam01", "cam03", "cam04"))
+def compared(**values: float) -> CameraCheck:
+    return replace(GOOD, camera="cam02", value=NONE | values, judging_views=("cam01", "cam03", "cam04"))
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def beside(**values: float) -> CameraCheck:
         ({"shift_x_px": -22.4, "shift_y_px": 9.0}, "camera_shift", "22 ± 1 px to the left and 9 ± 2 px below where"),
         ({"shift_x_px": 22.4, "shift_y_px": -4.0}, "camera_shift", "22 ± 1 px to the right of where"),
         ({"shift_x_px": 4.9, "shift_y_px": 9.0}, "camera_shift", "the person 9 ± 2 px below where"),
-        ({"roll": -0.02}, "camera_roll", "turned by 1.1 ± 0.1° counter-clockwise, beside cam01, cam03, cam04"),
-        ({"scale": 0.03}, "camera_scale", "is 3.0 ± 0.1 % too large, beside cam01, cam03, cam04"),
-        ({"late": 2.0}, "camera_late", "+2.0 ± 0.1 frames late beside the first camera"),
+        ({"roll": -0.02}, "camera_roll", "turned by 1.1 ± 0.1° counter-clockwise, compared with cam01, cam03, cam04"),
+        ({"scale": 0.03}, "camera_scale", "is 3.0 ± 0.1 % too large, compared with cam01, cam03, cam04"),
+        ({"late": 2.0}, "camera_late", "+2.0 ± 0.1 frames later than the first camera"),
     ],
 )
 def test_one_camera_is_named_with_signed_figures(values, code, words):
-    (found,) = check_camera_images([*JUDGES, beside(**values)], [])
+    (found,) = check_camera_images([*JUDGES, compared(**values)], [])
     assert (found.code, found.where, found.severity) == (code, "cam02", Severity.WARNING)
     assert words in found.message
     assert not which_camera_remains_open(found)
@@ -52,12 +52,12 @@ def test_one_camera_is_named_with_signed_figures(values, code, words):
     ],
 )
 def test_what_is_within_a_usual_error_or_chance_is_no_finding(values):
-    assert list(check_camera_images([*JUDGES, beside(**values)], [])) == []
+    assert list(check_camera_images([*JUDGES, compared(**values)], [])) == []
 
 
 def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
     at_odds = [replace(check, value=NONE | {"shift_x_px": 12.0}) for check in JUDGES[:2]]
-    found = list(check_camera_images([*at_odds, JUDGES[2], beside(shift_x_px=40.0)], []))
+    found = list(check_camera_images([*at_odds, JUDGES[2], compared(shift_x_px=40.0)], []))
     assert [which_camera_remains_open(finding) for finding in found] == [True, True, False]
 
 

@@ -23,9 +23,10 @@ def _of(name: str, values, sd=None, forced=(), **options):
 
 def test_mean_range_and_deviation_over_the_frames_kept():
     found = _of("pelvic_tilt", [10, 20, 30, 500, np.nan], 2.0, kept=np.array([1, 1, 1, 0, 1], bool))
-    assert (found.unit, found.mean, found.low, found.high) == ("deg", pytest.approx(20), *map(pytest.approx, (10, 30)))
+    assert found.unit == "deg"
+    assert (found.mean, found.minimum, found.maximum) == pytest.approx((20, 10, 30))
     assert found.sd == pytest.approx(2)
-    assert found.known == 0.75
+    assert found.known_share == 0.75
 
 
 def test_lengths_are_in_millimetres():
@@ -43,50 +44,51 @@ def test_lengths_are_in_millimetres():
 )
 def test_what_the_model_gives_has_no_deviation(kind, said):
     found = _of("pelvic_incidence", 50, 0.0, (Forced(kind, ("flexion",)),))
-    assert (found.mean, found.sd, found.decided) == (pytest.approx(50), None, said)
+    assert (found.mean, found.sd, found.decided_by) == (pytest.approx(50), None, said)
 
 
 def test_levels_on_one_coordinate_keep_their_deviation():
     found = _of("lumbar_flexion", 20, 3.0, (Forced("sum", ("flexion",), "L5_S1_Flex_Ext"),))
-    assert (found.sd, found.decided) == (pytest.approx(3), "one coordinate for all levels")
+    assert (found.sd, found.decided_by) == (pytest.approx(3), "one coordinate for all levels")
 
 
 @pytest.mark.parametrize("name", [name for name, adults in PUBLISHED_ADULTS.items() if adults.sd is not None])
 def test_as_uncertain_as_adults_differ_says_little(name):
     spread = PUBLISHED_ADULTS[name].sd
-    assert _of(name, 0, 1.01 * spread).decided.startswith("very uncertain: adults differ by")
-    assert _of(name, 0, 0.99 * spread).decided == "assumed"
-    assert _of(name, 0, 0.7 * spread).decided == "partly measured"  # half of the variance
-    assert _of(name, 0, 0.4 * spread).decided == "measured"
-    assert _of(name, 0, 0.4 * spread, shares={name: 0.1}).decided == "assumed"  # where the share itself is known
+    assert _of(name, 0, 1.01 * spread).decided_by.startswith("very uncertain: adults differ by")
+    assert _of(name, 0, 0.99 * spread).decided_by == "assumed"
+    assert _of(name, 0, 0.7 * spread).decided_by == "partly measured"  # half of the variance
+    assert _of(name, 0, 0.4 * spread).decided_by == "measured"
+    assert _of(name, 0, 0.4 * spread, shares={name: 0.1}).decided_by == "assumed"  # where the share itself is known
 
 
 def test_a_coronal_curve_within_its_error_is_said_to_be():
-    assert _of("coronal_cobb", 6, 4.0).decided == "no larger than its error"
-    assert _of("coronal_cobb", 12, 4.0).decided.startswith("several angles")
+    assert _of("coronal_cobb", 6, 4.0).decided_by == "no larger than its error"
+    assert _of("coronal_cobb", 12, 4.0).decided_by.startswith("several angles")
 
 
 def test_where_no_share_is_known_it_says_why():
-    assert _of("trunk_inclination", 5, 2.0).decided == "several angles, more or less measured: read the ±"
-    assert _of("trunk_inclination", 5).decided == _of("t1_slope", 5).decided == "several angles; the engine gives no ±"
+    assert _of("trunk_inclination", 5, 2.0).decided_by == "several angles, more or less measured: read the ±"
+    for name in ("trunk_inclination", "t1_slope"):
+        assert _of(name, 5).decided_by == "several angles; the engine gives no ±"
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.9, "measured"), (0.5, "partly measured"), (0.1, "assumed")])
 def test_share_of_the_data_in_words(share, said):
-    assert _of("knee_flexion_r", 30, 4.0, shares={"knee_flexion_r": share}).decided == said
+    assert _of("knee_flexion_r", 30, 4.0, shares={"knee_flexion_r": share}).decided_by == said
 
 
 def test_measured_to_more_than_five_degrees_is_imprecise():
     for sd, said in ((4.9, "measured"), (5.1, "measured, but imprecise")):
-        assert _of("knee_flexion_r", 30, sd, shares={"knee_flexion_r": 0.9}).decided == said
-    assert _of("knee_flexion_r", 30, 5.1, shares={"knee_flexion_r": 0.5}).decided == "partly measured"
+        assert _of("knee_flexion_r", 30, sd, shares={"knee_flexion_r": 0.9}).decided_by == said
+    assert _of("knee_flexion_r", 30, 5.1, shares={"knee_flexion_r": 0.5}).decided_by == "partly measured"
 
 
 def test_gaps_stay_gaps_with_their_reason():
     hanging = _of("shoulder_plane_l", np.nan, 3.0)
-    assert (hanging.mean, hanging.sd, hanging.low, hanging.known) == (None, None, None, 0.0)
-    assert hanging.decided == "not known: the arm hangs"
-    assert _of("t1_slope", np.nan).decided == "not known"
+    assert (hanging.mean, hanging.sd, hanging.minimum, hanging.known_share) == (None, None, None, 0.0)
+    assert hanging.decided_by == "not known: the arm hangs"
+    assert _of("t1_slope", np.nan).decided_by == "not known"
 
 
 def test_sources_have_grades_and_a_spread_goes_with_its_mean():

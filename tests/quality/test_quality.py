@@ -28,7 +28,6 @@ from simspine.quality.findings import (
     Status,
     Verdict,
     sum_up_findings,
-    thresholds_with_values,
 )
 from simspine.quality.marker_checks import BONE_SEGMENTS
 from simspine.quality.spine_checks import LEVEL_OF, jump_frames
@@ -411,16 +410,14 @@ def test_verdict_writes_itself_as_json():
     assert found(result, "frame_rmse")[0].span == "3–5"
 
 
-def test_thresholds_say_why_and_can_be_set():
+def test_thresholds_say_why_and_know_their_unit():
     for threshold in THRESHOLDS.values():
         assert threshold.reason
         assert threshold.source
-        assert np.isfinite(threshold.si)
-    changed_ones = thresholds_with_values({"marker_flagged": 1.5})
-    assert changed_ones["marker_flagged"].si == pytest.approx(0.015)
-    assert found(check(thresholds=changed_ones), "frame_rmse")
-    with pytest.raises(InputError, match=r"marker_flaged.*marker_flagged"):
-        thresholds_with_values({"marker_flaged": 1})
+        assert np.isfinite(threshold.value_si)
+    assert THRESHOLDS["marker_flagged"].value_si == pytest.approx(0.1)  # 10 cm
+    assert THRESHOLDS["jump_level"].value_si == pytest.approx(np.radians(250))
+    assert THRESHOLDS["missing"].value_si == pytest.approx(0.3)  # 30 %
 
 
 def test_every_joint_has_a_published_range():

@@ -67,8 +67,8 @@ def test_delays_are_found_among_several_people(preset, frames, metres):
     people, lengths = cut(detections.people)
     late = detections._replace(people=people, lengths=lengths)
     (found,), timing = follow_in_step(late, cameras, Delays("find"), follow(keypoints, cameras))
-    assert np.abs(timing.late - LATE).max() < frames
-    assert (np.abs(timing.late - LATE)[1:] < 3 * timing.deviation[1:]).all()
+    assert np.abs(timing.delays_frames - LATE).max() < frames
+    assert (np.abs(timing.delays_frames - LATE)[1:] < 3 * timing.deviation[1:]).all()
     start = timing.first + CUT[0][0]
     apart = ss.triangulate(found, cameras).xyz - ss.triangulate(keypoints, cameras).xyz[start : start + timing.frames]
     assert np.nanmedian(np.linalg.norm(apart, axis=-1)) < metres

@@ -35,7 +35,7 @@ def test_estimates_of_the_detector_are_marked_and_left_out_with_inferred_points(
     monkeypatch.setattr("simspine.vision.one_camera.detector_of_options", lambda options: StillPerson())
     options = DetectionOptions(detector="blazepose_spine")
     watcher = PeopleWatcher(WatchSettings(options, smooth=False, infer_spine=infer))
-    [seen] = watcher.see(np.zeros((8, 8, 3), np.uint8), 0.0)
+    [seen] = watcher.watch_image(np.zeros((8, 8, 3), np.uint8), 0.0)
     guessed = np.isin(FILE_POINT_ORDER.names, SPINE_POINTS)
     assert guessed.sum() == 13
     assert len(FILE_POINT_NAMES) == 37

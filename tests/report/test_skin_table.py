@@ -33,5 +33,5 @@ def test_a_row_for_each_marker_and_one_for_the_tape():
 
 
 def test_no_table_where_there_is_nothing_on_the_skin():
-    assert skin_table(report().of(["LHip"]), None) == ()
+    assert skin_table(report().of_points(["LHip"]), None) == ()
     assert skin_table(None, None) == ()

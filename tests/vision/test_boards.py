@@ -228,14 +228,14 @@ def test_derivatives_are_difference_quotients(lens):
     R, t = shown_to(cameras, CHARUCO, 1)[0]
     placed = board_bundle.PlacedBoards(tuple(cameras), R[None], t[None], np.zeros((1, 2), bool))
     arm = (CHARUCO.corners @ R.T)[None]
-    by_pose, by_lens, by_board = board_bundle._corner_derivatives(cameras[0], arm + t, arm)
     count = board_bundle.parameter_count(cameras)
+    by_camera, by_board = board_bundle._corner_derivatives(cameras[0], t[None], arm, count)
 
     def shown(step, move):
         after = board_bundle._step_taken(placed, step, move)
         return project_one(after.cameras[0], CHARUCO.corners @ after.R[0].T + after.t[0])
 
-    for i, given in enumerate(np.moveaxis(np.concatenate([by_pose, by_lens, by_board], -1)[0], -1, 0)):
+    for i, given in enumerate(np.concatenate([by_camera, by_board], -1)[0].T.reshape(count + 6, -1, 2)):
         h = 1e-3 if i in (8, 9) else 1e-5
         step, move = np.zeros((2, 2, count)), np.zeros((2, 1, 6))
         (step[:, 0] if i < count else move[:, 0])[:, i if i < count else i - count] = [h, -h]

@@ -55,7 +55,7 @@ def test_right_cameras_pass():
     assert found.mixed_up == ()
     assert [check.camera for check in found.checks] == [camera.name for camera in found.refinement.cameras]
     for check in found.checks:
-        assert check.used > 0.9
+        assert check.used_observations > 0.9
         for quantity, value in check.value.items():
             assert abs(value) <= 3 * check.deviation[quantity], (check.camera, quantity)
 
@@ -80,7 +80,7 @@ def test_one_bad_camera_alone_is_named(name):
         true[2].name
     }
     good = {camera.name for camera in true} - {true[2].name}
-    assert [set(check.others) for check in found.checks] == [good - {check.camera} for check in found.checks]
+    assert [set(check.judging_views) for check in found.checks] == [good - {check.camera} for check in found.checks]
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_of_two_cameras_that_disagree_neither_is_set_aside():
     keypoints, true, _ = walk("finetuned", 1)
     given = [true[0], undone(true[1], one(centre_y=30.0))]
     checks = check_cameras(select_views(keypoints, [0, 1]), given, tolerated=TOLERATED_CAMERA_ERRORS).checks
-    assert [check.others for check in checks] == [(true[1].name,), (true[0].name,)]
+    assert [check.judging_views for check in checks] == [(true[1].name,), (true[0].name,)]
     up, down = (check.value["shift_y_px"] for check in checks)
     assert up < -20
     assert down > 20
@@ -132,7 +132,7 @@ def test_a_mirrored_image_is_found_by_the_little_that_is_left_of_its_view():
     (only,) = find_mix_ups(seen, true)
     assert (only.kind, only.views) == ("mirrored", (true[2].name,))
     assert only.used < 0.4
-    assert only.used_then > 0.9
+    assert only.used_if_exchanged > 0.9
 
 
 def test_an_image_upside_down_is_found():
@@ -154,4 +154,4 @@ def test_exchanged_views_are_found():
     swapped = keypoints.with_(xy=keypoints.xy[:, order], confidence=keypoints.confidence[:, order])
     best = find_mix_ups(swapped, true)[0]
     assert (best.kind, best.views) == ("exchanged", (true[1].name, true[3].name))
-    assert best.used_then > 0.9
+    assert best.used_if_exchanged > 0.9

@@ -19,7 +19,7 @@ def test_whole_frames(late):
 def test_fractions_of_a_frame(late):
     keypoints, cameras, _ = walk("finetuned", 3)
     clocks = find_delays(shift_views(keypoints, np.negative(late)), cameras)
-    errors = clocks.late - late
+    errors = clocks.delays_frames - late
     assert np.abs(errors).max() < 0.35
     assert (np.abs(errors[1:]) < 2.5 * clocks.deviation[1:]).all()
 

@@ -71,7 +71,7 @@ def test_a_gap_stays_one():
     timing = timing_of(VIEWS, LENGTHS, LATE, DRIFT)
     found = between_frames(alone(synchronised_rows(people, timing)), timing, len(people))
     missing = np.isnan(found.xy[:, 1, 0, 0])
-    places = timing.places()[:, 1]
+    places = timing.frame_positions()[:, 1]
     np.testing.assert_array_equal(missing, np.abs(places - 30) < 1)
     assert np.isfinite(found.xy[:, 0]).all()
 
@@ -79,8 +79,8 @@ def test_a_gap_stays_one():
 def test_the_nearest_frame_of_a_video():
     timing = timing_of(VIEWS, LENGTHS, LATE, DRIFT)
     for view in range(3):
-        assert np.abs(timing.nearest(view) - timing.places()[:, view]).max() <= 0.5
-    np.testing.assert_array_equal(timing.nearest(0), timing.first + np.arange(timing.frames))
+        assert np.abs(timing.nearest_frames(view) - timing.frame_positions()[:, view]).max() <= 0.5
+    np.testing.assert_array_equal(timing.nearest_frames(0), timing.first + np.arange(timing.frames))
 
 
 def test_delays_count_from_the_first_view():

@@ -52,7 +52,7 @@ def mocap(skeleton="human36m17", **changes) -> Markers:
 def test_the_twelve_limb_joints_and_no_other(skeleton):
     merged, report = merge_with_report(points(), mocap(skeleton), correspondence=read_correspondence("human36m"))
     origin = dict(zip(merged.names, merged.origin, strict=True))
-    assert {name for name, o in origin.items() if o is Origin.GIVEN} == LIMBS == set(report.replaced)
+    assert {name for name, o in origin.items() if o is Origin.GIVEN} == LIMBS == set(report.replaced_points)
     for name in set(POINTS) - LIMBS:
         i = merged.index(name)
         assert np.array_equal(merged.xyz[:, i], points().xyz[:, i])
@@ -98,7 +98,7 @@ def test_every_joint_of_the_skeleton_is_in_the_table_with_a_reason():
     import csv
     from importlib.resources import files
 
-    text = files("simspine.core.skeletons").joinpath("correspondences/human36m.csv").read_text()
+    text = files("simspine.core").joinpath("correspondences/human36m.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
     assert {row["joint"] for row in rows} == set(load_skeleton("human36m17").names)
     assert {row["joint"] for row in rows if row["point"]} == LIMBS

@@ -70,10 +70,10 @@ def test_nothing_is_claimed_where_nothing_moves():
     still = recording(noise=0.003)
     still = still.with_(xyz=still.xyz - body(still.time) + PLACES)
     other = still.with_(xyz=PLACES + np.random.default_rng(9).normal(0, 0.002, still.xyz.shape))
-    assert not time_shift(still, other).certain(0.5 / RATE)
+    assert not time_shift(still, other).is_certain(0.5 / RATE)
     flat = still.with_(xyz=np.broadcast_to(PLACES, still.xyz.shape))
     assert np.isnan(time_shift(flat, flat).seconds)
-    assert not time_shift(flat, flat).certain(0.0)
+    assert not time_shift(flat, flat).is_certain(0.0)
     assert np.isnan(time_shift(recording(frames=4), recording(frames=4)).seconds)
 
 

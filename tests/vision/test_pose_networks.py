@@ -22,7 +22,7 @@ from simspine.vision.blazepose import (
     search_squares,
 )
 
-FOLDER = files("simspine.detection") / "networks"
+FOLDER = files("simspine.vision") / "networks"
 
 
 @pytest.mark.parametrize("name", ["pose_detection.tflite", "pose_landmark_full.tflite"])

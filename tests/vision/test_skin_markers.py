@@ -138,8 +138,8 @@ def test_the_motion_of_the_trunk_is_its_similarity():
 
 def test_a_plain_back_holds_no_marker(crops):
     empty = seen((-45.0, 20.0), 10)
-    with_marker = find_centre(lambda p, half: crops.window(10, p, half), seen(PLACES["T7"], 10), RADIUS)
-    without = find_centre(lambda p, half: crops.window(10, p, half), empty, RADIUS)
+    with_marker = find_centre(crops, 10, seen(PLACES["T7"], 10), RADIUS)
+    without = find_centre(crops, 10, empty, RADIUS)
     assert without.mass < 0.05 * with_marker.mass
 
 

@@ -15,7 +15,7 @@ def test_report_of_some_points():
     whole = TriangulationReport(
         ("a", "b", "c"), ("v", "w"), used, error, ~used, reason, np.arange(3.0), np.arange(3.0) + 9
     )
-    part = whole.of(["c", "a", "unknown"])
+    part = whole.of_points(["c", "a", "unknown"])
     assert part.names == ("a", "c")
     assert part.views == whole.views
     summary = part.summary()

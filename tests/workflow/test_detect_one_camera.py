@@ -329,7 +329,7 @@ def test_coordinates_are_those_of_the_workflows_detector(tmp_path):
     watcher = PeopleWatcher(WatchSettings(options, smooth=False))
     table = load_skeleton("blazepose33")
     for frame, image in enumerate(video.at(range(4))):
-        seen = watcher.see(image, frame / video.rate)
+        seen = watcher.watch_image(image, frame / video.rate)
         assert len(seen) == 2
         for person in seen:
             theirs = min(expected.people[frame, 0, :2], key=lambda points: abs(points[23, 0] - person.xy[11, 0]))

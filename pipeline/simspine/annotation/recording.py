@@ -202,7 +202,7 @@ def with_spine(
 def _rows_of_views(frames: int, views: int, timing: Timing | None) -> np.ndarray:
     if timing is None:
         return np.repeat(np.arange(frames)[:, None], views, 1)
-    return np.stack([timing.nearest(v)[:frames] for v in range(views)], 1).astype(int)
+    return np.stack([timing.nearest_frames(v)[:frames] for v in range(views)], 1).astype(int)
 
 
 def _of_folder(folder: Path, home: Path) -> RecordedViews:

@@ -35,9 +35,9 @@ from simspine.quality.observability import (
     curvature_verdict,
     driving_coordinates,
     forced_mask,
-    known_share,
     observability_word,
     observed_share_text,
+    share_by_deviation,
     share_of_curvature,
 )
 
@@ -90,7 +90,7 @@ class CurvatureRow:
 
     mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
     typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
-    compared with what is known of standing adults (`known_share`). decided: in a word; 'set by the model' is no
+    given what is known of standing adults (`share_by_deviation`). decided: in a word; 'set by the model' is no
     finding about a person.
     """
 
@@ -328,7 +328,7 @@ def _known_share(some: Sequence[TrialRecord], level: str, plane: int, sd: float)
         return float(np.average([share for share, _ in known], weights=[weight for _, weight in known]))
     if "-" in level:  # a joint whose coordinate the solver gave no share for
         return float("nan")
-    return known_share(sd, spread_in_range(level, plane))
+    return share_by_deviation(sd, spread_in_range(level, plane))
 
 
 VALIDATION_TITLES = {

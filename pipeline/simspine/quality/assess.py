@@ -14,24 +14,19 @@ from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.result import Result
 from simspine.quality import camera_checks, marker_checks, spine_checks
-from simspine.quality import marker_checks as side_checks
-from simspine.quality import marker_checks as skin_checks
-from simspine.quality import spine_checks as shape_checks
 from simspine.quality.camera_checks import ViewFit
 from simspine.quality.findings import (
     THRESHOLDS,
     Finding,
     Severity,
     Status,
-    ThresholdsByName,
     Verdict,
     sum_up_findings,
+    warning,
     worst_severity,
 )
 from simspine.quality.observability import level_shares
 from simspine.vision.triangulation import TriangulationReport
-
-# All checks of a trial, and the verdict on each frame.
 
 
 def assess_trial(
@@ -43,7 +38,6 @@ def assess_trial(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     level_shares: np.ndarray | None = None,
     views: Sequence[ViewFit] = (),
-    thresholds: ThresholdsByName = THRESHOLDS,
 ) -> Verdict:
     """Check a trial; what is not handed in is not checked.
 
@@ -61,28 +55,28 @@ def assess_trial(
     for name, frames in lengths.items():
         if frames is not None and frames != spine.frames:
             raise InputError(f"{name} has {frames} frames, the spine kinematics {spine.frames}.")
-    findings = _solution_findings(spine, solved, ranges, thresholds)
+    findings = _solution_findings(spine, solved, ranges)
     for check in (spine_checks.check_curvature_bounds, spine_checks.check_jumps, spine_checks.check_curvature_speed):
-        findings += check(spine, thresholds)
+        findings += check(spine)
     findings += spine_checks.check_wraps(spine)
-    findings += spine_checks.check_level_ranges(spine, thresholds, level_shares)
-    findings += spine_checks.level_extents(spine, thresholds, level_shares)
+    findings += spine_checks.check_level_ranges(spine, level_shares)
+    findings += spine_checks.level_extents(spine, level_shares)
     if spine.centres is not None:
-        findings += shape_checks.check_fitted_shape(spine.centres, thresholds)
+        findings += spine_checks.check_fitted_shape(spine.centres)
     if measured is not None:
         if solved is not None:
             findings += marker_checks.check_unknown_names(measured.names, solved.marker_names)
-        findings += marker_checks.check_presence(measured, thresholds)
-        findings += skin_checks.check_skin_markers_lost(measured, thresholds)
-        findings += skin_checks.check_skin_marker_order(measured)
-        findings += marker_checks.check_inferred(measured, thresholds)
-        findings += marker_checks.check_marker_jumps(measured, thresholds)
-        findings += marker_checks.check_bone_lengths(measured, thresholds)
-        findings += side_checks.check_sides(measured, thresholds)
-        findings += shape_checks.check_measured_shape(measured, thresholds)
+        findings += marker_checks.check_presence(measured)
+        findings += marker_checks.check_skin_markers_lost(measured)
+        findings += marker_checks.check_skin_marker_order(measured)
+        findings += marker_checks.check_inferred(measured)
+        findings += marker_checks.check_marker_jumps(measured)
+        findings += marker_checks.check_bone_lengths(measured)
+        findings += marker_checks.check_sides(measured)
+        findings += spine_checks.check_measured_shape(measured)
     if triangulation is not None:
-        findings += marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px, thresholds)
-    findings += camera_checks.check_view_fits(views, thresholds)
+        findings += marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px)
+    findings += camera_checks.check_view_fits(views)
     return sum_up_findings(spine.frames, findings)
 
 
@@ -90,23 +84,22 @@ def _solution_findings(
     spine: SpineKinematics,
     solved: Result | None,
     ranges: Mapping[str, tuple[float, float]] | None,
-    thresholds: ThresholdsByName,
 ) -> list[Finding]:
     """Frames that were not solved, markers far off, coordinates out of range."""
     known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
     if solved is None:
         return list(marker_checks.check_solver(known))
     findings = list(marker_checks.check_solver(known & solved.converged, solved.reason))
-    findings += marker_checks.check_marker_distance(solved.marker_names, solved.marker_error, thresholds)
+    findings += marker_checks.check_marker_distance(solved.marker_names, solved.marker_error)
     if ranges:
         response = None
         if solved.posterior is not None:
             response = dict(zip(solved.motion.names, solved.posterior.response, strict=True))
-        findings += spine_checks.check_coordinate_ranges(solved.motion, ranges, thresholds, response)
+        findings += spine_checks.check_coordinate_ranges(solved.motion, ranges, response)
     return findings
 
 
-# The verdicts of a whole data set: counts, all findings, one severity. As CSV and JSON for files to come from.
+# The verdicts of a whole data set, as CSV and JSON.
 
 
 # What a program may rely on. 2 is taken: bad input, as everywhere on the command line.
@@ -127,9 +120,8 @@ def severity_exit_code(verdicts: VerdictsByTrial) -> int:
 
 
 def verdicts_csv(verdicts: VerdictsByTrial) -> str:
-    """One line per finding; columns as `FINDING_COLUMNS`. frames: how many it concerns, 0 = the trial as a whole; of:
-    frames
-    of the trial; span: which, counted from 0.
+    """One line per finding; columns as `FINDING_COLUMNS`. frames: how many it concerns, 0 = the trial as a whole;
+    of: frames of the trial; span: which, counted from 0.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -141,7 +133,7 @@ def verdicts_csv(verdicts: VerdictsByTrial) -> str:
     return out.getvalue()
 
 
-def verdicts_dict(verdicts: VerdictsByTrial, thresholds: ThresholdsByName = THRESHOLDS) -> dict:
+def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
     """JSON-able: severity, exit code, counts and reasons over all, by trial, by code; findings; every threshold."""
     findings = [finding for key, verdict in verdicts.items() for finding in verdict.of(*key).findings]
     counts = Counter({str(status): 0 for status in Status})
@@ -166,7 +158,7 @@ def verdicts_dict(verdicts: VerdictsByTrial, thresholds: ThresholdsByName = THRE
         "findings": [finding.to_dict() for finding in findings],
         "thresholds": {
             name: {key: value for key, value in asdict(limit).items() if key != "name"}
-            for name, limit in thresholds.items()
+            for name, limit in THRESHOLDS.items()
         },
     }
 
@@ -201,9 +193,8 @@ def _body_findings(sized: SizedBody) -> Iterator[Finding]:
     """A fit to the person that did not reach its minimum."""
     left = 0.0 if sized.person is None else sized.person.left
     if left > MAX_UNFINISHED_GAIN:
-        yield Finding(
+        yield warning(
             "person_fit",
-            Severity.WARNING,
             "the fit of the body to the person's trials ran out of steps before its minimum: results may be off by "
             f"up to {left**0.5:.1g} of their standard deviations.",
             "Look for a trial whose markers are far off or exchanged and leave it out of the subject's trials; without "

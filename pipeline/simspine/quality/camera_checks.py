@@ -5,18 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.quality.findings import THRESHOLDS, Finding, Severity, ThresholdsByName, names_text
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, names_text, warning
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, CameraCheck, MixUp
 from simspine.vision.synchronise import DRIFT_UNIT_FRAMES, Timing
 
-# What the comparison of cameras amounts to: each fault named, with its size, how sure it is, and the cure.
-
-
 TOLERATED_CAMERA_ERRORS = {  # errors of a calibration that are no fault, as `check_cameras` takes them
-    "shift_x_px": THRESHOLDS["camera_shift"].si,
-    "shift_y_px": THRESHOLDS["camera_shift"].si,
-    "roll": THRESHOLDS["camera_roll"].si,
-    "scale": THRESHOLDS["camera_scale"].si,
+    "shift_x_px": THRESHOLDS["camera_shift"].value_si,
+    "shift_y_px": THRESHOLDS["camera_shift"].value_si,
+    "roll": THRESHOLDS["camera_roll"].value_si,
+    "scale": THRESHOLDS["camera_scale"].value_si,
 }
 CAMERA_UNJUDGED_CODE = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
 REFINE_HINT = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
@@ -27,14 +24,12 @@ CAMERA_LATE_CODE = "camera_late"
 SYNC_HINT = "Set `delays: find` in the trial, or paste there what `simspine cameras sync` prints."
 
 
-def check_camera_images(
-    checks: Sequence[CameraCheck], mixed: Sequence[MixUp], thresholds: ThresholdsByName = THRESHOLDS
-) -> Iterator[Finding]:
-    """Warnings of cameras whose images lie beside where the others put the points, and of views that are mixed up."""
+def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -> Iterator[Finding]:
+    """Warnings of cameras that disagree with where the others put the points, and of views that are mixed up."""
     for mix in mixed[:1]:
-        yield _mix_up_findings(mix)
-    found = {check.camera: list(_camera_faults(check, thresholds)) for check in checks}
-    judges = {name for check in checks for name in check.others}
+        yield _mix_up_finding(mix)
+    found = {check.camera: list(_camera_faults(check)) for check in checks}
+    judges = {name for check in checks for name in check.judging_views}
     at_odds = sum(any(finding.code != CAMERA_LATE_CODE for finding in found[name]) for name in judges)
     for camera, findings in found.items():
         for finding in findings:
@@ -48,50 +43,47 @@ def which_camera_remains_open(finding: Finding) -> bool:
     return WHICH_CAMERA_OPEN_HINT in finding.message
 
 
-def _camera_faults(check: CameraCheck, thresholds: ThresholdsByName) -> Iterator[Finding]:
+def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     """What is wrong with one camera."""
-    others = names_text(check.others)
+    others = names_text(check.judging_views)
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
     directions = (("to the right", "to the left"), ("below", "above"))
-    sure = (np.abs(shift) > thresholds["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
+    sure = (np.abs(shift) > THRESHOLDS["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
     if sure.any():
         towards = " and ".join(_direction_text(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
         of = "" if sure[1] else " of"
-        text = f"{check.camera}: shows the person {towards}{of} where {others} put{_delay_text(check)} them."
-        yield Finding("camera_shift", Severity.WARNING, text, REFINE_HINT, where=check.camera)
+        put = "puts" if len(check.judging_views) == 1 else "put"
+        text = f"{check.camera}: shows the person {towards}{of} where {others} {put} them."
+        yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
         ("roll", "camera_roll", ("° clockwise", "° counter-clockwise"), np.degrees(1.0)),
         ("scale", "camera_scale", (" % too large", " % too small"), 100.0),
     ):
         value, doubt = factor * check.value[quantity], factor * check.deviation[quantity]
-        if abs(value) > thresholds[code].value and abs(value) > SURE_DISAGREEMENT_SD * doubt:
+        if abs(value) > THRESHOLDS[code].value and abs(value) > SURE_DISAGREEMENT_SD * doubt:
             turned = "turned by " if quantity == "roll" else ""
             way = ways[0] if value > 0 else ways[1]
-            text = f"{check.camera}: its image is {turned}{abs(value):.1f} ± {doubt:.1f}{way}, beside {others}."
-            yield Finding(code, Severity.WARNING, text, REFINE_HINT, where=check.camera)
+            text = f"{check.camera}: its image is {turned}{abs(value):.1f} ± {doubt:.1f}{way}, compared with {others}."
+            yield warning(code, text, REFINE_HINT, where=check.camera)
     late, doubt = check.value["late"], check.deviation["late"]
-    if abs(late) > thresholds["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
-        text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames late beside the first camera."
-        yield Finding(CAMERA_LATE_CODE, Severity.WARNING, text, SYNC_HINT, where=check.camera)
+    if abs(late) > THRESHOLDS["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
+        text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames later than the first camera."
+        yield warning(CAMERA_LATE_CODE, text, SYNC_HINT, where=check.camera)
 
 
 def check_delays(timing: Timing) -> Finding:
     """That views were late, by how much, and which frames are left."""
     doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
-    rows = list(zip(timing.views, timing.late, doubts, drifts, strict=True))[1:]
+    rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
     said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
-        f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {said} frames late beside "
+        f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {said} frames later than "
         f"{timing.views[0]}. {timing.frames} frames are shared by all views, from frame {timing.first} of "
         f"{timing.views[0]} on."
     )
-    cure = (
-        "Nothing to do."
-        if timing.deviation is None
-        else "To keep them, write them down as `check_delays` of the trial."
-    )
+    cure = "Nothing to do." if timing.deviation is None else "To keep them, write them down as `delays` of the trial."
     return Finding("camera_delays", Severity.INFO, text, cure)
 
 
@@ -102,20 +94,17 @@ def check_person_seen(camera: str, points: int) -> Finding:
         "If the person is in its images, look whether the video is upside down (`ffmpeg -i IN -vf hflip,vflip OUT`), "
         "mirrored (`-vf hflip`), another camera's, or shows somebody else. Else use a recording in which it sees them."
     )
-    return Finding(CAMERA_UNJUDGED_CODE, Severity.WARNING, text, cure, where=camera)
+    return warning(CAMERA_UNJUDGED_CODE, text, cure, where=camera)
 
 
 def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> str:
     return f"{abs(value):.0f} ± {deviation:.0f} px {ahead if value >= 0 else behind}"
 
 
-def _delay_text(check: CameraCheck) -> str:
-    return "s" if len(check.others) == 1 else ""
-
-
-def _mix_up_findings(mix: MixUp) -> Finding:
+def _mix_up_finding(mix: MixUp) -> Finding:
     whose = "it" if len(mix.views) == 1 else "they"
-    gain = f"then {100 * mix.used_then:.0f} % of what {whose} saw agrees with the others, now {100 * mix.used:.0f} %."
+    then, now = (f"{100 * share:.0f} %" for share in (mix.used_if_exchanged, mix.used))
+    gain = f"then {then} of what {whose} saw agrees with the others, now {now}."
     if mix.kind == "mirrored":
         text = f"{mix.views[0]}: its image seems to be mirrored, left with right; {gain}"
         cure = "Film or convert without mirroring (a front camera's setting), or flip it: `ffmpeg -i IN -vf hflip OUT`."
@@ -143,24 +132,21 @@ class ViewFit:
     distance_px: float
 
 
-def check_view_fits(fits: Sequence[ViewFit], thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
-    """Warnings of cameras that hardly help, that mostly contradict the others, or whose images show the body beside the
-    person."""
-    share, used, off = (thresholds[name] for name in ("view_contributed", "view_used", "view_distance"))
+def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
+    """Warnings of cameras that hardly help, mostly contradict the others, or show the body away from the person."""
+    share, used, off = (THRESHOLDS[name] for name in ("view_contributed", "view_used", "view_distance"))
     for fit in fits:
-        if fit.contributed < share.si:
-            yield Finding(
+        if fit.contributed < share.value_si:
+            yield warning(
                 "view_absent",
-                Severity.WARNING,
                 f"{fit.name}: gives {100 * fit.contributed:.0f} % of the points, expected {share.value:g} % or more.",
                 "Is the person in its images? Then the detector missed them, or followed somebody else "
                 "(`detection.people`, `detection.person`).",
                 where=fit.name,
             )
-        if fit.used < used.si:
-            yield Finding(
+        if fit.used < used.value_si:
+            yield warning(
                 "view_unused",
-                Severity.WARNING,
                 f"{fit.name}: {100 * fit.used:.0f} % of the points detected in its images were used, expected "
                 f"{used.value:g} % or more; the others do not fit the other cameras.",
                 "Does it show the same person? Is its calibration its own, its video in time with the others? Look at "
@@ -168,9 +154,8 @@ def check_view_fits(fits: Sequence[ViewFit], thresholds: ThresholdsByName = THRE
                 where=fit.name,
             )
         if fit.distance_px > off.value:
-            yield Finding(
+            yield warning(
                 "view_off",
-                Severity.WARNING,
                 f"{fit.name}: the body's limbs lie {fit.distance_px:.0f} px (median) from the points detected in its "
                 f"images, expected at most {off.value:g} px.",
                 "Look at `simspine overlay`: if the body stands beside the person, calibration or timing of the camera "

@@ -1,4 +1,4 @@
-"""Checks of what the kinematics rest on: markers, images, the solver. Pure functions → findings."""
+"""Checks of what the kinematics rest on: markers, images, the solver. Each function gives findings."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -10,7 +10,7 @@ from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.errors import InputError, median_of_rows, nearest_name, rms_of_known
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Origin
-from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, ThresholdsByName, names_text, where_true
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
 from simspine.quality.spine_checks import jump_frames
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
@@ -22,41 +22,39 @@ FOOT_PAIRS = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
 LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'forward' to mean anything
 
 
-def check_sides(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_sides(measured: Markers) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Points not
     there are not checked."""
     for code, angle, limit, message, suggestion in (
         (
-            "trunk_twist", trunk_twist_angle(measured), thresholds["trunk_twist"],
+            "trunk_twist", trunk_twist_angle(measured), THRESHOLDS["trunk_twist"],
             "shoulders are turned against the hips by up to",
             "Left and right are probably exchanged at the shoulders or at the hips: look at each camera's points.",
         ),
         (
-            "feet_backwards", feet_turn_angle(measured), thresholds["feet_back"],
+            "feet_backwards", feet_turn_angle(measured), THRESHOLDS["feet_back"],
             "both feet point away from where the pelvis faces by up to",
             "Left and right of the hips, or heels and toes, are probably exchanged.",
         ),
         (
-            "upside_down", body_axis_tilt(measured), thresholds["upside_down"],
+            "upside_down", body_axis_tilt(measured), THRESHOLDS["upside_down"],
             "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
             "Unless it is a handstand: the vertical axis of the points points down. Check the calibration's or the "
             "file's frame.",
         ),
     ):  # fmt: skip
-        odd = angle > limit.si
+        odd = angle > limit.value_si
         if odd.any():
             text = (
                 f"{message} {np.degrees(angle[odd].max()):.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
             )
-            yield Finding(
-                code=code, severity=Severity.WARNING, message=text, suggestion=suggestion, frames=where_true(odd)
-            )
+            yield warning(code, text, suggestion, frames=odd)
 
 
-def sides_exchanged(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> np.ndarray:
+def sides_exchanged(measured: Markers) -> np.ndarray:
     """(frames,) bool: in which `check_sides` finds something."""
     odd = np.zeros(measured.frames, bool)
-    for finding in check_sides(measured, thresholds):
+    for finding in check_sides(measured):
         odd[list(finding.frames)] = True
     return odd
 
@@ -85,7 +83,7 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     for heel, toe in FOOT_PAIRS:
         foot = -_pair_vector_and_middle(measured, (heel, toe))[0]
         turns.append(_angle_between(foot - (foot @ up)[:, None] * up, forward))
-    over = body_axis_tilt(measured) > THRESHOLDS["upside_down"].si
+    over = body_axis_tilt(measured) > THRESHOLDS["upside_down"].value_si
     return np.where(steep | over, np.nan, np.minimum(*turns))
 
 
@@ -126,22 +124,21 @@ SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wron
 SKIN_LOST_CODE = "skin_marker_lost"
 
 
-def check_skin_markers_lost(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
     """Markers on the skin that are known in few frames: the spine is seen less in the others, which stay kept."""
-    limit, dots = thresholds["skin_marker_seen"], is_tape_dot(measured.names)
-    yield from _lost_dots(measured, dots, limit.si, f"{limit.value:g} %")
+    limit, dots = THRESHOLDS["skin_marker_seen"], is_tape_dot(measured.names)
+    yield from _lost_dots(measured, dots, limit.value_si, f"{limit.value:g} %")
     for name in is_skin_marker(measured.names):
         if name in dots:
             continue
         seen = measured.present[:, measured.index(name)]
-        if seen.mean() < limit.si:
-            yield Finding(
-                code=SKIN_LOST_CODE,
-                severity=Severity.WARNING,
-                message=f"the marker over {skin_landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
+        if seen.mean() < limit.value_si:
+            yield warning(
+                SKIN_LOST_CODE,
+                f"the marker over {skin_landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
                 f"{limit.value:g} % or more.",
-                suggestion="Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
-                frames=where_true(~seen),
+                "Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
+                frames=~seen,
                 where=skin_landmark(name),
             )
 
@@ -152,14 +149,13 @@ def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) 
     few = seen.mean(0) < least
     if few.any():
         numbers = ", ".join(str(n + 1) for n in np.flatnonzero(few))
-        yield Finding(
-            code=SKIN_LOST_CODE,
-            severity=Severity.WARNING,
-            message=f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
+        yield warning(
+            SKIN_LOST_CODE,
+            f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
             "frames.",
-            suggestion="Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "
+            "Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "
             "it is.",
-            frames=where_true(np.asarray((~seen[:, few]).any(1))),
+            frames=np.asarray((~seen[:, few]).any(1)),
             where="tape",
         )
 
@@ -180,14 +176,13 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
     for i, j, k in combinations(range(len(names)), 3):
         if apart[i, k] < max(apart[i, j], apart[j, k]):
             first, second, third = (skin_landmark(names[n]) for n in (i, j, k))
-            yield Finding(
+            yield warning(
                 SKIN_ORDER_CODE,
-                Severity.WARNING,
                 f"the markers named {first}, {second} and {third} do not lie along the back in that order "
                 f"({first}–{second} {1000 * apart[i, j]:.0f} mm, {second}–{third} {1000 * apart[j, k]:.0f} mm, "
                 f"{first}–{third} {1000 * apart[i, k]:.0f} mm).",
-                "One of them has another vertebra's name, or was clicked on another marker; until that is mended the "
-                "spine's angles are wrong.",
+                "One of them has another vertebra's name, or was clicked on another marker; until that is corrected "
+                "the spine's angles are wrong.",
                 where=f"{first}, {second}, {third}",
             )
             return
@@ -231,9 +226,8 @@ def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator
     if not odd:
         return
     meant = [f"{name}: {guess}?" for name in odd if (guess := nearest_name(name, known))]
-    yield Finding(
+    yield warning(
         "marker_unknown",
-        Severity.WARNING,
         f"{len(odd)} of {len(names)} markers have names that neither the body nor SIMSPINE's skeleton has, and are "
         f"left out: {names_text(odd)}.",
         "Give them SIMSPINE's names"
@@ -242,9 +236,7 @@ def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator
     )
 
 
-def check_marker_distance(
-    names: Sequence[str], error: np.ndarray, thresholds: ThresholdsByName = THRESHOLDS
-) -> Iterator[Finding]:
+def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[Finding]:
     """The RMSE protocol. error: (frames, markers) m, distance between a marker and the model's, NaN = missing.
 
     A frame whose RMSE over its markers is above `marker_flagged` (10 cm) is rejected. A marker whose RMSE over the
@@ -252,67 +244,63 @@ def check_marker_distance(
     without it.
     """
     error = _checked_errors("marker errors", error, len(names))
-    expected, flagged = thresholds["marker_expected"], thresholds["marker_flagged"]
+    expected, flagged = THRESHOLDS["marker_expected"], THRESHOLDS["marker_flagged"]
     per_frame = rms_of_known(error, axis=1)
-    far = per_frame > flagged.si
+    far = per_frame > flagged.value_si
     if far.any():
         yield Finding(
             code="frame_rmse",
             severity=Severity.ERROR,
-            message=f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
-            f"expected below {flagged.value:g} cm.",
+            message=f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} "
+            f"frames, expected below {flagged.value:g} cm.",
             suggestion="Look for swapped sides or another person in these frames.",
             frames=where_true(far),
         )
     for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
-        if not rmse > expected.si:
+        if not rmse > expected.value_si:
             continue
         code, limit, advice = (
             "marker_far",
             f"2 to {expected.value:g} cm",
             "Check its place on the model and the scaling of its segment.",
         )
-        if rmse > flagged.si:
+        if rmse > flagged.value_si:
             code, limit = "marker_flagged", f"below {flagged.value:g} cm"
             advice = "Detect this point anew, check its place on the model, or give it no weight."
         text = f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected {limit}."
-        yield Finding(
-            code=code,
-            severity=Severity.WARNING,
-            message=text,
-            suggestion=advice,
-            frames=where_true(column > flagged.si),
+        yield warning(
+            code,
+            text,
+            advice,
+            frames=column > flagged.value_si,
             where=name,
         )
 
 
-def check_reprojection(
-    names: Sequence[str], error: np.ndarray, thresholds: ThresholdsByName = THRESHOLDS
-) -> Iterator[Finding]:
+def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Finding]:
     """Frames, and points, that in the median lie far from their images: a warning. error: (frames, points) px, NaN =
     missing.
     """
     error = _checked_errors("reprojection errors", error, len(names))
-    limit = thresholds["reprojection"]
+    limit = THRESHOLDS["reprojection"]
     median = median_of_rows(error)
-    far = median > limit.si
+    far = median > limit.value_si
     if far.any():
-        yield Finding(
-            code="reprojection",
-            severity=Severity.WARNING,
-            message=f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
+        yield warning(
+            "reprojection",
+            f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
             f"below {limit.value:g} px.",
-            suggestion="Check synchronisation and calibration, and whether all cameras see the same person.",
-            frames=where_true(far),
+            "Check synchronisation and calibration, and whether all cameras see the same person.",
+            frames=far,
         )
-    points = [name for name, value in zip(names, median_of_rows(error.T), strict=True) if value > limit.si]
+    points = [name for name, value in zip(names, median_of_rows(error.T), strict=True) if value > limit.value_si]
     if points:
         text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
         advice = "The detector places these points differently in each view: give them less weight."
-        yield Finding("reprojection_point", Severity.WARNING, text, advice, where=names_text(points))
+        yield warning("reprojection_point", text, advice, where=names_text(points))
 
 
-def check_presence(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_presence(measured: Markers) -> Iterator[Finding]:
     """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
     present = measured.present
     ever = np.any(present, axis=0)
@@ -321,18 +309,17 @@ def check_presence(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS)
     if never:
         advice = "Check that the detector and the marker set name these points alike."
         text = f"never seen: {names_text(never)}."
-        yield Finding("marker_never_seen", Severity.WARNING, text, advice, where=names_text(never))
+        yield warning("marker_never_seen", text, advice, where=names_text(never))
     missing = 1 - present[:, ever].mean(1) if ever.any() else np.ones(measured.frames)
-    limit = thresholds["missing"]
-    many = missing > limit.si
+    limit = THRESHOLDS["missing"]
+    many = missing > limit.value_si
     if many.any():
-        yield Finding(
-            code="markers_missing",
-            severity=Severity.WARNING,
-            message=f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
+        yield warning(
+            "markers_missing",
+            f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
             f"{limit.value:g} %.",
-            suggestion="The pose of these frames hangs on few points; its angles are less sure.",
-            frames=where_true(many),
+            "The pose of these frames hangs on few points; its angles are less sure.",
+            frames=many,
         )
     if measured.filled is not None and measured.filled.any():
         frames = np.any(measured.filled, axis=1)
@@ -343,14 +330,14 @@ def check_presence(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS)
         )
 
 
-def check_inferred(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_inferred(measured: Markers) -> Iterator[Finding]:
     """A finding where many of all points, or of those along the spine, are inferred; another where estimated."""
     how = {
         Origin.INFERRED: "inferred from others, not seen",
         Origin.ESTIMATED: "estimated by a network from other evidence, not seen",
     }
     for origin, words in how.items():
-        yield from _unseen_findings(measured, origin, words, thresholds["inferred"])
+        yield from _unseen_findings(measured, origin, words, THRESHOLDS["inferred"])
 
 
 def _unseen_findings(measured: Markers, origin: Origin, words: str, limit: Threshold) -> Iterator[Finding]:
@@ -364,17 +351,17 @@ def _unseen_findings(measured: Markers, origin: Origin, words: str, limit: Thres
             count = len(set(names) & set(of))
             parts.append(f"{count} of {group} {len(of)} points")
             most = max(most, count / len(of))
-    if most > limit.si:
+    if most > limit.value_si:
         text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
         advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
-        yield Finding(f"{origin}_points", Severity.WARNING, text, advice, where=names_text(names))
+        yield warning(f"{origin}_points", text, advice, where=names_text(names))
 
 
-def check_bone_lengths(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
     """Segments that change their length, and pairs that differ left to right: warnings. Segments without markers are
     skipped.
     """
-    spread_limit, deviation_limit = thresholds["segment_spread"], thresholds["segment_deviation"]
+    spread_limit, deviation_limit = THRESHOLDS["segment_spread"], THRESHOLDS["segment_deviation"]
     medians: dict[str, float] = {}
     for segment, ends in BONE_SEGMENTS.items():
         if not set(ends) <= set(measured.names):
@@ -388,29 +375,27 @@ def check_bone_lengths(measured: Markers, thresholds: ThresholdsByName = THRESHO
             continue
         relative = np.abs(length / median - 1)
         spread = 1.4826 * float(np.nanmedian(relative))  # of a normal distribution, its standard deviation
-        odd = relative > deviation_limit.si
-        if spread > spread_limit.si or odd.any():
-            yield Finding(
-                code="bone_length",
-                severity=Severity.WARNING,
-                message=f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
+        odd = relative > deviation_limit.value_si
+        if spread > spread_limit.value_si or odd.any():
+            yield warning(
+                "bone_length",
+                f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
                 f"{100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
                 f"{deviation_limit.value:g} %.",
-                suggestion="Bones do not stretch: one of the two points is wrong where this happens.",
-                frames=where_true(odd),
+                "Bones do not stretch: one of the two points is wrong where this happens.",
+                frames=odd,
                 where=segment,
             )
-    limit = thresholds["symmetry"]
+    limit = THRESHOLDS["symmetry"]
     for segment, right in medians.items():
         side, _, name = segment.partition(" ")
         left = medians.get(f"left {name}")
         if side == "left" or left is None or right + left == 0:
             continue
         difference = abs(right - left) / (right + left) * 2
-        if difference > limit.si:
-            yield Finding(
+        if difference > limit.value_si:
+            yield warning(
                 "asymmetry",
-                Severity.WARNING,
                 f"{name}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
                 f"expected within {limit.value:g} %.",
                 "Check for a camera that sees one side badly, and for swapped sides.",
@@ -418,12 +403,12 @@ def check_bone_lengths(measured: Markers, thresholds: ThresholdsByName = THRESHO
             )
 
 
-def check_marker_jumps(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_marker_jumps(measured: Markers) -> Iterator[Finding]:
     """Markers that are elsewhere from one frame to the next: a warning each, one for all if most of them jump."""
-    limit, spike = thresholds["marker_jump"], int(thresholds["spike_frames"].si)
+    limit, spike = THRESHOLDS["marker_jump"], int(THRESHOLDS["spike_frames"].value_si)
     found = {}
     for k, name in enumerate(measured.names):
-        faulty, speed = jump_frames(measured.xyz[:, k], measured.rate, limit.si, spike)
+        faulty, speed = jump_frames(measured.xyz[:, k], measured.rate, limit.value_si, spike)
         if faulty.any():
             found[name] = faulty, speed
     if not found:
@@ -433,13 +418,12 @@ def check_marker_jumps(measured: Markers, thresholds: ThresholdsByName = THRESHO
     for names in groups:
         frames = np.any([found[name][0] for name in names], axis=0)
         who = f"{len(names)} of {len(measured.names)} markers jump" if everything else f"{names[0]} jumps"
-        yield Finding(
-            code="marker_jump",
-            severity=Severity.WARNING,
-            message=f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
+        yield warning(
+            "marker_jump",
+            f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
             f"{frames.sum()} frames, expected below {limit.value:g} m/s.",
-            suggestion="Look for another person, or a wrong point, in these frames.",
-            frames=where_true(frames),
+            "Look for another person, or a wrong point, in these frames.",
+            frames=frames,
             where=names_text(names),
         )
 

@@ -1,8 +1,9 @@
-"""Lordosis and kyphosis of a trial as figures, in the form of the clinical parameters."""
+"""What decided each angle of a trial (data, assumptions or the model's couplers), and figures that say so."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,7 @@ from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Forced, ForcedKind, Origin
-from simspine.quality.findings import THRESHOLDS, ThresholdsByName
-
-# What decided each level's angle: the data, the assumptions, or the model's couplers.
+from simspine.quality.findings import THRESHOLDS
 
 
 class Observability(StrEnum):
@@ -75,8 +74,7 @@ def level_shares(
 
     table: levels with their coordinates (flexion, bending, rotation). response: (coordinates,), see
     `simspine.estimation.result.Posterior`; None where the solver gave none. Sums and segments in space have no
-    coordinate of
-    their own, so nothing is known of them here.
+    coordinate of their own, so nothing is known of them here.
     """
     shares = np.full((len(levels), 3), np.nan)
     if response is None:
@@ -95,7 +93,6 @@ def observability_of(
     shares: np.ndarray,
     forced: Mapping[str, Sequence[Forced]] | None = None,
     table: Sequence[Level] = (),
-    thresholds: ThresholdsByName = THRESHOLDS,
     estimated: bool = False,
 ) -> tuple[tuple[Observability, Observability, Observability], ...]:
     """For each level and plane who decided the angle.
@@ -113,7 +110,6 @@ def observability_of(
             shares[i, k],
             bool(mask[i, k]),
             bool(names) and names[k] in drivers,
-            thresholds=thresholds,
             estimated=estimated,
         )
 
@@ -124,7 +120,6 @@ def observability_word(
     share: float,
     forced: bool,
     drives: bool = False,
-    thresholds: ThresholdsByName = THRESHOLDS,
     estimated: bool = False,
 ) -> Observability:
     """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum.
@@ -133,22 +128,22 @@ def observability_word(
         return Observability.FORCED
     if not np.isfinite(share):
         return Observability.UNKNOWN
-    if share < thresholds["assumed"].si:
+    if share < THRESHOLDS["assumed"].value_si:
         return Observability.ASSUMED
-    if share < thresholds["measured"].si and not drives:
+    if share < THRESHOLDS["measured"].value_si and not drives:
         return Observability.PARTLY_ESTIMATED if estimated else Observability.PARTLY
     if estimated:
         return Observability.ESTIMATED
     return Observability.SUM if drives else Observability.MEASURED
 
 
-def observed_share_text(share: float, thresholds: ThresholdsByName = THRESHOLDS) -> str:
+def observed_share_text(share: float) -> str:
     """A share 0…1 in whole percent, '–' of NaN; '<20 %' where rounding would reach a limit of the verdicts."""
     if not np.isfinite(share):
         return "–"
     rounded = round(100 * share)
-    limits = (thresholds[name] for name in ("assumed", "measured"))
-    limit = next((limit.value for limit in limits if share < limit.si and rounded >= limit.value), None)
+    limits = (THRESHOLDS[name] for name in ("assumed", "measured"))
+    limit = next((limit.value for limit in limits if share < limit.value_si and rounded >= limit.value), None)
     return f"{rounded} %" if limit is None else f"<{limit:g} %"
 
 
@@ -175,9 +170,9 @@ WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures ar
 class ClinicalFigure:
     """One parameter of a trial.
 
-    unit: 'deg' or 'mm'. mean, low, high: over the frames, None where no frame is known; sd: typical (median) standard
-    deviation, None where there is none or the model gives the value. known: share of the frames. decided: in words what
-    the figure rests on.
+    unit: 'deg' or 'mm'. mean, minimum, maximum: over the frames, None where no frame is known; sd: typical (median)
+    standard deviation, None where there is none or the model gives the value. known_share: of the frames. decided_by:
+    in words what the figure rests on.
     """
 
     name: str
@@ -185,10 +180,10 @@ class ClinicalFigure:
     unit: str
     mean: float | None
     sd: float | None
-    low: float | None
-    high: float | None
-    known: float
-    decided: str
+    minimum: float | None
+    maximum: float | None
+    known_share: float
+    decided_by: str
 
 
 def clinical_figures(
@@ -219,16 +214,33 @@ def _clinical_figure(
 ) -> ClinicalFigure:
     definition = CLINICAL_DEFINITIONS[name]
     unit, factor = WRITTEN_UNITS[definition.unit]
-    values, deviation = factor * clinical.of(name)[kept], clinical.sd(name)
-    known = values[np.isfinite(values)]
     kinds = {fact.kind for fact in clinical.forced.get(name, ())}
-    given = bool(kinds - {ForcedKind.SUM})
-    sd = None if deviation is None or given or not known.size else float(factor * np.nanmedian(deviation[kept]))
-    mean, low, high = (float(f(known)) for f in (np.mean, np.min, np.max)) if known.size else (None, None, None)
-    decided = _set_by_model(kinds) or _in_words(name, mean, sd, share=share, estimated=estimated)
-    part = len(known) / len(values) if len(values) else 0.0
-    return ClinicalFigure(
-        name=name, label=definition.label, unit=unit, mean=mean, sd=sd, low=low, high=high, known=part, decided=decided
+    deviation = None if kinds - {ForcedKind.SUM} else clinical.sd(name)
+    found = _statistics(factor * clinical.of(name), None if deviation is None else factor * deviation, kept)
+    decided_by = _set_by_model(kinds) or _in_words(name, found.mean, found.sd, share=share, estimated=estimated)
+    return ClinicalFigure(name=name, label=definition.label, unit=unit, decided_by=decided_by, **found._asdict())
+
+
+class _Statistics(NamedTuple):
+    """Of a quantity over the frames that can be trusted, as in `ClinicalFigure`."""
+
+    mean: float | None
+    sd: float | None
+    minimum: float | None
+    maximum: float | None
+    known_share: float
+
+
+def _statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray) -> _Statistics:
+    known = values[kept & np.isfinite(values)]
+    if not known.size:
+        return _Statistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0)
+    return _Statistics(
+        mean=float(known.mean()),
+        sd=None if deviation is None else float(np.nanmedian(deviation[kept])),
+        minimum=float(known.min()),
+        maximum=float(known.max()),
+        known_share=len(known) / int(kept.sum()),
     )
 
 
@@ -269,24 +281,23 @@ def curvature_figures(
 
     kept: (frames,) bool. forced: whether the model sets it. estimated: points of the spine were.
     """
-    return tuple(_figure(name, *angles[name], kept, forced[name], estimated) for name in LABELS if name in angles)
-
-
-def _figure(
-    name: str, values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, forced: bool, estimated: bool
-) -> ClinicalFigure:
-    known, sd = np.degrees(values[kept & np.isfinite(values)]), None
-    if deviation is not None and known.size and not forced:
-        sd = float(np.degrees(np.nanmedian(deviation[kept])))
-    mean, low, high = (float(f(known)) for f in (np.mean, np.min, np.max)) if known.size else (None, None, None)
-    decided = str(curvature_verdict(share_of_curvature(name, sd), forced, estimated))
-    part = len(known) / int(kept.sum()) if kept.any() else 0.0
-    return ClinicalFigure(
-        name=name, label=LABELS[name], unit="deg", mean=mean, sd=sd, low=low, high=high, known=part, decided=decided
+    return tuple(
+        _curvature_figure(name, angles[name], kept=kept, forced=forced[name], estimated=estimated)
+        for name in LABELS
+        if name in angles
     )
 
 
-def known_share(sd: float, before: float) -> float:
+def _curvature_figure(
+    name: str, angle: tuple[np.ndarray, np.ndarray | None], kept: np.ndarray, forced: bool, estimated: bool
+) -> ClinicalFigure:
+    values, deviation = angle
+    found = _statistics(np.degrees(values), None if deviation is None or forced else np.degrees(deviation), kept)
+    decided_by = str(curvature_verdict(share_of_curvature(name, found.sd), forced, estimated))
+    return ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
+
+
+def share_by_deviation(sd: float, before: float) -> float:
     """Share of an angle that the data decided, where only its standard deviation is known: 1 − (sd / before)².
 
     sd, before: standard deviations with the data and without (any unit). The share of a Gaussian estimate (Rodgers
@@ -302,8 +313,8 @@ def spread_of_adults(quantity: str) -> float:
 
 
 def share_of_curvature(quantity: str, sd: float | None) -> float:
-    """`known_share` of 'lla' or 'tka' beside the spread among standing adults. sd: degrees; NaN of None."""
-    return known_share(float("nan") if sd is None else sd, spread_of_adults(quantity))
+    """`share_by_deviation` of 'lla' or 'tka' given the spread among standing adults. sd: degrees; NaN of None."""
+    return share_by_deviation(float("nan") if sd is None else sd, spread_of_adults(quantity))
 
 
 def curvature_verdict(share: float, forced: bool = False, estimated: bool = False) -> Observability:

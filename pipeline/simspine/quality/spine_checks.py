@@ -1,4 +1,4 @@
-"""Is the spine one that people have? Vertebrae fitted and points measured against the shape of real spines."""
+"""Checks of the spine: curvature, jumps, wraps, ranges, and whether its shape is one that people have."""
 
 from collections.abc import Iterator, Mapping
 
@@ -22,14 +22,11 @@ from simspine.quality.findings import (
     Finding,
     Severity,
     Threshold,
-    ThresholdsByName,
     names_text,
+    warning,
     where_true,
 )
 from simspine.quality.observability import forced_mask
-
-# Checks of spine kinematics: curvature bounds, jumps, wraps, ranges. Pure functions → findings.
-
 
 PELVIS_COORDINATES = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 _CURVATURE_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}
@@ -37,12 +34,12 @@ _GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are to the grou
 _RANGE_PERCENTILES = (1, 99)  # per cent: as `simspine.evaluation.validation_tables` takes a range of motion
 
 
-def check_curvature_bounds(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_curvature_bounds(spine: SpineKinematics) -> Iterator[Finding]:
     """Frames whose LLA or TKA no person reaches: rejected."""
     for name, words in _CURVATURE_NAMES.items():
         values = getattr(spine, name)
-        low, high = thresholds[f"{name}_low"], thresholds[f"{name}_high"]
-        outside = (values < low.si) | (values > high.si)
+        low, high = THRESHOLDS[f"{name}_low"], THRESHOLDS[f"{name}_high"]
+        outside = (values < low.value_si) | (values > high.value_si)
         if outside.any():
             yield Finding(
                 code=f"{name}_implausible",
@@ -55,44 +52,43 @@ def check_curvature_bounds(spine: SpineKinematics, thresholds: ThresholdsByName 
             )
 
 
-def check_curvature_speed(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_curvature_speed(spine: SpineKinematics) -> Iterator[Finding]:
     """Frames where LLA or TKA changes faster than people move: a warning; from a jump on, `check_jumps` rejects."""
-    limit = thresholds["curvature_speed"]
+    limit = THRESHOLDS["curvature_speed"]
     for name, words in _CURVATURE_NAMES.items():
         speed = np.abs(np.diff(getattr(spine, name))) * spine.rate
-        fast = speed > limit.si
+        fast = speed > limit.value_si
         if fast.any():
             frames = np.flatnonzero(fast)
-            yield Finding(
-                code=f"{name}_fast",
-                severity=Severity.WARNING,
-                message=f"{words} changes by up to {np.degrees(speed[fast].max()):.0f} °/s, expected below "
+            yield warning(
+                f"{name}_fast",
+                f"{words} changes by up to {np.degrees(speed[fast].max()):.0f} °/s, expected below "
                 f"{limit.value:g} °/s.",
-                suggestion="If the motion was slow, lower the cut-off of the filter.",
+                "If the motion was slow, lower the cut-off of the filter.",
                 frames=(*frames, *(frames + 1)),
                 where=name,
             )
 
 
-def check_jumps(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
     """Discontinuities of level angles, curvature and position: rejected.
 
     Where a value leaves and comes back the frames between are at fault; of a step that stays nobody can say which side
     is right, so the frames on both sides of it are. Levels that jump together (as coupled ones do) make one finding.
     """
     series = [
-        (f"{MOTION_PLANES[axis]} of {level}", spine.angles[:, k, axis], thresholds[_jump_limit(level)])
+        (f"{MOTION_PLANES[axis]} of {level}", spine.angles[:, k, axis], THRESHOLDS[_jump_limit(level)])
         for k, level in enumerate(spine.levels)
         for axis in range(3)
     ]
-    series += [(words, getattr(spine, name), thresholds["jump_curvature"]) for name, words in _CURVATURE_NAMES.items()]
-    series += [("position of the spine", spine.markers.xyz.mean(1), thresholds["jump_position"])]
-    spike = int(thresholds["spike_frames"].si)
+    series += [(words, getattr(spine, name), THRESHOLDS["jump_curvature"]) for name, words in _CURVATURE_NAMES.items()]
+    series += [("position of the spine", spine.markers.xyz.mean(1), THRESHOLDS["jump_position"])]
+    spike = int(THRESHOLDS["spike_frames"].value_si)
     together: dict[tuple[int, ...], list[tuple[float, str, Threshold]]] = {}
     for what, values, limit in series:
-        faulty, speed = jump_frames(values, spine.rate, limit.si, spike)
+        faulty, speed = jump_frames(values, spine.rate, limit.value_si, spike)
         if faulty.any():
-            together.setdefault(where_true(faulty), []).append((speed / limit.si, what, limit))
+            together.setdefault(where_true(faulty), []).append((speed / limit.value_si, what, limit))
     for frames, found in together.items():
         times, what, limit = max(found, key=lambda item: item[0])
         unit = limit.unit.replace("deg", "°")
@@ -100,8 +96,8 @@ def check_jumps(spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLD
         yield Finding(
             code="jump",
             severity=Severity.ERROR,
-            message=f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected below "
-            f"{limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else "."),
+            message=f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected "
+            f"below {limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else "."),
             suggestion="Look for swapped or wrong points in these frames.",
             frames=frames,
             where=what,
@@ -170,42 +166,37 @@ def _published_ranges(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, i
             yield from ((LEVEL_ENVELOPES[level], k, axis) for axis in range(3))
 
 
-def check_level_ranges(
-    spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS, shares: np.ndarray | None = None
-) -> Iterator[Finding]:
+def check_level_ranges(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
     """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ.
 
     shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`), NaN = unknown.
     An angle that was mostly assumed is not checked: that would be a warning about the assumption. Where the kinematics
     have standard deviations, a value is beyond a limit only if it is so beyond doubt.
     """
-    factor = thresholds["range_factor"]
+    factor = THRESHOLDS["range_factor"]
     doubt = np.zeros_like(spine.angles)
     if spine.angles_sd is not None:
-        doubt = thresholds["range_sd"].si * np.nan_to_num(spine.angles_sd)
+        doubt = THRESHOLDS["range_sd"].value_si * np.nan_to_num(spine.angles_sd)
     for envelope, k, axis in _published_ranges(spine):
-        low, high = envelope.limits(factor.si)[axis]
+        low, high = envelope.limits(factor.value_si)[axis]
         values, room = spine.angles[:, k, axis], doubt[:, k, axis]
         beyond = (values + room < low) | (values - room > high)
-        if _is_assumed(shares, k, axis, thresholds) or not beyond.any():
+        if _is_assumed(shares, k, axis) or not beyond.any():
             continue
         forced = forced_sentence(spine.forced.get(envelope.level, ()))
-        yield Finding(
-            code="level_range",
-            severity=Severity.WARNING,
-            message=f"{MOTION_PLANES[axis]} of {envelope.level} is {_range_text(values[beyond])}° in {beyond.sum()} frames, expected "
-            f"{np.degrees(low):.1f} to {np.degrees(high):.1f}° ({factor.value:g} × {envelope.source}).",
-            suggestion=f"Not evidence about this level, which the model forces: {forced}."
+        yield warning(
+            "level_range",
+            f"{MOTION_PLANES[axis]} of {envelope.level} is {_range_text(values[beyond])}° in {beyond.sum()} frames, "
+            f"expected {np.degrees(low):.1f} to {np.degrees(high):.1f}° ({factor.value:g} × {envelope.source}).",
+            f"Not evidence about this level, which the model forces: {forced}."
             if forced
             else "Check the points above and below this level.",
-            frames=where_true(beyond),
+            frames=beyond,
             where=envelope.level,
         )
 
 
-def level_extents(
-    spine: SpineKinematics, thresholds: ThresholdsByName = THRESHOLDS, shares: np.ndarray | None = None
-) -> Iterator[Finding]:
+def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> Iterator[Finding]:
     """Levels that move further over the trial than people can, from one end to the other: a warning.
 
     An angle may stay within its range about a neutral pose nobody knows and still travel too far. Travel: percentile 1
@@ -213,33 +204,31 @@ def level_extents(
     are left
     out.
     """
-    factor = thresholds["range_factor"]
+    factor = THRESHOLDS["range_factor"]
     forced = forced_mask(spine.levels, spine.forced)
     for envelope, k, axis in _published_ranges(spine):
         values, most = spine.angles[:, k, axis], envelope.extent[axis]
         values = values[np.isfinite(values)]
-        if not values.size or forced[k, axis] or _is_assumed(shares, k, axis, thresholds):
+        if not values.size or forced[k, axis] or _is_assumed(shares, k, axis):
             continue
         travel = float(np.ptp(np.percentile(values, _RANGE_PERCENTILES)))
-        if travel > factor.si * most:
-            yield Finding(
+        if travel > factor.value_si * most:
+            yield warning(
                 "level_extent",
-                Severity.WARNING,
-                f"{MOTION_PLANES[axis]} of {envelope.level} travels {np.degrees(travel):.1f}° over the trial, people at most "
-                f"{np.degrees(most):.1f}° ({envelope.source}), expected below {factor.value:g} times that.",
+                f"{MOTION_PLANES[axis]} of {envelope.level} travels {np.degrees(travel):.1f}° over the trial, people "
+                f"at most {np.degrees(most):.1f}° ({envelope.source}), expected below {factor.value:g} times that.",
                 "Check the points above and below this level, and how smooth the motion is.",
                 where=envelope.level,
             )
 
 
-def _is_assumed(shares: np.ndarray | None, level: int, axis: int, thresholds: ThresholdsByName) -> bool:
-    return shares is not None and bool(shares[level, axis] < thresholds["assumed"].si)
+def _is_assumed(shares: np.ndarray | None, level: int, axis: int) -> bool:
+    return shares is not None and bool(shares[level, axis] < THRESHOLDS["assumed"].value_si)
 
 
 def check_coordinate_ranges(
     motion: Motion,
     ranges: Mapping[str, tuple[float, float]],
-    thresholds: ThresholdsByName = THRESHOLDS,
     response: Mapping[str, float] | None = None,
 ) -> Iterator[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
@@ -249,21 +238,20 @@ def check_coordinate_ranges(
     mostly assumed are left out.
     """
     response = response or {}
-    slack = thresholds["coordinate_slack"].si
+    slack = THRESHOLDS["coordinate_slack"].value_si
     for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
-        assumed = response.get(name, 1.0) < thresholds["assumed"].si
+        assumed = response.get(name, 1.0) < THRESHOLDS["assumed"].value_si
         if name not in ranges or not rotational or name in PELVIS_COORDINATES or assumed:
             continue
         low, high = ranges[name]
         beyond = (values < low - slack) | (values > high + slack)
         if beyond.any():
-            yield Finding(
-                code="coordinate_range",
-                severity=Severity.WARNING,
-                message=f"{name} is {_range_text(values[beyond])}° in {beyond.sum()} frames, the model's range is "
+            yield warning(
+                "coordinate_range",
+                f"{name} is {_range_text(values[beyond])}° in {beyond.sum()} frames, the model's range is "
                 f"{np.degrees(low):.1f} to {np.degrees(high):.1f}°.",
-                suggestion="A range of the model is a modeller's choice; look whether the pose is right.",
-                frames=where_true(beyond),
+                "A range of the model is a modeller's choice; look whether the pose is right.",
+                frames=beyond,
                 where=name,
             )
 
@@ -277,13 +265,13 @@ def _range_text(values: np.ndarray) -> str:
 LEVEL_OF = {point: level for point, level in VERTEBRA_OF.items() if level != "S1"}  # on the sacrum lies no S1 centre
 
 
-def check_fitted_shape(centres: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_fitted_shape(centres: Markers) -> Iterator[Finding]:
     """The fitted body's vertebrae. centres: vertebral centres by level (C1 … L5, S1), any frame; NaN = not solved."""
     levels = {name: name for name in centres.names if name in CHAIN_LEVELS}
-    return _shape_findings(("the fitted spine", "shape_fitted"), centres, levels, thresholds=thresholds, skin=None)
+    return _shape_findings(("the fitted spine", "shape_fitted"), centres, levels, skin=None)
 
 
-def check_measured_shape(measured: Markers, thresholds: ThresholdsByName = THRESHOLDS) -> Iterator[Finding]:
+def check_measured_shape(measured: Markers) -> Iterator[Finding]:
     """The spine points that a detector saw or estimated, or that were given; inferred ones repeat the rule that placed
     them."""
     real = measured.names_of(*FROM_DETECTOR, Origin.GIVEN)
@@ -292,13 +280,12 @@ def check_measured_shape(measured: Markers, thresholds: ThresholdsByName = THRES
         ("the spine's points", "shape_measured"),
         measured,
         levels,
-        thresholds=thresholds,
-        skin=thresholds["shape_skin"].si,
+        skin=THRESHOLDS["shape_skin"].value_si,
     )
 
 
 def _shape_findings(
-    about: tuple[str, str], points: Markers, levels: Mapping[str, str], thresholds: ThresholdsByName, skin: float | None
+    about: tuple[str, str], points: Markers, levels: Mapping[str, str], skin: float | None
 ) -> Iterator[Finding]:
     """about: what is checked, in words, and the code. levels: {point: vertebra}.
 
@@ -306,18 +293,17 @@ def _shape_findings(
     """
     what, code = about
     chosen = points.select(list(levels))
-    frames = evenly_chosen_whole_frames(chosen, int(thresholds["shape_frames"].si))
+    frames = evenly_chosen_whole_frames(chosen, int(THRESHOLDS["shape_frames"].value_si))
     if len(levels) < MIN_POINTS_FOR_SHAPE or not len(frames):
         return
     xyz = chosen.xyz[frames]
     span = np.linalg.norm(xyz[:, :, None] - xyz[:, None], axis=-1).max((1, 2))
-    size = (span >= PLAUSIBLE_SPINE_SPAN_M[0]) & (span <= PLAUSIBLE_SPINE_SPAN_M[1])
+    shortest, longest = PLAUSIBLE_SPINE_SPAN_M
+    size = (span >= shortest) & (span <= longest)
     if not size.all():
-        text = f"{what} spans {span.min():.3g} to {span.max():.3g} m, expected {PLAUSIBLE_SPINE_SPAN_M[0]:g} to {PLAUSIBLE_SPINE_SPAN_M[1]:g} m."
+        text = f"{what} spans {span.min():.3g} to {span.max():.3g} m, expected {shortest:g} to {longest:g} m."
         advice = "Check the unit of the points, and whether they are of one person."
-        yield Finding(
-            code=code, severity=Severity.WARNING, message=text, suggestion=advice, frames=tuple(frames[~size])
-        )
+        yield warning(code, text, advice, frames=tuple(frames[~size]))
     xyz, frames = xyz[size], frames[size]
     if not len(frames):
         return
@@ -327,7 +313,7 @@ def _shape_findings(
         blocks = np.broadcast_to(own + skin**2 * np.eye(3), (*xyz.shape[:2], 3, 3))
         covariance = {level: blocks[:, i] for i, level in enumerate(levels.values())}
     found = shape_plausibility({level: xyz[:, i] for i, level in enumerate(levels.values())}, covariance)
-    yield from _odd_shape_findings(about, found, frames, thresholds["shape" if skin is None else "shape_seen"])
+    yield from _odd_shape_findings(about, found, frames, THRESHOLDS["shape" if skin is None else "shape_seen"])
 
 
 def evenly_chosen_whole_frames(points: Markers, most: int) -> np.ndarray:
@@ -340,27 +326,25 @@ def _odd_shape_findings(
     about: tuple[str, str], found: Plausibility, frames: np.ndarray, limit: Threshold
 ) -> Iterator[Finding]:
     what, code = about
-    far = found.whole > limit.si
+    far = found.whole > limit.value_si
     if far.any():
-        yield Finding(
-            code=code,
-            severity=Severity.WARNING,
-            message=f"{what} is up to {found.whole.max():.0f} standard deviations from real spines in {far.sum()} of "
+        yield warning(
+            code,
+            f"{what} is up to {found.whole.max():.0f} standard deviations from real spines in {far.sum()} of "
             f"{len(frames)} frames looked at, expected below {limit.value:g}.",
-            suggestion="Look at its points from the side in these frames: order, distances, a point of another person.",
+            "Look at its points from the side in these frames: order, distances, a point of another person.",
             frames=tuple(frames[far]),
         )
     for k, level in enumerate(found.levels):
-        odd = found.each[:, k] > limit.si
+        odd = found.each[:, k] > limit.value_si
         if odd.any():
             at = int(found.each[:, k].argmax())
-            yield Finding(
-                code=f"{code}_level",
-                severity=Severity.WARNING,
-                message=f"{level} of {what} lies {100 * np.linalg.norm(found.apart[at, k]):.1f} cm from where the others "
+            yield warning(
+                f"{code}_level",
+                f"{level} of {what} lies {100 * np.linalg.norm(found.apart[at, k]):.1f} cm from where the others "
                 f"put it, {found.each[at, k]:.0f} standard deviations, in {odd.sum()} of {len(frames)} frames "
                 f"looked at; expected below {limit.value:g}.",
-                suggestion="Check this vertebra's point; if its neighbours are flagged too, the one farthest off is to blame.",
+                "Check this vertebra's point; if its neighbours are flagged too, the one farthest off is to blame.",
                 frames=tuple(frames[odd]),
                 where=level,
             )

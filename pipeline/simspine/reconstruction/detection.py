@@ -140,7 +140,7 @@ def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Ti
     """Whole frames, and what `clocks` says beside them at the middle of the frames that all views share."""
     sure = np.abs(clocks.drift) > SURE_DRIFT_SD * np.maximum(clocks.drift_deviation, 1e-9)
     drift = np.where(sure, clocks.drift / rough.frames, 0.0)
-    late = rough.late + clocks.late - drift * (rough.first + rough.frames / 2)
+    late = rough.delays_frames + clocks.delays_frames - drift * (rough.first + rough.frames / 2)
     return timing_of(rough.views, lengths, late, drift=DRIFT_UNIT_FRAMES * drift, deviation=clocks.deviation)
 
 

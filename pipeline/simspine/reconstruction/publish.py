@@ -127,7 +127,7 @@ def trial_data(found: SolvedTrial) -> TrialData:
         clinical_units=() if clinical is None else clinical.units,
         clinical=None if clinical is None else clinical.values,
         clinical_sd=None if clinical is None else clinical.deviation,
-        clinical_decided=tuple(figure.decided for figure in found.clinical_figures),
+        clinical_decided=tuple(figure.decided_by for figure in found.clinical_figures),
         level_share=None if response is None else found.shares,
         forced={**spine.forced, **({} if clinical is None else clinical.forced)},
         status=None if verdict is None else tuple(map(str, verdict.status)),

@@ -87,7 +87,11 @@ class SolvedTrial(Unchanging):
 
     def video_frames(self, view: int) -> np.ndarray:
         """(frames,) int: the frame of a view's video nearest to each frame of the trial."""
-        return np.arange(self.spine.frames) if self.timing is None else self.timing.nearest(view)[: self.spine.frames]
+        return (
+            np.arange(self.spine.frames)
+            if self.timing is None
+            else self.timing.nearest_frames(view)[: self.spine.frames]
+        )
 
     @cached_property
     def poses(self) -> dict[str, np.ndarray]:
@@ -212,7 +216,10 @@ def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
     """One for each camera, in the order of the views; none where the trial did not come from images."""
     if found.keypoints is None or found.triangulation is None:
         return ()
-    report, distance = found.triangulation.of(without_skin_markers(found.triangulation.names)), limb_distance(found)
+    report, distance = (
+        found.triangulation.of_points(without_skin_markers(found.triangulation.names)),
+        limb_distance(found),
+    )
     fits = []
     for view, camera in enumerate(found.cameras):
         observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]

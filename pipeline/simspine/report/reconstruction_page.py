@@ -114,7 +114,7 @@ def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
     for joint, (_, angles) in JOINT_DEFINITIONS.items():
         for angle, _ in angles:
             sides = [side for key in SIDE_WORDS if (side := by_name.get(f"{joint}_{angle}_{key}")) is not None]
-            words = {side.decided for side in sides}
+            words = {side.decided_by for side in sides}
             if len(sides) == len(SIDE_WORDS) and words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
                 group = groups[MEASURED_IMPRECISELY not in words]
                 group.names.setdefault(angle, []).append(joint)
@@ -183,7 +183,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
 def _undecided_level_count(shares: np.ndarray) -> str:
     """How many levels' flexion was not decided by the data. shares: (levels, 3)."""
     known = shares[:, 0][np.isfinite(shares[:, 0])]
-    assumed = int((known < THRESHOLDS["assumed"].si).sum())
+    assumed = int((known < THRESHOLDS["assumed"].value_si).sum())
     if not assumed:
         return ""
     return (

@@ -1,7 +1,6 @@
 """The headline figures of a trial, and of a data set from those of its trials."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ _SUMMARY_LINES = (
     ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
     ("points_kept_share", "Detected points kept", "%", 1, "at least 97 wanted", (0.97, 1), ""),
     ("points_contributed_share", "Points a camera gives", "%", 1,
-     f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.si, 1),
+     f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.value_si, 1),
      "points_contributed_share_by_camera"),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
     ("model_reprojection_px_median", "Body to detected limb points", "px", 1,
@@ -226,7 +225,9 @@ def summary_metrics(trial: SolvedTrial) -> dict:
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
     unseen = trial.markers.names_of(Origin.ESTIMATED)
-    points = trial.images[1].of(name for name in without_skin_markers(trial.images[1].names) if name not in unseen)
+    points = trial.images[1].of_points(
+        name for name in without_skin_markers(trial.images[1].names) if name not in unseen
+    )
     summary = points.summary()
     spine, solved, verdict = trial.spine, trial.result, trial.verdict
     if verdict is None:
@@ -275,8 +276,14 @@ def summary_metrics(trial: SolvedTrial) -> dict:
     }
 
 
+_CLINICAL_KEYS = {  # of the file: field of `ClinicalFigure`
+    "unit": "unit", "mean": "mean", "sd": "sd", "low": "minimum", "high": "maximum", "known": "known_share",
+    "decided": "decided_by",
+}  # fmt: skip
+
+
 def _clinical_entry(figure: ClinicalFigure) -> dict:
-    return {name: value for name, value in asdict(figure).items() if name not in ("name", "label")}
+    return {key: getattr(figure, field) for key, field in _CLINICAL_KEYS.items()}
 
 
 def _rhythm_entry(found: LumbopelvicRhythm) -> dict:

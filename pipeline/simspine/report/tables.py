@@ -84,7 +84,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     adults = _adults_text(figure.name, UNIT_SIGNS[figure.unit])
-    return (figure.label, _mean_text(figure), _range_text(figure), adults, figure.decided)
+    return (figure.label, _mean_text(figure), _range_text(figure), adults, figure.decided_by)
 
 
 def _rhythm_row(rhythm: LumbopelvicRhythm) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (_mean_text(side), _range_text(side)))
         ]
-        words = list(dict.fromkeys(side.decided for side in sides if side is not None))
+        words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
         rows.append((f"{joint.capitalize()}, {angle}", *cells, _between_sides(*sides), " / ".join(words)))
     return rows
 
@@ -130,11 +130,11 @@ def _mean_text(figure: ClinicalFigure) -> str:
 
 
 def _range_text(figure: ClinicalFigure) -> str:
-    if figure.low is None or figure.high is None:
+    if figure.minimum is None or figure.maximum is None:
         return "–"
-    if figure.high - figure.low < CONSTANT_RANGE:
+    if figure.maximum - figure.minimum < CONSTANT_RANGE:
         return "constant"
-    return _unbreakable(f"{number_text(figure.low, 0)} … {number_text(figure.high, 0)}{UNIT_SIGNS[figure.unit]}")
+    return _unbreakable(f"{number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}{UNIT_SIGNS[figure.unit]}")
 
 
 def _adults_text(name: str, sign: str) -> str:
@@ -210,13 +210,13 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 
 def _is_of_person(figure: ClinicalFigure) -> bool:
     """Whether it says something of the person in this trial."""
-    return figure.mean is not None and figure.decided not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
+    return figure.mean is not None and figure.decided_by not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
 
 
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    span = f" ({number_text(figure.low, 0)} … {number_text(figure.high, 0)})"
+    span = f" ({number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)})"
     return _value_with_interval(figure.mean, figure.sd, figure.unit) + span.replace("-", "−").replace(" ", "\u00a0")
 
 
@@ -232,7 +232,7 @@ def _difference_and_verdict(first: ClinicalFigure, last: ClinicalFigure) -> tupl
 
 def _range_change(first: ClinicalFigure, last: ClinicalFigure) -> str:
     """By how much the way from the least to the greatest value grew."""
-    before, after = ((figure.high or 0.0) - (figure.low or 0.0) for figure in (first, last))
+    before, after = ((figure.maximum or 0.0) - (figure.minimum or 0.0) for figure in (first, last))
     return _value_with_interval(after - before, None, last.unit, "+" if after > before else "")
 
 
@@ -386,7 +386,7 @@ def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
 
 
 def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
-    limit = THRESHOLDS["assumed"].si
+    limit = THRESHOLDS["assumed"].value_si
     statements = []
     for k, plane in enumerate(MOTION_PLANES):
         parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
@@ -439,7 +439,7 @@ def _skin_row(
     label: str, names: Sequence[str], triangulation: "TriangulationReport", ik: "Result | None"
 ) -> tuple[str, ...]:
     """Of a tape the frames are the dots' mean."""
-    found = triangulation.of(names)
+    found = triangulation.of_points(names)
     by_view = np.isfinite(found.error_px).sum(0).mean(1)
     views = ", ".join(f"{view} {count:.0f}" for view, count in zip(found.views, by_view, strict=True) if count)
     error = found.error_px[found.used]

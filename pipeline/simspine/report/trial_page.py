@@ -208,7 +208,7 @@ def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     report = parts.triangulation
     if report is None:
         return
-    observed = report.of(name for name in report.names if parts.origin.get(name) != Origin.INFERRED)
+    observed = report.of_points(name for name in report.names if parts.origin.get(name) != Origin.INFERRED)
     yield (
         reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped),
         "reprojection", "Reprojection errors", "Distribution of reprojection errors and share kept per camera",

@@ -112,9 +112,9 @@ def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[Clini
     return tuple(
         _clinical_curve(clinical, figure)
         for figure in figures
-        if figure.decided not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
-        and figure.low is not None
-        and figure.high != figure.low
+        if figure.decided_by not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
+        and figure.minimum is not None
+        and figure.maximum != figure.minimum
     )
 
 
@@ -126,7 +126,9 @@ def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Cur
     adults, band = PUBLISHED_ADULTS.get(figure.name), None
     if adults is not None and adults.mean is not None and adults.sd is not None:
         band = (adults.mean - 2 * adults.sd, adults.mean + 2 * adults.sd, "standing adults, mean ± 2 sd")
-    doubted = [text for text in map(str, (*DOUBTED_VERDICTS, *ESTIMATED_VERDICTS)) if figure.decided.startswith(text)]
+    doubted = [
+        text for text in map(str, (*DOUBTED_VERDICTS, *ESTIMATED_VERDICTS)) if figure.decided_by.startswith(text)
+    ]
     return Curve(
         name=side or figure.label,
         label=figure.label,

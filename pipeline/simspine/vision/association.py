@@ -1,10 +1,4 @@
-"""Who is who from image to image of one view: numbers that stay with people.
-
-Tracking by detection with a constant velocity and the Hungarian method, as SORT does for boxes (Bewley et al. 2016,
-"Simple online and realtime tracking"); here by the points of the pose. Each person seen before is expected where they
-were going, so that two who cross keep their numbers although they hide one another for a while. People are compared by
-the middle between left and right points, which a detector that exchanges the sides does not move.
-"""
+"""Who is who: detections of several views that are one person, and people from image to image of one view."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -18,7 +12,7 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import Skeleton, load_skeleton
 from simspine.core.types import Camera
 
-# Which detections of which views are one person: decided by geometry of all views, then by continuity in time.
+# Detections of several views that are one person: decided by geometry of all views, then by continuity in time.
 # Neither the order of detections nor their scores are used. Each detection is reduced to a few *landmarks* that
 # exchanging left and right does not move: the mid-points of hips, shoulders, knees and ankles. In each frame, two
 # detections in different views propose where the landmarks are (the points nearest to both rays), every other
@@ -32,10 +26,8 @@ _LEAST_ANGLE = np.radians(8)  # rays nearer to parallel than this do not tell a 
 _MAX_PROPOSALS = 64  # best pairs of detections tried per frame
 _CLEAR_MATCH_SHARE = 0.25  # of the tolerance: at its whole length a point between two people would do for both
 _FRAMES_PER_BATCH = 500  # frames placed together: a few megabytes
-_MAX_JUMP_M, _MAX_SPEED_M_S = (
-    0.3,
-    4.0,
-)  # m, m/s: noise of a position, and how fast a person may have moved since last seen
+_MAX_JUMP_M = 0.3  # noise of a position
+_MAX_SPEED_M_S = 4.0  # how fast a person may have moved since last seen
 
 PersonChoice = str | Sequence[float]
 
@@ -123,8 +115,7 @@ def tracks_of_people(
     A track counts as a person if two views or more saw it in `least_share` of the frames: shorter ones are chance
     meetings of rays, or people passing by. Nobody gets a detection that another one has. Who is away for longer than
     `longest_gap` s comes back as somebody else. Parameters else, and errors, as in `associate_person`; the list is
-    empty where
-    nobody was seen for long enough.
+    empty where nobody was seen for long enough.
     """
     seen = _detections_seen(people, cameras, skeleton, rate=rate, tolerance=tolerance, gap=longest_gap)
     lasting = [track for track in seen.tracks if len(track.frames) >= least_share * len(seen.frames)]
@@ -379,6 +370,13 @@ def _track_detections(frame: _Frame, f: int, track: _Track, free: np.ndarray, to
     return nearest[distance < tolerance]
 
 
+# People of one view from image to image: numbers that stay with them.
+# Tracking by detection with a constant velocity and the Hungarian method, as SORT does for boxes (Bewley et al. 2016,
+# "Simple online and realtime tracking"); here by the points of the pose. Each person seen before is expected where they
+# were going, so that two who cross keep their numbers although they hide one another for a while. People are compared
+# by the middle between left and right points, which a detector that exchanges the sides does not move.
+
+
 MAX_IDENTITY_GAP_S = 1.0  # s somebody may be lost and still be the same
 MAX_MATCH_DISTANCE = 0.35  # of a person's extent: mean distance of the points from where they were expected
 LOST_SPEED_DECAY_S = 0.5  # s in which the speed of somebody lost falls to 1/e: people who go behind others often stop
@@ -471,8 +469,7 @@ def drop_doubles(people: Sequence[np.ndarray], swaps: Sequence[int]) -> list[int
 
 def relative_distance(expected: np.ndarray, points: np.ndarray) -> float:
     """Mean distance of two sets of points (n, 2), NaN = unknown, as a share of the extent of the second;
-    `IMPOSSIBLE_COST` where
-    they share no point."""
+    `IMPOSSIBLE_COST` where they share no point."""
     both = np.isfinite(expected).all(1) & np.isfinite(points).all(1)
     if not both.any():
         return IMPOSSIBLE_COST

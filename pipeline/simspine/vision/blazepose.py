@@ -69,18 +69,14 @@ def intersection_over_union(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 FINDER_SIZE, LANDMARK_SIZE = 224, 256  # px, sides of the networks' square inputs
-LANDMARK_COUNT, POSE_POINT_COUNT = (
-    39,
-    33,
-)  # the last six are auxiliary: 33 and 34 say where the person will be in the next image
+LANDMARK_COUNT = 39  # the last six are auxiliary: 33 and 34 say where the person will be in the next image
+POSE_POINT_COUNT = 33
 ANCHOR_STRIDES_PX = (8, 16, 32, 32, 32)  # px, of the finder's anchors
 MIN_SCORE, MIN_OVERLAP = 0.5, 0.3  # of a person found, and of two findings of the same
 MIN_POSE = 0.5  # of the landmark network's flag that somebody is in the crop
 CROP_PADDING = 1.25  # side of a crop to the diameter of the circle around the person
-HEAT_KERNEL_CELLS, MIN_LANDMARK_HEAT = (
-    9,
-    0.5,
-)  # heat map's cells around a landmark, and the least maximum in them that moves it
+HEAT_KERNEL_CELLS = 9  # side of the part of a heat map around a landmark
+MIN_LANDMARK_HEAT = 0.5  # least maximum in it that moves the landmark
 
 
 class Region(NamedTuple):
@@ -275,9 +271,7 @@ _FINDER_ANCHORS = finder_anchors()
 # People of one view from image to image: each is looked for where they were, and new ones every few images.
 
 
-SEARCH_INTERVAL_IMAGES = (
-    6  # images from one search for new people to the next: a search takes as long as the points of three people
-)
+SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next: it takes as long as the points of three people
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person
 
 

@@ -1,4 +1,4 @@
-"""A first guess of a person's outline: where BlazePose's mask has them."""
+"""What BlazePose's points and mask tell beyond its 33 points: the points of the spine, and a person's outline."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -23,10 +23,7 @@ from simspine.vision.spinepose import open_session
 
 
 MASK_PX = 64  # px, side of the mask of the whole crop
-TRUNK_WINDOW_PX, TRUNK_WINDOW_SHARE = (
-    40,
-    0.625,
-)  # px, and share of the crop: the part of the mask about the trunk, at the same resolution
+TRUNK_WINDOW_PX, TRUNK_WINDOW_SHARE = 40, 0.625  # side of the part of the mask about the trunk; as a share of the crop
 _BLAZEPOSE_NAMES = load_skeleton("blazepose33").names
 HIP_INDICES = (_BLAZEPOSE_NAMES.index("left_hip"), _BLAZEPOSE_NAMES.index("right_hip"))
 SHOULDER_INDICES = (_BLAZEPOSE_NAMES.index("left_shoulder"), _BLAZEPOSE_NAMES.index("right_shoulder"))
@@ -109,14 +106,12 @@ def trunk_window(image: np.ndarray, frame: TrunkFrame) -> np.ndarray:
 # nothing of the spine itself is seen. How far off it is on real images: docs/detector.md.
 
 
-HALF_CONFIDENCE_SD = (
-    0.03  # share of the crop's side, some 7 cm: a point known to this standard deviation has the confidence one half
-)
+HALF_CONFIDENCE_SD = 0.03  # of the crop's side, some 7 cm: standard deviation of a point of the confidence one half
 CROP_SIDE = 2.2  # m, of a person of usual height
 
 
 class PlacedSpine(NamedTuple):
-    """Of one person, in the order of `pose_features.SPINE_POINTS`. xy: (13, 2) px; covariance: (13, 2, 2) px²;
+    """Of one person, in the order of `SPINE_POINTS`. xy: (13, 2) px; covariance: (13, 2, 2) px²;
     confidence: (13,) 0…1, less the wider the spread is for the person's size."""
 
     xy: np.ndarray

@@ -1,4 +1,4 @@
-"""Where a board is by its corners in one image."""
+"""Calibration boards (ChArUco boards and checkerboards): their corners in an image, and where a board is by these."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,15 +9,8 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import project_one, undistort_pixels
 from simspine.core.types import Camera
 
-# Calibration boards, and where an image shows their corners: ChArUco boards and checkerboards, by OpenCV.
-
-
 LEAST_CORNERS = 6  # of a ChArUco board, of which parts are seen; fewer say little about lens or place
-_GROWTH_START_SIZES = (
-    (3, 3),
-    (3, 4),
-    (5, 4),
-)  # inner corners from which OpenCV's detector grows to the board that there is
+_GROWTH_START_SIZES = ((3, 3), (3, 4), (5, 4))  # inner corners from which OpenCV's detector grows to the board there is
 _CLEAR_CORNER_SQUARES = 0.4  # squares around a checkerboard's corner in which there is no other
 _IMAGE_SIDES_TRIED = (640, 1280)  # px, of images in which that is tried
 

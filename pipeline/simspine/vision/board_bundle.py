@@ -7,6 +7,7 @@ no distortion.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -15,15 +16,9 @@ from simspine.core.errors import InputError, Unchanging
 from simspine.core.geometry import distort_points, distortion_derivative, project_one
 from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board
+from simspine.vision.bundle_adjustment import BlockSystem
 
-# What cameras saw of a calibration board: corners per frame and camera, how they cover images, which views to
-# use.
-
-
-COVERAGE_GRID = (
-    8,
-    6,
-)  # of the grid that tells how much of an image was covered: along its longer side, its shorter one
+COVERAGE_GRID = (8, 6)  # cells by which the coverage of an image is counted: along its longer side, its shorter one
 
 
 @dataclass(frozen=True)
@@ -118,6 +113,7 @@ CAUCHY_SCALE = 3.0  # noise: from here an observation's pull declines (Cauchy)
 WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner farther off than both is another one
 MIN_CORNER_NOISE_PX = 0.02  # px
 MAX_STEPS, CONVERGED_SHARE = 60, 1e-3  # at most; done when no parameter moves by more than this share of its deviation
+LEAST_DAMPING = 1e-12  # keeps places solvable of which the corners seen, all in a line, do not tell everything
 _LENS_STEP = 1e-6  # of difference quotients of coefficients, in which the models are all but linear
 
 
@@ -137,19 +133,65 @@ class PlacedBoards:
 @dataclass(frozen=True)
 class BoardFit:
     """The result. covariance: (cameras · parameters)², 0 where a parameter was held. error_px: (frames, cameras,
-    corners), NaN = not seen. noise_px: standard deviation of one image coordinate. repeated: how many corners of a
-    frame say the same, because their errors are shared (a board that is bent, or moves); it is in the covariance."""
+    corners), NaN = not seen. noise_px: standard deviation of one image coordinate. variance_inflation: how many corners
+    of a frame say the same, because they share errors (a board that is bent, or moves); it is in the covariance."""
 
     placed: PlacedBoards
     covariance: np.ndarray
     error_px: np.ndarray
     noise_px: float
-    repeated: float
+    variance_inflation: float
 
     @property
     def wrong(self) -> np.ndarray:
         """(frames, cameras, corners) bool: so far off that another corner was found."""
         return self.error_px > max(WRONG_CORNER_NOISE_FACTOR * np.sqrt(2) * self.noise_px, MIN_WRONG_CORNER_PX)
+
+
+def adjust_boards(
+    views: BoardViews, placed: PlacedBoards, *, lenses: bool, camera: int | None = None, frame: int | None = None
+) -> BoardFit:
+    """The most probable cameras and places of the board, from a start.
+
+    lenses: whether they are unknown. camera, frame: what defines the world, a camera that stays where it is, or the
+    place of the board in a frame; one of them.
+    """
+    xy = observed_corners(views, placed.turned)
+    free = _free_parameters(placed.cameras, lenses, camera)
+    problem = _BoardProblem(xy=xy, corners=views.board.corners, lenses=lenses, free=free, frame=frame)
+    placed = _most_probable(problem, placed)
+    left = corner_residuals(xy, problem.corners, placed)
+    noise = _corner_noise(left)
+    equations = problem.equations(placed, noise)
+    matrix, _, _, own = _damped(equations.system, LEAST_DAMPING).reduced()
+    inverse = np.linalg.pinv(matrix[np.ix_(free, free)], hermitian=True)
+    squares = (left**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
+    inflation = _variance_inflation(equations, own, inverse, free=free, squares=squares[np.isfinite(squares)])
+    covariance = np.zeros_like(matrix)
+    covariance[np.ix_(free, free)] = inverse * inflation
+    error = np.linalg.norm(left, axis=-1)
+    return BoardFit(placed=placed, covariance=covariance, error_px=error, noise_px=noise, variance_inflation=inflation)
+
+
+def _most_probable(problem: "_BoardProblem", placed: PlacedBoards) -> PlacedBoards:
+    """Levenberg–Marquardt; noise and weights are those of the last place accepted."""
+    damping, equations, noise, last = 1e-4, None, np.inf, np.inf
+    for _ in range(MAX_STEPS):
+        if equations is None:
+            noise = _corner_noise(corner_residuals(problem.xy, problem.corners, placed))
+            last = problem.cost(placed, noise)
+            equations = problem.equations(placed, noise)
+        step, moves, size = _board_step(equations.system, problem.free, damping)
+        ahead = _step_taken(placed, step.reshape(len(placed.cameras), -1), moves)
+        if ahead is not None and problem.cost(ahead, noise) <= last:
+            placed, equations, damping = ahead, None, max(damping / 10, 1e-9)
+            if size < CONVERGED_SHARE:
+                break
+        elif damping > 1e6:
+            break
+        else:
+            damping *= 10
+    return placed
 
 
 def observed_corners(views: BoardViews, turned: np.ndarray) -> np.ndarray:
@@ -163,79 +205,13 @@ def corner_residuals(xy: np.ndarray, corners: np.ndarray, placed: PlacedBoards) 
     return xy - np.stack([project_one(camera, world) for camera in placed.cameras], 1)
 
 
-def adjust_boards(
-    views: BoardViews, placed: PlacedBoards, *, lenses: bool, camera: int | None = None, frame: int | None = None
-) -> BoardFit:
-    """The most probable cameras and places of the board, from a start.
-
-    lenses: whether they are unknown. camera, frame: what defines the world, a camera that stays where it is, or the
-    place of the board in a frame; one of them.
-    """
-    xy, corners = observed_corners(views, placed.turned), views.board.corners
-    free = _free_parameters(placed.cameras, lenses, camera)
-    damping, last = 1e-4, np.inf
-    system: tuple | None = None
-    noise = np.inf
-    for _ in range(MAX_STEPS):
-        if system is None:
-            noise = _corner_noise(corner_residuals(xy, corners, placed))
-            last = _minus_two_log_posterior(
-                corner_residuals(xy, corners, placed), xy, placed.cameras if lenses else (), noise
-            )
-            system = _normal_equations(xy, corners, placed, noise=noise, lenses=lenses, frame=frame)
-        step, moves, size = _solve_step(system, free, damping)
-        ahead = _step_taken(placed, step, moves)
-        cost = np.inf
-        if ahead is not None:
-            cost = _minus_two_log_posterior(
-                corner_residuals(xy, corners, ahead), xy, ahead.cameras if lenses else (), noise
-            )
-        if ahead is not None and cost <= last:
-            placed, system, damping = ahead, None, max(damping / 10, 1e-9)
-            if size < CONVERGED_SHARE:
-                break
-        elif damping > 1e6:
-            break
-        else:
-            damping *= 10
-    left = corner_residuals(xy, corners, placed)
-    noise = _corner_noise(left)
-    system = _normal_equations(xy, corners, placed, noise=noise, lenses=lenses, frame=frame)
-    whole, _, _, own = _reduced_camera_system(system, 0.0)
-    inverse = np.linalg.pinv(whole[np.ix_(free, free)], hermitian=True)
-    squares = (left**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
-    repeated = _variance_inflation(system, own, inverse, free=free, squares=squares[np.isfinite(squares)])
-    covariance = np.zeros_like(whole)
-    covariance[np.ix_(free, free)] = inverse * repeated
-    return BoardFit(
-        placed=placed, covariance=covariance, error_px=np.linalg.norm(left, axis=-1), noise_px=noise, repeated=repeated
-    )
-
-
-def _variance_inflation(
-    system: tuple, own: np.ndarray, inverse: np.ndarray, free: np.ndarray, squares: np.ndarray
-) -> float:
-    """By how much the variance is larger than that of independent normal errors; at least 1.
-
-    The scatter of what the frames say of the cameras, over what the weights promise; and the loss of slope where the
-    robust loss flattens (Huber & Ronchetti 2009, ch. 7). squares: of errors, over that where the pull declines.
-    """
-    _, sides, _, _, between, prior = system
-    scores = sides.reshape(len(sides), -1) - np.einsum("fvpi,fi->fvp", between, own).reshape(len(sides), -1)
-    scores = scores[:, free]
-    scatter = np.einsum("fi,ij,fj->", scores, inverse, scores)
-    by_data = len(inverse) - float(np.diag(inverse) @ prior[1].ravel()[free])  # parameters that the priors do not hold
-    weight = 1 / (1 + squares)
-    slope = float(((1 - squares) * weight**2 + weight).sum() / (2 * weight.sum())) if squares.size else 1.0
-    return max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
-
-
 def parameter_count(cameras: Sequence[Camera]) -> int:
     """Of each camera; those with fewer coefficients of distortion have the last ones held."""
     return POSE_PARAMETERS + INTRINSIC_PARAMETERS + max(camera.distortion.size for camera in cameras)
 
 
 def _free_parameters(cameras: Sequence[Camera], lenses: bool, fixed: int | None) -> np.ndarray:
+    """(cameras · parameters,) bool."""
     free = np.zeros((len(cameras), parameter_count(cameras)), bool)
     free[:, :POSE_PARAMETERS] = True
     if fixed is not None:
@@ -244,6 +220,73 @@ def _free_parameters(cameras: Sequence[Camera], lenses: bool, fixed: int | None)
         for row, camera in zip(free, cameras, strict=True):
             row[POSE_PARAMETERS : POSE_PARAMETERS + INTRINSIC_PARAMETERS + camera.distortion.size] = True
     return free.ravel()
+
+
+class _BoardEquations(NamedTuple):
+    """system: its own unknowns are the board's place in a frame, the shared ones the cameras' parameters. camera_sides:
+    (frames, shared), the side of these frame by frame. prior_precision: (shared,)."""
+
+    system: BlockSystem
+    camera_sides: np.ndarray
+    prior_precision: np.ndarray
+
+
+@dataclass(frozen=True)
+class _BoardProblem:
+    """xy: (frames, cameras, corners, 2) px, in order. corners: (corners, 3) m on the board. lenses: whether they are
+    sought. free: (cameras · parameters,) bool. frame: in which the board's place defines the world, or None."""
+
+    xy: np.ndarray
+    corners: np.ndarray
+    lenses: bool
+    free: np.ndarray
+    frame: int | None
+
+    def cost(self, placed: PlacedBoards, noise: float) -> float:
+        """Minus twice the logarithm of the probability. A corner that was seen and is behind its camera counts as far
+        off."""
+        residual = corner_residuals(self.xy, self.corners, placed)
+        square = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
+        square = np.where(np.isfinite(self.xy).all(-1), np.nan_to_num(square, nan=1e9), 0.0)
+        priors = map(_lens_prior_terms, placed.cameras if self.lenses else ())
+        return CAUCHY_SCALE**2 * float(np.log1p(square).sum()) + sum(float((off**2 * p).sum()) for off, p in priors)
+
+    def equations(self, placed: PlacedBoards, noise: float) -> _BoardEquations:
+        """Of one step from there."""
+        count = parameter_count(placed.cameras)
+        arm = self.corners @ placed.R.swapaxes(-1, -2)
+        residual = corner_residuals(self.xy, self.corners, placed)
+        weight = np.nan_to_num(1 / (noise**2 * (1 + (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2)))
+        system = BlockSystem.empty(len(arm), 6, len(self.free), groups=(np.arange(6)[None],))
+        camera_sides = np.zeros((len(arm), len(self.free)))
+        for v in range(len(placed.cameras)):
+            seen, columns = np.flatnonzero(weight[:, v].any(1)), slice(v * count, (v + 1) * count)
+            by_camera, by_board = _corner_derivatives(placed.cameras[v], placed.t[seen], arm[seen], count)
+            w = np.repeat(weight[seen, v], 2, -1)[..., None]
+            r = np.nan_to_num(residual[seen, v]).reshape(len(seen), -1, 1)
+            camera_rows, board_rows = (w * by_camera).swapaxes(-1, -2), (w * by_board).swapaxes(-1, -2)
+            system.whole[columns, columns] = (camera_rows @ by_camera).sum(0)
+            camera_sides[seen, columns] = (camera_rows @ r)[..., 0]
+            system.frames[seen] += board_rows @ by_board
+            system.frame_side[seen] += (board_rows @ r)[..., 0]
+            system.coupling[seen, :, columns] = board_rows @ by_camera
+        prior_side, precision = self._priors(placed.cameras, count)
+        system.whole[...] += np.diag(precision)
+        system.whole_side[:] = camera_sides.sum(0) + prior_side
+        held = np.asarray(~system.frames.any((1, 2)))  # nobody saw the board
+        if self.frame is not None:
+            held[self.frame] = True
+        system.frames[held], system.frame_side[held], system.coupling[held] = np.eye(6), 0.0, 0.0
+        return _BoardEquations(system, camera_sides, precision)
+
+    def _priors(self, cameras: Sequence[Camera], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the lenses' priors add to side and diagonal of the cameras' equations: (cameras · parameters,) each."""
+        side, precision = np.zeros((2, len(cameras), count))
+        for v, camera in enumerate(cameras if self.lenses else ()):
+            off, own = _lens_prior_terms(camera)
+            first = POSE_PARAMETERS + 1
+            side[v, first : first + len(off)], precision[v, first : first + len(off)] = -own * off, own
+        return side.ravel(), precision.ravel()
 
 
 def _lens_prior_terms(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -263,37 +306,38 @@ def _corner_noise(residual: np.ndarray) -> float:
     return max(MIN_CORNER_NOISE_PX, 1.4826 * float(np.median(spread))) if spread.size else np.inf
 
 
-def _minus_two_log_posterior(residual: np.ndarray, xy: np.ndarray, unknown: Sequence[Camera], noise: float) -> float:
-    """Minus twice the logarithm of the probability. unknown: cameras whose lenses have priors. A corner that was seen
-    and is behind its camera counts as far off."""
-    square = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
-    square = np.where(np.isfinite(xy).all(-1), np.nan_to_num(square, nan=1e9), 0.0)
-    return CAUCHY_SCALE**2 * float(np.log1p(square).sum()) + sum(
-        float((off**2 * p).sum()) for off, p in map(_lens_prior_terms, unknown)
-    )
-
-
 def _corner_derivatives(
-    camera: Camera, world: np.ndarray, arm: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of pixels (f, c, 2): by the camera's pose (.., 6), by its lens (.., 4 + coefficients), by the board's (.., 6)."""
-    local = world @ camera.R.T + camera.t
+    camera: Camera, places: np.ndarray, arm: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of pixels: by the camera's `count` parameters (f, 2 c, count), by the board's place (f, 2 c, 6).
+
+    places: (f, 3) m of the board. arm: (f, c, 3) m, corners from there, in the world's axes.
+    """
+    local = (arm + places[:, None]) @ camera.R.T + camera.t
     ideal = local[..., :2] / local[..., 2:]
     zoom = (
         np.einsum("ij,jkfc->fcik", camera.K[:2, :2], distortion_derivative(camera, ideal)) / local[..., 2, None, None]
     )
-    flat = np.concatenate([zoom, -np.einsum("fcik,fck->fci", zoom, ideal)[..., None]], -1)  # by the local point
-    by_pose = np.concatenate([-_times_cross_matrix(flat, local), flat], -1)
-    turned = flat @ camera.R
-    by_board = np.concatenate([-_times_cross_matrix(turned, arm), turned], -1)
-    shown = distort_points(camera, ideal)
-    K = camera.K[:2, :2]
+    by_local = np.concatenate([zoom, -np.einsum("fcik,fck->fci", zoom, ideal)[..., None]], -1)
+    by_pose = np.concatenate([-_times_cross_matrix(by_local, local), by_local], -1)
+    by_world = by_local @ camera.R
+    by_board = np.concatenate([-_times_cross_matrix(by_world, arm), by_world], -1)
+    by_lens = _lens_derivatives(camera, ideal)
+    held = np.zeros((*by_lens.shape[:-1], count - POSE_PARAMETERS - by_lens.shape[-1]))
+    by_camera = np.concatenate([by_pose, by_lens, held], -1)
+    flat = (len(arm), 2 * arm.shape[1], -1)
+    return np.nan_to_num(by_camera).reshape(flat), np.nan_to_num(by_board).reshape(flat)
+
+
+def _lens_derivatives(camera: Camera, ideal: np.ndarray) -> np.ndarray:
+    """(f, c, 2, intrinsic parameters and coefficients) of pixels at ideal image coordinates (f, c, 2)."""
+    shown, K = distort_points(camera, ideal), camera.K[:2, :2]
     columns = [shown * np.diag(K), shown[..., :1] * [0.5 * K[0, 0], 0] - shown[..., 1:] * [0, 0.5 * K[1, 1]]]
     columns += [np.broadcast_to(axis, shown.shape) for axis in np.eye(2)]
     for step in _LENS_STEP * np.eye(camera.distortion.size):
         sides = [distort_points(camera.with_(distortion=camera.distortion + sign * step), ideal) for sign in (1, -1)]
         columns.append((sides[0] - sides[1]) / (2 * _LENS_STEP) @ K.T)
-    return by_pose, np.stack(columns, -1), by_board
+    return np.stack(columns, -1)
 
 
 def _times_cross_matrix(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -301,68 +345,37 @@ def _times_cross_matrix(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.cross(rows, points[..., None, :])
 
 
-def _normal_equations(xy, corners, placed: PlacedBoards, noise: float, lenses: bool, frame: int | None) -> tuple:
-    """Normal equations: by cameras (v, p, p), frame by frame (f, v, p); by boards (f, 6, 6), (f, 6); between them
-    (f, v, p, 6); the priors of the cameras (2, v, p): what they say, and
-    how firmly."""
-    frames, count, p = len(xy), len(placed.cameras), parameter_count(placed.cameras)
-    whole, sides, prior = np.zeros((count, p, p)), np.zeros((frames, count, p)), np.zeros((2, count, p))
-    boards, board_side = np.zeros((frames, 6, 6)), np.zeros((frames, 6))
-    between = np.zeros((frames, count, p, 6))
-    arm = corners @ placed.R.swapaxes(-1, -2)
-    world = arm + placed.t[:, None]
-    residual = corner_residuals(xy, corners, placed)
-    weight = np.nan_to_num(1 / (noise**2 * (1 + (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2)))
-    for v, camera in enumerate(placed.cameras):
-        rows = np.flatnonzero(weight[:, v].any(1))
-        by_pose, by_lens, by_board = _corner_derivatives(camera, world[rows], arm[rows])
-        J = np.zeros((*by_pose.shape[:3], p))
-        J[..., :POSE_PARAMETERS] = by_pose
-        J[..., POSE_PARAMETERS : POSE_PARAMETERS + by_lens.shape[-1]] = by_lens
-        J, by_board = np.nan_to_num(J), np.nan_to_num(by_board)
-        w, r = weight[rows, v][..., None, None], np.nan_to_num(residual[rows, v])
-        weighted, board_weighted = (w * J).reshape(len(rows), -1, p), (w * by_board).reshape(len(rows), -1, 6)
-        J, by_board, r = J.reshape(len(rows), -1, p), by_board.reshape(len(rows), -1, 6), r.reshape(len(rows), -1)
-        whole[v] = np.tensordot(weighted, J, ([0, 1], [0, 1]))
-        sides[rows, v] = (weighted.swapaxes(-1, -2) @ r[..., None])[..., 0]
-        boards[rows] += board_weighted.swapaxes(-1, -2) @ by_board
-        board_side[rows] += (board_weighted.swapaxes(-1, -2) @ r[..., None])[..., 0]
-        between[rows, v] = weighted.swapaxes(-1, -2) @ by_board
-        if lenses:
-            off, precision = _lens_prior_terms(camera)
-            some = np.arange(POSE_PARAMETERS + 1, POSE_PARAMETERS + INTRINSIC_PARAMETERS + camera.distortion.size)
-            whole[v][some, some] += precision
-            prior[:, v, some] = -precision * off, precision
-    if frame is not None:
-        boards[frame], board_side[frame], between[frame] = np.eye(6), 0.0, 0.0
-    return whole, sides, boards, board_side, between, prior
+def _damped(system: BlockSystem, damping: float) -> BlockSystem:
+    """With a share more of each diagonal (Levenberg–Marquardt)."""
+    scale = np.maximum(np.einsum("fii->fi", system.frames), 1e-12)
+    frames = system.frames + damping * scale[:, None] * np.eye(6)
+    return replace(system, frames=frames, whole=system.whole + damping * np.diag(np.diag(system.whole)))
 
 
-def _reduced_camera_system(system: tuple, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Matrix and side of the cameras alone, and how the boards follow: (f, 6, v · p), (f, 6)."""
-    whole, sides, boards, board_side, between, prior = system
-    count, p = prior[0].shape
-    scale = np.maximum(np.einsum("fii->fi", boards), 1e-12)
-    inverse = np.linalg.pinv(boards + damping * scale[:, None] * np.eye(6), hermitian=True)
-    flat = between.reshape(len(boards), count * p, 6)
-    follow = inverse @ flat.swapaxes(-1, -2)
-    own = (inverse @ board_side[..., None])[..., 0]
-    matrix = -np.tensordot(flat, follow, ([0, 2], [0, 1]))
-    for v in range(count):
-        rows = slice(v * p, (v + 1) * p)
-        matrix[rows, rows] += whole[v] + damping * np.diag(np.diag(whole[v]))
-    return matrix, (sides.sum(0) + prior[0]).ravel() - np.einsum("fki,fi->k", flat, own), follow, own
-
-
-def _solve_step(system: tuple, free: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Steps of cameras (v, p) and boards (f, 6), and the largest in deviations of a camera's parameter."""
-    matrix, side, follow, own = _reduced_camera_system(system, damping)
+def _board_step(system: BlockSystem, free: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Steps of cameras (shared,) and boards (f, 6), and the largest in deviations of a camera's parameter."""
+    matrix, side, follow, own = _damped(system, damping).reduced()
     step = np.zeros(len(side))
-    some = matrix[np.ix_(free, free)]
-    inverse = np.linalg.pinv(some, hermitian=True)
+    inverse = np.linalg.pinv(matrix[np.ix_(free, free)], hermitian=True)
     step[free] = inverse @ side[free]
     size = float(np.max(np.abs(step[free]) / np.sqrt(np.maximum(np.diag(inverse), 1e-30)), initial=0.0))
-    return step.reshape(system[-1][0].shape), own - follow @ step, size
+    return step, own - follow @ step, size
+
+
+def _variance_inflation(
+    equations: _BoardEquations, own: np.ndarray, inverse: np.ndarray, free: np.ndarray, squares: np.ndarray
+) -> float:
+    """By how much the variance is larger than that of independent normal errors; at least 1.
+
+    The scatter of what the frames say of the cameras, over what the weights promise; and the loss of slope where the
+    robust loss flattens (Huber & Ronchetti 2009, ch. 7). squares: of errors, over that where the pull declines.
+    """
+    scores = (equations.camera_sides - np.einsum("fig,fi->fg", equations.system.coupling, own))[:, free]
+    scatter = np.einsum("fi,ij,fj->", scores, inverse, scores)
+    by_data = len(inverse) - float(np.diag(inverse) @ equations.prior_precision[free])  # what the priors do not hold
+    weight = 1 / (1 + squares)
+    slope = float(((1 - squares) * weight**2 + weight).sum() / (2 * weight.sum())) if squares.size else 1.0
+    return max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
 
 
 def _step_taken(placed: PlacedBoards, step: np.ndarray, moves: np.ndarray) -> PlacedBoards | None:

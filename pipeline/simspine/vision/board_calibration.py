@@ -26,9 +26,7 @@ from simspine.vision.board_bundle import (
 
 FRAMES_PROPOSING = 12  # common frames that propose how two cameras stand; all of them judge
 DIFFERENT_PROPOSAL_RAD = np.radians(5.0)  # two proposals that differ by more are different
-CLEARLY_WORSE_FACTOR = (
-    3.0  # times worse must the second way of standing fit, where a board looks the same after half a turn
-)
+CLEARLY_WORSE_FACTOR = 3.0  # how much worse the second pose of a board that looks the same after half a turn must fit
 
 
 def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
@@ -69,7 +67,7 @@ def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
     told = " | ".join(", ".join(views.names[v] for v in sorted(group)) for group in groups)
     odd = ", ".join(repr(views.names[v]) for group in groups[1:] for v in sorted(group))
     return InputError(
-        f"no frame shows the board to {odd} and another camera at once, so it cannot be told where they stand. Cameras "
+        f"no frame shows the board to {odd} and another camera at once, so it remains open where they stand. Cameras "
         f"that share views: {told}. Hold the board where both sides see it; a camera that does not see it at all may "
         "have another name, or show another board."
     )

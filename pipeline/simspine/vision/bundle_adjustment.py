@@ -13,6 +13,7 @@ the cost grows with the number of frames only. Three things are particular:
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import radians
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -20,9 +21,6 @@ from scipy.spatial.transform import Rotation
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera
-
-# What may be wrong with a calibrated camera, as numbers: how each changes it, and how far off each usually is.
-
 
 CAMERA_PARAMETER_NAMES = (
     "rotation_x", "rotation_y", "rotation_z", "position_x", "position_y", "position_z", "focal", "centre_x", "centre_y",
@@ -78,17 +76,15 @@ def changed_camera(camera: Camera, change: np.ndarray) -> Camera:
 ROBUST_TAIL_SD = 2.0  # standard deviations from which an observation's pull declines (Cauchy)
 LIMB_LENGTH_SD_M = 0.015  # m: how far a detected limb's length wanders about its mean
 BONE_LENGTH_SD_M = 0.3  # m: what is known of a limb's length beforehand
-MAX_BUNDLE_ITERATIONS, BUNDLE_CONVERGED_SHARE = (
-    20,
-    0.01,
-)  # steps at most; done when no parameter moves by more than this share of its deviation
-MAX_POINT_MOVE_M, MAX_PARAMETER_STEP_SD = (
-    0.1,
-    1.0,
-)  # m, deviations: how far a step moves a point that little holds, and a parameter at most
+MAX_BUNDLE_ITERATIONS = 20
+BUNDLE_CONVERGED_SHARE = 0.01  # done when no parameter moves by more than this share of its deviation
+MAX_POINT_MOVE_M = 0.1  # m: how far a step moves a point that little holds
+MAX_PARAMETER_STEP_SD = 1.0  # deviations: how far a step moves a parameter at most
 DIFFERENCE_STEPS = np.array([1e-5] * 3 + [1e-4] * 3 + [1e-5, 1e-2, 1e-2, 1e-4])  # of difference quotients
+POINT_DIFFERENCE_M = 1e-4
 MIN_POINT_CORRELATION = 0.2  # correlation of two points' residuals that does not come about by chance
 MIN_BUNDLE_NOISE_PX = 0.05  # px: nothing detects better
+MIN_POINT_INFORMATION = 1e-3  # 1/m²: keeps the equations of unseen points solvable
 
 
 @dataclass(frozen=True)
@@ -96,31 +92,30 @@ class Observations:
     """What several cameras saw of points, of frames that need not follow one another closely.
 
     xy: (frames, views, points, 2) px, NaN = nothing. velocity: the same shape, px per frame, of what was seen. frame:
-    (frames,) from -0.5 for the recording's first to 0.5 for its last. limbs: pairs of points at a constant distance.
+    (frames,) from -0.5 for the recording's first to 0.5 for its last. limb_pairs: of points at a constant distance.
     """
 
     xy: np.ndarray
     velocity: np.ndarray
     frame: np.ndarray
-    limbs: tuple[tuple[int, int], ...] = ()
+    limb_pairs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Adjustment:
     """Cameras and points that agree.
 
-    change: (views, parameters) in the order of `CAMERA_PARAMETER_NAMES`. covariance: of all changes, flattened. xyz:
-    (frames, points, 3)
-    m. noise_px: standard deviation of one image coordinate. repeated: how many observations say the same, over frames
-    and points. error_px: (frames, views, points) left over.
+    parameter_change: (views, parameters) in the order of `CAMERA_PARAMETER_NAMES`. covariance: of all changes,
+    flattened. xyz: (frames, points, 3) m. noise_px: standard deviation of one image coordinate. variance_inflation: how
+    many observations say the same, over frames and points. error_px: (frames, views, points) left over.
     """
 
     cameras: list[Camera]
-    change: np.ndarray
+    parameter_change: np.ndarray
     covariance: np.ndarray
     xyz: np.ndarray
     noise_px: float
-    repeated: float
+    variance_inflation: float
     error_px: np.ndarray
 
 
@@ -142,84 +137,89 @@ def adjust_bundle(
     change = np.zeros_like(deviation) if start is None else start.copy()
     there = np.isfinite(seen.xy).all(-1) & np.isfinite(xyz).all(-1)[:, None]
     xyz = np.nan_to_num(xyz)
-    lengths = np.array([_typical_length(xyz, there, a, b) for a, b in seen.limbs])
-    free = deviation.ravel() > 0
-    noise, repeated = np.inf, 1.0
+    lengths = np.array([_typical_length(xyz, there, a, b) for a, b in seen.limb_pairs])
     for _ in range(MAX_BUNDLE_ITERATIONS):
-        residual, by_camera, by_point = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
-        there &= np.isfinite(residual).all(-1)  # not behind a camera
-        residual[~there] = 0.0
-        noise, weight = _noise_and_weight(residual, there)
-        repeated = _autocorrelation_time(residual / noise, there) * _points_erring_together(residual / noise, there)
-        system = _System.of(residual, by_camera, by_point, weight, seen.limbs, xyz, lengths).divided(repeated)
-        step, moves, lengthened = system.solve(change / np.where(deviation > 0, deviation, 1.0), free)
+        slopes = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
+        there &= np.isfinite(slopes.residual).all(-1)  # not behind a camera
+        slopes.residual[~there] = 0.0
+        weights = _observation_weights(slopes.residual, there)
+        limbs = _Limbs(seen.limb_pairs, xyz, lengths)
+        system = _bundle_equations(slopes, weights, limbs, damping=1 / MAX_POINT_MOVE_M**2)
+        step, moves, lengthened = _bundle_step(system, change, deviation)
         change = change + np.clip(step, -MAX_PARAMETER_STEP_SD, MAX_PARAMETER_STEP_SD) * deviation
         xyz, lengths = xyz + moves, lengths + lengthened
         if np.abs(step).max(initial=0.0) < BUNDLE_CONVERGED_SHARE:
             break
-    residual, by_camera, by_point = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
-    residual[~there] = 0.0
-    system = _System.of(residual, by_camera, by_point, weight, seen.limbs, xyz, lengths, 0.0).divided(repeated)
-    covariance = system.covariance(free) * np.outer(deviation, deviation)
-    error = np.where(there, np.linalg.norm(residual, axis=-1), np.nan)
-    refined = [changed_camera(camera, row) for camera, row in zip(cameras, change, strict=True)]
-    points = np.where(there.any(1)[..., None], xyz, np.nan)
+    slopes = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
+    slopes.residual[~there] = 0.0
+    system = _bundle_equations(slopes, weights, _Limbs(seen.limb_pairs, xyz, lengths), damping=0.0)
     return Adjustment(
-        cameras=refined,
-        change=change,
-        covariance=covariance,
-        xyz=points,
-        noise_px=noise,
-        repeated=repeated,
-        error_px=error,
+        cameras=[changed_camera(camera, row) for camera, row in zip(cameras, change, strict=True)],
+        parameter_change=change,
+        covariance=_camera_covariance(system, deviation),
+        xyz=np.where(there.any(1)[..., None], xyz, np.nan),
+        noise_px=weights.noise_px,
+        variance_inflation=weights.variance_inflation,
+        error_px=np.where(there, np.linalg.norm(slopes.residual, axis=-1), np.nan),
     )
 
 
-def predicted_pixels(camera: Camera, change: np.ndarray, seen: Observations, view: int, xyz: np.ndarray) -> np.ndarray:
-    """Where a camera shows points (frames, points, 3) m after a change of it and of its clock: (frames, points, 2)."""
-    late = change[GEOMETRY_PARAMETERS] + change[GEOMETRY_PARAMETERS + 1] * seen.frame
-    return project_one(changed_camera(camera, change), xyz) - late[:, None, None] * np.nan_to_num(
-        seen.velocity[:, view]
-    )
+class LinearisedResiduals(NamedTuple):
+    """residual: (f, v, p, 2) px, observed minus predicted. by_camera: (f, v, p, 2, parameters), derivatives of what is
+    predicted, per deviation of the parameter. by_point: (f, v, p, 2, 3), px/m."""
+
+    residual: np.ndarray
+    by_camera: np.ndarray
+    by_point: np.ndarray
 
 
 def linearised_residuals(
     seen: Observations, cameras: Sequence[Camera], change: np.ndarray, xyz: np.ndarray, deviation: np.ndarray
+) -> LinearisedResiduals:
+    """Residuals of points (f, p, 3) m after a change of the cameras (v, parameters), and their derivatives."""
+    views = [
+        _linearised_view(camera, change[view], xyz, seen.frame, velocity=np.nan_to_num(seen.velocity[:, view]),
+                         deviation=deviation[view])
+        for view, camera in enumerate(cameras)
+    ]  # fmt: skip
+    shown, by_camera, by_point = (np.stack(values, 1) for values in zip(*views, strict=True))
+    return LinearisedResiduals(seen.xy - shown, np.nan_to_num(by_camera), np.nan_to_num(by_point))
+
+
+def _linearised_view(
+    camera: Camera, change: np.ndarray, xyz: np.ndarray, frame: np.ndarray, velocity: np.ndarray, deviation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals (f, v, p, 2), and derivatives of what is predicted: by cameras (f, v, p, 2, parameters), per deviation,
-    and by points (f, v, p, 2, 3)."""
-    shape = seen.xy.shape
-    residual, by_camera, by_point = (
-        np.empty(shape),
-        np.zeros((*shape, len(CAMERA_PARAMETER_NAMES))),
-        np.empty((*shape, 3)),
-    )
-    for view, (camera, now) in enumerate(zip(cameras, change, strict=True)):
-        residual[:, view] = seen.xy[:, view] - predicted_pixels(camera, now, seen, view=view, xyz=xyz)
-        moved = changed_camera(camera, now)
-        for i, step in enumerate(DIFFERENCE_STEPS):
-            if deviation[view, i] > 0:
-                ahead, behind = (
-                    changed_camera(camera, now + sign * step * np.eye(len(CAMERA_PARAMETER_NAMES))[i])
-                    for sign in (1, -1)
-                )
-                slope = (project_one(ahead, xyz) - project_one(behind, xyz)) / (2 * step)
-                by_camera[:, view, ..., i] = slope * deviation[view, i]
-        velocity = np.nan_to_num(seen.velocity[:, view])
-        by_camera[:, view, ..., GEOMETRY_PARAMETERS] = -velocity * deviation[view, GEOMETRY_PARAMETERS]
-        by_camera[:, view, ..., GEOMETRY_PARAMETERS + 1] = (
-            -velocity * seen.frame[:, None, None] * deviation[view, GEOMETRY_PARAMETERS + 1]
-        )
-        for i in range(3):
-            step = 1e-4 * np.eye(3)[i]
-            by_point[:, view, ..., i] = (project_one(moved, xyz + step) - project_one(moved, xyz - step)) / 2e-4
-    return residual, np.nan_to_num(by_camera), np.nan_to_num(by_point)
+    """Where one camera shows the points (f, p, 2) after a change of it and of its clock; derivatives as above."""
+    moved = changed_camera(camera, change)
+    late = change[GEOMETRY_PARAMETERS] + change[GEOMETRY_PARAMETERS + 1] * frame
+    shown = project_one(moved, xyz) - late[:, None, None] * velocity
+    by_camera = np.zeros((*shown.shape, len(CAMERA_PARAMETER_NAMES)))
+    for i, step in enumerate(DIFFERENCE_STEPS):
+        if deviation[i] > 0:
+            ahead, behind = (
+                changed_camera(camera, change + sign * step * np.eye(len(CAMERA_PARAMETER_NAMES))[i])
+                for sign in (1, -1)
+            )
+            by_camera[..., i] = (project_one(ahead, xyz) - project_one(behind, xyz)) / (2 * step) * deviation[i]
+    by_camera[..., GEOMETRY_PARAMETERS] = -velocity * deviation[GEOMETRY_PARAMETERS]
+    by_camera[..., GEOMETRY_PARAMETERS + 1] = -velocity * frame[:, None, None] * deviation[GEOMETRY_PARAMETERS + 1]
+    steps = POINT_DIFFERENCE_M * np.eye(3)
+    by_point = [(project_one(moved, xyz + s) - project_one(moved, xyz - s)) / (2 * POINT_DIFFERENCE_M) for s in steps]
+    return shown, by_camera, np.stack(by_point, -1)
 
 
-def _noise_and_weight(residual: np.ndarray, there: np.ndarray) -> tuple[float, np.ndarray]:
-    """Standard deviation of one image coordinate, robustly; 1 / variance of each observation, 0 = none.
+class _Weights(NamedTuple):
+    """weight: (f, v, p), 1 / variance of each observation, 0 = none."""
 
-    One for all views: with one each, points can be laid onto a view whose noise then vanishes. What the three
+    weight: np.ndarray
+    noise_px: float
+    variance_inflation: float
+
+
+def _observation_weights(residual: np.ndarray, there: np.ndarray) -> _Weights:
+    """Robust weights, the noise that they are from, and how many observations say the same.
+
+    One noise for all views: with one each, points can be laid onto a view whose noise then vanishes. What the three
     coordinates of each point take up is given back.
     """
     views = there.sum(1)
@@ -227,35 +227,32 @@ def _noise_and_weight(residual: np.ndarray, there: np.ndarray) -> tuple[float, n
     spread = np.median(np.abs(residual[there])) if there.any() else np.inf
     noise = max(MIN_BUNDLE_NOISE_PX, 1.4826 * float(spread) / np.sqrt(max(left, 0.1)))
     size = np.linalg.norm(residual, axis=-1) / noise
-    return noise, there / (noise**2 * (1 + (size / ROBUST_TAIL_SD) ** 2))
+    weight = there / (noise**2 * (1 + (size / ROBUST_TAIL_SD) ** 2))
+    cut = np.where(there[..., None], np.clip(residual / noise, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), 0.0)
+    return _Weights(weight, noise, _autocorrelation_time(cut, there) * _points_erring_together(cut))
 
 
-def _autocorrelation_time(scaled: np.ndarray, there: np.ndarray) -> float:
-    """Integrated autocorrelation time of residuals in frames, from 1 to as many as there are.
+def _autocorrelation_time(residual: np.ndarray, there: np.ndarray) -> float:
+    """Integrated autocorrelation time of cut residuals in frames, from 1 to as many as there are.
 
-    Residuals are cut at `ROBUST_TAIL_SD`, and their mean is not taken off: an error that lasts is one error.
+    Their mean is not taken off: an error that lasts is one error.
     """
-    values = np.where(there[..., None], np.clip(scaled, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), 0.0)
-    frames, pairs = len(values), there.astype(float)
-    spread = (values**2).sum() / max(2 * pairs.sum(), 1.0)
+    frames, pairs = len(residual), there.astype(float)
+    spread = (residual**2).sum() / max(2 * pairs.sum(), 1.0)
     total = 1.0
     for lag in range(1, frames):
         both = 2 * (pairs[lag:] * pairs[:-lag]).sum()
-        correlation = (values[lag:] * values[:-lag]).sum() / both / spread if both and spread else 0.0
+        correlation = (residual[lag:] * residual[:-lag]).sum() / both / spread if both and spread else 0.0
         if correlation < 0.05:
             break
         total += 2 * (1 - lag / frames) * correlation
     return float(np.clip(total, 1.0, frames))
 
 
-def _points_erring_together(scaled: np.ndarray, there: np.ndarray) -> float:
+def _points_erring_together(residual: np.ndarray) -> float:
     """How many points of a view err together: mean row sum of their correlations above `MIN_POINT_CORRELATION`, at
     least 1."""
-    values = (
-        np.where(there[..., None], np.clip(scaled, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), 0.0)
-        .swapaxes(2, 3)
-        .reshape(-1, there.shape[2])
-    )
+    values = residual.swapaxes(2, 3).reshape(-1, residual.shape[2])
     product = values.T @ values
     size = np.sqrt(np.maximum(np.diag(product), 1e-12))
     correlation = product / np.outer(size, size)
@@ -267,119 +264,140 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
     return float(np.median(np.linalg.norm(xyz[both, a] - xyz[both, b], axis=-1))) if both.any() else 0.0
 
 
+# The equations of a step. Unknowns of a frame (places of points, of a board) are eliminated frame by frame.
+
+
 @dataclass(frozen=True)
-class _System:
-    """Normal equations of one step: points of each frame (f, p, 3, p, 3), their coupling (f, p, 3, g) to what is global
-    (parameters of all cameras, lengths of limbs), and that (g, g). tied: points of limbs; the others of a frame do not
-    know of one another.
+class BlockSystem:
+    """Normal equations with unknowns of each frame and unknowns of all frames together.
+
+    frames: (f, m, m) of the former, frame_side: (f, m). whole: (g, g) of the latter, whole_side: (g,). coupling:
+    (f, m, g). groups: arrays (n, size) of unknowns of a frame; those of different rows share no equation.
     """
 
     frames: np.ndarray
+    frame_side: np.ndarray
     coupling: np.ndarray
     whole: np.ndarray
-    frame_side: np.ndarray
     whole_side: np.ndarray
-    tied: tuple[int, ...]
-    views: int
+    groups: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(
-        cls, residual, by_camera, by_point, weight, limbs, xyz, lengths, damping=1 / MAX_POINT_MOVE_M**2
-    ) -> "_System":
-        f, v, p, _ = residual.shape
-        k = by_camera.shape[-1]
-        g = v * k + len(limbs)
-        weighted = weight[..., None, None] * by_point
-        frames = np.zeros((f, p, 3, p, 3))
-        each = np.arange(p)
-        normal = np.einsum("fvpxi,fvpxj->pfij", weighted, by_point, optimize=True)
-        frames[:, each, :, each] = normal + (damping + 1e-3) * np.eye(3)
-        coupling = np.zeros((f, p, 3, g))
-        coupled = weighted.swapaxes(-1, -2) @ by_camera  # (f, v, p, 3, parameters)
-        coupling[..., : v * k] = coupled.transpose(0, 2, 3, 1, 4).reshape(f, p, 3, v * k)
-        frame_side = np.einsum("fvpxi,fvpx->fpi", weighted, residual)
-        whole, whole_side = np.zeros((g, g)), np.zeros(g)
-        for view in range(v):
-            rows = slice(view * k, (view + 1) * k)
-            part = weight[:, view, ..., None, None] * by_camera[:, view]
-            flat = part.reshape(-1, k)
-            whole[rows, rows] = flat.T @ by_camera[:, view].reshape(-1, k)
-            whole_side[rows] = flat.T @ residual[:, view].ravel()
-        there = weight.sum(1) > 0
-        for i, (a, b) in enumerate(limbs):
-            difference = xyz[:, a] - xyz[:, b]
-            distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
-            n = difference / distance[:, None]
-            strength = (there[:, a] & there[:, b]) / LIMB_LENGTH_SD_M**2
-            outer = strength[:, None, None] * n[:, :, None] * n[:, None]
-            frames[:, a, :, a] += outer
-            frames[:, b, :, b] += outer
-            frames[:, a, :, b] -= outer
-            frames[:, b, :, a] -= outer
-            miss = strength * (lengths[i] - distance)
-            frame_side[:, a] += miss[:, None] * n
-            frame_side[:, b] -= miss[:, None] * n
-            column = v * k + i
-            coupling[:, a, :, column] -= strength[:, None] * n
-            coupling[:, b, :, column] += strength[:, None] * n
-            whole[column, column] += strength.sum()
-            whole_side[column] -= miss.sum()
-        tied = tuple(sorted({i for pair in limbs for i in pair}))
+    def empty(cls, frames: int, own: int, shared: int, groups: tuple[np.ndarray, ...]) -> "BlockSystem":
+        """Equations of zeros, to be added to."""
         return cls(
-            frames=frames,
-            coupling=coupling,
-            whole=whole,
-            frame_side=frame_side,
-            whole_side=whole_side,
-            tied=tied,
-            views=v,
+            frames=np.zeros((frames, own, own)),
+            frame_side=np.zeros((frames, own)),
+            coupling=np.zeros((frames, own, shared)),
+            whole=np.zeros((shared, shared)),
+            whole_side=np.zeros(shared),
+            groups=groups,
         )
 
-    def divided(self, by: float) -> "_System":
-        """Of observations of which so many say the same."""
-        names = ("frames", "coupling", "whole", "frame_side", "whole_side")
-        return replace(self, **{name: getattr(self, name) / by for name in names})
-
-    def _reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Matrix and side of what is global without the points; and how these follow: (f, p, 3, g), (f, p, 3)."""
-        f, p, _, g = self.coupling.shape
+    def reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Matrix and side of the shared unknowns alone (Schur complement); and how those of the frames follow:
+        own (f, m) − follow (f, m, g) @ shared, in the order (…, follow, own)."""
         right = np.concatenate([self.coupling, self.frame_side[..., None]], -1)
         solved = np.empty_like(right)
-        tied = list(self.tied)
-        loose = [i for i in range(p) if i not in self.tied]
-        solved[:, loose] = np.linalg.solve(self.frames[:, loose, :, loose].swapaxes(0, 1), right[:, loose])
-        block = self.frames[:, tied][:, :, :, tied].reshape(f, 3 * len(tied), -1)
-        solved[:, tied] = np.linalg.solve(block, right[:, tied].reshape(f, -1, g + 1)).reshape(f, -1, 3, g + 1)
-        spread, own = solved[..., :-1], solved[..., -1]
-        flat = self.coupling.reshape(-1, g)
-        matrix = self.whole - flat.T @ spread.reshape(-1, g)
-        return matrix, self.whole_side - flat.T @ own.ravel(), spread, own
+        for rows in self.groups:
+            solved[:, rows] = np.linalg.solve(self.frames[:, rows[:, :, None], rows[:, None]], right[:, rows])
+        follow, own = solved[..., :-1], solved[..., -1]
+        flat = self.coupling.reshape(-1, len(self.whole))
+        matrix = self.whole - flat.T @ follow.reshape(-1, len(self.whole))
+        return matrix, self.whole_side - flat.T @ own.ravel(), follow, own
 
-    def _with_prior(self, matrix: np.ndarray) -> np.ndarray:
-        """The priors: of cameras in their deviations, and next to nothing of limbs' lengths."""
-        n = len(matrix) - self.limbs
-        return matrix + np.diag(np.r_[np.ones(n), np.full(self.limbs, 1 / BONE_LENGTH_SD_M**2)])
 
-    @property
-    def limbs(self) -> int:
-        return len(self.whole) - self.views * len(CAMERA_PARAMETER_NAMES)
+class _Limbs(NamedTuple):
+    """pairs: of points. xyz: (f, p, 3) m, of all points. lengths: (pairs,) m, as they are estimated now."""
 
-    def solve(self, scaled: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3), and of the lengths."""
-        matrix, side, spread, own = self._reduced()
-        matrix, n = self._with_prior(matrix), self.views * len(CAMERA_PARAMETER_NAMES)
-        side[:n] -= scaled.ravel()
-        used = np.r_[free, np.ones(len(matrix) - n, bool)]
-        step = np.zeros(len(matrix))
-        step[used] = np.linalg.solve(matrix[np.ix_(used, used)], side[used])
-        return step[:n].reshape(self.views, -1), own - spread @ step, step[n:]
+    pairs: tuple[tuple[int, int], ...]
+    xyz: np.ndarray
+    lengths: np.ndarray
 
-    def covariance(self, free: np.ndarray) -> np.ndarray:
-        """Of the cameras' parameters in prior deviations; 0 of those that are kept."""
-        matrix = self._with_prior(self._reduced()[0])
-        n = self.views * len(CAMERA_PARAMETER_NAMES)
-        used = np.r_[free, np.ones(len(matrix) - n, bool)]
-        inverse = np.linalg.inv(matrix[np.ix_(used, used)])
-        found = np.zeros((n, n))
-        found[np.ix_(free, free)] = inverse[: free.sum(), : free.sum()]
-        return found
+
+def _bundle_equations(slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, damping: float) -> BlockSystem:
+    """Of one step: own unknowns are the points' places, shared ones the cameras' parameters and the limbs' lengths."""
+    f, v, p, _ = slopes.residual.shape
+    k = slopes.by_camera.shape[-1]
+    weight = weights.weight / weights.variance_inflation
+    system = BlockSystem.empty(f, 3 * p, v * k + len(limbs.pairs), _groups_of_points(p, limbs.pairs))
+    weighted = weight[..., None, None] * slopes.by_point
+    normal = np.einsum("fvpxi,fvpxj->pfij", weighted, slopes.by_point, optimize=True)
+    normal += (damping + MIN_POINT_INFORMATION) / weights.variance_inflation * np.eye(3)
+    system.frames.reshape(f, p, 3, p, 3)[:, range(p), :, range(p)] = normal
+    system.frame_side[:] = np.einsum("fvpxi,fvpx->fpi", weighted, slopes.residual).reshape(f, -1)
+    coupled = weighted.swapaxes(-1, -2) @ slopes.by_camera  # (f, v, p, 3, parameters)
+    system.coupling[..., : v * k] = coupled.transpose(0, 2, 3, 1, 4).reshape(f, 3 * p, v * k)
+    for view in range(v):
+        rows, slope = slice(view * k, (view + 1) * k), slopes.by_camera[:, view].reshape(-1, k)
+        flat = np.repeat(weight[:, view].ravel(), 2)[:, None] * slope
+        system.whole[rows, rows] = flat.T @ slope
+        system.whole_side[rows] = flat.T @ slopes.residual[:, view].ravel()
+    there = (weight.sum(1) > 0) / (LIMB_LENGTH_SD_M**2 * weights.variance_inflation)
+    for i, pair in enumerate(limbs.pairs):
+        _add_limb(system, limbs, i, column=v * k + i, strength=there[:, pair].min(1))
+    return system
+
+
+def _groups_of_points(points: int, pairs: Sequence[tuple[int, int]]) -> tuple[np.ndarray, ...]:
+    """Coordinates of a frame's points: those of limbs together, each other point for itself."""
+    tied = sorted({i for pair in pairs for i in pair})
+    loose = [i for i in range(points) if i not in tied]
+    coordinates = np.arange(3 * points).reshape(points, 3)
+    groups = (coordinates[tied].reshape(1, -1), coordinates[loose])
+    return tuple(group for group in groups if group.size)
+
+
+def _add_limb(system: BlockSystem, limbs: _Limbs, limb: int, column: int, strength: np.ndarray) -> None:
+    """Equations of a limb that keeps its length. column: of the length among the shared unknowns. strength: (f,)
+    1 / variance, 0 where an end was not seen."""
+    ends = limbs.pairs[limb]
+    difference = limbs.xyz[:, ends[0]] - limbs.xyz[:, ends[1]]
+    distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
+    direction = difference / distance[:, None]
+    outer = strength[:, None, None] * direction[:, :, None] * direction[:, None]
+    miss = strength * (limbs.lengths[limb] - distance)
+    a, b = (slice(3 * end, 3 * end + 3) for end in ends)
+    for own, other, sign in ((a, b, 1), (b, a, -1)):
+        system.frames[:, own, own] += outer
+        system.frames[:, own, other] -= outer
+        system.frame_side[:, own] += sign * miss[:, None] * direction
+        system.coupling[:, own, column] -= sign * strength[:, None] * direction
+    system.whole[column, column] += strength.sum()
+    system.whole_side[column] -= miss.sum()
+
+
+def _bundle_step(
+    system: BlockSystem, change: np.ndarray, deviation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3), and of the lengths."""
+    matrix, side, follow, own = system.reduced()
+    matrix += _prior_information(len(matrix), change.size)
+    side[: change.size] -= (change / np.where(deviation > 0, deviation, 1.0)).ravel()
+    used = _sought(deviation, len(matrix))
+    step = np.zeros(len(matrix))
+    step[used] = np.linalg.solve(matrix[np.ix_(used, used)], side[used])
+    moves = (own - follow @ step).reshape(len(own), -1, 3)
+    return step[: change.size].reshape(change.shape), moves, step[change.size :]
+
+
+def _camera_covariance(system: BlockSystem, deviation: np.ndarray) -> np.ndarray:
+    """Of the cameras' parameters; 0 of those that are kept."""
+    matrix = system.reduced()[0]
+    matrix += _prior_information(len(matrix), deviation.size)
+    used = _sought(deviation, len(matrix))
+    inverse = np.linalg.inv(matrix[np.ix_(used, used)])
+    free = used[: deviation.size]
+    found = np.zeros((deviation.size, deviation.size))
+    found[np.ix_(free, free)] = inverse[: free.sum(), : free.sum()]
+    return found * np.outer(deviation, deviation)
+
+
+def _prior_information(unknowns: int, parameters: int) -> np.ndarray:
+    """Of the cameras' parameters, in their deviations; next to nothing of the limbs' lengths."""
+    return np.diag(np.r_[np.ones(parameters), np.full(unknowns - parameters, 1 / BONE_LENGTH_SD_M**2)])
+
+
+def _sought(deviation: np.ndarray, unknowns: int) -> np.ndarray:
+    """(unknowns,) bool: without the parameters that are kept."""
+    return np.r_[deviation.ravel() > 0, np.ones(unknowns - deviation.size, bool)]

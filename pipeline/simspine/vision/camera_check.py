@@ -10,12 +10,14 @@ import numpy as np
 from simspine.core.errors import InputError, evenly_spread
 from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Camera, Keypoints
-from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior, linearised_residuals
+from simspine.vision.bundle_adjustment import (
+    GEOMETRY_PARAMETERS,
+    CameraPrior,
+    LinearisedResiduals,
+    linearised_residuals,
+)
 from simspine.vision.camera_refine import Refined, refine_cameras, sample_frames_seen
 from simspine.vision.triangulation import exchange_sides, triangulate_with_report
-
-# Several recordings of one set-up, looked at together.
-
 
 FRAMES_BETWEEN_RECORDINGS = 10  # frames without points between two recordings, so that nothing moves across
 
@@ -83,11 +85,11 @@ def sampson_distances(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nd
     return product / np.sqrt((line_b[..., :2] ** 2).sum(-1) + (line_a[..., :2] ** 2).sum(-1))
 
 
-# How a camera's image lies beside where chosen other cameras put the points: shift, turn, growth.
+# How a camera's image differs from where chosen other cameras put the points: shift, turn, growth.
 
 
 IMAGE_ERROR_QUANTITIES = ("shift_x_px", "shift_y_px", "roll", "scale", "late", "drift")
-MIN_RELATIVE_EIGENVALUE = 1e-6  # of the largest: directions of a point that its views tell less of are not told
+MIN_RELATIVE_EIGENVALUE = 1e-6  # of the largest: directions of a point with less than this are unknown
 
 
 @dataclass(frozen=True)
@@ -97,36 +99,45 @@ class ImageErrors:
 
     refined: Refined
 
-    def beside(self, view: int, others: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
-        """`IMAGE_ERROR_QUANTITIES` of a view, and standard deviations: how its image lies beside where `others`, as
-        they were
-        given, put the points. The clock's are relative to the first view, whoever the others are.
+    def errors_relative_to(self, view: int, others: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
+        """`IMAGE_ERROR_QUANTITIES` of a view, and standard deviations: how its image differs from where `others`, as
+        calibrated, put the points. The clock's are relative to the first view, whoever the others are.
 
         Raises `InputError` where the view shares fewer than two points with them.
         """
-        refined, (by_camera, by_point), there = self.refined, self._slopes, self._there
-        count = len(refined.change[0])
-        seen = there[:, view] & (there[:, others].sum(1) >= 2)
-        if seen.sum() < 2:
-            seen = there[:, view] & there[:, others].any(1)
+        refined = self.refined
+        seen = self._shared_with(view, others)
         basis, scale = _image_field_basis(refined.seen.xy[:, view][seen])
         fit = (np.linalg.pinv(basis) / scale[:, None]).reshape(len(scale), -1, 2)
-        normal = sum(self._normal[other][seen] for other in others)
-        onto = np.einsum("qnx,nxi->qni", fit, by_point[:, view][seen])
-        pull = np.einsum("qni,nij->qnj", onto, np.linalg.pinv(normal, rcond=MIN_RELATIVE_EIGENVALUE, hermitian=True))
-        by = np.zeros((len(scale), *refined.change.shape))
-        by[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view][seen])
-        for other in others:
-            slope = np.where(there[:, other][seen][:, None, None], by_point[:, other][seen], 0.0)
-            by[:, other] -= np.einsum("qnj,nxj,nxk->qk", pull, slope, by_camera[:, other][seen], optimize=True)
-        flat = by.reshape(len(scale), -1)
-        spread = np.sqrt(np.diag(flat @ refined.adjustment.covariance @ flat.T))
-        clock = slice(GEOMETRY_PARAMETERS, count)
-        values = np.r_[flat @ refined.change.ravel(), refined.change[view, clock]]
+        by_parameter = self._fields_by_parameters(view, others, fit, seen)
+        spread = np.sqrt(np.diag(by_parameter @ refined.adjustment.covariance @ by_parameter.T))
+        clock = slice(GEOMETRY_PARAMETERS, None)
+        values = np.r_[by_parameter @ refined.change.ravel(), refined.change[view, clock]]
         spread = np.r_[spread, refined.deviation[view, clock]]
         return dict(zip(IMAGE_ERROR_QUANTITIES, values.tolist(), strict=True)), dict(
             zip(IMAGE_ERROR_QUANTITIES, spread.tolist(), strict=True)
         )
+
+    def _shared_with(self, view: int, others: Sequence[int]) -> np.ndarray:
+        """(frames, points) bool: what a view saw that two of the others saw as well, or, where there is less than that,
+        one of them."""
+        there = self._there
+        seen = there[:, view] & (there[:, others].sum(1) >= 2)
+        return seen if seen.sum() >= 2 else there[:, view] & there[:, others].any(1)
+
+    def _fields_by_parameters(self, view: int, others: Sequence[int], fit: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Derivatives (fields, views · parameters) of image fields by the cameras' parameters, where the points follow
+        the others. fit: (fields, points seen, 2), from the image's errors to the fields."""
+        _, by_camera, by_point = self._slopes
+        normal = sum(self._normal[other][seen] for other in others)
+        onto = np.einsum("qnx,nxi->qni", fit, by_point[:, view][seen])
+        pull = np.einsum("qni,nij->qnj", onto, np.linalg.pinv(normal, rcond=MIN_RELATIVE_EIGENVALUE, hermitian=True))
+        by = np.zeros((len(fit), *self.refined.change.shape))
+        by[:, view] = np.einsum("qnx,nxk->qk", fit, by_camera[:, view][seen])
+        for other in others:
+            slope = np.where(self._there[:, other][seen][:, None, None], by_point[:, other][seen], 0.0)
+            by[:, other] -= np.einsum("qnj,nxj,nxk->qk", pull, slope, by_camera[:, other][seen], optimize=True)
+        return by.reshape(len(fit), -1)
 
     @cached_property
     def _there(self) -> np.ndarray:
@@ -135,16 +146,18 @@ class ImageErrors:
         return np.isfinite(refined.seen.xy).all(-1) & np.isfinite(refined.adjustment.xyz).all(-1)[:, None]
 
     @cached_property
-    def _slopes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Derivatives of what each given camera shows, by its parameters and by the points (see `linearised`)."""
+    def _slopes(self) -> LinearisedResiduals:
+        """Derivatives of what each given camera shows, by its parameters and by the points."""
         refined, still = self.refined, np.zeros_like(self.refined.change)
         xyz = np.nan_to_num(refined.adjustment.xyz)
-        return linearised_residuals(refined.seen, refined.given, still, xyz=xyz, deviation=np.ones_like(still))[1:]
+        return linearised_residuals(
+            refined.seen, refined.original_cameras, still, xyz=xyz, deviation=np.ones_like(still)
+        )
 
     @cached_property
     def _normal(self) -> list[np.ndarray]:
         """Of each view, (frames, points, 3, 3): what it tells of each point."""
-        slopes = self._slopes[1]
+        slopes = self._slopes.by_point
         return [
             np.einsum("fpxi,fpxj->fpij", slopes[:, view], slopes[:, view]) * self._there[:, view, :, None, None]
             for view in range(slopes.shape[1])
@@ -167,12 +180,9 @@ def _image_field_basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 MIX_UP_FRAMES = 40  # frames on which mixed-up views are looked for
 MIX_UP_IMAGE_SHARE = 0.03  # of the longer image side: an observation further off does not agree
-MIN_MIX_UP_GAIN = (
-    0.3  # share of the observations of the views concerned that must come right by the other reading, or …
-)
-MAX_REMAINING_ERROR_SHARE = (
-    0.4  # … the share of their errors that may remain: of people who stand in the middle other readings nearly fit
-)
+# Either so many more of the observations of the views concerned agree with the other reading, or so little of their
+# errors remains: of people who stand in the middle other readings nearly fit.
+MIN_MIX_UP_GAIN, MAX_REMAINING_ERROR_SHARE = 0.3, 0.4
 MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # share of them that must agree then
 MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
@@ -183,14 +193,14 @@ class MixUp:
     """Another reading of the views under which more of what they saw agrees.
 
     kind: 'mirrored' (the image of the view exchanged left with right), 'turned' (the view's image is upside down) or
-    'exchanged' (two views belong to one another's camera). used, used_then: share of the observations of these views
-    that agree with the others, as given and so.
+    'exchanged' (two views belong to one another's camera). used, used_if_exchanged: share of the observations of
+    these views that agree with the others, as given and so.
     """
 
     kind: str
     views: tuple[str, ...]
     used: float
-    used_then: float
+    used_if_exchanged: float
 
 
 def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
@@ -271,21 +281,21 @@ MIN_JUDGING_VIEWS = 2  # cameras that must be left to judge one another
 
 @dataclass(frozen=True)
 class CameraCheck:
-    """One camera beside others.
+    """One camera compared with others.
 
-    value, deviation: by `image_errors.QUANTITIES`: how far right and down the camera shows things, px; turned
-    clockwise, rad; too large, relative; how many frames late beside the first camera, and how many later from first to
-    last frame. others: the cameras that it is compared with; those that were set aside since they disagree with all
-    are not among them. error_px: median of its reprojection errors. used: share of its observations that agree with the
-    others. swapped: share with left and right exchanged.
+    value, deviation: by `IMAGE_ERROR_QUANTITIES`: how far right and down the camera shows things, px; turned
+    clockwise, rad; too large, relative; how many frames later than the first camera, and how many later from first to
+    last frame. judging_views: the cameras that it is compared with; those set aside are not among them. error_px:
+    median of its reprojection errors. used_observations: share of its observations that agree with the others. swapped:
+    share with left and right exchanged.
     """
 
     camera: str
     value: dict[str, float]
     deviation: dict[str, float]
-    others: tuple[str, ...]
+    judging_views: tuple[str, ...]
     error_px: float
-    used: float
+    used_observations: float
     swapped: float
 
 
@@ -294,7 +304,7 @@ class CameraChecks:
     """How the cameras of a recording agree.
 
     checks: of each camera, in their order. mixed_up: views that are mirrored, turned or exchanged, likeliest first;
-    where there are any nothing else can be told, and there are no checks. refinement: the cameras as they agree best,
+    where there are any, nothing else is certain, and there are no checks. refinement: the cameras as they agree best,
     from which the checks are read; None where views are mixed up.
     """
 
@@ -320,17 +330,26 @@ def check_cameras(
     refined = refine_cameras(keypoints, cameras, UNTRUSTED_CAMERA_PRIOR, min_confidence)
     sample = sample_frames_seen(keypoints, min_confidence)[0]
     report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
-    observed, images = np.isfinite(report.error_px), ImageErrors(refined)
+    images = ImageErrors(refined)
     agreeing = _agreeing_views(images, len(cameras), tolerated or {})
     checks = []
     for view, camera in enumerate(cameras):
-        there = observed[:, view]
+        judges = [other for other in agreeing if other != view]
+        value, deviation = images.errors_relative_to(view, judges)
+        errors = report.error_px[:, view]
+        there = np.isfinite(errors)
         count = max(int(there.sum()), 1)
-        error = float(np.median(report.error_px[:, view][there])) if there.any() else float("nan")
-        used, swapped = report.used[:, view].sum() / count, (report.swapped[:, view] & there).sum() / count
-        others = [other for other in agreeing if other != view]
-        names = tuple(cameras[other].name for other in others)
-        checks.append(CameraCheck(camera.name, *images.beside(view, others), names, error, float(used), float(swapped)))
+        checks.append(
+            CameraCheck(
+                camera=camera.name,
+                value=value,
+                deviation=deviation,
+                judging_views=tuple(cameras[other].name for other in judges),
+                error_px=float(np.median(errors[there])) if there.any() else float("nan"),
+                used_observations=float(report.used[:, view].sum() / count),
+                swapped=float((report.swapped[:, view] & there).sum() / count),
+            )
+        )
     return CameraChecks(tuple(checks), (), refined)
 
 
@@ -348,10 +367,10 @@ def _agreeing_views(images: ImageErrors, views: int, tolerated: Mapping[str, flo
 
 
 def _largest_disagreement(images: ImageErrors, views: Sequence[int], tolerated: Mapping[str, float]) -> float:
-    """The largest error of these views, each beside the others of them; 1: just a fault."""
+    """The largest error of these views, each compared with the others of them; 1: just a fault."""
     worst = 0.0
     for view in views:
-        value, deviation = images.beside(view, [other for other in views if other != view])
+        value, deviation = images.errors_relative_to(view, [other for other in views if other != view])
         for quantity in ("shift_x_px", "shift_y_px", "roll", "scale"):
             limit = max(tolerated.get(quantity, 0.0), SURE_DISAGREEMENT_SD * deviation[quantity], 1e-12)
             worst = max(worst, abs(value[quantity]) / limit)

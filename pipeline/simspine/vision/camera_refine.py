@@ -26,10 +26,8 @@ MAX_REFINEMENT_FRAMES = 150  # looked at: more say little new, since errors of d
 REFINEMENT_ROUNDS = 3  # which observations count is decided anew with each round's cameras
 GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
 VELOCITY_REACH_FRAMES = 3  # frames on either side over which velocity is measured
-STEADY_VELOCITY_SHARE, STEADY_VELOCITY_PX = (
-    1.0,
-    1.0,
-)  # velocities of both sides differ at most by this share of their mean and px per frame
+# Velocities before and after a frame differ at most by this share of their mean, and this many px per frame.
+STEADY_VELOCITY_SHARE, STEADY_VELOCITY_PX = 1.0, 1.0
 MIN_AGREEING_OBSERVATIONS = 0.6  # share of observations that must agree: of two exchanged views out of four half do
 MIN_OBSERVATIONS_PER_VIEW = 30  # observations a view must have
 
@@ -38,12 +36,12 @@ MIN_OBSERVATIONS_PER_VIEW = 30  # observations a view must have
 class Refined:
     """Refined cameras and what led to them.
 
-    given: the calibration's. prior: what was assumed of it. adjustment: the last round's. names: points used. median_px
-    and p90_px: reprojection errors of all views before and after, of the observations that triangulation uses, in the
-    frames that were looked at.
+    original_cameras: the calibration's. prior: what was assumed of it. adjustment: the last round's. names: points
+    used. median_px and p90_px: reprojection errors of all views before and after, of the observations that
+    triangulation uses, in the frames that were looked at.
     """
 
-    given: list[Camera]
+    original_cameras: list[Camera]
     prior: CameraPrior
     adjustment: Adjustment
     seen: Observations
@@ -57,8 +55,8 @@ class Refined:
 
     @property
     def change(self) -> np.ndarray:
-        """(views, parameters) in the order of `parameters.NAMES`."""
-        return self.adjustment.change
+        """(views, parameters) in the order of `CAMERA_PARAMETER_NAMES`."""
+        return self.adjustment.parameter_change
 
     @property
     def deviation(self) -> np.ndarray:
@@ -87,14 +85,20 @@ def refine_cameras(
     for _ in range(REFINEMENT_ROUNDS):
         seen, xyz = used_observations(sample, velocity, time, cameras=current, min_confidence=min_confidence)
         refined = adjust_bundle(
-            seen, given, xyz, prior=prior, fixed=(0,), start=None if refined is None else refined.change
+            seen, given, xyz, prior=prior, fixed=(0,), start=None if refined is None else refined.parameter_change
         )
         current = refined.cameras
     assert refined is not None
     after = _reprojection_errors_used(sample, current, min_confidence)
     (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
     return Refined(
-        given=given, prior=prior, adjustment=refined, seen=seen, names=sample.names, median_px=(m0, m1), p90_px=(p0, p1)
+        original_cameras=given,
+        prior=prior,
+        adjustment=refined,
+        seen=seen,
+        names=sample.names,
+        median_px=(m0, m1),
+        p90_px=(p0, p1),
     )
 
 
@@ -110,13 +114,9 @@ def sample_frames_seen(
         sure = keypoints.confidence[some][:, :, at] >= min_confidence
         return np.where(sure[..., None], keypoints.xy[some][:, :, at], np.nan)
 
-    sample = Keypoints(
-        tuple(keypoints.names[i] for i in at),
-        keypoints.rate * len(rows) / keypoints.frames,
-        keypoints.xy[rows][:, :, at],
-        keypoints.confidence[rows][:, :, at],
-        tuple(keypoints.origin[i] for i in at),
-    )
+    some = keypoints.select([keypoints.names[i] for i in at])
+    rate = keypoints.rate * len(rows) / keypoints.frames
+    sample = some.with_(rate=rate, xy=some.xy[rows], confidence=some.confidence[rows])
     return sample, _point_velocity(seen, rows, keypoints.frames), rows / max(keypoints.frames - 1, 1) - 0.5
 
 
@@ -144,8 +144,8 @@ def used_observations(
     """
     limit = GENEROUS_ERROR_SHARE * max(max(camera.size) for camera in cameras)
     markers, report = triangulate_with_report(sample, cameras, min_confidence=min_confidence, max_error_px=limit)
-    mended = exchange_sides(sample, report.swapped)
-    xy = np.where(mended.confidence[..., None] >= min_confidence, mended.xy, np.nan)
+    exchanged = exchange_sides(sample, report.swapped)
+    xy = np.where(exchanged.confidence[..., None] >= min_confidence, exchanged.xy, np.nan)
     place = {name: i for i, name in enumerate(sample.names)}
     limbs = tuple((place[a], place[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in place and b in place)
     return Observations(xy, velocity, time, limbs), markers.xyz
@@ -154,7 +154,7 @@ def used_observations(
 def refinement_table(refined: Refined) -> list[dict]:
     """For each camera: change and standard deviation of each parameter, by name; SI units, px, frames."""
     rows = []
-    for camera, change, deviation in zip(refined.given, refined.change, refined.deviation, strict=True):
+    for camera, change, deviation in zip(refined.original_cameras, refined.change, refined.deviation, strict=True):
         values = {
             n: (float(c), float(d)) for n, c, d in zip(CAMERA_PARAMETER_NAMES, change, deviation, strict=True) if d > 0
         }
@@ -167,13 +167,14 @@ def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: 
     if len(cameras) != keypoints.views:
         raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
     if len(cameras) < 2:
-        raise InputError("one camera: two or more are wanted, since cameras are held against one another.")
+        raise InputError("one camera: two or more are wanted, since cameras are compared with one another.")
     for view, camera in enumerate(cameras):
         found = int((keypoints.confidence[:, view] >= min_confidence).sum())
         if found < MIN_OBSERVATIONS_PER_VIEW:
             raise InputError(
-                f"camera {camera.name!r} saw {found} points of the person in the whole recording; at least {MIN_OBSERVATIONS_PER_VIEW} "
-                f"are needed to {purpose} it. Leave it out, or use a recording in which it sees the person."
+                f"camera {camera.name!r} saw {found} points of the person in the whole recording; at least "
+                f"{MIN_OBSERVATIONS_PER_VIEW} are needed to {purpose} it. Leave it out, or use a recording in which it "
+                "sees the person."
             )
 
 
@@ -183,8 +184,8 @@ def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min
     if together < MIN_OBSERVATIONS_PER_VIEW:
         raise InputError(
             f"two cameras or more saw the same point at the same instant {together} times in the whole recording; at "
-            f"least {MIN_OBSERVATIONS_PER_VIEW} times are needed to judge them. Do the videos start together (`simspine cameras sync`), "
-            "and do they show the same person?"
+            f"least {MIN_OBSERVATIONS_PER_VIEW} times are needed to judge them. Do the videos start together "
+            "(`simspine cameras sync`), and do they show the same person?"
         )
     if keypoints.frames <= 2 * VELOCITY_REACH_FRAMES:
         raise InputError(
@@ -198,7 +199,8 @@ def _reprojection_errors_used(keypoints: Keypoints, cameras: Sequence[Camera], m
     values = report.error_px[report.used]
     if values.size < MIN_AGREEING_OBSERVATIONS * np.isfinite(report.error_px).sum() or not values.size:
         raise InputError(
-            f"less than {MIN_AGREEING_OBSERVATIONS:.0%} of what the cameras saw agrees. Do videos and cameras belong together, do the "
-            "videos start at the same instant (`simspine cameras sync`), and is the calibration this set-up's?"
+            f"less than {MIN_AGREEING_OBSERVATIONS:.0%} of what the cameras saw agrees. Do videos and cameras belong "
+            "together, do the videos start at the same instant (`simspine cameras sync`), and is the "
+            "calibration this set-up's?"
         )
     return values

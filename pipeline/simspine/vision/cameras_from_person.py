@@ -1,7 +1,7 @@
 """Where cameras stand, from nothing but the person they saw: lenses known or guessed, places not.
 
 Pairs of views give essential matrices (USAC over all frames); the best pair is triangulated, the other cameras are
-added by resection from its points, and bundle adjustment (`cameras.bundle`) with next to no prior makes all agree.
+added by resection from its points, and bundle adjustment (`bundle_adjustment`) with next to no prior makes all agree.
 Images alone give places up to a similarity: the scale comes from the person's size, the vertical from posture and feet.
 """
 
@@ -18,7 +18,7 @@ from simspine.vision.bundle_adjustment import Adjustment, CameraPrior, adjust_bu
 from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, check_seen, sample_frames_seen, used_observations
 from simspine.vision.triangulation import triangulate_with_report
 
-# Scale, vertical and floor, from a person of whose images nothing else tells them.
+# Scale, vertical and floor, by the person.
 
 
 # Heights above the floor as shares of stature: top of the head, eyes, ankles (Drillis & Contini 1966 in Winter 2009,
@@ -35,7 +35,7 @@ LIMB_LENGTH_SHARES = {
 }
 LIMB_LENGTH_SHARES_SD = 0.08  # relative
 MIN_UPRIGHT_STATURE_SHARE = (
-    0.85  # of the stature that the limbs tell: who measures less from eyes to ankles never stood straight
+    0.85  # of the stature by the limbs: who measures less from eyes to ankles never stood straight
 )
 STANDING_QUANTILE = 0.95  # quantile of frames in which the person stands straight
 MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army 2012)
@@ -67,7 +67,7 @@ class PersonFrame:
     height_known: bool
     vertical_from: str
 
-    def applied(self, camera: Camera) -> Camera:
+    def applied_to(self, camera: Camera) -> Camera:
         """The camera in this world."""
         R = camera.R @ self.R.T
         return camera.with_(R=R, t=-R @ (self.R @ (self.scale * camera.centre - self.origin)))
@@ -108,10 +108,9 @@ def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
 
 def check_height(height: float | None) -> None:
     """`InputError` for a height that is nobody's."""
-    if height is not None and not PLAUSIBLE_PERSON_HEIGHTS_M[0] < height < PLAUSIBLE_PERSON_HEIGHTS_M[1]:
-        raise InputError(
-            f"a height of {height:g} m is nobody's; expected metres, {PLAUSIBLE_PERSON_HEIGHTS_M[0]:g} to {PLAUSIBLE_PERSON_HEIGHTS_M[1]:g}."
-        )
+    least, most = PLAUSIBLE_PERSON_HEIGHTS_M
+    if height is not None and not least < height < most:
+        raise InputError(f"a height of {height:g} m is nobody's; expected metres, {least:g} to {most:g}.")
 
 
 def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
@@ -129,29 +128,21 @@ def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) ->
     points = scale * xyz
     up, upright = _up_by_posture(names, points)
     normal, tilt = _floor_normal(points[:, feet], up)
-    vertical_from = "posture" if normal is None else "floor"
     up = up if normal is None else normal
     R = _frame_axes(up, _person_right(names, points[upright]))
     turned = points @ R.T
-    heights = turned[:, feet, 2]
-    middle = np.nanmedian(turned[upright][:, feet].reshape(-1, 3), 0)
-    ground = float(np.nanquantile(heights, FLOOR_QUANTILE))
-    origin = R.T @ np.array([middle[0], middle[1], ground])
-    spread = float(
-        np.hypot(
-            STANDING_STATURE_SD if straight else LIMB_LENGTH_SHARES_SD, 0.0 if height else STATURE_SD_M / MEAN_STATURE_M
-        )
-    )
-    scale_from = "standing" if straight else "limbs"
+    across = np.nanmedian(turned[upright][:, feet, :2].reshape(-1, 2), 0)
+    ground = np.nanquantile(turned[:, feet, 2], FLOOR_QUANTILE)
+    proportions_sd = STANDING_STATURE_SD if straight else LIMB_LENGTH_SHARES_SD
     return PersonFrame(
         scale=scale,
-        scale_sd=spread,
+        scale_sd=float(np.hypot(proportions_sd, 0.0 if height else STATURE_SD_M / MEAN_STATURE_M)),
         R=R,
-        origin=origin,
+        origin=R.T @ np.r_[across, ground],
         tilt_sd=tilt,
-        scale_from=scale_from,
+        scale_from="standing" if straight else "limbs",
         height_known=height is not None,
-        vertical_from=vertical_from,
+        vertical_from="posture" if normal is None else "floor",
     )
 
 
@@ -220,10 +211,8 @@ MAX_PLANAR_SHARE = 0.9  # share of a pair's agreeing points that a plane explain
 MIN_MOVEMENT_SHARE = 0.15  # of the person's size in the image: how far most points must move over the recording
 MIN_AGREEING_SHARE = 0.6  # share of observations that must agree in the end
 FIRST_PAIRS = 6  # pairs of views begun with, most agreeing points first
-MAX_ADJUSTMENT_ROUNDS, ADJUSTMENT_CONVERGED_SHARE = (
-    8,
-    0.02,
-)  # done when no parameter moves by more than this share of its deviation
+MAX_ADJUSTMENT_ROUNDS = 8
+ADJUSTMENT_CONVERGED_SHARE = 0.02  # done when no parameter moves by more than this share of its deviation
 MAX_PLACE_SD = (np.radians(5.0), 0.3)  # rad, m: larger standard deviations are no calibration
 
 
@@ -233,9 +222,9 @@ class FromPerson:
 
     cameras: world z up, m; origin on the floor between the feet, x to where the person faces when most upright.
     rotation_sd, position_sd: (views, 3) rad, m, about and along each camera's axes (right, down, forward): of cameras
-    beside one another, scale and frame apart. focal_sd: (views,) relative; 0 where the lens was given. frame: scale,
-    vertical and floor, with their deviations and what they come from. error_px: median reprojection error. used: share
-    of what a camera saw that agrees, of the camera with the least.
+    relative to one another, without scale and frame. focal_sd: (views,) relative; 0 where the lens was given. frame:
+    scale, vertical and floor, with their deviations and what they come from. error_px: median reprojection error. used:
+    share of what a camera saw that agrees, of the camera with the least.
     """
 
     cameras: list[Camera]
@@ -283,7 +272,7 @@ def cameras_from_person(
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(len(lenses), -1)
     _check_sure(deviation, lenses)
     frame = person_frame(sample.names, found.xyz, height)
-    cameras = [frame.applied(camera) for camera in found.cameras]
+    cameras = [frame.applied_to(camera) for camera in found.cameras]
     return FromPerson(
         cameras=cameras,
         rotation_sd=deviation[:, :3],
@@ -310,14 +299,14 @@ def _adjusted_cameras(
         found = adjust_bundle(seen, current, xyz, prior=prior, fixed=range(len(start)))
         current = found.cameras
         spread = np.sqrt(np.maximum(np.diag(_relative_covariance(found)), 1e-18)).reshape(len(start), -1)
-        if (np.abs(found.change[:, :7]) < ADJUSTMENT_CONVERGED_SHARE * np.maximum(spread[:, :7], 1e-6)).all():
+        if (np.abs(found.parameter_change[:, :7]) < ADJUSTMENT_CONVERGED_SHARE * np.maximum(spread[:, :7], 1e-6)).all():
             break
     assert found is not None
     return found
 
 
 def _relative_covariance(found: Adjustment) -> np.ndarray:
-    """Covariance (views × 10 parameters) of cameras beside one another: after the best similarity of all of them.
+    """Covariance (views × 10 parameters) of cameras relative to one another: after the best similarity of all of them.
 
     Moving, turning and growing the world changes no image; what the prior says of that is taken out (S-transformation,
     Baarda 1973). Best: least squares of places, and of directions at the distance of the person.
@@ -354,13 +343,13 @@ def _roughly_placed_cameras(sample: Keypoints, lenses: Sequence[Camera], min_con
     )
     if not usable:
         raise InputError("no two views have enough in common. Do they show the same person at the same time?")
-    told = [pair for pair in usable if not pairs[pair].planar]
-    if not told:
+    deep = [pair for pair in usable if not pairs[pair].planar]
+    if not deep:
         raise InputError(
-            "what the views have in common lies in one plane, so depth is not told. Let the person walk about and turn."
+            "what the views have in common lies in one plane, so depth is unknown. Let the person walk about and turn."
         )
     found = []
-    for pair in told[:FIRST_PAIRS]:
+    for pair in deep[:FIRST_PAIRS]:
         cameras = _cameras_from_pair(
             sample, rays, lenses, pair=pair, between=pairs[pair], min_confidence=min_confidence
         )

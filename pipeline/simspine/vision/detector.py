@@ -1,4 +1,4 @@
-"""2D points that others detected: folders of OpenPose or Pose2Sim JSON."""
+"""What a detector is, boxes and crops around people, and videos run through a detector."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +24,7 @@ class Detector(Protocol):
     """Finds people in simultaneous images of several views.
 
     skeleton: name of the skeleton (see `simspine.core.skeletons`) whose points it gives, in that order. people: the
-    most
-    it gives for one image.
+    most it gives for one image.
     """
 
     skeleton: str
@@ -214,9 +213,8 @@ class Crops:
 class Detections(NamedTuple):
     """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
 
-    names: of a skeleton's points.
-    lengths: (views,) frames each view has, where they may differ. estimated: names of points that the detector gave
-    without seeing them. skeleton: its name, where the detector said it.
+    names: of a skeleton's points. lengths: (views,) frames each view has, where they may differ. estimated: names
+    of points that the detector gave without seeing them. skeleton: its name, where the detector said it.
     """
 
     names: tuple[str, ...]
@@ -245,51 +243,49 @@ def detect_videos(
     or break off; a last frame or two that the decoder delivers for some views only are left out.
     """
     check_synchronised(videos, lengths_agree=frames is None and together)
-    shortest, longest = (choose(video.frames for video in videos) for choose in (min, max))
-    expected = (shortest if together else longest) if frames is None else frames
-    lengths = [0] * len(videos)
+    expected = frames or (min if together else max)(video.frames for video in videos)
+    lengths = np.zeros(len(videos), int)
+    rows: list[np.ndarray] = []
     with closing(make_detector()) as detector:
-        skeleton = skeletons.load_skeleton(detector.skeleton)
-        names = skeleton.names
-        estimated, points = estimated_by(detector), len(names)
-        rows: list[np.ndarray] = []
+        skeleton, estimated = skeletons.load_skeleton(detector.skeleton), estimated_by(detector)
         for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
-            if together and any(image is None for image in images):
+            there = np.array([image is not None for image in images])
+            if together and not there.all():
                 continue
-            lengths = [n + (image is not None) for n, image in zip(lengths, images, strict=True)]
-            seen = [
-                _black_image(video) if image is None else image for video, image in zip(videos, images, strict=True)
-            ]
-            row = np.full((len(videos), detector.people, points, 3), np.nan, np.float32)
-            for view, found in enumerate(detector.detect(seen, _boxes_at(boxes, len(rows)))):
-                if found.shape[1:] != (points, 3):
-                    raise InputError(
-                        f"the detector gave points of shape {found.shape}, expected (people, {points}, 3) "
-                        f"for its skeleton {detector.skeleton!r}."
-                    )
-                if images[view] is not None:
-                    row[view, : len(found)] = found[: detector.people]
-            rows.append(row)
+            lengths += there
+            black = (np.zeros((video.size[1], video.size[0], 3), np.uint8) for video in videos)  # of views that ended
+            seen = [dark if image is None else image for image, dark in zip(images, black, strict=True)]
+            people = _people_in_images(detector, seen, _boxes_at(boxes, len(rows)), len(skeleton.names))
+            rows.append(np.where(there[:, None, None, None], people, np.float32(np.nan)))
             if progress is not None:
                 progress(len(rows), expected)
-    rate = float(np.mean([video.rate for video in videos]))
     return Detections(
-        names=names,
-        rate=rate,
+        names=skeleton.names,
+        rate=float(np.mean([video.rate for video in videos])),
         people=np.stack(rows),
-        lengths=tuple(lengths),
+        lengths=tuple(lengths.tolist()),
         estimated=estimated,
         skeleton=skeleton.name,
     )
 
 
-def _black_image(video: Video) -> np.ndarray:
-    """What a view that has ended shows to a detector, which wants an image of each view."""
-    return np.zeros((video.size[1], video.size[0], 3), np.uint8)
+def _people_in_images(
+    detector: Detector, images: Sequence[np.ndarray], boxes: list[np.ndarray | None] | None, points: int
+) -> np.ndarray:
+    """(views, people, points, 3) float32; NaN where there are fewer people."""
+    row = np.full((len(images), detector.people, points, 3), np.nan, np.float32)
+    for view, found in enumerate(detector.detect(images, boxes)):
+        if found.shape[1:] != (points, 3):
+            raise InputError(
+                f"the detector gave points of shape {found.shape}, expected (people, {points}, 3) "
+                f"for its skeleton {detector.skeleton!r}."
+            )
+        row[view, : len(found)] = found[: detector.people]
+    return row
 
 
 def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] | None:
-    """What a detector is told about one frame: a box per view, or nothing."""
+    """What a detector gets to know of one frame: a box per view, or nothing."""
     if boxes is None or not len(boxes):
         return None
     now = boxes[min(frame, len(boxes) - 1)]

@@ -26,9 +26,7 @@ DOT_NUMBER_SHIFTS = (-3, -2, -1, 1, 2, 3)  # dots by which clicks of two views m
 BETTER_SHIFT_RATIO = 0.5  # of how far the views are apart as numbered: below it, other numbers are the right ones
 MISNUMBERED_STEP_SHARE = 0.5  # of a step in the image: views that are nearer agree on the numbers
 SPACING_RATIO_TOLERANCE = 0.25  # share by which the spacing measured may differ
-UNLIMITED_DISTANCE_PX = (
-    100.0  # error of a dot up to which it is placed, for its spacing: before a refinement of the cameras
-)
+UNLIMITED_DISTANCE_PX = 100.0  # error up to which a dot is placed, for the spacing: cameras are not refined yet
 
 
 def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
@@ -107,10 +105,7 @@ def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> No
 
 
 TRUNK_BOX_MARGIN = 0.6  # of the trunk's diagonal, kept around it
-MIN_VIEW_DISAGREEMENT_PX, MAX_VIEW_DISAGREEMENT_SD = (
-    3.0,
-    5.0,
-)  # what two views may differ by, beyond what the calibration makes them differ
+MIN_VIEW_DISAGREEMENT_PX, MAX_VIEW_DISAGREEMENT_SD = 3.0, 5.0  # of two views, beyond that of the calibration
 
 
 class SkinClicks(NamedTuple):
@@ -146,26 +141,27 @@ def follow_skin_markers(
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
-        own = {name: clicks[skin_landmark(name)].get(camera.name) for name in singles}
-        seen = {name: at for name, at in own.items() if at}
+        seen = {name: at for name in singles if (at := clicks[skin_landmark(name)].get(camera.name))}
         if not seen and (tape is None or camera.name not in tape.views):
             continue
-        trunk = np.full((frames, len(TRUNK_POINTS), 2), np.nan)
-        trunk[slice(None) if timing is None else timing.nearest(v)] = keypoints.xy[:, v][
-            :, keypoints.indices(TRUNK_POINTS)
-        ]
-        try:
-            tracks = _markers_tracked_in_view(video, trunk, (seen, radius), (tape, camera.name))
-        except InputError as error:
-            raise InputError(f"{camera.name}: {error}") from None
+        trunk = _trunk_points(keypoints, v, frames, timing)
+        tracks = _markers_tracked_in_view(video, trunk, (seen, radius), (tape, camera.name))
         for name, track in tracks.items():
             found[: len(track), v, names.index(name)] = track
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
-    simultaneous = tracked if timing is None else at_instants(tracked, timing)
-    found_in_all = with_points_added(keypoints, simultaneous)
+    if timing is not None:
+        tracked = at_instants(tracked, timing)
     if tape is not None:
-        check_views_of_tape(found_in_all, cameras, tape)
-    return with_points_added(keypoints, simultaneous.with_(xy=_agreeing_tracks(simultaneous.xy, cameras)))
+        check_views_of_tape(with_points_added(keypoints, tracked), cameras, tape)
+    return with_points_added(keypoints, tracked.with_(xy=_agreeing_tracks(tracked.xy, cameras)))
+
+
+def _trunk_points(keypoints: Keypoints, view: int, frames: int, timing: Timing | None) -> np.ndarray:
+    """(frames, points, 2) px in the frames of one view's video; NaN in those that the keypoints do not have."""
+    trunk = np.full((frames, len(TRUNK_POINTS), 2), np.nan)
+    rows = slice(None) if timing is None else timing.nearest_frames(view)
+    trunk[rows] = keypoints.select(TRUNK_POINTS).xy[:, view]
+    return trunk
 
 
 def check_clicks(
@@ -206,17 +202,18 @@ def _markers_tracked_in_view(
     video: Video, trunk: np.ndarray, singles: tuple[Mapping[str, MarkerClicks], float], tape: tuple[Tape | None, str]
 ) -> dict[str, np.ndarray]:
     """{marker: (frames, 3)} in one view. singles: their clicks, and radius. tape: it, and the name of the view."""
+    row, view = tape
     with Crops() as crops:
-        for frame, image in enumerate(video):
-            if frame == len(trunk):
-                break
-            crops.add(image, _trunk_box(trunk[frame]))
-        tracks = track_markers(crops, singles[0], trunk, radius=singles[1], rate=video.rate)
-        row, view = tape
-        if row is None or view not in row.views:
-            return tracks
-        dots = track_tape(crops, row.clicks_in(view), row.dots, row.radius)
-        return tracks | {name: dots[:, k] for k, name in enumerate(row.names)}
+        for image, points in zip(video, trunk, strict=False):
+            crops.add(image, _trunk_box(points))
+        try:
+            tracks = track_markers(crops, singles[0], trunk, radius=singles[1], rate=video.rate)
+            if row is None or view not in row.views:
+                return tracks
+            dots = track_tape(crops, row.clicks_in(view), row.dots, row.radius)
+        except InputError as error:
+            raise InputError(f"{view}: {error}") from None
+    return tracks | {name: dots[:, k] for k, name in enumerate(row.names)}
 
 
 def _trunk_box(trunk: np.ndarray) -> np.ndarray | None:

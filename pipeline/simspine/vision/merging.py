@@ -17,9 +17,7 @@ from simspine.core.types import Markers, Origin
 # One clock for two recordings: resampling, and whether their movements coincide.
 
 
-SPEED_CUTOFF_HZ = (
-    4.0  # of the speeds that are compared: everyday movement lies below, most of a detector's jitter above
-)
+SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement lies below, most of a detector's jitter above
 _SLOWEST_HZ = 0.05  # speeds that vary slower place no peak
 
 
@@ -69,7 +67,7 @@ def shared_frames(points: Markers, mocap: Markers) -> tuple[int, int]:
 class TimeShift(NamedTuple):
     """By how much the clock of `mocap` runs late.
 
-    seconds: the same movement happens at t in `points` and at t + seconds in `mocap`; NaN if it cannot be told.
+    seconds: the same movement happens at t in `points` and at t + seconds in `mocap`; NaN if unknown.
     deviation: its standard deviation, s. correlation: of the speeds, once shifted.
     """
 
@@ -77,7 +75,7 @@ class TimeShift(NamedTuple):
     deviation: float
     correlation: float
 
-    def certain(self, least: float) -> bool:
+    def is_certain(self, least: float) -> bool:
         """Whether it is larger than `least` s beyond doubt: by three standard deviations, of speeds much alike."""
         sure = self.correlation > 0.5 and abs(self.seconds) > 3 * self.deviation
         return bool(sure and abs(self.seconds) > least)
@@ -150,7 +148,7 @@ def _jackknife_sd(around: np.ndarray, rate: float) -> float:
 
 
 def _centred_speeds(markers: Markers) -> np.ndarray:
-    """(frames, markers) m/s, each about its mean; NaN beside gaps."""
+    """(frames, markers) m/s, each about its mean; NaN next to gaps."""
     calm = lowpass(markers, cutoff_hz=min(SPEED_CUTOFF_HZ, 0.4 * markers.rate))
     speed = np.linalg.norm(np.gradient(calm.xyz, 1 / markers.rate, axis=0), axis=-1)
     count = np.isfinite(speed).sum(0)
@@ -232,23 +230,13 @@ def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str],
     if sides <= min(limit, turned):
         return "left and right are exchanged. Correct the names of the markers."
     if turned <= limit:
-        text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
-        mirrored = np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0
-        frame = _UP_INSTEAD.get(order) if min(signs) > 0 else None
-        if mirrored:
-            advice = "Export it with right-handed axes."
-        elif frame:
-            advice = f"It is {frame}: say so (`mocap_frame: {frame}` in a configuration)."
-        else:
-            advice = "Turn it to the cameras' axes where it is exported."
-        kind = "mirrored" if mirrored else "turned"
-        return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. {advice}"
+        return _axes_text(order, signs)
     for mirror in (1, -1):
         R, t = rigid_fit(a * [mirror, 1, 1], b) if len(a) >= 3 else (np.eye(3), (b - a).mean(0))
         if _rms_of_vectors(a * [mirror, 1, 1] @ R.T + t - b) <= limit:
-            angle = np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1)))
             if mirror < 0:
                 return "it is mirrored (left and right, or a left-handed frame)."
+            angle = np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1)))
             return (
                 f"a rotation of {angle:.1f}° and a shift of ({t[0]:.3f}, {t[1]:.3f}, {t[2]:.3f}) m would join them. "
                 "Calibrate cameras and motion capture in one frame."
@@ -261,29 +249,42 @@ def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str],
     )
 
 
+def _axes_text(order: tuple[int, ...], signs: tuple[int, ...]) -> str:
+    """What is wrong with axes of which those of `order`, times `signs`, are x, y, z of the points."""
+    text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
+    mirrored = np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0
+    frame = _UP_INSTEAD.get(order) if min(signs) > 0 else None
+    if mirrored:
+        advice = "Export it with right-handed axes."
+    elif frame:
+        advice = f"It is {frame}: say so (`mocap_frame: {frame}` in a configuration)."
+    else:
+        advice = "Turn it to the cameras' axes where it is exported."
+    kind = "mirrored" if mirrored else "turned"
+    return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. {advice}"
+
+
 def _rms_of_vectors(vectors: np.ndarray) -> float:
     return float(np.sqrt((vectors**2).sum(-1).mean()))
 
 
-DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M = (
-    1.0,
-    0.006,
-)  # of a marker of motion capture where no table says otherwise; m, per axis
+DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M = 1.0, 0.006  # of a marker where no table says otherwise; m per axis
 
 
 class MergeReport(NamedTuple):
     """shift: of the clock of the motion capture, as found. corrected: whether it was undone.
 
-    misfit: root mean square distance of markers and points that correspond, m. replaced: points now from the motion
-    capture. filled: frames of them, over all markers, that were interpolated; missing: that no position is known for.
+    misfit: root mean square distance of markers and points that correspond, m. replaced_points: now from the motion
+    capture. filled_points: frames of them, over all markers, that were interpolated. missing_points: frames of
+    unknown position.
     """
 
     shift: TimeShift
     corrected: bool
     misfit: float
-    replaced: tuple[str, ...]
-    filled: int
-    missing: int
+    replaced_points: tuple[str, ...]
+    filled_points: int
+    missing_points: int
 
 
 def merge_markers(points: Markers, mocap: Markers | None = None, **options) -> Markers:
@@ -326,7 +327,7 @@ def merge_with_report(
     known = fill_short_gaps(known, max_gap_s)
     shared_frames(points, known)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
-    late = shift.certain(0.5 / mocap.rate)
+    late = shift.is_certain(0.5 / mocap.rate)
     if late and fix_shift:
         known = known.with_(start=known.start - shift.seconds)
     first, count = shared_frames(points, known)
@@ -345,9 +346,9 @@ def merge_with_report(
         shift=shift,
         corrected=late and fix_shift,
         misfit=misfit,
-        replaced=tuple(names),
-        filled=filled,
-        missing=int((~known.present).sum()),
+        replaced_points=tuple(names),
+        filled_points=filled,
+        missing_points=int((~known.present).sum()),
     )
 
 

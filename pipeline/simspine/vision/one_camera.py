@@ -103,7 +103,7 @@ class Lifter:
         if not self.path.is_file():
             raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_LIFTER_HINT}.")
         if self.path.suffix.lower() == ".pt":
-            raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, beside checkpoint.pt.")
+            raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, next to checkpoint.pt.")
         self._session = open_session(self.path)
         self.card = read_lifter_card(self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
         found = [entry.name for entry in (*self._session.get_inputs(), *self._session.get_outputs())]
@@ -153,8 +153,7 @@ def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
         raise InputError(f"{path}: the lifter's own description is wrong: {wrong.faults[0]}") from None
 
 
-# People in the images of one camera as they come: 37 points each, numbers that stay, smoothing, an inferred
-# spine.
+# People in the images of one camera as they come: 37 points each, numbers that stay, smoothing, an inferred spine.
 # For looking, counting and annotating. Nothing here knows where the camera is, so nothing of it is a measurement
 # in space: that takes several cameras, and the workflow.
 
@@ -173,14 +172,14 @@ class WatchedPerson:
     0…1.
 
     estimated: (37,) bool, points that the detector gave without seeing them. inferred: (37,) bool, points that were
-    placed here. number: of the person, from image to image.
+    placed here. person_number: stays with a person from image to image.
     """
 
     xy: np.ndarray
     confidence: np.ndarray
     estimated: np.ndarray
     inferred: np.ndarray
-    number: int = 1
+    person_number: int = 1
 
     @property
     def detected(self) -> np.ndarray:
@@ -218,15 +217,15 @@ class PeopleWatcher:
         self._looking = looking
         self._columns = skeleton_index_of_file_point(load_skeleton(self._detector.skeleton))
         self._estimated = np.isin(list(FILE_POINT_NAMES), _simspine_names(self._detector))
-        self.forget()
+        self.reset_identities()
 
-    def forget(self) -> None:
+    def reset_identities(self) -> None:
         """Know nobody any more: the next image begins a recording of its own, with numbers from 1."""
         self._detector.forget()
         self._identities = Identities(FILE_POINT_ORDER.swaps)
         self._filters: dict[int, OneEuro] = {}
 
-    def see(self, image: np.ndarray, time: float) -> tuple[WatchedPerson, ...]:
+    def watch_image(self, image: np.ndarray, time: float) -> tuple[WatchedPerson, ...]:
         """The people in an image (height, width, 3) uint8, BGR, at `time` s, in the order of their numbers."""
         (found,) = self._detector.detect([image])
         people = [_in_file_order(points, self._columns) for points in found]
@@ -234,13 +233,13 @@ class PeopleWatcher:
         people = [seen for seen in people if seen.mean_confidence >= MIN_POINT_CONFIDENCE]
         people = [people[i] for i in drop_doubles([seen.xy for seen in people], FILE_POINT_ORDER.swaps)]
         numbers = self._identities.step([seen.xy for seen in people], time)
-        people = [replace(seen, number=number) for seen, number in zip(people, numbers, strict=True)]
+        people = [replace(seen, person_number=number) for seen, number in zip(people, numbers, strict=True)]
         if self._looking.smooth:
             self._filters = {n: f for n, f in self._filters.items() if n in self._identities.known}
             people = [self._smoothed(seen, time) for seen in people]
         if self._looking.infer_spine:
             people = [add_inferred_spine(seen) for seen in people]
-        return tuple(sorted(people, key=lambda seen: seen.number))
+        return tuple(sorted(people, key=lambda seen: seen.person_number))
 
     def _estimates_marked(self, seen: WatchedPerson) -> WatchedPerson:
         """With the points that the detector did not see marked; they are left out where inferred ones are."""
@@ -252,7 +251,7 @@ class PeopleWatcher:
     def _smoothed(self, seen: WatchedPerson, time: float) -> WatchedPerson:
         there = seen.xy[seen.detected]
         extent = float(np.ptp(there, axis=0).max()) if len(there) else 0.0
-        xy = self._filters.setdefault(seen.number, OneEuro()).step(seen.xy, time, extent)
+        xy = self._filters.setdefault(seen.person_number, OneEuro()).step(seen.xy, time, extent)
         return replace(seen, xy=xy)
 
     @property
@@ -345,8 +344,8 @@ class LiftingLens:
         if self.camera is not None:
             if any(abs(a - b) > SIZE_TOLERANCE_SHARE * b for a, b in zip(size, self.camera.size, strict=True)):
                 raise InputError(
-                    f"camera {self.camera.name!r} was calibrated for images of {_size_text(self.camera.size)}, these are "
-                    f"{_size_text(size)}. Name the calibration of these images, or --fov."
+                    f"camera {self.camera.name!r} was calibrated for images of {_size_text(self.camera.size)}, these "
+                    f"are {_size_text(size)}. Name the calibration of these images, or --fov."
                 )
             return self.camera
         focal = max(size) / 2 / np.tan(np.radians(self.fov_deg or USUAL_FOV_DEG) / 2)
@@ -388,7 +387,7 @@ class PeopleLifter:
         """One more image, of (width, height) px at `time` s: what is complete by it, {person: pose} for each image in
         their order. Inferred points are not looked at."""
         camera = self._lens.of(size)
-        self._moments.append(_Moment(time, {seen.number: self._image(seen, camera) for seen in people}))
+        self._moments.append(_Moment(time, {seen.person_number: self._image(seen, camera) for seen in people}))
         return self._lifted(time - self._lifter.card.reach_s + _ROUNDING_S)
 
     def flush(self) -> list[dict[int, LiftedPose]]:

@@ -1,4 +1,4 @@
-"""Stages from detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
+"""From detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
 
 from collections.abc import Callable, Sequence
 
@@ -32,7 +32,7 @@ def detect_in_videos(
     """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
     return detect_videos(
         videos,
-        lambda: _open_detector(options, boxes is not None),
+        lambda: detector_of_options(options, boxes_known=boxes is not None),
         progress,
         boxes=boxes,
         frames=frames,
@@ -40,8 +40,11 @@ def detect_in_videos(
     )
 
 
-def _open_detector(options: DetectionOptions, boxes_known: bool) -> Detector:
-    """With boxes from motion capture no network looks for people; the whole image serves where a box is missing."""
+def detector_of_options(options: DetectionOptions, boxes_known: bool = False) -> Detector:
+    """The detector that the options name, which finds people by itself.
+
+    boxes_known: from motion capture; then no network looks for people, and the whole image serves where there is none.
+    """
     from simspine.vision.blazepose import BlazePose
 
     if options.detector == "spinepose":
@@ -84,7 +87,13 @@ def _named_points(points: np.ndarray, detections: Detections, skeleton: str) -> 
     """Points (frames, views, points, 3) in the 37 SIMSPINE names."""
     guessed = detections.estimated
     origin = tuple(Origin.ESTIMATED if name in guessed else Origin.DETECTED for name in detections.names)
-    native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1), origin)
+    native = Keypoints(
+        names=detections.names,
+        rate=detections.rate,
+        xy=points[..., :2],
+        confidence=np.clip(points[..., 2], 0, 1),
+        origin=origin,
+    )
     return translate_to_simspine(native, skeleton)
 
 
@@ -142,8 +151,3 @@ def make_markers(
     if infer_spine:
         markers = infer_spine_points(markers)
     return markers_in_frame(add_inferred_suffix(markers), "y_up"), report
-
-
-def detector_of_options(options: DetectionOptions) -> Detector:
-    """The detector that the options name, which finds people by itself."""
-    return _open_detector(options, boxes_known=False)

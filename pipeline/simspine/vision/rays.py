@@ -1,4 +1,4 @@
-"""What the neighbouring frames say about where a point is."""
+"""Points from rays: lines of sight, first guesses, robust refinement, noise, and what neighbouring frames say."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from simspine.core.types import Camera
 # Arrays here have the points last, (views, components, n) with n = frames × points, so that every operation runs
 # over long contiguous rows.
 # The lens enters once. Each observation is undistorted, and the map from ideal image coordinates to pixels is
-# replaced by its tangent at the observation, `lens`; the residual `lens @ (ideal projection − ideal observation)`
-# is then in pixels of the distorted image, exact at zero and to first order around it. Reported errors do not use
-# this shortcut.
+# replaced by its tangent at the observation, `lens_derivative`; the residual
+# `lens_derivative @ (ideal projection − ideal observation)` is then in pixels of the distorted image, exact at zero and
+# to first order around it. Reported errors do not use this shortcut.
 
 
 MIN_RAY_DEPTH_M = 1e-3  # m; a point closer to the camera plane than this counts as behind it
@@ -30,13 +30,14 @@ class Rays:
     """Observations of n points in several views.
 
     R: (views, 3, 3), t: (views, 3) m: world → camera. normal: (views, 2, n) ideal image coordinates, 0 where not seen.
-    lens: (views, 2, 2, n) px, tangent of lens and pixel grid at the observation. weight: (views, n) ≥ 0, 0 = not seen.
+    lens_derivative: (views, 2, 2, n) px, tangent of lens and pixel grid at the observation. weight: (views, n) ≥ 0,
+    0 = not seen.
     """
 
     R: np.ndarray
     t: np.ndarray
     normal: np.ndarray
-    lens: np.ndarray
+    lens_derivative: np.ndarray
     weight: np.ndarray
 
     @property
@@ -44,9 +45,13 @@ class Rays:
         """(views, n) bool."""
         return self.weight > 0
 
-    def take(self, columns) -> "Rays":
+    def of_points(self, columns) -> "Rays":
         """The points `columns` (an index array or a slice)."""
-        of_points = (self.normal, self.lens, self.weight)  # indexing by an array would leave points first in memory
+        of_points = (
+            self.normal,
+            self.lens_derivative,
+            self.weight,
+        )  # indexing by an array would leave points first in memory
         return Rays(self.R, self.t, *(np.ascontiguousarray(values[..., columns]) for values in of_points))
 
 
@@ -69,7 +74,7 @@ def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray
             lens[view, :, :, part] = np.einsum("ij,jkn->ikn", camera.K[:2, :2], distortion_derivative(camera, ideal))
             weights[view, part] *= seen
     R, t = np.stack([c.R for c in cameras]), np.stack([c.t for c in cameras])
-    return Rays(R=R, t=t, normal=normal, lens=lens, weight=weights)
+    return Rays(R=R, t=t, normal=normal, lens_derivative=lens, weight=weights)
 
 
 def pixel_residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,7 +85,7 @@ def pixel_residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray
     local = rays.R @ xyz + rays.t[:, :, None]
     depth = local[:, 2]
     image = local[:, :2] / np.where(depth > MIN_RAY_DEPTH_M, depth, 1.0)[:, None]
-    return np.einsum("vijn,vjn->vin", rays.lens, image - rays.normal), image, depth
+    return np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal), image, depth
 
 
 def reprojection_errors(rays: Rays, xyz: np.ndarray) -> np.ndarray:
@@ -201,7 +206,7 @@ def refine_points(
     found = np.array(xyz)
     error, weight = np.empty(rays.weight.shape), np.empty(rays.weight.shape)
     information = np.empty((3, 3, found.shape[1]))
-    views = (rays.R, rays.t, rays.normal, rays.lens, rays.weight)
+    views = (rays.R, rays.t, rays.normal, rays.lens_derivative, rays.weight)
     _refine_kernel(
         *views, np.ascontiguousarray(huber), np.ascontiguousarray(limit), iterations, found, error, weight, information
     )
@@ -223,8 +228,7 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _refine_kernel(R, t, normal, lens, weight, huber, limit, iterations: int, xyz, error, final, information) -> None:
     """Moves xyz (3, n) and fills the other arrays of the `RefinedPoints`; the rest as in `Rays` and `refine_points`.
-    Point by point:
-    what one takes stays in registers, and most have arrived after a few steps.
+    Point by point: what one takes stays in registers, and most have arrived after a few steps.
     """
     J, A, g, step = (np.empty(3), np.empty(3)), np.empty((3, 3)), np.empty(3), np.empty(3)
     for n in range(xyz.shape[1]):

@@ -17,7 +17,7 @@ from simspine.vision.detector import Crops
 
 # Where exactly a marker on the skin is in an image: the centre of what differs from its surroundings.
 # The surroundings may have two colours (skin and the edge of clothes) and all mixtures of them. In colour space
-# that is a line segment, and what lies beside it belongs to the marker: a sphere, its dark base, a sticker.
+# that is a line segment, and what lies off it belongs to the marker: a sphere, its dark base, a sticker.
 
 
 SURROUNDINGS_RING = (1.7, 2.4)  # surroundings, in radii of the marker
@@ -42,8 +42,8 @@ def half_window(radius: float) -> int:
     return int(np.ceil(WINDOW_REACH * radius))
 
 
-def find_centre(window_at, xy: np.ndarray, radius: float) -> Blob:
-    """The blob nearest to `xy` (2,) px. window_at: (centre, half side) → (n, n, 3) Lab image around it.
+def find_centre(crops: Crops, frame: int, xy: np.ndarray, radius: float) -> Blob:
+    """The blob nearest to `xy` (2,) px in a frame.
 
     At the edge of clothes the place stays as given: there the marker's own dark side passes for cloth.
     """
@@ -51,7 +51,7 @@ def find_centre(window_at, xy: np.ndarray, radius: float) -> Blob:
     v, u = np.mgrid[-half : half + 1, -half : half + 1]
     near = np.exp(-0.5 * (u * u + v * v) / radius**2)
     for _ in range(CENTRE_STEPS):
-        window = window_at(place, half).astype(float)
+        window = crops.window(frame, place, half).astype(float)
         colours = surroundings_of_marker(window, radius)
         weight = _pixel_contrast(window, colours) * near
         mass = float(weight.sum())
@@ -109,13 +109,10 @@ def _from_segment(colours: np.ndarray, first: np.ndarray, second: np.ndarray) ->
 TRUNK_POINTS = ("LShoulder", "RShoulder", "LHip", "RHip")
 FLOW_WINDOW, FLOW_REACH = 21, 48  # px: patch compared, half the side of the images it is looked for in
 MAX_FLOW_RETURN_PX = 1.5
-LOST_CONTRAST_SHARE, FOUND_CONTRAST_SHARE = (
-    0.2,
-    0.5,
-)  # share of its usual contrast at which a marker is lost, and found again
+LOST_CONTRAST_SHARE, FOUND_CONTRAST_SHARE = 0.2, 0.5  # of its usual contrast: a marker is lost below, found again above
 CONTRAST_FOLLOWING_RATE = 0.1  # how fast the usual contrast follows light and attitude, per frame
 SEARCH_RADII = 3  # radii around where the trunk takes a lost marker, looked at
-SEARCH_SD_RADII = 1.5  # radii: how far beside it may be, one standard deviation
+SEARCH_SD_RADII = 1.5  # radii: how far from there it may be, one standard deviation
 MAX_LOST_S = 2.0  # out of sight; after that a click is needed
 MAX_DISAGREEMENT_RADII = 0.75  # radii between the ways from two clicks
 _SEARCH_OFFSETS = np.arange(-SEARCH_RADII, SEARCH_RADII + 1)
@@ -147,8 +144,8 @@ def track_markers(
     """{marker: (frames, 3)} x px, y px, confidence 0…1; NaN and 0 where it is not seen.
 
     crops: the images. trunk: (frames, 4, 2) px, the person's `TRUNK_POINTS` in this view, NaN = unknown. radius: of a
-    marker,
-    px. rate: frames/s. Raises `InputError` for a click at a frame that the video does not have, or beside the person.
+    marker, px. rate: frames/s. Raises `InputError` for a click at a frame that the video does not have, or off the
+    person.
     """
     for marker, at in clicks.items():
         for frame, xy in at.items():
@@ -194,7 +191,7 @@ def _clicked_marker(crops: Crops, frame: int, xy: tuple[float, float] | None, ra
     if xy is None:
         return None
     place = np.asarray(xy, float)
-    blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
+    blob = find_centre(crops, frame, place, radius)
     if blob.mass > 0 and within_distance(blob.xy, place, radius):
         place = blob.xy
     return _State(place=place, seen_at=frame, seen_place=place, step=np.zeros(2), usual=max(blob.mass, 1e-9))
@@ -204,17 +201,13 @@ def _followed_state(
     crops: Crops, state: _State, frame: int, step: int, trunk: np.ndarray, radius: float, others: Sequence[np.ndarray]
 ) -> _State:
     """The state one frame on. A marker out of sight keeps when and where it was seen."""
-
-    def blob_at(start: np.ndarray) -> Blob:
-        return find_centre(lambda place, half: crops.window(frame, place, half), start, radius)
-
     before = frame - step
     if state.seen_at == before:
         flow = follow_by_flow(
             crops, before, frame, place=state.place, guess=moved_with_trunk(trunk, before, frame, state.place)
         )
         start = state.place + state.step if flow is None else flow
-        blob = blob_at(start)
+        blob = find_centre(crops, frame, start, radius)
         if (
             blob.mass >= LOST_CONTRAST_SHARE * state.usual
             and within_distance(blob.xy, start, radius)
@@ -222,7 +215,8 @@ def _followed_state(
         ):
             return state.seen(frame, blob)
     carried = moved_with_trunk(trunk, state.seen_at, frame, state.seen_place)
-    blobs = [blob_at(carried + radius * np.array([i, j])) for i in _SEARCH_OFFSETS for j in _SEARCH_OFFSETS]
+    starts = [carried + radius * np.array([i, j]) for i in _SEARCH_OFFSETS for j in _SEARCH_OFFSETS]
+    blobs = [find_centre(crops, frame, start, radius) for start in starts]
     likely = [
         (blob.mass * np.exp(-0.5 * ((blob.xy - carried) ** 2).sum() / (SEARCH_SD_RADII * radius) ** 2), blob)
         for blob in blobs

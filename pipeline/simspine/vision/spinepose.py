@@ -54,8 +54,8 @@ def open_session(weights: str | Path, device: str = "cpu"):
         )
     except Exception as error:  # onnxruntime raises classes of its compiled part
         raise InputError(
-            f"{weights} cannot be opened as an ONNX network: {_fault_text(Path(weights), error)}. Export the network again, "
-            "or copy its file again."
+            f"{weights} cannot be opened as an ONNX network: {_fault_text(Path(weights), error)}. Export the network "
+            "again, or copy its file again."
         ) from None
     if session.get_providers()[0] != provider:
         raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
@@ -85,8 +85,8 @@ def run_session(session, images: np.ndarray, weights: str | Path) -> list[np.nda
         return session.run(None, {session.get_inputs()[0].name: images})
     except Exception as error:  # onnxruntime raises classes of its compiled part
         raise InputError(
-            f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)}). Export it again for "
-            "such images."
+            f"{weights}: the network fails on images of shape {images.shape} ({_onnxruntime_reason(error)}). Export it "
+            "again for such images."
         ) from None
 
 
@@ -113,9 +113,7 @@ def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tupl
 # smoothed before, so that noise does not bend the parabola; a Gaussian stays one.
 
 
-GAUSSIAN_KERNEL_CELLS = (
-    11  # cells; OpenCV's Gaussian of this size has a standard deviation of 2 cells, that of the trained maps
-)
+GAUSSIAN_KERNEL_CELLS = 11  # OpenCV's Gaussian of this size has a standard deviation of 2 cells, that of trained maps
 MIN_HEAT_LOGARITHM = 1e-10  # of a map, before its logarithm is taken
 MAX_REFINEMENT_CELLS = 1.0  # cells a maximum may be moved along each axis
 
@@ -179,9 +177,8 @@ class SpinePose:
 
     weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
     people are when `detect` is not told (default: the extent of each person that BlazePose finds). people: most per
-    image.
-    channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released SpinePose
-    code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models; we do not.
+    image. channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released
+    SpinePose code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models.
     Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.
     """
 

@@ -1,7 +1,7 @@
 """Views that run late: found from what several cameras saw of moving people, to a fraction of a frame.
 
 First the epipolar constraint over whole frames, pair by pair (points of the same instant lie on one plane with both
-cameras), then bundle adjustment with each view's clock as an unknown (`cameras.bundle`).
+cameras), then bundle adjustment with each view's clock as an unknown (`bundle_adjustment`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +30,11 @@ ValuePerView = Sequence[float] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Clocks:
-    """late, deviation: (views,) frames each view is behind the first, and standard deviations. drift, drift_deviation:
-    frames it gets later from the first to the last frame."""
+    """delays_frames, deviation: (views,) frames each view is behind the first, and standard deviations. drift,
+    drift_deviation: frames it gets later from the first to the last frame."""
 
     views: tuple[str, ...]
-    late: np.ndarray
+    delays_frames: np.ndarray
     deviation: np.ndarray
     drift: np.ndarray
     drift_deviation: np.ndarray
@@ -44,41 +44,45 @@ class Clocks:
 class Timing:
     """Which frame of each view belongs to each frame of a result.
 
-    views: names of the cameras. late: (views,) frames by which each shows an event later than the first view does, at
+    views: names of the cameras. delays_frames: (views,) by which each shows an event later than the first view does, at
     the first view's frame 0. drift: (views,) frames that it gets later in 1000 frames. first: frame of the first view
-    that is the result's first. frames: of the result. deviation: (views,) frames, of `late`; None where it was given.
+    that is the result's first. frames: of the result. deviation: (views,) frames, of the delays; None where given.
     """
 
     views: tuple[str, ...]
-    late: np.ndarray
+    delays_frames: np.ndarray
     drift: np.ndarray
     first: int
     frames: int
     deviation: np.ndarray | None = None
 
-    def places(self, margin: int = 0) -> np.ndarray:
+    def frame_positions(self, margin: int = 0) -> np.ndarray:
         """(frames, views): frames of each view, with fractions. margin: more frames on either side."""
         instant = self.first + np.arange(-margin, self.frames + margin)[:, None]
-        return instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.late
+        return instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.delays_frames
 
-    def nearest(self, view: int) -> np.ndarray:
+    def nearest_frames(self, view: int) -> np.ndarray:
         """(frames,) int: the frame of the view nearest to each instant."""
-        return np.round(self.places()[:, view]).astype(int)
+        return np.round(self.frame_positions()[:, view]).astype(int)
 
     def to_dict(self) -> dict:
         """Plain values, as files keep them."""
         deviation = None if self.deviation is None else self.deviation.tolist()
         return {
-            "views": list(self.views), "late_frames": self.late.tolist(), "drift_per_1000": self.drift.tolist(),
-            "first_frame": self.first, "frames": self.frames, "deviation_frames": deviation,
-        }  # fmt: skip
+            "views": list(self.views),
+            "late_frames": self.delays_frames.tolist(),
+            "drift_per_1000": self.drift.tolist(),
+            "first_frame": self.first,
+            "frames": self.frames,
+            "deviation_frames": deviation,
+        }
 
     @classmethod
     def from_dict(cls, kept: Mapping) -> "Timing":
         deviation = kept["deviation_frames"]
         return cls(
             views=tuple(kept["views"]),
-            late=np.array(kept["late_frames"], float),
+            delays_frames=np.array(kept["late_frames"], float),
             drift=np.array(kept["drift_per_1000"], float),
             first=kept["first_frame"],
             frames=kept["frames"],
@@ -109,7 +113,7 @@ def timing_of(
     drift: np.ndarray | None = None,
     deviation: np.ndarray | None = None,
 ) -> Timing:
-    """The frames that all views share. lengths: (views,) frames each view has; late, drift: as in `Timing`.
+    """The frames that all views share. lengths: (views,) frames each view has; late (frames), drift: as in `Timing`.
 
     Times count from the first view's frame 0, whatever its own delay is said to be. Raises `InputError` where fewer
     than `MIN_SHARED_FRAMES` frames are left.
@@ -125,15 +129,16 @@ def timing_of(
     if count < MIN_SHARED_FRAMES:
         rows = ", ".join(f"{v}: {n} frames, {d:+g} late" for v, n, d in zip(views, lengths, late, strict=True))
         raise InputError(
-            f"with these delays the views share {max(count, 0)} frames, at least {MIN_SHARED_FRAMES} are needed ({rows}). "
-            "A view is late (positive) where it shows an event at a higher frame number than the first view does."
+            f"with these delays the views share {max(count, 0)} frames, at least {MIN_SHARED_FRAMES} are needed "
+            f"({rows}). A view is late (positive) where it shows an event at a higher frame number than the first view "
+            "does."
         )
-    return Timing(views=tuple(views), late=late, drift=drift, first=first, frames=count, deviation=deviation)
+    return Timing(views=tuple(views), delays_frames=late, drift=drift, first=first, frames=count, deviation=deviation)
 
 
 def whole_rows(timing: Timing, rows: int) -> np.ndarray:
     """(frames + 2, views) int: the nearest frame of each view, with one instant more on either side; -1: none."""
-    near = np.round(timing.places(1)).astype(int)
+    near = np.round(timing.frame_positions(1)).astype(int)
     return np.where((near >= 0) & (near < rows), near, -1)
 
 
@@ -151,7 +156,7 @@ def synchronised_rows(people: np.ndarray, timing: Timing) -> np.ndarray:
 def between_frames(keypoints: Keypoints, timing: Timing, rows: int) -> Keypoints:
     """Points of a person as found in `synchronised_rows`, at the instants themselves. rows: as `synchronised_rows`
     was given."""
-    return _interpolated_keypoints(keypoints, whole_rows(timing, rows), timing.places())
+    return _interpolated_keypoints(keypoints, whole_rows(timing, rows), timing.frame_positions())
 
 
 def shift_views(keypoints: Keypoints, late: Sequence[float] | np.ndarray) -> Keypoints:
@@ -163,7 +168,7 @@ def shift_views(keypoints: Keypoints, late: Sequence[float] | np.ndarray) -> Key
 def at_instants(keypoints: Keypoints, timing: Timing) -> Keypoints:
     """Points of all frames of each view's video, at the instants of the result."""
     frames = np.repeat(np.arange(keypoints.frames)[:, None], keypoints.views, 1)
-    return _interpolated_keypoints(keypoints, frames, timing.places())
+    return _interpolated_keypoints(keypoints, frames, timing.frame_positions())
 
 
 def _interpolated_keypoints(keypoints: Keypoints, own: np.ndarray, places: np.ndarray) -> Keypoints:
@@ -176,23 +181,27 @@ def _interpolated_keypoints(keypoints: Keypoints, own: np.ndarray, places: np.nd
     near = np.round(places)
     places = np.where(np.abs(places - near) < WHOLE_FRAME_TOLERANCE, near, places)
     for view in range(keypoints.views):
-        known, row = np.unique(own[:, view], return_index=True)
-        known, row = known[known >= 0], row[known >= 0]
-        if not len(known):
-            continue
-        below = np.searchsorted(known, places[:, view], side="right") - 1
-        above = np.minimum(below + 1, len(known) - 1)
-        exact = (below >= 0) & (known[below] == places[:, view])
-        gap = known[above] - known[below]
-        inside = exact | ((below >= 0) & (gap > 0) & (gap <= MAX_INTERPOLATED_FRAMES))
-        a, b = row[below[inside]], row[np.where(exact, below, above)[inside]]
-        share = ((places[:, view] - known[below]) / np.maximum(gap, 1))[inside]
-        part = np.where(exact[inside], 0.0, share)[:, None]
-        first, second = keypoints.xy[a, view], keypoints.xy[b, view]
-        xy[inside, view] = (1 - part[..., None]) * first + part[..., None] * second
-        both = np.minimum(keypoints.confidence[a, view], keypoints.confidence[b, view])
+        inside, early, late, share = _neighbouring_rows(own[:, view], places[:, view])
+        part = share[:, None, None]
+        xy[inside, view] = (1 - part) * keypoints.xy[early, view] + part * keypoints.xy[late, view]
+        both = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
         confidence[inside, view] = np.where(np.isfinite(xy[inside, view]).all(-1), both, 0.0)
     return keypoints.with_(xy=xy, confidence=confidence)
+
+
+def _neighbouring_rows(own: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of one view: which places lie between two rows or on one, the rows before and after, and the latter's share."""
+    known, row = np.unique(own, return_index=True)
+    known, row = known[known >= 0], row[known >= 0]
+    if not len(known):
+        return np.zeros(len(places), bool), *np.empty((2, 0), int), np.empty(0)
+    below = np.searchsorted(known, places, side="right") - 1
+    above = np.minimum(below + 1, len(known) - 1)
+    exact = (below >= 0) & (known[below] == places)
+    gap = known[above] - known[below]
+    inside = exact | ((below >= 0) & (gap > 0) & (gap <= MAX_INTERPOLATED_FRAMES))
+    share = np.where(exact, 0.0, (places - known[below]) / np.maximum(gap, 1))[inside]
+    return inside, row[below[inside]], row[np.where(exact, below, above)[inside]], share
 
 
 MAX_DELAY_FRAMES = 60  # frames looked at on either side
@@ -205,12 +214,9 @@ MIN_COST_CONTRAST = 0.15  # by how much the usual cost of a shift must exceed th
 BASIN_SHARE, RIVAL_SHARE = (
     0.5,
     0.03,
-)  # shares of that difference: shifts below belong to the best; no other may be so near to it
-MAX_SYNC_ROUNDS, DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = (
-    10,
-    0.02,
-    0.1,
-)  # frames; done when no delay moves by more, or by more than this share
+)  # of that difference: shifts below belong to the best; no other may be so near to it
+MAX_SYNC_ROUNDS = 10
+DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.1  # done when no delay moves by more than one of the two
 MAX_DELAY_SD_FRAMES = 1.0  # frames: a delay with a larger standard deviation is not known
 DELAYS_BY_HAND_HINT = (
     "Give `delays` instead: find the frame at which each view shows the same event, such as a clap, and subtract the "
@@ -252,11 +258,12 @@ def refined_delays(
     if deviation[worst, GEOMETRY_PARAMETERS] > MAX_DELAY_SD_FRAMES:
         raise InputError(
             f"how late {names[worst]} is cannot be told from this recording ({late[worst]:+.1f} ± "
-            f"{deviation[worst, GEOMETRY_PARAMETERS]:.1f} frames): the person moves too little, or is seen too rarely. {DELAYS_BY_HAND_HINT}"
+            f"{deviation[worst, GEOMETRY_PARAMETERS]:.1f} frames): the person moves too little, or is seen too rarely. "
+            f"{DELAYS_BY_HAND_HINT}"
         )
     return Clocks(
         views=names,
-        late=late,
+        delays_frames=late,
         deviation=deviation[:, GEOMETRY_PARAMETERS],
         drift=drift,
         drift_deviation=deviation[:, GEOMETRY_PARAMETERS + 1],
@@ -429,6 +436,7 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
         rival = apart[np.argmin(curve[apart])] if len(apart) else place
         if rival != place and curve[rival] < best + RIVAL_SHARE * (usual - best):
             raise InputError(
-                f"how late {views[view]} is cannot be told: {shifts[place]:+d} and {shifts[rival]:+d} frames fit about "
-                f"equally well, as with a movement that repeats itself. If one of them is right, give it. {DELAYS_BY_HAND_HINT}"
+                f"how late {views[view]} is cannot be told: {shifts[place]:+d} and {shifts[rival]:+d} frames fit "
+                f"about equally well, as with a movement that repeats itself. If one of them is right, give it. "
+                f"{DELAYS_BY_HAND_HINT}"
             )

@@ -1,6 +1,6 @@
 """A tape with dots along the spine, followed through one view's video from the clicks on a few of them.
 
-Each dot is carried by optical flow and held in place by its own centre, as a single marker is. What is known beside is
+Each dot is carried by optical flow and held in place by its own centre, as a single marker is. What is known as well is
 that the dots are a row: one that is not where its neighbours have it is dropped, and one that was covered is found
 again where they have it. So a dot keeps its number.
 """
@@ -96,33 +96,37 @@ def _dot_like_spots(
     crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], radius: float
 ) -> Iterator[np.ndarray]:
     """Places (2,) px that look like the two ends and lie near the line between them."""
-    import cv2
-
     centre, chord = np.round((ends[0] + ends[1]) / 2), ends[1] - ends[0]
     length = float(np.hypot(*chord))
     half = int(np.ceil((0.5 + MAX_ROW_SWING) * length + 4 * radius))
     image = crops.window(frame, centre, half).astype(np.float32)
-    blurred = [cv2.GaussianBlur(image, (0, 0), width * radius) for width in (DOT_DISK_WIDTH, DOT_SURROUND_WIDTH)]
-    colours = blurred[0] - blurred[1]
     inside = [np.round(end - centre + half).astype(int) for end in ends]
-    as_clicked = np.mean([colours[y, x] for x, y in inside], 0)
-    contrast = colours @ as_clicked / max(float(np.linalg.norm(as_clicked)), 1e-9)
-    peak = cv2.dilate(contrast, np.ones((2 * int(radius) + 1,) * 2, np.uint8))
-    least = MIN_DOT_CONTRAST * min(float(peak[y, x]) for x, y in inside)
-    y, x = np.nonzero((contrast == peak) & (contrast >= least))
-    places = np.stack([x, y], 1) + centre - half
-    along, beside = (places - ends[0]) @ chord / length, np.abs((places - ends[0]) @ [-chord[1], chord[0]]) / length
-    near = (
-        (along > -MAX_ROW_SWING * length) & (along < (1 + MAX_ROW_SWING) * length) & (beside < MAX_ROW_SWING * length)
-    )
+    places = _contrast_peaks(image, inside, radius) + centre - half
+    along, across = (places - ends[0]) @ chord / length, np.abs((places - ends[0]) @ [-chord[1], chord[0]]) / length
+    swing = MAX_ROW_SWING * length
+    near = (along > -swing) & (along < length + swing) & (across < swing)
     for place in places[near]:
         spot = _centred_dot(crops, frame, place, radius)
         if min(np.hypot(*(spot - end)) for end in ends) > 1.5 * radius:
             yield spot
 
 
+def _contrast_peaks(image: np.ndarray, clicked: list[np.ndarray], radius: float) -> np.ndarray:
+    """Places (n, 2) px where disks differ most from what is around them, as they do at those clicked."""
+    import cv2
+
+    blurred = [cv2.GaussianBlur(image, (0, 0), width * radius) for width in (DOT_DISK_WIDTH, DOT_SURROUND_WIDTH)]
+    colours = blurred[0] - blurred[1]
+    as_clicked = np.mean([colours[y, x] for x, y in clicked], 0)
+    contrast = colours @ as_clicked / max(float(np.linalg.norm(as_clicked)), 1e-9)
+    peak = cv2.dilate(contrast, np.ones((2 * int(radius) + 1,) * 2, np.uint8))
+    least = MIN_DOT_CONTRAST * min(float(peak[y, x]) for x, y in clicked)
+    y, x = np.nonzero((contrast == peak) & (contrast >= least))
+    return np.stack([x, y], 1)
+
+
 def _centred_dot(crops: Crops, frame: int, place: np.ndarray, radius: float) -> np.ndarray:
-    blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
+    blob = find_centre(crops, frame, place, radius)
     return blob.xy if np.hypot(*(blob.xy - place)) <= radius else place
 
 
@@ -242,7 +246,7 @@ def _one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: flo
 
 
 def _dot_contrast(crops: Crops, frame: int, place: np.ndarray, radius: float) -> float:
-    return find_centre(lambda p, half: crops.window(frame, p, half), place, radius).mass
+    return find_centre(crops, frame, place, radius).mass
 
 
 def _dot_by_flow(
@@ -253,7 +257,7 @@ def _dot_by_flow(
     start = follow_by_flow(crops, frame - step, frame, place=place, guess=place + motion)
     if start is None:
         return np.full(2, np.nan)
-    blob = find_centre(lambda p, half: crops.window(frame, p, half), start, radius)
+    blob = find_centre(crops, frame, start, radius)
     there = blob.mass >= LOST_CONTRAST_SHARE * usual and within_distance(blob.xy, start, radius)
     return blob.xy if there else np.full(2, np.nan)
 
@@ -285,7 +289,7 @@ def _find_dots_again(crops: Crops, frame: int, places: np.ndarray, radius: float
         place, length, _ = expected[k]
         if not crops.inside(frame, place):
             continue
-        blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
+        blob = find_centre(crops, frame, place, radius)
         alone = np.nanmin(np.hypot(*(places - blob.xy).T)) > length / 2
         if (
             alone

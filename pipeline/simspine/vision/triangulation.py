@@ -1,8 +1,9 @@
-"""Triangulation of a trial: seeds, robust refinement, noise, swaps, and once more with what was learnt."""
+"""Triangulation of a trial: first guesses, robust refinement, noise, swaps, and once more with what was learnt."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,8 +43,7 @@ class TriangulationReport(Unchanging):
     undoing swaps) and the projected point, for used and dropped observations alike; NaN where there is no observation
     or no point. swapped: (frames, views, points) bool, observations exchanged with their mirror image. reason:
     (frames, points) index into `TRIANGULATION_REASONS`. noise_px: (points,) standard deviation of one image
-    coordinate, pooled over
-    the trial. limit_px: (points,) error beyond which an observation is dropped.
+    coordinate, pooled over the trial. limit_px: (points,) error beyond which an observation is dropped.
     """
 
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ class TriangulationReport(Unchanging):
         total = np.where(self.used, self.error_px, 0.0).sum(1)
         return np.where(self.kept, total / np.maximum(count, 1), np.nan)
 
-    def of(self, names: Iterable[str]) -> "TriangulationReport":
+    def of_points(self, names: Iterable[str]) -> "TriangulationReport":
         """The report on some of the points, in the order of the report; names it lacks are skipped."""
         wanted = set(names)
         keep = [i for i, name in enumerate(self.names) if name in wanted]
@@ -118,7 +118,7 @@ def _share_or_none(part: int, whole: int) -> float | None:
 
 # Left and right exchanged by a detector: found per view and limb group, and undone.
 # A detector that takes a back for a front exchanges both sides at once, so the decision is made for a whole group
-# of points (legs, arms, face) in one view and frame. As in `seeds`, pairs of views propose, now in two versions
+# of points (legs, arms, face) in one view and frame. As for first guesses, pairs of views propose, now in two versions
 # (the two views agree on left and right, or not), and every other view joins with the labelling that suits it
 # better. A labelling and its complement fit equally well; the majority of the views and the continuity with
 # neighbouring frames decide between the two.
@@ -196,39 +196,67 @@ def find_swaps(
     return swapped
 
 
-def _label_views(rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, points: int):
-    """The labelling of the views (views, m) that fits best, how clearly (views, m), and its points (3, m, 2, pairs)."""
-    pairs = sides.shape[1]
-    shape = (len(frames), 2, pairs)
-    columns = (frames[:, None, None] * points + sides).reshape(-1)
-    keep, swap = rays.take(columns), rays.take((frames[:, None, None] * points + sides[::-1]).reshape(-1))
-    tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
-    # A side alone, or two sides no further apart than the noise, say nothing about which is which.
-    apart = np.einsum("vijn,vjn->vin", keep.lens, keep.normal - swap.normal)
-    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > tolerance)
-    keep, swap = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
-    ray, other, centre = ray_directions(keep), ray_directions(swap), camera_centres(keep)
+@dataclass
+class _Labelling:
+    """The best so far, of m frames. lowest: (m,) cost. unswapped: (m,) lowest cost of leaving all views as they are.
+    labels: (views, m) bool, swapped. gain: (views, m), how clearly. places: (3, m, 2, pairs) m."""
 
-    views, m = len(rays.R), len(frames)
-    lowest, unswapped = np.full(m, np.inf), np.full(m, np.inf)
-    labels, gain, best = np.zeros((views, m), bool), np.zeros((views, m)), np.full((3, *shape), np.nan)
-    # All views propose; beyond `RANKS`, those that see most of the group.
+    lowest: np.ndarray
+    unswapped: np.ndarray
+    labels: np.ndarray
+    gain: np.ndarray
+    places: np.ndarray
+
+    def consider(self, places: np.ndarray, kept: np.ndarray, swapped: np.ndarray) -> None:
+        """Points that were proposed, and what they cost each view (views, m) as it is, and with sides exchanged."""
+        low, high = np.minimum(kept, swapped), np.maximum(kept, swapped)
+        better = low.sum(0) < self.lowest
+        self.lowest = np.where(better, low.sum(0), self.lowest)
+        self.labels = np.where(better, swapped < kept, self.labels)
+        gain = np.where(low > _MAX_SWAP_MISFIT_RATIO * high, 0.0, kept - swapped)
+        self.gain = np.where(better, gain, self.gain)
+        self.places = np.where(better[:, None, None], places, self.places)
+        self.unswapped = np.minimum(self.unswapped, kept.sum(0))
+
+
+def _label_views(
+    rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, points: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labelling of the views (views, m) that fits best, how clearly (views, m), and its points (3, m, 2, pairs)."""
+    shape = (len(frames), *sides.shape)
+    tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
+    keep, swap = (
+        rays.of_points((frames[:, None, None] * points + columns).reshape(-1)) for columns in (sides, sides[::-1])
+    )
+    # A side alone, or two sides no further apart than the noise, say nothing about which is which.
+    apart = np.einsum("vijn,vjn->vin", keep.lens_derivative, keep.normal - swap.normal)
+    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > tolerance)
+    versions = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
+    best = _best_labelling(*versions, tolerance=tolerance, shape=shape)
+    gain = np.where(np.abs(best.gain) >= _MIN_SWAP_GAIN, best.gain, 0.0)
+    worthwhile = best.unswapped - best.lowest >= _MIN_SWAP_GAIN
+    return best.labels & worthwhile & (gain != 0), gain, best.places
+
+
+def _best_labelling(keep: Rays, swap: Rays, tolerance: np.ndarray, shape: tuple[int, ...]) -> _Labelling:
+    """Of what pairs of views propose. All views do; beyond `SEED_RANKS`, those that see most of the group."""
+    directions, centre, both = (ray_directions(keep), ray_directions(swap)), camera_centres(keep), keep.seen
+    views, m = len(keep.R), shape[0]
+    best = _Labelling(
+        lowest=np.full(m, np.inf),
+        unswapped=np.full(m, np.inf),
+        labels=np.zeros((views, m), bool),
+        gain=np.zeros((views, m)),
+        places=np.full((3, *shape), np.nan),
+    )
     proposers = np.sort(np.argsort(-both.sum(1), kind="stable")[:SEED_RANKS])
     for a, b in combinations(proposers, 2):
-        for second in (ray, other):
-            xyz = ray_midpoint(centre[a][:, None], ray[a], centre[b][:, None], second[b])
+        for second in directions:
+            xyz = ray_midpoint(centre[a][:, None], directions[0][a], centre[b][:, None], second[b])
             xyz = np.where(both[a] & both[b], xyz, np.nan)
             costs = [truncated_misfit(r, xyz, tolerance).reshape(views, *shape).sum((2, 3)) for r in (keep, swap)]
-            low, high = np.minimum(*costs), np.maximum(*costs)
-            better = low.sum(0) < lowest
-            lowest = np.where(better, low.sum(0), lowest)
-            labels = np.where(better, costs[1] < costs[0], labels)
-            gain = np.where(better, np.where(low > _MAX_SWAP_MISFIT_RATIO * high, 0.0, costs[0] - costs[1]), gain)
-            best = np.where(better[:, None, None], xyz.reshape(3, *shape), best)
-            unswapped = np.minimum(unswapped, costs[0].sum(0))
-    gain = np.where(np.abs(gain) >= _MIN_SWAP_GAIN, gain, 0.0)
-    worthwhile = unswapped - lowest >= _MIN_SWAP_GAIN
-    return labels & worthwhile & (gain != 0), gain, best
+            best.consider(xyz.reshape(3, *shape), *costs)
+    return best
 
 
 def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:
@@ -295,51 +323,40 @@ def triangulate_with_report(
     grid = (keypoints.frames, len(keypoints.names))
     confidence = _usable_confidence(keypoints, min_confidence)
     rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
-
-    wide = np.full(grid, cap)
-    fit = _solve_in_batches(rays, wide if huber_px is None else np.full(grid, huber_px), wide)
-    noise, huber, limit = _tune_thresholds(rays, fit, grid, cap=cap, huber_px=huber_px)
+    fit = _solve_in_batches(rays, np.full(grid, huber_px or cap), np.full(grid, cap))
+    limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=huber_px)
 
     swapped = np.zeros(confidence.shape, bool)
     if fix_swaps:
-        swapped = _swapped_observations(keypoints, rays, fit, limit)
+        swapped = _swapped_observations(keypoints, rays, fit, limits.limit)
         if swapped.any():
             keypoints = exchange_sides(keypoints, swapped)
             confidence = _usable_confidence(keypoints, min_confidence)
             del rays  # of a long trial each of these takes hundreds of megabytes
             rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
 
-    support = fit.used.sum(0).reshape(grid)
-    trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
-    expected = expected_position(fit.xyz.reshape(3, *grid), trusted, keypoints.rate)
+    expected = _expected_positions(rays, fit, grid, keypoints.rate)
     del fit
-    fit = _solve_in_batches(rays, np.broadcast_to(huber, grid), np.broadcast_to(limit, grid), expected)
-    noise, *_ = _tune_thresholds(rays, fit, grid, cap=cap, huber_px=huber_px)
-    squares, too_few = _summed_squares(rays, fit).reshape(grid), rays.seen.sum(0).reshape(grid) < min_views
-    del rays, expected
-
+    fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid), expected)
+    noise = _tuned_limits(rays, fit, grid, cap=cap, huber_px=huber_px).noise
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
-    found = (used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
+    inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
+    reason = np.where(rays.seen.sum(0).reshape(grid) < min_views, REASON_TOO_FEW, REASON_DISAGREE)
+    reason[(used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)] = REASON_KEPT
+    del rays, expected
     markers = _markers_found(
-        keypoints,
-        fit,
-        np.where(used, confidence, 0.0),
-        found=found,
-        variance=_coordinate_variance(squares, used.sum(1), noise),
+        keypoints, fit, np.where(used, confidence, 0.0), found=reason == REASON_KEPT, variance=noise**2 * inflation
     )
     del fit
-    error_px = np.empty(confidence.shape)
-    for view, camera in enumerate(cameras):
-        error_px[:, view] = np.linalg.norm(project_one(camera, markers.xyz) - keypoints.xy[:, view], axis=-1)
     return markers, TriangulationReport(
         names=keypoints.names,
         views=tuple(camera.name for camera in cameras),
-        used=used & found[:, None],
-        error_px=error_px,
+        used=used & (reason == REASON_KEPT)[:, None],
+        error_px=_reprojection_distances(keypoints, cameras, markers.xyz),
         swapped=swapped,
-        reason=np.where(found, REASON_KEPT, np.where(too_few, REASON_TOO_FEW, REASON_DISAGREE)),
+        reason=reason,
         noise_px=noise,
-        limit_px=limit,
+        limit_px=limits.limit,
     )
 
 
@@ -388,18 +405,43 @@ def _solve_in_batches(rays: Rays, huber: np.ndarray, limit: np.ndarray, expected
     for start in range(0, n, size):
         part = slice(start, start + size)
         near = None if expected is None else (expected[0].reshape(3, n)[:, part], expected[1].reshape(n)[part])
-        some = rays.take(part)
+        some = rays.of_points(part)
         fit = refine_points(some, best_seed(some, limit[part], near), huber[part], limit[part])
         for field in ("xyz", "error", "weight", "information"):
             getattr(found, field)[..., part] = getattr(fit, field)
     return found
 
 
-def _tune_thresholds(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: float, huber_px: float | None):
-    """Noise, Huber's threshold and the limit, each (points,) px, from the residuals of a fit."""
+class _Limits(NamedTuple):
+    """Noise, where a residual starts to lose influence, and the error beyond which none counts: (points,) px."""
+
+    noise: np.ndarray
+    huber: np.ndarray
+    limit: np.ndarray
+
+
+def _tuned_limits(rays: Rays, fit: RefinedPoints, grid: tuple[int, int], cap: float, huber_px: float | None) -> _Limits:
+    """From the residuals of a fit."""
     noise = pooled_noise(_summed_squares(rays, fit).reshape(grid), fit.used.sum(0).reshape(grid))
     huber = _HUBER_NOISE_FACTOR * noise if huber_px is None else np.full(grid[1], huber_px)
-    return noise, huber, np.clip(_LIMIT_NOISE_FACTOR * noise, min(_MIN_LIMIT_PX, cap), cap)
+    return _Limits(noise, huber, np.clip(_LIMIT_NOISE_FACTOR * noise, min(_MIN_LIMIT_PX, cap), cap))
+
+
+def _expected_positions(
+    rays: Rays, fit: RefinedPoints, grid: tuple[int, int], rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `expected_position`; trusted are points of three views, or of two that are all who saw it."""
+    support = fit.used.sum(0).reshape(grid)
+    trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
+    return expected_position(fit.xyz.reshape(3, *grid), trusted, rate)
+
+
+def _reprojection_distances(keypoints: Keypoints, cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
+    """(frames, views, points) px between what was observed and where points (frames, points, 3) m are shown."""
+    distances = np.empty(keypoints.confidence.shape)
+    for view, camera in enumerate(cameras):
+        distances[:, view] = np.linalg.norm(project_one(camera, xyz) - keypoints.xy[:, view], axis=-1)
+    return distances
 
 
 def _summed_squares(rays: Rays, fit: RefinedPoints) -> np.ndarray:
@@ -421,11 +463,6 @@ def _swapped_observations(keypoints: Keypoints, rays: Rays, fit: RefinedPoints, 
             found = find_swaps(rays, xyz, witnesses, suspect=suspect, limit=limit, rate=keypoints.rate)
             swapped[:, :, sides.ravel()] = found[..., None]
     return swapped
-
-
-def _coordinate_variance(squares: np.ndarray, count: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """(frames, points) px²: of one image coordinate, from squared residuals and the number of views used."""
-    return noise**2 * variance_inflation(squares, count, noise)
 
 
 def _markers_found(

@@ -82,6 +82,9 @@ def recorded_keypoints(config: Config, subject: str | None, trial: str | None) -
     )
 
 
+_CHECK_KEYS = {"judging_views": "others", "used_observations": "used"}  # fields of `CameraCheck`: keys of the file
+
+
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
     """A line per camera, and the findings; True if there are any."""
     seen = recorded_keypoints(config, subject, trial)
@@ -92,15 +95,18 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
             f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
             for name, factor, digits in CHECK_QUANTITIES
         )
-        rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
+        rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used_observations:.0f}"))
     if rows:
-        print_table(f"Cameras compared: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
+        print_table(f"Cameras compared with one another: {_what_is_compared(seen)}", CHECK_HEADINGS, rows)
     for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not compared.findings:
         print("No camera is off by more than chance and a usual calibration's error.")
     _write_json(out, {
-        "trials": seen.trials, "cameras": [asdict(check) for check in compared.checks],
+        "trials": seen.trials,
+        "cameras": [
+            {_CHECK_KEYS.get(name, name): value for name, value in asdict(check).items()} for check in compared.checks
+        ],
         "findings": [finding.to_dict() for finding in compared.findings],
     })  # fmt: skip
     return bool(compared.findings)
@@ -147,14 +153,14 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     seen = recorded_keypoints(config, name, trial)
     known = timing_in(read_store(RunPaths(Path(config.results), name).keypoints(trial)))
     clocks = find_delays(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
-    sure = np.abs(clocks.late) > SURE_DISAGREEMENT_SD * clocks.deviation
+    sure = np.abs(clocks.delays_frames) > SURE_DISAGREEMENT_SD * clocks.deviation
     sure_drift = np.abs(clocks.drift) > SURE_DISAGREEMENT_SD * clocks.drift_deviation
-    before = np.zeros(len(clocks.late)) if known is None else known.late
-    total = before + np.where(sure, clocks.late, 0.0)
+    before = np.zeros(len(clocks.delays_frames)) if known is None else known.delays_frames
+    total = before + np.where(sure, clocks.delays_frames, 0.0)
     rows = [
         (view, _delay_text(late, sd, known_late, found), _delay_text(drift, drift_sd, 0.0, steady))
         for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
-            clocks.views, clocks.late, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
+            clocks.views, clocks.delays_frames, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
             strict=True,
         )
     ]  # fmt: skip
@@ -168,7 +174,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     print(delays_as_yaml(delays))
     _write_json(out, {
         "trials": seen.trials, "late_frames": delays,
-        "found_frames": dict(zip(clocks.views, (before + clocks.late).tolist(), strict=True)),
+        "found_frames": dict(zip(clocks.views, (before + clocks.delays_frames).tolist(), strict=True)),
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
     })  # fmt: skip
 

@@ -192,8 +192,8 @@ def watch_source(
         draws = wanted.picture is not None or window is not None
         for shot in islice(camera, wanted.frames):
             if isinstance(camera, Photographs):  # they are separate
-                watcher.forget()
-            people = watcher.see(shot.image, shot.time)
+                watcher.reset_identities()
+            people = watcher.watch_image(shot.image, shot.time)
             drawn = drawer.draw(shot, people) if draws else None
             for sink in sinks:
                 sink(shot, people, drawn)
@@ -284,7 +284,7 @@ def _points_sink(
 
     def write(folder: Path | None, poses: Mapping[int, LiftedPose]) -> None:
         shot, size, people = waiting.popleft()
-        entries = [image_entry(seen, chosen) | lifted_entry(poses.get(seen.number)) for seen in people]
+        entries = [image_entry(seen, chosen) | lifted_entry(poses.get(seen.person_number)) for seen in people]
         file = path if folder is None else folder / f"{shot.name}.json"
         write_people_json(file, entries, about | {"image": shot.name, "image_size": list(size), "time_s": shot.time})
 
@@ -308,7 +308,7 @@ def image_entry(seen: WatchedPerson, chosen: Sequence[int]) -> dict:
     """One person of a JSON file: detected points as OpenPose has them, the others under keys of their own."""
     points = np.column_stack([np.nan_to_num(seen.xy), seen.confidence])
     kinds = {"pose": seen.detected, "estimated": seen.estimated, "inferred": seen.inferred}
-    return {"person_id": [seen.number]} | {
+    return {"person_id": [seen.person_number]} | {
         f"{kind}_keypoints_2d": np.where(which[:, None], points, 0.0)[list(chosen)].ravel().tolist()
         for kind, which in kinds.items()
     }
@@ -370,7 +370,7 @@ def drawn_person(seen: WatchedPerson, chosen: Sequence[int]) -> DrawnPerson:
         frozenset(FILE_POINT_NAMES[i] for i in there if which[i]) for which in (seen.estimated, seen.inferred)
     )
     return DrawnPerson(
-        points, inferred, estimated=estimated, label=f"person {seen.number} · {seen.mean_confidence:.2f}"
+        points, inferred, estimated=estimated, label=f"person {seen.person_number} · {seen.mean_confidence:.2f}"
     )
 
 

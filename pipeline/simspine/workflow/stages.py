@@ -171,13 +171,13 @@ def _merge_notes(report: MergeReport) -> dict:
     shift = report.shift
     return {
         "mocap": {
-            "replaced": list(report.replaced),
+            "replaced": list(report.replaced_points),
             "misfit_m": _finite_or_none(report.misfit),
             "clock_late_s": _finite_or_none(shift.seconds),
             "clock_late_sd_s": _finite_or_none(shift.deviation),
             "clock_corrected": report.corrected,
-            "filled": report.filled,
-            "missing": report.missing,
+            "filled": report.filled_points,
+            "missing": report.missing_points,
         }
     }
 
