@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, HintingCommand, Within, config_option, quiet_option
+from simspine.cli.options import FILE_PATH, HintingCommand, config_option, quiet_option
 
 # simspine capture …: data to work on.
 
@@ -69,13 +69,9 @@ def write_configured(
 @click.option(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
-@click.option("--motion", type=FILE_PATH, help="A data set of ours (.h5) whose people are rendered.")
 @click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, beside the rooms.")
-@click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
-@click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,
-              help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
 @quiet_option
-def capture_render_command(out, images, people, seed, size, actions, motion, backgrounds, together, exposure, quiet):
+def capture_render_command(out, images, people, seed, size, actions, backgrounds, quiet):
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
@@ -85,13 +81,9 @@ def capture_render_command(out, images, people, seed, size, actions, motion, bac
     from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
-    if motion is not None and actions:
-        raise click.UsageError("--motion and --action: people do one or the other; leave one of them out.")
     behind = () if backgrounds is None else background_files(backgrounds)
-    style = Style(size=_picture_size(size), backgrounds=behind, together=together, exposure=exposure)
-    settings = RenderSettings(
-        seed=seed, images=images, people=people, style=style, actions=_known_actions(actions), motion=motion
-    )
+    style = Style(size=_picture_size(size), backgrounds=behind)
+    settings = RenderSettings(seed=seed, images=images, people=people, style=style, actions=_known_actions(actions))
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures; sheet.jpg shows some")

@@ -15,7 +15,6 @@ from simspine.synthesis.raster import (
     Mesh,
     Pattern,
     Visible,
-    project_float32,
     rasterise_triangles,
     surface_looks,
 )
@@ -219,16 +218,14 @@ _SRGB_CURVE = _srgb_curve()
 
 @dataclass(frozen=True, eq=False)
 class RenderedPicture:
-    """colours: (height, width, 3) float32, linear. masks: (people, height, width) 0…1, how much of a pixel each person
-    covers. seen: what is nearest in each pixel, at `scale` times the picture's size. first: (people + 1,) the first
-    triangle of each person; from the last on nothing is a person.
+    """colours: (height, width, 3) float32, linear. mask: (height, width) 0…1, how much of a pixel the person covers.
+    seen: what is nearest in each pixel, at `scale` times the picture's size.
     """
 
     colours: np.ndarray
-    masks: np.ndarray
+    mask: np.ndarray
     seen: Visible
     scale: int
-    first: np.ndarray
 
 
 def finer_camera(camera: Camera, scale: float) -> Camera:
@@ -239,27 +236,21 @@ def finer_camera(camera: Camera, scale: float) -> Camera:
 
 
 def take_picture(
-    camera: Camera,
-    mesh: Mesh,
-    people: Sequence[int],
-    light: Light,
-    shadow: ShadowMap,
-    behind: np.ndarray,
-    scale: int = 1,
+    camera: Camera, mesh: Mesh, person: int, light: Light, shadow: ShadowMap, behind: np.ndarray, scale: int = 1
 ) -> RenderedPicture:
-    """A picture of a mesh that begins with people. people: how many triangles each of them has.
+    """A picture of a mesh that begins with a person. person: how many triangles these have.
 
     behind: (height, width, 3) linear colours of what is behind. scale: samples a side of each pixel; edges of what is
     drawn are then as soft as a lens would show them. Colours are worked out once a pixel.
     """
     fine = finer_camera(camera, scale)
-    px, depth = project_float32(fine, mesh.points)
+    px = project_one(fine, mesh.points).astype(np.float32)
+    depth = np.where(np.isfinite(px).all(1), mesh.points @ fine.R[2] + fine.t[2], -1.0).astype(np.float32)
     seen = rasterise_triangles(px, depth, mesh.triangles, fine.size)
-    first = np.cumsum([0, *people])
     colours, count = shade_pixels(
-        mesh, DrawnPixels(px, depth, seen), camera.centre, light=light, shadow=shadow, behind=behind, first=first
+        mesh, DrawnPixels(px, depth, seen), camera.centre, light=light, shadow=shadow, behind=behind, person=person
     )
-    return RenderedPicture(colours=colours, masks=count * np.float32(1 / scale**2), seen=seen, scale=scale, first=first)
+    return RenderedPicture(colours=colours, mask=count * np.float32(1 / scale**2), seen=seen, scale=scale)
 
 
 _CAMERA_DISTANCES_M = (2.0, 8.0)  # m
