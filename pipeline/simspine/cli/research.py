@@ -1,12 +1,10 @@
-"""simspine train …: networks that learn from data sets."""
+"""simspine capture …: data to work on. simspine train …: networks that learn from data sets."""
 
 from pathlib import Path
 
 import click
 
 from simspine.cli.options import FILE_PATH, HintingCommand, config_option, quiet_option
-
-# simspine capture …: data to work on.
 
 
 @click.group("capture")
@@ -191,7 +189,7 @@ def train_lifting_command(config, preset, out, **changes):
 
 
 def say_progress(line: str) -> None:
-    """Progress, beside the results."""
+    """Progress, apart from the results."""
     click.echo(line, err=True)
 
 
@@ -205,15 +203,9 @@ def say_progress(line: str) -> None:
 @click.option("--seed", type=click.IntRange(0), help="Decides weights, order and augmentation.")
 @click.option("--teacher", type=FILE_PATH, help="weights.pt or an ONNX network with fewer points.")
 @click.option(
-    "--ablate",
-    type=click.Choice(["losses", "teacher", "curriculum", "fractions", "all"]),
-    help="Tables and a figure of detectors with some of the losses; without the teacher; with single stages; with 1 to "
-    "100 % of the last training set; or with each of these in turn.",
-)
-@click.option(
     "--out", type=FILE_PATH, default="results/spine-detector", show_default=True, help="Folder for all files."
 )
-def train_spine_command(config, out, teacher, seed, ablate, **training):
+def train_spine_command(config, out, teacher, seed, **training):
     """Train a network that finds the spine in images. CONFIG: a YAML file of settings.
 
     \b
@@ -224,29 +216,17 @@ def train_spine_command(config, out, teacher, seed, ablate, **training):
         test: {folder: other-pictures}
 
     One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json, MMPose .npz).
-    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set beside those of the mean place in the
+    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set and those of the mean place in the
     box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
     """
-    from simspine.evaluation.tables import evaluation_json, join_tables
-    from simspine.io.atomic import write_text
+    from simspine.evaluation.tables import join_tables
     from simspine.learning.options import read_spine_options
-    from simspine.learning.spine_runs import ABLATION_VARIANTS, DRAWN_FIGURES, run_detector_ablations, train_detector
-    from simspine.report.dataset_figures import write_ablation_figure
+    from simspine.learning.spine_runs import train_detector
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
-    if ablate is None:
-        tables = train_detector(options, out, say_progress).tables[:1]
-    else:
-        which = (
-            tuple(what for what in ABLATION_VARIANTS if what != "teacher" or options.teacher)
-            if ablate == "all"
-            else (ablate,)
-        )
-        tables = run_detector_ablations(options, which, out, say_progress)
-        write_text(out / f"{ablate}.json", evaluation_json(tables))
-        write_ablation_figure(out / f"{ablate}.png", tables, DRAWN_FIGURES)
+    tables = train_detector(options, out, say_progress).tables[:1]
     if tables:
         click.echo(join_tables("text", tables))
     click.echo(out)

@@ -1,4 +1,4 @@
-"""What a detector of the spine learns from and how: frozen types with defaults, and the presets of the command line."""
+"""Settings of training: what lifters and detectors of the spine learn from and how, and the presets of the commands."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -273,7 +273,11 @@ def read_lifting_options(path: str | Path, **changes: Any) -> LiftingOptions:
     return options_of_file(LiftingOptions, LIFTING_PRESETS, path, changes)
 
 
+# What a detector of the spine learns from and how.
+
+
 DETECTOR_SKELETON = "spinetrack37"
+CROP_SIZE_PX = (256, 192)  # height and width of the crops that detectors look at
 _TRUNK_POINTS = (
     *reversed(SPINETRACK_REGIONS["spine"]),
     "left_latissimus",
@@ -351,18 +355,12 @@ class SpineLosses(Section):
     """Published: distance of the spine's points from their smoothed chain."""
     spread: float = Field(0.1, ge=0)
     """Ours: likelihood of the covariances. Places do not learn from it."""
-    points: Literal["sum", "mean"] = "sum"
-    """Position and distillation: over points. The paper's formula adds."""
-    chain: Literal["up", "down"] = "up"
-    """Spine: where smoothing starts, at the sacrum (up) or below the head. Not published."""
     unit_px: float = Field(1.0, gt=0)
     """Spine: px of the crop that count as 1. Not published."""
     a: float = Field(0.2, ge=0)
     """Spine: steepness, per unit. Not published."""
     threshold: float = Field(38.0, ge=0)
     """Spine: length T of a step from which it is shortened, in units. Not published."""
-    fixed_target: bool = False
-    """Spine: no gradient through the smoothed chain. Not published."""
 
 
 class CurriculumStage(Section):

@@ -37,7 +37,7 @@ ACTION_NAMES = tuple(FRAMES_PER_ACTION)
 def play_action(
     subject: SyntheticSubject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Channels of one trial of one of `ACTION_NAMES` (see `performance`)."""
+    """Channels of one trial of one of `ACTION_NAMES` (see `MotionChannels`)."""
     score = Score(subject, truth, rng, frames)
     for name in ("x", "z", "heading"):
         score.add(name, 0.0)

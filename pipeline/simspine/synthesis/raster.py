@@ -1,4 +1,4 @@
-"""What is drawn: triangles of several materials, and the light that falls on them."""
+"""A z-buffer, and what it draws: triangles of several materials, and the light that falls on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

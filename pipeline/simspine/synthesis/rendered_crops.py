@@ -76,9 +76,7 @@ def flesh_depths(points: np.ndarray, skin: np.ndarray) -> np.ndarray:
     return cKDTree(skin).query(points)[0] + np.array([_FLESH_RADII_M[name] for name in _SIMSPINE_NAMES])
 
 
-def label_picture(
-    picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray
-) -> PictureLabels | None:
+def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> PictureLabels | None:
     """Labels of the person of a picture; None where hardly anything of them is in it.
 
     xyz: (37, 3) m in the world, SIMSPINE's points; reach: as from `flesh_depths`.

@@ -1,4 +1,4 @@
-"""Cameras that look at somebody: from anywhere, cut to the person as a detector's crop is."""
+"""Light, rooms, cameras and sensors drawn at random, and the picture that they take of somebody."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from simspine.synthesis.rendered_people import linear_rgb
 from simspine.synthesis.shading import DrawnPixels, Room, ShadowMap, shade_pixels
 from simspine.synthesis.virtual_trial import look_at_rotation
 
-# Where people are filmed: light, rooms, things in the way. Drawn from a random stream.
+# Where people are filmed: light, rooms, things in the way.
 
 
 def draw_light(rng: np.random.Generator) -> Light:
@@ -253,6 +253,9 @@ def take_picture(
     return RenderedPicture(colours=colours, mask=count * np.float32(1 / scale**2), seen=seen, scale=scale)
 
 
+# Cameras that look at somebody: from anywhere, cut to the person as a detector's crop is.
+
+
 _CAMERA_DISTANCES_M = (2.0, 8.0)  # m
 _CAMERA_HEIGHTS_M = (0.3, 2.4)  # m above the floor
 _OFF_AXIS_SD_RAD = np.radians(9.0)  # of the person from the middle of the full image, one standard deviation
@@ -262,7 +265,7 @@ _CLOSE_UP_SHARE = 0.15  # share of pictures that show only a part of the person
 def draw_camera(rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int]) -> Camera:
     """A camera of `size` px that sees points (n, 3) m of a person, z up.
 
-    It stands anywhere around, looks somewhat beside the person, and what is kept of its image is the part around them:
+    It stands anywhere around, looks past the person a little, and what is kept of its image is the part around them:
     the principal point may lie outside. The lens is bent as much as those of Human3.6M.
     """
     middle = (points.min(0) + points.max(0)) / 2
@@ -280,9 +283,6 @@ def draw_camera(rng: np.random.Generator, points: np.ndarray, floor: float, size
         seen = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
     at = project_one(unit, seen)
     low, high = at.min(0), at.max(0)
-    fill = rng.uniform(0.6, 0.92)
-    focal = fill * float(np.min(np.array(size) / (high - low)))
-    shift = rng.normal(0, 0.03, 2) * size
-    centre = np.array(size) / 2 + shift - focal * (low + high) / 2
-    K = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
-    return Camera(name="crop", size=size, K=K, distortion=distortion, R=R, t=-R @ eye)
+    focal = rng.uniform(0.6, 0.92) * float(np.min(np.array(size) / (high - low)))
+    centre = np.array(size) / 2 + rng.normal(0, 0.03, 2) * size - focal * (low + high) / 2
+    return unit.with_(name="crop", K=np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]]))

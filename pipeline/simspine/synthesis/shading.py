@@ -1,7 +1,4 @@
-"""A lit mesh drawn over a picture. Only the pixels about the mesh are touched, so that a large picture costs no more.
-
-Light comes from the camera: what faces it is bright. Edges are softened by the share of neighbours that show the mesh.
-"""
+"""Light: on people and things, on the walls of a room, and on a mesh drawn over a picture. Compiled, pixel by pixel."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,11 +25,8 @@ from simspine.synthesis.raster import (
 _SHADOW_SIZE = 192  # px of the map of what the lamp sees
 _SHADOW_BIAS_M = 0.012  # m behind what the lamp sees that still counts as lit
 _LIGHT_WRAP = 0.25  # how far light goes round an edge
-_SEED_STEP_X, _SEED_STEP_Y, _SEED_STEP_Z = (
-    np.uint32(374761393),
-    np.uint32(668265263),
-    np.uint32(974634777),
-)  # steps of the noise's seeds
+# steps of the noise's seeds
+_SEED_STEP_X, _SEED_STEP_Y, _SEED_STEP_Z = np.uint32(374761393), np.uint32(668265263), np.uint32(974634777)
 
 
 class ShadowMap(NamedTuple):
@@ -417,6 +411,10 @@ def _wall_texture(u, v, wall, tile):
     if a - np.floor(a) < np.float32(0.03) or b - np.floor(b) < joint:
         return np.float32(1.0)
     return grain
+
+
+# A lit mesh over a picture. Only the pixels about the mesh are touched, so that a large picture costs no more.
+# Light comes from the camera: what faces it is bright. Edges are softened by the share of neighbours that show it.
 
 
 _EDGE_BRIGHTNESS = 0.32  # brightness of a surface seen from its edge
