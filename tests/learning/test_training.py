@@ -126,7 +126,7 @@ def test_the_temporal_lifter_sees_all_frames_and_no_other(receptive):
     size = LiftingNetwork(channels=16, dropout=0.0, receptive=receptive)
     network = TemporalLifter(30, 42, size).eval()
     features = torch.randn(2, receptive, 30, requires_grad=True)
-    network(features).mean.sum().backward()
+    network(features).sum().backward()
     assert (features.grad.abs().sum((0, 2)) > 0).all()
 
 

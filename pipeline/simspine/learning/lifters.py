@@ -1,4 +1,4 @@
-"""A lifter of any method: fitted to some people's views, applied to others'."""
+"""A lifter of any method, controls among them: fitted to some people's views, applied to others'."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

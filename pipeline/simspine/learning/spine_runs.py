@@ -272,7 +272,7 @@ def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarra
 
 def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
     """A hook that trains by a preset's name or a file of settings, whose first training set, if it names one, is learnt
-    from beside the corrected images. Raises `InputError` for settings that leave points out or name two sets."""
+    from together with the corrected images. Raises `InputError` for settings that leave points out or name two sets."""
     require_torch()
     options = spine_preset(settings) if settings in SPINE_PRESETS else read_spine_options(Path(settings))
     if options.data.points != "all":

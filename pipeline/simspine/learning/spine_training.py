@@ -1,4 +1,4 @@
-"""A trained network as ONNX: simcc_x, simcc_y and covariance from crops, in the layout of SimCC detectors."""
+"""Training of a detector of the spine: teachers, the loop on crops, what it sees, and its ONNX file. Needs PyTorch."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -25,7 +25,7 @@ from simspine.anatomy.shape_model import (
 from simspine.core.errors import InputError, unknown_name
 from simspine.synthesis.signals import random_stream
 
-# The population that synthetic subjects are drawn from: the tables beside this module, in SI units.
+# The population that synthetic subjects are drawn from: the tables of this room, in SI units.
 
 
 LEVEL_COORDINATES = (

@@ -1,4 +1,4 @@
-"""Rendered pictures on disk, in the layout of SpineTrack: `images/`, `annotations/`, and a sheet to look at."""
+"""Rendered pictures on disk, in SpineTrack's layout, with a sheet to look at; and videos of the virtual capture."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +71,7 @@ def save_sheet(path: Path, rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -
 
 
 # Videos of the virtual capture: each trial as its cameras would have filmed it, a Pose2Sim project that the whole
-# workflow can start from, beside the truth that the capture has written.
+# workflow can start from, next to the truth that the capture has written.
 
 
 VIDEOS_FOLDER, BREATHS_PER_S = "videos", 0.25  # folder; breaths a second

@@ -112,32 +112,36 @@ def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
     """(levels,) size of a spacing relative to the generic one; where none is published, the mean of the next three."""
     ratio = np.full(len(spacing), np.nan)
     for k in np.flatnonzero(np.isfinite(spacing)):
-        below, above = (generic.carried[name] for name in generic.chain[k : k + 2])
-        apart = (generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)
-        ratio[k] = spacing[k] / np.linalg.norm(apart)
+        ratio[k] = spacing[k] / _generic_spacing(generic, int(k))
     known = np.flatnonzero(np.isfinite(ratio))
     for k in np.flatnonzero(np.isnan(ratio)):
         ratio[k] = ratio[known[np.argsort(np.abs(known - k), kind="stable")[:3]]].mean()
     return ratio
 
 
+def _generic_spacing(generic: Generic, k: int) -> float:
+    """m between the centres of the vertebrae below and above a level."""
+    below, above = (generic.carried[name] for name in generic.chain[k : k + 2])
+    return float(np.linalg.norm((generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)))
+
+
 def _joint_centres(subject: SyntheticSubject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
     """Centre of a level in the body below and in the one above."""
-    lower, upper = generic.chain[k : k + 2]
-    low, high = generic.carried[lower], generic.carried.get(upper)
-    f_low, f_high = factors[lower], factors[upper]
+    low, high = (generic.carried.get(name) for name in generic.chain[k : k + 2])
+    f_low, f_high = (factors[name] for name in generic.chain[k : k + 2])
     centre = subject.spine.centre[k]
-    if high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
+    if low is None or high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
         return f_low * generic.below[k] + centre / 3, f_high * generic.above[k] + centre / 3
     top, bottom = np.array(low.superior.centre), np.array(high.inferior.centre)
     size = (f_low + f_high) / 2
     to_centre, from_centre = size * (generic.below[k] - top), size * (generic.above[k] - bottom)
     disc = size * ((generic.below[k] - top) - (generic.above[k] - bottom))
     apart = f_low * (top - low.centroid) - f_high * (bottom - high.centroid) + disc
-    wanted = ratio[k] * np.linalg.norm((generic.below[k] - low.centroid) - (generic.above[k] - high.centroid))
     # the disc takes what is missing, along the line of the centres
     length = np.linalg.norm(apart)
-    missing = apart / length * max(wanted - length, (MIN_DISC_HEIGHT_SHARE - 1) * disc[1])
+    missing = (
+        apart / length * max(ratio[k] * _generic_spacing(generic, k) - length, (MIN_DISC_HEIGHT_SHARE - 1) * disc[1])
+    )
     shift = centre * min(1.0, disc[1] / 0.008)  # a thin disc leaves the centre less room
     return f_low * top + to_centre + missing / 2 + shift, f_high * bottom + from_centre - missing / 2 + shift
 

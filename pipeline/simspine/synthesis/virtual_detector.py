@@ -292,10 +292,10 @@ def simulate_detections(
     )
     swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
     _exchange_sides(swapped, xy, confidence)
-    dropped = rare_spells(
+    missing = ~_inside_image(exact, cameras) | ~_inside_image(xy, cameras)
+    missing |= rare_spells(
         draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
     )
-    missing = dropped | ~_inside_image(exact, cameras) | ~_inside_image(xy, cameras)
     xy[missing] = np.nan
     return Detected(
         keypoints=Keypoints(points.names, rate, xy, np.where(missing, 0.0, confidence)),
