@@ -144,7 +144,6 @@ def lifting_options(command):
         click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
         click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
         click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
-        click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
         click.option("--epochs", type=int, help="Passes over the training data."),
     )):  # fmt: skip
@@ -157,7 +156,7 @@ def chosen_options(config, default, preset, changes):
     from simspine.core.errors import InputError
     from simspine.learning.options import lifting_preset, read_lifting_options
 
-    names = {"dataset": "source.dataset", "detections": "source.detections", "family": "source.family"}
+    names = {"dataset": "source.dataset", "detections": "source.detections"}
     names |= {"device": "training.device", "epochs": "training.epochs"}
     named = {names.get(key, key): str(value) if key == "dataset" else value for key, value in changes.items() if value}
     if config is not None and preset is not None:

@@ -117,8 +117,6 @@ class LiftingSource(Section):
     """Virtual: where vertebral spacing and standing curve are from."""
     detections: str = Field("finetuned", pattern=r"^(exact|finetuned|zero-shot|.*\.ya?ml)$")
     """Virtual: how far off the 2D points are."""
-    family: Literal["centroids", "released"] = "centroids"
-    """Virtual: the spine's points are centres of vertebral bodies, or at the places of the released marker set."""
     actions: tuple[str, ...] | None = None
     """Actions, or single trials; all if left out."""
     frames: int | None = Field(None, ge=20)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import change_frame, undistort_pixels
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
-from simspine.core.types import Camera, Markers
+from simspine.core.types import Camera
 from simspine.dataset.recordings import Recording, open_dataset
 from simspine.evaluation.point_sources import PointSequence
 from simspine.io.hdf5 import read_store
@@ -283,7 +282,7 @@ def lifting_views_of_trial(
     frames = np.arange(0, whole.frames, source.context)
     motion = replace(whole.motion, values=whole.motion.values[frames], rate=whole.motion.rate / source.context)
     thin = replace(whole, motion=motion)
-    points, parts = _points_of_family(thin, source.family), virtual_trial.body_capsules(thin)
+    points, parts = virtual_trial.true_points(thin), virtual_trial.body_capsules(thin)
     keypoints = simulate_detections(
         points,
         cameras,
@@ -318,15 +317,6 @@ def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
     there = np.isfinite(xy).all(-1)
     out[there] = undistort_pixels(camera, xy[there])
     return out
-
-
-def _points_of_family(trial: virtual_trial.TruthTrial, family: str) -> Markers:
-    """The 37 points, z_up; of the family 'released' with the spine's at the places of the released marker set."""
-    every, names = virtual_trial.true_markers(trial), load_skeleton(SIMSPINE_SKELETON).names
-    if family == "centroids":
-        return every.select(names)
-    released = [name + VIRTUAL_SUFFIX if name + VIRTUAL_SUFFIX in every.names else name for name in names]
-    return Markers(names, every.rate, every.select(released).xyz, every.frame)
 
 
 # Trials of a data set as its cameras see them.
