@@ -157,7 +157,7 @@ def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):
     assert shown == [(FRAMES, 2 * FRAMES), (2 * FRAMES, 2 * FRAMES)]
     assert contents(folder) == before
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     (folder / f"{TRIAL}.mot").unlink()

@@ -206,7 +206,7 @@ def fit_lifter(
         device=chosen_device(options.training.device),
         say=say,
     )
-    return replace(_fit_network(options, names, encoding, learning, run), rate=views[0].truth.rate)
+    return replace(_fit_network(options, names, encoding, learning=learning, run=run), rate=views[0].truth.rate)
 
 
 def _fit_network(

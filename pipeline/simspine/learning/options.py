@@ -53,8 +53,8 @@ def options_of_preset(kind: type[Options], presets: PresetTable, name: str, chan
 
 
 def options_of_file(kind: type[Options], presets: PresetTable, path: str | Path, changes: Mapping[str, Any]) -> Options:
-    """The options in a YAML file. A key `preset` (default 'paper') names one whose values stand where the file has
-    none. Raises `InputError` naming the file.
+    """The options in a YAML file, with single keys changed. A key `preset` (default 'paper') names one whose values
+    stand where the file has none. Raises `InputError` naming the file.
     """
     content = read_yaml(path)
     if not isinstance(content, dict):
@@ -256,18 +256,12 @@ LIFTING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def lifting_preset(name: str, **changes: Any) -> LiftingOptions:
-    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
-
-    Raises `InputError` for a preset or key that does not exist, and for values out of range.
-    """
+    """The options of a preset, with changes as in `options_of_preset`."""
     return options_of_preset(LiftingOptions, LIFTING_PRESETS, name, changes)
 
 
 def read_lifting_options(path: str | Path, **changes: Any) -> LiftingOptions:
-    """The options in a YAML file with the keys of `LiftingOptions`; changes as in `lifting_preset`.
-
-    A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
-    """
+    """The options in a YAML file, as `options_of_file`."""
     return options_of_file(LiftingOptions, LIFTING_PRESETS, path, changes)
 
 
@@ -452,16 +446,10 @@ SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def spine_preset(name: str, **changes: Any) -> SpineDetectorOptions:
-    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
-
-    Raises `InputError` for a preset or key that does not exist, and for values out of range.
-    """
+    """The options of a preset, with changes as in `options_of_preset`."""
     return options_of_preset(SpineDetectorOptions, SPINE_PRESETS, name, changes)
 
 
 def read_spine_options(path: str | Path, **changes: Any) -> SpineDetectorOptions:
-    """The options in a YAML file with the keys of `SpineDetectorOptions`; changes as in `spine_preset`.
-
-    A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
-    """
+    """The options in a YAML file, as `options_of_file`."""
     return options_of_file(SpineDetectorOptions, SPINE_PRESETS, path, changes)

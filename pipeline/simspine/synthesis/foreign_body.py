@@ -237,7 +237,7 @@ def arm_points(subject: ForeignSubject, ribs: np.ndarray, places: Mapping, pose:
         arm, hinge = (
             np.einsum("nij,nj->ni", heading, mirrored_point(way, side)) for way in _arm_directions(pose.arms[:, k])
         )
-        shoulder = _shoulder_on_ribs(subject.gains, ribs, places, arm, pose.girdle[:, k])
+        shoulder = _shoulder_on_ribs(subject.gains, ribs, places, arm=arm, girdle=pose.girdle[:, k])
         ground = np.einsum("nij,nj->ni", ribs[:, :3, :3], mirrored_point(shoulder, side)) + ribs[:, :3, 3]
         elbow = pose.arms[:, k, 2]
         points[f"{side}Clavicle"] = place_on_segment(ribs, mirrored_point(places["sternum"], side))

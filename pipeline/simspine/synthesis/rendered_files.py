@@ -165,7 +165,7 @@ def _frame_images(
     who: Performer, camera: Camera, light: Light, view: RoomView, settings: FilmSettings, trial: str
 ) -> Iterator[np.ndarray]:
     """(height, width, 3) uint8 BGR, frame by frame."""
-    rng = random_stream(settings.seed, "film", who.name, trial, camera.name)
+    rng = random_stream(settings.seed, *("film", who.name, trial, camera.name))
     for frame in range(who.frames):
         breath = float(np.sin(2 * np.pi * BREATHS_PER_S * frame / MOTION_RATE_HZ))
         mesh = person_mesh(who.person, who.maps[frame], breath)
