@@ -99,7 +99,7 @@ def test_one_command_makes_people_fits_controls_and_prints_tables(tmp_path):
     arguments += ["--more-people", "0", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert "Lifting: lifters beside controls" in done.output
+    assert "Lifting: lifters and controls" in done.output
     tables = json.loads((tmp_path / "out/lifting.json").read_text())
     assert list(tables["methods"]) == [f"{m}, spine, {i}" for i in ("detected", "truth") for m in ("mean", "ridge")]
     assert json.loads((tmp_path / "work/tables.json").read_text())["tables"] == tables["tables"]

@@ -7,7 +7,8 @@ from tools.spine_detector.batches import POSE_SWAPS, SWAPS, SampleReader, Sample
 from tools.spine_detector.network import TrunkNetwork, export
 from tools.spine_detector.train import SETTINGS, begun, judged, losses, made_honest
 
-from simspine.learning.networks import Descent, DescentRun, TrainingIdentity, covariances_of_spread, train_by_descent
+from simspine.learning.descent import Descent, DescentRun, TrainingIdentity, train_by_descent
+from simspine.learning.spine_network import covariances_of_spread
 from simspine.vision.blazepose_spine import (
     HIP_INDICES,
     MASK_PX,

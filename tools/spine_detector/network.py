@@ -16,7 +16,7 @@ class TrunkNetwork(nn.Module):
     """Places of thirteen points in the frame of the trunk, and how sure they are.
 
     points: (n, 33, 4); image: (n, colours, 40, 40), both in that frame. Returns places (n, 13, 2) and spreads (n, 13,
-    3), as `simspine.learning.networks` has them. inputs: 'points', 'points+mask', or 'crop', which has three colours.
+    3), as in `simspine.learning.spine_network`. inputs: 'points', 'points+mask', or 'crop', which has three colours.
     """
 
     def __init__(self, inputs: str = "points+mask"):

@@ -17,16 +17,9 @@ import torch
 from tools.spine_detector.batches import SampleReader, Samples, in_trunks, read_samples
 from tools.spine_detector.network import FIRST_LOG_SD, TrunkNetwork, export
 
-from simspine.learning.networks import (
-    TOTAL_LOSS,
-    Descent,
-    DescentRun,
-    TrainingIdentity,
-    gaussian_loss,
-    squared_distance,
-    train_by_descent,
-)
+from simspine.learning.descent import TOTAL_LOSS, Descent, DescentRun, TrainingIdentity, train_by_descent
 from simspine.learning.options import DescentSettings
+from simspine.learning.spine_network import gaussian_loss, squared_distance
 from simspine.vision.blazepose_spine import SPINE_POINTS, trunk_frame
 
 SETTINGS = DescentSettings(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, with_options
+from simspine.cli.options import FILE_PATH, config_option, quiet_option, with_options
 
 
 @click.group("capture")
@@ -63,13 +63,9 @@ def write_configured(
 @click.option(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
-@click.option("--motion", type=FILE_PATH, help="A data set of ours (.h5) whose people are rendered.")
 @click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, in addition to the rooms.")
-@click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
-@click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,
-              help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
 @quiet_option
-def capture_render_command(out, images, people, seed, size, actions, motion, backgrounds, together, exposure, quiet):
+def capture_render_command(out, images, people, seed, size, actions, backgrounds, quiet):
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
@@ -79,13 +75,9 @@ def capture_render_command(out, images, people, seed, size, actions, motion, bac
     from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
-    if motion is not None and actions:
-        raise click.UsageError("--motion and --action: people do one or the other; leave one of them out.")
     behind = () if backgrounds is None else background_files(backgrounds)
-    style = Style(size=_picture_size(size), backgrounds=behind, together=together, exposure=exposure)
-    settings = RenderSettings(
-        seed=seed, images=images, people=people, style=style, actions=_known_actions(actions), motion=motion
-    )
+    style = Style(size=_picture_size(size), backgrounds=behind)
+    settings = RenderSettings(seed=seed, images=images, people=people, style=style, actions=_known_actions(actions))
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
@@ -143,7 +135,6 @@ lifting_options = with_options(
         click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
         click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
         click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
-        click.option("--family", type=click.Choice(["centroids", "released"]), help="Which places spine points mean."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
         click.option("--epochs", type=int, help="Passes over the training data."),
     ]
@@ -155,7 +146,7 @@ def chosen_options(config, default, preset, changes):
     from simspine.core.errors import InputError
     from simspine.learning.options import lifting_preset, read_lifting_options
 
-    names = {"dataset": "source.dataset", "detections": "source.detections", "family": "source.family"}
+    names = {"dataset": "source.dataset", "detections": "source.detections"}
     names |= {"device": "training.device", "epochs": "training.epochs"}
     named = {names.get(key, key): str(value) if key == "dataset" else value for key, value in changes.items() if value}
     if config is not None and preset is not None:
@@ -199,15 +190,9 @@ def say_progress(line: str) -> None:
 @click.option("--seed", type=click.IntRange(0), help="Decides weights, order and augmentation.")
 @click.option("--teacher", type=FILE_PATH, help="weights.pt or an ONNX network with fewer points.")
 @click.option(
-    "--ablate",
-    type=click.Choice(["losses", "teacher", "curriculum", "fractions", "all"]),
-    help="Tables and a figure of detectors with some of the losses; without the teacher; with single stages; with 1 to "
-    "100 % of the last training set; or with each of these in turn.",
-)
-@click.option(
     "--out", type=FILE_PATH, default="results/spine-detector", show_default=True, help="Folder for all files."
 )
-def train_spine_command(config, out, teacher, seed, ablate, **training):
+def train_spine_command(config, out, teacher, seed, **training):
     """Train a network that finds the spine in images. CONFIG: a YAML file of settings.
 
     \b
@@ -222,25 +207,13 @@ def train_spine_command(config, out, teacher, seed, ablate, **training):
     box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
     """
-    from simspine.evaluation.tables import evaluation_json, join_tables
-    from simspine.io.atomic import write_text
+    from simspine.evaluation.tables import join_tables
     from simspine.learning.options import read_spine_options
-    from simspine.learning.spine_runs import ABLATION_VARIANTS, DRAWN_FIGURES, run_detector_ablations, train_detector
-    from simspine.report.dataset_figures import write_ablation_figure
+    from simspine.learning.spine_runs import train_detector
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
-    if ablate is None:
-        tables = train_detector(options, out, say_progress).tables[:1]
-    else:
-        which = (
-            tuple(what for what in ABLATION_VARIANTS if what != "teacher" or options.teacher)
-            if ablate == "all"
-            else (ablate,)
-        )
-        tables = run_detector_ablations(options, which, out, say_progress)
-        write_text(out / f"{ablate}.json", evaluation_json(tables))
-        write_ablation_figure(out / f"{ablate}.png", tables, DRAWN_FIGURES)
+    tables = train_detector(options, out, say_progress).tables[:1]
     if tables:
         click.echo(join_tables("text", tables))
     click.echo(out)

@@ -1,10 +1,10 @@
-"""A lifter of any method: fitted to some people's views, applied to others'."""
+"""A lifter of any method, controls among them: fitted to some people's views, applied to others'."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,98 +29,73 @@ from simspine.learning.samples import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from simspine.learning.networks import DescentRun, LearningData, LossHistory
+    from simspine.learning.descent import DescentHistory, DescentRun
+    from simspine.learning.networks import LearningData
 
 
-# Controls: what any lifter must beat. All are fitted to standardised features and targets (`encoding`).
+# Controls: what any lifter must beat. All are fitted to standardised features and targets (`Encoding`).
 
 
-NEIGHBOUR_COUNT = 1  # of which the nearest neighbour is the mean
 RIDGE_PENALTIES = tuple(10.0 ** np.arange(-4, 3))  # of ridge regression, relative to the number of samples
 QUERY_BLOCK_SIZE = 2000  # queries compared with all of the training data at once
 
-
-class Control(Protocol):
-    """What is fitted to features (samples, inputs) and targets (samples, outputs)."""
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """(samples, outputs)."""
-        ...
+# Features (samples, inputs) → targets (samples, outputs); of networks features are (samples, frames, inputs).
+ApplyLifter = Callable[[np.ndarray], np.ndarray]
+LifterSay = Callable[[str], None]
+LifterProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, eq=False)
-class MeanPose:
-    """Always the mean of the training data: (outputs,)."""
-
-    mean: np.ndarray
-
-    @classmethod
-    def fit(cls, features: np.ndarray, targets: np.ndarray) -> "MeanPose":
-        return cls(targets.mean(0))
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """(samples, outputs)."""
-        return np.broadcast_to(self.mean, (len(features), len(self.mean)))
+def fit_mean_pose(features: np.ndarray, targets: np.ndarray) -> ApplyLifter:
+    """Always the mean of the training data."""
+    mean = targets.mean(0)
+    return lambda queries: np.broadcast_to(mean, (len(queries), len(mean)))
 
 
-@dataclass(frozen=True, eq=False)
-class NearestNeighbour:
+def fit_nearest_neighbour(features: np.ndarray, targets: np.ndarray) -> ApplyLifter:
     """The pose of the training sample whose standardised image points are nearest."""
+    known = features.astype(np.float32)
 
-    features: np.ndarray
-    targets: np.ndarray
-
-    @classmethod
-    def fit(cls, features: np.ndarray, targets: np.ndarray) -> "NearestNeighbour":
-        return cls(features.astype(np.float32), targets)
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """(samples, outputs)."""
-        known = (self.features**2).sum(1)
+    def predict(queries: np.ndarray) -> np.ndarray:
         found = []
-        for start in range(0, len(features), QUERY_BLOCK_SIZE):
-            wanted = features[start : start + QUERY_BLOCK_SIZE].astype(np.float32)
-            distance = known - 2 * wanted @ self.features.T  # squared, less the query's own length
-            nearest = np.argpartition(distance, NEIGHBOUR_COUNT - 1, axis=1)[:, :NEIGHBOUR_COUNT]
-            found.append(self.targets[nearest].mean(1))
-        return np.concatenate(found) if found else self.targets[:0]
+        for start in range(0, len(queries), QUERY_BLOCK_SIZE):
+            wanted = queries[start : start + QUERY_BLOCK_SIZE].astype(np.float32)
+            distance = (known**2).sum(1) - 2 * wanted @ known.T  # squared, less the query's own length
+            found.append(targets[distance.argmin(1)])
+        return np.concatenate(found) if found else targets[:0]
+
+    return predict
 
 
-@dataclass(frozen=True, eq=False)
-class RidgeRegression:
-    """Linear in the features; the penalty is that with the smallest error of held-out fifths of the training data.
+def fit_ridge(features: np.ndarray, targets: np.ndarray) -> ApplyLifter:
+    """Linear in the features, with the penalty of `best_ridge_penalty`."""
+    x = _with_constant(features)
+    weights = ridge_weights(x.T @ x, x.T @ targets, best_ridge_penalty(features, targets))
+    return lambda queries: _with_constant(queries) @ weights
+
+
+def best_ridge_penalty(features: np.ndarray, targets: np.ndarray) -> float:
+    """The penalty with the smallest error of held-out fifths of the training data.
 
     The fifths are blocks of neighbouring samples, since neighbours in time tell of one another.
     """
-
-    weights: np.ndarray
-    penalty: float
-
-    @classmethod
-    def fit(cls, features: np.ndarray, targets: np.ndarray) -> "RidgeRegression":
-        x = _with_constant(features)
-        parts = np.array_split(np.arange(len(x)), 5)
-        squares = [x[part].T @ x[part] for part in parts]
-        products = [x[part].T @ targets[part] for part in parts]
-        errors = []
-        for penalty in RIDGE_PENALTIES:
-            held = 0.0
-            for k, part in enumerate(parts):
-                weights = _ridge_weights(sum(squares) - squares[k], sum(products) - products[k], penalty)
-                held += float(((x[part] @ weights - targets[part]) ** 2).sum())
-            errors.append(held)
-        best = RIDGE_PENALTIES[int(np.argmin(errors))]
-        return cls(_ridge_weights(sum(squares), sum(products), best), float(best))
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """(samples, outputs)."""
-        return _with_constant(features) @ self.weights
+    x = _with_constant(features)
+    parts = np.array_split(np.arange(len(x)), 5)
+    squares = [x[part].T @ x[part] for part in parts]
+    products = [x[part].T @ targets[part] for part in parts]
+    errors = []
+    for penalty in RIDGE_PENALTIES:
+        held = 0.0
+        for k, part in enumerate(parts):
+            weights = ridge_weights(sum(squares) - squares[k], sum(products) - products[k], penalty)
+            held += float(((x[part] @ weights - targets[part]) ** 2).sum())
+        errors.append(held)
+    return float(RIDGE_PENALTIES[int(np.argmin(errors))])
 
 
-CONTROL_FITTERS: Mapping[str, Callable[[np.ndarray, np.ndarray], Control]] = {
-    "mean": MeanPose.fit,
-    "nearest": NearestNeighbour.fit,
-    "ridge": RidgeRegression.fit,
+CONTROL_FITTERS: Mapping[str, Callable[[np.ndarray, np.ndarray], ApplyLifter]] = {
+    "mean": fit_mean_pose,
+    "nearest": fit_nearest_neighbour,
+    "ridge": fit_ridge,
 }
 
 
@@ -128,30 +103,24 @@ def _with_constant(features: np.ndarray) -> np.ndarray:
     return np.concatenate([features, np.ones((len(features), 1))], 1)
 
 
-def _ridge_weights(square: np.ndarray, product: np.ndarray, penalty: float) -> np.ndarray:
+def ridge_weights(square: np.ndarray, product: np.ndarray, penalty: float) -> np.ndarray:
     """Ridge weights; the last feature, the constant, goes free. The number of samples is the constant's square."""
     ridge = penalty * square[-1, -1] * np.eye(len(square))
     ridge[-1, -1] = 0.0
     return np.linalg.solve(square + ridge, product)
 
 
-# (samples, frames, inputs) → standardised targets, (samples, outputs).
-ApplyLifter = Callable[[np.ndarray], np.ndarray]
-LifterSay = Callable[[str], None]
-LifterProgress = Callable[[int, int], None]
-
-
 @dataclass(frozen=True, eq=False)
 class FittedLifter:
-    """What `fit_lifter` gives. names: points that it lifts, the root first. history: losses of a network, by epoch.
-    network: of a method that has one; data: digest of what it learnt from; rate: frames/s of that.
+    """What `fit_lifter` gives. names: points that it lifts, the root first. history: of a network, by epoch, watched in
+    mm. network: of a method that has one; data: digest of what it learnt from; rate: frames/s of that.
     """
 
     options: LiftingOptions
     names: tuple[str, ...]
     encoding: Encoding
     apply: ApplyLifter
-    history: "LossHistory | None" = None
+    history: "DescentHistory | None" = None
     network: "nn.Module | None" = None
     data: str = ""
     rate: float | None = None
@@ -221,31 +190,40 @@ def fit_lifter(
     encoding = Encoding.of(data)
     if options.method in CONTROL_METHODS:
         control = CONTROL_FITTERS[options.method](encoding.features(data)[:, 0], encoding.targets(data))
-        return FittedLifter(options, names, encoding, lambda features: control.predict(features[:, 0]))
+        return FittedLifter(options, names, encoding, lambda features: control(features[:, 0]))
+    require_torch()
+    from simspine.learning.descent import DescentRun, TrainingIdentity
+
     learning = _learning_data(data, encoding, samples_for(options, views_of_subjects(views, options.test), names))
     if options.training.redraw:
         exact = lifting_samples(learnt, names, True, sample_length(options)).rows(every.good)
         learning = replace(learning, redrawn=partial(_redrawn_epoch, data, exact, encoding, options.seed))
-    lifter = _fit_network(options, data, encoding, learning=learning, place=(Path(folder), say))
-    return replace(lifter, rate=views[0].truth.rate)
+    stated = options.model_dump(mode="json", exclude={"training": {"device"}})
+    run = DescentRun(
+        folder=Path(folder),
+        identity=TrainingIdentity(stated, samples_digest(data)),
+        seed=options.seed,
+        device=chosen_device(options.training.device),
+        say=say,
+    )
+    return replace(_fit_network(options, names, encoding, learning=learning, run=run), rate=views[0].truth.rate)
 
 
 def _fit_network(
-    options: LiftingOptions,
-    data: LiftingSamples,
-    encoding: Encoding,
-    learning: "LearningData",
-    place: tuple[Path, LifterSay],
+    options: LiftingOptions, names: tuple[str, ...], encoding: Encoding, learning: "LearningData", run: "DescentRun"
 ) -> FittedLifter:
-    from simspine.learning.networks import apply_network, fit_network
+    from simspine.learning.networks import SimpleBaseline, TemporalLifter, apply_network, fit_network
 
-    run = _descent_run(options, data, place)
+    kind = SimpleBaseline if options.method == "simple" else TemporalLifter
     network, history = fit_network(
-        lambda: _new_network(options, learning.features.shape[-1], encoding), learning, options.training, run
+        lambda: kind(learning.features.shape[-1], encoding.space_mean.size, options.network),
+        learning,
+        options.training,
+        run,
     )
     return FittedLifter(
         options=options,
-        names=data.names,
+        names=names,
         encoding=encoding,
         apply=lambda features: apply_network(network, features),
         history=history,
@@ -263,7 +241,6 @@ def _redrawn_epoch(
 
 
 def _learning_data(data: LiftingSamples, encoding: Encoding, watched: LiftingSamples) -> "LearningData":
-    require_torch()
     from simspine.learning.networks import LearningData
 
     spine = [data.names.index(name) for name in LIFTED_SPINE_POINTS]
@@ -277,27 +254,3 @@ def _learning_data(data: LiftingSamples, encoding: Encoding, watched: LiftingSam
     if not len(watched):
         return LearningData(features, encoding.targets(data))
     return LearningData(features, encoding.targets(data), encoding.features(watched), error_mm)
-
-
-def _descent_run(options: LiftingOptions, data: LiftingSamples, place: tuple[Path, LifterSay]) -> "DescentRun":
-    from simspine.learning.networks import DescentRun, TrainingIdentity
-
-    stated = options.model_dump(mode="json", exclude={"training": {"device"}})
-    device = chosen_device(options.training.device)
-    return DescentRun(
-        folder=place[0],
-        identity=TrainingIdentity(stated, samples_digest(data)),
-        seed=options.seed,
-        device=device,
-        say=place[1],
-    )
-
-
-def _new_network(options: LiftingOptions, inputs: int, encoding: Encoding):
-    """The network of the options' method, with fresh weights."""
-    from simspine.learning.networks import SimpleBaseline, TemporalLifter
-
-    outputs = encoding.space_mean.size
-    if options.method == "simple":
-        return SimpleBaseline(inputs, outputs, options.network)
-    return TemporalLifter(inputs, outputs, options.network)

@@ -1,342 +1,18 @@
-"""Training of a lifter by the loop that all networks have (`learning.descent`), and what it makes of samples.
+"""Networks that lift standardised image points to standardised points in space, and their training. Needs PyTorch.
 
-Needs PyTorch.
+All take features (batch, frames, inputs) and give (batch, outputs).
 """
 
-import json
-import math
-import pickle
-import time
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from simspine.core.errors import InputError
-from simspine.io.atomic import atomic_path
+from simspine.learning.descent import TOTAL_LOSS, Descent, DescentHistory, DescentRun, train_by_descent, with_seed
 from simspine.learning.options import DescentSettings, LiftingNetwork, LiftingTraining
-
-# Gaussians in the plane as networks state them: likelihood, covariance, and whether they hold. Needs PyTorch.
-# A spread is (…, 3): logarithms of the standard deviations along x and y, and artanh of the correlation.
-
-
-_MIN_DETERMINANT = 1e-9
-
-
-def gaussian_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    """Negative log-likelihood of labels, less its constant, mean over labelled points.
-
-    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label.
-    """
-    error, correlation, rest = _standardised_error(labels - places, spread)
-    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * _squared_mahalanobis(error, correlation, rest)
-    known = weight > 0
-    return torch.where(known, likelihood, torch.zeros_like(likelihood)).sum() / known.sum().clamp(min=1)
-
-
-def squared_distance(error: Tensor, spread: Tensor) -> Tensor:
-    """(…) squares of errors (…, 2) in standard deviations (Mahalanobis): χ² of two degrees of freedom where spreads
-    are right.
-    """
-    return _squared_mahalanobis(*_standardised_error(error, spread))
-
-
-def covariances_of_spread(spread: Tensor) -> Tensor:
-    """(…, 2, 2) of spreads (…, 3)."""
-    sd, correlation = torch.exp(spread[..., :2]), torch.tanh(spread[..., 2])
-    mixed = correlation * sd.prod(-1)
-    return torch.stack([torch.stack([sd[..., 0] ** 2, mixed], -1), torch.stack([mixed, sd[..., 1] ** 2], -1)], -2)
-
-
-def _standardised_error(error: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Errors over their deviations, correlation, and one less its square."""
-    correlation = torch.tanh(spread[..., 2])
-    return error * torch.exp(-spread[..., :2]), correlation, 1 - correlation**2 + _MIN_DETERMINANT
-
-
-def _squared_mahalanobis(error: Tensor, correlation: Tensor, rest: Tensor) -> Tensor:
-    return ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
-
-
-# Learning rate and moving average: what depends on how far training has come. Needs PyTorch.
-
-
-_WARMUP_START_SHARE = 1e-5  # share of the greatest rate with which the warm-up begins (MMPose)
-
-
-def learning_rate_at(step: int, steps: int, settings: DescentSettings) -> float:
-    """Learning rate of a step, counted from 0, of so many: linear up, then a cosine down to `last_share`."""
-    up = min(settings.warm_up, steps // 10)
-    if step < up:
-        return settings.rate * (_WARMUP_START_SHARE + (1 - _WARMUP_START_SHARE) * step / up)
-    done = (step - up) / max(steps - 1 - up, 1)
-    last = settings.last_share
-    return settings.rate * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
-def update_average(average: dict[str, Tensor], network: nn.Module, step: int, settings: DescentSettings) -> None:
-    """Move an average of weights, in place, towards the network's; fast at first (MMPose's ExpMomentumEMA).
-
-    average: copies of the network's state by name, counters included. step: steps done before.
-    """
-    momentum = settings.average + (1 - settings.average) * math.exp(-(1 + step) / settings.average_steps)
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            if settings.average and value.is_floating_point():
-                average[name].lerp_(value, momentum)
-            else:
-                average[name].copy_(value)
-
-
-def decayed_groups(network: nn.Module, decay: float) -> list[dict]:
-    """Parameters for AdamW in two groups: norms and biases, which have one axis, are not decayed."""
-    flat = [p for p in network.parameters() if p.ndim < 2]
-    rest = [p for p in network.parameters() if p.ndim >= 2]
-    return [{"params": rest, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]
-
-
-# Checkpoints: a network after an epoch, with all that is needed to go on, and to refuse what is not its own.
-
-
-CHECKPOINT_SCHEMA = 2
-
-
-@dataclass(frozen=True)
-class TrainingIdentity:
-    """What a checkpoint belongs to. options: all settings, as JSON can say them. data: digest of the training data."""
-
-    options: Mapping[str, Any]
-    data: str
-
-
-def save_checkpoint(path: Path, identity: TrainingIdentity, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all. state: tensors, numbers, texts, in lists and dictionaries."""
-    content = {
-        "schema": CHECKPOINT_SCHEMA,
-        "options": json.dumps(identity.options, sort_keys=True),
-        "data": identity.data,
-    }
-    with atomic_path(path) as temporary:
-        torch.save(content | {"state": dict(state)}, temporary)
-
-
-def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tuple[TrainingIdentity, dict[str, Any]]:
-    """What `save_checkpoint` wrote. No code in a file is run (`weights_only`).
-
-    Raises `InputError` naming the file where it cannot be read, and, if an identity is given, where the file belongs to
-    other data or other settings.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"{path} is no checkpoint that can be read: {reason}. Delete it to begin anew.") from None
-    if not isinstance(content, dict) or content.get("schema") != CHECKPOINT_SCHEMA:
-        raise InputError(
-            f"{path} is no checkpoint of a training run of ours, or of another version. Delete it to begin anew."
-        )
-    found = TrainingIdentity(json.loads(content["options"]), content["data"])
-    if identity is not None:
-        _refuse_others(path, found, identity)
-    return found, content["state"]
-
-
-def _refuse_others(path: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:
-    there, asked = _flat_options(found.options), _flat_options(json.loads(json.dumps(wanted.options)))
-    others = [key for key in sorted(there | asked) if there.get(key) != asked.get(key)]
-    advice = "Name another folder, or delete this one's checkpoint to begin anew."
-    if others:
-        said = "; ".join(f"{key} is {there.get(key)!r}, asked for is {asked.get(key)!r}" for key in others)
-        raise InputError(f"{path} was trained with other settings: {said}. {advice}")
-    if found.data != wanted.data:
-        raise InputError(
-            f"{path} was trained on other data (sha256 {found.data[:12]}…, here {wanted.data[:12]}…) although the "
-            f"settings are the same. {advice}"
-        )
-
-
-def _flat_options(options: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        found |= _flat_options(value, f"{before}{key}.") if isinstance(value, Mapping) else {before + key: value}
-    return found
-
-
-# One loop of gradient descent: the same weights from the same seed, and after a kill from where it stopped.
-# What is random in an epoch depends on seed and epoch alone, so a checkpoint, written after each epoch, needs no
-# state of random numbers. On a CPU a run that was killed ends with the very weights of one that was not. AdamW,
-# clipped gradients, and a moving average of the weights, which is what is used; unless said otherwise a linear
-# warm-up and a cosine, and no decay of norms and biases (`schedule`). Needs PyTorch.
-
-
-CHECKPOINT_FILE = "checkpoint.pt"
-TOTAL_LOSS = "total"
-SayLine = Callable[[str], None]
-_SAID_EVERY = 20.0  # s, between lines within an epoch
-
-
-@dataclass(frozen=True)
-class DescentHistory:
-    """Per epoch. losses: means of each loss, not weighted, and of their sum ('total'). watched: the figure that is
-    shown, NaN where there is none.
-    """
-
-    losses: tuple[dict[str, float], ...] = ()
-    watched: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Descent:
-    """What is minimised. batches: of an epoch, counted from 0; count: how many there are. losses: of a network on a
-    batch, by name; the one named 'total' is minimised. begin: puts the network in training mode before an epoch. watch:
-    from the averaged network to a figure that is shown and decides nothing; shown: how it is said. rate: learning rate
-    from epoch and step, counted from 0, and the number of steps; None: `schedule.rate_at`. groups: of parameters, for
-    AdamW, from network and weight decay.
-    """
-
-    batches: Callable[[int], Iterable[Any]]
-    count: int
-    losses: Callable[[nn.Module, Any], Mapping[str, Tensor]]
-    settings: DescentSettings
-    begin: Callable[[nn.Module, int], object] = field(default=lambda network, epoch: network.train())
-    watch: Callable[[nn.Module], float] = field(default=lambda network: float("nan"))
-    shown: str = "watched {:.2f}"
-    rate: Callable[[int, int, int], float] | None = None
-    groups: Callable[[nn.Module, float], list[dict]] = decayed_groups
-
-
-@dataclass(frozen=True, eq=False)
-class DescentRun:
-    """Where and how. folder: of the checkpoint; identity: what it belongs to; say: called with lines; until: stop after
-    this epoch, as a kill would (tests).
-    """
-
-    folder: Path
-    identity: TrainingIdentity
-    seed: int
-    device: str = "cpu"
-    say: SayLine = lambda line: None
-    until: int | None = None
-
-
-@dataclass(eq=False)
-class _Learning:
-    """What changes while training: network, average of its weights, optimiser, steps done."""
-
-    network: nn.Module
-    average: dict[str, Tensor]
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-
-    def dump(self, history: DescentHistory) -> dict:
-        return {
-            "network": self.network.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict(),
-            "step": self.step, "losses": list(history.losses), "watched": list(history.watched),
-        }  # fmt: skip
-
-    def load(self, state: Mapping) -> DescentHistory:
-        self.network.load_state_dict(state["network"])
-        for name, value in state["average"].items():
-            self.average[name].copy_(value)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-        return DescentHistory(tuple(state["losses"]), tuple(state["watched"]))
-
-
-def train_by_descent(
-    make: Callable[[], nn.Module], goal: Descent, run: DescentRun
-) -> tuple[dict[str, Tensor], DescentHistory]:
-    """Averaged weights of a network trained from where the folder's checkpoint left it, or from the start.
-
-    make: the network with the weights to start from. Raises `InputError` where the checkpoint is of other data or
-    settings, and where the loss is no number any more.
-    """
-    settings = goal.settings
-    with with_seed(run.seed, 0, run.device):
-        network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    groups = goal.groups(network, settings.decay)
-    state, history = _Learning(network, average, torch.optim.AdamW(groups, lr=settings.rate)), DescentHistory()
-    path = run.folder / CHECKPOINT_FILE
-    if path.exists():
-        history = state.load(load_checkpoint(path, run.identity)[1])
-        run.say(f"{path}: {len(history.losses)} of {settings.epochs} epochs are done")
-    last = settings.epochs if run.until is None else min(run.until, settings.epochs)
-    for epoch in range(len(history.losses), last):
-        started = time.perf_counter()
-        with with_seed(run.seed, epoch + 1, run.device):
-            losses = _train_epoch(state, goal, epoch, run.say)
-        if not np.isfinite(losses[TOTAL_LOSS]):
-            raise InputError(f"the loss of epoch {epoch + 1} is no number; lower training.rate ({settings.rate}).")
-        watched = _watched_losses(state, goal)
-        history = DescentHistory((*history.losses, losses), (*history.watched, watched))
-        save_checkpoint(path, run.identity, state.dump(history))
-        seconds = time.perf_counter() - started
-        run.say(
-            f"epoch {epoch + 1}/{settings.epochs}: loss {losses[TOTAL_LOSS]:.3f}, {goal.shown.format(watched)}, "
-            f"{seconds:.0f} s"
-        )
-    return state.average, history
-
-
-def _train_epoch(state: _Learning, goal: Descent, epoch: int, say: SayLine) -> dict[str, float]:
-    """One pass; means of the losses over its batches."""
-    settings, sums = goal.settings, dict[str, float]()
-    steps = settings.epochs * -(-goal.count // settings.accumulate)
-    goal.begin(state.network, epoch)
-    said = time.perf_counter()
-    for number, batch in enumerate(goal.batches(epoch), start=1):
-        rate = (
-            learning_rate_at(state.step, steps, settings) if goal.rate is None else goal.rate(epoch, state.step, steps)
-        )
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
-        losses = goal.losses(state.network, batch)
-        (losses[TOTAL_LOSS] / settings.accumulate).backward()
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(loss.detach())
-        if number % settings.accumulate == 0 or number == goal.count:
-            if settings.clip is not None:
-                nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-            state.optimiser.step()
-            state.optimiser.zero_grad(set_to_none=True)
-            update_average(state.average, state.network, state.step, settings)
-            state.step += 1
-        if time.perf_counter() - said > _SAID_EVERY:
-            said = time.perf_counter()
-            now = f"{number} of {goal.count} batches, loss {float(losses[TOTAL_LOSS].detach()):.3f}"
-            say(f"epoch {epoch + 1}/{settings.epochs}: {now}")
-    return {name: value / goal.count for name, value in sums.items()}
-
-
-def _watched_losses(state: _Learning, goal: Descent) -> float:
-    """What is watched of the averaged weights; the weights being trained come back."""
-    own = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
-    state.network.load_state_dict(state.average)
-    with torch.no_grad():
-        found = goal.watch(state.network.eval())
-    state.network.load_state_dict(own)
-    return found
-
-
-@contextmanager
-def with_seed(seed: int, epoch: int, device: str) -> Iterator[None]:
-    """Random numbers that depend on seed and epoch alone; those of the caller go on as they were."""
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
-        torch.manual_seed(1_000_003 * seed + epoch)
-        yield
-
-
-# Networks that lift standardised image points to standardised points in space. Needs PyTorch.
-# All take features (batch, frames, inputs) and give (batch, outputs).
 
 
 class ResidualTrunk(nn.Module):
@@ -422,22 +98,13 @@ class LearningData:
     redrawn: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
 
 
-@dataclass(frozen=True)
-class LossHistory:
-    """Per epoch: loss of training (dropout on), and error of the watched in mm (NaN where nobody is)."""
-
-    losses: tuple[float, ...] = ()
-    watched_mm: tuple[float, ...] = ()
-
-
 def fit_network(
     make: Callable[[], nn.Module], data: LearningData, settings: LiftingTraining, run: DescentRun
-) -> tuple[nn.Module, LossHistory]:
-    """A network trained from where the folder's checkpoint left it, or from the start.
+) -> tuple[nn.Module, DescentHistory]:
+    """A network trained from where the folder's checkpoint left it, or from the start; watched: error in mm.
 
     make: the network with fresh weights. Raises `InputError` where there are fewer than two samples, and as
-    `train_by_descent`
-    does.
+    `train_by_descent` does.
     """
     if len(data.features) < 2:
         raise InputError(f"{len(data.features)} samples to learn from; at least two are needed.")
@@ -460,14 +127,14 @@ def fit_network(
         ),
         watch=lambda network: _watched_loss(network, data),
         shown="watched {:.1f} mm",
-        rate=lambda epoch, step, steps: settings.rate * settings.step_factor ** (epoch // settings.step_epochs),
+        rate=lambda epoch: settings.rate * settings.step_factor ** (epoch // settings.step_epochs),
         groups=lambda network, decay: [{"params": list(network.parameters()), "weight_decay": decay}],
     )
     weights, found = train_by_descent(make, goal, run)
     with with_seed(run.seed, 0, run.device):
         network = make().to(run.device)
     network.load_state_dict(weights)
-    return network.eval(), LossHistory(tuple(losses[TOTAL_LOSS] for losses in found.losses), found.watched)
+    return network.eval(), found
 
 
 def apply_network(network: nn.Module, features: np.ndarray) -> np.ndarray:

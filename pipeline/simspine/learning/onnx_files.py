@@ -1,5 +1,4 @@
-"""A fitted lifter as an ONNX file that needs nothing beside it: `simspine.vision.one_camera` reads it. Needs
-PyTorch."""
+"""Trained networks as ONNX files; that of a lifter holds all it needs. Needs PyTorch."""
 
 import warnings
 from collections.abc import Mapping
@@ -19,8 +18,7 @@ from simspine.learning.samples import Encoding
 from simspine.vision.one_camera import CARD_KEY, LifterCard
 from simspine.vision.spinepose import open_session
 
-# A trained network as an ONNX file: whole or not at all, with properties beside it, and checked against PyTorch.
-
+# A trained network as an ONNX file: whole or not at all, with properties, and checked against PyTorch.
 
 ONNX_OPSET = 17
 ONNX_TOLERANCE = 1e-4  # largest difference of any output between PyTorch and onnxruntime
@@ -56,7 +54,8 @@ def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout
         worst = max(_largest_difference(network, temporary, some) for some in (given, one))
         if not worst <= ONNX_TOLERANCE:
             raise InputError(
-                f"{path}: onnxruntime's outputs are {worst:.1e} off PyTorch's, at most {ONNX_TOLERANCE} is wanted."
+                f"{path}: onnxruntime's outputs differ from PyTorch's by {worst:.1e}; at most "
+                f"{ONNX_TOLERANCE} is allowed."
             )
     return worst
 
@@ -90,6 +89,9 @@ def _largest_difference(network: nn.Module, path: Path, given: tuple[Tensor, ...
     )
 
 
+# A fitted lifter, as `simspine.vision.one_camera` reads it.
+
+
 LIFTER_FILE = "lifter.onnx"
 
 
@@ -104,12 +106,12 @@ class _FromImage(nn.Module):
         for name, array in encoding.arrays.items():
             self.register_buffer(name, torch.as_tensor(np.array(array), dtype=torch.float32))
         self.register_buffer("given", torch.as_tensor(np.isin(encoding.names, given)[:, None]))
-        self.beside = encoding.beside_root
+        self.neighbours = encoding.neighbours_of_root
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         image = torch.where(self.given, image, torch.full_like(image, float("nan")))
         root = image[:, :, :1]
-        for others in (image[:, :, self.beside], image[:, :, 1:]):
+        for others in (image[:, :, self.neighbours], image[:, :, 1:]):
             root = torch.where(torch.isnan(root), _mean_of_points_there(others), root)
         relative = torch.cat([root, image[:, :, 1:] - root], 2)
         features = (relative - self.image_mean) / self.image_sd

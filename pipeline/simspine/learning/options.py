@@ -1,4 +1,4 @@
-"""What a detector of the spine learns from and how: frozen types with defaults, and the presets of the command line."""
+"""Settings of training: what lifters and detectors of the spine learn from and how, and the presets of the commands."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,8 +53,8 @@ def options_of_preset(kind: type[Options], presets: PresetTable, name: str, chan
 
 
 def options_of_file(kind: type[Options], presets: PresetTable, path: str | Path, changes: Mapping[str, Any]) -> Options:
-    """The options in a YAML file. A key `preset` (default 'paper') names one whose values stand where the file has
-    none. Raises `InputError` naming the file.
+    """The options in a YAML file, with single keys changed. A key `preset` (default 'paper') names one whose values
+    stand where the file has none. Raises `InputError` naming the file.
     """
     content = read_yaml(path)
     if not isinstance(content, dict):
@@ -117,8 +117,6 @@ class LiftingSource(Section):
     """Virtual: where vertebral spacing and standing curve are from."""
     detections: str = Field("finetuned", pattern=r"^(exact|finetuned|zero-shot|.*\.ya?ml)$")
     """Virtual: how far off the 2D points are."""
-    family: Literal["centroids", "released"] = "centroids"
-    """Virtual: the spine's points are centres of vertebral bodies, or at the places of the released marker set."""
     actions: tuple[str, ...] | None = None
     """Actions, or single trials; all if left out."""
     frames: int | None = Field(None, ge=20)
@@ -258,22 +256,20 @@ LIFTING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def lifting_preset(name: str, **changes: Any) -> LiftingOptions:
-    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
-
-    Raises `InputError` for a preset or key that does not exist, and for values out of range.
-    """
+    """The options of a preset, with changes as in `options_of_preset`."""
     return options_of_preset(LiftingOptions, LIFTING_PRESETS, name, changes)
 
 
 def read_lifting_options(path: str | Path, **changes: Any) -> LiftingOptions:
-    """The options in a YAML file with the keys of `LiftingOptions`; changes as in `lifting_preset`.
-
-    A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
-    """
+    """The options in a YAML file, as `options_of_file`."""
     return options_of_file(LiftingOptions, LIFTING_PRESETS, path, changes)
 
 
+# What a detector of the spine learns from and how.
+
+
 DETECTOR_SKELETON = "spinetrack37"
+CROP_SIZE_PX = (256, 192)  # height and width of the crops that detectors look at
 _TRUNK_POINTS = (
     *reversed(SPINETRACK_REGIONS["spine"]),
     "left_latissimus",
@@ -351,18 +347,12 @@ class SpineLosses(Section):
     """Published: distance of the spine's points from their smoothed chain."""
     spread: float = Field(0.1, ge=0)
     """Ours: likelihood of the covariances. Places do not learn from it."""
-    points: Literal["sum", "mean"] = "sum"
-    """Position and distillation: over points. The paper's formula adds."""
-    chain: Literal["up", "down"] = "up"
-    """Spine: where smoothing starts, at the sacrum (up) or below the head. Not published."""
     unit_px: float = Field(1.0, gt=0)
     """Spine: px of the crop that count as 1. Not published."""
     a: float = Field(0.2, ge=0)
     """Spine: steepness, per unit. Not published."""
     threshold: float = Field(38.0, ge=0)
     """Spine: length T of a step from which it is shortened, in units. Not published."""
-    fixed_target: bool = False
-    """Spine: no gradient through the smoothed chain. Not published."""
 
 
 class CurriculumStage(Section):
@@ -456,16 +446,10 @@ SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def spine_preset(name: str, **changes: Any) -> SpineDetectorOptions:
-    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
-
-    Raises `InputError` for a preset or key that does not exist, and for values out of range.
-    """
+    """The options of a preset, with changes as in `options_of_preset`."""
     return options_of_preset(SpineDetectorOptions, SPINE_PRESETS, name, changes)
 
 
 def read_spine_options(path: str | Path, **changes: Any) -> SpineDetectorOptions:
-    """The options in a YAML file with the keys of `SpineDetectorOptions`; changes as in `spine_preset`.
-
-    A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
-    """
+    """The options in a YAML file, as `options_of_file`."""
     return options_of_file(SpineDetectorOptions, SPINE_PRESETS, path, changes)

@@ -121,9 +121,9 @@ def run_lifting_benchmark(
 ) -> tuple[EvaluationTable, ...]:
     """Controls and lifters from nothing: people are made, networks trained, tables printed like the paper's.
 
-    options: of all rows, but for method, points and input. more_people: synthetic subjects beside those of the options,
-    in trials of ten seconds. Each network has a folder below `folder`, and a killed run goes on; losses.csv has
-    its losses, tables.json all figures. Raises `InputError` as `fit_lifter` does.
+    options: of all rows, but for method, points and input. more_people: synthetic subjects besides those of the
+    options, in trials of ten seconds. Each network has a folder below `folder`, and a killed run goes on; losses.csv
+    has its losses, tables.json all figures. Raises `InputError` as `fit_lifter` does.
     """
     folder = Path(folder)
     if any(row.method in NETWORK_METHODS for row in rows):
@@ -179,7 +179,7 @@ def gain_table(rows: Sequence[LiftingRow], predictions: Mapping, truth: Sequence
     notes = ("Root-relative, means over frames and points, the root counted with 0.",)
     return EvaluationTable(
         name="lifting_gain",
-        title="Lifting: lifters beside controls",
+        title="Lifting: lifters and controls",
         columns=tuple(columns),
         rows=tuple(made),
         notes=notes,
@@ -203,6 +203,6 @@ def write_losses(path: Path, lifter: FittedLifter) -> None:
     """A line per epoch: loss of training, error of the watched (mm). Nothing for controls."""
     if lifter.history is None:
         return
-    pairs = zip(lifter.history.losses, lifter.history.watched_mm, strict=True)
-    lines = [f"{i},{loss!r},{error!r}" for i, (loss, error) in enumerate(pairs, start=1)]
+    pairs = zip(lifter.history.losses, lifter.history.watched, strict=True)
+    lines = [f"{i},{losses['total']!r},{error!r}" for i, (losses, error) in enumerate(pairs, start=1)]
     write_text(path, "\n".join(["epoch,loss,watched_mm", *lines]) + "\n")

@@ -1,4 +1,4 @@
-"""The same people's samples anew each epoch: with other errors of the detector, and half of them mirrored."""
+"""What lifters learn from: trials as single cameras see them, samples of these, and the numbers that a method sees."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import change_frame, undistort_pixels
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
-from simspine.core.skeletons import load_skeleton as skeleton
-from simspine.core.types import Camera, Markers
+from simspine.core.types import Camera
 from simspine.dataset.recordings import Recording, open_dataset
 from simspine.evaluation.point_sources import PointSequence
 from simspine.io.hdf5 import read_store
@@ -25,10 +23,8 @@ from simspine.synthesis.population import SyntheticSubject, make_subject, subjec
 from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
 from simspine.synthesis.virtual_trial import virtual_rig
 
-# Trials as single cameras see them, the samples that lifters learn from, and the root rule.
 # Image points are ideal normalised coordinates (x right, y down, in focal lengths from the principal point), free
-# of the lens, so that cameras do not differ by more than their places. Points in space are in the camera's frame,
-# m.
+# of the lens, so that cameras do not differ by more than their places. Points in space are in the camera's frame, m.
 
 
 LIFTING_ROOT = "Hip"
@@ -153,7 +149,7 @@ def samples_digest(data: LiftingSamples) -> str:
     return found.hexdigest()
 
 
-# Samples as the numbers that a method sees: points beside the root, standardised, gaps at the mean.
+# Samples as the numbers that a method sees: points relative to the root, standardised, gaps at the mean.
 # The root's entry in the image is where the root itself is seen, all other points are relative to it. A root that
 # was not detected is taken to be at the mean of the points next to it in the skeleton, or of all points where
 # they lack too. In space the root is left out: it is 0 by definition, and put back by `Encoding.points`.
@@ -207,9 +203,9 @@ class Encoding:
         return self._with_root(space * self.space_sd + self.space_mean)
 
     @property
-    def beside_root(self) -> list[int]:
+    def neighbours_of_root(self) -> list[int]:
         """Positions of the points next to the root in the skeleton: it is at their mean where it is missing."""
-        return _beside_root(self.names)
+        return _neighbours_of_root(self.names)
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -230,12 +226,12 @@ def relative_to_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
 def _filled_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
     """(…, 2) where the root is, or what stands for it; NaN where no point is seen."""
     place = image[..., 0, :]
-    for others in (image[..., _beside_root(names), :], image[..., 1:, :]):
+    for others in (image[..., _neighbours_of_root(names), :], image[..., 1:, :]):
         place = np.where(np.isfinite(place), place, _mean_of_known_points(others))
     return place
 
 
-def _beside_root(names: tuple[str, ...]) -> list[int]:
+def _neighbours_of_root(names: tuple[str, ...]) -> list[int]:
     skeleton = load_skeleton(SIMSPINE_SKELETON)
     root = skeleton.index(names[0])
     return [i for i, name in enumerate(names) if skeleton.parents[skeleton.index(name)] == root]
@@ -248,8 +244,7 @@ def _mean_of_known_points(points: np.ndarray) -> np.ndarray:
     return np.where(present, points, 0).sum(-2) / np.where(count > 0, count, np.nan)
 
 
-# Synthetic subjects as cameras and a detector see them, in memory: no bodies are fitted, so an hour takes
-# seconds.
+# Synthetic subjects as cameras and a detector see them, in memory: no bodies are fitted, so an hour takes seconds.
 # Points are thinned before they are detected. The detector's errors have their correlation times all the same,
 # since they are drawn for the thinned rate; spells shorter than its interval last one frame.
 
@@ -287,7 +282,7 @@ def lifting_views_of_trial(
     frames = np.arange(0, whole.frames, source.context)
     motion = replace(whole.motion, values=whole.motion.values[frames], rate=whole.motion.rate / source.context)
     thin = replace(whole, motion=motion)
-    points, parts = _points_of_family(thin, source.family), virtual_trial.body_capsules(thin)
+    points, parts = virtual_trial.true_points(thin), virtual_trial.body_capsules(thin)
     keypoints = simulate_detections(
         points,
         cameras,
@@ -324,15 +319,6 @@ def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
     return out
 
 
-def _points_of_family(trial: virtual_trial.TruthTrial, family: str) -> Markers:
-    """The 37 points, z_up; of the family 'released' with the spine's at the places of the released marker set."""
-    every, names = virtual_trial.true_markers(trial), load_skeleton(SIMSPINE_SKELETON).names
-    if family == "centroids":
-        return every.select(names)
-    released = [name + VIRTUAL_SUFFIX if name + VIRTUAL_SUFFIX in every.names else name for name in names]
-    return Markers(names, every.rate, every.select(released).xyz, every.frame)
-
-
 # Trials of a data set as its cameras see them.
 
 
@@ -342,9 +328,8 @@ def lifting_views_of_dataset(
     """All trials of the subjects as each of their cameras sees them; frames that were rejected have no truth.
 
     Detected points are missing (NaN) where the source names no folder of them. progress: as in
-    `lifting_views_of_subjects`. Raises
-    `InputError` for subjects or actions that are not in the data set, for one without cameras, and for detections that
-    are not there or do not fit.
+    `lifting_views_of_subjects`. Raises `InputError` for subjects or actions that are not in the data set, for one
+    without cameras, and for detections that are not there or do not fit.
     """
     if source.dataset is None:
         raise InputError("no data set is named (source.dataset).")
@@ -363,7 +348,7 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     if not recording.cameras:
         raise InputError(f"{where} has no cameras; lifting needs them.")
     frames = np.arange(0, recording.frames, source.context)
-    names = tuple(name for name in skeleton(SIMSPINE_SKELETON).names if name in recording.data.marker_names)
+    names = tuple(name for name in load_skeleton(SIMSPINE_SKELETON).names if name in recording.data.marker_names)
     columns = [recording.data.marker_names.index(name) for name in names]
     xyz = change_frame(recording.array("markers")[frames][:, columns], "y_up", "z_up")
     valid = recording.array("valid")[frames]

@@ -1,4 +1,4 @@
-"""Weights of a trained network in a file, with what is needed to build it: no settings of training."""
+"""The network that finds a spine in a crop, its losses, and its weights in a file. Needs PyTorch."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +11,16 @@ from torch import Tensor, nn
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
-from simspine.learning.networks import TrainingIdentity, gaussian_loss, load_checkpoint, save_checkpoint
-from simspine.learning.options import SpineLosses, SpineNetworkSize, parse_options
+from simspine.learning.descent import TrainingIdentity, load_checkpoint, save_checkpoint
+from simspine.learning.options import CROP_SIZE_PX, SpineLosses, SpineNetworkSize, parse_options
 
-# SimCC (Li et al. 2022): a point as two one-dimensional maps, one along x and one along y. Needs PyTorch.
+# SimCC (Li et al. 2022): a point as two one-dimensional maps, one along x and one along y.
 # Maps are logits over bins, `BINS_PER_PX` bins a pixel of the crop. A bin's number over `BINS_PER_PX` is its place in
 # px.
 
-
 BINS_PER_PX = 2.0  # bins a pixel (RTMPose, SpinePose)
 SIMCC_SHARPNESS = 10.0  # sharpness of predicted and of wanted distributions (RTMPose, SpinePose)
-SIMCC_SIGMAS_BINS = {
-    (256, 192): (4.9, 5.66),
-    (384, 288): (6.0, 6.93),
-}  # bins along x and y, by (height, width) of the crop
+SIMCC_SIGMAS_BINS = (4.9, 5.66)  # along x and y of a crop of 192 × 256 px (RTMPose, SpinePose)
 _TINY_PROBABILITY = 1e-12
 
 
@@ -90,12 +86,11 @@ def _parabola_vertex(logits: Tensor) -> Tensor:
     return best.to(logits.dtype) + torch.where(inner, shift.clamp(-0.5, 0.5), torch.zeros_like(shift))
 
 
-# A small network from a crop to SimCC maps and to how sure it is. Needs PyTorch.
+# A small network from a crop to SimCC maps and to how sure it is.
 # Depthwise convolutions with residuals (MobileNet's blocks), a map at 1/16 of the crop that takes in one at 1/32,
 # then a head like RTMPose's: a row of the map and a hidden vector for each point, attention among points, two
 # linear layers. Only the rows of the points depend on how many points there are, so a network is widened by
 # adding rows.
-
 
 FEATURE_STRIDE_PX = 16  # px of the crop for a cell of the map that points are read from
 _FIRST_SD = 0.01  # of the last layers' weights: no place is preferred before learning
@@ -103,37 +98,26 @@ SPINE_LOG_SD_LIMITS = (-2.0, 5.0)  # bounds of logarithms of standard deviations
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network sees in crops. maps: logits. spread: (crops, points, 3), as `gaussians` has it."""
+    """What a network sees in crops. maps: logits. spread: (crops, points, 3), see `covariances_of_spread`."""
 
     maps: SimccMaps
     spread: Tensor
 
 
 class SpineNetwork(nn.Module):
-    """Crops (n, 3 + channels, height, width), colours as `normalised` makes them, → `NetworkOutputs`.
+    """Crops (n, 3, height, width), colours as `normalised_crop` makes them, → `NetworkOutputs`. points: how many."""
 
-    points: how many. size: widths. crop: (height, width) px, multiples of 32. channels: further channels of the input,
-    such as a mask. numbers: of a vector that comes with each crop, such as points of another detector; 0: none.
-    """
-
-    def __init__(
-        self,
-        points: int,
-        size: SpineNetworkSize,
-        crop: tuple[int, int] = (256, 192),
-        channels: int = 0,
-        numbers: int = 0,
-    ):
+    def __init__(self, points: int, size: SpineNetworkSize):
         super().__init__()
+        height, width = CROP_SIZE_PX
         wide = [max(round(size.width * share / 8), 1) * 8 for share in (0.125, 0.25, 0.5, 1.0, 1.5)]
-        self.backbone = Backbone(3 + channels, wide, size.blocks)
-        cells = (crop[0] // FEATURE_STRIDE_PX) * (crop[1] // FEATURE_STRIDE_PX)
+        self.backbone = Backbone(3, wide, size.blocks)
+        cells = (height // FEATURE_STRIDE_PX) * (width // FEATURE_STRIDE_PX)
         self.points = nn.Conv2d(wide[3], points, 1)
         self.hidden = nn.Sequential(RootNorm(cells), nn.Linear(cells, size.hidden, bias=False))
-        self.given = nn.Linear(numbers, size.hidden) if numbers else None
         self.attention = PointAttention(size.hidden)
-        self.x = nn.Linear(size.hidden, round(crop[1] * BINS_PER_PX), bias=False)
-        self.y = nn.Linear(size.hidden, round(crop[0] * BINS_PER_PX), bias=False)
+        self.x = nn.Linear(size.hidden, round(width * BINS_PER_PX), bias=False)
+        self.y = nn.Linear(size.hidden, round(height * BINS_PER_PX), bias=False)
         self.spread = nn.Linear(size.hidden, 3)
         for last in (self.x, self.y):
             nn.init.normal_(last.weight, std=_FIRST_SD)
@@ -141,11 +125,8 @@ class SpineNetwork(nn.Module):
         with torch.no_grad():
             self.spread.bias.copy_(torch.tensor([2.0, 2.0, 0.0]))
 
-    def forward(self, crops: Tensor, numbers: "Tensor | None" = None) -> NetworkOutputs:
-        hidden = self.hidden(self.points(self.backbone(crops)).flatten(2))
-        if self.given is not None:
-            hidden = hidden + self.given(numbers)[:, None]
-        hidden = self.attention(hidden)
+    def forward(self, crops: Tensor) -> NetworkOutputs:
+        hidden = self.attention(self.hidden(self.points(self.backbone(crops)).flatten(2)))
         spread = self.spread(hidden)
         spread = torch.cat([spread[..., :2].clamp(*SPINE_LOG_SD_LIMITS), spread[..., 2:]], -1)
         return NetworkOutputs(SimccMaps(self.x(hidden), self.y(hidden)), spread)
@@ -226,12 +207,50 @@ def _convolution_block(before: int, after: int, kernel: int, stride: int = 1) ->
     )
 
 
-# The four losses of SpinePose (Khan et al. 2025), with their published weights, and one of our own. Needs
-# PyTorch.
-# What the paper leaves open is a setting (`SpineLosses`): direction of the chain, unit of length, a and T of the
-# spine term, whether points are added or averaged. Where a label is missing its weight is 0 and the point counts
-# nowhere.
+# Gaussians in the plane as the network states them: likelihood, covariance, and whether they hold.
+# A spread is (…, 3): logarithms of the standard deviations along x and y, and artanh of the correlation.
 
+_MIN_DETERMINANT = 1e-9
+
+
+def gaussian_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """Negative log-likelihood of labels, less its constant, mean over labelled points.
+
+    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label.
+    """
+    error, correlation, rest = _standardised_error(labels - places, spread)
+    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * _squared_mahalanobis(error, correlation, rest)
+    known = weight > 0
+    return torch.where(known, likelihood, torch.zeros_like(likelihood)).sum() / known.sum().clamp(min=1)
+
+
+def squared_distance(error: Tensor, spread: Tensor) -> Tensor:
+    """(…) squares of errors (…, 2) in standard deviations (Mahalanobis): χ² of two degrees of freedom where spreads
+    are right.
+    """
+    return _squared_mahalanobis(*_standardised_error(error, spread))
+
+
+def covariances_of_spread(spread: Tensor) -> Tensor:
+    """(…, 2, 2) of spreads (…, 3)."""
+    sd, correlation = torch.exp(spread[..., :2]), torch.tanh(spread[..., 2])
+    mixed = correlation * sd.prod(-1)
+    return torch.stack([torch.stack([sd[..., 0] ** 2, mixed], -1), torch.stack([mixed, sd[..., 1] ** 2], -1)], -2)
+
+
+def _standardised_error(error: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Errors over their deviations, correlation, and one less its square."""
+    correlation = torch.tanh(spread[..., 2])
+    return error * torch.exp(-spread[..., :2]), correlation, 1 - correlation**2 + _MIN_DETERMINANT
+
+
+def _squared_mahalanobis(error: Tensor, correlation: Tensor, rest: Tensor) -> Tensor:
+    return ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
+
+
+# The four losses of SpinePose (Khan et al. 2025), with their published weights, and one of our own.
+# What the paper leaves open of the spine term is a setting (`SpineLosses`): unit of length, a and T. Where a label is
+# missing its weight is 0 and the point counts nowhere.
 
 _MIN_NORM = 1e-9
 
@@ -260,15 +279,9 @@ class PointGraph:
         return cls(tuple(bones), tuple(chain))
 
 
-def position_loss(found: SimccMaps, wanted: SimccMaps, weight: Tensor, over: str = "sum") -> Tensor:
-    """L_pos and L_distill: KL of maps, weighted, added up ('sum') or averaged ('mean') over points, mean over crops.
-
-    weight: (crops, points).
-    """
-    total = (simcc_divergence(found, wanted) * weight).sum(1)
-    if over == "mean":
-        total = total / weight.shape[1]
-    return total.mean()
+def position_loss(found: SimccMaps, wanted: SimccMaps, weight: Tensor) -> Tensor:
+    """L_pos and L_distill: KL of maps times weight (crops, points), added over points, mean over crops."""
+    return (simcc_divergence(found, wanted) * weight).sum(1).mean()
 
 
 def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[tuple[int, int], ...]) -> Tensor:
@@ -291,13 +304,11 @@ def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[
 
 
 def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
-    """L_spine: mean square of what the points are off their own smoothed chain, both coordinates, of labelled points.
+    """L_spine: mean square of the labelled points' distances from their own smoothed chain, both coordinates.
 
     chain: (crops, points, 2) px, the sacrum first. The chain is smoothed point after point: s̃ᵢ = s̃ᵢ₋₁ + wᵢ (sᵢ − s̃ᵢ₋₁)
     with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T)).
     """
-    if settings.chain == "down":
-        chain, weight = chain.flip(1), weight.flip(1)
     chain = chain / settings.unit_px
     smooth = [chain[:, 0]]
     for i in range(1, chain.shape[1]):
@@ -306,13 +317,8 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
         smooth.append(smooth[-1] + (1 - 0.5 * torch.sigmoid(settings.a * (length - settings.threshold))) * step)
     target = torch.stack(smooth, 1)
     known = (weight > 0).to(chain.dtype)
-    squared = ((chain - (target.detach() if settings.fixed_target else target)) ** 2).mean(-1)
+    squared = ((chain - target) ** 2).mean(-1)
     return (squared * known).sum() / known.sum().clamp(min=1)
-
-
-def spread_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    """`gaussian_loss` with places taken as given: only what says how sure they are learns from this."""
-    return gaussian_loss(places.detach(), spread, labels, weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,7 +341,7 @@ def all_losses(
     """Each loss by its name in `SpineLosses`, not weighted; without a teacher none is distilled."""
     places = expected_places(found.maps)
     losses = {
-        "position": position_loss(found.maps, wanted.maps, wanted.weight, settings.points),
+        "position": position_loss(found.maps, wanted.maps, wanted.weight),
         "structure": structure_loss(places, wanted.places, wanted.weight, graph.bones),
     }
     if graph.chain:
@@ -344,8 +350,9 @@ def all_losses(
     if wanted.teacher is not None:
         taught = list(wanted.taught)
         seen = torch.ones_like(wanted.weight[:, taught])
-        losses["distill"] = position_loss(found.maps.rows(taught), wanted.teacher, seen, settings.points)
-    losses["spread"] = spread_loss(places, found.spread, wanted.places, wanted.weight)
+        losses["distill"] = position_loss(found.maps.rows(taught), wanted.teacher, seen)
+    # places taken as given: only what says how sure they are learns from this
+    losses["spread"] = gaussian_loss(places.detach(), found.spread, wanted.places, wanted.weight)
     return losses
 
 
@@ -360,28 +367,23 @@ _WEIGHTS_KIND = "spine detector"
 
 @dataclass(frozen=True, eq=False)
 class NetworkWeights:
-    """size and names of points of a network; channels and numbers: what it takes besides crops; state: its weights."""
+    """size and names of points of a network; state: its weights."""
 
     size: SpineNetworkSize
     names: tuple[str, ...]
     state: Mapping[str, Tensor]
-    channels: int = 0
-    numbers: int = 0
 
 
 def build_network(weights: NetworkWeights) -> SpineNetwork:
     """The network, ready to be used."""
-    network = SpineNetwork(len(weights.names), weights.size, channels=weights.channels, numbers=weights.numbers)
+    network = SpineNetwork(len(weights.names), weights.size)
     network.load_state_dict(dict(weights.state))
     return network.eval()
 
 
 def save_weights(path: Path, weights: NetworkWeights) -> None:
     """Write weights, whole or not at all."""
-    stated = {
-        "kind": _WEIGHTS_KIND, "size": weights.size.model_dump(mode="json"), "names": list(weights.names),
-        "channels": weights.channels, "numbers": weights.numbers,
-    }  # fmt: skip
+    stated = {"kind": _WEIGHTS_KIND, "size": weights.size.model_dump(mode="json"), "names": list(weights.names)}
     state = {name: value.detach().cpu().contiguous() for name, value in weights.state.items()}
     save_checkpoint(path, TrainingIdentity(stated, ""), state)
 
@@ -393,6 +395,4 @@ def read_weights(path: str | Path) -> NetworkWeights:
     if stated.get("kind") != _WEIGHTS_KIND:
         raise InputError(f"{path} is a checkpoint, but no weights of a spine detector; expected its {WEIGHTS_FILE}.")
     size = parse_options(SpineNetworkSize, stated["size"], str(path))
-    return NetworkWeights(
-        size=size, names=tuple(stated["names"]), state=state, channels=stated["channels"], numbers=stated["numbers"]
-    )
+    return NetworkWeights(size=size, names=tuple(stated["names"]), state=state)

@@ -1,4 +1,4 @@
-"""Batches of crops: what is in each is decided by seed and epoch alone."""
+"""Labelled people cut out of their images, in batches; what is in a batch is decided by seed and epoch alone."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from simspine.core.errors import InputError, map_on_threads
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
-from simspine.learning.options import DETECTOR_SKELETON, CurriculumStage, LabelledSet
+from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, CurriculumStage, LabelledSet
 from simspine.synthesis.signals import random_stream
 from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, frame_box
 
@@ -37,10 +37,9 @@ class LabelledPeople:
 
     def rows(self, chosen: np.ndarray) -> "LabelledPeople":
         """Only these people, by index."""
-        files = tuple(self.files[i] for i in chosen)
-        return LabelledPeople(
-            files=files,
-            names=self.names,
+        return replace(
+            self,
+            files=tuple(self.files[i] for i in chosen),
             keypoints=self.keypoints[chosen],
             box=self.box[chosen],
             area=self.area[chosen],
@@ -64,9 +63,7 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
     labels, images = _label_and_image_paths(where)
     found = _people_of_coco(labels, images)
     columns = [load_skeleton(DETECTOR_SKELETON).index(name) for name in names]
-    every = LabelledPeople(
-        files=found.files, names=names, keypoints=found.keypoints[:, columns], box=found.box, area=found.area
-    )
+    every = replace(found, names=names, keypoints=found.keypoints[:, columns])
     good = (every.keypoints[..., 2] > 0).any(1) & (every.box[:, 2:] - every.box[:, :2] >= 1).all(1)
     kept = np.flatnonzero(good)
     if where.fraction < 1:
@@ -132,9 +129,10 @@ class CropView:
     turn: float = 0.0
     mirrored: bool = False
 
-    def matrix(self, size: tuple[int, int]) -> np.ndarray:
-        """(2, 3) from px of the image to px of a crop of (height, width)."""
-        height, width = size
+    @property
+    def matrix(self) -> np.ndarray:
+        """(2, 3) from px of the image to px of the crop."""
+        height, width = CROP_SIZE_PX
         c, s = np.cos(self.turn), np.sin(self.turn)
         linear = np.array([[c, s], [-s, c]]) * (width / self.width)
         found = np.column_stack([linear, np.array([width, height]) / 2 - linear @ self.centre])
@@ -143,9 +141,9 @@ class CropView:
         return found
 
 
-def plain_view(box: np.ndarray, size: tuple[int, int]) -> CropView:
-    """The crop that a detector looks at: the box (x0 y0 x1 y1 px), padded and widened to the aspect of (h, w)."""
-    x, y, width, height = frame_box(np.asarray(box, float), size)
+def plain_view(box: np.ndarray) -> CropView:
+    """The crop that a detector looks at: the box (x0 y0 x1 y1 px), padded and widened to the crop's aspect."""
+    x, y, width, height = frame_box(np.asarray(box, float), CROP_SIZE_PX)
     return CropView((float(x + width / 2), float(y + height / 2)), float(width))
 
 
@@ -154,15 +152,14 @@ def drawn_view(
     keypoints: np.ndarray,
     names: tuple[str, ...],
     stage: CurriculumStage,
-    size: tuple[int, int],
     rng: np.random.Generator,
 ) -> CropView:
     """A crop with the augmentation of a stage. keypoints: (points, 3) px of the image."""
     if rng.random() < stage.half_body:
         box = _half_body_box(box, keypoints, names, rng)
-    view = plain_view(box, size)
+    view = plain_view(box)
     if rng.random() < _SHIFT_PROBABILITY:
-        height = view.width * size[0] / size[1]
+        height = view.width * CROP_SIZE_PX[0] / CROP_SIZE_PX[1]
         moved = stage.shift * _truncated_normal(rng), stage.shift * _truncated_normal(rng)
         view = replace(view, centre=(view.centre[0] + moved[0] * view.width, view.centre[1] + moved[1] * height))
     low, high = stage.scale
@@ -194,22 +191,19 @@ def _truncated_normal(rng: np.random.Generator) -> float:
             return value
 
 
-def cut_out(image: np.ndarray, view: CropView, size: tuple[int, int]) -> np.ndarray:
+def cut_out(image: np.ndarray, view: CropView) -> np.ndarray:
     """(height, width, channels) of the image; black beyond its edges."""
     import cv2
 
-    return cv2.warpAffine(image, view.matrix(size), (size[1], size[0]), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(image, view.matrix, CROP_SIZE_PX[::-1], flags=cv2.INTER_LINEAR)
 
 
-def moved_labels(
-    keypoints: np.ndarray, names: tuple[str, ...], view: CropView, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def moved_labels(keypoints: np.ndarray, names: tuple[str, ...], view: CropView) -> tuple[np.ndarray, np.ndarray]:
     """(points, 2) px of the crop, and (points,) bool: labelled and inside the crop. Left and right change places where
     the crop is mirrored. keypoints: (points, 3) px of the image.
     """
-    matrix = view.matrix(size)
-    xy = keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-    known = (keypoints[:, 2] > 0) & (xy >= 0).all(1) & (xy <= [size[1] - 1, size[0] - 1]).all(1)
+    xy = keypoints[:, :2] @ view.matrix[:, :2].T + view.matrix[:, 2]
+    known = (keypoints[:, 2] > 0) & (xy >= 0).all(1) & (xy <= np.array(CROP_SIZE_PX[::-1]) - 1).all(1)
     if view.mirrored:
         order = mirror_order(names)
         xy, known = xy[order], known[order]
@@ -246,22 +240,18 @@ def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Gen
     return crop
 
 
-CROP_SIZE_PX = (256, 192)  # px, height and width of crops
 BATCHES_AHEAD = 2  # batches that are cut out at once
-CropExtras = Callable[[int, int, CropView], tuple["np.ndarray | None", "np.ndarray | None"]]
 
 
 @dataclass(frozen=True, eq=False)
 class CropBatch:
-    """crops: (n, 3 + channels, height, width) float32, as `normalised_crop`. places: (n, points, 2) px of the crop.
-    weight:
-    (n, points), 0 without label. numbers: (n, count) that come with crops, or None.
+    """crops: (n, 3, height, width) float32, as `normalised_crop`. places: (n, points, 2) px of the crop. weight:
+    (n, points), 0 without label.
     """
 
     crops: np.ndarray
     places: np.ndarray
     weight: np.ndarray
-    numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -269,16 +259,13 @@ class CropBatch:
 
 @dataclass(frozen=True, eq=False)
 class CropReader:
-    """Cuts people out of their images. sets: one or two, with the same points. extras: from set, row and view to what
-    a network sees besides: channels (c, height, width) float32, numbers (count,) float32; or None. shown: how many
-    crops of each set an epoch goes through, as if it had so many people; everybody once if left out.
+    """Cuts people out of their images. sets: one or two, with the same points. shown: how many crops of each set an
+    epoch goes through, as if it had so many people; everybody once if left out.
     """
 
     sets: tuple[LabelledPeople, ...]
     seed: int
     threads: int = 1
-    size: tuple[int, int] = CROP_SIZE_PX
-    extras: CropExtras | None = None
     shown: tuple[int, ...] = ()
 
     def count(self, batch: int) -> int:
@@ -304,31 +291,31 @@ class CropReader:
             for i in range(0, len(made), batch):
                 yield _stacked_batch(made[i : i + batch])
 
-    def plain(self, batch: int, which: int = 0) -> Iterator[CropBatch]:
-        """Everybody of a set in order, not augmented: what a detector sees."""
-        for start in range(0, len(self.sets[which]), batch):
-            items = [(which, row) for row in range(start, min(start + batch, len(self.sets[which])))]
-            yield _stacked_batch(map_on_threads(self._plain, items, self.threads))
+    def plain(self, batch: int) -> Iterator[CropBatch]:
+        """Everybody of the first set in order, not augmented: what a detector sees."""
+        people = self.sets[0]
+        for start in range(0, len(people), batch):
+            rows = range(start, min(start + batch, len(people)))
+            yield _stacked_batch(map_on_threads(partial(_plain_crop, people), rows, self.threads))
 
     def _drawn(self, epoch: int, stage: CurriculumStage, item: tuple[int, int, int]) -> tuple:
         which, row, place = (int(value) for value in item)
         people, rng = self.sets[which], random_stream(self.seed, "crop", str(epoch), str(place))
-        view = drawn_view(people.box[row], people.keypoints[row], people.names, stage=stage, size=self.size, rng=rng)
-        return self._cut(which, row, view, partial(changed_colours, stage=stage, rng=rng))
+        view = drawn_view(people.box[row], people.keypoints[row], people.names, stage=stage, rng=rng)
+        return _cut_person(people, row, view, partial(changed_colours, stage=stage, rng=rng))
 
-    def _plain(self, item: tuple[int, int]) -> tuple:
-        which, row = item
-        return self._cut(which, row, plain_view(self.sets[which].box[row], self.size), lambda crop: crop)
 
-    def _cut(self, which: int, row: int, view: CropView, change: Callable[[np.ndarray], np.ndarray]) -> tuple:
-        people = self.sets[which]
-        crop = normalised_crop(change(cut_out(read_labelled_image(people.files[row]), view, self.size)))
-        places, known = moved_labels(people.keypoints[row], people.names, view, self.size)
-        numbers = None
-        if self.extras is not None:
-            channels, numbers = self.extras(which, row, view)
-            crop = crop if channels is None else np.concatenate([crop, channels.astype(np.float32)])
-        return crop, places, known * point_weights(people.names), numbers
+def _plain_crop(people: LabelledPeople, row: int) -> tuple:
+    return _cut_person(people, row, plain_view(people.box[row]), lambda crop: crop)
+
+
+def _cut_person(
+    people: LabelledPeople, row: int, view: CropView, change: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A crop, its places and their weights. change: of its colours."""
+    crop = normalised_crop(change(cut_out(read_labelled_image(people.files[row]), view)))
+    places, known = moved_labels(people.keypoints[row], people.names, view)
+    return crop, places, known * point_weights(people.names)
 
 
 def epoch_rows(
@@ -382,11 +369,9 @@ def read_labelled_image(path) -> np.ndarray:
 
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise InputError(f"{path} cannot be read as an image. Mend it, or take it out of the labels.")
+        raise InputError(f"{path} cannot be read as an image. Repair it, or take it out of the labels.")
     return image
 
 
 def _stacked_batch(items: Sequence[tuple]) -> CropBatch:
-    crops, places, weight, numbers = zip(*items, strict=True)
-    more = None if numbers[0] is None else np.stack(numbers).astype(np.float32)
-    return CropBatch(np.stack(crops), np.stack(places), np.stack(weight), more)
+    return CropBatch(*(np.stack(column) for column in zip(*items, strict=True)))

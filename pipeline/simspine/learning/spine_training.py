@@ -1,8 +1,8 @@
-"""A trained network as ONNX: simcc_x, simcc_y and covariance from crops, in the layout of SimCC detectors."""
+"""Training of a detector of the spine: teachers, the loop on crops, what it sees, and its ONNX file. Needs PyTorch."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from simspine.core.errors import InputError
-from simspine.learning.networks import (
+from simspine.learning.descent import (
     TOTAL_LOSS,
     Descent,
     DescentHistory,
     DescentRun,
-    SayLine,
-    TrainingIdentity,
-    covariances_of_spread,
     train_by_descent,
 )
 from simspine.learning.onnx_files import OnnxLayout, write_onnx
-from simspine.learning.options import POINT_CHOICES, CurriculumStage, SpineDetectorOptions, SpineNetworkSize
+from simspine.learning.options import (
+    CROP_SIZE_PX,
+    POINT_CHOICES,
+    CurriculumStage,
+    SpineDetectorOptions,
+    SpineNetworkSize,
+)
 from simspine.learning.spine_network import (
     BINS_PER_PX,
     SIMCC_SIGMAS_BINS,
@@ -35,11 +38,12 @@ from simspine.learning.spine_network import (
     all_losses,
     best_places,
     build_network,
+    covariances_of_spread,
     read_weights,
     total_loss,
     wanted_maps,
 )
-from simspine.learning.spine_samples import CROP_SIZE_PX, CropBatch, CropReader, mirror_order, plain_view
+from simspine.learning.spine_samples import CropBatch, CropReader, LabelledPeople, plain_view
 from simspine.vision.spinepose import input_shape, open_session
 
 # Teachers: networks with fewer points, whose weights a student starts from, and whose maps it keeps to.
@@ -135,53 +139,57 @@ def _onnx_teacher(path: Path) -> Teacher:
 _BY_COUNT = {17: POINT_CHOICES["all"][:17], 26: POINT_CHOICES["body"], 37: POINT_CHOICES["all"]}
 
 
-# Training of a detector on crops, by the loop that all networks have (`learning.descent`). Needs PyTorch.
-# Order and augmentation of an epoch's crops depend on seed and epoch alone.
-
-
-@dataclass(frozen=True, eq=False)
-class DetectorRun:
-    """Where and how. folder: of the checkpoint; identity: what it belongs to; watch: from a network to the error that
-    is shown; teacher: or None; say: called with lines; until: stop after this epoch, as a kill would (tests).
-    """
-
-    folder: Path
-    identity: TrainingIdentity
-    options: SpineDetectorOptions
-    device: str = "cpu"
-    watch: Callable[[nn.Module], float] = field(default=lambda network: float("nan"))
-    teacher: Teacher | None = None
-    say: SayLine = lambda line: None
-    until: int | None = None
+# Training on crops, by the loop that all networks have.
 
 
 def fit_detector(
-    make: Callable[[], nn.Module], reader: CropReader, run: DetectorRun
+    make: Callable[[], nn.Module],
+    reader: CropReader,
+    options: SpineDetectorOptions,
+    run: DescentRun,
+    teacher: Teacher | None = None,
+    watch: Callable[[nn.Module], float] = lambda network: float("nan"),
 ) -> tuple[dict[str, Tensor], DescentHistory]:
     """Averaged weights of a network trained from where the folder's checkpoint left it, or from the start.
 
-    make: the network with the weights to start from. Raises `InputError` where people fill no batch, where an image
-    cannot be read, and as `descend` does.
+    make: the network with the weights to start from. teacher: whose maps are kept to. watch: from a network to the
+    error that is shown. Raises `InputError` where people fill no batch, where an image cannot be read, and as
+    `train_by_descent` does.
     """
-    training = run.options.training
-    sought = _Sought(PointGraph.of(reader.names), reader.names, run)
+    training, graph = options.training, PointGraph.of(reader.names)
 
     def stage(epoch: int) -> CurriculumStage:
-        return stage_at_epoch(epoch, training.epochs, run.options.curriculum)
+        return stage_at_epoch(epoch, training.epochs, options.curriculum)
+
+    def losses(network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
+        wanted = _wanted_outputs(batch, reader.names, teacher, run.device)
+        with torch.autocast(run.device, torch.bfloat16, enabled=training.mixed):
+            found: NetworkOutputs = network(crop_tensor(batch, run.device))
+        exact = NetworkOutputs(SimccMaps(found.maps.x.float(), found.maps.y.float()), found.spread.float())
+        parts = all_losses(exact, wanted, graph, options.losses)
+        return {**parts, TOTAL_LOSS: total_loss(parts, options.losses)}
 
     goal = Descent(
         batches=lambda epoch: reader.epoch(epoch, stage(epoch), training.batch),
         count=reader.count(training.batch),
-        losses=sought.losses,
+        losses=losses,
         settings=training,
         begin=lambda network, epoch: _set_training_mode(network, stage(epoch)),
-        watch=run.watch,
+        watch=watch,
         shown="test set {:.2f} px of the crop",
     )
-    place = DescentRun(
-        folder=run.folder, identity=run.identity, seed=run.options.seed, device=run.device, say=run.say, until=run.until
+    return train_by_descent(make, goal, run)
+
+
+def _wanted_outputs(batch: CropBatch, names: tuple[str, ...], teacher: Teacher | None, device: str) -> WantedOutputs:
+    places, weight = (
+        torch.as_tensor(part, dtype=torch.float32, device=device) for part in (batch.places, batch.weight)
     )
-    return train_by_descent(make, goal, place)
+    wanted = WantedOutputs(places, weight, wanted_maps(places, CROP_SIZE_PX, SIMCC_SIGMAS_BINS))
+    if teacher is None:
+        return wanted
+    taught = tuple(names.index(name) for name in teacher.names)
+    return replace(wanted, teacher=teacher.see(crop_tensor(batch, device)), taught=taught)
 
 
 def stage_at_epoch(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage]) -> CurriculumStage:
@@ -203,41 +211,12 @@ def _set_training_mode(network: nn.Module, stage: CurriculumStage) -> None:
         network.backbone.eval()
 
 
-@dataclass(frozen=True, eq=False)
-class _Sought:
-    """What crops are to give: how points hang together, their names, settings and teacher of the run."""
-
-    graph: PointGraph
-    names: tuple[str, ...]
-    run: DetectorRun
-
-    def losses(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
-        """Each loss by its name, and what is minimised."""
-        run = self.run
-        crops, numbers = batch_tensors(batch, run.device)
-        places, weight = (
-            torch.as_tensor(array, dtype=torch.float32, device=run.device) for array in (batch.places, batch.weight)
-        )
-        size = (crops.shape[2], crops.shape[3])
-        wanted = WantedOutputs(places, weight, wanted_maps(places, size, SIMCC_SIGMAS_BINS[size]))
-        if run.teacher is not None:
-            taught = tuple(self.names.index(name) for name in run.teacher.names)
-            wanted = replace(wanted, teacher=run.teacher.see(crops[:, :3]), taught=taught)
-        with torch.autocast(run.device, torch.bfloat16, enabled=run.options.training.mixed):
-            found: NetworkOutputs = network(crops, numbers)
-        maps = SimccMaps(found.maps.x.float(), found.maps.y.float())
-        losses = all_losses(NetworkOutputs(maps, found.spread.float()), wanted, self.graph, run.options.losses)
-        return {**losses, TOTAL_LOSS: total_loss(losses, run.options.losses)}
+def crop_tensor(batch: CropBatch, device: str) -> Tensor:
+    """The crops of a batch, as a network takes them."""
+    return torch.as_tensor(batch.crops, device=device).contiguous(memory_format=torch.channels_last)
 
 
-def batch_tensors(batch: CropBatch, device: str) -> tuple[Tensor, "Tensor | None"]:
-    """Crops and numbers of a batch, as a network takes them."""
-    crops = torch.as_tensor(batch.crops, device=device).contiguous(memory_format=torch.channels_last)
-    return crops, None if batch.numbers is None else torch.as_tensor(batch.numbers, device=device)
-
-
-# What a network sees in labelled crops: places and covariances, in px of the crop and of the image. Needs
-# PyTorch.
+# What a network sees in labelled crops: places and covariances, in px of the crop and of the image.
 
 
 CROPS_AT_ONCE = 64
@@ -259,63 +238,39 @@ class Sightings:
         """(people, points) px of the crop; NaN without label."""
         return np.linalg.norm(self.places - self.labels, axis=-1)
 
-    def in_images(self, reader: CropReader, which: int = 0) -> np.ndarray:
-        """Places (people, points, 2) in px of the images of the reader's set."""
-        return to_image_px(self.places, reader.sets[which].box, reader.size)
 
-
-def to_image_px(places: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def to_image_px(places: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Px of plain crops → px of the images. places: (people, points, 2); box: (people, 4) x0 y0 x1 y1 px."""
     found = []
     for own, corners in zip(places, box, strict=True):
-        matrix = plain_view(corners, size).matrix(size)
+        matrix = plain_view(corners).matrix
         found.append((own - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
     return np.array(found).reshape(places.shape)
 
 
-def sight_people(network: nn.Module, reader: CropReader, which: int = 0, flip: bool = False) -> Sightings:
-    """What a network sees of everybody in a set. flip: mean of the maps of a crop and of its mirror image (for networks
-    that take nothing but the crop).
-    """
+def sight_people(network: nn.Module, reader: CropReader) -> Sightings:
+    """What a network sees of everybody in the reader's first set."""
     device = str(next(network.parameters()).device)
     parts: list[tuple[np.ndarray, ...]] = []
     network.eval()
     with torch.no_grad():
-        for batch in reader.plain(CROPS_AT_ONCE, which):
-            crops, numbers = batch_tensors(batch, device)
-            found: NetworkOutputs = network(crops, numbers)
+        for batch in reader.plain(CROPS_AT_ONCE):
+            found: NetworkOutputs = network(crop_tensor(batch, device))
             maps = found.maps
-            if flip:
-                maps = _mean_maps(maps, _maps_mirrored_back(network(crops.flip(3), numbers).maps, reader.names))
             height = torch.stack([maps.x.amax(-1), maps.y.amax(-1)]).mean(0).clamp(0, 1)
             labels = np.where(batch.weight[..., None] > 0, batch.places, np.nan)
             arrays = best_places(maps), covariances_of_spread(found.spread), height
             parts.append((labels, *(array.double().cpu().numpy() for array in arrays)))
     labels, places, covariance, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Sightings(places, labels, covariance, confidence)
+    return Sightings(places=places, labels=labels, covariance=covariance, confidence=confidence)
 
 
-def _maps_mirrored_back(maps: SimccMaps, names: tuple[str, ...]) -> SimccMaps:
-    """Maps of mirrored crops as if the crops had not been. Pixel u of the mirrored crop is width − 1 − u, so bins, of
-    which there are two a pixel, are turned round and the last is put before them.
-    """
-    order = mirror_order(names).tolist()
-    x = maps.x[:, order].flip(-1).roll(-1, -1)
-    return SimccMaps(x, maps.y[:, order])
-
-
-def _mean_maps(first: SimccMaps, second: SimccMaps) -> SimccMaps:
-    return SimccMaps((first.x + second.x) / 2, (first.y + second.y) / 2)
-
-
-def mean_places(reader: CropReader, which: int = 0) -> np.ndarray:
-    """(points, 2) px: mean place of each point in the plain crops of a set, what any network must beat; NaN without."""
-    people = reader.sets[which]
-    total, count = np.zeros((len(reader.names), 2)), np.zeros(len(reader.names))
-    for row in range(len(people)):
-        matrix = plain_view(people.box[row], reader.size).matrix(reader.size)
-        known = people.keypoints[row, :, 2] > 0
-        total += np.where(known[:, None], people.keypoints[row, :, :2] @ matrix[:, :2].T + matrix[:, 2], 0)
+def mean_places(people: LabelledPeople) -> np.ndarray:
+    """(points, 2) px: mean place of each point in people's plain crops, what any network must beat; NaN without."""
+    total, count = np.zeros((len(people.names), 2)), np.zeros(len(people.names))
+    for box, keypoints in zip(people.box, people.keypoints, strict=True):
+        matrix, known = plain_view(box).matrix, keypoints[:, 2] > 0
+        total += np.where(known[:, None], keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2], 0)
         count += known
     return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
 
@@ -330,27 +285,17 @@ class _Exported(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, crops: Tensor, numbers: "Tensor | None" = None) -> tuple[Tensor, Tensor, Tensor]:
-        found = self.network(crops, numbers)
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        found = self.network(crops)
         return found.maps.x, found.maps.y, covariances_of_spread(found.spread)
 
 
 def export_onnx(path: Path, weights: NetworkWeights) -> float:
     """Write the network, whole or not at all; the largest difference of its outputs on onnxruntime from PyTorch's.
 
-    Inputs: crops (n, 3 + channels, 256, 192), and numbers (n, count) where the network takes any. Outputs: simcc_x
-    (n, points, 384), simcc_y (n, points, 512), covariance (n, points, 2, 2) px². The points' names are in the file's
-    metadata, key `names`. Raises `InputError` as `write_onnx` does.
+    Input: crops (n, 3, 256, 192). Outputs: simcc_x (n, points, 384), simcc_y (n, points, 512), covariance (n, points,
+    2, 2) px². The points' names are in the file's metadata, key `names`. Raises `InputError` as `write_onnx` does.
     """
-    given = _example_crops(weights)
-    inputs = ("crops", "numbers")[: len(given)]
-    layout = OnnxLayout(inputs, ONNX_OUTPUTS, len(weights.names), {"names": json.dumps(weights.names)})
-    return write_onnx(path, _Exported(build_network(weights)), given, layout)
-
-
-def _example_crops(weights: NetworkWeights) -> tuple[Tensor, ...]:
-    """Two crops, and what comes with them."""
-    rng = np.random.default_rng(1)
-    shapes: list[tuple[int, ...]] = [(2, 3 + weights.channels, *CROP_SIZE_PX)]
-    shapes += [(2, weights.numbers)] if weights.numbers else []
-    return tuple(torch.as_tensor(rng.standard_normal(shape), dtype=torch.float32) for shape in shapes)
+    crops = torch.as_tensor(np.random.default_rng(1).standard_normal((2, 3, *CROP_SIZE_PX)), dtype=torch.float32)
+    layout = OnnxLayout(("crops",), ONNX_OUTPUTS, len(weights.names), {"names": json.dumps(weights.names)})
+    return write_onnx(path, _Exported(build_network(weights)), (crops,), layout)

@@ -37,7 +37,7 @@ ACTION_NAMES = tuple(FRAMES_PER_ACTION)
 def play_action(
     subject: SyntheticSubject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Channels of one trial of one of `ACTION_NAMES` (see `performance`)."""
+    """Channels of one trial of one of `ACTION_NAMES` (see `MotionChannels`)."""
     score = Score(subject, truth, rng, frames)
     for name in ("x", "z", "heading"):
         score.add(name, 0.0)
@@ -263,12 +263,12 @@ def act_walk_dog(score: Score, repeat: int) -> None:
 
 def act_walk_together(score: Score, repeat: int) -> None:
     walk_round(score, pace=0.92)
-    beside = 1.0 if score.side() == "l" else -1.0  # where the companion walks: left or right
+    companion = 1.0 if score.side() == "l" else -1.0  # where the companion walks: left or right
     seen = score.spells(5.0, 1.8, 0.6)
-    turn = beside * score.near(38.0)
+    turn = companion * score.near(38.0)
     score.degrees(seen * turn, head_rotation=0.55, neck_rotation=0.25, thoracic_rotation=0.12)
     look_about(score, 6.0, wide=8.0)
-    add_gestures(score, 9.0, "l" if beside > 0 else "r", 0.6)
+    add_gestures(score, 9.0, "l" if companion > 0 else "r", 0.6)
 
 
 def act_seated(score: Score, chair: bool, stands_up: bool = True) -> None:

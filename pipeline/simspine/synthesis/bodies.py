@@ -31,7 +31,7 @@ from simspine.synthesis.standing_posture import (
     with_leg_lengths,
 )
 
-# Places on the body beside the 37 points: joint centres, what touches the floor, what Human3.6M's skeleton needs.
+# Places on the body besides the 37 points: joint centres, what touches the floor, what Human3.6M's skeleton needs.
 # Offsets in m on the unscaled model: body, (forward, up, right). Joint centres are origins of bodies. Soles: the
 # mesh's lowest points, to a few mm.
 
@@ -91,7 +91,7 @@ FLOOR_CONTACTS = tuple(
 )
 
 
-HIP_POINTS = ("RHip", "LHip")  # points on the pelvis beside the hip centres
+HIP_POINTS = ("RHip", "LHip")  # points on the pelvis that move with the hip centres
 MAX_SHIFT_M = 0.006  # m; of a level's translation either way
 
 

@@ -63,17 +63,17 @@ def write_trial(
     """Make one trial and write all its files. Equal arguments give equal bytes.
 
     In the layout of the data set (float32): positions in the world in mm as motion capture would have them
-    (`mocap.captured`), the same in the frame of each camera, the same in each image in px. detections: the 37 points
+    (`simulate_mocap`), the same in the frame of each camera, the same in each image in px. detections: the 37 points
     and the cameras. truth: TRC with vertebral centres, joint centres and the 37 points (y_up); MOT with all coordinates
     of the truth body; HDF5 with the same in full precision, the true joints, level angles, LLA and TKA, and which
     detections are outliers or exchanged.
     """
     made = virtual_trial.make_trial(subject, *motion_of_trial(trial), frames)
-    name, seed, rate = subject.name, subject.seed, made.motion.rate
+    name = subject.name
     paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
 
     joints = virtual_trial.true_human36m_joints(made)
-    measured = simulate_mocap(joints, rate, seed, subject=name, trial=trial)
+    measured = simulate_mocap(joints, made.motion.rate, subject.seed, subject=name, trial=trial)
     write_pose(paths["world"], 1e3 * measured)
     for camera, image in zip(cameras, project_points(cameras, measured), strict=True):
         write_pose(paths[f"mono {camera.name}"], 1e3 * (measured @ camera.R.T + camera.t))
@@ -81,7 +81,7 @@ def write_trial(
 
     points, parts = virtual_trial.true_points(made), virtual_trial.body_capsules(made)
     found = simulate_detections(
-        points, cameras, parts.ends, radii=parts.radii, preset=preset, seed=seed, subject=name, trial=trial
+        points, cameras, parts.ends, radii=parts.radii, preset=preset, seed=subject.seed, subject=name, trial=trial
     )
     write_store(paths["detections"], keypoints=found.keypoints, cameras=list(cameras), skeleton=CAPTURE_SKELETON)
 

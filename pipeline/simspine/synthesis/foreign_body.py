@@ -16,9 +16,7 @@ from simspine.synthesis.foreign_anatomy import ForeignSpine, ForeignSubject
 BODY_SIDES = ("R", "L")
 RIB_CAGE_VERTEBRAE = ("T1", "T4", "T8")  # the rib cage turns and moves as their mean
 ARM_REST_ELEVATION_RAD = 0.2  # rad; below about this elevation the shoulder blade rests
-MAX_LEG_EXTENSION = (
-    0.9993  # of a leg's length, from hip to ankle, when the knee is as straight as somebody standing holds it
-)
+MAX_LEG_EXTENSION = 0.9993  # of a leg's length, hip to ankle, with the knee as straight as in standing
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,29 +230,40 @@ def arm_points(subject: ForeignSubject, ribs: np.ndarray, places: Mapping, pose:
     The clavicle turns about its inner end, the scapula about the acromioclavicular joint; both follow the arm, by the
     person's own gains.
     """
-    sizes, gains, points = subject.sizes, subject.gains, {}
+    sizes, points = subject.sizes, {}
     yaw = np.arctan2(ribs[:, 0, 2], ribs[:, 2, 2])
     heading = rotation_about_axis("y", yaw)
     for k, side in enumerate(BODY_SIDES):
-        forward, outward, elbow, roll = pose.arms[:, k].T
-        f, o = (np.cos(forward), np.sin(forward)), (np.cos(outward), np.sin(outward))
-        arm = np.stack([f[1] * o[0], -f[0] * o[0], o[1]], -1)
-        hinge = np.stack([f[0], f[1], np.zeros_like(forward)], -1)  # where the forearm goes at 90°
-        hinge = np.cos(roll)[:, None] * hinge - np.sin(roll)[:, None] * np.cross(arm, hinge)
-        arm, hinge = (np.einsum("nij,nj->ni", heading, mirrored_point(v, side)) for v in (arm, hinge))
-        local = np.einsum("nji,nj->ni", ribs[:, :3, :3], arm)
-        raised = np.hypot(np.arccos(np.clip(-local[:, 1], -1, 1)), ARM_REST_ELEVATION_RAD) - ARM_REST_ELEVATION_RAD
-        clavicle = rotation_about_axis("y", pose.girdle[:, k, 1] - gains["retraction_per_elevation"] * raised)
-        clavicle = clavicle @ rotation_about_axis(
-            "x", -(pose.girdle[:, k, 0] + gains["clavicle_per_elevation"] * raised)
+        arm, hinge = (
+            np.einsum("nij,nj->ni", heading, mirrored_point(way, side)) for way in _arm_directions(pose.arms[:, k])
         )
-        scapula = rotation_about_axis("x", -gains["scapula_per_elevation"] * raised)
-        acromion = places["sternum"] + clavicle @ (places["acromion"] - places["sternum"])
-        shoulder = acromion + np.einsum("nij,j->ni", clavicle @ scapula, places["shoulder"] - places["acromion"])
+        shoulder = _shoulder_on_ribs(subject.gains, ribs, places, arm=arm, girdle=pose.girdle[:, k])
         ground = np.einsum("nij,nj->ni", ribs[:, :3, :3], mirrored_point(shoulder, side)) + ribs[:, :3, 3]
+        elbow = pose.arms[:, k, 2]
         points[f"{side}Clavicle"] = place_on_segment(ribs, mirrored_point(places["sternum"], side))
         points[f"{side}Shoulder"] = ground
         points[f"{side}Elbow"] = ground + sizes["upper_arm"] * arm
         fore = np.cos(elbow)[:, None] * arm + np.sin(elbow)[:, None] * hinge
         points[f"{side}Wrist"] = points[f"{side}Elbow"] + sizes["forearm"] * fore
     return points
+
+
+def _arm_directions(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, 3) of a right arm that faces x: where the upper arm points, and where the forearm goes at 90°."""
+    forward, outward, _, roll = angles.T
+    arm = np.stack([np.sin(forward) * np.cos(outward), -np.cos(forward) * np.cos(outward), np.sin(outward)], -1)
+    hinge = np.stack([np.cos(forward), np.sin(forward), np.zeros_like(forward)], -1)
+    return arm, np.cos(roll)[:, None] * hinge - np.sin(roll)[:, None] * np.cross(arm, hinge)
+
+
+def _shoulder_on_ribs(
+    gains: Mapping[str, float], ribs: np.ndarray, places: Mapping, arm: np.ndarray, girdle: np.ndarray
+) -> np.ndarray:
+    """(frames, 3) m, right side, of the rib cage. arm: (frames, 3) where the upper arm points in the ground."""
+    local = np.einsum("nji,nj->ni", ribs[:, :3, :3], arm)
+    raised = np.hypot(np.arccos(np.clip(-local[:, 1], -1, 1)), ARM_REST_ELEVATION_RAD) - ARM_REST_ELEVATION_RAD
+    clavicle = rotation_about_axis("y", girdle[:, 1] - gains["retraction_per_elevation"] * raised)
+    clavicle = clavicle @ rotation_about_axis("x", -(girdle[:, 0] + gains["clavicle_per_elevation"] * raised))
+    scapula = rotation_about_axis("x", -gains["scapula_per_elevation"] * raised)
+    acromion = places["sternum"] + clavicle @ (places["acromion"] - places["sternum"])
+    return acromion + np.einsum("nij,j->ni", clavicle @ scapula, places["shoulder"] - places["acromion"])

@@ -25,7 +25,7 @@ from simspine.anatomy.shape_model import (
 from simspine.core.errors import InputError, unknown_name
 from simspine.synthesis.signals import random_stream
 
-# The population that synthetic subjects are drawn from: the tables beside this module, in SI units.
+# The population that synthetic subjects are drawn from: the tables of this room, in SI units.
 
 
 LEVEL_COORDINATES = (
@@ -108,8 +108,8 @@ def _table_text(name: str) -> str:
     return files(__package__).joinpath("tables", name).read_text(encoding="utf-8")
 
 
-# Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.spine.shape`).
-# A second family of truths beside the published one, so that what is found with one can be checked with the
+# Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.anatomy.shape_model`).
+# A second family of truths, independent of the published one, so that what is found with one can be checked with the
 # other.
 
 
@@ -177,7 +177,7 @@ def level_name(name: str) -> str:
 # One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
 # Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors
 # of this package's estimators, so that it is an independent reference. Of spacing and standing curve there is a
-# second family, drawn from the statistics of CT scans (`ct_spines`).
+# second family, drawn from the statistics of CT scans (above).
 
 
 SPINE_FAMILIES = ("published", "scans")  # where spacing and standing curve are from
@@ -185,7 +185,7 @@ SPINE_FAMILIES = ("published", "scans")  # where spacing and standing curve are 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticSpine:
-    """A person's spine; levels from L5–S1 to C1–skull as in `population.Levels`, 25 of them.
+    """A person's spine; levels from L5–S1 to C1–skull as in `Levels`, 25 of them.
 
     spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (sized like the next
     ones). vertebra: (levels,) height of the vertebra above each level, relative to its neighbours'; the disc has what
@@ -360,8 +360,7 @@ class SyntheticGirdle:
     """A person's shoulders. rest: {motion: rad}, of the clavicles when the arms hang, against the generic body's.
     width: length of the clavicles relative to the rib cage. elevation, retraction: of the clavicle, per angle of the
     upper arm beyond `SETTING_PHASE_RAD`; forward: protraction of an arm that points straight forward, against the
-    retraction.
-    unrest: rad, sd of slow motion that has nothing to do with the arm.
+    retraction. unrest: rad, sd of slow motion that has nothing to do with the arm.
     """
 
     rest: Mapping[str, float]
@@ -438,7 +437,7 @@ def subject_name(index: int) -> str:
 def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticSubject:
     """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
 
-    spines: where spacing and standing curve are from, see `spines.FAMILIES`. Each quantity has random numbers of its
+    spines: where spacing and standing curve are from, see `SPINE_FAMILIES`. Each quantity has random numbers of its
     own, so that adding one changes no other.
     """
     table = read_population()

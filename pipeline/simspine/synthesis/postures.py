@@ -19,8 +19,7 @@ from simspine.synthesis.population import (
 )
 from simspine.synthesis.signals import band_limited_noise, smooth_envelope, soft_limit
 
-# Where the hand goes: angles of an arm that bring it to a place on or before the body, on this person's body.
-
+# Where the hand goes: angles of an arm that bring it to a place on or before this person's body.
 
 ARM_COORDINATES = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
 _RELAXED_ARM = np.radians([15.0, -8.0, 0.0, 60.0])  # drawn to, where the place leaves the arm a choice
@@ -36,29 +35,35 @@ def reaching_arm_angles(
     """
     from scipy.optimize import least_squares
 
-    body = truth.body
-    names = body.coordinates.names
+    body, coordinates = truth.body, truth.body.coordinates
+    names = coordinates.names
     at = [names.index(f"{joint}_{side}") for joint in ARM_COORDINATES]
-    row = body.coordinates.default[None].copy()
-    markers = all_poses(body.tree, row)[2][0]
-    hand, shoulder, elbow, wrist = (
-        body.marker_index(f"{name}_{side}") for name in ("knuckles", "joint_shoulder", "joint_elbow", "joint_wrist")
-    )
-    length = np.linalg.norm(markers[shoulder] - markers[elbow]) + np.linalg.norm(markers[elbow] - markers[wrist])
-    out = 1.0 if side == "r" else -1.0
-    target = markers[body.marker_index(place)] + length * np.array(offset) * [1.0, 1.0, out]
-    room = 0.05 * (body.coordinates.upper[at] - body.coordinates.lower[at])
+    row, hand = coordinates.default[None].copy(), body.marker_index(f"knuckles_{side}")
+    target = _hand_target(truth, side, place, offset)
 
     def miss(angles: np.ndarray) -> np.ndarray:
         row[0, at] = angles
         for name, moved in girdle.at(side, angles[0], angles[1]).items():
-            row[0, names.index(name)] = body.coordinates.default[names.index(name)] + moved
+            row[0, names.index(name)] = coordinates.default[names.index(name)] + moved
         return np.concatenate([(all_poses(body.tree, row)[2][0, hand] - target) / 0.02, 0.4 * (angles - _RELAXED_ARM)])
 
-    bounds = body.coordinates.lower[at] + room, body.coordinates.upper[at] - room
+    room = 0.05 * (coordinates.upper[at] - coordinates.lower[at])
+    bounds = coordinates.lower[at] + room, coordinates.upper[at] - room
     found = least_squares(miss, np.clip(_RELAXED_ARM, *bounds), bounds=bounds, max_nfev=60).x
-    change = found - body.coordinates.default[at]
+    change = found - coordinates.default[at]
     return {f"{joint}_{side}": float(v) for joint, v in zip(ARM_COORDINATES, change, strict=True)}
+
+
+def _hand_target(truth: TruthBody, side: str, place: str, offset: Sequence[float]) -> np.ndarray:
+    """(3,) m: a place of the standing body and an offset from it, in arm lengths."""
+    body = truth.body
+    markers = all_poses(body.tree, body.coordinates.default[None].copy())[2][0]
+    shoulder, elbow, wrist = (
+        markers[body.marker_index(f"joint_{name}_{side}")] for name in ("shoulder", "elbow", "wrist")
+    )
+    length = np.linalg.norm(shoulder - elbow) + np.linalg.norm(elbow - wrist)
+    outwards = 1.0 if side == "r" else -1.0
+    return markers[body.marker_index(place)] + length * np.array(offset) * [1.0, 1.0, outwards]
 
 
 def arm_elevation(pose: dict[str, float], side: str) -> float:
@@ -67,17 +72,16 @@ def arm_elevation(pose: dict[str, float], side: str) -> float:
     return float(np.clip(1 - np.cos(flex) * np.cos(add), 0.0, 1.5))
 
 
-# From what a person does to coordinates of the body: sharing out over the levels, feet on the floor, joint
-# limits.
+# From what a person does to coordinates of the body: sharing out over the levels, feet on the floor, joint limits.
 
 
 MOTION_RATE_HZ = 50.0  # Hz, as Human3.6M's motion capture
 REGION_MOTIONS = ("flexion", "bending", "rotation")  # of a region: forward, to the right, to the left
 COORDINATE_SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's Flex_Ext is positive in extension
-LEVEL_NOISE_SD = np.radians(0.35)  # of a level, slow, beside what its region does (ours)
+LEVEL_NOISE_SD = np.radians(0.35)  # of a level, slow, added to its share of the region's motion (ours)
 SETTLE_FRAMES = 6
 
-# What a motion may say beside the names of limb coordinates:
+# What a motion may say besides the names of limb coordinates:
 #   <region>_<kind>   lumbar, thoracic, neck, head; a region's motion from standing, rad
 #   tilt, list        of the pelvis: backwards, to the right, from standing, rad; heading: where the person faces
 #   hip_flexion_*     thighs from the vertical
@@ -130,7 +134,6 @@ def _add_spine_motion(
     subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
 ) -> None:
     levels, spine = read_levels(), subject.spine
-    time = np.arange(len(values)) / MOTION_RATE_HZ
     for region in levels.regions:
         i = levels.within(region)
         amount = np.column_stack([get(f"{region}_{kind}") for kind in REGION_MOTIONS])  # (frames, 3)
@@ -139,13 +142,25 @@ def _add_spine_motion(
         share = spine.shares[i] * (1 + change * np.tanh(amount / whole)[:, None])  # (frames, levels, 3)
         moved = share * amount[:, None]
         moved[:, :, 2] += spine.rotation_per_bending[i] * moved[:, :, 1]
-        for k, level in enumerate(levels.names[i[0] : i[-1] + 1]):
-            for axis, sign, angle in zip(LEVEL_COORDINATES, COORDINATE_SIGNS, moved[:, k].T, strict=True):
-                own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
-                values[:, column[f"{level}_{axis}"]] += sign * angle + own
-            bent = moved[:, k, [0, 0, 1]] * spine.shift[i[k]]
-            for direction, shift in zip(SHIFT_DIRECTIONS, bent.T, strict=True):
-                values[:, column[f"{level}_shift_{direction}"]] += shift
+        for k, angles in zip(i, np.moveaxis(moved, 1, 0), strict=True):
+            _add_level_motion(values, column, levels.names[k], angles=angles, shift=spine.shift[k], rng=rng)
+
+
+def _add_level_motion(
+    values: np.ndarray,
+    column: Mapping[str, int],
+    level: str,
+    angles: np.ndarray,
+    shift: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """angles: (frames, 3) of the level's flexion, bending, rotation; shift: (3,) m/rad, see `SyntheticSpine`."""
+    time = np.arange(len(values)) / MOTION_RATE_HZ
+    for axis, sign, angle in zip(LEVEL_COORDINATES, COORDINATE_SIGNS, angles.T, strict=True):
+        own = LEVEL_NOISE_SD * band_limited_noise(rng, time, 1.5)
+        values[:, column[f"{level}_{axis}"]] += sign * angle + own
+    for direction, moved in zip(SHIFT_DIRECTIONS, (angles[:, [0, 0, 1]] * shift).T, strict=True):
+        values[:, column[f"{level}_shift_{direction}"]] += moved
 
 
 def _add_girdle_motion(
@@ -198,12 +213,12 @@ AREA_M = (1.35, 1.85)  # m either way from the middle: depth (x of the body), wi
 # in the paper's table, where actions with raised arms have less kyphosis; size ours).
 ARM_RAISE_EXTENSION_DEG = {"thoracic_flexion": -4.5, "lumbar_flexion": -1.5}
 OTHER_SIDE = {"r": "l", "l": "r"}
-STRIDE_LEG_LENGTHS = 1.5  # leg lengths: what the cycle of `movement_primitives.gait` covers while a foot stands
+STRIDE_LEG_LENGTHS = 1.5  # leg lengths: what the cycle of `gait_cycle` covers while a foot stands
 
 
 @dataclass
 class Score:
-    """What a person does over time: channels (see `performance`) that parts of the motion add to."""
+    """What a person does over time: channels (see `MotionChannels`) that parts of the motion add to."""
 
     subject: SyntheticSubject
     truth: TruthBody
@@ -346,6 +361,12 @@ def walk_round(
         turn = 2 * np.pi * (phase + late)
         score.degrees(-part * swing * walking * np.cos(turn), **{f"arm_flex_{side}": 17})
         score.degrees(part * swing * walking * (1 - np.cos(turn)), **{f"elbow_flex_{side}": 8})
+    _add_trunk_of_walking(score, walking, phase, direction)
+    stand_still(score, 1 - walking)
+
+
+def _add_trunk_of_walking(score: Score, walking: np.ndarray, phase: np.ndarray, direction: np.ndarray) -> None:
+    """Pelvis, spine and head over the stride. direction: (frames,) rad, of the path."""
     turn = 2 * np.pi * phase
     # At right heel strike (phase 0) the right side of the pelvis is forward, and so is the left shoulder.
     score.degrees(walking * np.cos(turn), heading=score.near(4.5))
@@ -364,7 +385,6 @@ def walk_round(
     score.degrees(walking * np.cos(2 * turn + 0.4), lumbar_flexion=1.2 * back, thoracic_flexion=0.7 * back)
     score.degrees(walking * np.cos(turn), neck_rotation=3.0, head_rotation=3.0)  # the head looks ahead
     score.degrees(walking, tilt=-2.0, thoracic_flexion=1.0)
-    stand_still(score, 1 - walking)
 
 
 def sit_on_chair(score: Score, sitting: np.ndarray) -> None:
@@ -443,8 +463,7 @@ def look_about(score: Score, every: float, wide: float = 30.0, down: float = 0.0
 
 def bring_hand(score: Score, done: np.ndarray, side: str, offset: Sequence[float], place: str | None = None) -> None:
     """Bring a hand to a place (see `reaching_arm_angles`; default: its shoulder) as far as `done` (frames,) 0…1, and
-    hold it there
-    as people do.
+    hold it there as people do.
     """
     pose = reaching_arm_angles(
         score.truth, score.subject.girdle, side, place=place or f"joint_shoulder_{side}", offset=offset

@@ -1,10 +1,9 @@
-"""Rendered pictures on disk, in the layout of SpineTrack: `images/`, `annotations/`, and a sheet to look at."""
+"""Rendered pictures on disk, in SpineTrack's layout, with a sheet to look at; and videos of the virtual capture."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,11 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
-from simspine.dataset.recordings import open_dataset
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import write_calibration
 from simspine.io.coco import keypoint_list, run_lengths, write_coco_people
 from simspine.io.human36m.names import select_trials
 from simspine.io.image_streams import write_picture
-from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.capture_files import CaptureSettings, motion_of_trial, write_capture
 from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.postures import MOTION_RATE_HZ
@@ -29,14 +26,13 @@ from simspine.synthesis.rendered_crops import (
     Performer,
     Sample,
     Style,
-    dataset_performers,
     draw_sample,
     make_performer,
     room_light,
-    stored_model,
     virtual_performer,
+    virtual_person,
 )
-from simspine.synthesis.rendered_people import RenderedPerson, make_person, person_mesh
+from simspine.synthesis.rendered_people import RenderedPerson, person_mesh
 from simspine.synthesis.rendered_scenes import Sensor, draw_light, draw_room, expose_picture, jpeg_bytes, take_picture
 from simspine.synthesis.shading import RoomView, add_floor_shadow, see_room, shadow_map
 from simspine.synthesis.signals import random_stream
@@ -75,7 +71,7 @@ def save_sheet(path: Path, rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -
 
 
 # Videos of the virtual capture: each trial as its cameras would have filmed it, a Pose2Sim project that the whole
-# workflow can start from, beside the truth that the capture has written.
+# workflow can start from, next to the truth that the capture has written.
 
 
 VIDEOS_FOLDER, BREATHS_PER_S = "videos", 0.25  # folder; breaths a second
@@ -118,9 +114,7 @@ def write_videos(folder: Path, settings: FilmSettings, progress: Progress | None
     trials, made = select_trials(settings.actions), []
     for index in range(settings.subjects):
         subject = make_subject(settings.seed, index)
-        body = truth_body(subject).body
-        rng = random_stream(settings.seed, "person", str(index))
-        person = make_person(body, subject.sex == "female", subject.mass, rng)
+        person = virtual_person(subject)
         cameras = virtual_rig(settings.seed, subject.name)
         for trial in trials:
             out = project_folder(folder, subject.name, trial)
@@ -171,14 +165,14 @@ def _frame_images(
     who: Performer, camera: Camera, light: Light, view: RoomView, settings: FilmSettings, trial: str
 ) -> Iterator[np.ndarray]:
     """(height, width, 3) uint8 BGR, frame by frame."""
-    rng = random_stream(settings.seed, "film", who.name, trial, camera.name)
+    rng = random_stream(settings.seed, *("film", who.name, trial, camera.name))
     for frame in range(who.frames):
         breath = float(np.sin(2 * np.pi * BREATHS_PER_S * frame / MOTION_RATE_HZ))
         mesh = person_mesh(who.person, who.maps[frame], breath)
         shadow = shadow_map(mesh.points, mesh.triangles, light.way)
         behind = add_floor_shadow(view, shadow)
         picture = take_picture(
-            camera, mesh, [len(mesh.triangles)], light=light, shadow=shadow, behind=behind, scale=settings.samples
+            camera, mesh, len(mesh.triangles), light=light, shadow=shadow, behind=behind, scale=settings.samples
         )
         yield expose_picture(picture.colours, _VIDEO_SENSOR, rng)
 
@@ -191,82 +185,43 @@ _SHEET_GRID = (2, 12)  # rows, columns of the sheet; each row comes twice
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's people. actions: of
-    the virtual capture; None: all.
-    """
+    """What decides a set of pictures. actions: of the virtual capture; None: all."""
 
     seed: int = 1
     images: int = 1000
     people: int = 16
     style: Style = field(default_factory=Style)
     actions: tuple[str, ...] | None = None
-    motion: Path | None = None
 
 
 def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | None = None) -> int:
     """Write a set of labelled pictures; returns how many. Equal settings give equal bytes.
 
-    Raises `InputError` for a folder that holds something else, and for settings that cannot be; no pictures are left.
+    One person is in memory at a time; the numbers of the pictures go round the people. Raises `InputError` for a folder
+    that holds something else, and for settings that cannot be.
     """
     refuse_other_content(folder)
-    samples = _draw_samples(settings, _people_in(settings))
-    first = next(samples)  # most of what cannot be rendered is found out here, before anything is written
     claim_folder(folder, stated_settings(settings))
-    try:
-        return _write_pictures(folder, settings, chain([first], samples), progress)
-    except InputError:  # somebody who comes later
-        remove_picture_set(folder)
-        raise
-
-
-def _write_pictures(
-    folder: Path, settings: RenderSettings, samples: Iterable[tuple[int, Performer, Sample]], progress: Progress | None
-) -> int:
-    images, people, shown = [], [], []
-    for number, who, sample in samples:
-        name = f"{number + 1:06d}.jpg"
-        with atomic_path(folder / "images" / RENDERED_SPLIT / name) as temporary:
-            temporary.write_bytes(jpeg_bytes(sample.image, sample.sensor))
-        images.append(_image_row(number, name, sample))
-        people += _person_rows(number, who, sample)
-        if number < _SHEET_GRID[0] * _SHEET_GRID[1]:
-            shown.append((number, sample))
-        if progress is not None:
-            progress(len(images), settings.images)
+    images, people, shown, count = [], [], [], min(settings.people, settings.images)
+    for index in range(count):
+        who = virtual_performer(settings.seed, index, settings.actions)
+        for number in range(index, settings.images, count):
+            sample = draw_sample(who, settings.style, settings.seed, number)
+            name = f"{number + 1:06d}.jpg"
+            with atomic_path(folder / "images" / RENDERED_SPLIT / name) as temporary:
+                temporary.write_bytes(jpeg_bytes(sample.image, sample.sensor))
+            images.append(_image_row(number, name, sample))
+            people.append(_person_row(number, who, sample))
+            if number < _SHEET_GRID[0] * _SHEET_GRID[1]:
+                shown.append((number, sample))
+            if progress is not None:
+                progress(len(images), settings.images)
     images.sort(key=lambda row: row["id"])
-    people.sort(key=lambda row: row["image_id"])  # stable: whom the picture is of stays first
-    people = [{"id": i + 1, **row} for i, row in enumerate(people)]
+    people.sort(key=lambda row: row["id"])
     write_coco_people(folder / "annotations" / LABELS_FILE, images, people, RENDER_NOTICE)
     _write_sheet(folder / SHEET_FILE, [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
     _write_record(folder, stated_settings(settings), complete=True)
     return len(images)
-
-
-def _draw_samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Performer, Sample]]:
-    """Pictures person by person, so that one person is in memory at a time, unless several are to be in a picture;
-    numbers go round the people."""
-    everybody: Iterable[Performer]
-    if settings.motion is None:
-        everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
-    else:
-        everybody = dataset_performers(settings.motion, settings.seed)
-    others: list[Performer] = []
-    if settings.style.together > 1:  # whoever may stand beside somebody has to be there
-        everybody = others = list(everybody)
-    for place, who in enumerate(everybody):
-        company = [other for other in others if other is not who]
-        for number in range(place, settings.images, count):
-            yield number, who, draw_sample(who, settings.style, settings.seed, number=number, others=company)
-
-
-def _people_in(settings: RenderSettings) -> int:
-    """How many people there are, found out before anything is written."""
-    if settings.motion is None:
-        return min(settings.people, settings.images)
-    with open_dataset(settings.motion) as data:
-        for subject in data.subjects:
-            stored_model(data, subject)  # refuses people without one
-        return len(data.subjects)
 
 
 def stated_settings(settings: RenderSettings) -> dict:
@@ -274,8 +229,7 @@ def stated_settings(settings: RenderSettings) -> dict:
     return {
         "version": __version__, "seed": settings.seed, "images": settings.images, "people": settings.people,
         "size": list(style.size), "samples": style.samples, "backgrounds": [path.name for path in style.backgrounds],
-        "actions": list(settings.actions or ()), "motion": settings.motion and settings.motion.name,
-        "together": style.together, "exposure_s": style.exposure,
+        "actions": list(settings.actions or ()),
     }  # fmt: skip
 
 
@@ -289,23 +243,10 @@ def refuse_other_content(folder: Path) -> None:
 
 def claim_folder(folder: Path, stated: dict) -> None:
     """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
-    _remove_pictures(folder)
-    _write_record(folder, stated, complete=False)
-
-
-def remove_picture_set(folder: Path) -> None:
-    """Leave nothing of a set of pictures, and no folder that holds nothing."""
-    _remove_pictures(folder)
-    (folder / RENDER_RECORD_FILE).unlink(missing_ok=True)
-    for own in (folder / "images" / RENDERED_SPLIT, folder / "images", folder / "annotations", folder):
-        if own.is_dir() and not any(own.iterdir()):
-            own.rmdir()
-
-
-def _remove_pictures(folder: Path) -> None:
     pictures = sorted((folder / "images" / RENDERED_SPLIT).glob("??????.jpg"))
     for old in (*pictures, folder / "annotations" / LABELS_FILE, folder / SHEET_FILE):
         old.unlink(missing_ok=True)
+    _write_record(folder, stated, complete=False)
 
 
 def _write_record(folder: Path, stated: dict, *, complete: bool) -> None:
@@ -333,18 +274,15 @@ def _image_row(number: int, name: str, sample: Sample) -> dict:
     }  # fmt: skip
 
 
-def _person_rows(number: int, who: Performer, sample: Sample) -> list[dict]:
-    """A row for each person in a picture, the one whom it is of first."""
-    return [
-        {
-            "image_id": number + 1, "category_id": 1, "iscrowd": 0,
-            "keypoints": keypoint_list(labels.keypoints), "num_keypoints": int((labels.keypoints[:, 2] > 0).sum()),
-            "keypoints_camera_m": np.round(labels.camera_xyz, 5).ravel().tolist(),
-            "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
-            "person": name, "frame": frame,
-        }
-        for name, frame, labels in ((who.name, sample.frame, sample.labels), *sample.others)
-    ]  # fmt: skip
+def _person_row(number: int, who: Performer, sample: Sample) -> dict:
+    labels = sample.labels
+    return {
+        "id": number + 1, "image_id": number + 1, "category_id": 1, "iscrowd": 0,
+        "keypoints": keypoint_list(labels.keypoints), "num_keypoints": int((labels.keypoints[:, 2] > 0).sum()),
+        "keypoints_camera_m": np.round(labels.camera_xyz, 5).ravel().tolist(),
+        "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
+        "person": who.name, "frame": sample.frame,
+    }  # fmt: skip
 
 
 def _write_sheet(path: Path, samples: list[Sample]) -> None:
@@ -352,13 +290,6 @@ def _write_sheet(path: Path, samples: list[Sample]) -> None:
     columns = _SHEET_GRID[1]
     drawn: list[list[np.ndarray]] = []
     for row in (samples[i : i + columns] for i in range(0, len(samples), columns)):
-        drawn += [[s.image for s in row], [_with_labels(s) for s in row]]
+        drawn += [[s.image for s in row], [drawn_labels(s.image, s.labels.keypoints) for s in row]]
     if drawn:
         save_sheet(path, drawn)
-
-
-def _with_labels(sample: Sample) -> np.ndarray:
-    image = sample.image
-    for labels in (sample.labels, *(labels for _, _, labels in sample.others)):
-        image = drawn_labels(image, labels.keypoints)
-    return image

@@ -1,4 +1,4 @@
-"""Cameras that look at somebody: from anywhere, cut to the person as a detector's crop is."""
+"""Light, rooms, cameras and sensors drawn at random, and the picture that they take of somebody."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from simspine.synthesis.raster import (
     Mesh,
     Pattern,
     Visible,
-    project_float32,
     rasterise_triangles,
     surface_looks,
 )
@@ -23,7 +22,7 @@ from simspine.synthesis.rendered_people import linear_rgb
 from simspine.synthesis.shading import DrawnPixels, Room, ShadowMap, shade_pixels
 from simspine.synthesis.virtual_trial import look_at_rotation
 
-# Where people are filmed: light, rooms, things in the way. Drawn from a random stream.
+# Where people are filmed: light, rooms, things in the way.
 
 
 def draw_light(rng: np.random.Generator) -> Light:
@@ -219,16 +218,14 @@ _SRGB_CURVE = _srgb_curve()
 
 @dataclass(frozen=True, eq=False)
 class RenderedPicture:
-    """colours: (height, width, 3) float32, linear. masks: (people, height, width) 0…1, how much of a pixel each person
-    covers. seen: what is nearest in each pixel, at `scale` times the picture's size. first: (people + 1,) the first
-    triangle of each person; from the last on nothing is a person.
+    """colours: (height, width, 3) float32, linear. mask: (height, width) 0…1, how much of a pixel the person covers.
+    seen: what is nearest in each pixel, at `scale` times the picture's size.
     """
 
     colours: np.ndarray
-    masks: np.ndarray
+    mask: np.ndarray
     seen: Visible
     scale: int
-    first: np.ndarray
 
 
 def finer_camera(camera: Camera, scale: float) -> Camera:
@@ -239,27 +236,24 @@ def finer_camera(camera: Camera, scale: float) -> Camera:
 
 
 def take_picture(
-    camera: Camera,
-    mesh: Mesh,
-    people: Sequence[int],
-    light: Light,
-    shadow: ShadowMap,
-    behind: np.ndarray,
-    scale: int = 1,
+    camera: Camera, mesh: Mesh, person: int, light: Light, shadow: ShadowMap, behind: np.ndarray, scale: int = 1
 ) -> RenderedPicture:
-    """A picture of a mesh that begins with people. people: how many triangles each of them has.
+    """A picture of a mesh that begins with a person. person: how many triangles these have.
 
     behind: (height, width, 3) linear colours of what is behind. scale: samples a side of each pixel; edges of what is
     drawn are then as soft as a lens would show them. Colours are worked out once a pixel.
     """
     fine = finer_camera(camera, scale)
-    px, depth = project_float32(fine, mesh.points)
+    px = project_one(fine, mesh.points).astype(np.float32)
+    depth = np.where(np.isfinite(px).all(1), mesh.points @ fine.R[2] + fine.t[2], -1.0).astype(np.float32)
     seen = rasterise_triangles(px, depth, mesh.triangles, fine.size)
-    first = np.cumsum([0, *people])
     colours, count = shade_pixels(
-        mesh, DrawnPixels(px, depth, seen), camera.centre, light=light, shadow=shadow, behind=behind, first=first
+        mesh, DrawnPixels(px, depth, seen), camera.centre, light=light, shadow=shadow, behind=behind, person=person
     )
-    return RenderedPicture(colours=colours, masks=count * np.float32(1 / scale**2), seen=seen, scale=scale, first=first)
+    return RenderedPicture(colours=colours, mask=count * np.float32(1 / scale**2), seen=seen, scale=scale)
+
+
+# Cameras that look at somebody: from anywhere, cut to the person as a detector's crop is.
 
 
 _CAMERA_DISTANCES_M = (2.0, 8.0)  # m
@@ -271,7 +265,7 @@ _CLOSE_UP_SHARE = 0.15  # share of pictures that show only a part of the person
 def draw_camera(rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int]) -> Camera:
     """A camera of `size` px that sees points (n, 3) m of a person, z up.
 
-    It stands anywhere around, looks somewhat beside the person, and what is kept of its image is the part around them:
+    It stands anywhere around, looks past the person a little, and what is kept of its image is the part around them:
     the principal point may lie outside. The lens is bent as much as those of Human3.6M.
     """
     middle = (points.min(0) + points.max(0)) / 2
@@ -289,9 +283,6 @@ def draw_camera(rng: np.random.Generator, points: np.ndarray, floor: float, size
         seen = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
     at = project_one(unit, seen)
     low, high = at.min(0), at.max(0)
-    fill = rng.uniform(0.6, 0.92)
-    focal = fill * float(np.min(np.array(size) / (high - low)))
-    shift = rng.normal(0, 0.03, 2) * size
-    centre = np.array(size) / 2 + shift - focal * (low + high) / 2
-    K = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
-    return Camera(name="crop", size=size, K=K, distortion=distortion, R=R, t=-R @ eye)
+    focal = rng.uniform(0.6, 0.92) * float(np.min(np.array(size) / (high - low)))
+    centre = np.array(size) / 2 + rng.normal(0, 0.03, 2) * size - focal * (low + high) / 2
+    return unit.with_(name="crop", K=np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]]))

@@ -1,7 +1,4 @@
-"""A lit mesh drawn over a picture. Only the pixels about the mesh are touched, so that a large picture costs no more.
-
-Light comes from the camera: what faces it is bright. Edges are softened by the share of neighbours that show the mesh.
-"""
+"""Light: on people and things, on the walls of a room, and on a mesh drawn over a picture. Compiled, pixel by pixel."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from simspine.core.geometry import project_one
+from simspine.core.geometry import project_one, undistort_pixels
 from simspine.core.types import Camera
 from simspine.synthesis.raster import (
     Light,
@@ -18,7 +15,6 @@ from simspine.synthesis.raster import (
     barycentric_weights_at,
     material_table,
     rasterise_triangles,
-    undistort_float32,
 )
 
 # Light on what is seen: one pass over the pixels of a person or thing, compiled.
@@ -29,11 +25,8 @@ from simspine.synthesis.raster import (
 _SHADOW_SIZE = 192  # px of the map of what the lamp sees
 _SHADOW_BIAS_M = 0.012  # m behind what the lamp sees that still counts as lit
 _LIGHT_WRAP = 0.25  # how far light goes round an edge
-_SEED_STEP_X, _SEED_STEP_Y, _SEED_STEP_Z = (
-    np.uint32(374761393),
-    np.uint32(668265263),
-    np.uint32(974634777),
-)  # steps of the noise's seeds
+# steps of the noise's seeds
+_SEED_STEP_X, _SEED_STEP_Y, _SEED_STEP_Z = np.uint32(374761393), np.uint32(668265263), np.uint32(974634777)
 
 
 class ShadowMap(NamedTuple):
@@ -87,22 +80,22 @@ def shade_pixels(
     light: Light,
     shadow: ShadowMap,
     behind: np.ndarray,
-    first: np.ndarray,
+    person: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(height, width, 3) float32 linear colours of what is seen before `behind`, and (parts, height, width) uint8: in
-    how many samples of a pixel each part is seen.
+    """(height, width, 3) float32 linear colours of what is seen before `behind`, and (height, width) uint8: in how many
+    samples of a pixel the person is seen, who are the mesh's first `person` triangles.
 
     drawn: of the mesh, with as many samples a pixel as it is larger than `behind` (height, width, 3). eye: (3,) m, the
-    camera's centre. first: (parts + 1,) the first triangle of each part, ascending, and the end of the last. A pixel
-    gets the colour of the first of its samples in which something is seen, by the share of those in which anything is.
+    camera's centre. A pixel gets the colour of the first of its samples in which something is seen, by the share of
+    those in which anything is.
     """
     out, step = np.empty_like(behind), len(drawn.seen.triangle) // len(behind)
-    count = np.zeros((len(first) - 1, *behind.shape[:2]), np.uint8)
+    count = np.zeros(behind.shape[:2], np.uint8)
     lamp = np.stack([light.way, light.strength, light.sky, light.ground]).astype(np.float32)
     _shade_triangles(
         mesh.points, mesh.normals, mesh.looks, drawn.px, drawn.depth, mesh.triangles, mesh.material,
-        material_table(mesh.materials), drawn.seen.triangle, eye.astype(np.float32), lamp, *shadow, behind, step, first,
-        out, count,
+        material_table(mesh.materials), drawn.seen.triangle, eye.astype(np.float32), lamp, *shadow, behind, step,
+        person, out, count,
     )  # fmt: skip
     return out, count
 
@@ -110,7 +103,7 @@ def shade_pixels(
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _shade_triangles(
     points, normals, looks, px, depth, triangles, material, materials, seen, eye, lamp, map_depth, frame, origin,
-    behind, step, first, out, count,
+    behind, step, person, out, count,
 ):  # fmt: skip
     # v: place 0–2, normal 3–5, texture 6–8, tint 9–11, open sky 12
     v, share = np.empty(13, np.float32), np.float32(1.0) / np.float32(step * step)
@@ -122,8 +115,7 @@ def _shade_triangles(
                     if seen[j, i] >= 0:
                         x, y, t = i, j, seen[j, i]
                         anything += 1
-                        for part in range(len(count)):
-                            count[part, row, column] += first[part] <= t < first[part + 1]
+                        count[row, column] += t < person
             if t < 0:
                 for c in range(3):
                     out[row, column, c] = behind[row, column, c]
@@ -317,10 +309,10 @@ def pixel_rays(camera: Camera) -> np.ndarray:
         np.arange(0, width + _RAY_GRID_PX, _RAY_GRID_PX), np.arange(0, height + _RAY_GRID_PX, _RAY_GRID_PX)
     )
     grid = np.column_stack([columns.ravel(), rows.ravel()]).astype(float)
-    normal = undistort_float32(camera, grid)
+    normal = undistort_pixels(camera, grid)
     if not np.isfinite(normal).all():  # the lens model folds outside the image
         pinhole = Camera(name=camera.name, size=camera.size, K=camera.K, distortion=np.zeros(5), R=camera.R, t=camera.t)
-        normal = np.where(np.isfinite(normal), normal, undistort_float32(pinhole, grid))
+        normal = np.where(np.isfinite(normal), normal, undistort_pixels(pinhole, grid))
     ways = (np.column_stack([normal, np.ones(len(normal))]) @ camera.R).reshape(*columns.shape, 3)
     x, y = np.meshgrid(np.arange(width) / _RAY_GRID_PX, np.arange(height) / _RAY_GRID_PX)
     return cv2.remap(ways.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
@@ -419,6 +411,10 @@ def _wall_texture(u, v, wall, tile):
     if a - np.floor(a) < np.float32(0.03) or b - np.floor(b) < joint:
         return np.float32(1.0)
     return grain
+
+
+# A lit mesh over a picture. Only the pixels about the mesh are touched, so that a large picture costs no more.
+# Light comes from the camera: what faces it is bright. Edges are softened by the share of neighbours that show it.
 
 
 _EDGE_BRIGHTNESS = 0.32  # brightness of a surface seen from its edge

@@ -51,8 +51,7 @@ class BodySizes:
     """How large the parts of a body are.
 
     factors: {body: scale}; the legs' are those of the stature until `with_leg_lengths` has fitted them. thorax: scale
-    of ribs
-    and shoulder blades. hips: (3,) m, of the hip centres from the generic pelvis' of this size. below, above:
+    of ribs and shoulder blades. hips: (3,) m, of the hip centres from the generic pelvis' of this size. below, above:
     (levels, 3) m, centres of the levels in their bodies. wedge: {body: tilt of its lower and upper endplate, rad}.
     """
 
@@ -113,35 +112,38 @@ def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
     """(levels,) size of a spacing relative to the generic one; where none is published, the mean of the next three."""
     ratio = np.full(len(spacing), np.nan)
     for k in np.flatnonzero(np.isfinite(spacing)):
-        below, above = (generic.carried[name] for name in generic.chain[k : k + 2])
-        apart = (generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)
-        ratio[k] = spacing[k] / np.linalg.norm(apart)
+        ratio[k] = spacing[k] / _generic_spacing(generic, int(k))
     known = np.flatnonzero(np.isfinite(ratio))
     for k in np.flatnonzero(np.isnan(ratio)):
         ratio[k] = ratio[known[np.argsort(np.abs(known - k), kind="stable")[:3]]].mean()
     return ratio
 
 
+def _generic_spacing(generic: Generic, k: int) -> float:
+    """m between the centres of the vertebrae below and above a level."""
+    below, above = (generic.carried[name] for name in generic.chain[k : k + 2])
+    return float(np.linalg.norm((generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)))
+
+
 def _joint_centres(subject: SyntheticSubject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
     """Centre of a level in the body below and in the one above."""
-    names = generic.chain[k : k + 2]
-    low, high = generic.carried[names[0]], generic.carried.get(names[1])
-    f_low, f_high = (factors[name] for name in names)
+    low, high = (generic.carried.get(name) for name in generic.chain[k : k + 2])
+    f_low, f_high = (factors[name] for name in generic.chain[k : k + 2])
     centre = subject.spine.centre[k]
-    if high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
+    if low is None or high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
         return f_low * generic.below[k] + centre / 3, f_high * generic.above[k] + centre / 3
     top, bottom = np.array(low.superior.centre), np.array(high.inferior.centre)
-    to_centre, from_centre = generic.below[k] - top, generic.above[k] - bottom
     size = (f_low + f_high) / 2
-    apart = f_low * (top - low.centroid) - f_high * (bottom - high.centroid) + size * (to_centre - from_centre)
-    wanted = ratio[k] * np.linalg.norm((generic.below[k] - low.centroid) - (generic.above[k] - high.centroid))
+    to_centre, from_centre = size * (generic.below[k] - top), size * (generic.above[k] - bottom)
+    disc = size * ((generic.below[k] - top) - (generic.above[k] - bottom))
+    apart = f_low * (top - low.centroid) - f_high * (bottom - high.centroid) + disc
     # the disc takes what is missing, along the line of the centres
     length = np.linalg.norm(apart)
-    height = size * (to_centre - from_centre)[1]
-    missing = apart / length * max(wanted - length, (MIN_DISC_HEIGHT_SHARE - 1) * height)
-    shift = centre * min(1.0, height / 0.008)  # a thin disc leaves the centre less room
-    below = f_low * top + size * to_centre + missing / 2 + shift
-    return below, f_high * bottom + size * from_centre - missing / 2 + shift
+    missing = (
+        apart / length * max(ratio[k] * _generic_spacing(generic, k) - length, (MIN_DISC_HEIGHT_SHARE - 1) * disc[1])
+    )
+    shift = centre * min(1.0, disc[1] / 0.008)  # a thin disc leaves the centre less room
+    return f_low * top + to_centre + missing / 2 + shift, f_high * bottom + from_centre - missing / 2 + shift
 
 
 def find_standing_posture(
@@ -156,9 +158,7 @@ def find_standing_posture(
     pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
     for side in "rl":
         pose |= {girdle_angle(motion, side): angle for motion, angle in subject.girdle.rest.items()}
-        pose[f"arm_add_{side}"] = (
-            HANGING_ARM_ABDUCTION + subject.girdle.rest["elevation"]
-        )  # the arms hang wherever the shoulders are
+        pose[f"arm_add_{side}"] = HANGING_ARM_ABDUCTION + subject.girdle.rest["elevation"]  # wherever shoulders are
     return StandingPosture(pose, curve)
 
 

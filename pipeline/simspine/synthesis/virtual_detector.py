@@ -17,6 +17,7 @@ foreshortening, occlusion and noise, not on offsets, biases and exchanged sides.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -29,11 +30,10 @@ from simspine.core.geometry import project_points
 from simspine.core.settings import read_yaml
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
 from simspine.core.types import Camera, Keypoints, Markers
-from simspine.synthesis.population import SyntheticSubject
+from simspine.synthesis.population import Stream, SyntheticSubject
 from simspine.synthesis.signals import correlated_drift, random_stream, rare_spells, uniform_per_spell
 
 # The body as capsules, for what hides what: a segment with a radius for each part.
-
 
 # Part: ends (means of markers), how far its radius grows with the body-mass index.
 _SIDED_CAPSULES = {
@@ -110,7 +110,7 @@ def segment_foreshortening(points: Markers, cameras: Sequence[Camera]) -> np.nda
 def occlusion_of_points(
     points: Markers, cameras: Sequence[Camera], capsules: np.ndarray, radii: np.ndarray
 ) -> np.ndarray:
-    """How hidden each point is, 0 (in sight) … 1: (frames, views, points). capsules, radii: as in `occlusion.cover`."""
+    """How hidden each point is, 0 (in sight) … 1: (frames, views, points). capsules, radii: see `Capsules`."""
     centres = np.stack([camera.centre for camera in cameras])
     return np.clip(flesh_in_front(centres, points.xyz, capsules, radii) / HIDING_FLESH_M, 0, 1)
 
@@ -269,80 +269,97 @@ def simulate_detections(
 ) -> Detected:
     """2D points as a detector with the errors of `preset` would give them.
 
-    points: the 37 SIMSPINE points, frame z_up, none missing. capsules, radii: the body's parts (see `occlusion.cover`).
+    points: the 37 SIMSPINE points, frame z_up, none missing. capsules, radii: the body's parts (see `Capsules`).
     Equal arguments give equal detections; a subject's biases are the same in all trials. Points outside an image are
     missing (NaN, confidence 0); with the preset `exact` nothing else is changed, and all confidences are 1.
     """
-    names = load_skeleton("simspine37").names
-    points = points.select(names)
+    points = points.select(load_skeleton("simspine37").names)
     exact = np.moveaxis(project_points(cameras, points.xyz), 0, 1)
-    size = person_size_in_image(exact)
     hidden = occlusion_of_points(points, cameras, capsules, radii)
-    shape = exact.shape[:3]
-    outside = ~_inside_image(exact, cameras)
     if preset.exact:
-        none = np.zeros(shape, bool)
-        xy = np.where(outside[..., None], np.nan, exact)
-        keypoints = Keypoints(names, points.rate, xy, np.where(outside, 0.0, 1.0))
-        return Detected(
-            keypoints=keypoints,
-            exact=exact,
-            size=size,
-            hidden=hidden,
-            outlier=none,
-            missing=outside,
-            swapped=none[..., : len(SWAPPED_LIMB_PAIRS)],
-        )
-
-    def chance(*labels: str) -> np.random.Generator:
-        return random_stream(seed, "detections", preset.name, *labels)
-
-    meant = np.moveaxis(project_points(cameras, points.xyz + _detector_offsets(points, preset, chance, subject)), 0, 1)
+        return _exact_detections(points, cameras, exact, hidden)
+    draw = partial(random_stream, seed, "detections", preset.name)
+    size, rate = person_size_in_image(exact), points.rate
     harder = 1 + preset.foreshortened * segment_foreshortening(points, cameras) + preset.occluded * hidden
-    sd = np.array([preset.regions[_REGION_OF[name]].noise for name in names])
-    bias = np.sqrt(BIAS_VARIANCE_SHARE) * _with_common(
-        chance("bias", subject), 1, shape[1], rate=points.rate, correlation_time=0.0
-    )
-    noise = np.zeros_like(exact)
-    for share, correlation_time in NOISE_VARIANCE_SHARES:
-        rng = chance("noise", subject, trial, str(correlation_time))
-        noise += np.sqrt(share) * _with_common(
-            rng, shape[0], shape[1], rate=points.rate, correlation_time=correlation_time
-        )
-    noise *= harder[..., None]
-    xy = meant + (sd * size[..., None])[..., None] * (bias + noise)
-
+    noise = _wandering_noise(partial(draw, "noise", subject, trial), exact.shape, rate) * harder[..., None]
+    xy = _places_with_noise(points, cameras, preset, draw=draw, subject=subject, size=size, noise=noise)
     outlier = rare_spells(
-        chance("outliers", subject, trial), harder, preset.outliers, rate=points.rate, duration=OUTLIER_DURATION_S
+        draw("outliers", subject, trial), harder, preset.outliers, rate=rate, duration=OUTLIER_DURATION_S
     )
-    xy += np.where(outlier[..., None], _outlier_displacements(chance("places", subject, trial), size, outlier), 0.0)
+    xy += np.where(outlier[..., None], _outlier_displacements(draw("places", subject, trial), size, outlier), 0.0)
     confidence = _simulated_confidence(
-        chance("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=points.rate
+        draw("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=rate
+    )
+    swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
+    _exchange_sides(swapped, xy, confidence)
+    missing = ~_inside_image(exact, cameras) | ~_inside_image(xy, cameras)
+    missing |= rare_spells(
+        draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
+    )
+    xy[missing] = np.nan
+    return Detected(
+        keypoints=Keypoints(points.names, rate, xy, np.where(missing, 0.0, confidence)),
+        exact=exact,
+        size=size,
+        hidden=hidden,
+        outlier=outlier,
+        missing=missing,
+        swapped=swapped,
     )
 
-    swapped = _limb_swaps(chance("swaps", subject, trial), exact, size, preset=preset, rate=points.rate)
+
+def _exact_detections(points: Markers, cameras: Sequence[Camera], exact: np.ndarray, hidden: np.ndarray) -> Detected:
+    """Without any error; points outside an image are missing."""
+    missing, none = ~_inside_image(exact, cameras), np.zeros(exact.shape[:3], bool)
+    xy = np.where(missing[..., None], np.nan, exact)
+    return Detected(
+        keypoints=Keypoints(points.names, points.rate, xy, np.where(missing, 0.0, 1.0)),
+        exact=exact,
+        size=person_size_in_image(exact),
+        hidden=hidden,
+        outlier=none,
+        missing=missing,
+        swapped=none[..., : len(SWAPPED_LIMB_PAIRS)],
+    )
+
+
+def _wandering_noise(draw: Stream, shape: tuple[int, ...], rate: float) -> np.ndarray:
+    """(frames, views, points, 2): slow and fast wandering and jitter, in standard deviations of a preset's noise."""
+    noise = np.zeros(shape)
+    for share, correlation_time in NOISE_VARIANCE_SHARES:
+        rng = draw(str(correlation_time))
+        noise += np.sqrt(share) * _with_common(rng, shape[0], shape[1], rate=rate, correlation_time=correlation_time)
+    return noise
+
+
+def _places_with_noise(
+    points: Markers,
+    cameras: Sequence[Camera],
+    preset: Preset,
+    draw: Stream,
+    subject: str,
+    size: np.ndarray,
+    noise: np.ndarray,
+) -> np.ndarray:
+    """(frames, views, points, 2) px: the places that the detector means, with the biases of the views and the noise."""
+    offsets = _detector_offsets(points, preset, draw, subject)
+    meant = np.moveaxis(project_points(cameras, points.xyz + offsets), 0, 1)
+    sd = np.array([preset.regions[_REGION_OF[name]].noise for name in points.names])
+    bias = np.sqrt(BIAS_VARIANCE_SHARE) * _with_common(
+        draw("bias", subject), 1, len(cameras), rate=points.rate, correlation_time=0.0
+    )
+    return meant + (sd * size[..., None])[..., None] * (bias + noise)
+
+
+def _exchange_sides(swapped: np.ndarray, xy: np.ndarray, confidence: np.ndarray) -> None:
+    """Exchange left and right points in place where a pair of limbs is swapped."""
+    names = load_skeleton("simspine37").names
     for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
         left, right = ([names.index(side + part) for part in limb] for side in "LR")
+        frame, view = np.nonzero(swapped[..., k])
+        at = frame[:, None], view[:, None]
         for array in (xy, confidence):
-            flag = swapped[..., k, None, None] if array.ndim == 4 else swapped[..., k, None]
-            array[:, :, left], array[:, :, right] = (
-                np.where(flag, array[:, :, right], array[:, :, left]),
-                np.where(flag, array[:, :, left], array[:, :, right]),
-            )
-
-    dropped = rare_spells(
-        chance("dropouts", subject, trial),
-        1 + 3 * hidden,
-        preset.dropouts,
-        rate=points.rate,
-        duration=DROPOUT_DURATION_S,
-    )
-    missing = dropped | outside | ~_inside_image(xy, cameras)
-    xy[missing] = np.nan
-    keypoints = Keypoints(names, points.rate, xy, np.where(missing, 0.0, confidence))
-    return Detected(
-        keypoints=keypoints, exact=exact, size=size, hidden=hidden, outlier=outlier, missing=missing, swapped=swapped
-    )
+            array[*at, left], array[*at, right] = array[*at, right], array[*at, left]
 
 
 _REGION_OF = {name: region for region, members in POINTS_BY_REGION.items() for name in members}
@@ -355,7 +372,7 @@ def _inside_image(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
         return np.all((xy >= 0) & (xy <= size), axis=-1)
 
 
-def _detector_offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarray:
+def _detector_offsets(points: Markers, preset: Preset, draw: Stream, subject: str) -> np.ndarray:
     """(frames, points, 3) m from the true place to the one that the detector means, turning with the body.
 
     One offset for each region of the spine, one for each limb joint (mirrored from side to side).
@@ -367,9 +384,9 @@ def _detector_offsets(points: Markers, preset: Preset, chance, subject: str) -> 
             if region in OFFSET_DIRECTIONS:
                 direction = np.array(OFFSET_DIRECTIONS[region])
             else:
-                direction = chance("offset", name.lstrip("LR")).standard_normal(3)
+                direction = draw("offset", name.lstrip("LR")).standard_normal(3)
                 direction[2] *= -1 if name.startswith("L") else 1
-            offset = direction / np.linalg.norm(direction) + chance("offset", subject, name).normal(
+            offset = direction / np.linalg.norm(direction) + draw("offset", subject, name).normal(
                 0, INDIVIDUAL_OFFSET_SHARE, 3
             )
             # the mean square of the sum is that of the preset
@@ -385,13 +402,10 @@ def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float,
     regions = list(POINTS_BY_REGION)
     of = [regions.index(_REGION_OF[name]) for name in names]
     own = correlated_drift(rng, frames, (views, len(names), 2), rate=rate, correlation_time=correlation_time)
-    shared = correlated_drift(rng, frames, (views, len(regions), 2), rate=rate, correlation_time=correlation_time)[
-        :, :, of
-    ]
-    part = np.where(np.array(of) == regions.index("body"), 0.0, COMMON_VARIANCE_SHARE)[
-        :, None
-    ]  # limbs: each joint for itself
-    return np.sqrt(1 - part) * own + np.sqrt(part) * shared
+    shared = correlated_drift(rng, frames, (views, len(regions), 2), rate=rate, correlation_time=correlation_time)
+    limbs = np.array(of) == regions.index("body")  # each joint for itself
+    part = np.where(limbs, 0.0, COMMON_VARIANCE_SHARE)[:, None]
+    return np.sqrt(1 - part) * own + np.sqrt(part) * shared[:, :, of]
 
 
 def _outlier_displacements(rng: np.random.Generator, size: np.ndarray, spells: np.ndarray) -> np.ndarray:

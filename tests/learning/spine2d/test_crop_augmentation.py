@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dotted_people import NAMES, colour, picture, places
 
-from simspine.learning.options import DEFAULT_CURRICULUM, POINT_CHOICES, CurriculumStage
+from simspine.learning.options import CROP_SIZE_PX, DEFAULT_CURRICULUM, POINT_CHOICES, CurriculumStage
 from simspine.learning.spine_samples import (
     CropView,
     changed_colours,
@@ -16,8 +16,6 @@ from simspine.learning.spine_samples import (
 )
 from simspine.vision.spinepose import frame_box
 
-SIZE = (256, 192)
-
 
 def boxed(keypoints):
     return np.concatenate([keypoints[:, :2].min(0), keypoints[:, :2].max(0)])
@@ -27,9 +25,9 @@ def boxed(keypoints):
 def test_each_label_lies_on_its_own_dot_after_any_augmentation(number):
     rng = np.random.default_rng(number)
     keypoints = places(rng)
-    view = drawn_view(boxed(keypoints), keypoints, NAMES, DEFAULT_CURRICULUM[number % 2], SIZE, rng)
-    crop = cut_out(picture(keypoints), view, SIZE)
-    xy, known = moved_labels(keypoints, NAMES, view, SIZE)
+    view = drawn_view(boxed(keypoints), keypoints, NAMES, DEFAULT_CURRICULUM[number % 2], rng)
+    crop = cut_out(picture(keypoints), view)
+    xy, known = moved_labels(keypoints, NAMES, view)
     order = mirror_order(NAMES) if view.mirrored else np.arange(len(NAMES))
     assert known.sum() > 3
     for i in np.flatnonzero(known):
@@ -39,9 +37,9 @@ def test_each_label_lies_on_its_own_dot_after_any_augmentation(number):
 
 def test_a_plain_crop_is_what_a_detector_looks_at():
     box = np.array([31.0, 20.5, 77.0, 140.0])
-    x, y, width, height = frame_box(box, SIZE)
+    x, y, width, height = frame_box(box, CROP_SIZE_PX)
     inside = np.array([[x, y, 2.0], [x + width / 4, y + height / 2, 2.0]])
-    xy, _ = moved_labels(inside, ("nose", "neck"), plain_view(box, SIZE), SIZE)
+    xy, _ = moved_labels(inside, ("nose", "neck"), plain_view(box))
     np.testing.assert_allclose(xy, [[0, 0], [48, 128]], atol=1e-9)
 
 
@@ -54,21 +52,21 @@ def test_mirroring_twice_changes_nothing_and_sides_are_those_of_the_skeleton():
     assert trunk[mirror_order(trunk)[trunk.index("left_latissimus")]] == "right_latissimus"
     image, view = picture(places(np.random.default_rng(1))), CropView((60.0, 80.0), 96.0)
     mirrored = CropView((60.0, 80.0), 96.0, mirrored=True)
-    np.testing.assert_array_equal(cut_out(image, mirrored, SIZE), cut_out(image, view, SIZE)[:, ::-1])
+    np.testing.assert_array_equal(cut_out(image, mirrored), cut_out(image, view)[:, ::-1])
 
 
 def test_labels_outside_the_crop_and_absent_ones_do_not_count():
     keypoints = np.array([[10.0, 80, 2], [60, 80, 1], [60, 90, 0]])
-    _, known = moved_labels(keypoints, ("nose", "neck", "hip"), CropView((60.0, 80.0), 48.0), SIZE)
+    _, known = moved_labels(keypoints, ("nose", "neck", "hip"), CropView((60.0, 80.0), 48.0))
     np.testing.assert_array_equal(known, [False, True, False])
 
 
 def test_scales_rotations_and_shifts_stay_within_the_stage():
     keypoints = places(np.random.default_rng(3))
     stage = CurriculumStage(shift=0.1, scale=(0.8, 1.5), rotation_deg=30)
-    plain = plain_view(boxed(keypoints), SIZE)
+    plain = plain_view(boxed(keypoints))
     rng = np.random.default_rng(4)
-    views = [drawn_view(boxed(keypoints), keypoints, NAMES, stage, SIZE, rng) for _ in range(400)]
+    views = [drawn_view(boxed(keypoints), keypoints, NAMES, stage, rng) for _ in range(400)]
     scale = np.array([view.width for view in views]) / plain.width
     turn = np.rad2deg([view.turn for view in views])
     moved = np.array([view.centre for view in views]) - plain.centre
@@ -85,11 +83,11 @@ def test_half_a_body_fills_the_crop():
     upright[[name.endswith(("hip", "knee", "ankle", "toe", "heel")) for name in NAMES], 1] += 100
     stage = CurriculumStage(half_body=1.0, flip=0)
     rng = np.random.default_rng(5)
-    widths = {round(drawn_view(boxed(upright), upright, NAMES, stage, SIZE, rng).width) for _ in range(50)}
-    assert max(widths) < 0.8 * plain_view(boxed(upright), SIZE).width
+    widths = {round(drawn_view(boxed(upright), upright, NAMES, stage, rng).width) for _ in range(50)}
+    assert max(widths) < 0.8 * plain_view(boxed(upright)).width
     few = upright.copy()
     few[8:, 2] = 0  # too few labelled for a half
-    assert drawn_view(boxed(few), few, NAMES, stage, SIZE, rng).width == plain_view(boxed(few), SIZE).width
+    assert drawn_view(boxed(few), few, NAMES, stage, rng).width == plain_view(boxed(few)).width
 
 
 def test_colours_change_by_the_generator_alone():

@@ -129,13 +129,3 @@ def test_half_of_each_batch_is_from_either_set(sizes, batch, count, shares):
 def test_too_few_people_for_a_batch_are_an_error():
     with pytest.raises(InputError, match=r"3 people fill no batch of 8; lower training\.batch"):
         epoch_rows((3,), 8, random_stream(1, "test"))
-
-
-def test_what_a_network_sees_besides_is_asked_for_with_the_view(people):
-    def extras(which, row, view):
-        return np.full((2, 256, 192), row), np.array([which, view.mirrored])
-
-    (batch,) = CropReader((people,), 1, extras=extras).plain(64)
-    assert batch.crops.shape == (18, 5, 256, 192)
-    np.testing.assert_array_equal(batch.crops[:, 4, 0, 0], np.arange(18))
-    np.testing.assert_array_equal(batch.numbers, np.zeros((18, 2)))

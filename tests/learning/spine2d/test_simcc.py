@@ -25,7 +25,7 @@ def softmax(values):
 
 
 def test_wanted_maps_are_gaussians_of_two_bins_a_pixel():
-    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS[SIZE])
+    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS)
     assert (maps.x.shape, maps.y.shape) == ((1, 3, 384), (1, 3, 512))
     bins = np.arange(384)
     np.testing.assert_allclose(maps.x[0, 1], np.exp(-((bins - 80.6) ** 2) / (2 * 4.9**2)), atol=1e-12)
@@ -45,7 +45,7 @@ def test_divergence_is_that_of_the_formula():
 
 
 def test_places_are_read_back_between_bins():
-    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS[SIZE])
+    maps = wanted_maps(PLACES, SIZE, SIMCC_SIGMAS_BINS)
     np.testing.assert_allclose(best_places(maps)[0, :2], PLACES[0, :2], atol=0.01)
     np.testing.assert_allclose(best_places(maps)[0, 2], [0, 255], atol=0.5)
     assert (expected_places(maps)[0, :2] - PLACES[0, :2]).abs().max() < 0.6  # the tails of the distribution pull

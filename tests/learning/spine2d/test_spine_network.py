@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from simspine.core.errors import InputError
-from simspine.learning.networks import covariances_of_spread
 from simspine.learning.onnx_files import ONNX_TOLERANCE
 from simspine.learning.options import POINT_CHOICES, SpineNetworkSize
 from simspine.learning.spine_network import (
@@ -17,6 +16,7 @@ from simspine.learning.spine_network import (
     SpineNetwork,
     best_places,
     build_network,
+    covariances_of_spread,
     read_weights,
     save_weights,
 )
@@ -28,12 +28,12 @@ SMALL = SpineNetworkSize(width=16, blocks=(1, 1, 1, 1), hidden=16)
 BODY, ALL = POINT_CHOICES["body"], POINT_CHOICES["all"]
 
 
-def weights(names=BODY, seed=1, **more):
+def weights(names=BODY, seed=1):
     torch.manual_seed(seed)
-    network = SpineNetwork(len(names), SMALL, **more)
+    network = SpineNetwork(len(names), SMALL)
     for _ in range(3):  # statistics of norms that are not those of the start
-        network.train()(torch.randn(4, 3 + more.get("channels", 0), 256, 192), torch.randn(4, more.get("numbers", 0)))
-    return NetworkWeights(SMALL, names, network.eval().state_dict(), **more)
+        network.train()(torch.randn(4, 3, 256, 192))
+    return NetworkWeights(SMALL, names, network.eval().state_dict())
 
 
 def test_the_default_network_is_of_the_size_it_is_meant_to_have():
@@ -52,14 +52,6 @@ def test_covariances_are_positive_and_have_the_deviations():
     np.testing.assert_allclose(np.sqrt(found[:, 0, 0]), np.exp(spread[:, 0]))
     correlation = found[:, 0, 1] / np.sqrt(found[:, 0, 0] * found[:, 1, 1])
     np.testing.assert_allclose(correlation, np.tanh(spread[:, 2]))
-
-
-def test_further_channels_and_numbers_are_seen():
-    network = build_network(weights(channels=1, numbers=6))
-    crops, numbers = torch.randn(2, 4, 256, 192, requires_grad=True), torch.randn(2, 6, requires_grad=True)
-    network(crops, numbers).maps.x.square().sum().backward()
-    assert (crops.grad.abs().sum((2, 3)) > 0).all()
-    assert (numbers.grad != 0).all()
 
 
 def test_a_student_keeps_a_teachers_rows_and_draws_the_others():
@@ -82,26 +74,22 @@ def test_a_student_keeps_a_teachers_rows_and_draws_the_others():
 
 
 def test_weights_come_back_from_a_file(tmp_path):
-    written = weights(channels=2)
+    written = weights()
     save_weights(tmp_path / "weights.pt", written)
     found = read_weights(tmp_path / "weights.pt")
-    assert (found.names, found.size, found.channels, found.numbers) == (BODY, SMALL, 2, 0)
+    assert (found.names, found.size) == (BODY, SMALL)
     assert all(torch.equal(value, found.state[name]) for name, value in written.state.items())
 
 
-@pytest.mark.parametrize("more", [{}, {"channels": 1, "numbers": 5}])
-def test_onnx_gives_the_same_outputs(tmp_path, more):
-    written = weights(**more)
+def test_onnx_gives_the_same_outputs(tmp_path):
+    written = weights()
     assert export_onnx(tmp_path / "detector.onnx", written) <= ONNX_TOLERANCE == 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "detector.onnx"))
     assert tuple(entry.name for entry in session.get_outputs()) == ONNX_OUTPUTS
-    rng = np.random.default_rng(5)
-    crops = rng.normal(size=(3, 3 + more.get("channels", 0), 256, 192)).astype(np.float32)  # another batch size
-    given = {"crops": crops}
-    given |= {"numbers": rng.normal(size=(3, 5)).astype(np.float32)} if more else {}
-    x, y, covariance = session.run(None, given)
+    crops = np.random.default_rng(5).normal(size=(3, 3, 256, 192)).astype(np.float32)  # another batch size
+    x, y, covariance = session.run(None, {"crops": crops})
     with torch.no_grad():
-        found = build_network(written)(*(torch.as_tensor(part) for part in given.values()))
+        found = build_network(written)(torch.as_tensor(crops))
     np.testing.assert_allclose(x, found.maps.x, atol=1e-4)
     np.testing.assert_allclose(y, found.maps.y, atol=1e-4)
     np.testing.assert_allclose(covariance, covariances_of_spread(found.spread), rtol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from simspine.learning.networks import decayed_groups, learning_rate_at, update_average
+from simspine.learning.descent import decayed_groups, learning_rate_at, update_average
 from simspine.learning.options import DEFAULT_CURRICULUM, CurriculumStage, SpineTraining
 from simspine.learning.spine_training import stage_at_epoch
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from simspine.core.errors import InputError
-from simspine.learning.networks import CHECKPOINT_FILE, TrainingIdentity
+from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity
 from simspine.learning.options import POINT_CHOICES, CurriculumStage, LabelledSet, SpineDetectorOptions, spine_preset
 from simspine.learning.spine_network import SimccMaps, SpineNetwork
-from simspine.learning.spine_runs import run_detector_ablation, share_in_ellipses, train_detector
+from simspine.learning.spine_runs import share_in_ellipses, train_detector
 from simspine.learning.spine_samples import CropReader, read_labelled_set
-from simspine.learning.spine_training import DetectorRun, Teacher, fit_detector, mean_places, sight_people
+from simspine.learning.spine_training import Teacher, fit_detector, mean_places
 
 pytestmark = pytest.mark.learn
 NAMES = POINT_CHOICES["trunk"]
@@ -33,16 +33,16 @@ def options(dotted):
     return spine_preset("tiny", data=data, **changes)
 
 
-def run(folder, options, **changes) -> DetectorRun:
-    return replace(DetectorRun(folder, TrainingIdentity({"a": 1}, "data"), options), **changes)
+def run(folder, options, **changes) -> DescentRun:
+    return replace(DescentRun(folder, TrainingIdentity({"a": 1}, "data"), seed=options.seed), **changes)
 
 
 def maker(options):
     return lambda: SpineNetwork(len(NAMES), options.network)
 
 
-def fit(folder, options, reader, **changes):
-    return fit_detector(maker(options), reader, run(folder, options, **changes))
+def fit(folder, options, reader, teacher=None, **changes):
+    return fit_detector(maker(options), reader, options, run(folder, options, **changes), teacher=teacher)
 
 
 def same(first, second):
@@ -136,7 +136,7 @@ def test_half_precision_sees_the_same_losses(undisturbed, tmp_path, options, rea
 
 def test_a_wild_rate_is_reported_and_nothing_is_kept(tmp_path, options, reader):
     with pytest.raises(InputError, match=r"the loss of epoch 1 is no number; lower training\.rate"):
-        fit_detector(lambda: _infinite(maker(options)()), reader, run(tmp_path, options))
+        fit_detector(lambda: _infinite(maker(options)()), reader, options, run(tmp_path, options))
     assert not list(tmp_path.iterdir())
 
 
@@ -146,32 +146,9 @@ def _infinite(network):
     return network
 
 
-def test_a_flip_test_of_a_mirrored_picture_gives_the_mirrored_points(options, reader):
-    torch.manual_seed(3)
-    network = maker(options)().eval()
-    found = sight_people(network, reader, 1, flip=True)
-    assert found.places.shape == (7, 13, 2)
-
-    class Turned:
-        """The same pictures, mirrored, read in place of the others."""
-
-        names, size = reader.names, reader.size
-
-        def plain(self, batch, which):
-            for part in reader.plain(batch, which):
-                yield replace(part, crops=np.ascontiguousarray(part.crops[:, :, :, ::-1]))
-
-    turned = sight_people(network, Turned(), 1, flip=True)
-    order = [NAMES.index(name.replace("left", "x").replace("right", "left").replace("x", "right")) for name in NAMES]
-    inner = (found.places[..., 0] > 2) & (found.places[..., 0] < 189)
-    expected = np.where(inner, 191 - found.places[..., 0], np.nan)
-    difference = turned.places[:, order, 0] - expected
-    assert np.nanmedian(np.abs(difference)) < 1e-3
-
-
 def test_mean_places_are_those_of_the_labels(reader):
     (batch,) = reader.plain(64)
-    np.testing.assert_allclose(mean_places(reader), batch.places.mean(0), atol=1e-9)
+    np.testing.assert_allclose(mean_places(reader.sets[0]), batch.places.mean(0), atol=1e-9)
 
 
 def test_ellipses_hold_the_share_they_say():
@@ -220,13 +197,3 @@ def test_a_student_starts_from_its_teacher(dotted, tmp_path):
     header, line = (tmp_path / "all" / "losses.csv").read_text().splitlines()
     losses = dict(zip(header.split(","), map(float, line.split(",")), strict=True))
     assert losses["distill"] < 0.5 * losses["position"]
-
-
-def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
-    data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
-    options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
-    table = run_detector_ablation(options, "losses", tmp_path)
-    assert [row.method for row in table.rows] == ["position", "+ spine", "+ structure", "all"]
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
-    for number, kept in ((1, 0.0), (4, 0.5)):
-        assert json.loads((tmp_path / f"losses-{number}" / "options.json").read_text())["losses"]["spine"] == kept

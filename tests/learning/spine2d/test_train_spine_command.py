@@ -1,7 +1,5 @@
 """`simspine train spine` from the command line."""
 
-import json
-
 import pytest
 from click.testing import CliRunner
 
@@ -26,20 +24,3 @@ def test_it_trains_prints_figures_and_goes_on(dotted, tmp_path):
     assert "1 of 1 epochs are done" in again.output
     other = CliRunner().invoke(main, [*command[:-1], "5"])
     assert other.exit_code != 0
-
-
-def test_compared_settings_give_tables_and_a_figure(dotted, tmp_path):
-    config, out = tmp_path / "mine.yaml", tmp_path / "out"
-    config.write_text(
-        f"preset: tiny\ndata:\n  train: [{{folder: {dotted}}}]\n  test: {{folder: {dotted}, split: val2017}}\n"
-        "  points: trunk\ncurriculum: [{flip: 0.2}]\nnetwork: {width: 16, blocks: [1, 1, 1, 1], hidden: 16}\n"
-    )
-    done = CliRunner().invoke(
-        main, ["train", "spine", str(config), "--out", str(out), "--epochs", "1", "--ablate", "curriculum"]
-    )
-    assert done.exit_code == 0, done.output
-    for part in ("mirroring alone", "stage 1 alone", "stages in turn", "exchanged"):
-        assert part in done.output
-    assert (out / "curriculum.png").read_bytes().startswith(b"\x89PNG")
-    rows = json.loads((out / "curriculum.json").read_text())
-    assert "stages in turn" in json.dumps(rows)

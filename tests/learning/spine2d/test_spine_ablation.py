@@ -1,27 +1,23 @@
 """Which settings are compared."""
 
-from pathlib import Path
+import json
 
-import numpy as np
 import pytest
-from figure_text import texts
-
-from simspine.core.errors import InputError
-from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.learning.options import POINT_CHOICES, CurriculumStage, LabelledSet, spine_preset
-from simspine.learning.spine_runs import (
+from benchmarks.spine_ablation import (
     DATA_FRACTIONS,
     DRAWN_FIGURES,
-    crops_per_epoch,
-    exchanged_share,
-    run_detector_ablation,
+    ablation_figure,
+    run_ablations,
     variants_by_curriculum,
     variants_by_fractions,
     variants_by_losses,
     variants_by_teacher,
 )
-from simspine.learning.spine_samples import CropReader, LabelledPeople, epoch_rows, read_labelled_set
-from simspine.report.dataset_figures import ablation_figure
+from figure_text import texts
+
+from simspine.core.errors import InputError
+from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
+from simspine.learning.options import CurriculumStage, spine_preset
 
 
 @pytest.fixture
@@ -52,17 +48,6 @@ def test_fractions_are_of_the_last_set(options):
     assert found == [[1.0, fraction] for fraction in DATA_FRACTIONS]
 
 
-def test_fractions_have_equal_steps(dotted):
-    """4 of 18 people, gone through as often as all of them would be: a batch of eight has each of them twice."""
-    half = LabelledSet(folder=str(dotted), fraction=0.25, whole_epochs=True)
-    reader = CropReader((read_labelled_set(half, POINT_CHOICES["trunk"], 1),), seed=1, shown=(18,))
-    rows = epoch_rows([4], 8, np.random.default_rng(1), (18,))
-    assert reader.count(8) == len(rows) == 2
-    assert [sorted(batch[:, 1]) for batch in rows] == [[0, 0, 1, 1, 2, 2, 3, 3]] * 2
-    assert crops_per_epoch(half, reader.sets[0]) == 16
-    assert crops_per_epoch(half.model_copy(update={"whole_epochs": False}), reader.sets[0]) == 4
-
-
 def test_stages_are_taken_alone(options):
     found = {name: own.curriculum for name, own in variants_by_curriculum(options).items()}
     first, second, third = options.curriculum
@@ -79,22 +64,6 @@ def test_a_student_is_compared_with_and_without_its_teacher(options):
     }  # fmt: skip
     with pytest.raises(InputError, match="a teacher is needed"):
         variants_by_teacher(options.model_copy(update={"teacher": None}))
-
-
-def test_exchanged_sides_are_counted_where_they_are_apart():
-    names = POINT_CHOICES["trunk"]
-    keypoints = np.full((2, len(names), 3), 2.0)
-    keypoints[..., :2] = 50
-    left, right = (names.index(f"{side}_clavicle") for side in ("left", "right"))
-    keypoints[0, left, 0], keypoints[0, right, 0] = 80, 20
-    keypoints[1, left, 0], keypoints[1, right, 0] = 52, 48  # nearer than a tenth of the side
-    people = LabelledPeople((Path("a"), Path("b")), names, keypoints, np.array([[0, 0, 100.0, 200]] * 2), np.ones(2))
-    side, found = np.array([100.0, 100]), keypoints[..., :2].copy()
-    assert exchanged_share(found, people, side) == 0
-    found[:, [left, right]] = found[:, [right, left]]
-    assert exchanged_share(found, people, side) == 100
-    found[0, left, 0] = 55  # nearer to its own
-    assert exchanged_share(found, people, side) == 50
 
 
 def test_the_figure_has_what_the_tables_have():
@@ -116,8 +85,17 @@ def test_the_figure_has_what_the_tables_have():
 
 
 def test_faults_come_before_any_work(options, tmp_path):
-    with pytest.raises(InputError, match="unknown setting to change 'colour'"):
-        run_detector_ablation(options, "colour", tmp_path)
     without = options.model_copy(update={"data": options.data.model_copy(update={"test": None})})
     with pytest.raises(InputError, match=r"data\.train and data\.test are needed"):
-        run_detector_ablation(without, "losses", tmp_path)
+        run_ablations(without, ("losses",), tmp_path)
+
+
+@pytest.mark.learn
+def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
+    data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
+    options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
+    (table,) = run_ablations(options, ("losses",), tmp_path)
+    assert [row.method for row in table.rows] == ["position", "+ spine", "+ structure", "all"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
+    for number, kept in ((1, 0.0), (4, 0.5)):
+        assert json.loads((tmp_path / f"losses-{number}" / "options.json").read_text())["losses"]["spine"] == kept
