@@ -240,7 +240,7 @@ def _spine_place_covariances(
     centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]
     sd = np.array([person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae])
     for kind, at in (("markers", markers), ("centres", centres)):
-        own = np.array([person.unsure.get(body.marker_names[i], np.zeros((3, 3))) for i in at])
+        own = np.array([person.place_covariance_from_body.get(body.marker_names[i], np.zeros((3, 3))) for i in at])
         found[kind] = found[kind] + covariance_with_body_errors(body, z, at, own)
     found["centres"] += sd[:, None, None] ** 2 * np.eye(3)
     return found
@@ -249,7 +249,7 @@ def _spine_place_covariances(
 def _marker_set_weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:
     require_known("marker", own, sized.body.marker_names, "ik.weights of the configuration")
     weights = sized.weights(marker_set) | dict(own)
-    worth = {} if sized.person is None else sized.person.worth
+    worth = {} if sized.person is None else sized.person.weight_factors
     return {name: weight * worth.get(name, 1.0) for name, weight in weights.items()}
 
 

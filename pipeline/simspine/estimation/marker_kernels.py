@@ -92,7 +92,7 @@ class Sums(NamedTuple):
 
     K: np.ndarray  # (bodies, 6, 6) Σ XᵀPX
     F: np.ndarray  # (bodies, 6) Σ XᵀPr
-    S: np.ndarray  # (bodies, 3, 3) Σ x (Pr)ᵀ
+    combinations: np.ndarray  # (bodies, 3, 3) Σ x (Pr)ᵀ
     T: np.ndarray  # (entries, 6) scratch of `propagate_hessian`
 
 

@@ -65,7 +65,7 @@ class KinematicsOptions(Section):
     starts: int | None = Field(None, ge=1, le=5)
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
 
-    def off_in_everybody(self, region: str) -> tuple[float, float, float]:
+    def known_detector_offset(self, region: str) -> tuple[float, float, float]:
         """Forward, up and right, m, what a detector's points of a region are off by; nothing where not measured."""
         return self.detector_offsets[region].mean_m if region in self.detector_offsets else (0.0, 0.0, 0.0)
 

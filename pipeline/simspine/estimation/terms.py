@@ -39,11 +39,11 @@ class Term(Protocol):
         """newton: include the second-order part, where the term has one."""
         ...
 
-    def window(self, frames: slice) -> "Term":
+    def of_window(self, frames: slice) -> "Term":
         """The term of a part of the trial."""
         ...
 
-    def sampled(self, frames: slice, count: int) -> "Term":
+    def of_sampled_frames(self, frames: slice, count: int) -> "Term":
         """The term of one frame in `count`, each of which stands for so many; frames: which they are."""
         ...
 
@@ -75,10 +75,10 @@ class LimitTerm:
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         system.add_diagonal(self.curvature(z))
 
-    def window(self, frames: slice) -> "LimitTerm":
+    def of_window(self, frames: slice) -> "LimitTerm":
         return self
 
-    def sampled(self, frames: slice, count: int) -> "LimitTerm":
+    def of_sampled_frames(self, frames: slice, count: int) -> "LimitTerm":
         return replace(self, sd=self.sd / count**0.5)
 
 
@@ -126,7 +126,7 @@ class MarkerTerm:
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         for start in range(0, len(z), FRAMES_PER_BLOCK_BATCH):
             part = slice(start, start + FRAMES_PER_BLOCK_BATCH)
-            system.add_blocks(self.window(part).upper_information(z[part], newton), start)
+            system.add_blocks(self.of_window(part).upper_information(z[part], newton), start)
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ; newton: with the second-order part."""
@@ -148,13 +148,13 @@ class MarkerTerm:
         data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
         return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
 
-    def window(self, frames: slice | np.ndarray) -> "MarkerTerm":
+    def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
         scale = np.asarray(self.scale)[frames]
         return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)
 
-    def sampled(self, frames: slice, count: int) -> "MarkerTerm":
-        part = self.window(frames)
+    def of_sampled_frames(self, frames: slice, count: int) -> "MarkerTerm":
+        part = self.of_window(frames)
         return replace(part, w=part.w * count)
 
 
@@ -176,27 +176,27 @@ class PriorTerm:
     repeated: share of the precision that each frame has besides; see `prior_repetition`.
     """
 
-    S: np.ndarray
+    combinations: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
     decay: np.ndarray
-    repeated: np.ndarray | float = 0.0
+    repetition: np.ndarray | float = 0.0
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        departure = z @ self.S.T - self.mean
+        departure = z @ self.combinations.T - self.mean
         added = departure.copy()  # what each frame adds to it
         added[1:] -= self.decay * departure[:-1]
         weight = np.tile(self._later, (len(z), 1))
         weight[0] = self.precision
-        pull, held = weight * added, self.repeated * self.precision * departure
+        pull, held = weight * added, self.repetition * self.precision * departure
         cost = (pull * added).sum(1) + (held * departure).sum(1)
         if gradient is not None:
             pull[:-1] -= self.decay * pull[1:]
-            gradient += (pull + held) @ self.S
+            gradient += (pull + held) @ self.combinations
         return cost
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        later, held, last = self._later, self.repeated * self.precision, len(z) - 1
+        later, held, last = self._later, self.repetition * self.precision, len(z) - 1
         before = later * self.decay**2  # of a frame, in what the one after it adds
         system.add_same(self._block(held + self.precision + (before if last else 0.0)), frames=slice(1))
         system.add_same(self._block(held + later + before), frames=slice(1, last))
@@ -213,14 +213,14 @@ class PriorTerm:
         return self._block(self.precision)
 
     def _block(self, weight: np.ndarray) -> np.ndarray:
-        return (self.S.T * weight) @ self.S
+        return (self.combinations.T * weight) @ self.combinations
 
-    def window(self, frames: slice) -> "PriorTerm":
+    def of_window(self, frames: slice) -> "PriorTerm":
         return self
 
-    def sampled(self, frames: slice, count: int) -> "PriorTerm":
+    def of_sampled_frames(self, frames: slice, count: int) -> "PriorTerm":
         """Of a process fewer frames say the same."""
-        return replace(self, decay=self.decay**count, repeated=self.repeated * count)
+        return replace(self, decay=self.decay**count, repetition=self.repetition * count)
 
 
 def single_coordinate_priors(S: np.ndarray) -> np.ndarray:
@@ -283,8 +283,8 @@ class SmoothnessTerm:
             if frames > order and weight.any():
                 yield order, weight, ((-1.0, 1.0), (1.0, -2.0, 1.0))[order - 1]
 
-    def window(self, frames: slice) -> "SmoothnessTerm":
+    def of_window(self, frames: slice) -> "SmoothnessTerm":
         return self
 
-    def sampled(self, frames: slice, count: int) -> "SmoothnessTerm":
+    def of_sampled_frames(self, frames: slice, count: int) -> "SmoothnessTerm":
         return SmoothnessTerm(self.rate / count, self.velocity * count, self.acceleration * count)

@@ -246,7 +246,7 @@ def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
     if person is None:
         return ()
     found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
-    if SACRAL_TILT in person.names:
+    if SACRAL_TILT in person.curve_coordinates:
         tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
         found.append(
             FoundVariation(
