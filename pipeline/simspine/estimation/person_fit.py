@@ -20,7 +20,8 @@ from simspine.anatomy.priors import MarkerErrors, Prior
 from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
-from simspine.estimation.frame_engine import first_pose, usable_observations
+from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.marker_offsets import tree_with_marker_offsets, tree_with_shared_errors
 from simspine.estimation.person_system import (
     BorderedFactor,
     PersonSystem,
@@ -30,10 +31,11 @@ from simspine.estimation.person_system import (
     find_person_minimum,
     solve_forward,
 )
+from simspine.estimation.start_pose import first_pose
 from simspine.estimation.terms import LimitTerm, MarkerTerm, single_coordinate_precision_and_target
 from simspine.estimation.trajectory import STARTING_POINTS, starting_path
 from simspine.estimation.trajectory_engine import ROUGH_PATH_POSE_SD, START_OFFSET_SD_M, wide_priors
-from simspine.estimation.uncertainty import marker_covariance, tree_with_marker_offsets, tree_with_shared_errors
+from simspine.estimation.uncertainty import marker_covariance
 
 ROUGH_PATHS = 3  # to begin from
 ROUGH_PATH_TOLERANCE = 1.0  # squared standard deviations: enough to tell which minimum a path leads to

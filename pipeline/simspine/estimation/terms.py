@@ -1,4 +1,10 @@
-"""Smoothness: λ_v Σ_t |Δz_t/Δt|²_W + λ_a Σ_t |Δ²z_t/Δt²|²_W, with a standard deviation for each coordinate."""
+"""Terms of the inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, smoothness.
+
+A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system, newton)`, which
+adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the Gauss–Newton Hessian of
+Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log posterior and the system at the
+minimum is the posterior's precision.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -21,12 +27,6 @@ from simspine.estimation.marker_kernels import (
     frames_terms,
 )
 
-# Terms of the inverse-kinematics objective E(z), z (frames, free coordinates). One file per term.
-# A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system,
-# newton)`, which adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the
-# Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log
-# posterior and the system at the minimum is the posterior's precision.
-
 
 class Term(Protocol):
     """What the solver asks of a term."""
@@ -48,12 +48,12 @@ class Term(Protocol):
         ...
 
 
-# Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
-
-
 @dataclass(frozen=True, eq=False)
 class LimitTerm:
-    """lower, upper: (free,) rad or m, ±inf for none. sd: what an excess is measured in, same units."""
+    """Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
+
+    lower, upper: (free,) rad or m, ±inf for none. sd: of an excess, same units.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
@@ -82,9 +82,6 @@ class LimitTerm:
         return replace(self, sd=self.sd / count**0.5)
 
 
-# Markers: Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres or, with a precision, in standard deviations.
-
-
 FRAMES_PER_BLOCK_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
 UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
@@ -92,8 +89,9 @@ UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F"
 
 @dataclass(frozen=True, eq=False)
 class MarkerTerm:
-    """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
+    """Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres or, with a precision, in standard deviations.
 
+    y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
     loss: 'square' or 'huber', from `scale` on, (frames, markers) or one for all (m, or standard deviations with a
     precision). columns: `body_columns(tree)`, made where it is not given.
     """
@@ -158,22 +156,21 @@ class MarkerTerm:
         return replace(part, w=part.w * count)
 
 
-# Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
-# A departure d from the mean is correlated in time: somebody's stiff level is stiff in the next frame too.
-# Counting the prior anew in each frame would make it surer the more frames there are, so departures are a
-# stationary process (Ornstein and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame: E
-# = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²), whatever their
-# number.
-# Where markers' errors are correlated as well, k frames share one error, so that of a departure that stays the
-# markers say k times less than they seem to. The prior is then repeated in each frame, so often that of a
-# constant departure it says k times as much; of how a departure changes neither says more or less than before.
-
-
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
-    """S: (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repeated: (priors,).
+    """Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
 
-    repeated: share of the precision that each frame has besides; see `prior_repetition`.
+    A departure d from the mean is correlated in time: a stiff level is stiff in the next frame too. Counting the prior
+    anew in each frame would make it surer the more frames there are, so departures are a stationary process (Ornstein
+    and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
+    E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²).
+
+    Where markers' errors are correlated as well, k frames share one error, so of a lasting departure the markers say k
+    times less than they seem to. The prior is then repeated in each frame, so often that of a constant departure it
+    says k times as much; of how a departure changes neither says more or less than before.
+
+    combinations: S (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repetition: (priors,),
+    the share of the precision that is added in each frame, see `prior_repetition`.
     """
 
     combinations: np.ndarray
@@ -249,7 +246,9 @@ def prior_repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarra
 
 @dataclass(frozen=True, eq=False)
 class SmoothnessTerm:
-    """velocity, acceleration: (free,) weights, 1/sd² with sd in rad/s, m/s and rad/s², m/s²; 0 leaves one free."""
+    """λ_v Σ_t |Δz_t/Δt|²_W + λ_a Σ_t |Δ²z_t/Δt²|²_W, with a standard deviation for each coordinate.
+
+    velocity, acceleration: (free,) weights, 1/sd² with sd in rad/s, m/s and rad/s², m/s²; 0 leaves one free."""
 
     rate: float
     velocity: np.ndarray

@@ -13,7 +13,12 @@ from simspine.anatomy.tree import all_coordinates
 from simspine.core.errors import require_known
 from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
-from simspine.estimation.frame_engine import first_pose, usable_observations
+from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.marker_offsets import (
+    offset_coordinate_names,
+    offset_priors,
+    tree_with_shared_errors,
+)
 from simspine.estimation.minimise import learnt_factor, with_scaled_acceleration
 from simspine.estimation.result import (
     CHANGE_KEY,
@@ -24,8 +29,8 @@ from simspine.estimation.result import (
     Solver,
     canonical_branch,
     result_of,
-    root_joint,
 )
+from simspine.estimation.start_pose import first_pose, root_joint
 from simspine.estimation.terms import (
     LimitTerm,
     MarkerTerm,
@@ -44,14 +49,7 @@ from simspine.estimation.trajectory import (
     solve_trajectory,
     starting_path,
 )
-from simspine.estimation.uncertainty import (
-    LastingErrors,
-    coordinate_deviation,
-    covariance_of_correlated_errors,
-    offset_coordinate_names,
-    offset_priors,
-    tree_with_shared_errors,
-)
+from simspine.estimation.uncertainty import LastingErrors, coordinate_deviation, covariance_of_correlated_errors
 
 NO_PRIOR_SD_RAD = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
 ROUGH_PATH_POSE_SD = 0.2

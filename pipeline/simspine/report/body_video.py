@@ -285,14 +285,14 @@ def _seen_only(layer: OverlayLayer) -> OverlayLayer:
 def shown_in(found: SolvedTrial, frames: slice) -> Keypoints:
     """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
     markers = found.markers.with_(xyz=found.markers.xyz[frames], weight=None, covariance=None, filled=None)
-    return add_inferred_points(found.detected_in(frames), found.cameras, markers)
+    return add_inferred_points(found.used_keypoints_of(frames), found.cameras, markers)
 
 
 def layer_of_image(found: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
     """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
     return frame_layer(
         shown, frame, view, found.cameras[view],
-        model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
+        model=found.model_points, triangulation=found.keypoints_and_triangulation[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
     )  # fmt: skip
 
 
@@ -311,7 +311,7 @@ def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None)
 
 def _legend_strip(found: SolvedTrial, width: int, show: str) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
-    _, report = found.images
+    _, report = found.keypoints_and_triangulation
     shown = shown_in(found, slice(1))
     kinds = ["detected"] + ["model", "spine"] * (show == "lines")
     kinds += ["skin"] * bool(is_skin_marker(shown.names))
@@ -341,7 +341,7 @@ def films_of_trial(found: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
     views = range(min(MAX_FILM_VIEWS, len(found.videos)))
     opened = open_videos([found.videos[view] for view in views])
     at = slice(None, None, step)
-    seen = None if found.keypoints is None else found.detected_in(at).xy
+    seen = None if found.keypoints is None else found.used_keypoints_of(at).xy
     return tuple(
         _film_of_view(
             found,

@@ -170,7 +170,7 @@ def _caution_sentence(found: SolvedTrial) -> str:
     if found.rejected.any():
         frames = frame_ranges(np.flatnonzero(found.rejected))
         parts.append(f"{int(found.rejected.sum())} of {found.spine.frames} frames were rejected ({frames}).")
-    parts.append(_undecided_level_count(found.shares))
+    parts.append(_undecided_level_count(found.observed_shares))
     warned = [finding for finding in found.findings if finding.severity is not Severity.INFO]
     causes = list(dict.fromkeys(cause_of_finding(finding.code) for finding in warned))
     if causes:
@@ -226,7 +226,7 @@ def trial_section_of(
         model=found.model_points,
         edges=body_edges(),
         levels=found.sized.levels,
-        shares=found.shares,
+        shares=found.observed_shares,
         clinical=(*found.curvature_figures, *found.clinical_figures),
         rhythm=found.lumbopelvic_rhythm,
         variations=variations_of(found.sized),
@@ -310,7 +310,7 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(found: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    return caveats_of_trial(found.markers, found.spine, found.shares, ~found.rejected)
+    return caveats_of_trial(found.markers, found.spine, found.observed_shares, ~found.rejected)
 
 
 def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
