@@ -1,10 +1,11 @@
 """Errors that neighbouring markers share, as unknown coordinates of the body's tree.
 
-With one lumbar point too high, all of them are. Taken for independent, such errors look like a bent spine: over a lumbar spine of 15 cm, 1 cm of depth is some 30° of
-lordosis. So each group of markers gets an offset of its own, three coordinates along the axes of the bodies that carry
-them, unknown like a joint angle, with a prior about zero. A tree with offsets is a tree: each body that carries markers
-of a group gets a massless child that slides, all children of a group by the same three coordinates, or by a share of
-them: an error that changes along a row of markers is a few errors, of which each marker has its shares.
+With one lumbar point too high, all of them are. Taken for independent, such errors look like a bent spine: over a
+lumbar spine of 15 cm, 1 cm of depth is some 30° of lordosis. So each group of markers gets an offset of its own, three
+coordinates along the axes of the bodies that carry them, unknown like a joint angle, with a prior about zero. A tree
+with offsets is a tree: each body that carries markers of a group gets a massless child that slides, all children of a
+group by the same three coordinates, or by a share of them: an error that changes along a row of markers is a few
+errors, of which each marker has its shares.
 
 Vertebrae are turned against each other. Points of a region that are all off by the same in space are not by the same
 along the axes of their vertebrae: of 15 mm, L5 turned by 25° on the sacrum makes 6 mm between the two, and over a

@@ -116,8 +116,8 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
         severity=Severity.INFO,
         message=f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames "
         f"around, by the body's smoothness (accelerations of {options.ik.level_acceleration_sd:g} rad/s² in a level of "
-        f"the trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, one "
-        "standard deviation each)"
+        f"the trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, "
+        "one standard deviation each)"
         f"{rest}.",
         suggestion="They are inferred, not seen: leave them out of figures, or read their ±.",
         frames=where_true(short),
