@@ -5,7 +5,7 @@ some postures of all trials (`simspine.estimation.person_fit`) and what its resi
 (`simspine.estimation.noise`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -41,7 +41,6 @@ from simspine.anatomy.recipes import (
     Recipe,
     build_body,
     default_weights,
-    fit_markers,
     place_inferred,
     read_prior,
     read_recipe,
@@ -51,11 +50,9 @@ from simspine.anatomy.recipes import (
 from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, measure_factors, scale_body
 from simspine.anatomy.vertebrae import forced_by_model
 from simspine.core.errors import mean_of_known
-from simspine.core.geometry import off_vertical
 from simspine.core.skeletons import is_skin_marker
-from simspine.core.types import Forced, Markers, Origin
+from simspine.core.types import Forced, Markers
 from simspine.estimation.noise import (
-    BURST_TIMES_S,
     MAX_WEIGHT_FACTOR,
     add_white_noise,
     detector_error_share,
@@ -64,9 +61,7 @@ from simspine.estimation.noise import (
     learnt_noise,
     marker_errors_of,
     seen_shares_by_marker,
-    smooth_positions,
     tightened_by_view_agreement,
-    white_noise_variance,
 )
 from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
@@ -81,6 +76,7 @@ from simspine.estimation.person import (
     point_places_of,
 )
 from simspine.estimation.person_fit import PersonFit, PersonProblem, solve_person
+from simspine.estimation.postures import FrameCheck, Recording, is_standing, sampled_recordings
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,9 +202,6 @@ def femur_lengths(body: Body) -> dict[str, float]:
 
 # The fit to all trials of a person.
 
-MAX_POSTURES = 150  # of all trials together
-MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL = 6, 60
-MIN_MARKERS_PER_POSTURE = 3
 NOISE_ROUNDS = 5
 POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in the same way
 # A detector's error in all trials, as a ratio of its variation from trial to trial. A half lies between what suits a
@@ -218,20 +211,6 @@ POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in 
 DETECTOR_BIAS_RATIO = 0.5
 # Share of the variance of lasting errors from which a detector's bias in all trials says how large errors of one are.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
-MAX_THIGH_TILT_RAD, MAX_TRUNK_TILT_RAD = np.radians(20.0), np.radians(15.0)  # from upright, of a person who stands
-FrameCheck = Callable[[Markers], np.ndarray]  # of markers to frames, (frames,) bool
-UPRIGHT_POINTS = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
-
-
-@dataclass(frozen=True, eq=False)
-class _Recording:
-    """markers: a trial. fast_variance: (markers,) m², of what smoothing took out of it. postures: some frames of the
-    smoothed trial. bursts: (bursts, 3), which of the postures are `BURST_TIMES_S` apart."""
-
-    markers: Markers
-    fast_variance: np.ndarray
-    postures: Markers
-    bursts: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +276,7 @@ def fit_to_person(
     if not sized.recipe.anatomy or sized.recipe.articulation is None or options.engine != "trajectory":
         return sized
     weights = sized.weights(marker_set) | dict(options.weights)
-    recordings = _sampled_recordings(sized.body, trials, weights, options=options, exchanged=exchanged)
+    recordings = sampled_recordings(sized.body, trials, weights, options=options, exchanged=exchanged)
     if not recordings:
         return sized  # the solver says so, trial by trial
     first = recordings[0].postures
@@ -328,24 +307,6 @@ def fit_to_person(
     )
 
 
-def _sampled_recordings(
-    body: Body,
-    trials: Sequence[Markers],
-    weights: Mapping[str, float],
-    options: KinematicsOptions,
-    exchanged: FrameCheck,
-) -> list[_Recording]:
-    """The trials that show a posture."""
-    padded = _padded_to_common_markers([fit_markers(body, trial) for trial in trials])
-    shown = [(trial, _frames_with_enough_markers(options, trial, weights)) for trial in padded]
-    recordings, chosen = [], _without_swapped_frames(shown, exchanged)
-    for trial, frames in chosen:
-        smooth = smooth_positions(trial)
-        postures, bursts = _sampled_in_bursts(smooth, frames, len(chosen))
-        recordings.append(_Recording(trial, white_noise_variance(trial, smooth), postures, bursts))
-    return recordings
-
-
 def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
     recipe = sized.recipe
     assert recipe.articulation is not None
@@ -364,7 +325,7 @@ def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
 
 def _problem_of_person(
     sized: SizedBody,
-    recordings: Sequence[_Recording],
+    recordings: Sequence[Recording],
     unknowns: _PersonUnknowns,
     weights: Mapping[str, float],
     configured: KinematicsOptions,
@@ -391,7 +352,7 @@ def _problem_of_person(
         durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
         followed_markers=_markers_to_follow(sized.body, places),
         standing_prior=unknowns.standing_prior,
-        standing_frames=[_is_standing(recording.postures) for recording in recordings],
+        standing_frames=[is_standing(recording.postures) for recording in recordings],
     )
 
 
@@ -461,7 +422,7 @@ def _person_of_fit(
 
 def _with_noise(
     person: Person,
-    recordings: Sequence[_Recording],
+    recordings: Sequence[Recording],
     problem: PersonProblem,
     fit: PersonFit,
     noise: _PersonNoise,
@@ -516,79 +477,7 @@ def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tup
     return (OWN_TILT_NAME,), priors, Prior([pelvis.about_own()])
 
 
-def _is_standing(markers: Markers) -> np.ndarray:
-    """(frames,) bool: thighs and trunk upright, within `MAX_THIGH_TILT_RAD` and `MAX_TRUNK_TILT_RAD`; where they are
-    not seen, not."""
-    if not set(UPRIGHT_POINTS) <= set(markers.names):
-        return np.zeros(markers.frames, bool)
-    thighs, trunk = (
-        np.maximum(*(off_vertical(markers, side + lower, side + upper) for side in "LR"))
-        for lower, upper in (("Knee", "Hip"), ("Hip", "Shoulder"))
-    )
-    return (thighs < MAX_THIGH_TILT_RAD) & (trunk < MAX_TRUNK_TILT_RAD)
-
-
 def _displacements_by_name(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:
     """By name, of (names, 3) m, and m²."""
     each = zip(names, found.tolist(), variance.mean(1).tolist(), strict=True)
     return {name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in each}
-
-
-def _sampled_in_bursts(markers: Markers, shown: np.ndarray, trials: int) -> tuple[Markers, np.ndarray]:
-    """Frames evenly over those that show a posture, in bursts where the trial is long enough; and which of them make a
-    burst, (bursts, 3).
-    """
-    wanted = int(np.clip(MAX_POSTURES // trials, MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL))
-    steps = np.round(np.array(BURST_TIMES_S) * markers.rate).astype(int)
-    begin = shown[shown < markers.frames - steps[-1]]
-    if not begin.size or markers.frames <= wanted:
-        chosen = shown[np.unique(np.linspace(0, shown.size - 1, min(wanted, shown.size)).astype(int))]
-        bursts = np.zeros((0, len(steps)), int)
-    else:
-        evenly = np.linspace(0, begin.size - 1, max(1, wanted // len(steps))).astype(int)
-        together = begin[evenly][:, None] + steps
-        chosen = np.unique(together)
-        bursts = np.searchsorted(chosen, together)
-    part = {"xyz": markers.xyz[chosen]}
-    for name in ("weight", "filled", "covariance"):
-        values = getattr(markers, name)
-        part[name] = None if values is None else values[chosen]
-    spacing = (markers.frames - 1) / markers.rate / max(1, len(chosen) - 1)
-    return markers.with_(**part, rate=1 / max(spacing, 1 / markers.rate)), bursts
-
-
-def _frames_with_enough_markers(
-    options: KinematicsOptions, markers: Markers, weights: Mapping[str, float]
-) -> np.ndarray:
-    """Indices of the frames that show enough for a posture."""
-    weighted, w = ik_inputs(options, markers, weights)
-    return np.flatnonzero(((w > 0) & weighted.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
-
-
-def _without_swapped_frames(
-    seen: Sequence[tuple[Markers, np.ndarray]], exchanged: FrameCheck
-) -> list[tuple[Markers, np.ndarray]]:
-    """Trials with the indices of the frames to fit, if any: those in which left and right, or head and feet, are
-    exchanged tell of another body than the person's. Where all are such, all are left."""
-    sound = [(trial, shown[~exchanged(trial)[shown]]) for trial, shown in seen]
-    return [pair for pair in sound if pair[1].size] or [pair for pair in seen if pair[1].size]
-
-
-def _padded_to_common_markers(trials: Sequence[Markers]) -> list[Markers]:
-    """With the same names: a marker that a trial lacks is missing in all its frames."""
-    origin = {name: of for trial in trials for name, of in zip(trial.names, trial.origins, strict=True)}
-    return [_with_all_names(trial, origin) for trial in trials]
-
-
-def _with_all_names(markers: Markers, origin: Mapping[str, Origin]) -> Markers:
-    lacking = [name for name in origin if name not in markers.names]
-
-    def padded(values: np.ndarray | None, fill: float) -> np.ndarray | None:
-        if values is None:
-            return None
-        return np.concatenate([values, np.full((len(values), len(lacking), *values.shape[2:]), fill, values.dtype)], 1)
-
-    fills = {"xyz": np.nan, "weight": 0.0, "covariance": np.nan, "filled": False}
-    arrays = {field: padded(getattr(markers, field), fill) for field, fill in fills.items()}
-    origins = (*markers.origins, *(origin[name] for name in lacking))
-    return markers.with_(names=(*markers.names, *lacking), origin=origins, **arrays).select(list(origin))
