@@ -118,7 +118,7 @@ def test_a_step_solves_the_whole_system_at_once(noisy):
 
 
 def test_the_covariance_is_that_of_the_whole_system(noisy):
-    """Its columns are what a unit of each thing that constants is answered with."""
+    """Its columns are the solutions for a unit of each constant."""
     system, at = noisy
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     constants = slice(at.q.size, at.q.size + at.constants.size)

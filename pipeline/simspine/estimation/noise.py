@@ -64,8 +64,8 @@ def _spine_points(markers: Markers) -> tuple[str, ...]:
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
     """What points of a detector may be off by throughout a recording; motion capture errs by itself.
 
-    Points of one region of the spine err together, about what they are off by in everybody where that is known; a
-    marker on the skin by how well the bone under it is known.
+    Points of one region of the spine err together, about their mean error in everybody where that is known; a marker on
+    the skin by how well the bone under it is known.
     """
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
