@@ -146,10 +146,10 @@ def test_too_few_steps_are_told(noisy, monkeypatch):
     """By as much as the cost is above the minimum: near it, half of what Newton's step promises and more."""
     system, start = noisy
     done = find_person_minimum(system, start)
-    assert done.left < person_system.MAX_REMAINING_GAIN
+    assert done.unconverged_cost < person_system.MAX_REMAINING_GAIN
     monkeypatch.setattr(person_system, "MAX_PERSON_STEPS", 2)
     cut = find_person_minimum(system, start)
-    assert cut.left > max(0.01, 0.5 * (system.total(cut.at) - system.total(done.at)))
+    assert cut.unconverged_cost > max(0.01, 0.5 * (system.total(cut.unknowns) - system.total(done.unknowns)))
 
 
 def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
@@ -178,8 +178,8 @@ def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeyp
     monkeypatch.setattr(person_fit, "starting_path", wound)
     found = solve_person(problem)
     assert began.count(STARTING_POINTS[0]) == 2
-    np.testing.assert_allclose(found.solution.constants, expected.found.constants, atol=1e-6)
-    np.testing.assert_allclose(found.solution.q, expected.found.q, atol=1e-3)
+    np.testing.assert_allclose(found.solution.constants, expected.solution.constants, atol=1e-6)
+    np.testing.assert_allclose(found.solution.q, expected.solution.q, atol=1e-3)
     monkeypatch.setattr(person_fit, "ROUGH_PATHS", 1)
     system = person_fit._person_system(problem)
     assert system.total(solve_person(problem).solution) > system.total(found.solution) + 10.0
@@ -216,8 +216,8 @@ def test_how_unsure_a_place_is_hangs_not_on_where_people_face(body, recipe):
     turn = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])  # a quarter, about the vertical
     turned = replace(problem, trials=[first, second.with_(xyz=second.xyz @ turn.T)])
     here, there = solve_person(problem), solve_person(turned)
-    np.testing.assert_allclose(there.unsure, here.unsure, rtol=0.1, atol=(1e-4) ** 2)
-    sd = np.sqrt(np.einsum("mii->mi", here.unsure))
+    np.testing.assert_allclose(there.place_covariance, here.place_covariance, rtol=0.1, atol=(1e-4) ** 2)
+    sd = np.sqrt(np.einsum("mii->mi", here.place_covariance))
     lumbar = next(i for i, v in enumerate(recipe.anatomy) if v.name == "lumbar height")
     height = np.sqrt(here.covariance[lumbar, lumbar]) * 0.1  # m, of some 0.1 m below L3
     assert (sd > 0).all()
@@ -276,7 +276,7 @@ def test_another_trial_makes_no_one_less_sure(body, recipe):
     problem = _lasting(problem, (0.5, 60.0), "square")
     for weight in problem.weights:
         weight[:, problem.trials[0].index("LKnee")] = 0.0
-    of_trials = ("trials", "weights", "seconds", "standing")
+    of_trials = ("trials", "weights", "durations_s", "standing_frames")
     both, *alone = (
         solve_person(replace(problem, **{name: getattr(problem, name)[p] for name in of_trials}))
         for p in (slice(None), slice(1), slice(1, None))

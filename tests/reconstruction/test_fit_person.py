@@ -91,7 +91,7 @@ def test_what_all_trials_said_survives_a_file(fitted):
 @pytest.mark.parametrize("left", [1e-9, 0.04])
 def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
     _, seen, sized = fitted
-    sized = replace(sized, person=replace(sized.person, left=left))
+    sized = replace(sized, person=replace(sized.person, unconverged_cost=left))
     result = solve_kinematics(sized, seen[0], "centres", Options().ik)
     found = check_solved_trial(sized, result, read_spine(sized, result), seen[0]).findings
     told = [finding.message for finding in found if finding.code == "person_fit"]
@@ -102,7 +102,7 @@ def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
 def test_places_leave_out_only_what_the_prior_carries(fitted):
     """Of what is unsure of the body, places go along with what is in coordinates' covariance, and with nothing else."""
     _, seen, sized = fitted
-    uncarried = replace(sized, person=replace(sized.person, carried={}))
+    uncarried = replace(sized, person=replace(sized.person, body_error_modes={}))
     assert sized.person.body_error_modes
     own, same = (
         read_spine(one, solve_kinematics(one, seen[0], "centres", Options().ik, _anyone(sized))).centres
