@@ -252,7 +252,9 @@ def summary_metrics(found: SolvedTrial) -> dict:
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
     unseen = found.markers.names_of(Origin.ESTIMATED)
-    points = found.keypoints_and_triangulation[1].of(name for name in without_skin_markers(found.keypoints_and_triangulation[1].names) if name not in unseen)
+    points = found.keypoints_and_triangulation[1].of(
+        name for name in without_skin_markers(found.keypoints_and_triangulation[1].names) if name not in unseen
+    )
     summary = points.summary()
     spine, solved, verdict = found.spine, found.result, found.verdict
     if verdict is None:
