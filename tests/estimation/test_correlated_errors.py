@@ -67,7 +67,9 @@ def test_a_frame_without_markers_concerns_no_other(frame, lasting):
     w = np.repeat(markers.w, 20, axis=0)
     shown = np.ones(20, bool)
     shown[[3, 17]] = False
-    unsaid = PriorTerm(prior.S, prior.mean, np.where(np.arange(z.size) > 0, prior.precision, 0.0), prior.decay)
+    unsaid = PriorTerm(
+        prior.combinations, prior.mean, np.where(np.arange(z.size) > 0, prior.precision, 0.0), prior.decay
+    )
     found = []
     for weights in (w, w * shown[:, None]):
         term = MarkerTerm(markers.tree, np.zeros((20, w.shape[1], 3)), weights)

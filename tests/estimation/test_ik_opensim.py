@@ -5,8 +5,8 @@ import pytest
 from benchmarks.agreement.opensim_tool import run_tool
 
 from simspine.anatomy.body import follow_couplers, forward_kinematics
-from simspine.estimation.inverse_kinematics import solve_with_opensim
-from simspine.estimation.result import Start
+from simspine.estimation.opensim_engine import solve_with_opensim
+from simspine.estimation.start_pose import StartPose
 
 TASKS = {"L5_S1_Flex_Ext": (0.0, 0.1)}
 
@@ -45,7 +45,7 @@ def test_exact_markers_give_the_motion_back(release, walk, seen, heading):
 @pytest.mark.parametrize("heading", [0.0, 1.6, 3.1, -2.3])
 def test_start_finds_person_and_heading(release, walk, seen, fit_names, heading):
     markers = seen(walk(frames=1, heading=heading, at=(2.0, 1.1, -1.0)))
-    start = Start(release, [release.marker_index(name) for name in fit_names])
+    start = StartPose(release, [release.marker_index(name) for name in fit_names])
     values = start.values(markers.xyz[0], np.ones(len(fit_names)))
     c = release.coordinates
     turned = values[c.index("pelvis_rotation")] - heading
@@ -60,7 +60,7 @@ def test_start_is_exact_for_a_rigid_pose(release, fit_names):
     pose = {"pelvis_tilt": 0.4, "pelvis_list": -0.3, "pelvis_rotation": 2.0, "pelvis_tx": 1.0, "pelvis_tz": -2.0}
     motion = neutral_motion(release, pose)
     markers = forward_kinematics(release, motion).select(fit_names)
-    start = Start(release, [release.marker_index(name) for name in fit_names])
+    start = StartPose(release, [release.marker_index(name) for name in fit_names])
     found = start.values(markers.xyz[0], np.ones(len(fit_names)))
     np.testing.assert_allclose(found, motion.values[0], atol=1e-6)
     missing = np.full_like(markers.xyz[0], np.nan)
@@ -87,17 +87,17 @@ def test_missing_markers_and_frames(release, walk, seen):
 
 
 def test_a_failing_frame_costs_itself_only(release, walk, seen, monkeypatch):
-    from simspine.estimation import inverse_kinematics
+    from simspine.estimation import opensim_engine
 
     markers = seen(walk(frames=4))
-    original = inverse_kinematics._Engine.attempt
+    original = opensim_engine._Engine.attempt
 
     def attempt(self, t, start=None):
         if t == 1 or (t == 2 and start is None):
             return None, "OpenSim: track() attempt failed."
         return original(self, t, start)
 
-    monkeypatch.setattr(inverse_kinematics._Engine, "attempt", attempt)
+    monkeypatch.setattr(opensim_engine._Engine, "attempt", attempt)
     result = solve_with_opensim(release, markers, np.ones(markers.xyz.shape[:2]))
     np.testing.assert_array_equal(result.converged, [True, False, True, True])
     assert "attempt failed" in result.reason[1]

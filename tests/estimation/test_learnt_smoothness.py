@@ -37,7 +37,7 @@ class Seen:
     def curve(self, z, system: BandedSystem, newton):
         system.add_diagonal(np.tile(self.weight, (len(z), 1)))
 
-    def window(self, frames):
+    def of_window(self, frames):
         return Seen(self.y[frames], self.weight)
 
 

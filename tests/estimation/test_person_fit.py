@@ -70,8 +70,8 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6,
         Prior([*recipe.priors, *levels_given_curve(levels)]),
         MarkerErrors(sd=0.002, shared_errors=(SharedError("spine", SPINE, 0.002),)),
         [10.0] * trials,
-        upright=Prior([recipe.pelvis.prior_about_own_tilt()]),
-        standing=[np.arange(frames) % 2 == 0] * trials,
+        standing_prior=Prior([recipe.pelvis.prior_about_own_tilt()]),
+        standing_frames=[np.arange(frames) % 2 == 0] * trials,
     )
 
 
@@ -91,23 +91,24 @@ def noisy(body, recipe):
 def test_the_gradient_is_that_of_the_cost(noisy):
     system, at = noisy
     rng = np.random.default_rng(0)
-    at = at.like(at.flat + _some(rng, at, 3e-3))
+    at = at.from_flat(at.flat + _some(rng, at, 3e-3))
     step = _some(rng, at, 1e-6)
-    ahead, behind = (system.total(at.like(at.flat + sign * step)) for sign in (1, -1))
+    ahead, behind = (system.total(at.from_flat(at.flat + sign * step)) for sign in (1, -1))
     np.testing.assert_allclose((ahead - behind) / 4, system.gradient(at).flat @ step, rtol=1e-5)
 
 
 def test_a_step_solves_the_whole_system_at_once(noisy):
     """Newton's, by the bordered factor, against a dense Hessian: differences of the gradient."""
     system, at = noisy
-    at = find_person_minimum(system, at).at
+    at = find_person_minimum(system, at).unknowns
     h, size = 1e-5, at.flat.size
     columns = []
     for i in range(size):
         unit = np.zeros(size)
         unit[i] = h
         columns.append(
-            (system.gradient(at.like(at.flat + unit)).flat - system.gradient(at.like(at.flat - unit)).flat) / (2 * h)
+            (system.gradient(at.from_flat(at.flat + unit)).flat - system.gradient(at.from_flat(at.flat - unit)).flat)
+            / (2 * h)
         )
     H = np.array(columns) + np.diag(np.where(np.arange(size) < at.q.size, UNSEEN_FRAME_PRECISION, 0.0))
     right = H @ _some(np.random.default_rng(1), at, 1e-3)
@@ -117,11 +118,11 @@ def test_a_step_solves_the_whole_system_at_once(noisy):
 
 
 def test_the_covariance_is_that_of_the_whole_system(noisy):
-    """Its columns are what a unit of each thing that stays is answered with."""
+    """Its columns are the solutions for a unit of each constant."""
     system, at = noisy
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
-    stays = slice(at.q.size, at.q.size + at.stays.size)
-    columns = [factor.solve(np.eye(at.flat.size)[i])[stays] for i in range(stays.start, stays.stop)]
+    constants = slice(at.q.size, at.q.size + at.constants.size)
+    columns = [factor.solve(np.eye(at.flat.size)[i])[constants] for i in range(constants.start, constants.stop)]
     fit = person_fit._person_posterior(system, at, 0.0)
     np.testing.assert_allclose(fit.covariance, np.array(columns), rtol=1e-6, atol=1e-12)
 
@@ -131,32 +132,33 @@ def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
     system, start = noisy
     rng = np.random.default_rng(2)
     one, *others = (
-        find_person_minimum(system, start.like(start.flat + _some(rng, start, size))).at for size in (0.0, 0.003, 0.01)
+        find_person_minimum(system, start.from_flat(start.flat + _some(rng, start, size))).unknowns
+        for size in (0.0, 0.003, 0.01)
     )
     for other in others:
         np.testing.assert_allclose(other.flat, one.flat, atol=1e-5)
-        np.testing.assert_allclose(other.stays, one.stays, atol=1e-6)
+        np.testing.assert_allclose(other.constants, one.constants, atol=1e-6)
     for size in (1e-5, 1e-4, 1e-3):
-        assert system.total(one.like(one.flat + _some(rng, one, size))) > system.total(one)
+        assert system.total(one.from_flat(one.flat + _some(rng, one, size))) > system.total(one)
 
 
 def test_too_few_steps_are_told(noisy, monkeypatch):
     """By as much as the cost is above the minimum: near it, half of what Newton's step promises and more."""
     system, start = noisy
     done = find_person_minimum(system, start)
-    assert done.left < person_system.MAX_REMAINING_GAIN
+    assert done.unconverged_cost < person_system.MAX_REMAINING_GAIN
     monkeypatch.setattr(person_system, "MAX_PERSON_STEPS", 2)
     cut = find_person_minimum(system, start)
-    assert cut.left > max(0.01, 0.5 * (system.total(cut.at) - system.total(done.at)))
+    assert cut.unconverged_cost > max(0.01, 0.5 * (system.total(cut.unknowns) - system.total(done.unknowns)))
 
 
 def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
     """An elbow bent the wrong way, far outside its limits, in one frame: all end where they would without it."""
     system, start = noisy
-    lowest = system.total(find_person_minimum(system, start).at)
+    lowest = system.total(find_person_minimum(system, start).unknowns)
     q = start.q.copy()
     q[1, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
-    assert system.total(find_person_minimum(system, replace(start, q=q)).at) == pytest.approx(lowest, abs=1e-6)
+    assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) == pytest.approx(lowest, abs=1e-6)
 
 
 def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeypatch):
@@ -176,11 +178,11 @@ def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeyp
     monkeypatch.setattr(person_fit, "starting_path", wound)
     found = solve_person(problem)
     assert began.count(STARTING_POINTS[0]) == 2
-    np.testing.assert_allclose(found.found.stays, expected.found.stays, atol=1e-6)
-    np.testing.assert_allclose(found.found.q, expected.found.q, atol=1e-3)
+    np.testing.assert_allclose(found.solution.constants, expected.solution.constants, atol=1e-6)
+    np.testing.assert_allclose(found.solution.q, expected.solution.q, atol=1e-3)
     monkeypatch.setattr(person_fit, "ROUGH_PATHS", 1)
     system = person_fit._person_system(problem)
-    assert system.total(solve_person(problem).found) > system.total(found.found) + 10.0
+    assert system.total(solve_person(problem).solution) > system.total(found.solution) + 10.0
 
 
 def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):
@@ -188,7 +190,7 @@ def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):
     fit = solve_person(problem)
     sd = np.sqrt(np.diag(fit.covariance))
     for i, variation in enumerate(recipe.anatomy):
-        off = abs(fit.found.stays[i] - TRUE.get(variation.name, 0.0))
+        off = abs(fit.solution.constants[i] - TRUE.get(variation.name, 0.0))
         assert off < 2.5 * sd[i], variation.name
         assert off < 0.5 * variation.sd, variation.name
     assert np.sqrt(np.nanmean(fit.residual**2)) < 1e-3
@@ -209,13 +211,13 @@ def test_where_nothing_is_seen_the_prior_is_left(body, recipe):
 def test_how_unsure_a_place_is_hangs_not_on_where_people_face(body, recipe):
     """Heading is free, so a trial turned about the vertical says the same; places on the trunk are surer than the parts
     of the body that they are made of, since postures answer."""
-    problem = replace(_problem(body, recipe, noise=0.002), followed={"Spine_03": (), "L3_virtual": ()})
+    problem = replace(_problem(body, recipe, noise=0.002), followed_markers={"Spine_03": (), "L3_virtual": ()})
     first, second = problem.trials
     turn = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])  # a quarter, about the vertical
     turned = replace(problem, trials=[first, second.with_(xyz=second.xyz @ turn.T)])
     here, there = solve_person(problem), solve_person(turned)
-    np.testing.assert_allclose(there.unsure, here.unsure, rtol=0.1, atol=(1e-4) ** 2)
-    sd = np.sqrt(np.einsum("mii->mi", here.unsure))
+    np.testing.assert_allclose(there.place_covariance, here.place_covariance, rtol=0.1, atol=(1e-4) ** 2)
+    sd = np.sqrt(np.einsum("mii->mi", here.place_covariance))
     lumbar = next(i for i, v in enumerate(recipe.anatomy) if v.name == "lumbar height")
     height = np.sqrt(here.covariance[lumbar, lumbar]) * 0.1  # m, of some 0.1 m below L3
     assert (sd > 0).all()
@@ -225,45 +227,45 @@ def test_how_unsure_a_place_is_hangs_not_on_where_people_face(body, recipe):
 def _lasting(problem: PersonProblem, seconds: tuple[float, ...], loss: str = "huber") -> PersonProblem:
     """The same, with errors that last a second, in trials of these lengths."""
     errors = replace(problem.errors, correlation_time=1.0, loss=loss)
-    return replace(problem, errors=errors, seconds=list(seconds))
+    return replace(problem, errors=errors, durations_s=list(seconds))
 
 
 def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
     """Trials of different lengths, errors that last, outliers; the followed points with what is taken off from them."""
     problem = _lasting(_problem(body, recipe, noise=0.004, frames=4), (0.5, 2.0))
-    problem = replace(problem, followed={"Spine_03": ("x", "y", "z"), "L3_virtual": ()})
+    problem = replace(problem, followed_markers={"Spine_03": ("x", "y", "z"), "L3_virtual": ()})
     first, second = problem.trials
     xyz = second.xyz.copy()
     xyz[2, second.index("RElbow")] += 0.1
     problem = replace(problem, trials=[first, second.with_(xyz=xyz)])
     system = person_fit._person_system(problem)
-    at = find_person_minimum(system, person_fit._lowest_start(problem, system)).at
+    at = find_person_minimum(system, person_fit._lowest_start(problem, system)).unknowns
     fit = person_fit._person_posterior(system, at, 0.0)
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     V = np.array([factor.solve(unit) for unit in np.eye(at.flat.size)])
-    n, k = at.q.shape[1], at.stays.size
-    stays = slice(at.q.size, at.q.size + k)
+    n, k = at.q.shape[1], at.constants.size
+    constants = slice(at.q.size, at.q.size + k)
     np.testing.assert_allclose(fit.offset_variance.ravel(), np.diag(V)[at.q.size + k :], rtol=1e-6)
-    moved = np.r_[stays.start : stays.start + system.moved]
+    moved = np.r_[constants.start : constants.start + system.visible_count]
     carried = np.mean([V[t * n : (t + 1) * n, moved] for t in range(len(at.q))], 0)
     both = carried @ np.linalg.solve(V[np.ix_(moved, moved)], carried.T)
-    np.testing.assert_allclose(fit.carried @ fit.carried.T, both, atol=1e-3 * np.diag(both).max())
-    unsure, tree = np.zeros((2, 3, 3)), system.followed
+    np.testing.assert_allclose(fit.body_error_modes @ fit.body_error_modes.T, both, atol=1e-3 * np.diag(both).max())
+    unsure, tree = np.zeros((2, 3, 3)), system.followed_tree
     for t, z in enumerate(system.columns(at)):
         own = np.r_[t * n : (t + 1) * n, moved, at.q.size + k + 3 * system.trial[t] + np.arange(3)]
         J = markers_and_jacobian(system.markers.tree, z)[1]  # (markers, free, 3)
         spread = np.einsum("mia,ij,mja->ma", J, V[np.ix_(own, own)], J)
-        np.testing.assert_allclose(fit.spread[t], spread / system.sharing[t], rtol=1e-6)
+        np.testing.assert_allclose(fit.marker_variance[t], spread / system.frames_per_error[t], rtol=1e-6)
         J, R = markers_and_jacobian(tree, z)[1], all_poses(tree, all_coordinates(tree, z[None])[0])[0][0]
         answer = V[np.ix_(own, moved)]
         for m, carrier in enumerate(tree.marker_body):
             seen = R[carrier].T @ (J[m].T @ answer)
             if m == 0:
-                seen = seen - V[np.ix_(stays.start + np.array([problem.names.index(a) for a in "xyz"]), moved)]
+                seen = seen - V[np.ix_(constants.start + np.array([problem.names.index(a) for a in "xyz"]), moved)]
             unsure[m] += seen @ np.linalg.solve(V[np.ix_(moved, moved)], seen.T) / len(at.q)
-    np.testing.assert_allclose(fit.unsure, unsure, rtol=1e-6, atol=1e-12)
-    assert (system.sharing[:4] > 2.0).all()
-    assert (system.sharing[4:] < 2.0).all()
+    np.testing.assert_allclose(fit.place_covariance, unsure, rtol=1e-6, atol=1e-12)
+    assert (system.frames_per_error[:4] > 2.0).all()
+    assert (system.frames_per_error[4:] < 2.0).all()
 
 
 def test_another_trial_makes_no_one_less_sure(body, recipe):
@@ -274,7 +276,7 @@ def test_another_trial_makes_no_one_less_sure(body, recipe):
     problem = _lasting(problem, (0.5, 60.0), "square")
     for weight in problem.weights:
         weight[:, problem.trials[0].index("LKnee")] = 0.0
-    of_trials = ("trials", "weights", "seconds", "standing")
+    of_trials = ("trials", "weights", "durations_s", "standing_frames")
     both, *alone = (
         solve_person(replace(problem, **{name: getattr(problem, name)[p] for name in of_trials}))
         for p in (slice(None), slice(1), slice(1, None))
@@ -289,17 +291,17 @@ def test_limbs_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
     shoulders' place: straight arms leave open how they are turned."""
     problem = _lasting(_problem(body, recipe, noise=0.002, frames=8, raised=2.0), (0.5, 0.5), "square")
     problem = replace(problem, errors=replace(problem.errors, sd=0.01))
-    first = last = solve_person(problem).found
+    first = last = solve_person(problem).solution
     for _ in range(4):
-        last = solve_person(problem, last).found
+        last = solve_person(problem, last).solution
 
     def freed(*args):
         return [replace(prior, sd=100.0) for prior in wide_priors(*args)]
 
     monkeypatch.setattr(person_fit, "wide_priors", freed)
-    free = find_person_minimum(person_fit._person_system(problem), last).at
+    free = find_person_minimum(person_fit._person_system(problem), last).unknowns
     others = np.array(["shoulders" not in name for name in problem.names])
-    pulled, left = (np.abs(at.stays - free.stays)[others] for at in (first, last))
+    pulled, left = (np.abs(at.constants - free.constants)[others] for at in (first, last))
     sd = np.sqrt(np.diag(solve_person(problem, last).covariance))[others]
     assert (pulled / sd).max() > 0.05
     assert (left / sd).max() < 0.01
@@ -319,8 +321,8 @@ def test_levels_are_held_about_the_persons_own_curve_alone(body, recipe):
 def test_legs_stay_about_their_defaults_where_nobody_is_seen_to_stand(body, recipe, frames):
     """Where somebody is, only the prior on standing holds the pelvis; arms are held by nothing in either case."""
     problem = _problem(body, recipe)
-    standing = [np.arange(len(own)) < frames / 2 for own in problem.standing]
-    problem = replace(problem, standing=standing)
+    standing = [np.arange(len(own)) < frames / 2 for own in problem.standing_frames]
+    problem = replace(problem, standing_frames=standing)
     system = person_fit._person_system(problem)
     start = person_fit._lowest_start(problem, system)
     start.q[:] += 0.1

@@ -8,8 +8,8 @@ import pytest
 from simspine.anatomy.priors import MarkerErrors
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.marker_offsets import tree_with_marker_offsets
 from simspine.estimation.terms import LimitTerm, MarkerTerm, PriorTerm, SmoothnessTerm, prior_repetition
-from simspine.estimation.uncertainty import tree_with_marker_offsets
 
 FRAMES = 4
 SPATIAL = {"Spine_02": 1.0, "Spine_03": 1.0, "RWrist": 0.7}  # moved along the ground's axes
@@ -161,13 +161,13 @@ def test_one_frame_in_four_that_stands_for_four_says_the_same_of_a_slow_path(rel
     same = np.zeros(frames, int)
     S, precision, decay = rng.normal(size=(3, n)), rng.uniform(0.5, 2, 3), np.array([0.9, 0.99, 0.999])
     terms = [
-        markers.window(same),
+        markers.of_window(same),
         SmoothnessTerm(50.0, rng.uniform(0, 0.1, n), rng.uniform(0, 1e-4, n)),
         PriorTerm(S, np.zeros(3), precision, decay, prior_repetition(decay, frames, 30.0)),
         LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3),
     ]
     chosen = slice(1, None, count)
     for term in terms:
-        fewer = term.sampled(chosen, count).cost(z[chosen]).sum()
+        fewer = term.of_sampled_frames(chosen, count).cost(z[chosen]).sum()
         assert fewer == pytest.approx(term.cost(z).sum(), rel=0.1)
-        assert abs(fewer - term.window(chosen).cost(z[chosen]).sum()) > 0.2 * fewer  # not without the count
+        assert abs(fewer - term.of_window(chosen).cost(z[chosen]).sum()) > 0.2 * fewer  # not without the count

@@ -80,7 +80,7 @@ def test_a_short_trial_equals_the_dense_solution(release, moving):
 
     dense = least_squares(residuals, start.ravel(), xtol=1e-15, ftol=1e-15, gtol=1e-12)
     assert found.cost.sum() == pytest.approx(2 * dense.cost, rel=1e-10)
-    np.testing.assert_allclose(found.z, dense.x.reshape(-1, n), atol=1e-5)
+    np.testing.assert_allclose(found.coordinates, dense.x.reshape(-1, n), atol=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [0.02, 0.08])
@@ -363,7 +363,7 @@ def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, mov
     found = begin(bad)
     assert len(made) == 1
     assert set(found.reason) == {""}
-    np.testing.assert_allclose(found.z, direct.z, atol=1e-6)
+    np.testing.assert_allclose(found.coordinates, direct.coordinates, atol=1e-6)
 
 
 def test_limbs_known_to_centimetres_are_kept_beside_a_spine_known_to_a_millimetre(release, moving):
@@ -499,11 +499,12 @@ def test_a_path_begins_near_the_minimum(release, moving):
     free = np.full(tree.free.size, 20.0**-2)
     terms = [MarkerTerm(tree, y, w / 0.02**2), SmoothnessTerm(RATE, 0 * free, free), LimitTerm(tree.lower, tree.upper)]
     rough = np.tile(
-        minimise_terms([terms[0].window(slice(0, 1)), terms[2]], tree.rest[tree.free][None] + 0.01).z, (121, 1)
+        minimise_terms([terms[0].of_window(slice(0, 1)), terms[2]], tree.rest[tree.free][None] + 0.01).coordinates,
+        (121, 1),
     )
     path = sampled_minimum(terms, rough, 4, WindowSize())
     lowest, near, far = (
-        sum(term.cost(z).sum() for term in terms) for z in (minimise_terms(terms, rough).z, path, rough)
+        sum(term.cost(z).sum() for term in terms) for z in (minimise_terms(terms, rough).coordinates, path, rough)
     )
     assert lowest <= near < lowest + 0.05 * (far - lowest)
     np.testing.assert_array_equal(sampled_minimum(terms, rough[:20], 4, WindowSize()), rough[:20])

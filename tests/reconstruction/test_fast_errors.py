@@ -81,12 +81,12 @@ def test_how_much_of_the_residuals_lasts(memory, low, high):
     for k, a in enumerate(alike, 1):
         residual[:, k] = a * residual[:, k - 1] + np.sqrt(1 - a**2) * residual[:, k]
     trial = _trial(np.zeros((240, len(NAMES), 3)))
-    problem = SimpleNamespace(trials=[trial], seconds=[60.0])
+    problem = SimpleNamespace(trials=[trial], durations_s=[60.0])
     part, _ = lasting_error_share(problem, SimpleNamespace(residual=residual.reshape(240, -1, 3)), [bursts], 2.0)
     assert low <= part <= high
 
 
 def test_without_bursts_all_lasts_as_configured():
-    problem = SimpleNamespace(trials=[_trial(np.zeros((9, len(NAMES), 3)))], seconds=[0.2])
+    problem = SimpleNamespace(trials=[_trial(np.zeros((9, len(NAMES), 3)))], durations_s=[0.2])
     found = SimpleNamespace(residual=np.zeros((9, len(NAMES), 3)))
     assert lasting_error_share(problem, found, [np.zeros((0, 3), int)], 2.0) == (1.0, 1.0)

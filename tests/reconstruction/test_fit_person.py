@@ -65,11 +65,16 @@ def test_vertebrae_of_another_anatomy_come_nearer(fitted):
 def test_noise_is_learnt(fitted):
     person = fitted[2].person
     assert person.trials == 3
-    named = {name: person.noise["marker_sd_m"] / np.sqrt(person.worth[name]) for name in ("Spine_02", "Spine_04")}
+    named = {
+        name: person.learnt_noise_options["marker_sd_m"] / np.sqrt(person.weight_factors[name])
+        for name in ("Spine_02", "Spine_04")
+    }
     for name, sd in named.items():
         assert 0.6 * SD < sd < 1.6 * SD, name
-    assert person.noise["region_sd_m"] < 0.5 * Options().ik.region_sd_m  # there is none
-    assert person.noise["error_correlation_s"] < 0.5 * Options().ik.error_correlation_s  # nor is there a memory
+    assert person.learnt_noise_options["region_sd_m"] < 0.5 * Options().ik.region_sd_m  # there is none
+    assert (
+        person.learnt_noise_options["error_correlation_s"] < 0.5 * Options().ik.error_correlation_s
+    )  # nor is there a memory
 
 
 def test_what_all_trials_said_survives_a_file(fitted):
@@ -78,15 +83,15 @@ def test_what_all_trials_said_survives_a_file(fitted):
     for field in fields(Person):
         a, b = getattr(person, field.name), getattr(again, field.name)
         np.testing.assert_array_equal(a, b) if isinstance(a, np.ndarray) else None
-    assert again.noise == person.noise
-    assert again.worth == person.worth
-    assert dict(again.carried) == dict(person.carried)
+    assert again.learnt_noise_options == person.learnt_noise_options
+    assert again.weight_factors == person.weight_factors
+    assert dict(again.body_error_modes) == dict(person.body_error_modes)
 
 
 @pytest.mark.parametrize("left", [1e-9, 0.04])
 def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
     _, seen, sized = fitted
-    sized = replace(sized, person=replace(sized.person, left=left))
+    sized = replace(sized, person=replace(sized.person, unconverged_cost=left))
     result = solve_kinematics(sized, seen[0], "centres", Options().ik)
     found = check_solved_trial(sized, result, read_spine(sized, result), seen[0]).findings
     told = [finding.message for finding in found if finding.code == "person_fit"]
@@ -97,8 +102,8 @@ def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
 def test_places_leave_out_only_what_the_prior_carries(fitted):
     """Of what is unsure of the body, places go along with what is in coordinates' covariance, and with nothing else."""
     _, seen, sized = fitted
-    uncarried = replace(sized, person=replace(sized.person, carried={}))
-    assert sized.person.carried
+    uncarried = replace(sized, person=replace(sized.person, body_error_modes={}))
+    assert sized.person.body_error_modes
     own, same = (
         read_spine(one, solve_kinematics(one, seen[0], "centres", Options().ik, _anyone(sized))).centres
         for one in (sized, uncarried)
@@ -112,7 +117,7 @@ def test_errors_said_to_be_independent_do_not_bend_the_body():
     seen = [observed_markers(trial, POINT_ERRORS_BY_NAME["detector"], 1) for trial in trials]
     options = Options(ik=KinematicsOptions(error_correlation_s=0.0))
     person = body_of_person(seen, "articulated", "centres", options)[0].person
-    assert person.noise["region_sd_m"] < 2 * POINT_ERRORS_BY_NAME["detector"].region
+    assert person.learnt_noise_options["region_sd_m"] < 2 * POINT_ERRORS_BY_NAME["detector"].region
     width = {variation.name: variation.sd for variation in read_recipe("articulated").anatomy}
     assert max(abs(value) / width[name] for name, (value, _) in person.anatomy.items()) < 3.0
 
@@ -148,7 +153,7 @@ def test_gaps_and_points_that_never_appear_are_no_obstacle():
     xyz[20:40, walking.index("LKnee")] = np.nan
     xyz[50] = np.nan
     sized, _ = body_of_person([walking.with_(xyz=xyz)], "articulated", "centres", Options())
-    assert np.isfinite(list(sized.person.noise.values())).all()
+    assert np.isfinite(list(sized.person.learnt_noise_options.values())).all()
     assert np.isfinite(sized.body.marker_offsets).all()
 
 
@@ -178,7 +183,7 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
         moved.append(markers.with_(xyz=xyz))
     found = body_of_person(moved, "articulated", "centres", Options())[0].person
     assert abs(found.anatomy["depth of the hips"][0] - sized.person.anatomy["depth of the hips"][0]) < 0.006
-    assert abs(found.mean[:6].sum() - sized.person.mean[:6].sum()) < np.radians(4)
+    assert abs(found.mean[:6].sum() - sized.person.curve_mean[:6].sum()) < np.radians(4)
 
 
 @pytest.mark.slow
@@ -212,7 +217,7 @@ def test_what_a_detector_is_off_by_in_everybody_is_taken_off_where_it_is_known(f
     assert _vertebrae_off(truth, moved, told) < _vertebrae_off(truth, seen, sized) + 0.004
     assert _vertebrae_off(truth, moved, untold) > 0.012
     for region in SPINE_REGIONS:
-        np.testing.assert_allclose(told.person.always[region].place, off, atol=0.008)
+        np.testing.assert_allclose(told.person.detector_bias[region].offset_m, off, atol=0.008)
 
 
 def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body(fitted):
@@ -248,4 +253,4 @@ def test_a_person_seen_in_a_few_frames_of_a_long_trial_is_fitted_by_these():
     xyz[41:47] = standing.xyz[41:47]
     sized, _ = body_of_person([standing.with_(xyz=xyz)], "articulated", "centres", Options())
     assert sized.person.trials == 1
-    assert np.isfinite(sized.person.covariance).all()
+    assert np.isfinite(sized.person.curve_covariance).all()

@@ -70,7 +70,7 @@ def test_joints_are_told_apart_by_precision():
 @pytest.mark.parametrize("frames", [slice(5, 6), slice(None, None, 3)])
 def test_points_of_some_frames_are_those_of_the_whole_trial(found, frames):
     shown = (shown_in(found, frames), shown_in(found, slice(None)))
-    for some, whole in ((found.detected_in(frames), found.detected), shown):
+    for some, whole in ((found.used_keypoints_of(frames), found.used_keypoints), shown):
         assert (some.names, some.origin) == (whole.names, whole.origin)
         np.testing.assert_array_equal(some.xy, whole.xy[frames])
         np.testing.assert_array_equal(some.confidence, whole.confidence[frames])

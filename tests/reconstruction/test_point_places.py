@@ -35,12 +35,12 @@ def _always(sd):
 
 def test_points_of_the_spine_are_told_from_limbs():
     places = _places()
-    assert places.spine == SPINE_CHAIN_MARKERS
+    assert places.spine_points == SPINE_CHAIN_MARKERS
     assert list(places.sd) == ["LKnee"]
     assert (
-        len(places.names)
+        len(places.coordinate_names)
         == 3 * len(places.points)
-        == len(places.priors(LASTING_PLACE_SD_M, _always(0.01))) - len(places.region_names)
+        == len(places.priors(LASTING_PLACE_SD_M, _always(0.01))) - len(places.region_coordinate_names)
     )
 
 
@@ -50,14 +50,14 @@ def test_what_is_assumed_of_a_point_adds_up():
     assert [priors[f"place of LKnee, {axis}"] for axis in "xyz"] == [0.012] * 3
     point = [priors[f"place of Spine_03, {axis}"] for axis in "xyz"]
     np.testing.assert_allclose(np.square(point), CENTROID_SD**2 + 0.004**2)
-    assert [priors[name] for name in places.region_names] == [0.01] * len(places.region_names)
+    assert [priors[name] for name in places.region_coordinate_names] == [0.01] * len(places.region_coordinate_names)
 
 
 def test_what_a_region_is_always_off_by_is_no_points_own():
     """Points of a region that are all off alike, in an error of the region and without it: the covariance that the
     priors make says what each is off by besides."""
     places = _places()
-    names = [*places.names, *places.region_names]
+    names = [*places.coordinate_names, *places.region_coordinate_names]
     S, _, precision, _ = Prior(places.priors(0.004, _always(0.03))).arrays(names, 1.0)
     covariance = np.linalg.inv((S.T * precision) @ S)
     i, j = (3 * places.points.index(name) for name in ("Spine_01", "Spine_02"))
@@ -68,7 +68,7 @@ def test_what_a_region_is_always_off_by_is_no_points_own():
     stays[[i, j]] = 0.025, 0.024
     region = names.index("lumbar points always, x")
     stays[region] = 0.024
-    own, variance, always, unsure = places.apart(stays, covariance)
+    own, variance, always, unsure = places.split_bias_from_trial_error(stays, covariance)
     np.testing.assert_allclose(own[places.points.index("Spine_01")], (0.001, 0.0, 0.0), atol=1e-12)
     np.testing.assert_allclose(own[places.points.index("Spine_02")], 0.0, atol=1e-12)
     np.testing.assert_allclose(variance[places.points.index("Spine_02")], CENTROID_SD**2 + 0.004**2)
@@ -84,7 +84,7 @@ def test_a_lasting_error_is_learnt_from_the_side(lasting):
     off = np.zeros((len(names), 3))
     off[:, 2] = lasting * np.where(np.arange(len(names)) % 2, 1, -1)
     off[:, :2] = 0.05  # the vertebrae's
-    learnt = places.lasting_sd(off, np.zeros_like(off))
+    learnt = places.estimated_lasting_sd(off, np.zeros_like(off))
     assert learnt == pytest.approx(max(lasting, MIN_PLACE_SD_M), rel=0.5)
 
 
@@ -92,7 +92,7 @@ def test_points_nobody_knows_the_place_of_leave_what_is_assumed():
     places = _places(SPINE_CHAIN_MARKERS)
     nothing = np.zeros((len(SPINE_CHAIN_MARKERS), 3))
     assumed = nothing + LASTING_PLACE_SD_M**2 + CENTROID_SD[2] ** 2  # people's vertebrae lie aside as well
-    assert places.lasting_sd(nothing, assumed) == pytest.approx(LASTING_PLACE_SD_M)
+    assert places.estimated_lasting_sd(nothing, assumed) == pytest.approx(LASTING_PLACE_SD_M)
 
 
 def test_a_vertebra_takes_its_share_of_what_its_point_is_off(body):

@@ -33,7 +33,7 @@ def test_workflow_and_library_give_the_same_numbers(in_memory, by_files, finishe
     assert in_memory.body.osim.count("<Marker ") == by_files.body.osim.count("<Marker ")
     np.testing.assert_allclose(in_memory.motion.values, by_files.motion.values, atol=1e-4)
     np.testing.assert_allclose(in_memory.motion.deviation, by_files.motion.deviation, rtol=1e-3, atol=1e-9)
-    np.testing.assert_allclose(in_memory.shares, by_files.shares, atol=1e-3)
+    np.testing.assert_allclose(in_memory.observed_shares, by_files.observed_shares, atol=1e-3)
     for name in ("lla", "tka", "angles", "lla_sd", "tka_sd", "angles_sd"):
         np.testing.assert_allclose(getattr(in_memory.spine, name), getattr(by_files.spine, name), atol=1e-4)
     np.testing.assert_allclose(in_memory.spine.centres.xyz, by_files.spine.centres.xyz, atol=1e-5)

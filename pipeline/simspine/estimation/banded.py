@@ -1,13 +1,15 @@
 """A symmetric positive definite system whose unknowns are coupled over two frames: block pentadiagonal in time.
 
-n unknowns per frame. Blocks on the diagonal and one frame beside it may be full; those two frames beside it are
-diagonal, as acceleration terms make them, so the band reaches 2 n below the diagonal and one Cholesky sweep by LAPACK
-costs O(frames · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin 1973),
-hence marginal variances.
+n unknowns per frame. Blocks on the diagonal and one frame off it may be full; those two frames off it are diagonal, as
+acceleration terms make them, so the band reaches 2 n below the diagonal and one Cholesky sweep by LAPACK costs
+O(frames · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin 1973), hence
+marginal variances.
 """
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -15,10 +17,8 @@ from numba.extending import get_cython_function_address
 
 from simspine.estimation.marker_kernels import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS
 
-# Cholesky factors by LAPACK, with other threads running meanwhile.
-# `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in two threads would
-# take turns. The same routines, reached through SciPy's Cython interface by ctypes, let it go.
-
+# Cholesky factors by LAPACK. `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in
+# two threads would take turns. The same routines, reached through SciPy's Cython interface by ctypes, let it go.
 
 _LAPACK_LETTER = {"d": "d", "f": "s"}  # LAPACK's letters for NumPy's types
 _LOWER_TRIANGLE = ctypes.c_char(b"L")
@@ -29,7 +29,7 @@ def _lapack_routine(name: str):
     return ctypes.CFUNCTYPE(None)(get_cython_function_address("scipy.linalg.cython_lapack", name))
 
 
-def _call_lapack(name: str, *arguments) -> int:
+def _call_lapack(name: str, arguments: Sequence[Any]) -> int:
     """Fortran passes everything by reference; returns LAPACK's `info`."""
     info = ctypes.c_int(0)
     _lapack_routine(name)(*[_by_reference(value) for value in (*arguments, info)])
@@ -50,7 +50,7 @@ def inverses_of_blocks(blocks: np.ndarray) -> np.ndarray:
     found = np.triu(blocks)
     n = found.shape[-1]
     for block in found:  # rows are Fortran's columns
-        if _call_lapack("dpotrf", _LOWER_TRIANGLE, n, block, n) or _call_lapack("dpotri", _LOWER_TRIANGLE, n, block, n):
+        if any(_call_lapack(routine, (_LOWER_TRIANGLE, n, block, n)) for routine in ("dpotrf", "dpotri")):
             raise np.linalg.LinAlgError("a matrix is not positive definite")
     return symmetric_from_upper(found)
 
@@ -67,7 +67,8 @@ def band_factorise(band: np.ndarray) -> bool:
     in double or single precision."""
     assert band.flags.f_contiguous
     width, size = band.shape
-    return _call_lapack(f"{_LAPACK_LETTER[band.dtype.char]}pbtrf", _LOWER_TRIANGLE, size, width - 1, band, width) == 0
+    routine = f"{_LAPACK_LETTER[band.dtype.char]}pbtrf"
+    return _call_lapack(routine, (_LOWER_TRIANGLE, size, width - 1, band, width)) == 0
 
 
 def band_solve(lower: np.ndarray, b: np.ndarray) -> None:
@@ -76,15 +77,13 @@ def band_solve(lower: np.ndarray, b: np.ndarray) -> None:
     assert b.flags.f_contiguous
     assert b.dtype == lower.dtype
     width, size = lower.shape
-    info = _call_lapack(
-        f"{_LAPACK_LETTER[lower.dtype.char]}pbtrs", _LOWER_TRIANGLE, size, width - 1, b.shape[1], lower, width, b, size
-    )
+    routine = f"{_LAPACK_LETTER[lower.dtype.char]}pbtrs"
+    info = _call_lapack(routine, (_LOWER_TRIANGLE, size, width - 1, b.shape[1], lower, width, b, size))
     if info != 0:
         raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")
 
 
-# Compiled loops over the blocks of a banded system: filling it, selected inversion, mean response; see `banded`.
-
+# Compiled loops over the blocks of a banded system: filling it, selected inversion, mean response.
 
 ROWS_INVERTED_BY_LOOP = 31  # of a triangular matrix, inverted by a loop; more are faster by products of matrices
 
@@ -156,7 +155,7 @@ def diagonal_inverses(lower: np.ndarray, found: np.ndarray) -> None:
 
 @njit(**INNER_KERNEL_OPTIONS)
 def _next_frame_blocks(flat: np.ndarray, t: int, n: int, next_one: np.ndarray, second: np.ndarray) -> None:
-    """Set next_one (n, n), the transpose of L_{t+1,t}, and second (n,), the diagonal of H two frames beside frame t's:
+    """Set next_one (n, n), the transpose of L_{t+1,t}, and second (n,), the diagonal of H two frames after frame t's:
     L_{t+2,t} is it times L_tt⁻ᵀ. flat: the band's memory, see `diagonal_inverses`."""
     for j in range(n):
         column = t * n * (2 * n + 1) + 2 * n * j

@@ -1,6 +1,11 @@
-"""The stage that fits the body to the person: what all trials say together of anatomy, standing curve and noise."""
+"""The body at a person's size, and its fit to all trials of the person: joint places, standing curve, noise.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+`size_body` scales the recipe's body by distances of markers. `fit_to_person` alternates between the fit of the body to
+some postures of all trials (`simspine.estimation.person_fit`) and what its residuals say of the noise
+(`simspine.estimation.noise`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,6 +29,7 @@ from simspine.anatomy.curvature import (
 from simspine.anatomy.person_variation import (
     OWN_TILT_NAME,
     SACRAL_TILT,
+    JointMoves,
     curve_names,
     curve_prior,
     joint_moves_of,
@@ -35,7 +41,6 @@ from simspine.anatomy.recipes import (
     Recipe,
     build_body,
     default_weights,
-    fit_markers,
     place_inferred,
     read_prior,
     read_recipe,
@@ -45,11 +50,9 @@ from simspine.anatomy.recipes import (
 from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, measure_factors, scale_body
 from simspine.anatomy.vertebrae import forced_by_model
 from simspine.core.errors import mean_of_known
-from simspine.core.geometry import off_vertical
 from simspine.core.skeletons import is_skin_marker
-from simspine.core.types import Forced, Markers, Origin
+from simspine.core.types import Forced, Markers
 from simspine.estimation.noise import (
-    BURST_TIMES_S,
     MAX_WEIGHT_FACTOR,
     add_white_noise,
     detector_error_share,
@@ -58,29 +61,28 @@ from simspine.estimation.noise import (
     learnt_noise,
     marker_errors_of,
     seen_shares_by_marker,
-    smooth_positions,
     tightened_by_view_agreement,
-    white_noise_variance,
 )
 from simspine.estimation.options import KinematicsOptions, ScalingOptions
 from simspine.estimation.person import (
     LASTING_PLACE_SD_M,
     Displacement,
     Person,
+    PlaceErrors,
+    PointPlaces,
     carried_along,
     own_centroids,
     personal_prior,
     point_places_of,
 )
-from simspine.estimation.person_fit import PersonProblem, solve_person
-
-# The stage that sizes the body: markers of all trials of a person → the recipe's body at the person's size.
+from simspine.estimation.person_fit import PersonFit, PersonProblem, solve_person
+from simspine.estimation.postures import FrameCheck, Recording, is_standing, sampled_recordings
 
 
 @dataclass(frozen=True, eq=False)
 class SizedBody:
-    """A body at a person's size, and what its recipe says of it. factors: {body: scale}, 1 where absent. person: what
-    else all trials said, where the body was fitted to them.
+    """A body at a person's size, and its recipe. factors: {body: scale}, 1 where absent. person: what else all trials
+    say, where the body was fitted to them.
     """
 
     body: Body
@@ -94,11 +96,11 @@ class SizedBody:
         found = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
         if self.person is None:
             return found
-        return with_tilted_sacrum(displace_vertebrae(found, self.person.places), self.person.sacral_tilt[0])
+        return with_tilted_sacrum(displace_vertebrae(found, self.person.centroid_places), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:
-        """rad: how unsure the tilt of the sacrum's endplate is."""
+        """rad: standard deviation of the tilt of the sacrum's endplate."""
         return SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
 
     @cached_property
@@ -122,7 +124,7 @@ class SizedBody:
 
     @cached_property
     def forced(self) -> dict[str, tuple[Forced, ...]]:
-        """What the model leaves no freedom, see `simspine.anatomy.vertebrae`."""
+        """Angles in which the model is not free, see `simspine.anatomy.vertebrae`."""
         coordinates = self.body.coordinates
         locked = [name for name, held in zip(coordinates.names, coordinates.locked, strict=True) if held]
         return forced_by_model(self.body.couplers, self.vertebrae, locked=locked, levels=self.levels)
@@ -198,22 +200,69 @@ def femur_lengths(body: Body) -> dict[str, float]:
     }
 
 
-MAX_POSTURES = 150  # of all trials together
-MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL = 6, 60  # of one trial
-MIN_MARKERS_PER_POSTURE = 3  # that a posture takes at least
+# The fit to all trials of a person.
+
 NOISE_ROUNDS = 5
 POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in the same way
-# What a detector is off by in all trials, over what its offsets differ by from trial to trial. A half lies between what
-# suits a detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and
-# 1 the former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm
+# A detector's error in all trials, as a ratio of its variation from trial to trial. A half lies between what suits a
+# detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and 1 the
+# former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm
 # (docs/accuracy-of-recordings.md).
 DETECTOR_BIAS_RATIO = 0.5
-MIN_DETECTOR_SHARE_FOR_BIAS = (
-    0.5  # of the variance of lasting errors, from where on a detector's offset in all trials tells of its others
-)
-MAX_THIGH_TILT_RAD, MAX_TRUNK_TILT_RAD = np.radians(20.0), np.radians(15.0)  # from upright, of who stands
-FrameCheck = Callable[[Markers], np.ndarray]  # of markers to frames, (frames,) bool
-UPRIGHT_POINTS = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
+# Share of the variance of lasting errors from which a detector's bias in all trials says how large errors of one are.
+MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class _PersonUnknowns:
+    """What is the same in all trials: variations of the body, places of points and their regions' bias, the standing
+    curve and `others`, in this order. priors: on all but places. standing_prior: of frames in which the person stands.
+    """
+
+    variations: Sequence[JointMoves]
+    variation_names: tuple[str, ...]
+    places: PointPlaces
+    levels: Sequence[LevelPrior]
+    others: tuple[str, ...]
+    priors: Sequence[LinearPrior]
+    standing_prior: Prior
+
+    @property
+    def curve_names(self) -> tuple[str, ...]:
+        return curve_names(self.levels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        places = self.places
+        return (
+            *self.variation_names,
+            *places.coordinate_names,
+            *places.region_coordinate_names,
+            *self.curve_names,
+            *self.others,
+        )
+
+    @property
+    def place_part(self) -> slice:
+        """Of `names`: places of points and the bias of regions."""
+        return slice(len(self.variation_names), len(self.names) - len(self.curve_names) - len(self.others))
+
+    @property
+    def curve_part(self) -> slice:
+        """Of `names`: the standing curve."""
+        return slice(self.place_part.stop, self.place_part.stop + len(self.curve_names))
+
+
+@dataclass(frozen=True, eq=False)
+class _PersonNoise:
+    """What is known of the errors so far. weight_factors: by marker. lasting_place_sd: m, of points of the spine.
+    lasting_share: the part of the variance of a detector's points that lasts.
+    """
+
+    options: KinematicsOptions
+    weight_factors: Mapping[str, float]
+    lasting_place_sd: float = LASTING_PLACE_SD_M
+    lasting_share: float = 1.0
 
 
 def fit_to_person(
@@ -221,137 +270,206 @@ def fit_to_person(
 ) -> SizedBody:
     """The body with its joints where all trials of the person put them, and what is known of the person.
 
-    trials: y_up. exchanged: in which frames left and right, or head and feet, are exchanged. A recipe
-    without `anatomy`, and engines without priors, leave the body as it is.
+    trials: y_up. exchanged: in which frames left and right, or head and feet, are exchanged. A recipe without
+    `anatomy`, and engines without priors, leave the body as it is.
     """
-    recipe = sized.recipe
-    if not recipe.anatomy or recipe.articulation is None or options.engine != "trajectory":
+    if not sized.recipe.anatomy or sized.recipe.articulation is None or options.engine != "trajectory":
         return sized
-    base = sized.weights(marker_set) | dict(options.weights)
-    seen = _without_swapped_frames(
-        [
-            (t, _frames_with_enough_markers(options, t, base))
-            for t in _padded_to_common_markers([fit_markers(sized.body, t) for t in trials])
-        ],
-        exchanged,
-    )
-    if not seen:
+    weights = sized.weights(marker_set) | dict(options.weights)
+    recordings = sampled_recordings(sized.body, trials, weights, options=options, exchanged=exchanged)
+    if not recordings:
         return sized  # the solver says so, trial by trial
-    known = [trial for trial, _ in seen]
-    smooth = [smooth_positions(trial) for trial in known]
-    fast = mean_of_known(np.array([white_noise_variance(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
-    some = [_sampled_in_bursts(trial, shown, len(known)) for trial, (_, shown) in zip(smooth, seen, strict=True)]
-    chosen, bursts = [part for part, _ in some], [burst for _, burst in some]
-    moves = joint_moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
-    levels = level_priors(recipe.articulation.regions)
-    places = point_places_of(chosen[0])
-    own, (others, assumed, upright) = curve_names(levels), _population_prior(recipe, levels)
-    names = (*(v.name for v in recipe.anatomy), *places.names, *places.region_names, *own, *others)
-    at = slice(len(moves), len(names) - len(own) - len(others))
-    curve = slice(at.stop, at.stop + len(own))
-    stands = [_is_standing(part) for part in chosen]
-    options = tightened_by_view_agreement(options, chosen[0])
-    found, noise, worth = None, options, dict.fromkeys(chosen[0].names, 1.0)
-    lasting_sd = LASTING_PLACE_SD_M
-    on_bones = (*virtual_spine_markers(sized.body).values(), *vertebra_markers(sized.body).values())
-    points = [name for name in SPINE_MARKERS if name in sized.body.marker_names]
-    followed = dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in points}
+    first = recordings[0].postures
+    unknowns = _unknowns_of_person(sized, first)
+    configured = tightened_by_view_agreement(options, first)
+    noise, fit = _PersonNoise(configured, dict.fromkeys(first.names, 1.0)), None
     for _ in range(NOISE_ROUNDS):
-        by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
-        # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame
-        # taken to say something new, what points are off by together would bend and lengthen the body.
-        time = max(noise.error_correlation_s, options.error_correlation_s, POSTURE_DURATION_S)
-        held = noise.model_copy(update={"error_correlation_s": time})
-        weighted = [ik_inputs(held, trial, by_name) for trial in chosen]
-        lasting = Prior([*assumed, *places.priors(lasting_sd, _detector_bias_sd(places.regions, noise))])
-        problem = PersonProblem(
-            body=sized.body,
-            trials=[m for m, _ in weighted],
-            weights=[w for _, w in weighted],
-            moves=moves,
-            placed=places.points,
-            names=names,
-            lasting=lasting,
-            posture=Prior([*recipe.priors, *levels_given_curve(levels)]),
-            errors=marker_errors_of(held, chosen[0]),
-            seconds=[trial.frames / trial.rate for trial in known],
-            followed=followed,
-            upright=upright,
-            standing=stands,
+        used = noise
+        problem = _problem_of_person(sized, recordings, unknowns, weights=weights, configured=configured, noise=used)
+        fit = solve_person(problem, None if fit is None else fit.solution)
+        part = unknowns.place_part
+        errors = unknowns.places.split_bias_from_trial_error(fit.solution.constants[part], fit.covariance[part, part])
+        bursts = [recording.bursts for recording in recordings]
+        noise = _noise_after_fit(
+            used, problem, fit, places=unknowns.places, errors=errors, bursts=bursts, configured=configured
         )
-        found = solve_person(problem, None if found is None else found.found)
-        offsets, variance, always, unsure = places.apart(found.found.stays[at], found.covariance[at, at])
-        tell = _squared_bias_in_all_trials(places.regions, noise, always**2 + unsure)
-        part, memory = lasting_error_share(problem, found, bursts, options.error_correlation_s)
-        noise, factor = learnt_noise(
-            held, problem, found, configured=options, correlation_s=2 * part * memory, always=tell
-        )
-        worth = {
-            name: float(np.clip(worth[name] * factor[name], 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR)) for name in worth
-        }
-        lasting_used, lasting_sd = lasting_sd, places.lasting_sd(offsets, variance)
-    assert found is not None
-    count = len(moves)
-    limbs = len(places.sd)
-    centroids = own_centroids(
-        sized.body, places.spine, offsets[limbs:], variance=variance[limbs:], lasting_sd=lasting_used
-    )
-    moved = dict(zip(places.points, offsets, strict=True)) | carried_along(sized.body, centroids)
-    body = vary_joint_places(sized.body, moves, found.found.stays[:count].tolist(), moved)
-    body = place_inferred(body, recipe)
-    shares, lasting_shared = seen_shares_by_marker(problem, found)
-    learnt, worth, lasts, misfit = add_white_noise(
-        noise, worth, base, trials=known, fast=fast, seen=shares, lasting=part
-    )
-    sd = np.sqrt(np.diag(found.covariance))[:count]
-    in_everybody = np.array([noise.off_in_everybody(region) for region in places.regions]).reshape(-1, 3)
-    varied_by = {
-        v.name: (float(x), float(s)) for v, x, s in zip(recipe.anatomy, found.found.stays[:count], sd, strict=True)
-    }
-    anyone = np.linalg.inv(np.linalg.inv(found.assumed)[curve, curve])
-    person = Person(
-        names=own,
-        mean=found.found.stays[curve],
-        covariance=found.covariance[curve, curve],
-        assumed=anyone,
-        trials=len(known),
-        noise=learnt,
-        worth=worth,
-        anatomy=varied_by,
-        carried=dict(zip(body.free_names, found.carried.tolist(), strict=True)),
+    assert fit is not None
+    body, centroids = _fitted_body(sized, unknowns, fit, errors=errors, lasting_sd=used.lasting_place_sd)
+    person = _person_of_fit(unknowns, fit, errors, trials=len(recordings), options=options)
+    person = replace(
+        person,
+        body_error_modes=dict(zip(body.free_names, fit.body_error_modes.tolist(), strict=True)),
+        place_covariance_from_body=dict(zip(problem.followed_markers, fit.place_covariance.tolist(), strict=True)),
         centroids=centroids,
-        lasting=lasts,
-        misfit=misfit,
-        lasting_shared=lasting_shared,
-        always=_displacements_by_name(places.regions, always + in_everybody, unsure),
-        unsure=dict(zip(followed, found.unsure.tolist(), strict=True)),
-        left=found.left,
     )
-    return replace(sized, body=body, person=person)
+    return replace(
+        sized, body=body, person=_with_noise(person, recordings, problem, fit=fit, noise=noise, weights=weights)
+    )
+
+
+def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
+    recipe = sized.recipe
+    assert recipe.articulation is not None
+    levels = level_priors(recipe.articulation.regions)
+    others, priors, standing = _population_prior(recipe, levels)
+    return _PersonUnknowns(
+        variations=joint_moves_of(sized.body, recipe.anatomy, recipe.articulation.chain),
+        variation_names=tuple(variation.name for variation in recipe.anatomy),
+        places=point_places_of(markers),
+        levels=levels,
+        others=others,
+        priors=priors,
+        standing_prior=standing,
+    )
+
+
+def _problem_of_person(
+    sized: SizedBody,
+    recordings: Sequence[Recording],
+    unknowns: _PersonUnknowns,
+    weights: Mapping[str, float],
+    configured: KinematicsOptions,
+    noise: _PersonNoise,
+) -> PersonProblem:
+    by_name = {name: weight * noise.weight_factors.get(name, 1.0) for name, weight in weights.items()}
+    # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame taken
+    # to say something new, errors that points share would bend and lengthen the body.
+    time = max(noise.options.error_correlation_s, configured.error_correlation_s, POSTURE_DURATION_S)
+    options = noise.options.model_copy(update={"error_correlation_s": time})
+    inputs = [ik_inputs(options, recording.postures, by_name) for recording in recordings]
+    places = unknowns.places
+    bias_sd = _detector_bias_sd(places.regions, noise.options)
+    return PersonProblem(
+        body=sized.body,
+        trials=[markers for markers, _ in inputs],
+        weights=[w for _, w in inputs],
+        variations=unknowns.variations,
+        points_with_unknown_place=places.points,
+        names=unknowns.names,
+        person_prior=Prior([*unknowns.priors, *places.priors(noise.lasting_place_sd, bias_sd)]),
+        posture_prior=Prior([*sized.recipe.priors, *levels_given_curve(unknowns.levels)]),
+        errors=marker_errors_of(options, recordings[0].postures),
+        durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
+        followed_markers=_markers_to_follow(sized.body, places),
+        standing_prior=unknowns.standing_prior,
+        standing_frames=[is_standing(recording.postures) for recording in recordings],
+    )
+
+
+def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, ...]]:
+    """{marker whose place is published: unknowns of the bias that its place is free of}."""
+    on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
+    points = [name for name in SPINE_MARKERS if name in body.marker_names]
+    return dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in points}
+
+
+def _noise_after_fit(
+    noise: _PersonNoise,
+    problem: PersonProblem,
+    fit: PersonFit,
+    places: PointPlaces,
+    errors: PlaceErrors,
+    bursts: Sequence[np.ndarray],
+    configured: KinematicsOptions,
+) -> _PersonNoise:
+    """The noise that makes what the fit found likeliest."""
+    squared_bias = _squared_bias_in_all_trials(places.regions, noise.options, errors.bias**2 + errors.bias_variance)
+    share, time = lasting_error_share(problem, fit, bursts, configured.error_correlation_s)
+    options, change = learnt_noise(
+        noise.options, problem, fit, configured=configured, correlation_s=2 * share * time, squared_bias=squared_bias
+    )
+    factors = {
+        name: float(np.clip(factor * change[name], 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
+        for name, factor in noise.weight_factors.items()
+    }
+    return _PersonNoise(options, factors, places.estimated_lasting_sd(errors.own, errors.own_variance), share)
+
+
+def _fitted_body(
+    sized: SizedBody, unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, lasting_sd: float
+) -> tuple[Body, dict[str, Displacement]]:
+    """The body with joints and points where the fit put them, and how far vertebrae lie off their places."""
+    places, limbs = unknowns.places, len(unknowns.places.sd)
+    own, variance = errors.own[limbs:], errors.own_variance[limbs:]
+    centroids = own_centroids(sized.body, places.spine_points, own, variance=variance, lasting_sd=lasting_sd)
+    moved = dict(zip(places.points, errors.own, strict=True)) | carried_along(sized.body, centroids)
+    values = fit.solution.constants[: len(unknowns.variations)].tolist()
+    return place_inferred(vary_joint_places(sized.body, unknowns.variations, values, moved), sized.recipe), centroids
+
+
+def _person_of_fit(
+    unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, trials: int, options: KinematicsOptions
+) -> Person:
+    """The person's anatomy, standing curve and detector. options: with the detector's error in everybody."""
+    count, curve, regions = len(unknowns.variations), unknowns.curve_part, unknowns.places.regions
+    values, sd = fit.solution.constants[:count], np.sqrt(np.diag(fit.covariance)[:count])
+    anatomy = zip(unknowns.variation_names, zip(values.tolist(), sd.tolist(), strict=True), strict=True)
+    known = np.array([options.known_detector_offset(region) for region in regions]).reshape(-1, 3)
+    return Person(
+        curve_coordinates=unknowns.curve_names,
+        curve_mean=fit.solution.constants[curve],
+        curve_covariance=fit.covariance[curve, curve],
+        curve_prior_precision=np.linalg.inv(np.linalg.inv(fit.prior_precision)[curve, curve]),
+        trials=trials,
+        learnt_noise_options={},
+        weight_factors={},
+        anatomy=dict(anatomy),
+        body_error_modes={},
+        detector_bias=_displacements_by_name(regions, errors.bias + known, errors.bias_variance),
+        unconverged_cost=fit.unconverged_cost,
+    )
+
+
+def _with_noise(
+    person: Person,
+    recordings: Sequence[Recording],
+    problem: PersonProblem,
+    fit: PersonFit,
+    noise: _PersonNoise,
+    weights: Mapping[str, float],
+) -> Person:
+    """The person with what was learnt of the noise, fast errors included."""
+    shares, shared_error_share = seen_shares_by_marker(problem, fit)
+    whole = add_white_noise(
+        noise.options,
+        noise.weight_factors,
+        weights,
+        trials=[recording.markers for recording in recordings],
+        fast_variance=mean_of_known(np.array([recording.fast_variance for recording in recordings]), 0),
+        seen=shares,
+        lasting=noise.lasting_share,
+    )
+    return replace(
+        person,
+        learnt_noise_options=whole.options,
+        weight_factors=whole.weight_factors,
+        lasting_variance_share=whole.lasting_share,
+        misfit_variance_share=whole.misfit_share,
+        shared_error_variance_share=shared_error_share,
+    )
 
 
 def _detector_bias_sd(regions: Iterable[str], noise: KinematicsOptions) -> dict[str, float]:
-    """m: how far what a region's points are off by in all trials of a person may be from what they are in everybody, or
-    from nothing where that was not measured."""
-    told = noise.detector_offsets
+    """m: how far a detector's error in all trials of a person may be from its measured error in everybody, or from none
+    where that was not measured."""
+    measured = noise.detector_offsets
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
     assumed = DETECTOR_BIAS_RATIO * noise.region_sd_m * detector_error_share(noise.marker_sd_m) ** 0.5
-    return {region: told[region].sd_m if region in told else assumed for region in regions}
+    return {region: measured[region].sd_m if region in measured else assumed for region in regions}
 
 
 def _squared_bias_in_all_trials(regions: Iterable[str], noise: KinematicsOptions, squares: np.ndarray) -> np.ndarray:
-    """m²: what squares of what regions are off by in all trials, (regions, 3), say of what they are off by in one."""
+    """m²: what squares of a region's bias in all trials, (regions, 3), say of those of its errors in one."""
     detectors = detector_error_share(noise.marker_sd_m)
     if detectors <= MIN_DETECTOR_SHARE_FOR_BIAS:
         return np.empty(0)
-    return squares[[region not in noise.detector_offsets for region in regions]].ravel() / (
-        DETECTOR_BIAS_RATIO**2 * detectors
-    )
+    unknown = [region not in noise.detector_offsets for region in regions]
+    return squares[unknown].ravel() / (DETECTOR_BIAS_RATIO**2 * detectors)
 
 
 def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tuple[str, ...], list[LinearPrior], Prior]:
-    """What stays beside variations, places and curve; priors on all that stays but places, and on frames in which the
-    person stands."""
+    """Names of the constants other than variations, places and curve; priors on all constants but places; priors on
+    frames in which the person stands."""
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     if pelvis is None:
         return (), [*priors, *curve_prior(levels, {})], Prior()
@@ -359,79 +477,7 @@ def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tup
     return (OWN_TILT_NAME,), priors, Prior([pelvis.prior_about_own_tilt()])
 
 
-def _is_standing(markers: Markers) -> np.ndarray:
-    """(frames,) bool: thighs and trunk upright, within `MAX_THIGH_TILT_RAD` and `MAX_TRUNK_TILT_RAD`; where they are
-    not seen, not."""
-    if not set(UPRIGHT_POINTS) <= set(markers.names):
-        return np.zeros(markers.frames, bool)
-    thighs, trunk = (
-        np.maximum(*(off_vertical(markers, side + lower, side + upper) for side in "LR"))
-        for lower, upper in (("Knee", "Hip"), ("Hip", "Shoulder"))
-    )
-    return (thighs < MAX_THIGH_TILT_RAD) & (trunk < MAX_TRUNK_TILT_RAD)
-
-
 def _displacements_by_name(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:
     """By name, of (names, 3) m, and m²."""
     each = zip(names, found.tolist(), variance.mean(1).tolist(), strict=True)
     return {name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in each}
-
-
-def _sampled_in_bursts(markers: Markers, shown: np.ndarray, trials: int) -> tuple[Markers, np.ndarray]:
-    """Frames evenly over those that show a posture, in bursts where the trial is long enough; and which of them make a
-    burst, (bursts, 3).
-    """
-    wanted = int(np.clip(MAX_POSTURES // trials, MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL))
-    steps = np.round(np.array(BURST_TIMES_S) * markers.rate).astype(int)
-    begin = shown[shown < markers.frames - steps[-1]]
-    if not begin.size or markers.frames <= wanted:
-        chosen = shown[np.unique(np.linspace(0, shown.size - 1, min(wanted, shown.size)).astype(int))]
-        bursts = np.zeros((0, len(steps)), int)
-    else:
-        evenly = np.linspace(0, begin.size - 1, max(1, wanted // len(steps))).astype(int)
-        together = begin[evenly][:, None] + steps
-        chosen = np.unique(together)
-        bursts = np.searchsorted(chosen, together)
-    part = {"xyz": markers.xyz[chosen]}
-    for name in ("weight", "filled", "covariance"):
-        values = getattr(markers, name)
-        part[name] = None if values is None else values[chosen]
-    spacing = (markers.frames - 1) / markers.rate / max(1, len(chosen) - 1)
-    return markers.with_(**part, rate=1 / max(spacing, 1 / markers.rate)), bursts
-
-
-def _frames_with_enough_markers(
-    options: KinematicsOptions, markers: Markers, weights: Mapping[str, float]
-) -> np.ndarray:
-    """Indices of the frames that show enough for a posture."""
-    weighted, w = ik_inputs(options, markers, weights)
-    return np.flatnonzero(((w > 0) & weighted.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
-
-
-def _without_swapped_frames(
-    seen: Sequence[tuple[Markers, np.ndarray]], exchanged: FrameCheck
-) -> list[tuple[Markers, np.ndarray]]:
-    """Trials with the indices of the frames to fit, if any: those in which left and right, or head and feet, are
-    exchanged tell of another body than the person's. Where all are such, all are left."""
-    sound = [(trial, shown[~exchanged(trial)[shown]]) for trial, shown in seen]
-    return [pair for pair in sound if pair[1].size] or [pair for pair in seen if pair[1].size]
-
-
-def _padded_to_common_markers(trials: Sequence[Markers]) -> list[Markers]:
-    """With the same names: a marker that a trial lacks is missing in all its frames."""
-    origin = {name: of for trial in trials for name, of in zip(trial.names, trial.origins, strict=True)}
-    return [_with_all_names(trial, origin) for trial in trials]
-
-
-def _with_all_names(markers: Markers, origin: Mapping[str, Origin]) -> Markers:
-    lacking = [name for name in origin if name not in markers.names]
-
-    def padded(values: np.ndarray | None, fill: float) -> np.ndarray | None:
-        if values is None:
-            return None
-        return np.concatenate([values, np.full((len(values), len(lacking), *values.shape[2:]), fill, values.dtype)], 1)
-
-    fills = {"xyz": np.nan, "weight": 0.0, "covariance": np.nan, "filled": False}
-    arrays = {field: padded(getattr(markers, field), fill) for field, fill in fills.items()}
-    origins = (*markers.origins, *(origin[name] for name in lacking))
-    return markers.with_(names=(*markers.names, *lacking), origin=origins, **arrays).select(list(origin))

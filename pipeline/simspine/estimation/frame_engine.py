@@ -23,7 +23,8 @@ from simspine.estimation.marker_kernels import (
     marker_cost,
     propagate_hessian,
 )
-from simspine.estimation.result import Result, Start, canonical_branch, result_of, root_joint, with_bent_hinges
+from simspine.estimation.result import Result, canonical_branch, result_of
+from simspine.estimation.start_pose import first_pose, root_joint
 
 # Compiled Levenberg–Marquardt for OpenSim's objective, frame by frame: Σ w |x(z) − y|² + Σ ridge (z − target)².
 # Coordinates at a bound whose slope points outwards do not take part in a step (projected Newton, Bertsekas
@@ -35,9 +36,8 @@ STATUS_CONVERGED, STATUS_OUT_OF_ITERATIONS, STATUS_UNSOLVED = 0, 1, 2
 # 1 rad is damped like a shift of all markers by 1 cm, and by 0.3 mm.
 INITIAL_DAMPING, MIN_DAMPING = 1e-4, 1e-7
 NEGLIGIBLE_GAIN_M2 = 1e-16  # m² per unit of weight: what is left to gain from markers without errors
-MAX_FRAME_JUMP = (
-    0.5  # rad or m: backwards, a frame is fitted again only if it begins that far from where it began forwards
-)
+# rad or m: backwards, a frame is fitted again only if it begins that far from where it began forwards.
+MAX_FRAME_JUMP = 0.5
 
 
 class Frames(NamedTuple):
@@ -240,9 +240,9 @@ def solve_frames(
 
 
 def range_middles(body: Body) -> np.ndarray:
-    """(free,) middles of the joints' ranges; NaN for the root, and where there is no range to speak of.
+    """(free,) middles of the joints' ranges; NaN for the root, and for ranges of a whole turn.
 
-    Each frame begins there: a coordinate that has come to a bound would stay, beside a lower minimum inside.
+    Each frame begins there: a coordinate that has come to a bound would stay, although a lower minimum lies inside.
     """
     tree = body.tree
     with np.errstate(invalid="ignore"):
@@ -275,14 +275,3 @@ def coordinate_task_terms(body: Body, coordinate_tasks, w: np.ndarray) -> tuple[
             ridge[:, free.index(i)] = weight * w.sum(1)
             target[:, free.index(i)] = aim
     return ridge, target
-
-
-def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
-    """Free coordinates (free,) to begin with: a rigid fit of the trunk in a frame that shows most of the body, limbs
-    neutral but for bent elbows and knees."""
-    begin = Start(body, [body.marker_index(name) for name in markers.names])
-    seen = np.where(markers.present, weights, 0.0) > 0
-    count = seen.sum(1)
-    frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
-    values = begin.values(markers.xyz[frame], np.where(seen[frame], weights[frame], 0.0))
-    return with_bent_hinges(body, values)[body.tree.free]

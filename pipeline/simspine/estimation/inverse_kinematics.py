@@ -5,120 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.anatomy import osim as _opensim
-from simspine.anatomy.body import Body, follow_couplers, neutral_markers
-from simspine.anatomy.osim import set_coordinates
+from simspine.anatomy.body import Body, neutral_markers
 from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_FRAME_RATE_HZ, Markers
-from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver, Start, result_of
+from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
 
-# The reference engine: OpenSim's InverseKinematicsSolver, frame by frame, through the API.
-# It does what the InverseKinematicsTool does (same solver, same objective), except that a bad frame costs only
-# itself.
-
-
-def solve_with_opensim(
-    body: Body,
-    markers: Markers,
-    weights: np.ndarray,
-    coordinate_tasks: Mapping[str, tuple[float, float]] | None = None,
-    accuracy: float = 1e-5,
-    min_markers: int = 3,
-    start: np.ndarray | None = None,
-) -> Result:
-    """Coordinates that minimise, in each frame, OpenSim's objective.
-
-    markers: in frame y_up, names all in `body`. weights: (frames, markers) ≥ 0. coordinate_tasks: {coordinate: (target
-    in rad or m, weight)}. accuracy: of the assembly solver. min_markers: frames with fewer present and weighted markers
-    are not solved. start: (coordinates,) to begin with; by default a rigid fit of the trunk. Each frame continues from
-    the one before. A frame that fails is tried once more from a fresh start, then given up as NaN with a reason.
-
-    OpenSim divides the markers' part by the sum of the weights of the markers present, and both parts by two, so a
-    coordinate task of weight w pulls like w·Σ weights; `Result.cost` is Σ w d² + Σ w_c (Σ w) (q − q₀)².
-    """
-    tasks = dict(coordinate_tasks or {})
-    xyz = np.where((weights > 0)[..., None], markers.xyz, np.nan)
-    present = np.isfinite(xyz).all(-1).sum(1)
-    beginning = Start(body, [body.marker_index(name) for name in markers.names])
-    engine = _Engine(body, markers, xyz, weights=weights, tasks=tasks, accuracy=accuracy)
-    values = np.full((markers.frames, len(body.coordinates)), np.nan)
-    reasons, row = [], None
-    for t in range(markers.frames):
-        if present[t] < min_markers:
-            reasons.append(f"only {present[t]} markers present, {min_markers} needed")
-            row = None
-            continue
-        row, failure = engine.attempt(t) if row is not None else (None, "")
-        if row is None:
-            fresh = start if start is not None and t == 0 else beginning.values(xyz[t], weights[t])
-            row, again = engine.attempt(t, fresh)
-            failure = again or (failure and f"solved after a restart ({failure})")
-        reasons.append(failure)
-        if row is not None:
-            values[t] = row
-    values = follow_couplers(body, values)
-    result = result_of(body, markers, values, weights=weights, reasons=reasons, tasks=tasks)
-    return replace(result, converged=np.isfinite(values).all(1))  # a frame solved after a restart has a reason too
-
-
-class _Engine:
-    """One OpenSim solver over one trial."""
-
-    def __init__(self, body: Body, markers: Markers, xyz, weights, tasks, accuracy: float):
-        osim = _opensim.opensim_api()
-        self.model = _opensim.load_opensim_model(body.osim)
-        self._state = self.model.initSystem()
-        self._coordinates = list(self.model.getCoordinateSet())
-        self._time, self._names, self._weights = markers.time, markers.names, weights
-        self._varying = bool((weights != weights[:1]).any())
-        table = _marker_table(osim, markers, xyz)
-        weight_set = osim.SetMarkerWeights()
-        for name, weight in zip(markers.names, weights.max(0, initial=0.0), strict=True):
-            weight_set.cloneAndAppend(osim.MarkerWeight(name, float(weight)))
-        references = osim.SimTKArrayCoordinateReference()
-        for name, (target, weight) in tasks.items():
-            body.coordinates.index(name)
-            reference = osim.CoordinateReference(name, osim.Constant(float(target)))
-            reference.setWeight(float(weight))
-            references.push_back(reference)
-        self._kept = (table, weight_set, references, osim.MarkersReference(table, weight_set))
-        self._solver = osim.InverseKinematicsSolver(self.model, self._kept[-1], references, float("inf"))
-        self._solver.setAccuracy(accuracy)
-
-    def attempt(self, t: int, start: np.ndarray | None = None) -> tuple[np.ndarray | None, str]:
-        """Coordinates of frame t, or None and OpenSim's reason. start: values to assemble from, else the last pose."""
-        self._state.setTime(float(self._time[t]))
-        try:
-            if start is not None:
-                set_coordinates(self._coordinates, start.tolist(), self._state)
-                self._solver.assemble(self._state)  # with each marker's largest weight
-            if self._varying:  # only now: before the first assembly OpenSim crashes, and each assembly resets weights
-                for name, weight in zip(self._names, self._weights[t].tolist(), strict=True):
-                    self._solver.updateMarkerWeight(name, weight)
-            self._solver.track(self._state)
-        except RuntimeError as error:
-            return None, "OpenSim: " + _last_line(error)
-        return np.array([coordinate.getValue(self._state) for coordinate in self._coordinates]), ""
-
-
-def _last_line(error: RuntimeError) -> str:
-    """What an OpenSim exception says in the end, without its address."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Thrown at" not in line]
-    return (lines[-1] if lines else "no reason given").split("': ")[-1][:200]
-
-
-def _marker_table(osim, markers: Markers, xyz: np.ndarray):
-    table = osim.TimeSeriesTableVec3()
-    # A list, not OpenSim's StdVectorString: after that one's `append` ezc3d takes its own strings for OpenSim's (SWIG).
-    table.setColumnLabels(list(markers.names))
-    for time, row in zip(markers.time.tolist(), xyz.tolist(), strict=True):
-        table.appendRow(time, osim.RowVectorVec3([osim.Vec3(*point) for point in row]))
-    return table
-
-
-_ANOTHER_UNIT = 10.0  # no posture spreads the same markers ten times as far as another
+ANOTHER_UNIT_RATIO = 10.0  # no posture spreads the same markers ten times as far as another
 
 
 def inverse_kinematics(
@@ -141,10 +35,9 @@ def inverse_kinematics(
     markers: of frame z_up (turned to y_up) or y_up, m; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
     markers); by default `markers.weight`, else 1. errors: how far markers are off (trajectory). derive (trajectory):
     called with the coordinates z (frames, free) of some frames and their posterior covariance (frames, free, free),
-    which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`, but for
-    `GRADIENT` (see `simspine.estimation.result`). Angles in z may be on another branch than in the result; the poses
-    are the
-    same.
+    which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`, except
+    `GRADIENT_KEY` (see `simspine.estimation.result`). Angles in z may be on another branch than in the result; the
+    poses are the same.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing or in
     another unit than metres, a rate that is no camera's, and terms the engine does not have. One bad frame never
@@ -162,6 +55,8 @@ def inverse_kinematics(
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine == "opensim":
+        from simspine.estimation.opensim_engine import solve_with_opensim
+
         return solve_with_opensim(
             body,
             turned,
@@ -220,8 +115,8 @@ def _check_rate(markers: Markers) -> None:
     """Raise for a rate at which nobody is filmed: between such frames nothing moves, and standard deviations fail."""
     if markers.rate > MAX_FRAME_RATE_HZ:
         raise InputError(
-            f"the markers have {markers.rate:g} frames per second; no camera films people faster than {MAX_FRAME_RATE_HZ:g}. "
-            "Is it a rate, in frames per second? Correct it where it is stated."
+            f"the markers have {markers.rate:g} frames per second; no camera films people faster than "
+            f"{MAX_FRAME_RATE_HZ:g}. Is it a rate, in frames per second? Correct it where it is stated."
         )
 
 
@@ -235,7 +130,7 @@ def _check_unit(body: Body, markers: Markers) -> None:
     found = rms_radius(markers.xyz[some], present[some])
     wanted = rms_radius(np.broadcast_to(places, (int(some.sum()), *places.shape)), present[some])
     ratio = float(np.median(found / np.maximum(wanted, 1e-3)))
-    if 1 / _ANOTHER_UNIT < ratio < _ANOTHER_UNIT or np.median(wanted) < 0.01:
+    if 1 / ANOTHER_UNIT_RATIO < ratio < ANOTHER_UNIT_RATIO or np.median(wanted) < 0.01:
         return
     name = unit_of_ratio(ratio)
     unit = f" They seem to be in {name}." if name else ""

@@ -22,14 +22,8 @@ from simspine.anatomy.tree import (
     place_markers,
 )
 
-# The columns that move each body, as flat arrays for the compiled marker term.
-
-
-FAST_MATH_FLAGS = {
-    "reassoc",
-    "contract",
-    "arcp",
-}  # lets sums run in vector registers; NaN and infinity keep their meaning
+# Lets sums run in vector registers; NaN and infinity keep their meaning.
+FAST_MATH_FLAGS = {"reassoc", "contract", "arcp"}
 # Called from Python, or by compiled code only: every wrapper that takes a tree costs seconds of compilation.
 ENTRY_KERNEL_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 INNER_KERNEL_OPTIONS: dict[str, Any] = {
@@ -92,7 +86,7 @@ class Sums(NamedTuple):
 
     K: np.ndarray  # (bodies, 6, 6) Σ XᵀPX
     F: np.ndarray  # (bodies, 6) Σ XᵀPr
-    S: np.ndarray  # (bodies, 3, 3) Σ x (Pr)ᵀ
+    combinations: np.ndarray  # (bodies, 3, 3) Σ x (Pr)ᵀ
     T: np.ndarray  # (entries, 6) scratch of `propagate_hessian`
 
 
@@ -362,7 +356,16 @@ def frame_space(tree: Tree, columns: BodyColumns):
     bodies, slots, entries = tree.bodies, tree.slot_kind.size, columns.column.size
     R, p, x = np.empty((bodies, 3, 3)), np.empty((bodies, 3)), np.empty((tree.marker_body.size, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
-    at = PosedBodies(tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots), x)
+    at = PosedBodies(
+        q=tree.rest.copy(),
+        factor=np.empty(tree.rest.size),
+        R=R,
+        p=p,
+        direction=direction,
+        centre=centre,
+        rate=np.empty(slots),
+        x=x,
+    )
     K, F, S, T = np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
     return at, Sums(K, F, S, T)
 

@@ -1,49 +1,44 @@
-"""How fast a person moves, learnt from the trial itself: empirical Bayes for the standard deviation of accelerations.
+"""Levenberg–Marquardt over a whole stretch of frames, for any sum of terms; and smoothness learnt with it.
 
-Each coordinate has a factor on what was assumed: the likeliest one given the markers, under a weak prior that it is 1.
-Only what the markers decide counts: of N accelerations γ = N − V/s² are decided by them, if V is the sum of their
-posterior variances and s² the assumed one, and the likeliest s² is the sum of their squares over γ (MacKay 1992,
-Bayesian interpolation, Neural Computation 4: 415). So noise is not taken for motion, nor smoothness for stillness.
+How fast a person moves, the trial itself says: empirical Bayes for the standard deviation of accelerations. Each
+coordinate has a factor on what was assumed: the likeliest one given the markers, under a weak prior that it is 1. Only
+what the markers decide counts: of N accelerations γ = N − V/s² are decided by them, if V is the sum of their posterior
+variances and s² the assumed one, and the likeliest s² is the sum of their squares over γ (MacKay 1992, Bayesian
+interpolation, Neural Computation 4: 415). So noise is not taken for motion, nor smoothness for stillness.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.priors import likeliest_variance
 from simspine.core.errors import map_on_threads
-from simspine.estimation.banded import BandedSystem, Factor, FloatType
+from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.terms import SmoothnessTerm, Term
-
-# Levenberg–Marquardt over a whole stretch of frames, for any sum of terms.
-
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
-GOOD_GAIN_RATIO = (
-    0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose, and no new factor
-)
+# Of its promise: a step that gains more needs no damping, wherever the cost rose, and no new factor.
+GOOD_GAIN_RATIO = 0.5
 MAX_ITERATIONS = 100  # steps; 72 to 100 were seen where an arm begins wound up, and trials that end sooner take no more
-MAX_POLISHING_STEPS = (
-    60  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
-)
-POLISHED_COST_SHARE = (
-    1e-13  # of the cost: so little left to gain moves nothing by a ten-thousandth of its standard deviation
-)
-CHORD_PROMISE_RATIO = (
-    0.9  # of the promise before: a chord step that promises more is not taken, its factor is out of date
-)
+# Steps of a converged solution, at most, towards the minimum itself, so that its path does not show.
+MAX_POLISHING_STEPS = 60
+# Of the cost: so little left to gain moves nothing by a ten-thousandth of its standard deviation.
+POLISHED_COST_SHARE = 1e-13
+# Of the promise before: a chord step that promises more is not taken, its factor is out of date.
+CHORD_PROMISE_RATIO = 0.9
+MAX_FACTORISATIONS = 20  # tries with more and more damping
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """z: (frames, free). cost: (frames,) of all terms. reason: '' if converged, else why the iteration stopped."""
+    """coordinates: (frames, free). cost: (frames,) of all terms. reason: '' if converged, else why the steps ended."""
 
-    z: np.ndarray
+    coordinates: np.ndarray
     cost: np.ndarray
     steps: int
     reason: str
@@ -73,51 +68,52 @@ def minimise_terms(
     which is the same on every processor and from every path, whereas `tolerance` would let angles stop half a standard
     deviation short.
     """
-    system = BandedSystem(len(z), z.shape[1], precision)
-    gradient = np.zeros(z.shape)
-    cost = _cost_per_frame(terms, z, gradient)
-    damping = np.full(len(z), 1e-8)
-    factor: Factor | None = None
+    system = _DampedSystem(terms, z.shape, precision)
+    here = _evaluated(terms, z)
     chord, near, promise = None, False, np.inf
     steps, reason = 0, "out of iterations"
     while steps < iterations:
-        if factor is None:
-            system, factor, newton, damping = _factorised_system(terms, z, system, newton=near, damping=damping)
-            chord = None
-            if factor is None:
+        if chord is None:
+            chord = system.factorise(here.z, near)
+            if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        step = -(chord or factor).solve(gradient)
-        step = clipped_step(step)
-        before, promise = promise, -float((gradient * step).sum())
-        if chord is not None and promise > CHORD_PROMISE_RATIO * before:
-            factor = None
+        step = clipped_step(-chord.solve(here.gradient))
+        before, promise = promise, -float((here.gradient * step).sum())
+        if not chord.fresh and promise > CHORD_PROMISE_RATIO * before:
+            chord = None
             continue
         steps += 1
-        left = promise * (0.1 if newton and chord is None else 1.0)
-        trial, slope = z + step, np.zeros(z.shape)
-        new = _cost_per_frame(terms, trial, slope)
-        gain = cost.sum() - new.sum()
-        rose = (_sum_over_neighbours(new - cost) > 1e-4 * _sum_over_neighbours(cost)) & (
-            gain < GOOD_GAIN_RATIO * promise
-        )
-        damping = np.where(rose | (gain <= 0.0), np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
-        turned = slope - gradient
-        if gain > 0.0:
-            near = gain < NEAR_MINIMUM_COST_SHARE * cost.sum()
-            z, cost, gradient = trial, new, slope
-        nothing = 1e-16 * len(z)
-        exact = POLISHED_COST_SHARE * cost.sum() + nothing  # costs are no more so
-        if left <= tolerance * cost.sum() + nothing and (gain > 0.0 or left <= exact):
-            reason, iterations = "", min(iterations, steps + polish)
-        if left <= min(tolerance * cost.sum() + nothing, exact):
-            break
+        left = promise * (0.1 if system.newton and chord.fresh else 1.0)
+        there = _evaluated(terms, here.z + step)
+        gain = here.cost.sum() - there.cost.sum()
+        system.adapt_damping(here.cost, there.cost, promise)
         if gain > GOOD_GAIN_RATIO * promise:
-            chord = chord or ChordStep(factor)
-            chord.learn(step, turned)
+            chord.update_from_step(step, there.gradient - here.gradient)
         else:
-            factor = None
-    return Minimum(z, cost, steps, reason)
+            chord = None
+        if gain > 0.0:
+            near = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
+            here = there
+        exact, enough = (share * here.cost.sum() + 1e-16 * len(z) for share in (POLISHED_COST_SHARE, tolerance))
+        if left <= enough and (gain > 0.0 or left <= exact):
+            reason, iterations = "", min(iterations, steps + polish)
+        if left <= min(enough, exact):  # costs are no more exact
+            break
+    return Minimum(here.z, here.cost, steps, reason)
+
+
+class _Evaluation(NamedTuple):
+    """cost: (frames,). gradient: half of it, (frames, free)."""
+
+    z: np.ndarray
+    cost: np.ndarray
+    gradient: np.ndarray
+
+
+def _evaluated(terms: Sequence[Term], z: np.ndarray) -> _Evaluation:
+    gradient = np.zeros(z.shape)
+    return _Evaluation(z, np.sum([term.cost(z, gradient) for term in terms], axis=0), gradient)
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:
@@ -135,14 +131,16 @@ class Solvable(Protocol):
 
 class ChordStep:
     """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
-    BFGS: Nocedal 1980)."""
+    BFGS: Nocedal 1980). fresh: no step was taken since then."""
 
     def __init__(self, factor: Solvable):
+        self.fresh = True
         self._factor = factor
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
-    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
-        """step changed the gradient by `change`, arrays of one shape; without effect where that shows no curvature."""
+    def update_from_step(self, step: np.ndarray, change: np.ndarray) -> None:
+        """step changed the gradient by `change`, arrays of one shape; no correction where that shows no curvature."""
+        self.fresh = False
         curvature = float((step * change).sum())
         if curvature > 0.0:
             self._pairs.append((step, change, curvature))
@@ -159,32 +157,47 @@ class ChordStep:
         return x
 
 
-def _factorised_system(terms, z, system, newton, damping):
-    """The system and its factor at z, whether that is Newton's, and with which damping; no factor if none is positive.
+class _DampedSystem:
+    """The system of all terms with a damping of its own for each frame. newton: whether the last factor was of Newton's
+    Hessian."""
 
-    A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
-    """
-    for _ in range(20):
-        assemble_system(terms, z, system, newton)
-        factor = system.factorise(damping[:, None] * system.band[0].reshape(z.shape) + 1e-12)
-        if factor is not None:
-            return system, factor, newton, damping
-        if newton:
-            newton = False
-        elif system.band.dtype == np.float32:
-            system = BandedSystem(*z.shape)
-        else:
-            damping = np.maximum(10 * damping, 1e-8)
-    return system, None, newton, damping
+    def __init__(self, terms: Sequence[Term], shape: tuple[int, ...], precision: FloatType):
+        self.newton = False
+        self._terms, self._system = terms, BandedSystem(shape[0], shape[1], precision)
+        self._damping = np.full(shape[0], 1e-8)
+
+    def factorise(self, z: np.ndarray, newton: bool) -> ChordStep | None:
+        """A factor at z, of Newton's Hessian if asked for and positive, else Gauss–Newton's; None if none is positive.
+
+        A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
+        """
+        for _ in range(MAX_FACTORISATIONS):
+            assemble_system(self._terms, z, self._system, newton)
+            factor = self._system.factorise(self._damping[:, None] * self._system.band[0].reshape(z.shape) + 1e-12)
+            if factor is not None:
+                self.newton = newton
+                return ChordStep(factor)
+            if newton:
+                newton = False
+            elif self._system.band.dtype == np.float32:
+                self._system = BandedSystem(*z.shape)
+            else:
+                self._damping = np.maximum(10 * self._damping, 1e-8)
+        return None
+
+    def adapt_damping(self, before: np.ndarray, after: np.ndarray, promise: float) -> None:
+        """before, after: (frames,) costs of a step."""
+        gain = before.sum() - after.sum()
+        rose = _sum_over_neighbours(after - before) > 1e-4 * _sum_over_neighbours(before)
+        grows = (rose & (gain < GOOD_GAIN_RATIO * promise)) | (gain <= 0.0)
+        self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
 
 
 def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
     """Sums over each frame and `reach` frames on either side."""
-    return (
-        np.convolve(values, np.ones(2 * reach + 1), "same")
-        if len(values) > 2 * reach
-        else np.full_like(values, values.sum())
-    )
+    if len(values) <= 2 * reach:
+        return np.full_like(values, values.sum())
+    return np.convolve(values, np.ones(2 * reach + 1), "same")
 
 
 def assemble_system(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, newton: bool) -> None:
@@ -194,10 +207,7 @@ def assemble_system(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, 
         term.curve(z, system, newton)
 
 
-def _cost_per_frame(terms: Sequence[Term], z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """(frames,). Adds half the gradient to `gradient`."""
-    return np.sum([term.cost(z, gradient) for term in terms], axis=0)
-
+# Smoothness learnt from the trial.
 
 STRETCH_COUNT = 3  # of a long trial
 MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # of a stretch: longer than smoothing reaches
@@ -209,10 +219,10 @@ SIGN_DRAWS = 4  # of signs: γ is then known to a sixth, where it is some fiftee
 
 @dataclass(frozen=True, eq=False)
 class _Stretch:
-    """z: (frames, free). square: (which,) sum of the squared accelerations, in assumed standard deviations. decided:
-    (which,) how many of them the markers decide."""
+    """coordinates: (frames, free). square: (which,) sum of the squared accelerations, in assumed standard deviations.
+    decided: (which,) how many of them the markers decide."""
 
-    z: np.ndarray
+    coordinates: np.ndarray
     square: np.ndarray
     decided: np.ndarray
 
@@ -228,15 +238,15 @@ def learnt_factor(
     """(free,): the likeliest factors on the standard deviations of accelerations of the coordinates `which` (free,)
     bool; 1 for others.
 
-    terms: all others. path: (frames, free) to begin from. precision: of factors for steps to the first minimum. It is
-    gone to as closely as numbers allow, and all that follows is in double precision, so that no processor's habits show
-    in the factors.
+    terms: all others. path: (frames, free) to begin from. precision: of factors for steps to the first minimum. That is
+    found as closely as numbers allow, and all that follows is in double precision, so that the factors are the same on
+    every processor.
     """
     parts = sample_stretches(path, smoothness.rate)
-    others = [[term.window(part) for term in terms] for part in parts]
+    others = [[term.of_window(part) for term in terms] for part in parts]
 
     def begun(i: int) -> np.ndarray:
-        return minimise_terms([*others[i], smoothness], path[parts[i]], precision=precision).z
+        return minimise_terms([*others[i], smoothness], path[parts[i]], precision=precision).coordinates
 
     factor, log, before = np.ones(len(which)), np.zeros(int(which.sum())), None
     with threadpool_limits(1, "blas"):
@@ -245,7 +255,7 @@ def learnt_factor(
             factor[which] = np.exp(log)
             update = partial(_updated_smoothness, with_scaled_acceleration(smoothness, factor), which)
             found = map_on_threads(update, list(zip(others, paths, strict=True)), threads)
-            paths = [stretch.z for stretch in found]
+            paths = [stretch.coordinates for stretch in found]
             square = np.sum([stretch.square for stretch in found], axis=0)
             decided = np.sum([stretch.decided for stretch in found], axis=0)
             each = zip(np.exp(2 * log), square, decided, strict=True)
@@ -305,10 +315,7 @@ def _updated_smoothness(
     factor = system.factorise()
     if factor is None or len(z) < 3:
         return _Stretch(z, np.zeros(count), np.zeros(count))  # nothing is decided
-    gradient = np.zeros(z.shape)
-    for term in terms:
-        term.cost(z, gradient)
-    z = z - clipped_step(factor.solve(gradient))
+    z = z - clipped_step(factor.solve(_evaluated(terms, z).gradient))
     size = np.sqrt(smoothness.acceleration[which]) * smoothness.rate**2
     signs = size[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], (len(z) - 2, count, SIGN_DRAWS))
     probe = np.zeros((*z.shape, SIGN_DRAWS))

@@ -1,10 +1,12 @@
-"""Errors that change from frame to frame: taken out before the fit to the person, counted after it.
+"""How far markers are off: weights and errors as configured, and the noise learnt from all trials of a person.
 
-A posture is fitted to each of a few frames. From a single noisy one the spine would be taken for bent, and so for
-longer than it is; so positions are smoothed first, and what was taken out is added to what the fit learns of the noise.
+The fit to a person takes a posture from each of a few frames. From a single noisy frame the spine would be taken for
+bent, and so for longer than it is; so positions are smoothed first (`smooth_positions`), and the noise taken out is
+added to what the fit learns of the rest (`add_white_noise`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +19,7 @@ from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person_fit import PersonFit, PersonProblem
 
-# What a marker is worth to inverse kinematics: its weight by origin, its standard deviation, errors that it
-# shares.
-
+# Weights and errors of markers as configured.
 
 # Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
 # detector whose idea of a point is centimetres off. Three times what their disagreement says, since some errors are
@@ -64,14 +64,14 @@ def _spine_points(markers: Markers) -> tuple[str, ...]:
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
     """What points of a detector may be off by throughout a recording; motion capture errs by itself.
 
-    Points of one region of the spine err together, about what they are off by in everybody where that is known; a
-    marker on the skin by how well the bone under it is known.
+    Points of one region of the spine err together, about their mean error in everybody where that is known; a marker on
+    the skin by how well the bone under it is known.
     """
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
     sd = options.region_sd_m
     found = [
-        SharedError(region, names, sd, mean=options.off_in_everybody(region), in_ground_frame=True)
+        SharedError(region, names, sd, mean=options.known_detector_offset(region), in_ground_frame=True)
         for region, names in members.items()
         if len(names) > 1 and sd > 0
     ]
@@ -152,12 +152,11 @@ def _with_own_errors(options: KinematicsOptions, markers: Markers, by_name: Mapp
     return markers.with_(covariance=markers.covariance + own[:, None, None] * np.eye(3))
 
 
-# The noise of a person's recordings, learnt from what a fit leaves over: empirical Bayes.
-# Each step takes the standard deviations and the correlation time that make what was found likeliest, under
-# priors that hold what was configured to be right within a factor (expectation maximisation: Dempster, Laird &
-# Rubin 1977).
+# The noise of a person's recordings, learnt from the residuals of a fit: empirical Bayes. Each step takes the standard
+# deviations and the correlation time that make what was found likeliest, under priors that hold what was configured to
+# be right within a factor (expectation maximisation: Dempster, Laird & Rubin 1977).
 
-
+SD_OPTION_ORIGINS = {"marker_sd_m": FROM_DETECTOR, "given_sd_m": (Origin.GIVEN,)}
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 MAX_WEIGHT_FACTOR = 4.0  # a marker is worth at most so many times more or less than its marker set says
 MIN_BODY_MISFIT_M = 0.001  # m: bodies are wrong by as much at the least
@@ -169,70 +168,75 @@ def learnt_noise(
     fit: PersonFit,
     configured: KinematicsOptions,
     correlation_s: float,
-    always: np.ndarray,
+    squared_bias: np.ndarray,
 ) -> tuple[KinematicsOptions, dict[str, float]]:
     """Standard deviations and correlation time that make what was found likeliest, a step of expectation maximisation;
-    and by which factor the weight of each marker changes. options: those of the fit. correlation_s: what residuals say
-    of it, see `lasting_error_share`. always: m², squares of what regions are off by in all trials, as far as they
-    tell of what
-    regions are off by in one.
+    and by which factor the weight of each marker changes.
 
-    What was configured is assumed to be right within a factor (see `likeliest`), and a marker to be like its group.
+    options: those of the fit. configured: assumed to be right within a factor (see `likeliest_variance`); a marker is
+    assumed to be like its group. correlation_s: see `lasting_error_share`. squared_bias: m², squares of the regions'
+    bias in all trials, as far as they tell of their errors in one.
     """
-    first = problem.trials[0]
-    weights = np.concatenate(problem.weights) / problem.errors.sd**2
-    w = np.where(weights > 0, weights, np.nan)[:, :, None]
-    score = w * (np.minimum(fit.residual**2, options.loss_from_sd**2 / w) + fit.spread)
-    frames = sum(trial.frames for trial in problem.trials)
-    sharing = max(1.0, frames / float(problem.independent.sum()))
-    update, factor = {}, dict.fromkeys(first.names, 1.0)
-    for name, origins in (("marker_sd_m", FROM_DETECTOR), ("given_sd_m", (Origin.GIVEN,))):
-        group = np.flatnonzero(first.of_origin(*origins) & np.isfinite(score).any((0, 2)))
-        if group.size:
-            own, assumed = getattr(options, name), getattr(configured, name)
-            count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
-            total = np.nansum(score[:, group], (0, 2)) / sharing
-            variance = likeliest_variance(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
-            update[name] = float(max(MIN_BODY_MISFIT_M, own * np.sqrt(variance)))
-            each = [likeliest_variance(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
-            factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
+    update, factor = _learnt_marker_noise(options, problem, fit, configured)
     regions = [i for i, e in enumerate(problem.errors.shared_errors) if len(e.markers) > 1]
     if regions:
         shape = (len(problem.trials), -1, 3)
-        squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
-        squares = np.append(squares, always)
+        squares = (fit.solution.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
+        squares = np.append(squares, squared_bias)
         variance = likeliest_variance(float(squares.mean()), squares.size, configured.region_sd_m**2)
         update["region_sd_m"] = float(max(MIN_BODY_MISFIT_M, np.sqrt(variance)))
     update["error_correlation_s"] = float(np.clip(correlation_s, 0.02, 30.0))
     return options.model_copy(update=update), factor
 
 
+def _learnt_marker_noise(
+    options: KinematicsOptions, problem: PersonProblem, fit: PersonFit, configured: KinematicsOptions
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Standard deviations of detected and given markers by the name of the option, and factors on the weights."""
+    first = problem.trials[0]
+    weights = np.concatenate(problem.weights) / problem.errors.sd**2
+    w = np.where(weights > 0, weights, np.nan)[:, :, None]
+    score = w * (np.minimum(fit.residual**2, options.loss_from_sd**2 / w) + fit.marker_variance)
+    sharing = max(1.0, len(score) / float(problem.independent.sum()))
+    update, factor = {}, dict.fromkeys(first.names, 1.0)
+    for name, origins in SD_OPTION_ORIGINS.items():
+        group = np.flatnonzero(first.of_origin(*origins) & np.isfinite(score).any((0, 2)))
+        if not group.size:
+            continue
+        count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
+        total = np.nansum(score[:, group], (0, 2)) / sharing
+        own, assumed = getattr(options, name), getattr(configured, name)
+        variance = likeliest_variance(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
+        update[name] = float(max(MIN_BODY_MISFIT_M, own * np.sqrt(variance)))
+        each = [likeliest_variance(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
+        factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
+    return update, factor
+
+
 def detector_error_share(marker_sd: float) -> float:
-    """Which part of the variance of a marker's errors that last is the detector's; the rest is the body's,
-    `USUAL_BODY_MISFIT_M`."""
+    """The detector's share in the variance of a marker's lasting errors; the rest, `USUAL_BODY_MISFIT_M`, is the
+    body's."""
     return max(0.0, 1 - (USUAL_BODY_MISFIT_M / marker_sd) ** 2)
 
 
 def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:
-    """(markers,) and of what regions share: which part of the assumed variances what the fit leaves over shows, 0…1.
+    """(markers,) and of errors that regions share: the share of the assumed variances that residuals show, 0…1.
 
-    Variances are not learnt below `MIN_BODY_MISFIT_M`; what a fit leaves over may be less all the same. It is
-    compared with what
-    it should be, the variance less what the fit itself is unsure of, over all markers of an origin (the variance factor
-    of adjustment theory: Birge 1932).
+    Variances are not learnt below `MIN_BODY_MISFIT_M`; residuals may be smaller. They are compared with the variance
+    less that of the fit itself, over all markers of an origin (the variance factor of adjustment theory: Birge 1932).
     """
     first = problem.trials[0]
     weights = np.concatenate(problem.weights) / problem.errors.sd**2
     w = np.where((weights > 0)[:, :, None] & np.isfinite(fit.residual), weights[:, :, None], np.nan)
     scale = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
-    square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.spread, 0.99)
+    square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.marker_variance, 0.99)
     shares = np.ones(len(first.names))
-    for origins in (FROM_DETECTOR, (Origin.GIVEN,)):
+    for origins in SD_OPTION_ORIGINS.values():
         group = first.of_origin(*origins)
         if np.isfinite(w[:, group]).any():
             shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
     sd = np.array([sd for error in problem.errors.shared_errors for sd in error.sd_by_axis])
-    found = fit.found.offsets**2
+    found = fit.solution.offsets**2
     left = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
     return shares, min(1.0, float(found.sum() / left.sum())) if sd.size else 1.0
 
@@ -240,12 +244,12 @@ def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.nd
 def lasting_error_share(
     problem: PersonProblem, fit: PersonFit, bursts: Sequence[np.ndarray], default: float
 ) -> tuple[float, float]:
-    """Which part of the variance of a detector's points lasts, 0…1, and s, for how long: its autocorrelation falls to
-    1/e. The rest is new in frames that are 0.3 s apart.
+    """The share of the variance of a detector's points that lasts, 0…1, and the time, s, in which its autocorrelation
+    falls to 1/e. The rest is new in frames that are 0.3 s apart.
 
-    bursts: (bursts, 3) of each trial, which of its frames are `BURST_TIMES_S` apart; from residuals in them, along
-    the spine.
-    Without bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral `default`.
+    bursts: (bursts, 3) of each trial, which of its frames are `BURST_TIMES_S` apart; residuals of the spine's points in
+    them decide. Without bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral
+    `default`.
     """
     first = problem.trials[0]
     detected = first.of_origin(*FROM_DETECTOR)
@@ -261,15 +265,14 @@ def lasting_error_share(
     if not np.isfinite(products).any(1).all():
         return 1.0, default / 2  # gaps leave one of the lags out
     near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
-    longest = float(np.mean(problem.seconds)) / 2
+    longest = float(np.mean(problem.durations_s)) / 2
     time = min(longest, (BURST_TIMES_S[2] - BURST_TIMES_S[1]) / max(np.log(max(near, far) / far), 1e-2))
     return min(1.0, max(near, far) * np.exp(BURST_TIMES_S[1] / time)), time
 
 
-SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = (
-    0.3,
-    3,
-)  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
+# Errors that change from frame to frame: polynomials over a window take them out (Savitzky & Golay 1964).
+
+SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = 0.3, 3
 
 
 def smooth_positions(markers: Markers) -> Markers:
@@ -291,9 +294,8 @@ def _window_frames(markers: Markers) -> int:
 
 
 def _is_new_after(markers: Markers) -> float:
-    """s: over so long a time independent errors, once `smooth_positions` has been over them, are one error: what is
-    left of
-    their variance, times this, is their variance times one frame."""
+    """s: independent errors that `smooth_positions` has smoothed are one error over so long a time: their remaining
+    variance times this is their variance times one frame."""
     if (window := _window_frames(markers)) == 1:
         return 1 / markers.rate
     from scipy.signal import savgol_coeffs
@@ -306,40 +308,48 @@ def white_noise_variance(markers: Markers, smooth: Markers) -> np.ndarray:
     return mean_of_known((markers.xyz - smooth.xyz) ** 2, (0, 2))
 
 
+class WholeNoise(NamedTuple):
+    """options: that were learnt. By marker: weight_factors; lasting_share and misfit_share of its variance, the part
+    that lasts, and the body's."""
+
+    options: dict[str, float]
+    weight_factors: dict[str, float]
+    lasting_share: dict[str, float]
+    misfit_share: dict[str, float]
+
+
 def add_white_noise(
     noise: KinematicsOptions,
-    worth: Mapping[str, float],
-    base: Mapping[str, float],
+    weight_factors: Mapping[str, float],
+    weights: Mapping[str, float],
     trials: Sequence[Markers],
-    fast: np.ndarray,
+    fast_variance: np.ndarray,
     seen: np.ndarray,
     lasting: float,
-) -> tuple[dict[str, float], dict[str, float], dict[str, float], dict[str, float]]:
-    """The options that were learnt, and factors on the weights, with the errors that had been taken out; and by marker,
-    which part of its variance lasts, and which of it is the body's. seen: (markers,) of what was not taken out, the
-    part that is there. lasting: of a detector's points, the part of that which is not new after 0.3 s.
+) -> WholeNoise:
+    """The noise with the errors that smoothing had taken out, of (markers,) `fast_variance`, m².
 
-    What lasts is the body's up to `USUAL_BODY_MISFIT_M`, and the detector's beyond it, with a time of its own.
+    noise, weight_factors: of smoothed positions. weights: of the marker set. seen: (markers,), the share of their
+    variances that residuals show. lasting: the share of that which is not new after 0.3 s, of a detector's points. What
+    lasts is the body's up to `USUAL_BODY_MISFIT_M`, and the detector's beyond it, with a time of its own.
     """
-    markers, new_after = trials[0], float(np.mean([_is_new_after(trial) for trial in trials]))
+    lasting_share = dict(zip(trials[0].names, seen.tolist(), strict=True))
     learnt = {"region_sd_m": noise.region_sd_m}
-    found = dict(worth)
-    lasts = dict(zip(markers.names, seen.tolist(), strict=True))
-    misfit = dict(lasts)
-    times = []
-    for name, origins, part in (("marker_sd_m", FROM_DETECTOR, lasting), ("given_sd_m", (Origin.GIVEN,), 1.0)):
-        slow = getattr(noise, name) ** 2
-        learnt[name] = slow**0.5
-        group = np.flatnonzero(markers.of_origin(*origins) & np.isfinite(fast))
-        if group.size:
-            weight = np.array([base.get(markers.names[i], 1.0) for i in group])
-            own = slow / np.array([worth[markers.names[i]] for i in group])  # of a marker of weight 1
-            total = own + weight * fast[group]
-            names, left, detectors = [markers.names[i] for i in group], own / total, detector_error_share(slow**0.5)
-            learnt[name] = float(np.sqrt(total.mean()))
-            found |= dict(zip(names, (total.mean() / total).tolist(), strict=True))
-            lasts |= dict(zip(names, (part * seen[group] * left).tolist(), strict=True))
-            misfit |= {marker: lasts[marker] * (1 - detectors) for marker in names}
-            times.append(float(left.mean() * (noise.error_correlation_s * detectors + (1 - part) * new_after)))
-    learnt["error_correlation_s"] = times[0] if times else noise.error_correlation_s
-    return learnt, found, lasts, misfit
+    whole = WholeNoise(learnt, dict(weight_factors), lasting_share, dict(lasting_share))
+    for option, origins in SD_OPTION_ORIGINS.items():
+        slow_sd = learnt[option] = getattr(noise, option)
+        group = np.flatnonzero(trials[0].of_origin(*origins) & np.isfinite(fast_variance))
+        if not group.size:
+            continue
+        names = [trials[0].names[i] for i in group]
+        slow = slow_sd**2 / np.array([weight_factors[name] for name in names])  # of a marker of weight 1
+        total = slow + np.array([weights.get(name, 1.0) for name in names]) * fast_variance[group]
+        learnt[option] = float(np.sqrt(total.mean()))
+        whole.weight_factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
+        part, detectors = lasting if option == "marker_sd_m" else 1.0, detector_error_share(slow_sd)
+        lasting_share |= dict(zip(names, (part * seen[group] * slow / total).tolist(), strict=True))
+        whole.misfit_share.update({name: lasting_share[name] * (1 - detectors) for name in names})
+        time = noise.error_correlation_s * detectors + (1 - part) * np.mean([_is_new_after(trial) for trial in trials])
+        learnt.setdefault("error_correlation_s", float((slow / total).mean() * time))
+    learnt.setdefault("error_correlation_s", noise.error_correlation_s)
+    return whole

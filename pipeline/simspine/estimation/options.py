@@ -1,4 +1,4 @@
-"""Which body is used, and how it is brought to a person's size."""
+"""Settings of the estimator: how markers become joint angles, the body, and its size."""
 
 from typing import Literal, Self
 
@@ -7,17 +7,15 @@ from pydantic import Field, field_validator, model_validator
 from simspine.core.settings import Section
 from simspine.core.types import MAX_DETECTOR_OFFSET_M
 
-# How markers become joint angles: noise of the markers, smoothness, engine.
-
 
 class RegionOffset(Section):
-    """What a detector's points of one region of the spine are off by in everybody, as measured on people whose true
-    points are known."""
+    """The mean error of a detector's points of one region of the spine, as measured on people whose true points are
+    known."""
 
     mean_m: tuple[float, float, float]
     """Forward, up and right along the vertebrae that carry the points, m."""
     sd_m: float = Field(ge=0.001, lt=1)
-    """How much a person's own differs from it, one standard deviation of each, m."""
+    """How much a person's own error differs from it, one standard deviation of each, m."""
 
     @field_validator("mean_m")
     @classmethod
@@ -43,8 +41,8 @@ class KinematicsOptions(Section):
     region_sd_m: float = Field(0.04, ge=0, lt=1)
     """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
     detector_offsets: dict[Literal["cervical", "thoracic", "lumbar"], RegionOffset] = Field(default_factory=dict)
-    """Trajectory: what the detector's points of a region are off by in everybody, as `simspine benchmark offsets` has
-    measured it; of regions left out each person's own recordings say it, and say little."""
+    """Trajectory: mean error of the detector's points of a region, as `simspine benchmark offsets` measures it; for
+    regions left out it is estimated from each person's own recordings, roughly."""
     error_correlation_s: float = Field(2.0, ge=0)
     """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
     use_covariance: bool = False
@@ -65,8 +63,8 @@ class KinematicsOptions(Section):
     starts: int | None = Field(None, ge=1, le=5)
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
 
-    def off_in_everybody(self, region: str) -> tuple[float, float, float]:
-        """Forward, up and right, m, what a detector's points of a region are off by; nothing where not measured."""
+    def known_detector_offset(self, region: str) -> tuple[float, float, float]:
+        """(forward, up, right) m: mean error of a detector's points of a region; zero where not measured."""
         return self.detector_offsets[region].mean_m if region in self.detector_offsets else (0.0, 0.0, 0.0)
 
     @model_validator(mode="after")

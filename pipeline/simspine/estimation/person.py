@@ -1,11 +1,11 @@
-"""Where points lie on a person's body: how far off the places they mean, which is the same in all trials.
+"""What all trials of a person say together: their standing curve, their vertebrae, and where their points lie.
 
-A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and
-whoever found the point was off, always in the same way. People are symmetrical, so what points are off to the side is
+A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and the
+detector puts the point off it, always in the same way. People are symmetrical, so what points are off to the side is
 the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
-And a detector puts all points of a region too high in everybody, in which a body may look like one of another shape.
-Where that was not measured on people whose points are known (`KinematicsOptions.detector_offsets`), nothing is known of
-it but how much it differs from trial to trial; in all of them it is taken to be a part of that
+A detector may also put all points of a region too high in everybody, which looks like a body of another shape. Where
+that was not measured on people whose points are known (`KinematicsOptions.detector_offsets`), only its variation from
+trial to trial is known; the part that is the same in all trials is taken as a share of it
 (`simspine.estimation.fit_person`), as far as the detector's errors last at all.
 """
 
@@ -25,161 +25,191 @@ from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 
-# What all trials said of a person: anatomy, standing curve, noise; and what each trial may take from it.
-
 
 class Displacement(NamedTuple):
-    """place: (forward, up, right) m, how far a vertebra lies elsewhere in this person than in the body of their size;
-    sd: m, standard deviation of each."""
+    """offset_m: (forward, up, right) m, from the place in the body of the person's size. sd: m, of each."""
 
-    place: tuple[float, float, float]
+    offset_m: tuple[float, float, float]
     sd: float
+
+
+# Keys of a person in a JSON file, where they are not the names of the fields.
+FILE_KEYS = {
+    "curve_coordinates": "names",
+    "curve_mean": "mean",
+    "curve_covariance": "covariance",
+    "curve_prior_precision": "assumed",
+    "learnt_noise_options": "noise",
+    "weight_factors": "worth",
+    "body_error_modes": "carried",
+    "lasting_variance_share": "lasting",
+    "misfit_variance_share": "misfit",
+    "shared_error_variance_share": "lasting_shared",
+    "detector_bias": "always",
+    "place_covariance_from_body": "unsure",
+    "unconverged_cost": "left",
+}
+CURVE_ARRAYS = ("curve_mean", "curve_covariance", "curve_prior_precision")
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """What was found of a person, beside their body, and how sure it is.
+    """What all trials say of a person apart from the body itself.
 
-    names: of the standing curve's unknowns (`curve_names`). mean: (k,) rad, from people's mean curve, covariance:
-    (k, k), assumed: (k, k) precision of what was assumed of anyone. trials: how many said it. noise: options of inverse
-    kinematics that were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy:
-    {variation: (value, its standard deviation)}, see `simspine.anatomy.person_variation`. carried: {free coordinate:
-    (r,) rad or
-    m}, by how much it would change with each of r independent ways in which the body may still be wrong, one standard
-    deviation each. centroids: by level, as points that mean centroids say. lasting, lasting_shared: which part of the
-    noise is there in what the fit leaves over, and lasts (`MarkerErrors`). always: by region of the spine, what its
-    points are off by in all trials, which is the detector's doing. unsure: {marker: (3, 3) m²}, covariance of where
-    it is for all that may still be wrong with the body, along the axes of the body that carries it. left: squared
-    standard deviations that the fit had left to gain when it ended (`PersonFit`).
+    curve_coordinates: names of the standing curve's k unknowns (`curve_names`). curve_mean: (k,) rad, from people's
+    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of the prior on anyone's curve. trials: how
+    many there are. learnt_noise_options: options of inverse kinematics that were learnt from the recordings.
+    weight_factors: by marker, learnt as well. anatomy: {variation: (value, standard deviation)}, see
+    `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad or m}, its change with each of r
+    independent errors that the body may still have, one standard deviation each. centroids: by level, how far the
+    person's vertebrae lie off the sized body's. lasting_variance_share, misfit_variance_share,
+    shared_error_variance_share: see `MarkerErrors`. detector_bias: by region of the spine, the detector's error in all
+    trials. place_covariance_from_body: {marker: (3, 3) m²}, from the body's remaining errors, along the axes of the
+    body that carries it. unconverged_cost: squared standard deviations that the fit had left to gain when it ended.
     """
 
-    names: tuple[str, ...]
-    mean: np.ndarray
-    covariance: np.ndarray
-    assumed: np.ndarray
+    curve_coordinates: tuple[str, ...]
+    curve_mean: np.ndarray
+    curve_covariance: np.ndarray
+    curve_prior_precision: np.ndarray
     trials: int
-    noise: Mapping[str, float]
-    worth: Mapping[str, float]
+    learnt_noise_options: Mapping[str, float]
+    weight_factors: Mapping[str, float]
     anatomy: Mapping[str, tuple[float, float]]
-    carried: Mapping[str, Sequence[float]]
+    body_error_modes: Mapping[str, Sequence[float]]
     centroids: Mapping[str, Displacement] = field(default_factory=dict)
-    lasting: Mapping[str, float] = field(default_factory=dict)
-    misfit: Mapping[str, float] = field(default_factory=dict)
-    lasting_shared: float = 1.0
-    always: Mapping[str, Displacement] = field(default_factory=dict)
-    unsure: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
-    left: float = 0.0
+    lasting_variance_share: Mapping[str, float] = field(default_factory=dict)
+    misfit_variance_share: Mapping[str, float] = field(default_factory=dict)
+    shared_error_variance_share: float = 1.0
+    detector_bias: Mapping[str, Displacement] = field(default_factory=dict)
+    place_covariance_from_body: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    unconverged_cost: float = 0.0
 
-    def beside(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (k,) and covariance (k, k) of what is known without that share of the evidence: without one trial's."""
-        gained = np.linalg.inv(self.covariance) - self.assumed
+    def posterior_without(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (k,) and covariance (k, k) of the curve without that share of the evidence, such as one trial's."""
+        gained = np.linalg.inv(self.curve_covariance) - self.curve_prior_precision
         values, vectors = np.linalg.eigh((gained + gained.T) / 2)
         gained = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        pull = (gained + self.assumed) @ self.mean  # the prior's mean is zero
-        covariance = np.linalg.inv(self.assumed + (1 - share) * gained)
+        pull = (gained + self.curve_prior_precision) @ self.curve_mean  # the prior's mean is zero
+        covariance = np.linalg.inv(self.curve_prior_precision + (1 - share) * gained)
         return (1 - share) * covariance @ pull, covariance
 
     def as_dict(self) -> dict:
         """For a JSON file."""
-        arrays = {name: getattr(self, name).tolist() for name in ("mean", "covariance", "assumed")}
-        return {field.name: getattr(self, field.name) for field in fields(self)} | arrays
+        values = {own.name: getattr(self, own.name) for own in fields(self)}
+        values |= {name: values[name].tolist() for name in CURVE_ARRAYS}
+        return {FILE_KEYS.get(name, name): value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, entry: Mapping) -> "Person":
         """Of what `as_dict` gave."""
-        arrays = {name: np.array(entry[name], float) for name in ("mean", "covariance", "assumed")}
-        anatomy = {name: (float(value), float(sd)) for name, (value, sd) in entry["anatomy"].items()}
-        own: dict[str, Any] = {"names": tuple(entry["names"]), "anatomy": anatomy}
-        for key in ("centroids", "always"):
-            found = entry.get(key, {}).items()
-            own[key] = {name: Displacement(tuple(place), float(sd)) for name, (place, sd) in found}
-        return cls(**{**entry, **arrays, **own})
+        values: dict[str, Any] = {
+            own.name: entry[key] for own in fields(cls) if (key := FILE_KEYS.get(own.name, own.name)) in entry
+        }
+        values |= {name: np.array(values[name], float) for name in CURVE_ARRAYS}
+        values["curve_coordinates"] = tuple(values["curve_coordinates"])
+        values["anatomy"] = {name: (float(value), float(sd)) for name, (value, sd) in values["anatomy"].items()}
+        for name in ("centroids", "detector_bias"):
+            found = values.get(name, {}).items()
+            values[name] = {key: Displacement(tuple(offset), float(sd)) for key, (offset, sd) in found}
+        return cls(**values)
 
     @property
     def sacral_tilt(self) -> tuple[float, float]:
         """rad: how far the sacrum's endplate tilts forward against the model's, and its standard deviation."""
-        if SACRAL_TILT not in self.names:
+        if SACRAL_TILT not in self.curve_coordinates:
             return 0.0, SACRAL_TILT_SD
-        i = self.names.index(SACRAL_TILT)
-        return float(self.mean[i]), float(np.sqrt(self.covariance[i, i]))
+        i = self.curve_coordinates.index(SACRAL_TILT)
+        return float(self.curve_mean[i]), float(np.sqrt(self.curve_covariance[i, i]))
 
     @property
-    def places(self) -> dict[str, tuple[float, float, float]]:
+    def centroid_places(self) -> dict[str, tuple[float, float, float]]:
         """{level: m}, see `centroids`."""
-        return {level: found.place for level, found in self.centroids.items()}
-
-    @property
-    def prior_covariance(self) -> np.ndarray:
-        """(k, k) of what was assumed of anyone."""
-        return np.linalg.inv(self.assumed)
+        return {level: centroid.offset_m for level, centroid in self.centroids.items()}
 
     def options(self, options: KinematicsOptions) -> KinematicsOptions:
         """The options with what was learnt of the noise."""
-        return options.model_copy(update=dict(self.noise))
+        return options.model_copy(update=dict(self.learnt_noise_options))
 
     def errors(self, errors: MarkerErrors) -> MarkerErrors:
         """The errors of a trial's markers, with what was learnt of them."""
-        means = {name: found.place for name, found in self.always.items()}
-        shared = tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared_errors)
+        means = {name: bias.offset_m for name, bias in self.detector_bias.items()}
         return replace(
             errors,
-            lasting_variance_share=self.lasting,
-            misfit_variance_share=self.misfit,
-            shared_error_variance_share=self.lasting_shared,
-            shared_errors=shared,
+            lasting_variance_share=self.lasting_variance_share,
+            misfit_variance_share=self.misfit_variance_share,
+            shared_error_variance_share=self.shared_error_variance_share,
+            shared_errors=tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared_errors),
         )
 
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:
     """The recipe's priors about this person's standing curve instead of anyone's, as a trial's evidence is added to it.
 
-    What the trial itself has said of the curve is left out.
+    The trial's own share in what is known of the curve is left out.
     """
     assert recipe.articulation is not None  # a recipe with an anatomy has one
-    levels = level_priors(recipe.articulation.regions)
-    mean, covariance = person.beside(1 / person.trials)
-    known = levels_given_known_curve(levels, person.names, mean, covariance=covariance, anyone=person.prior_covariance)
-    return Prior([*recipe.priors, *known], person.carried)
+    mean, covariance = person.posterior_without(1 / person.trials)
+    known = levels_given_known_curve(
+        level_priors(recipe.articulation.regions),
+        person.curve_coordinates,
+        mean,
+        covariance=covariance,
+        anyone=np.linalg.inv(person.curve_prior_precision),
+    )
+    return Prior([*recipe.priors, *known], person.body_error_modes)
 
+
+# Where points lie on the body, and what of that is the detector's bias.
 
 PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
 LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m, of points of the spine: what is assumed, and never less
-# m, forward, up, right, of a vertebra's centroid in the sized body. Up: what stays of the spacings in CT scans beside
-# the heights of the regions (1.7 mm), and what the model's spacings differ from their mean (1.3 mm). Forward: beside
-# the angle of each level, which differs by 4° from person to person, scans leave 0.2 mm, with fractured
-# vertebrae 0.9 mm (`tools.learn_spine_shape`); what more is assumed is taken from the curve, which flattens it.
+# m, forward, up, right, of a vertebra's centroid in the sized body. Up: spacings in CT scans vary by 1.7 mm once the
+# heights of the regions are known, and the model's spacings differ from their mean by 1.3 mm. Forward: once the angle
+# of each level is known, which differs by 4° from person to person, scans vary by 0.2 mm, with fractured vertebrae by
+# 0.9 mm (`tools.learn_spine_shape`); a larger value would take from the curve, which flattens it.
 CENTROID_SD = np.array([0.0005, 0.002, 0.001])
 SAME_PLACE_M = 1e-4  # m
 NO_ERROR_SD_M = 1e-4  # m, standard deviation of an error that is not there
 CORRELATED_LEVELS = 1.8  # levels over which neighbouring vertebrae are off alike: in the scans by 0.57 at the next one
 
 
+class PlaceErrors(NamedTuple):
+    """own: (points, 3) m, how far each point is off its region's bias. own_variance: m². bias, bias_variance: (regions,
+    3) m and m², of the detector in all trials."""
+
+    own: np.ndarray
+    own_variance: np.ndarray
+    bias: np.ndarray
+    bias_variance: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class PointPlaces:
-    """sd: {point: m} of limbs and head. spine: points of the spine whose places are unknown as well. regions: {region:
-    points from a detector, of either}, which are off together.
+    """Points whose places on the body are unknown. sd: {point: m} of limbs and head. spine_points: of the spine.
+    regions: {region: points of a detector, of either kind}, which share a bias.
     """
 
     sd: Mapping[str, float]
-    spine: tuple[str, ...]
+    spine_points: tuple[str, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def points(self) -> tuple[str, ...]:
-        return (*self.sd, *self.spine)
+        return (*self.sd, *self.spine_points)
 
     @property
-    def names(self) -> list[str]:
+    def coordinate_names(self) -> list[str]:
         """Of the unknowns, three for each point: forward, up, right on the body that carries it."""
         return [f"place of {point}, {axis}" for point in self.points for axis in "xyz"]
 
     @property
-    def region_names(self) -> list[str]:
-        """Of the unknowns, three for each region: what its points are off by in all trials."""
+    def region_coordinate_names(self) -> list[str]:
+        """Of the unknowns, three for each region: the bias of its points in all trials."""
         return [f"{region} points always, {axis}" for region in self.regions for axis in "xyz"]
 
     @property
-    def shared(self) -> np.ndarray:
+    def region_membership(self) -> np.ndarray:
         """(points, regions): 1 where a point is one of the region's."""
         return np.array([[point in of for of in self.regions.values()] for point in self.points], float)
 
@@ -188,35 +218,39 @@ class PointPlaces:
         found = [region for region, of in self.regions.items() if point in of]
         return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
 
-    def priors(self, lasting_sd: float, always_sd: Mapping[str, float]) -> list[LinearPrior]:
-        """What is assumed of the unknowns. m: lasting_sd of whoever found the points of the spine, always_sd of what
-        each region's points are always off by.
-        """
+    def priors(self, lasting_sd: float, detector_bias_sd: Mapping[str, float]) -> list[LinearPrior]:
+        """What is assumed of the unknowns; m, lasting_sd of whoever found the points of the spine."""
         limbs = [np.full(3, sd) for sd in self.sd.values()]
-        each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine), []])
-        regions = [max(always_sd[region], NO_ERROR_SD_M) for region in self.regions for _ in "xyz"]
-        found = [LinearPrior({n: 1.0}, 0.0, sd, "detectors") for n, sd in zip(self.region_names, regions, strict=True)]
-        for i, (name, sd) in enumerate(zip(self.names, each.tolist(), strict=True)):
+        each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
+        found = [
+            LinearPrior(
+                {f"{region} points always, {axis}": 1.0}, 0.0, max(detector_bias_sd[region], NO_ERROR_SD_M), "detectors"
+            )
+            for region in self.regions
+            for axis in "xyz"
+        ]
+        for i, (name, sd) in enumerate(zip(self.coordinate_names, each.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
-            both = {region[i % 3]: -1.0} if region else {}
-            found.append(LinearPrior({name: 1.0} | both, 0.0, sd, "places of points"))
+            bias = {region[i % 3]: -1.0} if region else {}
+            found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
         return found
 
-    def apart(self, stays: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What each point is off by besides its region, (points, 3) m, and its variance, m²; and regions, (regions, 3).
-
-        stays: of `names` and `region_names`; covariance: of them.
-        """
+    def split_bias_from_trial_error(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
+        """constants: of `coordinate_names` and `region_coordinate_names`; covariance: of them."""
         places = 3 * len(self.points)
-        own = np.eye(places, len(stays))
-        own[:, places:] = -np.kron(self.shared, np.eye(3))
+        own = np.eye(places, len(constants))
+        own[:, places:] = -np.kron(self.region_membership, np.eye(3))
         variance = np.einsum("ij,jk,ik->i", own, covariance, own)
-        off, unsure = stays[places:].reshape(-1, 3), np.diag(covariance)[places:].reshape(-1, 3)
-        return (own @ stays).reshape(-1, 3), variance.reshape(-1, 3), off, unsure
+        return PlaceErrors(
+            own=(own @ constants).reshape(-1, 3),
+            own_variance=variance.reshape(-1, 3),
+            bias=constants[places:].reshape(-1, 3),
+            bias_variance=np.diag(covariance)[places:].reshape(-1, 3),
+        )
 
-    def lasting_sd(self, found: np.ndarray, variance: np.ndarray) -> float:
+    def estimated_lasting_sd(self, found: np.ndarray, variance: np.ndarray) -> float:
         """m: the likeliest, by what points of the spine are off to the side. found: (points, 3) m, variance: m²."""
-        if not self.spine:
+        if not self.spine_points:
             return LASTING_PLACE_SD_M
         square = found[len(self.sd) :, 2] ** 2 + variance[len(self.sd) :, 2]
         left = max(float(square.mean()) - float(CENTROID_SD[2]) ** 2, MIN_PLACE_SD_M**2)
@@ -237,27 +271,26 @@ def point_places_of(markers: Markers) -> PointPlaces:
 
 
 def own_centroids(
-    body: Body, points: Sequence[str], found: np.ndarray, variance: np.ndarray, lasting_sd: float
+    body: Body, points: Sequence[str], offsets: np.ndarray, variance: np.ndarray, lasting_sd: float
 ) -> dict[str, Displacement]:
     """{level: how far that vertebra of a person lies off `body`'s}.
 
-    points: of the spine; found: (points, 3) m, how far they lie off their places, variance: m². Only points that mean
+    points: of the spine; offsets: (points, 3) m, how far they lie off their places, variance: m². Only points that mean
     centroids say something; of a level without one its neighbours do.
     """
-    at = _levels_of(body, points)
-    if not at:
+    level_of = _levels_of(body, points)
+    if not level_of:
         return {}
-    seen = np.array([CHAIN_LEVELS.index(level) for level in at.values()])
-    rows = [list(points).index(point) for point in at]
+    seen = [CHAIN_LEVELS.index(level) for level in level_of.values()]
+    rows = [list(points).index(point) for point in level_of]
     share = CENTROID_SD**2 / (CENTROID_SD**2 + lasting_sd**2)
-    own = share * found[rows]
-    left = share**2 * variance[rows] + CENTROID_SD**2 * (1 - share)
-    alike = np.exp(
-        -np.abs(np.subtract.outer(np.arange(len(CHAIN_LEVELS)), np.arange(len(CHAIN_LEVELS)))) / CORRELATED_LEVELS
-    )
-    gain = np.linalg.solve(alike[np.ix_(seen, seen)], alike[seen]).T
-    unseen = 1 - np.einsum("ls,sl->l", gain, alike[seen])
-    place, square = gain @ own, gain**2 @ left + unseen[:, None] * CENTROID_SD**2
+    seen_variance = share**2 * variance[rows] + CENTROID_SD**2 * (1 - share)
+    index = np.arange(len(CHAIN_LEVELS))
+    correlation = np.exp(-np.abs(np.subtract.outer(index, index)) / CORRELATED_LEVELS)
+    gain = np.linalg.solve(correlation[np.ix_(seen, seen)], correlation[seen]).T
+    unseen_share = 1 - np.einsum("ls,sl->l", gain, correlation[seen])
+    place = gain @ (share * offsets[rows])
+    square = gain**2 @ seen_variance + unseen_share[:, None] * CENTROID_SD**2
     there = vertebra_markers(body)
     return {
         level: Displacement((float(x), float(y), float(z)), float(np.sqrt(square[i].mean())))
@@ -282,7 +315,7 @@ def _levels_of(body: Body, points: Sequence[str]) -> dict[str, str]:
 def carried_along(body: Body, centroids: Mapping[str, Displacement]) -> dict[str, np.ndarray]:
     """{marker: (3,) m} by which the body's virtual markers go with their vertebrae."""
     of_level = vertebra_markers(body)
-    found = {of_level[level]: np.array(moved.place) for level, moved in centroids.items()}
+    found = {of_level[level]: np.array(moved.offset_m) for level, moved in centroids.items()}
     by_body = {int(body.tree.marker_body[body.marker_index(name)]): place for name, place in found.items()}
     for name in SPINE_CHAIN_MARKERS:
         marker = name + VIRTUAL_SUFFIX

@@ -1,12 +1,10 @@
-"""One body for all trials of a person: what stays the same in all of them, estimated together with every posture.
+"""One body for all trials of a person: constants of the person, estimated together with every posture.
 
-What stays are variations of the body (`simspine.anatomy.person_variation`), which slide joints, the person's own
-standing curve,
-which moves nothing by itself but is what the levels' postures scatter around, and in each trial what neighbouring
-markers are off by together. The frames, some of each trial, far apart, have nothing else in common
+The constants are variations of the body (`simspine.anatomy.person_variation`), which slide joints, and the person's
+standing curve, which moves nothing by itself but is the mean of the levels' postures. Each trial has the errors that
+neighbouring markers share. The frames, some of each trial, far apart, have nothing else in common
 (`simspine.estimation.person_system`). The estimate is the maximum of the posterior of all unknowns, as in
-AddBiomechanics
-(Werling et al. 2023); covariances are the marginal ones about it.
+AddBiomechanics (Werling et al. 2023); covariances are the marginal ones about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +20,10 @@ from simspine.anatomy.priors import MarkerErrors, Prior
 from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
-from simspine.estimation.frame_engine import first_pose, usable_observations
+from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.marker_offsets import tree_with_marker_offsets, tree_with_shared_errors
 from simspine.estimation.person_system import (
+    BorderedFactor,
     PersonSystem,
     QuadraticPrior,
     Unknowns,
@@ -31,78 +31,80 @@ from simspine.estimation.person_system import (
     find_person_minimum,
     solve_forward,
 )
+from simspine.estimation.start_pose import first_pose
 from simspine.estimation.terms import LimitTerm, MarkerTerm, single_coordinate_precision_and_target
 from simspine.estimation.trajectory import STARTING_POINTS, starting_path
 from simspine.estimation.trajectory_engine import ROUGH_PATH_POSE_SD, START_OFFSET_SD_M, wide_priors
-from simspine.estimation.uncertainty import marker_covariance, tree_with_marker_offsets, tree_with_shared_errors
+from simspine.estimation.uncertainty import marker_covariance
 
-ROUGH_PATHS = 3  # rough ones, to begin from
+ROUGH_PATHS = 3  # to begin from
 ROUGH_PATH_TOLERANCE = 1.0  # squared standard deviations: enough to tell which minimum a path leads to
 MIN_STANDING_FRAMES = 5  # frames in which a person is seen to stand, that tell how the pelvis is held
 ARM_COORDINATE_PREFIXES = ("arm_", "elbow_", "pro_sup_", "wrist_")  # how the names of their angles begin
-BODY_ERROR_MODES = 20  # in which a body may be wrong: the largest ones
+BODY_ERROR_MODES = 20  # the largest
 
 
 @dataclass(frozen=True, eq=False)
 class PersonProblem:
-    """What is fitted. body: as sized. trials: some frames of each, y_up, with the same markers. weights: (frames,
-    markers) of each. moves: of the variations. placed: markers whose places on the body are unknown. names: of what
-    stays over all trials: variations, three for each of `placed`, and what moves nothing. lasting: priors on it.
-    posture: priors of each frame, on coordinates and `names`; upright: of those in which the person stands, standing:
-    (frames,) bool of each trial, which these are. errors: of the markers; those that are shared are a
-    trial's own, about zero. seconds: how long each trial is. followed: {marker of the body of which is asked how unsure
-    its place in space is for all that stays: () or three of `names`, forward, up, right, that are taken off from it}.
+    """What is fitted.
+
+    body: as sized. trials: some frames of each, y_up, with the same markers. weights: (frames, markers) of each.
+    names: of the constants: variations, three for each of `points_with_unknown_place`, and those that move nothing.
+    person_prior: on the constants. posture_prior: of each frame, on coordinates and constants; standing_prior: of the
+    `standing_frames`, (frames,) bool of each trial. errors: of the markers; shared ones are a trial's own, about zero.
+    followed_markers: {marker of the body whose place in space is asked for: () or three of `names`, forward, up, right,
+    that are subtracted from it}.
     """
 
     body: Body
     trials: Sequence[Markers]
     weights: Sequence[np.ndarray]
-    moves: Sequence[JointMoves]
-    placed: tuple[str, ...]
+    variations: Sequence[JointMoves]
+    points_with_unknown_place: tuple[str, ...]
     names: tuple[str, ...]
-    lasting: Prior
-    posture: Prior
+    person_prior: Prior
+    posture_prior: Prior
     errors: MarkerErrors
-    seconds: Sequence[float]
-    followed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    upright: Prior = field(default_factory=Prior)
-    standing: Sequence[np.ndarray] = ()
+    durations_s: Sequence[float]
+    followed_markers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    standing_prior: Prior = field(default_factory=Prior)
+    standing_frames: Sequence[np.ndarray] = ()
 
     @property
     def independent(self) -> np.ndarray:
         """(trials,) how many of a trial's errors are independent of one another."""
-        return 1 + np.array(self.seconds) / max(self.errors.correlation_time, 1e-9)
+        return 1 + np.array(self.durations_s) / max(self.errors.correlation_time, 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
 class PersonFit:
-    """found: the maximum. left: see `Lowest`. covariance: (k, k) of what stays; assumed: (k, k), precision of its prior
-    alone. residual, spread: (frames, markers, 3) m and m², of the markers and what the fit itself is unsure of;
-    residuals are NaN where a marker is missing. offset_variance: like `found.offsets`, m². carried: (coordinates, r),
-    by how much a posture changes, on average, with each of r independent ways in which body and places may still be
-    wrong, one sd each. unsure: (followed, 3, 3) m², covariance of where the followed markers are for the same reason,
-    postures answering to it; along the axes of the bodies that carry them, on average.
+    """solution: the maximum. unconverged_cost: see `PersonMinimum`. covariance: (k, k) of the constants;
+    prior_precision: (k, k). residual, marker_variance: (frames, markers, 3) m and m², of the markers and of the fit
+    itself; residuals are NaN where a marker is missing. offset_variance: like `solution.offsets`, m².
+    body_error_modes: (coordinates, r), the mean change of a posture with each of r independent errors that body and
+    places may still have, one standard deviation each. place_covariance: (followed, 3, 3) m², of the followed markers
+    for the same reason, with the postures' response; along the axes of the bodies that carry them, mean of the frames.
     """
 
-    found: Unknowns
-    left: float
+    solution: Unknowns
+    unconverged_cost: float
     covariance: np.ndarray
-    assumed: np.ndarray
+    prior_precision: np.ndarray
     residual: np.ndarray
-    spread: np.ndarray
+    marker_variance: np.ndarray
     offset_variance: np.ndarray
-    carried: np.ndarray
-    unsure: np.ndarray
+    body_error_modes: np.ndarray
+    place_covariance: np.ndarray
 
 
 def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonFit:
     """Raises `InputError` where a trial shows no posture.
 
-    start: an earlier fit's, to begin from. What no prior of the posture is about is held about where that put it, not
-    about its default: the pull of raised arms, little in one frame, in all of a person's took 5° from the kyphosis of
-    every posture, that of bent hips the tilt from every pelvis. (The proximal point algorithm, Rockafellar 1976: after
-    some fits nothing is left of it.) Legs of a person who is not seen to stand stay about their defaults: nothing else
-    says how the pelvis is turned on them.
+    start: an earlier fit's solution. Coordinates without a prior of their own are held about their values there, not
+    about their defaults: the pull of raised arms, little in one frame, would over all frames of a person take 5° from
+    the kyphosis of every posture, and that of bent hips the tilt from every pelvis. (The proximal point algorithm,
+    Rockafellar 1976: the pull vanishes over some fits.) Legs of a person who is not seen to stand stay about their
+    defaults: nothing else says how the pelvis is turned on them.
     """
     with threadpool_limits(1, "blas"):  # the blocks are small
         system = _person_system(problem, start)
@@ -111,66 +113,82 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
 
 
 def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
-    body, errors, first = problem.body, problem.errors, problem.trials[0]
-    parts = [usable_observations(body, trial, w, 3) for trial, w in zip(problem.trials, problem.weights, strict=True)]
+    errors, first = problem.errors, problem.trials[0]
+    parts = [
+        usable_observations(problem.body, trial, w, 3) for trial, w in zip(problem.trials, problem.weights, strict=True)
+    ]
     for k, (_, _, _, usable) in enumerate(parts):
         if not usable.any():
             raise InputError(f"trial {k + 1} of {len(parts)} has no frame with 3 markers or more; leave it out.")
-    tree, moved = parts[0][0], len(problem.moves) + 3 * len(problem.placed)
-    names = body.free_names
-    limits = LimitTerm(tree.lower, tree.upper)
-    tree = tree_with_marker_offsets(
-        add_variations(tree, problem.moves), [{first.index(name): 1.0} for name in problem.placed]
-    )
+    plain = parts[0][0]
+    places = [{first.index(name): 1.0} for name in problem.points_with_unknown_place]
+    tree = tree_with_marker_offsets(add_variations(plain, problem.variations), places)
     tree = tree_with_shared_errors(tree, errors.shared_errors, first.names)
-    y = np.concatenate([y for _, y, _, _ in parts])
-    w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
-    counts = [trial.frames for trial in problem.trials]
+    counts = np.array([trial.frames for trial in problem.trials])
     trial = np.repeat(np.arange(len(counts)), counts)
     # Frames that share an error count as one. Each frame's posture is held by the whole prior: without smoothness noise
     # would bend the spine, and lengthen it.
-    sharing = np.maximum(1.0, np.array(counts) / problem.independent)[trial]
-    # What a prior is about needs no other: about the model's neutral pose it would pull, over all frames, at the curve.
-    about = {next(iter(prior.combination)) for prior in problem.posture.terms}
-    wide = [prior for prior in wide_priors(body, names) if not prior.combination.keys() & about]
-    everywhere = Prior([*problem.posture.terms, *wide])
-    posture = _quadratic_prior(everywhere, names, problem.names, np.ones(len(trial), bool))
-    if start is not None:
-        told = sum(int(stands.sum()) for stands in problem.standing) >= MIN_STANDING_FRAMES
-        own = len(problem.posture.terms)
-        led = [
-            own + i for i, p in enumerate(wide) if told or next(iter(p.combination)).startswith(ARM_COORDINATE_PREFIXES)
-        ]
-        posture.mean[:, led] = start.q @ posture.Q[led].T
-    postures: tuple[QuadraticPrior, ...] = (posture,)
-    if problem.upright.terms:
-        postures += (_quadratic_prior(problem.upright, names, problem.names, np.concatenate(problem.standing)),)
-    L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
+    sharing = np.maximum(1.0, counts / problem.independent)[trial]
+    w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
+    markers = MarkerTerm(
+        tree=tree,
+        y=np.concatenate([y for _, y, _, _ in parts]),
+        w=w / sharing[:, None],
+        loss=errors.loss,
+        scale=errors.huber_threshold(w),
+    )
+    L, _, precision, _ = problem.person_prior.arrays(problem.names, 1.0)
+    subtracted = [[problem.names.index(n) for n in own] or [-1] * 3 for own in problem.followed_markers.values()]
     return PersonSystem(
-        markers=MarkerTerm(
-            tree=tree, y=y, w=w / sharing[:, None], precision=None, loss=errors.loss, scale=errors.huber_threshold(w)
-        ),
-        limits=limits,
-        postures=postures,
+        markers=markers,
+        limits=LimitTerm(plain.lower, plain.upper),
+        postures=_posture_priors(problem, start),
         trial=trial,
-        stay=(L.T * lasting) @ L,
-        offset=np.tile([1 / sd**2 for error in errors.shared_errors for sd in error.sd_by_axis], (len(counts), 1)),
-        moved=moved,
-        sharing=sharing,
-        followed=_tree_with_found_places(tree, body, first.names, tuple(problem.followed)),
-        taken=np.array(
-            [[problem.names.index(n) for n in own] or [-1] * 3 for own in problem.followed.values()]
-        ).reshape(-1, 3),
+        constant_precision=(L.T * precision) @ L,
+        offset_precision=np.tile(
+            [1 / sd**2 for error in errors.shared_errors for sd in error.sd_by_axis], (len(counts), 1)
+        ),
+        visible_count=len(problem.variations) + 3 * len(places),
+        frames_per_error=sharing,
+        followed_tree=_tree_with_found_places(tree, problem.body, first.names, tuple(problem.followed_markers)),
+        subtracted_constants=np.array(subtracted).reshape(-1, 3),
     )
 
 
+def _posture_priors(problem: PersonProblem, start: Unknowns | None) -> tuple[QuadraticPrior, ...]:
+    """Of all frames, and of those in which the person stands. start: see `solve_person`."""
+    names, own = problem.body.free_names, problem.posture_prior.terms
+    # A coordinate with a prior of its own needs no wide one: about the model's neutral pose, that would pull at the
+    # curve over all frames.
+    about = {next(iter(prior.combination)) for prior in own}
+    wide = [prior for prior in wide_priors(problem.body, names) if not prior.combination.keys() & about]
+    everywhere = np.ones(sum(trial.frames for trial in problem.trials), bool)
+    posture = _quadratic_prior(Prior([*own, *wide]), names, problem.names, everywhere)
+    if start is not None:
+        stands = sum(int(frames.sum()) for frames in problem.standing_frames) >= MIN_STANDING_FRAMES
+        moved = [
+            len(own) + i
+            for i, prior in enumerate(wide)
+            if stands or next(iter(prior.combination)).startswith(ARM_COORDINATE_PREFIXES)
+        ]
+        posture.mean[:, moved] = start.q @ posture.Q[moved].T
+    if not problem.standing_prior.terms:
+        return (posture,)
+    standing = np.concatenate(problem.standing_frames)
+    return posture, _quadratic_prior(problem.standing_prior, names, problem.names, standing)
+
+
 def _quadratic_prior(
-    prior: Prior, coordinates: Sequence[str], stays: Sequence[str], holds: np.ndarray
+    prior: Prior, coordinates: Sequence[str], constants: Sequence[str], frames: np.ndarray
 ) -> QuadraticPrior:
-    S, mean, precision, _ = prior.arrays([*coordinates, *stays], 1.0)
+    S, mean, precision, _ = prior.arrays([*coordinates, *constants], 1.0)
     count = len(coordinates)
     return QuadraticPrior(
-        Q=S[:, :count], C=S[:, count:], mean=np.tile(mean, (len(holds), 1)), weight=precision, holds=holds
+        Q=S[:, :count],
+        C=S[:, count:],
+        mean=np.tile(mean, (len(frames), 1)),
+        weight=precision,
+        applies_in_frame=frames,
     )
 
 
@@ -186,90 +204,101 @@ def _tree_with_found_places(tree: Tree, body: Body, seen: Sequence[str], followe
 
 
 def _lowest_start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
-    """Of each trial by itself, the lowest minimum of those beside several rough paths.
+    """Of each trial by itself, the lowest of the minima to which several rough paths lead.
 
     A path may wind an arm up, from which no step of all trials leads back.
     """
     posture = system.postures[0]
-    own = posture.Q.shape[1]
-    held, drawn = (
-        np.full(system.markers.tree.free.size, 1.0 / START_OFFSET_SD_M**2),
-        np.zeros(system.markers.tree.free.size),
-    )
-    held[:own], drawn[:own] = single_coordinate_precision_and_target(posture.Q, posture.mean[0], posture.weight)
+    own, free = posture.Q.shape[1], system.markers.tree.free.size
+    ridge, target = np.full(free, 1.0 / START_OFFSET_SD_M**2), np.zeros(free)
+    ridge[:own], target[:own] = single_coordinate_precision_and_target(posture.Q, posture.mean[0], posture.weight)
+    nothing = np.zeros(len(problem.names)), np.zeros((1, free - own - system.visible_count))
     found = []
     for k, (trial, weights) in enumerate(zip(problem.trials, problem.weights, strict=True)):
-        pose = np.append(first_pose(problem.body, trial, weights), np.zeros(held.size - own))
-        alone, ends = system.only(k), []
+        pose = np.append(first_pose(problem.body, trial, weights), np.zeros(free - own))
+        alone, ends = system.of_trial(k), []
         for begin in STARTING_POINTS[:ROUGH_PATHS]:
             path = starting_path(
-                alone.markers, pose, 1.0 / ROUGH_PATH_POSE_SD**2, stride=1, ridge=held, target=drawn, begin=begin
+                alone.markers, pose, 1.0 / ROUGH_PATH_POSE_SD**2, stride=1, ridge=ridge, target=target, begin=begin
             )
-            start = Unknowns(path[:, :own], np.zeros(len(problem.names)), np.zeros((1, held.size - own - system.moved)))
-            ends.append(find_person_minimum(alone, start, ROUGH_PATH_TOLERANCE).at)
+            ends.append(find_person_minimum(alone, Unknowns(path[:, :own], *nothing), ROUGH_PATH_TOLERANCE).unknowns)
         found.append(min(ends, key=alone.total))
     return Unknowns(
         np.concatenate([end.q for end in found]),
-        np.mean([end.stays for end in found], axis=0),
+        np.mean([end.constants for end in found], axis=0),
         np.concatenate([end.offsets for end in found]),
     )
 
 
-def _person_posterior(system: PersonSystem, at: Unknowns, left: float) -> PersonFit:
-    k, m = at.stays.size, at.offsets.shape[1]
+def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: float) -> PersonFit:
+    k, n = at.constants.size, at.q.shape[1]
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     covariance = cho_solve((factor.corner, True), np.eye(len(factor.corner)))
-    z, n = system.columns(at), at.q.shape[1]
-    blocks = np.zeros((len(z), z.shape[1], z.shape[1]))
-    asked = np.union1d(np.arange(system.moved), system.taken[system.taken >= 0]).astype(int)
+    subtracted = system.subtracted_constants
+    asked = np.union1d(np.arange(system.visible_count), subtracted[subtracted >= 0]).astype(int)
+    blocks, with_asked = _covariance_blocks(system, at, factor, covariance=covariance, asked=asked)
     root = np.linalg.cholesky(covariance[np.ix_(asked, asked)])
-    along = np.zeros((len(z), z.shape[1], len(asked)))
+    # Of all unknowns of a frame, the change with each independent error that the constants may have.
+    response = np.linalg.solve(root, with_asked.transpose(0, 2, 1)).transpose(0, 2, 1)
+    of_subtracted = np.where(subtracted[:, :, None] >= 0, root[np.searchsorted(asked, subtracted)], 0.0)
+    z, tree = system.columns(at), system.markers.tree
+    places = all_poses(tree, all_coordinates(tree, z)[0])[2]
+    variance = np.einsum("tmii->tmi", marker_covariance(tree, z, blocks))
+    return PersonFit(
+        solution=at,
+        unconverged_cost=unconverged_cost,
+        covariance=covariance[:k, :k],
+        prior_precision=system.constant_precision,
+        residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),
+        # Of frames that share an error, each follows its own: their residuals have less of the fit's variance.
+        marker_variance=variance / system.frames_per_error[:, None, None],
+        body_error_modes=_body_error_modes(response[:, :n]),
+        place_covariance=_marker_place_covariance(system.followed_tree, z, response, of_subtracted),
+        offset_variance=np.diag(covariance)[k:].reshape(at.offsets.shape),
+    )
+
+
+def _covariance_blocks(
+    system: PersonSystem, at: Unknowns, factor: BorderedFactor, covariance: np.ndarray, asked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, free, free) of each frame's unknowns, and (frames, free, asked) of them with some constants.
+
+    covariance: of constants and offsets.
+    """
+    (k, m), n = (at.constants.size, at.offsets.shape[1]), at.q.shape[1]
+    free = n + system.visible_count + m
+    blocks, with_asked = np.zeros((len(at.q), free, free)), np.zeros((len(at.q), free, len(asked)))
     inverse = solve_forward(factor.lower, np.broadcast_to(np.eye(n), factor.lower.shape))
     back = inverse.transpose(0, 2, 1) @ factor.half  # A⁻¹ B
+    seen = np.r_[0 : system.visible_count, k : k + m]
     for i in range(len(at.offsets)):
         own = np.r_[0:k, k + i * m : k + (i + 1) * m]
         outer = covariance[np.ix_(own, own)]
-        seen = np.r_[0 : system.moved, k : k + m]
         for t in np.flatnonzero(system.trial == i):
             cross = -back[t] @ outer
             blocks[t, :n, :n] = inverse[t].T @ inverse[t] + back[t] @ outer @ back[t].T
             blocks[t, :n, n:] = cross[:, seen]
             blocks[t, n:, :n] = cross[:, seen].T
             blocks[t, n:, n:] = outer[np.ix_(seen, seen)]
-            along[t] = np.vstack([cross[:, asked], outer[np.ix_(seen, asked)]])
-    tree = system.markers.tree
-    places = all_poses(tree, all_coordinates(tree, z)[0])[2]
-    # Of all unknowns of a frame, what goes along with each independent way in which what stays may be wrong.
-    answer = np.linalg.solve(root, along.transpose(0, 2, 1)).transpose(0, 2, 1)
-    taken = np.where(system.taken[:, :, None] >= 0, root[np.searchsorted(asked, system.taken)], 0.0)
-    return PersonFit(
-        found=at,
-        left=left,
-        covariance=covariance[:k, :k],
-        assumed=system.stay,
-        residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),
-        # Of frames that share an error, each follows its own: of those residuals the fit is less unsure.
-        spread=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks)) / system.sharing[:, None, None],
-        carried=_body_error_modes(answer[:, :n]),
-        unsure=_marker_place_covariance(system.followed, z, answer, taken),
-        offset_variance=np.diag(covariance)[k:].reshape(at.offsets.shape),
-    )
+            with_asked[t] = np.vstack([cross[:, asked], outer[np.ix_(seen, asked)]])
+    return blocks, with_asked
 
 
-def _body_error_modes(answer: np.ndarray) -> np.ndarray:
-    """(n, r): the largest ways, of how postures answer to each way in which what stays is wrong, (frames, n, k)."""
-    left, size, _ = np.linalg.svd(answer.mean(0), full_matrices=False)
+def _body_error_modes(response: np.ndarray) -> np.ndarray:
+    """(n, r): the largest modes of how postures respond to each error of the constants, (frames, n, k)."""
+    left, size, _ = np.linalg.svd(response.mean(0), full_matrices=False)
     return left[:, :BODY_ERROR_MODES] * size[:BODY_ERROR_MODES]
 
 
-def _marker_place_covariance(tree: Tree, z: np.ndarray, answer: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def _marker_place_covariance(tree: Tree, z: np.ndarray, response: np.ndarray, subtracted: np.ndarray) -> np.ndarray:
     """(markers, 3, 3) m², along the axes of the bodies that carry them, mean over the frames of z (frames, free).
 
-    taken: (markers, 3, r), what is taken off from each, by the same ways as `answer` (frames, free, r).
+    response: (frames, free, r) to each error. subtracted: (markers, 3, r), by the same errors.
     """
     turned = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
     found = np.zeros((len(tree.marker_body), 3, 3))
-    for pose, axes, ways in zip(z, turned, answer, strict=True):
-        moves = axes.transpose(0, 2, 1) @ (markers_and_jacobian(tree, pose)[1].transpose(0, 2, 1) @ ways) - taken
+    for pose, axes, changes in zip(z, turned, response, strict=True):
+        jacobian = markers_and_jacobian(tree, pose)[1].transpose(0, 2, 1)
+        moves = axes.transpose(0, 2, 1) @ (jacobian @ changes) - subtracted
         found += moves @ moves.transpose(0, 2, 1)
     return found / len(z)

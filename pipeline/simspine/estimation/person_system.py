@@ -1,4 +1,9 @@
-"""The minimum of a person's system: Levenberg and Marquardt's steps far away, Newton's near the end."""
+"""The equations of one body for all trials of a person, and their minimum.
+
+The frames have nothing in common but the constants; so the Hessian is a block for each of them with a border (bundle
+adjustment's: Triggs et al. 2000), and the border's Schur complement is the marginal precision of the constants. One
+step solves all frames at once: Levenberg and Marquardt's steps far away, Newton's near the end.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,49 +17,43 @@ from simspine.anatomy.tree import Tree
 from simspine.estimation.minimise import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
-# The equations of one body for all trials of a person: cost, gradient, and a step that solves all frames at once.
-# The frames have nothing in common but what stays the same; so the Hessian is a block for each of them with a
-# border (bundle adjustment's: Triggs et al. 2000), and the border's Schur complement is the marginal precision of
-# what stays.
-
-
 UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody saw is anything
 
 
 @dataclass(frozen=True, eq=False)
 class Unknowns:
-    """q: (frames, coordinates) rad or m, of all trials. stays: (k,) rad or m, what is the same in all of them. offsets:
-    (trials, 3 × shared errors) m, what neighbouring markers are off by in a trial.
+    """q: (frames, coordinates) rad or m, of all trials. constants: (k,) rad or m, the same in all of them. offsets:
+    (trials, 3 × shared errors) m, the errors that neighbouring markers share in a trial.
     """
 
     q: np.ndarray
-    stays: np.ndarray
+    constants: np.ndarray
     offsets: np.ndarray
 
     @property
     def flat(self) -> np.ndarray:
         """All of them, in this order."""
-        return np.concatenate([self.q.ravel(), self.stays, self.offsets.ravel()])
+        return np.concatenate([self.q.ravel(), self.constants, self.offsets.ravel()])
 
-    def like(self, flat: np.ndarray) -> "Unknowns":
+    def from_flat(self, flat: np.ndarray) -> "Unknowns":
         """Unknowns of the same shapes."""
-        q, stays, offsets = np.split(flat, np.cumsum([self.q.size, self.stays.size]))
-        return Unknowns(q.reshape(self.q.shape), stays, offsets.reshape(self.offsets.shape))
+        q, constants, offsets = np.split(flat, np.cumsum([self.q.size, self.constants.size]))
+        return Unknowns(q.reshape(self.q.shape), constants, offsets.reshape(self.offsets.shape))
 
 
 @dataclass(frozen=True, eq=False)
 class QuadraticPrior:
-    """Priors that tie nothing but one frame to what stays: Σ weight (Q q + C s − mean)².
+    """Priors that tie nothing but one frame to the constants: Σ weight (Q q + C s − mean)².
 
-    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,). holds: (frames,) bool, whether
-    they hold in a frame.
+    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,). applies_in_frame: (frames,)
+    bool.
     """
 
     Q: np.ndarray
     C: np.ndarray
     mean: np.ndarray
     weight: np.ndarray
-    holds: np.ndarray
+    applies_in_frame: np.ndarray
 
     @cached_property
     def information(self) -> np.ndarray:
@@ -62,43 +61,46 @@ class QuadraticPrior:
         both = np.hstack([self.Q, self.C])
         return (both.T * self.weight) @ both
 
-    def departure(self, at: Unknowns) -> np.ndarray:
-        """(frames, priors), 0 where they do not hold."""
-        return (at.q @ self.Q.T + at.stays @ self.C.T - self.mean) * self.holds[:, None]
+    def residual(self, at: Unknowns) -> np.ndarray:
+        """(frames, priors), 0 where they do not apply."""
+        return (at.q @ self.Q.T + at.constants @ self.C.T - self.mean) * self.applies_in_frame[:, None]
 
-    def of(self, frames: np.ndarray) -> "QuadraticPrior":
-        """The same of some frames."""
-        return replace(self, mean=self.mean[frames], holds=self.holds[frames])
+    def of_frames(self, frames: np.ndarray) -> "QuadraticPrior":
+        """The priors of some frames."""
+        return replace(self, mean=self.mean[frames], applies_in_frame=self.applies_in_frame[frames])
 
 
 @dataclass(frozen=True, eq=False)
 class PersonSystem:
-    """The problem as arrays. postures: of all frames, and of some. trial: (frames,) of each frame. stay: (k, k),
-    offset: (trials, 3 × shared errors) precisions. moved: how many of what stays the markers see. sharing: (frames,)
-    how many frames share one error of a marker: `markers` count by so much less. followed: the tree with the markers
-    that are followed in place of those seen. taken: (followed, 3) index in what stays, −1 for none.
+    """The problem as arrays.
+
+    postures: priors of all frames, and of some. trial: (frames,) of each frame. constant_precision: (k, k).
+    offset_precision: (trials, 3 × shared errors). visible_count: how many of the constants move markers, the first
+    ones. frames_per_error: (frames,) how many share one error of a marker: `markers` count by so much less.
+    followed_tree: with the markers that are followed in place of those seen. subtracted_constants: (followed, 3)
+    indices, −1 for none.
     """
 
     markers: MarkerTerm
     limits: LimitTerm
     postures: tuple[QuadraticPrior, ...]
     trial: np.ndarray
-    stay: np.ndarray
-    offset: np.ndarray
-    moved: int
-    sharing: np.ndarray
-    followed: Tree
-    taken: np.ndarray
+    constant_precision: np.ndarray
+    offset_precision: np.ndarray
+    visible_count: int
+    frames_per_error: np.ndarray
+    followed_tree: Tree
+    subtracted_constants: np.ndarray
 
     def columns(self, at: Unknowns) -> np.ndarray:
         """(frames, free) of the tree with variations and offsets."""
-        same = np.broadcast_to(at.stays[: self.moved], (len(at.q), self.moved))
+        same = np.broadcast_to(at.constants[: self.visible_count], (len(at.q), self.visible_count))
         return np.hstack([at.q, same, at.offsets[self.trial]])
 
     def cost(self, at: Unknowns) -> tuple[np.ndarray, float]:
-        """(frames,) of each frame, and of what stays and the offsets."""
-        prior = sum((posture.weight * posture.departure(at) ** 2).sum(1) for posture in self.postures)
-        held = at.stays @ self.stay @ at.stays + (self.offset * at.offsets**2).sum()
+        """(frames,) of each frame, and of constants and offsets."""
+        prior = sum((posture.weight * posture.residual(at) ** 2).sum(1) for posture in self.postures)
+        held = at.constants @ self.constant_precision @ at.constants + (self.offset_precision * at.offsets**2).sum()
         return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(held)
 
     def total(self, at: Unknowns) -> float:
@@ -111,41 +113,37 @@ class PersonSystem:
         own = at.q.shape[1]
         slope = np.zeros((len(at.q), self.markers.tree.free.size))
         self.markers.cost(self.columns(at), slope)
-        q, stays = slope[:, :own].copy(), self.stay @ at.stays
+        q, constants = slope[:, :own].copy(), self.constant_precision @ at.constants
         for posture in self.postures:
-            pull = posture.weight * posture.departure(at)
+            pull = posture.weight * posture.residual(at)
             q += pull @ posture.Q
-            stays += (pull @ posture.C).sum(0)
+            constants += (pull @ posture.C).sum(0)
         self.limits.cost(at.q, q)
-        stays[: self.moved] += slope[:, own : own + self.moved].sum(0)
-        offsets = self.offset * at.offsets
-        np.add.at(offsets, self.trial, slope[:, own + self.moved :])
-        return Unknowns(q, stays, offsets)
+        constants[: self.visible_count] += slope[:, own : own + self.visible_count].sum(0)
+        offsets = self.offset_precision * at.offsets
+        np.add.at(offsets, self.trial, slope[:, own + self.visible_count :])
+        return Unknowns(q, constants, offsets)
 
-    def only(self, trial: int) -> "PersonSystem":
-        """The same of one trial alone."""
+    def of_trial(self, trial: int) -> "PersonSystem":
+        """The system of one trial alone."""
         own = self.trial == trial
-        postures = tuple(posture.of(own) for posture in self.postures)
-        return PersonSystem(
-            markers=self.markers.window(own),
-            limits=self.limits,
-            postures=postures,
+        return replace(
+            self,
+            markers=self.markers.of_window(own),
+            postures=tuple(posture.of_frames(own) for posture in self.postures),
             trial=np.zeros(own.sum(), int),
-            stay=self.stay,
-            offset=self.offset[[trial]],
-            moved=self.moved,
-            sharing=self.sharing[own],
-            followed=self.followed,
-            taken=self.taken,
+            offset_precision=self.offset_precision[[trial]],
+            frames_per_error=self.frames_per_error[own],
         )
 
 
 @dataclass(frozen=True, eq=False)
 class BorderedFactor:
-    """Half the Hessian, factorised. lower: (frames, n, n), Cholesky factors L of the frames' blocks. half: (frames, n,
-    k + m), L⁻¹ of their border, to what stays and to the offsets of the frame's trial. corner: Cholesky factor of
-    the block of what stays and of all offsets, without the frames' unknowns (Schur's complement). trial: (frames,). at:
-    where it was made.
+    """Half the Hessian, factorised at `at`.
+
+    lower: (frames, n, n), Cholesky factors L of the frames' blocks. half: (frames, n, k + m), L⁻¹ of their border, to
+    the constants and to the offsets of the frame's trial. corner: Cholesky factor of the block of the constants and all
+    offsets without the frames' unknowns (Schur's complement). trial: (frames,).
     """
 
     lower: np.ndarray
@@ -156,19 +154,19 @@ class BorderedFactor:
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """x of H x = b; both as `Unknowns.flat`."""
-        right = self.at.like(b)
-        k = right.stays.size
+        right = self.at.from_flat(b)
+        k = right.constants.size
         forward = solve_forward(self.lower, right.q[..., None])[..., 0]
         carried = np.einsum("tia,ti->ta", self.half, forward)
         offsets = right.offsets.copy()
         np.subtract.at(offsets, self.trial, carried[:, k:])
-        left = np.concatenate([right.stays - carried[:, :k].sum(0), offsets.ravel()])
+        left = np.concatenate([right.constants - carried[:, :k].sum(0), offsets.ravel()])
         shared = cho_solve((self.corner, True), left)
-        stays, offsets = shared[:k], shared[k:].reshape(offsets.shape)
-        both = np.hstack([np.broadcast_to(stays, (len(forward), k)), offsets[self.trial]])
+        constants, offsets = shared[:k], shared[k:].reshape(offsets.shape)
+        both = np.hstack([np.broadcast_to(constants, (len(forward), k)), offsets[self.trial]])
         inner = forward - np.einsum("tia,ta->ti", self.half, both)
         q = [dtrsm(1.0, L.T, v[:, None])[:, 0] for L, v in zip(self.lower, inner, strict=True)]  # L⁻ᵀ
-        return Unknowns(np.array(q), stays, offsets).flat
+        return Unknowns(np.array(q), constants, offsets).flat
 
 
 def factorise_person_system(
@@ -180,7 +178,7 @@ def factorise_person_system(
     positive definite, which Gauss and Newton's always is.
     """
     frames, n = at.q.shape
-    k, m = at.stays.size, at.offsets.shape[1]
+    k, m = at.constants.size, at.offsets.shape[1]
     H = _frame_blocks(system, at, np.arange(frames), damping=damping, newton=newton)
     if newton:
         bent = np.array([t for t in range(frames) if not _is_positive_definite(H[t, :n, :n])], int)
@@ -188,29 +186,29 @@ def factorise_person_system(
     lower = np.linalg.cholesky(H[:, :n, :n])
     half = solve_forward(lower, H[:, :n, n:])
     reduced = np.zeros((k + at.offsets.size,) * 2)
-    reduced[:k, :k] = system.stay
-    reduced[np.arange(k, len(reduced)), np.arange(k, len(reduced))] = system.offset.ravel()
+    reduced[:k, :k] = system.constant_precision
+    reduced[np.arange(k, len(reduced)), np.arange(k, len(reduced))] = system.offset_precision.ravel()
     for i in range(len(at.offsets)):
         own = system.trial == i
         place = np.r_[0:k, k + i * m : k + (i + 1) * m]
         inner = np.tensordot(half[own], half[own], axes=((0, 1), (0, 1)))
         reduced[np.ix_(place, place)] += H[own, n:, n:].sum(0) - inner
-    return BorderedFactor(lower=lower, half=half, corner=np.linalg.cholesky(reduced), trial=system.trial, at=at)
+    return BorderedFactor(lower, half, corner=np.linalg.cholesky(reduced), trial=system.trial, at=at)
 
 
 def _frame_blocks(
     system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.ndarray, newton: bool
 ) -> np.ndarray:
-    """(which, n + k + m, n + k + m): half the Hessian of some frames, to what stays and the offsets of their trial."""
-    n, k, m = at.q.shape[1], at.stays.size, at.offsets.shape[1]
-    seen, H = n + system.moved, np.zeros((len(which), n + k + m, n + k + m))
-    markers = system.markers.window(which).information(system.columns(at)[which], newton)
+    """(which, n + k + m, n + k + m): half the Hessian of some frames, to constants and offsets of their trial."""
+    n, k, m = at.q.shape[1], at.constants.size, at.offsets.shape[1]
+    seen, H = n + system.visible_count, np.zeros((len(which), n + k + m, n + k + m))
+    markers = system.markers.of_window(which).information(system.columns(at)[which], newton)
     H[:, :seen, :seen] = markers[:, :seen, :seen]
     H[:, :seen, n + k :] = markers[:, :seen, seen:]
     H[:, n + k :, :seen] = markers[:, seen:, :seen]
     H[:, n + k :, n + k :] = markers[:, seen:, seen:]
     for posture in system.postures:
-        H[posture.holds[which], : n + k, : n + k] += posture.information
+        H[posture.applies_in_frame[which], : n + k, : n + k] += posture.information
     own = np.arange(n)
     H[:, own, own] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
     H[:, own, own] *= 1 + damping[which, None]
@@ -226,7 +224,7 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
 
 
 def solve_forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k). NumPy would factorise L once more."""
+    """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k); NumPy would factorise L once more."""
     return np.array([dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
 
 
@@ -238,19 +236,20 @@ STEP_SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 0.001, 0.0)  # of a step
 
 
 class PersonMinimum(NamedTuple):
-    """at: where the steps ended. left: squared standard deviations that the last one promised; more than was asked for
-    where there were too few steps. Near the minimum no result moves by more than the root of it, of its own deviation.
+    """unknowns: where the steps ended. unconverged_cost: squared standard deviations that the last step promised; more
+    than was asked for where there were too few steps. No result is further from the minimum than the root of it, in
+    units of its own deviation.
     """
 
-    at: Unknowns
-    left: float
+    unknowns: Unknowns
+    unconverged_cost: float
 
 
 def find_person_minimum(system: PersonSystem, at: Unknowns, left: float = MAX_REMAINING_GAIN) -> PersonMinimum:
-    """The minimum beside `at`, to where steps promise less than `left` squared standard deviations.
+    """The minimum near `at`, to where steps promise less than `left` squared standard deviations.
 
     Steps are Gauss and Newton's far away. Near the end they are Newton's where that has a positive Hessian, and a
-    factor is kept while steps gain what they promise (`Chord`).
+    factor is kept while steps gain what they promise (`ChordStep`).
     """
     cost, held = system.cost(at)
     slope = system.gradient(at)
@@ -259,13 +258,13 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, left: float = MAX_RE
     for _ in range(MAX_PERSON_STEPS):
         if chord is None:
             chord, fresh = _person_chord(system, at, damping, near), True
-        step = at.like(-chord.solve(slope.flat))
+        step = at.from_flat(-chord.solve(slope.flat))
         before, promise = promise, -float(slope.flat @ step.flat)
         if not fresh and promise > CHORD_PROMISE_RATIO * before:
             chord = None
             continue
         if promise < left:
-            end = at.like(at.flat + step.flat)  # costs are not exact enough to judge the very last by
+            end = at.from_flat(at.flat + step.flat)  # costs are not exact enough to judge the very last by
             return PersonMinimum(
                 end if left <= MAX_REMAINING_GAIN or system.total(end) < cost.sum() + held else at, promise
             )
@@ -277,7 +276,7 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, left: float = MAX_RE
         if gain > 0.0:
             near = promise < NEAR_MINIMUM_PROMISE_SHARE * cost.sum()
             turned = system.gradient(trial)
-            chord.learn(trial.flat - at.flat, turned.flat - slope.flat)
+            chord.update_from_step(trial.flat - at.flat, turned.flat - slope.flat)
             at, cost, held, slope = trial, new, new_held, turned
         fresh = False
         if not near or gain < GOOD_GAIN_RATIO * promise:
@@ -297,19 +296,19 @@ def _share_of_step_by_frame(
 ) -> tuple[np.ndarray, Unknowns, np.ndarray, float]:
     """(frames,) which share of its own part of a step each frame takes, and where that leads, with the costs there.
 
-    Given what stays, frames are independent of one another: each takes the share that suits it best, so that an awkward
-    one does not hold up the rest. If the sum of all does not fall, what stays takes a smaller share too.
+    Given the constants, frames are independent of one another: each takes the best share, so that an awkward one
+    does not hold up the rest. If the sum of all does not fall, the constants take a smaller share too.
     """
     own = clipped_step(step.q)
     before = cost.sum() + held
     for part in STEP_SHARES[:-1]:
-        stays, offsets = at.stays + part * step.stays, at.offsets + part * step.offsets
+        constants, offsets = at.constants + part * step.constants, at.offsets + part * step.offsets
         shares, best = np.zeros(len(own)), np.full(len(own), np.inf)
         for share in STEP_SHARES:
-            new, new_held = system.cost(Unknowns(at.q + share * part * own, stays, offsets))
+            new, new_held = system.cost(Unknowns(at.q + share * part * own, constants, offsets))
             shares, best = np.where(new < best, share * part, shares), np.minimum(new, best)
             if before - best.sum() - new_held > GOOD_GAIN_RATIO * promise:
                 break
         if best.sum() + new_held < before:
             break
-    return shares, Unknowns(at.q + shares[:, None] * own, stays, offsets), best, new_held
+    return shares, Unknowns(at.q + shares[:, None] * own, constants, offsets), best, new_held

@@ -1,4 +1,10 @@
-"""Smoothness: λ_v Σ_t |Δz_t/Δt|²_W + λ_a Σ_t |Δ²z_t/Δt²|²_W, with a standard deviation for each coordinate."""
+"""Terms of the inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, smoothness.
+
+A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system, newton)`, which
+adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the Gauss–Newton Hessian of
+Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log posterior and the system at the
+minimum is the posterior's precision.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -21,12 +27,6 @@ from simspine.estimation.marker_kernels import (
     frames_terms,
 )
 
-# Terms of the inverse-kinematics objective E(z), z (frames, free coordinates). One file per term.
-# A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system,
-# newton)`, which adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the
-# Gauss–Newton Hessian of Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log
-# posterior and the system at the minimum is the posterior's precision.
-
 
 class Term(Protocol):
     """What the solver asks of a term."""
@@ -39,21 +39,21 @@ class Term(Protocol):
         """newton: include the second-order part, where the term has one."""
         ...
 
-    def window(self, frames: slice) -> "Term":
+    def of_window(self, frames: slice) -> "Term":
         """The term of a part of the trial."""
         ...
 
-    def sampled(self, frames: slice, count: int) -> "Term":
+    def of_sampled_frames(self, frames: slice, count: int) -> "Term":
         """The term of one frame in `count`, each of which stands for so many; frames: which they are."""
         ...
 
 
-# Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
-
-
 @dataclass(frozen=True, eq=False)
 class LimitTerm:
-    """lower, upper: (free,) rad or m, ±inf for none. sd: what an excess is measured in, same units."""
+    """Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
+
+    lower, upper: (free,) rad or m, ±inf for none. sd: of an excess, same units.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
@@ -75,14 +75,11 @@ class LimitTerm:
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         system.add_diagonal(self.curvature(z))
 
-    def window(self, frames: slice) -> "LimitTerm":
+    def of_window(self, frames: slice) -> "LimitTerm":
         return self
 
-    def sampled(self, frames: slice, count: int) -> "LimitTerm":
+    def of_sampled_frames(self, frames: slice, count: int) -> "LimitTerm":
         return replace(self, sd=self.sd / count**0.5)
-
-
-# Markers: Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres or, with a precision, in standard deviations.
 
 
 FRAMES_PER_BLOCK_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
@@ -92,8 +89,9 @@ UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F"
 
 @dataclass(frozen=True, eq=False)
 class MarkerTerm:
-    """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
+    """Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres or, with a precision, in standard deviations.
 
+    y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
     loss: 'square' or 'huber', from `scale` on, (frames, markers) or one for all (m, or standard deviations with a
     precision). columns: `body_columns(tree)`, made where it is not given.
     """
@@ -126,7 +124,7 @@ class MarkerTerm:
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         for start in range(0, len(z), FRAMES_PER_BLOCK_BATCH):
             part = slice(start, start + FRAMES_PER_BLOCK_BATCH)
-            system.add_blocks(self.window(part).upper_information(z[part], newton), start)
+            system.add_blocks(self.of_window(part).upper_information(z[part], newton), start)
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ; newton: with the second-order part."""
@@ -148,55 +146,54 @@ class MarkerTerm:
         data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
         return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
 
-    def window(self, frames: slice | np.ndarray) -> "MarkerTerm":
+    def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
         scale = np.asarray(self.scale)[frames]
         return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)
 
-    def sampled(self, frames: slice, count: int) -> "MarkerTerm":
-        part = self.window(frames)
+    def of_sampled_frames(self, frames: slice, count: int) -> "MarkerTerm":
+        part = self.of_window(frames)
         return replace(part, w=part.w * count)
-
-
-# Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
-# A departure d from the mean is correlated in time: somebody's stiff level is stiff in the next frame too.
-# Counting the prior anew in each frame would make it surer the more frames there are, so departures are a
-# stationary process (Ornstein and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame: E
-# = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²), whatever their
-# number.
-# Where markers' errors are correlated as well, k frames share one error, so that of a departure that stays the
-# markers say k times less than they seem to. The prior is then repeated in each frame, so often that of a
-# constant departure it says k times as much; of how a departure changes neither says more or less than before.
 
 
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
-    """S: (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repeated: (priors,).
+    """Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
 
-    repeated: share of the precision that each frame has besides; see `prior_repetition`.
+    A departure d from the mean is correlated in time: a stiff level is stiff in the next frame too. Counting the prior
+    anew in each frame would make it surer the more frames there are, so departures are a stationary process (Ornstein
+    and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
+    E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²).
+
+    Where markers' errors are correlated as well, k frames share one error, so of a lasting departure the markers say k
+    times less than they seem to. The prior is then repeated in each frame, so often that of a constant departure it
+    says k times as much; of how a departure changes neither says more or less than before.
+
+    combinations: S (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repetition: (priors,),
+    the share of the precision that is added in each frame, see `prior_repetition`.
     """
 
-    S: np.ndarray
+    combinations: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
     decay: np.ndarray
-    repeated: np.ndarray | float = 0.0
+    repetition: np.ndarray | float = 0.0
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        departure = z @ self.S.T - self.mean
+        departure = z @ self.combinations.T - self.mean
         added = departure.copy()  # what each frame adds to it
         added[1:] -= self.decay * departure[:-1]
         weight = np.tile(self._later, (len(z), 1))
         weight[0] = self.precision
-        pull, held = weight * added, self.repeated * self.precision * departure
+        pull, held = weight * added, self.repetition * self.precision * departure
         cost = (pull * added).sum(1) + (held * departure).sum(1)
         if gradient is not None:
             pull[:-1] -= self.decay * pull[1:]
-            gradient += (pull + held) @ self.S
+            gradient += (pull + held) @ self.combinations
         return cost
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        later, held, last = self._later, self.repeated * self.precision, len(z) - 1
+        later, held, last = self._later, self.repetition * self.precision, len(z) - 1
         before = later * self.decay**2  # of a frame, in what the one after it adds
         system.add_same(self._block(held + self.precision + (before if last else 0.0)), frames=slice(1))
         system.add_same(self._block(held + later + before), frames=slice(1, last))
@@ -213,14 +210,14 @@ class PriorTerm:
         return self._block(self.precision)
 
     def _block(self, weight: np.ndarray) -> np.ndarray:
-        return (self.S.T * weight) @ self.S
+        return (self.combinations.T * weight) @ self.combinations
 
-    def window(self, frames: slice) -> "PriorTerm":
+    def of_window(self, frames: slice) -> "PriorTerm":
         return self
 
-    def sampled(self, frames: slice, count: int) -> "PriorTerm":
+    def of_sampled_frames(self, frames: slice, count: int) -> "PriorTerm":
         """Of a process fewer frames say the same."""
-        return replace(self, decay=self.decay**count, repeated=self.repeated * count)
+        return replace(self, decay=self.decay**count, repetition=self.repetition * count)
 
 
 def single_coordinate_priors(S: np.ndarray) -> np.ndarray:
@@ -249,7 +246,9 @@ def prior_repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarra
 
 @dataclass(frozen=True, eq=False)
 class SmoothnessTerm:
-    """velocity, acceleration: (free,) weights, 1/sd² with sd in rad/s, m/s and rad/s², m/s²; 0 leaves one free."""
+    """λ_v Σ_t |Δz_t/Δt|²_W + λ_a Σ_t |Δ²z_t/Δt²|²_W, with a standard deviation for each coordinate.
+
+    velocity, acceleration: (free,) weights, 1/sd² with sd in rad/s, m/s and rad/s², m/s²; 0 leaves one free."""
 
     rate: float
     velocity: np.ndarray
@@ -283,8 +282,8 @@ class SmoothnessTerm:
             if frames > order and weight.any():
                 yield order, weight, ((-1.0, 1.0), (1.0, -2.0, 1.0))[order - 1]
 
-    def window(self, frames: slice) -> "SmoothnessTerm":
+    def of_window(self, frames: slice) -> "SmoothnessTerm":
         return self
 
-    def sampled(self, frames: slice, count: int) -> "SmoothnessTerm":
+    def of_sampled_frames(self, frames: slice, count: int) -> "SmoothnessTerm":
         return SmoothnessTerm(self.rate / count, self.velocity * count, self.acceleration * count)

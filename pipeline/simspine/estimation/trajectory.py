@@ -42,15 +42,15 @@ class WindowSize:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """z: (frames, free). cost: (frames,). published: what `publish` made of the covariance, (frames, …) each.
+    """coordinates: (frames, free). cost: (frames,). derived_figures: of the covariance, by `publish`, (frames, …) each.
 
     response: (free,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 = assumed.
     reason: (frames,) '' where the window converged. Of a window's inner frames, or of the whole trial.
     """
 
-    z: np.ndarray
+    coordinates: np.ndarray
     cost: np.ndarray
-    published: Mapping[str, np.ndarray]
+    derived_figures: Mapping[str, np.ndarray]
     response: np.ndarray | None
     reason: tuple[str, ...]
 
@@ -83,7 +83,7 @@ def solve_trajectory(
     def work(begin: int) -> Trajectory:
         end = min(begin + windows.length, frames)
         low, high = max(0, begin - windows.overlap), min(frames, end + windows.overlap)
-        part = [term.window(slice(low, high)) for term in terms]
+        part = [term.of_window(slice(low, high)) for term in terms]
         found = minimise_terms(part, path[low:high], tolerance=tolerance, precision=precision, polish=polish)
         for make in others:
             if not found.reason:
@@ -109,7 +109,7 @@ def sampled_minimum(
     if count == 1 or len(time[chosen]) < MIN_START_SAMPLES:
         return path
     found = solve_trajectory(
-        [term.sampled(chosen, count) for term in terms],
+        [term.of_sampled_frames(chosen, count) for term in terms],
         [lambda: path[chosen]],
         windows=windows.thinned(count),
         tolerance=ROUGH_START_COST_SHARE,
@@ -117,16 +117,18 @@ def sampled_minimum(
         precision=np.float32,
         polish=0,
     )
-    return CubicSpline(time[chosen], found.z)(time)
+    return CubicSpline(time[chosen], found.coordinates)(time)
 
 
 def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
     known = [part.response for part in parts if part.response is not None]
-    lengths = [len(part.z) for part in parts if part.response is not None]
+    lengths = [len(part.coordinates) for part in parts if part.response is not None]
     return Trajectory(
-        z=np.concatenate([part.z for part in parts]),
+        coordinates=np.concatenate([part.coordinates for part in parts]),
         cost=np.concatenate([part.cost for part in parts]),
-        published={name: np.concatenate([part.published[name] for part in parts]) for name in parts[0].published},
+        derived_figures={
+            name: np.concatenate([part.derived_figures[name] for part in parts]) for name in parts[0].derived_figures
+        },
         response=np.average(known, axis=0, weights=lengths) if known else None,
         reason=tuple(reason for part in parts for reason in part.reason),
     )
@@ -151,19 +153,17 @@ def starting_path(
     `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
     marker's weight is about 1, as the frame solver expects.
     """
-    tree: Tree = markers.tree
-    frames, n = len(markers.y), start.size
     scale = float(np.median(markers.w[markers.w > 0]))
-    shown = np.flatnonzero(markers.seen)
-    chosen = np.union1d(shown[::stride], shown[-1:])
-    pull = np.zeros(n) if ridge is None else ridge / scale
-    target = np.zeros(n) if target is None else target
+    pull = np.zeros(start.size) if ridge is None else ridge / scale
+    target = np.zeros(start.size) if target is None else target
 
     def fit(which: np.ndarray, start: np.ndarray) -> np.ndarray:
-        ridge, aim = np.tile(pull, (len(which), 1)), np.tile(target, (len(which), 1))
-        part = Frames(markers.y[which], markers.w[which] / scale, ridge, aim)
-        return fit_frames(tree, markers.columns, part, start, np.full(n, np.nan), hold / scale, 60, 1e-3)[0]
+        pulls, aims = np.tile(pull, (len(which), 1)), np.tile(target, (len(which), 1))
+        part, free = Frames(markers.y[which], markers.w[which] / scale, pulls, aims), np.full(start.size, np.nan)
+        return fit_frames(markers.tree, markers.columns, part, start, free, hold / scale, 60, 1e-3)[0]
 
+    shown = np.flatnonzero(markers.seen)
+    chosen = np.union1d(shown[::stride], shown[-1:])
     shows = (markers.w[chosen] > 0).sum(1)
     full = np.flatnonzero(shows == shows.max())
     middle = full[np.abs(full - begin * len(chosen)).argmin()]
@@ -171,27 +171,31 @@ def starting_path(
     before, after = map_on_threads(
         lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads
     )
-    z = np.concatenate([before[::-1], after[1:]])
-    time = np.arange(frames)
-    whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
+    return _interpolated_path(markers, chosen, np.concatenate([before[::-1], after[1:]]))
+
+
+def _interpolated_path(markers: MarkerTerm, chosen: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(frames, free) through z at the chosen frames; coordinates that move no marker stay at rest."""
+    tree: Tree = markers.tree
+    path = np.column_stack([np.interp(np.arange(len(markers.y)), chosen, column) for column in z.T])
     seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
-    unseen = [i for i in range(n) if i not in seen]
-    whole[:, unseen] = tree.rest[tree.free[unseen]]
-    return whole
+    unseen = [i for i in range(z.shape[1]) if i not in seen]
+    path[:, unseen] = tree.rest[tree.free[unseen]]
+    return path
 
 
 def _solve_window(
     terms, found: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
 ) -> Trajectory:
-    n = found.z.shape[1]
-    kept, response = found.z[inner], None
+    n = found.coordinates.shape[1]
+    kept, response = found.coordinates[inner], None
     published: Mapping[str, np.ndarray] = {}
     if publish is not None:
-        system = BandedSystem(*found.z.shape)
-        seen = terms[0].upper_information(found.z)
+        system = BandedSystem(*found.coordinates.shape)
+        seen = terms[0].upper_information(found.coordinates)
         system.add_blocks(seen)
         for term in terms[1:]:
-            term.curve(found.z, system, newton=False)
+            term.curve(found.coordinates, system, newton=False)
         factor = system.factorise(sweeps=precision)
         if factor is None:  # nothing says where the body is, as in a gap as long as a window
             blocks = np.full((len(kept), n, n), np.nan)
@@ -203,9 +207,13 @@ def _solve_window(
         def about_mean(gradient: np.ndarray) -> np.ndarray:
             return _about_mean(factor, blocks, inner, gradient)
 
-        published = publish(terms[0].window(inner), kept, blocks, about_mean)
+        published = publish(terms[0].of_window(inner), kept, blocks, about_mean)
     return Trajectory(
-        z=kept, cost=found.cost[inner], published=published, response=response, reason=(found.reason,) * len(kept)
+        coordinates=kept,
+        cost=found.cost[inner],
+        derived_figures=published,
+        response=response,
+        reason=(found.reason,) * len(kept),
     )
 
 

@@ -13,7 +13,12 @@ from simspine.anatomy.tree import all_coordinates
 from simspine.core.errors import require_known
 from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
-from simspine.estimation.frame_engine import first_pose, usable_observations
+from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.marker_offsets import (
+    offset_coordinate_names,
+    offset_priors,
+    tree_with_shared_errors,
+)
 from simspine.estimation.minimise import learnt_factor, with_scaled_acceleration
 from simspine.estimation.result import (
     CHANGE_KEY,
@@ -24,8 +29,8 @@ from simspine.estimation.result import (
     Solver,
     canonical_branch,
     result_of,
-    root_joint,
 )
+from simspine.estimation.start_pose import first_pose, root_joint
 from simspine.estimation.terms import (
     LimitTerm,
     MarkerTerm,
@@ -44,52 +49,45 @@ from simspine.estimation.trajectory import (
     solve_trajectory,
     starting_path,
 )
-from simspine.estimation.uncertainty import (
-    LastingErrors,
-    coordinate_deviation,
-    covariance_of_correlated_errors,
-    offset_coordinate_names,
-    offset_priors,
-    tree_with_shared_errors,
-)
+from simspine.estimation.uncertainty import LastingErrors, coordinate_deviation, covariance_of_correlated_errors
 
 NO_PRIOR_SD_RAD = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
 ROUGH_PATH_POSE_SD = 0.2
 START_OFFSET_SD_M = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION_KEY = "deviation"
-FRAMES_PER_COVARIANCE_BATCH = 100  # frames whose covariance is looked at together: it stays in the cache
+FRAMES_PER_COVARIANCE_BATCH = 100  # their covariance stays in the cache
 START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting path
 # Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
 # sweeps are in single precision (docs/inverse-kinematics.md).
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
-LIVELY_MOTION_HZ = 2.0  # as steps follow each other
+LIVELY_MOTION_HZ = 2.0  # the rate of steps
 MAX_STARTS_PER_STRETCH = 3  # starting paths of a stretch that does not converge
 START_HZ = 20.0  # frames per second from which the rough path is made
-SAMPLED_HZ = 12.5  # of which the minimum is begun with: people hardly move faster than half as fast
+SAMPLED_HZ = 12.5  # frames per second of the first minimum: people hardly move faster than half as fast
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
-    markers follow. usable: (frames,). sharing: how many frames share one error, of a marker or of the body, at least 1.
-    thinned: (markers,) by how much less each counts in `markers` since frames share its own error; at least 1. lasting:
-    what part of the errors lasts, None where all of it does. stiffness: squared frame rate over the smallest standard
-    deviation of an angle's acceleration, 1/rad.
+    """terms: all of them; markers and prior are two. coordinate_count: how many columns are coordinates of the body;
+    offsets of markers follow. usable: (frames,). frames_per_error: how many frames share one error, of a marker or of
+    the body, at least 1. thinning: (markers,) by how much less each counts in `markers` since frames share its own
+    error; at least 1. lasting: which part of the errors lasts, None where all of it does. stiffness: squared frame rate
+    over the smallest standard deviation of an angle's acceleration, 1/rad.
     """
 
     terms: tuple[Term, ...]
     markers: MarkerTerm
     prior: PriorTerm
-    own: int
+    coordinate_count: int
     usable: np.ndarray
-    sharing: float
-    thinned: np.ndarray
+    frames_per_error: float
+    thinning: np.ndarray
     lasting: LastingErrors | None
     stiffness: float
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
-        """As if each frame had been seen by itself."""
-        return replace(markers, w=markers.w * self.thinned)
+        """As if each frame had errors of its own."""
+        return replace(markers, w=markers.w * self.thinning)
 
 
 def solve_with_trajectory(
@@ -106,68 +104,78 @@ def solve_with_trajectory(
     problem = _trajectory_problem(
         body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
     )
-    own = problem.own
-    offsets = problem.prior.S.shape[1] - own
-
-    ways = np.zeros((own, 0))
-    if prior is not None and prior.body_error_modes:
-        ways = prior.body_error_mode_matrix(body.free_names)
-
-    def publish_part(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
-        wide, of_trial = blocks, blocks
-        if problem.sharing > 1.0:
-            wide, of_trial = covariance_of_correlated_errors(
-                problem.each_frame(shown),
-                problem.prior,
-                z,
-                blocks=blocks,
-                frames=problem.sharing,
-                lasting=problem.lasting,
-            )
-        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already; what
-        # the body's misfit does besides is known of a person only.
-        counted = problem.lasting is None and (problem.thinned > 1.0).any()
-        of_trial = blocks if counted else of_trial
-        # Priors are repeated because markers' errors last. Where no marker is seen, that is no reason to be surer.
-        if not shown.seen.all():
-            of_trial = np.where(shown.seen[:, None, None], of_trial, wide)
-        of_trial = of_trial[:, :own, :own]
-        z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
-        derived = {} if derive is None else dict(derive(z, wide))
-        if GRADIENT_KEY in derived:
-            gradient = derived[GRADIENT_KEY]
-            derived[CHANGE_KEY] = ((gradient @ of_trial) * gradient).sum(-1)
-        return {DEVIATION_KEY: coordinate_deviation(body.tree, z, wide)} | derived
-
-    def publish(
-        shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: DeviationAboutMean
-    ) -> dict[str, np.ndarray]:
-        pieces = [
-            slice(start, start + FRAMES_PER_COVARIANCE_BATCH) for start in range(0, len(z), FRAMES_PER_COVARIANCE_BATCH)
-        ]
-        parts = [publish_part(shown.window(part), z[part], blocks[part]) for part in pieces]
-        derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if GRADIENT_KEY in derived:
-            padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
-            derived[CHANGE_KEY] = np.sqrt(about_mean(padded) * derived[CHANGE_KEY])
-        return derived
-
     paths = _starting_path(body, markers, weights, problem=problem, solver=solver)
     if smoothness is not None and smoothness.learn_from_trial:
         problem = _with_learnt_smoothness(
             problem, np.isin(body.free_names, smoothness.learn_from_trial), paths[0](), solver
         )
-    found = solve_trajectory(
-        problem.terms, paths, publish=publish if solver.uncertainty else None, **_solve_settings(problem, solver)
-    )
+    modes = np.zeros((problem.coordinate_count, 0))
+    if prior is not None and prior.body_error_modes:
+        modes = prior.body_error_mode_matrix(body.free_names)
+    publish = _PublishedFigures(body, problem, modes, derive) if solver.uncertainty else None
+    found = solve_trajectory(problem.terms, paths, publish=publish, **_solve_settings(problem, solver))
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
-    values = all_coordinates(body.tree, canonical_branch(body, found.z[:, :own]))[0]
+    z = canonical_branch(body, found.coordinates[:, : problem.coordinate_count])
+    values = all_coordinates(body.tree, z)[0]
     posterior = _trajectory_posterior(body, found) if solver.uncertainty else None
     result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
         return result
-    return result.with_motion(result.motion.with_(deviation=found.published[DEVIATION_KEY]))
+    return result.with_motion(result.motion.with_(deviation=found.derived_figures[DEVIATION_KEY]))
+
+
+@dataclass(frozen=True, eq=False)
+class _PublishedFigures:
+    """Figures of a window's inner frames from their covariance: deviations of the coordinates, and those of `derive`.
+
+    body_error_modes: (coordinates, r), see `Prior.ways`.
+    """
+
+    body: Body
+    problem: _Problem
+    body_error_modes: np.ndarray
+    derive: DerivedFigures | None
+
+    def __call__(
+        self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: DeviationAboutMean
+    ) -> dict[str, np.ndarray]:
+        starts = range(0, len(z), FRAMES_PER_COVARIANCE_BATCH)
+        pieces = [slice(start, start + FRAMES_PER_COVARIANCE_BATCH) for start in starts]
+        parts = [self._of_some_frames(shown.of_window(part), z[part], blocks[part]) for part in pieces]
+        derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if GRADIENT_KEY in derived:
+            offsets = z.shape[1] - self.problem.coordinate_count
+            padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
+            derived[CHANGE_KEY] = np.sqrt(about_mean(padded) * derived[CHANGE_KEY])
+        return derived
+
+    def _of_some_frames(self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
+        problem, own = self.problem, self.problem.coordinate_count
+        wide, of_trial = blocks, blocks
+        if problem.frames_per_error > 1.0:
+            wide, of_trial = covariance_of_correlated_errors(
+                problem.each_frame(shown),
+                problem.prior,
+                z,
+                blocks=blocks,
+                frames=problem.frames_per_error,
+                lasting=problem.lasting,
+            )
+        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already; the
+        # body's misfit, which it does not count, is known of a person only.
+        if problem.lasting is None and (problem.thinning > 1.0).any():
+            of_trial = blocks
+        # Priors are repeated because markers' errors last. Where no marker is seen, that makes nothing surer.
+        if not shown.seen.all():
+            of_trial = np.where(shown.seen[:, None, None], of_trial, wide)
+        of_trial = of_trial[:, :own, :own]
+        z, wide = z[:, :own], wide[:, :own, :own] + self.body_error_modes @ self.body_error_modes.T
+        derived = {} if self.derive is None else dict(self.derive(z, wide))
+        if GRADIENT_KEY in derived:
+            gradient = derived[GRADIENT_KEY]
+            derived[CHANGE_KEY] = ((gradient @ of_trial) * gradient).sum(-1)
+        return {DEVIATION_KEY: coordinate_deviation(self.body.tree, z, wide)} | derived
 
 
 def _trajectory_problem(
@@ -184,63 +192,75 @@ def _trajectory_problem(
     # Correlated errors make the frames of one correlation time worth a single one. Where a part moves faster than they
     # change, thinning its markers would give the motion up to smoothness, although such an error does not hide it; so
     # priors are repeated instead.
-    own, body_own = (
+    own, of_body = (
         min(max(1.0, time * markers.rate), float(markers.frames))
         for time in (errors.correlation_time, errors.body_misfit_time)
     )
-    sharing = max(own, body_own)
     require_known("marker", errors.slow_markers, markers.names, "the markers that are counted once")
-    thinned = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
-    precision = None
-    if errors.use_covariance and markers.covariance is not None:
-        precision = _marker_precision(markers.covariance, errors.sd)
-        w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
-        precision = np.nan_to_num(precision)
-        scale = np.asarray(errors.loss_threshold_sd)
-    else:
-        w = w / errors.sd**2
-        scale = errors.huber_threshold(w)
-    w = w / thinned
-    names = body.free_names
-    rotational = body.coordinates.rotational[tree.free]
+    thinning = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
     tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
-    offsets = offset_coordinate_names(errors.shared_errors)
-    observed = MarkerTerm(tree=tree, y=y, w=w, precision=precision, loss=errors.loss, scale=scale)
-    terms: list[Term] = [observed, LimitTerm(tree.lower, tree.upper)]
-    stiffness = 0.0
-    if smoothness is not None:
-        still = np.zeros(len(offsets))
-        velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
-        terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
-        stiffness = markers.rate**2 * float(np.sqrt(acceleration[rotational].max(initial=0.0)))
-    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared_errors)])
-    S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
-    assumed = PriorTerm(
-        S=S, mean=mean, precision=precisions, decay=decay, repeated=prior_repetition(decay, markers.frames, sharing)
-    )
-    lasting = _lasting_errors(errors, markers, len(priors.terms))
+    observed = _marker_term(MarkerTerm(tree, y, w), markers, errors, thinning)
+    smooth = () if smoothness is None else (_smoothness_term(body, smoothness, markers.rate, len(tree.free)),)
+    shared = offset_priors(errors.shared_errors)
+    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, body.free_names), *shared])
+    names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
+    assumed = _prior_term(priors, names, markers, frames_per_error=max(own, of_body))
     return _Problem(
-        terms=(*terms, assumed),
+        terms=(observed, LimitTerm(tree.lower, tree.upper), *smooth, assumed),
         markers=observed,
         prior=assumed,
-        own=len(names),
+        coordinate_count=len(body.free_names),
         usable=usable,
-        sharing=sharing,
-        thinned=thinned,
-        lasting=lasting,
-        stiffness=stiffness,
+        frames_per_error=max(own, of_body),
+        thinning=thinning,
+        lasting=_lasting_errors(errors, markers, len(priors.terms)),
+        stiffness=_stiffness(body, smooth),
+    )
+
+
+def _marker_term(plain: MarkerTerm, markers: Markers, errors: MarkerErrors, thinning: np.ndarray) -> MarkerTerm:
+    """The term with weights or precisions by the markers' errors. plain: with weights as given."""
+    if errors.use_covariance and markers.covariance is not None:
+        precision = _marker_precision(markers.covariance, errors.sd)
+        w = np.where(np.isfinite(precision).all((2, 3)), plain.w, 0.0)
+        precision, scale = np.nan_to_num(precision), np.asarray(errors.loss_threshold_sd)
+    else:
+        w, precision = plain.w / errors.sd**2, None
+        scale = errors.huber_threshold(w)
+    return replace(plain, w=w / thinning, precision=precision, loss=errors.loss, scale=scale)
+
+
+def _prior_term(priors: Prior, names: Sequence[str], markers: Markers, frames_per_error: float) -> PriorTerm:
+    combinations, mean, precision, decay = priors.arrays(names, markers.rate)
+    repetition = prior_repetition(decay, markers.frames, frames_per_error)
+    return PriorTerm(combinations, mean, precision=precision, decay=decay, repetition=repetition)
+
+
+def _smoothness_term(body: Body, smoothness: Smoothness, rate: float, columns: int) -> SmoothnessTerm:
+    """columns: the body's free coordinates, and after them others that are not held."""
+    names, rotational = body.free_names, body.coordinates.rotational[body.tree.free]
+    velocity, acceleration = np.zeros(columns), np.zeros(columns)
+    velocity[: len(names)] = smoothness.weights("velocity", names, rotational)
+    acceleration[: len(names)] = smoothness.weights("acceleration", names, rotational)
+    return SmoothnessTerm(rate, velocity, acceleration)
+
+
+def _stiffness(body: Body, smooth: Sequence[SmoothnessTerm]) -> float:
+    angles = np.flatnonzero(body.coordinates.rotational[body.tree.free])
+    return max(
+        (term.rate**2 * float(np.sqrt(term.acceleration[angles].max(initial=0.0))) for term in smooth), default=0.0
     )
 
 
 def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
-    """learnt: (own,) bool, coordinates of whose accelerations the trial says how large they are."""
+    """learnt: (coordinates,) bool, those whose accelerations the trial itself shows."""
     (smoothness,) = (term for term in problem.terms if isinstance(term, SmoothnessTerm))
-    # As little as thinned markers say, they say of what moves slowly. Of errors with the correlation time τ, of which
-    # the frames of 2 τ share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
-    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinned / smoothness.rate) ** 2
-    markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinned))
+    # Thinned markers say little of slow motion only. Of errors with the correlation time τ, of which the frames of 2 τ
+    # share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
+    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / smoothness.rate) ** 2
+    markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinning))
     others = [markers, *(term for term in problem.terms if term is not smoothness and term is not problem.markers)]
-    which = np.append(learnt, np.zeros(path.shape[1] - problem.own, bool))
+    which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
     factor = learnt_factor(
         others, smoothness, which, path=path, precision=_precision_of(problem), threads=solver.threads
     )
@@ -267,9 +287,9 @@ def _starting_path(
     """What makes the path (frames, free) to begin from: the minimum on a few of the frames, from a rough path, or the
     end of the best of several. A single one is followed by others, for stretches in which it leads nowhere: an arm that
     hung straight may be wound up."""
-    prior, own = problem.prior, problem.own
-    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
-    held, drawn = single_coordinate_precision_and_target(prior.S, prior.mean, prior.precision)
+    prior, own = problem.prior, problem.coordinate_count
+    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - own))
+    held, drawn = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
     stride, count = (max(1, int(markers.rate / hz)) for hz in (START_HZ, SAMPLED_HZ))
 
@@ -295,7 +315,7 @@ def _starting_path(
         solve_trajectory(problem.terms, [partial(path, begin)], **cut) for begin in STARTING_POINTS[: solver.starts]
     ]
     best = min(tried, key=lambda found: float(found.cost.sum()))
-    return [lambda: best.z]
+    return [lambda: best.coordinates]
 
 
 def _solve_settings(problem: _Problem, solver: Solver) -> dict:
@@ -317,11 +337,11 @@ def _trajectory_posterior(body: Body, found: Trajectory) -> Posterior:
     driven = body.tree.column >= 0
     if found.response is not None:
         response[driven] = found.response[body.tree.column[driven]]
-    return Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION_KEY})
+    return Posterior(response, {name: v for name, v in found.derived_figures.items() if name != DEVIATION_KEY})
 
 
 def _marker_precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
-    """Inverse of the triangulation's covariance plus what the body's markers themselves are off by."""
+    """Inverse of the triangulation's covariance plus the variance of the body's own markers."""
     total = covariance + marker_sd**2 * np.eye(3)
     known = np.isfinite(total).all((2, 3))
     precision = np.full(total.shape, np.nan)

@@ -1,8 +1,13 @@
-"""How sure the 62 axes of the paper are, out of the deviations of a body's own coordinates."""
+"""Standard deviations of what is published, from the posterior covariance of the coordinates.
+
+Errors that last or that markers share widen the covariance; figures of the spine and the paper's 62 axes follow from it
+by linear propagation.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,47 +23,40 @@ from simspine.anatomy.curvature import (
     thoracic_kyphosis,
 )
 from simspine.anatomy.paper_axes import AXIS_COMPOSED, paper_axes_of, to_paper_axes
-from simspine.anatomy.priors import LinearPrior, SharedError
 from simspine.anatomy.tree import (
-    SLOT_SLIDE,
-    SLOT_SLIDE_IN_GROUND,
     Tree,
     all_coordinates,
     all_poses,
     markers_and_jacobian,
     moved_poses,
-    with_identity_function,
 )
 from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
-from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import wrap_angles
 from simspine.core.types import Motion
 from simspine.estimation.banded import inverses_of_blocks
 from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY
 from simspine.estimation.terms import MarkerTerm, PriorTerm
 
-# Covariance when the markers' errors are correlated in time: a hip that is put too low stays so for many frames.
-# Two covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that
-# share one error (as if only every such frame had been seen); and that of a single frame with the priors,
-# smoothness left out (as if only this one had been seen). Either is right where smoothing reaches much further
-# than errors last, or much less far. In between a coordinate's variance is less than both
-# (`covariance_of_single_frames`); it gets
-# the correlations of the single frame.
-# Weights may say less than what is known: no marker counts as surer than bodies are right in general, also where
-# this body fits better. Then errors are smaller than the weights say, and the estimate's covariance is that of a
-# weighted mean whose weights are not the inverse variances (the sandwich of Huber 1967): with A the assumed
-# information and S that of the errors that last, A⁻¹ S A⁻¹, and the trajectory's own covariance for those that do
-# not.
+# Covariance when the markers' errors are correlated in time: a hip that is put too low stays so for many frames. Two
+# covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that share one
+# error (as if only every such frame had been seen); and that of a single frame with the priors, smoothness left out (as
+# if only this one had been seen). Either is right where smoothing reaches much further than errors last, or much less
+# far. In between a coordinate's variance is less than both (`covariance_of_single_frames`); it gets the correlations of
+# the single frame.
+#
+# Weights may say less than what is known: no marker counts as surer than bodies are right in general, also where this
+# body fits better. Then errors are smaller than the weights say, and the estimate's covariance is that of a weighted
+# mean whose weights are not the inverse variances (the sandwich of Huber 1967): with A the assumed information and S
+# that of the errors that last, A⁻¹ S A⁻¹, and the trajectory's own covariance for those that do not.
 
-
-FRAMES_INVERTED_TOGETHER = 16  # frames inverted together: what they take stays in the cache
+FRAMES_INVERTED_TOGETHER = 16  # their matrices stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class LastingErrors:
-    """Of what is assumed, the part that is there and lasts: markers (markers,), of their variances; prior (priors,), of
-    those of the priors. misfit: (markers,), the part of their variances that the body's misfit makes, which changes as
-    the posture does; the trajectory does not know of it. Each 0…1."""
+    """Shares of the assumed variances that are real and last, 0…1: markers (markers,); prior (priors,). misfit:
+    (markers,), the share that the body's misfit makes, which changes with the posture; the trajectory does not count
+    it."""
 
     markers: np.ndarray
     misfit: np.ndarray
@@ -85,7 +83,7 @@ def covariance_of_correlated_errors(
     there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
     telling = np.flatnonzero(markers.seen)  # a frame without markers says nothing by itself
     for part in np.split(telling, range(FRAMES_INVERTED_TOGETHER, len(telling), FRAMES_INVERTED_TOGETHER)):
-        seen = markers.window(part)
+        seen = markers.of_window(part)
         single = _inverses_of_frames(seen.upper_information(z[part])[:, :n] + assumed, wide[part])
         if lasting is not None:
             misfit, left = (
@@ -120,140 +118,7 @@ def _inverses_of_frames(information: np.ndarray, instead: np.ndarray) -> np.ndar
     return np.concatenate([_inverses_of_frames(information[[i]], instead[[i]]) for i in range(len(information))])
 
 
-# Systematic errors that neighbouring markers share: with one lumbar point too high, all of them are.
-# Taken for independent, such errors look like a bent spine: over a lumbar spine of 15 cm, 1 cm of depth is some
-# 30° of lordosis. So each group of markers gets an offset of its own, three coordinates along the axes of the
-# bodies that carry them, unknown like a joint angle, with a prior about zero. A tree with offsets is a tree: each
-# body that carries markers of a group gets a massless child that slides, all children of a group by the same
-# three coordinates, or by a share of them: an error that changes along a row of markers is a few errors, of which
-# each marker has its shares.
-# Vertebrae are turned against each other. Points of a region that are all off by the same in space are not by the
-# same along the axes of their vertebrae: of 15 mm, L5 turned by 25° on the sacrum makes 6 mm between the two, and
-# over a lumbar spine 5 mm is 15° of lordosis. Such offsets are along the ground's axes.
-
-
-OFFSET_AXES = "xyz"
-
-
-MarkerShares = Mapping[int, float]  # index of a marker → its share of an error
-
-
-def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_ground_frame: Sequence[bool] = ()) -> Tree:
-    """The tree with three more free coordinates (m, after the others) per group of markers.
-
-    in_ground_frame: of each group, whether it is moved along the ground's axes; by default none. All groups of a marker
-    after such a one must be such as well.
-    """
-    for k, group in enumerate(groups):
-        tree = _tree_with_offset(
-            tree, group, SLOT_SLIDE_IN_GROUND if k < len(in_ground_frame) and in_ground_frame[k] else SLOT_SLIDE
-        )
-    return tree
-
-
-def tree_with_shared_errors(tree: Tree, errors: Sequence[SharedError], markers: Sequence[str]) -> Tree:
-    """`tree_with_marker_offsets` for these errors of the tree's markers. What markers are off by in space on average
-    turns with the
-    bodies that carry them: it is put to where the tree has them."""
-    groups = marker_shares_of(errors, markers)
-    offset = tree.marker_offset.copy()
-    for error, group in zip(errors, groups, strict=True):
-        if error.in_ground_frame:
-            for m, share in group.items():
-                offset[m] += share * np.array(error.mean)
-    return tree_with_marker_offsets(
-        tree._replace(marker_offset=offset), groups, [error.in_ground_frame for error in errors]
-    )
-
-
-def marker_shares_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[MarkerShares]:
-    """Indices and shares of the markers of each error among `markers`.
-
-    Raises `InputError` where two errors have all of one marker.
-    """
-    index: Mapping[str, int] = {name: i for i, name in enumerate(markers)}
-    taken: dict[str, str] = {}
-    for error in errors:
-        for name in error.markers:
-            if name not in index:
-                raise unknown_name("marker", name, markers, f"the shared error {error.name!r}")
-            if not error.shares and taken.setdefault(name, error.name) != error.name:
-                raise InputError(f"marker {name!r} is in two shared errors, {taken[name]!r} and {error.name!r}.")
-    return [{index[name]: share for name, share in error.share_by_marker.items()} for error in errors]
-
-
-def offset_coordinate_names(errors: Sequence[SharedError]) -> list[str]:
-    """Names of the coordinates that `tree_with_marker_offsets` adds."""
-    return [f"shared error of {error.name}, {axis}" for error in errors for axis in OFFSET_AXES]
-
-
-def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
-    """Each offset is its mean, more or less; in space zero, see `tree_with_shared_errors`."""
-    about = [(0.0, 0.0, 0.0) if e.in_ground_frame else e.mean for e in errors]
-    each = [
-        (*of, e.correlation_time)
-        for e, m in zip(errors, about, strict=True)
-        for of in zip(m, e.sd_by_axis, strict=True)
-    ]
-    named = zip(offset_coordinate_names(errors), each, strict=True)
-    return [
-        LinearPrior(combination={name: 1.0}, mean=mean, sd=sd, source="shared error", correlation_time=time)
-        for name, (mean, sd, time) in named
-    ]
-
-
-def _tree_with_offset(tree: Tree, group: MarkerShares, kind: int) -> Tree:
-    children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
-    carriers, shares = [carrier for carrier, _ in children], np.array([share for _, share in children])
-    count, joints, slots = len(carriers), len(tree.parent), len(tree.slot_kind)
-    first = len(tree.rest)
-    coordinates = np.arange(first, first + 3)
-    bodies = tree.bodies + np.arange(count)
-    functions, itself = with_identity_function(tree.functions)
-
-    function, argument, slot = (np.full((count, 6), -1) for _ in range(3))
-    function[:, 3:] = itself
-    argument[:, 3:] = coordinates
-    slot[:, 3:] = slots + np.arange(3 * count).reshape(count, 3)
-    axes = np.zeros((count, 6, 3))
-    axes[:, 3:] = shares[:, None, None] * np.eye(3)
-    here = np.tile(np.eye(3, 4), (count, 1, 1))
-    marker_body = tree.marker_body.copy()
-    for m, share in group.items():
-        marker_body[m] = bodies[children.index((int(tree.marker_body[m]), share))]
-    ways = [
-        np.concatenate([tree.path[tree.path_first[b] : tree.path_first[b + 1]], slot[k, 3:]])
-        for k, b in enumerate(carriers)
-    ]
-    n = len(tree.free)
-    return tree._replace(
-        parent=np.concatenate([tree.parent, carriers]),
-        child=np.concatenate([tree.child, bodies]),
-        to_joint=np.concatenate([tree.to_joint, here]),
-        from_joint=np.concatenate([tree.from_joint, here]),
-        axes=np.concatenate([tree.axes, axes]),
-        function=np.concatenate([tree.function, function]),
-        argument=np.concatenate([tree.argument, argument]),
-        slot=np.concatenate([tree.slot, slot]),
-        slot_kind=np.concatenate([tree.slot_kind, np.full(3 * count, kind, tree.slot_kind.dtype)]),
-        slot_coordinate=np.concatenate([tree.slot_coordinate, np.tile(coordinates, count)]),
-        slot_joint=np.concatenate([tree.slot_joint, joints + np.repeat(np.arange(count), 3)]),
-        path_first=np.concatenate([tree.path_first, tree.path_first[-1] + np.cumsum([len(way) for way in ways])]),
-        path=np.concatenate([tree.path, *ways]),
-        column=np.concatenate([tree.column, np.arange(n, n + 3)]),
-        functions=functions,
-        marker_body=marker_body,
-        bodies=tree.bodies + count,
-        free=np.concatenate([tree.free, coordinates]),
-        rest=np.concatenate([tree.rest, np.zeros(3)]),
-        lower=np.concatenate([tree.lower, np.full(3, -np.inf)]),
-        upper=np.concatenate([tree.upper, np.full(3, np.inf)]),
-        turning=np.concatenate([tree.turning, np.zeros(3, bool)]),
-        periodic=np.concatenate([tree.periodic, np.zeros(3, bool)]),
-    )
-
-
-# From the posterior covariance of the free coordinates to standard deviations of what is published.
+# Coordinates and markers.
 
 
 def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
@@ -274,8 +139,7 @@ def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarr
     return covariance
 
 
-# How sure the spine's figures are: standard deviations of curvature, level angles and points from the posterior.
-
+# Figures of the spine: curvature, level angles, points.
 
 SPINE_DIFFERENCE_STEP = 1e-5  # rad or m
 FRAMES_PER_DERIVATIVE_BATCH = 100  # frames whose moved copies are evaluated together
@@ -303,31 +167,15 @@ def spine_deviation(
     """
     own_figures = [*_curvature_figures(vertebrae), *(_level_figures(level) for level in levels)]
     figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
-    columns = [_moving_columns(body, figure) for figure in figures]
-    moved, column, first = _moved_poses_of_figures(body, figures, columns)
-    found = []
+    moved = _moved_poses_of_figures(body, figures)
     followed = [0, 1, *(len(own_figures) + i for i in _rhythm_figure(measures))]
-    slope = np.zeros((len(z), len(followed), z.shape[1]))
+    found, slopes = [], []
     for start in range(0, len(z), FRAMES_PER_DERIVATIVE_BATCH):
-        part = z[start : start + FRAMES_PER_DERIVATIVE_BATCH]
-        poses = moved_poses(body.tree, part, moved, column, SPINE_DIFFERENCE_STEP)
-        gradients = []
-        for i, (figure, own) in enumerate(zip(figures, columns, strict=True)):
-            size = 1 + len(own)
-            begins = range(first[i], first[i + 1], size)
-            chosen = {
-                name: poses[:, begin : begin + size].reshape(-1, 4, 4)
-                for name, begin in zip(figure.bodies, begins, strict=True)
-            }
-            values = np.asarray(figure.of(chosen)).reshape(len(part), size, -1)
-            change = values[:, 1:] - values[:, :1]
-            gradient = np.zeros((len(part), values.shape[2], z.shape[1]))
-            gradient[:, :, own] = wrap_angles(change).swapaxes(1, 2) / SPINE_DIFFERENCE_STEP
-            gradients.append(gradient)
-            if i in followed:
-                slope[start : start + len(part), followed.index(i)] = gradient[:, 0]
+        part = slice(start, start + FRAMES_PER_DERIVATIVE_BATCH)
+        gradients = _figure_gradients(body, z[part], figures, moved)
         rows = np.concatenate(gradients, 1)  # one product for all figures: NumPy picks parts of a covariance slowly
-        found.append(np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks[start : start + len(part)])))
+        found.append(np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks[part])))
+        slopes.append(np.stack([gradients[i][:, 0] for i in followed], 1))
     sd = np.split(np.concatenate(found), np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
     clinical = [name for measure in measures for name in measure.names]
     people = np.array([curvature_sd_of_people(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
@@ -336,7 +184,7 @@ def spine_deviation(
         "tka": np.hypot(sd[1][:, 0], people[1]),
         "angles": np.stack(sd[2 : len(own_figures)], 1),
         "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
-        GRADIENT_KEY: slope,
+        GRADIENT_KEY: np.concatenate(slopes),
     }
 
 
@@ -422,19 +270,44 @@ def _body_index(body: Body, name: str) -> int:
     return 0 if name == "ground" else body.bodies.index(name) + 1
 
 
-def _moved_poses_of_figures(
-    body: Body, figures: Sequence[_Figure], columns: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, list[int]]:
+class _MovedPoses(NamedTuple):
     """For each figure and each of its bodies, its pose as it is, then with each of the figure's columns moved: body in
-    the tree (poses,), column or −1 (poses,), and where the poses of each figure begin.
-    """
+    the tree (poses,), column or −1 (poses,), where the poses of each figure begin; and the columns of each figure."""
+
+    bodies: np.ndarray
+    columns: np.ndarray
+    first: list[int]
+    of_figures: list[np.ndarray]
+
+
+def _moved_poses_of_figures(body: Body, figures: Sequence[_Figure]) -> _MovedPoses:
     moved, column, first = [], [], [0]
-    for figure, own in zip(figures, columns, strict=True):
+    of_figures = [_moving_columns(body, figure) for figure in figures]
+    for figure, own in zip(figures, of_figures, strict=True):
         for name in figure.bodies:
             moved += [_body_index(body, name)] * (1 + len(own))
             column += [-1, *own.tolist()]
         first.append(len(moved))
-    return np.array(moved, int), np.array(column, int), first
+    return _MovedPoses(np.array(moved, int), np.array(column, int), first, of_figures)
+
+
+def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure], moved: _MovedPoses) -> list[np.ndarray]:
+    """(frames, values, free) of each figure."""
+    poses = moved_poses(body.tree, z, moved.bodies, moved.columns, SPINE_DIFFERENCE_STEP)
+    gradients = []
+    for i, (figure, own) in enumerate(zip(figures, moved.of_figures, strict=True)):
+        size = 1 + len(own)
+        begins = range(moved.first[i], moved.first[i + 1], size)
+        chosen = {
+            name: poses[:, begin : begin + size].reshape(-1, 4, 4)
+            for name, begin in zip(figure.bodies, begins, strict=True)
+        }
+        values = np.asarray(figure.of(chosen)).reshape(len(z), size, -1)
+        gradient = np.zeros((len(z), values.shape[2], z.shape[1]))
+        change = wrap_angles(values[:, 1:] - values[:, :1])
+        gradient[:, :, own] = change.swapaxes(1, 2) / SPINE_DIFFERENCE_STEP
+        gradients.append(gradient)
+    return gradients
 
 
 def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] | None) -> SpineKinematics:

@@ -191,7 +191,7 @@ def check_solved_trial(
 
 def _body_findings(sized: SizedBody) -> Iterator[Finding]:
     """A fit to the person that did not reach its minimum."""
-    left = 0.0 if sized.person is None else sized.person.left
+    left = 0.0 if sized.person is None else sized.person.unconverged_cost
     if left > MAX_UNFINISHED_GAIN:
         yield warning(
             "person_fit",

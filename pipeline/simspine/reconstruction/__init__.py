@@ -1,8 +1,7 @@
 """The stages in their order, from videos or points to a person's spine, in memory.
 
-Read `reconstruct` first: `reconstruct` and `fit_trials` run the one list of stages that the workflow runs too.
-`options`
-gathers the settings of all stages; each class of settings stands with its stage. `points`, `cameras` and `sized_body`
-are stages between detection and the estimator; `solved_trial` holds what each stage found in one trial.
-Nothing here reads or writes a file of results, and nothing draws.
+Read `reconstruct` first: `reconstruct` and `fit_trials` run the list in `stages`, which the workflow runs too. `stage`
+says what a stage is and gathers the settings of all. `detection` and `cameras` hold the stages before the estimator;
+`solved_trial` holds what each stage found in one trial, `publish` makes a data set's trial of it. `warm_up` compiles
+the kernels. Nothing here draws.
 """

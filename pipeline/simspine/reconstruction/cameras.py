@@ -18,10 +18,6 @@ from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptio
 from simspine.vision.points import locate_points, make_markers
 from simspine.vision.synchronise import Timing
 
-# Between the stages detect and triangulate: do the cameras agree with what they saw, and which are used from
-# here?
-
-
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
 NOT_REPAIRED_TEXT = (
     "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
@@ -55,8 +51,8 @@ class ComparedCameras:
 
 
 def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> ComparedCameras:
-    """Each camera beside the others, and findings of those that are off. A camera that saw next to nothing of the
-    person is left out, and said to be.
+    """Each camera compared with the others, and findings of those that are off. A camera that saw next to nothing of
+    the person is left out, with a finding.
 
     seen: of one person, in the cameras' order and SIMSPINE names. Raises `InputError` where fewer than two cameras saw
     enough, or where less agrees than in any usable set-up.
@@ -67,8 +63,8 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
     views = [view for view in range(len(cameras)) if counts[view] >= MIN_OBSERVATIONS_PER_VIEW]
     if len(views) < 2:
         raise InputError(
-            f"{len(views)} of {len(cameras)} cameras saw the person (in {MIN_OBSERVATIONS_PER_VIEW} points or more); two must, to be "
-            "compared."
+            f"{len(views)} of {len(cameras)} cameras saw the person (in {MIN_OBSERVATIONS_PER_VIEW} points or more); "
+            "two must, to be compared."
         )
     unseen = [
         camera_checks.check_person_seen(camera.name, int(counts[v]))
@@ -92,22 +88,16 @@ def judge_cameras(
     """
     rigs: list[list[str]] = []
     for name, (_, cameras) in recordings.items():
-        for rig in rigs:
-            if same_rig(recordings[rig[0]][1], cameras):
-                rig.append(name)
-                break
-        else:
+        known = next((rig for rig in rigs if same_rig(recordings[rig[0]][1], cameras)), None)
+        if known is None:
             rigs.append([name])
+        else:
+            known.append(name)
     found: dict[str, JudgedCameras] = {}
     for rig in rigs:
         seen = join_recordings([recordings[name][0] for name in rig])
         found |= dict.fromkeys(rig, _judged_as_given(seen, recordings[rig[0]][1], options, min_confidence))
     return {name: found[name] for name in recordings}
-
-
-def findings_with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
-    """The cameras with what was done about views that were late."""
-    return replace(judged, findings=(camera_checks.check_delays(timing), *judged.findings))
 
 
 def is_refined(findings: Sequence[Finding]) -> bool:
@@ -159,7 +149,7 @@ def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding])
         if finding.severity is Severity.INFO:
             yield finding
         elif (finding.code, finding.where) not in remaining:
-            yield replace(finding, severity=Severity.INFO, suggestion="Mended by refinement.")
+            yield replace(finding, severity=Severity.INFO, suggestion="Refinement removed it.")
     for finding in left:
         cure = finding.suggestion if finding.code == camera_checks.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
         yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)
@@ -181,11 +171,12 @@ def choose_cameras(
 ) -> dict[str, dict[str, Any]]:
     """The cameras to use in each trial, and findings about the calibrated ones and about views that were late."""
     recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
-    judged = judge_cameras(recordings, options, triangulation.min_confidence)
-    for trial, known in trials.items():
-        if known["timing"] is not None:
-            judged[trial] = findings_with_timing(judged[trial], known["timing"])
-    return {trial: {"cameras": rig.cameras, "findings": tuple(rig.findings)} for trial, rig in judged.items()}
+    found = {}
+    for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
+        timing = trials[trial]["timing"]
+        delays = () if timing is None else (camera_checks.check_delays(timing),)
+        found[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
+    return found
 
 
 CAMERAS = Stage(

@@ -29,20 +29,19 @@ from simspine.vision.synchronise import (
     whole_frames_of_people,
 )
 
-# Between the detector and whom to follow: views that are late are brought in step, by delays given or found.
-
-
 DELAY_SEARCH_S = 10.0  # s by which views may be apart for their delays to be found
 SURE_DRIFT_SD = 3.0  # standard deviations from which a drift that was found is undone
 
 
 @dataclass(frozen=True)
 class Delays:
-    """late: frames by which each view shows an event at a higher frame number than the first view does, one value for
-    each view or by camera name (0 where left out); or 'find'. drift: frames by which it gets later in 1000 frames.
+    """How late views are, in frames.
+
+    delays_frames: by how many each view shows an event later than the first view does, one value for each view or by
+    camera name (0 where left out); or 'find'. drift: by how many it gets later in 1000 frames.
     """
 
-    late: ValuePerView | Literal["find"]
+    delays_frames: ValuePerView | Literal["find"]
     drift: ValuePerView | None = None
 
 
@@ -81,13 +80,12 @@ def follow_in_step(
         return follow(detections), None
     names = [camera.name for camera in cameras]
     lengths = detections.lengths or (len(detections.people),) * len(names)
-    if not isinstance(delays.late, str):
+    if not isinstance(delays.delays_frames, str):
         timing = given_timing(delays, cameras, lengths)
         return _follow_at_timing(detections, timing, follow), timing
     farthest = round(DELAY_SEARCH_S * detections.rate)
-    points = len(
-        detections.names if skeleton is None else load_skeleton(skeleton)
-    )  # an outline shows each view other points
+    # An outline shows each view other points: the skeleton's own come first.
+    points = len(detections.names if skeleton is None else load_skeleton(skeleton))
     whole = whole_frames_of_people(detections.people[..., :points, :], cameras, detections.rate, farthest=farthest)
     rough = timing_of(names, lengths, whole)
     people = _follow_at_timing(detections, rough, follow)
@@ -104,16 +102,16 @@ def follow_in_step(
 
 def given_timing(delays: Delays, cameras: Sequence[Camera], lengths: Sequence[int]) -> Timing:
     """Which frames belong together by delays that are given. lengths: (views,) frames of each. Errors as above."""
-    assert not isinstance(delays.late, str)
+    assert not isinstance(delays.delays_frames, str)
     names = [camera.name for camera in cameras]
     drift = None if delays.drift is None else per_view(delays.drift, names, "drift")
-    return timing_of(names, lengths, per_view(delays.late, names), drift)
+    return timing_of(names, lengths, per_view(delays.delays_frames, names), drift)
 
 
 def synchronise_by_detections(
     keypoints: Keypoints, cameras: Sequence[Camera], delays: Delays | None
 ) -> tuple[Keypoints, Timing | None]:
-    """The same for the points of one person, whom nobody has to be told from."""
+    """The points of one person, at the instants that all views share."""
     if delays is None:
         return keypoints, None
     if keypoints.views != len(cameras):
@@ -137,7 +135,7 @@ def _follow_at_timing(
 
 
 def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Timing:
-    """Whole frames, and what `clocks` says beside them at the middle of the frames that all views share."""
+    """Whole frames, refined by `clocks` at the middle of the frames that all views share."""
     sure = np.abs(clocks.drift) > SURE_DRIFT_SD * np.maximum(clocks.drift_deviation, 1e-9)
     drift = np.where(sure, clocks.drift / rough.frames, 0.0)
     late = rough.delays_frames + clocks.delays_frames - drift * (rough.first + rough.frames / 2)

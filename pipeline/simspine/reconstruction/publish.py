@@ -17,9 +17,6 @@ from simspine.core.types import Markers, Motion, Origin
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.reconstruction.solved_trial import SolvedTrial
 
-# What every published point must satisfy: it is the forward kinematics of the published angles.
-
-
 POINT_TOLERANCE_M = 1e-6  # m
 
 
@@ -45,9 +42,8 @@ def body_points(body: Body, motion: Motion, names: Sequence[str]) -> Markers:
 def check_points_follow_angles(body: Body, motion: Motion, markers: Markers, where: str) -> float:
     """Largest distance, m, between `markers` and the same points of the body at the motion's values.
 
-    Raises `InputError` naming the trial, the point and the frames if a distance exceeds `POINT_TOLERANCE_M`, or if a
-    point is
-    there in a frame in which the body has no pose, or the other way about. 0 where no frame has a pose.
+    Raises `InputError` naming the trial, the point and the frames if a distance exceeds `POINT_TOLERANCE_M`, or where
+    only one of point and pose is missing. 0 where no frame has a pose.
     """
     wanted = body_points(body, motion, markers.names)
     distance = np.linalg.norm(wanted.xyz - markers.xyz, axis=-1)
@@ -74,9 +70,6 @@ def check_forward_kinematics(body: Body, trial: TrialData, where: str) -> float:
     m."""
     published = [trial.markers] if trial.centres is None else [trial.markers, trial.centres]
     return max(check_points_follow_angles(body, trial.motion, points, where) for points in published)
-
-
-# What each published point rests on: an observation of its own, or a rule and the body.
 
 
 def point_origins(names: Sequence[str], fitted: Sequence[str], origins: Sequence[Origin] | None) -> list[Origin] | None:
@@ -128,7 +121,7 @@ def trial_data(found: SolvedTrial) -> TrialData:
         clinical=None if clinical is None else clinical.values,
         clinical_sd=None if clinical is None else clinical.deviation,
         clinical_decided=tuple(figure.decided_by for figure in found.clinical_figures),
-        level_share=None if response is None else found.shares,
+        level_share=None if response is None else found.observed_shares,
         forced={**spine.forced, **({} if clinical is None else clinical.forced)},
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),

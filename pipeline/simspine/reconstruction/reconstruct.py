@@ -1,20 +1,17 @@
-"""Compile the kernels once, so that the first recording does not wait for it."""
+"""From videos, 2D points or markers to reconstructions, in memory: the list of stages, one after another.
 
-import time
+`reconstruct` and `reconstruct_people` start from images, `fit_trials` from the markers of all trials of a person.
+"""
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError, require_known
-from simspine.core.geometry import markers_in_frame, project_points
-from simspine.core.types import Camera, Keypoints, Markers, Motion
-from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.core.geometry import markers_in_frame
+from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.video import VIDEO_ENDINGS
 from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
@@ -22,15 +19,11 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
 from simspine.reconstruction.stages import SCALE, STAGES, run_stages
 from simspine.vision.points import check_one_person
-from simspine.vision.triangulation import triangulate
-
-# `Reconstruction`: a solved trial as users of the library get it, which writes itself as a data set or a report.
-# What writes is loaded when it is asked for: `report` is the one place where the core imports a satellite.
 
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction(SolvedTrial):
-    """Everything the pipeline says about one trial; fields as in `SolvedTrial`."""
+    """A solved trial that writes itself as a data set or a report; fields as in `SolvedTrial`."""
 
     def save(self, path: str | PathLike) -> Path:
         """Write the trial as a data set of its own: one HDF5 file, read by `simspine.open_dataset`. Returns its path.
@@ -48,17 +41,13 @@ class Reconstruction(SolvedTrial):
         return write_trial_report(path, self)
 
 
-# The whole way in memory: images or points → reconstructions; and what follows merging, for all trials of a
-# person.
-
-
-SUBJECT_NAME = "person"  # name of the subject
+SUBJECT_NAME = "person"
 PlainSource = Keypoints | str | PathLike | Sequence[str | PathLike]
 VideosOrKeypoints = PlainSource | Delayed
 Progress = Callable[[int, int], None]
 AFTER_DETECTION = STAGES[STAGES.index(DETECT) + 1 :]
 AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
-# What is known of a trial that nobody filmed; and of a person of unknown size.
+# A trial that nobody filmed, of a person of unknown size.
 UNSEEN: dict[str, Any] = {
     "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
     "findings": (), "mocap": None, "spine_markers": None, "height": None, "mass": None,
@@ -168,15 +157,15 @@ def _reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]:
 
 def _with_body(options: Options, **arguments: str | None) -> Options:
     """The options with recipe and marker set from arguments. `InputError` where both say one, and not the same."""
-    told = {name: value for name, value in arguments.items() if value is not None}
-    for name in told.keys() & options.body.model_fields_set:
+    given = {name: value for name, value in arguments.items() if value is not None}
+    for name in given.keys() & options.body.model_fields_set:
         own = getattr(options.body, name)
-        if own not in (None, told[name]):
+        if own not in (None, given[name]):
             raise InputError(
-                f"body.{name} of the options is {own!r}, the argument says {told[name]!r}; expected one of them. "
+                f"body.{name} of the options is {own!r}, the argument says {given[name]!r}; expected one of them. "
                 "Leave one out."
             )
-    return options.model_copy(update={"body": options.body.model_copy(update=told)})
+    return options.model_copy(update={"body": options.body.model_copy(update=given)})
 
 
 def _mocap_of(
@@ -221,48 +210,3 @@ def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Pat
     if not found:
         raise InputError(f"{folder} holds no videos; expected one a camera, ending in {', '.join(VIDEO_ENDINGS)}.")
     return found
-
-
-WARMUP_RECIPES = ("articulated", "coupled", "paper")
-WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
-_WARMUP_INTRINSICS = np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]])
-_FRONT_ROTATION, _SIDE_ROTATION = (
-    [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
-    [[0, -1, 0], [0, 0, -1], [1, 0, 0]],
-)  # 4 m away, 1 m high
-WARMUP_CAMERAS = tuple(
-    Camera(
-        name=name,
-        size=(1000, 1000),
-        K=_WARMUP_INTRINSICS,
-        distortion=np.zeros(5),
-        R=np.array(R, float),
-        t=np.array([0.0, 1, 4]),
-    )
-    for name, R in (("front", _FRONT_ROTATION), ("side", _SIDE_ROTATION))
-)
-
-
-def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
-    """Triangulate and solve a person who stands still, with each recipe. Returns seconds; Numba keeps what it compiles.
-
-    Compiled code is kept beside the package, or in the user's cache where that may not be written
-    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
-    """
-    start = time.perf_counter()
-    for recipe in WARMUP_RECIPES:
-        body = build_body(recipe, "centres")
-        c = body.coordinates
-        still = Motion(c.names, WARMUP_RATE_HZ, np.tile(c.default, (WARMUP_FRAMES, 1)), c.rotational)
-        markers = forward_kinematics(body, still)
-        inverse_kinematics(body, markers)
-        fit_trials({"standing": markers}, recipe)
-        triangulate(_keypoints_of_markers(markers), WARMUP_CAMERAS)
-        say(f"{recipe}: ready after {time.perf_counter() - start:.0f} s")
-    return time.perf_counter() - start
-
-
-def _keypoints_of_markers(markers: Markers) -> Keypoints:
-    """The markers as both cameras see them."""
-    xy = np.moveaxis(project_points(WARMUP_CAMERAS, markers_in_frame(markers, "z_up").xyz), 0, 1)
-    return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

@@ -1,4 +1,4 @@
-"""How each camera fits the others: what triangulation used of it, and where the body lies in its images."""
+"""What each stage found in one trial, and what follows from it: points of the body, figures, how each view fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from simspine.core.errors import InputError, Unchanging
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, without_skin_markers
 from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.estimation.clinical_uncertainty import decided_shares, lumbopelvic_rhythm_of
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.kinematics import decided_shares, lumbopelvic_rhythm_of
 from simspine.estimation.result import Result
 from simspine.quality.assess import observed_angle_shares
 from simspine.quality.camera_checks import ViewFit
@@ -29,8 +29,6 @@ from simspine.quality.observability import (
 )
 from simspine.vision.synchronise import Timing
 from simspine.vision.triangulation import TriangulationReport, exchange_sides
-
-# `SolvedTrial`: what each stage found in one trial, and what follows from it.
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +110,7 @@ class SolvedTrial(Unchanging):
         return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
 
     @cached_property
-    def shares(self) -> np.ndarray:
+    def observed_shares(self) -> np.ndarray:
         """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
         return observed_angle_shares(self.sized, self.result, self.spine)
 
@@ -154,20 +152,20 @@ class SolvedTrial(Unchanging):
         return np.zeros(self.spine.frames, bool) if self.verdict is None else self.verdict.inferred
 
     @property
-    def images(self) -> tuple[Keypoints, TriangulationReport]:
+    def keypoints_and_triangulation(self) -> tuple[Keypoints, TriangulationReport]:
         """The keypoints and how well they fit. Raises `InputError` where the trial did not come from images."""
         if self.keypoints is None or self.triangulation is None:
             raise InputError(f"{self.name}: was not triangulated from images, which this needs; start from 2D points.")
         return self.keypoints, self.triangulation
 
     @cached_property
-    def detected(self) -> Keypoints:
-        """The keypoints as triangulation used them, left and right put right. Needs images."""
-        return self.detected_in(slice(None))
+    def used_keypoints(self) -> Keypoints:
+        """The keypoints as triangulation used them, left and right exchanged where they were mixed up. Needs images."""
+        return self.used_keypoints_of(slice(None))
 
-    def detected_in(self, frames: slice) -> Keypoints:
-        """`detected` of some frames: pictures show few of a long trial."""
-        keypoints, report = self.images
+    def used_keypoints_of(self, frames: slice) -> Keypoints:
+        """`used_keypoints` of some frames: pictures show few of a long trial."""
+        keypoints, report = self.keypoints_and_triangulation
         some = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
         return exchange_sides(some.select(report.names), report.swapped[frames])
 
@@ -188,9 +186,12 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
 
     Raises `InputError` where the trial did not come from images.
     """
-    there = set(found.detected.names) & set(found.model_markers.names)
+    there = set(found.used_keypoints.names) & set(found.model_markers.names)
     return model_reprojection(
-        found.cameras, found.model_markers, found.detected, [name for name in VIEW_FIT_LIMB_POINTS if name in there]
+        found.cameras,
+        found.model_markers,
+        found.used_keypoints,
+        [name for name in VIEW_FIT_LIMB_POINTS if name in there],
     )
 
 

@@ -1,4 +1,4 @@
-"""The settings of all stages together; each stage has its own in its room. They are what a configuration file sets."""
+"""A stage, one step from a recording to the spine, and the settings of all stages, as a configuration file has them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +11,12 @@ from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingO
 from simspine.quality.findings import QualityOptions
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 
-# `Stage`: one step of the way from a recording to the spine. `simspine.reconstruction.stages` has the list of them.
-
-
 Known = Mapping[str, Any]  # {name: what is known of a trial}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A function from types to types, and where its arguments come from.
+    """A function from types to types, and where its arguments come from; `simspine.reconstruction.stages` lists them.
 
     work: takes the sections of the options by position, and what is known of a trial by name. Returns {name: what it
     found}. takes, gives: these names. sections: names of the sections of `Options` that decide how it works.

@@ -33,13 +33,10 @@ from simspine.reconstruction.detection import DETECT
 from simspine.reconstruction.solved_trial import SolvedTrial, view_fits
 from simspine.reconstruction.stage import Known, Options, Stage
 
-# After the verdict: rejected frames taken out, the others smoothed over them, short gaps filled (SIMSPINE's third
-# step of quality control).
-# The trajectory engine sees the trial without the markers of rejected frames. What it then gives there follows
-# from the frames around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with
-# standard deviations that grow into the gap. So filled frames fit the body as all others do, and are marked as
-# inferred.
-
+# After the verdict: rejected frames are taken out, short gaps filled (SIMSPINE's third step of quality control). The
+# trajectory engine sees the trial without the markers of rejected frames. What it gives there follows from the frames
+# around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with standard deviations
+# that grow into the gap. So filled frames fit the body as all others do, and are marked as inferred.
 
 Trial = TypeVar("Trial", bound=SolvedTrial)
 
@@ -117,10 +114,10 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
     finding = Finding(
         code=REJECTED_FILLED_CODE,
         severity=Severity.INFO,
-        message=f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames around, "
-        f"by the body's smoothness (accelerations of {options.ik.level_acceleration_sd:g} rad/s² in a level of the "
-        f"trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, one "
-        "standard deviation each)"
+        message=f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames "
+        f"around, by the body's smoothness (accelerations of {options.ik.level_acceleration_sd:g} rad/s² in a level of "
+        f"the trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, "
+        "one standard deviation each)"
         f"{rest}.",
         suggestion="They are inferred, not seen: leave them out of figures, or read their ±.",
         frames=where_true(short),
@@ -237,7 +234,6 @@ VERTEBRAE = Stage(
 
 
 # The stage quality: which frames of a solved trial can be trusted; the others filled in where that is asked for.
-
 
 OF_TRIAL = tuple(field.name for field in fields(SolvedTrial) if field.name != "verdict")
 

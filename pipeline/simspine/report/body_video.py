@@ -279,14 +279,14 @@ def _seen_only(layer: OverlayLayer) -> OverlayLayer:
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
     """What was detected, as pictures show it: with the inferred points as the cameras would see them. Needs images."""
     markers = trial.markers.with_(xyz=trial.markers.xyz[frames], weight=None, covariance=None, filled=None)
-    return add_inferred_points(trial.detected_in(frames), trial.cameras, markers)
+    return add_inferred_points(trial.used_keypoints_of(frames), trial.cameras, markers)
 
 
 def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
     """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
     return frame_layer(
         shown, frame, view, trial.cameras[view],
-        model=trial.model_points, triangulation=trial.images[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
+        model=trial.model_points, triangulation=trial.keypoints_and_triangulation[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
     )  # fmt: skip
 
 
@@ -305,7 +305,7 @@ def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None)
 
 def _legend_strip(trial: SolvedTrial, width: int, show: str) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
-    _, report = trial.images
+    _, report = trial.keypoints_and_triangulation
     shown = shown_in(trial, slice(1))
     kinds = ["detected"] + ["model", "spine"] * (show == "lines")
     kinds += ["skin"] * bool(is_skin_marker(shown.names))
@@ -338,7 +338,7 @@ def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
     views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
     opened = open_videos([trial.videos[view] for view in views])
     at = slice(None, None, step)
-    seen = None if trial.keypoints is None else trial.detected_in(at).xy
+    seen = None if trial.keypoints is None else trial.used_keypoints_of(at).xy
     films = []
     for view, video in zip(views, opened, strict=True):
         points = None if seen is None else seen[:, view]

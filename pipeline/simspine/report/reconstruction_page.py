@@ -170,7 +170,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     if trial.rejected.any():
         frames = frame_ranges(np.flatnonzero(trial.rejected))
         parts.append(f"{int(trial.rejected.sum())} of {trial.spine.frames} frames were rejected ({frames}).")
-    parts.append(_undecided_level_count(trial.shares))
+    parts.append(_undecided_level_count(trial.observed_shares))
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     causes = list(dict.fromkeys(cause_of_finding(finding.code) for finding in warned))
     if causes:
@@ -226,7 +226,7 @@ def trial_section_of(
         model=trial.model_points,
         edges=body_edges(),
         levels=trial.sized.levels,
-        shares=trial.shares,
+        shares=trial.observed_shares,
         clinical=(*trial.curvature_figures, *trial.clinical_figures),
         rhythm=trial.lumbopelvic_rhythm,
         variations=variations_of(trial.sized),
@@ -243,7 +243,7 @@ def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
     if person is None:
         return ()
     found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
-    if SACRAL_TILT in person.names:
+    if SACRAL_TILT in person.curve_coordinates:
         tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
         name = "slope of the sacral endplate"
         found.append(FoundVariation(name, tilt, sd, spread, unit="°", positive="steeper"))
@@ -302,7 +302,7 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    return caveats_of_trial(trial.markers, trial.spine, trial.shares, ~trial.rejected)
+    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares, ~trial.rejected)
 
 
 def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:

@@ -225,8 +225,8 @@ def summary_metrics(trial: SolvedTrial) -> dict:
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
     unseen = trial.markers.names_of(Origin.ESTIMATED)
-    points = trial.images[1].of_points(
-        name for name in without_skin_markers(trial.images[1].names) if name not in unseen
+    points = trial.keypoints_and_triangulation[1].of_points(
+        name for name in without_skin_markers(trial.keypoints_and_triangulation[1].names) if name not in unseen
     )
     summary = points.summary()
     spine, solved, verdict = trial.spine, trial.result, trial.verdict
