@@ -26,7 +26,7 @@ _FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
 Data = TypeVar("Data", Markers, np.ndarray)
 
 
-def smooth_markers(
+def smooth(
     markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2
 ) -> Markers:
     """Short gaps filled (`fill_short_gaps`), then paths low-passed (`lowpass`); `cutoff_hz` None leaves out the

@@ -86,7 +86,7 @@ def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
 
 
 # Which points exist, and what they correspond to: tables (CSV, one per skeleton) and their look-up.
-# `load(name)` gives a `Skeleton`; `translate_to_simspine` turns a detector's native points into the 37 SIMSPINE
+# `load(name)` gives a `Skeleton`; `translate` turns a detector's native points into the 37 SIMSPINE
 # points that
 # the rest of the pipeline speaks. A point that lies elsewhere on the body has no counterpart, however similar its
 # name: the `Hip` of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the sacrum. The
@@ -190,7 +190,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     return min(fitting, key=lambda skeleton: (skeleton.name != SIMSPINE_SKELETON, len(skeleton)))
 
 
-def translate_to_simspine(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
+def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
     """Native points → the 37 SIMSPINE points, in their order; those without a counterpart are NaN with confidence 0.
 
     `keypoints` may lack points of `skeleton`; a name that is not the skeleton's is an `InputError`. Markers on the skin

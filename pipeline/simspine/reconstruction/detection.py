@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate_to_simspine
+from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
 from simspine.reconstruction.stage import Stage
@@ -169,7 +169,7 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
     """One person's points. Raises `InputError` where nobody is found, or cameras and views do not match."""
     if recording.keypoints is not None:
         skeleton = skeleton_of_names(recording.keypoints.names).name
-        points = translate_to_simspine(recording.keypoints, skeleton)
+        points = translate(recording.keypoints, skeleton)
         keypoints, timing = synchronise_by_detections(points, recording.cameras, recording.delays)
         return _seen(keypoints, timing, recording.cameras, skeleton) | {"people_seen": 1}
     detections, skeleton, cameras = _everybody(options, recording)

@@ -286,7 +286,7 @@ class MergeReport(NamedTuple):
     missing: int
 
 
-def merge_markers(points: Markers, mocap: Markers | None = None, **options) -> Markers:
+def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
     """Motion-capture markers in the place of the points they correspond to; options as in `merge_with_report`."""
     return points if mocap is None else merge_with_report(points, mocap, **options)[0]
 
