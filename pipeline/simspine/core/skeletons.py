@@ -191,10 +191,25 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
 
 
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
-    """Native points → the 37 SIMSPINE points, in their order; those without a counterpart are NaN with confidence 0.
+    """Native points of a detector as the 37 SIMSPINE points.
 
-    `keypoints` may lack points of `skeleton`; a name that is not the skeleton's is an `InputError`. Markers on the skin
-    follow the 37, as they are.
+    Parameters
+    ----------
+    keypoints : Keypoints
+        May lack points of the skeleton.
+    skeleton : str or Skeleton
+        Of `keypoints`, such as 'spinetrack37'.
+
+    Returns
+    -------
+    Keypoints
+        The 37 points in their order; those without a counterpart are NaN with confidence 0. Markers on the skin follow
+        them unchanged.
+
+    Raises
+    ------
+    InputError
+        For a name that is not the skeleton's.
     """
     skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
     target = load_skeleton(SIMSPINE_SKELETON)
