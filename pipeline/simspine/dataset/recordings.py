@@ -63,9 +63,8 @@ def open_dataset(path: str | os.PathLike) -> "Recordings":
     Examples
     --------
     >>> with ss.open_dataset("study.h5") as data:
-    ...     trial = data.trials(subject="S01")[0]
-    ...     trial.name, trial["markers"].shape  # (frames, points, 3) m
-    ('bow', (16, 37, 3))
+    ...     data["S01", "bow"].array("markers").shape  # (frames, points, 3), m
+    (16, 33, 3)
     """
     path = os.fspath(path)
     if os.path.isdir(path):

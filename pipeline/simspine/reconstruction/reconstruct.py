@@ -229,7 +229,7 @@ def fit_trials(
     --------
     >>> rec = ss.fit_trials({"bow": ss.read_trc("bow.trc")}, marker_set="spinetrack37")["bow"]
     >>> rec.spine.levels[:2], rec.spine.angles.shape  # (frames, levels, 3) rad
-    (('L5_S1', 'L4_L5'), (16, 22, 3))
+    (('L5-S1', 'L4-L5'), (16, 31, 3))
     """
     if not trials:
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
