@@ -35,32 +35,9 @@ from simspine.vision.triangulation import TriangulationReport, exchange_sides
 
 @dataclass(frozen=True, eq=False)
 class SolvedTrial(Unchanging):
-    """What each stage found in one trial; lengths m, angles rad, times s.
+    """What each stage found in one trial; `simspine.Reconstruction` describes the fields.
 
-    Attributes
-    ----------
-    subject, trial : str
-    markers : Markers
-        What inverse kinematics was given, y_up, with origin and covariance.
-    sized : SizedBody
-        The person's body; `body` is its `Body`.
-    result : Result
-        Of inverse kinematics; `motion` is its `Motion`.
-    spine : SpineKinematics
-        Angles of each level, LLA, TKA, points and vertebral centres, with uncertainty.
-    verdict : Verdict or None
-        Which frames can be trusted; `findings` are its `Finding`s.
-    cameras : tuple of Camera
-        In the order of the views; of trials from images only, as all that follows.
-    keypoints : Keypoints or None
-    triangulation : TriangulationReport or None
-        How well they fit.
-    points : Markers or None
-        Triangulated, z_up; None where read from files, for the memory of long trials.
-    videos : tuple of Path
-        For pictures.
-    timing : Timing or None
-        Which frames of them belong together, where not those of one number.
+    Points are None where read from files, for the memory of long trials.
     """
 
     subject: str
