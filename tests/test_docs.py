@@ -61,18 +61,28 @@ def test_images_have_alternative_texts(page):
         assert alt.strip(), target
 
 
+def exists(name: str) -> bool:
+    """Whether `simspine.x.y` is a module, or something in one."""
+    module, missing = name, []
+    while not _is_module(module):
+        module, _, last = module.rpartition(".")
+        missing.insert(0, last)
+    found = importlib.import_module(module) if missing else module
+    for part in missing:
+        found = getattr(found, part, None)
+    return found is not None
+
+
 @pages
 def test_module_names_exist(page):
-    """`simspine.x.y` in code marks is a module, or something in one."""
-    for name in set(re.findall(r"`(simspine(?:\.\w+)+)", prose(page))):
-        module, missing = name, []
-        while not _is_module(module):
-            module, _, last = module.rpartition(".")
-            missing.insert(0, last)
-        found = importlib.import_module(module)
-        for part in missing:
-            found = getattr(found, part, None)
-            assert found is not None, f"{name} in {page.name}"
+    assert [name for name in set(re.findall(r"`(simspine(?:\.\w+)+)", prose(page))) if not exists(name)] == []
+
+
+def test_names_in_comments_exist():
+    """Modules and documents that docstrings and comments of the package name."""
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("pipeline/**/*.py"))
+    assert [name for name in set(re.findall(r"`(simspine(?:\.\w+)+)`", sources)) if not exists(name)] == []
+    assert [name for name in set(re.findall(r"\bdocs/[\w/-]+\.md\b", sources)) if not (ROOT / name).exists()] == []
 
 
 def _is_module(name: str) -> bool:

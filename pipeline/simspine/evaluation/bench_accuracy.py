@@ -28,7 +28,7 @@ from simspine.evaluation.virtual_trials import StudySize, recorded_subjects
 from simspine.synthesis.virtual_detector import read_preset
 
 # `simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
-# Synthetic subjects (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual
+# Synthetic subjects (`simspine.synthesis`), whose spines are not the estimators', are recorded by a virtual
 # detector and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors`
 # and docs/accuracy.md; how good is good enough are the goals here.
 

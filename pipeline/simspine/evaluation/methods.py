@@ -1,7 +1,7 @@
 """Whole ways from 2D points to a spine on the same recordings: the published reference and ours, with options to vary.
 
 Each takes all trials of one person, since the body is scaled to all of them. Ours calls the stages of
-`simspine.pipeline`, as the workflow does.
+`simspine.reconstruction`, as the workflow does.
 """
 
 from collections.abc import Sequence

@@ -108,7 +108,7 @@ def _table_text(name: str) -> str:
     return files(__package__).joinpath("tables", name).read_text(encoding="utf-8")
 
 
-# Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.spine.shape`).
+# Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.anatomy.shape_model`).
 # A second family of truths beside the published one, so that what is found with one can be checked with the
 # other.
 

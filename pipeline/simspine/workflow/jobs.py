@@ -31,7 +31,7 @@ from simspine.workflow.record import (
     run_task,
 )
 
-# The stages of the workflow, a page each: what to load, which function of `simspine.pipeline` to call, what to
+# The stages of the workflow, a page each: what to load, which function of `simspine.reconstruction` to call, what to
 # save.
 # Each has `plan(context) -> list[Task]`; nothing is read or computed before a task's work is called.
 
@@ -114,9 +114,9 @@ def prepare_results(results: Path, given: Mapping) -> None:
 
 
 # The workflow's jobs: some stages of a trial in one process, since starting one takes a second or two.
-# Manifests alone say what is done (`workflow/manifest.py`), and a job finds out by itself which of its stages
+# Manifests alone say what is done (`workflow/record.py`), and a job finds out by itself which of its stages
 # are. So Snakemake only puts jobs in order: it starts those that have no mark, and `mark_done`
-# (`workflow/status.py`) sets the marks anew before it plans.
+# (`workflow/jobs.py`) sets the marks anew before it plans.
 
 
 @dataclass(frozen=True)
