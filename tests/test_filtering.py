@@ -225,6 +225,4 @@ def test_a_negative_horizon_is_refused():
 def test_smooth_fills_first_and_filters_over_what_was_filled():
     _, markers = with_gap(20, 25)
     assert smooth(markers, cutoff_hz=None) == fill_short_gaps(markers, 0.2)
-    assert smooth(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(
-        fill_short_gaps(markers, 0.2), cutoff_hz=6
-    )
+    assert smooth(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(fill_short_gaps(markers, 0.2), cutoff_hz=6)

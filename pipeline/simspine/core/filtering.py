@@ -26,9 +26,7 @@ _FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
 Data = TypeVar("Data", Markers, np.ndarray)
 
 
-def smooth(
-    markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2
-) -> Markers:
+def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2) -> Markers:
     """Fill short gaps, then low-pass the paths.
 
     Covariances stay as they are. Method: zero-phase Butterworth filter (Winter 2009, Biomechanics and Motor Control of
