@@ -27,7 +27,7 @@ from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.recipes import build_body
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.settings import data_folder
-from simspine.core.skeletons import base_name, load_skeleton, translate_to_simspine
+from simspine.core.skeletons import base_name, load_skeleton, translate
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.calibration import read_calibration
 from simspine.io.video import Video, demo_folder, open_videos
@@ -160,7 +160,7 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
     order = [ours[name] for name in SPINE_POINTS]
     at = [order.index(name) for name in SPINE]
     spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])
-    return translate_to_simspine(native, "blazepose_spine46"), spread
+    return translate(native, "blazepose_spine46"), spread
 
 
 def placed_in(placer: SpinePlacer, pose: Pose, image: np.ndarray) -> PlacedSpine:

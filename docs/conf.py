@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE))  # notebook_pages
 
 project, author, copyright = "simspine", "the simspine developers", "2026, the simspine developers"
 release = simspine.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "notebook_pages"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "notebook_pages"]
 root_doc = "docs/README"
 include_patterns = [
     "*.md",
@@ -30,6 +30,9 @@ myst_heading_anchors = 4
 default_role = "code"
 python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
+# Types in docstrings are words and shapes, so they must not become links to whatever has such a name.
+napoleon_google_docstring, napoleon_use_param, napoleon_use_rtype = False, False, False
+napoleon_custom_sections = [("Attributes", "params_style")]
 autodoc_mock_imports = ["torch"]  # pages are built without it; `Tensor | None` stands in quotes for that reason
 html_theme = "furo"
 html_title = f"simspine {release}"
@@ -75,6 +78,9 @@ def display(writer, node) -> None:
     raise SkipNode
 
 
+property_docstrings: dict[str, list[str]] = {}
+
+
 def plain(app, what, name, obj, options, lines: list[str]) -> None:
     """Docstrings are plain text with code marks: |x| is no substitution, `Name`s may have an s, tables are indented."""
     for i, line in enumerate(lines):
@@ -84,6 +90,13 @@ def plain(app, what, name, obj, options, lines: list[str]) -> None:
         if lines[i].startswith("    ") and not lines[i - 1].strip():
             lines.insert(i, "::")
             lines.insert(i + 1, "")
+    if what in ("attribute", "property"):
+        property_docstrings[name] = list(lines)
+
+
+def unparsed(app, what, name, obj, options, lines: list[str]) -> None:
+    """Of a property the docstring without napoleon, which takes what stands before a colon for a type."""
+    lines[:] = property_docstrings.pop(name, lines)
 
 
 def write_index(app, error) -> None:
@@ -94,6 +107,7 @@ def write_index(app, error) -> None:
 
 def setup(app) -> None:
     app.connect("source-read", add_contents)
-    app.connect("autodoc-process-docstring", plain)
+    app.connect("autodoc-process-docstring", plain, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", unparsed, priority=600)
     app.connect("build-finished", write_index)
     app.add_html_math_renderer("mathml", (inline, None), (display, None))

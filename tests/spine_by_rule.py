@@ -86,7 +86,7 @@ def infer_missing(keypoints: Keypoints) -> Keypoints:
     if absent:
         raise InputError(
             f"no column for {', '.join(absent)}: translate the detector's points to the SIMSPINE names first "
-            "(simspine.core.skeletons.translate_to_simspine)."
+            "(simspine.core.skeletons.translate)."
         )
     present = np.isfinite(keypoints.xy).all(-1).any((0, 1))
     fill = [name for name in SPINE if not present[keypoints.index(name)]]

@@ -1,5 +1,6 @@
 """Links and names in the documentation lead somewhere."""
 
+import ast
 import html
 import importlib
 import json
@@ -60,18 +61,28 @@ def test_images_have_alternative_texts(page):
         assert alt.strip(), target
 
 
+def exists(name: str) -> bool:
+    """Whether `simspine.x.y` is a module, or something in one."""
+    module, missing = name, []
+    while not _is_module(module):
+        module, _, last = module.rpartition(".")
+        missing.insert(0, last)
+    found = importlib.import_module(module) if missing else module
+    for part in missing:
+        found = getattr(found, part, None)
+    return found is not None
+
+
 @pages
 def test_module_names_exist(page):
-    """`simspine.x.y` in code marks is a module, or something in one."""
-    for name in set(re.findall(r"`(simspine(?:\.\w+)+)", prose(page))):
-        module, missing = name, []
-        while not _is_module(module):
-            module, _, last = module.rpartition(".")
-            missing.insert(0, last)
-        found = importlib.import_module(module)
-        for part in missing:
-            found = getattr(found, part, None)
-            assert found is not None, f"{name} in {page.name}"
+    assert [name for name in set(re.findall(r"`(simspine(?:\.\w+)+)", prose(page))) if not exists(name)] == []
+
+
+def test_names_in_comments_exist():
+    """Modules and documents that docstrings and comments of the package name."""
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("pipeline/**/*.py"))
+    assert [name for name in set(re.findall(r"`(simspine(?:\.\w+)+)`", sources)) if not exists(name)] == []
+    assert [name for name in set(re.findall(r"\bdocs/[\w/-]+\.md\b", sources)) if not (ROOT / name).exists()] == []
 
 
 def _is_module(name: str) -> bool:
@@ -93,8 +104,32 @@ def test_source_files_named_in_code_marks_exist(page):
         rooms = re.findall(r"^\| `([a-z_]+/|[a-z_]+\.py)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
         package = ROOT / "pipeline/simspine"
         there = {path.name + "/" for path in package.iterdir() if (path / "__init__.py").exists()}
-        there |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
+        there |= {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
         assert set(rooms) == there, "the table of rooms is the package's"
+
+
+@pages
+def test_folders_named_in_code_marks_exist(page):
+    """Folders below a top-level folder of the repository or a room of the package."""
+    package = ROOT / "pipeline/simspine"
+    rooms = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+    tops = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"results"}
+    for name in set(re.findall(r"`((?:[\w.-]+/)+)`", prose(page))):
+        if name.partition("/")[0] in tops | rooms and name.count("/") > 1:
+            assert (ROOT / name).is_dir() or (package / name).is_dir(), f"{name} in {page.name}"
+
+
+@pages
+def test_python_uses_names_that_exist(page):
+    """Imports from the package in Python code, and names of the library in code and in code marks."""
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("simspine"):
+            missing = {alias.name for alias in node.names} - set(dir(importlib.import_module(node.module)))
+            assert not missing, f"{node.module} has no {missing}"
+    marks = " ".join(re.findall(r"`[^`\n]+`", prose(page)))
+    assert set(re.findall(r"\bss\.(\w+)", f"{code}\n{marks}")) <= set(dir(simspine))
 
 
 @pages

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
 from simspine.core.errors import InputError
-from simspine.core.filtering import fill_short_gaps, lowpass, smooth_markers
+from simspine.core.filtering import fill_short_gaps, lowpass, smooth
 from simspine.core.types import Markers
 
 RATE = 100.0
@@ -224,7 +224,5 @@ def test_a_negative_horizon_is_refused():
 
 def test_smooth_fills_first_and_filters_over_what_was_filled():
     _, markers = with_gap(20, 25)
-    assert smooth_markers(markers, cutoff_hz=None) == fill_short_gaps(markers, 0.2)
-    assert smooth_markers(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(
-        fill_short_gaps(markers, 0.2), cutoff_hz=6
-    )
+    assert smooth(markers, cutoff_hz=None) == fill_short_gaps(markers, 0.2)
+    assert smooth(markers, cutoff_hz=6, order=4, max_gap_s=0.2) == lowpass(fill_short_gaps(markers, 0.2), cutoff_hz=6)

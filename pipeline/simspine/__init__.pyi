@@ -1,38 +1,41 @@
 from .anatomy.body import Body, body_poses, forward_kinematics, read_body, write_body
-from .anatomy.complete_spine import complete_spine
-from .anatomy.priors import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
+from .anatomy.complete_spine import CompletedSpine, complete_spine
+from .anatomy.priors import MarkerErrors, Prior, Smoothness
 from .anatomy.spine_from_joints import spine_from_joints
+from .anatomy.vertebrae import SpineKinematics
 from .core.errors import InputError
+from .core.filtering import smooth
+from .core.skeletons import translate
 from .core.types import Camera, Keypoints, Markers, Motion, Origin
 from .dataset.recordings import open_dataset
 from .estimation.inverse_kinematics import inverse_kinematics
-from .estimation.result import Solver
+from .estimation.result import Result, Solver
+from .io.c3d import read_c3d
 from .io.calibration import read_calibration, write_calibration
 from .io.keypoint_json import read_keypoints, write_keypoints
 from .io.mot import read_mot, write_mot
 from .io.trc import read_trc, write_trc
+from .quality.findings import Finding, Verdict
 from .reconstruction.detection import Delayed
 from .reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct, reconstruct_people
 from .reconstruction.stage import Options
-from .vision.board import Board, find_board
-from .vision.board_bundle import BoardViews
-from .vision.board_calibration import calibrate_boards, calibrate_lenses
-from .vision.camera_check import check_cameras
+from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
 from .vision.cameras_from_person import cameras_from_person
 from .vision.follow_skin_markers import follow_skin_markers
+from .vision.merging import merge
 from .vision.synchronise import find_delays
-from .vision.triangulation import triangulate
+from .vision.triangulation import TriangulationReport, triangulate
 
 __all__ = [
-    "Board",
-    "BoardViews",
     "Body",
     "Camera",
+    "CameraChecks",
+    "CompletedSpine",
     "Delayed",
+    "Finding",
     "InputError",
     "Keypoints",
-    "LinearPrior",
     "MarkerErrors",
     "Markers",
     "Motion",
@@ -40,23 +43,25 @@ __all__ = [
     "Origin",
     "Prior",
     "Reconstruction",
-    "SharedError",
+    "Result",
     "Smoothness",
     "Solver",
+    "SpineKinematics",
+    "TriangulationReport",
+    "Verdict",
     "body_poses",
-    "calibrate_boards",
-    "calibrate_lenses",
     "cameras_from_person",
     "check_cameras",
     "complete_spine",
-    "find_board",
     "find_delays",
     "fit_trials",
     "follow_skin_markers",
     "forward_kinematics",
     "inverse_kinematics",
+    "merge",
     "open_dataset",
     "read_body",
+    "read_c3d",
     "read_calibration",
     "read_keypoints",
     "read_mot",
@@ -64,7 +69,9 @@ __all__ = [
     "reconstruct",
     "reconstruct_people",
     "refine_cameras",
+    "smooth",
     "spine_from_joints",
+    "translate",
     "triangulate",
     "write_body",
     "write_calibration",

@@ -156,7 +156,7 @@ def _keypoints(names, seed=0):
 def test_translate_there_and_back(name):
     skeleton = skeletons.load_skeleton(name)
     native = _keypoints(skeleton.names)
-    ours = skeletons.translate_to_simspine(native, name)
+    ours = skeletons.translate(native, name)
     assert ours.names == skeletons.load_skeleton("simspine37").names
     for point, there in skeleton.to_simspine.items():
         i, j = native.index(point), ours.index(there)
@@ -165,16 +165,16 @@ def test_translate_there_and_back(name):
     absent = [ours.index(n) for n in ours.names if n not in skeleton.to_simspine.values()]
     assert np.isnan(ours.xy[:, :, absent]).all()
     assert (ours.confidence[:, :, absent] == 0).all()
-    assert skeletons.translate_to_simspine(ours, "simspine37") == ours
+    assert skeletons.translate(ours, "simspine37") == ours
 
 
 def test_translate_takes_a_subset_keeps_origin_and_refuses_strangers():
     part = _keypoints(("nose", "left_ear")).with_(origin=(Origin.DETECTED, Origin.GIVEN))
-    ours = skeletons.translate_to_simspine(part, "blazepose33")
+    ours = skeletons.translate(part, "blazepose33")
     assert ours.origin[ours.index("LEar")] is Origin.GIVEN
     assert np.isfinite(ours.xy[0, 0]).all(-1).sum() == 2
     with pytest.raises(InputError, match=r"Nose.*blazepose33.*nose"):
-        skeletons.translate_to_simspine(_keypoints(("Nose",)), "blazepose33")
+        skeletons.translate(_keypoints(("Nose",)), "blazepose33")
 
 
 def test_unknown_skeleton_and_size_list_those_there_are():

@@ -16,7 +16,7 @@ from simspine.core.skeletons import (
     SKIN_SUFFIX,
     load_skeleton,
     skeleton_of_names,
-    translate_to_simspine,
+    translate,
 )
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
@@ -96,7 +96,7 @@ def test_keypoints_with_markers_on_the_skin_keep_them():
     xy = np.random.default_rng(0).uniform(0, 100, (3, 2, 18, 2))
     given = Keypoints(names, RATE, xy, np.ones((3, 2, 18)))
     assert skeleton_of_names(names).name == "coco17"
-    found = translate_to_simspine(given, "coco17")
+    found = translate(given, "coco17")
     assert found.names == (*load_skeleton(SIMSPINE_SKELETON).names, "T7_skin")
     np.testing.assert_array_equal(found.xy[:, :, -1], xy[:, :, -1])
 

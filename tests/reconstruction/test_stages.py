@@ -5,7 +5,7 @@ import pytest
 
 import simspine as ss
 from simspine.core.geometry import markers_in_frame
-from simspine.core.skeletons import translate_to_simspine
+from simspine.core.skeletons import translate
 from simspine.reconstruction.reconstruct import AFTER_MERGING, UNSEEN
 from simspine.reconstruction.stages import STAGES
 
@@ -63,7 +63,7 @@ def test_motion_capture_counts_in_its_own_trial_only(truth):
 def test_trials_of_different_skeletons_are_refused_unless_one_set_is_named(truth):
     """SpineTrack's points and SIMSPINE's lie on different places of the body, which is one for all trials."""
     native = first(truth.keypoints, 5)
-    sources = {"native": native, "translated": translate_to_simspine(native, "spinetrack37")}
+    sources = {"native": native, "translated": translate(native, "spinetrack37")}
     for trials in (sources, dict(reversed(sources.items()))):
         with pytest.raises(ss.InputError, match=r"trials '\w+' and '\w+' have points of different skeletons"):
             ss.reconstruct(trials, truth.cameras, options=FAST)

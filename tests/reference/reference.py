@@ -4,7 +4,7 @@
     python tests/reference/reference.py --write [--only CASE]   # only where results are meant to change
 
 Each case runs in a process with the generic set of kernels (tests/kernels.py) and one thread of BLAS, so that results
-do not depend on the processor. Cases use the names of `ss.` and the command line only; `inputs.npz` holds what they
+do not depend on the processor. Cases use public names and the command line only; `inputs.npz` holds what they
 begin with: 2D points of the packaged videos, and true points of a virtual capture with 8 mm of slow and 3 mm of white
 noise.
 
@@ -33,6 +33,7 @@ import h5py
 import numpy as np
 
 import simspine as ss
+from simspine.anatomy.priors import LinearPrior
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
@@ -130,8 +131,8 @@ def inverse_kinematics() -> dict[str, np.ndarray]:
     body, markers = generic_body("articulated"), noisy_markers("walking")
     spine = [name for name in body.free_names if name.endswith(("_Flex_Ext", "_Lat_Bending", "_axial_rotation"))]
     limbs = [name for name in body.free_names if name not in spine and not name.startswith("pelvis")]
-    terms = [ss.LinearPrior({name: 1.0}, mean=0.01, sd=0.05) for name in spine]
-    terms += [ss.LinearPrior({name: 1.0}, mean=0.2, sd=0.6) for name in limbs]
+    terms = [LinearPrior({name: 1.0}, mean=0.01, sd=0.05) for name in spine]
+    terms += [LinearPrior({name: 1.0}, mean=0.2, sd=0.6) for name in limbs]
     lumbar = tuple(name for name in markers.names if name in ("Hip", "Spine_01", "Spine_02"))
     errors = ss.MarkerErrors(
         sd=0.01,

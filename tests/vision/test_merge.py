@@ -7,7 +7,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, markers_in_frame
 from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, base_name
 from simspine.core.types import Markers, Origin
-from simspine.vision.merging import merge_markers, resample_markers
+from simspine.vision.merging import merge, resample_markers
 
 NAMES = ("Hip", "LKnee", "RKnee", "Nose")
 PLACES = np.array([[0, 0, 1.0], [0.1, 0.15, 0.5], [0.0, -0.15, 0.45], [0.15, 0.02, 1.65]])
@@ -39,12 +39,12 @@ def mocap(frames=101, rate=100.0, start=0.0, names=("LKnee", "RKnee", "Nose"), o
 
 
 def test_without_mocap_the_points_pass_through():
-    assert merge_markers(points()) is not None
-    assert merge_markers(points()) == points()
+    assert merge(points()) is not None
+    assert merge(points()) == points()
 
 
 def test_mocap_replaces_and_is_marked():
-    out = merge_markers(points(), mocap())
+    out = merge(points(), mocap())
     assert out.names == NAMES
     assert out.rate == 100
     assert out.frames == 101
@@ -59,7 +59,7 @@ def test_mocap_replaces_and_is_marked():
 
 def test_times_decide_not_frame_numbers():
     """Capture that starts later, ends later and runs faster lands at its own times."""
-    out = merge_markers(points(frames=31, start=10.0), mocap(start=10.253))
+    out = merge(points(frames=31, start=10.0), mocap(start=10.253))
     assert out.start == pytest.approx(10.253)
     assert out.time[-1] <= 11 + 1e-6 < out.time[-1] + 1 / 100
     assert np.allclose(out.xyz[:, 1], world(out.time)[:, 1] + 0.01)
@@ -69,29 +69,29 @@ def test_times_decide_not_frame_numbers():
 def test_frames_are_changed_by_name():
     capture = mocap()
     turned = capture.with_(xyz=change_frame(capture.xyz, "z_up", "y_up"), frame="y_up")
-    assert np.allclose(merge_markers(points(), turned).xyz, merge_markers(points(), capture).xyz)
+    assert np.allclose(merge(points(), turned).xyz, merge(points(), capture).xyz)
 
 
 def test_correspondence_by_table():
     capture = mocap(names=("lk", "rk", "head_front"))
-    out = merge_markers(points(), capture, correspondence={"lk": "LKnee", "head_front": "Nose"})
+    out = merge(points(), capture, correspondence={"lk": "LKnee", "head_front": "Nose"})
     assert np.array_equal(out.xyz[:, 1], capture.xyz[:, 0])
     assert out.origin[2] is Origin.DETECTED
     with pytest.raises(InputError, match=r"unknown marker 'head_fron'.*Did you mean 'head_front'"):
-        merge_markers(points(), capture, correspondence={"head_fron": "Nose"})
+        merge(points(), capture, correspondence={"head_fron": "Nose"})
     with pytest.raises(InputError, match=r"unknown point 'LKne'.*Did you mean 'LKnee'"):
-        merge_markers(points(), capture, correspondence={"lk": "LKne"})
+        merge(points(), capture, correspondence={"lk": "LKne"})
     with pytest.raises(InputError, match="each point once; found Nose"):
-        merge_markers(points(), capture, correspondence={"lk": "Nose", "rk": "Nose"})
+        merge(points(), capture, correspondence={"lk": "Nose", "rk": "Nose"})
     with pytest.raises(InputError, match=r"no motion-capture marker.*lk, rk, head_front.*Hip, LKnee"):
-        merge_markers(points(), capture)
+        merge(points(), capture)
 
 
 def test_short_gaps_of_mocap_are_interpolated_long_ones_stay():
     xyz = np.array(mocap().xyz)
     xyz[10:20, 0] = np.nan
     xyz[40:80, 1] = np.nan
-    out = merge_markers(points(), mocap().with_(xyz=xyz), max_gap_s=0.15)
+    out = merge(points(), mocap().with_(xyz=xyz), max_gap_s=0.15)
     assert np.allclose(out.xyz[10:20, 1], mocap().xyz[10:20, 0], atol=1e-3)
     assert out.filled[10:20, 1].all()
     assert np.isnan(out.xyz[40:80, 2]).all()
@@ -112,7 +112,7 @@ def test_weights_of_mocap_multiply_those_of_the_table():
     rng = np.random.default_rng(0)
     own = rng.uniform(0.1, 2, (101, 3))
     table = [PointCorrespondence("LKnee", "LKnee", 0.5, 0.01), PointCorrespondence("Nose", "Nose", 3.0, 0.01)]
-    out = merge_markers(points(), mocap().with_(weight=own), correspondence=table)
+    out = merge(points(), mocap().with_(weight=own), correspondence=table)
     np.testing.assert_allclose(out.weight[:, [1, 3]], own[:, [0, 2]] * [0.5, 3.0])
     np.testing.assert_allclose(out.weight[:, [0, 2]], 0.7)
 
@@ -123,29 +123,27 @@ def test_a_marker_of_weight_0_counts_as_missing():
     lost[40:80, 1] = np.nan
     thrown = mocap().xyz + np.isnan(lost) * 5.0
     weight = weights(RKnee=np.where(np.isnan(lost[:, 1, 0]), 0, 1))
-    some = merge_markers(points(), mocap().with_(xyz=thrown, weight=weight))
-    assert some == merge_markers(points(), mocap().with_(xyz=lost, weight=weights()))
+    some = merge(points(), mocap().with_(xyz=thrown, weight=weight))
+    assert some == merge(points(), mocap().with_(xyz=lost, weight=weights()))
     assert (some.weight[40:80, 2] == 0).all()
     with pytest.warns(UserWarning, match="weight 0 in every frame of the motion capture: RKnee"):
-        out = merge_markers(
-            points(), mocap().with_(xyz=mocap().xyz + np.array([[0], [5.0], [0]]), weight=weights(RKnee=0))
-        )
-    assert out == merge_markers(points(), mocap().select(["LKnee", "Nose"]))
+        out = merge(points(), mocap().with_(xyz=mocap().xyz + np.array([[0], [5.0], [0]]), weight=weights(RKnee=0)))
+    assert out == merge(points(), mocap().select(["LKnee", "Nose"]))
     with pytest.raises(InputError, match=r"all 3 markers .* have weight 0 in all 101 frames: LKnee, RKnee, Nose"):
-        merge_markers(points(), mocap().with_(weight=np.zeros((101, 3))))
+        merge(points(), mocap().with_(weight=np.zeros((101, 3))))
 
 
 def test_gaps_of_points_are_not_bridged_by_resampling():
     xyz = np.array(points().xyz)
     xyz[10, 0] = np.nan
-    out = merge_markers(points().with_(xyz=xyz), mocap())
+    out = merge(points().with_(xyz=xyz), mocap())
     gap = np.isnan(out.xyz[:, 0, 0])
     assert np.array_equal(gap, (out.time > 9 / 30 + 1e-6) & (out.time < 11 / 30 - 1e-6))
 
 
 def test_no_common_time():
     with pytest.raises(InputError, match="share no time"):
-        merge_markers(points(), mocap(start=50.0))
+        merge(points(), mocap(start=50.0))
 
 
 @pytest.mark.parametrize(
@@ -162,12 +160,12 @@ def test_no_common_time():
 )
 def test_wrong_worlds_are_named(spoil, message):
     with pytest.raises(InputError, match=message):
-        merge_markers(points(), mocap().with_(xyz=spoil(mocap().xyz)))
+        merge(points(), mocap().with_(xyz=spoil(mocap().xyz)))
 
 
 def test_a_mirrored_axis_is_named():
     with pytest.raises(InputError, match=r"axes are mirrored; \(−x, y, z\)"):
-        merge_markers(points(), mocap().with_(xyz=mocap().xyz * [-1, 1, 1]))
+        merge(points(), mocap().with_(xyz=mocap().xyz * [-1, 1, 1]))
 
 
 def test_resample_at_the_same_times_is_the_identity():

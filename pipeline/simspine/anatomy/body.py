@@ -79,9 +79,29 @@ _WESTERN_ENCODINGS = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "w
 class Body(Unchanging):
     """A kinematic tree with markers. Two bodies are equal if their model files are.
 
-    osim: the model file as text. bodies: names of its rigid bodies. marker_bodies: the body that carries each marker.
-    marker_offsets: (markers, 3) m in that body's frame. tree: joints, couplers and markers as flat arrays, which the
-    compiled kernels walk; its body 0 is the ground, its body i + 1 is bodies[i].
+    Attributes
+    ----------
+    name : str
+    osim : str
+        The model file as text.
+    bodies : tuple of str
+        Names of the rigid bodies.
+    coordinates : Coordinates
+        Names, defaults and ranges (rad, m).
+    marker_names : tuple of str
+    marker_bodies : tuple of str
+        The body that carries each marker.
+    marker_offsets : (markers, 3) array
+        Place of each marker in that body's frame, m.
+    tree : Tree
+        Joints, couplers and markers as flat arrays for the compiled kernels; its body 0 is the ground, its body i + 1
+        is bodies[i].
+
+    Examples
+    --------
+    >>> body = ss.Body.from_osim("person.osim")
+    >>> body.coordinates.names[:3]
+    ('pelvis_tilt', 'pelvis_list', 'pelvis_rotation')
     """
 
     name: str
@@ -112,10 +132,20 @@ class Body(Unchanging):
 
     @classmethod
     def from_osim(cls, path: str | PathLike) -> Self:
-        """The body in an OpenSim model file of any version OpenSim reads.
+        """Read an OpenSim model file of any version that OpenSim reads.
 
-        Raises `InputError` if it is none, or holds what a tree cannot represent (a loop, an unknown joint or function),
-        by name.
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Body
+
+        Raises
+        ------
+        InputError
+            For a file that is no model, or holds what a tree cannot represent (a loop, an unknown joint or function).
         """
         return cls.from_text(read_model_file(path), str(path))
 
@@ -253,11 +283,34 @@ FRAMES_PER_POSE_BATCH = 1000  # frames; poses of all bodies in all frames would 
 
 
 def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequence[str] | None = None) -> Markers:
-    """Markers of `body` at the motion's values: `Markers` in frame y_up, m; NaN in frames with NaN values.
+    """Markers of a body at given coordinates.
 
-    Coordinates that `motion` lacks are at their default, or follow their coupler. Frames are shared among `threads`.
-    names: the markers wanted, in this order; all of the body by default. Raises `InputError` for a coordinate or a
-    marker that the body does not have.
+    Parameters
+    ----------
+    body : Body
+    motion : Motion
+        Coordinates that it lacks are at their default, or follow their coupler.
+    threads : int
+        Frames are shared among so many.
+    names : sequence of str, optional
+        The markers wanted, in this order; all of the body by default.
+
+    Returns
+    -------
+    Markers
+        m, y_up; NaN in frames with NaN values.
+
+    Raises
+    ------
+    InputError
+        For a coordinate or a marker that the body does not have.
+
+    Examples
+    --------
+    >>> body = ss.Body.from_osim("person.osim")
+    >>> motion = ss.Motion(["knee_angle_r"], rate=60, values=[[0.1], [0.2]], rotational=[True])
+    >>> ss.forward_kinematics(body, motion, names=["RKnee", "RAnkle"]).xyz.shape
+    (2, 2, 3)
     """
     values = _all_values(body, motion)
     names = body.marker_names if names is None else tuple(names)
@@ -274,10 +327,25 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequ
 
 
 def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:
-    """Pose of each body in ground (y_up): {name: (frames, 4, 4)}, `x_ground = pose @ x_body`.
+    """Pose of each rigid body in ground (y_up), `x_ground = pose @ x_body`.
 
-    NaN in frames with NaN values, read-only. Coordinates that `motion` lacks, threads, and errors, as in
-    `forward_kinematics`.
+    Parameters
+    ----------
+    body : Body
+    motion : Motion
+        Coordinates that it lacks are at their default, or follow their coupler.
+    threads : int
+        Frames are shared among so many.
+
+    Returns
+    -------
+    {str: (frames, 4, 4) array}
+        By body, m, read-only; NaN in frames with NaN values.
+
+    Raises
+    ------
+    InputError
+        For a coordinate that the body does not have.
     """
     values = _all_values(body, motion)
     poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
@@ -350,7 +418,13 @@ COMPILED_BODY_VERSION = 1
 
 
 def write_body(path: str | PathLike, body: Body) -> None:
-    """Write everything that is known about the body (HDF5, atomic); the text of its model file comes along."""
+    """Write all that is known about a body (HDF5), the text of its model file included.
+
+    Parameters
+    ----------
+    path : path
+    body : Body
+    """
     tree = body.tree._asdict()
     functions = tree.pop("functions")._asdict()
     write_store(
@@ -361,7 +435,21 @@ def write_body(path: str | PathLike, body: Body) -> None:
 
 
 def read_body(path: str | PathLike) -> Body:
-    """A body that `write_body` wrote. OpenSim is not needed. Raises `InputError` for another file or version."""
+    """Read a body that `write_body` wrote. OpenSim is not needed.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Body
+
+    Raises
+    ------
+    InputError
+        For another file or version.
+    """
     stored = read_store(path)
     version = stored.get("compiled_body")
     if version != COMPILED_BODY_VERSION:

@@ -247,8 +247,12 @@ PLAUSIBLE_SPINE_SPAN_M = (0.01, 2.0)  # m: largest distance between points of on
 class CompletedSpine:
     """Centres of the vertebral bodies C1…L5, S1 in the frame of the points given.
 
-    positions: {level: (3,) or (frames, 3)} m, posterior means. covariance: {level: (3, 3) or (frames, 3, 3)} m²,
-    uncertainty of shape, size and pose together.
+    Attributes
+    ----------
+    positions : {level: (3,) or (frames, 3) array}
+        Posterior means, m.
+    covariance : {level: (3, 3) or (frames, 3, 3) array}
+        Uncertainty of shape, size and pose together, m².
     """
 
     positions: dict[str, np.ndarray]
@@ -264,27 +268,45 @@ def complete_spine(
     orientation: np.ndarray | None = None,
     orientation_sd: float | np.ndarray | None = None,
 ) -> CompletedSpine:
-    """Centres of all vertebrae C1…L5 and S1, with covariance, from two or more of them, noisy or not.
+    """Centres of all vertebrae C1…L5 and S1, with covariance, from two or more of them.
 
-    points: {level: (3,)} m, or {level: (frames, 3)}: frames are independent of each other, every level is in all
-    frames. Any position and orientation in space; the result moves with them. covariance of the points' error:
-    variance in m² (per axis), (3, 3) m², or {level: one of these, or (frames, 3, 3)}; default (1 mm)². posture: 'any'
-    (what was learned lying, widened by what movement adds), 'standing', 'supine' (as learned); see
-    docs/spine-shape.md. model: other statistics than those shipped.
+    A Gaussian model of the shape of real spines, conditioned on the points; see docs/spine-shape.md. A given centre
+    comes back as its best estimate too. With two points, or nearly straight ones, the spin about their line is unknown:
+    positions are means over the circle and their covariance says so. S1 was not in the data: the full-body model places
+    it, with a wide spread.
 
-    orientation: what is known of the trunk's axes, (3, 3) or (frames, 3, 3) with forward, up and right in its columns,
-    in the frame of the points. orientation_sd: how well, rad, about each of these axes: a number, (3,) or (frames, 3);
-    0 = exactly, inf = not at all (about that axis). The axes meant are those of the lying body in the scanner (up:
-    along it), in which the statistics are; with the postures 'standing' and 'any' those of its pelvis. Default: all
-    orientations are equally likely.
+    Parameters
+    ----------
+    points : {level: (3,) or (frames, 3) array}
+        m, in any frame; frames are independent of each other.
+    covariance : float, (3, 3) array, or {level: either, or (frames, 3, 3)}, optional
+        Of the points' errors, m² (a number is the variance per axis); (1 mm)² by default.
+    posture : str
+        'any' (what was learned lying, widened by what movement adds), 'standing' or 'supine' (as learned).
+    model : ShapeModel, optional
+        Other statistics than those shipped.
+    orientation : (3, 3) or (frames, 3, 3) array, optional
+        The trunk's axes, forward, up and right in the columns, in the frame of the points: those of the body lying in
+        the scanner, or of its pelvis with 'standing' and 'any'. All are equally likely by default.
+    orientation_sd : float, (3,) or (frames, 3) array, optional
+        About each of these axes, rad; 0 = exact, inf = unknown.
 
-    A centre given is returned as its best estimate too, not as it was given. With two points, or nearly straight ones,
-    the spin about their line is unknown: the positions are then means over the circle and their covariance says so.
-    S1 was not in the data: it is placed by the full-body model's geometry, with a wide spread.
+    Returns
+    -------
+    CompletedSpine
 
-    Raises `InputError`: unknown level or posture, fewer than two points, wrong shapes, NaN or infinite values, points
-    spanning less than 0.01 m or more than 2 m, a covariance that is not symmetric positive definite, an orientation
-    that is no rotation or without its standard deviation.
+    Raises
+    ------
+    InputError
+        For an unknown level or posture, fewer than two points, wrong shapes, values that are not finite, points
+        spanning less than 0.01 m or more than 2 m, a covariance that is not symmetric positive definite, an orientation
+        that is no rotation or lacks its standard deviation.
+
+    Examples
+    --------
+    >>> spine = ss.complete_spine({"T1": [0.0, 0.40, -0.02], "T8": [-0.04, 0.22, 0.0], "L3": [0.02, 0.0, 0.0]})
+    >>> len(spine.positions), spine.covariance["T12"].shape
+    (25, (3, 3))
     """
     mean, cov = (model or packaged_shape_model()).prior(posture)
     levels, y = checked_points(points, fewest=2)

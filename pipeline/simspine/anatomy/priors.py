@@ -16,10 +16,15 @@ from simspine.core.errors import InputError, unknown_name
 class Smoothness:
     """Standard deviations of the coordinates' rates of change; the smaller, the calmer the motion.
 
-    velocity: rad/s or m/s, acceleration: rad/s² or m/s², one number for all angles, or {coordinate: sd} with the key
-    '*' for all others. None leaves the term out. Lengths (the pelvis' path) use `metres_per_rad` × the number.
-    learn_from_trial: coordinates of which the trial itself says by which factor their accelerations differ from what is
-    assumed.
+    Attributes
+    ----------
+    velocity, acceleration : float or {coordinate: float} or None
+        rad/s or m/s, and rad/s² or m/s²: one number for all angles, or by coordinate, '*' being all others. None leaves
+        the term out.
+    length : float
+        Lengths (the pelvis' path) use this × the number, m per rad.
+    learnt : sequence of str
+        Coordinates for which the trial itself says by which factor their accelerations differ from what is assumed.
     """
 
     velocity: float | Mapping[str, float] | None = None
@@ -46,11 +51,19 @@ class Smoothness:
 
 @dataclass(frozen=True)
 class LinearPrior:
-    """Σ coefficient × coordinate = mean ± sd (rad, m).
+    """A Gaussian prior on a linear combination of coordinates: Σ coefficient × coordinate = mean ± sd.
 
-    A Gaussian prior on a linear combination of coordinates. source: where the numbers are from. correlation_time: s,
-    of departures from the mean; long for a person's way of moving, short for a posture. The prior counts about once in
-    that time, not in each frame.
+    Attributes
+    ----------
+    combination : {coordinate: float}
+        The coefficients.
+    mean, sd : float
+        rad, m.
+    source : str
+        Where the numbers are from.
+    correlation_time : float
+        Of departures from the mean, s: long for a person's way of moving, short for a posture. The prior counts about
+        once in that time, not in each frame.
     """
 
     combination: Mapping[str, float]
@@ -69,13 +82,22 @@ class LinearPrior:
 
 @dataclass(frozen=True)
 class SharedError:
-    """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
-    them, or of the ground; one number stands for all three.
+    """A systematic error that several markers share.
 
-    shares: the part of it that each marker has, as many as markers; () is all of it for each. mean: m, along the axes
-    of the bodies, of an error that is known in part. in_ground_frame: what is not known of it stays as it is in space,
-    however the bodies turn, as errors of cameras do. correlation_time: s; what a detector means by a point does not
-    change within a trial.
+    Attributes
+    ----------
+    name : str
+    markers : tuple of str
+    sd : float or (float, float, float)
+        Of its components along the axes of the bodies that carry the markers, or of the ground, m.
+    correlation_time : float
+        s; what a detector means by a point does not change within a trial.
+    shares : tuple of float
+        By how much of it each marker is off; () is all of it for each.
+    mean : (float, float, float)
+        m, along the axes of the bodies, of an error that is known in part.
+    in_space : bool
+        What is not known of it stays as it is in space, however the bodies turn, as errors of cameras do.
     """
 
     name: str
@@ -110,17 +132,31 @@ class SharedError:
 
 @dataclass(frozen=True)
 class MarkerErrors:
-    """Errors of markers, for the trajectory engine.
+    """How far markers are off, for the trajectory engine. What no field claims is new in each frame.
 
-    sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_time: s, of a marker's error; what
-    is correlated does not average out over frames. slow_markers: markers on parts that move more slowly than their
-    errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
-    body_misfit_time: s, for how long the body itself is wrong in the same way, where that is longer.
-    lasting_variance_share: {marker: share of its variance that lasts}, misfit_variance_share: {marker: share that the
-    body's misfit makes}, shared_error_variance_share: share of the variance of `shared_errors` that is there; 1 where
-    absent. The rest of the markers' variance is new in each frame. shared_errors: errors that neighbouring markers have
-    together. use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from
-    loss_threshold_sd standard deviations on.
+    Attributes
+    ----------
+    sd : float
+        Standard deviation of a coordinate of a marker of weight 1, m.
+    correlation_time : float
+        Of a marker's error, s; what is correlated does not average out over frames.
+    counted_once : tuple of str
+        Markers on parts that move more slowly than their errors change, so that such errors hide a motion as well: all
+        frames within a correlation time count as one.
+    misfit_time : float
+        For how long the body itself is wrong in the same way, where that is longer, s.
+    lasting, misfit : {marker: float}
+        Share of its variance that lasts, and share that the body's misfit makes.
+    lasting_shared : float
+        Share of the variance of `shared` that lasts.
+    shared : tuple of SharedError
+        Errors that markers have in common.
+    use_covariance : bool
+        Take `Markers.covariance` plus sd² instead of sd².
+    loss : str
+        'square' or 'huber'.
+    loss_from : float
+        Standard deviations from which 'huber' is linear.
     """
 
     sd: float = 0.02
@@ -158,9 +194,12 @@ class MarkerErrors:
 class Prior:
     """Independent Gaussian priors on a posture: rhythm between the levels, ranges, neutral position.
 
-    body_error_modes: {coordinate: (r,) rad or m}, by how much it would change with each of r independent ways in which
-    the body itself may be wrong, one standard deviation each; added to the covariance of the coordinates. Empty: the
-    body is right.
+    Attributes
+    ----------
+    terms : sequence of LinearPrior
+    carried : {coordinate: (r,) sequence}
+        rad or m: by how much it would change with each of r independent ways in which the body itself may be wrong, one
+        standard deviation each; added to the covariance of the coordinates. Empty: the body is right.
     """
 
     terms: Sequence[LinearPrior] = ()

@@ -48,13 +48,29 @@ LEAST_WIDTH = 0.05  # m: hips or shoulders closer together give no direction
 
 
 def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel | None = None) -> Markers:
-    """Vertebral centres C1…L5, S1 (names) with covariance, in the frame of `joints`; their origin is INFERRED.
+    """Centres of all vertebrae C1…L5 and S1, inferred from hips, shoulders and ears.
 
-    joints: with LHip, RHip, LShoulder, RShoulder, in any frame, m; both ears too if there (without them the neck is as
-    sure as the trunk makes it). Their covariance adds to the spreads if there. posture and model: as for
-    `complete_spine`. Frames are independent of each other. NaN where a hip or shoulder is missing or the four are
-    nobody's (mid-hips and mid-shoulders nearer than 0.25 or further than 0.9 m). Such a point says nothing about
-    the spine that the joints do not say. Raises `InputError` where a joint has no column, or for an unknown posture.
+    Such a point says nothing about the spine that the joints do not say. Frames are independent of each other.
+
+    Parameters
+    ----------
+    joints : Markers
+        With LHip, RHip, LShoulder, RShoulder, and both ears if known (without them the neck is as sure as the trunk
+        makes it), m, any frame. Their covariance adds to the spreads.
+    posture : str
+    model : ShapeModel, optional
+        Both as of `complete_spine`.
+
+    Returns
+    -------
+    Markers
+        C1…L5, S1 with covariance, in the frame of `joints`, of origin INFERRED. NaN where a hip or shoulder is missing,
+        or mid-hips and mid-shoulders are nearer than 0.25 m or further than 0.9 m.
+
+    Raises
+    ------
+    InputError
+        Where a joint has no column, or for an unknown posture.
     """
     absent = [name for name in REQUIRED_JOINTS if name not in joints.names]
     if absent:

@@ -177,16 +177,36 @@ _ANGLE_SIGNS = np.array([-1.0, 1.0, 1.0])
 class SpineKinematics(Unchanging):
     """What a trial says about the spine.
 
-    levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;
-    relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
-    (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
-    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
-    where nothing}. start: time of the first frame, s. Frames that were not solved are NaN; the engine 'trajectory'
-    gives for them what follows from the frames around, less surely, and the verdict rejects them. lla_sd, tka_sd,
-    angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
-    their mean over some 600 frames; None where the solver gave none. centres: centroids of the vertebrae C1…L5, S1,
-    y_up, with covariance where the solver gave one. clinical: alignment of pelvis and spine, and angles of limb joints,
-    where the poses of all bodies were given.
+    Frames that were not solved are NaN. The engine 'trajectory' gives for them what follows from the frames around,
+    less surely, and the verdict rejects them. Standard deviations are None where the solver gave none.
+
+    Attributes
+    ----------
+    rate : float
+        Frames/s.
+    start : float
+        Time of the first frame, s.
+    levels : tuple of str
+        Joints first, then segments in space.
+    angles : (frames, levels, 3) array
+        Flexion, bending to the right, turning to the left, rad; relative to the neutral pose, of segments to the
+        ground.
+    lla, tka : (frames,) array
+        Cobb angles, rad: L1–S1 (lordosis positive) and T3–T12 (kyphosis positive).
+    markers : Markers
+        The fifteen spine points, y_up.
+    repaired : (frames, levels) array of bool
+        Where a gimbal wrap was undone.
+    forced : {str: tuple of Forced}
+        By level, 'lla' or 'tka': what the model forces there.
+    lla_sd, tka_sd, angles_sd : array or None
+        Standard deviations, in the same shapes.
+    lla_change_sd, tka_change_sd : (frames,) array or None
+        Of the difference to the mean over some 600 frames.
+    centres : Markers or None
+        Centroids of the vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
+    clinical : ClinicalParameters or None
+        Alignment of pelvis and spine, angles of limb joints, where the poses of all bodies were known.
     """
 
     rate: float

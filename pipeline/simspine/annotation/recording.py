@@ -283,7 +283,7 @@ def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypo
     if not all(path.is_dir() for path in folders):
         return None
     found = read_keypoints(folders, rate=rate)
-    return skeletons.translate_to_simspine(found, skeletons.skeleton_of_names(found.names))
+    return skeletons.translate(found, skeletons.skeleton_of_names(found.names))
 
 
 def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoints:

@@ -20,7 +20,10 @@ _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
 
 
 class InputError(ValueError):
-    """Something handed in (a file, a configuration, an array) cannot be used as it is."""
+    """Something handed in (a file, a configuration, an array) cannot be used as it is.
+
+    The message says what was found, what was expected, where, and what to do.
+    """
 
 
 class Remark(UserWarning):

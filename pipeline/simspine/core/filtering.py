@@ -20,11 +20,32 @@ _FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
 Data = TypeVar("Data", Markers, np.ndarray)
 
 
-def smooth_markers(
-    markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2
-) -> Markers:
-    """Short gaps filled (`fill_short_gaps`), then paths low-passed (`lowpass`); `cutoff_hz` None leaves out the
-    filter."""
+def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2) -> Markers:
+    """Fill short gaps, then low-pass the paths.
+
+    Covariances stay as they are. Method: zero-phase Butterworth filter (Winter 2009, Biomechanics and Motor Control of
+    Human Movement, ch. 3), see `lowpass`.
+
+    Parameters
+    ----------
+    markers : Markers
+    cutoff_hz : float or None
+        Cut-off (-3 dB) of the net filter; None only fills gaps.
+    order : int
+        Of the net filter, even.
+    max_gap_s : float
+        Longest gap that is interpolated, s.
+
+    Returns
+    -------
+    Markers
+        In the frame given; interpolated positions are marked in `filled` and weigh less.
+
+    Raises
+    ------
+    InputError
+        For a cut-off that the frame rate cannot carry, or an odd order.
+    """
     markers = fill_short_gaps(markers, max_gap_s)
     return markers if cutoff_hz is None else lowpass(markers, cutoff_hz=cutoff_hz, order=order)
 

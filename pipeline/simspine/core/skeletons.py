@@ -1,6 +1,6 @@
 """Which points there are: skeletons, names of markers, regions of the spine, correspondences, axes of the parts.
 
-Each skeleton is a table (CSV). `translate_to_simspine` turns a detector's points into the 37 SIMSPINE points that the
+Each skeleton is a table (CSV). `translate` turns a detector's points into the 37 SIMSPINE points that the
 rest of the program speaks. A point that lies elsewhere on the body has no counterpart, however similar its name: the
 `Hip` of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the sacrum. The column `note` says
 why.
@@ -185,11 +185,26 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     return min(fitting, key=lambda skeleton: (skeleton.name != SIMSPINE_SKELETON, len(skeleton)))
 
 
-def translate_to_simspine(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
-    """Native points → the 37 SIMSPINE points, in their order; those without a counterpart are NaN with confidence 0.
+def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
+    """Native points of a detector as the 37 SIMSPINE points.
 
-    `keypoints` may lack points of `skeleton`; a name that is not the skeleton's is an `InputError`. Markers on the skin
-    follow the 37, as they are.
+    Parameters
+    ----------
+    keypoints : Keypoints
+        May lack points of the skeleton.
+    skeleton : str or Skeleton
+        Of `keypoints`, such as 'spinetrack37'.
+
+    Returns
+    -------
+    Keypoints
+        The 37 points in their order; those without a counterpart are NaN with confidence 0. Markers on the skin follow
+        them unchanged.
+
+    Raises
+    ------
+    InputError
+        For a name that is not the skeleton's.
     """
     skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
     target = load_skeleton(SIMSPINE_SKELETON)

@@ -20,7 +20,19 @@ MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 
 
 
 class Origin(StrEnum):
-    """How a point came to be known. Kept with it to the last file."""
+    """How a point came to be known. It stays with the point to the last file.
+
+    Attributes
+    ----------
+    DETECTED
+        Seen by a detector, or triangulated from points that were.
+    ESTIMATED
+        Placed by a detector's network from other evidence; the point itself was not seen.
+    INFERRED
+        Inferred from other points; it carries no measurement of its own.
+    GIVEN
+        From motion capture or another outside source.
+    """
 
     DETECTED = "detected"  # seen by a detector, or triangulated from points that were
     ESTIMATED = "estimated"  # placed by a detector's network from other evidence; the point itself was not seen
@@ -182,10 +194,24 @@ class _PointSet(_Named):
 class Camera(Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
 
-    size: (width, height) px. K: (3, 3) px, [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]. distortion: OpenCV's coefficients
-    in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model,
-    (12,) with s1 s2 s3 s4 of the thin prism model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3).
-    t: (3,) m. Equations: `simspine.core.geometry`.
+    Equations: `simspine.core.geometry`.
+
+    Attributes
+    ----------
+    name : str
+    size : (int, int)
+        Width and height, px.
+    K : (3, 3) array
+        [[fx, skew, cx], [0, fy, cy], [0, 0, 1]], px.
+    distortion : array
+        OpenCV's coefficients in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6
+        of the rational model, (12,) with s1 s2 s3 s4 of the thin prism model. Of a fisheye lens (4,) k1 k2 k3 k4.
+    R : (3, 3) array
+        Rotation from world (z up) to camera.
+    t : (3,) array
+        Translation, m.
+    lens : str
+        'perspective' or 'fisheye'.
     """
 
     name: str
@@ -247,8 +273,18 @@ def _lens_coefficients(owner: str, lens: str, given) -> np.ndarray:
 class Keypoints(_PointSet):
     """2D points of one person in several synchronised views.
 
-    xy: (frames, views, points, 2) px as in the (distorted) image, NaN = none.
-    confidence: (frames, views, points), 0…1; 0 where xy is NaN. origin: one `Origin` per point (default: detected).
+    Attributes
+    ----------
+    names : tuple of str
+        Of the points.
+    rate : float
+        Frames/s.
+    xy : (frames, views, points, 2) array
+        px, as in the (distorted) image; NaN = none.
+    confidence : (frames, views, points) array
+        0…1; 0 where xy is NaN.
+    origin : tuple of Origin
+        Of each point; detected by default.
     """
 
     xy: np.ndarray
@@ -293,9 +329,25 @@ class Keypoints(_PointSet):
 class Markers(_PointSet):
     """3D points over time.
 
-    xyz: (frames, markers, 3) m, NaN = missing. frame: 'z_up' or 'y_up'. weight: (frames, markers) ≥ 0.
-    covariance: (frames, markers, 3, 3) m². origin: one `Origin` per marker. filled: (frames, markers) bool, True where
-    a gap was interpolated. start: time of the first frame, s.
+    Attributes
+    ----------
+    names : tuple of str
+    rate : float
+        Frames/s.
+    xyz : (frames, markers, 3) array
+        m; NaN = missing.
+    frame : str
+        'z_up' (cameras, world) or 'y_up' (OpenSim).
+    weight : (frames, markers) array, optional
+        0 or more; 0 leaves a point out.
+    covariance : (frames, markers, 3, 3) array, optional
+        m².
+    origin : tuple of Origin, optional
+        Of each marker.
+    filled : (frames, markers) array of bool, optional
+        True where a gap was interpolated.
+    start : float
+        Time of the first frame, s.
     """
 
     xyz: np.ndarray
@@ -360,8 +412,19 @@ class Markers(_PointSet):
 class Motion(_Named):
     """Coordinates of a body over time.
 
-    values: (frames, coordinates), rad where rotational, else m; NaN = frame not solved. rotational: (coordinates,)
-    bool. deviation: standard deviation of `values`, same shape and units. start: time of the first frame, s.
+    Attributes
+    ----------
+    names : tuple of str
+        Of the coordinates.
+    rate : float
+        Frames/s.
+    values : (frames, coordinates) array
+        rad where rotational, else m; NaN = frame not solved.
+    rotational : (coordinates,) array of bool
+    deviation : (frames, coordinates) array, optional
+        Standard deviations of `values`, in its units.
+    start : float
+        Time of the first frame, s.
     """
 
     values: np.ndarray

@@ -42,9 +42,27 @@ WINDOW_FIELDS = {
 
 
 def open_dataset(path: str | os.PathLike) -> "Recordings":
-    """Open a data set: the HDF5 file, or a folder with exactly one. Ours, or the released one.
+    """Open a data set, ours or the released one.
 
-    Raises `InputError` where there is none, or it is damaged or another kind of file.
+    Parameters
+    ----------
+    path : path
+        The HDF5 file, or a folder with exactly one.
+
+    Returns
+    -------
+    Recordings
+
+    Raises
+    ------
+    InputError
+        Where there is none, or it is damaged or another kind of file.
+
+    Examples
+    --------
+    >>> with ss.open_dataset("study.h5") as data:
+    ...     data["S01", "bow"].array("markers").shape  # (frames, points, 3), m
+    (16, 33, 3)
     """
     path = os.fspath(path)
     if os.path.isdir(path):
@@ -60,7 +78,11 @@ def open_dataset(path: str | os.PathLike) -> "Recordings":
 class Recordings:
     """An open data set; close it, or use it in a `with` block. Angles rad, lengths m, times s; NaN = missing.
 
-    It may be handed to other processes, which open the file again for themselves.
+    `data["S1", "Walking"]` is a trial. It may be handed to other processes, which open the file again for themselves.
+
+    Attributes
+    ----------
+    path : str
     """
 
     def __init__(self, path: str):

@@ -26,22 +26,47 @@ def inverse_kinematics(
     solver: Solver | None = None,
     derive: DerivedFigures | None = None,
 ) -> Result:
-    """Coordinates of `body` whose markers fit the ones given.
+    """Coordinates of a body whose markers fit the ones given.
 
     Without smoothness and prior: in each frame the least squares of weights × squared distances, exactly the objective
     of OpenSim's tool, locked coordinates and couplers respected. With either: the whole trial at once, with standard
-    deviations. `Solver` can ask for an engine by name.
+    deviations. Method: docs/inverse-kinematics.md. One bad frame never raises; its reason is in the result.
 
-    markers: of frame z_up (turned to y_up) or y_up, m; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
-    markers); by default `markers.weight`, else 1. errors: how far markers are off (trajectory). derive (trajectory):
-    called with the coordinates z (frames, free) of some frames and their posterior covariance (frames, free, free),
-    which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`, except
-    `GRADIENT_KEY` (see `simspine.estimation.result`). Angles in z may be on another branch than in the result; the
-    poses are the same.
+    Parameters
+    ----------
+    body : Body
+    markers : Markers
+        m, of frame z_up (turned to y_up) or y_up; NaN = missing.
+    weights : {marker: float} or (frames, markers) array, optional
+        1 where a marker is absent; by default `markers.weight`, else 1.
+    smoothness : Smoothness, optional
+    prior : Prior, optional
+    errors : MarkerErrors, optional
+        How far markers are off (trajectory).
+    solver : Solver, optional
+        Can ask for an engine by name.
+    derive : callable, optional
+        Trajectory: called with coordinates z (frames, free) of some frames and their posterior covariance (frames,
+        free, free), which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`
+        (see `simspine.estimation.result`). Angles in z may be on another branch than in the result; the poses are the
+        same.
 
-    Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing or in
-    another unit than metres, a rate that is no camera's, and terms the engine does not have. One bad frame never
-    raises: its reason is in the result.
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    InputError
+        For names that do not match, weights of the wrong shape, markers that are all missing or in another unit than
+        metres, a rate that is no camera's, and terms that the engine does not have.
+
+    Examples
+    --------
+    >>> body, markers = ss.Body.from_osim("person.osim"), ss.read_trc("bow.trc")
+    >>> result = ss.inverse_kinematics(body, markers)
+    >>> float(result.motion.column("knee_angle_r")[-1].round(2))  # rad
+    0.6
     """
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")

@@ -23,19 +23,25 @@ MAX_STARTING_PATHS = 5  # rough paths that the trajectory engine may begin from,
 
 @dataclass(frozen=True)
 class Solver(Unchanging):
-    """How the problem is solved.
+    """How an inverse-kinematics problem is solved.
 
-    engine: 'trajectory' (the whole trial at once), 'frames' (each by itself: OpenSim's objective) or 'opensim' (its own
-    solver, for reference); by default 'frames' where there is neither smoothness nor prior. tolerance: relative
-    decrease of the cost at which to stop, by default 1e-5 (trajectory: 5e-5); OpenSim's `accuracy`. min_markers: frames
-    with fewer are not solved and say so (trajectory: carried by the frames around).
-
-    Frame-wise engines only. coordinate_tasks: {coordinate: (target in rad or m, weight)}; see docs/body.md for how hard
-    they pull.
-
-    Trajectory only. uncertainty: with standard deviations. starts: 1 to 5 rough paths to begin from, of which the one
-    that ends lowest counts; more help where no prior holds the posture. threads, window, overlap (frames): how long
-    trials are cut; see `simspine.estimation.trajectory`.
+    Attributes
+    ----------
+    engine : str, optional
+        'trajectory' (the whole trial at once), 'frames' (each by itself: OpenSim's objective) or 'opensim' (its own
+        solver, for reference); 'frames' by default where there is neither smoothness nor prior.
+    tolerance : float, optional
+        Relative decrease of the cost at which to stop, 1e-5 by default (trajectory: 5e-5); OpenSim's `accuracy`.
+    min_markers : int
+        Frames with fewer are not solved and say so (trajectory: carried by the frames around).
+    coordinate_tasks : {coordinate: (target, weight)}
+        Frame by frame only: target in rad or m; docs/body.md says how hard they pull.
+    uncertainty : bool
+        Trajectory only: with standard deviations.
+    starts : int
+        Trajectory only: 1 to 5 rough paths to begin from, of which the one that ends lowest counts.
+    threads, window, overlap : int
+        Trajectory only: how long trials are cut (frames), see `simspine.estimation.trajectory`.
     """
 
     engine: str | None = None
@@ -87,10 +93,15 @@ GRADIENT_KEY, CHANGE_KEY = "gradient", "change"
 
 @dataclass(frozen=True, eq=False)
 class Posterior(Unchanging):
-    """Uncertainty of a result of the trajectory engine, besides `motion.deviation`.
+    """What the trajectory engine knows about its result, apart from `motion.deviation`.
 
-    response: (coordinates,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 =
-    assumed; driven coordinates have their driver's, locked ones NaN. derived: what `derive` made of the covariance.
+    Attributes
+    ----------
+    response : (coordinates,) array
+        How much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 = assumed. Driven
+        coordinates have their driver's, locked ones NaN.
+    derived : {str: array}
+        What `derive` made of the covariance.
     """
 
     response: np.ndarray
@@ -99,13 +110,23 @@ class Posterior(Unchanging):
 
 @dataclass(frozen=True, eq=False)
 class Result(Unchanging):
-    """Coordinates and how well they explain the markers.
+    """Coordinates of a body, and how well they explain the markers.
 
-    motion: coordinates; a frame that was not solved is NaN, or, of the engine 'trajectory', what follows from the
-    frames around. marker_names: the fitted markers. marker_error: (frames, markers) m, distance between the body's
-    marker and the one given, NaN where that is missing. cost: (frames,) value of the objective, NaN where not solved.
-    converged: (frames,) bool. reason: (frames,) why a frame was not solved, or was only after a restart; '' if all went
-    well.
+    Attributes
+    ----------
+    motion : Motion
+        A frame that was not solved is NaN, or with the engine 'trajectory' what follows from the frames around.
+    marker_names : tuple of str
+        The fitted markers.
+    marker_error : (frames, markers) array
+        Distance between the body's marker and the one given, m; NaN where that is missing.
+    cost : (frames,) array
+        Value of the objective; NaN where not solved.
+    converged : (frames,) array of bool
+    reason : tuple of str
+        Why a frame was not solved, or only after a restart; '' if all went well.
+    posterior : Posterior or None
+        Of the engine 'trajectory' with uncertainty.
     """
 
     motion: Motion

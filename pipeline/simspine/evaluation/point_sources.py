@@ -124,7 +124,7 @@ def _own_columns(path: str | os.PathLike, needed: Sequence[str]) -> dict[str, An
 def column_as_array(
     path: str | os.PathLike, columns: Mapping[str, Any], name: str, shape: tuple[int, ...]
 ) -> np.ndarray | None:
-    """A column of numbers, (rows, *shape); None where it was left out. `InputError` for another shape."""
+    """A column of numbers, (rows, `*shape`); None where it was left out. `InputError` for another shape."""
     if name not in columns:
         return None
     wanted = (len(columns["frame"]), *shape)

@@ -15,7 +15,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError, require_known
-from simspine.core.filtering import smooth_markers
+from simspine.core.filtering import smooth
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton
 from simspine.core.types import Markers, Origin
@@ -126,7 +126,7 @@ def observed_markers(trial: PointTrial, errors: PointErrors, seed: int) -> Marke
     xyz[:, :count] += errors.wander * drift
     for region, members in SPINE_REGIONS.items():
         xyz[:, [SPINE_MARKERS.index(name) for name in members]] += errors.region * chance(region).standard_normal(3)
-    detected = smooth_markers(Markers(SPINE_MARKERS, rate, xyz[:, :count], "y_up"), **FilterOptions().model_dump())
+    detected = smooth(Markers(SPINE_MARKERS, rate, xyz[:, :count], "y_up"), **FilterOptions().model_dump())
     xyz[:, :count] = detected.xyz
     sd = np.where(np.arange(xyz.shape[1]) < count, errors.scatter, LIMB_POINT_SD_M)
     covariance = np.broadcast_to(sd[:, None, None] ** 2 * np.eye(3), (*xyz.shape, 3))

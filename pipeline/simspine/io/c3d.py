@@ -22,14 +22,28 @@ _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 
 
 def read_c3d(path: Path, frame: str | None = None) -> Markers:
-    """The points of a C3D file: m; missing (residual < 0, NaN) as NaN; labels beyond the 255th from LABELS2 and so on.
+    """Read the points of a C3D file. Needs the package ezc3d.
 
-    frame: the frame the coordinates are in; None takes it from POINT:X_SCREEN and Y_SCREEN (right and up on a screen),
-    or 'y_up' with a warning where they say nothing. Coordinates stay as they are where Y or Z points up, else they are
-    turned to 'y_up'. Time starts at the file's first frame: frame 500 at 100 frames/s is at 4.99 s.
+    What is no point (angles, forces, moments, powers, scalars of a gait model), points without a label and exact
+    repetitions are left out with a warning. A missing unit follows from the size of the person.
 
-    What is no point (angles, forces, moments, powers and scalars of a gait model), points without a label and exact
-    repetitions are left out with a warning. A missing unit follows from the size of the person. Raises `InputError`.
+    Parameters
+    ----------
+    path : path
+    frame : str, optional
+        Frame of the coordinates, 'y_up' or 'z_up'; by default that of POINT:X_SCREEN and Y_SCREEN (right and up on a
+        screen), or 'y_up' with a warning where they say nothing.
+
+    Returns
+    -------
+    Markers
+        m; missing points (residual < 0) are NaN. Turned to 'y_up' where neither Y nor Z points up. Time starts at the
+        file's first frame: frame 500 at 100 frames/s is at 4.99 s.
+
+    Raises
+    ------
+    InputError
+        For a file that is damaged, cut short, or holds no points.
     """
     exchange_package("ezc3d", "C3D")
     try:

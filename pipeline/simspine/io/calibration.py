@@ -24,12 +24,25 @@ _MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was writte
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
-    """The cameras of a calibration file; the format follows from suffix or content.
+    """Read cameras from a calibration file; suffix or content tell the format.
 
-    Order: that of the file (TOML, JSON), natural order of the serials (Qualisys, as Pose2Sim's converter has it).
-    subject: which rig of a JSON file that holds several.
+    Parameters
+    ----------
+    path : path
+        Pose2Sim's TOML, JSON, or Qualisys' XML.
+    subject : str, optional
+        Which rig of a JSON file that holds several.
 
-    Raises `InputError` for an unknown format, missing or malformed entries, and units that cannot be metres.
+    Returns
+    -------
+    list of Camera
+        In the order of the file (TOML, JSON), or of the serials (Qualisys, as Pose2Sim's converter has it). World z up,
+        m.
+
+    Raises
+    ------
+    InputError
+        For an unknown format, missing or malformed entries, and units that cannot be metres.
     """
     text = text_tables.read_text(path).strip()
     if not text:
@@ -59,8 +72,17 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
 def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
     """Write Pose2Sim's TOML: a table per camera, rotation as Rodrigues vector (rad), translation in m.
 
-    Four distortion coefficients where k3 is 0, as Pose2Sim writes, else OpenCV's 5, 8 or 12; with `fisheye = true` its
-    four of that model.
+    Parameters
+    ----------
+    path : path
+    cameras : list of Camera
+        Distortion is written as four coefficients where k3 is 0, else as OpenCV's 5, 8 or 12; of a fisheye lens its
+        four.
+
+    Raises
+    ------
+    InputError
+        For no cameras, or names that repeat or cannot stand in the file.
     """
     names = [camera.name for camera in cameras]
     if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):

@@ -24,12 +24,29 @@ def read_keypoints(
     skeleton: str | Sequence[str] | None = None,
     rate: float | None = None,
 ) -> Keypoints:
-    """One person from one folder of JSON files per camera, in the order of the cameras.
+    """Read one person from one folder of JSON files per camera (OpenPose, Pose2Sim).
 
-    skeleton: names of the points in the order of the files, or the name of a skeleton; None tells it from the number of
-    points. rate: frames/s; the files do not hold it, so None assumes 60 with a warning. Of several people in an image
-    the one with the greatest sum of scores is taken, image by image; to choose by consistency between views, see
-    `read_people_json`. Everything else as there.
+    Of several people in an image the one with the greatest sum of scores is taken, image by image; `reconstruct_people`
+    chooses by consistency between views.
+
+    Parameters
+    ----------
+    folders : sequence of paths
+        In the order of the cameras.
+    skeleton : str or sequence of str, optional
+        Name of a skeleton, or names of the points in the files' order; by default the number of points tells it.
+    rate : float, optional
+        Frames/s. The files do not hold it; 60 with a warning by default.
+
+    Returns
+    -------
+    Keypoints
+        Native points, px.
+
+    Raises
+    ------
+    InputError
+        For folders without files, files that are not keypoints, and an unknown number of points.
     """
     names, people = read_people_json(folders, skeleton)
     if rate is None:
@@ -93,10 +110,28 @@ def read_people_json(
 def write_keypoints(
     folder: str | os.PathLike, keypoints: Keypoints, cameras: Sequence[str] | None = None, first: int = 0
 ) -> list[Path]:
-    """Write `<camera>_json/<camera>_000000.json` for each view and frame, as Pose2Sim does; returns the folders.
+    """Write `<camera>_json/<camera>_000000.json` for each view and frame, as Pose2Sim does.
 
-    cameras: names, one per view (default cam01, cam02, …; Pose2Sim pairs folders, sorted by their last number, with the
-    cameras of its calibration file). first: number of the first frame. A missing point is 0 0 0.
+    Parameters
+    ----------
+    folder : path
+    keypoints : Keypoints
+        A missing point is written as 0 0 0.
+    cameras : sequence of str, optional
+        Names, one per view; cam01, cam02, … by default. Pose2Sim pairs folders, sorted by their last number, with the
+        cameras of its calibration file.
+    first : int
+        Number of the first frame.
+
+    Returns
+    -------
+    list of Path
+        The folders, one per view.
+
+    Raises
+    ------
+    InputError
+        For names of cameras that repeat or do not match the views.
     """
     cameras = tuple(cameras or (f"cam{v + 1:02d}" for v in range(keypoints.views)))
     if len(cameras) != keypoints.views or len(set(cameras)) < len(cameras):

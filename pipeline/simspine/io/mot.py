@@ -165,22 +165,40 @@ def read_mot(
     rate: float | None = None,
     resample: float | None = None,
 ) -> Motion:
-    """Coordinates in radians and metres, whatever the header says.
+    """Read coordinates in radians and metres, whatever the header says.
 
-    rotational: name → is an angle, for coordinates whose name does not tell (`is_rotational`). rate: frames/s, where
-    the time column does not tell it (a single row, which else counts as 60 frames/s; times printed too coarsely).
-    resample: frames/s to interpolate at linearly, for a time column of varying step.
+    OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`) in radians under a header that says
+    degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_r`, which it follows, in both
+    readings; without that, a column within ±2π is read as radians. A warning says so. Files of `write_mot` say what
+    they hold. Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, …) the values are taken, under the
+    coordinate's name; without `inDegrees` they are radians, unless under SIMM's header (`datacolumns`), which means
+    degrees.
 
-    OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`, `knee_angle_l_beta`) in radians under
-    a header that says degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_[rl]`, which it
-    follows, in both readings; without that, a column that stays within a turn of ±2π is read as radians. A warning
-    says so. Files of `write_mot` say what they hold and are never guessed at.
+    Parameters
+    ----------
+    path : path
+    rotational : {str: bool}, optional
+        Whether a coordinate is an angle, where its name does not say it.
+    rate : float, optional
+        Frames/s, where the time column does not say it (a single row; times printed too coarsely).
+    resample : float, optional
+        Frames/s to interpolate at linearly, for a time column of varying step.
 
-    Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, `…/speed`, `/forceset/…`) the values are taken, under
-    the coordinate's name, and a warning says what was left out. States without `inDegrees` are radians, unless under
-    SIMM's header (`datacolumns`), which means degrees.
+    Returns
+    -------
+    Motion
 
-    Raises `InputError` for everything `read_sto` does, and for a time column that is not uniform.
+    Raises
+    ------
+    InputError
+        For a file that `read_sto` refuses, and for a time column that is not uniform.
+
+    Examples
+    --------
+    >>> motion = ss.Motion(["knee_angle_r"], rate=60, values=[[0.1], [0.2]], rotational=[True])
+    >>> ss.write_mot("walk.mot", motion)
+    >>> ss.read_mot("walk.mot").column("knee_angle_r").round(3)
+    array([0.1, 0.2])
     """
     table, states = _coordinate_columns(read_sto(path), path)
     turning = np.array([(rotational or {}).get(name, is_rotational(name)) for name in table.names], bool)
@@ -208,14 +226,28 @@ def write_mot(
     coupled_in_degrees: bool = True,
     inferred: Iterable[int] = (),
 ) -> None:
-    """Write coordinates as OpenSim's tools do, but with *every* angle in degrees, coupled ones included.
+    """Write coordinates as OpenSim's tools do, but with every angle in degrees, coupled ones included.
 
-    The header says so (`coupledInDegrees=yes`). OpenSim itself neither writes nor reads coupled angles in degrees: a
-    file meant for its tools or its GUI has `coupled_in_degrees=False` (radians in those columns, as OpenSim has them).
+    `deviation` has no place in a .mot. Frames not solved are NaN: OpenSim's TimeSeriesTable reads them, but its older
+    Storage (and its GUI) stops at the first without an error; a warning says so.
 
-    inferred: frames, from 0, that were filled in; the header lists them (`inferredFrames=12-20 31`).
-    `deviation` has no place in a .mot (see `store`). Frames not solved are NaN, which OpenSim's TimeSeriesTable
-    reads, whereas its older Storage (and so its GUI) stops at them without an error: a warning says so.
+    Parameters
+    ----------
+    path : path
+    motion : Motion
+    degrees : bool
+        False writes radians.
+    coupled_in_degrees : bool
+        False leaves coupled angles in radians, as OpenSim's tools and GUI expect; the header says which.
+    inferred : iterable of int
+        Frames, from 0, that were filled in; the header lists them (`inferredFrames=12-20 31`).
+
+    Examples
+    --------
+    >>> motion = ss.Motion(["knee_angle_r"], rate=60, values=[[0.1], [0.2]], rotational=[True])
+    >>> ss.write_mot("walk.mot", motion)
+    >>> ss.read_mot("walk.mot").time.round(3)
+    array([0.   , 0.017])
     """
     factor = np.where(motion.rotational & degrees, 180 / np.pi, 1.0)
     unsolved = int(np.isnan(motion.values).any(1).sum())

@@ -32,21 +32,41 @@ _HEADER_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "O
 def read_trc(
     path: str | os.PathLike, frame: str = "y_up", rate: float | None = None, resample: float | None = None
 ) -> Markers:
-    """Marker trajectories in metres, whatever unit the header claims.
+    """Read marker trajectories, in metres whatever unit the header claims.
 
-    frame: the frame the file's coordinates are in, 'y_up' (OpenSim, the usual) or 'z_up'; it becomes `Markers.frame`.
-    rate: frames/s, where neither header nor Time column tell it. resample: frames/s to interpolate at linearly, for a
-    Time column of varying step; points beside a missing one stay missing.
+    Tabs, spaces, commas or semicolons; decimal commas; a blank line and a row X1 Y1 Z1 or none; UTF-8, UTF-16 and
+    Windows-1252; frame numbers from anywhere; blank and NaN cells (missing). A coordinate of 0 is data. What
+    contradicts the data is corrected with a warning: counts, a rate, a unit (released SIMSPINE files say mm and hold
+    metres). Points without a name and repetitions of a marker are left out with a warning.
 
-    Accepted: tabs, spaces, commas or semicolons; decimal commas; LF, CRLF and CR; a blank line or none, a row X1 Y1 Z1
-    or none; trailing tabs; UTF-8, UTF-16 and Windows-1252 labels; frame numbers from anywhere; blank and NaN cells
-    (missing). A coordinate of 0 is data. Wrong counts in the header, a rate that contradicts the Time column and a unit
-    that contradicts the size of the person are corrected with a warning: the released SIMSPINE files say mm and hold
-    metres. Points without a name are left out, and repetitions of a marker, with a warning. A single frame of unknown
-    rate counts as 60 frames/s.
+    Parameters
+    ----------
+    path : path
+    frame : str
+        Frame of the file's coordinates: 'y_up' (OpenSim, the usual) or 'z_up'.
+    rate : float, optional
+        Frames/s, where neither header nor Time column say it. A single frame of unknown rate counts as 60.
+    resample : float, optional
+        Frames/s to interpolate at linearly, for a Time column of varying step; points next to a missing one stay
+        missing.
 
-    Raises `InputError` for a file that is empty or not TRC, rows of wrong length, text among numbers, no markers or
-    different ones of the same name, and a Time column that is not uniform.
+    Returns
+    -------
+    Markers
+        m, in `frame`.
+
+    Raises
+    ------
+    InputError
+        For a file that is empty or not TRC, rows of wrong length, text among numbers, no markers or different ones of
+        one name, and a Time column that is not uniform.
+
+    Examples
+    --------
+    >>> knee = ss.Markers(["LKnee"], rate=60, xyz=np.full((5, 1, 3), 0.5), frame="y_up")
+    >>> ss.write_trc("walk.trc", knee)
+    >>> ss.read_trc("walk.trc").xyz.shape
+    (5, 1, 3)
     """
     lines = text_tables.read_lines(path)
     first = lines[0][1]
@@ -78,11 +98,21 @@ def read_trc(
 
 
 def write_trc(path: str | os.PathLike, markers: Markers) -> None:
-    """Write marker trajectories as strict TRC: metres, OpenSim's Y-up frame, tabs, frame numbers from 1.
+    """Write marker trajectories as strict TRC: metres, y up, tabs, frame numbers from 1.
 
-    `z_up` markers are turned to `y_up` first, since TRC has no field for the frame and every reader assumes Y up.
-    Missing points are written as NaN: OpenSim 4.6 reads that in both of its readers, whereas blank cells at the end of
-    a row make its TRCFileAdapter fail. Weight, covariance, origin and `filled` have no place in TRC (see `store`).
+    Weight, covariance, origin and `filled` have no place in TRC. Missing points are NaN: both readers of OpenSim 4.6
+    take that, while blank cells at the end of a row make its TRCFileAdapter fail.
+
+    Parameters
+    ----------
+    path : path
+    markers : Markers
+        Of frame z_up they are turned to y_up, since TRC has no field for the frame.
+
+    Raises
+    ------
+    InputError
+        For no markers, no frames, or a name that cannot stand in the file.
     """
     if not (markers.frames and markers.names):
         raise InputError(f"{path}: nothing to write, {markers.frames} frames of {len(markers.names)} markers.")

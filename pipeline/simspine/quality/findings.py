@@ -48,10 +48,24 @@ REJECTED_FILLED_CODE = "rejected_filled"  # code of the finding whose rejected f
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing noticed. code: stable word for it. frames: indices, () where it concerns the trial as a whole.
+    """One thing that quality control noticed.
 
-    message: what was found and what is expected, with numbers. suggestion: what to do. where: marker, level or
-    coordinate. subject, trial: whose it is, '' where the check does not know.
+    Attributes
+    ----------
+    code : str
+        Stable word for it.
+    severity : Severity
+        'info', 'warning' or 'error'.
+    message : str
+        What was found and what is expected, with numbers.
+    suggestion : str
+        What to do.
+    frames : tuple of int
+        () where it concerns the trial as a whole.
+    where : str
+        Marker, level or coordinate.
+    subject, trial : str
+        Whose it is; '' where that is not known.
     """
 
     code: str
@@ -101,7 +115,16 @@ def warning(
 
 @dataclass(frozen=True)
 class Verdict:
-    """Status of each frame (frames,), the codes that decided it (frames,), and all findings."""
+    """Which frames of a trial can be trusted.
+
+    Attributes
+    ----------
+    status : tuple of Status
+        Of each frame: 'kept', 'corrected', 'rejected' or 'inferred'.
+    reasons : tuple of tuples of str
+        Of each frame: codes of the findings that decided it.
+    findings : tuple of Finding
+    """
 
     status: tuple[Status, ...]
     reasons: tuple[tuple[str, ...], ...]

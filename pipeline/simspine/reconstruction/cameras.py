@@ -169,7 +169,20 @@ def camera_prior_of_options(options: CameraOptions) -> CameraPrior:
 def choose_cameras(
     options: CameraOptions, triangulation: TriangulationOptions, *, trials: Mapping[str, Known]
 ) -> dict[str, dict[str, Any]]:
-    """The cameras to use in each trial, and findings about the calibrated ones and about views that were late."""
+    """The stage `cameras`: the cameras to use in each trial, and findings about them and about late views.
+
+    Parameters
+    ----------
+    options : CameraOptions
+    triangulation : TriangulationOptions
+    trials : {trial: dict}
+        Of each trial: keypoints, cameras, timing.
+
+    Returns
+    -------
+    {trial: dict}
+        Of each trial: cameras (z_up, m), findings.
+    """
     recordings = {trial: (known["keypoints"], known["cameras"]) for trial, known in trials.items()}
     found = {}
     for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
@@ -192,7 +205,20 @@ CAMERAS = Stage(
 def triangulate_person(
     options: TriangulationOptions, *, keypoints: Keypoints, cameras: tuple[Camera, ...], timing: Timing | None
 ) -> dict[str, Any]:
-    """Points in space, z_up, and how well they fit the images."""
+    """The stage `triangulate`: points in space, and how well they fit the images.
+
+    Parameters
+    ----------
+    options : TriangulationOptions
+    keypoints : Keypoints
+    cameras : tuple of Camera
+    timing : Timing or None
+
+    Returns
+    -------
+    dict
+        points (Markers, z_up, m), triangulation (TriangulationReport).
+    """
     points, report = locate_points(keypoints, cameras, options, timing)
     return {"points": points, "triangulation": report}
 
@@ -214,7 +240,21 @@ def merge_points(
     points: Markers,
     mocap: Markers | None,
 ) -> dict[str, Any]:
-    """Markers, y_up, and what was found while motion capture took the place of some."""
+    """The stage `merge`: points filtered, some replaced by motion capture.
+
+    Parameters
+    ----------
+    filtering : FilterOptions
+    merging : MergeOptions
+    detection : DetectionOptions
+    points : Markers
+    mocap : Markers or None
+
+    Returns
+    -------
+    dict
+        markers (y_up, m), merging (MergeReport or None).
+    """
     pairs = None if mocap is None or merging.correspondence is None else read_correspondence(merging.correspondence)
     markers, report = make_markers(
         points, filtering, merging, mocap=mocap, pairs=pairs, infer_spine=detection.infer_spine

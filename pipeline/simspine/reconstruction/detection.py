@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate_to_simspine
+from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
 from simspine.reconstruction.stage import Stage
@@ -49,9 +49,15 @@ class Delays:
 class Delayed:
     """A recording whose views are late; for `reconstruct` and `reconstruct_people`.
 
-    source: videos, or `Keypoints` of one person, as these take them. delays: frames of each view, positive where it
-    shows an event at a higher frame number than the first view does: a list, or by camera name; or 'find', to find them
-    from how the person moves. drift: frames by which each view gets later in 1000 frames.
+    Attributes
+    ----------
+    source : videos or Keypoints
+        As these functions take them.
+    delays : sequence, {camera: float} or 'find'
+        Frames of each view, positive where it shows an event at a higher frame number than the first view does; 'find':
+        from how the person moves.
+    drift : sequence or {camera: float}, optional
+        Frames by which each view gets later in 1000 frames.
     """
 
     source: Any
@@ -164,10 +170,27 @@ class TrialSource:
 
 
 def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[str, Any]:
-    """One person's points. Raises `InputError` where nobody is found, or cameras and views do not match."""
+    """The stage `detect`: one person's 2D points.
+
+    Parameters
+    ----------
+    options : DetectionOptions
+    recording : TrialSource
+        2D points, detections of everybody, or videos; with cameras.
+
+    Returns
+    -------
+    dict
+        keypoints (SIMSPINE names, px), timing, cameras in the order of the views, skeleton, people_seen.
+
+    Raises
+    ------
+    InputError
+        Where nobody is found, or cameras and views do not match.
+    """
     if recording.keypoints is not None:
         skeleton = skeleton_of_names(recording.keypoints.names).name
-        points = translate_to_simspine(recording.keypoints, skeleton)
+        points = translate(recording.keypoints, skeleton)
         keypoints, timing = synchronise_by_detections(points, recording.cameras, recording.delays)
         return _seen(keypoints, timing, recording.cameras, skeleton) | {"people_seen": 1}
     detections, skeleton, cameras = _everybody(options, recording)

@@ -23,10 +23,28 @@ from simspine.vision.points import check_one_person
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction(SolvedTrial):
-    """A solved trial that writes itself as a data set or a report; fields as in `SolvedTrial`."""
+    """Everything the pipeline says about one trial; lengths m, angles rad, times s.
+
+    Attributes
+    ----------
+    subject, trial : str
+    markers : Markers
+        What inverse kinematics was given, y_up, with origin and covariance.
+    sized : SizedBody
+        The person's body; `body` is its `Body`.
+    result : Result
+        Of inverse kinematics; `motion` is its `Motion`.
+    spine : SpineKinematics
+        Angles of each level, LLA, TKA, points and vertebral centres, with uncertainty.
+    verdict : Verdict or None
+        Which frames can be trusted; `findings` are its `Finding`s.
+    cameras, keypoints, triangulation, points, videos, timing
+        Of trials from images: `Camera`s in the order of the views, `Keypoints`, `TriangulationReport`, triangulated
+        `Markers` (z_up), the videos' files, and which of their frames belong together where not those of one number.
+    """
 
     def save(self, path: str | PathLike) -> Path:
-        """Write the trial as a data set of its own: one HDF5 file, read by `simspine.open_dataset`. Returns its path.
+        """Write the trial as a data set of its own: one HDF5 file for `simspine.open_dataset`. Returns its path.
 
         Raises `InputError` where `path` does not end in .h5, and if points do not follow from the angles.
         """
@@ -65,18 +83,43 @@ def reconstruct(
     mass: float | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction | dict[str, Reconstruction]:
-    """From synchronised videos or 2D points of one person to the spine: all stages of the pipeline, in memory.
+    """From synchronised videos or 2D points of one person to the spine: all stages, in memory.
 
-    source: `Keypoints` of any skeleton we know by its names, views in the order of the cameras; or a folder of videos;
-    or the videos, one a camera; or any of these as `Delayed`, where views are late. {trial: source} for several trials
-    of a person: one body is fitted to all of them, and {trial: Reconstruction} comes back. cameras: of the world z up,
-    or a calibration file. mocap: motion capture that takes the place of points of the same name; {trial: Markers} where
-    there are several trials. options: how each stage works (default: as a configuration without settings). marker_set:
-    says where the detector's points are on the body; by default that of the points' skeleton. height (m), mass (kg) of
-    the person, if known. progress: called with (frames done, frames in all) while videos are looked at.
+    Equal to what the workflow writes for the same input.
 
-    Raises `InputError` where cameras and views do not match, nobody is found, motion capture is of no trial, or no body
-    fits. Equal to what the workflow writes for the same input.
+    Parameters
+    ----------
+    source : Keypoints, path, sequence of paths, Delayed, or {trial: one of these}
+        2D points of any skeleton that we know by its names, views in the order of the cameras; or a folder of videos,
+        or the videos, one a camera. Several trials of a person share one body.
+    cameras : sequence of Camera, or path
+        World z up, or a calibration file.
+    mocap : Markers or {trial: Markers}, optional
+        Motion capture, which takes the place of points of the same name.
+    options : Options, optional
+        How each stage works.
+    marker_set : str, optional
+        Says where the detector's points are on the body; by default that of the points' skeleton.
+    height, mass : float, optional
+        Of the person, m and kg.
+    progress : callable, optional
+        Called with (frames done, frames in all) while videos are looked at.
+
+    Returns
+    -------
+    Reconstruction or {trial: Reconstruction}
+
+    Raises
+    ------
+    InputError
+        Where cameras and views do not match, nobody is found, motion capture is of no trial, or no body fits.
+
+    Examples
+    --------
+    >>> keypoints = ss.read_keypoints([f"pose/cam0{i}_json" for i in (1, 2, 3, 4)], "spinetrack37", rate=30)
+    >>> rec = ss.reconstruct(keypoints, "Calib.toml")
+    >>> rec.lla.shape, rec.spine.lla_sd.shape  # lumbar lordosis and its standard deviation, rad
+    ((16,), (16,))
     """
     options = _with_body(options or Options(), markers=marker_set)
     sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
@@ -98,14 +141,31 @@ def reconstruct_people(
     marker_set: str | None = None,
     progress: Progress | None = None,
 ) -> list[Reconstruction]:
-    """From synchronised videos to the spines of all people in them, who is seen in most views and frames first.
+    """From synchronised videos to the spines of all people in them.
 
-    videos: a folder of them, or the files, one a camera; as `Delayed` where views are late. Each person gets a body of
-    their own; subjects are called 'person_1', 'person_2', …. `options.detection.people` bounds how many are looked for
-    in an image; who is seen by two views or more in less than a fifth of the frames is left out. Else as
-    `reconstruct`.
+    Who is seen by two views or more in less than a fifth of the frames is left out.
 
-    Raises `InputError` where nobody is there for long enough, and as `reconstruct`.
+    Parameters
+    ----------
+    videos : path, sequence of paths, or Delayed
+        A folder of them, or the files, one a camera.
+    cameras : sequence of Camera, or path
+        World z up, or a calibration file.
+    options : Options, optional
+        `detection.people` bounds how many people are looked for in an image.
+    marker_set : str, optional
+    progress : callable, optional
+        Both as of `reconstruct`.
+
+    Returns
+    -------
+    list of Reconstruction
+        Who is seen in most views and frames first; each with a body of their own, subjects 'person_1', 'person_2', ….
+
+    Raises
+    ------
+    InputError
+        Where nobody is there for long enough, and as `reconstruct`.
     """
     options = _with_body(options or Options(), markers=marker_set)
     plain, delays = (videos.source, videos.clocks) if isinstance(videos, Delayed) else (videos, None)
@@ -129,15 +189,36 @@ def fit_trials(
     *,
     options: Options | None = None,
 ) -> dict[str, Reconstruction]:
-    """Everything after merging, for all trials of one person together: {trial: Reconstruction}.
+    """From points in space to the spine: everything after merging, for all trials of one person together.
 
-    trials: markers by SIMSPINE's names, any frame, m. body: recipe ('articulated', 'coupled' or a file's path), by
-    default that of the options. marker_set: says where the points are on the body; by default that of the options, or
-    'centres' (at the vertebral centres). height (m), mass (kg) of the person, if known. options: how the stages work;
-    of them `body`, `scaling`, `ik` and `quality` count.
+    Parameters
+    ----------
+    trials : {trial: Markers}
+        By SIMSPINE's names, m, any frame.
+    body : str, optional
+        Recipe: 'articulated', 'coupled' or a file's path; by default that of the options.
+    marker_set : str, optional
+        Says where the points are on the body; by default that of the options, or 'centres' (at the vertebral centres).
+    height, mass : float, optional
+        Of the person, m and kg.
+    options : Options, optional
+        How the stages work; `body`, `scaling`, `ik` and `quality` count.
 
-    Raises `InputError` where there is no trial, no segment can be measured, no marker is the body's, or an argument
-    contradicts the options.
+    Returns
+    -------
+    {trial: Reconstruction}
+
+    Raises
+    ------
+    InputError
+        Where there is no trial, no segment can be measured, no marker is the body's, or an argument contradicts the
+        options.
+
+    Examples
+    --------
+    >>> rec = ss.fit_trials({"bow": ss.read_trc("bow.trc")}, marker_set="spinetrack37")["bow"]
+    >>> rec.spine.levels[:2], rec.spine.angles.shape  # (frames, levels, 3) rad
+    (('L5-S1', 'L4-L5'), (16, 31, 3))
     """
     if not trials:
         raise InputError("no trials were given; expected {name: Markers} with at least one.")

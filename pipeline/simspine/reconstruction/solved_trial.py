@@ -33,14 +33,9 @@ from simspine.vision.triangulation import TriangulationReport, exchange_sides
 
 @dataclass(frozen=True, eq=False)
 class SolvedTrial(Unchanging):
-    """What each stage found in one trial; lengths m, angles rad, times s.
+    """What each stage found in one trial; `simspine.Reconstruction` describes the fields.
 
-    markers: what inverse kinematics was given, y_up, with origin and covariance. sized: the person's body. result: of
-    inverse kinematics. spine: angles per level, LLA, TKA, points and vertebral centres, with uncertainty. verdict:
-    which frames can be trusted; None where nobody asked. Where the trial came from images besides: cameras in the order
-    of the views, keypoints (frames, views, points), triangulation (how well they fit), points (triangulated, z_up; None
-    where read from files, for the memory of long trials); videos: their files, for pictures; timing: which frames of
-    them belong together, where not those of one number.
+    Points are None where read from files, for the memory of long trials.
     """
 
     subject: str

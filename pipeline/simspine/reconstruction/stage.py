@@ -16,12 +16,21 @@ Known = Mapping[str, Any]  # {name: what is known of a trial}
 
 @dataclass(frozen=True)
 class Stage:
-    """A function from types to types, and where its arguments come from; `simspine.reconstruction.stages` lists them.
+    """A function from types to types, and where its arguments come from. `simspine.reconstruction.stages` lists all
+    stages.
 
-    work: takes the sections of the options by position, and what is known of a trial by name. Returns {name: what it
-    found}. takes, gives: these names. sections: names of the sections of `Options` that decide how it works.
-    of_person: `work` looks at all trials of a person together: it takes `trials`, {trial: {name: …}}, and returns
-    {trial: {name: …}}.
+    Attributes
+    ----------
+    name : str
+    work : callable
+        Takes the sections of the options by position, and what is known of a trial by name; returns {name: what it
+        found}.
+    takes, gives : tuple of str
+        These names.
+    sections : tuple of str
+        The sections of `Options` that decide how it works.
+    of_person : bool
+        `work` looks at all trials of a person together: it takes `trials`, {trial: {name: …}}, and returns the same.
     """
 
     name: str
@@ -46,7 +55,20 @@ class Stage:
 
 
 class Options(Section):
-    """The settings of all stages."""
+    """How each stage works. The fields are the sections of a configuration file (docs/configuration.md).
+
+    Attributes
+    ----------
+    detection : DetectionOptions
+    cameras : CameraOptions
+    triangulation : TriangulationOptions
+    filter : FilterOptions
+    merge : MergeOptions
+    body : BodyOptions
+    scaling : ScalingOptions
+    ik : KinematicsOptions
+    quality : QualityOptions
+    """
 
     detection: DetectionOptions = DetectionOptions()
     cameras: CameraOptions = CameraOptions()

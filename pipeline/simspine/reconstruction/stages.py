@@ -165,9 +165,25 @@ def body_of_person(
 def scale_person(
     body: BodyOptions, scaling: ScalingOptions, ik: KinematicsOptions, *, trials: Mapping[str, Known]
 ) -> dict[str, dict[str, Any]]:
-    """The person's body, for each trial the same.
+    """The stage `scale`: the body at the person's size, one for all their trials.
 
-    Raises `InputError` where trials have points of several skeletons, since the body has one place for each point.
+    Parameters
+    ----------
+    body : BodyOptions
+    scaling : ScalingOptions
+    ik : KinematicsOptions
+    trials : {trial: dict}
+        Of each trial: markers (y_up), skeleton, height (m), mass (kg).
+
+    Returns
+    -------
+    {trial: dict}
+        Of each trial: sized (SizedBody), factors (ScaleFactors).
+
+    Raises
+    ------
+    InputError
+        Where trials have points of several skeletons, since the body has one place for each point.
     """
     sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
     (first, marker_set), *others = sets.items()
@@ -206,7 +222,23 @@ def solve_trial(
     skeleton: str,
     spine_markers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Coordinates of the body that explain the markers. spine_markers: as of `read_spine`."""
+    """The stage `ik`: coordinates of the body that explain the markers.
+
+    Parameters
+    ----------
+    body : BodyOptions
+    ik : KinematicsOptions
+    sized : SizedBody
+    markers : Markers
+    skeleton : str
+    spine_markers : {str: str}, optional
+        As of `read_spine`.
+
+    Returns
+    -------
+    dict
+        result (Result).
+    """
     marker_set = marker_set_of(body, skeleton)
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
@@ -223,7 +255,20 @@ IK = Stage(
 def read_vertebrae(
     *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The spine, and the poses {body: (frames, 4, 4)} that it was read from."""
+    """The stage `vertebrae`: the spine, and the poses that it was read from.
+
+    Parameters
+    ----------
+    sized : SizedBody
+    result : Result
+    spine_markers : {str: str}, optional
+        As of `read_spine`.
+
+    Returns
+    -------
+    dict
+        spine (SpineKinematics), poses {body: (frames, 4, 4)} in ground, y_up.
+    """
     poses: dict[str, np.ndarray] = body_poses(sized.body, result.motion)
     return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
 
@@ -247,8 +292,24 @@ def judge_trial(
     findings: Sequence[Finding],
     **of_trial: Any,
 ) -> dict[str, Any]:
-    """The verdict; result and spine with what was filled in. findings: of the stages before. of_trial: `SolvedTrial`'s
-    fields."""
+    """The stage `quality`: which frames can be trusted; the others filled in where that is asked for.
+
+    Parameters
+    ----------
+    quality : QualityOptions
+    ik : KinematicsOptions
+    body : BodyOptions
+    skeleton : str
+    findings : sequence of Finding
+        Of the stages before.
+    **of_trial
+        The fields of `SolvedTrial`.
+
+    Returns
+    -------
+    dict
+        result and spine, with what was filled in; verdict (Verdict).
+    """
     found = SolvedTrial(**of_trial)
     verdict = check_solved_trial(
         found.sized,

@@ -33,9 +33,20 @@ GEOMETRY_PARAMETERS = 10  # of them are the camera's own; the last two are its c
 class CameraPrior:
     """Standard deviations of a calibration's errors about zero. 0 keeps what the calibration says.
 
-    rotation: rad about each of the camera's axes (right, down, forward). position: m along them. focal: relative
-    change of both focal lengths. centre_px: of the principal point. radial: of k1. time: frames that the view is
-    late. drift: frames that it gets later from the first to the last frame.
+    Attributes
+    ----------
+    rotation : float
+        About each of the camera's axes (right, down, forward), rad.
+    position : float
+        Along them, m.
+    focal : float
+        Relative change of both focal lengths.
+    centre_px : float
+        Of the principal point, px.
+    radial : float
+        Of k1.
+    time, drift : float
+        Frames that the view is late, and that it gets later from the first to the last frame.
     """
 
     rotation: float = radians(0.5)

@@ -283,11 +283,21 @@ MIN_JUDGING_VIEWS = 2  # cameras that must be left to judge one another
 class CameraCheck:
     """One camera compared with others.
 
-    value, deviation: by `IMAGE_ERROR_QUANTITIES`: how far right and down the camera shows things, px; turned
-    clockwise, rad; too large, relative; how many frames later than the first camera, and how many later from first to
-    last frame. judging_views: the cameras that it is compared with; those set aside are not among them. error_px:
-    median of its reprojection errors. used_observations: share of its observations that agree with the others. swapped:
-    share with left and right exchanged.
+    Attributes
+    ----------
+    camera : str
+    value, deviation : {str: float}
+        By quantity, with standard deviation: how far right and down the camera shows things, px; turned clockwise, rad;
+        too large, relative; how many frames late compared with the first camera, and how many later from first to last
+        frame.
+    others : tuple of str
+        The cameras that it is compared with, without those that disagree with all.
+    error_px : float
+        Median of its reprojection errors, px.
+    used : float
+        Share of its observations that agree with the others.
+    swapped : float
+        Share with left and right exchanged.
     """
 
     camera: str
@@ -303,9 +313,14 @@ class CameraCheck:
 class CameraChecks:
     """How the cameras of a recording agree.
 
-    checks: of each camera, in their order. mixed_up: views that are mirrored, turned or exchanged, likeliest first;
-    where there are any, nothing else is certain, and there are no checks. refinement: the cameras as they agree best,
-    from which the checks are read; None where views are mixed up.
+    Attributes
+    ----------
+    checks : tuple of CameraCheck
+        One per camera, in their order; none where views are mixed up.
+    mixed_up : tuple of MixUp
+        Views that are mirrored, turned or exchanged, likeliest first; nothing else can be said then.
+    refinement : Refined or None
+        The cameras as they agree best, from which the checks are read; None where views are mixed up.
     """
 
     checks: tuple[CameraCheck, ...]
@@ -321,9 +336,25 @@ def check_cameras(
 ) -> CameraChecks:
     """How each camera disagrees with the others, and whether views are mixed up.
 
-    keypoints: of one person, in the cameras' order and SIMSPINE names. tolerated: by quantities, errors that are no
-    fault (default: none); a camera without which the others agree is set aside, so that its error does not count as
-    theirs. Raises `InputError` as `refine_cameras` does.
+    Parameters
+    ----------
+    keypoints : Keypoints
+        Of one person, in the cameras' order and SIMSPINE names.
+    cameras : sequence of Camera
+    min_confidence : float
+        Detected points below it are not used.
+    tolerated : {str: float}, optional
+        By quantity, errors that are no fault. A camera without which the others agree is set aside, so that its error
+        does not count as theirs.
+
+    Returns
+    -------
+    CameraChecks
+
+    Raises
+    ------
+    InputError
+        For fewer than two views, and for a view that saw too little.
     """
     if mixed := find_mix_ups(keypoints, cameras, min_confidence):
         return CameraChecks((), tuple(mixed), None)

@@ -36,9 +36,20 @@ MIN_OBSERVATIONS_PER_VIEW = 30  # observations a view must have
 class Refined:
     """Refined cameras and what led to them.
 
-    original_cameras: the calibration's. prior: what was assumed of it. adjustment: the last round's. names: points
-    used. median_px and p90_px: reprojection errors of all views before and after, of the observations that
-    triangulation uses, in the frames that were looked at.
+    Attributes
+    ----------
+    given : list of Camera
+        The calibration's.
+    prior : CameraPrior
+        What was assumed of it.
+    adjustment : Adjustment
+        The last round's.
+    seen : Observations
+        What the last round used.
+    names : tuple of str
+        Points used.
+    median_px, p90_px : (float, float)
+        Reprojection errors of all views before and after, px, of the observations that triangulation uses.
     """
 
     original_cameras: list[Camera]
@@ -73,9 +84,30 @@ def refine_cameras(
 ) -> Refined:
     """The most probable cameras, given what they saw of a person and what their calibration says.
 
-    keypoints: of one person, in the cameras' order and SIMSPINE names. prior: how far off the calibration may be.
-    Nothing is changed beyond what the recording shows: the rest keeps the prior's mean, which is the calibration, and
-    its standard deviation. Raises `InputError` for fewer than two views, and for a view that saw too little.
+    Bundle adjustment over cameras and points. What the recording does not show keeps the prior's mean, which is the
+    calibration, and its standard deviation.
+
+    Parameters
+    ----------
+    keypoints : Keypoints
+        Of one person, in the cameras' order and SIMSPINE names.
+    cameras : sequence of Camera
+        The calibration.
+    prior : CameraPrior, optional
+        How far off the calibration may be.
+    min_confidence : float
+        Detected points below it are not used.
+    frames : int
+        Frames looked at, at the most.
+
+    Returns
+    -------
+    Refined
+
+    Raises
+    ------
+    InputError
+        For fewer than two views, and for a view that saw too little.
     """
     prior = prior or CameraPrior()
     _check_refinement_input(keypoints, cameras, min_confidence)

@@ -220,11 +220,21 @@ MAX_PLACE_SD = (np.radians(5.0), 0.3)  # rad, m: larger standard deviations are 
 class FromPerson:
     """Cameras placed by a person, and how sure each place is.
 
-    cameras: world z up, m; origin on the floor between the feet, x to where the person faces when most upright.
-    rotation_sd, position_sd: (views, 3) rad, m, about and along each camera's axes (right, down, forward): of cameras
-    relative to one another, without scale and frame. focal_sd: (views,) relative; 0 where the lens was given. frame:
-    scale, vertical and floor, with their deviations and what they come from. error_px: median reprojection error. used:
-    share of what a camera saw that agrees, of the camera with the least.
+    Attributes
+    ----------
+    cameras : list of Camera
+        World z up, m; origin on the floor between the feet, x to where the person faces when most upright.
+    rotation_sd, position_sd : (views, 3) array
+        rad, m, about and along each camera's axes (right, down, forward), relative to each other: without scale and
+        frame.
+    focal_sd : (views,) array
+        Relative; 0 where the lens was given.
+    frame : PersonFrame
+        Scale, vertical and floor, with their deviations and where they come from.
+    error_px : float
+        Median reprojection error, px.
+    used : float
+        Share of what a camera saw that agrees, of the camera with the least.
     """
 
     cameras: list[Camera]
@@ -245,12 +255,28 @@ def cameras_from_person(
 ) -> FromPerson:
     """Cameras from what they saw of one moving person.
 
-    keypoints: synchronised, in the cameras' order and SIMSPINE names. lenses: name, image size, K and distortion count;
-    R and t do not. height: of the person, m; mean adults' where it is not known, which makes all lengths uncertain by
-    its spread. guessed: focal lengths are guesses (15 %) and estimated as well.
+    Parameters
+    ----------
+    keypoints : Keypoints
+        Synchronised, in the cameras' order and SIMSPINE names.
+    lenses : sequence of Camera
+        Name, size, K and distortion count; R and t do not.
+    height : float, optional
+        Of the person, m. Without it mean adults' height makes all lengths as uncertain as its spread.
+    guessed : bool
+        Focal lengths are guesses (15 %) and estimated as well.
+    min_confidence : float
+        Detected points below it are not used.
 
-    Raises `InputError` for fewer than two views, a view that saw too little or has nothing in common with the others, a
-    person who stands still or moves in one plane, and places that come out too uncertain.
+    Returns
+    -------
+    FromPerson
+
+    Raises
+    ------
+    InputError
+        For fewer than two views, a view that saw too little or has nothing in common with the others, a person who
+        stands still or moves in one plane, and places that come out too uncertain.
     """
     check_height(height)
     check_seen(keypoints, lenses, min_confidence, "place")

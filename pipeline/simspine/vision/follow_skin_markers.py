@@ -125,15 +125,36 @@ def follow_skin_markers(
     timing: Timing | None = None,
     tape: Tape | None = None,
 ) -> Keypoints:
-    """The keypoints and, after them, the markers on the skin: `C7_skin`, `LPSIS_skin`, …, and the dots of a tape.
+    """The keypoints and, after them, markers on the skin that are followed in the videos.
 
-    keypoints: the person followed, SIMSPINE names. cameras, videos: in the order of the views. clicks: {landmark:
-    {view: {frame: (x, y) px or None}}}, see `track_markers`; a marker is looked for in views where it was clicked.
-    radius: of a marker in the images, px. timing: where views are late, which frames of the videos the keypoints are
-    of; clicks are of the videos' frames. tape: a row of dots along the spine, named by their place between two levels
-    (`T7.40_skin`: 40 % of the way from T7 to T8). Where two views do not agree (beyond what is the same throughout,
-    which is the calibration's) the marker is missing. Raises `InputError` for names that do not exist, clicks outside
-    the images, and a tape on which the views do not agree.
+    Where two views do not agree, beyond what is the same throughout (the calibration's), the marker is missing.
+
+    Parameters
+    ----------
+    keypoints : Keypoints
+        The person followed, SIMSPINE names.
+    cameras : sequence of Camera
+    videos : sequence of Video
+        In the order of the views (`simspine.io.video.open_videos`).
+    clicks : {landmark: {view: {frame: (x, y) or None}}}
+        px, by the videos' frames. A marker is looked for in views where it was clicked.
+    radius : float
+        Of a marker in the images, px.
+    timing : Timing, optional
+        Where views are late: which frames of the videos the keypoints are of.
+    tape : Tape, optional
+        A row of dots along the spine (`simspine.anatomy.marker_sets`).
+
+    Returns
+    -------
+    Keypoints
+        With `C7_skin`, `LPSIS_skin`, …; dots by their place between two levels: `T7.40_skin` is 40 % of the way from T7
+        to T8.
+
+    Raises
+    ------
+    InputError
+        For names that do not exist, clicks outside the images, and a tape on which the views do not agree.
     """
     singles = tuple(read_skin_table().of(clicks))
     names = singles if tape is None else (*singles, *tape.names)

@@ -287,8 +287,36 @@ class MergeReport(NamedTuple):
     missing_points: int
 
 
-def merge_markers(points: Markers, mocap: Markers | None = None, **options) -> Markers:
-    """Motion-capture markers in the place of the points they correspond to; options as in `merge_with_report`."""
+def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
+    """Motion-capture markers in the place of the points to which they correspond.
+
+    A replaced point has origin GIVEN, weight 1 and covariance (6 mm)², or those of the table. A covariance that `mocap`
+    brings stays, and its weights multiply those of the table. Where the marker is missing or has weight 0 the point is
+    missing, since a marker and a detector's point of the same name lie centimetres apart.
+    `simspine.vision.merging.merge_with_report` also returns what was found on the way.
+
+    Parameters
+    ----------
+    points : Markers
+    mocap : Markers, optional
+        Without it the points come back as they are.
+    **options
+        correspondence: {mocap marker: point}, equal names by default; or a table (`simspine.core.skeletons`). max_gap_s
+        (0.2): longest gap of a marker that is interpolated and marked. max_misfit_m (0.15): root mean square distance
+        at which the two count as different worlds. max_shift_s (1): up to which the clocks are compared; a shift of
+        more than half a frame is a warning, or undone with fix_shift (False).
+
+    Returns
+    -------
+    Markers
+        m, in the frame of `points`, at those times of `mocap` that `points` covers.
+
+    Raises
+    ------
+    InputError
+        Where no marker corresponds, the times do not overlap, or the two disagree by more than `max_misfit_m`; it says
+        whether axes, mirror, sides, unit, origin or clock do.
+    """
     return points if mocap is None else merge_with_report(points, mocap, **options)[0]
 
 
@@ -302,21 +330,7 @@ def merge_with_report(
     max_shift_s: float = 1.0,
     fix_shift: bool = False,
 ) -> tuple[Markers, MergeReport]:
-    """Motion-capture markers in the place of the points they correspond to, and what was found on the way.
-
-    correspondence: {mocap marker: point}, default: equal names; or a table (`simspine.core.skeletons`), of
-    which the rows count whose marker and point are there. The result is in the frame of `points`, at the times
-    of `mocap` that `points` covers: points are resampled there, gaps of mocap markers up to `max_gap_s` interpolated
-    and marked. A replaced point has origin GIVEN, weight 1 (triangulated points have 0…1) and covariance (6 mm)², or
-    those of the table. A covariance that `mocap` brings stays, and its weights multiply those of the table. Where the
-    marker is missing or has weight 0 the point is missing, since a marker and a detector's point of the same name lie
-    centimetres apart.
-
-    Clocks are compared first (`time_shift`, up to `max_shift_s`): a shift of more than half a frame is a warning, or
-    is undone with `fix_shift`. Raises InputError if no marker corresponds, the times do not overlap, or the two
-    disagree by more than `max_misfit_m` m (root mean square) and then says whether axes, mirror, sides, unit, origin
-    or clock do. Markers of `mocap` that are missing in all frames are left out with a warning; their points stay.
-    """
+    """`merge`, and what was found on the way; options as of `merge`."""
     mocap = mocap.without_zero_weights()
     pairs = _with_data(mocap, _marker_pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]

@@ -6,9 +6,9 @@ import numpy as np
 
 from simspine.anatomy.spine_from_joints import infer_spine_points
 from simspine.core.errors import InputError
-from simspine.core.filtering import smooth_markers
+from simspine.core.filtering import smooth
 from simspine.core.geometry import markers_in_frame
-from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, translate_to_simspine
+from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, translate
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.video import Video
 from simspine.vision.association import associate_person, tracks_of_people
@@ -94,7 +94,7 @@ def _named_points(points: np.ndarray, detections: Detections, skeleton: str) -> 
         confidence=np.clip(points[..., 2], 0, 1),
         origin=origin,
     )
-    return translate_to_simspine(native, skeleton)
+    return translate(native, skeleton)
 
 
 def locate_points(
@@ -144,7 +144,7 @@ def make_markers(
     mocap: markers that replace points; pairs: which is which (default: equal names). Points of the spine that nobody
     saw are inferred from the joints if asked, and marked in their names.
     """
-    markers, report = smooth_markers(points, **filtering.model_dump()), None
+    markers, report = smooth(points, **filtering.model_dump()), None
     if mocap is not None:
         options = merging.model_dump() | {"correspondence": pairs}
         markers, report = merge_with_report(markers, mocap, max_gap_s=filtering.max_gap_s, **options)

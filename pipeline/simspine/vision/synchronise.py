@@ -30,8 +30,17 @@ ValuePerView = Sequence[float] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Clocks:
-    """delays_frames, deviation: (views,) frames each view is behind the first, and standard deviations. drift,
-    drift_deviation: frames it gets later from the first to the last frame."""
+    """How late each view is compared with the first.
+
+    Attributes
+    ----------
+    views : tuple of str
+        Names of the cameras.
+    late, deviation : (views,) array
+        Frames, and their standard deviations.
+    drift, drift_deviation : (views,) array
+        Frames that it gets later from the first to the last frame, and their standard deviations.
+    """
 
     views: tuple[str, ...]
     delays_frames: np.ndarray
@@ -227,10 +236,26 @@ DELAYS_BY_HAND_HINT = (
 def find_delays(
     keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3, farthest: int = MAX_DELAY_FRAMES
 ) -> Clocks:
-    """How late each view is. keypoints: of one person, in the cameras' order and SIMSPINE names.
+    """How late each view is, from how a person moves.
 
-    farthest: frames looked at on either side. Raises `InputError` where the person moves too little for a clock to be
-    told, which its standard deviation says.
+    Parameters
+    ----------
+    keypoints : Keypoints
+        Of one person, in the cameras' order and SIMSPINE names.
+    cameras : sequence of Camera
+    min_confidence : float
+        Detected points below it are not used.
+    farthest : int
+        Largest delay looked for, frames, on either side.
+
+    Returns
+    -------
+    Clocks
+
+    Raises
+    ------
+    InputError
+        Where the person moves too little.
     """
     coarse = whole_frames(keypoints, cameras, min_confidence, farthest)
     return refined_delays(keypoints, cameras, coarse, min_confidence)

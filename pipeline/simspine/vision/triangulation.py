@@ -36,14 +36,25 @@ REASON_KEPT, REASON_TOO_FEW, REASON_DISAGREE = range(len(TRIANGULATION_REASONS))
 
 @dataclass(frozen=True)
 class TriangulationReport(Unchanging):
-    """Diagnostics of one trial. All arrays are read-only.
+    """How well the points of a trial fit the images. All arrays are read-only.
 
-    names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support
-    the point. error_px: (frames, views, points), distance in the distorted image between the observation (after
-    undoing swaps) and the projected point, for used and dropped observations alike; NaN where there is no observation
-    or no point. swapped: (frames, views, points) bool, observations exchanged with their mirror image. reason:
-    (frames, points) index into `TRIANGULATION_REASONS`. noise_px: (points,) standard deviation of one image
-    coordinate, pooled over the trial. limit_px: (points,) error beyond which an observation is dropped.
+    Attributes
+    ----------
+    names, views : tuple of str
+        Of the points and of the cameras.
+    used : (frames, views, points) array of bool
+        Observations that support the point.
+    error_px : (frames, views, points) array
+        Distance in the distorted image between observation (after undoing swaps) and projected point, px, of used and
+        dropped observations alike; NaN where either is missing.
+    swapped : (frames, views, points) array of bool
+        Observations exchanged with their mirror image.
+    reason : (frames, points) array of int
+        Index into `TRIANGULATION_REASONS`.
+    noise_px : (points,) array
+        Standard deviation of one image coordinate over the trial, px.
+    limit_px : (points,) array
+        Error beyond which an observation is dropped, px.
     """
 
     names: tuple[str, ...]
@@ -292,7 +303,41 @@ _IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than th
 
 
 def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
-    """3D points of the keypoints, with covariance; options and errors as in `triangulate_with_report`."""
+    """Points in space from 2D points of several views, with covariance.
+
+    Robust least squares of the reprojection errors. Method and equations: docs/triangulation.md.
+    `simspine.vision.triangulation.triangulate_with_report` returns a `TriangulationReport` as well.
+
+    Parameters
+    ----------
+    keypoints : Keypoints
+    cameras : sequence of Camera
+        One per view, in the order of the views.
+    **options
+        min_confidence (0.3): detected points below it are not used; inferred ones need one above 0. huber_px: where a
+        residual starts to lose influence, 2.15 × the noise found by default. max_error_px: an observation further off
+        is never used, 3 % of the longer image side by default; within it the limit is 4.5 × the noise found. min_views
+        (2): consistent views that a point needs. fix_swaps (True): exchange left and right where a view has them the
+        wrong way round, by the names.
+
+    Returns
+    -------
+    Markers
+        m, z_up, with covariance; NaN = missing. `weight` is the mean confidence of the used views, 0 where missing.
+
+    Raises
+    ------
+    InputError
+        Where cameras and views differ in number, or an option makes no sense.
+
+    Examples
+    --------
+    >>> K, R = [[1000, 0, 500], [0, 1000, 500], [0, 0, 1]], [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
+    >>> cameras = [ss.Camera(f"cam{x}", (1000, 1000), K, np.zeros(5), R, t=(-x, 1, 4)) for x in (0, 1)]
+    >>> seen = ss.Keypoints(["LKnee"], rate=60, xy=[[[[600, 500]], [[400, 500]]]], confidence=np.ones((1, 2, 1)))
+    >>> ss.triangulate(seen, cameras).xyz.round(3)
+    array([[[0.5, 1. , 1. ]]])
+    """
     return triangulate_with_report(keypoints, cameras, **options)[0]
 
 
@@ -306,18 +351,7 @@ def triangulate_with_report(
     min_views: int = 2,
     fix_swaps: bool = True,
 ) -> tuple[Markers, TriangulationReport]:
-    """3D points (m, z_up) of the keypoints with covariance, and what was used to get them.
-
-    cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points
-    that were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual
-    starts to lose influence; default 2.15 × the noise found. max_error_px: an observation further off is never used;
-    default 3 % of the longer image side. Within it, the limit is 4.5 × the noise found for the point. min_views:
-    consistent views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round; by
-    the names (`LKnee` ↔ `RKnee`).
-
-    `Markers.weight` is the mean confidence of the used views, 0 where missing. Method and equations:
-    docs/triangulation.md. Raises InputError where cameras and views differ in number or an option makes no sense.
-    """
+    """`triangulate`, and what was used to get there; options as of `triangulate`."""
     _check_input(keypoints, cameras, min_confidence, huber_px=huber_px, max_error_px=max_error_px, min_views=min_views)
     cap = max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))

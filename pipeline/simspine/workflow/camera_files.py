@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from simspine.core.errors import InputError
-from simspine.core.skeletons import translate_to_simspine
+from simspine.core.skeletons import translate
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import write_text
 from simspine.io.calibration import read_calibration, write_calibration
@@ -287,7 +287,7 @@ def _single_person_keypoints(detections: Detections, skeleton: str) -> Keypoints
     """The only person looked for in each view, by SIMSPINE's names."""
     xyc = detections.people[:, :, 0].astype(float)
     confidence = np.clip(np.nan_to_num(xyc[..., 2]), 0, 1)
-    return translate_to_simspine(Keypoints(detections.names, detections.rate, xyc[..., :2], confidence), skeleton)
+    return translate(Keypoints(detections.names, detections.rate, xyc[..., :2], confidence), skeleton)
 
 
 def _print_places(found: FromPerson, out: Path) -> None:

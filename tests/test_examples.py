@@ -1,0 +1,42 @@
+"""The examples in the docstrings of the main functions give what they say."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+import simspine as ss
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+
+EXAMPLES = (
+    "Body", "complete_spine", "fit_trials", "forward_kinematics", "inverse_kinematics", "open_dataset", "read_mot",
+    "read_trc", "reconstruct", "triangulate", "write_mot",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recording(truth, tmp_path_factory):
+    """A folder with the files that the examples read: a person's body, cameras and a trial called bow."""
+    folder = tmp_path_factory.mktemp("recording")
+    truth.body.write_osim(folder / "person.osim")
+    ss.write_calibration(folder / "Calib.toml", truth.cameras)
+    ss.write_keypoints(folder / "pose", truth.keypoints)
+    ss.write_trc(folder / "bow.trc", truth.markers)
+    trial = TrialData(truth.markers, truth.motion)
+    write_dataset(folder / "study.h5", Dataset({"S01": SubjectData((), {"bow": trial})}, {}))
+    return folder
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_of(name, recording, monkeypatch):
+    monkeypatch.chdir(recording)
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(ss, name), name, globs={"ss": ss, "np": np})
+    assert example.examples
+    failures: list[str] = []
+    doctest.DocTestRunner().run(example, out=failures.append)
+    assert not failures, "".join(failures)
+
+
+def test_only_these_have_examples():
+    with_examples = {name for name in ss.__all__ if ">>>" in (getattr(ss, name).__doc__ or "")}
+    assert with_examples == set(EXAMPLES)
