@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.evaluation.tables import (
-    EvaluationTable,
-    TableCell,
-    TableColumn,
-    TableRow,
-    evaluation_json,
-    join_tables,
-)
+from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json, join_tables
 from simspine.io.atomic import write_text
 from simspine.learning.options import CurriculumStage, SpineDetectorOptions, read_spine_options
 from simspine.learning.spine_runs import SIDES_EXCHANGED_LABEL, TRAINED_LABEL, TrainedDetector, train_detector

@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.core.errors import InputError
-from simspine.workflow.config import (
-    Config,
-    check_config,
-    differences_text,
-    json_digest,
-    read_config,
-)
+from simspine.workflow.config import Config, check_config, differences_text, json_digest, read_config
 
 FULL = {
     "name": "study",

@@ -15,13 +15,7 @@ from pathlib import Path
 import numpy as np
 from tools.spine_shape_statistics import learn, level_angles_and_marks
 
-from simspine.anatomy.shape_model import (
-    CHAIN_LEVELS,
-    CHAIN_VECTOR_COUNT,
-    ShapeModel,
-    vector_names,
-    vector_parameters,
-)
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, vector_names, vector_parameters
 from simspine.core.errors import InputError
 
 STRENGTH = 100.0  # scans' worth of the structured covariance

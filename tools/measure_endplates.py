@@ -35,7 +35,7 @@ from scipy.sparse.csgraph import connected_components
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.curvature import ENDPLATE_SIDES, MESH_LEVELS, Endplate, Vertebra, VertebraeOfBody
 from simspine.anatomy.shape_model import CHAIN_VECTOR_COUNT, packaged_shape_model
-from simspine.io.vtp import read_polygons
+from simspine.report.bones import read_polygons
 
 SEED_ANGLE = np.radians(12.0)
 GROW_ANGLE = np.radians(30.0)

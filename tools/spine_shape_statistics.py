@@ -13,12 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 
-from simspine.anatomy.shape_model import (
-    CHAIN_VECTOR_COUNT,
-    ShapeModel,
-    intervertebral_angles,
-    intervertebral_matrix,
-)
+from simspine.anatomy.shape_model import CHAIN_VECTOR_COUNT, ShapeModel, intervertebral_angles, intervertebral_matrix
 
 EM_STEPS = 60
 # rad: how the whole lies in the scanner; what keeps a matrix regular

@@ -23,7 +23,7 @@ from simspine.anatomy.vertebrae import forced_by_model, spine_kinematics, verteb
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder
 from simspine.core.types import Motion
-from simspine.estimation.opensim_engine import solve_with_opensim
+from simspine.estimation.frame_engine import solve_with_opensim
 
 VERTEBRAE = [f"T{i}" for i in range(12, 0, -1)] + [f"C{i}" for i in range(7, 0, -1)]
 

@@ -5,13 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from simspine.anatomy.clinical import published_bands
-from simspine.anatomy.curvature import (
-    Endplate,
-    Vertebra,
-    cobb_angle,
-    lumbar_lordosis,
-    thoracic_kyphosis,
-)
+from simspine.anatomy.curvature import Endplate, Vertebra, cobb_angle, lumbar_lordosis, thoracic_kyphosis
 from simspine.core.errors import InputError
 
 RADIUS = 0.25

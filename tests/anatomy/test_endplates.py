@@ -16,7 +16,7 @@ from simspine.anatomy.body import neutral_poses
 from simspine.anatomy.curvature import Endplate, Vertebra, endplate_of, read_endplates, scale_vertebrae, tilt_endplate
 from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError
-from simspine.io.vtp import read_polygons
+from simspine.report.bones import read_polygons
 
 LEVELS = [f"C{k}" for k in range(1, 8)] + [f"T{k}" for k in range(1, 13)] + [f"L{k}" for k in range(1, 6)] + ["S1"]
 SETUP = Path(importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]) / "OpenSim_Setup"

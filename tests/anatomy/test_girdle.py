@@ -16,7 +16,7 @@ from simspine.core.errors import InputError
 from simspine.core.settings import models_folder, pose2sim_folder
 from simspine.core.types import Markers, Motion
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.io.vtp import read_polygons
+from simspine.report.bones import read_polygons
 
 SIDES = {"r": 1.0, "l": -1.0}
 ARM = ("humerus", "ulna", "radius", "hand")

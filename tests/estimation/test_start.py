@@ -10,7 +10,7 @@ from simspine.anatomy.recipes import build_body, default_weights, read_recipe
 from simspine.core.types import Motion
 from simspine.estimation import result
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.start_pose import first_pose
+from simspine.estimation.result import first_pose
 from simspine.estimation.terms import MarkerTerm
 from simspine.estimation.trajectory import starting_path
 

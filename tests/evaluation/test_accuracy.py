@@ -15,12 +15,13 @@ from simspine.evaluation.bench_accuracy import (
     LEVELS_BY_REGION,
     QUICK_STUDY,
     AccuracyOutcome,
+    StudySize,
     accuracy_metrics,
     accuracy_table,
+    recorded_subjects,
     run_accuracy_study,
 )
 from simspine.evaluation.spine_errors import spine_error_figures, spine_errors_of
-from simspine.evaluation.virtual_trials import StudySize, recorded_subjects
 
 TINY = StudySize(1, ("Walking",), 40, 1)
 

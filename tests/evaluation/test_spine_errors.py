@@ -9,12 +9,7 @@ from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
-from simspine.evaluation.spine_errors import (
-    TrialSpine,
-    every_nth_frame,
-    spine_error_figures,
-    spine_errors_of,
-)
+from simspine.evaluation.spine_errors import TrialSpine, every_nth_frame, spine_error_figures, spine_errors_of
 
 RATE, FRAMES = 50.0, 200
 LEVELS = ("L5-S1", "L4-L5")

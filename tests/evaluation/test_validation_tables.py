@@ -22,7 +22,7 @@ from simspine.evaluation.validation_records import (
     PAPER_CURVATURE_OVER_SUBJECTS,
     level_coordinates,
     published_range,
-    trial_records,  # fmt: skip
+    trial_records,
 )
 from simspine.evaluation.validation_tables import (
     RANGE_PERCENTILES,

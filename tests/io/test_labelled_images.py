@@ -9,8 +9,8 @@ import pytest
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.io.annotation_tools import labelling_setup, read_cvat, read_label_studio, write_cvat, write_label_studio
+from simspine.io.coco import LabelledImages, read_coco_labels, write_coco_labels
 from simspine.io.guarded import read_xml
-from simspine.io.labelled_images import LabelledImages, read_coco_labels, write_coco_labels
 
 NAMES = load_skeleton("simspine37").names
 

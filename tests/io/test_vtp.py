@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.io.vtp import read_vtp
+from simspine.report.bones import read_vtp
 
 # A unit cube: six squares.
 CUBE = """<?xml version="1.0"?>

@@ -11,13 +11,7 @@ from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
-from simspine.core.skeletons import (
-    SIMSPINE_SKELETON,
-    SKIN_SUFFIX,
-    load_skeleton,
-    skeleton_of_names,
-    translate,
-)
+from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.kinematics import read_spine, solve_kinematics

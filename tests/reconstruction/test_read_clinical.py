@@ -11,14 +11,14 @@ from simspine.anatomy.person_variation import joint_moves_of, vary_joint_places
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, forced_sentence
 from simspine.core.types import ForcedKind
-from simspine.estimation.clinical_uncertainty import (
+from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.kinematics import (
     decided_shares,
     incidence_deviation,
     lumbopelvic_rhythm_of,
     measures_of_body,
     read_clinical,
 )
-from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simspine.core.types import Camera, Keypoints, Markers
-from simspine.evaluation.virtual_trials import record_virtual_trial
+from simspine.evaluation.bench_accuracy import record_virtual_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_trial import make_trial, true_points
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES

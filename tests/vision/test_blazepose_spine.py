@@ -8,7 +8,7 @@ from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.io.video import demo_folder, find_project, open_videos
 from simspine.vision.blazepose import BlazePose, Pose, Region
-from simspine.vision.blazepose_spine import (  # fmt: skip
+from simspine.vision.blazepose_spine import (
     HALF_CONFIDENCE_SD,
     HIP_INDICES,
     MASK_PX,

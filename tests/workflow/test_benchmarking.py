@@ -18,7 +18,7 @@ from simspine.core.errors import InputError
 from simspine.evaluation.angle_protocol import AngleSequence, angle_names
 from simspine.evaluation.point_sources import write_frame_table, write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.workflow.result_tables import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
+from simspine.workflow.results import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
 
 
 def call(*arguments):

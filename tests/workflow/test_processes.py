@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 from simspine.core.errors import InputError
 from simspine.workflow.bench_faults import running_processes
-from simspine.workflow.processes import _try_item, map_in_processes
+from simspine.workflow.reporting import _try_item, map_in_processes
 
 
 def late_square(k):
@@ -118,7 +118,7 @@ from pathlib import Path
 from simspine.cli.main import main
 from simspine.io.atomic import atomic_path
 from simspine.workflow import jobs
-from simspine.workflow.processes import map_in_processes
+from simspine.workflow.reporting import map_in_processes
 
 def half_written(k):
     with atomic_path(f"page{k}") as temporary:

@@ -12,8 +12,7 @@ from simspine.quality.assess import verdicts_dict
 from simspine.workflow.dataset import summary_table_rows
 from simspine.workflow.record import RunPaths
 from simspine.workflow.reporting import write_report_of
-from simspine.workflow.result_tables import read_verdicts
-from simspine.workflow.results import read_trial
+from simspine.workflow.results import read_trial, read_verdicts
 
 SPOILT = slice(7, 9)
 

@@ -191,7 +191,7 @@ def _vtp(path: Path) -> None:
 
 
 def _read_vtp(path: Path):
-    from simspine.io.vtp import read_vtp
+    from simspine.report.bones import read_vtp
 
     return read_vtp(path)
 
@@ -405,7 +405,7 @@ def _read_shape(path: Path):
 
 def _labelled_images():
     from simspine.core.skeletons import load_skeleton
-    from simspine.io.labelled_images import LabelledImages
+    from simspine.io.coco import LabelledImages
 
     names = load_skeleton("simspine37").names
     rng = np.random.default_rng(0)
@@ -429,7 +429,7 @@ def _read_labels(kind: str):
 
 def _label_functions() -> dict:
     from simspine.io.annotation_tools import read_cvat, read_label_studio, write_cvat, write_label_studio
-    from simspine.io.labelled_images import read_coco_labels, write_coco_labels
+    from simspine.io.coco import read_coco_labels, write_coco_labels
 
     return {
         "coco": (write_coco_labels, read_coco_labels),

@@ -8,7 +8,7 @@ from tools.marker_atlas.survey import Atlas
 
 from simspine.anatomy.curvature import ENDPLATE_SIDES, lumbar_lordosis, thoracic_kyphosis
 from simspine.anatomy.shape_model import CHAIN_LEVELS
-from simspine.io.vtp import read_polygons
+from simspine.report.bones import read_polygons
 from simspine.report.figure_style import BLUE, GREEN, INK_COLOUR, ORANGE, PURPLE, VERMILLION
 
 BONE, GHOST = np.array([0.94, 0.90, 0.81]), np.array([0.955, 0.955, 0.96])

@@ -19,6 +19,8 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.core.types import Motion
 from simspine.io.atomic import atomic_path
 from simspine.synthesis import virtual_trial
+from simspine.synthesis.actions import ACTION_NAMES
+from simspine.synthesis.population import make_subject
 from simspine.synthesis.rendered_crops import Performer, Sample, Style, draw_sample, make_performer, virtual_person
 from simspine.synthesis.rendered_scenes import jpeg_bytes
 from simspine.synthesis.signals import random_stream
@@ -73,9 +75,9 @@ def main() -> None:
 
 def agile_performer(seed: int, index: int) -> Performer:
     """Person number `index` of the virtual capture of this seed, in half the frames bent further than its actions."""
-    subject = virtual_trial.make_subject(seed, index)
+    subject = make_subject(seed, index)
     person = virtual_person(subject)
-    trials = [virtual_trial.make_trial(subject, action, 1, FRAMES).motion for action in virtual_trial.ACTION_NAMES]
+    trials = [virtual_trial.make_trial(subject, action, 1, FRAMES).motion for action in ACTION_NAMES]
     values = np.concatenate([trial.values for trial in trials])
     plain = Motion(trials[0].names, trials[0].rate, values, trials[0].rotational)
     motion = bent_further(plain, random_stream(seed, "bent further", str(index)))

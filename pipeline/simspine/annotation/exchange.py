@@ -12,7 +12,7 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
 from simspine.io.annotation_tools import labelling_setup, read_cvat, read_label_studio, write_cvat, write_label_studio
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.labelled_images import LabelledImages, read_coco_labels, to_simspine, to_spinetrack, write_coco_labels
+from simspine.io.coco import LabelledImages, read_coco_labels, to_simspine, to_spinetrack, write_coco_labels
 
 LABEL_FILE_SUFFIXES = {"coco": ".json", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved

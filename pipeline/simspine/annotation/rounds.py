@@ -31,8 +31,8 @@ from simspine.annotation.recording import RecordedViews, at_images, keypoints_of
 from simspine.annotation.server import labels_of
 from simspine.core.errors import InputError, require_known
 from simspine.core.types import Keypoints
+from simspine.io.coco import write_coco_labels
 from simspine.io.hdf5 import read_store, write_store
-from simspine.io.labelled_images import write_coco_labels
 from simspine.io.text_tables import parse_content, read_bytes
 
 # How good a round's proposals were, by what people made of them

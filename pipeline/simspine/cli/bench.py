@@ -127,9 +127,8 @@ def _from_images(presets, points, sizes):
     """Metrics, details and settings of the part of `bench accuracy` that starts from 2D points."""
     from dataclasses import asdict, replace
 
-    from simspine.evaluation.bench_accuracy import QUICK_STUDY, accuracy_table, measure_accuracy
+    from simspine.evaluation.bench_accuracy import QUICK_STUDY, StudySize, accuracy_table, measure_accuracy
     from simspine.evaluation.tables import metrics_table
-    from simspine.evaluation.virtual_trials import StudySize
 
     own = {name: sizes[name] for name in ("subjects", "frames", "seed", "spines")}
     size = (
@@ -220,7 +219,7 @@ _comparison_options = with_options(
 
 def _write_results(run, tables, out, form) -> None:
     from simspine.evaluation.tables import join_tables
-    from simspine.workflow.result_tables import write_benchmark_results
+    from simspine.workflow.results import write_benchmark_results
 
     click.echo(join_tables(form, tables))
     for path in write_benchmark_results(run, tables, out) if out is not None else []:
@@ -228,7 +227,7 @@ def _write_results(run, tables, out, form) -> None:
 
 
 def _benchmark_run(name, files, truth, options):
-    from simspine.workflow.result_tables import BenchmarkRun, path_fingerprint
+    from simspine.workflow.results import BenchmarkRun, path_fingerprint
 
     return BenchmarkRun(
         name, {label: path_fingerprint(path) for label, path in files.items()}, path_fingerprint(truth), options
@@ -237,7 +236,7 @@ def _benchmark_run(name, files, truth, options):
 
 def _named_predictions(predictions, truth):
     """Files by name; both are needed."""
-    from simspine.workflow.result_tables import named_files
+    from simspine.workflow.results import named_files
 
     if not predictions or truth is None:
         raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
@@ -334,7 +333,7 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, out, **l
 
 def _run_lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
     from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
-    from simspine.workflow.result_tables import BenchmarkRun
+    from simspine.workflow.results import BenchmarkRun
 
     options = chosen_options(config, "cpu", preset, changes)
     settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}

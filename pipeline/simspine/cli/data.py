@@ -102,7 +102,7 @@ def check_quality_command(config_path, quiet):
     """
     from simspine.quality.assess import severity_exit_code
     from simspine.workflow.config import read_config
-    from simspine.workflow.result_tables import print_quality, write_quality
+    from simspine.workflow.results import print_quality, write_quality
 
     config = read_config(config_path)
     verdicts = write_quality(config)
@@ -121,7 +121,7 @@ def validate_dataset_command(dataset, config_path, out):
     Each figure says what the data decided, and what the model or a prior did. Columns: docs/validation.md.
     """
     from simspine.core.errors import InputError
-    from simspine.workflow.result_tables import write_validation
+    from simspine.workflow.results import write_validation
 
     if dataset is None:
         from simspine.workflow.config import read_config

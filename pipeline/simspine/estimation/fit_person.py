@@ -76,7 +76,7 @@ from simspine.estimation.person import (
     point_places_of,
 )
 from simspine.estimation.person_fit import PersonFit, PersonProblem, solve_person
-from simspine.estimation.postures import FrameCheck, Recording, is_standing, sampled_recordings
+from simspine.estimation.postures import FrameCheck, PostureRecording, is_standing, sampled_recordings
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,7 +325,7 @@ def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
 
 def _problem_of_person(
     sized: SizedBody,
-    recordings: Sequence[Recording],
+    recordings: Sequence[PostureRecording],
     unknowns: _PersonUnknowns,
     weights: Mapping[str, float],
     configured: KinematicsOptions,
@@ -422,7 +422,7 @@ def _person_of_fit(
 
 def _with_noise(
     person: Person,
-    recordings: Sequence[Recording],
+    recordings: Sequence[PostureRecording],
     problem: PersonProblem,
     fit: PersonFit,
     noise: _PersonNoise,

@@ -80,7 +80,7 @@ def inverse_kinematics(
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine == "opensim":
-        from simspine.estimation.opensim_engine import solve_with_opensim
+        from simspine.estimation.frame_engine import solve_with_opensim
 
         return solve_with_opensim(
             body,

@@ -27,7 +27,8 @@ MarkerShares = Mapping[int, float]  # index of a marker → its share of an erro
 def tree_with_marker_offsets(tree: Tree, groups: Sequence[MarkerShares], in_ground_frame: Sequence[bool] = ()) -> Tree:
     """The tree with three more free coordinates (m, after the others) per group of markers.
 
-    in_ground_frame: of each group, whether it is moved along the ground's axes; by default none. All groups of a marker after
+    in_ground_frame: of each group, whether it is moved along the ground's axes; by default none. All groups of a
+    marker after
     such a one must be such as well.
     """
     for k, group in enumerate(groups):

@@ -31,7 +31,7 @@ from simspine.estimation.person_system import (
     find_person_minimum,
     solve_forward,
 )
-from simspine.estimation.start_pose import first_pose
+from simspine.estimation.result import first_pose
 from simspine.estimation.terms import LimitTerm, MarkerTerm, single_coordinate_precision_and_target
 from simspine.estimation.trajectory import STARTING_POINTS, starting_path
 from simspine.estimation.trajectory_engine import ROUGH_PATH_POSE_SD, START_OFFSET_SD_M, wide_priors

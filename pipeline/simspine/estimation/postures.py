@@ -21,7 +21,7 @@ FrameCheck = Callable[[Markers], np.ndarray]  # of markers to frames, (frames,) 
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class PostureRecording:
     """markers: a trial. fast_variance: (markers,) m², of what smoothing took out of it. postures: some frames of the
     smoothed trial. bursts: (bursts, 3), which of the postures are `BURST_TIMES_S` apart."""
 
@@ -37,7 +37,7 @@ def sampled_recordings(
     weights: Mapping[str, float],
     options: KinematicsOptions,
     exchanged: FrameCheck,
-) -> list[Recording]:
+) -> list[PostureRecording]:
     """The trials that show a posture."""
     padded = _padded_to_common_markers([fit_markers(body, trial) for trial in trials])
     shown = [(trial, _frames_with_enough_markers(options, trial, weights)) for trial in padded]
@@ -45,7 +45,7 @@ def sampled_recordings(
     for trial, frames in chosen:
         smooth = smooth_positions(trial)
         postures, bursts = _sampled_in_bursts(smooth, frames, len(chosen))
-        recordings.append(Recording(trial, white_noise_variance(trial, smooth), postures, bursts))
+        recordings.append(PostureRecording(trial, white_noise_variance(trial, smooth), postures, bursts))
     return recordings
 
 

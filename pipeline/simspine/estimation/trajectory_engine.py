@@ -14,11 +14,7 @@ from simspine.core.errors import require_known
 from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.marker_offsets import (
-    offset_coordinate_names,
-    offset_priors,
-    tree_with_shared_errors,
-)
+from simspine.estimation.marker_offsets import offset_coordinate_names, offset_priors, tree_with_shared_errors
 from simspine.estimation.minimise import learnt_factor, with_scaled_acceleration
 from simspine.estimation.result import (
     CHANGE_KEY,
@@ -28,9 +24,10 @@ from simspine.estimation.result import (
     Result,
     Solver,
     canonical_branch,
+    first_pose,
     result_of,
+    root_joint,
 )
-from simspine.estimation.start_pose import first_pose, root_joint
 from simspine.estimation.terms import (
     LimitTerm,
     MarkerTerm,

@@ -23,13 +23,7 @@ from simspine.anatomy.curvature import (
     thoracic_kyphosis,
 )
 from simspine.anatomy.paper_axes import AXIS_COMPOSED, paper_axes_of, to_paper_axes
-from simspine.anatomy.tree import (
-    Tree,
-    all_coordinates,
-    all_poses,
-    markers_and_jacobian,
-    moved_poses,
-)
+from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian, moved_poses
 from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
 from simspine.core.geometry import wrap_angles
 from simspine.core.types import Motion

@@ -25,7 +25,9 @@ from simspine.evaluation.bench_accuracy import (
     COVERAGE_TOLERANCE,
     LEVELS_BY_REGION,
     NOMINAL_COVERAGE,
+    points_meant_by_mocap,
     rounded_for_json,
+    true_spine,
 )
 from simspine.evaluation.methods import estimates_from_points
 from simspine.evaluation.metrics import finite_values, rms_or_nan
@@ -37,7 +39,6 @@ from simspine.evaluation.spine_errors import (
     spine_errors_of,
 )
 from simspine.evaluation.tables import Metric, aligned_markdown
-from simspine.evaluation.virtual_trials import points_meant_by_mocap, true_spine
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.foreign_motion import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 from simspine.synthesis.population import SyntheticSubject, make_subject

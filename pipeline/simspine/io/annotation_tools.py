@@ -11,8 +11,8 @@ import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path, write_text
+from simspine.io.coco import DIGITS, POINT_STATUSES, LabelledImages, read_as_kind
 from simspine.io.guarded import read_xml
-from simspine.io.labelled_images import DIGITS, POINT_STATUSES, LabelledImages, read_as_kind
 from simspine.io.text_tables import parse_content, read_bytes
 
 # CVAT for images 1.1: a skeleton per image, whose points say whether they are occluded or outside.

@@ -18,9 +18,9 @@ from simspine.evaluation.image_metrics import ImagePeople, correct_keypoint_shar
 from simspine.evaluation.point_protocols import evaluate_images
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, evaluation_json
 from simspine.io.atomic import write_text
+from simspine.io.coco import read_coco_labels
 from simspine.io.image_streams import open_images_in_any_order
 from simspine.io.keypoint_json import write_people_json
-from simspine.io.labelled_images import read_coco_labels
 from simspine.io.video import Video
 from simspine.learning.lifters import LifterSay
 from simspine.learning.options import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from simspine.learning.descent import DescentHistory
     from simspine.learning.spine_network import SpineNetwork
+
 
 UNTRAINED_LABEL, TRAINED_LABEL, MEAN_PLACE_LABEL = "untrained", "trained", "mean place in the box"
 PCK_SHARES = (0.05, 0.1, 0.2)  # of the shorter side of the box

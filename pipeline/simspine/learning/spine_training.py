@@ -11,13 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from simspine.core.errors import InputError
-from simspine.learning.descent import (
-    TOTAL_LOSS,
-    Descent,
-    DescentHistory,
-    DescentRun,
-    train_by_descent,
-)
+from simspine.learning.descent import TOTAL_LOSS, Descent, DescentHistory, DescentRun, train_by_descent
 from simspine.learning.onnx_files import OnnxLayout, write_onnx
 from simspine.learning.options import (
     CROP_SIZE_PX,

@@ -1,17 +1,20 @@
-"""From videos, 2D points or markers to reconstructions, in memory: the list of stages, one after another.
+"""Compile the kernels once, so that the first recording does not wait for it."""
 
-`reconstruct` and `reconstruct_people` start from images, `fit_trials` from the markers of all trials of a person.
-"""
-
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError, require_known
-from simspine.core.geometry import markers_in_frame
-from simspine.core.types import Camera, Keypoints, Markers
+from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.io.calibration import read_calibration
 from simspine.io.video import VIDEO_ENDINGS
 from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
@@ -19,6 +22,11 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
 from simspine.reconstruction.stages import SCALE, STAGES, run_stages
 from simspine.vision.points import check_one_person
+from simspine.vision.triangulation import triangulate
+
+# From videos, 2D points or markers to reconstructions, in memory: the list of stages, one after another.
+# `reconstruct` and `reconstruct_people` start from images, `fit_trials` from the markers of all trials of a
+# person.
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,3 +299,44 @@ def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Pat
     if not found:
         raise InputError(f"{folder} holds no videos; expected one a camera, ending in {', '.join(VIDEO_ENDINGS)}.")
     return found
+
+
+WARMUP_RECIPES = ("articulated", "coupled", "paper")
+WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
+_FRONT_ROTATION, _SIDE_ROTATION = [[1, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+WARMUP_CAMERAS = tuple(
+    Camera(
+        name=name,
+        size=(1000, 1000),
+        K=np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]]),
+        distortion=np.zeros(5),
+        R=np.array(R, float),
+        t=np.array([0.0, 1, 4]),  # 4 m away, 1 m high
+    )
+    for name, R in (("front", _FRONT_ROTATION), ("side", _SIDE_ROTATION))
+)
+
+
+def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
+    """Triangulate and solve a person who stands still, with each recipe. Returns seconds.
+
+    Numba keeps compiled code beside the package, or in the user's cache where that may not be written
+    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
+    """
+    start = time.perf_counter()
+    for recipe in WARMUP_RECIPES:
+        body = build_body(recipe, "centres")
+        c = body.coordinates
+        still = Motion(c.names, WARMUP_RATE_HZ, np.tile(c.default, (WARMUP_FRAMES, 1)), c.rotational)
+        markers = forward_kinematics(body, still)
+        inverse_kinematics(body, markers)
+        fit_trials({"standing": markers}, recipe)
+        triangulate(_keypoints_of_markers(markers), WARMUP_CAMERAS)
+        say(f"{recipe}: ready after {time.perf_counter() - start:.0f} s")
+    return time.perf_counter() - start
+
+
+def _keypoints_of_markers(markers: Markers) -> Keypoints:
+    """The markers as both cameras see them."""
+    xy = np.moveaxis(project_points(WARMUP_CAMERAS, markers_in_frame(markers, "z_up").xyz), 0, 1)
+    return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

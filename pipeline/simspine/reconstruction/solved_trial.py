@@ -14,8 +14,8 @@ from simspine.core.errors import InputError, Unchanging
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, without_skin_markers
 from simspine.core.types import Camera, Keypoints, Markers, Motion
-from simspine.estimation.clinical_uncertainty import decided_shares, lumbopelvic_rhythm_of
 from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.kinematics import decided_shares, lumbopelvic_rhythm_of
 from simspine.estimation.result import Result
 from simspine.quality.assess import observed_angle_shares
 from simspine.quality.camera_checks import ViewFit

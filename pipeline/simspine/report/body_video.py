@@ -285,9 +285,15 @@ def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:
 def layer_of_image(trial: SolvedTrial, shown: Keypoints, frame: int, view: int) -> OverlayLayer:
     """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
     return frame_layer(
-        shown, frame, view, trial.cameras[view],
-        model=trial.model_points, triangulation=trial.keypoints_and_triangulation[1], edges=body_edges(), spine=SPINE_CHAIN_MARKERS,
-    )  # fmt: skip
+        shown,
+        frame,
+        view,
+        trial.cameras[view],
+        model=trial.model_points,
+        triangulation=trial.keypoints_and_triangulation[1],
+        edges=body_edges(),
+        spine=SPINE_CHAIN_MARKERS,
+    )
 
 
 def person_crop_box(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:

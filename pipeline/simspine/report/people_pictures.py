@@ -22,11 +22,7 @@ from simspine.core.types import Camera
 from simspine.report import canvas
 from simspine.report.bones import Bone, skin_around_bones
 from simspine.report.canvas import DARK_GROUND, SIDE_COLOURS
-from simspine.report.figure_style import (
-    ORANGE,
-    VERMILLION,
-    to_bgr,
-)
+from simspine.report.figure_style import ORANGE, VERMILLION, to_bgr
 from simspine.report.overlay import smooth_curve
 from simspine.synthesis.shading import draw_mesh_over
 

@@ -9,15 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera
-from simspine.synthesis.raster import (
-    Light,
-    Material,
-    Mesh,
-    Pattern,
-    Visible,
-    rasterise_triangles,
-    surface_looks,
-)
+from simspine.synthesis.raster import Light, Material, Mesh, Pattern, Visible, rasterise_triangles, surface_looks
 from simspine.synthesis.rendered_people import linear_rgb
 from simspine.synthesis.shading import DrawnPixels, Room, ShadowMap, shade_pixels
 from simspine.synthesis.virtual_trial import look_at_rotation

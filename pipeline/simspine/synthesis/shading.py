@@ -8,14 +8,7 @@ from numba import njit
 
 from simspine.core.geometry import project_one, undistort_pixels
 from simspine.core.types import Camera
-from simspine.synthesis.raster import (
-    Light,
-    Mesh,
-    Visible,
-    barycentric_weights_at,
-    material_table,
-    rasterise_triangles,
-)
+from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_at, material_table, rasterise_triangles
 
 # Light on what is seen: one pass over the pixels of a person or thing, compiled.
 # Diffuse light of a lamp with its shadow, of the sky above and the ground below, weakened where the surface sees

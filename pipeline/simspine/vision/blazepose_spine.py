@@ -8,11 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.skeletons import load_skeleton
-from simspine.vision.blazepose import (
-    LANDMARK_SIZE,
-    BlazePose,
-    Pose,
-)
+from simspine.vision.blazepose import LANDMARK_SIZE, BlazePose, Pose
 from simspine.vision.spinepose import open_session
 
 # What a network of the spine sees of a person: BlazePose's points and mask, in the frame of the trunk.

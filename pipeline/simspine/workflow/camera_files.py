@@ -160,10 +160,17 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     rows = [
         (view, _delay_text(late, sd, known_late, found), _delay_text(drift, drift_sd, 0.0, steady))
         for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
-            clocks.views, clocks.delays_frames, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
+            clocks.views,
+            clocks.delays_frames,
+            clocks.deviation,
+            before,
+            sure,
+            clocks.drift,
+            clocks.drift_deviation,
+            sure_drift,
             strict=True,
         )
-    ]  # fmt: skip
+    ]
     rows[0] = (clocks.views[0], "the reference", "")
     print_table(f"Clocks: {_what_is_compared(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     if known is not None:

@@ -26,8 +26,7 @@ from simspine.report.summary import dataset_summary_metrics, summary_metrics, su
 from simspine.workflow import stages
 from simspine.workflow.config import Config
 from simspine.workflow.record import RunPaths, StageTask, read_json, read_task_manifest
-from simspine.workflow.result_tables import write_quality
-from simspine.workflow.results import read_trial, seconds_of
+from simspine.workflow.results import read_trial, seconds_of, write_quality
 from simspine.workflow.stages import TRC_FOLDERS
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
