@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from simspine.vision.triangulation import (
-    exchange_sides,
-    limb_groups,
-    mirror_indices,
-    triangulate,
-    triangulate_with_report,
-)
+from simspine.vision.side_swaps import exchange_sides, limb_groups, mirror_indices
+from simspine.vision.triangulation import triangulate, triangulate_with_report
 
 LEGS = ("Hip", "Knee", "Ankle", "BigToe")
 

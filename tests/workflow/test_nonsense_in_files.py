@@ -13,7 +13,7 @@ from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.io.keypoint_json import write_keypoints
 from simspine.io.trc import read_trc, write_trc
-from simspine.vision.triangulation import mirror_indices
+from simspine.vision.side_swaps import mirror_indices
 
 pytestmark = pytest.mark.slow
 

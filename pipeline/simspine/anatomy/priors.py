@@ -21,9 +21,9 @@ class Smoothness:
     velocity, acceleration : float or {coordinate: float} or None
         rad/s or m/s, and rad/s² or m/s²: one number for all angles, or by coordinate, '*' being all others. None leaves
         the term out.
-    length : float
+    metres_per_rad : float
         Lengths (the pelvis' path) use this × the number, m per rad.
-    learnt : sequence of str
+    learn_from_trial : sequence of str
         Coordinates for which the trial itself says by which factor their accelerations differ from what is assumed.
     """
 
@@ -96,7 +96,7 @@ class SharedError:
         By how much of it each marker is off; () is all of it for each.
     mean : (float, float, float)
         m, along the axes of the bodies, of an error that is known in part.
-    in_space : bool
+    in_ground_frame : bool
         What is not known of it stays as it is in space, however the bodies turn, as errors of cameras do.
     """
 
@@ -140,22 +140,22 @@ class MarkerErrors:
         Standard deviation of a coordinate of a marker of weight 1, m.
     correlation_time : float
         Of a marker's error, s; what is correlated does not average out over frames.
-    counted_once : tuple of str
+    slow_markers : tuple of str
         Markers on parts that move more slowly than their errors change, so that such errors hide a motion as well: all
         frames within a correlation time count as one.
-    misfit_time : float
+    body_misfit_time : float
         For how long the body itself is wrong in the same way, where that is longer, s.
-    lasting, misfit : {marker: float}
+    lasting_variance_share, misfit_variance_share : {marker: float}
         Share of its variance that lasts, and share that the body's misfit makes.
-    lasting_shared : float
+    shared_error_variance_share : float
         Share of the variance of `shared` that lasts.
-    shared : tuple of SharedError
+    shared_errors : tuple of SharedError
         Errors that markers have in common.
     use_covariance : bool
         Take `Markers.covariance` plus sd² instead of sd².
     loss : str
         'square' or 'huber'.
-    loss_from : float
+    loss_threshold_sd : float
         Standard deviations from which 'huber' is linear.
     """
 
@@ -197,7 +197,7 @@ class Prior:
     Attributes
     ----------
     terms : sequence of LinearPrior
-    carried : {coordinate: (r,) sequence}
+    body_error_modes : {coordinate: (r,) sequence}
         rad or m: by how much it would change with each of r independent ways in which the body itself may be wrong, one
         standard deviation each; added to the covariance of the coordinates. Empty: the body is right.
     """

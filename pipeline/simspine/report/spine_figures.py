@@ -92,8 +92,7 @@ def stick_figures(
     lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
     chain = [at[name] for name in spine if name in at]
     bodies = [_centred_body(xyz[frame], sides) for frame in frames]
-    reach = np.nanmax(np.abs([*np.concatenate(bodies), np.full(3, 0.3)]), axis=0)  # m; at least a head's size
-    across, tall = max(reach[0], reach[2]), reach[1]
+    across, tall = _half_extent(bodies)
     with matplotlib_style():
         figure = new_figure(0.7 + min(9.0, PAGE_WIDTH_IN / len(frames) * (2 * tall + across) / across))
         panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
@@ -108,6 +107,12 @@ def stick_figures(
         scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, gap=0.05, label="0.5 m")
         _bodies_legend(figure, markers.origins)
     return figure
+
+
+def _half_extent(bodies: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Half of the horizontal and vertical extent of all bodies, m; at least a head's size."""
+    reach = np.nanmax(np.abs([*np.concatenate(bodies), np.full(3, 0.3)]), axis=0)
+    return max(reach[0], reach[2]), reach[1]
 
 
 def _centred_body(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -17,7 +17,8 @@ from simspine.vision.bundle_adjustment import (
     linearised_residuals,
 )
 from simspine.vision.camera_refine import Refined, refine_cameras, sample_frames_seen
-from simspine.vision.triangulation import exchange_sides, triangulate_with_report
+from simspine.vision.side_swaps import exchange_sides
+from simspine.vision.triangulation import triangulate_with_report
 
 FRAMES_BETWEEN_RECORDINGS = 10  # frames without points between two recordings, so that nothing moves across
 

@@ -14,7 +14,8 @@ from simspine.vision.bundle_adjustment import (
     Observations,
     adjust_bundle,
 )
-from simspine.vision.triangulation import exchange_sides, triangulate_with_report
+from simspine.vision.side_swaps import exchange_sides
+from simspine.vision.triangulation import triangulate_with_report
 
 REFINEMENT_LIMBS = tuple(
     (f"{side}{a}", f"{side}{b}")

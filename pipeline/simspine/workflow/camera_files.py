@@ -20,9 +20,10 @@ from simspine.reconstruction.cameras import camera_prior_of_options, compare_cam
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
 from simspine.vision.camera_refine import Refined, refine_cameras, refinement_table
-from simspine.vision.cameras_from_person import FromPerson, cameras_from_person, check_height
+from simspine.vision.cameras_from_person import FromPerson, cameras_from_person
 from simspine.vision.detector import Detections
 from simspine.vision.options import DetectionOptions
+from simspine.vision.person_frame import check_height
 from simspine.vision.points import detect_in_videos
 from simspine.vision.synchronise import find_delays
 from simspine.workflow.config import Config

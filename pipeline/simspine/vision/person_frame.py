@@ -1,0 +1,190 @@
+"""Scale, vertical and floor of a scene, from the person in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.core.types import Camera
+
+# Heights above the floor as shares of stature: top of the head, eyes, ankles (Drillis & Contini 1966 in Winter 2009,
+# Biomechanics and Motor Control of Human Movement, fig. 4.1; C). Spread: of proportions, and of how one stands.
+ANKLE_HEIGHT_SHARE, TOP_HEIGHT_SHARES = 0.039, {"Head": 1.0, "Eye": 0.936}
+STANDING_STATURE_SD = 0.03  # relative
+# Distances between joint centres as shares of stature: de Leva 1996 (C), mean of both sexes. A detector's points are no
+# joint centres: the spread is wide.
+LIMB_LENGTH_SHARES = {
+    ("Hip", "Knee"): 0.228,
+    ("Knee", "Ankle"): 0.249,
+    ("Shoulder", "Elbow"): 0.160,
+    ("Elbow", "Wrist"): 0.153,
+}
+LIMB_LENGTH_SHARES_SD = 0.08  # relative
+MIN_UPRIGHT_STATURE_SHARE = (
+    0.85  # of the stature by the limbs: who measures less from eyes to ankles never stood straight
+)
+STANDING_QUANTILE = 0.95  # quantile of frames in which the person stands straight
+MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army 2012)
+PLAUSIBLE_PERSON_HEIGHTS_M = (0.5, 2.5)  # m
+UPRIGHT_FRAMES_SHARE = 0.2  # share of frames, the most upright ones, that tell the vertical
+POSTURE_UP_SD = np.radians(3.0)  # rad: how a standing person leans
+MIN_FLOOR_SPREAD_M = 0.4  # m: feet that stood so far apart in two directions tell the floor's slope
+FOOT_HEIGHT_SD_M = 0.015  # m: how far a foot's point is from its height above the floor
+STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest of each foot's point, in which it stands
+FOOT_POINTS = ("RHeel", "LHeel", "RBigToe", "LBigToe", "RAnkle", "LAnkle")
+FLOOR_QUANTILE = 0.05  # share of the feet's heights that lie below the floor by chance
+
+
+@dataclass(frozen=True)
+class PersonFrame:
+    """From the cameras' own world to one with z up, m.
+
+    scale: m per unit there. scale_sd: relative. R: (3, 3), origin: (3,) m: x ↦ R (scale · x − origin). tilt_sd: rad,
+    of the vertical. scale_from: what it compares: 'standing' person or 'limbs'; height_known: whether with this
+    person's height, or with mean adults'. vertical_from: 'floor' or 'posture'.
+    """
+
+    scale: float
+    scale_sd: float
+    R: np.ndarray
+    origin: np.ndarray
+    tilt_sd: float
+    scale_from: str
+    height_known: bool
+    vertical_from: str
+
+    def applied_to(self, camera: Camera) -> Camera:
+        """The camera in this world."""
+        R = camera.R @ self.R.T
+        return camera.with_(R=R, t=-R @ (self.R @ (self.scale * camera.centre - self.origin)))
+
+
+def limb_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
+    """Stature by the lengths of limbs (each the median over frames) of points (frames, points, 3), in their unit; None
+    where no limb is there."""
+    statures = []
+    for (a, b), share in LIMB_LENGTH_SHARES.items():
+        for side in "RL":
+            if side + a in names and side + b in names:
+                length = np.linalg.norm(xyz[:, names.index(side + a)] - xyz[:, names.index(side + b)], axis=-1)
+                if np.isfinite(length).any():
+                    statures.append(float(np.nanmedian(length)) / share)
+    stature = float(np.median(statures)) if statures else 0.0
+    return stature if stature > 0 else None
+
+
+def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
+    """Stature by the distance from the head's top, or the eyes, to the farther ankle in the frames in which it is
+    largest; None where they were not seen."""
+    ankles = [xyz[:, names.index(name)] for name in ("RAnkle", "LAnkle") if name in names]
+    tops = [("Head", ["Head"]), ("Eye", ["REye", "LEye"])]
+    for kind, points in tops:
+        there = [xyz[:, names.index(name)] for name in points if name in names]
+        if len(there) < len(points) or not ankles:
+            continue
+        top = np.mean(there, 0)
+        apart = np.stack([np.linalg.norm(top - ankle, axis=-1) for ankle in ankles])
+        known = np.isfinite(apart).any(0)
+        if known.any():
+            return float(np.quantile(np.nanmax(apart[:, known], 0), STANDING_QUANTILE)) / (
+                TOP_HEIGHT_SHARES[kind] - ANKLE_HEIGHT_SHARE
+            )
+    return None
+
+
+def check_height(height: float | None) -> None:
+    """`InputError` for a height that is nobody's."""
+    least, most = PLAUSIBLE_PERSON_HEIGHTS_M
+    if height is not None and not least < height < most:
+        raise InputError(f"a height of {height:g} m is nobody's; expected metres, {least:g} to {most:g}.")
+
+
+def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
+    """The world that a person's points (frames, points, 3) tell. height: of the person, m, if known.
+
+    Raises `InputError` for a height that is nobody's, and where limbs, hips or feet were not seen.
+    """
+    check_height(height)
+    limbs, standing = limb_stature(names, xyz), standing_stature(names, xyz)
+    feet = [names.index(name) for name in FOOT_POINTS if name in names]
+    if limbs is None or not feet or not np.isfinite(xyz[:, feet]).any():
+        raise InputError("limbs and feet of the person were not seen, which tell scale and floor.")
+    straight = standing is not None and standing > MIN_UPRIGHT_STATURE_SHARE * limbs
+    scale = (height or MEAN_STATURE_M) / (standing if straight and standing is not None else limbs)
+    points = scale * xyz
+    up, upright = _up_by_posture(names, points)
+    normal, tilt = _floor_normal(points[:, feet], up)
+    up = up if normal is None else normal
+    R = _frame_axes(up, _person_right(names, points[upright]))
+    turned = points @ R.T
+    across = np.nanmedian(turned[upright][:, feet, :2].reshape(-1, 2), 0)
+    ground = np.nanquantile(turned[:, feet, 2], FLOOR_QUANTILE)
+    proportions_sd = STANDING_STATURE_SD if straight else LIMB_LENGTH_SHARES_SD
+    return PersonFrame(
+        scale=scale,
+        scale_sd=float(np.hypot(proportions_sd, 0.0 if height else STATURE_SD_M / MEAN_STATURE_M)),
+        R=R,
+        origin=R.T @ np.r_[across, ground],
+        tilt_sd=tilt,
+        scale_from="standing" if straight else "limbs",
+        height_known=height is not None,
+        vertical_from="posture" if normal is None else "floor",
+    )
+
+
+def _up_by_posture(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Up (3,) by the frames in which ankles and shoulders are farthest apart, and these frames."""
+
+    def middle(point: str) -> np.ndarray:
+        sides = [points[:, names.index(side + point)] for side in "RL" if side + point in names]
+        if len(sides) < 2:
+            raise InputError(f"the person's {point.lower()}s were not seen, which tell the vertical.")
+        return (sides[0] + sides[1]) / 2
+
+    line = middle("Shoulder") - middle("Ankle")
+    length = np.linalg.norm(line, axis=-1)
+    if not np.isfinite(length).any():
+        raise InputError("shoulders and ankles were never seen together, which tell the vertical.")
+    upright = np.flatnonzero(length >= np.nanquantile(length, 1 - UPRIGHT_FRAMES_SHARE))
+    up = (line[upright] / length[upright, None]).mean(0)
+    return up / np.linalg.norm(up), upright
+
+
+def _floor_normal(feet: np.ndarray, up: np.ndarray) -> tuple[np.ndarray | None, float]:
+    """The floor's normal (3,) by where each foot's points (frames, points, 3) stand, and its standard deviation, rad;
+    None and posture's where they stand in one place or on a line."""
+    standing = []
+    for path in feet.swapaxes(0, 1):
+        speed = np.linalg.norm(np.gradient(path, axis=0), axis=-1)
+        known = np.isfinite(speed) & np.isfinite(path).all(-1)
+        if known.sum() >= 3:
+            slow = path[known][speed[known] <= np.quantile(speed[known], STANCE_FRAMES_SHARE)]
+            standing.append(slow - slow.mean(0))  # each point has its own height above the floor
+    if not standing:
+        return None, POSTURE_UP_SD
+    places = np.concatenate(standing)
+    _, spread, axes = np.linalg.svd(places / np.sqrt(len(places)), full_matrices=False)
+    normal = axes[2] * np.sign(axes[2] @ up)
+    tilt = FOOT_HEIGHT_SD_M / max(float(spread[1]), 1e-9)
+    if spread[1] < MIN_FLOOR_SPREAD_M or normal @ up < np.cos(np.radians(20.0)):
+        return None, POSTURE_UP_SD
+    return normal, tilt
+
+
+def _person_right(names: Sequence[str], points: np.ndarray) -> np.ndarray:
+    """(3,) the way to the person's right, by hips and shoulders; 0 where they were not seen."""
+    ways = [
+        np.nanmedian(points[:, names.index("R" + point)] - points[:, names.index("L" + point)], 0)
+        for point in ("Hip", "Shoulder")
+        if "R" + point in names and "L" + point in names
+    ]
+    return np.nan_to_num(np.array(ways)).sum(0) if ways else np.zeros(3)
+
+
+def _frame_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Rows: forward, left, up."""
+    left = -(right - (right @ up) * up)
+    size = np.linalg.norm(left)
+    left = left / size if size > 1e-6 else np.linalg.svd(up[None])[2][1]
+    return np.stack([np.cross(left, up), left, up])

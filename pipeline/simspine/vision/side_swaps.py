@@ -1,0 +1,181 @@
+"""Left and right exchanged by a detector: found per view and limb group, and undone.
+
+A detector that takes a back for a front exchanges both sides at once, so the decision is made for a whole group of
+points (legs, arms, face) in one view and frame. As for first guesses, pairs of views propose, now in two versions (the
+two views agree on left and right, or not), and every other view joins with the labelling that suits it better. A
+labelling and its complement fit equally well; the majority of the views and the continuity with neighbouring frames
+decide between the two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from simspine.core.types import Keypoints
+from simspine.vision.rays import (
+    SEED_RANKS,
+    Rays,
+    camera_centres,
+    ray_directions,
+    ray_midpoint,
+    truncated_misfit,
+)
+
+SWAP_GROUPS = {
+    "legs": ("hip", "knee", "ankle", "toe", "heel", "foot"),
+    "face": ("eye", "ear", "mouth"),
+    "arms": ("",),  # shoulders, collar bones and what else is mirrored
+}
+_MIN_SWAP_GAIN = 1.0  # observations that must come right before a view counts as swapped …
+_MAX_SWAP_MISFIT_RATIO = 0.5  # … and the share of its misfit that may remain
+_LABELLING_WINDOW_S = 1.0  # s over which the choice between a labelling and its complement is made
+
+
+def mirror_indices(names: Sequence[str]) -> np.ndarray:
+    """(points,) index of each point's mirror image (`LKnee` ↔ `RKnee`, `left_knee` ↔ `right_knee`), or its own."""
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index.get(_mirrored_name(name), i) for i, name in enumerate(names)], dtype=int)
+
+
+def _mirrored_name(name: str) -> str:
+    for left, right in (("left", "right"), ("Left", "Right"), ("L", "R")):
+        for here, there in ((left, right), (right, left)):
+            rest = name.removeprefix(here)
+            if rest != name and (len(here) > 1 or rest[:1].isupper()):
+                return there + rest
+    return name
+
+
+def limb_groups(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """{group: (2, pairs) indices of its mirrored points}, one row per side; groups without points are left out."""
+    rows: dict[str, list] = {group: [] for group in SWAP_GROUPS}
+    for i, j in enumerate(mirror_indices(names)):
+        if i < j:
+            group = next(g for g, words in SWAP_GROUPS.items() if any(word in names[i].lower() for word in words))
+            rows[group].append((i, j))
+    return {group: np.array(pairs).T for group, pairs in rows.items() if pairs}
+
+
+def exchange_sides(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
+    """Keypoints with the observations `swapped` (frames, views, points) bool handed to their mirror images."""
+    if not swapped.any():
+        return keypoints
+    mirrors = mirror_indices(keypoints.names)
+    xy = np.where(swapped[..., None], keypoints.xy[:, :, mirrors], keypoints.xy)
+    return keypoints.with_(
+        xy=xy, confidence=np.where(swapped, keypoints.confidence[:, :, mirrors], keypoints.confidence)
+    )
+
+
+def find_swaps(
+    rays: Rays, xyz: np.ndarray, sides: np.ndarray, suspect: np.ndarray, limit: np.ndarray, rate: float
+) -> np.ndarray:
+    """Which views exchange left and right of one group: (frames, views) bool.
+
+    rays: of the whole trial. xyz: (3, frames, points) m as found without exchanging. sides: (2, pairs) point indices.
+    suspect: (frames,) bool, where views disagree; the others are left alone. limit: (points,) px.
+    """
+    frames, points = xyz.shape[1:]
+    swapped = np.zeros((frames, len(rays.R)), bool)
+    where = np.flatnonzero(suspect)
+    if not len(where):
+        return swapped
+    labels, gain, proposed = _label_views(rays, where, sides, limit=limit, points=points)
+    clear = np.abs(gain) > 0  # (views, suspects): the view has an opinion
+    vote = np.zeros(frames)
+    vote[where] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
+    group = xyz[:, :, sides]  # (3, frames, 2, pairs)
+    group[:, where] = proposed
+    known = np.isfinite(group).all((0, 2))
+    vote[~suspect & known.any(-1)] = len(rays.R)
+    complement = _against_the_run(group, vote, rate)[where]
+    swapped[where] = (clear & (labels ^ complement)).T
+    return swapped
+
+
+@dataclass
+class _Labelling:
+    """The best so far, of m frames. lowest: (m,) cost. unswapped: (m,) lowest cost of leaving all views as they are.
+    labels: (views, m) bool, swapped. gain: (views, m), how clearly. places: (3, m, 2, pairs) m."""
+
+    lowest: np.ndarray
+    unswapped: np.ndarray
+    labels: np.ndarray
+    gain: np.ndarray
+    places: np.ndarray
+
+    def consider(self, places: np.ndarray, kept: np.ndarray, swapped: np.ndarray) -> None:
+        """Points that were proposed, and what they cost each view (views, m) as it is, and with sides exchanged."""
+        low, high = np.minimum(kept, swapped), np.maximum(kept, swapped)
+        better = low.sum(0) < self.lowest
+        self.lowest = np.where(better, low.sum(0), self.lowest)
+        self.labels = np.where(better, swapped < kept, self.labels)
+        gain = np.where(low > _MAX_SWAP_MISFIT_RATIO * high, 0.0, kept - swapped)
+        self.gain = np.where(better, gain, self.gain)
+        self.places = np.where(better[:, None, None], places, self.places)
+        self.unswapped = np.minimum(self.unswapped, kept.sum(0))
+
+
+def _label_views(
+    rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray, points: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labelling of the views (views, m) that fits best, how clearly (views, m), and its points (3, m, 2, pairs)."""
+    shape = (len(frames), *sides.shape)
+    tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
+    keep, swap = (
+        rays.of_points((frames[:, None, None] * points + columns).reshape(-1)) for columns in (sides, sides[::-1])
+    )
+    # A side alone, or two sides no further apart than the noise, say nothing about which is which.
+    apart = np.einsum("vijn,vjn->vin", keep.lens_derivative, keep.normal - swap.normal)
+    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > tolerance)
+    versions = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
+    best = _best_labelling(*versions, tolerance=tolerance, shape=shape)
+    gain = np.where(np.abs(best.gain) >= _MIN_SWAP_GAIN, best.gain, 0.0)
+    worthwhile = best.unswapped - best.lowest >= _MIN_SWAP_GAIN
+    return best.labels & worthwhile & (gain != 0), gain, best.places
+
+
+def _best_labelling(keep: Rays, swap: Rays, tolerance: np.ndarray, shape: tuple[int, ...]) -> _Labelling:
+    """Of what pairs of views propose. All views do; beyond `SEED_RANKS`, those that see most of the group."""
+    directions, centre, both = (ray_directions(keep), ray_directions(swap)), camera_centres(keep), keep.seen
+    views, m = len(keep.R), shape[0]
+    best = _Labelling(
+        lowest=np.full(m, np.inf),
+        unswapped=np.full(m, np.inf),
+        labels=np.zeros((views, m), bool),
+        gain=np.zeros((views, m)),
+        places=np.full((3, *shape), np.nan),
+    )
+    proposers = np.sort(np.argsort(-both.sum(1), kind="stable")[:SEED_RANKS])
+    for a, b in combinations(proposers, 2):
+        for second in directions:
+            xyz = ray_midpoint(centre[a][:, None], directions[0][a], centre[b][:, None], second[b])
+            xyz = np.where(both[a] & both[b], xyz, np.nan)
+            costs = [truncated_misfit(r, xyz, tolerance).reshape(views, *shape).sum((2, 3)) for r in (keep, swap)]
+            best.consider(xyz.reshape(3, *shape), *costs)
+    return best
+
+
+def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:
+    """Where the complement of the labelling fits better into the run of frames: (frames,) bool.
+
+    group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. From frame
+    to frame the nearer of the two labellings continues; the votes of a whole window, carried along so, decide.
+    """
+    filled = _bridge_gaps(group)
+    stay = np.nansum((filled[:, 1:] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
+    turn = np.nansum((filled[:, 1:, ::-1] - filled[:, :-1]) ** 2, axis=(0, 2, 3))
+    side = np.cumprod(np.concatenate([[1.0], np.where(turn < stay, -1.0, 1.0)]))
+    total = np.concatenate([[0.0], np.cumsum(vote * side)])
+    reach, index = max(1, round(_LABELLING_WINDOW_S * rate)), np.arange(len(vote))
+    window = total[np.minimum(index + reach + 1, len(vote))] - total[np.maximum(index - reach, 0)]
+    return window * side < 0
+
+
+def _bridge_gaps(group: np.ndarray) -> np.ndarray:
+    """Gaps in (3, frames, 2, pairs) bridged with the last position, so that a run continues across them."""
+    known = np.isfinite(group).all(0)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None, None], 0), axis=0)
+    return np.take_along_axis(group, last[None], 1)
