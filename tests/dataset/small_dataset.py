@@ -7,7 +7,7 @@ import pytest
 
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.core.types import Camera, Markers, Motion
-from simspine.dataset.description import HDF5_UNITS, ManifestEntry, manifest_header, write_dataset_manifest
+from simspine.dataset.recordings import HDF5_UNITS, ManifestEntry, manifest_header, write_dataset_manifest
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.io.mot import write_mot
 from simspine.io.trc import write_trc

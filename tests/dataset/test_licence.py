@@ -4,7 +4,7 @@ import pytest
 from small_dataset import small_trial
 
 from simspine.core.errors import InputError
-from simspine.dataset.description import (
+from simspine.dataset.recordings import (
     HUMAN36M_NOTICE,
     drop_licensed_places,
     drop_licensed_points,

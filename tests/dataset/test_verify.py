@@ -11,7 +11,7 @@ from small_dataset import FRAMES, REJECTED, export_small, small_dataset
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.dataset.description import (
+from simspine.dataset.recordings import (
     HDF5_UNITS,
     ManifestEntry,
     manifest_header,

@@ -9,7 +9,7 @@ import pytest
 
 from simspine.annotation.labels import read_journal
 from simspine.core.errors import InputError
-from simspine.dataset.description import read_dataset_manifest
+from simspine.dataset.recordings import read_dataset_manifest
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from simspine.quality.camera_checks import check_camera_images, which_camera_remains_open
+from simspine.quality.assess import check_camera_images, which_camera_remains_open
 from simspine.quality.findings import Severity
 from simspine.vision.camera_check import IMAGE_ERROR_QUANTITIES, CameraCheck, MixUp
 

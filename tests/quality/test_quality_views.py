@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from simspine.quality.camera_checks import ViewFit, check_view_fits
+from simspine.quality.assess import ViewFit, check_view_fits
 from simspine.quality.findings import Severity
 
 GOOD = ViewFit("cam01", 0.9, 0.95, 12.0)

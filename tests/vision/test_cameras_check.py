@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from rigs import one, undone, walk
 
-from simspine.quality import camera_checks
-from simspine.quality.camera_checks import TOLERATED_CAMERA_ERRORS
+from simspine.quality import assess
+from simspine.quality.assess import TOLERATED_CAMERA_ERRORS
 from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_ups, select_views
 from simspine.vision.synchronise import shift_views
 
@@ -76,9 +76,7 @@ def test_one_bad_camera_alone_is_named(name):
     keypoints, true, _ = walk("finetuned", 1)
     given = [*true[:2], undone(true[2], BAD[name]), true[3]]
     found = check_cameras(keypoints, given, tolerated=TOLERATED_CAMERA_ERRORS)
-    assert {finding.where for finding in camera_checks.check_camera_images(found.checks, found.mixed_up)} == {
-        true[2].name
-    }
+    assert {finding.where for finding in assess.check_camera_images(found.checks, found.mixed_up)} == {true[2].name}
     good = {camera.name for camera in true} - {true[2].name}
     assert [set(check.judging_views) for check in found.checks] == [good - {check.camera} for check in found.checks]
 

@@ -12,7 +12,7 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
-from simspine.dataset.description import HUMAN36M_NOTICE
+from simspine.dataset.recordings import HUMAN36M_NOTICE
 from simspine.dataset.verify import verify_dataset
 from simspine.io.c3d import read_c3d
 from simspine.io.coco import read_coco

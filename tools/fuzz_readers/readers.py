@@ -279,7 +279,7 @@ def _manifest(path: Path) -> None:
 
 
 def _read_manifest(path: Path):
-    from simspine.dataset.description import read_dataset_manifest
+    from simspine.dataset.recordings import read_dataset_manifest
 
     return read_dataset_manifest(path)
 

@@ -13,7 +13,7 @@ import numpy as np
 from simspine.anatomy.body import Body
 from simspine.core.errors import InputError, frame_ranges
 from simspine.core.skeletons import VERTEBRA_OF
-from simspine.dataset.description import read_dataset_manifest, sha256_of_file
+from simspine.dataset.recordings import read_dataset_manifest, sha256_of_file
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import OWN_GROUP, block_checksums
 from simspine.io.hdf5 import announced_bytes, checked_attribute, checked_member

@@ -8,7 +8,7 @@ from typing import Any
 from simspine.core.errors import InputError
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers
-from simspine.quality import camera_checks
+from simspine.quality import assess
 from simspine.quality.findings import Finding, Severity
 from simspine.reconstruction.stage import Known, Stage
 from simspine.vision.bundle_adjustment import CameraPrior
@@ -67,14 +67,12 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
             "two must, to be compared."
         )
     unseen = [
-        camera_checks.check_person_seen(camera.name, int(counts[v]))
-        for v, camera in enumerate(cameras)
-        if v not in views
+        assess.check_person_seen(camera.name, int(counts[v])) for v, camera in enumerate(cameras) if v not in views
     ]
     some, chosen = select_views(seen, views), [cameras[view] for view in views]
-    found = check_cameras(some, chosen, min_confidence, camera_checks.TOLERATED_CAMERA_ERRORS)
+    found = check_cameras(some, chosen, min_confidence, assess.TOLERATED_CAMERA_ERRORS)
     return ComparedCameras(
-        found.checks, (*camera_checks.check_camera_images(found.checks, found.mixed_up), *unseen), tuple(views)
+        found.checks, (*assess.check_camera_images(found.checks, found.mixed_up), *unseen), tuple(views)
     )
 
 
@@ -119,7 +117,7 @@ def _judged_as_given(
     except InputError as error:
         cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
         unknown = Finding(
-            camera_checks.CAMERA_UNJUDGED_CODE, Severity.INFO, f"the cameras could not be compared: {error}", cure
+            assess.CAMERA_UNJUDGED_CODE, Severity.INFO, f"the cameras could not be compared: {error}", cure
         )
         return JudgedCameras(given, (unknown,))
     used = list(given)
@@ -151,7 +149,7 @@ def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding])
         elif (finding.code, finding.where) not in remaining:
             yield replace(finding, severity=Severity.INFO, suggestion="Refinement removed it.")
     for finding in left:
-        cure = finding.suggestion if finding.code == camera_checks.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
+        cure = finding.suggestion if finding.code == assess.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
         yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)
 
 
@@ -187,7 +185,7 @@ def choose_cameras(
     found = {}
     for trial, judged in judge_cameras(recordings, options, triangulation.min_confidence).items():
         timing = trials[trial]["timing"]
-        delays = () if timing is None else (camera_checks.check_delays(timing),)
+        delays = () if timing is None else (assess.check_delays(timing),)
         found[trial] = {"cameras": judged.cameras, "findings": (*delays, *judged.findings)}
     return found
 

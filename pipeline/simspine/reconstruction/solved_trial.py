@@ -17,8 +17,7 @@ from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.kinematics import decided_shares, lumbopelvic_rhythm_of
 from simspine.estimation.result import Result
-from simspine.quality.assess import observed_angle_shares
-from simspine.quality.camera_checks import ViewFit
+from simspine.quality.assess import ViewFit, observed_angle_shares
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
     ClinicalFigure,
@@ -27,8 +26,9 @@ from simspine.quality.observability import (
     forced_mask,
     is_estimated,
 )
+from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import Timing
-from simspine.vision.triangulation import TriangulationReport, exchange_sides
+from simspine.vision.triangulation import TriangulationReport
 
 
 @dataclass(frozen=True, eq=False)

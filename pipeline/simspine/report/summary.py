@@ -16,7 +16,7 @@ from simspine.core.skeletons import (
     without_skin_markers,
 )
 from simspine.core.types import Markers, Origin
-from simspine.quality.camera_checks import CAMERA_UNJUDGED_CODE, which_camera_remains_open
+from simspine.quality.assess import CAMERA_UNJUDGED_CODE, which_camera_remains_open
 from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import (

@@ -14,7 +14,7 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
-from simspine.dataset.description import sha256_of_file
+from simspine.dataset.recordings import sha256_of_file
 from simspine.io.atomic import write_text
 from simspine.io.hdf5 import write_store
 from simspine.io.human36m.cameras import write_metadata

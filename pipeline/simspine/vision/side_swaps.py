@@ -14,14 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from simspine.core.types import Keypoints
-from simspine.vision.rays import (
-    SEED_RANKS,
-    Rays,
-    camera_centres,
-    ray_directions,
-    ray_midpoint,
-    truncated_misfit,
-)
+from simspine.vision.rays import SEED_RANKS, Rays, camera_centres, ray_directions, ray_midpoint, truncated_misfit
 
 SWAP_GROUPS = {
     "legs": ("hip", "knee", "ankle", "toe", "heel", "foot"),

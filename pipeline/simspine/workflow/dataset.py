@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.dataset.description import (
+from simspine.dataset.recordings import (
     HDF5_UNITS,
     MANIFEST_FILE,
     ManifestEntry,

@@ -25,7 +25,7 @@ from simspine.anatomy.paper_axes import (
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Markers
-from simspine.dataset.description import (
+from simspine.dataset.recordings import (
     HDF5_UNITS,
     HUMAN36M_NOTICE,
     MANIFEST_FILE,

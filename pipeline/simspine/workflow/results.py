@@ -15,8 +15,7 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
 from simspine.core.errors import InputError
-from simspine.dataset.description import sha256_of_file
-from simspine.dataset.recordings import open_dataset
+from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
