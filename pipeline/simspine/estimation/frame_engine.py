@@ -1,6 +1,6 @@
-"""The reference engine: OpenSim's InverseKinematicsSolver, frame by frame, through its API.
+"""Two engines that solve frame by frame: our own, and OpenSim's InverseKinematicsSolver as the reference.
 
-It does what the InverseKinematicsTool does (same solver, same objective), except that a bad frame costs only itself.
+Both minimise OpenSim's objective. OpenSim's is called through its API.
 """
 
 from collections.abc import Mapping

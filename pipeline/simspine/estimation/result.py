@@ -1,4 +1,4 @@
-"""Where the solver starts: the neutral pose, moved and turned as a whole to where the person is."""
+"""What an inverse-kinematics problem is given and gives back: `Solver`, `Result`, and the pose where engines start."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,7 @@
-"""Compile the kernels once, so that the first recording does not wait for it."""
+"""From images or points to reconstructions, in memory: `reconstruct`, `reconstruct_people` and `fit_trials`.
+
+All three run the one list of stages (`stages`). `warm_up` compiles the kernels once.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
