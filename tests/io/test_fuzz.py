@@ -13,7 +13,7 @@ SLOW = {"C3D": 4, "netCDF": 4, "CDF": 4, "configuration": 40, "body recipe": 10,
         "detection preset": 40, "OpenSim model": 40, "npz table": 25}  # fmt: skip
 FILES = 100
 SEED = 7
-COPIED = ("OpenPose JSON", "data set, verified")  # read from a copy; tells faults instead
+COPIED = ("Parquet", "OpenPose JSON", "data set, verified")  # read from a copy; tells faults instead
 
 
 @pytest.mark.filterwarnings("ignore")

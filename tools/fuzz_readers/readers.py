@@ -336,6 +336,22 @@ def _read_coco(path: Path):
     return read_coco(path)
 
 
+def _parquet(path: Path) -> None:
+    from simspine.io.exchange import write_parquet
+
+    write_parquet(path.parent, "valid", lambda: [take()])
+    next((path.parent / "data").glob("*.parquet")).rename(path)
+
+
+def _read_parquet(path: Path):
+    from simspine.io.exchange import read_parquet
+
+    (path.parent / "data").mkdir(exist_ok=True)
+    shard = path.parent / "data/valid-00000-of-00001.parquet"
+    shard.write_bytes(path.read_bytes())
+    return read_parquet(path.parent, "valid")
+
+
 # Text formats
 
 
@@ -481,6 +497,7 @@ READERS = {
     "CVAT XML": Reader("labels.xml", _write_labels("cvat"), _read_labels("cvat"), m.TEXT),
     "Label Studio": Reader("labels.json", _write_labels("label-studio"), _read_labels("label-studio"), _JSON),
     "annotator's journal": Reader("anna.jsonl", _journal, _read_journal, m.TEXT),
+    "Parquet": Reader("x.parquet", _parquet, _read_parquet),
     "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),
     "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
     "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),

@@ -146,8 +146,8 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
-    elif choice.contents == "angles" and kind != "hdf5":
-        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
+    elif choice.contents == "angles" and kind not in ("hdf5", "parquet"):
+        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
@@ -268,6 +268,24 @@ def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return files
 
 
+def _export_parquet(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
+    from simspine.io.exchange import PARQUET_UNITS, write_card, write_parquet
+
+    files, counts, points = {}, {}, source.choice.contents == "all"
+    for split, subjects in source.splits.items():
+        shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
+        counts[split] = sum(shards)
+        for i, rows in enumerate(shards):
+            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = ManifestEntry("parquet", rows, PARQUET_UNITS)
+    names = {
+        "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
+        "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
+        "clinical": list(source.clinical),
+    }  # fmt: skip
+    write_card(folder, source.name, counts, names=names, notice=source.notice)
+    return files | {"README.md": ManifestEntry("text")}
+
+
 def _export_single_trials(suffix: str, kind: str, units: Mapping[str, str]):
     """A writer of one file for each trial."""
 
@@ -330,7 +348,7 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
 
 
 _WRITER_OF_FORMAT = {
-    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco,
+    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco, "parquet": _export_parquet,
     "netcdf": _export_single_trials("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
     "c3d": _export_single_trials("c3d", "c3d", {"points": "mm"}),
     PAPER_AXES_CHOICE: _export_paper_axes,
