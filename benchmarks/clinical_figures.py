@@ -3,7 +3,7 @@
     python -m benchmarks.clinical_figures FOLDER
 
 Writes clinical-sagittal.png, clinical-frontal.png, clinical-limbs.png. Lines and angles are those of the definitions
-(`simspine.anatomy.clinical_angles`, `simspine.anatomy.clinical_angles`); nothing is measured by hand.
+(`simspine.anatomy.alignment`, `simspine.anatomy.alignment`); nothing is measured by hand.
 """
 
 import argparse
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.anatomy.alignment import HIP_BODIES
 from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import Body, neutral_poses
-from simspine.anatomy.clinical_angles import HIP_BODIES
 from simspine.anatomy.curvature import Endplate, VertebraeOfBody, read_endplates
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.clinical_figures import AHEAD, ARMS, HANG, LEGS, UP, Sheet, draw_figures, pelvis
 
-from simspine.anatomy.clinical_angles import sagittal_vertical_axis
+from simspine.anatomy.alignment import sagittal_vertical_axis
 from simspine.anatomy.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.anatomy.vertebrae import relative_angles
 from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION

@@ -21,11 +21,11 @@ from simspine.core.geometry import rigid_fit
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
-from simspine.estimation.kinematics import solve_kinematics
+from simspine.estimation.solve_trial import solve_kinematics
 from simspine.io.hdf5 import read_store
 from simspine.quality.marker_checks import sides_exchanged
 from simspine.reconstruction.stage import Options
-from simspine.workflow.record import RunPaths, read_json
+from simspine.workflow.up_to_date import RunPaths, read_json
 
 TRUNK = ("LShoulder", "RShoulder", "LHip", "RHip")
 NORMAL_90 = 1.645

@@ -15,7 +15,7 @@ from simspine.cli.options import packaged_config
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import json_schema
-from simspine.workflow.record import STAGE_NAMES
+from simspine.workflow.up_to_date import STAGE_NAMES
 
 
 def call(*arguments):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from posed_people import NAMES, moved, pose, standing, turn, vertebrae
 
-from simspine.anatomy import clinical_angles
-from simspine.anatomy.clinical_angles import TRUNK_VERTEBRAE
+from simspine.anatomy import alignment
+from simspine.anatomy.alignment import TRUNK_VERTEBRAE
 from simspine.anatomy.curvature import Endplate, Vertebra
 from simspine.core.errors import InputError
 
@@ -19,8 +19,8 @@ LENGTHS = ("sagittal_vertical_axis", "coronal_balance")
 def read(poses, plates=None) -> dict[str, float]:
     """{name: degrees or mm}."""
     plates = plates or vertebrae()
-    found = {name: np.degrees(getattr(clinical_angles, name)(poses, plates)) for name in ANGLES}
-    found |= {name: 1e3 * getattr(clinical_angles, name)(poses, plates) for name in LENGTHS}
+    found = {name: np.degrees(getattr(alignment, name)(poses, plates)) for name in ANGLES}
+    found |= {name: 1e3 * getattr(alignment, name)(poses, plates) for name in LENGTHS}
     assert all(value.shape == (1,) for value in found.values())
     return {name: float(value[0]) for name, value in found.items()}
 
@@ -55,7 +55,7 @@ def test_sva_counts_from_the_rear_corner(slope):
     plates = vertebrae(slope)
     bare = {**plates, "S1": replace(plates["S1"], superior=replace(plates["S1"].superior, rear=None))}
     with pytest.raises(InputError, match="no rear corner"):
-        clinical_angles.sagittal_vertical_axis(standing(), bare)
+        alignment.sagittal_vertical_axis(standing(), bare)
 
 
 @pytest.mark.parametrize("rotation", [np.eye(3), turn("z", -70), turn("y", 110) @ turn("z", 35) @ turn("x", 25)])
@@ -139,4 +139,4 @@ def test_a_body_that_is_not_there_is_named():
     poses = standing()
     del poses["femur_l"]
     with pytest.raises(InputError, match="femur_l"):
-        clinical_angles.pelvic_tilt(poses, vertebrae())
+        alignment.pelvic_tilt(poses, vertebrae())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from posed_people import pose, standing, turn, vertebrae
 
-from simspine.anatomy import clinical_angles
+from simspine.anatomy import alignment
+from simspine.anatomy.alignment import joint_angles, shoulder_angles
 from simspine.anatomy.clinical import (
     CLINICAL_DEFINITIONS,
     JOINT_DEFINITIONS,
@@ -12,7 +13,6 @@ from simspine.anatomy.clinical import (
     clinical_measures,
     clinical_parameters,
 )
-from simspine.anatomy.clinical_angles import joint_angles, shoulder_angles
 from simspine.core.errors import InputError
 
 
@@ -32,7 +32,7 @@ def test_each_parameter_has_its_figure_in_the_order_of_the_definitions(person):
     assert set(found.names) == set(CLINICAL_DEFINITIONS)
     assert found.values.shape == (1, len(CLINICAL_DEFINITIONS))
     for name in SPINAL_DEFINITIONS:
-        np.testing.assert_array_equal(found.of(name), getattr(clinical_angles, name)(person, plates))
+        np.testing.assert_array_equal(found.of(name), getattr(alignment, name)(person, plates))
     for side in "rl":
         knee = joint_angles(person[f"femur_{side}"], person[f"tibia_{side}"], "knee", side)[0]
         assert [found.of(f"knee_{angle}_{side}")[0] for angle, _ in JOINT_DEFINITIONS["knee"][1]] == pytest.approx(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simspine.anatomy.clinical_angles import CYCLE_PERCENT, angle_cycles
+from simspine.anatomy.alignment import CYCLE_PERCENT, angle_cycles
 from simspine.core.errors import InputError
 
 TIME = 5.0 + np.arange(301) / 100

@@ -5,8 +5,8 @@ import pytest
 from posed_people import turn
 from scipy.spatial.transform import Rotation
 
+from simspine.anatomy.alignment import MIRROR_MATRIX, joint_angles, shoulder_angles
 from simspine.anatomy.body import neutral_poses
-from simspine.anatomy.clinical_angles import MIRROR_MATRIX, joint_angles, shoulder_angles
 from simspine.anatomy.osim import opensim_api
 from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simspine.anatomy.clinical_angles import lumbopelvic_rhythm
+from simspine.anatomy.alignment import lumbopelvic_rhythm
 
 BEND = np.radians(80) * (1 - np.cos(np.linspace(0, 2 * np.pi, 400))) / 2
 

@@ -26,7 +26,7 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton, without_skin_markers
 from simspine.io.keypoint_json import read_keypoints
 from simspine.workflow.config_recordings import skin_markers_from
-from simspine.workflow.record import hold_lock
+from simspine.workflow.up_to_date import hold_lock
 
 
 def decisions(recording, seed=0):

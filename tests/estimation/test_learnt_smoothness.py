@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from simspine.estimation.banded import BandedSystem
-from simspine.estimation.minimise import (
+from simspine.estimation.levenberg_marquardt import (
     MAX_SMOOTHNESS_FACTOR,
     MIN_STRETCH_FRAMES,
     STRETCH_COUNT,

@@ -19,8 +19,8 @@ from simspine.anatomy.recipes import build_body, default_weights, read_recipe
 from simspine.anatomy.tree import all_coordinates, all_poses, markers_and_jacobian
 from simspine.core.errors import InputError
 from simspine.core.types import Motion
-from simspine.estimation import person_fit, person_system
-from simspine.estimation.person_fit import PersonProblem, solve_person
+from simspine.estimation import person_solver, person_system
+from simspine.estimation.person_solver import PersonProblem, solve_person
 from simspine.estimation.person_system import UNSEEN_FRAME_PRECISION, factorise_person_system, find_person_minimum
 from simspine.estimation.trajectory import STARTING_POINTS
 from simspine.estimation.trajectory_engine import wide_priors
@@ -84,8 +84,8 @@ def _some(rng, at, size: float) -> np.ndarray:
 def noisy(body, recipe):
     """(system, start) of two trials whose markers have noise."""
     problem = _problem(body, recipe, noise=0.004, frames=2)
-    system = person_fit._person_system(problem)
-    return system, person_fit._lowest_start(problem, system)
+    system = person_solver._person_system(problem)
+    return system, person_solver._lowest_start(problem, system)
 
 
 def test_the_gradient_is_that_of_the_cost(noisy):
@@ -123,7 +123,7 @@ def test_the_covariance_is_that_of_the_whole_system(noisy):
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     constants = slice(at.q.size, at.q.size + at.constants.size)
     columns = [factor.solve(np.eye(at.flat.size)[i])[constants] for i in range(constants.start, constants.stop)]
-    fit = person_fit._person_posterior(system, at, 0.0)
+    fit = person_solver._person_posterior(system, at, 0.0)
     np.testing.assert_allclose(fit.covariance, np.array(columns), rtol=1e-6, atol=1e-12)
 
 
@@ -166,7 +166,7 @@ def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeyp
     problem = _problem(body, recipe, noise=0.002, frames=3)
     expected = solve_person(problem)
     arms = [i for i, k in enumerate(body.tree.free) if body.coordinates.names[k].startswith(("arm_add", "arm_rot"))]
-    path, began = person_fit.starting_path, []
+    path, began = person_solver.starting_path, []
 
     def wound(*args, begin, **named):
         z = path(*args, begin=begin, **named)
@@ -175,13 +175,13 @@ def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeyp
             z[:, arms] += np.radians(150)
         return z
 
-    monkeypatch.setattr(person_fit, "starting_path", wound)
+    monkeypatch.setattr(person_solver, "starting_path", wound)
     found = solve_person(problem)
     assert began.count(STARTING_POINTS[0]) == 2
     np.testing.assert_allclose(found.solution.constants, expected.solution.constants, atol=1e-6)
     np.testing.assert_allclose(found.solution.q, expected.solution.q, atol=1e-3)
-    monkeypatch.setattr(person_fit, "ROUGH_PATHS", 1)
-    system = person_fit._person_system(problem)
+    monkeypatch.setattr(person_solver, "ROUGH_PATHS", 1)
+    system = person_solver._person_system(problem)
     assert system.total(solve_person(problem).solution) > system.total(found.solution) + 10.0
 
 
@@ -238,9 +238,9 @@ def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
     xyz = second.xyz.copy()
     xyz[2, second.index("RElbow")] += 0.1
     problem = replace(problem, trials=[first, second.with_(xyz=xyz)])
-    system = person_fit._person_system(problem)
-    at = find_person_minimum(system, person_fit._lowest_start(problem, system)).unknowns
-    fit = person_fit._person_posterior(system, at, 0.0)
+    system = person_solver._person_system(problem)
+    at = find_person_minimum(system, person_solver._lowest_start(problem, system)).unknowns
+    fit = person_solver._person_posterior(system, at, 0.0)
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
     V = np.array([factor.solve(unit) for unit in np.eye(at.flat.size)])
     n, k = at.q.shape[1], at.constants.size
@@ -298,8 +298,8 @@ def test_limbs_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
     def freed(*args):
         return [replace(prior, sd=100.0) for prior in wide_priors(*args)]
 
-    monkeypatch.setattr(person_fit, "wide_priors", freed)
-    free = find_person_minimum(person_fit._person_system(problem), last).unknowns
+    monkeypatch.setattr(person_solver, "wide_priors", freed)
+    free = find_person_minimum(person_solver._person_system(problem), last).unknowns
     others = np.array(["shoulders" not in name for name in problem.names])
     pulled, left = (np.abs(at.constants - free.constants)[others] for at in (first, last))
     sd = np.sqrt(np.diag(solve_person(problem, last).covariance))[others]
@@ -310,7 +310,7 @@ def test_limbs_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
 def test_levels_are_held_about_the_persons_own_curve_alone(body, recipe):
     """Not about the model's neutral pose, whose last disc is wedged by twice as much as people's."""
     problem = _problem(body, recipe)
-    posture = person_fit._person_system(problem).postures[0]
+    posture = person_solver._person_system(problem).postures[0]
     at = [body.coordinates.names[i] for i in body.tree.free].index("L5_S1_Flex_Ext")
     single = (posture.Q[:, at] == 1.0) & (np.abs(posture.Q).sum(1) < 1.3)  # bent hips go with it by 0.04
     assert single.sum() == 1
@@ -323,10 +323,10 @@ def test_legs_stay_about_their_defaults_where_nobody_is_seen_to_stand(body, reci
     problem = _problem(body, recipe)
     standing = [np.arange(len(own)) < frames / 2 for own in problem.standing_frames]
     problem = replace(problem, standing_frames=standing)
-    system = person_fit._person_system(problem)
-    start = person_fit._lowest_start(problem, system)
+    system = person_solver._person_system(problem)
+    start = person_solver._lowest_start(problem, system)
     start.q[:] += 0.1
-    posture = person_fit._person_system(problem, start).postures[0]
+    posture = person_solver._person_system(problem, start).postures[0]
     listed = [body.coordinates.names[i] for i in body.tree.free]
     for name, follows in (("hip_flexion_r", frames > 0), ("knee_angle_l", frames > 0), ("arm_flex_r", True)):
         at = listed.index(name)

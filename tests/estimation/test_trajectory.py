@@ -16,7 +16,7 @@ from simspine.core.types import Markers, Motion
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.estimation.minimise import minimise_terms
+from simspine.estimation.levenberg_marquardt import minimise_terms
 from simspine.estimation.result import Solver
 from simspine.estimation.terms import LimitTerm, MarkerTerm, PriorTerm, SmoothnessTerm
 from simspine.estimation.trajectory import WindowSize, _about_mean, sampled_minimum, solve_trajectory

@@ -22,8 +22,8 @@ from simspine.vision.detector import Detections
 from simspine.vision.options import DetectionOptions, FilterOptions, MergeOptions
 from simspine.vision.points import follow_person, locate_points, make_markers
 from simspine.vision.triangulation import triangulate
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 CAMERAS = ring()
 TABLE = load_skeleton("blazepose_spine46")

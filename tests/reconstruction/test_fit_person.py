@@ -11,9 +11,9 @@ from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.skeletons import SPINE_REGIONS, trunk_axes, trunk_part
 from simspine.core.types import Markers, Origin
-from simspine.estimation.kinematics import read_spine, solve_kinematics
 from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.estimation.person import Person, personal_prior
+from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.evaluation.methods import OWN_SPINE_MARKERS
 from simspine.evaluation.points_in_space import POINT_ERRORS_BY_NAME, PointStudySize, observed_markers, trials_of_people
 from simspine.quality.assess import check_solved_trial

@@ -14,9 +14,9 @@ from simspine.core.geometry import project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.kinematics import read_spine, solve_kinematics
 from simspine.estimation.noise import shared_errors
 from simspine.estimation.options import KinematicsOptions
+from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.vision.follow_skin_markers import follow_skin_markers
 from simspine.vision.synchronise import timing_of
 

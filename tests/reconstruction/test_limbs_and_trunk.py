@@ -9,8 +9,8 @@ from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Motion, Origin
 from simspine.estimation import trajectory_engine
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.kinematics import read_spine, solve_kinematics
 from simspine.estimation.options import KinematicsOptions
+from simspine.estimation.solve_trial import read_spine, solve_kinematics
 
 RATE, FRAMES, STRIDE = 50.0, 75, 1.05
 SET = "centres"

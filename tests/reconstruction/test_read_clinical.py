@@ -5,22 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simspine.anatomy.alignment import pelvic_incidence
 from simspine.anatomy.body import body_poses, neutral_motion, neutral_poses
-from simspine.anatomy.clinical_angles import pelvic_incidence
 from simspine.anatomy.person_variation import joint_moves_of, vary_joint_places
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, forced_sentence
 from simspine.core.types import ForcedKind
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.kinematics import (
+from simspine.estimation.person import Person
+from simspine.estimation.result import Posterior, Result
+from simspine.estimation.solve_trial import (
     decided_shares,
     incidence_deviation,
     lumbopelvic_rhythm_of,
     measures_of_body,
     read_clinical,
 )
-from simspine.estimation.person import Person
-from simspine.estimation.result import Posterior, Result
 
 
 def _sized(recipe: str) -> SizedBody:

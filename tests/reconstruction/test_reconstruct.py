@@ -7,8 +7,8 @@ import simspine as ss
 from simspine.anatomy.shape_model import CHAIN_LEVELS as CENTRES
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.hdf5 import read_store
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 
 from simspine.core.types import Keypoints
 from simspine.reconstruction.solved_trial import limb_distance, view_fits
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
-from simspine.anatomy.clinical_angles import LumbopelvicRhythm
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.types import Forced
 from simspine.quality.observability import clinical_figures

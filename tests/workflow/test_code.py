@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from simspine.workflow import record
-from simspine.workflow.record import CODE_OF, PACKAGE_FOLDER, STAGE_NAMES, code_digest, source_files
+from simspine.workflow import up_to_date
+from simspine.workflow.up_to_date import CODE_OF, PACKAGE_FOLDER, STAGE_NAMES, code_digest, source_files
 
 
 def names(stage: str) -> set[str]:
@@ -30,7 +30,7 @@ def test_all_that_python_loads_is_among_them(stage, module):
 
 
 def test_every_place_that_is_named_is_there():
-    for place in {place for places in CODE_OF.values() for place in places} | set(record.STAGE_CODE):
+    for place in {place for places in CODE_OF.values() for place in places} | set(up_to_date.STAGE_CODE):
         assert (PACKAGE_FOLDER / place).exists(), place
 
 
@@ -51,15 +51,15 @@ def test_one_byte_more_is_another_digest(tmp_path, monkeypatch):
     for name in ("a.py", "b/__init__.py", "b/c.py", "b/t.csv", "other.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("1")
-    monkeypatch.setattr(record, "PACKAGE_FOLDER", tmp_path)
-    monkeypatch.setattr(record, "CODE_OF", {"x": ("a.py", "b")})
+    monkeypatch.setattr(up_to_date, "PACKAGE_FOLDER", tmp_path)
+    monkeypatch.setattr(up_to_date, "CODE_OF", {"x": ("a.py", "b")})
     assert [path.name for path in source_files("x")] == ["a.py", "__init__.py", "c.py", "t.csv"]
     digests = []
     for name in (None, "other.py", "b/c.py", "b/t.csv", "b/__init__.py", "a.py"):
         if name is not None:
             (tmp_path / name).write_text("2")
         code_digest.cache_clear()
-        record._file_digest.cache_clear()
+        up_to_date._file_digest.cache_clear()
         digests.append(code_digest("x"))
     code_digest.cache_clear()
     assert digests[0] == digests[1]

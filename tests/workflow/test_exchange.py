@@ -26,8 +26,8 @@ from simspine.io.trc import read_trc
 from simspine.workflow.config_recordings import HumanCapture
 from simspine.workflow.dataset import provenance_of_results
 from simspine.workflow.exchange import ExportChoice, export_format
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from simspine.anatomy.recipes import read_recipe
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.workflow import jobs, record, stages
+from simspine.workflow import jobs, stages, up_to_date
 from simspine.workflow.inputs import given_options
 from simspine.workflow.jobs import (
     all_jobs,
@@ -22,7 +22,7 @@ from simspine.workflow.jobs import (
     status_lines,
     steps_of_trial,
 )
-from simspine.workflow.record import hold_lock
+from simspine.workflow.up_to_date import hold_lock
 
 
 def marked(project) -> set[str]:
@@ -119,12 +119,12 @@ def test_results_that_were_moved_are_done_still(copied):
 
 
 def test_other_code_makes_results_stale(copied, monkeypatch):
-    monkeypatch.setattr(record, "code_digest", lambda stage: "other" if stage == "merge" else code(stage))
+    monkeypatch.setattr(up_to_date, "code_digest", lambda stage: "other" if stage == "merge" else code(stage))
     assert marked(copied) == {"detect", "cameras"}
     assert "S01 bow: stale merge (made by other code)" in status_lines(stage_states(copied.config))
 
 
-code = record.code_digest
+code = up_to_date.code_digest
 
 
 def test_jobs_read_what_was_given_to_snakemake(copied):

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from simspine.cli.main import main
 from simspine.io.hdf5 import read_store, write_store
 from simspine.workflow.jobs import run_job, steps_of_trial
-from simspine.workflow.record import RunPaths, reason_not_done
+from simspine.workflow.up_to_date import RunPaths, reason_not_done
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from simspine.core.types import Origin
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.mot import read_mot
 from simspine.io.trc import read_trc
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 # Of these the markers say enough; forearm rotation, wrists, toes and the like they hardly see.
 WELL_SEEN = (

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from simspine.cli.main import main
-from simspine.estimation import kinematics
+from simspine.estimation import solve_trial
 from simspine.workflow.inputs import Context
 from simspine.workflow.jobs import stage_states
-from simspine.workflow.record import STAGE_NAMES, StageTask, file_checksum, read_task_manifest, run_task
 from simspine.workflow.reporting import write_report_of
+from simspine.workflow.up_to_date import STAGE_NAMES, StageTask, file_checksum, read_task_manifest, run_task
 
 STAGES = STAGE_NAMES
 CODE, OTHER = "ik", "detect"
@@ -196,7 +196,7 @@ def test_a_trial_that_left_the_configuration_does_not_count(two_trials):
 def test_an_interrupted_stage_keeps_what_was_done(two_trials, monkeypatch, capsys):
     two_trials.run("detect", "triangulate", "merge", "scale")
     two_trials.change(ik={"weights": {"LKnee": 0.5}})
-    solve, calls = kinematics.inverse_kinematics, []
+    solve, calls = solve_trial.inverse_kinematics, []
 
     def power_cut(*args, **options):
         calls.append(1)
@@ -204,12 +204,12 @@ def test_an_interrupted_stage_keeps_what_was_done(two_trials, monkeypatch, capsy
             raise KeyboardInterrupt
         return solve(*args, **options)
 
-    monkeypatch.setattr(kinematics, "inverse_kinematics", power_cut)
+    monkeypatch.setattr(solve_trial, "inverse_kinematics", power_cut)
     with pytest.raises(KeyboardInterrupt):
         two_trials.run("ik")
     kept = made(two_trials)["S01/kinematics/bow.h5"]
     assert not [name for name in two_trials.contents() if ".tmp" in name]
-    monkeypatch.setattr(kinematics, "inverse_kinematics", solve)
+    monkeypatch.setattr(solve_trial, "inverse_kinematics", solve)
     capsys.readouterr()
     two_trials.run("ik")
     assert capsys.readouterr().out.strip() == "ik S01: again done; bow up to date"

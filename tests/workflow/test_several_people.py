@@ -10,7 +10,7 @@ from simspine.cli.main import main
 from simspine.core.geometry import change_frame
 from simspine.io.hdf5 import read_store
 from simspine.workflow.jobs import mark_of, marks_before_detect
-from simspine.workflow.record import RunPaths, read_json
+from simspine.workflow.up_to_date import RunPaths, read_json
 
 
 def shared(folder, truth, people=2) -> Project:

@@ -16,8 +16,8 @@ from simspine.core.errors import InputError
 from simspine.io.hdf5 import read_store, write_store
 from simspine.report.tables import comparison_table
 from simspine.workflow import reporting
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import cycles_of_trial, find_trial, read_scene
 
 pytestmark = pytest.mark.slow

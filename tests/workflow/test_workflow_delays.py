@@ -9,8 +9,8 @@ from simspine.io.hdf5 import read_store
 from simspine.vision.synchronise import Clocks
 from simspine.workflow import camera_files
 from simspine.workflow.config_recordings import Trial
-from simspine.workflow.record import RunPaths, read_task_manifest
 from simspine.workflow.results import camera_findings, read_trial
+from simspine.workflow.up_to_date import RunPaths, read_task_manifest
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from simspine.io.mot import read_mot
 from simspine.io.trc import read_trc
 from simspine.quality.assess import verdicts_dict
 from simspine.workflow.dataset import summary_table_rows
-from simspine.workflow.record import RunPaths
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_trial, read_verdicts
+from simspine.workflow.up_to_date import RunPaths
 
 SPOILT = slice(7, 9)
 

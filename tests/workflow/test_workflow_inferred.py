@@ -10,7 +10,7 @@ from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joint
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.core.types import Origin
 from simspine.io.hdf5 import read_store
-from simspine.workflow.record import RunPaths
+from simspine.workflow.up_to_date import RunPaths
 
 SPINE = tuple(VERTEBRA_OF)
 LABELLED = [name + "_inferred" for name in SPINE]

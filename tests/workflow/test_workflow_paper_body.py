@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 from simspine.cli.main import main
 from simspine.dataset.verify import verify_dataset
 from simspine.io.mot import read_mot
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 STAGES = ("scale", "ik", "vertebrae", "quality", "export")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy import clinical_angles
-from simspine.anatomy.clinical_angles import joint_angles, shoulder_angles
+from simspine.anatomy import alignment
+from simspine.anatomy.alignment import joint_angles, shoulder_angles
 from simspine.anatomy.curvature import SVA_PARAMETER, Vertebra
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import unknown_name
@@ -133,22 +133,22 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
     """
     pelvis, trunk = ("S1",), ("S1", "C7")
     spinal = (
-        ("pelvic_incidence", pelvis, clinical_angles.HIP_BODIES, False),
-        ("pelvic_tilt", pelvis, clinical_angles.HIP_BODIES, True),
+        ("pelvic_incidence", pelvis, alignment.HIP_BODIES, False),
+        ("pelvic_tilt", pelvis, alignment.HIP_BODIES, True),
         ("sacral_slope", pelvis, (), True),
         ("t1_slope", ("T1",), (), True),
         ("cervical_lordosis", ("C2", "C7"), (), False),
         ("sagittal_vertical_axis", trunk, (), True),
         ("coronal_balance", trunk, (), True),
         ("trunk_inclination", trunk, (), True),
-        ("coronal_cobb", clinical_angles.TRUNK_VERTEBRAE, (), False),
+        ("coronal_cobb", alignment.TRUNK_VERTEBRAE, (), False),
         ("lumbar_flexion", ("S1", "T12"), (), False),
     )
     found = [
         ClinicalMeasure(
             (name,),
-            (*clinical_angles.bodies_needed_by(vertebrae, levels), *others),
-            partial(_spine_angle_alone, getattr(clinical_angles, name), vertebrae),
+            (*alignment.bodies_needed_by(vertebrae, levels), *others),
+            partial(_spine_angle_alone, getattr(alignment, name), vertebrae),
             grounded,
         )
         for name, levels, others, grounded in spinal

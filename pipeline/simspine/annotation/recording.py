@@ -31,7 +31,7 @@ from simspine.io.video import (
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
-from simspine.workflow.record import RunPaths
+from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import choose_trial
 
 INFERRED_POINT_CONFIDENCE = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected

@@ -74,7 +74,7 @@ def _open_recording(target):
 def _exclusive_annotator(recording, annotator: str):
     """A block in which no other process takes decisions of an annotator: each would not see the other's."""
     from simspine.annotation.labels import journal_file
-    from simspine.workflow.record import hold_lock
+    from simspine.workflow.up_to_date import hold_lock
 
     file = journal_file(recording.home, annotator)
     busy = f"{annotator} is annotating {recording.name} in another process ({file})"

@@ -85,7 +85,7 @@ def job_command(name, config_path, subject, trial, cores, content):
     from simspine.core.errors import unknown_name
     from simspine.workflow.config import check_config, read_config
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job
-    from simspine.workflow.record import run_task
+    from simspine.workflow.up_to_date import run_task
 
     names = (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     if name not in names:

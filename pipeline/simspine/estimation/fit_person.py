@@ -1,7 +1,7 @@
 """The body at a person's size, and its fit to all trials of the person: joint places, standing curve, noise.
 
 `size_body` scales the recipe's body by distances of markers. `fit_to_person` alternates between the fit of the body to
-some postures of all trials (`simspine.estimation.person_fit`) and what its residuals say of the noise
+some postures of all trials (`simspine.estimation.person_solver`) and what its residuals say of the noise
 (`simspine.estimation.noise`).
 """
 
@@ -75,7 +75,7 @@ from simspine.estimation.person import (
     personal_prior,
     point_places_of,
 )
-from simspine.estimation.person_fit import PersonFit, PersonProblem, solve_person
+from simspine.estimation.person_solver import PersonFit, PersonProblem, solve_person
 from simspine.estimation.postures import FrameCheck, PostureRecording, is_standing, sampled_recordings
 
 

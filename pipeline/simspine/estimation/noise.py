@@ -17,7 +17,7 @@ from simspine.core.errors import mean_of_known
 from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
-from simspine.estimation.person_fit import PersonFit, PersonProblem
+from simspine.estimation.person_solver import PersonFit, PersonProblem
 
 # Weights and errors of markers as configured.
 

@@ -14,7 +14,7 @@ from scipy.linalg import cho_solve
 from scipy.linalg.blas import dtrsm
 
 from simspine.anatomy.tree import Tree
-from simspine.estimation.minimise import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
+from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
 UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody saw is anything

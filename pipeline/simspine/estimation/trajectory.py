@@ -17,7 +17,7 @@ from simspine.anatomy.tree import Tree
 from simspine.core.errors import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames
-from simspine.estimation.minimise import MAX_POLISHING_STEPS, Minimum, minimise_terms
+from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise_terms
 from simspine.estimation.terms import MarkerTerm, Term
 
 TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"

@@ -14,8 +14,8 @@ from simspine.core.errors import require_known
 from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
 from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.levenberg_marquardt import learnt_factor, with_scaled_acceleration
 from simspine.estimation.marker_offsets import offset_coordinate_names, offset_priors, tree_with_shared_errors
-from simspine.estimation.minimise import learnt_factor, with_scaled_acceleration
 from simspine.estimation.result import (
     CHANGE_KEY,
     GRADIENT_KEY,

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simspine.anatomy.alignment import RHYTHM_PARAMETERS
 from simspine.anatomy.body import Body, follow_couplers
 from simspine.anatomy.clinical import ClinicalMeasure
-from simspine.anatomy.clinical_angles import RHYTHM_PARAMETERS
 from simspine.anatomy.curvature import (
     SACRAL_TILT_SD,
     Level,

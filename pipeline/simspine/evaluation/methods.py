@@ -30,9 +30,9 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.estimation.kinematics import read_spine
 from simspine.estimation.options import BodyOptions
 from simspine.estimation.result import Solver
+from simspine.estimation.solve_trial import read_spine
 from simspine.evaluation.bench_engines import weighted_dlt
 from simspine.evaluation.spine_errors import TrialSpine
 from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, UNSEEN

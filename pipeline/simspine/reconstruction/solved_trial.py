@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
-from simspine.anatomy.clinical_angles import LumbopelvicRhythm
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError, Unchanging
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, without_skin_markers
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.kinematics import decided_shares, lumbopelvic_rhythm_of
 from simspine.estimation.result import Result
+from simspine.estimation.solve_trial import decided_shares, lumbopelvic_rhythm_of
 from simspine.quality.assess import ViewFit, observed_angle_shares
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (

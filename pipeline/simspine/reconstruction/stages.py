@@ -14,9 +14,9 @@ from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.errors import InputError, runs_of_frames
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
-from simspine.estimation.kinematics import read_spine, solve_kinematics
 from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
 from simspine.estimation.result import Posterior, Result
+from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.quality.assess import check_solved_trial
 from simspine.quality.findings import (
     REJECTED_FILLED_CODE,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.anatomy.alignment import CYCLE_PERCENT
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
-from simspine.anatomy.clinical_angles import CYCLE_PERCENT
 from simspine.core.errors import InputError, unknown_name
 from simspine.io.text_tables import decode_text, read_bytes
 from simspine.report.figure_style import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.clinical_angles import LumbopelvicRhythm
+from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.core.errors import InputError
 from simspine.core.skeletons import (
     SPINE_REGIONS,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import (
     JOINT_DEFINITIONS,
     PUBLISHED_ADULTS,
@@ -16,7 +17,6 @@ from simspine.anatomy.clinical import (
     PublishedAdults,
     published_bands,
 )
-from simspine.anatomy.clinical_angles import LumbopelvicRhythm
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.errors import runs_of_frames

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import PUBLISHED_BANDS
-from simspine.anatomy.clinical_angles import LumbopelvicRhythm
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import frame_ranges

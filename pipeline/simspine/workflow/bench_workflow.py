@@ -20,7 +20,7 @@ import yaml
 from simspine.core.errors import InputError
 from simspine.evaluation.tables import Metric, aligned_markdown
 from simspine.io.hdf5 import read_store, write_store
-from simspine.workflow.record import RunPaths
+from simspine.workflow.up_to_date import RunPaths
 
 TIMED_STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export", "report")
 TIMED_SUBJECT, TIMED_ACTION = "S1", "Walking 1"

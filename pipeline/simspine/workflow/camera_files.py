@@ -29,7 +29,7 @@ from simspine.vision.synchronise import find_delays
 from simspine.workflow.config import Config
 from simspine.workflow.inputs import progress_bar, timing_in
 from simspine.workflow.jobs import run_stage
-from simspine.workflow.record import RunPaths
+from simspine.workflow.up_to_date import RunPaths
 
 REFINEMENT_FORMATS = {  # of a refinement: unit, factor, digits
     **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},

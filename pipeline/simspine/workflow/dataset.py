@@ -25,9 +25,9 @@ from simspine.report.page import Row
 from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
 from simspine.workflow import stages
 from simspine.workflow.config import Config
-from simspine.workflow.record import RunPaths, StageTask, read_json, read_task_manifest
 from simspine.workflow.results import read_trial, seconds_of, write_quality
 from simspine.workflow.stages import TRC_FOLDERS
+from simspine.workflow.up_to_date import RunPaths, StageTask, read_json, read_task_manifest
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
 

@@ -21,7 +21,7 @@ from simspine.vision.follow_skin_markers import SkinClicks
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config_recordings import SharedSubject, Trial
 from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of, skin_marker_files, skin_markers_of
-from simspine.workflow.record import RunPaths, StageTask
+from simspine.workflow.up_to_date import RunPaths, StageTask
 
 
 def plan_detect(context: Context) -> list[StageTask]:

@@ -23,7 +23,7 @@ from simspine.report.dataset_figures import read_bands
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial, clicks_in_file
-from simspine.workflow.record import RunPaths
+from simspine.workflow.up_to_date import RunPaths
 
 if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy

@@ -12,7 +12,7 @@ from simspine.io.atomic import write_text
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
 from simspine.workflow.inputs import Context, write_config
-from simspine.workflow.record import (
+from simspine.workflow.up_to_date import (
     RunPaths,
     StageTask,
     file_checksum,

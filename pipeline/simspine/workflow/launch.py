@@ -27,7 +27,7 @@ from simspine.workflow.jobs import (
     stage_states,
     status_lines,
 )
-from simspine.workflow.record import hold_lock
+from simspine.workflow.up_to_date import hold_lock
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 RESUME_HINT = "What is done is kept; the same command goes on from there."

@@ -37,8 +37,8 @@ from simspine.report.tables import Caveats, comparison_table, validation_text_ta
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import dataset_files_of_subject, provenance_of_results, read_summary, summary_table_rows
 from simspine.workflow.inputs import Context
-from simspine.workflow.record import StageTask
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
 
 # Independent pieces of work in several processes: for work in Python, which threads would do by turns.

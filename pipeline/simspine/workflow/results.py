@@ -31,7 +31,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
 from simspine.workflow.inputs import timing_in
-from simspine.workflow.record import STAGE_NAMES, RunPaths, read_json, read_task_manifest
+from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, read_json, read_task_manifest
 
 # Tables out of results: quality of all trials, validation of a data set, benchmarks; on the terminal and as
 # files.

@@ -37,7 +37,7 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
-from simspine.workflow.record import reason_not_done
+from simspine.workflow.up_to_date import reason_not_done
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "

@@ -30,7 +30,6 @@ from simspine.reconstruction.publish import check_points_follow_angles
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, marker_set_of
 from simspine.vision.merging import MergeReport
 from simspine.workflow.inputs import Context, known_fault_in, timing_in
-from simspine.workflow.record import RunPaths, StageTask
 from simspine.workflow.results import (
     camera_findings,
     load_result,
@@ -40,6 +39,7 @@ from simspine.workflow.results import (
     save_result,
     save_spine,
 )
+from simspine.workflow.up_to_date import RunPaths, StageTask
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
 MOCAP_FILE_ADVICE = "What the file says contradicts what it holds, or the cameras: check how it was exported."

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
-from simspine.anatomy.clinical_angles import angle_cycles
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import change_frame, project_one
@@ -37,8 +37,8 @@ from simspine.report.trial_scene import (
 )
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
-from simspine.workflow.record import RunPaths
 from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
 
 # Scenes for the 3D player, out of results' files or a data set.
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_poses
-from simspine.anatomy.clinical import SIDE_WORDS, ClinicalMeasure, clinical_measures, clinical_parameters
-from simspine.anatomy.clinical_angles import (
+from simspine.anatomy.alignment import (
     HIP_BODIES,
     RHYTHM_PARAMETERS,
     LumbopelvicRhythm,
     lumbopelvic_rhythm,
     pelvic_incidence,
 )
+from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_poses
+from simspine.anatomy.clinical import SIDE_WORDS, ClinicalMeasure, clinical_measures, clinical_parameters
 from simspine.anatomy.curvature import MOTION_PLANES, SACRAL_TILT_SD, SPINE_MARKERS
 from simspine.anatomy.priors import Prior, Smoothness
 from simspine.anatomy.recipes import fit_markers, vertebra_markers, virtual_spine_markers
