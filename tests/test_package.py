@@ -59,7 +59,7 @@ LOADS = {
     (): (
         "core.types", "core.geometry", "core.skeletons", "core.settings", "io.trc", "io.mot", "io.keypoint_json",
         "io.video", "vision.detector", "vision.options", "anatomy.vertebrae", "anatomy.curvature", "quality.findings",
-        "reconstruction.stage", "workflow.record", "workflow.config",
+        "reconstruction.stage", "workflow.up_to_date", "workflow.config",
     ),
     ("h5py",): ("io.hdf5",),
     ("scipy",): ("core.filtering", "io.calibration", "vision.association"),
