@@ -30,7 +30,7 @@ print(json.dumps([sorted(kernels), able.get("X86_V4", False), able.get("X86_V3",
 """
 RUN = """
 import sys
-from simspine.cli import main
+from simspine.cli.main import main
 for command in sys.argv[2:]:
     main([*command.split(), "--config", sys.argv[1]], standalone_mode=False)
 """

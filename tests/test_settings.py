@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from simspine.core.errors import InputError
 from simspine.core.settings import Section, SettingsError
+from simspine.learning.options import LiftingTraining
 from simspine.reconstruction.stage import Options
 from simspine.vision.one_camera import LifterCard
 
@@ -130,4 +131,4 @@ def test_no_setting_takes_a_switch_for_a_number():
             assert ((name,) in places) == is_number(schema), f"{section.__name__}.{name}"
             looked_at.add(f"{section.__name__}.{name}")
     assert {"ReportOptions.sample_frames", "Trial.rate", "LiftingTraining.epochs", "Hall.lit"} <= looked_at
-    assert LifterCard in sections()
+    assert {LifterCard, LiftingTraining} <= set(sections())

@@ -148,9 +148,9 @@ def test_of_several_starts_the_lowest_end_counts(release, moving, monkeypatch):
         ends.append(found if ends else replace(found, cost=found.cost + 1.0))
         return ends[-1]
 
-    def begun(*args):
-        begins.append(args[-1])
-        return path(*args)
+    def begun(*args, **settings):
+        begins.append(settings["begin"])
+        return path(*args, **settings)
 
     monkeypatch.setattr(trajectory_engine, "solve_trajectory", solved)
     monkeypatch.setattr(trajectory_engine, "starting_path", begun)
@@ -160,7 +160,7 @@ def test_of_several_starts_the_lowest_end_counts(release, moving, monkeypatch):
     assert len(costs) == 4  # and once more, for the deviations
     lowest = int(np.argmin(costs[:3]))
     assert lowest > 0
-    np.testing.assert_array_equal(first[3], ends[lowest].z)
+    np.testing.assert_array_equal(first[3], ends[lowest].coordinates)
     assert costs[3] <= costs[lowest] * (1 + 1e-9)
     assert np.isfinite(result.motion.deviation).any()
     monkeypatch.undo()

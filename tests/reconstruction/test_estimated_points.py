@@ -81,7 +81,7 @@ def test_estimated_points_weigh_as_detected_ones():
         assert marker_errors_of(options, guessed) == marker_errors_of(options, seen)
     places = [point_places_of(points) for points in (guessed, seen)]
     assert places[0].sd == places[1].sd
-    assert places[0].spine == places[1].spine == ("Hip", "Spine_01", "Neck", "Neck_02")
+    assert places[0].spine_points == places[1].spine_points == ("Hip", "Spine_01", "Neck", "Neck_02")
 
 
 def test_triangulation_takes_them_as_it_takes_detected_ones():
@@ -112,7 +112,7 @@ def guessed(trial):
 def test_no_figure_of_the_spine_is_called_measured(trial, guessed):
     assert guessed.spine_estimated
     assert not trial.spine_estimated
-    before, after = ({f.name: f.decided for f in found.clinical_figures} for found in (trial, guessed))
+    before, after = ({f.name: f.decided_by for f in found.clinical_figures} for found in (trial, guessed))
     assert not [name for name in SPINAL_DEFINITIONS if "measured" in after[name]]
     assert [name for name in SPINAL_DEFINITIONS if "measured" in before[name]]
     assert any("estimated" in after[name] for name in SPINAL_DEFINITIONS)

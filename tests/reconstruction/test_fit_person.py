@@ -167,9 +167,9 @@ def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
         body_of_person([some, *others], "articulated", "centres", Options())[0].person
         for some in (first.select(names), first.with_(xyz=xyz))
     )
-    assert lacking.worth.keys() == missing.worth.keys()
-    assert lacking.noise == pytest.approx(missing.noise, rel=1e-6)
-    np.testing.assert_allclose(lacking.mean, missing.mean, atol=1e-6)
+    assert lacking.weight_factors.keys() == missing.weight_factors.keys()
+    assert lacking.learnt_noise_options == pytest.approx(missing.learnt_noise_options, rel=1e-6)
+    np.testing.assert_allclose(lacking.curve_mean, missing.curve_mean, atol=1e-6)
 
 
 def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
@@ -183,7 +183,7 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
         moved.append(markers.with_(xyz=xyz))
     found = body_of_person(moved, "articulated", "centres", Options())[0].person
     assert abs(found.anatomy["depth of the hips"][0] - sized.person.anatomy["depth of the hips"][0]) < 0.006
-    assert abs(found.mean[:6].sum() - sized.person.curve_mean[:6].sum()) < np.radians(4)
+    assert abs(found.curve_mean[:6].sum() - sized.person.curve_mean[:6].sum()) < np.radians(4)
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body(fitted):
         body_of_person(trials, "articulated", "centres", Options())[0].person
         for trials in ([standing, bending], [standing, bending, turned])
     )
-    np.testing.assert_allclose(beside.mean, alone.mean, atol=1e-3)  # lengths of limbs are of all trials
+    np.testing.assert_allclose(beside.curve_mean, alone.curve_mean, atol=1e-3)  # lengths of limbs are of all trials
     assert beside.trials == 2
     only = body_of_person([turned], "articulated", "centres", Options())[0].person
     assert only.trials == 1

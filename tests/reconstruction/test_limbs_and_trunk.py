@@ -59,8 +59,8 @@ def test_the_rough_path_holds_postures_that_go_with_the_hips(sized, monkeypatch)
     """Each level is drawn to people's standing posture there, though the prior on flexion is about the hips as well."""
     held = []
 
-    def stopped(*args):
-        held.extend(args[4])
+    def stopped(*_, ridge, **__):
+        held.extend(ridge)
         raise StopIteration
 
     monkeypatch.setattr(trajectory_engine, "starting_path", stopped)

@@ -33,7 +33,7 @@ import h5py
 import numpy as np
 
 import simspine as ss
-from simspine.anatomy.priors import LinearPrior
+from simspine.anatomy.priors import LinearPrior, SharedError
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
@@ -137,7 +137,7 @@ def inverse_kinematics() -> dict[str, np.ndarray]:
     errors = ss.MarkerErrors(
         sd=0.01,
         correlation_time=1.0,
-        shared_errors=(ss.SharedError("lumbar", lumbar, sd=0.01),),
+        shared_errors=(SharedError("lumbar", lumbar, sd=0.01),),
         loss="huber",
     )
     smoothness = ss.Smoothness(velocity=6.0, acceleration={"*": 30.0} | dict.fromkeys(spine, 4.0))

@@ -11,8 +11,8 @@ from simspine.workflow.up_to_date import hold_lock, is_lock_held
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 HOLDER = (
-    "import sys, time; from pathlib import Path; from simspine.workflow.up_to_date import locked\n"
-    "with locked(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    "import sys, time; from pathlib import Path; from simspine.workflow.up_to_date import hold_lock\n"
+    "with hold_lock(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"
 )
 
 

@@ -50,7 +50,7 @@ def test_a_calibration_with_what_is_known_of_it(recorded):
     done = call(folder, "--intrinsics", lenses, "--height", 1.61, "--out", out, "--json", figures)
     assert done.exit_code == 0, done.output
     assert "all lengths: ± 3.0 % (by standing, with this person's height)" in done.output
-    assert "images do not tell another world" in done.output
+    assert "images show no other world" in done.output
     found = read_calibration(out)
     for camera, known in zip(found, true, strict=True):
         np.testing.assert_allclose(camera.K, known.K, rtol=1e-6)

@@ -41,7 +41,7 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert points.start == found.spine.start == 0.0
     assert [found.video_frames(view)[0] for view in range(4)] == [0, 1, 3, 1]
     (finding,) = [f for f in camera_findings(paths.cameras("bow")) if f.code == "camera_delays"]
-    assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames late beside cam01" in finding.message
+    assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames later than cam01" in finding.message
     kept = read_store(paths.cameras("bow"))["timing"]
     assert kept["late_frames"] == [0, 1, 3, 1]
     assert read_task_manifest(paths.folder / "manifests/detect/bow.json")["notes"]["timing"] == kept

@@ -410,7 +410,7 @@ def _read_cdf(path: Path):
 def _shape(path: Path) -> None:
     import simspine.anatomy.shape_model as model
 
-    path.write_bytes(Path(model.__file__).with_name("statistics.json").read_bytes())
+    path.write_bytes(Path(model.__file__).with_name("shape_statistics.json").read_bytes())
 
 
 def _read_shape(path: Path):

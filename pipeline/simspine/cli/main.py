@@ -29,7 +29,6 @@ from simspine.cli.detect import detect_command
 from simspine.cli.options import FILE_PATH, config_option, cores_option, stage_options
 from simspine.cli.research import capture_group, train_group
 from simspine.cli.run import demo_command, job_command, model_group, run_command, status_command, warmup_command
-from simspine.core.errors import InputError
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
 STAGE_COMMANDS = {
@@ -72,7 +71,11 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("stopped by ctrl-C.", err=True)
             sys.exit(128 + signal.SIGINT)
-        except InputError as error:
+        except ValueError as error:
+            from simspine.core.errors import InputError
+
+            if not isinstance(error, InputError):
+                raise
             message = str(error)
         except MemoryError:
             message = NO_MEMORY

@@ -1,10 +1,14 @@
 """Cameras, lenses, frames, angles and rigid fits: pure functions on arrays; metres, pixels, radians.
 
-*Perspective lens* (docs.opencv.org, calib3d): with r² = x² + y² for ideal normalised coordinates x, y
+*Perspective lens* (docs.opencv.org, calib3d): with r² = x² + y² for ideal normalised coordinates x, y::
+
     u = x f + 2 p1 x y + p2 (r² + 2 x²) + s1 r² + s2 r⁴      f = (1 + k1 r² + k2 r⁴ + k3 r⁶) /
     v = y f + p1 (r² + 2 y²) + 2 p2 x y + s3 r² + s4 r⁴          (1 + k4 r² + k5 r⁴ + k6 r⁶)
-*Fisheye lens* (Kannala & Brandt 2006, as OpenCV has it): with the angle θ = atan r from the optical axis
+
+*Fisheye lens* (Kannala & Brandt 2006, as OpenCV has it): with the angle θ = atan r from the optical axis::
+
     (u, v) = (x, y) θd / r        θd = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸)
+
 `Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. So no angle from the axis reaches 90°.
 """
 

@@ -113,7 +113,7 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
 
 
-# Jobs: manifests alone say what is done (`workflow/up_to_date.py`), and a job finds out by itself which of its stages are.
+# Jobs: manifests alone say what is done (`workflow/up_to_date.py`). A job finds out by itself which of its stages are.
 # Snakemake only puts jobs in order: it starts those without a mark, and `mark_done` sets the marks before it plans.
 
 
