@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import HIP_BODIES
-from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import Endplate, VertebraeOfBody, read_endplates
 from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION
 from simspine.report.trial_scene import bones_and_joints
 

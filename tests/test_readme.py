@@ -25,7 +25,7 @@ PAGES = [
 ]
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FRAMES, RATE = 12, 60.0
-# Before the board's corners are asked for: an image without it, and what a ring of cameras sees of it, first on the floor.
+# What a block has before it asks for a board: an image, and what cameras saw of the board, first on the floor.
 SEEN_BY_CAMERAS = """
 import numpy as np
 from vision.board_scene import corners_seen, on_the_floor, ring, shown_to

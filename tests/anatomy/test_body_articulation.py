@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from simspine.anatomy import osim
-from simspine.anatomy.articulation import articulate_torso, carried_vertebrae, spine_levels, split_mass
 from simspine.anatomy.body import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.anatomy.curvature import (
     SPINE_MARKERS,
@@ -19,6 +18,7 @@ from simspine.anatomy.curvature import (
 from simspine.anatomy.priors import EVERYDAY_MOTION_SHARE, LEVEL_AXIS_COORDINATES, level_priors
 from simspine.anatomy.recipes import build_body, read_prior, read_recipe
 from simspine.anatomy.scaling import measure_factors, scale_body
+from simspine.anatomy.split_torso import articulate_torso, carried_vertebrae, spine_levels, split_mass
 from simspine.anatomy.vertebrae import forced_by_model, spine_kinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder

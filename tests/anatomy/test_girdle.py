@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
-from simspine.anatomy.articulation import articulate_torso
 from simspine.anatomy.body import body_poses, forward_kinematics, neutral_motion, neutral_poses
 from simspine.anatomy.model_edits import clavicles_from
 from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
 from simspine.anatomy.recipes import build_body, read_prior, read_recipe
 from simspine.anatomy.scaling import measure_factors
+from simspine.anatomy.split_torso import articulate_torso
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder, pose2sim_folder
 from simspine.core.types import Markers, Motion

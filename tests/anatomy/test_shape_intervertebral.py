@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from tools.spine_shape_statistics import angle_statistics
 
-from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import body_poses, neutral_motion
 from simspine.anatomy.curvature import read_endplates
 from simspine.anatomy.recipes import build_body, read_recipe
@@ -19,6 +18,7 @@ from simspine.anatomy.shape_model import (
     supine_to_standing_shift,
     vector_parameters,
 )
+from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.anatomy.vertebrae import vertebra_centroids
 from simspine.synthesis.population import level_name
 

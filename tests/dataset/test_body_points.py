@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from small_dataset import camera
 
-from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import Body, body_poses, follow_couplers, forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import read_endplates, scale_vertebrae
 from simspine.anatomy.occlusion import REFERENCE_THIGH_M, bone_capsules, hidden_points
 from simspine.anatomy.recipes import build_body, read_recipe, vertebra_markers
+from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.anatomy.vertebrae import vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from simspine.anatomy.alignment import lumbar_flexion
-from simspine.anatomy.articulation import carried_vertebrae, spine_levels
 from simspine.anatomy.body import body_poses, follow_couplers, neutral_motion
 from simspine.anatomy.curvature import read_endplates
 from simspine.anatomy.paper_axes import AXIS_AS_SOLVED, AXIS_COMPOSED, AXIS_LOCKED, paper_axes_of, to_paper_axes
 from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import angles_of_level
 from simspine.estimation.uncertainty import PAPER_NECK_AXES, known_deviations, paper_axes_deviation
 

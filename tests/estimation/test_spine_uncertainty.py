@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simspine.anatomy.articulation import carried_vertebrae, spine_levels
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.clinical import clinical_measures, clinical_parameters
 from simspine.anatomy.curvature import read_endplates
 from simspine.anatomy.recipes import build_body, read_recipe, virtual_spine_markers
+from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.tree import all_coordinates
 from simspine.anatomy.vertebrae import spine_kinematics
 from simspine.core.types import Motion

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.anatomy.articulation import spine_levels
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, SPINE_MARKERS
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.shape_model import CHAIN_LEVELS as SHAPE_LEVELS
 from simspine.anatomy.shape_model import chain_positions, packaged_shape_model
+from simspine.anatomy.split_torso import spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers, Motion, Origin

@@ -14,8 +14,8 @@ from simspine.estimation.noise import fit_weights, marker_errors_of, tightened_b
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import point_places_of
 from simspine.io.hdf5 import read_store, write_store
-from simspine.report.reconstruction_page import angles_not_measured, summary_statements, trial_caveats
 from simspine.report.summary import summary_metrics, summary_rows
+from simspine.report.trial_page import angles_not_measured, summary_statements, trial_caveats
 from simspine.vision import points as stage
 from simspine.vision.blazepose_spine import SPINE_POINTS
 from simspine.vision.detector import Detections

@@ -7,8 +7,8 @@ from simspine.anatomy.person_variation import SACRAL_TILT
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
-from simspine.report.reconstruction_page import variations_of
 from simspine.report.tables import FoundVariation, body_table
+from simspine.report.trial_page import variations_of
 
 
 def test_a_row_has_value_spread_and_share():

@@ -17,7 +17,7 @@ from simspine.report.overlay import add_inferred_points, frame_layer, sample_fra
 from simspine.report.page import render_page
 from simspine.report.summary import summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
-from simspine.report.trial_page import TrialParts, rejected_frames, trial_section
+from simspine.report.trial_sections import TrialParts, rejected_frames, trial_section
 from simspine.vision.triangulation import TriangulationReport
 
 FRAMES = 20

@@ -17,7 +17,7 @@ from simspine.report.page import render_page
 from simspine.report.spine_figures import covariance_ellipse, curvature_figure, spine_chain
 from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, caveats_of_trial, not_measured
-from simspine.report.trial_page import TrialParts, trial_section
+from simspine.report.trial_sections import TrialParts, trial_section
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50

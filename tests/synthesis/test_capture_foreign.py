@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import simspine.synthesis.foreign_motion as foreign
-from simspine.anatomy.articulation import spine_levels
+from simspine.anatomy.split_torso import spine_levels
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.synthesis.foreign_anatomy import read_foreign, sagittal_curve, sample_subject

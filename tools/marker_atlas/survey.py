@@ -8,11 +8,11 @@ import numpy as np
 import yaml
 from tools.measure_endplates import BoneMesh, attached_bones
 
-from simspine.anatomy.articulation import Articulation
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import VertebraeOfBody, read_endplates
 from simspine.anatomy.marker_sets import Place, read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.anatomy.split_torso import Articulation
 from simspine.core.settings import models_folder
 from simspine.core.skeletons import INFERRED_SUFFIX
 

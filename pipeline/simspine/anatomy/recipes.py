@@ -12,13 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy import osim as _opensim
-from simspine.anatomy.articulation import (
-    Articulation,
-    Partition,
-    articulate_torso,
-    articulation_from,
-    carried_vertebrae,
-)
 from simspine.anatomy.body import Body, check_xml, neutral_markers, neutral_poses, read_model_file
 from simspine.anatomy.curvature import MESH_LEVELS, SPINE_MARKERS, parse_point, read_endplates
 from simspine.anatomy.marker_sets import Place, SkinPlace, place_of, read_marker_set, read_skin_table
@@ -26,6 +19,7 @@ from simspine.anatomy.model_edits import NeckPiece, carry_neck, free_levels, nec
 from simspine.anatomy.person_variation import StandingPelvis, Variation, standing_pelvis_from, variation_from
 from simspine.anatomy.priors import LevelRegion, LinearPrior, Prior, region_from, rhythm_and_posture
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
+from simspine.anatomy.split_torso import Articulation, Partition, articulate_torso, articulation_from, carried_vertebrae
 from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.settings import pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name

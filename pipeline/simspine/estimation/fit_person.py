@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 
-from simspine.anatomy.articulation import carried_vertebrae, spine_levels
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import (
     LUMBAR_LEVELS,
@@ -48,6 +47,7 @@ from simspine.anatomy.recipes import (
     virtual_spine_markers,
 )
 from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, measure_factors, scale_body
+from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model
 from simspine.core.errors import mean_of_known
 from simspine.core.skeletons import is_skin_marker

@@ -20,7 +20,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.anatomy.articulation import carried_vertebrae, spine_levels
 from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import (
     SPINE_CHAIN_MARKERS,
@@ -32,6 +31,7 @@ from simspine.anatomy.curvature import (
 )
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion
 from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.geometry import off_vertical

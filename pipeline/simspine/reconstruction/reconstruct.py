@@ -65,7 +65,7 @@ class Reconstruction(SolvedTrial):
 
     def report(self, path: str | PathLike) -> Path:
         """Write the report of the trial: one page of HTML that needs nothing else. Returns its path."""
-        from simspine.report.reconstruction_page import write_trial_report
+        from simspine.report.trial_page import write_trial_report
 
         return write_trial_report(path, self)
 

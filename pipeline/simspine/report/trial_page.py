@@ -1,283 +1,325 @@
-"""One trial's part of the page, out of the stages' results."""
+"""A reconstruction as part of a report's page, and what a page says over several of them."""
 
-import gc
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.alignment import LumbopelvicRhythm
-from simspine.anatomy.clinical import PUBLISHED_BANDS
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
-from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
+from simspine.anatomy.curvature import SACRAL_TILT_SD
+from simspine.anatomy.person_variation import SACRAL_TILT, Variation
 from simspine.core.errors import frame_ranges
-from simspine.core.skeletons import base_name
-from simspine.core.types import Markers, Origin
-from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import ClinicalFigure, is_estimated
-from simspine.report import canvas, page
-from simspine.report.level_figures import (
-    availability_figure,
-    level_map,
-    marker_error_figure,
-    point_states,
-    range_profile,
-    reprojection_by_point_figure,
-    reprojection_figure,
+from simspine.core.skeletons import without_skin_markers
+from simspine.core.types import Origin
+from simspine.estimation.fit_person import SizedBody
+from simspine.io.video import Video, open_videos
+from simspine.quality.findings import THRESHOLDS, Severity
+from simspine.quality.observability import (
+    MEASURED_IMPRECISELY,
+    ClinicalFigure,
+    Observability,
+    estimated_of_spine,
+    forced_mask,
+    observed_share_text,
+    share_of_curvature,
 )
-from simspine.report.overlay import sample_frames
-from simspine.report.scene import PackedScene
-from simspine.report.spine_figures import curvature_figure, limb_curves, spine_chain, stick_figures
-from simspine.report.tables import ESTIMATED_BY, FoundVariation, angle_table, body_table, clinical_tables, skin_table
+from simspine.reconstruction.publish import package_versions
+from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
+from simspine.report.canvas import image_webp
+from simspine.report.overlay import overlay_sheet, sample_frames
+from simspine.report.page import (
+    Picture,
+    Provenance,
+    ReportContent,
+    Statement,
+    TrialSection,
+    cause_of_finding,
+    write_report,
+)
+from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
+from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, spine_points_by_source, verdict_on
+from simspine.report.tables import (
+    ESTIMATED_BY,
+    INFERRED_BY,
+    Caveats,
+    FoundVariation,
+    NotMeasured,
+    caveats_of_trial,
+    not_measured,
+)
+from simspine.report.trial_scene import scene_of_trial
+from simspine.report.trial_sections import TrialParts, trial_section
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from simspine.estimation.result import Result
-    from simspine.vision.triangulation import TriangulationReport
-
-
-@dataclass(frozen=True, eq=False)
-class TrialParts:
-    """What is known of a trial; a part that is None has no figure.
-
-    spine: its kinematics, with centres. verdict: of quality control. triangulation: how well the points fit the images.
-    ik: the solution. measured: the markers inverse kinematics was given, with origin and filled. model: the body's
-    markers by forward kinematics; edges: pairs of their names for the stick figure. levels: of the body, with their
-    coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
-    (`quality.observability.level_shares`). clinical, rhythm: clinical parameters of the trial.
-    variations: of the body, where it was fitted to the person.
-    """
-
-    spine: SpineKinematics | None = None
-    verdict: Verdict | None = None
-    triangulation: "TriangulationReport | None" = None
-    ik: "Result | None" = None
-    measured: Markers | None = None
-    model: Markers | None = None
-    edges: Sequence[tuple[str, str]] = ()
-    levels: Sequence[Level] = SPINE_LEVELS
-    shares: np.ndarray | None = None
-    clinical: Sequence[ClinicalFigure] = ()
-    rhythm: LumbopelvicRhythm | None = None
-    variations: Sequence[FoundVariation] = ()
-
-    @property
-    def status(self) -> list[str] | None:
-        return None if self.verdict is None else [str(s) for s in self.verdict.status]
-
-    @property
-    def rejected(self) -> np.ndarray | None:
-        return None if self.verdict is None else self.verdict.rejected
-
-    @cached_property
-    def origin(self) -> dict[str, str]:
-        """{marker: origin}. Triangulation knows an inferred point by its plain name, so that is there as well."""
-        if self.measured is None:
-            return {}
-        origin = dict(zip(self.measured.names, map(str, self.measured.origins), strict=True))
-        return {base_name(name): kind for name, kind in origin.items()} | origin
-
-    @property
-    def spine_estimated(self) -> bool:
-        """Whether points of the spine that were fitted were estimated."""
-        return self.measured is not None and is_estimated(self.measured.names, self.measured.origins)
-
-    def level_shares(self, spine: SpineKinematics) -> np.ndarray:
-        return np.full((len(spine.levels), 3), np.nan) if self.shares is None else self.shares
+# Three statements on a trial that come before everything else: what was measured, how sure it is, what to doubt.
 
 
-# A figure of a trial with what the page says of it: key, title, alternative text, caption.
-DrawnFigure = tuple["Figure", str, str, str, str]
+NORMAL_95 = 1.96  # standard deviations to either side
+_CURVATURE_TITLES = {"lla": "lumbar lordosis", "tka": "thoracic kyphosis"}
+_MAX_CAUSES = 3  # warnings that are named; the rest are counted
 
 
-def trial_section(
-    name: str,
-    prefix: str,
-    parts: TrialParts,
-    *,
-    overlays: Sequence[page.Picture] = (),
-    player: PackedScene | None = None,
-    glance: Sequence[page.Statement] = (),
-) -> page.TrialSection:
-    """Figures, findings and reasons of one trial. prefix: an id, different for each trial of the page ('t1').
-
-    overlays: pictures of the images. player: the trial in 3D. glance: what comes first.
-    """
-
-    def pictures(drawn: Iterable[DrawnFigure]) -> tuple[page.Picture, ...]:
-        found = []
-        for figure, key, title, alt, caption in drawn:
-            found.append(page.Picture(title, alt, caption, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
-            # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
-            # one another, so that it goes with a look for cycles among new objects only.
-            del figure
-            gc.collect(0)
-        return tuple(found)
-
-    spine, verdict = parts.spine, parts.verdict
-    tables = [*clinical_tables(parts.clinical, parts.rhythm)]
-    if spine is not None and spine.angles_sd is not None:
-        kept = None if verdict is None else ~verdict.rejected
-        tables.append(
-            angle_table(spine, parts.level_shares(spine), parts.levels, kept=kept, estimated=parts.spine_estimated)
-        )
-    tables += [*skin_table(parts.triangulation, parts.ik), *body_table(parts.variations)]
-    return page.TrialSection(
-        name=name,
-        findings=() if verdict is None else tuple(map(page_finding, verdict.findings)),
-        overlays=tuple(overlays),
-        figures=pictures(chain(_body_figures(parts), _limb_figures(parts), _spine_figures(parts))),
-        tables=tuple(tables),
-        rejected=() if verdict is None else rejected_frames(verdict),
-        player=player,
-        glance=tuple(glance),
-        checks=pictures(chain(_triangulation_figures(parts), _marker_figures(parts))),
+def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
+    """What was measured, how sure, what to be careful with, in a few sentences each."""
+    return (
+        Statement("What was measured", _measured_sentence(trial)),
+        Statement("How sure", _certainty_sentence(trial)),
+        Statement("Be careful with", _caution_sentence(trial)),
     )
 
 
-def _limb_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Pelvis, trunk and joints of the limbs over time."""
-    clinical = None if parts.spine is None else parts.spine.clinical
-    if parts.spine is None or clinical is None:
-        return
-    drawn = limb_curves(parts.spine.time, clinical, parts.status)
-    if drawn is None:
-        return
-    yield (
-        drawn, "limbs", "Pelvis, trunk and limbs", "Angles of pelvis, trunk and joints of the limbs over time",
-        "Right: solid, left: dashed, with ± 1.96 standard deviations. No normal bands here: these belong to cycles "
-        "of gait, which are drawn where the configuration names the contacts of the feet (report.events).",
-    )  # fmt: skip
+def _measured_sentence(trial: SolvedTrial) -> str:
+    spine, count = trial.spine, len(trial.cameras)
+    span = f"{spine.frames / spine.rate:.1f} s of movement, {spine.frames} frames at {spine.rate:g} Hz"
+    by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
+    points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
+    ways = spine_points_by_source(trial.markers)
+    guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
+    estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
+    if ways:
+        parts = [f"{len(names)} {_DECISION_TEXTS.get(way, way)}: {', '.join(names)}" for way, names in ways.items()]
+        seen = f"Of the spine itself it rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
+    elif guessed:
+        seen = f"Of the spine itself nothing was seen: {estimated}"
+    else:
+        seen = "Of the spine itself nothing was seen: it is inferred from the limbs."
+    return f"{by} {span}. A skeleton was fitted to {points} points of the body. {seen}"
 
 
-def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Curvature, angles per level, and the chain of points."""
-    spine = parts.spine
-    if spine is None:
-        return
-    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
-    yield (
-        curvature_figure(
-            spine.time, spine.lla, spine.tka, bands=PUBLISHED_BANDS, status=parts.status, forced=spine.forced,
-            lla_sd=spine.lla_sd, tka_sd=spine.tka_sd,
+_DECISION_TEXTS = {
+    "on the skin": "markers on the back",
+    "detected": "points that the detector found",
+    "given": "points of motion capture",
+}
+
+
+def _certainty_sentence(trial: SolvedTrial) -> str:
+    known = [_curvature_sentence(trial, key, name) for key, name in _CURVATURE_TITLES.items()]
+    doubted = [(text, share) for text, share in known if share]
+    parts = [_limb_angle_groups(trial.clinical_figures), *(text for text, share in known if not share)]
+    if doubted:
+        verb, them = ("say", "them") if len(doubted) > 1 else ("says", "it")
+        figures, shares = (" and ".join(part) for part in zip(*doubted, strict=True))
+        by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
+        parts.append(f"{_capitalised(figures)} (95 %) {verb} little of this person: {by} decided {shares} of {them}.")
+    return " ".join(filter(None, parts))
+
+
+def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
+    """The angles of the limbs that were measured on both sides, with their spread: the precise ones, and the others."""
+    by_name = {figure.name: figure for figure in figures}
+    groups: dict[bool, _Measured] = {True: _Measured({}, []), False: _Measured({}, [])}
+    for joint, (_, angles) in JOINT_DEFINITIONS.items():
+        for angle, _ in angles:
+            sides = [side for key in SIDE_WORDS if (side := by_name.get(f"{joint}_{angle}_{key}")) is not None]
+            words = {side.decided_by for side in sides}
+            if len(sides) == len(SIDE_WORDS) and words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
+                group = groups[MEASURED_IMPRECISELY not in words]
+                group.names.setdefault(angle, []).append(joint)
+                group.deviations.extend(side.sd for side in sides if side.sd is not None)
+    parts = [
+        f"{said} {group.text}."
+        for said, group in (("Measured", groups[True]), ("Imprecise", groups[False]))
+        if group.names
+    ]
+    return " ".join(parts) or "No angle of the limbs was measured on both sides."
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """names: {angle: joints}. deviations: degrees, of all of them."""
+
+    names: dict[str, list[str]]
+    deviations: list[float]
+
+    @property
+    def text(self) -> str:
+        names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in self.names.items())
+        if not self.deviations:
+            return names
+        low, high = (NORMAL_95 * f(self.deviations) for f in (min, max))
+        return f"to ± {low:.0f}{'' if round(low) == round(high) else f'–{high:.0f}'}° (95 %): {names}"
+
+
+def _curvature_sentence(trial: SolvedTrial, key: str, name: str) -> tuple[str, str]:
+    """What is known of a curvature; and '' or, where that says little of the person, the share that was measured."""
+    spine, kept = trial.spine, ~trial.rejected
+    values, sd = np.degrees(getattr(spine, key)[kept]), getattr(spine, f"{key}_sd")
+    if not np.isfinite(values).any():
+        return f"{_capitalised(name)} is not known.", ""
+    usual = None if sd is None else median_or_none(np.degrees(sd[kept]))
+    figure = f"{name} {np.nanmean(values):.0f}°"
+    if forced_mask([key], spine.forced).any():
+        return f"{_capitalised(figure)} is set by the model.", ""
+    if usual is None:
+        return f"{_capitalised(figure)} has no standard deviation.", ""
+    verdict, figure = verdict_on(key, usual, estimated=trial.spine_estimated), f"{figure} ± {NORMAL_95 * usual:.0f}°"
+    if verdict in DOUBTED_VERDICTS:
+        return figure, observed_share_text(share_of_curvature(key, usual))
+    return f"{_capitalised(figure)} (95 %) was {verdict}.", ""
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _caution_sentence(trial: SolvedTrial) -> str:
+    parts = []
+    if trial.rejected.any():
+        frames = frame_ranges(np.flatnonzero(trial.rejected))
+        parts.append(f"{int(trial.rejected.sum())} of {trial.spine.frames} frames were rejected ({frames}).")
+    parts.append(_undecided_level_count(trial.observed_shares))
+    warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
+    causes = list(dict.fromkeys(cause_of_finding(finding.code) for finding in warned))
+    if causes:
+        more = len(causes) - _MAX_CAUSES
+        rest = f"; and {more} more" if more > 0 else ""
+        parts.append(f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}.")
+    return " ".join(filter(None, parts)) or "Nothing stood out."
+
+
+def _undecided_level_count(shares: np.ndarray) -> str:
+    """How many levels' flexion was not decided by the data. shares: (levels, 3)."""
+    known = shares[:, 0][np.isfinite(shares[:, 0])]
+    assumed = int((known < THRESHOLDS["assumed"].value_si).sum())
+    if not assumed:
+        return ""
+    return (
+        f"Single vertebrae: flexion of {assumed} of {known.size} levels follows published knowledge, not this person."
+    )
+
+
+OVERLAY_SAMPLES = 3  # frames shown as overlays
+FILM_BYTES = 6_000_000  # of pictures in a trial's page; as text they take a third more
+REPORT_NOTICE = (
+    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
+    "images of this person's vertebrae and are not for diagnosis."
+)
+DETECTOR_LICENCES = {
+    "simspine": "BSD-3-Clause",
+    "Pose2Sim (model, demo videos)": "BSD-3-Clause",
+    "OpenSim": "Apache-2.0",
+    "BlazePose's networks": "Apache-2.0",
+    "three.js, in this page (3D player)": "MIT",
+    "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
+}
+
+
+def trial_section_of(
+    trial: SolvedTrial,
+    prefix: str = "t1",
+    samples: int = OVERLAY_SAMPLES,
+    most: int = MOST_FRAMES,
+    film_bytes: int = FILM_BYTES,
+) -> TrialSection:
+    """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
+    3D player holds. film_bytes: of all pictures next to it.
+    """
+    parts = TrialParts(
+        spine=trial.spine,
+        verdict=trial.verdict,
+        triangulation=trial.triangulation,
+        ik=trial.result,
+        measured=trial.markers,
+        model=trial.model_points,
+        edges=body_edges(),
+        levels=trial.sized.levels,
+        shares=trial.observed_shares,
+        clinical=(*trial.curvature_figures, *trial.clinical_figures),
+        rhythm=trial.lumbopelvic_rhythm,
+        variations=variations_of(trial.sized),
+    )
+    step = frame_step(trial.spine.frames, most)
+    scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
+    overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
+    return trial_section(trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial))
+
+
+def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
+    """How the person's body differs from the model's; () where it was not fitted to the person."""
+    person = sized.person
+    if person is None:
+        return ()
+    found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
+    if SACRAL_TILT in person.curve_coordinates:
+        tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
+        name = "slope of the sacral endplate"
+        found.append(FoundVariation(name, tilt, sd, spread, unit="°", positive="steeper"))
+    return tuple(found)
+
+
+def _found_variation(variation: Variation, value: float, sd: float) -> FoundVariation:
+    """value, sd: a share of the height, or m."""
+    if variation.stretch:
+        spread = 100 * variation.sd
+        return FoundVariation(variation.name, 100 * value, 100 * sd, spread, unit="%", positive="higher")
+    (body, direction), *_ = (variation.shift or {}).items()
+    axis = int(np.argmax(np.abs(direction)))
+    outwards = "outwards" if body.endswith(("_r", "_l")) else "to the right"
+    side = -1 if axis == 2 and body.endswith("_l") else 1
+    words = (("forwards", "backwards"), ("upwards", "downwards"), (outwards, "inwards"))
+    positive = words[axis][0 if side * direction[axis] > 0 else 1]
+    spread = 1e3 * variation.sd
+    return FoundVariation(variation.name, 1e3 * value, 1e3 * sd, spread, unit="mm", positive=positive)
+
+
+def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
+    """One sheet of sample frames × cameras; nothing where the trial came without videos."""
+    if not trial.videos:
+        return ()
+    return (
+        Picture(
+            "On the images",
+            "Detected points and the fitted body drawn on sample frames of each camera",
+            "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
+            data=image_webp(overlay_picture(trial, samples)),
         ),
-        "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
-        "Bars at the right of the panels are published ranges of standing adults; sitting or bending is expected to "
-        "leave them. "
-        "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed, or very uncertain "
-        f"compared with the spread among standing adults: it says little about this person.{estimated}",
-    )  # fmt: skip
-    yield from _level_figures(parts, spine)
-    if spine.markers.covariance is not None or spine.centres is not None:
-        yield (
-            spine_chain(spine.markers, sample_frames(spine.frames, 5, parts.rejected), spine.centres),
-            "chain", "The spine", "Points of the spine from the side and the front at five times, with ellipses",
-            _chain_caption(spine.markers),
-        )  # fmt: skip
+    )
 
 
-def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
-    """A map of the levels' angles over time, and their ranges."""
-    joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
-    joints = joints or list(spine.levels)
-    at = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
-    yield (
-        level_map(spine.time, joints, angles, shares=shares, status=parts.status, forced=spine.forced),
-        "map", "Angles per level", "Flexion, lateral bending and axial rotation of all levels over time as colours",
-        "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars are the "
-        "observability of each row; where they are hollow, the colours are mostly assumed; where a dashed grey line "
-        "is in their place, the model sets them.",
-    )  # fmt: skip
-    sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
-    yield (
-        range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced),
-        "range", "Range of each level", "For each level the range of its angles with a 95 % interval",
-        "Boxes: from the least to the greatest angle; lines: 1.96 standard deviations beyond. A hollow box moves "
-        "as the model shares motion out over its levels, not as measured at this level.",
-    )  # fmt: skip
+def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
+    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
+    frames = sample_frames(trial.spine.frames, samples, trial.rejected)
+    opened = open_videos(trial.videos[:most])
+    columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
+    sheet = []
+    for frame in frames:
+        shown = shown_in(trial, slice(frame, frame + 1))
+        pictures = enumerate(images.get(frame) for images in columns)
+        sheet.append(
+            [None if image is None else (image, layer_of_image(trial, shown, frame, v)) for v, image in pictures]
+        )
+    labels = [f"{trial.spine.time[frame]:.2f} s" for frame in frames]
+    return overlay_sheet(sheet, [camera.name for camera in trial.cameras[:most]], labels)
 
 
-def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Reprojection errors by camera, and by point."""
-    report = parts.triangulation
-    if report is None:
-        return
-    observed = report.of_points(name for name in report.names if parts.origin.get(name) != Origin.INFERRED)
-    yield (
-        reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped),
-        "reprojection", "Reprojection errors", "Distribution of reprojection errors and share kept per camera",
-        "How far the triangulated points land from the detections in each image. Observations the other cameras "
-        "contradict are left out; the dashed curve shows the errors with them.",
-    )  # fmt: skip
-    origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in report.names]
-    yield (
-        reprojection_by_point_figure(report.error_px, report.used, report.names, cameras=report.views, origin=origins),
-        "points", "Reprojection errors by point", "Median error and share kept for each point in each camera",
-        "Dark cells are trouble: one dark column is a camera, one dark row a point.",
-    )  # fmt: skip
+def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
+    """{frame: image} of the trial's frames asked for and there. places: (frames,) the video's frame of each."""
+    return dict(zip(frames, video.shown_at(places[list(frames)]), strict=False))
 
 
-def _marker_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Marker errors, and when each marker is known."""
-    if parts.ik is not None:
-        origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in parts.ik.marker_names]
-        yield (
-            marker_error_figure(parts.ik.marker_names, parts.ik.marker_error, origins),
-            "markers", "Marker errors", "Distance between each measured marker and the body, median and quartiles",
-            "How far the body's markers lie from the measured ones. Hollow points were inferred or estimated: a small "
-            "error there says that body and inference agree, not that the spine was detected.",
-        )  # fmt: skip
-    if parts.measured is not None:
-        measured = parts.measured
-        yield (
-            availability_figure(measured.time, measured.names, point_states(measured), parts.status),
-            "presence", "Detected, inferred, filled, missing",
-            "For each point, when it was detected, estimated, inferred or filled",
-            "Full bars were detected or given, dotted ones estimated by a network that does not see them, hollow ones "
-            "inferred from others; hatched stretches were interpolated.",
-        )  # fmt: skip
+def trial_caveats(trial: SolvedTrial) -> Caveats:
+    """What was not measured in one trial."""
+    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares, ~trial.rejected)
 
 
-def _body_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """The body as a stick figure."""
-    model, origin = parts.model, parts.origin
-    if model is not None and model.frames:
-        if origin:
-            model = model.with_(origin=[origin.get(name, Origin.INFERRED) for name in model.names])
-        yield (
-            stick_figures(model, sample_frames(model.frames, 5, parts.rejected), parts.edges, SPINE_CHAIN_MARKERS),
-            "body", "The body", "Stick figures from the side, the front and above",
-            "The body's own markers (forward kinematics of the angles), the spine in colour. Hollow ones stand for "
-            "points that were not seen.",
-        )  # fmt: skip
+def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
+    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
+    return not_measured(trials, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn")
 
 
-def _chain_caption(markers: Markers) -> str:
-    text = "Points near the spinous processes, by forward kinematics of the angles; moved to one centre, not turned."
-    if markers.covariance is None:
-        return text
-    variance = np.diagonal(markers.covariance, axis1=-2, axis2=-1)
-    typical = 200 * np.sqrt(np.nanmedian(variance))  # 2 sd, cm
-    return f"{text} Ellipses hold 86 % of what the fit leaves possible: ± {typical:.1f} cm in a typical direction."
-
-
-def page_finding(finding: Finding) -> page.PageFinding:
-    """A finding of quality control as the page shows it."""
-    severity, advice = str(finding.severity), finding.suggestion
-    return page.PageFinding(finding.code, severity, finding.message, advice, frames=finding.span, where=finding.where)
-
-
-def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:
-    """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur; those that
-    were filled in say so."""
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for frame in np.flatnonzero(verdict.rejected):
-        filled = ("filled in: inferred, not seen",) if verdict.inferred[frame] else ()
-        groups[(*verdict.reasons[frame], *filled)].append(int(frame))
-    return tuple((frame_ranges(frames), ", ".join(reasons)) for reasons, frames in groups.items())
+def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
+    """A page about one trial alone."""
+    content = ReportContent(
+        title=trial.trial,
+        subtitle=f"{trial.spine.frames} frames, {trial.spine.frames / trial.spine.rate:.1f} s",
+        trials=(trial_section_of(trial),),
+        provenance=Provenance(versions=dict(package_versions())),
+        licences=DETECTOR_LICENCES,
+        notice=REPORT_NOTICE,
+        **angles_not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
+    )
+    write_report(path, content)
+    return Path(path)

@@ -14,12 +14,12 @@ from functools import cache, lru_cache
 import numpy as np
 
 from simspine.anatomy import osim as _opensim
-from simspine.anatomy.articulation import carried_vertebrae
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import Endplate, PointTuple, Vertebra, VertebraeOfBody, read_endplates, tilt_endplate
 from simspine.anatomy.marker_sets import Place, read_marker_set
 from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_recipe
+from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
 from simspine.synthesis.standing_posture import (

@@ -9,7 +9,6 @@ from importlib.resources import files
 import numpy as np
 import yaml
 
-from simspine.anatomy.articulation import Articulation
 from simspine.anatomy.curvature import NEUTRAL_LLA
 from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle
 from simspine.anatomy.recipes import read_recipe
@@ -22,6 +21,7 @@ from simspine.anatomy.shape_model import (
     supine_to_standing_shift,
     vector_names,
 )
+from simspine.anatomy.split_torso import Articulation
 from simspine.core.errors import InputError, unknown_name
 from simspine.synthesis.signals import random_stream
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.anatomy.articulation import spine_levels
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.recipes import virtual_spine_markers
+from simspine.anatomy.split_torso import spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import change_frame

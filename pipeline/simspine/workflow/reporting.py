@@ -24,7 +24,9 @@ from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.page import PageTable, Provenance, ReportContent, TrialSection, number_text, write_report
-from simspine.report.reconstruction_page import (
+from simspine.report.scene import MOST_FRAMES
+from simspine.report.tables import Caveats, comparison_table, validation_text_tables
+from simspine.report.trial_page import (
     DETECTOR_LICENCES,
     FILM_BYTES,
     REPORT_NOTICE,
@@ -32,8 +34,6 @@ from simspine.report.reconstruction_page import (
     trial_caveats,
     trial_section_of,
 )
-from simspine.report.scene import MOST_FRAMES
-from simspine.report.tables import Caveats, comparison_table, validation_text_tables
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import dataset_files_of_subject, provenance_of_results, read_summary, summary_table_rows
 from simspine.workflow.inputs import Context

@@ -24,9 +24,9 @@ from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
 from simspine.report.dataset_figures import cycle_figure, read_bands
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
-from simspine.report.reconstruction_page import REPORT_NOTICE
 from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import Scene, pack_scene
+from simspine.report.trial_page import REPORT_NOTICE
 from simspine.report.trial_scene import (
     CURVATURE_LABELS,
     bones_and_joints,
