@@ -25,7 +25,7 @@ PAGES = [
 ]
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FRAMES, RATE = 12, 60.0
-# What a block has before it asks for a board: an image, and what cameras saw of the board, first on the floor.
+# Before a block asks for a board: an image, and what cameras saw of the board, which first lies on the floor.
 SEEN_BY_CAMERAS = """
 import numpy as np
 from vision.board_scene import corners_seen, on_the_floor, ring, shown_to
