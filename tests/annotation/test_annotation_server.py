@@ -148,7 +148,7 @@ def test_a_disk_that_refuses_is_told_and_the_decision_not_taken(served, monkeypa
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("simspine.annotation.labels.append_edits", full)
+    monkeypatch.setattr("simspine.annotation.server.append_edits", full)
     status, _, answer = ask(served, "api/edits", "POST", json.dumps({"edits": [EDIT]}).encode())
     assert status == 500
     assert b"No space" in answer

@@ -8,10 +8,7 @@ from simspine.learning.lifters import source_views
 from simspine.learning.options import LiftingOptions, lifting_preset
 
 # All of what these files test needs PyTorch, which the locked environment lacks; `make test-learn` runs them.
-NETWORKS = [
-    "test_angle_lifter.py", "test_lifter_file.py", "test_lifting_networks.py", "test_training.py",
-    "test_tree_kinematics.py", "test_trunk_network.py",
-]  # fmt: skip
+NETWORKS = ["test_lifter_file.py", "test_lifting_networks.py", "test_training.py", "test_trunk_network.py"]
 collect_ignore = [] if find_spec("torch") else NETWORKS
 
 

@@ -32,7 +32,7 @@ class StillPerson:
 
 @pytest.mark.parametrize("infer", [True, False])
 def test_estimates_of_the_detector_are_marked_and_left_out_with_inferred_points(monkeypatch, infer):
-    monkeypatch.setattr("simspine.vision.points.detector_of_options", lambda options: StillPerson())
+    monkeypatch.setattr("simspine.vision.one_camera.detector_of_options", lambda options: StillPerson())
     options = DetectionOptions(detector="blazepose_spine")
     watcher = PeopleWatcher(WatchSettings(options, smooth=False, infer_spine=infer))
     [seen] = watcher.watch_image(np.zeros((8, 8, 3), np.uint8), 0.0)

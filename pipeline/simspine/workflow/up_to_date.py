@@ -171,7 +171,7 @@ STAGE_CODE = (
     "core", "io", "anatomy", "vision", "estimation", "quality", "reconstruction", "workflow/stages.py",
     "workflow/results.py", "workflow/inputs.py",
 )  # fmt: skip
-DATASET_CODE = (*STAGE_CODE, "dataset", "report/summary.py", "workflow/dataset.py", "workflow/result_tables.py")
+DATASET_CODE = (*STAGE_CODE, "dataset", "report/summary.py", "workflow/dataset.py", "workflow/results.py")
 CODE_OF = {
     "capture": ("synthesis",),
     "detect": DETECTION_CODE,

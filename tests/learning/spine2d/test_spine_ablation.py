@@ -92,6 +92,7 @@ def test_faults_come_before_any_work(options, tmp_path):
 
 @pytest.mark.learn
 def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
+    pytest.importorskip("torch", reason="`make test-learn` runs this")
     data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
     options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
     (table,) = run_ablations(options, ("losses",), tmp_path)
