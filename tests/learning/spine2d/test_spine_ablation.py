@@ -1,7 +1,5 @@
 """Which settings are compared."""
 
-import json
-
 import pytest
 from benchmarks.spine_ablation import (
     DATA_FRACTIONS,
@@ -88,15 +86,3 @@ def test_faults_come_before_any_work(options, tmp_path):
     without = options.model_copy(update={"data": options.data.model_copy(update={"test": None})})
     with pytest.raises(InputError, match=r"data\.train and data\.test are needed"):
         run_ablations(without, ("losses",), tmp_path)
-
-
-@pytest.mark.learn
-def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
-    pytest.importorskip("torch", reason="`make test-learn` runs this")
-    data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
-    options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
-    (table,) = run_ablations(options, ("losses",), tmp_path)
-    assert [row.method for row in table.rows] == ["position", "+ spine", "+ structure", "all"]
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
-    for number, kept in ((1, 0.0), (4, 0.5)):
-        assert json.loads((tmp_path / f"losses-{number}" / "options.json").read_text())["losses"]["spine"] == kept

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from benchmarks.spine_ablation import run_ablations
 
 from simspine.core.errors import InputError
 from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity
@@ -197,3 +198,13 @@ def test_a_student_starts_from_its_teacher(dotted, tmp_path):
     header, line = (tmp_path / "all" / "losses.csv").read_text().splitlines()
     losses = dict(zip(header.split(","), map(float, line.split(",")), strict=True))
     assert losses["distill"] < 0.5 * losses["position"]
+
+
+def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
+    data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
+    options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
+    (table,) = run_ablations(options, ("losses",), tmp_path)
+    assert [row.method for row in table.rows] == ["position", "+ spine", "+ structure", "all"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
+    for number, kept in ((1, 0.0), (4, 0.5)):
+        assert json.loads((tmp_path / f"losses-{number}" / "options.json").read_text())["losses"]["spine"] == kept
