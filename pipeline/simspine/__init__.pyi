@@ -18,6 +18,7 @@ from .io.trc import read_trc, write_trc
 from .quality.findings import Finding, Verdict
 from .reconstruction.detection import Delayed
 from .reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct, reconstruct_people
+from .reconstruction.spine_from_back import spine_from_back
 from .reconstruction.stage import Options
 from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
@@ -70,6 +71,7 @@ __all__ = [
     "reconstruct_people",
     "refine_cameras",
     "smooth",
+    "spine_from_back",
     "spine_from_joints",
     "translate",
     "triangulate",

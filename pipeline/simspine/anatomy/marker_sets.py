@@ -105,13 +105,14 @@ class SkinTable:
     """Places by landmark ('C7', 'LPSIS'). noise: m, how the skin moves over the bone within a recording.
 
     origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: m along the skin,
-    over which dots of a tape err alike.
+    over which dots of a tape err alike. person_depth_sd: m, of what all depths of a person have in common.
     """
 
     places: Mapping[str, SkinPlace]
     noise: float
     origins: Mapping[str, PointTuple]
     correlation: float
+    person_depth_sd: float
 
     def of(self, names: Iterable[str]) -> dict[str, SkinPlace]:
         """{marker: place}. Raises `InputError` for a landmark that the table lacks."""
@@ -172,7 +173,10 @@ def read_skin_table() -> SkinTable:
     try:
         places = {name: _skin_place(entry) for name, entry in data["markers"].items()}
         origins = {body: parse_point(origin) for body, origin in data["origins"].items()}
-        return SkinTable(places, float(data["noise_mm"]) / 1000, origins, float(data["tape_correlation_mm"]) / 1000)
+        noise, correlation, depth_sd = (
+            float(data[key]) / 1000 for key in ("noise_mm", "tape_correlation_mm", "person_depth_sd_mm")
+        )
+        return SkinTable(places, noise, origins, correlation=correlation, person_depth_sd=depth_sd)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a table of markers on the skin ({type(error).__name__}: {error}).") from error
 

@@ -5,7 +5,7 @@ formulas.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -360,6 +360,24 @@ def _posture_prior(names: Sequence[str], motion: AxisMotion, at: int) -> LevelPr
         source=f"posture: {motion.source}",
         goes_with={other: float(share * ratio) for other, ratio in motion.goes_with.items()},
     )
+
+
+def widened_regions(regions: Sequence[LevelRegion], factor: float, kept: Sequence[str] = ()) -> tuple[LevelRegion, ...]:
+    """The regions with `factor` times the spread of motion and of people's standing curves, in flexion and lateral
+    bending; the curves of levels `kept` have their own."""
+    found = []
+    for region in regions:
+        factors = [1.0 if level in kept else factor for level in region.levels]
+        flexion, lateral = (
+            replace(
+                motion,
+                region_half_range=factor * motion.region_half_range,
+                standing_angle_sd=tuple(f * sd for f, sd in zip(factors, motion.standing_angle_sd, strict=True)),
+            )
+            for motion in region.axes[:2]
+        )
+        found.append(replace(region, axes=(flexion, lateral, region.axes[2])))
+    return tuple(found)
 
 
 def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:

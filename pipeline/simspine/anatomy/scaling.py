@@ -11,9 +11,11 @@ import numpy as np
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_motion
+from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.recipes import Recipe, Segment, place_inferred, read_recipe
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError
+from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside of it a unit is wrong or the points are
@@ -119,12 +121,12 @@ def measure_factors(
             f"no segment can be measured: no pair of markers is present together in at least "
             f"{limits.min_frames} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
         )
-    unscaled = _model_stature(body, recipe, {})
+    unscaled = model_stature(body, recipe, {})
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
     factors = tuple(_segment_factor(s, sizes[s.name], found[s.name], limits) for s in recipe.segments)
     for factor in factors:
         _check_segment_factor(factor, limits)
-    stature = _model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
+    stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
     return ScaleFactors(factors, stature, stature / unscaled, height)
 
 
@@ -151,8 +153,22 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
         scale_set.cloneAndAppend(entry)
     if not model.scale(state, scale_set, True, float(mass)):
         raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")
+    _keep_skin_depth(model, factors.by_body)
     scaled = Body.from_text(_opensim.opensim_model_xml(model), f"scaled model {body.name!r}")
     return place_inferred(scaled, recipe)
+
+
+def _keep_skin_depth(model, factors: Mapping[str, float]) -> None:
+    """Markers on the skin as far behind the scaled bone as behind the unscaled one: a person's size does not predict
+    the depth of the tissue (opensim_models/skin.yaml)."""
+    osim, markers = _opensim.opensim_api(), model.updMarkerSet()
+    table = read_skin_table()
+    for name in is_skin_marker([markers.get(i).getName() for i in range(markers.getSize())]):
+        marker = markers.get(name)
+        body = marker.getParentFrameName().split("/")[-1]
+        offset, (place,) = marker.get_location(), table.of([name]).values()
+        forward = offset.get(0) + (factors.get(body, 1.0) - 1.0) * place.depth
+        marker.set_location(osim.Vec3(forward, offset.get(1), offset.get(2)))
 
 
 def _measured_sides(
@@ -279,7 +295,7 @@ def _check_segment_factor(factor: SegmentFactor, limits: ScalingLimits) -> None:
     )
 
 
-def _model_stature(body: Body, recipe: Recipe, by_body: Mapping[str, float]) -> float:
+def model_stature(body: Body, recipe: Recipe, by_body: Mapping[str, float]) -> float:
     """Height (m) of the vertex over the soles in the neutral pose, of the body scaled by `by_body`."""
     R, p, _ = _scaled_poses(body, {}, by_body)
     top, soles = recipe.stature_top, [1 + body.bodies.index(name) for name in recipe.sole_bodies]

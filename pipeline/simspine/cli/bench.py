@@ -118,6 +118,37 @@ def bench_accuracy_command(path, presets, families, points, **sizes):
     _write_json(path, benchmark_json(metrics, settings) | details)
 
 
+@bench_group.command("radiographs")
+@click.argument("folder", type=FOLDER_PATH)
+@_json_option
+@click.option("--figure", type=FILE_PATH, help="PNG file for Bland–Altman figures.")
+def bench_radiographs_command(folder, path, figure):
+    """Backs with registered radiographs: the spine from the line on the skin, compared with simple rules.
+
+    FOLDER holds one npz file a study: people, and of each person back_k, centres_k, marks_k (mm; forward, up, right).
+    """
+    from simspine.evaluation.radiographs import (
+        coverage_table,
+        person_rows,
+        radiograph_table,
+        read_radiographed_people,
+    )
+    from simspine.evaluation.tables import evaluation_data, evaluation_text
+
+    people = read_radiographed_people(folder, say_progress)
+    tables = [radiograph_table(people), coverage_table(people)]
+    for table in tables:
+        click.echo(evaluation_text(table))
+    if figure is not None:
+        from simspine.io.atomic import atomic_path
+        from simspine.report.canvas import figure_png
+        from simspine.report.dataset_figures import agreement_figure
+
+        with atomic_path(figure) as temporary:
+            temporary.write_bytes(figure_png(agreement_figure(person_rows(people), ("kyphosis", "lordosis"))))
+    _write_json(path, {"tables": [evaluation_data(table) for table in tables], "people": person_rows(people)})
+
+
 def _names_by_comma(text: str) -> tuple[str, ...]:
     """Names by comma; 'none' is nothing."""
     return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))

@@ -28,7 +28,15 @@ from simspine.cli.data import (
 from simspine.cli.detect import detect_command
 from simspine.cli.options import FILE_PATH, config_option, cores_option, stage_options
 from simspine.cli.research import capture_group, train_group
-from simspine.cli.run import demo_command, job_command, model_group, run_command, status_command, warmup_command
+from simspine.cli.run import (
+    back_command,
+    demo_command,
+    job_command,
+    model_group,
+    run_command,
+    status_command,
+    warmup_command,
+)
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
 STAGE_COMMANDS = {
@@ -104,7 +112,7 @@ def main():
     """
 
 
-for _command in (demo_command, run_command, status_command):
+for _command in (demo_command, run_command, back_command, status_command):
     main.add_command(_command)
 
 

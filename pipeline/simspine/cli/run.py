@@ -1,11 +1,11 @@
-"""simspine run, demo, warmup, status, job; and simspine model: body models."""
+"""simspine run, demo, back, warmup, status, job; and simspine model: body models."""
 
 import json
 import sys
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, cores_option, packaged_config
+from simspine.cli.options import FILE_PATH, FOLDER_PATH, config_option, cores_option, packaged_config
 
 
 @click.command("run")
@@ -40,6 +40,61 @@ def demo_command(cores):
     config = data_folder("configs") / "demo.yaml"
     run_workflow(config, cores)
     print_summary(read_config(config))
+
+
+@click.command("back")
+@click.argument("file", type=FILE_PATH)
+@click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine beside it]")
+@click.option(
+    "--line", type=FILE_PATH, help="CSV file of the midline, where FILE is a scan (.ply) without marked points."
+)
+@click.option(
+    "--unit", type=click.Choice(["m", "dm", "cm", "mm", "in"]), help="Of FILE.  [default: by the back's length]"
+)
+@click.option(
+    "--frame", type=click.Choice(["y_up", "z_up"]), help="Of FILE.  [default: y_up; markers: as the file says]"
+)
+@click.option("--heading", type=float, help="Where the person faces, degrees from x to the left; needed without PSIS.")
+@click.option("--height", type=float, help="Of the person, m.")
+@click.option("--mass", type=float, help="Of the person, kg.")
+def back_command(file, out, line, unit, frame, heading, height, mass):
+    """From a line on the skin of the back to the spine under it: FILE → report, table and data set.
+
+    FILE: a CSV file with columns x, y, z (and name for C7, LPSIS, RPSIS), from C7 down; markers (.trc, .c3d); or a
+    scan of the back (.ply) with the midline's points painted red.
+    """
+    import math
+
+    from simspine.io.back_line import read_back_line
+    from simspine.reconstruction.spine_from_back import spine_from_back
+
+    found = read_back_line(file, unit, line)
+    result = spine_from_back(
+        found.points,
+        found.c7,
+        found.psis,
+        height,
+        mass=mass,
+        heading=None if heading is None else math.radians(heading),
+        rate=found.rate or 30.0,
+        frame=frame or found.frame or "y_up",
+        trial=file.stem,
+    )
+    folder = out or file.with_name(f"{file.stem}_spine")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
+    click.echo(f"{found.points.shape[0]} frame(s), a line of {found.points.shape[1]} points, read in {found.unit}")
+    for name, values, sd in (
+        ("lumbar lordosis", result.lla, result.spine.lla_sd),
+        ("thoracic kyphosis", result.tka, result.spine.tka_sd),
+    ):
+        click.echo(
+            f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {1.96 * math.degrees(sd[0]):.0f}° (95 %)"
+        )
+    for finding in result.findings:
+        click.echo(f"{finding.severity}: {finding.message} {finding.suggestion}")
+    for written in files:
+        click.echo(written)
 
 
 @click.command("warmup")

@@ -15,6 +15,7 @@ from simspine.anatomy.alignment import (
 from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_poses
 from simspine.anatomy.clinical import SIDE_WORDS, ClinicalMeasure, clinical_measures, clinical_parameters
 from simspine.anatomy.curvature import MOTION_PLANES, SACRAL_TILT_SD, SPINE_MARKERS
+from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import Prior, Smoothness
 from simspine.anatomy.recipes import fit_markers, vertebra_markers, virtual_spine_markers
 from simspine.anatomy.vertebrae import (
@@ -26,7 +27,8 @@ from simspine.anatomy.vertebrae import (
     spine_kinematics,
 )
 from simspine.core.errors import require_known
-from simspine.core.types import Forced, Markers
+from simspine.core.skeletons import is_skin_marker
+from simspine.core.types import Forced, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.noise import ik_inputs, marker_errors_of, tightened_by_view_agreement
@@ -203,7 +205,9 @@ def solve_kinematics(
                 sacral_tilt_sd=sized.sacral_tilt_sd,
                 measures=clinical,
             )
-            | _spine_place_covariances(sized, assumed, z, blocks=blocks, markers=places)
+            | _spine_place_covariances(
+                sized, assumed, z, blocks=blocks, markers=places, depth_sd=_unseen_depth_sd(markers)
+            )
         ),
     )
 
@@ -223,26 +227,59 @@ def _smoothness_of_options(sized: SizedBody, options: KinematicsOptions) -> Smoo
 
 
 def _spine_place_covariances(
-    sized: SizedBody, prior: Prior, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int]
+    sized: SizedBody,
+    prior: Prior,
+    z: np.ndarray,
+    blocks: np.ndarray,
+    markers: Sequence[int],
+    depth_sd: float,
 ) -> dict[str, np.ndarray]:
     """Covariances of the spine's points and the vertebrae's centres, with remaining errors of this person's body.
 
     Their effect on coordinates is in `blocks`, as far as `prior` has it. Places move with coordinates and with the body
-    itself, which mostly cancel, so places have the covariance of both together instead.
+    itself, which mostly cancel, so places have the covariance of both together instead. depth_sd: m, see
+    `_unseen_depth_sd`.
     """
     body, person = sized.body, sized.person
-    if person is None:
-        return place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers)
-    ways = prior.body_error_mode_matrix(body.free_names)
-    found = place_covariance(body, z, blocks - ways @ ways.T, vertebrae=sized.vertebrae, markers=markers)
     of_level = vertebra_markers(body)
     centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]
+    places = {"markers": list(markers), "centres": centres}
+    if person is None:
+        found = place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers)
+        return _with_depth_error(body, z, found, places, depth_sd)
+    ways = prior.body_error_mode_matrix(body.free_names)
+    found = place_covariance(body, z, blocks - ways @ ways.T, vertebrae=sized.vertebrae, markers=markers)
     sd = np.array([person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae])
-    for kind, at in (("markers", markers), ("centres", centres)):
+    for kind, at in places.items():
         own = np.array([person.place_covariance_from_body.get(body.marker_names[i], np.zeros((3, 3))) for i in at])
         found[kind] = found[kind] + covariance_with_body_errors(body, z, at, own)
     found["centres"] += sd[:, None, None] ** 2 * np.eye(3)
-    return found
+    return _with_depth_error(body, z, found, places, depth_sd)
+
+
+def _unseen_depth_sd(markers: Markers) -> float:
+    """m: how far all vertebrae of a person may lie forward or backward of where they are estimated, one standard
+    deviation; 0 where anything but markers on the skin is measured.
+
+    A line on the skin does not show how deep the spine lies under it. An unknown depth would be estimated from what
+    else does not fit, such as the length of the trunk; so it is not estimated, and its variance is added to that of
+    the places (a consider parameter: Schmidt 1966, Adv Control Syst 3:293).
+    """
+    measured = set(markers.names) - set(markers.names_of(Origin.INFERRED))
+    return read_skin_table().person_depth_sd if measured == set(is_skin_marker(measured)) else 0.0
+
+
+def _with_depth_error(
+    body: Body, z: np.ndarray, covariances: dict[str, np.ndarray], places: Mapping[str, list[int]], depth_sd: float
+) -> dict[str, np.ndarray]:
+    """The covariances with that of a forward shift of all places, along the bodies that carry them. depth_sd: m."""
+    if depth_sd == 0.0:
+        return covariances
+    forward = depth_sd**2 * np.diag([1.0, 0.0, 0.0])
+    return {
+        kind: covariances[kind] + covariance_with_body_errors(body, z, at, np.tile(forward, (len(at), 1, 1)))
+        for kind, at in places.items()
+    }
 
 
 def _marker_set_weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:

@@ -140,7 +140,7 @@ def reconstruct(
         recording = _recording(item, known, options, progress)
         about = {"subject": SUBJECT_NAME, "trial": trial, "videos": recording.videos, "recording": recording}
         trials[trial] = UNSEEN | about | {"mocap": given.get(trial), "height": height, "mass": mass}
-    found = _reconstructions(run_stages(trials, options))
+    found = as_reconstructions(run_stages(trials, options))
     return found if isinstance(source, Mapping) else found["trial"]
 
 
@@ -187,7 +187,7 @@ def reconstruct_people(
     found: list[Reconstruction] = []
     for rank, seen in enumerate(people, 1):
         about = {"subject": f"{SUBJECT_NAME}_{rank}", "trial": "trial", "videos": recording.videos}
-        found += _reconstructions(run_stages({"trial": UNSEEN | about | seen}, options, AFTER_DETECTION)).values()
+        found += as_reconstructions(run_stages({"trial": UNSEEN | about | seen}, options, AFTER_DETECTION)).values()
     return found
 
 
@@ -239,10 +239,11 @@ def fit_trials(
         trial: UNSEEN | person | {"trial": trial, "markers": markers_in_frame(markers, "y_up")}
         for trial, markers in trials.items()
     }
-    return _reconstructions(run_stages(known, options, AFTER_MERGING))
+    return as_reconstructions(run_stages(known, options, AFTER_MERGING))
 
 
-def _reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]:
+def as_reconstructions(trials: Mapping[str, Known]) -> dict[str, Reconstruction]:
+    """What the stages found in each trial, as users of the library get it."""
     names = [field.name for field in fields(Reconstruction)]
     return {trial: Reconstruction(**{name: known[name] for name in names}) for trial, known in trials.items()}
 

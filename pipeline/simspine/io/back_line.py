@@ -1,0 +1,170 @@
+"""A line on the skin of the back from a file: CSV, markers (TRC, C3D) or points of a scan (PLY)."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError, unknown_name
+from simspine.core.skeletons import SKIN_SUFFIX
+from simspine.core.types import Markers
+from simspine.io.c3d import read_c3d
+from simspine.io.text_tables import parse_number, read_text
+from simspine.io.trc import read_trc
+
+UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
+BACK_LENGTHS_M = (0.25, 0.75)  # from C7 to the sacrum along the skin
+LANDMARKS = ("C7", "LPSIS", "RPSIS")
+LANDMARK_ALIASES = {"LPSI": "LPSIS", "RPSI": "RPSIS", "L_PSIS": "LPSIS", "R_PSIS": "RPSIS", "CV7": "C7"}
+# Markers on the back's midline by Plug-in Gait and others, downwards.
+MIDLINE_MARKERS = (
+    "C7",
+    *(f"T{i}" for i in range(1, 13)),
+    *(f"L{i}" for i in range(1, 6)),
+    "S1",
+    "S2",
+    "SACR",
+    "SACRUM",
+)
+MARKED_RED_RATIO = 2  # points of a scan lie on the midline where red is so many times as strong as green and blue
+
+
+@dataclass(frozen=True, eq=False)
+class BackLine:
+    """points: (frames, n, 3) m, from C7 down; c7 (frames, 3), psis (frames, 2, 3): where the file has them. unit: of
+    the file, as found or given; rate: frames per second, None of a single frame."""
+
+    points: np.ndarray
+    c7: np.ndarray | None
+    psis: np.ndarray | None
+    unit: str
+    frame: str | None = None
+    rate: float | None = None
+
+
+def read_back_line(path: Path, unit: str | None = None, line: Path | None = None) -> BackLine:
+    """The line on the back in a file, by its ending.
+
+    .csv: columns x, y, z (or x_mm …), and name where landmarks are among the points: C7, LPSIS, RPSIS. .trc, .c3d:
+    markers named by levels (C7, T1 … L5, S1, SACR), LPSIS and RPSIS, or in the order of the line. .ply: points of a
+    scan; those painted red are the line, or `line` (a CSV file) has it and its points go to the nearest of the scan.
+    Raises `InputError` for other endings, and where no unit makes the line as long as a back.
+    """
+    readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers, ".ply": _line_of_scan}
+    ending = path.suffix.lower()
+    if ending not in readers:
+        raise unknown_name("ending of a line on the back", ending, readers, str(path))
+    if unit is not None and unit not in UNITS_PER_METRE:
+        raise unknown_name("unit", unit, UNITS_PER_METRE)
+    if line is not None and ending != ".ply":
+        raise InputError(f"{path} is no scan; a line of its own goes with a .ply file. Leave one of the two out.")
+    if ending == ".ply":
+        return _line_of_scan(path, unit, line)
+    return readers[ending](path, unit)
+
+
+def _line_of_csv(path: Path, unit: str | None) -> BackLine:
+    rows = list(csv.DictReader(read_text(path).splitlines()))
+    columns = {} if not rows else {(name or "").strip().lower(): name for name in rows[0]}
+    stated = next((end for end in UNITS_PER_METRE if {f"{axis}_{end}" for axis in "xyz"} <= set(columns)), None)
+    wanted = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
+    if not set(wanted) <= set(columns):
+        found = ", ".join(columns) or "none"
+        raise InputError(
+            f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), and name if there is any."
+        )
+    points, names = [], []
+    for number, row in enumerate(rows, 2):
+        points.append([parse_number(row[columns[name]] or "", f"{path}, line {number}") for name in wanted])
+        names.append((row[columns["name"]] or "").strip() if "name" in columns else "")
+    return _in_metres(path, np.array(points, float)[None], names, unit or stated)
+
+
+def _line_of_markers(path: Path, unit: str | None) -> BackLine:
+    if unit is not None:
+        raise InputError(f"{path}: the unit of markers is read from the file and the size of the person; leave it out.")
+    markers: Markers = read_trc(path) if path.suffix.lower() == ".trc" else read_c3d(path)
+    names = [_landmark(name.split(":")[-1].removesuffix(SKIN_SUFFIX)) for name in markers.names]
+    midline = [names.index(level) for level in MIDLINE_MARKERS if level in names]
+    at = midline if len(midline) >= 2 else [i for i, name in enumerate(names) if name not in LANDMARKS[1:]]
+    order = [*at, *(i for i, name in enumerate(names) if name in LANDMARKS[1:])]
+    found = _in_metres(path, markers.xyz[:, order], [names[i] for i in order], "m")
+    return BackLine(found.points, found.c7, found.psis, unit="m", frame=markers.frame, rate=markers.rate)
+
+
+def _line_of_scan(path: Path, unit: str | None, line: Path | None = None) -> BackLine:
+    vertices = _scan_vertices(path)
+    cloud = np.column_stack([vertices[axis] for axis in "xyz"]).astype(float)
+    if line is None:
+        if not {"red", "green", "blue"} <= set(vertices.dtype.names or ()):
+            raise InputError(
+                f"{path} has no colours; paint the midline's points red, or hand in the line as CSV (`--line`)."
+            )
+        red, green, blue = (vertices[colour].astype(float) for colour in ("red", "green", "blue"))
+        marked = (red > 0) & (red >= MARKED_RED_RATIO * green) & (red >= MARKED_RED_RATIO * blue)
+        points = _in_order(cloud[marked])
+        return _in_metres(path, points[None], [""] * len(points), unit)
+    from scipy.spatial import cKDTree
+
+    given = _line_of_csv(line, unit)
+    scale = UNITS_PER_METRE[given.unit]
+    nearest = cKDTree(cloud / scale).query(given.points[0])[1]
+    return BackLine(cloud[None, nearest] / scale, given.c7, given.psis, given.unit)
+
+
+def _scan_vertices(path: Path) -> np.ndarray:
+    from plyfile import PlyData, PlyParseError
+
+    try:
+        return PlyData.read(str(path))["vertex"].data
+    except (PlyParseError, KeyError, OSError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable point cloud with vertices ({error}).") from None
+
+
+def _in_order(points: np.ndarray) -> np.ndarray:
+    """Points of a line in their order along its longest direction, from the top where that is upright."""
+    if len(points) < 2:
+        return points
+    about = points - points.mean(0)
+    direction = np.linalg.svd(about, full_matrices=False)[2][0]
+    direction *= -np.sign(direction[np.argmax(np.abs(direction))])
+    return points[np.argsort(about @ direction)]
+
+
+def _landmark(name: str) -> str:
+    plain = name.strip().upper()
+    return LANDMARK_ALIASES.get(plain, plain)
+
+
+def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | None) -> BackLine:
+    """xyz: (frames, points, 3) in the file's unit, which its length shows where it is not known."""
+    labels = [_landmark(name) for name in names]
+    on_line = [i for i, label in enumerate(labels) if label not in LANDMARKS[1:]]
+    length = _line_length(xyz[:, on_line])
+    if unit is None:
+        fitting = [u for u, per in UNITS_PER_METRE.items() if BACK_LENGTHS_M[0] <= length / per <= BACK_LENGTHS_M[1]]
+        if len(fitting) != 1:
+            raise InputError(
+                f"{path}: the line is {length:.4g} long, which is a back in {' or '.join(fitting) or 'no unit'}; "
+                "expected one from C7 to the sacrum. Say the unit (`--unit mm`), or look at the points."
+            )
+        unit = fitting[0]
+    metres = xyz / UNITS_PER_METRE[unit]
+    at = {label: metres[:, labels.index(label)] for label in LANDMARKS if label in labels}
+    one_side = {"LPSIS", "RPSIS"} & set(at)
+    if len(one_side) == 1:
+        raise InputError(f"{path} has {one_side.pop()} alone; expected both LPSIS and RPSIS, or neither.")
+    psis = np.stack([at["LPSIS"], at["RPSIS"]], axis=1) if one_side else None
+    return BackLine(metres[:, on_line], at.get("C7"), psis, unit)
+
+
+def _line_length(xyz: np.ndarray) -> float:
+    """Median over the frames, of the points that are there."""
+    lengths = []
+    for points in xyz:
+        there = points[np.isfinite(points).all(1)]
+        if len(there) > 1:
+            lengths.append(float(np.linalg.norm(np.diff(there, axis=0), axis=1).sum()))
+    return float(np.median(lengths)) if lengths else float("nan")

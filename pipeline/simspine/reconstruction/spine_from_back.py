@@ -1,0 +1,279 @@
+"""From a line on the skin of the back to the spine: `spine_from_back`.
+
+Surface scans, depth cameras, dotted tapes and a palpated line show the back's midline, and nothing of the limbs. The
+line becomes the dots of a tape on a body that is as long from C7 to S1 as the line, and goes through the same stages
+as any other trial (`simspine.reconstruction.stages`).
+"""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from simspine.anatomy.body import neutral_markers
+from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, Tape, read_skin_table
+from simspine.anatomy.priors import LinearPrior, widened_regions
+from simspine.anatomy.recipes import Recipe, build_body, read_recipe
+from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, model_stature, scale_body
+from simspine.core.errors import InputError
+from simspine.core.geometry import change_frame
+from simspine.core.skeletons import SKIN_SUFFIX
+from simspine.core.types import Markers, Origin
+from simspine.estimation.fit_person import SizedBody
+from simspine.quality.findings import Finding, warning
+from simspine.reconstruction.reconstruct import SUBJECT_NAME, UNSEEN, Reconstruction, as_reconstructions
+from simspine.reconstruction.stage import Options
+from simspine.reconstruction.stages import IK, QUALITY, VERTEBRAE, run_stages
+
+DOTS = 24  # along the line: a dot every 2 cm, four in one correlation length of the skin's errors
+MIN_POINTS = 8  # of a line: fewer do not show two curves
+PLAUSIBLE_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
+# How far apart two readers place a line along the spine: 3 mm fore and aft, 2.4 mm sideways (Kaiser et al. 2025,
+# 10.1371/journal.pone.0321429).
+LINE_SD_M = 0.003
+# People whose back is measured have curves that healthy people, from whom the spreads of levels are, rarely have.
+# Three times as wide, the line decides, and the prior only fills in what it leaves open.
+CURVE_SPREAD_FACTOR = 3.0
+LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, whose tilt it does not show
+HEADING_SD_RAD = float(np.radians(3.0))  # of a heading that is given: as well as people stand square to a scanner
+MAX_HOLLOW_M = 0.01  # m, mean: an upper back is hollow by as much at a kyphosis of -25°
+TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
+PSIS_NAMES = tuple(name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS)
+
+
+def spine_from_back(
+    line: np.ndarray,
+    c7: np.ndarray | None = None,
+    psis: np.ndarray | None = None,
+    height: float | None = None,
+    *,
+    mass: float | None = None,
+    heading: float | None = None,
+    rate: float = 30.0,
+    frame: str = "y_up",
+    trial: str = "back",
+) -> Reconstruction:
+    """From a line on the skin along the back's midline to the spine under it.
+
+    Works without limbs, for one frame or a sequence. The body is made as long from C7 to S1 as the line. The depth of
+    the vertebrae under the skin is that of other people, with its spread; it is not measured.
+
+    Parameters
+    ----------
+    line : (n, 3) or (frames, n, 3) array
+        Points on the skin from C7 downwards, m. NaN where a point is missing.
+    c7 : (3,) or (frames, 3) array, optional
+        Skin over C7, where the line begins above it. By default the line's first point.
+    psis : (2, 3) or (frames, 2, 3) array, optional
+        Left and right dimple (posterior superior iliac spine), m. The line is used down to their height, and they
+        show where the person faces. Without them the line's last point is taken for S1.
+    height : float, optional
+        Of the person, m. Limbs get this size; the trunk has that of the line.
+    mass : float, optional
+        Of the person, kg.
+    heading : float, optional
+        Where the person faces, rad from x, turning left (about the upward axis). Needed for axial rotation where
+        `psis` is not given; 0 is assumed then, with a finding.
+    rate : float
+        Frames per second of a sequence.
+    frame : 'y_up' or 'z_up'
+        Of all points.
+    trial : str
+        A name for the result.
+
+    Returns
+    -------
+    Reconstruction
+        `spine.centres`, `spine.lla`, `spine.tka` and `spine.angles` with standard deviations; findings.
+
+    Raises
+    ------
+    InputError
+        Where the line is too short, too long, runs upwards, or lies in front of a person who faces as the PSIS say.
+
+    Notes
+    -----
+    A person's depth of the spine under the skin differs from the mean by 10 mm (one standard deviation), which the line
+    cannot show; it is in the covariance of `spine.centres` (opensim_models/skin.yaml has the sources).
+
+    Examples
+    --------
+    >>> rec = ss.spine_from_back(line, psis=dimples)
+    >>> rec.lla.shape, rec.spine.centres.names[-1]  # lumbar lordosis, rad, of one frame
+    ((1,), 'S1')
+    """
+    points = _frames_of_points("line", line, 3, frame)
+    dimples = None if psis is None else _frames_of_points("psis", psis, 3, frame, count=2)
+    first = None if c7 is None else _frames_of_points("c7", np.expand_dims(c7, -2), 3, frame, count=1)[:, 0]
+    for name, given in (("psis", dimples), ("c7", first)):
+        if given is not None and len(given) not in (1, len(points)):
+            raise InputError(f"{name} has {len(given)} frames, the line {len(points)}; expected as many, or one.")
+    curves = [_back_curve(points[k], _of_frame(first, k), _of_frame(dimples, k)) for k in range(len(points))]
+    lengths = np.array([_arc_length(curve)[-1] for curve in curves])
+    if not np.isfinite(lengths).any():
+        raise InputError(
+            f"the line has fewer than {MIN_POINTS} points between C7 and the PSIS; expected a dense line, from C7 down "
+            "to the height of the PSIS."
+        )
+    length = float(np.nanmedian(lengths))
+    _check_line(curves, length, dimples)
+    names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", {}).names
+    dots = np.array([_evenly_spaced(curve, DOTS) for curve in curves])
+    if dimples is not None:
+        names = (*names, *PSIS_NAMES)
+        dots = np.concatenate([dots, np.broadcast_to(dimples, (len(dots), 2, 3))], axis=1)
+    markers = Markers(
+        names,
+        rate,
+        dots,
+        frame="y_up",
+        origin=(Origin.DETECTED,) * len(names),
+        weight=_weights(names, frames=len(dots)),
+    )
+    sized = _sized_body(names, length, height, mass, None if dimples is not None else heading or 0.0)
+    known = {
+        "subject": SUBJECT_NAME,
+        "trial": trial,
+        "markers": markers,
+        "skeleton": "centres",
+        "sized": sized,
+        "findings": _findings(dimples is None, heading is None),
+    }
+    return as_reconstructions(run_stages({trial: UNSEEN | known}, Options(), (IK, VERTEBRAE, QUALITY)))[trial]
+
+
+def _frames_of_points(name: str, given: np.ndarray, width: int, frame: str, count: int | None = None) -> np.ndarray:
+    """(frames, points, 3) m, y_up; `InputError` for another shape."""
+    points = np.asarray(given, float)
+    points = points[None] if points.ndim == 2 else points
+    if points.ndim != 3 or points.shape[2] != width or (count is not None and points.shape[1] != count):
+        wanted = f"({count or 'n'}, 3) or (frames, {count or 'n'}, 3)"
+        raise InputError(f"{name} has shape {np.shape(given)}; expected {wanted}, in metres.")
+    return points if frame == "y_up" else change_frame(points, frame, "y_up")
+
+
+def _of_frame(points: np.ndarray | None, frame: int) -> np.ndarray | None:
+    return None if points is None else points[min(frame, len(points) - 1)]
+
+
+def _back_curve(points: np.ndarray, c7: np.ndarray | None, dimples: np.ndarray | None) -> np.ndarray:
+    """(n, 3) the line of one frame from C7 to the middle of the dimples; NaN where too little of it is seen."""
+    curve = points[np.isfinite(points).all(1)]
+    if len(curve) < MIN_POINTS:
+        return np.full((2, 3), np.nan)
+    begin = 0 if c7 is None else _nearest(curve, c7)
+    end = len(curve) - 1 if dimples is None else _nearest(curve, dimples.mean(0))
+    return curve[begin : end + 1] if end - begin + 1 >= MIN_POINTS else np.full((2, 3), np.nan)
+
+
+def _nearest(curve: np.ndarray, point: np.ndarray) -> int:
+    return int(np.nanargmin(np.linalg.norm(curve - point, axis=1))) if np.isfinite(point).all() else 0
+
+
+def _arc_length(curve: np.ndarray) -> np.ndarray:
+    """(n,) m along the curve, from its first point."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+
+
+def _evenly_spaced(curve: np.ndarray, count: int) -> np.ndarray:
+    """(count, 3) points along the curve, as far apart along it."""
+    along = _arc_length(curve)
+    at = np.linspace(0.0, along[-1], count)
+    return np.stack([np.interp(at, along, curve[:, axis]) for axis in range(3)], axis=1)
+
+
+def _check_line(curves: list[np.ndarray], length: float, dimples: np.ndarray | None) -> None:
+    """Raises `InputError` for a line that is no back."""
+    shortest, longest = PLAUSIBLE_LENGTHS_M
+    if not shortest <= length <= longest:
+        raise InputError(
+            f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
+            "Is the unit metres?"
+        )
+    seen = [curve for curve in curves if np.isfinite(curve).all()]
+    upright = max(seen, key=lambda curve: abs(curve[0, 1] - curve[-1, 1]))
+    if upright[0, 1] < upright[-1, 1]:
+        raise InputError("the line runs upwards; expected its points from C7 down. Reverse their order.")
+    if dimples is None:
+        return
+    across = dimples[min(len(dimples) - 1, next(k for k, curve in enumerate(curves) if curve is upright))]
+    forward = np.cross(upright[0] - upright[-1], across[1] - across[0])
+    forward /= np.linalg.norm(forward)
+    depth = (upright - upright[0]) @ forward
+    along = _arc_length(upright) / length
+    upper = along <= 0.6  # the thoracic part bulges backwards of the line between its ends, or is flat
+    hollow = (depth - np.interp(along, [0.0, 0.6], [0.0, np.interp(0.6, along, depth)]))[upper].mean()
+    if hollow > MAX_HOLLOW_M:
+        raise InputError(
+            f"the upper back is hollow by {1000 * hollow:.0f} mm on average as the PSIS have front and back; expected "
+            "it to be round. Are the left and right PSIS exchanged? The left one comes first."
+        )
+
+
+def _weights(names: tuple[str, ...], frames: int) -> np.ndarray | None:
+    """(frames, markers): in a single frame the skin has not moved over the bone, so that only the line's own error
+    counts (`LINE_SD_M`); None in a sequence, where it has."""
+    if frames > 1:
+        return None
+    on_line = np.array([name not in PSIS_NAMES for name in names])
+    return np.where(on_line, (read_skin_table().noise / LINE_SD_M) ** 2, 1.0)[None]
+
+
+@cache
+def _recipe() -> Recipe:
+    """The articulated body's, with wide priors of the curve."""
+    recipe = read_recipe("articulated")
+    plan = recipe.articulation
+    assert plan is not None
+    return replace(
+        recipe,
+        articulation=replace(plan, regions=widened_regions(plan.regions, CURVE_SPREAD_FACTOR, LEVELS_UNDER_NO_LINE)),
+    )
+
+
+@cache
+def _unscaled_body(names: tuple[str, ...]):
+    """The body with markers on its skin, and how far C7 and S1 are apart along it, m."""
+    body = build_body(_recipe(), "centres", names)
+    at = neutral_markers(body)
+    line = np.array([at[body.marker_index(name)] for name in names if name not in PSIS_NAMES])
+    return body, float(_arc_length(line)[-1])
+
+
+def _sized_body(
+    names: tuple[str, ...], length: float, height: float | None, mass: float | None, heading: float | None
+) -> SizedBody:
+    """The body whose back is as long as the line. heading: rad, where it is not shown by the PSIS."""
+    body, own_length = _unscaled_body(names)
+    recipe = _recipe()
+    trunk = length / own_length
+    stature = model_stature(body, recipe, {})
+    limbs = trunk if height is None else height / stature
+    factors = tuple(
+        SegmentFactor(
+            segment=segment.name,
+            bodies=segment.bodies,
+            factor=trunk if segment.name in TRUNK_SEGMENTS else limbs,
+            assumed=True,
+            reason="as long as the line on the back",
+        )
+        for segment in recipe.segments
+    )
+    scale = ScaleFactors(factors, stature * limbs, limbs, height)
+    if heading is not None:
+        facing = LinearPrior({"pelvis_rotation": 1.0}, heading, HEADING_SD_RAD, "heading as given", 10.0)
+        recipe = replace(recipe, priors=(*recipe.priors, facing))
+    return SizedBody(scale_body(body, scale, mass, recipe), recipe, scale.by_body)
+
+
+def _findings(heading_unseen: bool, heading_assumed: bool) -> tuple[Finding, ...]:
+    if not heading_unseen:
+        return ()
+    source = "is assumed to be along x" if heading_assumed else "was given"
+    return (
+        warning(
+            "heading_not_seen",
+            f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured.",
+            "Give the PSIS, or where the person faces (`heading`).",
+        ),
+    )

@@ -1,0 +1,102 @@
+"""Lines on the back from files of four kinds: units, landmarks, and what is refused."""
+
+import numpy as np
+import pytest
+from plyfile import PlyData, PlyElement
+
+import simspine as ss
+from simspine.core.errors import InputError
+from simspine.io.back_line import read_back_line
+
+HEIGHT = np.linspace(1.4, 0.95, 40)
+LINE = np.column_stack([-0.02 * np.sin(np.linspace(0, 6, 40)), HEIGHT, np.zeros(40)])  # m
+PSIS = np.array([[0.01, 0.95, -0.05], [0.01, 0.95, 0.05]])
+
+
+def write_csv(path, points, heading="x,y,z", names=None):
+    rows = [heading]
+    rows += [",".join(([names[i]] if names else []) + [f"{v:.6f}" for v in p]) for i, p in enumerate(points)]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def write_ply(path, points, colours=None, text=True):
+    kinds = [(axis, "f4") for axis in "xyz"] + (
+        [(c, "u1") for c in ("red", "green", "blue")] if colours is not None else []
+    )
+    vertices = np.zeros(len(points), kinds)
+    for axis, values in zip("xyz", points.T, strict=True):
+        vertices[axis] = values
+    for colour, values in zip(("red", "green", "blue"), () if colours is None else colours.T, strict=False):
+        vertices[colour] = values
+    PlyData([PlyElement.describe(vertices, "vertex")], text=text).write(str(path))
+    return path
+
+
+@pytest.mark.parametrize(("unit", "per"), [("m", 1), ("cm", 100), ("mm", 1000)])
+def test_the_unit_follows_from_the_length_of_a_back(tmp_path, unit, per):
+    found = read_back_line(write_csv(tmp_path / "a.csv", LINE * per))
+    assert found.unit == unit
+    assert found.points[0] == pytest.approx(LINE, abs=1e-5)
+
+
+def test_a_stated_unit_decides(tmp_path):
+    path = write_csv(tmp_path / "a.csv", LINE * 1000, "x_mm,y_mm,z_mm")
+    assert read_back_line(path).unit == "mm"
+    assert read_back_line(write_csv(tmp_path / "b.csv", LINE / 0.0254), unit="in").points[0] == pytest.approx(
+        LINE, abs=1e-5
+    )
+
+
+def test_landmarks_are_told_by_their_names(tmp_path):
+    points, names = np.vstack([LINE, PSIS]), ["C7", *[""] * 39, "LPSI", "RPSIS"]
+    found = read_back_line(write_csv(tmp_path / "a.csv", points, "name,x,y,z", names))
+    assert found.points.shape == (1, 40, 3)
+    assert found.c7[0] == pytest.approx(LINE[0], abs=1e-5)
+    assert found.psis[0] == pytest.approx(PSIS, abs=1e-5)
+
+
+def test_markers_of_a_recording(tmp_path):
+    names = ("RPSI", "T6", "C7", "LPSI", "L3", "LASI", "T12", "SACR")
+    chosen = {"C7": 0, "T6": 13, "T12": 24, "L3": 32, "SACR": 39}
+    xyz = np.array([LINE[chosen[n]] if n in chosen else PSIS[int(n[0] == "R")] for n in names])
+    ss.write_trc(tmp_path / "a.trc", ss.Markers(names, 50.0, np.repeat(xyz[None], 5, 0), frame="y_up"))
+    found = read_back_line(tmp_path / "a.trc")
+    assert (found.rate, found.points.shape) == (50.0, (5, 5, 3))
+    assert found.points[0, :, 1] == pytest.approx(HEIGHT[[0, 13, 24, 32, 39]], abs=1e-4)
+    assert found.psis[0] == pytest.approx(PSIS, abs=1e-4)
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_scan_with_the_line_painted_red(tmp_path, text):
+    rng = np.random.default_rng(1)
+    others = rng.normal(size=(500, 3)) * 0.1 + [0.1, 1.2, 0]
+    colours = np.vstack([np.tile([200, 20, 20], (40, 1)), np.tile([150, 130, 120], (500, 1))])
+    order = rng.permutation(540)
+    path = write_ply(tmp_path / "a.ply", np.vstack([LINE, others])[order], colours[order], text)
+    assert read_back_line(path).points[0] == pytest.approx(LINE, abs=1e-5)
+
+
+def test_a_scan_with_the_line_in_a_file_of_its_own(tmp_path):
+    path = write_ply(tmp_path / "a.ply", np.vstack([LINE, LINE + np.array([0.3, 0, 0])]))
+    line = write_csv(tmp_path / "a.csv", LINE + np.array([0.004, 0, 0]))
+    assert read_back_line(path, line=line).points[0] == pytest.approx(LINE, abs=1e-5)
+
+
+def test_what_is_no_line_is_refused(tmp_path):
+    for path, arguments, said in (
+        (write_csv(tmp_path / "a.csv", LINE * 3), {}, "no unit"),
+        (write_csv(tmp_path / "b.csv", LINE, "a,b,c"), {}, "columns are a, b, c"),
+        (tmp_path / "a.obj", {}, "ending of a line on the back"),
+        (write_csv(tmp_path / "c.csv", LINE), {"unit": "yard"}, "yard"),
+        (write_csv(tmp_path / "d.csv", LINE), {"line": tmp_path / "c.csv"}, "is no scan"),
+        (write_ply(tmp_path / "e.ply", LINE), {}, "no colours"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_back_line(path, **arguments)
+    (tmp_path / "f.ply").write_bytes(b"ply\nformat ascii 1.0\nelement vertex 5\n")
+    with pytest.raises(InputError, match="not a readable point cloud"):
+        read_back_line(tmp_path / "f.ply")
+    one_side = write_csv(tmp_path / "g.csv", np.vstack([LINE, PSIS[:1]]), "name,x,y,z", [*[""] * 40, "LPSIS"])
+    with pytest.raises(InputError, match="LPSIS alone"):
+        read_back_line(one_side)

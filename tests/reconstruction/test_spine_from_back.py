@@ -1,0 +1,165 @@
+"""A line on the back of a body whose spine is known; what is no back is refused."""
+
+import numpy as np
+import pytest
+
+import simspine as ss
+from simspine.anatomy.body import body_poses, forward_kinematics
+from simspine.anatomy.curvature import lumbar_lordosis, thoracic_kyphosis
+from simspine.anatomy.marker_sets import Tape, read_skin_table
+from simspine.anatomy.recipes import build_body, read_recipe
+from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, scale_body
+from simspine.core.errors import InputError
+from simspine.core.types import Motion
+from simspine.estimation.fit_person import SizedBody
+
+SIZE = 0.9
+DOTS = Tape(40, 0.01, "C7", "S1", {}).names
+PSIS = ("LPSIS_skin", "RPSIS_skin")
+
+
+@pytest.fixture(scope="module")
+def body():
+    recipe = read_recipe("articulated")
+    factors = tuple(
+        SegmentFactor(segment=s.name, bodies=s.bodies, factor=SIZE, assumed=True, reason="a test")
+        for s in recipe.segments
+    )
+    unscaled = build_body(recipe, "centres", (*DOTS, *PSIS))
+    return SizedBody(
+        scale_body(unscaled, ScaleFactors(factors, 1.6, SIZE), None, recipe),
+        recipe,
+        dict.fromkeys(unscaled.bodies, SIZE),
+    )
+
+
+def posture(sized, **degrees) -> Motion:
+    """One frame of the body; degrees by the end of a coordinate's name are shared among all that end so."""
+    c = sized.body.coordinates
+    values = np.array(c.default, float)
+    for name, angle in degrees.items():
+        chosen = [i for i, own in enumerate(c.names) if own.startswith(("L", "T")) and own.endswith(name)]
+        values[chosen] += np.radians(angle) / len(chosen)
+    return Motion(c.names, 30.0, values[None], c.rotational)
+
+
+def seen_on(sized, motion):
+    """The line and both PSIS of a posture, and its lordosis, kyphosis (degrees) and vertebral centres."""
+    markers = forward_kinematics(sized.body, motion)
+    poses = body_poses(sized.body, motion)
+    angles = [np.degrees(of(poses, sized.vertebrae)[0]) for of in (lumbar_lordosis, thoracic_kyphosis)]
+    return markers.select(DOTS).xyz[0], markers.select(PSIS).xyz[0], angles, markers
+
+
+@pytest.mark.parametrize("flexion", [0, 15, -10])
+def test_the_spine_under_the_line_is_found(body, flexion):
+    line, psis, (lla, tka), truth = seen_on(body, posture(body, Flex_Ext=flexion))
+    rec = ss.spine_from_back(line, psis=psis)
+    spine = rec.spine
+    assert abs(np.degrees(spine.lla[0]) - lla) < 1.645 * np.degrees(spine.lla_sd[0])
+    assert abs(np.degrees(spine.tka[0]) - tka) < 1.645 * np.degrees(spine.tka_sd[0])
+    levels = ("T3", "T8", "L1", "L4")
+    off = spine.centres.select(levels).xyz[0] - truth.select([f"{level}_virtual" for level in levels]).xyz[0]
+    assert np.abs(off[:, [0, 2]]).max() < 0.012
+    assert rec.sized.factors["lumbar3"] == pytest.approx(SIZE, rel=0.05)  # a flatter back is shorter along the skin
+
+
+def test_a_bent_back_is_more_bent_than_a_straight_one(body):
+    angles = []
+    for flexion in (0.0, -20.0):
+        line, psis, truth, _ = seen_on(body, posture(body, Flex_Ext=flexion))
+        spine = ss.spine_from_back(line, psis=psis).spine
+        angles.append([truth[0] + truth[1], np.degrees(spine.lla[0] + spine.tka[0])])
+    (straight_truth, straight), (bent_truth, bent) = angles
+    assert bent - straight == pytest.approx(bent_truth - straight_truth, abs=6)
+
+
+def test_sideways_curves_have_their_sign(body):
+    line, psis, _, truth = seen_on(body, posture(body, Lat_Bending=25))
+    centres = ss.spine_from_back(line, psis=psis).spine.centres
+    ours, wanted = (m.select([name]).xyz[0, 0, 2] for m, name in ((centres, "T1"), (truth, "T1_virtual")))
+    assert ours == pytest.approx(wanted, abs=0.02)
+    assert abs(wanted) > 0.05
+
+
+def test_where_the_person_faces_changes_no_angle(body):
+    line, psis, _, _ = seen_on(body, posture(body))
+    turn = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])  # 90° to the left
+    plain, turned = ss.spine_from_back(line, psis=psis), ss.spine_from_back(line @ turn.T, psis=psis @ turn.T)
+    assert turned.lla[0] == pytest.approx(plain.lla[0], abs=np.radians(0.2))
+    assert turned.spine.centres.xyz[0] == pytest.approx(plain.spine.centres.xyz[0] @ turn.T, abs=0.003)
+
+
+def test_depth_is_not_measured_and_said_to_be_unsure(body):
+    line, psis, _, _ = seen_on(body, posture(body))
+    centres = ss.spine_from_back(line, psis=psis).spine.centres
+    sd = np.sqrt(np.array([centres.covariance[0, centres.index(level)][0, 0] for level in ("T6", "L3")]))
+    assert (sd >= read_skin_table().person_depth_sd).all()
+    assert (sd < 0.02).all()
+
+
+def test_depth_does_not_grow_with_the_person(body):
+    unscaled = build_body("articulated", "centres", ("T7_skin",))
+    place = read_skin_table().of(["T7_skin"])["T7_skin"]
+
+    def behind(of):
+        return of.marker_offsets[of.marker_index("T7_skin")][0]
+
+    at = behind(unscaled) + place.depth  # of the bone
+    assert behind(body.body) if "T7_skin" in body.body.marker_names else True
+    recipe = read_recipe("articulated")
+    factors = tuple(SegmentFactor(s.name, s.bodies, 1.2, assumed=True, reason="a test") for s in recipe.segments)
+    scaled = scale_body(unscaled, ScaleFactors(factors, 2.0, 1.2), None, recipe)
+    assert behind(scaled) == pytest.approx(1.2 * at - place.depth, abs=1e-6)
+
+
+def test_sequences_gaps_c7_and_world_z_up(body):
+    line, psis, _, _ = seen_on(body, posture(body))
+    above = line[0] + np.array([0.01, 0.05, 0.0])
+    frames = np.repeat(np.concatenate([above[None], line])[None], 6, axis=0)
+    frames[2] = np.nan
+    rec = ss.spine_from_back(frames, c7=line[0], psis=psis, rate=10.0)
+    one = ss.spine_from_back(line[:, [2, 0, 1]], psis=psis[:, [2, 0, 1]], frame="z_up")
+    assert rec.spine.frames == 6
+    assert rec.spine.rate == 10.0
+    assert np.degrees(rec.lla[0] - one.lla[0]) == pytest.approx(0, abs=4)
+    assert not np.isfinite(rec.markers.xyz[2, :-2]).any()
+    assert np.isfinite(rec.lla).all()
+
+
+def test_without_the_dimples_the_heading_is_needed(body):
+    line, psis, (_lla, _), _ = seen_on(body, posture(body))
+    turn = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+    assumed = ss.spine_from_back(line)
+    given = ss.spine_from_back(line @ turn.T, heading=np.pi / 2)
+    assert [f.code for f in assumed.findings][:1] == ["heading_not_seen"]
+    assert "assumed" in assumed.findings[0].message
+    assert "was given" in given.findings[0].message
+    assert np.degrees(given.lla[0]) == pytest.approx(np.degrees(assumed.lla[0]), abs=1)
+    assert "heading_not_seen" not in {f.code for f in ss.spine_from_back(line, psis=psis).findings}
+
+
+def test_the_result_is_saved_and_reported(body, tmp_path):
+    line, psis, _, _ = seen_on(body, posture(body))
+    rec = ss.spine_from_back(line, psis=psis, height=1.6, mass=60)
+    assert ss.open_dataset(rec.save(tmp_path / "back.h5")) is not None
+    assert "<html" in rec.report(tmp_path / "back.html").read_text()[:500].lower()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda line, psis: (1000 * line, 1000 * psis), "Is the unit metres"),
+        (lambda line, psis: (line[::-1], None), "runs upwards"),
+        (lambda line, psis: (line, psis[::-1]), "exchanged"),
+        (lambda line, psis: (line[:3], None), "fewer than 8 points"),
+        (lambda line, psis: (line[:, :2], psis), r"shape \(40, 2\)"),
+        (lambda line, psis: (line, psis[:1]), r"psis has shape \(1, 3\)"),
+        (lambda line, psis: (line, np.repeat(psis[None], 3, 0)), "psis has 3 frames, the line 1"),
+    ],
+)
+def test_what_is_no_back_is_refused(body, change, said):
+    line, psis, _, _ = seen_on(body, posture(body))
+    line, psis = change(line, psis)
+    with pytest.raises(InputError, match=said):
+        ss.spine_from_back(line, psis=psis)
