@@ -163,6 +163,9 @@ def personal_prior(person: Person, recipe: Recipe) -> Prior:
 # Where points lie on the body, and what of that is the detector's bias.
 
 PLACE_SD_M = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
+# m, left less right: bones of both sides differ by under 1 % (Auerbach & Ruff 2006, J Hum Evol 50:203), 2 mm in half a
+# pelvis and in the places of joint centres; a detector learns from mirrored images.
+SIDE_DIFFERENCE_SD_M = 0.002
 LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m, of points of the spine: what is assumed, and never less
 # m, forward, up, right, of a vertebra's centroid in the sized body. Up: spacings in CT scans vary by 1.7 mm once the
 # heights of the regions are known, and the model's spacings differ from their mean by 1.3 mm. Forward: once the angle
@@ -233,7 +236,22 @@ class PointPlaces:
             region = self.region_of(self.points[i // 3])
             bias = {region[i % 3]: -1.0} if region else {}
             found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
-        return found
+        return [*found, *self._symmetry_priors()]
+
+    def _symmetry_priors(self) -> list[LinearPrior]:
+        """Points of limbs lie at mirrored places left and right. Without these a motion to one side is taken for a body
+        that is crooked."""
+        pairs = [(point, "R" + point[1:]) for point in self.sd if point.startswith("L") and "R" + point[1:] in self.sd]
+        return [
+            LinearPrior(
+                {f"place of {left}, {axis}": 1.0, f"place of {right}, {axis}": mirror},
+                0.0,
+                SIDE_DIFFERENCE_SD_M,
+                "symmetry of places",
+            )
+            for left, right in pairs
+            for axis, mirror in zip("xyz", (-1.0, -1.0, 1.0), strict=True)
+        ]
 
     def split_bias_from_trial_error(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
         """constants: of `coordinate_names` and `region_coordinate_names`; covariance: of them."""
