@@ -1,33 +1,14 @@
-"""The benchmark with networks, from nothing to tables, seconds long."""
+"""What decides a network of a lifter, and when it is refused."""
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from simspine.cli.main import main
-from simspine.evaluation.tables import evaluation_json
 from simspine.learning.lifters import fit_lifter
-from simspine.learning.options import NETWORK_METHODS, lifting_preset
-from simspine.learning.runs import LiftingRow, run_lifting_benchmark
+from simspine.learning.options import lifting_preset
 
 pytestmark = pytest.mark.learn
-
-
-def test_the_benchmark_of_networks_goes_on_where_it_stopped(tiny, tmp_path):
-    rows = [LiftingRow(method, "full", "detected") for method in ("ridge", *NETWORK_METHODS)]
-    lines = []
-    first = run_lifting_benchmark(tiny, rows, tmp_path, say=lines.append)
-    assert [table.name for table in first] == ["lifting_regions", "lifting_actions", "lifting_gain"]
-    assert sum(line.startswith("epoch 4/4") for line in lines) == len(NETWORK_METHODS)
-    for method in NETWORK_METHODS:
-        losses = np.loadtxt(tmp_path / f"{method}-full-detected/losses.csv", delimiter=",", skiprows=1)
-        assert losses.shape == (4, 3)
-        assert np.isfinite(losses).all()
-    lines.clear()
-    again = run_lifting_benchmark(tiny, rows, tmp_path, say=lines.append)
-    assert not [line for line in lines if line.startswith("epoch")]
-    assert evaluation_json(again) == evaluation_json(first)
 
 
 def test_a_seed_decides_everything(tiny, views, tmp_path):

@@ -9,15 +9,7 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.evaluation.point_sources import read_point_sequences
 from simspine.learning.lifters import fit_lifter, views_of_subjects
-from simspine.learning.runs import (
-    LiftingRow,
-    benchmark_rows,
-    chosen_rows,
-    mean_lifting_errors,
-    more_subjects,
-    run_lifting_benchmark,
-    train_lifting,
-)
+from simspine.learning.runs import mean_lifting_errors, train_lifting
 from simspine.learning.samples import LIFTED_SPINE_POINTS
 
 
@@ -62,52 +54,17 @@ def test_training_writes_what_others_can_read(tiny, tmp_path):
     assert not (tmp_path / "losses.csv").exists()
 
 
-def test_the_benchmark_of_controls_says_how_they_compare(tiny, tmp_path):
-    rows = [LiftingRow(method, "spine", "truth") for method in ("mean", "ridge")]
-    rows += [LiftingRow("ridge", "spine", "truth", "1 more people")]
-    regions, _, gain = run_lifting_benchmark(tiny, rows, tmp_path, 1)
-    for row in rows:
-        assert gain.value(row.name, "all", "MPJPE spine") == pytest.approx(
-            regions.value(row.name, "all", "MPJPE spine"), abs=1e-3
-        )
-    assert gain.value(rows[1].name, "all", "MPJPE spine") < gain.value(rows[0].name, "all", "MPJPE spine")
-    assert gain.value(rows[1].name, "all", "MPJPE spine") != gain.value(rows[2].name, "all", "MPJPE spine")
-
-
-def test_rows_of_the_benchmark():
-    rows = benchmark_rows()
-    assert len({row.name for row in rows}) == len(rows) == 17
-    assert {row.setting for row in rows if row.method == "simple"} == {row.setting for row in rows}
-    assert len(benchmark_rows(25)) == 17 + 10
-
-
-def test_rows_are_chosen_by_what_they_are():
-    rows = chosen_rows(benchmark_rows(25), ("ridge", "temporal"), "full", "detected")
-    assert [row.name for row in rows] == [
-        "ridge, full, detected", "temporal, full, detected", "ridge, full, detected, 25 more people",
-        "temporal, full, detected, 25 more people", "temporal, full, detected, 25 more people, redrawn",
-    ]  # fmt: skip
-    assert chosen_rows(rows) == rows
-    with pytest.raises(InputError, match="unknown method 'rigde'"):
-        chosen_rows(rows, ("rigde",))
-    with pytest.raises(InputError, match="no lifter of the benchmark"):
-        chosen_rows(rows, ("temporal",), "spine")
-
-
-def test_one_command_makes_people_fits_controls_and_prints_tables(tmp_path):
-    arguments = ["benchmark", "lifting", "--preset", "tiny", "--methods", "mean,ridge", "--points", "spine"]
-    arguments += ["--more-people", "0", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(main, arguments)
+def test_controls_are_compared_by_the_benchmark_of_predictions(tmp_path):
+    """What `train` writes of several methods is what `benchmark lifting` takes."""
+    run = CliRunner().invoke
+    for method in ("mean", "ridge"):
+        done = run(main, ["train", "lifting", "--preset", "tiny", "--method", method, "--out", str(tmp_path / method)])
+        assert done.exit_code == 0, done.output
+    files = [f"{method}={tmp_path / method / 'predictions.npz'}" for method in ("mean", "ridge")]
+    truth = ["--truth", str(tmp_path / "mean/truth.npz"), "--subjects", "all"]
+    done = run(main, ["benchmark", "lifting", *files, *truth, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "Lifting: lifters and controls" in done.output
-    tables = json.loads((tmp_path / "out/lifting.json").read_text())
-    assert list(tables["methods"]) == [f"{m}, spine, {i}" for i in ("detected", "truth") for m in ("mean", "ridge")]
-    assert json.loads((tmp_path / "work/tables.json").read_text())["tables"] == tables["tables"]
-
-
-def test_more_people_have_new_names(tiny):
-    assert more_subjects(tiny, 3) == ("S12", "S13", "S14")
-    assert more_subjects(tiny.model_copy(update={"train": ("S12", "S5")}), 2) == ("S13", "S14")
+    assert list(json.loads((tmp_path / "out/lifting.json").read_text())["methods"]) == ["mean", "ridge"]
 
 
 def test_nothing_to_learn_from_is_said(tiny, views, tmp_path):
@@ -119,12 +76,10 @@ def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"pip install 'simspine\[learn\]'"):
         fit_lifter(tiny, views, tmp_path)
-    for command, folder in (("train", "--out"), ("benchmark", "--work")):
-        arguments = [command, "lifting", "--preset", "tiny", folder, str(tmp_path / "out")]
-        done = CliRunner().invoke(main, arguments)
-        assert done.exit_code == 2
-        assert done.stderr.startswith("error: networks need PyTorch")  # and nothing before: no people were made
-        assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(main, ["train", "lifting", "--preset", "tiny", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: networks need PyTorch")  # and nothing before: no people were made
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_trains_a_control(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from simspine.cli.options import FILE_PATH, FOLDER_PATH, with_options
-from simspine.cli.research import chosen_options, lifting_options, say_progress
+from simspine.cli.research import say_progress
 
 
 @click.group("bench")
@@ -328,49 +328,19 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
     show_default=True,
     help="Every n-th frame of the truth counts; 50 is 1 Hz.",
 )
-@click.option(
-    "--config", type=FILE_PATH, help="Without PREDICTIONS: YAML file of settings, as of `simspine train lifting`."
-)
-@lifting_options
-@click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")
-@click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
-@click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
-@click.option(
-    "--more-people", default=25, show_default=True, help="Synthetic subjects to learn from, besides the five."
-)
-@click.option(
-    "--work", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder of checkpoints, curves."
-)
-def benchmark_lifting_command(predictions, truth, subjects, step, form, out, **lifters):
+def benchmark_lifting_command(predictions, truth, subjects, step, form, out):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
-
-    Without predictions, controls and lifters are fitted to synthetic subjects first (--preset cpu if none is named),
-    which takes minutes; the same command goes on with one that was killed.
     """
     from simspine.evaluation.point_protocols import evaluate_lifting
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    if not predictions and truth is None:
-        return _run_lifters(form, out, **lifters)
     files = _named_predictions(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, [s for own in found.values() for s in own], _names_by_comma(subjects), step)
     run = _benchmark_run("lifting", files, truth, {"subjects": subjects, "step": step})
     _write_results(run, evaluate_lifting(found, true, step), out, form)
-    return None
-
-
-def _run_lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
-    from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
-    from simspine.workflow.results import BenchmarkRun
-
-    options = chosen_options(config, "cpu", preset, changes)
-    settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
-    rows = chosen_rows(benchmark_rows(more_people), _names_by_comma(methods), points, image)
-    tables = run_lifting_benchmark(options, rows, work, more_people=more_people, say=say_progress)
-    _write_results(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, form)
 
 
 @benchmark_group.command("angles")

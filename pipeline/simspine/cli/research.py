@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, quiet_option, with_options
+from simspine.cli.options import FILE_PATH, config_option, quiet_option
 
 
 @click.group("capture")
@@ -69,7 +69,7 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
-    masks, cameras, points in space) and sheet.jpg to look at. The same settings and seed give the same bytes.
+    masks, cameras, points in space). The same settings and seed give the same bytes.
     """
     from simspine.synthesis.rendered_crops import Style
     from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
@@ -80,7 +80,7 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     settings = RenderSettings(seed=seed, images=images, people=people, style=style, actions=_known_actions(actions))
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
-    click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
+    click.echo(f"{out}: {written} pictures")
 
 
 @capture_group.command("videos")
@@ -129,19 +129,7 @@ def train_group():
     """Train networks, and controls for them, on synthetic subjects or a data set."""
 
 
-# Of all commands on lifters: where settings are from, and changes of single ones.
-lifting_options = with_options(
-    [
-        click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds)."),
-        click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects."),
-        click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained."),
-        click.option("--epochs", type=int, help="Passes over the training data."),
-    ]
-)
-
-
-def chosen_options(config, default, preset, changes):
+def _chosen_options(config, preset, changes):
     """`LiftingOptions` from a file or a preset, with what the command line changes."""
     from simspine.core.errors import InputError
     from simspine.learning.options import lifting_preset, read_lifting_options
@@ -151,12 +139,16 @@ def chosen_options(config, default, preset, changes):
     named = {names.get(key, key): str(value) if key == "dataset" else value for key, value in changes.items() if value}
     if config is not None and preset is not None:
         raise InputError("a file of settings and --preset were given; a file names its preset itself (key `preset`).")
-    return lifting_preset(preset or default, **named) if config is None else read_lifting_options(config, **named)
+    return lifting_preset(preset or "cpu", **named) if config is None else read_lifting_options(config, **named)
 
 
 @train_group.command("lifting")
 @click.argument("config", required=False, type=FILE_PATH)
-@lifting_options
+@click.option("--preset", help="Settings: cpu (minutes; the default), paper, or tiny (seconds).")
+@click.option("--dataset", type=FILE_PATH, help="Data set (HDF5) instead of synthetic subjects.")
+@click.option("--detections", help="Synthetic subjects: exact, finetuned, zero-shot, or a YAML file.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks are trained.")
+@click.option("--epochs", type=int, help="Passes over the training data.")
 @click.option("--method", help="mean, nearest, ridge; simple or temporal.")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="15 points of the spine, or all.")
 @click.option("--input", type=click.Choice(["detected", "truth"]), help="Which image points go in.")
@@ -172,7 +164,7 @@ def train_lifting_command(config, preset, out, **changes):
     from simspine.evaluation.tables import join_tables
     from simspine.learning.runs import train_lifting
 
-    options = chosen_options(config, "cpu", preset, changes)
+    options = _chosen_options(config, preset, changes)
     click.echo(join_tables("text", train_lifting(options, out, say_progress)))
     click.echo(out)
 

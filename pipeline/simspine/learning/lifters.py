@@ -42,7 +42,6 @@ QUERY_BLOCK_SIZE = 2000  # queries compared with all of the training data at onc
 # Features (samples, inputs) → targets (samples, outputs); of networks features are (samples, frames, inputs).
 ApplyLifter = Callable[[np.ndarray], np.ndarray]
 LifterSay = Callable[[str], None]
-LifterProgress = Callable[[int, int], None]
 
 
 def fit_mean_pose(features: np.ndarray, targets: np.ndarray) -> ApplyLifter:
@@ -139,12 +138,10 @@ class FittedLifter:
         return np.where(blind[:, None, None], np.nan, self.encoding.points(self.apply(self.encoding.features(data))))
 
 
-def source_views(
-    source: LiftingSource, subjects: Sequence[str], progress: LifterProgress | None = None
-) -> tuple[LiftingView, ...]:
+def source_views(source: LiftingSource, subjects: Sequence[str]) -> tuple[LiftingView, ...]:
     """All trials of the subjects as cameras see them: synthetic subjects, or those of a data set."""
     make = lifting_views_of_subjects if source.dataset is None else lifting_views_of_dataset
-    return make(source, subjects, progress)
+    return make(source, subjects)
 
 
 def views_of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> tuple[LiftingView, ...]:

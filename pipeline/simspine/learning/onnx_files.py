@@ -14,7 +14,7 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path
 from simspine.learning.lifters import FittedLifter, given_points, sample_length
 from simspine.learning.options import LiftingOptions
-from simspine.learning.samples import Encoding
+from simspine.learning.samples import Encoding, neighbours_of_root
 from simspine.vision.one_camera import CARD_KEY, LifterCard
 from simspine.vision.spinepose import open_session
 
@@ -103,10 +103,10 @@ class _FromImage(nn.Module):
         assert lifter.network is not None
         self.network = lifter.network
         encoding = lifter.encoding
-        for name, array in encoding.arrays.items():
-            self.register_buffer(name, torch.as_tensor(np.array(array), dtype=torch.float32))
+        for name in ("image_mean", "image_sd", "space_mean", "space_sd"):
+            self.register_buffer(name, torch.as_tensor(np.array(getattr(encoding, name)), dtype=torch.float32))
         self.register_buffer("given", torch.as_tensor(np.isin(encoding.names, given)[:, None]))
-        self.neighbours = encoding.neighbours_of_root
+        self.neighbours = neighbours_of_root(encoding.names)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         image = torch.where(self.given, image, torch.full_like(image, float("nan")))
@@ -117,11 +117,8 @@ class _FromImage(nn.Module):
         features = (relative - self.image_mean) / self.image_sd
         features = torch.where(torch.isnan(features), torch.zeros_like(features), features)
         space = self.network(features.flatten(2)).reshape(-1, *self.space_mean.shape)
-        return (self._with_root(space * self.space_sd + self.space_mean),)
-
-    @staticmethod
-    def _with_root(space: Tensor) -> Tensor:
-        return torch.cat([torch.zeros_like(space[:, :1]), space], 1)
+        space = space * self.space_sd + self.space_mean
+        return (torch.cat([torch.zeros_like(space[:, :1]), space], 1),)
 
 
 def _mean_of_points_there(points: Tensor) -> Tensor:

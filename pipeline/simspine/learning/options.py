@@ -100,7 +100,6 @@ def changed_settings(content: Mapping[str, Any], changes: Mapping[str, Any]) -> 
 
 CONTROL_METHODS = ("mean", "nearest", "ridge")
 NETWORK_METHODS = ("simple", "temporal")
-LIFTING_METHODS = (*CONTROL_METHODS, *NETWORK_METHODS)
 LIFTING_TRAIN_SUBJECTS, LIFTING_TEST_SUBJECTS = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
 
 
@@ -113,8 +112,6 @@ class LiftingSource(Section):
     """Data set: folder of <subject>/<trial>.h5 with the 37 points in each image, for `input: detected`."""
     seed: int = Field(1, ge=0)
     """Virtual: decides all that is random about people, cameras and detections."""
-    spines: Literal["published", "scans"] = "published"
-    """Virtual: where vertebral spacing and standing curve are from."""
     detections: str = Field("finetuned", pattern=r"^(exact|finetuned|zero-shot|.*\.ya?ml)$")
     """Virtual: how far off the 2D points are."""
     actions: tuple[str, ...] | None = None

@@ -1,9 +1,8 @@
 """What lifters learn from: trials as single cameras see them, samples of these, and the numbers that a method sees."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ from simspine.synthesis.virtual_trial import virtual_rig
 # of the lens, so that cameras do not differ by more than their places. Points in space are in the camera's frame, m.
 
 
-LIFTING_ROOT = "Hip"
 LIFTED_SPINE_POINTS = tuple(
     name for name in load_skeleton(SIMSPINE_SKELETON).names if name in sum(SPINE_REGIONS.values(), ())
 )
@@ -200,21 +198,7 @@ class Encoding:
     def points(self, targets: np.ndarray) -> np.ndarray:
         """(samples, points, 3) m from standardised targets, the root put back at 0."""
         space = np.asarray(targets, float).reshape(len(targets), *self.space_mean.shape)
-        return self._with_root(space * self.space_sd + self.space_mean)
-
-    @property
-    def neighbours_of_root(self) -> list[int]:
-        """Positions of the points next to the root in the skeleton: it is at their mean where it is missing."""
-        return _neighbours_of_root(self.names)
-
-    @cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All figures by name."""
-        return {name: getattr(self, name) for name in ("image_mean", "image_sd", "space_mean", "space_sd")}
-
-    @staticmethod
-    def _with_root(space: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.zeros((len(space), 1, 3)), space], 1)
+        return np.insert(space * self.space_sd + self.space_mean, 0, 0.0, axis=1)
 
 
 def relative_to_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
@@ -226,12 +210,13 @@ def relative_to_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
 def _filled_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
     """(…, 2) where the root is, or what stands for it; NaN where no point is seen."""
     place = image[..., 0, :]
-    for others in (image[..., _neighbours_of_root(names), :], image[..., 1:, :]):
+    for others in (image[..., neighbours_of_root(names), :], image[..., 1:, :]):
         place = np.where(np.isfinite(place), place, _mean_of_known_points(others))
     return place
 
 
-def _neighbours_of_root(names: tuple[str, ...]) -> list[int]:
+def neighbours_of_root(names: tuple[str, ...]) -> list[int]:
+    """Positions of the points next to the root in the skeleton: it is at their mean where it is missing."""
     skeleton = load_skeleton(SIMSPINE_SKELETON)
     root = skeleton.index(names[0])
     return [i for i, name in enumerate(names) if skeleton.parents[skeleton.index(name)] == root]
@@ -250,27 +235,21 @@ def _mean_of_known_points(points: np.ndarray) -> np.ndarray:
 
 
 MAX_NAMED_SUBJECTS = 50  # subjects that names are looked for among
-Progress = Callable[[int, int], None]
 
 
-def lifting_views_of_subjects(
-    source: LiftingSource, subjects: Sequence[str], progress: Progress | None = None
-) -> tuple[LiftingView, ...]:
+def lifting_views_of_subjects(source: LiftingSource, subjects: Sequence[str]) -> tuple[LiftingView, ...]:
     """All trials of the named subjects of a virtual capture, as each camera sees them, with 37 points.
 
-    Equal arguments give equal numbers. progress: called with (trials done, trials in all). Raises `InputError` for
-    subjects, actions or presets that do not exist.
+    Equal arguments give equal numbers. Raises `InputError` for subjects, actions or presets that do not exist.
     """
     known = [subject_name(index) for index in range(MAX_NAMED_SUBJECTS)]
     require_known("subject", subjects, known, "the virtual capture")
     preset, trials = read_preset(source.detections), select_trials(source.actions)
     found: list[LiftingView] = []
-    for i, name in enumerate(subjects):
-        person, cameras = make_subject(source.seed, known.index(name), source.spines), virtual_rig(source.seed, name)
-        for k, trial in enumerate(trials):
+    for name in subjects:
+        person, cameras = make_subject(source.seed, known.index(name)), virtual_rig(source.seed, name)
+        for trial in trials:
             found += lifting_views_of_trial(source, person, trial, cameras=cameras, preset=preset)
-            if progress is not None:
-                progress(i * len(trials) + k + 1, len(subjects) * len(trials))
     return tuple(found)
 
 
@@ -322,24 +301,18 @@ def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
 # Trials of a data set as its cameras see them.
 
 
-def lifting_views_of_dataset(
-    source: LiftingSource, subjects: Sequence[str], progress: Callable[[int, int], None] | None = None
-) -> tuple[LiftingView, ...]:
+def lifting_views_of_dataset(source: LiftingSource, subjects: Sequence[str]) -> tuple[LiftingView, ...]:
     """All trials of the subjects as each of their cameras sees them; frames that were rejected have no truth.
 
-    Detected points are missing (NaN) where the source names no folder of them. progress: as in
-    `lifting_views_of_subjects`. Raises `InputError` for subjects or actions that are not in the data set, for one
-    without cameras, and for detections that are not there or do not fit.
+    Detected points are missing (NaN) where the source names no folder of them. Raises `InputError` for subjects or
+    actions that are not in the data set, for one without cameras, and for detections that are not there or do not fit.
     """
     if source.dataset is None:
         raise InputError("no data set is named (source.dataset).")
     found: list[LiftingView] = []
     with open_dataset(source.dataset) as data:
-        recordings = data.trials(list(subjects), source.actions)
-        for i, recording in enumerate(recordings):
+        for recording in data.trials(list(subjects), source.actions):
             found += _recording_views(source, recording)
-            if progress is not None:
-                progress(i + 1, len(recordings))
     return tuple(found)
 
 

@@ -307,7 +307,7 @@ def _draw_parts(rng: np.random.Generator, mean: np.ndarray, cv: float) -> np.nda
 
 
 def _own_curve(draw: Stream) -> np.ndarray:
-    """Deviations that sum to nothing over each region, so that the curve as a whole is what it is said to be."""
+    """Deviations that sum to nothing over each region, so that lordosis and kyphosis stay as drawn."""
     table, levels = read_population(), read_levels()
     sd = np.radians([table["level_angle_sd"], table["level_bend_sd"]])
     own = sd * truncated_normal(draw("own curve"), np.zeros((len(levels.names), 2)), 1.0)

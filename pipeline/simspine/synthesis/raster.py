@@ -38,13 +38,11 @@ def rasterise_triangles(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray
     width, height = size
     near, seen = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
     nearest = np.zeros((height, width), np.int64)
-    _fill_nearest(_contiguous_px(px), _inverse_depth(np.asarray(depth, np.float32)), triangles, nearest)
+    _fill_nearest(
+        np.ascontiguousarray(px, np.float32), _inverse_depth(np.asarray(depth, np.float32)), triangles, nearest
+    )
     _unpack_nearest(nearest, near, seen)
     return Visible(near, seen)
-
-
-def _contiguous_px(px: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(px, np.float32)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

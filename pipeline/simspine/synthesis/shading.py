@@ -153,7 +153,7 @@ def _bumped_normal(v, m):
     nx, ny, nz = v[3], v[4], v[5]
     height = np.float32(0.5)
     if m[8] > 0.0 or m[9] > 0.0:
-        # Folds hang: longer along the body than across. World axes stand for the body's; the bumps are nobody's anyway.
+        # Folds hang: longer along the body than across. World axes stand for the body's.
         height, gx, gy, gz = noise_gradient(v[6] / m[10], v[7] / (np.float32(2.5) * m[10]), v[8] / m[10])
         nx, ny, nz = nx + m[9] * gx, ny + m[9] * gz, nz + m[9] * gy
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
