@@ -17,8 +17,8 @@ from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import Endplate, VertebraeOfBody, read_endplates
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.split_torso import carried_vertebrae
+from simspine.report.bones import bones_and_joints
 from simspine.report.figure_style import BLUE, GREEN, GREY, INK_COLOUR, PURPLE, VERMILLION
-from simspine.report.trial_scene import bones_and_joints
 
 BONE, GHOST = np.array([0.94, 0.90, 0.81]), np.array([0.93, 0.93, 0.94])
 LIGHT = np.array([0.45, 0.55, 0.70])

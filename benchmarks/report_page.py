@@ -3,9 +3,9 @@
     python benchmarks/report_page.py results/demo/report.html [--seconds 5] [--browser chromium]
 
 In a Chromium without a graphics card, from a file, offline, 1440 × 900 px. First paint: First Contentful Paint of the
-Performance API. Player: when the body first stands in 3D. Playing at 1×, with bones, with skin, and with both: pictures
-drawn per second, the main thread's processor time for each, and all of the browser's, software rendering included. On a
-machine with other work only processor times can be compared with other runs.
+Performance API. Player: when the body first stands in 3D. Playing at 1×: pictures drawn per second, the main thread's
+processor time for each, and all of the browser's, software rendering included. On a machine with other work only
+processor times can be compared with other runs.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--mute-audio"]
-SHOWN = {"bones": ("bones",), "skin": ("skin",), "bones and skin": ("bones", "skin")}
 GOALS = {"size_mb": 15.0, "paint_s": 1.0, "rate": 30.0, "main_ms": 33.0}
 _COUNT = """() => {
   const player = document.querySelector(".player").player, { stage } = player;
@@ -45,13 +44,8 @@ def processor_s(browser, page) -> tuple[float, float]:
     return main, everything
 
 
-def play(page, sessions, shown: tuple[str, ...], seconds: float) -> Smoothness:
-    """Play in a loop with `shown` of bones and skin drawn, after a second to settle."""
-    page.evaluate(
-        "shown => { const { stage } = document.querySelector('.player').player;"
-        "for (const what of ['bones', 'skin']) stage.toggle(what, shown.includes(what)); }",
-        list(shown),
-    )
+def play(page, sessions, seconds: float) -> Smoothness:
+    """Play in a loop, after a second to settle."""
     page.evaluate("document.querySelector('.player').player.toggle(true)")
     page.wait_for_timeout(1000)
     page.evaluate(_COUNT)
@@ -85,19 +79,18 @@ def measure(path: Path, program: str, seconds: float) -> None:
         print(f"{'player stands':32}{time.perf_counter() - start:8.2f} s")
         sessions = browser.new_browser_cdp_session(), context.new_cdp_session(page)
         sessions[1].send("Performance.enable", {"timeDomain": "threadTicks"})
-        for name, shown in SHOWN.items():
-            found = play(page, sessions, shown, seconds)
-            print(
-                f"{'playing, ' + name:32}{found.rate:8.1f} pictures/s (goal: {GOALS['rate']:g}), each "
-                f"{found.main_ms:.1f} ms of the main thread (goal: {GOALS['main_ms']:g}), {found.all_ms:.1f} ms in all"
-            )
+        found = play(page, sessions, seconds)
+        print(
+            f"{'playing':32}{found.rate:8.1f} pictures/s (goal: {GOALS['rate']:g}), each "
+            f"{found.main_ms:.1f} ms of the main thread (goal: {GOALS['main_ms']:g}), {found.all_ms:.1f} ms in all"
+        )
         browser.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("page", type=Path, help="a report's or a view's .html")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of playing, for each that is drawn")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of playing")
     parser.add_argument("--browser", default=shutil.which("chromium") or "google-chrome")
     given = parser.parse_args()
     measure(given.page, given.browser, given.seconds)

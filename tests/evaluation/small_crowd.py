@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simspine.evaluation.image_metrics import ImagePeople
+from simspine.evaluation.metrics import ImagePeople
 
 
 def crowd(seed=3, people=40):

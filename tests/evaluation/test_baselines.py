@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
-from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers
 from simspine.evaluation.baselines import (
@@ -14,7 +13,6 @@ from simspine.evaluation.baselines import (
     curve_through,
     generic_spine,
     spine_by_curve,
-    standing_frames,
     without_motion,
 )
 from simspine.evaluation.bench_accuracy import ACCURACY_LEVELS, LEVELS_BY_REGION
@@ -74,10 +72,9 @@ def test_lordosis_of_a_circle_whose_ends_are_inside(generic):
 
 def test_the_generic_body_itself_has_its_endplates_angles(generic):
     """What tangents differ from endplates is taken away, so on the generic body nothing is left of it."""
-    for hips in (False, True):
-        found = spine_by_curve(generic.points, generic, hips).kinematics
-        assert found.lla[0] == pytest.approx(generic.lla)
-        assert found.tka[0] == pytest.approx(generic.tka)
+    found = spine_by_curve(generic.points, generic).kinematics
+    assert found.lla[0] == pytest.approx(generic.lla)
+    assert found.tka[0] == pytest.approx(generic.tka)
     assert np.degrees(generic.lla) == pytest.approx(53.1, abs=0.1)  # as people stand on average
     assert 0.5 < generic.tka < 1.1
 
@@ -135,21 +132,13 @@ def test_exact_points_give_vertebrae_and_true_means(trials):
     assert figure["curve"]["vertebrae_mm"] < 3
     assert figure["curve"]["mpjpe_mm"] < 1  # the filter's
     assert figure["curve"]["lla_motion_rmse_deg"] < 0.5
-    for name in ("mean", "standing_curve_mean", "constant"):
+    for name in ("mean", "constant"):
         assert np.isnan(figure[name]["vertebrae_mm"])
         true = np.concatenate([t.truth.kinematics.lla - t.truth.kinematics.lla.mean() for t in trials])
         assert figure[name]["lla_motion_rmse_deg"] == pytest.approx(np.degrees(np.sqrt(np.mean(true**2))))
     assert figure["constant"]["lla_bias_deg"] == pytest.approx(0, abs=1e-9)
     assert figure["constant"]["lumbar_flexion_motion_rmse_deg"] > 0
     assert np.isnan(figure["curve"]["lumbar_flexion_rmse_deg"])
-    upright = found["curve"][0].kinematics.lla  # who sits does not stand
-    assert found["standing_curve_mean"][1].kinematics.lla[0] == pytest.approx(upright.mean())
-
-
-def test_who_stands_and_who_sits(trials):
-    stood, sat = (standing_frames(trial.points) for trial in trials)
-    assert stood.all()
-    assert not sat.any()
 
 
 def test_held_keeps_the_mean_of_every_level(trials):
@@ -157,16 +146,6 @@ def test_held_keeps_the_mean_of_every_level(trials):
     found = without_motion(truth).kinematics
     np.testing.assert_allclose(found.level("L4-L5"), np.tile(truth.kinematics.level("L4-L5").mean(0), (60, 1)))
     assert found.lla[7] == pytest.approx(truth.kinematics.lla.mean())
-
-
-def test_nobody_stands(trials):
-    given = [observed_markers(trials[1], PointErrors(), 1)]
-    assert np.isnan(baseline_estimates(given, [trials[1].truth])["standing_curve_mean"][0].kinematics.lla).all()
-
-
-def test_a_body_without_single_vertebrae_is_refused():
-    with pytest.raises(InputError, match="no single vertebrae"):
-        generic_spine("coupled")
 
 
 def test_the_points_themselves_are_the_curves_points(trials):

@@ -8,7 +8,9 @@ from click.testing import CliRunner
 
 from simspine.anatomy.recipes import build_body
 from simspine.cli.main import main
-from simspine.evaluation.bench_engines import walking_markers, walking_motion
+from simspine.core.geometry import project_points
+from simspine.core.types import Keypoints
+from simspine.evaluation.bench_engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
 from simspine.evaluation.tables import Metric, benchmark_json, metrics_table
 
 
@@ -60,13 +62,9 @@ def test_bench_ik(tmp_path):
         "trajectory_to_opensim": 200,
         "trajectory_with_uncertainty_to_opensim": 100,
         "frames_cost_to_opensim_max": 1.001,
-        "two_threads_to_one": 1.7,
         "articulated_to_opensim_on_coupled": 50,
-        "simple_frames_to_opensim": 50,
         "trajectory_memory_ratio": 1.2,
         "trajectory_with_uncertainty_memory_ratio": 1.2,
-        "cold_start": 20,
-        "warm_start": 2,
     }
     assert all(np.isfinite(m["value"]) and m["value"] > 0 for m in written["metrics"].values())
     assert "| frames_to_opensim" in done.output
@@ -79,3 +77,23 @@ def test_bench_triangulation(tmp_path):
     metrics = json.loads(out.read_text())["metrics"]
     assert metrics["synthetic: 4 views: kept"]["value"] > 0.9
     assert metrics["synthetic: 4 views: error_mm_p50"]["value"] < 20
+
+
+def test_exact_points_are_triangulated_exactly():
+    cameras, keypoints, truth = synthetic_views(4, frames=5, points=3)
+    exact = Keypoints(keypoints.names, 50, project_points(cameras, truth).transpose(1, 0, 2, 3), keypoints.confidence)
+    found = triangulate_plainly(exact, cameras)
+    assert found.frame == "z_up"
+    np.testing.assert_allclose(found.xyz, truth, atol=1e-8)
+
+
+def test_a_view_counts_by_its_confidence_and_one_view_is_none():
+    cameras, keypoints, truth = synthetic_views(3, frames=1, points=2)
+    xy = project_points(cameras, truth).transpose(1, 0, 2, 3)
+    xy[0, 0] += 60.0  # the first view is wrong …
+    confidence = np.ones(xy.shape[:3])
+    confidence[0, 0] = 1e-6  # … and says so
+    confidence[0, 1:, 1] = 0.0  # the second point is seen by the first view only
+    found = triangulate_plainly(Keypoints(keypoints.names, 50, xy, confidence), cameras)
+    np.testing.assert_allclose(found.xyz[0, 0], truth[0, 0], atol=1e-3)
+    assert np.isnan(found.xyz[0, 1]).all()

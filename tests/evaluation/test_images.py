@@ -6,11 +6,10 @@ from small_images import LATISSIMUS, TABLE, people, write_labels, write_results
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS
-from simspine.evaluation.image_metrics import ImagePeople, object_keypoint_similarity
+from simspine.evaluation.metrics import object_keypoint_similarity
 from simspine.evaluation.point_protocols import (
     POINT_SETS,
     evaluate_images,
-    image_clusters,
     match_people,
     read_found_people,
     read_labelled_people,
@@ -82,37 +81,6 @@ def test_thirty_five_points_and_categories_without_names_are_read(tmp_path):
     summary, _, _ = evaluate_images({"few": found}, named)
     assert summary.value("few", "all", "spine AP") == pytest.approx(1)
     assert summary.value("few", "all", "all AP") < 1
-
-
-def test_what_is_drawn_anew_is_told_from_names_of_images():
-    ours = [
-        f"S9/S9_Sitting Down.{camera}/S9_Sitting Down.{camera}_{frame:06d}.jpg" for camera in "ab" for frame in (1, 2)
-    ]
-    ours.append("data/S11/S11_Photo_1.a/S11_Photo_1.a_000001.jpg")
-    assert image_clusters(ours) == {
-        "95 % by trial": [("S9", "Sitting Down")] * 4 + [("S11", "Photo_1")], "95 % by subject": ["S9"] * 4 + ["S11"],
-    }  # fmt: skip
-    for other in ("70.jpg", "S9/S8_Sitting.a/S8_Sitting.a_000001.jpg", "a/b/c.jpg"):
-        assert image_clusters([*ours, other]) == {"95 % by image": [*ours, other]}
-
-
-def test_intervals_stand_below_the_figures(tmp_path):
-    truth = people(12)
-    write_labels(tmp_path / "labels.json", truth)
-    near = truth + np.random.default_rng(3).normal(scale=12, size=truth.shape) * [1, 1, 0]
-    write_results(tmp_path / "near.json", near)
-    labels = read_labelled_people(tmp_path / "labels.json")
-    summary, _, auc = evaluate_images(
-        {"x": read_found_people(tmp_path / "near.json", tmp_path / "labels.json")}, labels
-    )
-    for table, column in ((summary, "spine AP"), (summary, "all AR"), (auc, "15 points, 0–0.19")):
-        low, high = table.value("x", "95 % by image", column)
-        assert low < table.value("x", "all", column) < high
-    one = ImagePeople(
-        ("a.jpg", "a.jpg"), labels.keypoints[:2], labels.box[:2], labels.area[:2], np.ones(2), np.zeros(2, bool)
-    )
-    summary, _, _ = evaluate_images({"x": one}, one)
-    assert [row.remark for row in summary.rows if row.label == "95 % by image"] == ["no interval: one image only"]
 
 
 def test_annotations_serve_as_predictions_by_file_name(tmp_path):

@@ -9,12 +9,12 @@ import pytest
 from small_crowd import crowd
 
 from simspine.core.errors import InputError
-from simspine.evaluation.image_metrics import (
+from simspine.evaluation.metrics import (
     PCK_THRESHOLDS,
     PRECISION_FIGURES,
     ImagePeople,
+    average_precision,
     correct_keypoint_share,
-    matched_people,
     object_keypoint_similarity,
     pck_auc,
 )
@@ -62,7 +62,7 @@ def test_average_precision_is_pycocotools(tmp_path):
     from pycocotools import coco, cocoeval
 
     truth, found = crowd()
-    ours = matched_people(truth, found, np.full(6, 0.07)).figures
+    ours = average_precision(truth, found, np.full(6, 0.07))
     names = sorted(set(truth.image))
     labels = [
         {"id": i + 1, "image_id": names.index(image), "category_id": 1, "iscrowd": 0, "area": a, "bbox": list(b),
@@ -89,7 +89,7 @@ def test_average_precision_is_pycocotools(tmp_path):
 
 def test_perfect_people_have_precision_one_and_ours_agrees_with_theirs_on_similarity():
     truth, _ = crowd()
-    exact = matched_people(truth, truth, np.full(6, 0.07)).figures
+    exact = average_precision(truth, truth, np.full(6, 0.07))
     assert exact["AP"] == pytest.approx(1)
     labels, places = truth.keypoints, truth.keypoints[..., :2] + 5
     score = object_keypoint_similarity(places, labels, truth.area, np.full(6, 0.07))
@@ -101,7 +101,7 @@ def test_perfect_people_have_precision_one_and_ours_agrees_with_theirs_on_simila
     )  # fmt: skip
     moved = np.concatenate([places[single], np.ones((len(single), 6, 1))], -1)
     found = ImagePeople(one.image, moved, one.box, one.area, one.score, one.crowd)
-    assert matched_people(one, found, np.full(6, 0.07)).figures["AR.5"] == pytest.approx(cut[single].mean())
+    assert average_precision(one, found, np.full(6, 0.07))["AR.5"] == pytest.approx(cut[single].mean())
 
 
 def test_a_point_that_was_not_found_matches_nothing():
@@ -109,19 +109,19 @@ def test_a_point_that_was_not_found_matches_nothing():
     keypoints = np.array(truth.keypoints)
     keypoints[:, :3] = np.nan
     holed = ImagePeople(truth.image, keypoints, truth.box, truth.area, truth.score, truth.crowd)
-    assert matched_people(truth, holed, np.full(6, 0.07)).figures["AP.75"] < 0.3
-    assert matched_people(truth.select([3, 4, 5]), holed.select([3, 4, 5]), np.full(3, 0.07)).figures["AP"] > 0.99
+    assert average_precision(truth, holed, np.full(6, 0.07))["AP.75"] < 0.3
+    assert average_precision(truth.select([3, 4, 5]), holed.select([3, 4, 5]), np.full(3, 0.07))["AP"] > 0.99
 
 
 def test_what_cannot_be_compared_is_refused(monkeypatch):
     truth, found = crowd()
     with pytest.raises(InputError, match="6 points are labelled, 5 found"):
-        matched_people(truth, found.select(range(5)), np.full(6, 0.07))
+        average_precision(truth, found.select(range(5)), np.full(6, 0.07))
     elsewhere = ImagePeople(
         tuple("x" for _ in found.image), found.keypoints, found.box, found.area, found.score, found.crowd
     )
     with pytest.raises(InputError, match="names of the images"):
-        matched_people(truth, elsewhere, np.full(6, 0.07))
+        average_precision(truth, elsewhere, np.full(6, 0.07))
     with pytest.raises(InputError, match="box has shape"):
         ImagePeople(("a",), np.zeros((1, 6, 3)), np.zeros(4), np.ones(1), np.ones(1), np.zeros(1, bool))
     with pytest.raises(InputError, match="do not suit"):
@@ -130,6 +130,6 @@ def test_what_cannot_be_compared_is_refused(monkeypatch):
     def without(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("simspine.evaluation.image_metrics.import_module", without)
+    monkeypatch.setattr("simspine.evaluation.metrics.import_module", without)
     with pytest.raises(InputError, match=r"simspine\[benchmark\]"):
-        matched_people(truth, found, np.full(6, 0.07))
+        average_precision(truth, found, np.full(6, 0.07))

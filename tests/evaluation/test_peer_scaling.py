@@ -9,8 +9,8 @@ from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, scale_body
 from simspine.core.errors import InputError
 from simspine.core.types import Markers, Motion
+from simspine.evaluation.baselines import plain_factors, slow_straight_frames
 from simspine.evaluation.bench_engines import walking_motion
-from simspine.evaluation.methods import plain_factors, slow_straight_frames
 
 
 @pytest.fixture(scope="module")

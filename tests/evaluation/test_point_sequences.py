@@ -1,6 +1,5 @@
-"""Tables of points: a round trip in both formats, files of other programs, and what is refused."""
+"""Tables of points: a round trip, files of other programs, and what is refused."""
 
-import h5py
 import numpy as np
 import pytest
 
@@ -23,10 +22,9 @@ def sequences(deviation=True):
         yield PointSequence(subject, trial, frames, NAMES, xyz, "camera", camera, "", spread, 50.0)
 
 
-@pytest.mark.parametrize("suffix", ["npz", "h5"])
 @pytest.mark.parametrize("deviation", [True, False])
-def test_a_round_trip_loses_nothing(tmp_path, suffix, deviation):
-    path, wrote = tmp_path / f"points.{suffix}", tuple(sequences(deviation))
+def test_a_round_trip_loses_nothing(tmp_path, deviation):
+    path, wrote = tmp_path / "points.npz", tuple(sequences(deviation))
     write_point_sequences(path, wrote)
     read = read_point_sequences(path)
     assert [s.key for s in read] == [s.key for s in wrote]
@@ -117,15 +115,3 @@ def test_a_wrong_standard_deviation_is_named_with_its_file(tmp_path):
     np.savez(tmp_path / "net.npz", **table, xyz=np.zeros((1, 3, 3)), deviation=np.full((1, 3, 3), -1.0))
     with pytest.raises(InputError, match=r"net\.npz: points of S9/Eating: .* Hip along x in frame 40"):
         read_point_sequences(tmp_path / "net.npz")
-
-
-def test_hdf5_of_another_program_is_described(tmp_path):
-    with h5py.File(tmp_path / "poses.h5", "w") as file:
-        file["S9/poses"] = np.zeros((7, 17, 3), "f4")
-        file["fps"] = 50
-    with pytest.raises(InputError) as found:
-        read_point_sequences(tmp_path / "poses.h5")
-    said = str(found.value)
-    assert "poses.h5: HDF5 of another program" in said
-    assert "S9/poses (7 × 17 × 3, float32)" in said
-    assert "np.savez('table.npz', subject=subject, trial=trial, frame=frame, names=names, xyz=xyz, axes=axes)" in said

@@ -13,7 +13,6 @@ from simspine.evaluation.tables import (
     TableColumn,
     TableRow,
     evaluation_json,
-    evaluation_latex,
     evaluation_markdown,
     evaluation_text,
     join_tables,
@@ -37,12 +36,10 @@ def test_text_lines_up():
     lines = evaluation_text(TABLE).splitlines()
     assert lines[0] == "Errors of 50 %"
     assert lines[-1] == "A note."
-    heading, unit = lines[2:4]
-    end = heading.index("spine") + len("spine")
-    assert unit.index("[mm]") + len("[mm]") == end
-    for line, number in ((lines[5], "12.35"), (lines[6], "1.00–2.50"), (lines[7], "9.00")):
+    end = lines[2].index("spine [mm]") + len("spine [mm]")
+    for line, number in ((lines[4], "12.35"), (lines[5], "1.00–2.50"), (lines[6], "9.00")):
         assert line.index(number) + len(number) == end
-    assert lines[7].startswith("theirs | old  mean [1]")
+    assert lines[6].startswith("theirs | old  mean [1]")
     assert "[1] published, other data: A paper, Table 1" in lines
 
 
@@ -60,16 +57,6 @@ def test_markdown_has_the_same_cells_in_all_rows():
     rows = [" ".join(line.split()) for line in evaluation_markdown(TABLE).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {6}
     assert "| our_method | mean | 12.35 | | |" in rows
-
-
-def test_latex_is_escaped_and_marks_what_others_published():
-    text = evaluation_latex(TABLE)
-    assert r"our\_method & mean & 12.35 &  \\" in text
-    assert r"\textit{9.00}" in text
-    assert r"Errors of 50 \%. A note. In italics: published, other data: A paper, Table 1." in text
-    assert text.count(r"\midrule") == 2
-    assert text.count("{") == text.count("}")
-    assert all(line.count("&") - line.count(r"\&") == 3 for line in text.splitlines() if line.endswith(r"\\"))
 
 
 def test_json_keeps_numbers_in_full_and_has_no_nan():

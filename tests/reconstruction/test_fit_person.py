@@ -14,8 +14,8 @@ from simspine.core.types import Markers, Origin
 from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
-from simspine.evaluation.methods import OWN_SPINE_MARKERS
 from simspine.evaluation.points_in_space import POINT_ERRORS_BY_NAME, PointStudySize, observed_markers, trials_of_people
+from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS
 from simspine.quality.assess import check_solved_trial
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import body_of_person

@@ -9,7 +9,7 @@ from simspine.quality.findings import Finding
 from simspine.quality.observability import ClinicalFigure
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.trial_page import _limb_angle_groups, summary_statements
-from simspine.report.trial_scene import scene_of_trial
+from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 

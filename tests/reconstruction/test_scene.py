@@ -4,7 +4,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.core.types import Forced
-from simspine.report.trial_scene import curvature_curves
+from simspine.report.trial_sections import curvature_curves
 
 
 def test_a_note_says_why_a_curve_says_little():

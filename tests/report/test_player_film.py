@@ -9,7 +9,6 @@ from opened_page import Opened
 from player_data import unpack
 from player_scene import FRAMES
 
-from simspine.core.errors import InputError
 from simspine.report import page
 from simspine.report.canvas import image_webp
 from simspine.report.page import write_report
@@ -53,8 +52,6 @@ def test_thinned_with_the_frames():
     header, arrays = unpack(packed.header, packed.block)
     assert header["films"][0]["every"] == 2
     np.testing.assert_allclose(arrays["body/0"], film().body[::2], atol=0.01)
-    with pytest.raises(InputError, match="every 2th frame"):
-        pack_scene(replace(make_scene(), films=(film(every=1),)), most=FRAMES // 2)
 
 
 def test_points_of_the_frames_kept_are_packed_like_those_of_all():
@@ -64,19 +61,6 @@ def test_points_of_the_frames_kept_are_packed_like_those_of_all():
     some = replace(whole, body=whole.body[::2], seen=whole.seen[::2], step=2)
     a, b = (pack_scene(replace(make_scene(), films=(own,)), most=FRAMES // 2) for own in (whole, some))
     assert (a.header, a.block, a.films) == (b.header, b.block, b.films)
-    with pytest.raises(InputError, match="points of one in 2"):
-        replace(whole, every=1, step=2)
-    with pytest.raises(InputError, match="every 1th frame"):
-        pack_scene(replace(make_scene(), films=(some,)))
-
-
-def test_other_numbers_of_frames_are_refused():
-    from player_scene import make_scene
-
-    with pytest.raises(InputError, match="film cam0 has 7 frames"):
-        replace(make_scene(), films=(film(frames=7),))
-    with pytest.raises(InputError, match="40 pictures"):
-        replace(film(), every=2)
 
 
 @pytest.fixture(scope="module")

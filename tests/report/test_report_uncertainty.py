@@ -7,14 +7,13 @@ from figure_text import texts
 
 from simspine.anatomy.curvature import MOTION_PLANES, SPINE_MARKERS, Level
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.errors import InputError
 from simspine.core.types import Forced, Markers
 from simspine.quality.observability import Observability
 from simspine.report import page as content
 from simspine.report.figure_style import BLUE, GREY, ORANGE
 from simspine.report.level_figures import ends_of_span, level_map, range_profile, spine_region
 from simspine.report.page import render_page
-from simspine.report.spine_figures import covariance_ellipse, curvature_figure, spine_chain
+from simspine.report.spine_figures import curvature_figure
 from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, caveats_of_trial, not_measured
 from simspine.report.trial_sections import TrialParts, trial_section
@@ -128,27 +127,6 @@ def test_regions_follow_the_anatomy():
     assert [spine_region(name) for name in NAMES] == ["lumbar"] * 3 + ["thoracic"] * 2 + ["cervical"] * 4
 
 
-@pytest.mark.parametrize("angle", [0.0, 0.4, 1.2])
-def test_ellipse_of_a_turned_covariance(angle):
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    width, height, degrees = covariance_ellipse(turn @ np.diag([0.03**2, 0.01**2]) @ turn.T)
-    assert (width, height) == pytest.approx((0.12, 0.04))  # 2 sd to either side
-    assert np.sin(np.radians(degrees) - angle) == pytest.approx(0, abs=1e-9)
-
-
-def test_chain_shows_each_frame_from_two_sides():
-    s = spine()
-    figure = spine_chain(s.markers, [0, 10, 20], centres=s.markers)
-    assert len(figure.axes) == 6
-    side, front = figure.axes[0], figure.axes[3]
-    sizes = [{round(p.width, 9) for p in axes.patches} | {round(p.height, 9) for p in axes.patches}
-             for axes in (side, front)]  # fmt: skip
-    assert sizes == [{0.04, 0.08}, {0.08, 0.12}]  # x and y from the side, z and y from the front
-    assert "2 standard deviations" in texts(figure)
-    with pytest.raises(InputError, match="no point of the spine"):
-        spine_chain(s.markers.with_(xyz=np.full(s.markers.xyz.shape, np.nan)), [0])
-
-
 def test_table_of_angles():
     forced = {"L4-L5": COUPLED, "L5-S1": ()}
     shares = SHARES.copy()
@@ -192,8 +170,7 @@ def test_assumed_statements_sum_up_runs_of_levels():
 
 def test_levels_are_drawn_as_a_map_and_ranges():
     section = trial_section("walk", "t1", TrialParts(spine=spine(), levels=TABLE, shares=SHARES))
-    assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level", "The spine"]
-    assert "± 4.0 cm" in section.figures[3].caption  # twice the median of 1, 2, 3 cm
+    assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level"]
     few = trial_section("walk", "t1", TrialParts(spine=spine(sd=False), levels=TABLE[:3]))
     assert [f.title for f in few.figures] == ["Curvature", "Angles per level", "Range of each level"]
     assert few.tables == ()

@@ -1,14 +1,12 @@
-"""Bones and skin as one mesh: points go where the poses take them, gaps stay gaps."""
+"""Bones as one mesh: points go where the poses take them, gaps stay gaps."""
 
 import numpy as np
 import pytest
 
-from simspine.anatomy.body import neutral_poses
-from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame
 from simspine.core.types import Camera
-from simspine.report.people_pictures import average_skin_solid, bones_solid, skin_solid
+from simspine.report.people_pictures import bones_solid
 
 
 def test_bones_go_with_their_bodies(scene):
@@ -37,22 +35,3 @@ def test_a_body_that_is_not_known_is_left_out_of_the_picture(scene):
 def test_without_bones_it_says_so(scene):
     with pytest.raises(InputError, match="no bones"):
         bones_solid((), scene.poses)
-
-
-def test_the_skin_is_as_large_as_its_body_and_follows_a_turn():
-    body = build_body(read_recipe("articulated"), "vertebral")
-    rest = neutral_poses(body)
-    poses = {name: np.stack([pose, pose]) for name, pose in rest.items()}
-    aside = np.eye(4)
-    aside[:3, 3] = [0.5, 0.0, -0.2]  # y up
-    for pose in poses.values():
-        pose[1] = aside @ pose[1]
-    solid = skin_solid(average_skin_solid(body), poses)
-    first, second = solid.at(0), solid.at(1)
-    np.testing.assert_allclose(second - first, np.tile(change_frame(aside[:3, 3], "y_up", "z_up"), (len(first), 1)))
-    joints = np.stack(
-        [change_frame(rest[name][:3, 3], "y_up", "z_up") for name in ("T6", "lumbar3", "femur_r", "head")]
-    )
-    assert (joints > first.min(0)).all()
-    assert (joints < first.max(0)).all()  # the bones lie inside
-    assert 1.5 < np.ptp(first[:, 2]) < 2.0

@@ -10,7 +10,7 @@ from stick_person import stick_person
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton
-from simspine.evaluation.methods import triangulate_plainly
+from simspine.evaluation.bench_engines import triangulate_plainly
 from simspine.evaluation.metrics import mpjpe
 from simspine.synthesis import virtual_detector, virtual_trial
 from simspine.synthesis.population import make_subject

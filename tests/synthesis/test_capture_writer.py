@@ -13,7 +13,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.dataset.recordings import sha256_of_file
-from simspine.evaluation.methods import triangulate_plainly
+from simspine.evaluation.bench_engines import triangulate_plainly
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.cameras import read_metadata
 from simspine.io.human36m.copy import open_copy

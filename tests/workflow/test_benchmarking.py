@@ -39,7 +39,7 @@ def test_predictions_become_tables(files):
     assert done.exit_code == 0, done.output
     assert re.search(r"mine +mean over frames +4\.00 +4\.00", done.output)
     written = {path.name for path in out.iterdir()}
-    assert written == {f"multiview.{ending}" for ending in ("txt", "md", "tex", "json")}
+    assert written == {f"multiview.{ending}" for ending in ("txt", "md", "json")}
     found = json.loads((out / "multiview.json").read_text())
     assert found["tables"][0]["rows"][0]["cells"]["all"] == pytest.approx(4)
     assert found["methods"] == {"mine": path_fingerprint(files / "net.npz")}
@@ -109,6 +109,6 @@ def test_settings_stand_where_results_are_kept(files):
     about = BenchmarkRun("lifting", {"a": ""}, "", {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}})
     table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))
     write_benchmark_results(about, [table], files / "out")
-    for ending in ("txt", "md", "tex"):
+    for ending in ("txt", "md"):
         assert '"every": 50' in (files / f"out/lifting.{ending}").read_text()
     assert json.loads((files / "out/lifting.json").read_text())["settings"]["source"]["every"] == 50

@@ -309,13 +309,12 @@ def _middle_of_sides(at: Mapping, name: str) -> np.ndarray:
 def segment_maps(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:
     """(frames, segments, 3, 4): rest → the frame of `poses`, {body: (frames, 4, 4)}."""
     return np.stack(
-        [poses[name][:, :3] @ homogeneous_map(map) for name, map in zip(skin.segments, skin.maps, strict=True)], 1
+        [
+            poses[name][:, :3] @ np.concatenate([map, [[0.0, 0.0, 0.0, 1.0]]])
+            for name, map in zip(skin.segments, skin.maps, strict=True)
+        ],
+        1,
     )
-
-
-def homogeneous_map(affine: np.ndarray) -> np.ndarray:
-    """(4, 4) of a map (3, 4)."""
-    return np.concatenate([affine, [[0.0, 0.0, 0.0, 1.0]]])
 
 
 def posed_points(skin: BoundSkin, maps: np.ndarray) -> np.ndarray:

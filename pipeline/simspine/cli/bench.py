@@ -52,13 +52,12 @@ def bench_ik_command(path, opensim_frames, frames, quick):
 
 @bench_group.command("triangulation")
 @_json_option
-@click.option("--detections", type=FILE_PATH, help="npz to keep the detected points in.")
 @click.option("--quick", is_flag=True, help="Synthetic views only, few frames.")
-def bench_triangulation_command(path, detections, quick):
+def bench_triangulation_command(path, quick):
     """Triangulation of the demonstration's videos and of synthetic views."""
     from simspine.evaluation.bench_engines import measure_triangulation
 
-    _write_figures(measure_triangulation(detections, quick), {"quick": quick}, path)
+    _write_figures(measure_triangulation(quick), {"quick": quick}, path)
 
 
 @bench_group.command("workflow")
@@ -103,8 +102,10 @@ def bench_workflow_command(path, frames, detections, quick):
 @click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy_command(path, presets, families, points, **sizes):
-    """The pipeline against spines that are known: from 2D points compared with the published procedure, and from
-    points in space compared with baselines."""
+    """The pipeline compared with spines that are known, from 2D points and from points in space.
+
+    The published procedure and trivial baselines get the same points.
+    """
     from simspine.evaluation.tables import benchmark_json
 
     presets, families, points = (_names_by_comma(text) for text in (presets, families, points))
@@ -232,10 +233,10 @@ def benchmark_group():
 
 _output_options = with_options([
     click.option(
-        "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+        "--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True,
         help="What is printed.",
     ),
-    click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
+    click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, JSON)."),
 ])  # fmt: skip
 # Predictions, truth and people, of the protocols in space.
 _comparison_options = with_options(
@@ -294,7 +295,7 @@ def benchmark_multiview_command(predictions, truth, subjects, form, out):
 @click.option("--truth", type=FILE_PATH, required=True, help="Data set, virtual capture, table, or TRC files.")
 @click.option("--subjects", default="all", show_default=True, help="Whose points are known, by comma; or all.")
 @click.option("--out", type=FILE_PATH, help="New file for them, as the section of a configuration (.yaml).")
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 def benchmark_offsets_command(predictions, truth, subjects, out, form):
     """The errors that a detector's points have in all people, mm, by region of the spine.
 

@@ -194,10 +194,10 @@ def cycles_command(result, out, right, left, bands, trial):
 @click.option("--trial", help="Trial; the first if left out.")
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
 @click.option("--out", required=True, type=FILE_PATH, help="Video to write (.webm, .mp4; .avi: quick).")
-@click.option("--show", type=click.Choice(["lines", "bones", "skin"]), default="lines", show_default=True)
+@click.option("--show", type=click.Choice(["lines", "bones"]), default="lines", show_default=True)
 @quiet_option
 def overlay_command(config_path, subject, trial, camera, out, show, quiet):
-    """Draw the body on a trial's videos: lines and the spine, bones, or skin."""
+    """Draw the body on a trial's videos: lines and the spine, or bones."""
     from simspine.workflow.config import read_config
     from simspine.workflow.views import write_overlay_of_trial
 

@@ -6,7 +6,7 @@ A file of angles is a table with a row per frame (`simspine.evaluation.point_sou
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,16 +15,13 @@ import numpy as np
 from simspine.anatomy.curvature import MOTION_PLANES, SEGMENT_LEVELS
 from simspine.core.errors import InputError, mean_of_known, nearest_name
 from simspine.core.geometry import wrap_angles
-from simspine.core.types import read_only_array
-from simspine.dataset.recordings import action_of, open_dataset
+from simspine.dataset.recordings import open_dataset
 from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, angle_figures, bootstrap_mean
-from simspine.evaluation.pairs import CLUSTERS_BY_INTERVAL, INTERVAL_NOTE, interval_remark
+from simspine.evaluation.pairs import INTERVAL_NOTE, INTERVAL_ROW, interval_remark
 from simspine.evaluation.point_sources import (
-    check_deviations,
-    column_as_array,
-    frame_numbers,
+    checked_fields,
     kind_of_source,
-    read_frame_table,
+    sequences_of_table,
 )
 from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, trial_key
 from simspine.io.hdf5 import read_store
@@ -50,20 +47,10 @@ class AngleSequence:
     rate: float | None = None
 
     def __post_init__(self):
-        where, names = f"angles of {self.subject}/{self.trial}", tuple(str(name) for name in self.names)
-        if len(set(names)) != len(names):
-            raise InputError(f"{where}: an angle's name is there twice; names must be unique.")
-        frames = frame_numbers(where, self.frames)
-        shape = (len(frames), len(names))
-        values = {"frames": frames, "names": names, "angle": read_only_array(where, "angle", self.angle, shape)}
-        if np.isinf(values["angle"]).any():
-            raise InputError(f"{where}: infinite values; mark missing angles with NaN.")
-        _check_turn(where, values["angle"], names)
-        if self.deviation is not None:
-            values["deviation"] = read_only_array(where, "deviation", self.deviation, shape)
-            check_deviations(where, values["deviation"], names, frames)
-        values["action"] = self.action or action_of(self.trial, self.subject)
-        for name, value in values.items():
+        where = f"angles of {self.subject}/{self.trial}"
+        fields = checked_fields(where, self, "angle", ())
+        _check_turn(where, fields["angle"], fields["names"])
+        for name, value in fields.items():
             object.__setattr__(self, name, value)
 
 
@@ -98,25 +85,8 @@ def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     return found
 
 
-def _of_table(path: Path) -> Iterator[AngleSequence]:
-    columns, parts = read_frame_table(path, ("names", "angle"), ("deviation",))
-    names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
-    angle, deviation = (column_as_array(path, columns, name, (len(names),)) for name in ("angle", "deviation"))
-    assert angle is not None
-    for part in parts:
-        try:
-            yield AngleSequence(
-                part.subject,
-                part.trial,
-                part.frames,
-                names,
-                angle=angle[part.rows],
-                action=part.action,
-                deviation=None if deviation is None else deviation[part.rows],
-                rate=part.rate,
-            )
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+def _of_table(path: Path) -> Iterable[AngleSequence]:
+    return sequences_of_table(path, "angle", (), needed=(), make=AngleSequence)
 
 
 def _of_dataset(path: Path) -> Iterator[AngleSequence]:
@@ -325,10 +295,8 @@ def angle_figures_of(
     return angle_figures(estimates, exact, deviations)
 
 
-def rmse_intervals(
-    sequences: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str
-) -> dict[str, tuple[float, float] | None]:
-    """{of `INTERVALS`: interval of an angle's root mean square error, rad}, None where there is none."""
+def _rmse_interval(sequences: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str) -> TableCell:
+    """Interval of an angle's root mean square error, degrees; None where there is none."""
     trials = [true for true in truth if name in true.names]
     squares, counts = [], []
     for true in trials:
@@ -336,25 +304,21 @@ def rmse_intervals(
         square = wrap_angles(found - true.angle[:, true.names.index(name)]) ** 2
         squares.append(float(mean_of_known(square, 0)))
         counts.append(np.isfinite(square).sum())
-    out: dict[str, tuple[float, float] | None] = {}
-    for label, of in CLUSTERS_BY_INTERVAL.items():
-        low, high = bootstrap_mean(squares, [of(true) for true in trials], counts)
-        out[label] = (float(np.sqrt(low)), float(np.sqrt(high))) if np.isfinite([low, high]).all() else None
-    return out
+    low, high = np.degrees(np.sqrt(bootstrap_mean(squares, [true.subject for true in trials], counts))).tolist()
+    return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def _curvature_table_of(
     methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequence[AngleSequence]
 ) -> EvaluationTable:
     columns = [TableColumn(head, unit, digits) for head, _, unit, digits in _ANGLE_FIGURE_FORMATS.values()]
-    columns += [TableColumn(f"RMSE, {label}", "°") for label in CLUSTERS_BY_INTERVAL]
+    columns.append(TableColumn(f"RMSE, {INTERVAL_ROW}", "°"))
     rows = []
     for method, own in methods.items():
         for name in (curve for curve in CURVATURE_NAMES if any(curve in true.names for true in truth)):
             figures = angle_figures_of(own, truth, [name])
             cells: list[TableCell] = [factor * figures[key] for key, (_, factor, _, _) in _ANGLE_FIGURE_FORMATS.items()]
-            for ends in rmse_intervals(own, truth, name).values():
-                cells.append(None if ends is None else (float(np.degrees(ends[0])), float(np.degrees(ends[1]))))
+            cells.append(_rmse_interval(own, truth, name))
             rows.append(TableRow(method, name, tuple(cells), remark=_why_empty(own, truth, name, figures)))
     return EvaluationTable(
         "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", tuple(columns), tuple(rows)
@@ -396,7 +360,7 @@ def _why_empty(
     reasons = [_without_deviations(own, [name])]
     if not np.isfinite(figures["correlation"]):
         reasons.append("no r: estimate or truth at rest")
-    reasons += [interval_remark(found, label) for label in CLUSTERS_BY_INTERVAL]
+    reasons.append(interval_remark(true.subject for true in found))
     return "; ".join(filter(None, reasons))
 
 

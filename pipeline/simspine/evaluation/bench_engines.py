@@ -1,46 +1,31 @@
-"""Speed and quality of the two engines of inverse kinematics, and of triangulation: `simspine bench ik|triangulation`.
+"""Speed and quality of the engines of inverse kinematics, and of triangulation: `simspine bench ik|triangulation`.
 
 `bench ik` runs OpenSim's InverseKinematicsSolver (as the engine 'opensim' has it, with the Tool's default accuracy,
 1e-5) and ours on the same body and markers. Speeds are frames per second of processor time on one thread, so that other
-programs matter less. The gain of a second thread is by the clock; memory is the highest resident size of a process of
-its own.
+programs matter less; memory is the highest resident size of a process of its own.
 
-`bench triangulation` times 4, 8 and 16 synthetic views, and compares methods on the 33 points that BlazePose detects in
-the demonstration's four videos:
-
-- dlt: confidence-weighted linear triangulation of all views, no outlier handling (undistorted);
-- exhaustive: the same for every subset of views: the largest with a mean error of at most 25 px, else the best pair;
-- simspine: this package; with sides as detected (no exchange undone), and with a tighter limit.
-
-Errors are distances in the distorted image, px. `observation`: each used observation counts. `point`: per (frame,
-point) the mean over its used views. `all`: dropped observations count as well. A method that drops more shows smaller
-errors of what it uses; `bone_sd_mm` does not know about pixels: the standard deviation over the frames of the lengths
-of thighs, shanks, upper arms and forearms, their median and largest. `used_of_view`: share of observations used.
+`bench triangulation` times 4, 8 and 16 synthetic views, and compares confidence-weighted linear triangulation of all
+views (dlt) with ours on the 33 points that BlazePose detects in the demonstration's four videos. Errors are distances
+in the distorted image, px: `observation` of the used observations, `all` of the dropped ones as well. A method that
+drops more shows smaller errors of what it uses; `bone_sd_mm` does not know about pixels: the standard deviation over
+the frames of the lengths of thighs, shanks, upper arms and forearms, their median and largest.
 """
 
-import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, follow_couplers, forward_kinematics
-from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.osim import opensim_api
 from simspine.anatomy.priors import Smoothness
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body, read_prior
-from simspine.core.errors import map_on_threads
 from simspine.core.geometry import project_points, undistort_pixels
-from simspine.core.settings import pose2sim_folder
 from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.inverse_kinematics import inverse_kinematics
@@ -143,39 +128,26 @@ QUICK_TRIALS = TrialSize(3, 40, 80)
 
 def measure_ik(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> list[Metric]:
     """All figures. say: called with a line before each part."""
-    _opensim.opensim_api()  # its import is nobody's solving time
-    reference, metrics = _coupled_metrics(size, say)
-    say("articulated body")
-    many, _ = frames_per_second(articulated_case(max(size.ours // 5, 20)))
-    metrics += [
-        Metric("articulated_frames_per_s", many, "frames/s", "higher"),
-        Metric("articulated_to_opensim_on_coupled", many / reference, "×", "higher", goal=50),
-    ]
-    say(f"simple model, OpenSim on {size.opensim} frames")
-    metrics += _simple_metrics(size)
-    say("memory and start-up, in processes of their own")
-    return [*metrics, *_memory_metrics(size), *_start_metrics()]
-
-
-def _coupled_metrics(size: TrialSize, say: Callable[[str], None]) -> tuple[float, list[Metric]]:
-    """OpenSim's speed on the coupled body, and the figures of that body."""
+    opensim_api()  # its import is nobody's solving time
     body, markers = coupled_case(size.ours)
 
-    def by_trajectory(uncertainty: bool, threads: int = 1) -> Result:
-        solver = Solver(uncertainty=uncertainty, threads=threads)
-        return inverse_kinematics(body, markers, smoothness=STUDY_SMOOTHNESS, solver=solver)
+    def by_trajectory(uncertainty: bool) -> Result:
+        return inverse_kinematics(
+            body, markers, smoothness=STUDY_SMOOTHNESS, solver=Solver(uncertainty=uncertainty, threads=1)
+        )
 
     say(f"OpenSim, {size.opensim} frames")
-    few = first_frames(markers, size.opensim)
+    few = markers.with_(xyz=markers.xyz[: size.opensim])
     opensim, by_opensim = frames_per_second(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
     say(f"ours, {size.ours} frames")
     plain, by_frames = frames_per_second(lambda: inverse_kinematics(body, markers))
     smooth, _ = frames_per_second(lambda: by_trajectory(uncertainty=False))
     sure, _ = frames_per_second(lambda: by_trajectory(uncertainty=True))
     cost = by_frames.cost[: size.opensim] / by_opensim.cost
-    say("two threads")
-    gain, best = threads_gain(lambda threads: by_trajectory(uncertainty=False, threads=threads), hash_twice)
-    return opensim, [
+    say("articulated body")
+    many, _ = frames_per_second(articulated_case(max(size.ours // 5, 20)))
+    say("memory, in processes of their own")
+    return [
         Metric("opensim_frames_per_s", opensim, "frames/s", "higher"),
         Metric("frames_frames_per_s", plain, "frames/s", "higher"),
         Metric("trajectory_frames_per_s", smooth, "frames/s", "higher"),
@@ -185,44 +157,22 @@ def _coupled_metrics(size: TrialSize, say: Callable[[str], None]) -> tuple[float
         Metric("trajectory_with_uncertainty_to_opensim", sure / opensim, "×", "higher", goal=100),
         Metric("frames_cost_to_opensim_max", float(np.nanmax(cost)), "×", "lower", goal=1.001),
         Metric("frames_cost_to_opensim_median", float(np.nanmedian(cost)), "×", "lower"),
-        Metric("two_threads_to_one", gain, "×", "higher", goal=1.7),
-        Metric("two_threads_to_one_of_nothing_shared", best, "×", "higher"),
-    ]
-
-
-def _simple_metrics(size: TrialSize) -> list[Metric]:
-    body, markers = simple_case(size.ours)
-    few = first_frames(markers, size.opensim)
-    opensim, _ = frames_per_second(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
-    plain, _ = frames_per_second(lambda: inverse_kinematics(body, markers))
-    return [
-        Metric("simple_opensim_frames_per_s", opensim, "frames/s", "higher"),
-        Metric("simple_frames_frames_per_s", plain, "frames/s", "higher"),
-        Metric("simple_frames_to_opensim", plain / opensim, "×", "higher", goal=50),
+        Metric("articulated_frames_per_s", many, "frames/s", "higher"),
+        Metric("articulated_to_opensim_on_coupled", many / opensim, "×", "higher", goal=50),
+        *_memory_metrics(size),
     ]
 
 
 def _memory_metrics(size: TrialSize) -> list[Metric]:
     metrics = []
     for engine, label in (("trajectory", "trajectory"), ("uncertainty", "trajectory_with_uncertainty")):
-        short, long = (_measure_in_child("memory", engine, frames)["MiB"] for frames in (size.ours, size.long))
+        short, long = (_memory_of_child(engine, frames) for frames in (size.ours, size.long))
         metrics += [
             Metric(f"{label}_memory_{size.ours}_frames", short, "MiB", "lower"),
             Metric(f"{label}_memory_{size.long}_frames", long, "MiB", "lower"),
             Metric(f"{label}_memory_ratio", long / short, "×", "lower", goal=1.2),
         ]
     return metrics
-
-
-def _start_metrics() -> list[Metric]:
-    """Seconds of the first solutions, with kernels compiled anew and from Numba's cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        cold, warm = (_measure_in_child("start", "uncertainty", 60, NUMBA_CACHE_DIR=folder) for _ in range(2))
-    return [
-        Metric("cold_start", cold["kernels"], "s", "lower", goal=20.0),
-        Metric("warm_start", warm["kernels"], "s", "lower", goal=2.0),
-        Metric("warm_start_with_model", warm["all"], "s", "lower"),
-    ]
 
 
 def coupled_case(frames: int) -> tuple[Body, Markers]:
@@ -241,23 +191,6 @@ def articulated_case(frames: int) -> Callable[[], Result]:
     )
 
 
-def simple_case(frames: int) -> tuple[Body, Markers]:
-    """Pose2Sim's simple model, which has no couplers, with those of our markers whose bodies it has."""
-    osim = _opensim.opensim_api()
-    model = _opensim.load_opensim_model((pose2sim_folder() / "Model_Pose2Sim_simple.osim").read_text(encoding="utf-8"))
-    bodies = {body.getName(): body for body in model.getBodySet()}
-    for name, place in read_marker_set(BENCH_MARKER_SET).places.items():
-        if place.body in bodies:
-            model.addMarker(osim.Marker(name, bodies[place.body], osim.Vec3(*map(float, place.offset))))
-    model.finalizeConnections()
-    body = Body.from_text(_opensim.opensim_model_xml(model), "the simple model")
-    return body, walking_markers(body, list(body.marker_names), walking_motion(body, frames))
-
-
-def first_frames(markers: Markers, frames: int) -> Markers:
-    return markers.with_(xyz=markers.xyz[:frames])
-
-
 def frames_per_second(solve: Callable[[], Result], repeats: int = 2) -> tuple[float, Result]:
     """Frames per second of processor time, the best of `repeats`; kernels are compiled before."""
     best = np.inf
@@ -268,31 +201,11 @@ def frames_per_second(solve: Callable[[], Result], repeats: int = 2) -> tuple[fl
     return result.motion.frames / best, result
 
 
-def threads_gain(*works: Callable[[int], object]) -> list[float]:
-    """For each work, which is handed a number of threads: time of one over that of two, on the clock, the best of five.
-
-    They take turns, so that all see the same machine.
-    """
-    seconds: dict[tuple[int, int], float] = {}
-    for threads in (1, 2) * 5:
-        for which, work in enumerate(works):
-            start = time.perf_counter()
-            work(threads)
-            seconds[which, threads] = min(time.perf_counter() - start, seconds.get((which, threads), np.inf))
-    return [seconds[which, 1] / seconds[which, 2] for which in range(len(works))]
-
-
-def hash_twice(threads: int) -> None:
-    """Two equal pieces of work that share nothing: what a second thread is worth on this machine at best."""
-    block = bytes(200_000_000)
-    map_on_threads(lambda _: sha256(block).digest(), range(2), threads)
-
-
-def _measure_in_child(what: str, engine: str, frames: int, **environment: str) -> dict:
-    """Figures of a process that runs this module."""
-    command = [sys.executable, "-m", "simspine.evaluation.bench_engines", what, engine, str(frames)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment)
-    return json.loads(done.stdout.splitlines()[-1])
+def _memory_of_child(engine: str, frames: int) -> float:
+    """MiB that a process that runs this module holds at most."""
+    command = [sys.executable, "-m", "simspine.evaluation.bench_engines", engine, str(frames)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
 
 
 def highest_memory() -> float:
@@ -306,71 +219,37 @@ def highest_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _measure_alone(what: str, engine: str, frames: int) -> dict:
-    """In a process of its own: highest memory, or seconds of the first solutions by both engines."""
-    start = time.perf_counter()
-    body, markers = coupled_case(frames)
-    begun = time.perf_counter()
-    inverse_kinematics(body, markers, smoothness=STUDY_SMOOTHNESS, solver=Solver(uncertainty=engine == "uncertainty"))
-    if what == "memory":
-        return {"MiB": highest_memory()}
-    inverse_kinematics(body, markers)
-    end = time.perf_counter()
-    return {"kernels": end - begun, "all": end - start}
-
-
 # Triangulation.
 
 
-EXHAUSTIVE_LIMIT_PX = 25.0  # px, of the exhaustive search
 RIGID_BONES = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
-CameraSequence = Sequence[Camera]
 TriangulatedPoints = tuple[np.ndarray, np.ndarray, np.ndarray]  # points, errors (px) and use of the observations
 
 
-def weighted_dlt(cameras: CameraSequence, xy: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted linear triangulation (Hartley & Zisserman, ch. 12.2) of xy (frames, views, points, 2)."""
+def triangulate_plainly(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
+    """Confidence-weighted linear triangulation of all views (z_up), no outlier handling; NaN with fewer than two views.
+
+    Hartley & Zisserman 2004, ch. 12.2. Pixels are freed from lens distortion first.
+    """
+    xy, weight = keypoints.xy, keypoints.confidence
     ideal = np.stack([undistort_pixels(camera, xy[:, v]) for v, camera in enumerate(cameras)], 1)
     P = np.stack([np.c_[c.R, c.t] for c in cameras])  # (views, 3, 4)
     rows = ideal[..., None] * P[:, None, 2, None] - P[:, None, :2]
     rows = np.nan_to_num(rows * weight[..., None, None]).transpose(0, 2, 1, 3, 4)
     solution = np.linalg.svd(rows.reshape(*rows.shape[:2], -1, 4))[2][..., -1, :]
-    return solution[..., :3] / solution[..., 3:]
+    seen = (weight > 0).sum(1) >= 2
+    xyz = np.where(seen[..., None], solution[..., :3] / solution[..., 3:], np.nan)
+    return Markers(keypoints.names, keypoints.rate, xyz, "z_up", origin=keypoints.origin)
 
 
-def pixel_errors(cameras: CameraSequence, xyz: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(project_points(cameras, xyz).transpose(1, 0, 2, 3) - xy, axis=-1)
-
-
-def triangulate_plain(cameras: CameraSequence, keypoints: Keypoints) -> TriangulatedPoints:
-    xyz = weighted_dlt(cameras, keypoints.xy, keypoints.confidence)
-    error = pixel_errors(cameras, xyz, keypoints.xy)
+def _by_dlt(cameras: Sequence[Camera], keypoints: Keypoints) -> TriangulatedPoints:
+    xyz = triangulate_plainly(keypoints, cameras).xyz
+    error = np.linalg.norm(project_points(cameras, xyz).transpose(1, 0, 2, 3) - keypoints.xy, axis=-1)
     return xyz, error, np.isfinite(error)
 
 
-def triangulate_best_subset(cameras: CameraSequence, keypoints: Keypoints) -> TriangulatedPoints:
-    """The best of all subsets of views."""
-    frames, views, points = keypoints.confidence.shape
-    chosen = np.zeros((frames, points), bool)
-    error, used = np.full((frames, views, points), np.nan), np.zeros((frames, views, points), bool)
-    xyz = np.full((frames, points, 3), np.nan)
-    for size in range(views, 1, -1):
-        lowest = np.full((frames, points), np.inf)
-        for subset in combinations(range(views), size):
-            take = np.isin(np.arange(views), subset)[None, :, None]
-            x = weighted_dlt(cameras, keypoints.xy, keypoints.confidence * take)
-            e = pixel_errors(cameras, x, keypoints.xy)
-            mean = np.where(take, e, 0).sum(1) / size
-            better = ~chosen & (mean < lowest) & ((mean <= EXHAUSTIVE_LIMIT_PX) | (size == 2))
-            lowest = np.where(better, mean, lowest)
-            xyz, error = np.where(better[..., None], x, xyz), np.where(better[:, None], e, error)
-            used = np.where(better[:, None], take, used)
-        chosen |= np.isfinite(lowest)
-    return xyz, error, used
-
-
-def triangulate_ours(cameras: CameraSequence, keypoints: Keypoints, **options) -> TriangulatedPoints:
-    markers, report = triangulate_with_report(keypoints, cameras, **options)
+def _by_simspine(cameras: Sequence[Camera], keypoints: Keypoints) -> TriangulatedPoints:
+    markers, report = triangulate_with_report(keypoints, cameras)
     return markers.xyz, report.error_px, report.used
 
 
@@ -385,13 +264,11 @@ def _result_and_time(method: Callable[[], TriangulatedPoints], repeats: int = 3)
 
 
 def method_figures(keypoints: Keypoints, method: Callable[[], TriangulatedPoints]) -> dict[str, float]:
+    """Errors, share kept, constancy of bone lengths and time of a method."""
     (xyz, error, used), seconds = _result_and_time(method)
-    count = used.sum(1)
-    point = (np.where(used, error, 0).sum(1) / np.maximum(count, 1))[count > 0]
-    values = {"observation": error[used], "point": point, "all": error[np.isfinite(error)]}
+    values = {"observation": error[used], "all": error[np.isfinite(error)]}
     result = {f"{name}_p{q}": round(float(np.percentile(v, q)), 2) for name, v in values.items() for q in (50, 90)}
-    result["kept"] = round(float((count > 0).mean()), 4)
-    result |= {f"used_of_view_{v}": round(float(x), 3) for v, x in enumerate(used.mean((0, 2)), start=1)}
+    result["kept"] = round(float((used.sum(1) > 0).mean()), 4)
     joint = {name: xyz[:, m] for m, name in enumerate(keypoints.names)}
     pairs = [(joint[f"{side}_{a}"], joint[f"{side}_{b}"]) for side in ("left", "right") for a, b in RIGID_BONES]
     sd = [np.nanstd(np.linalg.norm(a - b, axis=-1)) for a, b in pairs]
@@ -399,24 +276,17 @@ def method_figures(keypoints: Keypoints, method: Callable[[], TriangulatedPoints
     return result | {"seconds": seconds}
 
 
-def demo_detections(path: Path | None) -> tuple[list[Camera], Keypoints]:
-    """The demonstration's cameras and native BlazePose keypoints, from the file if it is there."""
-    capture = find_project(demo_folder())
-    videos = open_videos(capture.videos)
-    cameras = match_cameras_to_views(videos, read_calibration(capture.calibration))
-    names = load_skeleton("blazepose33").names
-    if path is not None and path.exists():
-        stored = np.load(path)
-        return cameras, Keypoints(names, float(stored["rate"]), stored["xy"], stored["confidence"])
+def demo_detections() -> tuple[list[Camera], Keypoints]:
+    """The demonstration's cameras and native BlazePose keypoints."""
     from simspine.vision.blazepose import BlazePose
     from simspine.vision.detector import detect_videos
 
+    capture = find_project(demo_folder())
+    videos = open_videos(capture.videos)
+    cameras = match_cameras_to_views(videos, read_calibration(capture.calibration))
     found = detect_videos(videos, BlazePose)
     points = found.people[:, :, 0].astype(float)
-    keypoints = Keypoints(names, found.rate, points[..., :2], points[..., 2])
-    if path is not None:
-        np.savez(path, xy=keypoints.xy, confidence=keypoints.confidence, rate=keypoints.rate)
-    return cameras, keypoints
+    return cameras, Keypoints(load_skeleton("blazepose33").names, found.rate, points[..., :2], points[..., 2])
 
 
 def synthetic_views(
@@ -442,8 +312,9 @@ def synthetic_views(
 
 
 def triangulation_timing(views: int, frames: int = 100) -> dict[str, float]:
+    """Time and errors of ours on `synthetic_views`."""
     cameras, keypoints, truth = synthetic_views(views, frames)
-    (xyz, _, _), seconds = _result_and_time(lambda: triangulate_ours(cameras, keypoints), 3 if frames < 1000 else 1)
+    (xyz, _, _), seconds = _result_and_time(lambda: _by_simspine(cameras, keypoints), 3 if frames < 1000 else 1)
     error = np.linalg.norm(xyz - truth, axis=-1)
     return {
         "seconds": seconds,
@@ -453,38 +324,32 @@ def triangulation_timing(views: int, frames: int = 100) -> dict[str, float]:
     }
 
 
-def triangulation_figures(kept: Path | None = None, quick: bool = False) -> dict[str, dict[str, float]]:
-    """{'part: method or number of views': figures}. kept: npz to keep the detected points in, and read them from.
-    quick: a few frames of four synthetic views only."""
+def measure_triangulation(quick: bool = False) -> list[Metric]:
+    """The table's numbers as metrics, without goals. quick: a few frames of four synthetic views only."""
     if quick:
-        return {"synthetic: 4 views": triangulation_timing(4, 20)}
-    cameras, keypoints = demo_detections(kept)
-    methods = {
-        "dlt": lambda: triangulate_plain(cameras, keypoints),
-        "exhaustive": lambda: triangulate_best_subset(cameras, keypoints),
-        "simspine": lambda: triangulate_ours(cameras, keypoints),
-        "simspine, sides as detected": lambda: triangulate_ours(cameras, keypoints, fix_swaps=False),
-        "simspine, max_error_px=38": lambda: triangulate_ours(cameras, keypoints, max_error_px=38),
-    }
-    found = {f"demo: {name}": method_figures(keypoints, method) for name, method in methods.items()}
-    found |= {f"synthetic: {views} views": triangulation_timing(views) for views in (4, 8, 16)}
-    return found | {"synthetic: 4 views, 10000 frames": triangulation_timing(4, 10_000)}
-
-
-def measure_triangulation(kept: Path | None = None, quick: bool = False) -> list[Metric]:
-    """The table's numbers as metrics. No goals are set."""
+        found = {"synthetic: 4 views": triangulation_timing(4, 20)}
+    else:
+        cameras, keypoints = demo_detections()
+        found = {
+            "demo: dlt": method_figures(keypoints, lambda: _by_dlt(cameras, keypoints)),
+            "demo: simspine": method_figures(keypoints, lambda: _by_simspine(cameras, keypoints)),
+            **{f"synthetic: {views} views": triangulation_timing(views) for views in (4, 8, 16)},
+            "synthetic: 4 views, 10000 frames": triangulation_timing(4, 10_000),
+        }
 
     def metric(row: str, key: str, value: float) -> Metric:
-        share = key == "kept" or key.startswith("used")
-        unit = "share" if share else "s" if key == "seconds" else "mm" if "_mm" in key else "px"
-        return Metric(f"{row}: {key}", value, unit, "higher" if share else "lower")
+        unit = {"kept": "share", "seconds": "s"}.get(key, "mm" if "_mm" in key else "px")
+        return Metric(f"{row}: {key}", value, unit, "higher" if key == "kept" else "lower")
 
-    return [
-        metric(row, key, value)
-        for row, values in triangulation_figures(kept, quick).items()
-        for key, value in values.items()
-    ]
+    return [metric(row, key, value) for row, values in found.items() for key, value in values.items()]
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure_alone(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    small_body, small_markers = coupled_case(int(sys.argv[2]))
+    inverse_kinematics(
+        small_body,
+        small_markers,
+        smoothness=STUDY_SMOOTHNESS,
+        solver=Solver(uncertainty=sys.argv[1] == "uncertainty"),
+    )
+    print(highest_memory())

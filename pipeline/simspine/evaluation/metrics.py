@@ -1,6 +1,15 @@
-"""Errors of points, angles and motion, and how well their means are known. Missing values (NaN) count nowhere."""
+"""Errors of points, angles and motion, how well their means are known, and scores of people in images.
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+Missing values (NaN) count nowhere.
+"""
+
+import contextlib
+import io
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -203,17 +212,186 @@ def bootstrap_mean(
     if len(counts) < 2:
         return float("nan"), float("nan")
     chosen = np.random.default_rng(seed).integers(len(counts), size=(draws, len(counts)))
-    return percentile_interval(sums[chosen].sum(1) / counts[chosen].sum(1), level)
-
-
-def drawn_counts(clusters: int, draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
-    """(clusters,) how often each was drawn with replacement, as many draws of as many as there are."""
-    random = np.random.default_rng(seed)
-    for _ in range(draws):
-        yield np.bincount(random.integers(clusters, size=clusters), minlength=clusters)
-
-
-def percentile_interval(values: Sequence[float] | np.ndarray, level: float = BOOTSTRAP_LEVEL) -> tuple[float, float]:
-    """Ends of the central interval that holds the share `level` of resampled figures; NaN twice where one is NaN."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(sums[chosen].sum(1) / counts[chosen].sum(1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+# Points of people in images (px) compared with labels, as shares: OKS, PCK, and average precision by pycocotools.
+
+
+# What the area under the curve of PCK runs over. The papers do not say; MMPose's default is the first.
+PCK_THRESHOLDS = MappingProxyType({
+    "0–0.95": tuple(i / 20 for i in range(20)),
+    "0–0.19": tuple(i / 100 for i in range(20)),
+})  # fmt: skip
+
+
+def object_keypoint_similarity(
+    found: np.ndarray, labels: np.ndarray, area: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    """(people,) object keypoint similarity: mean over labelled points of exp(−d² / (2 area (2 sigma)²)).
+
+    found: (people, points, 2) px; labels: (people, points, 3) x, y px and v > 0 where labelled; area: (people,) px²;
+    sigmas: (points,). A point that was not found counts 0; NaN for people without a labelled point.
+    """
+    found, labels = _checked_keypoint_pair(found, labels)
+    area, sigmas = np.asarray(area, float), np.asarray(sigmas, float)
+    if area.shape != found.shape[:1] or sigmas.shape != found.shape[1:2]:
+        raise InputError(f"area {area.shape} and sigmas {sigmas.shape} do not suit points of shape {found.shape}.")
+    squared = ((found - labels[..., :2]) ** 2).sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        similar = np.exp(-squared / (2 * (area[:, None] + np.spacing(1)) * (2 * sigmas) ** 2))
+    labelled = labels[..., 2] > 0
+    count = labelled.sum(1)
+    return np.where(labelled & np.isfinite(similar), similar, 0).sum(1) / np.where(count > 0, count, np.nan)
+
+
+def correct_keypoint_share(found: np.ndarray, labels: np.ndarray, size: np.ndarray, threshold: float) -> np.ndarray:
+    """(points,) share of a point's labels with a found point nearer than `threshold` times the person's size.
+
+    found, labels: as for `object_keypoint_similarity`. size: (people,) px, such as the shorter side of the box. A
+    point that was not found is wrong; NaN for a point that is nowhere labelled.
+    """
+    found, labels = _checked_keypoint_pair(found, labels)
+    distance = np.linalg.norm(found - labels[..., :2], axis=-1) / np.asarray(size, float)[:, None]
+    labelled = labels[..., 2] > 0
+    count = labelled.sum(0)
+    return (labelled & (distance < threshold)).sum(0) / np.where(count > 0, count, np.nan)
+
+
+def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds: tuple[float, ...]) -> float:
+    """Mean over the thresholds of the mean over the points of `correct_keypoint_share`: MMPose's area under the
+    curve."""
+    shares = np.stack([correct_keypoint_share(found, labels, size, threshold) for threshold in thresholds])
+    known = np.isfinite(shares).all(0)
+    return float(shares[:, known].mean()) if known.any() else float("nan")
+
+
+def _checked_keypoint_pair(found: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found, labels = np.asarray(found, float), np.asarray(labels, float)
+    if found.ndim != 3 or found.shape[-1] != 2 or labels.shape != (*found.shape[:2], 3):
+        raise InputError(
+            f"points {found.shape} and labels {labels.shape}, expected (people, points, 2) and (people, points, 3)."
+        )
+    return found, labels
+
+
+# Average precision and recall over OKS, by pycocotools, which defines them (extra `benchmark`).
+
+
+# In pycocotools' order.
+PRECISION_FIGURES = tuple(f"{kind}{of}" for kind in ("AP", "AR") for of in ("", ".5", ".75", "(M)", "(L)"))
+MISSING_POINT_PX = -1e6  # px, in the place of a point that was not found
+
+
+@dataclass(frozen=True)
+class ImagePeople:
+    """People in images, labelled or found. Pixels.
+
+    image: (people,) labels of images. keypoints: (people, points, 3): x, y and, labelled, v (0 none, 1 hidden, 2
+    visible), or found, the confidence. box: (people, 4) left, top, width, height. area: (people,) px². score: (people,)
+    of found people, what they are ranked by. crowd: (people,) bool, labels of many at once, which are ignored.
+    """
+
+    image: tuple[str, ...]
+    keypoints: np.ndarray
+    box: np.ndarray
+    area: np.ndarray
+    score: np.ndarray
+    crowd: np.ndarray
+
+    def __post_init__(self):
+        people, points = len(self.image), np.shape(self.keypoints)[1] if np.ndim(self.keypoints) == 3 else -1
+        shapes = {"keypoints": (people, points, 3), "box": (people, 4)}
+        for name in ("keypoints", "box", "area", "score", "crowd"):
+            array, wanted = np.asarray(getattr(self, name)), shapes.get(name, (people,))
+            if array.shape != wanted:
+                raise InputError(f"people in images: {name} has shape {array.shape}, expected {wanted}.")
+            object.__setattr__(self, name, array)
+
+    def select(self, points: Sequence[int]) -> "ImagePeople":
+        """The same people with some of their points, by index."""
+        return replace(self, keypoints=self.keypoints[:, list(points)])
+
+
+def average_precision(
+    labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray
+) -> dict[str, float]:
+    """`PRECISION_FIGURES`, each a share; NaN where no label is of that size. Images without labels count nothing.
+
+    sigmas: (points,). Medium: areas of 32² to 96² px, large: above. Of each image the 20 best people count. A label
+    without a labelled point is ignored. Found people in images that the labels lack are left out.
+    """
+    if labels.keypoints.shape[1:] != found.keypoints.shape[1:] or labels.keypoints.shape[1] != len(sigmas):
+        raise InputError(
+            f"{labels.keypoints.shape[1]} points are labelled, {found.keypoints.shape[1]} found, for {len(sigmas)} "
+            "sigmas; the three must agree."
+        )
+    numbers = {image: i for i, image in enumerate(dict.fromkeys(labels.image), 1)}
+    results = _coco_results(found, numbers)
+    if not results:
+        raise InputError("nobody was found in any image that has labels; do the names of the images agree?")
+    coco, evaluation = _pycocotools("coco"), _pycocotools("cocoeval")
+    with contextlib.redirect_stdout(io.StringIO()):  # it reports each of its steps
+        truth = coco.COCO()
+        truth.dataset = _coco_dataset(labels, numbers)
+        truth.createIndex()
+        loaded = truth.loadRes(results)
+        for entry in loaded.anns.values():  # it would count places that are not known
+            entry["area"] = _known_box_area(entry["keypoints"])
+        run = evaluation.COCOeval(truth, loaded, "keypoints")
+        run.params.kpt_oks_sigmas = np.asarray(sigmas, float)
+        for step in (run.evaluate, run.accumulate, run.summarize):
+            step()
+    return {name: float(v) if v >= 0 else float("nan") for name, v in zip(PRECISION_FIGURES, run.stats, strict=True)}
+
+
+def _coco_dataset(labels: ImagePeople, numbers: Mapping[str, int]) -> dict[str, Any]:
+    annotations = [
+        {
+            "id": i + 1,
+            "image_id": numbers[image],
+            "category_id": 1,
+            "iscrowd": int(labels.crowd[i]),
+            "area": float(labels.area[i]),
+            "bbox": labels.box[i].tolist(),
+            "keypoints": _flat_keypoints(labels.keypoints[i]),
+            "num_keypoints": int((labels.keypoints[i, :, 2] > 0).sum()),
+        }
+        for i, image in enumerate(labels.image)
+    ]
+    images = [{"id": number} for number in numbers.values()]
+    return {"info": {}, "images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+
+
+def _coco_results(found: ImagePeople, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": numbers[image], "category_id": 1, "score": float(found.score[i]),
+            "keypoints": _flat_keypoints(found.keypoints[i]),
+        }
+        for i, image in enumerate(found.image)
+        if image in numbers
+    ]  # fmt: skip
+
+
+def _flat_keypoints(keypoints: np.ndarray) -> list[float]:
+    """x, y, v one after another; a place that is not known becomes one far outside, which matches nothing."""
+    known = np.isfinite(keypoints[:, :2]).all(1)
+    return np.where(known[:, None], np.nan_to_num(keypoints), [MISSING_POINT_PX, MISSING_POINT_PX, 0]).ravel().tolist()
+
+
+def _known_box_area(flat: Sequence[float]) -> float:
+    """Area of the box around the known places, px²; 0 for none."""
+    places = np.reshape(flat, (-1, 3))[:, :2]
+    places = places[(places != MISSING_POINT_PX).all(1)]
+    return float(np.prod(np.ptp(places, axis=0))) if len(places) else 0.0
+
+
+def _pycocotools(part: str) -> ModuleType:
+    try:
+        return import_module(f"pycocotools.{part}")
+    except ImportError:
+        raise InputError(
+            "average precision needs the package pycocotools, which is not installed. Install simspine[benchmark]."
+        ) from None

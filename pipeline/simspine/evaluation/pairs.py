@@ -1,9 +1,7 @@
 """Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
-from typing import Protocol
 
 import numpy as np
 
@@ -219,128 +217,23 @@ def column_errors(
     return {name: [point_errors(pair, names, measure, root) for pair in pairs] for name, names in columns.items()}
 
 
-# Are predictions in other axes than the truth? A quarter turn, a mirror image or a unit may explain errors.
-
-
-MIN_POINTS_FOR_AXES = 3  # of a frame
-MUCH_SMALLER_ERROR_SHARE, SMALL_ERROR_SHARE = 0.5, 0.4  # of the error as given; of how far the true points are spread
-# Straight and flat point sets look alike after turns and mirrored: what is stranger must leave less.
-PREFERENCE_FACTOR = 0.8
-PLAUSIBLE_SIZE_RATIOS = (1 / 1.5, 1.5)  # sizes relative to the truth's that are nobody's unit
-
-
-def other_axes_found(pairs: Sequence[PointPair]) -> str:
-    """What explains most of the errors, as a sentence: which axes, whether mirrored, which size; '' where nothing does.
-
-    Compared are points about the centre of their frame, so that a prediction elsewhere in the world is not meant.
-    """
-    estimate, truth = _centred_pairs(pairs)
-    size, spread = float((estimate**2).sum()), float((truth**2).sum())
-    if not size > 0:
-        return ""
-    turn, along = _best_turn(truth.T @ estimate, size, spread)
-    scale, left = along / size, max(spread - max(along, 0.0) ** 2 / size, 0.0)
-    given = float(((estimate - truth) ** 2).sum())
-    same_axes = bool((turn == np.eye(3)).all())
-    other_size = not PLAUSIBLE_SIZE_RATIOS[0] < scale < PLAUSIBLE_SIZE_RATIOS[1]
-    explained = left < MUCH_SMALLER_ERROR_SHARE**2 * given and left < SMALL_ERROR_SHARE**2 * spread
-    if not explained or (same_axes and not other_size):
-        return ""
-    said = []
-    if not same_axes:
-        mirrored = ", which is a mirror image: handedness differs" if np.linalg.det(turn) < 0 else ""
-        said.append(f"x, y, z of the truth look like {_axes_name(turn)} of the prediction{mirrored}")
-    if other_size:
-        said.append(f"the prediction is {1 / scale:.3g} times as large as the truth")
-    before, after = (1e3 * np.sqrt(value / len(truth)) for value in (given, left))
-    return (
-        f"In other axes or units? {'; '.join(said)}. That would explain most of the error (RMS about each frame's "
-        f"centre {before:.0f} mm, so explained {after:.0f} mm). Nothing was changed."
-    )
-
-
-def _best_turn(cross: np.ndarray, size: float, spread: float) -> tuple[np.ndarray, float]:
-    """The axes (3, 3) that leave the least of the errors, and how well the prediction then agrees with the truth."""
-    turns = _signed_axes()
-    along = (turns * cross).sum((1, 2))
-    left = np.maximum(spread - np.maximum(along, 0) ** 2 / size, 0.0)
-    same, proper = (turns == np.eye(3)).all((1, 2)), np.linalg.det(turns) > 0
-    strangeness = np.where(same, PREFERENCE_FACTOR, np.where(proper, 1.0, 1 / PREFERENCE_FACTOR))
-    best = int(np.argmin(left * strangeness**2))
-    return turns[best], float(along[best])
-
-
-def _centred_pairs(pairs: Sequence[PointPair]) -> tuple[np.ndarray, np.ndarray]:
-    """(points, 3) m of prediction and truth, where both are, relative to the centre of their frame."""
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
-    for pair in pairs:
-        there = (np.isfinite(pair.estimate) & np.isfinite(pair.truth)).all(-1)
-        there &= there.sum(1, keepdims=True) >= MIN_POINTS_FOR_AXES
-        count = np.maximum(there.sum(1), 1)[:, None, None]
-        both = []
-        for xyz in (pair.estimate, pair.truth):
-            centre = np.where(there[..., None], xyz, 0.0).sum(1, keepdims=True) / count
-            both.append((xyz - centre)[there])
-        parts.append((both[0], both[1]))
-    if not parts:
-        return np.zeros((0, 3)), np.zeros((0, 3))
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-
-
-def _signed_axes() -> np.ndarray:
-    """(48, 3, 3): the 24 turns by quarters and their mirror images; row i says what the i-th axis becomes."""
-    made = [
-        np.diag(signs)[:, list(order)] for order in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)
-    ]
-    return np.array(made)
-
-
-def _axes_name(turn: np.ndarray) -> str:
-    """'x, z, −y'."""
-    columns = np.argmax(abs(turn), 1)
-    signs = turn[np.arange(3), columns]
-    return ", ".join(f"{'−' if sign < 0 else ''}{'xyz'[column]}" for column, sign in zip(columns, signs, strict=True))
-
-
 # Rows of every table of distances: each action, two kinds of mean, and how well the mean is known.
 
 
 MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS = "mean over frames", "mean over actions"
 
 
-class TrialItem(Protocol):
-    """What belongs to a trial of a person."""
-
-    @property
-    def subject(self) -> str: ...
-
-    @property
-    def trial(self) -> str: ...
-
-
-def _trial_cluster(item: TrialItem) -> Hashable:
-    return item.subject, item.trial
-
-
-def _subject_cluster(item: TrialItem) -> Hashable:
-    return item.subject
-
-
-CLUSTERS_BY_INTERVAL: Mapping[str, Callable[[TrialItem], Hashable]] = {
-    "95 % by trial": _trial_cluster,
-    "95 % by subject": _subject_cluster,
-}
+INTERVAL_ROW = "95 % by subject"
 INTERVAL_NOTE = (
-    "95 %: interval of the mean over frames, whole trials or people drawn anew 2000 times; of two people it spans from "
-    "one's mean to the other's."
+    "95 %: interval of the mean over frames, whole people drawn anew 2000 times; of two people it spans from one's "
+    "mean to the other's."
 )
 
 
 def distance_rows(
     method: str, pairs: Sequence[PointPair], errors: Mapping[str, Sequence[np.ndarray]]
 ) -> tuple[TableRow, ...]:
-    """A row per action, both means and their intervals, mm. errors: {column: (frames, points) m of each pair}."""
-    rows: list[tuple[str, tuple[TableCell, ...]]] = [(MEAN_OVER_FRAMES, tuple(mean_mm(own) for own in errors.values()))]
+    """A row per action, both means and the interval, mm. errors: {column: (frames, points) m of each pair}."""
     by_action = {
         action: tuple(
             mean_mm([own[i] for i, pair in enumerate(pairs) if pair.action == action]) for own in errors.values()
@@ -348,36 +241,32 @@ def distance_rows(
         for action in in_row_order(pair.action for pair in pairs)
     }
     means = zip(*by_action.values(), strict=True)
-    rows.append((MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(own)])) for own in means)))
-    rows += [(label, interval_cells(pairs, errors, label)) for label in CLUSTERS_BY_INTERVAL]
-    why = {label: interval_remark([pair for pair in pairs if pair.found > 0], label) for label in CLUSTERS_BY_INTERVAL}
-    return tuple(
-        TableRow(method, label, cells, remark=why.get(label, "")) for label, cells in (*rows, *by_action.items())
+    return (
+        TableRow(method, MEAN_OVER_FRAMES, tuple(mean_mm(own) for own in errors.values())),
+        TableRow(method, MEAN_OVER_ACTIONS, tuple(mean_or_nan(finite_values([np.array(own)])) for own in means)),
+        TableRow(method, INTERVAL_ROW, interval_cells(pairs, errors.values()), remark=interval_remark_of_pairs(pairs)),
+        *(TableRow(method, action, cells) for action, cells in by_action.items()),
     )
 
 
-def interval_cells(
-    pairs: Sequence[PointPair], errors: Mapping[str, Sequence[np.ndarray]], label: str
-) -> tuple[TableCell, ...]:
-    """The interval `label` of `CLUSTERS_BY_INTERVAL` of each column's mean over frames and points, mm."""
+def interval_cells(pairs: Sequence[PointPair], columns: Iterable[Sequence[np.ndarray]]) -> tuple[TableCell, ...]:
+    """Of each column, (frames, points) m of each pair, the interval of its mean over frames and points, mm."""
     cells: list[TableCell] = []
-    clusters = [CLUSTERS_BY_INTERVAL[label](pair) for pair in pairs]
-    for own in errors.values():
-        low, high = bootstrap_mean([mean_mm([e]) for e in own], clusters, [np.isfinite(e).sum() for e in own])
+    people = [pair.subject for pair in pairs]
+    for own in columns:
+        low, high = bootstrap_mean([mean_mm([e]) for e in own], people, [np.isfinite(e).sum() for e in own])
         cells.append((low, high) if np.isfinite([low, high]).all() else None)
     return tuple(cells)
 
 
-def interval_remark(items: Sequence[TrialItem], label: str) -> str:
-    """Why the interval `label` of `CLUSTERS_BY_INTERVAL` of what was predicted is empty; '' where it is not, or
-    nothing was."""
-    one = len({CLUSTERS_BY_INTERVAL[label](item) for item in items}) == 1
-    return no_interval(label) if one else ""
+def interval_remark_of_pairs(pairs: Sequence[PointPair]) -> str:
+    """`interval_remark` of the people of whom something was predicted."""
+    return interval_remark(pair.subject for pair in pairs if pair.found > 0)
 
 
-def no_interval(label: str) -> str:
-    """Why an interval, '95 % by …', is empty: there is only one of those."""
-    return f"no interval: one {label.rpartition(' ')[2]} only"
+def interval_remark(people: Iterable[str]) -> str:
+    """Why the interval of what was predicted is empty; '' where it is not, or nothing was."""
+    return "no interval: one subject only" if len(set(people)) == 1 else ""
 
 
 def mean_mm(errors: Sequence[np.ndarray]) -> float:
@@ -396,9 +285,7 @@ def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Seque
 
 
 def found_points_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
-    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not; and
-    whether the axes look like others.
-    """
+    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not."""
     frames = sum(len(pair.frames) for pair in pairs)
     true = sum(int(np.isfinite(pair.truth).all(-1).sum()) for pair in pairs)
     both = sum(int((np.isfinite(pair.truth) & np.isfinite(pair.estimate)).all(-1).sum()) for pair in pairs)
@@ -407,5 +294,4 @@ def found_points_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
     lacking = ", ".join(name for name in wanted if name not in pairs[0].names)
     without = f" Not predicted at all: {lacking}; columns with these points are empty." if lacking else ""
     size = f"{len(pairs)} sequence{'s' * (len(pairs) != 1)}, {frames} frames"
-    found = f"{people}; {size}; {share}. What is not predicted counts nowhere.{without}"
-    return f"{found} {other_axes_found(pairs)}".rstrip()
+    return f"{people}; {size}; {share}. What is not predicted counts nowhere.{without}"

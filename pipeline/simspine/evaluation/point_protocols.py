@@ -9,22 +9,20 @@ import numpy as np
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
-from simspine.evaluation.image_metrics import (
+from simspine.evaluation.metrics import (
     PCK_THRESHOLDS,
-    PRECISION_DRAWS,
     PRECISION_FIGURES,
     ImagePeople,
-    MatchedPeople,
-    matched_people,
+    average_precision,
+    finite_values,
+    mean_or_nan,
+    motion_errors,
     object_keypoint_similarity,
     pck_auc,
-    pck_auc_interval,
-    precision_intervals,
 )
-from simspine.evaluation.metrics import finite_values, mean_or_nan, motion_errors
 from simspine.evaluation.pairs import (
-    CLUSTERS_BY_INTERVAL,
     INTERVAL_NOTE,
+    INTERVAL_ROW,
     MEAN_OVER_ACTIONS,
     MEAN_OVER_FRAMES,
     PointPair,
@@ -32,9 +30,8 @@ from simspine.evaluation.pairs import (
     distance_rows,
     found_points_notes,
     interval_cells,
-    interval_remark,
+    interval_remark_of_pairs,
     mean_mm,
-    no_interval,
     pair_methods_with_truth,
 )
 from simspine.evaluation.point_sources import PointSequence
@@ -52,7 +49,6 @@ from simspine.evaluation.tables import (
     published_rows,
 )
 from simspine.io.coco import in_spinetrack_order, read_coco, read_coco_results
-from simspine.io.exchange import trial_of_image
 from simspine.io.human36m.names import HUMAN36M_ACTIONS
 from simspine.io.text_tables import read_bytes
 
@@ -116,7 +112,7 @@ def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
             for name, values in column_errors(own, SPINE_COLUMNS, measure).items()
         }
         errors |= {f"MPJPE {name}": values for name, values in column_errors(own, rootless, "rooted").items()}
-        for row in distance_rows(method, own, errors)[: 2 + len(CLUSTERS_BY_INTERVAL)]:
+        for row in distance_rows(method, own, errors)[:3]:
             rows.append(replace(row, label=ALL_POINTS_COLUMN if row.label == MEAN_OVER_FRAMES else row.label))
     rows += published_rows("lifting_regions", columns)
     return EvaluationTable(
@@ -136,10 +132,9 @@ def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
         over = np.array(by_action)[np.isfinite(by_action)]
         cells = (*by_action, mean_mm(errors), float(over.mean()) if over.size else float("nan"))
         rows.append(TableRow(method, ALL_POINTS_COLUMN, cells))
-        for label in CLUSTERS_BY_INTERVAL:
-            (interval,) = interval_cells(own, {"spine": errors}, label)
-            remark = interval_remark([pair for pair in own if pair.found > 0], label)
-            rows.append(TableRow(method, label, (*(None for _ in actions), interval, None), remark=remark))
+        (interval,) = interval_cells(own, [errors])
+        empty: tuple[None, ...] = (None,) * len(actions)
+        rows.append(TableRow(method, INTERVAL_ROW, (*empty, interval, None), remark=interval_remark_of_pairs(own)))
     rows += published_rows("lifting_actions", columns)
     title = "Lifting: P-MPJPE of the spine by action"
     return EvaluationTable("lifting_actions", title, columns, rows=tuple(rows), notes=notes)
@@ -217,11 +212,7 @@ POINT_SETS = {
     "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
     "37": SPINETRACK_TABLE.names,
 }
-ALL_SUBSETS, PUBLISHED_AUC_COLUMN, INTERVAL_BY_IMAGE = "all", "AUC", "95 % by image"
-_INTERVAL_NOTE = (
-    f"95 %: whole trials or people drawn anew {PRECISION_DRAWS} times, as the names of the images tell them; single "
-    "images where they do not, which is too narrow where images are of one trial."
-)
+ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
 _AP_NOTES = (
     "Over OKS 0.50 to 0.95, by pycocotools, with SpineTrack's sigmas; medium 32² to 96² px, large above. Subsets: "
     + ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
@@ -233,7 +224,6 @@ _AUC_NOTES = (
     + "; ".join(f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items())
     + ". The paper says neither its thresholds nor its points.",
     "Each labelled person is compared with the one found most like it, nobody twice; where nobody is left it is wrong.",
-    _INTERVAL_NOTE,
 )
 
 
@@ -272,56 +262,38 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
 
 
 def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC; with intervals. Points in
-    SpineTrack's order. Raises `InputError` where a method has nobody in any of the images.
+    """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC. Points in SpineTrack's
+    order. Raises `InputError` where a method has nobody in any of the images.
     """
-    indices = {name: [SPINETRACK_TABLE.index(point) for point in points] for name, points in SPINETRACK_REGIONS.items()}
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
-
-    def matches(people: ImagePeople) -> dict[str, MatchedPeople]:
-        return {
-            name: matched_people(labels.select(own), people.select(own), sigmas[own]) for name, own in indices.items()
-        }
-
-    found = {method: matches(people) for method, people in predictions.items()}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for method, people in predictions.items():
+        found[method] = {}
+        for name, points in SPINETRACK_REGIONS.items():
+            own = [SPINETRACK_TABLE.index(point) for point in points]
+            found[method][name] = average_precision(labels.select(own), people.select(own), sigmas[own])
     return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels)
 
 
-def image_clusters(images: Sequence[str]) -> dict[str, list]:
-    """{row: what is drawn anew, of each image}: trial and person where all names tell them, else the image itself."""
-    takes = [take for take in map(trial_of_image, images) if take is not None]
-    if len(takes) < len(images):
-        return {INTERVAL_BY_IMAGE: list(images)}
-    by_trial, by_subject = CLUSTERS_BY_INTERVAL
-    return {by_trial: takes, by_subject: [subject for subject, _ in takes]}
-
-
-def _precision_summary(found: Mapping[str, Mapping[str, MatchedPeople]]) -> EvaluationTable:
+def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
+    """found: {method: {subset: its figures}}."""
     keys = [(name, figure) for name in SPINETRACK_REGIONS for figure in ("AP", "AR")]
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
-    rows = []
-    for method, own in found.items():
-        rows.append(TableRow(method, ALL_SUBSETS, tuple(own[name].figures[figure] for name, figure in keys)))
-        for label, clusters in image_clusters(own[ALL_SUBSETS].images).items():
-            ends = {name: precision_intervals(people, clusters) for name, people in own.items()}
-            cells = tuple(None if (of := ends[name]) is None else of[figure] for name, figure in keys)
-            rows.append(TableRow(method, label, cells, remark=_why_none(label, cells)))
+    rows = [
+        TableRow(method, ALL_SUBSETS, tuple(own[name][figure] for name, figure in keys))
+        for method, own in found.items()
+    ]
     rows += published_rows("images_ap", columns)
-    notes = (*_AP_NOTES, _INTERVAL_NOTE)
     title = "Average precision and recall by subset"
-    return EvaluationTable("images_ap", title, columns, rows=tuple(rows), notes=notes)
+    return EvaluationTable("images_ap", title, columns, rows=tuple(rows), notes=_AP_NOTES)
 
 
-def _why_none(label: str, cells: Sequence[TableCell]) -> str:
-    return no_interval(label) if all(cell is None for cell in cells) else ""
-
-
-def _precision_details(found: Mapping[str, Mapping[str, MatchedPeople]]) -> EvaluationTable:
+def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
     columns = tuple(TableColumn(figure, "", 3) for figure in PRECISION_FIGURES)
     rows = tuple(
-        TableRow(method, name, tuple(own[name].figures[figure] for figure in PRECISION_FIGURES))
+        TableRow(method, name, tuple(figures[figure] for figure in PRECISION_FIGURES))
         for method, own in found.items()
-        for name in SPINETRACK_REGIONS
+        for name, figures in own.items()
     )
     return EvaluationTable("images_details", "All figures of average precision", columns, rows=rows, notes=_AP_NOTES)
 
@@ -331,24 +303,15 @@ def _auc_table(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> E
     columns = (*(TableColumn(name, "", 3) for name in names), TableColumn(PUBLISHED_AUC_COLUMN, "", 3))
     people = np.flatnonzero(~labels.crowd)
     size = labels.box[people, 2:].min(1)
-    clusters = image_clusters([labels.image[i] for i in people])
     rows = []
     for method, found in predictions.items():
         places = match_people(found, labels)[people]
         cells: list[TableCell] = []
-        intervals: dict[str, list[TableCell]] = {label: [] for label in clusters}
         for points in POINT_SETS.values():
             own = [SPINETRACK_TABLE.index(point) for point in points]
             exact = labels.keypoints[people][:, own]
-            for thresholds in PCK_THRESHOLDS.values():
-                cells.append(pck_auc(places[:, own], exact, size, thresholds))
-                for label, drawn in clusters.items():
-                    intervals[label].append(
-                        pck_auc_interval(places[:, own], exact, size, thresholds=thresholds, clusters=drawn)
-                    )
+            cells += [pck_auc(places[:, own], exact, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
         rows.append(TableRow(method, ALL_SUBSETS, (*cells, None)))
-        for label, ends in intervals.items():
-            rows.append(TableRow(method, label, (*ends, None), remark=_why_none(label, ends)))
     rows += published_rows("images_auc", columns)
     return EvaluationTable("images_auc", "Area under the curve of PCK", columns, rows=tuple(rows), notes=_AUC_NOTES)
 

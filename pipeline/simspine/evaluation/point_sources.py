@@ -1,6 +1,6 @@
 """Predicted and true points of many trials, out of tables, data sets, TRC files and virtual captures.
 
-A table (.npz or HDF5) has a row per frame of many trials, so that any program can write one. All tables have the
+A table (.npz) has a row per frame of many trials, so that any program can write one. All tables have the
 columns
 
 - `subject`, `trial`: (rows,) texts, 'S9' and 'Walking_1'; `camera`: (rows,) texts, '' or left out where a row is of no
@@ -12,12 +12,11 @@ standard deviations of the same shape, or left out; `axes`: one text, 'z_up', 'y
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import h5py
 import numpy as np
 
 from simspine.core.errors import InputError, require_path
@@ -26,7 +25,7 @@ from simspine.core.types import WORLD_FRAMES, Camera, Markers, read_only_array
 from simspine.dataset.recordings import Recording, action_of, open_dataset
 from simspine.evaluation.tables import TEST_SUBJECTS
 from simspine.io.atomic import atomic_path
-from simspine.io.hdf5 import foreign_contents, read_store, write_store
+from simspine.io.hdf5 import read_store
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
 
@@ -58,7 +57,7 @@ def shared_value(path: str | os.PathLike, sequences: Sequence[Any], name: str) -
 def write_frame_table(
     path: str | os.PathLike, sequences: Sequence[Any], columns: Mapping[str, np.ndarray], arrays: Sequence[str]
 ) -> None:
-    """Write sequences one below the other: .npz, or HDF5 by any other ending. columns: those that are not per row.
+    """Write sequences one below the other, as .npz. columns: those that are not per row.
 
     arrays: names of the sequences' fields with a row per frame; a field must be None in all of them or in none.
     """
@@ -74,11 +73,8 @@ def write_frame_table(
             raise InputError(f"{path}: some sequences have {name} and some none; give all of them or none.")
         if parts[0] is not None:
             table[name] = np.concatenate(parts)
-    if Path(path).suffix == ".npz":
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **table)
-    else:
-        write_store(path, **table)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **table)
 
 
 def read_frame_table(
@@ -88,7 +84,7 @@ def read_frame_table(
 
     Raises `InputError` naming the file where it is damaged, a column is missing, or columns differ in length.
     """
-    columns = read_npz(Path(path)) if Path(path).suffix == ".npz" else _own_columns(path, needed)
+    columns = read_npz(Path(path))
     missing = [name for name in (*REQUIRED_COLUMNS, *needed) if name not in columns]
     if missing:
         raise InputError(
@@ -110,17 +106,6 @@ def read_frame_table(
         numbers, name = frame[rows].astype(int), action[rows[0]]
         parts.append(TablePart(subject, trial, rows, numbers, camera=camera or None, action=name, rate=rate))
     return columns, tuple(parts)
-
-
-def _own_columns(path: str | os.PathLike, needed: Sequence[str]) -> dict[str, Any]:
-    """Columns of a table that `write_frame_table` wrote as HDF5; what another program wrote is named."""
-    if (found := foreign_contents(path)) is not None:
-        arrays = ", ".join(f"{name}={name}" for name in (*REQUIRED_COLUMNS, *needed))
-        raise InputError(
-            f"{path}: HDF5 of another program, whose layout is not known; it holds {found}. Write a table as .npz: "
-            f"np.savez('table.npz', {arrays}); docs/benchmarks.md says what each array is."
-        )
-    return read_store(path)
 
 
 def column_as_array(
@@ -174,6 +159,27 @@ def frame_numbers(where: str, frames: np.ndarray) -> np.ndarray:
     return found
 
 
+def checked_fields(where: str, sequence: Any, value: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Fields of a sequence as arrays and texts. value: its field of `(frames, names, *shape)` numbers.
+
+    Raises `InputError` for names or frames that are there twice, other shapes, infinite values and wrong deviations.
+    """
+    names = tuple(str(name) for name in sequence.names)
+    if len(set(names)) != len(names):
+        raise InputError(f"{where}: a name is there twice; names must be unique.")
+    frames = frame_numbers(where, sequence.frames)
+    shape = (len(frames), len(names), *shape)
+    values = read_only_array(where, value, getattr(sequence, value), shape)
+    if np.isinf(values).any():
+        raise InputError(f"{where}: infinite values; mark missing ones with NaN.")
+    deviation = sequence.deviation
+    if deviation is not None:
+        deviation = read_only_array(where, "deviation", deviation, shape)
+        check_deviations(where, deviation, names, frames)
+    action = sequence.action or action_of(sequence.trial, sequence.subject)
+    return {"frames": frames, "names": names, value: values, "deviation": deviation, "action": action}
+
+
 POINT_AXES = (*WORLD_FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
 
 
@@ -199,23 +205,12 @@ class PointSequence:
     rate: float | None = None
 
     def __post_init__(self):
-        where, names = f"points of {self.subject}/{self.trial}", tuple(str(name) for name in self.names)
+        where = f"points of {self.subject}/{self.trial}"
         if self.axes not in POINT_AXES:
             raise InputError(f"{where}: axes are {self.axes!r}, expected one of {', '.join(POINT_AXES)}.")
-        if len(set(names)) != len(names):
-            raise InputError(f"{where}: a point's name is there twice; names must be unique.")
-        frames = frame_numbers(where, self.frames)
-        shape = (len(frames), len(names), 3)
-        values = {"frames": frames, "names": names, "xyz": read_only_array(where, "xyz", self.xyz, shape)}
-        if np.isinf(values["xyz"]).any():
-            raise InputError(f"{where}: infinite values; mark missing points with NaN.")
-        if self.deviation is not None:
-            values["deviation"] = read_only_array(where, "deviation", self.deviation, shape)
-            check_deviations(where, values["deviation"], names, frames)
         if self.rate is not None and not (np.isfinite(self.rate) and self.rate > 0):
             raise InputError(f"{where}: rate is {self.rate}, expected a positive number of frames per second.")
-        values["action"] = self.action or action_of(self.trial, self.subject)
-        for name, value in values.items():
+        for name, value in checked_fields(where, self, "xyz", (3,)).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -238,7 +233,7 @@ class PointSequence:
 
 
 def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequence]) -> None:
-    """Write sequences as one table: .npz, or HDF5 by any other ending. Layout: this module's text.
+    """Write sequences as one table (.npz). Layout: this module's text.
 
     All must have the same points, axes, rate, and deviations or none; `InputError` otherwise, and for none at all.
     """
@@ -250,42 +245,41 @@ def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequ
     write_frame_table(path, some, columns, ("xyz", "deviation"))
 
 
-def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
-    """What `write_point_sequences` or another program wrote: sequences in the order of their first rows, frames sorted.
+T = TypeVar("T")
+
+
+def sequences_of_table(
+    path: str | os.PathLike, value: str, shape: tuple[int, ...], needed: Sequence[str], make: Callable[..., T]
+) -> tuple[T, ...]:
+    """Sequences in the order of their first rows, frames sorted. value: the column of `(rows, names, *shape)` numbers;
+    `deviation` has its shape. needed: of further columns, texts that `make` takes.
 
     Raises `InputError` naming the file where it is damaged, a column is missing, or shapes do not agree.
     """
-    columns, parts = read_frame_table(path, ("names", "xyz", "axes"), ("deviation",))
+    columns, parts = read_frame_table(path, ("names", value, *needed), ("deviation",))
     names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
-    axes = str(np.ravel(columns["axes"])[0])
-    shape = (len(names), 3)
-    xyz, deviation = (column_as_array(path, columns, name, shape) for name in ("xyz", "deviation"))
-    assert xyz is not None
+    arrays = {name: column_as_array(path, columns, name, (len(names), *shape)) for name in (value, "deviation")}
+    texts = {name: str(np.ravel(columns[name])[0]) for name in needed}
     found = []
     for part in parts:
+        own = {name: None if array is None else array[part.rows] for name, array in arrays.items()}
+        view = {} if part.camera is None else {"camera": part.camera}
+        rest = {"action": part.action, "rate": part.rate} | own | texts | view
         try:
-            found.append(
-                PointSequence(
-                    part.subject,
-                    part.trial,
-                    part.frames,
-                    names,
-                    xyz=xyz[part.rows],
-                    axes=axes,
-                    camera=part.camera,
-                    action=part.action,
-                    deviation=None if deviation is None else deviation[part.rows],
-                    rate=part.rate,
-                )
-            )
+            found.append(make(part.subject, part.trial, part.frames, names, **rest))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     return tuple(found)
 
 
+def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
+    """What `write_point_sequences` or another program wrote."""
+    return sequences_of_table(path, "xyz", (3,), needed=("axes",), make=PointSequence)
+
+
 ALL_SUBJECTS = "all"
 SOURCE_KINDS = (
-    "a table of points (.npz, .h5; docs/benchmarks.md), a data set (.h5, or its folder), TRC files "
+    "a table of points (.npz; docs/benchmarks.md), a data set (.h5, or its folder), TRC files "
     "(<subject>_<trial>.trc, or a folder of them) or a virtual capture (a folder with truth/)"
 )
 
@@ -338,17 +332,8 @@ def kind_of_source(path: Path) -> str:
     elif path.suffix == ".npz":
         return "table"
     elif path.suffix in (".h5", ".hdf5"):
-        return "dataset" if _has_metadata(path) else "table"
+        return "dataset"
     raise InputError(f"{path}: neither points nor a folder with them. Expected {SOURCE_KINDS}.")
-
-
-def _has_metadata(path: Path) -> bool:
-    """Whether an HDF5 file is a data set and not a table; the readers say what is wrong with one that is neither."""
-    try:
-        with h5py.File(path, "r") as file:
-            return "metadata" in file
-    except OSError:
-        return False
 
 
 def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:

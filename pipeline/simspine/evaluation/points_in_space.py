@@ -1,4 +1,4 @@
-"""`simspine bench accuracy --families`: our spine from points in space, compared with baselines, without cameras.
+"""`simspine bench accuracy --families`: spines from points in space: ours, the published procedure and baselines.
 
 Limbs come as motion capture means them, points of the spine with the errors of one of `POINT_ERRORS_BY_NAME`. Spines
 and motions are those of a family (`TRUTH_FAMILIES`): synthetic subjects of either kind of spine, or people of another
@@ -19,17 +19,19 @@ from simspine.core.filtering import smooth
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton
 from simspine.core.types import Markers, Origin
-from simspine.evaluation.baselines import baseline_estimates, standing_frames
+from simspine.evaluation.baselines import baseline_estimates, peer_estimates
 from simspine.evaluation.bench_accuracy import (
     ACCURACY_LEVELS,
     COVERAGE_TOLERANCE,
     LEVELS_BY_REGION,
+    MOTION_FIGURES,
     NOMINAL_COVERAGE,
+    PEER_METHOD,
+    estimates_from_points,
     points_meant_by_mocap,
     rounded_for_json,
     true_spine,
 )
-from simspine.evaluation.methods import estimates_from_points
 from simspine.evaluation.metrics import finite_values, rms_or_nan
 from simspine.evaluation.spine_errors import (
     SpineErrors,
@@ -140,20 +142,14 @@ def trials_of_people(family: str, size: PointStudySize) -> Iterator[list[PointTr
     require_known("family", [family], TRUTH_FAMILIES)
     foreign = family == "foreign"
     known, default = (FOREIGN_ACTIONS, FOREIGN_ACTIONS) if foreign else (ACTION_NAMES, CHOSEN_ACTIONS)
-    actions = _chosen_actions(size.actions, known, default)
+    actions = known if size.actions == "all" else size.actions or default
+    require_known("action", actions, known)
     for index in range(size.subjects):
         if foreign:
             yield [_foreign_trial(size, index, action) for action in actions]
         else:  # one subject for all trials: to make the body takes longer than to move it
             subject = make_subject(size.seed, index, family)
             yield [_synthetic_trial(subject, size, action) for action in actions]
-
-
-def _chosen_actions(wanted: Sequence[str] | None, known: Sequence[str], default: Sequence[str]) -> Sequence[str]:
-    if wanted is None or wanted == "all":
-        return default if wanted is None else known
-    require_known("action", wanted, known)
-    return wanted
 
 
 def _synthetic_trial(subject: SyntheticSubject, size: PointStudySize, action: str) -> PointTrial:
@@ -174,20 +170,20 @@ def _foreign_trial(size: PointStudySize, index: int, action: str) -> PointTrial:
 
 OUR_METHOD = "articulated"
 MIN_STUDY_FRAMES = 20
-_LLA_FIGURES = ("lla_rmse_deg", "lla_sd_deg", "person_lla_rmse_deg", "standing_lla_rmse_deg")
-_CURVATURE_FIGURES = (*_LLA_FIGURES, *(name.replace("lla", "tka") for name in _LLA_FIGURES))
-_MOTION_FIGURES = ("lla_motion_rmse_deg", "tka_motion_rmse_deg", "lumbar_flexion_motion_rmse_deg")
+_CURVATURE_FIGURES = tuple(
+    name for key in ("lla", "tka") for name in (f"{key}_rmse_deg", f"{key}_sd_deg", f"person_{key}_rmse_deg")
+)
 _HIGHER_IS_BETTER = ("lla_correlation", "tka_correlation")
 _POINT_FIGURES = ("mpjpe_mm", "vertebrae_mm", "vertebrae_aligned_mm", "velocity_mm_s", "jitter_m_s2")
 # What is shown of each method, and so what we may lose to it in. Of `constant`, an oracle, the motion alone.
+_MEASURED_FIGURES = (*_POINT_FIGURES, *_CURVATURE_FIGURES, *MOTION_FIGURES, *_HIGHER_IS_BETTER)
 FIGURES_BY_METHOD: Mapping[str, tuple[str, ...]] = {
-    OUR_METHOD: (*_POINT_FIGURES, *_CURVATURE_FIGURES, *_MOTION_FIGURES, *_HIGHER_IS_BETTER, "failed_share"),
-    "curve": (*_POINT_FIGURES, *_CURVATURE_FIGURES, *_MOTION_FIGURES, *_HIGHER_IS_BETTER),
+    OUR_METHOD: (*_MEASURED_FIGURES, "failed_share"),
+    PEER_METHOD: (*_MEASURED_FIGURES, "failed_share"),
+    "curve": _MEASURED_FIGURES,
     "tangents": _CURVATURE_FIGURES,
-    "hips_line": (*_LLA_FIGURES, "lla_motion_rmse_deg", "lla_correlation"),
     "mean": _CURVATURE_FIGURES,
-    "standing_curve_mean": _CURVATURE_FIGURES,
-    "constant": _MOTION_FIGURES,
+    "constant": MOTION_FIGURES,
 }
 INTERVAL_FIGURES = ("lla", "tka", "lla_change", "tka_change", "points", "centres")
 
@@ -201,7 +197,7 @@ class StudyCell(NamedTuple):
 
 
 class LostComparison(NamedTuple):
-    """A figure in which a baseline is better than ours; of several the best one."""
+    """A figure in which a baseline, or the published procedure, is better than ours; of several the best one."""
 
     family: str
     points: str
@@ -213,40 +209,32 @@ class LostComparison(NamedTuple):
 
 @dataclass(frozen=True)
 class PointOutcome:
-    """Errors by cell and (subject, trial). upright: {(family, subject, trial): (frames,) bool, who stands in truth}.
-    refused: {(cell, subject): why there is nothing at all}.
-    """
+    """Errors by cell and (subject, trial). refused: {(cell, subject): why there is nothing at all}."""
 
     found: Mapping[StudyCell, Mapping[tuple[str, str], SpineErrors]]
-    upright: Mapping[tuple[str, str, str], np.ndarray]
     refused: Mapping[tuple[StudyCell, str], str]
 
     def people(self, cell: StudyCell) -> dict[str, dict[str, float]]:
         """{subject: figures over the subject's trials}. lla_offset_deg, tka_offset_deg: mean over the trials of their
-        mean errors; standing_lla_deg, …: the same of the frames in which the person stands, absent where none are."""
-        subjects: dict[str, list[tuple[str, SpineErrors]]] = {}
-        for (subject, trial), e in self.found[cell].items():
-            subjects.setdefault(subject, []).append((trial, e))
-        out = {}
-        for subject, trials in subjects.items():
-            masks = [self.upright[cell.family, subject, trial] for trial, _ in trials]
-            own = spine_error_figures([e for _, e in trials], LEVELS_BY_REGION)
-            for name in ("lla", "tka"):
-                series = [getattr(e, name) for _, e in trials]
-                own[f"{name}_offset_deg"] = _mean_of_means(series)
-                stood = [values[mask] for values, mask in zip(series, masks, strict=True)]
-                own[f"standing_{name}_deg"] = _mean_of_means(stood)
-            out[subject] = own
-        return out
+        mean errors."""
+        subjects: dict[str, list[SpineErrors]] = {}
+        for (subject, _), e in self.found[cell].items():
+            subjects.setdefault(subject, []).append(e)
+        return {
+            subject: spine_error_figures(trials, LEVELS_BY_REGION)
+            | {f"{name}_offset_deg": _mean_of_means([getattr(e, name) for e in trials]) for name in ("lla", "tka")}
+            for subject, trials in subjects.items()
+        }
 
     def total(self, cell: StudyCell) -> dict[str, float]:
-        """Figures over all trials; `person_…_rmse_deg`, `standing_…_rmse_deg`: root mean square of what each person's
-        mean is off; `coverage_…_min`, `…_max`, `normalised_…_min`, `…_max`: over people."""
+        """Figures over all trials; `person_…_rmse_deg`: root mean square of the errors of people's means;
+        `coverage_…_min`, `…_max`, `normalised_…_min`, `…_max`: over people."""
         found = spine_error_figures(list(self.found[cell].values()), LEVELS_BY_REGION)
         by_person = list(self.people(cell).values())
         for name in ("lla", "tka"):
-            found[f"person_{name}_rmse_deg"] = _rms([person[f"{name}_offset_deg"] for person in by_person])
-            found[f"standing_{name}_rmse_deg"] = _rms([person[f"standing_{name}_deg"] for person in by_person])
+            found[f"person_{name}_rmse_deg"] = rms_or_nan(
+                finite_values([np.array([person[f"{name}_offset_deg"] for person in by_person])])
+            )
         for key in [key for key in found if key.startswith(("coverage_", "normalised_"))]:
             shares = [person[key] for person in by_person if key in person]
             found |= {f"{key}_min": min(shares), f"{key}_max": max(shares)}
@@ -273,7 +261,7 @@ class PointOutcome:
 
 
 def lost_comparisons(totals: Mapping[StudyCell, Mapping[str, float]]) -> list[LostComparison]:
-    """Where ours is worse than the best baseline, of the figures that this baseline is shown with."""
+    """Where ours is worse than the best other method, of the figures that this method is shown with."""
     found = []
     for cell in (cell for cell in totals if cell.method == OUR_METHOD):
         for figure in FIGURES_BY_METHOD[OUR_METHOD]:
@@ -287,7 +275,7 @@ def lost_comparisons(totals: Mapping[StudyCell, Mapping[str, float]]) -> list[Lo
 
 
 def _rival_figures(totals: Mapping[StudyCell, Mapping[str, float]], cell: StudyCell, figure: str) -> dict[str, float]:
-    """{baseline: its value} of a figure, where it is shown and known."""
+    """{other method: its value} of a figure, where it is shown and known."""
     shown = [name for name, own in FIGURES_BY_METHOD.items() if name != OUR_METHOD and figure in own]
     values = {name: totals.get(cell._replace(method=name), {}).get(figure, np.nan) for name in shown}
     return {name: value for name, value in values.items() if np.isfinite(value)}
@@ -299,32 +287,29 @@ def run_point_study(
     size: PointStudySize,
     progress: Callable[[str], None] = lambda line: None,
 ) -> PointOutcome:
-    """Errors of ours and of the baselines."""
+    """Errors of ours, of the published procedure and of the baselines."""
+    methods = {OUR_METHOD: estimates_from_points, PEER_METHOD: peer_estimates}
     found: dict[StudyCell, dict[tuple[str, str], SpineErrors]] = {}
-    upright: dict[tuple[str, str, str], np.ndarray] = {}
     refused: dict[tuple[StudyCell, str], str] = {}
     for family in families:
         for trials in trials_of_people(family, size):
             subject = trials[0].subject
-            for trial in trials:
-                upright[family, subject, trial.trial] = standing_frames(trial.points)[:: size.every]
             for model in points:
                 progress(f"{family}: {model}: {subject}")
                 given = [observed_markers(trial, POINT_ERRORS_BY_NAME[model], size.seed) for trial in trials]
-                estimates = baseline_estimates(given, [trial.truth for trial in trials])
-                try:
-                    estimates = {OUR_METHOD: estimates_from_points(given)} | estimates
-                except InputError as error:
-                    refused[StudyCell(family, model, OUR_METHOD), subject] = str(error)
-                for method, spines in estimates.items():
-                    of_method = found.setdefault(StudyCell(family, model, method), {})
+                estimates: dict[str, list[TrialSpine]] = {}
+                for name, method in methods.items():
+                    try:
+                        estimates[name] = method(given)
+                    except InputError as error:
+                        refused[StudyCell(family, model, name), subject] = str(error)
+                estimates |= baseline_estimates(given, [trial.truth for trial in trials])
+                for name, spines in estimates.items():
+                    of_method = found.setdefault(StudyCell(family, model, name), {})
                     for trial, spine in zip(trials, spines, strict=True):
-                        of_method[subject, trial.trial] = _score_spine(spine, trial, size.every)
-    return PointOutcome(found, upright, refused)
-
-
-def _score_spine(spine, trial: PointTrial, every: int) -> SpineErrors:
-    return every_nth_frame(spine_errors_of(spine, trial.truth, ACCURACY_LEVELS), every)
+                        errors = spine_errors_of(spine, trial.truth, ACCURACY_LEVELS)
+                        of_method[subject, trial.trial] = every_nth_frame(errors, size.every)
+    return PointOutcome(found, refused)
 
 
 def measure_point_study(
@@ -370,10 +355,6 @@ def _mean_of_means(series: Sequence[np.ndarray]) -> float:
     return float(np.mean(means)) if means else float("nan")
 
 
-def _rms(values: Sequence[float]) -> float:
-    return rms_or_nan(finite_values([np.array(values)]))
-
-
 # Markdown tables.
 
 
@@ -387,13 +368,11 @@ POINT_STUDY_COLUMNS: Mapping[str, tuple[str, int]] = {
     "LLA motion": ("lla_motion_rmse_deg", 2),
     "LLA r": ("lla_correlation", 2),
     "LLA by person": ("person_lla_rmse_deg", 1),
-    "LLA standing": ("standing_lla_rmse_deg", 1),
     "TKA °": ("tka_rmse_deg", 1),
     "TKA bias-free": ("tka_sd_deg", 1),
     "TKA motion": ("tka_motion_rmse_deg", 2),
     "TKA r": ("tka_correlation", 2),
     "TKA by person": ("person_tka_rmse_deg", 1),
-    "TKA standing": ("standing_tka_rmse_deg", 1),
     "lumbar motion °": ("lumbar_flexion_motion_rmse_deg", 2),
     "velocity mm/s": ("velocity_mm_s", 0),
     "jitter m/s²": ("jitter_m_s2", 2),

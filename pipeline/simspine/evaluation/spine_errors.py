@@ -6,16 +6,28 @@ and degrees for tables.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
+from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.geometry import wrap_angles
 from simspine.core.types import Markers
-from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, NORMAL_90, errors_about_mean, similarity_aligned
+from simspine.evaluation.metrics import (
+    NORMAL_90,
+    angle_figures,
+    errors_about_mean,
+    finite_values,
+    mean_or_nan,
+    rms_or_nan,
+    similarity_aligned,
+)
 
 PLANE_NAMES = ("flexion", "lateral", "axial")
+# Points that are compared: those of the marker set that was fitted, which say where a detector marks them.
+OWN_SPINE_MARKERS = MappingProxyType({name: name for name in SPINE_MARKERS})
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,10 @@ def _level_angles_of(spine: SpineKinematics, levels: Sequence[str]) -> np.ndarra
     return np.stack([spine.level(name) if name in spine.levels else zero for name in levels], 1)
 
 
+# Figure of LLA and TKA: key of `angle_figures`.
+_CURVE_FIGURES = {"rmse": "rmse", "bias": "bias", "sd": "spread", "motion_rmse": "change_rmse"}
+
+
 def spine_error_figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Figures over all frames of some trials, mm and degrees. regions: {name: its levels}, for angles and coverage.
 
@@ -162,50 +178,39 @@ def spine_error_figures(trials: Sequence[SpineErrors], regions: Mapping[str, Seq
     """
     if not trials:
         raise InputError("no trials to sum up.")
-    distance = _finite_values(np.linalg.norm(t.offset, axis=-1) for t in trials)
+    distance = finite_values(np.linalg.norm(t.offset, axis=-1) for t in trials)
     result = {
-        "mpjpe_mm": 1e3 * distance.mean(),
-        "p_mpjpe_mm": 1e3 * _finite_values(t.aligned for t in trials).mean(),
-        "vertebrae_mm": 1e3 * _finite_values(t.vertebra for t in trials).mean(),
-        "vertebrae_aligned_mm": 1e3 * _finite_values(t.vertebra_aligned for t in trials).mean(),
+        "mpjpe_mm": 1e3 * mean_or_nan(distance),
+        "p_mpjpe_mm": 1e3 * mean_or_nan(finite_values(t.aligned for t in trials)),
+        "vertebrae_mm": 1e3 * mean_or_nan(finite_values(t.vertebra for t in trials)),
+        "vertebrae_aligned_mm": 1e3 * mean_or_nan(finite_values(t.vertebra_aligned for t in trials)),
     }
     for name in ("lla", "tka"):
-        error = np.degrees(_finite_values(getattr(t, name) for t in trials))
-        result |= {f"{name}_rmse_deg": _rms(error), f"{name}_bias_deg": error.mean(), f"{name}_sd_deg": error.std()}
-        moved = _finite_values(errors_about_mean(getattr(t, name)) for t in trials)
-        result[f"{name}_motion_rmse_deg"] = np.degrees(_rms(moved))
-        moving = [_correlation(t, name) for t in trials if np.ptp(t.true[name]) >= MIN_MOVEMENT_RANGE]
-        if np.isfinite(moving).any():
-            result[f"{name}_correlation"] = np.nanmean(moving)
+        exact = [t.true[name] for t in trials]
+        found = angle_figures([t.true[name] + getattr(t, name) for t in trials], exact)
+        for figure, key in _CURVE_FIGURES.items():
+            result[f"{name}_{figure}_deg"] = np.degrees(found[key])
+        if np.isfinite(found["correlation"]):
+            result[f"{name}_correlation"] = found["correlation"]
     for region, names in regions.items():
         for k, plane in enumerate(PLANE_NAMES):
             chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
-            motion = _finite_values(errors_about_mean(x) for x in chosen)
-            result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_finite_values(chosen)))
-            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(motion))
-    velocity = _finite_values(t.velocity for t in trials)
-    jitter = _finite_values(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
-    estimated, true = (_finite_values(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))
+            motion = finite_values(errors_about_mean(x) for x in chosen)
+            result[f"{region}_{plane}_rmse_deg"] = np.degrees(rms_or_nan(finite_values(chosen)))
+            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(rms_or_nan(motion))
+    velocity = finite_values(t.velocity for t in trials)
+    jitter = finite_values(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
+    estimated, true = (finite_values(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))
     result |= {
-        "velocity_mm_s": 1e3 * _rms(velocity),
-        "jitter_m_s2": _rms(jitter),
-        "liveliness": _rms(estimated) / _rms(true),
+        "velocity_mm_s": 1e3 * rms_or_nan(velocity),
+        "jitter_m_s2": rms_or_nan(jitter),
+        "liveliness": rms_or_nan(estimated) / rms_or_nan(true),
     }
     result |= interval_coverage(trials, regions) | normalised_rms(trials)
     result["failed_share"] = float(
         np.mean(np.concatenate([t.rejected | ~np.isfinite(t.offset).all((1, 2)) for t in trials]))
     )
     return {name: float(value) for name, value in result.items()}
-
-
-def _correlation(trial: SpineErrors, name: str) -> float:
-    """Of the estimate of 'lla' or 'tka' with the truth over a trial; NaN where the estimate is constant."""
-    true = trial.true[name]
-    found = true + getattr(trial, name)
-    known = np.isfinite(found)
-    if known.sum() < 3 or np.ptp(found[known]) < 1e-9:
-        return float("nan")
-    return float(np.corrcoef(found[known], true[known])[0, 1])
 
 
 def interval_coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
@@ -228,21 +233,9 @@ def interval_coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Seque
 def normalised_rms(trials: Sequence[SpineErrors]) -> dict[str, float]:
     """Root mean square of errors in standard deviations, by what is in `score`; nothing where a method gives none."""
     given = [name for name in (trials[0].score if trials else ()) if all(name in t.score for t in trials)]
-    found = {f"normalised_{name}": _rms(_finite_values(t.score[name] for t in trials)) for name in given}
+    found = {f"normalised_{name}": rms_or_nan(finite_values(t.score[name] for t in trials)) for name in given}
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _finite_values(arrays) -> np.ndarray:
-    """All finite values in one row; a single NaN where there is none, so that means over nothing are NaN."""
-    values = np.concatenate([np.ravel(array) for array in arrays])
-    values = values[np.isfinite(values)]
-    return values if values.size else np.array([np.nan])
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
-
-
 def _share_inside_interval(arrays) -> float:
-    score = _finite_values(arrays)
-    return float(np.mean(np.abs(score) <= NORMAL_90)) if np.isfinite(score).all() else float("nan")
+    return mean_or_nan(np.abs(finite_values(arrays)) <= NORMAL_90)

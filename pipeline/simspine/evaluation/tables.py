@@ -1,4 +1,4 @@
-"""Tables of results and their writers (text, Markdown, LaTeX, JSON), figures with goals, and what the papers fix.
+"""Tables of results and their writers (text, Markdown, JSON), figures with goals, and what the papers fix.
 
 `EvaluationTable` holds the results of a protocol, `Metric` a figure of a benchmark with its goal. Rows that the papers
 print come from `published.csv`: other people's data, so only roughly comparable.
@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
@@ -27,7 +27,6 @@ from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
 
 OTHER_DATA_MARK = "published, other data: "  # before the source of a row that is not of this data
 TERMINAL_WIDTH = 100  # characters of a line for the terminal
-_MIN_HEADING_CHARACTERS = 8  # characters below which no heading is broken into lines
 TableCell = float | tuple[float, float] | None  # a figure, an interval, nothing
 
 
@@ -95,79 +94,37 @@ class EvaluationTable:
 def evaluation_text(table: EvaluationTable) -> str:
     """For a terminal of `TERMINAL_WIDTH` characters: columns that do not fit stand in a block of their own below."""
     footnotes = list(dict.fromkeys(row.footnote for row in table.rows if row.footnote))
-    heads = [("method", "")]
-    for row in table.rows:
-        mark = f" [{1 + footnotes.index(row.footnote)}]" if row.footnote else ""
-        heads.append((row.method, row.label + mark))
-    method, label = (max(map(len, column)) for column in zip(*heads, strict=True))
-    left = [f"{name:<{method}}  {row:<{label}}" for name, row in heads]
-    columns = [_text_column(column, [row.cells[i] for row in table.rows]) for i, column in enumerate(table.columns)]
-    blocks: list[list[_TextColumn]] = []
-    room = 0
-    for column in columns:
-        if not blocks or column.width + 2 > room:
-            blocks.append([])
-            room = TERMINAL_WIDTH - len(left[0])
-        blocks[-1].append(column)
-        room -= column.width + 2
+    marks = [f" [{1 + footnotes.index(row.footnote)}]" if row.footnote else "" for row in table.rows]
+    left = _padded(["method", *(row.method for row in table.rows)], str.ljust)
+    labels = _padded(["", *(row.label + mark for row, mark in zip(table.rows, marks, strict=True))], str.ljust)
+    lines = blank = [f"{name}  {label}" for name, label in zip(left, labels, strict=True)]
+    blocks = []
+    for i, column in enumerate(table.columns):
+        cells = _padded([column.heading, *(_cell_text(row.cells[i], column) for row in table.rows)], str.rjust)
+        if lines is not blank and len(lines[0]) + 2 + len(cells[0]) > TERMINAL_WIDTH:
+            blocks.append(lines)
+            lines = blank
+        lines = [f"{line}  {cell}" for line, cell in zip(lines, cells, strict=True)]
+    shown = [[block[0], "─" * len(block[0]), *block[1:], ""] for block in (*blocks, lines)]
     notes = [*(f"[{i}] {footnote}" for i, footnote in enumerate(footnotes, 1)), *table.notes]
     wrapped = [line for note in notes for line in textwrap.wrap(note, TERMINAL_WIDTH)]
-    lines = [line for block in blocks for line in (*_text_block(left, block), "")]
-    return "\n".join([table.title, "", *lines, *wrapped]).rstrip() + "\n"
+    whole = [table.title, "", *(line.rstrip() for block in shown for line in block), *wrapped]
+    return "\n".join(whole).rstrip() + "\n"
 
 
-@dataclass(frozen=True)
-class _TextColumn:
-    """A column as texts: lines of its heading, and its cells."""
-
-    heading: list[str]
-    cells: list[str]
-    width: int
-
-
-def _text_column(column: TableColumn, values: Sequence[TableCell]) -> _TextColumn:
-    cells = [_cell_text(value, column) for value in values]
-    heading = textwrap.wrap(column.heading, max(_MIN_HEADING_CHARACTERS, *map(len, (*cells, *column.heading.split()))))
-    return _TextColumn(heading, cells, max(map(len, (*heading, *cells))))
-
-
-def _text_block(left: Sequence[str], columns: Sequence[_TextColumn]) -> list[str]:
-    """Heading, line and rows; left: what stands before the columns, of the heading and of each row."""
-    depth = max(len(column.heading) for column in columns)
-    above = [[""] * (depth - len(column.heading)) + column.heading for column in columns]
-    rows = [(" " * len(left[0]) if i < depth - 1 else left[0], [h[i] for h in above]) for i in range(depth)]
-    rows += [(head, [column.cells[i] for column in columns]) for i, head in enumerate(left[1:])]
-    widths = [column.width for column in columns]
-    lines = ["  ".join([head, *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))]) for head, cells in rows]
-    return [line.rstrip() for line in (*lines[:depth], "─" * len(lines[0]), *lines[depth:])]
+def _padded(texts: Sequence[str], pad: Callable[[str, int], str]) -> list[str]:
+    """Texts of one length."""
+    width = max(map(len, texts))
+    return [pad(text, width) for text in texts]
 
 
 def evaluation_markdown(table: EvaluationTable) -> str:
     """With a title of the second order, and the notes below."""
-    heading, *rows = _heading_and_rows(table)
+    heading = ["method", "", *(column.heading for column in table.columns), ""]
     line = ["---", "---", *("---:" for _ in table.columns), "---"]
+    rows = [[row.method, row.label, *map(_cell_text, row.cells, table.columns), row.footnote] for row in table.rows]
     piped = aligned_markdown([heading, line, *rows])
     return "\n".join([f"## {table.title}", "", piped, "", *table.notes]).rstrip() + "\n"
-
-
-def evaluation_latex(table: EvaluationTable) -> str:
-    """A `table` with `booktabs` lines; results of other data below a line of their own, in italics."""
-    heading, *_ = _heading_and_rows(table)
-    lines = [" & ".join(map(_tex_escaped, heading[:-1])) + r" \\", r"\midrule"]
-    foreign = False
-    for row, cells in zip(table.rows, _heading_and_rows(table)[1:], strict=True):
-        if row.source and not foreign:
-            lines.append(r"\midrule")
-        foreign = bool(row.source)
-        texts = [_tex_escaped(cell) for cell in cells[:-1]]
-        lines.append(" & ".join(rf"\textit{{{t}}}" if foreign and t else t for t in texts) + r" \\")
-    sources = dict.fromkeys(row.footnote for row in table.rows if row.source)
-    remarks = dict.fromkeys(f"{row.label or row.method}: {row.remark}." for row in table.rows if row.remark)
-    notes = [*table.notes, *remarks, *(("In italics: " + "; ".join(sources) + ".",) if sources else ())]
-    caption = " ".join([table.title.rstrip(".") + ".", *notes])
-    above = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}", r"\toprule"]
-    below = [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex_escaped(caption)}}}", r"\end{table}"]
-    return "\n".join([*above, *lines, *below]) + "\n"
 
 
 def evaluation_data(table: EvaluationTable) -> dict[str, Any]:
@@ -197,16 +154,7 @@ def join_tables(write: str, tables: Sequence[EvaluationTable]) -> str:
     return "\n".join(TABLE_WRITERS[write](table) for table in tables)
 
 
-TABLE_WRITERS: Mapping[str, Any] = MappingProxyType(
-    {"text": evaluation_text, "markdown": evaluation_markdown, "latex": evaluation_latex}
-)
-
-
-def _heading_and_rows(table: EvaluationTable) -> list[list[str]]:
-    heading = ["method", "", *(column.heading for column in table.columns), ""]
-    return [heading] + [
-        [row.method, row.label, *map(_cell_text, row.cells, table.columns), row.footnote] for row in table.rows
-    ]
+TABLE_WRITERS: Mapping[str, Any] = MappingProxyType({"text": evaluation_text, "markdown": evaluation_markdown})
 
 
 def _cell_text(value: TableCell, column: TableColumn) -> str:
@@ -222,29 +170,11 @@ def _plain_cell(value: TableCell) -> Any:
     return [float(v) for v in value] if isinstance(value, tuple) else float(value)
 
 
-_TEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "–": "--",
-    "−": "$-$",
-    "×": r"$\times$",
-    "°": r"$^\circ$",
-    "²": "$^2$",
-    "≥": r"$\ge$",
-}
-_TEX_ESCAPES |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-
-
-def _tex_escaped(text: str) -> str:
-    return "".join(_TEX_ESCAPES.get(sign, sign) for sign in text)
-
-
 def published_rows(table: str, columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
     """The published rows of a table, with the columns that it has; those not printed stay empty."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in _published_table_rows():
-        if row["table"] == table:
-            key = row["method"], row["row"], row["source"]
-            found.setdefault(key, {})[row["column"]] = float(row["value"])
+    for row in published_values(table):
+        found.setdefault((row["method"], row["row"], row["source"]), {})[row["column"]] = float(row["value"])
     return tuple(
         TableRow(method, label, tuple(cells.get(column.name) for column in columns), source)
         for (method, label, source), cells in found.items()
@@ -253,15 +183,16 @@ def published_rows(table: str, columns: Sequence[TableColumn]) -> tuple[TableRow
 
 
 @cache
-def _published_table_rows() -> tuple[dict[str, str], ...]:
+def published_values(table: str) -> tuple[dict[str, str], ...]:
+    """The rows of `published.csv` that belong to a table."""
     text = files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(text.splitlines()))
+    return tuple(row for row in csv.DictReader(text.splitlines()) if row["table"] == table)
 
 
 # What is fixed in the papers' protocols: who is trained on and tested, which points a column counts, which rows.
 
 
-TRAINING_SUBJECTS, TEST_SUBJECTS = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
+TEST_SUBJECTS = ("S9", "S11")  # learnt from: S1, S5, S6, S7, S8
 ROOT_POINT = "Hip"
 LIFTING_FRAME_STEP = 50  # frames: 1 Hz of Human3.6M's 50
 

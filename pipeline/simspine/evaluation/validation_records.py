@@ -1,7 +1,7 @@
 """A data set as records that validation tables are made of, and the published values they are compared with.
 
-Published values are in degrees, as printed. grade: A read in an abstract or table; B transcribed in public code that
-cites the source; C from memory of the literature, to be checked before it is called authoritative.
+Published values stand in `published.csv`, in degrees, as printed. Grade A: read in an abstract or table; B: transcribed
+in public code that cites the source. Where a source lists one side, the total is twice that.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ import numpy as np
 from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, NEUTRAL_LLA, SPINE_LEVELS, Level
 from simspine.core.types import Forced, ForcedKind, Motion
 from simspine.dataset.recordings import action_of
+from simspine.evaluation.tables import published_values
 from simspine.io.dataset_write import Dataset, TrialData
 from simspine.quality.observability import is_estimated, level_shares
 
@@ -221,87 +222,30 @@ class PublishedCurvature:
     tka_sd: float
 
 
+def _paper_curvature(table: str) -> dict[str, PublishedCurvature]:
+    """{action or subject: as printed}, and 'mean': the unweighted mean of the rows."""
+    found: dict[str, dict[str, float]] = {}
+    for row in published_values(table):
+        found.setdefault(row["row"], {})[row["column"]] = float(row["value"])
+    return {name: PublishedCurvature(**values) for name, values in found.items()}
+
+
 # The paper lists both spellings of two actions; each row holds the subjects whose files are named so.
-PAPER_CURVATURE_BY_ACTION = {
-    "Directions": PublishedCurvature(36.09, 2.10, 33.26, 4.34),
-    "Discussion": PublishedCurvature(36.40, 2.69, 34.04, 3.52),
-    "Eating": PublishedCurvature(36.86, 2.53, 32.34, 3.90),
-    "Greeting": PublishedCurvature(36.42, 2.59, 31.00, 3.89),
-    "Phoning": PublishedCurvature(35.41, 3.28, 35.46, 4.56),
-    "Photo": PublishedCurvature(36.97, 2.86, 32.10, 3.61),
-    "Posing": PublishedCurvature(36.78, 2.87, 32.27, 5.22),
-    "Purchases": PublishedCurvature(37.60, 2.95, 33.29, 3.93),
-    "Sitting": PublishedCurvature(34.53, 4.38, 35.56, 3.95),
-    "SittingDown": PublishedCurvature(35.41, 4.75, 35.34, 6.21),
-    "Smoking": PublishedCurvature(34.94, 3.24, 35.07, 4.11),
-    "TakingPhoto": PublishedCurvature(36.67, 1.79, 31.41, 2.84),
-    "Waiting": PublishedCurvature(36.48, 2.81, 32.37, 3.73),
-    "WalkDog": PublishedCurvature(36.68, 3.30, 31.82, 4.49),
-    "WalkTogether": PublishedCurvature(35.98, 2.22, 31.03, 3.77),
-    "Walking": PublishedCurvature(36.08, 2.43, 32.05, 3.92),
-    "WalkingDog": PublishedCurvature(36.13, 3.34, 30.68, 3.75),
-}
-PAPER_CURVATURE_BY_SUBJECT = {
-    "S1": PublishedCurvature(35.21, 2.88, 32.38, 3.86),
-    "S5": PublishedCurvature(38.14, 2.71, 31.89, 3.95),
-    "S6": PublishedCurvature(37.50, 3.15, 37.17, 4.23),
-    "S7": PublishedCurvature(36.77, 3.12, 32.85, 4.83),
-    "S8": PublishedCurvature(34.51, 2.46, 33.65, 4.02),
-    "S9": PublishedCurvature(33.94, 2.53, 32.84, 4.83),
-    "S11": PublishedCurvature(35.08, 2.90, 34.28, 3.52),
-}
-# As printed; both are the unweighted means of the rows.
-PAPER_CURVATURE_OVER_ACTIONS = PublishedCurvature(36.20, 2.95, 32.89, 4.10)
-PAPER_CURVATURE_OVER_SUBJECTS = PublishedCurvature(35.88, 2.82, 33.58, 4.18)
+PAPER_CURVATURE_BY_ACTION = _paper_curvature("curvature_by_action")
+PAPER_CURVATURE_BY_SUBJECT = _paper_curvature("curvature_by_subject")
+PAPER_CURVATURE_OVER_ACTIONS = PAPER_CURVATURE_BY_ACTION.pop("mean")
+PAPER_CURVATURE_OVER_SUBJECTS = PAPER_CURVATURE_BY_SUBJECT.pop("mean")
 
 
-@dataclass(frozen=True)
-class PublishedRanges:
-    """Total range of motion (both directions together) of levels in one plane, degrees: {level: value}.
+def published_range(level: str, plane: str) -> tuple[float, float, str]:
+    """Smallest and largest published total range of a level (both directions together), degrees, and the sources;
+    (NaN, NaN, '') if none.
 
     plane: as in `simspine.anatomy.curvature.MOTION_PLANES`. People bend as far as they can in these studies; in daily
     actions less is to be expected.
     """
-
-    plane: str
-    totals: dict[str, float]
-    source: str
-    grade: str
-
-
-_LUMBAR_LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
-_FROM_T12 = ("T12-L1", *_LUMBAR_LEVELS)
-
-
-# Plane, levels, values, source, and 2 where the source lists one side.
-_LUMBAR_TABLES = (
-    ("flexion", _LUMBAR_LEVELS, (14, 14, 14, 18, 14), "Pearcy 1985", 1),
-    ("flexion", _FROM_T12, (12, 12, 14, 15, 17, 20), "White & Panjabi 1978", 1),
-    ("lateral bending", _LUMBAR_LEVELS, (10, 10, 10, 6, 3), "Pearcy 1985", 1),
-    ("lateral bending", _FROM_T12, (8, 6, 6, 8, 6, 3), "White & Panjabi 1978", 2),
-    ("axial rotation", _FROM_T12, (1.3, 1.6, 1.5, 2.0, 2.1, 1.7), "Fujii 2005", 2),
-    ("axial rotation", _FROM_T12, (2, 2, 2, 2, 2, 5), "White & Panjabi 1978", 2),
-    ("flexion", ("lumbar",), (67,), "Pearcy 1985 (L1–S1)", 1),
-    ("lateral bending", ("lumbar",), (35,), "Pearcy 1985 (L1–S1)", 1),
-    ("axial rotation", ("lumbar",), (9,), "Pearcy 1985 (L1–S1)", 1),
-)
-LUMBAR_ROM = tuple(
-    PublishedRanges(plane, {name: sides * value for name, value in zip(levels, values, strict=True)}, source, "B")
-    for plane, levels, values, source, sides in _LUMBAR_TABLES
-)
-NECK_ROM = (
-    PublishedRanges("flexion", {"neck": 127}, "AnatomyStandard 2020 (C0–C7)", "A"),
-    PublishedRanges("flexion", {"neck": 122}, "Vasavada 1998 (skull–T1)", "A"),
-    PublishedRanges("lateral bending", {"neck": 98}, "AnatomyStandard 2020 (C0–C7)", "A"),
-    PublishedRanges("lateral bending", {"neck": 80}, "Vasavada 1998 (skull–T1)", "A"),
-    PublishedRanges("axial rotation", {"neck": 132}, "Vasavada 1998 (skull–T1)", "A"),
-)
-
-
-def published_range(level: str, plane: str) -> tuple[float, float, str]:
-    """Smallest and largest published total range of a level, degrees, and the sources; (NaN, NaN, '') if none."""
-    found = [ranges for ranges in (*LUMBAR_ROM, *NECK_ROM) if ranges.plane == plane and level in ranges.totals]
+    found = [row for row in published_values("range_of_motion") if (row["row"], row["column"]) == (level, plane)]
     if not found:
         return float("nan"), float("nan"), ""
-    values = [float(ranges.totals[level]) for ranges in found]
-    return min(values), max(values), "; ".join(ranges.source for ranges in found)
+    values = [float(row["value"]) for row in found]
+    return min(values), max(values), "; ".join(row["source"] for row in found)

@@ -1,7 +1,6 @@
 """Trials on their way to other programs: what their cameras see; netCDF for `movement`; Parquet for `datasets`."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +14,6 @@ from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, check_announced_bytes, write_text
 from simspine.io.dataset_write import FRAME_STATUSES, TrialData, chunk_frames
 from simspine.io.guarded import exchange_package, read_guarded
-
-_IMAGE_NAME = re.compile(r"(.+)\.[^.]+_\d{6,}\.jpg")  # <subject>_<trial>.<camera>_<frame>.jpg
 
 
 @dataclass(frozen=True)
@@ -108,15 +105,6 @@ def image_stem(take: ExportTrial, camera: Camera) -> str:
     """`S1/S1_Walking.54138969/S1_Walking.54138969_`: images are named so, with the frame's number after it."""
     stem = f"{take.subject}_{take.name}.{camera.name}"
     return f"{take.subject}/{stem}/{stem}_"
-
-
-def trial_of_image(name: str) -> tuple[str, str] | None:
-    """(subject, trial) of an image that `image_stem` named; None for an image of other names."""
-    parts = name.split("/")
-    found = _IMAGE_NAME.fullmatch(parts[-1])
-    if len(parts) < 3 or found is None or not found[1].startswith(f"{parts[-3]}_"):
-        return None
-    return parts[-3], found[1].removeprefix(f"{parts[-3]}_")
 
 
 def image_name(stem: str, frame: int) -> str:

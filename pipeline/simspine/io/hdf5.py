@@ -149,19 +149,6 @@ def checked_values(data: h5py.Dataset) -> np.ndarray:
     return data[()]
 
 
-def _arrays_in(file: h5py.File) -> str:
-    """The arrays of a file in words: place, shape and type of the first five."""
-    found: list[str] = []
-
-    def note(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(node, h5py.Dataset):
-            found.append(f"{name} ({' × '.join(map(str, node.shape)) or 'one value'}, {node.dtype})")
-
-    file.visititems(note)
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return (", ".join(found[:5]) or "no arrays") + more
-
-
 def checked_attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
     """An attribute of a group or array."""
     if name not in node.attrs:
@@ -328,12 +315,6 @@ def read_store(
         require_known("item", names or (), file, str(path))
         skipped = {f"/{entry}" for entry in without}
         return {name: _read_item(file[name], skipped) for name in (file if names is None else names)}
-
-
-def foreign_contents(path: str | os.PathLike) -> str | None:
-    """What an HDF5 file that `write_store` did not write holds, in words; None for one that it did write."""
-    with open_checked(path) as file:
-        return _arrays_in(file) if checked_attribute(file, _SCHEMA_ATTRIBUTE) is None else None
 
 
 def _write_item(parent: h5py.Group, name: object, item: Any, where: str) -> None:

@@ -14,7 +14,7 @@ from simspine.annotation.recording import RecordedViews
 from simspine.annotation.rounds import RoundFiles, TrainingHook
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
-from simspine.evaluation.image_metrics import ImagePeople, correct_keypoint_share
+from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share
 from simspine.evaluation.point_protocols import evaluate_images
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, evaluation_json
 from simspine.io.atomic import write_text

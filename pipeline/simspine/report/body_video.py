@@ -1,14 +1,11 @@
 """Videos of a trial with the body drawn on them, and small pictures of what the cameras saw for a page."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,68 +19,21 @@ from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import canvas
+from simspine.report.bones import bones_and_joints
 from simspine.report.canvas import image_webp
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
 from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
-from simspine.report.people_pictures import BodySolid, average_skin_solid, bones_solid, skin_solid
+from simspine.report.people_pictures import BodySolid, bones_solid
 from simspine.report.scene import Film
-from simspine.report.trial_scene import bones_and_joints
 from simspine.vision.blazepose import quiet_stderr
 
-# In order of preference. OpenCV's wheels have no encoder for H.264; where a program `ffmpeg` that has one is installed,
-# it writes .mp4. VP9 in MP4 is played by Chromium, Firefox and Safari; MPEG-4 part 2 by players only. VP8 in WebM is
-# written five times as fast as VP9, and browsers play it as well. Motion JPEG is written nine times as fast as VP8, for
-# players and for programs that go through a video picture by picture.
-CODECS_BY_SUFFIX = {".mp4": ("avc1", "vp09", "mp4v"), ".webm": ("VP80",), ".avi": ("MJPG",)}
-H264 = "avc1"
-_FFMPEG_S = 20  # s until a program that does not say what it can write is given up
+if TYPE_CHECKING:
+    import cv2
 
-
-class FrameSink(Protocol):
-    """What takes the pictures of one video: OpenCV's writer, or `FfmpegPipe`."""
-
-    def write(self, image: np.ndarray, /) -> None: ...
-
-    def release(self) -> None: ...
-
-
-class FfmpegPipe:
-    """H.264 by the program `ffmpeg`, which is given the pictures as they are."""
-
-    def __init__(self, program: str, path: Path, rate: float, size: tuple[int, int]):
-        command = [
-            program, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{size[0]}x{size[1]}",
-            "-r", f"{rate:.6f}", "-i", "-", "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20",
-            "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def write(self, image: np.ndarray) -> None:
-        assert self._process.stdin is not None  # a pipe
-        try:
-            self._process.stdin.write(np.ascontiguousarray(image).data)
-        except BrokenPipeError:
-            self.release()
-
-    def release(self) -> None:
-        """Wait until the file is whole. Raises `InputError` with what the program said where it failed."""
-        said = self._process.communicate()[1] if self._process.returncode is None else b""
-        if self._process.returncode:
-            lines = said.decode(errors="replace").strip().splitlines()
-            raise InputError(f"ffmpeg could not write the video: {lines[-1] if lines else 'it gave no reason'}.")
-
-
-@cache
-def h264_program() -> str | None:
-    """The program `ffmpeg`, where one is installed that writes H.264."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        return None
-    try:
-        done = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, timeout=_FFMPEG_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return program if b"libx264" in done.stdout else None
+# In order of preference. OpenCV's wheels have no encoder for H.264. VP9 in MP4 is played by Chromium, Firefox and
+# Safari; MPEG-4 part 2 by players only. VP8 in WebM is written five times as fast as VP9, and browsers play it as well.
+# Motion JPEG is written nine times as fast as VP8, for players and for programs that read single pictures.
+CODECS_BY_SUFFIX = {".mp4": ("vp09", "mp4v"), ".webm": ("VP80",), ".avi": ("MJPG",)}
 
 
 class Writer:
@@ -91,7 +41,7 @@ class Writer:
 
     def __init__(self, path: Path, rate: float):
         self._path, self._rate = path, rate
-        self._file: FrameSink | None = None
+        self._file: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self.codec, self.frames = "", 0
 
@@ -105,14 +55,10 @@ class Writer:
         self._file.write(image)
         self.frames += 1
 
-    def _opened(self, size: tuple[int, int]) -> FrameSink:
+    def _opened(self, size: tuple[int, int]) -> "cv2.VideoWriter":
         import cv2
 
         codecs = CODECS_BY_SUFFIX[self._path.suffix.lower()]
-        program = h264_program() if H264 in codecs else None
-        if program is not None:
-            self.codec = H264
-            return FfmpegPipe(program, self._path, self._rate, size)
         for codec in codecs:
             letters = int.from_bytes(codec.encode(), "little")
             with quiet_stderr():  # it says that it dislikes the letters of VP8, and writes it
@@ -172,12 +118,10 @@ def _even_size(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
 
-# The body drawn on a trial's videos, frame by frame: as lines with its spine, as bones or with skin.
+# The body drawn on a trial's videos, frame by frame: as lines with its spine, or as bones.
 
 
 OVERLAY_TILE_PX = 540  # px: height of a camera's picture next to others
-SKIN_OPACITY = 0.6  # the person stays visible below
-BODY_DRAWINGS = ("lines", "bones", "skin")
 ImageBox = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
 
 
@@ -187,10 +131,10 @@ def write_overlay_video(
     """Write a video (.webm, .mp4 or .avi): detections and the fitted body on the images of some views (numbers).
 
     One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
-    drawn on a plain ground. progress: called with (frames done, frames in all). show: one of `BODY_DRAWINGS`. Raises
-    `InputError` for a body without bones or skin where these are to be shown.
+    drawn on a plain ground. progress: called with (frames done, frames in all). show: 'lines' or 'bones'. Raises
+    `InputError` for a body without bones where these are to be shown.
     """
-    solid = solid_of_trial(trial, show)
+    solid = None if show == "lines" else bones_solid(bones_and_joints(trial.body.osim)[0], trial.poses)
     alone = len(views) == 1
     height = trial.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
     rooms = {v: person_crop_box(trial.cameras[v], trial.model_points) for v in views}
@@ -206,16 +150,6 @@ def write_overlay_video(
             strip = _legend_strip(trial, drawn.shape[1], show) if strip is None else strip
             video.add(np.vstack([drawn, strip]))
             progress(frame + 1, frames)
-
-
-def solid_of_trial(trial: SolvedTrial, show: str) -> BodySolid | None:
-    """The body's bones or its skin, as `show` says; None for lines."""
-    if show == "lines":
-        return None
-    bones = bones_and_joints(trial.body.osim)[0]
-    if show == "bones":
-        return bones_solid(bones, trial.poses)
-    return skin_solid(average_skin_solid(trial.body, bones), trial.poses)
 
 
 def _view_images(trial: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
@@ -245,7 +179,7 @@ def camera_grid_picture(
 ) -> np.ndarray:
     """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}.
 
-    solid: the body's bones or skin, drawn in place of lines.
+    solid: the body's bones, drawn in place of lines.
     """
     verdict, note = trial.verdict, ""
     if verdict is not None and verdict.status[frame] is not Status.KEPT:
@@ -256,7 +190,7 @@ def camera_grid_picture(
         layer = layer_of_image(trial, shown, frame, view)
         if solid is not None:
             image, layer = image.copy(), _seen_only(layer)
-            solid.draw(image, trial.cameras[view], frame, SKIN_OPACITY if solid.skin else 1.0)
+            solid.draw(image, trial.cameras[view], frame)
         cells.append(draw_overlay(image, layer, text, height=height, crop=boxes[view]))
         if trial.rejected[frame]:
             assert verdict is not None  # who rejected

@@ -1,26 +1,16 @@
-"""Bones and skin of a body as meshes for pictures and pages, and the block of numbers that a page carries them in."""
+"""Bones of a body as meshes for pictures and pages, and the block of numbers that a page carries them in."""
 
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from simspine.anatomy.body import Body
-from simspine.anatomy.skin import (
-    SKIN_SEGMENTS,
-    BoundSkin,
-    homogeneous_map,
-    posed_points,
-    poses_at_rest,
-    segment_maps,
-    skin_asset,
-    surface_normals,
-)
 from simspine.core.errors import InputError
+from simspine.core.settings import pose2sim_folder
 from simspine.io.text_tables import parse_content, read_bytes
 
 # Surfaces in VTK's XML polygon files (.vtp, ASCII), as OpenSim's models name them for their bones.
@@ -63,150 +53,6 @@ def _array_numbers(path: str | os.PathLike, array: ET.Element | None, dtype: typ
         return np.array((array.text or "").split(), dtype)
     except (ValueError, OverflowError) as error:
         raise InputError(f"mesh {path} holds text among its numbers: {error}.") from None
-
-
-# The skin of an average person laid around a model's bones. `bind_skin` places it by joints and points; a picture of
-# skin and bones shows more: which way the hand looks, how long and broad the foot is, how thick a bone. Three steps, in
-# the surface's own pose:
-# 1. hands are turned about the forearm until the thumbs agree, and sized by the hand's bones; half of that turn goes to
-#    the forearm, so that the wrist is not wrung (twist distributed along the limb, as in Kavan & Zara 2005);
-# 2. feet take the least rectangle of the foot's bones, and the sole lies below them;
-# 3. where a bone still comes nearer to the surface than flesh is thick, the surface moves outwards along its normals,
-#    and less and less around, so that it stays smooth.
-
-
-# Of the model's bones, m on the unscaled body, right side: knuckle of the middle finger, joint between metacarpal and
-# first phalanx of the thumb (ends of the meshes), and how far from the wrist the longest finger reaches.
-BONE_KNUCKLE_PLACE, BONE_THUMB_PLACE, HAND_LENGTH_M = (0.0026, -0.087, 0.001), (0.017, -0.053, 0.044), 0.1546
-HEEL_FLESH_M, TOE_FLESH_M, SIDE_FLESH_M, SOLE_FLESH_M = 0.008, 0.005, 0.005, 0.008  # around the bones of the foot
-MIN_FLESH_M = 0.003  # m: flesh over a bone everywhere
-MAX_BONE_DISTANCE_M = 0.05  # m: a bone further than this from any skin has none
-OUTWARD_ROUNDS, OUTWARD_RINGS, OUTWARD_DECAY = 6, 10, 0.85  # times of moving, rings it reaches, what each passes on
-
-
-@dataclass(frozen=True, eq=False)
-class _Rest:
-    """The body in the surface's pose: poses {body: (4, 4)}, bones {body: (n, 3) m} there."""
-
-    poses: Mapping[str, np.ndarray]
-    bones: Mapping[str, np.ndarray]
-
-
-def skin_around_bones(skin: BoundSkin, body: Body, bones: Mapping[str, np.ndarray]) -> BoundSkin:
-    """The skin with the bones inside. bones: {body: (n, 3) m in the body's frame}; of bodies without skin of their own
-    as well. The rest of the skin stays where it was."""
-    poses = poses_at_rest(body)
-    placed = {name: points @ poses[name][:3, :3].T + poses[name][:3, 3] for name, points in bones.items()}
-    rest, maps = _Rest(poses, placed), {name: skin.maps[i].copy() for i, name in enumerate(SKIN_SEGMENTS)}
-    for side in "rl":
-        if f"hand_{side}" in bones:
-            maps |= _hand_maps(side, skin, rest, bones[f"hand_{side}"])
-        if f"calcn_{side}" in bones and f"toes_{side}" in bones:
-            maps |= _foot_maps(side, skin, rest)
-    fitted = replace(skin, maps=np.array([maps[name] for name in SKIN_SEGMENTS]))
-    return _moved_outwards(fitted, rest)
-
-
-def _hand_maps(side: str, skin: BoundSkin, rest: _Rest, bones: np.ndarray) -> dict[str, np.ndarray]:
-    """Of hand and radius: the knuckle stays in its direction, the thumb comes to the bones' thumb."""
-    at, mirror = skin.landmarks, np.array([1, 1, 1 if side == "r" else -1])
-    size = float(np.linalg.norm(bones, axis=1).max()) / HAND_LENGTH_M
-    hand = rest.poses[f"hand_{side}"]
-    world = hand @ homogeneous_map(skin.maps[SKIN_SEGMENTS.index(f"hand_{side}")])
-    wrist = hand[:3, 3]
-    knuckle, thumb = (hand[:3, :3] @ (size * mirror * place) for place in (BONE_KNUCKLE_PLACE, BONE_THUMB_PLACE))
-    now = [(world @ [*at[f"{name}_{side}"], 1])[:3] - wrist for name in ("knuckle", "thumb")]
-    turn = _orthonormal_frame(knuckle, thumb) @ _orthonormal_frame(*now).T
-    scale = np.linalg.norm(knuckle) / np.linalg.norm(now[0])
-    half = _map_about(_half_rotation(turn), wrist)
-    found = {"hand": _map_about(scale * turn, wrist) @ world}
-    radius = rest.poses[f"radius_{side}"]
-    found["radius"] = half @ radius @ homogeneous_map(skin.maps[SKIN_SEGMENTS.index(f"radius_{side}")])
-    return {f"{n}_{side}": (np.linalg.inv(rest.poses[f"{n}_{side}"]) @ m)[:3] for n, m in found.items()}
-
-
-def _foot_maps(side: str, skin: BoundSkin, rest: _Rest) -> dict[str, np.ndarray]:
-    """Of calcaneus and toes: the skin's rectangle on the bones', the sole below, the ankle at the ankle."""
-    asset, names = skin_asset(), [f"calcn_{side}", f"toes_{side}"]
-    main = np.array(asset.segments)[asset.carriers[:, 0]]
-    flesh = skin.points[np.isin(main, names)]
-    bone = np.concatenate([rest.bones[name] for name in names])
-    target, source = _sole_axes(bone), _sole_axes(flesh)
-    ours, theirs = bone @ target, flesh @ source
-    low = ours.min(0) - (HEEL_FLESH_M, SOLE_FLESH_M, SIDE_FLESH_M)
-    high = ours.max(0) + np.array((TOE_FLESH_M, 0.0, SIDE_FLESH_M))
-    start, end = theirs.min(0), theirs.max(0)
-    ankle, rest_ankle = rest.poses[f"talus_{side}"][1, 3], skin.landmarks[f"ankle_{side}"][1]
-    scale = (high - low) / (end - start)
-    scale[1] = (ankle - low[1]) / (rest_ankle - start[1])
-    world = np.eye(4)
-    world[:3, :3] = target @ np.diag(scale) @ source.T
-    world[:3, 3] = target @ (low - scale * start)
-    return {name: (np.linalg.inv(rest.poses[name]) @ world)[:3] for name in names}
-
-
-def _sole_axes(points: np.ndarray) -> np.ndarray:
-    """(3, 3) columns: along the foot, up, to its right: axes of the narrowest rectangle around it, from above."""
-    angles = np.radians(np.arange(-35.0, 35.5, 0.5))
-    aside = np.stack([-np.sin(angles), np.cos(angles)])
-    width = np.ptp(points[:, [0, 2]] @ aside, axis=0)
-    best = angles[width.argmin()]
-    forward = np.array([np.cos(best), 0.0, np.sin(best)])
-    up = np.array([0.0, 1.0, 0.0])
-    return np.stack([forward, up, np.cross(forward, up)], 1)
-
-
-def _moved_outwards(skin: BoundSkin, rest: _Rest) -> BoundSkin:
-    """With at least `MIN_FLESH_M` between each bone's points and the surface, in the surface's own pose."""
-    from scipy.sparse import coo_matrix, diags
-    from scipy.spatial import cKDTree
-
-    asset = skin_asset()
-    maps = segment_maps(skin, {name: pose[None] for name, pose in rest.poses.items()})[0]
-    start = posed_points(skin, maps)
-    bones = np.concatenate(list(rest.bones.values()))
-    edges = np.concatenate([asset.triangles[:, [i, (i + 1) % 3]] for i in range(3)])
-    size = len(start)
-    joined = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (size, size)).tocsr()
-    joined = ((joined + joined.T) > 0).astype(float)
-    mean = diags(1 / np.asarray(joined.sum(1)).ravel()) @ joined
-    points = start
-    for _ in range(OUTWARD_ROUNDS):
-        out = surface_normals(points, asset.triangles)
-        away, nearest = cKDTree(points).query(bones)
-        depth = ((points[nearest] - bones) * out[nearest]).sum(1)
-        short = (depth < MIN_FLESH_M) & (away < MAX_BONE_DISTANCE_M)
-        if not short.any():
-            break
-        wanted = np.zeros(size)
-        np.maximum.at(wanted, nearest[short], MIN_FLESH_M - depth[short])
-        lift = wanted
-        for _ in range(OUTWARD_RINGS):
-            lift = np.maximum(lift, OUTWARD_DECAY * (mean @ lift))
-        points = points + lift[:, None] * out
-    blended = np.einsum("nk,nkij->nij", asset.weights, maps[asset.carriers][..., :3])
-    back = np.linalg.solve(blended, (points - start)[..., None])[..., 0]
-    return replace(skin, points=skin.points + back)
-
-
-def _orthonormal_frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    x = first / np.linalg.norm(first)
-    z = np.cross(x, second)
-    z = z / np.linalg.norm(z)
-    return np.stack([x, np.cross(z, x), z], 1)
-
-
-def _half_rotation(turn: np.ndarray) -> np.ndarray:
-    """A rotation (3, 3) by half the angle."""
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_rotvec(Rotation.from_matrix(turn).as_rotvec() / 2).as_matrix()
-
-
-def _map_about(A: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    out = np.eye(4)
-    out[:3, :3], out[:3, 3] = A, centre - A @ centre
-    return out
 
 
 # Arrays as one block of numbers.
@@ -375,39 +221,17 @@ def joint_pairs(osim: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-COARSE_CELL_M = 0.022  # m: points of one cell become one while moving
-_MAX_CARRIERS = 6  # of each point that a page holds: one in twelve has more, and the rest carries little
-_WEIGHT_SUM = 255
+@lru_cache(maxsize=1)  # all trials of a person have one body
+def bones_and_joints(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:
+    """Bones of the text of an `.osim` file, and joints between bodies that have some or carry some; () of ''."""
+    if not model:
+        return (), ()
+    found = bones_of_model(model, geometry_folder())[0]
+    pairs = joint_pairs(model)
+    parents, boned = {a for a, _ in pairs}, {bone.body for bone in found}
+    return found, tuple((a, b) for a, b in pairs if b in parents or b in boned or not found)
 
 
-def pack_skin(skin: BoundSkin, bodies: Sequence[str], block: Block) -> list[int]:
-    """Put a skin into the block; returns the number in `bodies` of each segment that carries it, −1 where not there.
-
-    Arrays skin/, skin-moving/ + points (n, 3) m at rest, carriers (n, 6), weights (n, 6) that add up to 255, faces
-    (t, 3); skin-maps (segments, 3, 4), rest → the frame of the segment's body.
-    """
-    asset = skin_asset()
-    block.lengths("skin-maps", skin.maps)
-    points, triangles = thin_triangles(skin.points, asset.triangles, COARSE_CELL_M)
-    from scipy.spatial import cKDTree
-
-    nearest = cKDTree(skin.points).query(points)[1]
-    everyone = np.arange(len(skin.points))
-    for name, at, faces, like in (
-        ("skin", skin.points, asset.triangles, everyone), ("skin-moving", points, triangles, nearest),
-    ):  # fmt: skip
-        carriers, weights = strongest_carriers(asset.carriers[like], asset.weights[like])
-        block.lengths(f"{name}/points", at)
-        block.whole(f"{name}/carriers", carriers)
-        block.whole(f"{name}/weights", weights)
-        block.whole(f"{name}/faces", faces)
-    return [bodies.index(name) if name in bodies else -1 for name in skin.segments]
-
-
-def strongest_carriers(carriers: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest carriers of each point (n, `_MAX_CARRIERS`), and their weights, whole numbers with the sum 255."""
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :_MAX_CARRIERS]
-    kept = np.take_along_axis(weights, order, 1)
-    whole = np.floor(_WEIGHT_SUM * kept / kept.sum(1, keepdims=True) + 1e-9).astype(int)
-    whole[:, 0] += _WEIGHT_SUM - whole.sum(1)
-    return np.take_along_axis(carriers, order, 1), whole
+def geometry_folder() -> Path:
+    """Where the meshes of the full-body model lie."""
+    return pose2sim_folder() / "Geometry"

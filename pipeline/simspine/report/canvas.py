@@ -346,14 +346,6 @@ def _theme_colours(attribute: str) -> str:
     return attribute
 
 
-def figure_png(figure: "Figure", dpi: int = 150) -> bytes:
-    """The figure as PNG on white, for papers and slides. The same figure gives the same bytes."""
-    buffer = BytesIO()
-    with matplotlib_style():
-        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
-
-
 def image_webp(image: np.ndarray, quality: int = 82) -> bytes:
     """A BGR image (height, width, 3) uint8 as lossy WebP, about a third of the size of PNG for photographs."""
     import cv2

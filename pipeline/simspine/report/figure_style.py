@@ -151,20 +151,6 @@ def shade_rejected(
             label = None
 
 
-def bare_axes(axes: "Axes", half_width: float, half_height: float) -> None:
-    """Room for a body around the origin, m, at one scale; no ticks, frame or grid."""
-    axes.set(xlim=(-half_width, half_width), ylim=(-half_height, half_height), aspect="equal", xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-
-
-def scale_bar(axes: "Axes", at: tuple[float, float], length: float, gap: float, label: str) -> None:
-    """An upright bar from `at`, m, with its label `gap` to its right."""
-    x, y = at
-    axes.plot([x, x], [y, y + length], color=GREY, linewidth=2.2, solid_capstyle="butt")
-    axes.text(x + gap, y + length / 2, label, fontsize=7.5, color=GREY, rotation=90, va="center")
-
-
 def line_segments(xy: np.ndarray, pairs: "Sequence[tuple[int, int]] | np.ndarray") -> tuple[np.ndarray, np.ndarray]:
     """x and y of lines between pairs of points (points, 2), with a gap after each: a single artist draws them."""
     ends = np.full((len(pairs), 3, 2), np.nan)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simspine.anatomy.curvature import POSITIVE_DIRECTIONS
-from simspine.core.errors import InputError, require_shape, runs_of_frames
+from simspine.core.errors import runs_of_frames
 from simspine.core.types import Forced, Markers
 from simspine.quality.observability import forced_mask
 from simspine.report.figure_style import (
@@ -32,7 +32,8 @@ from simspine.report.figure_style import (
     time_axis,
     time_step,
 )
-from simspine.report.spine_figures import AXIS_TITLES, NORMAL_95
+from simspine.report.spine_figures import AXIS_TITLES
+from simspine.report.summary import NORMAL_95
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,9 +61,7 @@ def level_map(
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
     see `quality.observability.forced_mask`. Rejected frames are hatched.
     """
-    time = np.asarray(time, float)
-    degrees = np.degrees(require_shape("angles", angles, (len(time), len(levels), 3)))
-    shares = require_shape("shares", shares, (len(levels), 3))
+    degrees = np.degrees(angles)
     mask = forced_mask(levels, forced or {})
     half = time_step(time) / 2
     with matplotlib_style():
@@ -136,9 +135,6 @@ def range_profile(
     angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: mostly
     measured; hollow: mostly assumed; dashed grey: set by the model.
     """
-    angles = np.asarray(angles, float)
-    angles = require_shape("angles", angles, (len(angles), len(levels), 3))
-    shares = require_shape("shares", shares, (len(levels), 3))
     mask = forced_mask(levels, forced or {})
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
@@ -271,12 +267,6 @@ def availability_figure(
     and given points are full bars, estimated ones dotted, inferred ones hollow, filled gaps half as high and hatched,
     missing ones empty.
     """
-    time = np.asarray(time, float)
-    state = require_shape("state", state, (len(time), len(names)), int)
-    if state.size and (state.min() < 0 or state.max() >= len(POINT_STATES_DRAWN)):
-        raise InputError(
-            f"state holds {state.min()}…{state.max()}, expected indices into {', '.join(POINT_STATES_DRAWN)}."
-        )
     half = time_step(time) / 2
     with matplotlib_style():
         figure = new_figure(1.0 + 0.16 * len(names))
@@ -311,8 +301,6 @@ def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[
 
     errors: (frames, views, points) px, NaN = no observation. kept, swapped: same shape, bool.
     """
-    errors, kept = _checked_residuals(errors, kept, len(cameras))
-    swapped = require_shape("swapped", swapped, errors.shape, bool)
     observed = np.isfinite(errors)
     with matplotlib_style():
         figure = new_figure(3.5)
@@ -337,11 +325,6 @@ def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[
             left.legend(loc="lower right")
         _kept_bars(right, observed, kept, swapped=swapped, cameras=cameras)
     return figure
-
-
-def _checked_residuals(errors: np.ndarray, kept: np.ndarray, cameras: int) -> tuple[np.ndarray, np.ndarray]:
-    errors = require_shape("errors", errors, (errors.shape[0], cameras, *errors.shape[2:]))
-    return errors, require_shape("kept", kept, errors.shape, bool)
 
 
 def _draw_cumulative(axes: "Axes", values: np.ndarray, **style: Any) -> None:
@@ -377,8 +360,6 @@ def reprojection_by_point_figure(
     errors, kept: (frames, views, points), px and bool. origin: per point; inferred ones get a hollow
     circle, estimated ones a hollow diamond.
     """
-    errors, kept = _checked_residuals(errors, kept, len(cameras))
-    require_shape("errors", errors, (*errors.shape[:2], len(names)))
     observed = np.isfinite(errors)
     median = np.full((len(names), len(cameras)), np.nan)
     share = np.full_like(median, np.nan)
@@ -434,7 +415,7 @@ def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequen
     errors: (frames, markers) m, NaN = marker missing. origin: per marker; hollow where inferred. The distance at which
     the validation protocol sends a marker back is drawn when in range.
     """
-    errors = 1000 * require_shape("errors", errors, (errors.shape[0], len(names)))
+    errors = 1000 * errors
     known = np.isfinite(errors).any(0)
     quartiles = np.full((3, len(names)), np.nan)
     quartiles[:, known] = np.nanpercentile(errors[:, known], [25, 50, 75], axis=0)

@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_one, project_points
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Camera, Keypoints, Markers, Origin
@@ -46,11 +45,6 @@ class OverlayLayer:
     def __post_init__(self):
         for name in ("detected", "model"):
             points = {str(k): np.asarray(v, float) for k, v in getattr(self, name).items()}
-            for key, point in points.items():
-                if point.shape != (2,):
-                    raise InputError(
-                        f"Layer.{name}[{key!r}] has shape {point.shape}, expected (2,): x and y in pixels."
-                    )
             object.__setattr__(self, name, {k: v for k, v in points.items() if np.isfinite(v).all()})
 
     def moved(self, scale: float, offset: np.ndarray) -> "OverlayLayer":
@@ -199,11 +193,6 @@ def overlay_sheet(
 
     rows: (image, layer) per camera, None where a camera has no image. labels: one text per row, such as '0.83 s'.
     """
-    if len(labels) != len(rows) or any(len(row) != len(cameras) for row in rows) or not rows:
-        raise InputError(
-            f"an overlay sheet needs a label for each row and a cell for each camera; found {len(rows)} rows of "
-            f"{sorted({len(row) for row in rows})} cells, {len(labels)} labels, {len(cameras)} cameras."
-        )
     size = (round(height * PERSON_BOX_ASPECT), height)
     missing = canvas.add_caption(canvas.blank_picture(*size), "no image")
     cells = [

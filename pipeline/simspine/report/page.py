@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from simspine.core.errors import InputError, unknown_name
 from simspine.io.atomic import write_text
 from simspine.report.figure_style import NAMED_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
@@ -76,7 +75,6 @@ def cause_of_finding(code: str) -> str:
 # What the report page says, as plain data: no files, no arrays. `page.write_report` turns it into HTML.
 
 
-FINDING_LIGHT_NAMES = ("good", "check", "bad")
 _LIGHT_OF = {"info": "info", "warning": "check", "error": "bad"}
 FINDING_LIGHTS = tuple(_LIGHT_OF.values())
 
@@ -90,17 +88,13 @@ def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a summary. light: '' or one of `FINDING_LIGHT_NAMES`. note: what the figure means or was compared
+    """One line of a summary. light: '', 'good', 'check' or 'bad'. note: what the figure means or was compared
     with."""
 
     label: str
     value: str
     note: str = ""
     light: str = ""
-
-    def __post_init__(self):
-        if self.light and self.light not in FINDING_LIGHT_NAMES:
-            raise unknown_name("light", self.light, FINDING_LIGHT_NAMES)
 
 
 @dataclass(frozen=True)
@@ -117,15 +111,6 @@ class PageTable:
     folded: str = ""
     links: tuple[str, ...] = ()
     curves: tuple[tuple[float, ...], ...] = ()
-
-    def __post_init__(self):
-        if self.curves and len(self.curves) != len(self.rows):
-            raise InputError(f"a table of {len(self.rows)} rows has {len(self.curves)} curves, expected one for each.")
-        if self.links and len(self.links) != len(self.rows):
-            raise InputError(f"a table of {len(self.rows)} rows has {len(self.links)} links, expected one for each.")
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise InputError(f"a table row has {len(row)} cells, expected {len(self.columns)}: {self.columns}.")
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -161,10 +146,6 @@ class PageFinding:
     where: str = ""
     trial: str = ""
 
-    def __post_init__(self):
-        if self.severity not in _LIGHT_OF:
-            raise unknown_name("severity", self.severity, _LIGHT_OF)
-
     @property
     def cause(self) -> str:
         """What it is about, in words that findings of one code share."""
@@ -188,12 +169,6 @@ class Picture:
     caption: str = ""
     svg: str = ""
     data: bytes = b""
-
-    def __post_init__(self):
-        if bool(self.svg) == bool(self.data):
-            raise InputError(f"picture {self.title!r} needs either svg or data, not both or none.")
-        if self.svg and not self.svg.startswith("<svg"):
-            raise InputError(f"picture {self.title!r}: svg must start with <svg; make it with canvas.figure_svg.")
 
     @property
     def address(self) -> str:

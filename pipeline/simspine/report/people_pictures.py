@@ -1,4 +1,4 @@
-"""Pictures of people: points and spine drawn on an image, bones or skin as a mesh, and the poster of a trial."""
+"""Pictures of people: points and spine drawn on an image, and the bones of a body as a mesh."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.anatomy.body import Body
-from simspine.anatomy.skin import (
-    BoundSkin,
-    bind_skin,
-    blend_points,
-    rest_surface,
-    segment_maps,
-    skin_asset,
-    surface_normals,
-)
+from simspine.anatomy.skin import surface_normals
 from simspine.core.errors import InputError
 from simspine.core.geometry import frame_rotation
 from simspine.core.types import Camera
 from simspine.report import canvas
-from simspine.report.bones import Bone, skin_around_bones
+from simspine.report.bones import Bone
 from simspine.report.canvas import DARK_GROUND, SIDE_COLOURS
 from simspine.report.figure_style import ORANGE, VERMILLION, to_bgr
 from simspine.report.overlay import smooth_curve
@@ -201,39 +192,34 @@ class LiveWindow:
         cv2.destroyWindow(self._name)
 
 
-# Bones or skin of a person as one mesh that moves with the bodies of a model, for pictures.
+# The bones of a body as one mesh, for pictures.
 
 
 BONE_COLOURS = {"bone": (205, 226, 235), "rib": (205, 226, 235), "vertebra": (92, 190, 246)}
-SKIN_COLOUR = (206, 176, 128)  # no skin's own, so that it stands out from the person's
 
 
 @dataclass(frozen=True, eq=False)
 class BodySolid:
-    """points: (n, 3) m at rest. carriers, weights: (n, k) numbers of the maps that move each point, and their shares.
-    maps: (frames, maps, 3, 4), rest → world, z up; NaN = not known. triangles: (t, 3). colours: (t, 3) BGR, 0…255.
-    skin: whether it is the person's outside.
+    """points: (n, 3) m, each in the frame of its body. body: (n,) the number of that body in `poses`. poses: (frames,
+    bodies, 3, 4), body → world, z up; NaN = not known. triangles: (t, 3). colours: (t, 3) BGR, 0…255.
     """
 
     points: np.ndarray
-    carriers: np.ndarray
-    weights: np.ndarray
-    maps: np.ndarray
+    body: np.ndarray
+    poses: np.ndarray
     triangles: np.ndarray
     colours: np.ndarray
-    skin: bool = False
 
     def at(self, frame: int) -> np.ndarray:
         """(n, 3) m, z up: where the points are in a frame; NaN where that is not known."""
-        return blend_points(self.points, self.carriers, self.weights, np.ascontiguousarray(self.maps[frame]))
+        pose = self.poses[frame, self.body]
+        return np.einsum("nij,nj->ni", pose[..., :3], self.points) + pose[..., 3]
 
-    def draw(self, picture: np.ndarray, camera: Camera, frame: int, opacity: float = 1.0) -> None:
+    def draw(self, picture: np.ndarray, camera: Camera, frame: int) -> None:
         """Draw a frame into a camera's picture (height, width, 3) uint8, BGR. Parts that are not known are left out."""
         points = self.at(frame)
         normals = surface_normals(points, self.triangles)
-        draw_mesh_over(
-            picture, camera, points, normals, triangles=self.triangles, colours=self.colours, opacity=opacity
-        )
+        draw_mesh_over(picture, camera, points, normals, triangles=self.triangles, colours=self.colours)
 
 
 def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodySolid:
@@ -247,31 +233,11 @@ def bones_solid(bones: Sequence[Bone], poses: Mapping[str, np.ndarray]) -> BodyS
     bodies = list(dict.fromkeys(bone.body for bone in shown))
     counts = [len(bone.points) for bone in shown]
     starts = np.cumsum([0, *counts[:-1]])
-    carriers = np.repeat([bodies.index(bone.body) for bone in shown], counts)[:, None]
-    colours = np.concatenate([np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown])
     triangles = [np.asarray(bone.triangles, np.int64) + start for bone, start in zip(shown, starts, strict=True)]
-    points, weights = np.concatenate([bone.points for bone in shown]), np.ones(carriers.shape)
-    maps = frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1)
-    return BodySolid(points, carriers, weights, maps, triangles=np.concatenate(triangles), colours=colours)
-
-
-def skin_solid(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> BodySolid:
-    """A person's skin in the poses {body: (frames, 4, 4)}, y up."""
-    asset = skin_asset()
-    maps = frame_rotation("y_up", "z_up") @ segment_maps(skin, poses)
-    triangles, colours = asset.triangles, np.tile(SKIN_COLOUR, (len(asset.triangles), 1))
-    return BodySolid(skin.points, asset.carriers, asset.weights, maps, triangles=triangles, colours=colours, skin=True)
-
-
-def average_skin_solid(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
-    """The skin of an average person, between man and woman, at a body's sizes; nothing else of it is this person's.
-
-    bones: it is laid around them (`skin_around_bones`). Raises `InputError` for a body without single vertebrae.
-    """
-    skin = bind_skin(rest_surface(0.5), body)
-    points: dict[str, list[np.ndarray]] = {}
-    for bone in bones:
-        if bone.body in body.bodies:
-            points.setdefault(bone.body, []).append(bone.points)
-    placed = {name: np.concatenate(parts) for name, parts in points.items()}
-    return skin_around_bones(skin, body, placed) if placed else skin
+    return BodySolid(
+        points=np.concatenate([bone.points for bone in shown]),
+        body=np.repeat([bodies.index(bone.body) for bone in shown], counts),
+        poses=frame_rotation("y_up", "z_up") @ np.stack([poses[name][:, :3] for name in bodies], 1),
+        triangles=np.concatenate(triangles),
+        colours=np.concatenate([np.tile(BONE_COLOURS[bone.kind], (len(bone.triangles), 1)) for bone in shown]),
+    )

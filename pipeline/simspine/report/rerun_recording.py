@@ -1,7 +1,7 @@
 """A trial as a Rerun recording (.rrd): videos with 2D overlays, the body in 3D, curvature over time.
 
-Rerun (rerun.io, Apache-2.0/MIT) is an optional package. Its pinhole camera has no lens distortion: what is drawn on the
-images is where the camera shows it, the images hung into the 3D view are only nearly so.
+Rerun (rerun.io, Apache-2.0/MIT) is an optional package. Its pinhole camera has no lens distortion. Overlays on the
+images are exact; images in the 3D view are approximate.
 """
 
 import os

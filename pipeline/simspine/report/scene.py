@@ -13,14 +13,13 @@ from importlib.resources import files
 
 import numpy as np
 
-from simspine.anatomy.skin import BoundSkin
-from simspine.core.errors import InputError, frame_ranges, require_shape
+from simspine.core.errors import frame_ranges
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Markers, Origin
-from simspine.report.bones import MOVING_CELL_SIZES_M, Block, Bone, pack_skin, thin_triangles
+from simspine.report.bones import MOVING_CELL_SIZES_M, Block, Bone, thin_triangles
 
-_SCRIPT_NAMES = ("1-data", "2-orbit", "3-names", "3-skin", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
+_SCRIPT_NAMES = ("1-data", "2-orbit", "3-names", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
 
 
 @cache
@@ -75,16 +74,6 @@ class Film:
     seen: np.ndarray
     step: int = 1
 
-    def __post_init__(self):
-        frames = len(self.body)
-        if self.every % self.step:
-            raise InputError(f"Film {self.name}: one picture in {self.every} frames, points of one in {self.step}.")
-        if len(self.seen) != frames or len(self.pictures) > -(-frames // (self.every // self.step)):
-            raise InputError(
-                f"Film {self.name}: {len(self.pictures)} pictures, one in {self.every} frames, and {len(self.seen)} "
-                f"frames of points do not fit {frames} frames of the body."
-            )
-
 
 TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
 MOST_FRAMES = 3000  # a page holds no more of a trial: about 4 MB; longer ones are thinned
@@ -119,7 +108,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
-    saw. skin: goes with the poses. links: pairs of names of points that a line joins. step: poses are of the first
+    saw. links: pairs of names of points that a line joins. step: poses are of the first
     frame and every step-th after it.
     """
 
@@ -134,27 +123,8 @@ class Scene:
     reasons: Sequence[str] | None = None
     curves: Sequence[Curve] = ()
     films: Sequence[Film] = ()
-    skin: BoundSkin | None = None
     links: Sequence[tuple[str, str]] = ()
     step: int = 1
-
-    def __post_init__(self):
-        frames = self.spine.frames
-        for markers in filter(None, (self.spine, self.points)):
-            if markers.frame != "y_up":
-                raise InputError(f"Scene: markers are in frame {markers.frame!r}, expected 'y_up'; see change_frame.")
-            if markers.frames != frames:
-                raise InputError(f"Scene: points have {markers.frames} frames, the spine has {frames}; cut both alike.")
-        for name, pose in self.poses.items():
-            require_shape(f"Scene.poses[{name!r}]", pose, (len(range(0, frames, self.step)), 4, 4))
-        for texts in (self.status, self.reasons):
-            if texts is not None and len(texts) != frames:
-                raise InputError(f"Scene: {len(texts)} texts for {frames} frames.")
-        for curve in self.curves:
-            require_shape(f"Scene.curves: {curve.name}", curve.values, (frames,))
-        for film in self.films:
-            if len(film.body) != (held := len(range(0, frames, film.step))):
-                raise InputError(f"Scene: film {film.name} has {len(film.body)} frames, expected {held}.")
 
     @property
     def frames(self) -> int:
@@ -247,13 +217,8 @@ class PackedScene:
 
 
 def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
-    """The scene for a page; of more than `most` frames every second, third … is kept.
-
-    Raises `InputError` where the scene has poses of fewer frames than that.
-    """
+    """The scene for a page; of more than `most` frames every second, third … is kept, a multiple of `scene.step`."""
     step = frame_step(scene.frames, most)
-    if step % scene.step:
-        raise InputError(f"{scene.name}: poses are of one frame in {scene.step}, while one in {step} is kept.")
     at = slice(None, None, step)
     block = Block()
     header: dict[str, object] = {
@@ -280,8 +245,6 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         block.lengths("turn", unit_quaternions(poses[..., :3, :3]))
         header["bodies"] = names
         header["segments"] = [[names.index(a), names.index(b)] for a, b in scene.segments if {a, b} <= set(names)]
-        if scene.skin is not None:
-            header["skin"] = pack_skin(scene.skin, names, block)
         bones = [bone for bone in scene.bones if bone.body in names]
         header["bones"] = [[names.index(bone.body), bone.kind] for bone in bones]
         for i, bone in enumerate(bones):
@@ -321,8 +284,6 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
 
 def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
     """A film's part of the header; where its points lie goes to the block. step: of the frames kept."""
-    if film.every % step or step % film.step:
-        raise InputError(f"film {film.name}: one picture in {film.every} frames, while every {step}th frame is kept.")
     block.lengths(f"body/{number}", film.body[:: step // film.step])
     block.lengths(f"seen/{number}", film.seen[:: step // film.step])
     ends = np.cumsum([0, *map(len, film.pictures)]).tolist()

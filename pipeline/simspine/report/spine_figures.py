@@ -1,241 +1,38 @@
-"""Figures of one trial's body: stick figures, the chain of the spine, curvature and angles of the limbs over time."""
+"""Figures of one trial's angles over time: curvature with normal bands, pelvis, trunk and limbs."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simspine.anatomy.clinical import PublishedBand
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import ClinicalParameters
-from simspine.core.errors import InputError, require_shape
-from simspine.core.geometry import change_frame
-from simspine.core.types import Forced, ForcedKind, Markers
+from simspine.core.errors import require_shape
+from simspine.core.types import Forced, ForcedKind
 from simspine.quality.observability import spread_of_adults
 from simspine.report import figure_style
 from simspine.report.figure_style import (
     BLUE,
-    GREY,
     INK_COLOUR,
-    PAGE_WIDTH_IN,
     VERMILLION,
-    bare_axes,
     figure_legend,
     fill_band,
     line_key,
-    line_segments,
-    marker_style,
-    matplotlib_style,
     new_figure,
-    patch_key,
-    scale_bar,
     shade_rejected,
     time_axis,
 )
-from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, verdict_on
+from simspine.report.summary import DOUBTED_VERDICTS, NORMAL_95, median_or_none, verdict_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# Stick figures with the spine from the side, the front and above, for a few frames.
-
-
-FIGURE_VIEWS = ("side (facing right)", "front", "above")
-UNKNOWN_VIEWS = ("along z", "along x", "along y")  # of points that do not show where the person faces
-# Left and right: show where the person faces. A data set's file holds the trunk's points only, hence the last two.
-BODY_PAIRS = (("LHip", "RHip"), ("LShoulder", "RShoulder"), ("LClavicle", "RClavicle"), ("LLatissimus", "RLatissimus"))
-
-# Rows: what goes to the right and up in a view, along forward, up, right. From the front one faces the person: their
-# right is on the viewer's left.
-_SIDE_VIEW, _FRONT_VIEW, _VIEW_FROM_ABOVE = ((1, 0, 0), (0, 1, 0)), ((0, 0, -1), (0, 1, 0)), ((1, 0, 0), (0, 0, -1))
-_VIEW_AXES = (_SIDE_VIEW, _FRONT_VIEW, _VIEW_FROM_ABOVE)
-_UNSEEN_ORIGINS = {"inferred", "estimated"}  # drawn hollow, and with broken lines
-
-
-def body_axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(3, 3) rows forward, up, to the person's right, for (n, 3) points in `y_up`, levelled: up stays up.
-
-    sides: (left, right) numbers of paired points (hips, shoulders). Falls back to the axes of the frame where no pair
-    is present.
-    """
-    left, right = np.array(sides, int).reshape(-1, 2).T
-    across = points[right] - points[left]
-    across = across[np.isfinite(across).all(-1)]
-    up = np.array([0.0, 1.0, 0.0])
-    side = across.mean(0) * [1, 0, 1] if len(across) else np.zeros(3)
-    if np.linalg.norm(side) < 1e-6:
-        side = np.array([0.0, 0.0, 1.0])  # OpenSim's own convention: z to the right
-    side = side / np.linalg.norm(side)
-    return np.stack([np.cross(up, side), up, side])
-
-
-def stick_figures(
-    markers: Markers, frames: Sequence[int], edges: Sequence[tuple[str, str]], spine: Sequence[str]
-) -> "Figure":
-    """Body in three views (rows) at some frames (columns), all at one scale.
-
-    edges: pairs of marker names joined by a line. spine: markers of the spine, from below upwards, joined by a thick
-    line. Names the markers lack are skipped. Inferred markers are hollow. Views are named by the body's sides where a
-    left and a right point say where it faces, and by the axes of `y_up` where none do.
-    """
-    frames = [int(f) for f in frames]
-    if not frames or min(frames) < 0 or max(frames) >= markers.frames:
-        raise InputError(f"frames {frames} do not lie in 0…{markers.frames - 1}; choose at least one that does.")
-    xyz = change_frame(markers.xyz, markers.frame, "y_up")
-    at = {name: i for i, name in enumerate(markers.names)}
-    sides = [(at[a], at[b]) for a, b in BODY_PAIRS if a in at and b in at]
-    lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
-    chain = [at[name] for name in spine if name in at]
-    bodies = [_centred_body(xyz[frame], sides) for frame in frames]
-    across, tall = _half_extent(bodies)
-    with matplotlib_style():
-        figure = new_figure(0.7 + min(9.0, PAGE_WIDTH_IN / len(frames) * (2 * tall + across) / across))
-        panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
-        for column, points in zip(panels.T, bodies, strict=True):
-            for axes, view in zip(column, _VIEW_AXES, strict=True):
-                _draw_bodies(axes, points @ np.transpose(view), lines, chain=chain, origin=markers.origins)
-                bare_axes(axes, 1.06 * across, 1.06 * (tall if axes is not column[2] else across))
-        for axes, frame in zip(panels[0], frames, strict=True):
-            axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
-        for axes, label in zip(panels[:, 0], FIGURE_VIEWS if sides else UNKNOWN_VIEWS, strict=True):
-            axes.set_ylabel(label)
-        scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, gap=0.05, label="0.5 m")
-        _bodies_legend(figure, markers.origins)
-    return figure
-
-
-def _half_extent(bodies: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Half of the horizontal and vertical extent of all bodies, m; at least a head's size."""
-    reach = np.nanmax(np.abs([*np.concatenate(bodies), np.full(3, 0.3)]), axis=0)
-    return max(reach[0], reach[2]), reach[1]
-
-
-def _centred_body(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(points, 3) m along the person's axes, from the middle of their extent."""
-    turned = points @ body_axes(points, sides).T
-    known = turned[np.isfinite(turned).all(-1)]
-    return turned - ((known.min(0) + known.max(0)) / 2 if len(known) else np.zeros(3))
-
-
-def _draw_bodies(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Sequence[str]) -> None:
-    """Lines and points, those that look alike at once."""
-    edges, bones, points = defaultdict(list), defaultdict(list), defaultdict(list)
-    for a, b in lines:
-        if a in chain and b in chain:
-            continue
-        hollow = bool(_UNSEEN_ORIGINS & {origin[a], origin[b]})
-        edges["--" if hollow else "-"].append((a, b))
-    for a, b in pairwise(chain):
-        hollow = {origin[a], origin[b]} <= _UNSEEN_ORIGINS
-        bones[(0, (2, 0.8)) if hollow else "-"].append((a, b))
-    for i in range(len(xy)):
-        points[i in chain, origin[i]].append(i)
-    for dashes, pairs in edges.items():
-        axes.plot(*line_segments(xy, pairs), color=GREY, linewidth=1.2, linestyle=dashes)
-    for pattern, pairs in bones.items():
-        axes.plot(*line_segments(xy, pairs), color=VERMILLION, linewidth=2.0, linestyle=pattern)
-    for (of_spine, kind), some in points.items():
-        style = marker_style(kind, VERMILLION if of_spine else BLUE)
-        if kind in _UNSEEN_ORIGINS:
-            style["markeredgewidth"] = 0.9
-        axes.plot(*xy[some].T, markersize=3.2 if of_spine else 2.6, linestyle="none", **style)
-
-
-def _bodies_legend(figure: "Figure", origin: Sequence[str]) -> None:
-    keys = [line_key("spine", color=VERMILLION, linewidth=2.2)]
-    for kind in ("detected", "given", "estimated", "inferred"):
-        if kind in origin:
-            keys.append(line_key(f"{kind} point", linestyle="none", markersize=4, **marker_style(kind, BLUE)))
-    figure_legend(figure, keys, 4)
-
-
-# The spine from the side and from the front at a few frames, with the uncertainty of each of its points.
-
-
-CHAIN_PAIRS = (("LLatissimus", "RLatissimus"), ("LClavicle", "RClavicle"))
-_ELLIPSE_SD = 2.0
-
-
-def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None = None) -> "Figure":
-    """Points of the spine at some frames (columns), from the side and the front (rows), all at one scale.
-
-    markers: the spine's points, y_up, with covariance (frames, markers, 3, 3) m²: ellipses of 2 standard deviations,
-    which hold 86 % in the plane. centres: centres of the vertebrae, y_up, drawn as the column itself.
-    """
-    if markers.frame != "y_up" or (centres is not None and centres.frame != "y_up"):
-        raise InputError(f"the spine's points are in frame {markers.frame!r}, expected 'y_up'; see change_frame.")
-    at = [markers.index(name) for name in SPINE_CHAIN_MARKERS if name in markers.names]
-    shown = [int(f) for f in frames if np.isfinite(markers.xyz[int(f), at]).any()]
-    if not shown:
-        raise InputError(f"no point of the spine is known in the frames {list(frames)}; choose others.")
-    cells = [_chain_in_frame(markers, frame, at, centres) for frame in shown]
-    reach = np.nanmax([np.nanmax(np.abs(points), axis=0) for points, _, _ in cells], axis=0) + 0.06  # m
-    across, tall = max(reach[0], reach[2], 0.5 * reach[1] / len(cells)), reach[1]
-    with matplotlib_style():
-        figure = new_figure(0.5 + min(9.0, 2 * PAGE_WIDTH_IN / len(cells) * tall / across))
-        panels = figure.subplots(2, len(cells), squeeze=False)
-        for column, frame, (points, spread, centre) in zip(panels.T, shown, cells, strict=True):
-            for axes, view in zip(column, (_SIDE_VIEW, _FRONT_VIEW), strict=True):
-                _draw_chain(axes, points, spread, column=centre, turn=np.array(view, float))
-                bare_axes(axes, across, tall)
-            column[0].set_title(f"{markers.time[frame]:.2f} s", fontsize=9)
-        for axes, label in zip(panels[:, 0], FIGURE_VIEWS[:2], strict=True):
-            axes.set_ylabel(label)
-        scale_bar(panels[0, 0], (-0.98 * across, -0.98 * tall), 0.1, gap=0.02, label="10 cm")
-        _chain_legend(figure, cells)
-    return figure
-
-
-def _chain_in_frame(markers: Markers, frame: int, at: Sequence[int], centres: Markers | None):
-    """Points, their covariances and the vertebral centres along the person's axes; None where not known."""
-    sides = [(markers.index(a), markers.index(b)) for a, b in CHAIN_PAIRS if a in markers.names and b in markers.names]
-    axes = body_axes(markers.xyz[frame], sides)
-    origin = np.nanmean(markers.xyz[frame, at], axis=0)
-    points = (markers.xyz[frame, at] - origin) @ axes.T
-    spread = None if markers.covariance is None else axes @ markers.covariance[frame, at] @ axes.T
-    return points, spread, None if centres is None else (centres.xyz[frame] - origin) @ axes.T
-
-
-def _draw_chain(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) -> None:
-    from matplotlib.patches import Ellipse
-
-    if column is not None:
-        axes.plot(*(turn @ column.T), color=GREY, linewidth=1.0, marker="o", markersize=1.8, zorder=1)
-    xy = points @ turn.T
-    for i, point in enumerate(xy):
-        if spread is None or not np.isfinite(spread[i]).all():
-            continue
-        width, height, angle = covariance_ellipse(turn @ spread[i] @ turn.T)
-        colours = {"facecolor": (BLUE, 0.14), "edgecolor": (BLUE, 0.8)}
-        axes.add_patch(Ellipse(point, width, height, angle=angle, linewidth=0.7, **colours))
-    axes.plot(*xy.T, color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, zorder=3)
-
-
-def covariance_ellipse(covariance: np.ndarray) -> tuple[float, float, float]:
-    """(width, height, angle in degrees) of the ellipse of 2 standard deviations of a (2, 2) covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    height, width = 2 * _ELLIPSE_SD * np.sqrt(np.maximum(values, 0))
-    return float(width), float(height), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
-
-
-def _chain_legend(figure: "Figure", cells) -> None:
-    keys = [line_key("points of the spine", color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2)]
-    if any(spread is not None for _, spread, _ in cells):
-        keys.append(patch_key("2 standard deviations", facecolor=BLUE, edgecolor=INK_COLOUR, alpha=0.3))
-    if any(column is not None for _, _, column in cells):
-        keys.append(line_key("vertebral centres", color=GREY, linewidth=1.0, marker="o", markersize=2))
-    figure_legend(figure, keys, 3)
-
-
 # Angles over time: curvature with normal bands, pelvis, trunk and limbs.
 
 
-NORMAL_95 = 1.96  # standard deviations to either side
 AXIS_TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
 CURVATURE_TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
 

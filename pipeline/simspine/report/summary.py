@@ -55,6 +55,7 @@ _SUMMARY_LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
+NORMAL_95 = 1.96  # standard deviations to either side
 # Verdicts that rest on points nobody saw; verdicts on LLA and TKA that say little of a person.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
 DOUBTED_VERDICTS = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)

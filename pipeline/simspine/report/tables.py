@@ -1,4 +1,4 @@
-"""Tables of the page: clinical parameters, trials side by side, angles of levels, skin markers, the person's body."""
+"""Tables of the page: clinical parameters, trials side by side, angles of levels, skin markers."""
 
 import math
 from collections import defaultdict
@@ -42,7 +42,7 @@ from simspine.quality.observability import (
     spread_of_adults,
 )
 from simspine.report.page import PageTable, Statement, number_text
-from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, verdict_on
+from simspine.report.summary import DOUBTED_VERDICTS, NORMAL_95, median_or_none, verdict_on
 
 if TYPE_CHECKING:
     from simspine.estimation.result import Result
@@ -177,7 +177,6 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
 
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are for the table of trials
-NORMAL_95 = 1.96  # standard deviations to either side
 BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
 COMPARISON_NOTE = (
     "Mean over the frames kept ± 95 %, and from … to: trials of the same movement can be compared, others cannot. "
@@ -372,8 +371,8 @@ def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
         verdict = verdict_on(quantity, sd)
         if sd is not None and verdict in DOUBTED_VERDICTS:
             reason = (
-                f"{verdict}: known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by "
-                f"± {1.96 * spread_of_adults(quantity):.0f}°; the data decided "
+                f"{verdict}: known to ± {NORMAL_95 * sd:.0f}° (95 %), while standing adults differ by "
+                f"± {NORMAL_95 * spread_of_adults(quantity):.0f}°; the data decided "
                 f"{observed_share_text(share_of_curvature(quantity, sd))} of it"
             )
             statements.append(Statement(name, reason))
@@ -455,46 +454,3 @@ def _skin_row(
     )
     frames = f"{found.kept.sum(0).mean():.0f} of {len(found.kept)}"
     return (label, frames, views or "none", number_text(np.median(error) if error.size else None), distances)
-
-
-BODY_FOLDED = "The body as fitted to this person"
-BODY_NOTE = (
-    "Beyond the sizes of its segments, found from all trials of the person together; 0 is the model as it was scaled. "
-    "Decided by the data: by how much the trials narrow what people differ by, 1 − (± / spread)². Where little, the "
-    "body is the model's."
-)
-
-
-@dataclass(frozen=True)
-class FoundVariation:
-    """One variation of the body. value, sd: as found; spread: how much people differ, one standard deviation.
-
-    unit: '%', 'mm' or '°' of all three. positive: where a positive value leads to.
-    """
-
-    name: str
-    value: float
-    sd: float
-    spread: float
-    unit: str
-    positive: str
-
-    @property
-    def decided(self) -> float:
-        """Share of the variance between people that the data took away, 0…1."""
-        return max(0.0, 1 - (self.sd / self.spread) ** 2)
-
-
-def body_table(found: Sequence[FoundVariation]) -> tuple[PageTable, ...]:
-    """A folded table; none where the body was not fitted to the person."""
-    rows = tuple(_body_row(variation) for variation in found)
-    columns = ("Of the body", "Found", "Positive", "People differ by", "Decided by the data")
-    return (PageTable(columns, rows, BODY_NOTE, BODY_FOLDED),) if rows else ()
-
-
-def _body_row(found: FoundVariation) -> tuple[str, ...]:
-    unit = found.unit if found.unit == "°" else f"\u00a0{found.unit}"
-    value = f"{found.value:+.1f} ± {number_text(found.sd)}{unit}".replace("-", "−")
-    spread = f"± {number_text(found.spread)}{unit}"
-    share = number_text(100 * found.decided, 0, "%")
-    return (found.name.capitalize(), value.replace(" ± ", "\u00a0±\u00a0"), found.positive, spread, share)

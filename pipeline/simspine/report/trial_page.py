@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
-from simspine.anatomy.curvature import SACRAL_TILT_SD
-from simspine.anatomy.person_variation import SACRAL_TILT, Variation
 from simspine.core.errors import frame_ranges
 from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Origin
-from simspine.estimation.fit_person import SizedBody
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Severity
 from simspine.quality.observability import (
@@ -26,7 +23,7 @@ from simspine.quality.observability import (
     share_of_curvature,
 )
 from simspine.reconstruction.publish import package_versions
-from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
 from simspine.report.canvas import image_webp
 from simspine.report.overlay import overlay_sheet, sample_frames
@@ -40,23 +37,20 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.summary import DOUBTED_VERDICTS, median_or_none, spine_points_by_source, verdict_on
+from simspine.report.summary import DOUBTED_VERDICTS, NORMAL_95, median_or_none, spine_points_by_source, verdict_on
 from simspine.report.tables import (
     ESTIMATED_BY,
     INFERRED_BY,
     Caveats,
-    FoundVariation,
     NotMeasured,
     caveats_of_trial,
     not_measured,
 )
-from simspine.report.trial_scene import scene_of_trial
-from simspine.report.trial_sections import TrialParts, trial_section
+from simspine.report.trial_sections import TrialParts, scene_of_trial, trial_section
 
 # Three statements on a trial that come before everything else: what was measured, how sure it is, what to doubt.
 
 
-NORMAL_95 = 1.96  # standard deviations to either side
 _CURVATURE_TITLES = {"lla": "lumbar lordosis", "tka": "thoracic kyphosis"}
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 
@@ -223,46 +217,15 @@ def trial_section_of(
         triangulation=trial.triangulation,
         ik=trial.result,
         measured=trial.markers,
-        model=trial.model_points,
-        edges=body_edges(),
         levels=trial.sized.levels,
         shares=trial.observed_shares,
         clinical=(*trial.curvature_figures, *trial.clinical_figures),
         rhythm=trial.lumbopelvic_rhythm,
-        variations=variations_of(trial.sized),
     )
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
     overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
     return trial_section(trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial))
-
-
-def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
-    """How the person's body differs from the model's; () where it was not fitted to the person."""
-    person = sized.person
-    if person is None:
-        return ()
-    found = [_found_variation(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
-    if SACRAL_TILT in person.curve_coordinates:
-        tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
-        name = "slope of the sacral endplate"
-        found.append(FoundVariation(name, tilt, sd, spread, unit="°", positive="steeper"))
-    return tuple(found)
-
-
-def _found_variation(variation: Variation, value: float, sd: float) -> FoundVariation:
-    """value, sd: a share of the height, or m."""
-    if variation.stretch:
-        spread = 100 * variation.sd
-        return FoundVariation(variation.name, 100 * value, 100 * sd, spread, unit="%", positive="higher")
-    (body, direction), *_ = (variation.shift or {}).items()
-    axis = int(np.argmax(np.abs(direction)))
-    outwards = "outwards" if body.endswith(("_r", "_l")) else "to the right"
-    side = -1 if axis == 2 and body.endswith("_l") else 1
-    words = (("forwards", "backwards"), ("upwards", "downwards"), (outwards, "inwards"))
-    positive = words[axis][0 if side * direction[axis] > 0 else 1]
-    spread = 1e3 * variation.sd
-    return FoundVariation(variation.name, 1e3 * value, 1e3 * sd, spread, unit="mm", positive=positive)
 
 
 def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:

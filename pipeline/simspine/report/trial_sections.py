@@ -1,8 +1,8 @@
-"""One trial's part of the page, out of the stages' results."""
+"""One trial's part of the page, out of the stages' results: its scene in 3D, figures and tables."""
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -11,15 +11,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
-from simspine.anatomy.clinical import PUBLISHED_BANDS
+from simspine.anatomy.body import body_poses
+from simspine.anatomy.clinical import PUBLISHED_ADULTS, PUBLISHED_BANDS, SIDE_WORDS, published_bands
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
-from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
 from simspine.core.errors import frame_ranges
 from simspine.core.skeletons import base_name
-from simspine.core.types import Markers, Origin
+from simspine.core.types import Forced, Markers, Origin
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import ClinicalFigure, is_estimated
+from simspine.quality.observability import (
+    GIVEN_BY_MODEL,
+    SET_BY_OTHER_ANGLES,
+    WRITTEN_UNITS,
+    ClinicalFigure,
+    Observability,
+    forced_mask,
+    is_estimated,
+)
+from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
+from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import (
     availability_figure,
     level_map,
@@ -29,10 +40,10 @@ from simspine.report.level_figures import (
     reprojection_by_point_figure,
     reprojection_figure,
 )
-from simspine.report.overlay import sample_frames
-from simspine.report.scene import PackedScene
-from simspine.report.spine_figures import curvature_figure, limb_curves, spine_chain, stick_figures
-from simspine.report.tables import ESTIMATED_BY, FoundVariation, angle_table, body_table, clinical_tables, skin_table
+from simspine.report.scene import Curve, PackedScene, Scene
+from simspine.report.spine_figures import curvature_figure, limb_curves
+from simspine.report.summary import DOUBTED_VERDICTS, ESTIMATED_VERDICTS, median_or_none, verdict_on
+from simspine.report.tables import ESTIMATED_BY, angle_table, clinical_tables, skin_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,16 +52,129 @@ if TYPE_CHECKING:
     from simspine.vision.triangulation import TriangulationReport
 
 
+# A reconstruction as the 3D player shows it.
+
+
+CURVATURE_LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
+INITIAL_CURVES = ("hip_flexion_r", "hip_flexion_l", "trunk_inclination")  # shown from the start, with LLA and TKA
+# {'lla' or 'tka': (values, sd)}, (frames,) rad
+CurvatureCurves = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]
+
+
+def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
+    """One trial in 3D; cameras, measured points and verdict where they are known. step: poses are of every step-th
+    frame, for the memory of long trials.
+    """
+    spine, verdict = trial.spine, trial.verdict
+    angles = {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_LABELS}
+    shapes, pairs = bones_and_joints(trial.body.osim)
+    return Scene(
+        name=trial.name,
+        spine=chain_of_body(spine.markers),
+        points=trial.markers,
+        poses=trial.poses if step == 1 else body_poses(trial.body, trial.motion.every(step)),
+        bones=shapes,
+        segments=pairs,
+        cameras=tuple(trial.cameras),
+        status=None if verdict is None else tuple(map(str, verdict.status)),
+        reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
+        curves=(
+            *curvature_curves(angles, spine.forced, ~trial.rejected, trial.spine_estimated),
+            *clinical_curves(spine.clinical, trial.clinical_figures),
+        ),
+        step=step,
+    )
+
+
+def chain_of_body(spine: Markers) -> Markers:
+    """Those of the spine's points that a tube joins; all of them where none of the usual names is there."""
+    chain = [point for point in SPINE_CHAIN_MARKERS if point in spine.names]
+    return spine.select(chain) if chain else spine
+
+
+def curvature_curves(
+    angles: CurvatureCurves,
+    forced: Mapping[str, Sequence[Forced]],
+    kept: np.ndarray | None = None,
+    estimated: bool = False,
+) -> tuple[Curve, ...]:
+    """LLA and TKA over time with their normal bands, and the verdict on them where it is a doubt.
+
+    forced: of the spine kinematics. kept: (frames,) bool, the frames whose standard deviations count; all by default.
+    estimated: points of the spine were.
+    """
+    return tuple(
+        _curvature_curve(key, values, sd, forced=bool(forced_mask([key], forced).any()), kept=kept, estimated=estimated)
+        for key, (values, sd) in angles.items()
+        if values is not None
+    )
+
+
+def _curvature_curve(
+    key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool, kept: np.ndarray | None, estimated: bool
+) -> Curve:
+    doubt = None if sd is None else np.degrees(sd)
+    verdict = verdict_on(
+        key, median_or_none(doubt if doubt is None or kept is None else doubt[kept]), forced, estimated
+    )
+    note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED_VERDICTS, *ESTIMATED_VERDICTS) else ""
+    band = published_bands(key)[0]
+    published = (band.low, band.high, f"standing adults, {band.span}")
+    (name, label), sd = CURVATURE_LABELS[key], None if forced else doubt
+    return Curve(name, label, np.degrees(values), sd, band=published, note=note, forced=forced)
+
+
+def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
+    """Clinical parameters over time, right and left in one panel; without those that the model gives.
+
+    figures: what each rests on. Bands: mean ± 2 standard deviations of standing adults, where they are published.
+    """
+    if clinical is None:
+        return ()
+    return tuple(
+        _clinical_curve(clinical, figure)
+        for figure in figures
+        if figure.decided_by not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
+        and figure.minimum is not None
+        and figure.maximum != figure.minimum
+    )
+
+
+def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Curve:
+    factor = WRITTEN_UNITS[clinical.units[clinical.names.index(figure.name)]][1]
+    sd = clinical.sd(figure.name)
+    of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
+    panel, _, side = figure.label.rpartition(", ") if of_side else ("", "", "")
+    adults, band = PUBLISHED_ADULTS.get(figure.name), None
+    if adults is not None and adults.mean is not None and adults.sd is not None:
+        band = (adults.mean - 2 * adults.sd, adults.mean + 2 * adults.sd, "standing adults, mean ± 2 sd")
+    doubted = [
+        text for text in map(str, (*DOUBTED_VERDICTS, *ESTIMATED_VERDICTS)) if figure.decided_by.startswith(text)
+    ]
+    return Curve(
+        name=side or figure.label,
+        label=figure.label,
+        values=factor * clinical.of(figure.name),
+        sd=None if sd is None else factor * sd,
+        band=band,
+        note=doubted[0] if doubted else "",
+        panel=panel,
+        chosen=figure.name in INITIAL_CURVES,
+        unit="°" if figure.unit == "deg" else " mm",
+    )
+
+
+# Sections of figures and tables.
+
+
 @dataclass(frozen=True, eq=False)
 class TrialParts:
     """What is known of a trial; a part that is None has no figure.
 
-    spine: its kinematics, with centres. verdict: of quality control. triangulation: how well the points fit the images.
-    ik: the solution. measured: the markers inverse kinematics was given, with origin and filled. model: the body's
-    markers by forward kinematics; edges: pairs of their names for the stick figure. levels: of the body, with their
-    coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
+    spine: its kinematics. verdict: of quality control. triangulation: how well the points fit the images. ik: the
+    solution. measured: the markers inverse kinematics was given, with origin and filled. levels: of the body, with
+    their coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
     (`quality.observability.level_shares`). clinical, rhythm: clinical parameters of the trial.
-    variations: of the body, where it was fitted to the person.
     """
 
     spine: SpineKinematics | None = None
@@ -58,21 +182,14 @@ class TrialParts:
     triangulation: "TriangulationReport | None" = None
     ik: "Result | None" = None
     measured: Markers | None = None
-    model: Markers | None = None
-    edges: Sequence[tuple[str, str]] = ()
     levels: Sequence[Level] = SPINE_LEVELS
     shares: np.ndarray | None = None
     clinical: Sequence[ClinicalFigure] = ()
     rhythm: LumbopelvicRhythm | None = None
-    variations: Sequence[FoundVariation] = ()
 
     @property
     def status(self) -> list[str] | None:
         return None if self.verdict is None else [str(s) for s in self.verdict.status]
-
-    @property
-    def rejected(self) -> np.ndarray | None:
-        return None if self.verdict is None else self.verdict.rejected
 
     @cached_property
     def origin(self) -> dict[str, str]:
@@ -126,12 +243,12 @@ def trial_section(
         tables.append(
             angle_table(spine, parts.level_shares(spine), parts.levels, kept=kept, estimated=parts.spine_estimated)
         )
-    tables += [*skin_table(parts.triangulation, parts.ik), *body_table(parts.variations)]
+    tables += skin_table(parts.triangulation, parts.ik)
     return page.TrialSection(
         name=name,
         findings=() if verdict is None else tuple(map(page_finding, verdict.findings)),
         overlays=tuple(overlays),
-        figures=pictures(chain(_body_figures(parts), _limb_figures(parts), _spine_figures(parts))),
+        figures=pictures(chain(_limb_figures(parts), _spine_figures(parts))),
         tables=tuple(tables),
         rejected=() if verdict is None else rejected_frames(verdict),
         player=player,
@@ -156,7 +273,7 @@ def _limb_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
 
 
 def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Curvature, angles per level, and the chain of points."""
+    """Curvature, and angles per level."""
     spine = parts.spine
     if spine is None:
         return
@@ -173,12 +290,6 @@ def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
         f"compared with the spread among standing adults: it says little about this person.{estimated}",
     )  # fmt: skip
     yield from _level_figures(parts, spine)
-    if spine.markers.covariance is not None or spine.centres is not None:
-        yield (
-            spine_chain(spine.markers, sample_frames(spine.frames, 5, parts.rejected), spine.centres),
-            "chain", "The spine", "Points of the spine from the side and the front at five times, with ellipses",
-            _chain_caption(spine.markers),
-        )  # fmt: skip
 
 
 def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
@@ -242,29 +353,6 @@ def _marker_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
             "Full bars were detected or given, dotted ones estimated by a network that does not see them, hollow ones "
             "inferred from others; hatched stretches were interpolated.",
         )  # fmt: skip
-
-
-def _body_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """The body as a stick figure."""
-    model, origin = parts.model, parts.origin
-    if model is not None and model.frames:
-        if origin:
-            model = model.with_(origin=[origin.get(name, Origin.INFERRED) for name in model.names])
-        yield (
-            stick_figures(model, sample_frames(model.frames, 5, parts.rejected), parts.edges, SPINE_CHAIN_MARKERS),
-            "body", "The body", "Stick figures from the side, the front and above",
-            "The body's own markers (forward kinematics of the angles), the spine in colour. Hollow ones stand for "
-            "points that were not seen.",
-        )  # fmt: skip
-
-
-def _chain_caption(markers: Markers) -> str:
-    text = "Points near the spinous processes, by forward kinematics of the angles; moved to one centre, not turned."
-    if markers.covariance is None:
-        return text
-    variance = np.diagonal(markers.covariance, axis1=-2, axis2=-1)
-    typical = 200 * np.sqrt(np.nanmedian(variance))  # 2 sd, cm
-    return f"{text} Ellipses hold 86 % of what the fit leaves possible: ± {typical:.1f} cm in a typical direction."
 
 
 def page_finding(finding: Finding) -> page.PageFinding:

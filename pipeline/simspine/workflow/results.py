@@ -162,7 +162,7 @@ def path_fingerprint(path: Path) -> str:
 
 
 def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], out: Path) -> list[Path]:
-    """Write `<name>.txt`, `.md`, `.tex` and `.json` into `out`; returns the files written."""
+    """Write `<name>.txt`, `.md` and `.json` into `out`; returns the files written."""
     about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
     about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
     settings = dict(run.options)
@@ -170,7 +170,6 @@ def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable]
     texts = {
         "txt": _provenance_header("", whole, join_tables("text", tables)),
         "md": _provenance_header("- ", whole, join_tables("markdown", tables)),
-        "tex": _provenance_header("% ", whole, join_tables("latex", tables)),
         "json": evaluation_json(tables, about=about, settings=settings, methods=dict(run.methods)),
     }
     written = []

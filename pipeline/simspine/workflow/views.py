@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import angle_cycles
-from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, unknown_name
@@ -22,18 +21,18 @@ from simspine.quality.observability import is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
+from simspine.report.bones import bones_and_joints
 from simspine.report.dataset_figures import cycle_figure, read_bands
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
 from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import Scene, pack_scene
+from simspine.report.summary import NORMAL_95
 from simspine.report.trial_page import REPORT_NOTICE
-from simspine.report.trial_scene import (
+from simspine.report.trial_sections import (
     CURVATURE_LABELS,
-    bones_and_joints,
     chain_of_body,
     curvature_curves,
     scene_of_trial,
-    skin_of_trial,
 )
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
@@ -123,7 +122,6 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         status=entry.status,
         reasons=entry.reasons,
         curves=curvature_curves(angles, entry.forced, estimated=estimated),
-        skin=skin_of_trial(Body.from_text(model, str(path)), shapes) if model else None,
     )
 
 
@@ -185,7 +183,7 @@ def write_overlay_of_trial(
 ) -> Path:
     """Write a video of one trial: detections and the fitted body on each image; returns its path.
 
-    out: ends in .webm, .mp4 or .avi (see `report.video`). show: the body as lines with its spine, as bones or as skin.
+    out: ends in .webm, .mp4 or .avi (see `report.video`). show: the body as lines with its spine, or as bones.
     camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
     without videos are drawn on a plain ground.
     """
@@ -251,7 +249,6 @@ def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
 
 CYCLE_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 _CYCLE_DPI = 160
-NORMAL_95 = 1.96  # standard deviations to either side
 ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's contacts, s}
 
 

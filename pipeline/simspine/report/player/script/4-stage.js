@@ -1,7 +1,6 @@
 // The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
 
 const RIB = 0.42; // opacity
-const THROUGH = 0.4; // opacity of skin over bones
 const PAPER = [340, 320]; // px of the picture on paper, as in the style sheet
 const ORIGINS = ["detected", "skin", "estimated", "inferred", "given"];
 
@@ -10,7 +9,7 @@ class Stage {
     this.element = element;
     this.data = data;
     this.frame = -1;
-    this.shown = { bones: true, skin: false, segments: !data.header.bones?.length, spine: true, tube: true, points: true, names: false, cameras: true, floor: true };
+    this.shown = { bones: true, segments: !data.header.bones?.length, spine: true, tube: true, points: true, names: false, cameras: true, floor: true };
     this.follow = false;
     this.renderer = this.makeRenderer();
     element.prepend(this.renderer.domElement);
@@ -27,7 +26,6 @@ class Stage {
       this.scene.add(this.groups[name]);
     }
     this.makeBones();
-    this.makeSkin();
     this.makeSegments();
     this.makeSpine();
     this.makePoints();
@@ -83,13 +81,6 @@ class Stage {
       this.bones.push([body, mesh]);
       this.groups.bones.add(mesh);
     });
-  }
-
-  makeSkin() {
-    if (!this.data.header.skin) return;
-    this.matter.surface = new THREE.MeshLambertMaterial({ transparent: true });
-    this.skin = new Skin(this.matter.surface, this.data);
-    this.groups.skin.add(this.skin.mesh);
   }
 
   makeSegments() {
@@ -299,7 +290,6 @@ class Stage {
     if (this.shown.points) this.placePoints(frame);
     const rejected = ["rejected", "inferred"].includes(statusOf(this.data, frame)[0]);
     this.matter.rib.opacity = rejected ? RIB / 2 : RIB;
-    if (this.skin) this.matter.surface.opacity = (this.shown.bones ? THROUGH : 1) * (rejected ? 0.5 : 1);
     for (const kind of ["bone", "vertebra", "segment"]) {
       this.matter[kind].opacity = rejected ? 0.35 : 1;
       if (this.matter[kind].transparent !== rejected) this.matter[kind].needsUpdate = true;
@@ -407,7 +397,6 @@ class Stage {
       this.renderer.setSize(...this.size);
     }
     for (const [, mesh] of this.bones) mesh.geometry = mesh.userData.shapes[fine ? 0 : 1];
-    if (this.skin && this.shown.skin && this.frame >= 0) this.skin.mesh.visible = this.skin.fill(this.frame, fine || !this.software);
     this.orbit.place();
     this.lamp.position.copy(this.camera.position).add(new THREE.Vector3(0.6, 1.4, 0.4));
     this.lamp.target.position.copy(this.orbit.target);

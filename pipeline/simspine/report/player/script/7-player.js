@@ -125,7 +125,7 @@ class Player {
     }
     for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
     for (const box of this.root.querySelectorAll("[data-show]")) {
-      const absent = { bones: !header.bones?.length, skin: !header.skin, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, names: !header.points, cameras: !header.cameras.length };
+      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, names: !header.points, cameras: !header.cameras.length };
       box.closest("label").hidden = Boolean(absent[box.dataset.show]);
     }
     this.root.querySelector('[data-view="cameras"]').hidden = !header.cameras.length;
