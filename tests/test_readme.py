@@ -221,15 +221,10 @@ def check_points_table(space):
     assert len(sequence.xyz) == 100
 
 
-def check_rows_of_parquet(space):
-    lordosis = ss.open_dataset("results/demo/demo.h5")["S01", "balance"].read().lla
-    np.testing.assert_allclose(space["lordosis"], lordosis)
-
-
 def check_copy(space):
     """Of a virtual capture, which has the layout of the real one."""
     assert space["markers"].xyz.shape[1:] == (17, 3)
-    assert len(space["cameras"]) == space["points"].xy.shape[1] == 4
+    assert len(space["cameras"]) == 4
     assert space["videos"] == [] or len(space["videos"]) == 4
 
 
@@ -254,7 +249,6 @@ CHECKS = {
     "calibrated": check_board,
     "world": check_world,
     "rows": check_points_table,
-    "frames": check_rows_of_parquet,
     "copy": check_copy,
     "person": check_synthetic,
     "completed": check_completed,
@@ -275,12 +269,6 @@ def with_data(code: str, folder: Path) -> str:
         from simspine.synthesis.capture_files import CaptureSettings, write_capture
 
         write_capture(folder / "copy", CaptureSettings(subjects=1, actions=("Walking_1",), frames=20))
-    if '"parquet"' in code:
-        from click.testing import CliRunner
-
-        arguments = ["export", "--config", str(folder / "demo.yaml"), "--format", "parquet"]
-        done = CliRunner().invoke(main, arguments)
-        assert done.exit_code == 0, done.output
     if "find_board(board, image)" in code:
         code = code.replace("corners =", f"{SEEN_BY_CAMERAS}corners =")
     code = code.replace('"videos/"', f'ss.read_keypoints({seen}, "spinetrack37", rate={RATE})')

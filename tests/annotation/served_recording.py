@@ -2,14 +2,14 @@
 
 import threading
 
-from simspine.annotation.server import WORST_FIRST, AnnotationServer, Session
+from simspine.annotation.server import AnnotationServer, Session
 
 
 class Served:
     """A server in a thread."""
 
-    def __init__(self, recording, annotator="anna", batch=4, named=WORST_FIRST):
-        self.session = Session(recording, annotator, batch, named)
+    def __init__(self, recording, annotator="anna", batch=4, first=(), in_round=0):
+        self.session = Session(recording, annotator, batch, first, in_round=in_round)
         self.server = AnnotationServer(self.session)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()

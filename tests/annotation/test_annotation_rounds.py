@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,17 +23,19 @@ from simspine.annotation.labels import (
 )
 from simspine.annotation.recording import Target, open_target
 from simspine.annotation.rounds import (
+    Round,
     advance_round,
     command_hook,
     draw_frames,
     minutes_per_image,
     open_frames,
     read_rounds,
-    round_statistics,
+    round_figures,
+    rounds_json,
     rounds_text,
     with_proposals,
 )
-from simspine.annotation.server import NamedTarget, labels_of
+from simspine.annotation.server import labels_of
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.types import Keypoints
@@ -87,9 +90,9 @@ def correct(recording, annotator, frames, step=1.0):
         for view in range(len(recording.views)):
             now += step
             append_edits(path, [
-                Edit(frame, view, name, *truth.xy[frame, view, i], Visibility.SEEN, PointStatus.CORRECTED)
+                Edit(frame, view, name, *truth.xy[frame, view, i], Visibility.SEEN, PointStatus.CORRECTED, now)
                 for i, name in enumerate(truth.names)
-            ], now)  # fmt: skip
+            ])  # fmt: skip
 
 
 def test_errors_moves_and_control_of_a_round():
@@ -104,22 +107,22 @@ def test_errors_moves_and_control_of_a_round():
         Edit(1, 0, "c", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
         Edit(2, 0, "a", 50.0, 0.0, Visibility.SEEN, PointStatus.CORRECTED),  # a frame that is not in the batch
     ])  # fmt: skip
-    found = round_statistics(before, after, [1, 0], [1])
-    assert found["images"] == 2
-    assert found["all"]["count"] == 6
-    assert found["all"]["moved"] == pytest.approx(2 / 6, abs=1e-4)
-    assert found["points"]["a"]["median_px"] == 2.5  # of 5 and 0
-    assert found["points"]["c"]["moved"] == 0.5
-    assert found["control"]["median_px"] == 0.0
-    assert found["points"]["a"]["median_share"] == pytest.approx(
-        0.05
-    )  # in a box of 100 by 100; the other frame has no area
+    found = round_figures(before, after, Round((1, 0), (1,)), [])
+    assert (found.images, found.minutes) == (2, None)
+    assert found.batch.count == 6
+    assert found.batch.moved == pytest.approx(2 / 6, abs=1e-4)
+    assert found.points["a"].median_px == 2.5  # of 5 and 0
+    assert found.points["c"].moved == 0.5
+    assert found.control.median_px == 0.0
+    assert found.points["a"].median_share == pytest.approx(0.05)  # in a box of 100 by 100; the other has no area
 
 
 def test_minutes_leave_pauses_out():
-    times = [(0.0, 1), (10.0, 1), (30.0, 2), (1000.0, 2), (1006.0, 2), (1010.0, 3)]
-    assert minutes_per_image(times, [1, 2], 2) == pytest.approx((10 + 20 + 6) / 60 / 4, abs=1e-3)
-    assert minutes_per_image(times[:1], [1], 2) is None
+    times = [(0.0, 1), (10.0, 1), (30.0, 2), (None, 2), (1000.0, 2), (1006.0, 2), (1010.0, 3)]
+    decision = Edit(0, 0, "a", 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)
+    edits = [replace(decision, frame=frame, time=time) for time, frame in times]
+    assert minutes_per_image(edits, [1, 2], 2) == pytest.approx((10 + 20 + 6) / 60 / 4, abs=1e-3)
+    assert minutes_per_image(edits[:1], [1], 2) is None
 
 
 def test_a_fifth_of_a_batch_is_drawn_at_random(plain):
@@ -134,21 +137,20 @@ def test_a_fifth_of_a_batch_is_drawn_at_random(plain):
 def test_rounds_from_the_first_batch_to_better_proposals(plain, hook):
     said = []
     rounds = advance_round(plain, "anna", 5, None, said.append)
-    assert [(one.number, one.done) for one in rounds] == [(1, {"drawn"})]
+    assert [(one.figures, one.hook) for one in rounds] == [(None, "")]
     first = rounds[0].frames
     assert advance_round(plain, "anna", 5, None, said.append) == rounds
     assert said[-1].startswith("round 1: 5 of 5 frames are to be corrected")
     correct(plain, "anna", first)
     rounds = advance_round(plain, "anna", 5, None, said.append)
-    assert rounds[0].done == {"drawn", "corrected", "exported"}
     assert "--hook" in said[-1]
     figures = rounds[0].figures
-    assert figures["all"]["median_px"] == pytest.approx(6 * np.sqrt(2 * np.log(2)), rel=0.1)  # Rayleigh's median
-    assert figures["all"]["moved"] > 0.99
-    assert figures["minutes"] == pytest.approx((5 * VIEWS - 1) / 60 / (5 * VIEWS), abs=1e-3)
+    assert figures.batch.median_px == pytest.approx(6 * np.sqrt(2 * np.log(2)), rel=0.1)  # Rayleigh's median
+    assert figures.batch.moved > 0.99
+    assert figures.minutes == pytest.approx((5 * VIEWS - 1) / 60 / (5 * VIEWS), abs=1e-3)
     rounds = advance_round(plain, "anna", 5, command_hook(hook, "walk", said.append), said.append)
-    assert [one.number for one in rounds] == [1, 2]
-    assert rounds[0].done == {"drawn", "corrected", "exported", "proposed"}
+    assert len(rounds) == 2
+    assert "learn.py" in rounds[0].hook
     assert set(rounds[1].frames) == set(range(FRAMES)) - set(first)
     seen, number = json.loads((plain.home / "rounds" / "01" / "out" / "seen.json").read_text())
     assert seen == sorted(plain.image_name(f, v) for f in first for v in range(VIEWS))
@@ -160,7 +162,7 @@ def test_rounds_from_the_first_batch_to_better_proposals(plain, hook):
     assert open_frames(rounds) == rounds[1].frames
     correct(plain, "anna", rounds[1].frames)
     rounds = advance_round(plain, "anna", 5, None, said.append)
-    assert rounds[1].figures["all"]["median_px"] == pytest.approx(2.0, abs=1e-3)
+    assert rounds[1].figures.batch.median_px == pytest.approx(2.0, abs=1e-3)
     text = rounds_text(rounds)
     assert "waits for a detector" in text
     assert [line.split()[0] for line in text.splitlines()[1:3]] == ["1", "2"]
@@ -175,22 +177,19 @@ def test_a_hook_that_fails_is_run_again_and_nothing_else(plain, hook, tmp_path):
     idle = command_hook(f"{shlex.quote(sys.executable)} -c pass {{out}}", "walk", str)
     with pytest.raises(InputError, match="cam01_json"):
         advance_round(plain, "anna", 2, idle, str)
-    path = plain.home / "rounds" / "rounds.jsonl"
-    steps = [json.loads(line)["step"] for line in path.read_text().splitlines()[1:]]
-    assert steps == ["drawn", "corrected", "exported"]
+    rounds = read_rounds(plain)
+    assert (len(rounds), rounds[0].figures is None, rounds[0].hook) == (1, False, "")
     assert len(advance_round(plain, "anna", 2, command_hook(hook, "walk", str), str)) == 2
     assert not (tmp_path / "never").exists()
 
 
 def test_nothing_that_stands_in_the_folder_is_run(plain, tmp_path):
-    frames = advance_round(plain, "anna", 2, None, str)[0].frames
-    correct(plain, "anna", frames)
-    path = plain.home / "rounds" / "rounds.jsonl"
-    bad = {"step": "exported", "round": 1, "hook": f"touch {tmp_path}/run"}
-    path.write_text(path.read_text() + json.dumps({"step": "corrected", "round": 1}) + "\n" + json.dumps(bad) + "\n")
-    said = []
-    advance_round(plain, "anna", 2, None, said.append)
-    assert "name what trains" in said[-1]
+    correct(plain, "anna", advance_round(plain, "anna", 2, None, str)[0].frames)
+    rounds = advance_round(plain, "anna", 2, None, str)
+    path = plain.home / "rounds" / "rounds.json"
+    path.write_text(rounds_json([replace(rounds[0], hook=f"touch {tmp_path}/run")]))
+    with pytest.raises(InputError, match=r"proposals\.h5"):
+        advance_round(plain, "anna", 2, None, str)
     assert not (tmp_path / "run").exists()
 
 
@@ -210,21 +209,22 @@ def test_a_program_that_is_not_there_is_named(plain):
         advance_round(plain, "anna", 2, command_hook("no-such-program {out}", "walk", str), str)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"step": "danced", "round": 1}', '{"step": "proposed", "round": 7}'])
-def test_a_broken_line_is_named(plain, line):
+@pytest.mark.parametrize("content", ["{", "[3]", '[{"frames": [0]}]', '[{"frames": [0], "control": [], "figures": 3}]'])
+def test_a_broken_file_is_named(plain, content):
     advance_round(plain, "anna", 2, None, str)
-    path = plain.home / "rounds" / "rounds.jsonl"
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(InputError, match=r"rounds\.jsonl, line 3"):
+    (plain.home / "rounds" / "rounds.json").write_text(content)
+    with pytest.raises(InputError, match=r"rounds\.json: not rounds of annotation"):
         read_rounds(plain)
 
 
-def test_a_line_that_a_kill_left_unfinished_is_cut_off(plain):
-    frames = advance_round(plain, "anna", 2, None, str)[0].frames
-    path = plain.home / "rounds" / "rounds.jsonl"
-    path.write_text(path.read_text() + '{"step": "corr')
-    correct(plain, "anna", frames)
-    assert advance_round(plain, "anna", 2, None, str)[0].done == {"drawn", "corrected", "exported"}
+def test_a_kill_before_the_next_draw_trains_nothing_again(plain, hook, monkeypatch):
+    correct(plain, "anna", advance_round(plain, "anna", 2, None, str)[0].frames)
+    with monkeypatch.context() as patch:
+        patch.setattr("simspine.annotation.rounds.draw_frames", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            advance_round(plain, "anna", 2, command_hook(hook, "walk", str), str)
+    rounds = advance_round(plain, "anna", 2, lambda _: pytest.fail("trained again"), str)
+    assert len(rounds) == 2
 
 
 def test_what_a_failed_hook_has_left_is_not_anothers(plain, hook, tmp_path):
@@ -255,7 +255,8 @@ def test_the_commands(drawn, plain, hook, tmp_path):
     done = run("progress", *common, "--json", str(tmp_path / "p.json"))
     assert done.exit_code == 0, done.output
     written = json.loads((tmp_path / "p.json").read_text())
-    assert [one["round"] for one in written] == [1, 2]
+    assert [one["hook"] == "" for one in written] == [False, True]
+    assert "frame" in run("rank", *common, "--batch", "3").output
     both = run("round", *common, "--hook", hook, "--training", "tiny")
     assert both.exit_code == 2
 
@@ -273,7 +274,7 @@ def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
     correct(plain, "anna", read_rounds(plain)[0].frames)
     rounds = advance_round(plain, "anna", 2, command_hook(hook, "walk", str), str)
     current = with_proposals(plain)
-    served = Served(current, named=NamedTarget(open_frames(rounds), "round", 2))
+    served = Served(current, first=open_frames(rounds), in_round=2)
     page = browser.new_page(viewport={"width": 1300, "height": 800})
     complaints = []
     page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
@@ -293,8 +294,8 @@ def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
         page.close()
         served.stop()
     figures = advance_round(plain, "anna", 2, None, str)[1].figures
-    assert figures["all"]["moved"] == 0.0  # accepted as proposed
-    assert figures["minutes"] is not None
+    assert figures.batch.moved == 0.0  # accepted as proposed
+    assert figures.minutes is not None
 
 
 def test_rounds_of_another_recording_are_refused(plain, tmp_path):

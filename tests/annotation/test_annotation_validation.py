@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.annotation.server import NamedTarget, Session
+from simspine.annotation.server import Session
 from simspine.annotation.validation import (
     VALIDATED_SPINE_POINTS,
     body_validation_json,
@@ -119,10 +119,10 @@ def test_a_file_that_is_no_validation_is_refused(tmp_path, content):
 
 
 def test_the_frames_named_make_the_first_batch(recording):
-    session = Session(recording, "anna", 4, NamedTarget([5, 2, 5, 0]))
+    session = Session(recording, "anna", 4, [5, 2, 5, 0])
     assert [entry["frame"] for entry in session.summary()["batch"]] == [5, 2, 0]
     with pytest.raises(InputError, match="no frame 6"):
-        Session(recording, "ben", 4, NamedTarget([6]))
+        Session(recording, "ben", 4, [6])
 
 
 def test_the_sentence_says_what_is_worse():

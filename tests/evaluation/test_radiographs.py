@@ -11,7 +11,7 @@ from simspine.core.errors import InputError
 from simspine.evaluation.radiographs import (
     _mean_of_others,
     _ridge,
-    coverage_table,
+    interval_table,
     person_rows,
     radiograph_table,
     read_radiographed_people,
@@ -67,7 +67,7 @@ def test_the_table_has_ours_and_the_rules(people):
 
 
 def test_intervals_are_nested_and_a_row_is_a_person(people):
-    inside = [row.cells[0] for row in coverage_table(people).rows]
+    inside = [row.cells[0] for row in interval_table(people).rows]
     assert inside == sorted(inside)
     rows = person_rows(people)
     assert len(rows) == PEOPLE

@@ -9,11 +9,11 @@ import pytest
 from tools.fuzz_readers.__main__ import case, outcome, seed_file
 from tools.fuzz_readers.readers import READERS
 
-SLOW = {"C3D": 4, "netCDF": 4, "CDF": 4, "configuration": 40, "body recipe": 10, "marker set": 40, "endplates": 25,
+SLOW = {"C3D": 4, "CDF": 4, "configuration": 40, "body recipe": 10, "marker set": 40, "endplates": 25,
         "detection preset": 40, "OpenSim model": 40, "npz table": 25}  # fmt: skip
 FILES = 100
 SEED = 7
-COPIED = ("Parquet", "OpenPose JSON", "data set, verified")  # read from a copy; tells faults instead
+COPIED = ("OpenPose JSON", "data set, verified")  # read from a copy; tells faults instead
 
 
 @pytest.mark.filterwarnings("ignore")

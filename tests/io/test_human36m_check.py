@@ -1,20 +1,17 @@
 """Known faults, and the report about a copy: complete, with holes, with damage, with another lens."""
 
-import xml.etree.ElementTree as ElementTree
-
 import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from small_metadata import write_metadata
 
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
 from simspine.io.human36m import check, names
 from simspine.io.human36m import copy as cdf
 from simspine.io.human36m import names as faults
-from simspine.io.human36m.cameras import to_opencv, write_metadata
 from simspine.io.human36m.copy import open_copy
 
 FRAMES = 30
@@ -48,14 +45,10 @@ def video(path, frames):
     writer.release()
 
 
-def write(root, subject, trial, points=FRAMES, videos=()):
+def write(root, subject, trial, videos=()):
     name = names.official_name(subject, trial)
     folder = root / subject / "MyPoseFeatures"
     cdf.write_pose(folder / f"D3_Positions/{name}.cdf", 1000 * body())
-    for camera in rig():
-        xy = project_points([to_opencv(camera)], body())[0]
-        xy = np.concatenate([xy, xy])[:points]
-        cdf.write_pose(folder / f"D2_Positions/{name}.{camera.name}.cdf", xy)
     for camera, frames in zip(names.HUMAN36M_CAMERA_SIZES, videos, strict=False):
         video(root / subject / f"Videos/{name}.{camera}.mp4", frames)
 
@@ -63,10 +56,7 @@ def write(root, subject, trial, points=FRAMES, videos=()):
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     root = tmp_path_factory.mktemp("copy")
-    write_metadata(root / "metadata.xml", {subject: rig() for subject in names.HUMAN36M_SUBJECT_NAMES}, "human36m")
-    tree = ElementTree.parse(root / "metadata.xml")
-    tree.getroot().remove(tree.find("simspine"))  # our element, which says that this is no Human3.6M
-    tree.write(root / "metadata.xml")
+    write_metadata(root / "metadata.xml", {subject: rig() for subject in names.HUMAN36M_SUBJECT_NAMES})
     write(root, "S9", "Walking_1", videos=(FRAMES, FRAMES + 2, FRAMES, FRAMES))
     write(root, "S9", "Greeting_2")
     return open_copy(root)
@@ -94,7 +84,7 @@ class TestTable:
         for fault in faults.known_faults():
             assert fault.trial in names.canonical_trials()
             assert fault.camera is None or fault.camera in names.HUMAN36M_CAMERA_SIZES
-            assert fault.spoils in ("trial", "video", "points_2d")
+            assert fault.spoils in ("trial", "video")
             assert fault.sources
             assert fault.reason
         assert faults.known_faults_of("S1") == []
@@ -102,24 +92,21 @@ class TestTable:
 
 
 @pytest.mark.parametrize(
-    ("positions", "points", "videos", "expected"),
+    ("positions", "videos", "expected"),
     [
-        (1000, {"a": 1000}, {"a": 1000, "b": 1020}, []),
-        (1000, {"a": 1005}, {}, [("a", "points_2d")]),
-        (1000, {}, {"a": 999}, [("a", "video")]),
-        (1612, {}, {"55011271": 3393}, [("55011271", "video")]),  # VideoPose3D#215
-        (None, {"a": 10, "b": 10, "c": 9}, {"b": 10}, [("c", "points_2d")]),
-        (None, {}, {"b": 10}, []),
+        (1000, {"a": 1000, "b": 1020}, []),
+        (1000, {"a": 999}, [("a", "video")]),
+        (1612, {"55011271": 3393}, [("55011271", "video")]),  # VideoPose3D#215
     ],
 )
-def test_numbers_of_rows(positions, points, videos, expected):
-    found = faults.length_faults("S1", "Walking_1", positions, points, videos)
+def test_numbers_of_rows(positions, videos, expected):
+    found = faults.length_faults("S1", "Walking_1", positions, videos)
     assert [(fault.camera, fault.spoils) for fault in found] == expected
     assert all(fault.sources == ("found in the files",) for fault in found)
 
 
 def test_whole_trials_and_known_faults(copy):
-    state = check.examine_copy(copy, ["S9"], ["Walking_1", "Greeting_2"], read=True)
+    state = check.examine_copy(copy, ["S9"], ["Walking_1", "Greeting_2"])
     (subject,) = state.subjects
     assert [(t.trial, t.frames, t.usable) for t in subject.trials] == [
         ("Greeting_2", FRAMES, False),
@@ -144,17 +131,16 @@ def test_what_is_missing_is_listed(copy):
 
 
 def test_damage_rows_and_videos(tmp_path):
-    write_metadata(tmp_path / "metadata.xml", {"S1": rig()}, "human36m")
-    write(tmp_path, "S1", "Walking_1", points=FRAMES + 4, videos=(FRAMES, FRAMES - 5, 2 * FRAMES))
+    write_metadata(tmp_path / "metadata.xml", {"S1": rig()})
+    write(tmp_path, "S1", "Walking_1", videos=(FRAMES, FRAMES - 5, 2 * FRAMES))
     write(tmp_path, "S1", "Walking_2")
     (tmp_path / "S1/Videos/Walking 1.60457274.mp4").write_bytes(b"\0" * 100)
     broken = tmp_path / "S1/MyPoseFeatures/D3_Positions/Walking.cdf"
     broken.write_bytes(broken.read_bytes()[:5000])
     (tmp_path / "S1/MyPoseFeatures/D3_Positions/Walking 9.cdf").write_bytes(b"")
     copy = open_copy(tmp_path)
-    first, second = check.examine_copy(copy, ["S1"], ["Walking"], read=True).subjects[0].trials
+    first, second = check.examine_copy(copy, ["S1"], ["Walking"]).subjects[0].trials
     assert [(f.camera, f.spoils) for f in first.faults] == [
-        *((camera, "points_2d") for camera in names.HUMAN36M_CAMERA_SIZES),
         ("55011271", "video"),
         ("58860488", "video"),
     ]
@@ -162,25 +148,10 @@ def test_damage_rows_and_videos(tmp_path):
     assert "60457274.mp4" in first.problems[0]
     assert not second.usable
     assert "Walking.cdf: not a readable CDF" in second.problems[0]
-    lines = "\n".join(check.examine_copy(copy, ["S1"], ["Walking"], read=True).lines())
+    lines = "\n".join(check.examine_copy(copy, ["S1"], ["Walking"]).lines())
     assert "no trials of S1, left out: Walking 9" in lines
     assert "videos of 0 to 4 cameras" in lines
-    header_only = check.examine_copy(copy, ["S1"], ["Walking_2"], videos=False)
-    assert "bytes are there" in header_only.trials[0].problems[0]  # told without reading the values
-
-
-def test_lens_of_the_camera_file_is_told_from_the_points(copy, tmp_path):
-    errors = check.lens_of_points(copy, "S9", "Walking_1")
-    assert errors["human36m"] < 1e-3
-    assert errors["opencv"] > 0.05
-    write_metadata(tmp_path / "cameras.xml", {"S9": rig()}, "opencv")
-    wrong = open_copy(copy.root, cameras=tmp_path / "cameras.xml")
-    (subject,) = check.examine_copy(wrong, ["S9"], ["Walking_1"], videos=False).subjects
-    assert "made with the lens formula of human36m, not that of opencv" in subject.cameras
-    moved = [camera.with_(t=camera.t + np.eye(3)[0] / 10) for camera in rig()]
-    write_metadata(tmp_path / "cameras.xml", {"S9": moved}, "human36m")
-    state = check.examine_copy(open_copy(copy.root, cameras=tmp_path / "cameras.xml"), ["S9"], ["Walking_1"])
-    assert "do not belong to these data" in state.subjects[0].cameras
+    assert "bytes are there" in second.problems[0]
 
 
 def test_cameras_missing(copy, tmp_path):

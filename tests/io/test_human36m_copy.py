@@ -1,20 +1,19 @@
 """Copies made by hand with the traps of the real one; all their forms must say the same."""
 
 import json
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from small_metadata import write_metadata
 
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Origin
 from simspine.io.calibration import write_calibration
 from simspine.io.human36m import copy as cdf
 from simspine.io.human36m import names
-from simspine.io.human36m.cameras import open_rigs, to_opencv, write_metadata
+from simspine.io.human36m.cameras import open_rigs
 from simspine.io.human36m.copy import open_copy
 
 J17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # the 17 that public code picks out of the 32
@@ -49,35 +48,20 @@ def motion(subject, trial, frames=FRAMES):
     return body + np.cumsum(rng.normal(0, 0.01, (frames, 1, 3)), 0) + rng.normal(0, 0.003, (frames, 32, 3))
 
 
-def points(subject, trial, frames=FRAMES):
-    """{camera: (frames, 32, 2) px} by the data set's formula."""
-    return {c.name: project_points([to_opencv(c)], motion(subject, trial, frames))[0] for c in rig(subject)}
-
-
-def write_cameras(path, lens="human36m"):
-    write_metadata(path, {subject: rig(subject) for subject in SUBJECTS}, lens)
-    if lens == "human36m":  # as in the original: without our element, which says that this is no Human3.6M
-        tree = ElementTree.parse(path)
-        tree.getroot().remove(tree.find("simspine"))
-        tree.write(path)
+def write_cameras(path):
+    write_metadata(path, {subject: rig(subject) for subject in SUBJECTS})
 
 
 TRIALS = ("Directions_1", "Directions_2", "TakingPhoto_1")
 
 
-def write_archives(root, folder="MyPoseFeatures/{}", world=True, trials=TRIALS):
+def write_archives(root, folder="MyPoseFeatures/{}", trials=TRIALS):
     for subject in SUBJECTS:
         for trial in trials:
             name = names.official_name(subject, trial)
-            if world:
-                path = root / subject / folder.format("D3_Positions") / f"{name}.cdf"
-                cdf.write_pose(path, 1000 * motion(subject, trial), "float64")
+            path = root / subject / folder.format("D3_Positions") / f"{name}.cdf"
+            cdf.write_pose(path, 1000 * motion(subject, trial), "float64")
             for camera in rig(subject):
-                file = f"{name}.{camera.name}.cdf"
-                local = motion(subject, trial) @ camera.R.T + camera.t
-                cdf.write_pose(root / subject / folder.format("D3_Positions_mono") / file, 1000 * local, "float64")
-                xy = points(subject, trial)[camera.name]
-                cdf.write_pose(root / subject / folder.format("D2_Positions") / file, xy, "float64")
                 video = root / subject / "Videos" / f"{name}.{camera.name}.mp4"
                 video.parent.mkdir(parents=True, exist_ok=True)
                 video.write_bytes(b"not looked into")
@@ -92,15 +76,12 @@ def archives(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module", params=["archives", "unpacked", "mono"])
+@pytest.fixture(scope="module", params=["archives", "unpacked"])
 def root(request, tmp_path_factory, archives):
     if request.param == "archives":
         return archives
     root = tmp_path_factory.mktemp(request.param)
-    if request.param == "unpacked":
-        write_archives(root / "extracted", "Poses_{}")
-    else:
-        write_archives(root, world=False)
+    write_archives(root / "extracted", "Poses_{}")
     write_cameras(root / "metadata.xml")
     return root
 
@@ -128,17 +109,6 @@ class TestEveryLayout:
         copy = open_copy(root)
         assert copy.positions("S1", "Photo_1") == copy.positions("S1", "TakingPhoto-1")
 
-    def test_points_2d_are_where_the_cameras_project_the_positions(self, root):
-        """Below 0.01 px, on points made by the data set's formula."""
-        copy = open_copy(root)
-        keypoints = copy.points_2d("S5", "TakingPhoto_1", "human36m17")
-        xyz = copy.positions("S5", "TakingPhoto_1", "human36m17").xyz
-        expected = project_points(copy.cameras("S5"), xyz).swapaxes(0, 1)
-        np.testing.assert_allclose(keypoints.xy, expected, atol=1e-6)
-        assert (keypoints.confidence == 1).all()
-        given = np.stack(list(points("S5", "TakingPhoto_1").values()), 1)[:, :, J17]
-        np.testing.assert_allclose(keypoints.xy, given, atol=1e-9)
-
     def test_cameras_are_the_subjects(self, root):
         copy = open_copy(root)
         for subject in SUBJECTS:
@@ -148,10 +118,10 @@ class TestEveryLayout:
                 np.testing.assert_allclose(a.t, b.t, atol=1e-14)
 
     def test_files_are_those_there(self, root):
-        files = open_copy(root).files("S1", "TakingPhoto_1")
-        assert all(path.is_file() for path in files)
-        assert root / "metadata.xml" in files
-        assert len(files) == {"archives": 14, "unpacked": 14, "mono": 13}[root.name.rstrip("0123456789")]
+        copy = open_copy(root)
+        assert copy.camera_file("S1") == root / "metadata.xml"
+        assert copy.motion_capture_file("S1", "TakingPhoto_1").is_file()
+        assert list(copy.video_files("S1", "TakingPhoto_1")) == sorted(names.HUMAN36M_CAMERA_SIZES)
 
     def test_what_is_missing_is_named(self, root):
         copy = open_copy(root)
@@ -164,16 +134,6 @@ class TestEveryLayout:
 
 
 class TestArchives:
-    def test_lens_of_opencv_is_left_as_it_is(self, tmp_path):
-        """A capture made with our own projection, as its metadata.xml says."""
-        write_cameras(tmp_path / "metadata.xml", "opencv")
-        for camera in rig("S1"):
-            xy = project_points([camera], motion("S1", "Directions_1"))[0]
-            cdf.write_pose(tmp_path / f"S1/MyPoseFeatures/D2_Positions/Directions 1.{camera.name}.cdf", xy, "float64")
-        points = open_copy(tmp_path).points_2d("S1", "Directions_1")
-        expected = project_points(rig("S1"), motion("S1", "Directions_1")).swapaxes(0, 1)
-        np.testing.assert_allclose(points.xy, expected, atol=1e-9)
-
     def test_videos_in_the_order_of_the_cameras_without_the_corrupt_one(self, archives):
         copy = open_copy(archives)
         assert [path.name for path in copy.videos("S1", "TakingPhoto_1")] == [
@@ -186,22 +146,12 @@ class TestArchives:
         assert len(copy.videos("S11", "Directions_1")) == 4
         assert [fault.trial for fault in copy.faults("S11")] == ["Directions_2"]
 
-    def test_a_capture_of_other_origin_has_none_of_the_known_faults(self, archives, tmp_path):
-        write_cameras(tmp_path / "metadata.xml", "opencv")
-        copy = open_copy(archives, cameras=tmp_path / "metadata.xml")
+    def test_a_virtual_capture_has_none_of_the_known_faults(self, tmp_path):
+        write_archives(tmp_path, trials=("Directions_2",))
+        (tmp_path / "capture.json").write_text("{}")
+        copy = open_copy(tmp_path)
         assert copy.faults("S11") == copy.faults("S9", "Greeting_2") == []
         assert len(copy.videos("S11", "Directions_2")) == 4
-
-    def test_missing_camera_leaves_a_hole(self, tmp_path):
-        write_archives(tmp_path, trials=("Directions_1",))
-        write_cameras(tmp_path / "metadata.xml")
-        (tmp_path / "S1/MyPoseFeatures/D2_Positions/Directions 1.55011271.cdf").unlink()
-        (tmp_path / "S1/Videos/Directions 1.55011271.mp4").unlink()
-        copy = open_copy(tmp_path)
-        keypoints = copy.points_2d("S1", "Directions_1")
-        assert np.isnan(keypoints.xy[:, 1]).all()
-        assert (keypoints.confidence[:, [0, 2, 3]] == 1).all()
-        assert len(copy.videos("S1", "Directions_1")) == 3
 
     def test_millimetres_taken_for_metres_and_the_reverse(self, tmp_path):
         path = tmp_path / "S1/MyPoseFeatures/D3_Positions/Directions 1.cdf"
@@ -224,21 +174,18 @@ class TestArchives:
         with pytest.raises(InputError, match="no trial of S5: Discussion 1"):
             copy.positions("S5", "Discussion_1")
 
-    def test_3d_file_in_the_folder_of_2d_points(self, archives, tmp_path):
-        folder = tmp_path / "S1/MyPoseFeatures/D2_Positions"
-        cdf.write_pose(folder / "Directions 1.54138969.cdf", 1000 * motion("S1", "Directions_1"))
-        with pytest.raises(InputError, match="3D points in a folder of 2D points"):
-            open_copy(tmp_path, cameras=archives / "metadata.xml").points_2d("S1", "Directions_1")
-        with pytest.raises(InputError, match="no motion capture"):
+    def test_2d_points_in_the_folder_of_positions(self, tmp_path):
+        path = tmp_path / "S1/MyPoseFeatures/D3_Positions/Directions 1.cdf"
+        cdf.write_pose(path, np.ones((FRAMES, 32, 2)))
+        with pytest.raises(InputError, match="2D points in a folder of 3D points"):
             open_copy(tmp_path).positions("S1", "Directions_1")
 
-    def test_cameras_of_another_subject_do_not_pass(self, tmp_path):
-        write_archives(tmp_path, world=False, trials=("Directions_1",))
-        write_metadata(tmp_path / "metadata.xml", {s: rig("S1") for s in SUBJECTS}, "human36m")
-        copy = open_copy(tmp_path)
-        assert copy.positions("S1", "Directions_1").frames == FRAMES
-        with pytest.raises(InputError, match=r"S5 Directions_1: .* apart; their parameters do not belong"):
-            copy.positions("S5", "Directions_1")
+    def test_no_motion_capture(self, tmp_path):
+        video = tmp_path / "S1/Videos/Directions 1.54138969.mp4"
+        video.parent.mkdir(parents=True)
+        video.write_bytes(b"not looked into")
+        with pytest.raises(InputError, match="no motion capture"):
+            open_copy(tmp_path).positions("S1", "Directions_1")
 
 
 class TestRigs:
@@ -273,41 +220,6 @@ class TestRigs:
         assert open_rigs(tmp_path / "cameras.json").cameras("S5") == rig("S5")
         with pytest.raises(InputError, match="S7"):
             open_rigs(tmp_path / "cameras.json").cameras("S7")
-
-    def test_json_of_the_data_sets_own_parameters(self, tmp_path):
-        """karfly/human36m-camera-parameters: mm, columns, intrinsics once."""
-        content = {
-            "intrinsics": {
-                c.name: {"calibration_matrix": c.K.tolist(), "distortion": c.distortion.tolist()} for c in rig("S1")
-            },
-            "extrinsics": {
-                s: {c.name: {"R": c.R.tolist(), "t": (1000 * c.t[:, None]).tolist()} for c in rig(s)} for s in SUBJECTS
-            },
-        }
-        path = tmp_path / "camera-parameters.json"
-        path.write_text(json.dumps(content))
-        assert open_rigs(tmp_path).lens == "human36m"
-        for a, b in zip(open_rigs(path).cameras("S11"), rig("S11"), strict=True):
-            assert (a.name, a.size) == (b.name, b.size)
-            np.testing.assert_array_equal(a.distortion, to_opencv(b).distortion)
-            np.testing.assert_allclose(a.t, b.t, rtol=1e-14)
-        with pytest.raises(InputError, match="S6"):
-            open_rigs(path).cameras("S6")
-        del content["intrinsics"]["58860488"]
-        path.write_text(json.dumps(content))
-        with pytest.raises(InputError, match="'58860488' is missing"):
-            open_rigs(path)
-        path.write_text(json.dumps({"intrinsics": {}, "extrinsics": []}))
-        with pytest.raises(InputError, match=r"camera-parameters\.json"):
-            open_rigs(path)
-        content["intrinsics"]["58860488"] = {"calibration_matrix": np.eye(3).tolist(), "distortion": [10**400]}
-        path.write_text(json.dumps(content))
-        with pytest.raises(InputError, match=r"camera-parameters\.json: .*too large"):
-            open_rigs(path)
-        for text in ("{", '{"a": ' * 5000):
-            path.write_text(text)
-            with pytest.raises(InputError, match="not valid JSON"):
-                open_rigs(path)
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="do not exist"):

@@ -5,7 +5,6 @@ The take's centroids lie 4 cm in front of its released points and 2 cm above, wh
 
 import json
 
-import h5py
 import numpy as np
 import pytest
 from small_takes import FILLED, REJECTED, UNSOLVED, make_take
@@ -14,7 +13,6 @@ from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.io.c3d import read_c3d, write_c3d
 from simspine.io.coco import write_coco
-from simspine.io.exchange import read_netcdf, read_parquet, write_netcdf, write_parquet
 from simspine.io.npz import read_npz, write_mmpose
 
 SHIFT = np.array([0.04, 0.02, 0.0])  # y up
@@ -72,29 +70,6 @@ def test_coco(take, released, tmp_path):
     rest = [i for i in range(37) if i not in places]
     np.testing.assert_array_equal(vertebral[rest], points[rest])
     assert np.abs(vertebral - points)[places][seen].max() > 3  # 4 cm at 4 m with f = 1145 px
-
-
-def test_parquet(take, released, tmp_path):
-    write_parquet(tmp_path, "train", lambda: [take])
-    found = read_parquet(tmp_path, "train")
-    np.testing.assert_array_equal(found["markers"], released)
-    np.testing.assert_allclose(found["centres"], released[:, ALONG] + SHIFT)
-    np.testing.assert_array_equal(found["markers_vertebral"][:, ALONG], found["centres"])
-    np.testing.assert_array_equal(found["markers_vertebral"][:, OTHERS], released[:, OTHERS])
-    write_parquet(tmp_path / "angles", "train", lambda: [take], points=False)
-    assert not {"markers", "markers_vertebral", "centres"} & set(read_parquet(tmp_path / "angles", "train"))
-
-
-def test_netcdf(take, released, tmp_path):
-    write_netcdf(tmp_path / "a.nc", take)
-    assert read_netcdf(tmp_path / "a.nc") == take.trial.markers
-    with h5py.File(tmp_path / "a.nc") as file:
-        centres = file["centres"][()][..., 0].transpose(0, 2, 1)
-        vertebral = file["position_vertebral"][()][..., 0].transpose(0, 2, 1)
-        assert [bytes(name).decode() for name in file["vertebrae"][()]] == list(VERTEBRA_OF.values())
-        assert file["centres"].attrs["units"] == "m"
-    np.testing.assert_allclose(centres, released[:, ALONG] + SHIFT)
-    np.testing.assert_array_equal(vertebral[:, ALONG], centres)
 
 
 def test_c3d(take, released, tmp_path):

@@ -17,12 +17,10 @@ from simspine.io.coco import annotation_file, in_spinetrack_order
 def test_annotations_are_found_in_their_folder(tmp_path):
     path = tmp_path / "annotations/person_keypoints_val2017.json"
     with pytest.raises(InputError, match=r"person_keypoints_val2017\.json: no such file"):
-        annotation_file(tmp_path, "val2017")
+        annotation_file(tmp_path)
     path.parent.mkdir()
     path.touch()
-    assert annotation_file(tmp_path, "val2017") == path
-    with pytest.raises(InputError, match="unknown split"):
-        annotation_file(tmp_path, "val2018")
+    assert annotation_file(tmp_path) == path
 
 
 def test_simspines_names_and_missing_points_are_brought_in_order():

@@ -64,6 +64,16 @@ def test_a_dropped_row_is_found(rate, decimals, frames, data):
             read(rows, **told)
 
 
+def test_few_rows_that_fit_several_rates_give_a_warning():
+    assert read(printed(np.arange(4) / 100, 2)) == (100.0, True)  # 75 and 120 frames/s fit as well
+    assert read(printed(np.arange(40) / 100, 2)) == (100.0, False)
+    assert read(printed(np.arange(4) / 100, 2), given=100.0) == (100.0, False)
+
+
+def test_a_stated_rate_that_is_not_the_headers_gives_a_warning():
+    assert read(printed(np.arange(1) / 50, 2), header=50.0, given=25.0) == (25.0, True)
+
+
 def test_a_coarse_column_with_a_hole_is_no_other_rate():
     rows = printed(np.delete(np.arange(200), 90) / 100, 2)
     for told in ({}, {"header": 100.0}):

@@ -18,7 +18,6 @@ from simspine.io.c3d import read_c3d
 from simspine.io.coco import read_coco
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, write_dataset
-from simspine.io.exchange import read_netcdf, read_parquet
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import read_mot, read_sto
 from simspine.io.npz import read_npz
@@ -29,7 +28,7 @@ from simspine.workflow.exchange import ExportChoice, export_format
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
-FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
+FORMATS = ("hdf5", "npz", "coco", "c3d")
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +62,8 @@ def test_every_export_is_whole_and_says_what_it_is(finished, exports, kind):
 
 def test_all_formats_hold_the_points_that_were_solved(exports, results):
     solved = results.spine.markers
-    assert read_netcdf(exports["netcdf"] / "S01/S01_bow.nc") == solved.with_(covariance=None)
     c3d = read_c3d(exports["c3d"] / "S01/S01_bow.c3d")
     np.testing.assert_allclose(c3d.select(solved.names).xyz, solved.xyz, atol=1e-6)
-    np.testing.assert_array_equal(read_parquet(exports["parquet"], "train")["markers"], solved.xyz)
     with DatasetFile(exports["hdf5"] / "synthetic.h5") as file:
         assert file.trial("S01", "bow").markers.xyz.tobytes() == solved.xyz.tobytes()
     rows = read_npz(exports["npz"] / "annotations/simspine_train.npz")
@@ -85,9 +82,6 @@ def test_all_formats_hold_the_centroids_of_the_vertebrae(finished, exports, resu
     assert wanted.shape[1] == 25
     c3d = read_c3d(exports["c3d"] / "S01/S01_bow.c3d")
     np.testing.assert_allclose(c3d.select(tuple(vertebrae)).xyz, wanted, atol=1e-6)
-    np.testing.assert_allclose(read_parquet(exports["parquet"], "train")["centres"], wanted, atol=1e-9)
-    with h5py.File(exports["netcdf"] / "S01/S01_bow.nc") as file:
-        np.testing.assert_allclose(file["centres"][()][..., 0].transpose(0, 2, 1), wanted, atol=1e-9)
     rows = read_npz(exports["npz"] / "annotations/simspine_train.npz")
     world = change_frame(wanted, "y_up", "z_up")
     np.testing.assert_allclose(rows["S_world_centres"][: len(world), :, :3], world, atol=1e-9)
@@ -272,36 +266,29 @@ class TestLicence:
         assert "--contents angles" in message
         assert "Human3.6M" in message
 
-    @pytest.mark.parametrize("kind", ["hdf5", "parquet"])
-    def test_angles_and_models_may_go(self, restricted, tmp_path, kind):
+    def test_angles_and_models_may_go(self, restricted, tmp_path):
         out = tmp_path / "public"
-        done = CliRunner().invoke(main, ["export", "--config", str(restricted.file), "--format", kind, "--public",
+        done = CliRunner().invoke(main, ["export", "--config", str(restricted.file), "--format", "hdf5", "--public",
                                          "--contents", "angles", "--out", str(out)])  # fmt: skip
         assert done.exit_code == 0, done.output
         assert (out / "NOTICE.txt").read_text().strip() == HUMAN36M_NOTICE
         assert json.loads((out / "manifest.json").read_text())["notice"] == HUMAN36M_NOTICE
         assert verify_dataset(out, kinematics=True) == []
-        if kind == "parquet":
-            found = read_parquet(out, "train")
-            assert not {"markers", "centres", "markers_vertebral"} & set(found)
-            assert HUMAN36M_NOTICE in (out / "README.md").read_text()
-            assert "`level_angles`: L5-S1" in (out / "README.md").read_text()
-        else:
-            with h5py.File(out / "synthetic.h5") as file:
-                trial = file["S01/bow"]
-                assert np.isnan(trial["markers"][:]).all()
-                assert len(trial["simspine/poses"]) == 0
-                assert len(file["S01/calibration/names"]) == 0
-                assert file.attrs["notice"] == HUMAN36M_NOTICE
-                assert not {"marker_covariance", "centres", "markers_vertebral"} & set(trial["simspine"])
-                assert len(file["metadata/simspine/models/S01"]) > 1000
-                told = bytes(file["metadata/simspine/provenance"][:]).decode()
-                assert str(restricted.folder) not in told
-                assert "configuration_hash" in told
-                kinematics = trial["kinematics"][:]
-            with DatasetFile(restricted.results / "synthetic.h5") as whole:
-                motion = whole.trial("S01", "bow").motion
-            np.testing.assert_allclose(kinematics[:, 0], np.degrees(motion.values[:, 0]))
+        with h5py.File(out / "synthetic.h5") as file:
+            trial = file["S01/bow"]
+            assert np.isnan(trial["markers"][:]).all()
+            assert len(trial["simspine/poses"]) == 0
+            assert len(file["S01/calibration/names"]) == 0
+            assert file.attrs["notice"] == HUMAN36M_NOTICE
+            assert not {"marker_covariance", "centres", "markers_vertebral"} & set(trial["simspine"])
+            assert len(file["metadata/simspine/models/S01"]) > 1000
+            provenance = bytes(file["metadata/simspine/provenance"][:]).decode()
+            assert str(restricted.folder) not in provenance
+            assert "configuration_hash" in provenance
+            kinematics = trial["kinematics"][:]
+        with DatasetFile(restricted.results / "synthetic.h5") as whole:
+            motion = whole.trial("S01", "bow").motion
+        np.testing.assert_allclose(kinematics[:, 0], np.degrees(motion.values[:, 0]))
 
     def test_a_private_copy_carries_the_notice(self, restricted, tmp_path):
         with pytest.warns(UserWarning, match="another configuration"):  # the copy's folder is part of it
@@ -328,8 +315,6 @@ class TestLicence:
 @pytest.mark.parametrize(("kind", "file", "words"), [
     ("npz", "annotations/simspine_train.npz", "differs from its checksum"),
     ("coco", "annotations/person_keypoints_train.json", "differs from its checksum"),
-    ("parquet", "data/train-00000-of-00001.parquet", "differs from its checksum"),
-    ("netcdf", "S01/S01_bow.nc", "S01/bow, frames 0–15: kinematics is damaged"),
     ("c3d", "S01/S01_bow.c3d", "differs from its checksum"),
     ("hdf5", "synthetic.h5", "S01/bow, frames 0–15: kinematics is damaged"),
 ])  # fmt: skip
@@ -339,10 +324,9 @@ def test_damage_is_found_in_every_format(exports, tmp_path, kind, file, words):
     shutil.copytree(exports[kind], folder)
     content = (folder / file).read_bytes()
     middle = len(content) // 2
-    if kind in ("hdf5", "netcdf"):  # in the middle of an array, not in the structure
+    if kind == "hdf5":  # in the middle of an array, not in the structure
         with h5py.File(folder / file) as data:
-            array = data["S01/bow/kinematics" if kind == "hdf5" else "kinematics"]
-            middle = array.id.get_chunk_info(0).byte_offset + 100
+            middle = data["S01/bow/kinematics"].id.get_chunk_info(0).byte_offset + 100
     (folder / file).write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     found = "\n".join(map(str, verify_dataset(folder)))
     assert f"fault: {file}" in found
@@ -386,7 +370,7 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--format", "xml"), "is not one of"),
-    (("--format", "c3d", "--contents", "angles"), "goes with hdf5 and parquet"),
+    (("--format", "c3d", "--contents", "angles"), "goes with hdf5"),
     (("--points", "37"), "--points goes with --format"),
     (("--public",), "--public goes with --format"),
     (("--format", "c3d", "--subject", "S01"), "--subject goes without --format"),

@@ -213,8 +213,8 @@ def test_people_of_one_recording_are_planned_as_subjects(snakemake):
 
 @pytest.mark.slow
 def test_the_full_layout_is_planned_by_names_alone(snakemake):
-    """Seven subjects, 210 trials, 1,890 files in the official layout: all are empty, and none is read."""
-    from simspine.io.human36m.cameras import write_metadata
+    """Seven subjects, 210 trials, 1,050 files in the official layout: all are empty, and none is read."""
+    from simspine.io.calibration import write_calibration
     from simspine.io.human36m.names import (
         HUMAN36M_CAMERA_SIZES,
         HUMAN36M_SUBJECT_NAMES,
@@ -225,17 +225,14 @@ def test_the_full_layout_is_planned_by_names_alone(snakemake):
 
     root = snakemake.root / "data/human36m"
     for subject in HUMAN36M_SUBJECT_NAMES:
-        for kind in ("Videos", "MyPoseFeatures/D3_Positions", "MyPoseFeatures/D2_Positions"):
+        for kind in ("Videos", "MyPoseFeatures/D3_Positions"):
             (root / subject / kind).mkdir(parents=True)
         for trial in canonical_trials():
             name = official_name(subject, trial)
             (root / subject / "MyPoseFeatures/D3_Positions" / f"{name}.cdf").touch()
             for camera in HUMAN36M_CAMERA_SIZES:
                 (root / subject / "Videos" / f"{name}.{camera}.mp4").touch()
-                (root / subject / "MyPoseFeatures/D2_Positions" / f"{name}.{camera}.cdf").touch()
-    write_metadata(
-        root / "metadata.xml", {subject: virtual_rig(1, subject) for subject in HUMAN36M_SUBJECT_NAMES}, "human36m"
-    )
+        write_calibration(root / f"Calib_{subject}.toml", virtual_rig(1, subject))
     done = snakemake("--dry-run", "--configfile", "configs/human36m.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     plan = planned(done.stdout)

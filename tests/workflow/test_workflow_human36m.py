@@ -16,8 +16,8 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.core.types import Keypoints, Origin
+from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store, write_store
-from simspine.io.human36m.cameras import write_metadata
 from simspine.io.human36m.copy import write_pose
 from simspine.io.human36m.names import HUMAN36M_CAMERA_SIZES, official_name
 from simspine.workflow.config import read_config
@@ -84,7 +84,8 @@ TRIALS = {"S1": ["Walking_1"], "S5": ["Walking_1"]}
 def copy(tmp_path, truth):
     """Two subjects with a rig of their own each."""
     write_copy(tmp_path / "copy", truth, TRIALS)
-    write_metadata(tmp_path / "copy/metadata.xml", {s: cameras_of(s) for s in TRIALS}, "opencv")
+    for subject in TRIALS:
+        write_calibration(tmp_path / f"copy/Calib_{subject}.toml", cameras_of(subject))
     project = Project(tmp_path)
     project.write(settings(tmp_path))
     project.write(project.settings | {"capture": project.settings["capture"] | {"subjects": list(TRIALS)}})
@@ -282,7 +283,7 @@ def test_planning_reads_no_file(real, monkeypatch):
     """Which files a subject has is known from their names."""
     import simspine.io.human36m.copy as cdf
 
-    monkeypatch.setattr(cdf, "read_poses", lambda *_: pytest.fail("a pose file was read"))
+    monkeypatch.setattr(cdf, "read_pose", lambda *_: pytest.fail("a pose file was read"))
     trials = real.config.subject("S11").trials.values()
     captures = [capture_of_config(trial, "S11", real.config) for trial in trials]
     assert all(path.suffix == ".cdf" for capture in captures for path in capture.mocap)
@@ -307,7 +308,7 @@ def test_doctor_says_what_a_copy_holds(copy):
         (lambda root: (root / "detections/S5/Walking_1.h5").unlink(), "S5/Walking_1: file of 2D points"),
         (lambda root: next((root / "S1").rglob("*.cdf")).write_bytes(b""), "the file is empty"),
         (lambda root: next((root / "S1").rglob("*.cdf")).unlink(), "S1"),
-        (lambda root: (root / "metadata.xml").unlink(), "no camera parameters"),
+        (lambda root: [path.unlink() for path in root.glob("Calib_*.toml")], "no camera parameters"),
     ],
 )
 def test_doctor_names_what_is_wrong(copy, spoil, words):

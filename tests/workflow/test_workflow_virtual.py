@@ -96,5 +96,5 @@ def test_making_it_again_makes_nothing(made):
 
 def test_provenance_names_motion_capture_and_detections(made):
     files = json.loads((made.results / "provenance.json").read_text())["inputs_sha256"][f"S1/{TRIAL}"]
-    assert {"metadata.xml", f"{TRIAL}.h5"} < set(files)
+    assert {"Calib_S1.toml", f"{TRIAL}.h5"} < set(files)
     assert any(name.endswith(".cdf") for name in files)

@@ -161,15 +161,8 @@ def _read_calibration(path: Path):
 
 
 def _metadata(path: Path) -> None:
-    from simspine.io.human36m.cameras import write_metadata
-
-    write_metadata(path, {"S1": cameras(), "S5": cameras()})
-
-
-def _parameters(path: Path) -> None:
-    intrinsics = {c.name: {"calibration_matrix": c.K.tolist(), "distortion": c.distortion.tolist()} for c in cameras()}
-    poses = {c.name: {"R": c.R.tolist(), "t": (1000 * c.t).tolist()} for c in cameras()}
-    path.write_text(json.dumps({"intrinsics": intrinsics, "extrinsics": {"S1": poses, "S5": poses}}))
+    numbers = np.random.default_rng(0).uniform(0.1, 1, 300).tolist()
+    path.write_text(f"<metadata><w0>[{' '.join(map(repr, numbers))}]</w0></metadata>")
 
 
 def _read_rigs(path: Path):
@@ -300,18 +293,6 @@ def _read_npz(path: Path):
     return read_npz(path)
 
 
-def _netcdf(path: Path) -> None:
-    from simspine.io.exchange import write_netcdf
-
-    write_netcdf(path, take())
-
-
-def _read_netcdf(path: Path):
-    from simspine.io.exchange import read_netcdf
-
-    return read_netcdf(path)
-
-
 def _c3d(path: Path) -> None:
     from simspine.io.c3d import write_c3d
 
@@ -334,22 +315,6 @@ def _read_coco(path: Path):
     from simspine.io.coco import read_coco
 
     return read_coco(path)
-
-
-def _parquet(path: Path) -> None:
-    from simspine.io.exchange import write_parquet
-
-    write_parquet(path.parent, "valid", lambda: [take()])
-    next((path.parent / "data").glob("*.parquet")).rename(path)
-
-
-def _read_parquet(path: Path):
-    from simspine.io.exchange import read_parquet
-
-    (path.parent / "data").mkdir(exist_ok=True)
-    shard = path.parent / "data/valid-00000-of-00001.parquet"
-    shard.write_bytes(path.read_bytes())
-    return read_parquet(path.parent, "valid")
 
 
 # Text formats
@@ -429,29 +394,16 @@ def _labelled_images():
     return LabelledImages(names, ("a/1.jpg", "a/2.jpg", "b/1.jpg"), [[640, 480]] * 3, points, np.full((3, 37), 2))
 
 
-def _write_labels(kind: str):
-    def write(path: Path) -> None:
-        _label_functions()[kind][0](path, _labelled_images())
+def _write_labels(path: Path) -> None:
+    from simspine.io.coco import write_coco_labels
 
-    return write
-
-
-def _read_labels(kind: str):
-    def read(path: Path):
-        return _label_functions()[kind][1](path)
-
-    return read
+    write_coco_labels(path, _labelled_images())
 
 
-def _label_functions() -> dict:
-    from simspine.io.annotation_tools import read_cvat, read_label_studio, write_cvat, write_label_studio
-    from simspine.io.coco import read_coco_labels, write_coco_labels
+def _read_labels(path: Path):
+    from simspine.io.coco import read_coco_labels
 
-    return {
-        "coco": (write_coco_labels, read_coco_labels),
-        "cvat": (write_cvat, read_cvat),
-        "label-studio": (write_label_studio, read_label_studio),
-    }
+    return read_coco_labels(path)
 
 
 def _journal(path: Path) -> None:
@@ -481,7 +433,6 @@ READERS = {
     "calibration JSON": Reader("rig.json", _rig, _read_calibration, _JSON),
     "calibration Qualisys": Reader("x.qca.txt", _qca, _read_calibration, m.TEXT),
     "metadata.xml": Reader("metadata.xml", _metadata, _read_rigs, m.TEXT),
-    "camera parameters": Reader("parameters.json", _parameters, _read_rigs, _JSON),
     "VTP": Reader("mesh.vtp", _vtp, _read_vtp, m.TEXT),
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
     "compiled body": Reader("body.h5", _compiled, _read_compiled),
@@ -490,14 +441,10 @@ READERS = {
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
     "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),
     "npz table": Reader("x.npz", _mmpose, _read_npz, (*m.BYTES, *[m.zip_members] * 8)),
-    "netCDF": Reader("x.nc", _netcdf, _read_netcdf),
     "C3D": Reader("x.c3d", _c3d, _read_c3d),
     "COCO": Reader("x.json", _coco, _read_coco, _JSON),
-    "COCO labels": Reader("labels.json", _write_labels("coco"), _read_labels("coco"), _JSON),
-    "CVAT XML": Reader("labels.xml", _write_labels("cvat"), _read_labels("cvat"), m.TEXT),
-    "Label Studio": Reader("labels.json", _write_labels("label-studio"), _read_labels("label-studio"), _JSON),
+    "COCO labels": Reader("labels.json", _write_labels, _read_labels, _JSON),
     "annotator's journal": Reader("anna.jsonl", _journal, _read_journal, m.TEXT),
-    "Parquet": Reader("x.parquet", _parquet, _read_parquet),
     "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),
     "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
     "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),

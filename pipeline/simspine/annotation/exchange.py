@@ -1,7 +1,6 @@
-"""Labels of a recording as files of other programs, and back as decisions of an annotator."""
+"""Labels of a recording as COCO or OpenPose files, and COCO files back as decisions of an annotator."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +9,11 @@ from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, ap
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, skin_landmark
-from simspine.io.annotation_tools import labelling_setup, read_cvat, read_label_studio, write_cvat, write_label_studio
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.coco import LabelledImages, read_coco_labels, to_simspine, to_spinetrack, write_coco_labels
+from simspine.io.coco import LabelledImages, to_spinetrack, write_coco_labels
 
-LABEL_FILE_SUFFIXES = {"coco": ".json", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
 OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # its files know scores only
-LABEL_READERS: dict[str, Callable[[Path], LabelledImages]] = {
-    "coco": read_coco_labels,
-    "cvat": read_cvat,
-    "label-studio": read_label_studio,
-}
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
@@ -49,9 +41,8 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
 
 def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[str]:
     """The clicks of one marker in one view, as YAML."""
-    own = np.isin(labels.status[:, view, point], (PointStatus.CORRECTED, PointStatus.ACCEPTED))
     rows = []
-    for frame in np.flatnonzero(own):
+    for frame in np.flatnonzero(labels.confirmed[:, view, point]):
         number = int(recording.rows[frame, view])
         if labels.visibility[frame, view, point] == Visibility.ABSENT:
             rows.append(f"[{number}, null, null]")
@@ -89,23 +80,16 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
 def write_annotation_file(
     form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True
 ) -> Path:
-    """Write the labels in one of `LABEL_FILE_SUFFIXES`; returns what was written. out: a file; for openpose a folder.
+    """Write the labels as `coco`, a file, or as `openpose`, a folder; returns what was written.
 
-    Raises `InputError` for a file whose ending is another format's.
+    Raises `InputError` for a name of the other kind.
     """
-    if out.suffix.lower() != LABEL_FILE_SUFFIXES[form] and (
-        LABEL_FILE_SUFFIXES[form] or out.suffix.lower() in LABEL_FILE_SUFFIXES.values()
-    ):
-        wanted = f"a file that ends in {LABEL_FILE_SUFFIXES[form]}" if LABEL_FILE_SUFFIXES[form] else "a folder"
+    if (out.suffix.lower() == ".json") != (form == "coco"):
+        wanted = "a file that ends in .json" if form == "coco" else "a folder"
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
     images = labelled_images_of(recording, labels, decided_only)
     if form == "coco":
         write_coco_labels(out, images)
-    elif form == "cvat":
-        write_cvat(out, images, recording.name)
-    elif form == "label-studio":
-        write_label_studio(out, images)
-        write_text(out.with_name(f"{out.stem}_setup.xml"), labelling_setup(images.names))
     else:
         _write_openpose(out, recording, images)
     return out
@@ -122,11 +106,6 @@ def write_images(folder: Path, recording: RecordedViews, images: LabelledImages)
     finally:
         source.close()
     return len(images.file_names)
-
-
-def read_annotation_file(form: str, path: Path) -> LabelledImages:
-    """Points of a file in one of the formats of `LABEL_READERS`, under SIMSPINE's names."""
-    return to_simspine(LABEL_READERS[form](path))
 
 
 def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:

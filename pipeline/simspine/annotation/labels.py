@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import combinations
 from pathlib import Path
@@ -38,7 +38,7 @@ class PointStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Edit:
-    """One decision. x, y: px; None for a point that is absent."""
+    """One decision. x, y: px; None for a point that is absent. time: s since 1970, if it was made on the page."""
 
     frame: int
     view: int
@@ -47,6 +47,7 @@ class Edit:
     y: float | None
     visibility: Visibility
     status: PointStatus
+    time: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +67,9 @@ class Labels:
     def __post_init__(self):
         xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
         object.__setattr__(self, "xy", xy)
-        for field, dtype in (("visibility", np.int8), ("status", np.int8), ("confidence", float)):
-            array = read_only_array("Labels", field, getattr(self, field), shape=xy.shape[:3], dtype=dtype)
-            object.__setattr__(self, field, array)
+        for name, dtype in (("visibility", np.int8), ("status", np.int8), ("confidence", float)):
+            array = read_only_array("Labels", name, getattr(self, name), shape=xy.shape[:3], dtype=dtype)
+            object.__setattr__(self, name, array)
 
     @property
     def frames(self) -> int:
@@ -83,6 +84,11 @@ class Labels:
     def decided(self) -> np.ndarray:
         """(frames, views, points) bool: what somebody has looked at or moved."""
         return self.status != PointStatus.UNSEEN
+
+    @property
+    def confirmed(self) -> np.ndarray:
+        """(frames, views, points) bool: what a person accepted, or placed by hand."""
+        return (self.status == PointStatus.ACCEPTED) | (self.status == PointStatus.CORRECTED)
 
 
 def pseudo_labels(keypoints: Keypoints) -> Labels:
@@ -99,14 +105,23 @@ def pseudo_labels(keypoints: Keypoints) -> Labels:
 
 def apply_edits(labels: Labels, edits: Iterable[Edit]) -> Labels:
     """The labels after some decisions, the last of each point counting. `InputError` for one that is nowhere."""
-    xy, visibility, status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
-    index = {name: i for i, name in enumerate(labels.names)}
+    edits = list(edits)
     for edit in edits:
         check_edit(labels, edit)
+    xy, visibility, status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
+    write_edits(edits, labels.names, xy=xy, visibility=visibility, status=status)
+    return replace(labels, xy=xy, visibility=visibility, status=status)
+
+
+def write_edits(
+    edits: Iterable[Edit], names: Sequence[str], *, xy: np.ndarray, visibility: np.ndarray, status: np.ndarray
+) -> None:
+    """Put decisions into the arrays of `Labels`, in place."""
+    index = {name: i for i, name in enumerate(names)}
+    for edit in edits:
         at = edit.frame, edit.view, index[edit.point]
         xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
         visibility[at], status[at] = edit.visibility, edit.status
-    return Labels(names=labels.names, xy=xy, visibility=visibility, status=status, confidence=labels.confidence)
 
 
 def check_edit(labels: Labels, edit: Edit) -> None:
@@ -129,6 +144,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
 JOURNAL_SUFFIX = ".jsonl"
 JOURNAL_SCHEMA = 1
 MAX_POINT_DISTANCE_PX = 1e7  # beyond any image
+MAX_TIME_S = 1e12  # beyond any clock
 _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 
 
@@ -168,15 +184,9 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
         os.truncate(path, content.rfind(b"\n") + 1)
 
 
-def append_edits(path: Path, edits: Sequence[Edit], when: float | None = None) -> None:
-    """Add decisions; they are on the disk when this returns. when: s since 1970, if a person made them then."""
-    stamp = {} if when is None else {"t": round(when, 1)}
-    append_lines(path, [_to_json(edit) | stamp for edit in edits])
-
-
-def append_lines(path: Path, entries: Sequence[dict]) -> None:
-    """Add entries, a line each; they are on the disk when this returns."""
-    text = "".join(json.dumps(entry) + "\n" for entry in entries)
+def append_edits(path: Path, edits: Sequence[Edit]) -> None:
+    """Add decisions; they are on the disk when this returns."""
+    text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
@@ -200,24 +210,12 @@ def read_journal(path: Path) -> list[Edit]:
     return edits
 
 
-def read_times(path: Path) -> list[tuple[float, int]]:
-    """When each decision was made (s since 1970), and of which frame; those without a time are left out."""
-    found = []
-    for number, line in enumerate(read_bytes(path).split(b"\n")[1:-1], 2):
-        try:
-            entry = json.loads(line) if line.strip() else {}
-            if isinstance(entry.get("t"), int | float) and isinstance(entry.get("f"), int):
-                found.append((float(entry["t"]), entry["f"]))
-        except (ValueError, AttributeError, OverflowError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: no decision with a time ({error}).") from None
-    return found
-
-
 def edit_from(entry) -> Edit:
-    """A decision as JSON says it: f, v, p, x, y, see, how. `InputError` for anything else."""
+    """A decision as JSON says it: f, v, p, x, y, see, how, and t if timed. `InputError` for anything else."""
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
         visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
+        time = entry.get("t")
     except (TypeError, LookupError, ValueError) as error:
         raise InputError(f"not a decision about a point: {error!r}") from None
     if type(frame) is not int or type(view) is not int or not isinstance(point, str):
@@ -227,6 +225,8 @@ def edit_from(entry) -> Edit:
         raise InputError(f"x {x!r}, y {y!r}: expected two numbers of px, or null for both")
     if not numbers and visibility:
         raise InputError("a point that is not absent needs a place")
+    if time is not None and not (type(time) in (int, float) and 0 <= time < MAX_TIME_S):
+        raise InputError(f"t {time!r:.40}: expected seconds since 1970")
     return Edit(
         frame=frame,
         view=view,
@@ -235,14 +235,16 @@ def edit_from(entry) -> Edit:
         y=float(y) if numbers else None,
         visibility=visibility,
         status=status,
+        time=time,
     )
 
 
 def _to_json(edit: Edit) -> dict:
     x, y = (None if v is None else round(v, 3) for v in (edit.x, edit.y))
+    timed = {} if edit.time is None else {"t": round(edit.time, 1)}
     return {
         "f": edit.frame, "v": edit.view, "p": edit.point, "x": x, "y": y,
-        "see": int(edit.visibility), "how": int(edit.status),
+        "see": int(edit.visibility), "how": int(edit.status), **timed,
     }  # fmt: skip
 
 
@@ -415,7 +417,7 @@ def agreement_text(rows: Sequence[PointAgreement]) -> str:
 
 def _pair_distances(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(frames, views, points) px, share of the size, and 1 or 0 for the same flag; NaN where it was not decided."""
-    both = _own_decisions(a) & _own_decisions(b)
+    both = a.confirmed & b.confirmed
     placed = both & a.labelled & b.labelled
     middle = np.where((a.labelled & b.labelled)[..., None], (a.xy + b.xy) / 2, np.nan)
     size = person_size(middle)
@@ -423,10 +425,6 @@ def _pair_distances(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.nd
     with np.errstate(divide="ignore", invalid="ignore"):
         share = distance / size[..., None]
     return distance, share, np.where(both, a.visibility == b.visibility, np.nan)
-
-
-def _own_decisions(labels: Labels) -> np.ndarray:
-    return (labels.status == PointStatus.ACCEPTED) | (labels.status == PointStatus.CORRECTED)
 
 
 def _of_point(name: str, distance: np.ndarray, share: np.ndarray, same: np.ndarray) -> PointAgreement:

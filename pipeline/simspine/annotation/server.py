@@ -13,16 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
-    Edit,
     Labels,
     PointStatus,
     annotator_agreement,
@@ -37,6 +37,7 @@ from simspine.annotation.labels import (
     rank_frames,
     read_journal,
     start_journal,
+    write_edits,
 )
 from simspine.annotation.recording import CHAIN_POINTS, Images, RecordedViews
 from simspine.core import skeletons
@@ -59,29 +60,22 @@ def labels_of(recording: RecordedViews, annotator: str) -> Labels:
     return apply_edits(recording.start, read_journal(path)) if path.exists() else recording.start
 
 
-class NamedTarget(NamedTuple):
-    """Frames that make the first batch in place of the worst ones. reason: 'named', by a validation; 'round', of the
-    round with this number, which ends with them."""
-
-    frames: Sequence[int] = ()
-    reason: str = "named"
-    round: int = 0
-
-
-WORST_FIRST = NamedTarget()
-
-
 class Session:
-    """One annotator at work. Every method may be called by several threads."""
+    """One annotator at work; every method may be called by several threads.
+
+    first: frames that make the first batch in place of the worst ones, as a validation names them. in_round: number of
+    the round that these frames are of, 0 outside rounds; the page leads through them and then ends.
+    """
 
     def __init__(
         self,
         recording: RecordedViews,
         annotator: str,
         batch_size: int = FRAMES_PER_BATCH,
-        named: NamedTarget = WORST_FIRST,
+        first: Sequence[int] = (),
+        in_round: int = 0,
     ):
-        self.recording, self.annotator, self._size = recording, annotator, batch_size
+        self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
         self._own(labels_of(recording, annotator))
@@ -90,13 +84,13 @@ class Session:
         self._batch: list[dict[str, Any]] = []
         self._scores: list[float] = []
         self.next_batch()
-        self._round = named.round if named.frames else 0
-        if named.frames:
-            beyond = [frame for frame in named.frames if not 0 <= frame < recording.frames]
+        if first:
+            beyond = [frame for frame in first if not 0 <= frame < recording.frames]
             if beyond:
                 raise InputError(f"no frame {beyond[0]}: {recording.name} has {recording.frames}, counted from 0.")
-            chosen = list(dict.fromkeys(named.frames))[: None if self._round else batch_size]
-            self._batch = [{"frame": f, "score": self._scores[f], "reason": named.reason} for f in chosen]
+            chosen = list(dict.fromkeys(first))[: None if in_round else batch_size]
+            reason = "round" if in_round else "named"
+            self._batch = [{"frame": f, "score": self._scores[f], "reason": reason} for f in chosen]
 
     def _own(self, labels: Labels) -> None:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""
@@ -108,24 +102,26 @@ class Session:
 
     def _tally(self, frames: np.ndarray) -> None:
         """Count anew in some frames what was done about their points."""
-        status = self._status[frames]
-        labelled, decided = (self._visibility[frames] > 0) & np.isfinite(self._xy[frames]).all(-1), status > 0
+        labels = self._labels_of_frames(frames)
+        known = labels.labelled | labels.decided
         for kind in PointStatus:
-            self._counts[frames, kind] = ((labelled | decided) & (status == kind)).sum((1, 2))
-        self._done[frames] = decided.any((1, 2)) & ~(labelled & ~decided).any((1, 2))
-        own = (status == PointStatus.CORRECTED) | (status == PointStatus.ACCEPTED)
-        self._begun[frames] = own.any((1, 2)) & ~self._done[frames]
+            self._counts[frames, kind] = (known & (labels.status == kind)).sum((1, 2))
+        self._done[frames] = finished_frames(labels)
+        self._begun[frames] = labels.confirmed.any((1, 2)) & ~self._done[frames]
+
+    def _labels_of_frames(self, frames: np.ndarray | slice) -> Labels:
+        return Labels(
+            names=self._names,
+            xy=self._xy[frames],
+            visibility=self._visibility[frames],
+            status=self._status[frames],
+            confidence=self._confidence[frames],
+        )
 
     def labels(self) -> Labels:
         """As they stand."""
         with self._lock:
-            return Labels(
-                names=self._names,
-                xy=self._xy,
-                visibility=self._visibility,
-                status=self._status,
-                confidence=self._confidence,
-            )
+            return self._labels_of_frames(np.s_[:])
 
     def project(self) -> dict[str, Any]:
         """What does not change while the page is open."""
@@ -166,20 +162,15 @@ class Session:
 
     def edit(self, entries: Sequence[Any]) -> dict[str, Any]:
         """Take decisions; they are on the disk when this returns. `InputError` for one that cannot be, and none is."""
-        edits = [edit_from(entry) for entry in entries]
+        now = time.time()
+        edits = [replace(edit_from(entry), time=now) for entry in entries]
         for edit in edits:
             check_edit(self.recording.start, edit)
         with self._lock:
-            append_edits(self._path, edits, time.time())
-            for edit in edits:
-                self._put(edit)
+            append_edits(self._path, edits)
+            write_edits(edits, self._names, xy=self._xy, visibility=self._visibility, status=self._status)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
-
-    def _put(self, edit: Edit) -> None:
-        at = edit.frame, edit.view, self._names.index(edit.point)
-        self._xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
-        self._visibility[at], self._status[at] = edit.visibility, edit.status
 
     def progress(self) -> dict[str, Any]:
         """How far the work is: counts by status, frames of the batch, which are done and begun."""

@@ -16,8 +16,6 @@ from simspine.cli.options import (
 )
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
-IMPORTED_FORMATS = ["coco", "cvat", "label-studio"]
-EXPORTED_FORMATS = [*IMPORTED_FORMATS, "openpose"]
 
 
 def _existing_config(context, parameter, path):
@@ -102,10 +100,10 @@ def annotate_command(target, annotator, port, batch, again, opened):
     the page. Stop with ctrl-C.
     """
     from simspine.annotation.rounds import open_frames, read_rounds
-    from simspine.annotation.server import AnnotationServer, NamedTarget, Session
+    from simspine.annotation.server import AnnotationServer, Session
     from simspine.annotation.validation import frames_to_annotate
 
-    named = None if again is None else NamedTarget(frames_to_annotate(again), "named")
+    named = () if again is None else frames_to_annotate(again)
     recording = _open_recording(target)
     rounds = read_rounds(recording)
     click.echo(
@@ -113,9 +111,9 @@ def annotate_command(target, annotator, port, batch, again, opened):
         err=True,
     )
     with _exclusive_annotator(recording, annotator):
-        named = named or NamedTarget(open_frames(rounds), "round", len(rounds))
-        session = Session(recording, annotator, batch, named)
-        server = AnnotationServer(session, port)
+        first = named or open_frames(rounds)
+        in_round = len(rounds) if first and not named else 0
+        server = AnnotationServer(Session(recording, annotator, batch, first, in_round=in_round), port)
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
@@ -130,13 +128,13 @@ def annotate_command(target, annotator, port, batch, again, opened):
 
 @click.group("annotations")
 def annotations_group():
-    """What was annotated: other programs' files, agreement, order of work, biomechanical validation."""
+    """What was annotated: other programs' files, agreement, rounds of training, biomechanical validation."""
 
 
 @annotations_group.command("export")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=click.Choice(EXPORTED_FORMATS), required=True, help="Of the file.")
+@click.option("--format", "form", type=click.Choice(["coco", "openpose"]), required=True, help="Of the file.")
 @click.option("--file", "path", type=FILE_PATH, required=True, help="File to write; for openpose a folder.")
 @click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
 @click.option("--images", type=FOLDER_PATH, help="Folder to write the images to, under the names in the file.")
@@ -156,17 +154,17 @@ def export_labels_command(target, annotator, form, path, everything, images):
 @annotations_group.command("import")
 @target_options
 @annotator_option
-@click.option("--format", "form", type=click.Choice(IMPORTED_FORMATS), required=True, help="Of the file.")
-@click.option("--file", "path", type=FILE_PATH, required=True, help="File to read.")
-def import_labels_command(target, annotator, form, path):
-    """Take the points of another program's file as decisions of an annotator."""
-    from simspine.annotation.exchange import edits_from, read_annotation_file
+@click.option("--file", "path", type=FILE_PATH, required=True, help="COCO file to read.")
+def import_labels_command(target, annotator, path):
+    """Take the points of a COCO file, as other programs write it, as decisions of an annotator."""
+    from simspine.annotation.exchange import edits_from
     from simspine.annotation.labels import append_edits, journal_file, start_journal
     from simspine.annotation.server import labels_of
+    from simspine.io.coco import read_coco_labels, to_simspine
 
     recording = _open_recording(target)
     file = journal_file(recording.home, annotator)
-    found = read_annotation_file(form, path)
+    found = to_simspine(read_coco_labels(path))
     with _exclusive_annotator(recording, annotator):
         edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names)
@@ -190,12 +188,17 @@ def agreement_command(target):
     click.echo(agreement_text(compare(people)))
 
 
+batch_option = click.option(
+    "--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames."
+)
+
+
 @annotations_group.command("rank")
 @target_options
 @annotator_option
-@click.option("--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames.")
+@batch_option
 def rank_command(target, annotator, size):
-    """The frames to look at first: least sure, views that disagree, points that jump."""
+    """The frames to look at first: low confidence, views that disagree, points that jump."""
     from simspine.annotation.labels import finished_frames, frame_batch, rank_frames
     from simspine.annotation.server import labels_of
 
@@ -211,17 +214,15 @@ def rank_command(target, annotator, size):
 @annotations_group.command("round")
 @target_options
 @annotator_option
-@click.option(
-    "--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames of the next round."
-)
+@batch_option
 @click.option("--hook", metavar="COMMAND", help="Trains a detector: 'python learn.py {labels} {images} {out}'.")
 @click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
 def round_command(target, annotator, size, hook, training):
-    """Go on with rounds of active learning: draw a batch; once it is corrected, export it, train, and propose anew.
+    """Draw a batch of frames; once it is corrected, train a detector on it, take its points, and draw the next.
 
     The hook's command is run without a shell. In it {labels} is a COCO file of all corrected images, {images} their
     folder, {recording} FOLDER or RESULTS, {round} a number, and {out} a folder in which it writes
-    <view>_json/<view>_000012.json, OpenPose's, for every image. The same command goes on after a fault.
+    <view>_json/<view>_000012.json, as OpenPose does, for every image. The same command goes on after a fault.
     """
     from simspine.annotation.recording import open_target
     from simspine.annotation.rounds import advance_round, command_hook
@@ -244,9 +245,7 @@ def round_command(target, annotator, size, hook, training):
 @annotator_option
 @json_option
 def progress_command(target, annotator, json_path):
-    """The detector over rounds: errors of its proposals, points that were moved, time, agreement of annotators."""
-    import json
-
+    """The detector over rounds: errors of its proposals, points that were moved, time per image."""
     from simspine.annotation.labels import finished_frames
     from simspine.annotation.rounds import read_rounds, rounds_json, rounds_text
     from simspine.annotation.server import labels_of
@@ -254,10 +253,10 @@ def progress_command(target, annotator, json_path):
 
     recording = _open_recording(target)
     rounds = read_rounds(recording)
-    now = finished_frames(labels_of(recording, annotator)).nonzero()[0].tolist()
-    click.echo(rounds_text(rounds, now))
+    finished = finished_frames(labels_of(recording, annotator)).nonzero()[0].tolist()
+    click.echo(rounds_text(rounds, finished))
     if json_path is not None:
-        write_text(json_path, json.dumps(rounds_json(rounds), indent=1) + "\n")
+        write_text(json_path, rounds_json(rounds))
 
 
 @annotations_group.command("clicks")

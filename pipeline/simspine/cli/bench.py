@@ -129,7 +129,7 @@ def bench_radiographs_command(folder, path, figure):
     FOLDER holds one npz file a study: people, and of each person back_k, centres_k, marks_k (mm; forward, up, right).
     """
     from simspine.evaluation.radiographs import (
-        coverage_table,
+        interval_table,
         person_rows,
         radiograph_table,
         read_radiographed_people,
@@ -137,7 +137,7 @@ def bench_radiographs_command(folder, path, figure):
     from simspine.evaluation.tables import evaluation_data, evaluation_text
 
     people = read_radiographed_people(folder, say_progress)
-    tables = [radiograph_table(people), coverage_table(people)]
+    tables = [radiograph_table(people), interval_table(people)]
     for table in tables:
         click.echo(evaluation_text(table))
     if figure is not None:
@@ -376,10 +376,10 @@ def benchmark_2d_command(predictions, truth, form, out):
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
     """
     from simspine.evaluation.point_protocols import evaluate_images, read_found_people, read_labelled_people
-    from simspine.io.coco import SPINETRACK_EVALUATION_SPLIT, annotation_file
+    from simspine.io.coco import annotation_file
 
     files = _named_predictions(predictions, truth)
-    labels = annotation_file(truth, SPINETRACK_EVALUATION_SPLIT) if truth.is_dir() else truth
+    labels = annotation_file(truth) if truth.is_dir() else truth
     people = read_labelled_people(labels)
     found = {name: read_found_people(path, labels) for name, path in files.items()}
     _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), out, form)

@@ -20,14 +20,14 @@ from simspine.cli.options import (
 
 @click.command("export")
 @stage_options
-@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
+@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "c3d"]),
               help="Write the whole data set, once the stage has run, in this format.")  # fmt: skip
 @click.option("--axes", type=click.Choice(["62"]),
               help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).")  # fmt: skip
 @click.option("--points", type=click.Choice(["15", "37"]), default="15", show_default=True,
               help="With --format: the spine's 15 points, or all 37 (coco: always 37).")  # fmt: skip
 @click.option("--contents", type=click.Choice(["all", "angles"]), default="all", show_default=True,
-              help="With --format hdf5, parquet: angles leaves out points, poses and cameras.")  # fmt: skip
+              help="With --format hdf5: angles leaves out points, poses and cameras.")  # fmt: skip
 @click.option("--public", is_flag=True,
               help="With --format, --axes: refuse what the licence of the inputs does not let out.")  # fmt: skip
 @click.option("--test", multiple=True, help="With --format: a subject of the test split. Default: S9, S11.")

@@ -20,7 +20,7 @@ def capture_group():
 def capture_virtual_command(config_path, out, subject, quiet):
     """Make people whose spines are known, film them with virtual cameras, and detect them as a detector would.
 
-    Writes a folder laid out like a copy of Human3.6M (positions as CDF files, metadata.xml), 2D points in detections/
+    Writes a folder laid out like a copy of Human3.6M (positions as CDF files), 2D points in detections/
     and the truth in truth/: models, coordinates, vertebral centres, angles of every level, LLA and TKA. No videos.
 
     An interrupted run is continued where it stopped. The same settings and seed give the same bytes.

@@ -71,14 +71,13 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     found = read_back_line(file, unit, line)
     result = spine_from_back(
         found.points,
-        found.c7,
-        found.psis,
-        height,
+        c7=found.c7,
+        psis=found.psis,
+        height=height,
         mass=mass,
         heading=None if heading is None else math.radians(heading),
         rate=found.rate or 30.0,
         frame=frame or found.frame or "y_up",
-        trial=file.stem,
     )
     folder = out or file.with_name(f"{file.stem}_spine")
     folder.mkdir(parents=True, exist_ok=True)

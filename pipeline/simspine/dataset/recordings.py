@@ -124,7 +124,7 @@ def refuse_public(restriction: str, kind: str, contents: str) -> None:
     if restriction and contents != "angles":
         raise InputError(
             f"a public copy as {kind} would hold 3D points of data that may not be passed on. {restriction} "
-            "For a public copy use `--contents angles` with the format hdf5 or parquet."
+            "For a public copy use `--contents angles` with the format hdf5."
         )
 
 

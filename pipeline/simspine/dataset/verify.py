@@ -147,15 +147,6 @@ def _trial_names(file: h5py.File) -> list[str]:
     return found
 
 
-def verify_netcdf(path: Path, name: str, trial: str) -> list[Fault]:
-    """Variables of a netCDF file that cannot be read, with the frames (entries of the first axis) where known."""
-    try:
-        with h5py.File(path, "r") as file:
-            return [Fault(name, _what_is_wrong(key, frames), trial, frames) for key, frames in damaged_arrays(file)]
-    except _READ_ERRORS as error:
-        return [Fault(name, f"cannot be read as netCDF ({error})", trial)]
-
-
 def damaged_arrays(file: h5py.File) -> Iterator[tuple[str, str]]:
     """(path, damaged frames) of each array with a wrong block, and (path, '') of what cannot be read at all."""
     largest = _MOST_COMPRESSED * file.id.get_filesize()
@@ -301,8 +292,6 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
     if entry["kind"] == "hdf5":
         inside = verify_hdf5(path, name, trials, numbers=not found)
         return found + (inside or (_kinematics_faults(path, name) if kinematics else []))
-    if entry["kind"] == "netcdf":
-        return found + verify_netcdf(path, name, trial)
     if entry["kind"] in ("trc", "mot"):
         return found + _table_faults(path, name, entry["kind"], trial=trial, frames=trials.get(trial))
     return found

@@ -245,9 +245,9 @@ class PointPlaces:
         return [
             LinearPrior(
                 {f"place of {left}, {axis}": 1.0, f"place of {right}, {axis}": mirror},
-                0.0,
-                SIDE_DIFFERENCE_SD_M,
-                "symmetry of places",
+                mean=0.0,
+                sd=SIDE_DIFFERENCE_SD_M,
+                source="symmetry of places",
             )
             for left, right in pairs
             for axis, mirror in zip("xyz", (-1.0, -1.0, 1.0), strict=True)

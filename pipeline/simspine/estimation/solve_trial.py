@@ -39,6 +39,7 @@ from simspine.estimation.uncertainty import (
     covariance_with_body_errors,
     place_covariance,
     spine_deviation,
+    with_depth_error,
     with_deviation,
 )
 
@@ -246,7 +247,7 @@ def _spine_place_covariances(
     places = {"markers": list(markers), "centres": centres}
     if person is None:
         found = place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers)
-        return _with_depth_error(body, z, found, places, depth_sd)
+        return with_depth_error(body, z, found, places=places, depth_sd=depth_sd)
     ways = prior.body_error_mode_matrix(body.free_names)
     found = place_covariance(body, z, blocks - ways @ ways.T, vertebrae=sized.vertebrae, markers=markers)
     sd = np.array([person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae])
@@ -254,7 +255,7 @@ def _spine_place_covariances(
         own = np.array([person.place_covariance_from_body.get(body.marker_names[i], np.zeros((3, 3))) for i in at])
         found[kind] = found[kind] + covariance_with_body_errors(body, z, at, own)
     found["centres"] += sd[:, None, None] ** 2 * np.eye(3)
-    return _with_depth_error(body, z, found, places, depth_sd)
+    return with_depth_error(body, z, found, places=places, depth_sd=depth_sd)
 
 
 def _unseen_depth_sd(markers: Markers) -> float:
@@ -267,19 +268,6 @@ def _unseen_depth_sd(markers: Markers) -> float:
     """
     measured = set(markers.names) - set(markers.names_of(Origin.INFERRED))
     return read_skin_table().person_depth_sd if measured == set(is_skin_marker(measured)) else 0.0
-
-
-def _with_depth_error(
-    body: Body, z: np.ndarray, covariances: dict[str, np.ndarray], places: Mapping[str, list[int]], depth_sd: float
-) -> dict[str, np.ndarray]:
-    """The covariances with that of a forward shift of all places, along the bodies that carry them. depth_sd: m."""
-    if depth_sd == 0.0:
-        return covariances
-    forward = depth_sd**2 * np.diag([1.0, 0.0, 0.0])
-    return {
-        kind: covariances[kind] + covariance_with_body_errors(body, z, at, np.tile(forward, (len(at), 1, 1)))
-        for kind, at in places.items()
-    }
 
 
 def _marker_set_weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:

@@ -203,6 +203,19 @@ def covariance_with_body_errors(body: Body, z: np.ndarray, markers: Sequence[int
     return turned @ own @ turned.transpose(0, 1, 3, 2)
 
 
+def with_depth_error(
+    body: Body, z: np.ndarray, covariances: dict[str, np.ndarray], places: Mapping[str, list[int]], depth_sd: float
+) -> dict[str, np.ndarray]:
+    """The covariances with that of a forward shift of all places, along the bodies that carry them. depth_sd: m."""
+    if depth_sd == 0.0:
+        return covariances
+    forward = depth_sd**2 * np.diag([1.0, 0.0, 0.0])
+    return {
+        kind: covariances[kind] + covariance_with_body_errors(body, z, at, np.tile(forward, (len(at), 1, 1)))
+        for kind, at in places.items()
+    }
+
+
 def _rhythm_figure(measures: Sequence[ClinicalMeasure]) -> list[int]:
     """Which measures make the lumbopelvic rhythm, in its order; none where one of them is not there."""
     names = [measure.names for measure in measures]

@@ -170,7 +170,7 @@ def radiograph_table(people: Mapping[str, Sequence[RadiographedPerson]]) -> Eval
     return EvaluationTable("radiographs", "Errors against radiographs, root mean square", columns, tuple(rows))
 
 
-def coverage_table(people: Mapping[str, Sequence[RadiographedPerson]]) -> EvaluationTable:
+def interval_table(people: Mapping[str, Sequence[RadiographedPerson]]) -> EvaluationTable:
     """Share of truths inside our intervals."""
     columns = tuple(TableColumn(name, "") for name in ("kyphosis", "lordosis", "fore–aft"))
     rows = []

@@ -13,7 +13,7 @@ from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, points_at_other_places
-from simspine.io.guarded import c3d_parts, exchange_package
+from simspine.io.guarded import c3d_parts, require_ezc3d
 from simspine.io.text_tables import list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc
 
@@ -45,7 +45,7 @@ def read_c3d(path: Path, frame: str | None = None) -> Markers:
     InputError
         For a file that is damaged, cut short, or holds no points.
     """
-    exchange_package("ezc3d", "C3D")
+    require_ezc3d()
     try:
         file = c3d_parts(path)
         header, parameters = dict(file["header"]["points"]), file["parameters"]
@@ -161,7 +161,7 @@ def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
     Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED and INFERRED (frames, from 1, as '12-20 31'; inferred ones were
     rejected and filled in) and NOTICE say what the format has no place for.
     """
-    ezc3d = exchange_package("ezc3d", "C3D")
+    ezc3d = require_ezc3d()
     markers = _all_points(take)
     file = ezc3d.c3d()
     present = markers.present.T  # (points, frames)

@@ -1,12 +1,10 @@
-"""Points that people placed in images, between programs: one type, and COCO in SpineTrack's layout.
-
-CVAT and Label Studio: `simspine.io.annotation_tools`.
-"""
+"""COCO keypoints in SpineTrack's layout: of data sets, and of points that people placed in images."""
 
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -19,7 +17,7 @@ from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import read_only_array
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
-from simspine.io.text_tables import parse_content, read_bytes, repeated_names
+from simspine.io.text_tables import read_bytes, repeated_names
 
 # COCO keypoints with SpineTrack's 37 points, a record per line, so that large files can be streamed.
 # A copy of SpineTrack, as its authors release it, has annotations/person_keypoints_<split>.json and
@@ -161,7 +159,7 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
     points, or 35: without the latissimus) or of the skeleton with so many points.
     """
     text = read_bytes(path)
-    try:
+    with _naming_file(path, "COCO keypoints"):
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
@@ -181,10 +179,17 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
             "score": np.array([row.get("score", 1.0) for row in rows], float),
             "names": np.array(_category_names(content.get("categories") or [{}], points)),
         }
+
+
+@contextmanager
+def _naming_file(path: str | os.PathLike, expected: str) -> Iterator[None]:
+    """A block whose faults are an `InputError` that names the file and what was expected in it."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not COCO keypoints ({error!r}).") from None
+        raise InputError(f"{path}: not {expected} ({error!r}).") from None
 
 
 def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
@@ -205,7 +210,7 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
     image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
     """
     text = read_bytes(path)
-    try:
+    with _naming_file(path, "a list of COCO keypoint results"):
         rows = json.loads(text)
         points = len(rows[0]["keypoints"]) // 3
         return {
@@ -214,21 +219,11 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
             "score": np.array([row["score"] for row in rows], float),
             "names": np.array(_category_names([{}], points)),
         }
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not a list of COCO keypoint results ({error!r}).") from None
 
 
-SPINETRACK_TRAIN_SPLITS, SPINETRACK_EVALUATION_SPLIT = ("train-real-coco", "train-real-yoga", "train-unreal"), "val2017"
-SPINETRACK_SPLITS = (*SPINETRACK_TRAIN_SPLITS, SPINETRACK_EVALUATION_SPLIT)
-
-
-def annotation_file(root: str | os.PathLike, split: str) -> Path:
-    """Where the annotations of a split are; `InputError` for a split or a file that does not exist."""
-    if split not in SPINETRACK_SPLITS:
-        raise unknown_name("split of SpineTrack", split, SPINETRACK_SPLITS)
-    path = Path(root) / "annotations" / f"person_keypoints_{split}.json"
+def annotation_file(root: str | os.PathLike) -> Path:
+    """The annotations of SpineTrack's evaluation split in a copy; `InputError` where they are not there."""
+    path = Path(root) / "annotations" / "person_keypoints_val2017.json"
     if not path.is_file():
         raise InputError(
             f"{path}: no such file. Name the folder of a copy of SpineTrack, which holds annotations/ and images/."
@@ -290,18 +285,6 @@ class LabelledImages:
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(POINT_STATUSES):
             raise InputError(f"LabelledImages.status: expected 0…{len(POINT_STATUSES) - 1}.")
 
-    def rows(self, chosen: Sequence[bool]) -> "LabelledImages":
-        """Only these images."""
-        kept = np.flatnonzero(np.asarray(chosen, bool))
-        files = tuple(self.file_names[i] for i in kept)
-        return LabelledImages(
-            names=self.names,
-            file_names=files,
-            sizes=self.sizes[kept],
-            points=self.points[kept],
-            status=self.status[kept],
-        )
-
     def select(self, names: tuple[str, ...]) -> "LabelledImages":
         """The named points in their order; those that are not there are absent and nobody has looked at them."""
         points = np.zeros((len(self.file_names), len(names), 3))
@@ -311,16 +294,6 @@ class LabelledImages:
                 k = self.names.index(name)
                 points[:, i], status[:, i] = self.points[:, k], self.status[:, k]
         return replace(self, names=names, points=points, status=status)
-
-
-def read_as_kind(path: str | os.PathLike, names, file_names, sizes, points, status) -> LabelledImages:
-    """What a reader found in a file as `LabelledImages`; an `InputError` of it names the file."""
-    try:
-        return LabelledImages(
-            names=tuple(names), file_names=tuple(file_names), sizes=sizes, points=points, status=status
-        )
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def to_spinetrack(images: LabelledImages) -> LabelledImages:
@@ -373,16 +346,21 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(found["keypoints"][..., 2:] > 0, found["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
-    rows = parse_content(json.loads, read_bytes(path), "valid JSON", path)["annotations"]
-    for i, row in enumerate(rows):
-        if "status" in row:
-            status[i] = status_numbers(row["status"], len(names), f"{path}, image {found['file_name'][i]}")
-    files = found["file_name"].tolist()
-    return read_as_kind(path, names, files, sizes=found["size"].reshape(-1, 2), points=points, status=status)
-
-
-def status_numbers(words, points: int, where: str) -> list[int]:
-    """Numbers of the words of `POINT_STATUSES`, one per point; `InputError` that names the place for anything else."""
-    if not isinstance(words, list) or len(words) != points or any(word not in POINT_STATUSES for word in words):
-        raise InputError(f"{where}: `status` is {words!r:.80}; expected {points} of {', '.join(POINT_STATUSES)}.")
-    return [POINT_STATUSES.index(word) for word in words]
+    rows = json.loads(read_bytes(path))["annotations"]
+    for i, words in enumerate(row.get("status") for row in rows):
+        if words is None:
+            continue
+        if not isinstance(words, list) or len(words) != len(names) or any(word not in POINT_STATUSES for word in words):
+            raise InputError(
+                f"{path}, image {found['file_name'][i]}: `status` is {words!r:.80}; expected {len(names)} of "
+                f"{', '.join(POINT_STATUSES)}."
+            )
+        status[i] = [POINT_STATUSES.index(word) for word in words]
+    with _naming_file(path, "points of people in images"):
+        return LabelledImages(
+            names=names,
+            file_names=tuple(found["file_name"].tolist()),
+            sizes=found["size"].reshape(-1, 2),
+            points=points,
+            status=status,
+        )

@@ -32,7 +32,9 @@ from simspine.core.types import Camera, Markers, Motion, Origin
 from simspine.io.atomic import check_version
 from simspine.io.dataset_write import (
     DATASET_SCHEMA,
+    FRAME_ARRAYS,
     OWN_GROUP,
+    TRIAL_SHARES,
     Dataset,
     SubjectData,
     TrialData,
@@ -52,6 +54,7 @@ from simspine.io.hdf5 import (
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
 
+_TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided")
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
 _CHUNK_CACHE_BYTES = 1 << 17  # bytes for an array
 _OPEN_ARRAYS = 1024
@@ -252,9 +255,6 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def part(name: str) -> np.ndarray | None:
         return ours[name][frames] if name in ours else None
 
-    def texts(name: str, cut: slice = slice(None)) -> tuple[str, ...] | None:
-        return _text_array(ours[name])[cut] if name in ours else None
-
     def origins(name: str) -> tuple[Origin, ...] | None:
         return tuple(map(Origin, _text_array(ours[name]))) if name in ours else None
 
@@ -275,20 +275,14 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     poses = (
         {checked_attribute(data, "body"): data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
     )
+    found = {field: ours[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in ours}
+    found |= {name: ours[name][()] for name in TRIAL_SHARES if name in ours}
+    found |= {name: _text_array(ours[name]) for name in _TRIAL_TEXTS if name in ours}
+    found |= {name: _text_array(ours[name])[frames] for name in ("status", "reasons") if name in ours}
     deviation = said("fk_deviation_m")
     return TrialData(
-        markers, motion, levels=texts("levels") or (),
-        angles=part("level_angles"), lla=part("lla"), tka=part("tka"),
-        angles_sd=part("level_angles_sd"), lla_sd=part("lla_sd"), tka_sd=part("tka_sd"),
-        response=ours["response"][()] if "response" in ours else None,
-        clinical_names=texts("clinical_names") or (), clinical_units=texts("clinical_units") or (),
-        clinical=part("clinical"), clinical_sd=part("clinical_sd"),
-        clinical_decided=texts("clinical_decided") or (),
-        level_share=ours["level_share"][()] if "level_share" in ours else None,
+        markers, motion, **found, fitted_origin=origins("fitted_origin"), poses=poses,
         forced=forced_from_json(json.loads(said("forced", "{}")), f"{dataset._where}: {group.name}"),
-        status=texts("status", frames), reasons=texts("reasons", frames),
-        fitted=texts("fitted") or (), fitted_origin=origins("fitted_origin"),
-        marker_error=part("marker_error"), filled=part("filled"), poses=poses,
         centres=_read_centres(ours, markers, frames),
         fk_deviation=None if deviation is None else float(deviation), withheld=said("withheld") is not None,
     )  # fmt: skip

@@ -56,6 +56,14 @@ def array_names(group: h5py.Group) -> list[str]:
 
 
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
+# Arrays of a trial with a row for each frame: name in the file, field of `TrialData`, unit.
+FRAME_ARRAYS = {
+    "level_angles": ("angles", "rad"), "lla": ("lla", "rad"), "tka": ("tka", "rad"),
+    "level_angles_sd": ("angles_sd", "rad"), "lla_sd": ("lla_sd", "rad"), "tka_sd": ("tka_sd", "rad"),
+    "clinical": ("clinical", "rad; m"), "clinical_sd": ("clinical_sd", "rad; m"),
+    "marker_error": ("marker_error", "m"), "filled": ("filled", None),
+}  # fmt: skip
+TRIAL_SHARES = ("response", "level_share")
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,15 +362,12 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
-    optional = (
+    optional = [
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
         ("marker_filled", markers.filled, None), ("kinematics_sd", trial.degrees_sd, "deg; m"),
-        ("response", trial.response, "1"), ("level_share", trial.level_share, "1"),
-        ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
-        ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
-        ("clinical", trial.clinical, "rad; m"), ("clinical_sd", trial.clinical_sd, "rad; m"),
-        ("marker_error", trial.marker_error, "m"), ("filled", trial.filled, None),
-    )  # fmt: skip
+        *((name, getattr(trial, name), "1") for name in TRIAL_SHARES),
+        *((name, getattr(trial, field), unit) for name, (field, unit) in FRAME_ARRAYS.items()),
+    ]  # fmt: skip
     for name, values, unit in optional:
         if values is not None:
             _put_array(ours, name, values, unit)
@@ -375,9 +380,9 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     if trial.clinical is not None:
         texts |= {"clinical_names": trial.clinical_names, "clinical_units": trial.clinical_units}
         texts |= {"clinical_decided": trial.clinical_decided or None}
-    for name, said in texts.items():
-        if said is not None:
-            _put_array(ours, name, _string_array(said))
+    for name, words in texts.items():
+        if words is not None:
+            _put_array(ours, name, _string_array(words))
     if trial.angles is not None:
         ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
     ours.attrs["forced"] = json.dumps(forced_to_json(trial.forced))

@@ -1,8 +1,7 @@
 """Readers of other people, in a process of their own: a file that makes them crash, hang or fill the memory is refused.
 
-ezc3d (C3D) is C++ and trusts what a file says; the netCDF readers follow references through HDF5, which does so as
-well; cdflib follows an index without end and unpacks whatever a file holds. What they find comes back as plain arrays
-and JSON. Starting the process takes 0.3 to 0.5 s. XML of strangers and packages of single formats are loaded here too.
+ezc3d (C3D) is C++ and trusts what a file says; cdflib follows an index without end and unpacks whatever a file holds.
+What they find comes back as plain arrays and JSON. Starting the process takes 0.3 to 0.5 s.
 """
 
 import json
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -22,13 +20,9 @@ import numpy as np
 
 from simspine.core.errors import InputError, missing_file, require_path
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
-from simspine.io.text_tables import read_bytes
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
 # defusedxml refuses the former and not the latter; the standard library's parser tells of both while it reads.
-
-
-MAX_ELEMENT_DEPTH = 32  # elements within elements; annotation files have six
 
 
 class _LimitedTree(ElementTree.TreeBuilder):
@@ -60,29 +54,12 @@ def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> Elem
     return ElementTree.fromstring(content, parser)
 
 
-def read_xml(path: str | os.PathLike) -> ElementTree.Element:
-    """The root element of a file. Raises `InputError` for what is no XML, for a document type, and for deep nesting."""
-    content = read_bytes(path)
+def require_ezc3d() -> ModuleType:
+    """The package that reads and writes C3D; `InputError` naming the extra where it is not installed."""
     try:
-        return parse_xml(content, MAX_ELEMENT_DEPTH)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise InputError(f"{path}: not readable as XML ({error}).") from None
-
-
-# Packages that only some formats need.
-
-
-def exchange_package(name: str, format_name: str) -> ModuleType:
-    """Import a package of the extra `exchange`; `InputError` naming the extra where it is not installed."""
-    try:
-        return import_module(name)
+        return import_module("ezc3d")
     except ImportError:
-        package = name.partition(".")[0]
-        raise InputError(
-            f"{format_name} needs the package {package}, which is not installed. Install simspine[exchange]."
-        ) from None
+        raise InputError("C3D needs the package ezc3d, which is not installed. Install simspine[exchange].") from None
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
@@ -93,14 +70,12 @@ _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which 
 
 
 def run_guarded_reader() -> None:
-    """Arguments: kind of file, the .npz to write, bytes of memory, seconds, the files. On failure a line on stderr,
-    code 1."""
-    kind, out, memory, seconds, *paths = sys.argv[1:]
+    """Arguments: kind of file, the .npz to write, bytes of memory, seconds, the file. On failure a line on stderr."""
+    kind, out, memory, seconds, path = sys.argv[1:]
     try:
-        readers: dict[str, Callable[..., tuple[dict[str, np.ndarray], dict[str, Any]]]]
-        readers = {"C3D": _c3d_arrays, "netCDF": _netcdf_arrays, "CDF": _cdf}
+        readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays}
         _limit_resources(int(memory), int(seconds))
-        arrays, said = readers[kind](*paths)
+        arrays, said = readers[kind](path)
         text = np.frombuffer(json.dumps(said).encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
@@ -150,36 +125,16 @@ def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, {"parameters": parameters, "header": header}
 
 
-def _netcdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """position, time, and the names and attributes that a file of pose tracks has."""
-    import h5netcdf
-
-    from simspine.io.hdf5 import check_heaps, open_checked
-
-    with open_checked(path):
-        check_heaps(path)
-    with h5netcdf.File(path, "r") as file:
-        arrays = {name: np.asarray(file.variables[name][...], float) for name in ("position", "time")}
-        names = [text.decode() if isinstance(text, bytes) else str(text) for text in file.variables["keypoints"][...]]
-        attributes = {key: _json_value(value) for key, value in file.attrs.items()}
-        dims = list(file.variables["position"].dimensions)
-    return arrays, {"keypoints": names, "dims": dims, "attributes": attributes}
-
-
-def _cdf(*paths: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The variable `Pose` of each file, under the file's number."""
-    poses = {}
-    for number, path in enumerate(paths):
-        try:
-            poses[str(number)] = _pose(path)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        except Exception as error:  # damaged files end in many ways
-            raise InputError(
-                f"{path}: not a readable CDF file ({_library_reason(error)}). It may be cut short: unpack the archive "
-                "again."
-            ) from None
-    return poses, {}
+def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The variable `Pose` of one of Human3.6M's files."""
+    try:
+        return {"pose": _pose(path)}, {}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception as error:  # damaged files end in many ways
+        raise InputError(
+            f"{path}: not a readable CDF file ({_library_reason(error)}). Cut short? Unpack the archive again."
+        ) from None
 
 
 def _pose(path: str) -> np.ndarray:
@@ -219,35 +174,33 @@ _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_r
 _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 
-def read_guarded(kind: str, *paths: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and what else the files say, of a reader of `simspine.io.guarded`.
+def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and what else the file says, of the reader of 'C3D' or 'CDF'.
 
     Raises `InputError` naming the file where it is missing, cannot be read, or ends its reader.
     """
-    for path in paths:
-        require_path(path)
-        if not Path(path).is_file():
-            raise InputError(f"{path}: {missing_file(path)}.")
-    size = sum(Path(path).stat().st_size for path in paths)
+    require_path(path)
+    if not Path(path).is_file():
+        raise InputError(f"{path}: {missing_file(path)}.")
+    size = Path(path).stat().st_size
     memory, seconds = ALWAYS_ALLOWED_BYTES + MAX_EXPANSION_FACTOR * size, MIN_READ_SECONDS + SECONDS_PER_BYTE * size
-    where = ", ".join(map(str, paths))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
         out = Path(folder) / "found.npz"
         environment["TMPDIR"] = folder  # what a reader leaves goes with the folder
-        command = [*_CHILD_COMMAND, kind, str(out), str(memory), str(round(seconds) + 1), *map(os.path.abspath, paths)]
+        command = [*_CHILD_COMMAND, kind, str(out), str(memory), str(round(seconds) + 1), os.path.abspath(path)]
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=seconds, check=False, env=environment, stdin=subprocess.DEVNULL
             )
         except subprocess.TimeoutExpired:
-            raise InputError(f"{where}: its reader found no end in {seconds:.0f} s; damaged?") from None
+            raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?") from None
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         if said and done.returncode == REFUSED_EXIT_CODE:
             raise InputError(said[0])
         if done.returncode:
             why = said[0][:300] if said and done.returncode == 1 else f"its reader ended with {done.returncode}"
-            raise InputError(f"{where}: cannot be read as {kind}; cut short or damaged? ({why})")
+            raise InputError(f"{path}: cannot be read as {kind}; cut short or damaged? ({why})")
         with np.load(out, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
     return arrays, json.loads(arrays.pop("said").tobytes())

@@ -275,69 +275,48 @@ class StatedRate:
 def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[TimedRows, float]:
     """The rows of a uniform time column, and its frame rate.
 
-    The rate stated by the caller or the header counts if the time column, as coarsely as it is printed, fits it. A last
-    row that repeats the one before it is left out with a warning.
+    The rate that the caller states, or else the header, counts if the times, as coarsely as they are printed, fit it. A
+    last row that repeats the one before it is left out with a warning.
 
-    Raises `InputError` for times that are missing or do not increase, for steps that vary unless `stated.resample` is
-    there, for a rate of the caller that contradicts the column, and for a column that fits any rate.
+    Raises `InputError` for times that are missing, do not increase or are too coarse to tell a rate that nobody states,
+    for steps that vary unless `stated.resample` is there, and for a rate of the caller that contradicts the column.
     """
     missing = np.flatnonzero(~np.isfinite(rows.time))
     if len(missing):
         raise InputError(f"{where}: row {missing[0] + 1} of the data has no time.")
     if stated.resample is not None:
         return _resampled_rows(rows, stated.resample, where), stated.resample
-    if len(rows.time) == 1:
-        return rows, _rate_of_one(stated, where)
-    if any(rate and _explains_times(rate, rows) for rate in (stated.given, stated.header)):
-        return rows, _stated_or_measured_rate(rows, stated, where)
+    if known := _stated_rate(rows, stated, where):
+        return rows, known
     rows = _without_repeated_end(rows, where)
+    if known := _stated_rate(rows, stated, where):
+        return rows, known
     if len(rows.time) == 1:
-        return rows, _rate_of_one(stated, where)
-    deciding = (
-        rows.keep(slice(-1)) if len(rows.time) > 2 and rows.time[-1] == rows.time[-2] and _hides_order(rows) else rows
-    )
-    rate = _stated_or_measured_rate(deciding, stated, where)
-    if deciding is not rows and not _explains_times(rate, rows):
-        warn_assumed(
-            f"{where}: the last row has the time of the row before it; taken as the next frame at {rate:g} frames/s."
-        )
-    return rows, rate
-
-
-def _rate_of_one(stated: StatedRate, where: str) -> float:
-    if stated.given and stated.header and abs(stated.given - stated.header) > 1e-3 * stated.header:
-        raise InputError(f"{where}: rate={stated.given:g}, but the header says DataRate {stated.header:g}.")
-    rate = stated.header or stated.given
-    if not rate:
         warn_assumed(
             f"{where}: a single frame and nothing that tells the rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
         )
-    return rate or ASSUMED_RATE
-
-
-def _stated_or_measured_rate(rows: TimedRows, stated: StatedRate, where: str) -> float:
-    """The rate of a uniform column: as stated where it fits, else by the column."""
-    _check_uniform(rows, where)
-    if stated.given and not _explains_times(stated.given, rows):
-        lowest, highest = _fitting_rates(rows)
-        raise InputError(
-            f"{where}: rate={stated.given:g}, but its time column fits {lowest:.5g} to {highest:.5g} frames/s. "
-            "Leave rate out, or resample the file (resample=…)."
-        )
-    if stated.header and _explains_times(stated.header, rows):
-        if stated.given and abs(stated.given - stated.header) > 1e-3 * stated.header:
-            warn_assumed(
-                f"{where}: the header says DataRate {stated.header:g}; took {stated.given:g} as told (rate=…)."
-            )
-        return stated.given or stated.header
+        return rows, ASSUMED_RATE
+    found = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
     if stated.given:
-        return stated.given
-    found = _by_column(rows, where, warn=not stated.header)
+        raise InputError(
+            f"{where}: rate={stated.given:g}, but its time column has {found:.5g} frames/s. Leave rate out, or "
+            "resample the file (resample=…)."
+        )
     if stated.header:
         warn_assumed(
             f"{where}: the header says DataRate {stated.header:g}, the Time column {found:g}; took the latter."
         )
-    return found
+    return rows, found
+
+
+def _stated_rate(rows: TimedRows, stated: StatedRate, where: str) -> float | None:
+    """The rate of the caller, or else of the header, if the times fit it."""
+    known = stated.given or stated.header
+    if not known or not _explains_times(known, rows):
+        return None
+    if stated.header and abs(known - stated.header) > 1e-3 * stated.header:
+        warn_assumed(f"{where}: the header says DataRate {stated.header:g}; took {known:g} as stated (rate=…).")
+    return known
 
 
 def _time_spread_s(interval: float, time: np.ndarray) -> float:
@@ -347,11 +326,6 @@ def _time_spread_s(interval: float, time: np.ndarray) -> float:
 
 def _time_rounding(time: np.ndarray) -> float:
     return 4 * float(np.spacing(np.abs(time).max())) + 1e-12
-
-
-def _hides_order(rows: TimedRows) -> bool:
-    """Whether the rounding of the times hides how they follow one another."""
-    return rows.step > _MAX_ROUNDING_RESOLVED * (rows.time[-1] - rows.time[0]) / (len(rows.time) - 1)
 
 
 def _explains_times(rate: float, rows: TimedRows) -> bool:
@@ -364,91 +338,53 @@ def _explains_times(rate: float, rows: TimedRows) -> bool:
     return _time_spread_s(interval, rows.time) <= allowed * (1 + 1e-6) + _time_rounding(rows.time)
 
 
-def _best_interval(time: np.ndarray) -> float:
-    """The slope whose line is nearest to the times, s: `_time_spread_s` is convex in it."""
-    mean = float(time[-1] - time[0]) / (len(time) - 1)
-    reach = _time_spread_s(mean, time) / (len(time) - 1)
-    low, high = mean - reach, mean + reach
-    for _ in range(60):
-        a, b = low + (high - low) / 3, high - (high - low) / 3
-        low, high = (low, b) if _time_spread_s(a, time) <= _time_spread_s(b, time) else (a, high)
-    return (low + high) / 2
-
-
-def _check_uniform(rows: TimedRows, where: str) -> None:
-    time = rows.time
+def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
+    """The customary or round rate that is within the rounding of the times. warn: where several customary ones are."""
+    time, rounding = rows.time, _time_rounding(rows.time)
     if time[-1] <= time[0]:
         raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
-    interval = _best_interval(time)
-    allowed = rows.step + (0.0 if _hides_order(rows) else _MAX_TIME_JITTER * interval)
-    if interval <= 0 or _time_spread_s(interval, time) > allowed * (1 + 1e-6) + _time_rounding(time):
-        raise _uneven_error(time, where)
+    interval = float(np.polyfit(np.arange(len(time)), time, 1)[0])
+    spread, steps = _time_spread_s(interval, time), np.diff(time)
+    if np.ptp(steps) > rounding:
+        coarse = rows.step > _MAX_ROUNDING_RESOLVED * interval
+        if coarse or spread > (rows.step + _MAX_TIME_JITTER * interval) * (1 + 1e-6) + rounding:
+            raise _uneven_error(time, where, coarse)
+    mean = (len(time) - 1) / float(time[-1] - time[0])
+    band = rows.step * (1 + 1e-6) + rounding
+    band = band if spread <= band else 2 * spread
+    customary, television = (
+        [rate for rate in sorted(known, key=lambda rate: abs(rate - mean)) if _time_spread_s(1 / rate, time) <= band]
+        for known in (_CUSTOMARY_RATES_HZ, _TELEVISION_RATES_HZ)
+    )
+    rounded = [
+        rate
+        for rate in (round(mean), round(mean, 3), round(mean, 6))
+        if rate and _time_spread_s(1 / rate, time) <= band
+    ]
+    found = float([*customary, *television, *rounded, mean][0])
+    if len(customary) > 1 and warn:
+        warn_assumed(
+            f"{where}: the times are printed to {rows.step:g} s and fit {customary[0]} and {customary[1]} frames/s; "
+            f"took {found:g} (rate=…)."
+        )
+    return found
 
 
-def _uneven_error(time: np.ndarray, where: str) -> InputError:
+def _uneven_error(time: np.ndarray, where: str, coarse: bool) -> InputError:
     steps = np.diff(time)
     usual = float(np.median(steps))
     i = int(np.argmax(np.abs(steps - usual)))
+    hint = "If the times are only printed too coarsely, say the rate (rate=…). " if coarse else ""
     return InputError(
         f"{where}: the time column is not uniform: {time[i]:g} s is followed by {time[i + 1]:g} s, where the usual "
-        f"step is {usual:g} s. Give dropped frames rows with missing values, or have the file interpolated at a "
+        f"step is {usual:g} s. {hint}Give dropped frames rows with missing values, or have the file interpolated at a "
         "uniform rate (resample=<frames/s>; mocap_resample in a configuration)."
     )
 
 
-def _fitting_rates(rows: TimedRows) -> tuple[float, float]:
-    """The least and the greatest rate that the column, as it is rounded, fits."""
-    time, last = rows.time, len(rows.time) - 1
-    best, mean = _best_interval(time), float(time[-1] - time[0]) / last
-    nearest, band = _time_spread_s(best, time), rows.step * (1 + 1e-6) + _time_rounding(time)
-    band = band if nearest <= band else 2 * nearest
-    shortest, longest = (_band_edge(best, mean + sign * band / last, band, time) for sign in (-1, 1))
-    return 1 / longest, 1 / shortest if shortest > 0 else np.inf
-
-
-def _by_column(rows: TimedRows, where: str, warn: bool) -> float:
-    """The rate of a uniform column. A warning says so if the column, as it is rounded, fits several."""
-    time = rows.time
-    mean = (len(time) - 1) / float(time[-1] - time[0])
-    lowest, highest = _fitting_rates(rows)
-    even = bool(np.ptp(np.diff(time)) <= _time_rounding(time))
-    if highest > 1.5 * lowest and not even:
-        raise InputError(
-            f"{where}: the time column is too coarse to tell the rate: {lowest:.4g} frames/s fit it, and {highest:.4g} "
-            "as well. Say which (rate=…)."
-        )
-    choices = [
-        [rate for rate in known if lowest <= rate <= highest and _explains_times(rate, rows)]
-        for known in (_CUSTOMARY_RATES_HZ, _TELEVISION_RATES_HZ)
-    ]
-    rates = choices[0] or choices[1]
-    if not rates and _hides_order(rows) and not even:
-        raise _uneven_error(time, where)
-    if not rates:
-        rounded = (float(round(mean)), round(mean, 3), round(mean, 6))
-        rates = [next((rate for rate in rounded if lowest <= rate <= highest), mean)]
-    rate = float(min(rates, key=lambda rate: abs(rate - mean)))
-    several = len(rates) > 1 or np.floor(highest) - np.ceil(lowest) >= 1
-    exact = even and abs(rate / mean - 1) < 1e-6 and highest <= 1.1 * lowest
-    if warn and several and not exact:
-        warn_assumed(
-            f"{where}: the time column is printed to {rows.step:g} s and fits {lowest:.5g} to {highest:.5g} frames/s; "
-            f"took {rate:g} (rate=…)."
-        )
-    return rate
-
-
-def _band_edge(inside: float, outside: float, band: float, time: np.ndarray) -> float:
-    """Where between two slopes the times leave a band, by bisection."""
-    for _ in range(60):
-        middle = (inside + outside) / 2
-        inside, outside = (middle, outside) if _time_spread_s(middle, time) <= band else (inside, middle)
-    return inside
-
-
 def _without_repeated_end(rows: TimedRows, where: str) -> TimedRows:
     """Without a last row that is the one before it once more, as some integrators write their final state."""
-    if rows.time[-1] != rows.time[-2] or not _rows_are_equal(rows, -1, -2):
+    if len(rows.time) < 2 or rows.time[-1] != rows.time[-2] or not _rows_are_equal(rows, -1, -2):
         return rows
     warn_assumed(f"{where}: the last row is there twice; kept once.")
     return rows.keep(slice(-1))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -267,13 +267,15 @@ def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarra
     )
 
 
-# Between two rounds of annotation: a detector of the spine learns from what was corrected, and looks at the recording.
-# The recording's other frames show the same person in the same room, so such a detector is one for this recording.
+# Between two rounds of annotation a detector of the spine learns from what was corrected, and detects in the recording.
+# The recording's other frames show the same person in the same room, so such a detector is for this recording only.
 
 
 def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
-    """A hook that trains by a preset's name or a file of settings, whose first training set, if it names one, is learnt
-    from together with the corrected images. Raises `InputError` for settings that leave points out or name two sets."""
+    """A hook that trains with a preset or a file of settings, on the corrected images and on the settings' own set.
+
+    Raises `InputError` for settings that leave points out or name two training sets.
+    """
     require_torch()
     options = spine_preset(settings) if settings in SPINE_PRESETS else read_spine_options(Path(settings))
     if options.data.points != "all":
@@ -284,18 +286,18 @@ def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
         )
 
     def run(files: RoundFiles) -> str:
-        train_detector(with_labelled_set(options, files), files.out / "detector", say)
-        say("looking at the recording")
+        train_detector(with_corrected_images(options, files), files.out / "detector", say)
+        say("detecting in the recording")
         detect_in_recording(files.recording, SpinePose(files.out / "detector" / DETECTOR_ONNX_FILE), files.out)
         return f"simspine train spine, {settings}"
 
     return run
 
 
-def with_labelled_set(options: SpineDetectorOptions, files: RoundFiles) -> SpineDetectorOptions:
-    """The options with a round's images to learn from, besides their own set; a first round's few fill one batch."""
-    own = LabelledSet(folder=str(files.images), labels=str(files.labels))
-    data = options.data.model_copy(update={"train": (*options.data.train, own)})
+def with_corrected_images(options: SpineDetectorOptions, files: RoundFiles) -> SpineDetectorOptions:
+    """The options with a round's images as another training set; where it is the only one, a batch fits into it."""
+    corrected = LabelledSet(folder=str(files.images), labels=str(files.labels))
+    data = options.data.model_copy(update={"train": (*options.data.train, corrected)})
     training = options.training
     if not options.data.train:
         most = max(len(read_coco_labels(files.labels).file_names), 2)
@@ -306,7 +308,7 @@ def with_labelled_set(options: SpineDetectorOptions, files: RoundFiles) -> Spine
 def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path) -> None:
     """Write a detector's points of every image as `<view>_json/<view>_000012.json`, and close it.
 
-    Where the person is: see `person_boxes`; where these know nothing BlazePose looks for them.
+    The person is looked for in `person_boxes`, or by BlazePose where there are none.
     """
     decoders = [open_images_in_any_order(source) for source in recording.sources]
     boxes = person_boxes(recording)
@@ -316,7 +318,10 @@ def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path
             known = [box[None] if np.isfinite(box).all() else None for box in boxes[frame]]
             found = detector.detect(images, known)
             for view, row, people in zip(recording.views, numbers, found, strict=True):
-                write_people_json(out / f"{view}_json" / f"{view}_{row:06d}.json", _openpose_people(people))
+                first = [
+                    {"pose_keypoints_2d": np.nan_to_num(person).round(3).ravel().tolist()} for person in people[:1]
+                ]
+                write_people_json(out / f"{view}_json" / f"{view}_{row:06d}.json", first)
     finally:
         detector.close()
         for decoder in decoders:
@@ -324,8 +329,8 @@ def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path
 
 
 def person_boxes(recording: RecordedViews) -> np.ndarray:
-    """(frames, views, 4) x0 y0 x1 y1 px around the recording's points; in videos, between frames with points, where a
-    person who moves evenly is. NaN = not known."""
+    """(frames, views, 4) x0 y0 x1 y1 px around the recording's points, NaN = not known. In videos boxes are
+    interpolated linearly between frames with points."""
     xy = np.where(recording.start.labelled[..., None], recording.start.xy, np.nan)
     boxes = np.stack([boxes_around_points(xy[:, v], source.size, 0.0) for v, source in enumerate(recording.sources)], 1)
     for v, source in enumerate(recording.sources):
@@ -334,8 +339,3 @@ def person_boxes(recording: RecordedViews) -> np.ndarray:
             every = np.arange(len(boxes))
             boxes[:, v] = np.stack([np.interp(every, known, boxes[known, v, k]) for k in range(4)], -1)
     return boxes
-
-
-def _openpose_people(found: np.ndarray) -> Sequence[dict]:
-    """The first person, as OpenPose's files have one; a point without a place is 0 0 0."""
-    return [{"pose_keypoints_2d": np.nan_to_num(person).round(3).ravel().tolist()} for person in found[:1]]

@@ -38,6 +38,7 @@ LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, 
 HEADING_SD_RAD = float(np.radians(3.0))  # of a heading that is given: as well as people stand square to a scanner
 MAX_HOLLOW_M = 0.01  # m, mean: an upper back is hollow by as much at a kyphosis of -25°
 TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
+TRIAL_NAME = "back"
 PSIS_NAMES = tuple(name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS)
 
 
@@ -51,7 +52,6 @@ def spine_from_back(
     heading: float | None = None,
     rate: float = 30.0,
     frame: str = "y_up",
-    trial: str = "back",
 ) -> Reconstruction:
     """From a line on the skin along the back's midline to the spine under it.
 
@@ -78,8 +78,6 @@ def spine_from_back(
         Frames per second of a sequence.
     frame : 'y_up' or 'z_up'
         Of all points.
-    trial : str
-        A name for the result.
 
     Returns
     -------
@@ -102,51 +100,47 @@ def spine_from_back(
     >>> rec.lla.shape, rec.spine.centres.names[-1]  # lumbar lordosis, rad, of one frame
     ((1,), 'S1')
     """
-    points = _frames_of_points("line", line, 3, frame)
-    dimples = None if psis is None else _frames_of_points("psis", psis, 3, frame, count=2)
-    first = None if c7 is None else _frames_of_points("c7", np.expand_dims(c7, -2), 3, frame, count=1)[:, 0]
+    markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
+    heading_seen = psis is not None
+    facing = None if heading_seen else heading or 0.0
+    known = {
+        "subject": SUBJECT_NAME,
+        "trial": TRIAL_NAME,
+        "markers": markers,
+        "skeleton": "centres",
+        "sized": _sized_body(markers.names, length, height, mass=mass, heading=facing),
+        "findings": () if heading_seen else (_heading_finding(heading),),
+    }
+    stages = (IK, VERTEBRAE, QUALITY)
+    return as_reconstructions(run_stages({TRIAL_NAME: UNSEEN | known}, Options(), stages))[TRIAL_NAME]
+
+
+def _markers_on_back(
+    line: np.ndarray, c7: np.ndarray | None, psis: np.ndarray | None, rate: float, frame: str
+) -> tuple[Markers, float]:
+    """The line as dots of a tape, with the PSIS where they are given, y_up; and its length, m."""
+    points = _frames_of_points("line", line, frame)
+    dimples = None if psis is None else _frames_of_points("psis", psis, frame, count=2)
+    first = None if c7 is None else _frames_of_points("c7", np.expand_dims(c7, -2), frame, count=1)[:, 0]
     for name, given in (("psis", dimples), ("c7", first)):
         if given is not None and len(given) not in (1, len(points)):
             raise InputError(f"{name} has {len(given)} frames, the line {len(points)}; expected as many, or one.")
     curves = [_back_curve(points[k], _of_frame(first, k), _of_frame(dimples, k)) for k in range(len(points))]
-    lengths = np.array([_arc_length(curve)[-1] for curve in curves])
-    if not np.isfinite(lengths).any():
-        raise InputError(
-            f"the line has fewer than {MIN_POINTS} points between C7 and the PSIS; expected a dense line, from C7 down "
-            "to the height of the PSIS."
-        )
-    length = float(np.nanmedian(lengths))
-    _check_line(curves, length, dimples)
-    names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", {}).names
+    length = _checked_length(curves, dimples)
+    names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([_evenly_spaced(curve, DOTS) for curve in curves])
     if dimples is not None:
         names = (*names, *PSIS_NAMES)
         dots = np.concatenate([dots, np.broadcast_to(dimples, (len(dots), 2, 3))], axis=1)
-    markers = Markers(
-        names,
-        rate,
-        dots,
-        frame="y_up",
-        origin=(Origin.DETECTED,) * len(names),
-        weight=_weights(names, frames=len(dots)),
-    )
-    sized = _sized_body(names, length, height, mass, None if dimples is not None else heading or 0.0)
-    known = {
-        "subject": SUBJECT_NAME,
-        "trial": trial,
-        "markers": markers,
-        "skeleton": "centres",
-        "sized": sized,
-        "findings": _findings(dimples is None, heading is None),
-    }
-    return as_reconstructions(run_stages({trial: UNSEEN | known}, Options(), (IK, VERTEBRAE, QUALITY)))[trial]
+    origin = (Origin.DETECTED,) * len(names)
+    return Markers(names, rate, dots, frame="y_up", origin=origin, weight=_weights(names, len(dots))), length
 
 
-def _frames_of_points(name: str, given: np.ndarray, width: int, frame: str, count: int | None = None) -> np.ndarray:
+def _frames_of_points(name: str, given: np.ndarray, frame: str, count: int | None = None) -> np.ndarray:
     """(frames, points, 3) m, y_up; `InputError` for another shape."""
     points = np.asarray(given, float)
     points = points[None] if points.ndim == 2 else points
-    if points.ndim != 3 or points.shape[2] != width or (count is not None and points.shape[1] != count):
+    if points.ndim != 3 or points.shape[2] != 3 or (count is not None and points.shape[1] != count):
         wanted = f"({count or 'n'}, 3) or (frames, {count or 'n'}, 3)"
         raise InputError(f"{name} has shape {np.shape(given)}; expected {wanted}, in metres.")
     return points if frame == "y_up" else change_frame(points, frame, "y_up")
@@ -182,8 +176,15 @@ def _evenly_spaced(curve: np.ndarray, count: int) -> np.ndarray:
     return np.stack([np.interp(at, along, curve[:, axis]) for axis in range(3)], axis=1)
 
 
-def _check_line(curves: list[np.ndarray], length: float, dimples: np.ndarray | None) -> None:
-    """Raises `InputError` for a line that is no back."""
+def _checked_length(curves: list[np.ndarray], dimples: np.ndarray | None) -> float:
+    """m, from C7 to S1 along the skin. Raises `InputError` for a line that is no back."""
+    lengths = np.array([_arc_length(curve)[-1] for curve in curves])
+    if not np.isfinite(lengths).any():
+        raise InputError(
+            f"the line has fewer than {MIN_POINTS} points between C7 and the PSIS; expected a dense line, from C7 down "
+            "to the height of the PSIS."
+        )
+    length = float(np.nanmedian(lengths))
     shortest, longest = PLAUSIBLE_LENGTHS_M
     if not shortest <= length <= longest:
         raise InputError(
@@ -194,13 +195,18 @@ def _check_line(curves: list[np.ndarray], length: float, dimples: np.ndarray | N
     upright = max(seen, key=lambda curve: abs(curve[0, 1] - curve[-1, 1]))
     if upright[0, 1] < upright[-1, 1]:
         raise InputError("the line runs upwards; expected its points from C7 down. Reverse their order.")
-    if dimples is None:
-        return
-    across = dimples[min(len(dimples) - 1, next(k for k, curve in enumerate(curves) if curve is upright))]
-    forward = np.cross(upright[0] - upright[-1], across[1] - across[0])
+    if dimples is not None:
+        frame = next(k for k, curve in enumerate(curves) if curve is upright)
+        _check_round_upper_back(upright, dimples[min(frame, len(dimples) - 1)])
+    return length
+
+
+def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
+    """`InputError` where the upper back is hollow, as it is with the left and right PSIS exchanged."""
+    forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
     forward /= np.linalg.norm(forward)
-    depth = (upright - upright[0]) @ forward
-    along = _arc_length(upright) / length
+    depth, along = (curve - curve[0]) @ forward, _arc_length(curve)
+    along = along / along[-1]
     upper = along <= 0.6  # the thoracic part bulges backwards of the line between its ends, or is flat
     hollow = (depth - np.interp(along, [0.0, 0.6], [0.0, np.interp(0.6, along, depth)]))[upper].mean()
     if hollow > MAX_HOLLOW_M:
@@ -261,19 +267,15 @@ def _sized_body(
     )
     scale = ScaleFactors(factors, stature * limbs, limbs, height)
     if heading is not None:
-        facing = LinearPrior({"pelvis_rotation": 1.0}, heading, HEADING_SD_RAD, "heading as given", 10.0)
+        facing = LinearPrior({"pelvis_rotation": 1.0}, heading, HEADING_SD_RAD, source="heading as given")
         recipe = replace(recipe, priors=(*recipe.priors, facing))
     return SizedBody(scale_body(body, scale, mass, recipe), recipe, scale.by_body)
 
 
-def _findings(heading_unseen: bool, heading_assumed: bool) -> tuple[Finding, ...]:
-    if not heading_unseen:
-        return ()
-    source = "is assumed to be along x" if heading_assumed else "was given"
-    return (
-        warning(
-            "heading_not_seen",
-            f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured.",
-            "Give the PSIS, or where the person faces (`heading`).",
-        ),
+def _heading_finding(heading: float | None) -> Finding:
+    source = "is assumed to be along x" if heading is None else "was given"
+    return warning(
+        "heading_not_seen",
+        f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured.",
+        "Give the PSIS, or where the person faces (`heading`).",
     )

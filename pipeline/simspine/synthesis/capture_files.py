@@ -11,13 +11,12 @@ import numpy as np
 
 from simspine import __version__
 from simspine.core.errors import InputError, unknown_name
-from simspine.core.geometry import project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera
 from simspine.dataset.recordings import sha256_of_file
 from simspine.io.atomic import write_text
+from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import write_store
-from simspine.io.human36m.cameras import write_metadata
 from simspine.io.human36m.copy import write_pose
 from simspine.io.human36m.names import canonical_action, official_name, select_trials, split_trial
 from simspine.io.mot import write_mot
@@ -33,19 +32,21 @@ from simspine.synthesis.virtual_trial import simulate_mocap, trial_frames, virtu
 
 
 CAPTURE_SKELETON = "simspine37"
-_POSES_FOLDER = "MyPoseFeatures"
 
 
-def trial_files(subject: str, trial: str, cameras: Sequence[str]) -> dict[str, str]:
+def camera_file(subject: str) -> str:
+    """The calibration of a subject's cameras, relative to the capture's folder."""
+    return f"Calib_{subject}.toml"
+
+
+def trial_files(subject: str, trial: str) -> dict[str, str]:
     """What each file of a trial is called, relative to the capture's folder: {role: path}.
 
-    trial: canonical ('Walking_1'); cameras: their names. Files of the data set have its own names ('Walking 1').
+    trial: canonical ('Walking_1'). Files of the data set have its own names ('Walking 1').
     """
     official = official_name(subject, trial)
     true = f"truth/{subject}/{subject}_{trial}"
-    files = {"world": f"{subject}/{_POSES_FOLDER}/D3_Positions/{official}.cdf"}
-    files |= {f"mono {c}": f"{subject}/{_POSES_FOLDER}/D3_Positions_mono/{official}.{c}.cdf" for c in cameras}
-    files |= {f"image {c}": f"{subject}/{_POSES_FOLDER}/D2_Positions/{official}.{c}.cdf" for c in cameras}
+    files = {"world": f"{subject}/MyPoseFeatures/D3_Positions/{official}.cdf"}
     files |= {"detections": f"detections/{subject}/{trial}.h5"}
     return files | {"positions": f"{true}.trc", "motion": f"{true}.mot", "spine": f"{true}.h5"}
 
@@ -63,21 +64,17 @@ def write_trial(
     """Make one trial and write all its files. Equal arguments give equal bytes.
 
     In the layout of the data set (float32): positions in the world in mm as motion capture would have them
-    (`simulate_mocap`), the same in the frame of each camera, the same in each image in px. detections: the 37 points
-    and the cameras. truth: TRC with vertebral centres, joint centres and the 37 points (y_up); MOT with all coordinates
-    of the truth body; HDF5 with the same in full precision, the true joints, level angles, LLA and TKA, and which
-    detections are outliers or exchanged.
+    (`simulate_mocap`). detections: the 37 points and the cameras. truth: TRC with vertebral centres, joint centres and
+    the 37 points (y_up); MOT with all coordinates of the truth body; HDF5 with the same in full precision, the true
+    joints, level angles, LLA and TKA, and which detections are outliers or exchanged.
     """
     made = virtual_trial.make_trial(subject, *motion_of_trial(trial), frames)
     name = subject.name
-    paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
+    paths = {role: folder / path for role, path in trial_files(name, trial).items()}
 
     joints = virtual_trial.true_human36m_joints(made)
     measured = simulate_mocap(joints, made.motion.rate, subject.seed, subject=name, trial=trial)
     write_pose(paths["world"], 1e3 * measured)
-    for camera, image in zip(cameras, project_points(cameras, measured), strict=True):
-        write_pose(paths[f"mono {camera.name}"], 1e3 * (measured @ camera.R.T + camera.t))
-        write_pose(paths[f"image {camera.name}"], image)
 
     points, parts = virtual_trial.true_points(made), virtual_trial.body_capsules(made)
     found = simulate_detections(
@@ -149,7 +146,8 @@ def write_capture(
         raise unknown_name("subject", only, rigs, "the virtual capture")
     stated = _stated_settings(settings, trials, preset, rigs)
     _claim_folder(folder, stated)
-    write_metadata(folder / "metadata.xml", rigs)
+    for name, cameras in rigs.items():
+        write_calibration(folder / camera_file(name), cameras)
     write_text(
         folder / "truth" / "subjects.json", _json_text({subject.name: _to_plain(subject) for subject in subjects})
     )
@@ -167,7 +165,7 @@ def write_capture(
         for trial in trials:
             if not record.holds(trial):
                 write_trial(folder, subject, trial, frames=settings.frames, cameras=cameras, preset=preset)
-                record.add(trial, trial_files(subject.name, trial, [c.name for c in cameras]).values())
+                record.add(trial, trial_files(subject.name, trial).values())
                 written.append(f"{subject.name}/{trial}")
             done += lengths[subject.name, trial]
             if progress is not None:
@@ -206,13 +204,13 @@ def _claim_folder(folder: Path, stated: dict) -> None:
 def _finish_record(folder: Path, stated: dict, subjects: Sequence[SyntheticSubject], trials: list[str]) -> None:
     """Write the record with all checksums, if every subject is there."""
     files: dict[str, str] = {}
-    shared = ["metadata.xml", "truth/subjects.json"]
+    shared = ["truth/subjects.json"]
     for subject in subjects:
         record = _Record(folder, subject.name, stated)
         if set(record.made) != {MODEL_FOLDER, *trials}:
             return
         files |= {path: checksum for made in record.made.values() for path, checksum in made.items()}
-        shared.append(record.path.relative_to(folder).as_posix())
+        shared += [record.path.relative_to(folder).as_posix(), camera_file(subject.name)]
     files |= {path: sha256_of_file(folder / path) for path in shared}
     content = {"virtual": True, "complete": True, "settings": stated, "files": dict(sorted(files.items()))}
     write_text(folder / CAPTURE_RECORD_FILE, _json_text(content))

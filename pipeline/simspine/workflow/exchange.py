@@ -77,8 +77,6 @@ class _Source:
     names: tuple[str, ...]
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
-    levels: tuple[str, ...] = ()
-    clinical: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
     _bodies: dict[str, Body] = field(default_factory=dict)
 
@@ -97,7 +95,7 @@ class _Source:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = check_forward_kinematics(body, trial, key)
-        self.frames[key], self.levels, self.clinical = trial.markers.frames, trial.levels, trial.clinical_names
+        self.frames[key] = trial.markers.frames
         if self.choice.contents == "angles":
             return drop_licensed_points(trial)
         if self.names != trial.markers.names:
@@ -146,8 +144,8 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
-    elif choice.contents == "angles" and kind not in ("hdf5", "parquet"):
-        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
+    elif choice.contents == "angles" and kind != "hdf5":
+        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
@@ -268,39 +266,15 @@ def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return files
 
 
-def _export_parquet(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-    from simspine.io.exchange import PARQUET_UNITS, write_card, write_parquet
+def _export_c3d(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
+    from simspine.io.c3d import write_c3d
 
-    files, counts, points = {}, {}, source.choice.contents == "all"
-    for split, subjects in source.splits.items():
-        shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
-        counts[split] = sum(shards)
-        for i, rows in enumerate(shards):
-            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = ManifestEntry("parquet", rows, PARQUET_UNITS)
-    names = {
-        "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
-        "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
-        "clinical": list(source.clinical),
-    }  # fmt: skip
-    write_card(folder, source.name, counts, names=names, notice=source.notice)
-    return files | {"README.md": ManifestEntry("text")}
-
-
-def _export_single_trials(suffix: str, kind: str, units: Mapping[str, str]):
-    """A writer of one file for each trial."""
-
-    def write(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
-        from simspine.io.c3d import write_c3d
-        from simspine.io.exchange import write_netcdf
-
-        files = {}
-        for take in source.takes(source.file.subjects):
-            path, count = f"{take.subject}/{take.subject}_{take.name}.{suffix}", take.trial.markers.frames
-            (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=source.notice)
-            files[path] = ManifestEntry(kind, count, units, {take.path: count})
-        return files
-
-    return write
+    files = {}
+    for take in source.takes(source.file.subjects):
+        path, count = f"{take.subject}/{take.subject}_{take.name}.c3d", take.trial.markers.frames
+        write_c3d(folder / path, take, notice=source.notice)
+        files[path] = ManifestEntry("c3d", count, {"points": "mm"}, {take.path: count})
+    return files
 
 
 def _known_deviations(body: Body, trial: TrialData) -> dict[str, np.ndarray]:
@@ -348,8 +322,9 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
 
 
 _WRITER_OF_FORMAT = {
-    "hdf5": _export_hdf5, "npz": _export_npz, "coco": _export_coco, "parquet": _export_parquet,
-    "netcdf": _export_single_trials("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
-    "c3d": _export_single_trials("c3d", "c3d", {"points": "mm"}),
+    "hdf5": _export_hdf5,
+    "npz": _export_npz,
+    "coco": _export_coco,
+    "c3d": _export_c3d,
     PAPER_AXES_CHOICE: _export_paper_axes,
-}  # fmt: skip
+}

@@ -17,7 +17,7 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
-from simspine.io.guarded import exchange_package
+from simspine.io.guarded import require_ezc3d
 from simspine.io.video import demo_folder, find_project
 from simspine.report.dataset_figures import read_bands
 from simspine.vision.synchronise import Timing
@@ -116,12 +116,9 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
 def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
     """Files of a trial in a Human3.6M copy: videos, or 2D points if they are `imported`; and the motion capture."""
     copy = copy_of_config(options)
-    files = copy.files(subject, trial)
-    if copy.rigs is None:
-        copy.cameras(subject)  # raises, and says where it looked for the cameras
-    assert copy.rigs is not None
-    calibration = copy.rigs.file(subject)
-    mocap = tuple(f for f in files if f != calibration and f.suffix != ".mp4" and "D2_Positions" not in str(f.parent))
+    measured = copy.motion_capture_file(subject, trial)
+    calibration = copy.camera_file(subject)
+    mocap = () if measured is None else (measured,)
     videos: tuple[Path, ...] = () if imported else tuple(copy.videos(subject, trial))
     stored = None
     if imported:
@@ -204,7 +201,7 @@ def check_packages(config: Config) -> None:
     """`InputError` where a package is missing that reads a file of motion capture: to be said before hours of work."""
     named = (trial.mocap for subject in config.subjects.values() for trial in subject.trials.values())
     if any(name is not None and name.lower().endswith(".c3d") for name in named):
-        exchange_package("ezc3d", "C3D")
+        require_ezc3d()
 
 
 def check_report(config: Config) -> None:

@@ -193,7 +193,7 @@ def capture_step(config: Config, subject: str) -> Step:
     task = StageTask(
         name=subject,
         inputs=(),
-        outputs=(folder / "metadata.xml", *(folder / name for name in names)),
+        outputs=(folder / f"Calib_{subject}.toml", *(folder / name for name in names)),
         settings=config.virtual.model_dump(mode="json"),
         work=dict,
         whole=True,

@@ -49,7 +49,7 @@ def test_a_round_with_simspines_own_detector(photographs, tmp_path):
     ])  # fmt: skip
     said = []
     rounds = advance_round(recording, "anna", 4, training_hook("tiny", said.append), said.append)
-    assert [one.number for one in rounds] == [1, 2]
+    assert len(rounds) == 2
     assert rounds[0].hook == "simspine train spine, tiny"
     assert "4 people to learn from, 0 to judge by" in said
     out = recording.home / "rounds" / "01" / "out"

@@ -1,21 +1,14 @@
-"""Is a copy complete and readable, and what does it hold? Headers only, unless asked to read everything."""
+"""Is a copy complete and readable, and what does it hold?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from simspine.core.errors import InputError, unknown_name
-from simspine.core.geometry import project_points
 from simspine.io.human36m import names
-from simspine.io.human36m.cameras import LENS_FORMULAS, to_opencv
 from simspine.io.human36m.copy import Copy
 from simspine.io.human36m.names import TrialFault, is_unusable, length_faults
 from simspine.io.video import open_video
-
-FOREIGN_PX = 2.0  # no two lens formulas differ by that much: the cameras are others
-LENS_PX = 0.02  # the right formula leaves rounding, the other one 0.1 px and more
 
 
 @dataclass(frozen=True)
@@ -90,72 +83,41 @@ def examine_copy(
     subjects: Iterable[str] | None = None,
     actions: Iterable[str] | None = None,
     *,
-    read: bool = False,
     videos: bool = True,
 ) -> CopyState:
     """Look at every trial asked for.
 
     subjects, actions: as in the configuration; the subjects with published motion capture and all actions if None.
-    read: read all positions instead of headers only. videos: open every video and decode its first frame.
+    videos: open every video and decode its first frame.
     """
     wanted = names.select_trials(actions)
-    states = [
-        _subject_state(copy, subject, wanted, read=read, videos=videos)
-        for subject in subjects or names.HUMAN36M_SUBJECT_NAMES
-    ]
+    states = [_subject_state(copy, subject, wanted, videos) for subject in subjects or names.HUMAN36M_SUBJECT_NAMES]
     return CopyState(copy.root, tuple(states))
 
 
-def lens_of_points(copy: Copy, subject: str, trial: str) -> dict[str, float]:
-    """{lens: largest distance, px} between given 2D points and positions projected with each lens.
-
-    The smaller one tells which formula p1 and p2 of the camera file belong to: the right one leaves rounding
-    (1e-4 px), the wrong one up to a pixel, cameras of another subject tens. Uses up to 50 frames.
-    """
-    points = copy.points_2d(subject, trial, "human36m17")
-    markers = copy.positions(subject, trial, "human36m17")
-    every = max(1, min(points.frames, markers.frames) // 50)
-    count = min(points.frames, markers.frames)
-    xy, xyz = points.xy[:count:every].swapaxes(0, 1), markers.xyz[:count:every]
-    copy.cameras(subject)  # says it where there are none
-    assert copy.rigs is not None
-    given = copy.rigs.given(subject)
-    shown = {
-        "opencv": project_points(given, xyz),
-        "human36m": project_points([to_opencv(camera) for camera in given], xyz),
-    }
-    return {lens: float(np.nanmax(np.linalg.norm(shown[lens] - xy, axis=-1))) for lens in LENS_FORMULAS}
-
-
-def _subject_state(copy: Copy, subject: str, wanted: list[str], read: bool, videos: bool) -> SubjectState:
+def _subject_state(copy: Copy, subject: str, wanted: list[str], videos: bool) -> SubjectState:
     if subject not in copy.subjects:
         if subject not in names.HUMAN36M_SUBJECT_NAMES:
             raise unknown_name("subject", subject, copy.subjects, str(copy.root))
         return SubjectState(subject=subject, trials=(), missing=tuple(wanted), strays=(), cameras="")
     there = [trial for trial in copy.trials(subject) if trial in wanted]
-    states = tuple(_trial_state(copy, subject, trial, read=read, videos=videos) for trial in there)
+    states = tuple(_trial_state(copy, subject, trial, videos) for trial in there)
     missing = tuple(trial for trial in wanted if trial not in there)
     return SubjectState(
         subject=subject,
         trials=states,
         missing=missing,
         strays=copy.strays(subject),
-        cameras=_camera_faults(copy, subject, there),
+        cameras=_camera_fault(copy, subject),
     )
 
 
-def _trial_state(copy: Copy, subject: str, trial: str, read: bool, videos: bool) -> TrialState:
+def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialState:
     problems, faults = [], copy.faults(subject, trial)
-    known = {(fault.camera, fault.spoils) for fault in faults}
-    frames: int | None = None
-    lengths: dict[str, int] = {}
-    paths: dict[str, Path] = {}
+    known = {fault.camera for fault in faults if fault.spoils == "video"}
+    frames, paths = 0, copy.video_files(subject, trial)
     try:
-        frames, lengths, paths = copy.lengths(subject, trial)
-        if frames is None:
-            problems.append("no motion capture")
-        elif read:
-            frames = copy.positions(subject, trial).frames
+        frames = copy.positions(subject, trial).frames
     except InputError as error:
         problems.append(str(error))
     counts = {}
@@ -163,46 +125,26 @@ def _trial_state(copy: Copy, subject: str, trial: str, read: bool, videos: bool)
         try:
             counts[camera] = open_video(path).frames
         except InputError as error:
-            if (camera, "video") not in known:
+            if camera not in known:
                 problems.append(str(error))
-    found = length_faults(subject, trial, frames, points_2d=lengths, videos=counts)
-    faults += [fault for fault in found if (fault.camera, fault.spoils) not in known and not is_unusable(faults)]
+    if frames and not is_unusable(faults):
+        faults += [fault for fault in length_faults(subject, trial, frames, counts) if fault.camera not in known]
     return TrialState(
         subject=subject,
         trial=trial,
-        frames=frames or 0,
+        frames=frames,
         views=len(paths),
         problems=tuple(problems),
         faults=tuple(faults),
     )
 
 
-def _camera_faults(copy: Copy, subject: str, trials: list[str]) -> str:
-    """What is wrong with the subject's cameras, '' if nothing; the lens is judged where there are 2D points."""
+def _camera_fault(copy: Copy, subject: str) -> str:
+    """What is wrong with the subject's cameras, '' if nothing."""
     try:
         copy.cameras(subject)
     except InputError as error:
         return str(error)
-    assert copy.rigs is not None  # without them there are no cameras
-    for trial in trials:
-        if is_unusable(copy.faults(subject, trial)):
-            continue
-        try:
-            errors = lens_of_points(copy, subject, trial)
-        except InputError:
-            continue  # no 2D points of this trial, or unreadable ones, which the trial's own line says
-        best = min(errors, key=errors.__getitem__)
-        if errors[best] > FOREIGN_PX:
-            return (
-                f"the 2D points of {trial} are up to {errors[best]:.3g} px from where the cameras see its motion "
-                "capture; the camera parameters do not belong to these data"
-            )
-        if errors[copy.rigs.lens] > max(LENS_PX, 3 * errors[best]):
-            return (
-                f"the 2D points of {trial} were made with the lens formula of {best}, not that of {copy.rigs.lens} "
-                f"({errors[copy.rigs.lens]:.2g} px apart)"
-            )
-        return ""
     return ""
 
 

@@ -1,18 +1,15 @@
 """A licence holder's copy of Human3.6M: the official archives, unpacked, with CDF files and videos per subject.
 
-    <root>/S1/MyPoseFeatures/D3_Positions/Directions 1.cdf               world, mm
-    <root>/S1/MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf camera, mm
-    <root>/S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf      px
+    <root>/S1/MyPoseFeatures/D3_Positions/Directions 1.cdf      world, mm
     <root>/S1/Videos/Directions 1.54138969.mp4
     <root>/metadata.xml
 
-h36m-fetch unpacks the same files as <root>/extracted/S1/Poses_D3_Positions/…; read as well. The folder
-`D3_Positions_mono_universal` (everybody with the limbs of one person) is never read.
+h36m-fetch unpacks the same files as <root>/extracted/S1/Poses_D3_Positions/…; read as well. The other pose archives
+(2D points, positions in camera frames) follow from these files and the cameras, and are not read.
 """
 
 import os
 import re
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +18,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.skeletons import load_skeleton
-from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.core.types import Camera, Markers, Origin
 from simspine.io.atomic import atomic_path
 from simspine.io.guarded import read_guarded
 from simspine.io.human36m import names
@@ -32,11 +29,9 @@ HUMAN36M_SKELETONS = ("human36m32", "human36m17")
 _PLAUSIBLE_LEG_LENGTHS_M = (0.5, 1.25)  # m, thigh and shank together; adults: 0.7–1.0
 _LEG_BONES = (("RHip", "RKnee"), ("RKnee", "RAnkle"), ("LHip", "LKnee"), ("LKnee", "LAnkle"))
 
-WORLD_FOLDER, MONO_FOLDER = "D3_Positions", "D3_Positions_mono"
-POINTS_2D_FOLDER, HUMAN36M_VIDEOS_FOLDER = "D2_Positions", "Videos"
+WORLD_FOLDER, HUMAN36M_VIDEOS_FOLDER = "D3_Positions", "Videos"
 _FOLDER_PATTERNS = ("MyPoseFeatures/{kind}", "Poses_{kind}", "{kind}")
-_SUFFIXES = {WORLD_FOLDER: ".cdf", MONO_FOLDER: ".cdf", POINTS_2D_FOLDER: ".cdf", HUMAN36M_VIDEOS_FOLDER: ".mp4"}
-_MAX_CAMERA_DISAGREEMENT_M = 1e-3  # m, within which the cameras of a trial must place a joint
+_SUFFIXES = {WORLD_FOLDER: ".cdf", HUMAN36M_VIDEOS_FOLDER: ".mp4"}
 
 
 class _Listing(NamedTuple):
@@ -70,19 +65,14 @@ class Copy:
         """Names in the subject's folders that are no trial of this subject."""
         return tuple(sorted(set().union(*(listing.strays for listing in self._listings[subject].values()))))
 
-    def lengths(self, subject: str, trial: str) -> tuple[int | None, dict[str, int], dict[str, Path]]:
-        """Frames of the motion capture (None: there is none), rows of 2D points by camera, videos by camera."""
-        source = self._files(subject, trial, WORLD_FOLDER) or self._files(subject, trial, MONO_FOLDER)
-        points = self._files(subject, trial, POINTS_2D_FOLDER)
-        counts = [len(poses) for poses in read_poses([*source.values(), *points.values()])]
-        frames = min(counts[: len(source)], default=None)
-        return frames, dict(zip(points, counts[len(source) :], strict=True)), self._videos(subject, trial)
+    def motion_capture_file(self, subject: str, trial: str) -> Path | None:
+        """The trial's positions in the world; None where there are none."""
+        return self._files(subject, self._known(subject, trial), WORLD_FOLDER).get("")
 
-    def files(self, subject: str, trial: str) -> list[Path]:
-        """All files of the trial, cameras included: what a result made of it depends on."""
-        trial = self._known(subject, trial)
-        found = [path for kind in _SUFFIXES for path in self._files(subject, trial, kind).values()]
-        return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
+    def video_files(self, subject: str, trial: str) -> dict[str, Path]:
+        """All videos of the trial by camera, corrupt ones among them."""
+        videos = self._files(subject, self._known(subject, trial), HUMAN36M_VIDEOS_FOLDER)
+        return {camera: path for camera, path in videos.items() if camera}
 
     def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
         """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints.
@@ -90,59 +80,45 @@ class Copy:
         Raises `InputError` for trials that are not there, files that cannot be read, and bodies that cannot be human
         (units).
         """
-        joints = _joint_names(skeleton)
-        xyz = self._positions(subject, self._known(subject, trial))
+        joints, where = _joint_names(skeleton), f"{self.root}, {subject} {trial}"
+        file = self.motion_capture_file(subject, trial)
+        if file is None:
+            raise InputError(f"{where}: no motion capture ({WORLD_FOLDER}), only other files.")
+        poses = read_pose(file)
+        if poses.shape[2] != 3:
+            raise InputError(f"{file}: 2D points in a folder of 3D points.")
         every = load_skeleton("human36m32").names
-        markers = Markers(every, names.HUMAN36M_RATE_HZ, xyz, "z_up", origin=(Origin.GIVEN,) * len(every))
-        check_joint_unit(markers, f"{self.root}, {subject} {trial}")
+        markers = Markers(every, names.HUMAN36M_RATE_HZ, poses / 1000, "z_up", origin=(Origin.GIVEN,) * len(every))
+        check_joint_unit(markers, where)
         return markers.select(joints)
-
-    def points_2d(self, subject: str, trial: str, skeleton: str = "human36m32") -> Keypoints:
-        """Published 2D points of all joints, views in the order of `cameras`; NaN where a camera has no file.
-
-        Views of different length are cut to the shortest.
-        """
-        joints = _joint_names(skeleton)
-        given = _read_pose_array(self._files(subject, self._known(subject, trial), POINTS_2D_FOLDER), 2)
-        if not given:
-            raise InputError(f"{self.root}, {subject} {trial}: no 2D points in this copy.")
-        order = [camera.name for camera in self.cameras(subject)] if self.rigs is not None else sorted(given)
-        unknown = sorted(set(given) - set(order))
-        if unknown:
-            raise InputError(
-                f"{self.root}, {subject} {trial}: 2D points of cameras {', '.join(unknown)}, but the camera parameters "
-                f"are of {', '.join(order)}."
-            )
-        frames = min(len(points) for points in given.values())
-        every = load_skeleton("human36m32").names
-        xy = np.full((frames, len(order), len(every), 2), np.nan)
-        for name, points in given.items():
-            xy[:, order.index(name)] = points[:frames]
-        confidence = np.isfinite(xy).all(-1).astype(float)
-        origin = (Origin.GIVEN,) * len(every)
-        return Keypoints(every, names.HUMAN36M_RATE_HZ, xy, confidence, origin=origin).select(joints)
 
     def cameras(self, subject: str) -> list[Camera]:
         """The subject's cameras: metres, x_camera = R X + t, OpenCV's model of the lens of their images."""
+        return self._known_rigs().cameras(subject)
+
+    def camera_file(self, subject: str) -> Path:
+        """The file that the subject's cameras are read from."""
+        return self._known_rigs().file(subject)
+
+    def _known_rigs(self) -> Rigs:
         if self.rigs is None:
             raise InputError(
                 f"no camera parameters for {self.root}; looked for {', '.join(SHARED_FILES)} and Calib_<subject>.toml "
                 "there. Put the data set's metadata.xml into the folder, or name a file (capture.cameras)."
             )
-        return self.rigs.cameras(subject)
+        return self.rigs
 
     def videos(self, subject: str, trial: str) -> list[Path]:
         """Videos in the order of the cameras, without those known to be corrupt."""
-        found = self._videos(subject, self._known(subject, trial))
+        found = self.video_files(subject, trial)
         bad = spoilt_videos(self.faults(subject, trial))
         cameras = names.HUMAN36M_CAMERA_SIZES if self.rigs is None else [c.name for c in self.cameras(subject)]
         rank = {name: i for i, name in enumerate(cameras)}
         return [found[name] for name in sorted(found, key=lambda n: (rank.get(n, len(rank)), n)) if name not in bad]
 
     def faults(self, subject: str, trial: str | None = None) -> list[TrialFault]:
-        """Known faults of the data set; none for a capture of other origin in its layout (its metadata.xml says)."""
-        made = self.rigs is not None and self.rigs.metadata is not None and self.rigs.metadata.ours
-        return [] if made else known_faults_of(subject, trial)
+        """Known faults of the data set; none for a virtual capture in its layout, which has a `capture.json`."""
+        return [] if (self.root / "capture.json").is_file() else known_faults_of(subject, trial)
 
     def _known(self, subject: str, trial: str) -> str:
         """The trial's canonical name; `InputError` lists what there is."""
@@ -169,20 +145,6 @@ class Copy:
     def _files(self, subject: str, trial: str, kind: str) -> dict[str, Path]:
         return self._listings[subject][kind].trials.get(trial, {})
 
-    def _videos(self, subject: str, trial: str) -> dict[str, Path]:
-        return {camera: path for camera, path in self._files(subject, trial, HUMAN36M_VIDEOS_FOLDER).items() if camera}
-
-    def _positions(self, subject: str, trial: str) -> np.ndarray:
-        """(frames, 32, 3) m in the world."""
-        world = self._files(subject, trial, WORLD_FOLDER)
-        if world:
-            return _read_pose_array(world, 3)[""] / 1000
-        where, mono = f"{self.root}, {subject} {trial}", self._files(subject, trial, MONO_FOLDER)
-        if not mono:
-            raise InputError(f"{where}: no motion capture ({WORLD_FOLDER} or {MONO_FOLDER}), only other files.")
-        local = {camera: poses / 1000 for camera, poses in _read_pose_array(mono, 3).items()}
-        return cameras_to_world(local, self.cameras(subject), where)
-
 
 def _joint_names(skeleton: str) -> tuple[str, ...]:
     if skeleton not in HUMAN36M_SKELETONS:
@@ -203,7 +165,7 @@ def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | N
     if place is None:
         raise InputError(
             f"no Human3.6M data in {root}. Looked for <subject>/MyPoseFeatures/{WORLD_FOLDER}/*.cdf or "
-            f"<subject>/Poses_{WORLD_FOLDER}/*.cdf (also {MONO_FOLDER}), <subject>/Videos.{_layout_hint(root)}"
+            f"<subject>/Poses_{WORLD_FOLDER}/*.cdf, <subject>/Videos.{_layout_hint(root)}"
         )
     if cameras is not None:
         return Copy(place, open_rigs(cameras, lens))
@@ -233,35 +195,6 @@ def check_joint_unit(markers: Markers, where: str) -> None:
         unit = next((unit for unit, factor in factors.items() if shortest <= leg * factor <= longest), None)
         hint = f" The file seems to be in {unit}." if unit else ""
         raise InputError(f"{where}: thigh and shank are {leg:.4g} m long together, expected 0.5–1.25 m.{hint}")
-
-
-def cameras_to_world(local: dict[str, np.ndarray], cameras, where: str) -> np.ndarray:
-    """(frames, joints, 3) m in the world, from what single cameras have in their frames.
-
-    All cameras must say the same to 1 mm; else the parameters are not those of the data (or of another subject).
-    """
-    by_name = {camera.name: camera for camera in cameras}
-    known = [name for name in local if name in by_name]
-    if not known:
-        raise InputError(f"{where}: positions in the frames of {', '.join(local)}; cameras are {', '.join(by_name)}.")
-    frames = min(len(local[name]) for name in known)
-    world = [(local[name][:frames] - by_name[name].t) @ by_name[name].R for name in known]
-    apart = max(float(np.abs(other - world[0]).max()) for other in world)
-    if apart > _MAX_CAMERA_DISAGREEMENT_M:
-        raise InputError(
-            f"{where}: the cameras place the same joint up to {apart:.3g} m apart; their parameters do not belong to "
-            "these data. Check that they are this subject's, in metres, with x_camera = R X + t."
-        )
-    return world[0]
-
-
-def _read_pose_array(files: dict[str, Path], dimensions: int) -> dict[str, np.ndarray]:
-    """Poses by camera."""
-    found = dict(zip(files, read_poses(files.values()), strict=True))
-    for camera, poses in found.items():
-        if poses.shape[2] != dimensions:
-            raise InputError(f"{files[camera]}: {poses.shape[2]}D points in a folder of {dimensions}D points.")
-    return found
 
 
 def _subject_folders(root: Path) -> dict[str, Path]:
@@ -298,23 +231,26 @@ _DIMENSIONS_OF_WIDTH = {96: 3, 64: 2}  # numbers per frame → dimensions
 _CDF_FLOATS = {"float32": 44, "float64": 45}
 
 
-def read_poses(paths: Iterable[str | os.PathLike]) -> list[np.ndarray]:
-    """Of each file (frames, 32, 3) mm or (frames, 32, 2) px, as the file has them: no unit is changed here.
-
-    Many files at once save time, since each call starts a process. Raises `InputError` for files that are missing,
-    empty, cut short, not CDF, without the variable `Pose`, of another shape, without frames, or with values that are
-    not finite.
-    """
-    paths = list(paths)
-    if empty := [path for path in paths if Path(path).is_file() and not Path(path).stat().st_size]:
-        raise InputError(f"{empty[0]}: the file is empty. Unpack the archive again.")
-    found, _ = read_guarded("CDF", *paths) if paths else ({}, {})
-    return [_poses(path, found[str(number)]) for number, path in enumerate(paths)]
-
-
 def read_pose(path: str | os.PathLike) -> np.ndarray:
-    """What `read_poses` returns of a single file."""
-    return read_poses([path])[0]
+    """(frames, 32, 3) mm or (frames, 32, 2) px, as the file has them: no unit is changed here.
+
+    Raises `InputError` for a file that is missing, empty, cut short, not CDF, without the variable `Pose`, of another
+    shape, without frames, or with values that are not finite.
+    """
+    if Path(path).is_file() and not Path(path).stat().st_size:
+        raise InputError(f"{path}: the file is empty. Unpack the archive again.")
+    values = read_guarded("CDF", path)[0]["pose"]
+    width = values.shape[-1] if values.ndim else 0
+    if width not in _DIMENSIONS_OF_WIDTH:
+        shape = " × ".join(map(str, values.shape))
+        raise InputError(f"{path}: Pose is {shape}; expected 1 × frames × 96 (3D) or 64 (2D).")
+    if not values.size:
+        raise InputError(f"{path}: no frame in the file. Unpack the archive again.")
+    poses = values.reshape(-1, HUMAN36M_JOINT_COUNT, _DIMENSIONS_OF_WIDTH[width])
+    if not np.isfinite(poses).all():
+        first = int(np.argwhere(~np.isfinite(poses).all((1, 2)))[0, 0])
+        raise InputError(f"{path}: values that are not finite, first in frame {first}. Unpack the archive again.")
+    return poses
 
 
 def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32") -> None:
@@ -338,17 +274,3 @@ def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32
         file = cdfwrite.CDF(temporary, cdf_spec={"Majority": "row_major", "Encoding": 6, "Checksum": True}, delete=True)
         file.write_var(variable, var_data=values[0])
         file.close()
-
-
-def _poses(path: str | os.PathLike, values: np.ndarray) -> np.ndarray:
-    width = values.shape[-1] if values.ndim else 0
-    if width not in _DIMENSIONS_OF_WIDTH:
-        shape = " × ".join(map(str, values.shape))
-        raise InputError(f"{path}: Pose is {shape}; expected 1 × frames × 96 (3D) or 64 (2D).")
-    if not values.size:
-        raise InputError(f"{path}: no frame in the file. Unpack the archive again.")
-    poses = values.reshape(-1, HUMAN36M_JOINT_COUNT, _DIMENSIONS_OF_WIDTH[width])
-    if not np.isfinite(poses).all():
-        first = int(np.argwhere(~np.isfinite(poses).all((1, 2)))[0, 0])
-        raise InputError(f"{path}: values that are not finite, first in frame {first}. Unpack the archive again.")
-    return poses

@@ -15,8 +15,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-import numpy as np
-
 from simspine.core.errors import InputError, unknown_name
 
 HUMAN36M_SUBJECT_NAMES = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")  # those with published motion capture
@@ -148,16 +146,15 @@ def _official_names() -> dict[str, dict[str, str]]:
 
 
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
-SpoiltPart = Literal["trial", "video", "points_2d"]
+SpoiltPart = Literal["trial", "video"]
 
 
 @dataclass(frozen=True)
 class TrialFault:
     """One fault of one trial.
 
-    spoils: 'trial' (motion capture and images do not belong together: unusable), 'video' (the images of one camera),
-    'points_2d' (published 2D points only). camera: None where all are concerned. sources: where it was reported, or
-    'found in the files'.
+    spoils: 'trial' (motion capture and images do not belong together: unusable) or 'video' (the images of one camera).
+    camera: None where all are concerned. sources: where it was reported, or 'found in the files'.
     """
 
     subject: str
@@ -192,7 +189,7 @@ def known_faults() -> tuple[TrialFault, ...]:
     """The table, ordered by subject."""
     text = files(__package__).joinpath("faults.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
-    spoils: dict[str, SpoiltPart] = {"trial": "trial", "video": "video", "points_2d": "points_2d"}
+    spoils: dict[str, SpoiltPart] = {"trial": "trial", "video": "video"}
     faults = [
         TrialFault(
             subject=row["subject"],
@@ -207,27 +204,18 @@ def known_faults() -> tuple[TrialFault, ...]:
     return tuple(sorted(faults, key=lambda fault: HUMAN36M_SUBJECT_NAMES.index(fault.subject)))
 
 
-def length_faults(
-    subject: str, trial: str, positions: int | None, points_2d: dict[str, int], videos: dict[str, int]
-) -> list[TrialFault]:
-    """Faults that show in numbers of rows: frames of the motion capture, and of 2D points and video by camera.
+def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> list[TrialFault]:
+    """Videos, by camera, whose number of frames does not fit that of the motion capture.
 
-    2D points are made from the motion capture and must have as many rows. A video may be longer by 2 % (the common
-    case, the surplus at its end is left out), not shorter.
+    A video may be longer by 2 % (the common case, the surplus at its end is left out), not shorter.
     """
-    if positions is None:
-        positions = int(np.median(list(points_2d.values()))) if points_2d else None
-    if positions is None:
-        return []
-    texts: list[tuple[str, SpoiltPart, str]] = [
-        (camera, "points_2d", f"{rows} rows of 2D points for {positions} of motion capture")
-        for camera, rows in points_2d.items()
-        if rows != positions
-    ]
+    found = []
     for camera, frames in videos.items():
+        text = ""
         if frames < positions:
-            texts.append((camera, "video", f"the video has {frames} frames, the motion capture {positions}"))
+            text = f"the video has {frames} frames, the motion capture {positions}"
         elif frames > positions * (1 + LONGER_IS_NORMAL) + 2:
             text = f"the video has {frames} frames, the motion capture only {positions}: they may not start together"
-            texts.append((camera, "video", text))
-    return [TrialFault(subject, trial, *found, ("found in the files",)) for found in texts]
+        if text:
+            found.append(TrialFault(subject, trial, camera, "video", reason=text, sources=("found in the files",)))
+    return found
