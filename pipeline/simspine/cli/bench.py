@@ -142,11 +142,12 @@ def bench_radiographs_command(folder, path, figure):
         click.echo(evaluation_text(table))
     if figure is not None:
         from simspine.io.atomic import atomic_path
-        from simspine.report.canvas import figure_png
         from simspine.report.dataset_figures import agreement_figure
 
         with atomic_path(figure) as temporary:
-            temporary.write_bytes(figure_png(agreement_figure(person_rows(people), ("kyphosis", "lordosis"))))
+            agreement_figure(person_rows(people), ("kyphosis", "lordosis")).savefig(
+                temporary, format="png", dpi=150, facecolor="white"
+            )
     _write_json(path, {"tables": [evaluation_data(table) for table in tables], "people": person_rows(people)})
 
 
