@@ -52,6 +52,7 @@ def people(folder):
 def test_profiles_have_the_angles_of_the_curves(people):
     for person in people["made"]:
         assert 5 < person.centres.kyphosis < 60
+        assert 2 < person.centres.lordosis < 60
         assert person.centres.fore - person.back.fore == pytest.approx(np.linspace(61, 78, 18), abs=1.0)
         assert person.seen.all()
         assert all(person.usable.values())

@@ -138,8 +138,8 @@ def _profile(points: np.ndarray, top: float, bottom: float) -> HeightProfile:
         slopes = fore.derivative()(at(share + TANGENT_SHARES)) / length
         return float(np.degrees(np.arctan(slopes)).mean())
 
-    kyphosis, lordosis = (tangent(first) - tangent(second) for first, second in ANGLE_SHARES.values())
-    return HeightProfile(fore(at(HEIGHT_SHARES)), side(at(HEIGHT_SHARES)), kyphosis, lordosis)
+    kyphosis, hollow = (tangent(first) - tangent(second) for first, second in ANGLE_SHARES.values())
+    return HeightProfile(fore(at(HEIGHT_SHARES)), side(at(HEIGHT_SHARES)), kyphosis, -hollow)
 
 
 # Figures: ours, and what a simple rule gives.
