@@ -1,7 +1,7 @@
 """Where markers and detected points are on the unscaled model: marker sets, markers on the skin, tapes with dots."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import numpy as np
 from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import models_folder, read_mapping, recipe_path
-from simspine.core.skeletons import SKIN_SUFFIX, levels_of_tape_dot, skin_landmark
+from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, levels_of_tape_dot, skin_landmark
+from simspine.core.types import Markers, Origin
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,47 @@ class Place:
 
 
 @dataclass(frozen=True)
+class MeasuringPairs:
+    """Pairs of markers that measure a segment: one, or a left and a right one.
+
+    bends, max_asymmetry: as of a recipe's segment.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    bends: bool = False
+    max_asymmetry: float | None = None
+
+
+@dataclass(frozen=True)
 class MarkerSet:
-    """Places of a skeleton's points on the unscaled model, by SIMSPINE name."""
+    """Places of a skeleton's points on the unscaled model, by SIMSPINE name.
+
+    names: {name in a recording: name here}, where they differ. origin: of the points, where the recording does not say;
+    markers on the skin have no fixed place on the bone and count as detected. pairs: {segment: what measures it where
+    the recipe's own pairs are missing}.
+    """
 
     name: str
     skeletons: tuple[str, ...]
     places: Mapping[str, Place]
+    names: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
+    pairs: Mapping[str, MeasuringPairs] = field(default_factory=dict)
+
+    def renamed(self, markers: Markers) -> Markers:
+        """A recording's markers by the names of this set. `InputError` where two would have the same name."""
+        names = tuple(self.names.get(name, name) for name in markers.names)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            found = [own for own, name in zip(markers.names, names, strict=True) if name in twice]
+            raise InputError(
+                f"the markers {', '.join(found)} are the same place in the marker set {self.name!r}; expected one of "
+                "them. Leave the others out."
+            )
+        origin = markers.origin
+        if origin is None and self.origin is not None:
+            skin = is_skin_marker(names)
+            origin = tuple(Origin.DETECTED if name in skin else self.origin for name in names)
+        return markers.with_(names=names, origin=origin)
 
 
 def read_marker_set(name: str) -> MarkerSet:
@@ -39,7 +75,14 @@ def read_marker_set(name: str) -> MarkerSet:
         places = {key: place_of(entry) for key, entry in data["markers"].items()}
         if "from" in data:  # points the file does not name are as there
             places = {**read_marker_set(data["from"]).places, **places}
-        return MarkerSet(data["name"], tuple(data.get("skeletons", ())), places)
+        return MarkerSet(
+            name=data["name"],
+            skeletons=tuple(data.get("skeletons", ())),
+            places=places,
+            names={str(own): str(name) for own, name in data.get("names", {}).items()},
+            origin=Origin(data["origin"]) if "origin" in data else None,
+            pairs={segment: _measuring_pairs(**entry) for segment, entry in data.get("pairs", {}).items()},
+        )
     except RecursionError:
         raise InputError(f"{path}: its `from` leads back to itself; name another set, or none.") from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -62,6 +105,10 @@ def marker_set_path(name: str) -> Path:
 def place_of(entry: Mapping) -> Place:
     """A place out of a YAML entry {body, offset, weight}."""
     return Place(str(entry["body"]), parse_point(entry["offset"]), float(entry.get("weight", 1.0)))
+
+
+def _measuring_pairs(pairs: Iterable[tuple[str, str]], **more) -> MeasuringPairs:
+    return MeasuringPairs(tuple((str(a), str(b)) for a, b in pairs), **more)
 
 
 def _set_of_skeleton(name: str) -> str:

@@ -5,8 +5,8 @@ A built body carries three kinds of markers, distinguished by their names (docs/
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +130,19 @@ def read_recipe(name: str = "coupled") -> Recipe:
         raise InputError(
             f"{path}: not a body recipe ({type(error).__name__}: {error}); compare coupled.yaml."
         ) from error
+
+
+def measured_by(recipe: Recipe, marker_set: str, names: Collection[str]) -> Recipe:
+    """The recipe with the marker set's pairs for those segments whose own pairs are not among the names."""
+    pairs = read_marker_set(marker_set).pairs
+    segments = []
+    for segment in recipe.segments:
+        own = {name for pair in segment.pairs for name in pair}
+        if segment.name in pairs and not own <= set(names):
+            other = pairs[segment.name]
+            segment = replace(segment, pairs=other.pairs, bends=other.bends, max_asymmetry=other.max_asymmetry)
+        segments.append(segment)
+    return replace(recipe, segments=tuple(segments))
 
 
 def build_body(

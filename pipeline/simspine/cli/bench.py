@@ -204,6 +204,39 @@ def _from_points(families, points, sizes):
     return metrics, {"from_points": outcome.as_dict()}, {"from_points": asdict(size)}
 
 
+@bench_group.command("real")
+@_json_option
+@click.option("--gait", type=FILE_PATH, help="npz of people with markers on C7, T2, T6, T10, T12 and the sacrum.")
+@click.option("--ct", type=FILE_PATH, help="npz of angles between vertebrae of the same people prone and supine.")
+def bench_real_command(path, gait, ct):
+    """People who exist: a marker on the back left out in gait, and single levels in two postures."""
+    from dataclasses import asdict
+
+    from simspine.evaluation.real_people import (
+        ct_table,
+        gait_tables,
+        misplaced_levels,
+        read_ct_pairs,
+        read_gait_people,
+        score_gait,
+    )
+    from simspine.evaluation.tables import evaluation_json, join_tables
+    from simspine.io.atomic import write_text
+
+    if gait is None and ct is None:
+        raise click.UsageError("nothing to measure: give --gait or --ct, or both.")
+    pairs, tables, trials = None if ct is None else read_ct_pairs(ct), [], []
+    if gait is not None:
+        people = read_gait_people(gait)
+        trials = score_gait(people, progress=say_progress)
+        tables += gait_tables(trials, misplaced_levels(people))
+    if pairs is not None:
+        tables.append(ct_table(*pairs))
+    click.echo(join_tables("text", tables))
+    if path is not None:
+        write_text(path, evaluation_json(tables, trials=[asdict(trial) for trial in trials]))
+
+
 @bench_group.command("faults")
 @_json_option
 @click.option("--kills", default=200, show_default=True, help="How often a run is ended by SIGKILL.")

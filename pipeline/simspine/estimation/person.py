@@ -21,7 +21,7 @@ from simspine.anatomy.person_variation import SACRAL_TILT, levels_given_known_cu
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
-from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker
+from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 
@@ -239,9 +239,12 @@ class PointPlaces:
         return [*found, *self._symmetry_priors()]
 
     def _symmetry_priors(self) -> list[LinearPrior]:
-        """Points of limbs lie at mirrored places left and right. Without these a motion to one side is taken for a body
-        that is crooked."""
-        pairs = [(point, "R" + point[1:]) for point in self.sd if point.startswith("L") and "R" + point[1:] in self.sd]
+        """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not. Without these
+        a motion to one side is taken for a body that is crooked."""
+        of_joints = set(load_skeleton(SIMSPINE_SKELETON).names) & set(self.sd)
+        pairs = [
+            (point, "R" + point[1:]) for point in self.sd if point[0] == "L" and {point, "R" + point[1:]} <= of_joints
+        ]
         return [
             LinearPrior(
                 {f"place of {left}, {axis}": 1.0, f"place of {right}, {axis}": mirror},

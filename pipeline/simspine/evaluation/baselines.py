@@ -14,6 +14,8 @@ through the generic body's own points differs from the angle between that body's
 generic body.
 `mean`: LLA and TKA of the generic body with people's mean standing curve, the mean of the estimators' prior.
 `constant`: the true mean of each trial, held. An oracle of posture, and no motion.
+
+`back_marker_baselines` predicts a marker of the back from the others there.
 """
 
 from collections.abc import Sequence
@@ -41,7 +43,7 @@ from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.filtering import fill_short_gaps
-from simspine.core.geometry import markers_in_frame
+from simspine.core.geometry import markers_in_frame, rigid_fit
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Camera, Keypoints, Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
@@ -450,3 +452,35 @@ def peer_estimates(trials: Sequence[Markers]) -> list[TrialSpine]:
         assert released.centres is not None  # bodies with vertebrae have them
         spines.append(TrialSpine(released, released.centres, ~np.isfinite(result.motion.values).all(1)))
     return spines
+
+
+# A marker of the back, from the other markers there.
+
+BACK_MARKERS = ("C7", "T2", "T6", "T10", "T12", "SACR")
+
+
+def back_marker_baselines(trial: Markers, standing: Markers, level: str) -> dict[str, np.ndarray]:
+    """{baseline: (frames, 3) m of the marker over a level}, from the others on the back; NaN where one is missing."""
+    back = [name for name in BACK_MARKERS if name == level or np.isfinite(trial.select([name]).xyz).any()]
+    at, rest = back.index(level), [i for i, name in enumerate(back) if name != level]
+    still, seen = np.nanmean(standing.select(back).xyz, axis=0), trial.select(back).xyz[:, rest]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(still, axis=0), axis=-1))])
+    curve, full = _spline_places(seen, along[rest], along[at]), np.isfinite(seen).all((1, 2))
+    turn, shift = np.full((trial.frames, 3, 3), np.nan), np.full((trial.frames, 3), np.nan)
+    turn[full], shift[full] = rigid_fit(still[rest], seen[full])
+    offset = still[at] - _spline_places(still[None, rest], along[rest], along[at])[0]
+    return {
+        "spline + standing offset": curve + turn @ offset,
+        "spline": curve,
+        "rigid back": turn @ still[at] + shift,
+    }
+
+
+def _spline_places(seen: np.ndarray, along: np.ndarray, at: float) -> np.ndarray:
+    """(frames, 3): natural cubic splines through points (frames, points, 3) at lengths (points,), at another length."""
+    from scipy.interpolate import CubicSpline
+
+    found, full = np.full((len(seen), 3), np.nan), np.isfinite(seen).all((1, 2))
+    if full.any():
+        found[full] = CubicSpline(along, seen[full], axis=1, bc_type="natural")(at)
+    return found

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, project_points
@@ -23,7 +24,7 @@ from simspine.io.video import VIDEO_ENDINGS
 from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
-from simspine.reconstruction.stages import SCALE, STAGES, run_stages
+from simspine.reconstruction.stages import SCALE, STAGES, marker_set_of, run_stages
 from simspine.vision.points import check_one_person
 from simspine.vision.triangulation import triangulate
 
@@ -205,11 +206,12 @@ def fit_trials(
     Parameters
     ----------
     trials : {trial: Markers}
-        By SIMSPINE's names, m, any frame.
+        By SIMSPINE's names or those of the marker set, m, any frame.
     body : str, optional
         Recipe: 'articulated', 'coupled' or a file's path; by default that of the options.
     marker_set : str, optional
         Says where the points are on the body; by default that of the options, or 'centres' (at the vertebral centres).
+        'plugin_gait': markers on the skin, by the names of Plug-in Gait.
     height, mass : float, optional
         Of the person, m and kg.
     options : Options, optional
@@ -235,8 +237,9 @@ def fit_trials(
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     options = _with_body(options or Options(), recipe=body, markers=marker_set)
     person = {"subject": SUBJECT_NAME, "skeleton": "centres", "height": height, "mass": mass}
+    points = read_marker_set(marker_set_of(options.body, "centres"))
     known = {
-        trial: UNSEEN | person | {"trial": trial, "markers": markers_in_frame(markers, "y_up")}
+        trial: UNSEEN | person | {"trial": trial, "markers": points.renamed(markers_in_frame(markers, "y_up"))}
         for trial, markers in trials.items()
     }
     return as_reconstructions(run_stages(known, options, AFTER_MERGING))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.anatomy.body import body_poses
-from simspine.anatomy.recipes import Recipe
+from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.errors import InputError, runs_of_frames
 from simspine.core.types import Markers
@@ -148,9 +148,11 @@ def body_of_person(
     Markers of weight 0 take no part.
     """
     trials = [markers.without_zero_weights() for markers in trials]
+    recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
+    shared = set.intersection(*(set(markers.names) for markers in trials))
     sized, factors = size_body(
         trials,
-        recipe,
+        measured_by(recipe, marker_set, shared),
         marker_set,
         options=options.scaling,
         height=height,
