@@ -239,11 +239,13 @@ class PointPlaces:
         return [*found, *self._symmetry_priors()]
 
     def _symmetry_priors(self) -> list[LinearPrior]:
-        """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not. Without these
-        a motion to one side is taken for a body that is crooked."""
-        of_joints = set(load_skeleton(SIMSPINE_SKELETON).names) & set(self.sd)
+        """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not.
+
+        Without these priors a motion to one side is taken for a body that is crooked.
+        """
+        joints = set(load_skeleton(SIMSPINE_SKELETON).names) & set(self.sd)
         pairs = [
-            (point, "R" + point[1:]) for point in self.sd if point[0] == "L" and {point, "R" + point[1:]} <= of_joints
+            (point, "R" + point[1:]) for point in self.sd if {point, "R" + point[1:]} <= joints and point[0] == "L"
         ]
         return [
             LinearPrior(
