@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -32,15 +31,10 @@ from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.calibration import read_calibration
 from simspine.io.video import Video, demo_folder, open_videos
 from simspine.reconstruction.cameras import judge_cameras
-from simspine.vision.blazepose import Pose, PoseNetworks, PoseTracker
+from simspine.vision.blazepose import PoseNetworks, PoseTracker
 from simspine.vision.blazepose_spine import (
-    MASK_PX,
     SPINE_POINTS,
-    PlacedSpine,
     SpinePlacer,
-    to_crop_shares,
-    trunk_frame,
-    trunk_window,
 )
 from simspine.vision.follow_skin_markers import follow_skin_markers
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
@@ -151,8 +145,7 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
     for images in zip(*recording.videos, strict=False):
         rgb = [np.ascontiguousarray(image[..., ::-1]) for image in images]
         poses = [tracker.step(networks, image)[0] for tracker, image in zip(trackers, rgb, strict=True)]
-        found = [placed_in(placer, pose, image) for pose, image in zip(poses, images, strict=True)]
-        rows.append([(pose.points, spine) for pose, spine in zip(poses, found, strict=True)])
+        rows.append([(pose.points, placer.place(pose)) for pose in poses])
     points = np.array([[np.r_[own, np.c_[spine.xy, spine.confidence]] for own, spine in row] for row in rows])
     names, ours = load_skeleton("blazepose_spine46").names, load_skeleton("spinetrack37").to_simspine
     origin = tuple(Origin.ESTIMATED if name in SPINE_POINTS else Origin.DETECTED for name in names)
@@ -161,21 +154,6 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
     at = [order.index(name) for name in SPINE]
     spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])
     return translate(native, "blazepose_spine46"), spread
-
-
-def placed_in(placer: SpinePlacer, pose: Pose, image: np.ndarray) -> PlacedSpine:
-    """By a network of the pose, or by one that sees the BGR image about the trunk in three colours."""
-    if placer.channels < 3:
-        return placer.place(pose)
-    crop = cv2.warpAffine(
-        image,
-        pose.looked_in.to_crop(MASK_PX),
-        (MASK_PX, MASK_PX),
-        flags=cv2.INTER_AREA,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    part = trunk_window(crop.astype(np.float32) / 255, trunk_frame(to_crop_shares(pose, pose.points[:, :2])))
-    return placer.placed_by(pose, {"mask": part.transpose(2, 0, 1)})
 
 
 def located(recording: Recording, keypoints: Keypoints, spread: np.ndarray) -> Spine:

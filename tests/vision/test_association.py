@@ -164,7 +164,7 @@ def test_everybody_is_followed_past_each_other(views):
     assert_both_are_followed(*scene(views=views, seed=views))
 
 
-def test_who_leaves_and_comes_back_is_the_same():
+def test_who_leaves_and_comes_back_is_the_same(monkeypatch):
     people, cameras, truth = scene(seed=8, frames=90)
     gone = np.isclose(people[..., 0], truth[:, :, None, 1, :, 0]).any(-1)
     gone[:30], gone[65:] = False, False  # the second person is away for 0.7 s
@@ -172,7 +172,8 @@ def test_who_leaves_and_comes_back_is_the_same():
     truth = truth.copy()
     truth[30:65, :, 1] = np.nan
     assert_both_are_followed(people, cameras, truth)
-    assert len(tracks_of_people(people, cameras, SKELETON, RATE, longest_gap=0.4)) == 3  # away for too long
+    monkeypatch.setattr(association, "MAX_TRACK_GAP_S", 0.4)
+    assert len(tracks_of_people(people, cameras, SKELETON, RATE)) == 3  # away for too long
 
 
 def test_who_is_hidden_by_another_gives_no_point_of_theirs():
@@ -194,14 +195,15 @@ def test_nobody_gets_a_detection_that_another_has():
     assert not (first[..., 0] == second[..., 0])[both].any()
 
 
-def test_who_passes_by_is_no_person_of_the_trial():
+def test_who_passes_by_is_no_person_of_the_trial(monkeypatch):
     people, cameras, truth = scene(seed=11, frames=100)
     gone = np.isclose(people[..., 0], truth[:, :, None, 1, :, 0]).any(-1)
     gone[:15] = False  # there in 15 of 100 frames
     people = np.where(gone[..., None, None], np.nan, people)
     (only,) = tracks_of_people(people, cameras, SKELETON, RATE)
     assert right_share(only, truth[:, :, 0], truth[:, :, 1]) >= 0.98
-    assert len(tracks_of_people(people, cameras, SKELETON, RATE, least_share=0.1)) == 2
+    monkeypatch.setattr(association, "MIN_TRACK_SHARE", 0.1)
+    assert len(tracks_of_people(people, cameras, SKELETON, RATE)) == 2
 
 
 @pytest.mark.parametrize(("noise", "lost"), [(2.0, 0.0), (8.0, 0.3), (60.0, 0.1)])
@@ -209,11 +211,10 @@ def test_frames_placed_together_are_as_one_by_one(monkeypatch, noise, lost):
     """One person in each view; views that miss them, and detections beside the tolerance, are there too."""
     _, cameras, people = scene(frames=90, paths=[np.zeros((90, 2))] * 2, noise=noise, lost=lost, seed=4)
     alone = people[:, :, :1]
-    together = associate_person(alone, cameras, SKELETON, RATE, tolerance=0.1)
-    monkeypatch.setattr(
-        association, "_people_in_frames", lambda frames, far: [association._people_of(f, far) for f in frames]
-    )
-    np.testing.assert_array_equal(together, associate_person(alone, cameras, SKELETON, RATE, tolerance=0.1))
+    monkeypatch.setattr(association, "MAX_RAY_MISS_M", 0.1)
+    together = associate_person(alone, cameras, SKELETON, RATE)
+    monkeypatch.setattr(association, "_people_in_frames", lambda frames: [association._people_of(f) for f in frames])
+    np.testing.assert_array_equal(together, associate_person(alone, cameras, SKELETON, RATE))
     seen = np.isfinite(together[..., 0]).any(-1)
     assert 0 < seen.sum() <= np.isfinite(alone[:, :, 0, :, 0]).any(-1).sum()
 

@@ -5,7 +5,12 @@ import pytest
 from rigs import walk
 
 from simspine.core.errors import InputError
-from simspine.vision.synchronise import find_delays, shift_views, whole_frames
+from simspine.vision.synchronise import find_delays, shift_views, whole_frames_of_people
+
+
+def whole_frames(keypoints, cameras):
+    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+    return whole_frames_of_people(people, cameras, keypoints.rate)
 
 
 @pytest.mark.parametrize("late", [[0, 0, 0, 0], [0, 7, -12, 3], [0, -25, 14, -2]])

@@ -115,10 +115,10 @@ def exchanged(markers: Markers) -> Markers:
     ("spoil", "message"),
     [
         (exchanged, "left and right are exchanged"),
-        (lambda m: m.with_(xyz=m.xyz * [1, -1, 1]), r"axes are mirrored; \(x, −y, z\)"),
+        (lambda m: m.with_(xyz=m.xyz * [1, -1, 1]), "it is mirrored"),
         (lambda m: m.with_(xyz=m.xyz * [1, -1, 1] + [0, 1.3, 0]), "it is mirrored"),
-        (lambda m: m.with_(xyz=m.xyz[..., [1, 0, 2]]), "axes are mirrored"),
-        (lambda m: m.with_(xyz=m.xyz[..., [1, 2, 0]]), r"axes are turned; \(z, x, y\)"),
+        (lambda m: m.with_(xyz=m.xyz[..., [1, 0, 2]]), "it is mirrored"),
+        (lambda m: m.with_(xyz=m.xyz[..., [1, 2, 0]]), "it is y_up: say so"),
         (lambda m: m.with_(xyz=m.xyz * 1000), "another unit"),
         (lambda m: m.with_(xyz=m.xyz + np.array([0, 0.4, 0])), r"shift of \(-0.01., -0.41., -0.01.\) m"),
     ],

@@ -267,11 +267,11 @@ def test_all_points_missing_is_a_result_not_a_crash(rig):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_confidence": 1.5}, "min_confidence is 1.5"),
-        ({"huber_px": 0}, "huber_px is 0"),
-        ({"max_error_px": -3}, "max_error_px is -3"),
+        ({"min_confidence": 1.5}, "min_confidence: Input should be less than or equal to 1 .found 1.5."),
+        ({"huber_px": 0}, "huber_px: Input should be greater than 0"),
+        ({"max_error_px": -3}, "max_error_px: Input should be greater than 0"),
         ({"min_views": 5}, "min_views is 5, expected 2…4"),
-        ({"min_views": 1}, "min_views is 1"),
+        ({"min_views": 1}, "min_views: Input should be greater than or equal to 2"),
     ],
 )
 def test_impossible_options(rig, options, message):

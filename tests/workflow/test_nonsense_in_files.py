@@ -177,7 +177,7 @@ class TestMotionCapture:
         [
             (frame_away, "in another unit"),
             (wrist_away, "The worst marker is 'LWrist'"),
-            (mirrored, "its axes are mirrored"),
+            (mirrored, "it is mirrored"),
             (turned_over, "a rotation of 180.0°"),
         ],
     )

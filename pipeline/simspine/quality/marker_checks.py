@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
-from simspine.core.errors import InputError, median_of_rows, nearest_name, rms_of_known
+from simspine.core.errors import InputError, median_of_known, nearest_name, rms_of_known
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
@@ -172,7 +172,7 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
     )
     path, count = measured.xyz[:, measured.indices(names)], len(names)
     distances = np.linalg.norm(path[:, :, None] - path[:, None], axis=-1)
-    apart = median_of_rows(distances.reshape(len(path), count**2).T).reshape(count, count)
+    apart = median_of_known(distances.reshape(len(path), count**2).T).reshape(count, count)
     for i, j, k in combinations(range(len(names)), 3):
         if apart[i, k] < max(apart[i, j], apart[j, k]):
             first, second, third = (skin_landmark(names[n]) for n in (i, j, k))
@@ -283,7 +283,7 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
     """
     error = _checked_errors("reprojection errors", error, len(names))
     limit = THRESHOLDS["reprojection"]
-    median = median_of_rows(error)
+    median = median_of_known(error)
     far = median > limit.value_si
     if far.any():
         yield warning(
@@ -293,7 +293,7 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
             "Check synchronisation and calibration, and whether all cameras see the same person.",
             frames=far,
         )
-    points = [name for name, value in zip(names, median_of_rows(error.T), strict=True) if value > limit.value_si]
+    points = [name for name, value in zip(names, median_of_known(error.T), strict=True) if value > limit.value_si]
     if points:
         text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
         advice = "The detector places these points differently in each view: give them less weight."

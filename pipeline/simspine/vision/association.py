@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from simspine.core import geometry
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, median_of_known
 from simspine.core.skeletons import Skeleton, load_skeleton
 from simspine.core.types import Camera
 
@@ -20,11 +20,14 @@ from simspine.core.types import Camera
 # successive frames are linked into tracks, and each view gives a track the detection nearest to where it is then.
 
 
+MAX_RAY_MISS_M = 0.25  # m, how far landmarks may lie from their rays (median over landmarks)
+MAX_TRACK_GAP_S = 2.0  # s that somebody may be lost and still be the same one
+MIN_TRACK_SHARE = 0.2  # of the frames, in which two views or more must see a person
 _LANDMARK_PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
 _MIN_SHARED_LANDMARKS = 2  # landmarks two detections must share to be compared
 _LEAST_ANGLE = np.radians(8)  # rays nearer to parallel than this do not tell a depth
 _MAX_PROPOSALS = 64  # best pairs of detections tried per frame
-_CLEAR_MATCH_SHARE = 0.25  # of the tolerance: at its whole length a point between two people would do for both
+_CLEAR_MATCH_SHARE = 0.25  # of `MAX_RAY_MISS_M`: at its whole length a point between two people would do for both
 _FRAMES_PER_BATCH = 500  # frames placed together: a few megabytes
 _MAX_JUMP_M = 0.3  # noise of a position
 _MAX_SPEED_M_S = 4.0  # how fast a person may have moved since last seen
@@ -79,62 +82,54 @@ def associate_person(
     skeleton: Skeleton | str,
     rate: float,
     person: PersonChoice = "most_views",
-    tolerance: float = 0.25,
-    longest_gap: float = 2.0,
 ) -> np.ndarray:
     """One person out of everybody's detections: (frames, views, points, 3); NaN where a view did not see them.
 
     people: (frames, views, people, points, 3) x px, y px, confidence; padded with NaN, in any order. cameras: one per
     view. skeleton: of the first points, with which others go along. rate: frames/s. person: 'most_views' (seen in the
     most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on average) or a
-    point (x, y, z) m of the cameras' world (nearest to it on average). tolerance: m, how far landmarks may lie from
-    their rays (median over landmarks). longest_gap: s that somebody may be lost and still be the same one. Raises
-    `InputError` if nobody is consistent in two views.
+    point (x, y, z) m of the cameras' world (nearest to it on average). Raises `InputError` if nobody is consistent in
+    two views.
     """
     if isinstance(person, str):
         if person not in ("most_views", "largest"):
             raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
     elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
         raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
-    seen = _detections_seen(people, cameras, skeleton, rate=rate, tolerance=tolerance, gap=longest_gap)
-    (chosen,) = _gather_detections(seen, [_choose_track(seen.tracks, person)], tolerance, round(longest_gap * rate))
+    seen = _detections_seen(people, cameras, skeleton, rate)
+    (chosen,) = _gather_detections(seen, [_choose_track(seen.tracks, person)], rate)
     return chosen
 
 
 def tracks_of_people(
-    people: np.ndarray,
-    cameras: Sequence[Camera],
-    skeleton: Skeleton | str,
-    rate: float,
-    tolerance: float = 0.25,
-    longest_gap: float = 2.0,
-    least_share: float = 0.2,
+    people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float
 ) -> list[np.ndarray]:
     """Everybody, each as `associate_person` gives one: (frames, views, points, 3); who was seen most comes first.
 
-    A track counts as a person if two views or more saw it in `least_share` of the frames: shorter ones are chance
+    A track counts as a person if two views or more saw it in `MIN_TRACK_SHARE` of the frames: shorter ones are chance
     meetings of rays, or people passing by. Nobody gets a detection that another one has. Who is away for longer than
-    `longest_gap` s comes back as somebody else. Parameters else, and errors, as in `associate_person`; the list is
-    empty where nobody was seen for long enough.
+    `MAX_TRACK_GAP_S` comes back as somebody else. Parameters and errors as in `associate_person`; the list is empty
+    where nobody was seen for long enough.
     """
-    seen = _detections_seen(people, cameras, skeleton, rate=rate, tolerance=tolerance, gap=longest_gap)
-    lasting = [track for track in seen.tracks if len(track.frames) >= least_share * len(seen.frames)]
+    seen = _detections_seen(people, cameras, skeleton, rate)
+    lasting = [track for track in seen.tracks if len(track.frames) >= MIN_TRACK_SHARE * len(seen.frames)]
     lasting.sort(key=lambda track: -track.seen)
-    return _gather_detections(seen, lasting, tolerance, round(longest_gap * rate))
+    return _gather_detections(seen, lasting, rate)
 
 
-def _detections_seen(
-    people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float, tolerance: float, gap: float
-) -> _Seen:
+def _detections_seen(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float) -> _Seen:
     skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
-    people = _checked_detections(people, cameras, skeleton)
+    people = np.asarray(people)
+    if people.ndim != 5 or people.shape[1] != len(cameras) or people.shape[3] < len(skeleton) or people.shape[4] != 3:
+        wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
+        raise InputError(f"people has shape {people.shape}, expected {wanted} for skeleton {skeleton.name!r}.")
+    if len(cameras) < 2:
+        raise InputError("telling people apart by consistency needs at least two cameras.")
     landmarks = _detection_landmarks(people, skeleton)
-    frames = [
-        _frame_geometry(*each, cameras)
-        for each in zip(landmarks, _landmark_directions(landmarks, cameras), strict=True)
-    ]
-    found = _people_in_frames(frames, tolerance)
-    tracks = _link_tracks(frames, found, rate, gap)
+    directions = _landmark_directions(landmarks, cameras)
+    frames = [_frame_geometry(*each, cameras) for each in zip(landmarks, directions, strict=True)]
+    found = _people_in_frames(frames)
+    tracks = _link_tracks(frames, found, rate)
     if not any(len(frame.view) for frame in frames):
         raise InputError(
             f"nobody was detected in any of {len(frames)} frames of {len(cameras)} views. Is the person in the images, "
@@ -143,24 +138,10 @@ def _detections_seen(
     if not tracks:
         raise InputError(
             "nobody was seen consistently in two views of any frame: the detections' rays miss each other by more than "
-            f"{tolerance:g} m. Check that cameras and videos are in the same order, and that the calibration is theirs."
+            f"{MAX_RAY_MISS_M:g} m. Check that cameras and videos are in the same order, and that the calibration is "
+            "theirs."
         )
     return _Seen(people, frames, found, tracks)
-
-
-def _checked_detections(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton) -> np.ndarray:
-    people = np.asarray(people)
-    wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
-    if people.ndim != 5 or people.shape[1] != len(cameras) or not _has_points(people, skeleton):
-        raise InputError(f"people has shape {people.shape}, expected {wanted} for skeleton {skeleton.name!r}.")
-    if len(cameras) < 2:
-        raise InputError("telling people apart by consistency needs at least two cameras.")
-    return people
-
-
-def _has_points(people: np.ndarray, skeleton: Skeleton) -> bool:
-    """Whether there are the skeleton's points; more of them, as of an outline, go along."""
-    return people.shape[3] >= len(skeleton) and people.shape[4] == 3
 
 
 def _detection_landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -217,14 +198,12 @@ def _ray_distances_m(frame: _Frame, position: np.ndarray) -> np.ndarray:
     depth = (offset * frame.direction).sum(-1)
     distance = np.linalg.norm(offset - depth[..., None] * frame.direction, axis=-1)
     shared = np.isfinite(depth)
-    distance = np.sort(np.where(shared & (depth > 0), distance, np.inf), -1)  # behind the camera: infinitely far
-    count = shared.sum(-1)
-    low, high = np.maximum((count - 1) // 2, 0)[..., None], np.minimum(count // 2, distance.shape[-1] - 1)[..., None]
-    median = (np.take_along_axis(distance, low, -1) + np.take_along_axis(distance, high, -1))[..., 0] / 2
+    distance = np.where(depth > 0, distance, np.inf)  # behind the camera: infinitely far
+    count, median = shared.sum(-1), median_of_known(np.where(shared, distance, np.nan))
     return np.where(count >= _MIN_SHARED_LANDMARKS, median, np.inf)
 
 
-def _people_in_frames(frames: Sequence[_Frame], tolerance: float) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+def _people_in_frames(frames: Sequence[_Frame]) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """People of every frame, as of `_people_of`.
 
     Where each view shows one person at most and all of them clearly the same, as in a laboratory, there is nothing to
@@ -243,12 +222,12 @@ def _people_in_frames(frames: Sequence[_Frame], tolerance: float) -> list[list[t
             joined = replace(frames[part[0]], direction=np.stack([frames[f].direction for f in part]))
             positions = _nearest_to_rays(joined.centre, joined.direction)
             farthest = _ray_distances_m(joined, positions).max(-1)
-            same = np.flatnonzero(farthest < _CLEAR_MATCH_SHARE * tolerance)
+            same = np.flatnonzero(farthest < _CLEAR_MATCH_SHARE * MAX_RAY_MISS_M)
             found |= {part[i]: [(positions[i], everybody)] for i in same}
-    return [found[f] if f in found else _people_of(frame, tolerance) for f, frame in enumerate(frames)]
+    return [found[f] if f in found else _people_of(frame) for f, frame in enumerate(frames)]
 
 
-def _people_of(frame: _Frame, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+def _people_of(frame: _Frame) -> list[tuple[np.ndarray, np.ndarray]]:
     """People at one instant: landmarks (landmarks, 3) m, and the detections, at most one per view, that show them."""
     a, b = np.triu_indices(len(frame.view), 1)
     different = frame.view[a] != frame.view[b]
@@ -259,23 +238,23 @@ def _people_of(frame: _Frame, tolerance: float) -> list[tuple[np.ndarray, np.nda
     miss = _ray_distances_m(frame, proposals)  # (pairs, detections)
     own = np.take_along_axis(miss, pairs, 1).max(1)
     tried = np.argsort(own)[:_MAX_PROPOSALS]
-    miss = miss[tried[own[tried] < tolerance]]
+    miss = miss[tried[own[tried] < MAX_RAY_MISS_M]]
     found = []
     while len(miss):
         nearest, distance = _nearest_per_view(frame, miss)  # (proposals, views)
-        within = distance < tolerance
+        within = distance < MAX_RAY_MISS_M
         views = within.sum(1)
         # the most views; among these the least distance, which is below the tolerance and so counts less than one view
-        best = np.argmax(views - np.where(within, distance, 0.0).sum(1) / tolerance / np.maximum(views, 1))
+        best = np.argmax(views - np.where(within, distance, 0.0).sum(1) / MAX_RAY_MISS_M / np.maximum(views, 1))
         if views[best] < 2:
             break
         members = nearest[best, within[best]]
         found.append(_nearest_to_rays(frame.centre[members], frame.direction[members]))
         miss[:, members] = np.inf
-    return _share_out(frame, np.array(found), tolerance) if found else []
+    return _share_out(frame, np.array(found)) if found else []
 
 
-def _share_out(frame: _Frame, positions: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+def _share_out(frame: _Frame, positions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Give each view's detections to the people (n, landmarks, 3) they fit best, at most one each; place them anew.
 
     Who was found first may have taken a detection of somebody who stands behind them in one view.
@@ -284,9 +263,9 @@ def _share_out(frame: _Frame, positions: np.ndarray, tolerance: float) -> list[t
     members: list[list[int]] = [[] for _ in positions]
     for v in np.unique(frame.view):
         mine = np.flatnonzero(frame.view == v)
-        cost = np.where(miss[:, mine] < tolerance, miss[:, mine], 1e3)
+        cost = np.where(miss[:, mine] < MAX_RAY_MISS_M, miss[:, mine], 1e3)
         for i, j in zip(*linear_sum_assignment(cost), strict=True):
-            if cost[i, j] < tolerance:
+            if cost[i, j] < MAX_RAY_MISS_M:
                 members[i].append(mine[j])
     return [(_nearest_to_rays(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2]
 
@@ -298,11 +277,11 @@ def _nearest_per_view(frame: _Frame, miss: np.ndarray) -> tuple[np.ndarray, np.n
     return nearest, np.take_along_axis(miss, nearest, -1)
 
 
-def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float, longest_gap: float) -> list[_Track]:
+def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float) -> list[_Track]:
     """Tracks: people of successive frames, each linked to the nearest track as far as somebody can have moved since."""
     tracks: list[_Track] = []
     for f, (frame, found) in enumerate(zip(frames, people, strict=True)):
-        alive = [track for track in tracks if f - track.frames[-1] <= max(longest_gap * rate, 1)]
+        alive = [track for track in tracks if f - track.frames[-1] <= max(MAX_TRACK_GAP_S * rate, 1)]
         cost = np.full((len(alive), len(found)), np.inf)
         for i, track in enumerate(alive):
             reach = _MAX_JUMP_M + _MAX_SPEED_M_S * (f - track.frames[-1]) / rate
@@ -334,7 +313,7 @@ def _choose_track(tracks: Sequence[_Track], person: PersonChoice) -> _Track:
     return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
 
 
-def _gather_detections(seen: _Seen, tracks: Sequence[_Track], tolerance: float, gap: int) -> list[np.ndarray]:
+def _gather_detections(seen: _Seen, tracks: Sequence[_Track], rate: float) -> list[np.ndarray]:
     """The detections of each of the people tracked.
 
     Where somebody was not found in two views, the track runs on straight through the gap and takes what lies near it
@@ -347,27 +326,27 @@ def _gather_detections(seen: _Seen, tracks: Sequence[_Track], tolerance: float, 
         for _, members in found:
             free[members] = False
         for points, track in zip(out, tracks, strict=True):
-            members = _track_detections(frame, f, track, free=np.flatnonzero(free), tolerance=tolerance, gap=gap)
+            members = _track_detections(frame, f, track, free=np.flatnonzero(free), rate=rate)
             free[members] = False
             points[f, frame.view[members]] = people[f, frame.view[members], frame.person[members]]
     return out
 
 
-def _track_detections(frame: _Frame, f: int, track: _Track, free: np.ndarray, tolerance: float, gap: int) -> np.ndarray:
+def _track_detections(frame: _Frame, f: int, track: _Track, free: np.ndarray, rate: float) -> np.ndarray:
     """The track's detections in frame f; `free` are those of nobody, for frames in which it was not found."""
     i = bisect_left(track.frames, f)
     if i < len(track.frames) and track.frames[i] == f:
         return track.members[i]
     after, before = min(i, len(track.frames) - 1), max(i - 1, 0)
     start, end = track.frames[before], track.frames[after]
-    if not len(free) or min(abs(f - start), abs(f - end)) > gap:
+    if not len(free) or min(abs(f - start), abs(f - end)) > round(MAX_TRACK_GAP_S * rate):
         return np.empty(0, int)
     part = np.clip((f - start) / max(end - start, 1), 0, 1)
     position = (1 - part) * track.positions[before] + part * track.positions[after]
     miss = np.full(len(frame.view), np.inf)
     miss[free] = _ray_distances_m(frame, position)[free]
     nearest, distance = _nearest_per_view(frame, miss)
-    return nearest[distance < tolerance]
+    return nearest[distance < MAX_RAY_MISS_M]
 
 
 # People of one view from image to image: numbers that stay with them.

@@ -42,8 +42,7 @@ def quiet_stderr() -> Iterator[None]:
 def weighted_nms(found: np.ndarray, overlap: float) -> np.ndarray:
     """Detections (n, 5 + k): score, x0 y0 x1 y1, k more coordinates → (m, 5 + k), the surest first.
 
-    The surest detection and all that overlap it by more than `overlap` (intersection over union) become one: its
-    score, and the mean of their coordinates weighted by score; then the same with the rest.
+    Those that overlap a surer one by more than `overlap` (intersection over union) are averaged with it by score.
     """
     rest, kept = found[np.argsort(-found[:, 0], kind="stable")], []
     while len(rest):
@@ -279,29 +278,23 @@ class PoseTracker:
     """Up to `people` people of one view. Who has been followed longest comes first."""
 
     def __init__(self, people: int):
-        self._most = people
+        self._most, self._images = people, 0
         self._regions: list[Region] = []
-        self._images = 0
 
-    def step(self, networks: PoseNetworks, image: np.ndarray) -> list[Pose]:
-        """The people in the next RGB image (height, width, 3) uint8."""
+    def step(self, networks: PoseNetworks, image: np.ndarray, boxes: np.ndarray | None = None) -> list[Pose]:
+        """The people in the next RGB image (height, width, 3) uint8.
+
+        boxes: (people, 4) x0 y0 x1 y1 px, where alone they are looked for; without, where they were and in all of it.
+        """
         poses: list[Pose] = []
-        for region in self._regions:
+        for region in self._regions if boxes is None else ():
             _add_unless_known(poses, networks.pose(image, region))
-        if len(poses) < self._most and (not poses or self._images % SEARCH_INTERVAL_IMAGES == 0):
-            for region in networks.find(image):
-                if len(poses) < self._most:
-                    _add_unless_known(poses, settled_pose(networks, image, region))
-        return self._follow(poses)
-
-    def step_in(self, networks: PoseNetworks, image: np.ndarray, boxes: np.ndarray) -> list[Pose]:
-        """The people in the next image, looked for in boxes (people, 4) x0 y0 x1 y1 px and nowhere else."""
-        poses: list[Pose] = []
-        for box in boxes[: self._most]:
-            _add_unless_known(poses, settled_pose(networks, image, region_of_box(box)))
-        return self._follow(poses)
-
-    def _follow(self, poses: list[Pose]) -> list[Pose]:
+        places = [] if boxes is None else [region_of_box(box) for box in boxes[: self._most]]
+        if boxes is None and (not poses or (len(poses) < self._most and self._images % SEARCH_INTERVAL_IMAGES == 0)):
+            places = networks.find(image)
+        for region in places:
+            if len(poses) < self._most:
+                _add_unless_known(poses, settled_pose(networks, image, region))
         self._regions = [pose.region for pose in poses]
         self._images += 1
         return poses
@@ -313,16 +306,15 @@ def settled_pose(networks: PoseNetworks, image: np.ndarray, region: Region) -> P
     return None if first is None else networks.pose(image, first.region)
 
 
-def is_same(a: Pose, b: Pose) -> bool:
-    """Whether two poses of an image are of one person."""
-    apart = np.linalg.norm(a.points[:, :2] - b.points[:, :2], axis=1).mean()
-    return bool(apart < SAME_POSE_DISTANCE * min(a.region.side, b.region.side))
-
-
 def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:
-    """`pose` joins the others unless it is one of them, or there is none."""
-    if pose is not None and not any(is_same(pose, other) for other in poses):
-        poses.append(pose)
+    """`pose` joins the others unless it is the same person as one of them, or there is none."""
+    if pose is None:
+        return
+    for other in poses:
+        apart = np.linalg.norm(pose.points[:, :2] - other.points[:, :2], axis=1).mean()
+        if apart < SAME_POSE_DISTANCE * min(pose.region.side, other.region.side):
+            return
+    poses.append(pose)
 
 
 class BlazePose:
@@ -354,9 +346,7 @@ class BlazePose:
                 f"BlazePose follows {len(self._trackers)} views, got {len(images)} images. "
                 "Use a new detector for each capture, or call `forget` in between."
             )
-        given = [None] * len(images) if boxes is None else list(boxes)
-        if len(given) != len(images):
-            raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
+        given = [None] * len(images) if boxes is None else boxes
         return list(self._pool.map(self._look, self._trackers, images, given))
 
     def forget(self) -> None:
@@ -372,7 +362,7 @@ class BlazePose:
         rgb = np.ascontiguousarray(image[..., ::-1])
         networks = self._networks.get()
         try:
-            poses = tracker.step(networks, rgb) if boxes is None else tracker.step_in(networks, rgb, boxes)
+            poses = tracker.step(networks, rgb, boxes)
         finally:
             self._networks.put(networks)
         return np.array([self.points_of(pose) for pose in poses]).reshape(-1, len(load_skeleton(self.skeleton)), 3)

@@ -1,6 +1,5 @@
 """What BlazePose's points and mask tell beyond its 33 points: the points of the spine, and a person's outline."""
 
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -123,18 +122,10 @@ class SpinePlacer:
         shipped = Path(str(files("simspine.vision") / "networks" / "spine.onnx"))
         self._session = open_session(shipped if weights is None else weights)
 
-    @property
-    def channels(self) -> int:
-        """Of the picture that the network is given: 1, the mask; 3 for a network of colours; 0 for one of points."""
-        return next((entry.shape[1] for entry in self._session.get_inputs() if entry.name == "mask"), 0)
-
     def place(self, pose: Pose) -> PlacedSpine:
         """The points of one person."""
         seen = to_trunk_frame(features_of(pose))
-        return self.placed_by(pose, {"points": seen.points, "mask": seen.mask[None]})
-
-    def placed_by(self, pose: Pose, given: Mapping[str, np.ndarray]) -> PlacedSpine:
-        """The points of one person from what their network is given, in the frame of their trunk."""
+        given = {"points": seen.points, "mask": seen.mask[None]}
         inputs = {entry.name: given[entry.name][None].astype(np.float32) for entry in self._session.get_inputs()}
         found = self._session.run(None, inputs)[0][0].astype(float)
         frame, region = trunk_frame(to_crop_shares(pose, pose.points[:, :2])), pose.looked_in

@@ -111,23 +111,6 @@ def corners_in_board_order(board: Board, corners: np.ndarray, grey: np.ndarray) 
     return (grid[::-1, ::-1] if turned else grid).reshape(-1, 2).astype(float)
 
 
-def describe_finds(board: Board, image: np.ndarray) -> str:
-    """What else an image shows where it does not show the board: squares or markers; '' if nothing."""
-    if board.marker:
-        import cv2
-
-        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        ids = _charuco_detector(board).detectBoard(grey)[3]
-        if ids is None or not len(ids):
-            return ""
-        return (
-            f"{len(ids)} markers of {board.dictionary}, with numbers up to {int(ids.max())} (the board has 0 to "
-            f"{board.markers - 1})"
-        )
-    counts = checkerboard_in(image)
-    return f"a checkerboard of {counts[0]}x{counts[1]} squares" if counts else ""
-
-
 def checkerboard_in(image: np.ndarray) -> tuple[int, int] | None:
     """How many squares the checkerboard in an image has, the larger number first; None if there is none."""
     import cv2
@@ -151,13 +134,10 @@ def _find_checkerboard(board: Board, grey: np.ndarray) -> np.ndarray | None:
     import cv2
 
     good, corners = cv2.findChessboardCornersSB(grey, board.shape, flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
-    if good:
-        return _refined_corners(grey, corners.reshape(-1, 2), _CLEAR_CORNER_SQUARES)
-    flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
-    good, corners = cv2.findChessboardCorners(grey, board.shape, flags=flags)
     if not good:
-        return None
-    return _refined_corners(grey, corners.reshape(-1, 2), _CLEAR_CORNER_SQUARES)
+        flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
+        good, corners = cv2.findChessboardCorners(grey, board.shape, flags=flags)
+    return _refined_corners(grey, corners.reshape(-1, 2), _CLEAR_CORNER_SQUARES) if good else None
 
 
 def _refined_corners(grey: np.ndarray, corners: np.ndarray, clear: float) -> np.ndarray:

@@ -49,10 +49,10 @@ class BoardViews(Unchanging):
         """Some of the frames."""
         return BoardViews(self.board, self.names, self.sizes, self.xy[np.asarray(rows, int)])
 
-    def camera(self, index: int) -> "BoardViews":
-        """One camera alone."""
+    def of_camera(self, index: int) -> "BoardViews":
+        """One camera alone, in the frames in which it shows the board."""
         some = slice(index, index + 1)
-        return BoardViews(self.board, self.names[some], self.sizes[some], self.xy[:, some])
+        return BoardViews(self.board, self.names[some], self.sizes[some], self.xy[self.seen[:, index], some])
 
 
 def image_coverage(views: BoardViews, index: int) -> float:
@@ -63,46 +63,6 @@ def image_coverage(views: BoardViews, index: int) -> float:
     points = points[np.isfinite(points).all(-1)]
     cell = np.clip(points / [width, height] * [columns, rows], 0, [columns - 1e-9, rows - 1e-9]).astype(int)
     return len(np.unique(cell, axis=0)) / (columns * rows)
-
-
-def well_spread(views: BoardViews, index: int, most: int) -> np.ndarray:
-    """Frames in which one camera's views of the board differ most in place, size and slant; at most so many.
-
-    Farthest-point selection, from the view with the most corners, the largest first.
-    """
-    rows = np.flatnonzero(views.seen[:, index])
-    if len(rows) <= most:
-        return rows
-    features = np.array([_view_features(views.xy[row, index], views.board, views.sizes[index]) for row in rows])
-    first = int(np.lexsort((features[:, 2], np.isfinite(views.xy[rows, index, :, 0]).sum(1)))[-1])
-    chosen, apart = [first], np.linalg.norm(features - features[first], axis=1)
-    while len(chosen) < most:
-        chosen.append(int(np.argmax(apart)))
-        apart = np.minimum(apart, np.linalg.norm(features - features[chosen[-1]], axis=1))
-    return np.sort(rows[chosen])
-
-
-def frames_to_use(views: BoardViews, alone: int, together: int) -> np.ndarray:
-    """Frames for a calibration: well-spread views of each camera, and of each pair of cameras that see the board."""
-    chosen: set[int] = set()
-    for a in range(len(views.names)):
-        chosen |= set(well_spread(views, a, alone).tolist())
-        for b in range(a):
-            both = np.flatnonzero(views.seen[:, [a, b]].all(1))
-            chosen |= set(both[well_spread(views.frames(both), a, together)].tolist())
-    return np.array(sorted(chosen), int)
-
-
-def _view_features(xy: np.ndarray, board: Board, size: tuple[int, int]) -> np.ndarray:
-    """Where the board is in the image, how large, and how it is slanted: (6,), each of the order of 1."""
-    seen = np.isfinite(xy).all(-1)
-    flat = board.corners[seen, :2]
-    flat = flat / board.square / max(board.shape)
-    # The affine map from the board to the image, and what is left over, which tells perspective.
-    basis = np.c_[flat, np.ones(len(flat))]
-    affine, *_ = np.linalg.lstsq(basis, xy[seen] / max(size), rcond=None)
-    middle = affine[:2].T @ np.array([0.5, 0.5 * board.shape[1] / max(board.shape)]) + affine[2]
-    return np.r_[middle, affine[:2].ravel()]
 
 
 POSE_PARAMETERS = 6  # of a camera's parameters: rotation (rad) and translation (m) along its own axes
@@ -119,15 +79,11 @@ _LENS_STEP = 1e-6  # of difference quotients of coefficients, in which the model
 
 @dataclass(frozen=True)
 class PlacedBoards:
-    """Cameras, and where the board was in their world: R (frames, 3, 3), t (frames, 3) m, x_world = R x_board + t.
-
-    turned: (frames, cameras) bool, where a board that looks the same after half a turn was seen so.
-    """
+    """Cameras, and where the board was in their world: R (frames, 3, 3), t (frames, 3) m, x_world = R x_board + t."""
 
     cameras: tuple[Camera, ...]
     R: np.ndarray
     t: np.ndarray
-    turned: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -156,8 +112,7 @@ def adjust_boards(
     lenses: whether they are unknown. camera, frame: what defines the world, a camera that stays where it is, or the
     place of the board in a frame; one of them.
     """
-    xy = observed_corners(views, placed.turned)
-    free = _free_parameters(placed.cameras, lenses, camera)
+    xy, free = views.xy, _free_parameters(placed.cameras, lenses, camera)
     problem = _BoardProblem(xy=xy, corners=views.board.corners, lenses=lenses, free=free, frame=frame)
     placed = _most_probable(problem, placed)
     left = corner_residuals(xy, problem.corners, placed)
@@ -192,11 +147,6 @@ def _most_probable(problem: "_BoardProblem", placed: PlacedBoards) -> PlacedBoar
         else:
             damping *= 10
     return placed
-
-
-def observed_corners(views: BoardViews, turned: np.ndarray) -> np.ndarray:
-    """Corners (frames, cameras, corners, 2) px, those of boards seen after half a turn put back in order."""
-    return np.where(turned[..., None, None], views.xy[:, :, ::-1], views.xy)
 
 
 def corner_residuals(xy: np.ndarray, corners: np.ndarray, placed: PlacedBoards) -> np.ndarray:

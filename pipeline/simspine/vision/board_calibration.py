@@ -2,9 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
@@ -16,9 +18,7 @@ from simspine.vision.board_bundle import (
     BoardViews,
     PlacedBoards,
     adjust_boards,
-    frames_to_use,
     image_coverage,
-    well_spread,
 )
 
 # First places of cameras and board: the board in each image, cameras in pairs, all of them along the best pairs.
@@ -29,14 +29,13 @@ DIFFERENT_PROPOSAL_RAD = np.radians(5.0)  # two proposals that differ by more ar
 CLEARLY_WORSE_FACTOR = 3.0  # how much worse the second pose of a board that looks the same after half a turn must fit
 
 
-def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
-    """Cameras and boards in the frame of the first camera, to start from.
+def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> tuple[PlacedBoards, BoardViews]:
+    """Cameras and boards in the frame of the first camera, to start from; and the corners in one order for all cameras.
 
-    Raises `InputError` where the cameras fall into groups that share no view of the board.
+    Raises `InputError` where the cameras fall into groups that share no view of the board, and where a board that looks
+    the same after half a turn leaves open how two cameras stand.
     """
-    alone = {
-        (f, v): board_poses_by_view(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()
-    }
+    alone = {(f, v): _board_poses(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()}
     shared = views.seen.T.astype(int) @ views.seen.astype(int)
     placed = {0: BoardPose(np.eye(3), np.zeros(3))}  # world → camera
     while len(placed) < len(lenses):
@@ -47,14 +46,26 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> PlacedBoards:
     cameras = tuple(lens.with_(R=placed[v].R, t=placed[v].t) for v, lens in enumerate(lenses))
     boards = [_best_board_pose(views, cameras, alone, f) for f in range(len(views.xy))]
     R, t = np.stack([board.R for board in boards]), np.stack([board.t for board in boards])
-    turned = np.zeros(views.seen.shape, bool)
-    if views.board.half_turn:
-        for f, v in alone:
-            ways = [
-                _corner_rms_px(cameras[v], xy, boards[f], views.board) for xy in (views.xy[f, v], views.xy[f, v, ::-1])
-            ]
-            turned[f, v] = ways[1] < ways[0]
-    return PlacedBoards(cameras, R, t, turned)
+    xy = views.xy.copy()
+    for f, v in alone if views.board.half_turn else ():
+        xy[f, v] = min(
+            _corner_orders(xy[f, v], views.board), key=partial(_corner_rms_px, cameras[v], boards[f], views.board)
+        )
+    return PlacedBoards(cameras, R, t), BoardViews(views.board, views.names, views.sizes, xy)
+
+
+def _board_poses(camera: Camera, xy: np.ndarray, board: Board) -> list[BoardPose]:
+    """Poses of the board in one image; where it looks the same after half a turn, those with reversed corners too."""
+    poses = board_poses_by_view(camera, xy, board)
+    if not board.half_turn:
+        return poses
+    turn = BoardPose(np.diag([-1.0, -1.0, 1.0]), board.corners[0] + board.corners[-1])
+    return [way for pose in poses for way in (pose, replace(pose.after(turn), error_px=pose.error_px))]
+
+
+def _corner_orders(xy: np.ndarray, board: Board) -> list[np.ndarray]:
+    """Corners (corners, 2) px as they were found, and reversed where the board looks the same after half a turn."""
+    return [xy, xy[::-1]] if board.half_turn else [xy]
 
 
 def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
@@ -73,38 +84,18 @@ def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
     )
 
 
-def _possible_board_poses(pose: BoardPose, board: Board) -> list[BoardPose]:
-    """A place of the board, and where it looks the same after half a turn the one with its corners in reverse."""
-    if not board.half_turn:
-        return [pose]
-    turn = BoardPose(np.diag([-1.0, -1.0, 1.0]), board.corners[0] + board.corners[-1])
-    return [pose, pose.after(turn)]
-
-
 def _relative_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, a: int, b: int) -> BoardPose:
     """From camera a's frame to camera b's: of what the common frames propose, what most of them agree with."""
     common = np.flatnonzero(views.seen[:, [a, b]].all(1)).tolist()
-    judges = [
-        (views.xy[f, b], [way for pose in alone[f, a] for way in _possible_board_poses(pose, views.board)])
-        for f in common
-    ]
+    judges = [(views.xy[f, b], alone[f, a]) for f in common]
     some = sorted(common, key=lambda f: alone[f, a][0].error_px + alone[f, b][0].error_px)[:FRAMES_PROPOSING]
-    proposals = [
-        second.after(first.inverse)
-        for f in some
-        for first in alone[f, a]
-        for pose in alone[f, b]
-        for second in _possible_board_poses(pose, views.board)
-    ]
-    scores = [_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals]
+    proposals = [second.after(first.inverse) for f in some for first in alone[f, a] for second in alone[f, b]]
+    scores = np.array([_median_board_error(lenses[b], proposal, judges, views.board) for proposal in proposals])
     best = int(np.argmin(scores))
     if views.board.half_turn:
-        others = [
-            s
-            for s, p in zip(scores, proposals, strict=True)
-            if _rotation_angle(p.R, proposals[best].R) > DIFFERENT_PROPOSAL_RAD
-        ]
-        if min(others, default=np.inf) < CLEARLY_WORSE_FACTOR * max(scores[best], 0.5):
+        turns = Rotation.from_matrix([proposal.R @ proposals[best].R.T for proposal in proposals]).magnitude()
+        others = scores[turns > DIFFERENT_PROPOSAL_RAD]
+        if others.min(initial=np.inf) < CLEARLY_WORSE_FACTOR * max(scores[best], 0.5):
             raise InputError(
                 f"the {views.board} looks the same after half a turn, and the {len(common)} frames that cameras "
                 f"{views.names[a]!r} and {views.names[b]!r} share do not tell which way it was held. Use a board with "
@@ -116,39 +107,28 @@ def _relative_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, a: 
 def _median_board_error(camera: Camera, proposal: BoardPose, judges: list, board: Board) -> float:
     """Median over frames of the errors, px, of the board where camera a saw it."""
     centred = camera.with_(R=proposal.R, t=proposal.t)
-    return float(np.median([min(_corner_rms_px(centred, xy, pose, board) for pose in poses) for xy, poses in judges]))
+    return float(np.median([min(_corner_rms_px(centred, pose, board, xy) for pose in poses) for xy, poses in judges]))
 
 
 def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, frame: int) -> BoardPose:
     """Where the board was in a frame: of what the cameras propose, what fits all of them best."""
     who = np.flatnonzero(views.seen[frame]).tolist()
-    proposals = [
-        way
-        for v in who
-        for pose in alone[frame, v]
-        for way in _possible_board_poses(BoardPose(cameras[v].R, cameras[v].t).inverse.after(pose), views.board)
-    ]
+    proposals = [BoardPose(cameras[v].R, cameras[v].t).inverse.after(pose) for v in who for pose in alone[frame, v]]
+    orders = {v: _corner_orders(views.xy[frame, v], views.board) for v in who}
 
     def cost(pose: BoardPose) -> float:
-        ways = (views.xy[frame], views.xy[frame, :, ::-1]) if views.board.half_turn else (views.xy[frame],)
-        return float(sum(min(_corner_rms_px(cameras[v], xy[v], pose, views.board) for xy in ways) for v in who))
+        return sum(min(_corner_rms_px(cameras[v], pose, views.board, xy) for xy in orders[v]) for v in who)
 
     return min(proposals, key=cost)
 
 
-def _corner_rms_px(camera: Camera, xy: np.ndarray, pose: BoardPose, board: Board) -> float:
+def _corner_rms_px(camera: Camera, pose: BoardPose, board: Board, xy: np.ndarray) -> float:
     """Root mean square distance of corners, px; large where one is behind the camera."""
     shown = project_one(camera, board.corners @ pose.R.T + pose.t)
     miss = np.linalg.norm(shown - xy, axis=-1)[np.isfinite(xy).all(-1)]
     return float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))
 
 
-def _rotation_angle(a: np.ndarray, b: np.ndarray) -> float:
-    """Between two rotations, rad."""
-    return float(np.arccos(np.clip((np.trace(a @ b.T) - 1) / 2, -1, 1)))
-
-
-VIEWS_FOR_LENSES, VIEWS_FOR_PAIRS = 50, 30  # of each camera, of each pair of cameras: more say little that is new
 MIN_BOARD_VIEWS = 4  # of one camera, for its lens
 MAX_FOCAL_RELATIVE_SD = 0.05  # a focal length known less exactly than this share of it is not known
 MAX_WRONG_CORNERS_SHARE = 0.1  # share of corners that are wrong in common views of a camera: a warning
@@ -213,9 +193,8 @@ def calibrate_boards(
     left corner as printed), x (to the right along the board) and z (up). Without it the first camera is the origin, x
     points horizontally where it looks, and up is where all cameras have it if none is turned about its axis.
 
-    Frames are chosen: those that differ most. Raises `InputError` where a lens cannot be told (`calibrate_lenses`),
-    where cameras share no view of the board with the others, where a board that looks the same after half a turn leaves
-    open how two cameras stand, and where the board is not seen in the floor's frame.
+    Raises `InputError` where a lens cannot be told (`calibrate_lenses`), where cameras cannot be placed
+    (`place_cameras`), and where the board is not seen in the floor's frame.
     """
     count = len(views.names)
     if known is not None and len(known) != count:
@@ -225,11 +204,8 @@ def calibrate_boards(
     fits = None if known is not None else [_camera_lens(views, v, lens) for v in range(count)]
     start = known if fits is None else [fit.placed.cameras[0] for fit in fits]
     assert start is not None
-    rows = np.unique(
-        np.r_[frames_to_use(views, VIEWS_FOR_LENSES if fits else 5, VIEWS_FOR_PAIRS), [] if floor is None else floor]
-    )
-    some = views.frames(rows)
-    placed = place_cameras(some, start)
+    rows = np.flatnonzero(views.seen.any(1))
+    placed, some = place_cameras(views.frames(rows), start)
     frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
     fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
     _warn_of_worse(some, fit)
@@ -240,19 +216,18 @@ def _camera_lens(views: BoardViews, index: int, lens: str) -> BoardFit:
     """One camera's lens, from its own views."""
     if lens not in LENS_MODEL_COEFFICIENTS:
         raise InputError(f"unknown lens {lens!r}; expected one of {', '.join(LENS_MODEL_COEFFICIENTS)}.")
-    name, rows = views.names[index], well_spread(views, index, VIEWS_FOR_LENSES)
-    if len(rows) < MIN_BOARD_VIEWS:
+    name, own = views.names[index], views.of_camera(index)
+    if len(own.xy) < MIN_BOARD_VIEWS:
         raise InputError(
-            f"camera {name!r} shows the board in {len(rows)} of {len(views.xy)} frames looked at; its lens needs at "
+            f"camera {name!r} shows the board in {len(own.xy)} of {len(views.xy)} frames looked at; its lens needs at "
             f"least {MIN_BOARD_VIEWS}, better 20, in all parts of the image and at several slants. Or give its lens."
         )
-    own = views.camera(index).frames(rows)
     start = min((_first_lens_guess(own, focal, lens) for focal in _FOCAL_LENGTHS_TRIED), key=lambda found: found[1])[0]
     fit = adjust_boards(own, start, lenses=True, camera=0)
     deviation = float(np.sqrt(fit.covariance[POSE_PARAMETERS, POSE_PARAMETERS]))
     if deviation > MAX_FOCAL_RELATIVE_SD:
         raise InputError(
-            f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {len(rows)} views "
+            f"the focal length of camera {name!r} is known to {100 * deviation:.0f} % only: in its {len(own.xy)} views "
             "the board is held too much alike. Tilt it by 30° and more towards and away from the camera, near and far."
         )
     return fit
@@ -276,7 +251,7 @@ def _first_lens_guess(views: BoardViews, focal: float, lens: str) -> tuple[Place
     poses = [board_poses_by_view(camera, xy, views.board)[0] for xy in views.xy[:, 0]]
     error = np.minimum([pose.error_px for pose in poses], max(width, height))
     R, t = np.stack([pose.R for pose in poses]), np.stack([pose.t for pose in poses])
-    return PlacedBoards((camera,), R, t, np.zeros((len(poses), 1), bool)), float(np.median(error))
+    return PlacedBoards((camera,), R, t), float(np.median(error))
 
 
 def _calibrated_cameras(

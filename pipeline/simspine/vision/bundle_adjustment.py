@@ -383,9 +383,8 @@ def _bundle_step(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Step of the cameras (views, parameters) in prior deviations, of the points (f, p, 3), and of the lengths."""
     matrix, side, follow, own = system.reduced()
-    matrix += _prior_information(len(matrix), change.size)
+    used = _add_priors(matrix, deviation)
     side[: change.size] -= (change / np.where(deviation > 0, deviation, 1.0)).ravel()
-    used = _sought(deviation, len(matrix))
     step = np.zeros(len(matrix))
     step[used] = np.linalg.solve(matrix[np.ix_(used, used)], side[used])
     moves = (own - follow @ step).reshape(len(own), -1, 3)
@@ -395,8 +394,7 @@ def _bundle_step(
 def _camera_covariance(system: BlockSystem, deviation: np.ndarray) -> np.ndarray:
     """Of the cameras' parameters; 0 of those that are kept."""
     matrix = system.reduced()[0]
-    matrix += _prior_information(len(matrix), deviation.size)
-    used = _sought(deviation, len(matrix))
+    used = _add_priors(matrix, deviation)
     inverse = np.linalg.inv(matrix[np.ix_(used, used)])
     free = used[: deviation.size]
     found = np.zeros((deviation.size, deviation.size))
@@ -404,11 +402,8 @@ def _camera_covariance(system: BlockSystem, deviation: np.ndarray) -> np.ndarray
     return found * np.outer(deviation, deviation)
 
 
-def _prior_information(unknowns: int, parameters: int) -> np.ndarray:
-    """Of the cameras' parameters, in their deviations; next to nothing of the limbs' lengths."""
-    return np.diag(np.r_[np.ones(parameters), np.full(unknowns - parameters, 1 / BONE_LENGTH_SD_M**2)])
-
-
-def _sought(deviation: np.ndarray, unknowns: int) -> np.ndarray:
-    """(unknowns,) bool: without the parameters that are kept."""
-    return np.r_[deviation.ravel() > 0, np.ones(unknowns - deviation.size, bool)]
+def _add_priors(matrix: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Priors of cameras, in their deviations, and next to nothing of limbs' lengths; (unknowns,) bool: those sought."""
+    lengths = len(matrix) - deviation.size
+    matrix += np.diag(np.r_[np.ones(deviation.size), np.full(lengths, 1 / BONE_LENGTH_SD_M**2)])
+    return np.r_[deviation.ravel() > 0, np.ones(lengths, bool)]

@@ -291,11 +291,11 @@ class CameraCheck:
         By quantity, with standard deviation: how far right and down the camera shows things, px; turned clockwise, rad;
         too large, relative; how many frames late compared with the first camera, and how many later from first to last
         frame.
-    others : tuple of str
+    judging_views : tuple of str
         The cameras that it is compared with, without those that disagree with all.
     error_px : float
         Median of its reprojection errors, px.
-    used : float
+    used_observations : float
         Share of its observations that agree with the others.
     swapped : float
         Share with left and right exchanged.
@@ -360,8 +360,7 @@ def check_cameras(
     if mixed := find_mix_ups(keypoints, cameras, min_confidence):
         return CameraChecks((), tuple(mixed), None)
     refined = refine_cameras(keypoints, cameras, UNTRUSTED_CAMERA_PRIOR, min_confidence)
-    sample = sample_frames_seen(keypoints, min_confidence)[0]
-    report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
+    report = sample_frames_seen(keypoints, min_confidence).triangulated(cameras)[1]
     images = ImageErrors(refined)
     agreeing = _agreeing_views(images, len(cameras), tolerated or {})
     checks = []

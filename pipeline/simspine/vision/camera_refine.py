@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from simspine.core.errors import InputError, evenly_spread
-from simspine.core.types import Camera, Keypoints
+from simspine.core.types import Camera, Keypoints, Markers
 from simspine.vision.bundle_adjustment import (
     CAMERA_PARAMETER_NAMES,
     Adjustment,
@@ -15,7 +16,7 @@ from simspine.vision.bundle_adjustment import (
     adjust_bundle,
 )
 from simspine.vision.side_swaps import exchange_sides
-from simspine.vision.triangulation import triangulate_with_report
+from simspine.vision.triangulation import TriangulationReport, triangulate_with_report
 
 REFINEMENT_LIMBS = tuple(
     (f"{side}{a}", f"{side}{b}")
@@ -39,7 +40,7 @@ class Refined:
 
     Attributes
     ----------
-    given : list of Camera
+    original_cameras : list of Camera
         The calibration's.
     prior : CameraPrior
         What was assumed of it.
@@ -81,7 +82,6 @@ def refine_cameras(
     cameras: Sequence[Camera],
     prior: CameraPrior | None = None,
     min_confidence: float = 0.3,
-    frames: int = MAX_REFINEMENT_FRAMES,
 ) -> Refined:
     """The most probable cameras, given what they saw of a person and what their calibration says.
 
@@ -98,8 +98,6 @@ def refine_cameras(
         How far off the calibration may be.
     min_confidence : float
         Detected points below it are not used.
-    frames : int
-        Frames looked at, at the most.
 
     Returns
     -------
@@ -112,36 +110,50 @@ def refine_cameras(
     """
     prior = prior or CameraPrior()
     _check_refinement_input(keypoints, cameras, min_confidence)
-    given, sample, velocity, time = list(cameras), *sample_frames_seen(keypoints, min_confidence, frames)
-    before = _reprojection_errors_used(sample, given, min_confidence)
+    given, sample = list(cameras), sample_frames_seen(keypoints, min_confidence)
+    before = _reprojection_errors_used(sample, given)
     current, refined = given, None
     for _ in range(REFINEMENT_ROUNDS):
-        seen, xyz = used_observations(sample, velocity, time, cameras=current, min_confidence=min_confidence)
+        seen, xyz = used_observations(sample, current)
         refined = adjust_bundle(
             seen, given, xyz, prior=prior, fixed=(0,), start=None if refined is None else refined.parameter_change
         )
         current = refined.cameras
     assert refined is not None
-    after = _reprojection_errors_used(sample, current, min_confidence)
+    after = _reprojection_errors_used(sample, current)
     (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
     return Refined(
         original_cameras=given,
         prior=prior,
         adjustment=refined,
         seen=seen,
-        names=sample.names,
+        names=sample.points.names,
         median_px=(m0, m1),
         p90_px=(p0, p1),
     )
 
 
-def sample_frames_seen(
-    keypoints: Keypoints, min_confidence: float, frames: int = MAX_REFINEMENT_FRAMES
-) -> tuple[Keypoints, np.ndarray, np.ndarray]:
-    """Evenly spread frames with the points that are seen at all; velocities there, px per frame; and when they are,
-    from -0.5 to 0.5."""
+class SampledFrames(NamedTuple):
+    """Evenly spread frames of a recording.
+
+    points: those that are seen at all; they count from `min_confidence` on. velocity: (frames, views, points, 2) px per
+    frame. time: (frames,) from -0.5 to 0.5.
+    """
+
+    points: Keypoints
+    velocity: np.ndarray
+    time: np.ndarray
+    min_confidence: float
+
+    def triangulated(self, cameras: Sequence[Camera], **options) -> tuple[Markers, TriangulationReport]:
+        """The points in space by these cameras; options as of `triangulate`."""
+        return triangulate_with_report(self.points, cameras, min_confidence=self.min_confidence, **options)
+
+
+def sample_frames_seen(keypoints: Keypoints, min_confidence: float) -> SampledFrames:
+    """At most `MAX_REFINEMENT_FRAMES` of a recording."""
     at = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
-    rows = evenly_spread(keypoints.frames, frames)
+    rows = evenly_spread(keypoints.frames, MAX_REFINEMENT_FRAMES)
 
     def seen(some: np.ndarray) -> np.ndarray:
         sure = keypoints.confidence[some][:, :, at] >= min_confidence
@@ -149,8 +161,9 @@ def sample_frames_seen(
 
     some = keypoints.select([keypoints.names[i] for i in at])
     rate = keypoints.rate * len(rows) / keypoints.frames
-    sample = some.with_(rate=rate, xy=some.xy[rows], confidence=some.confidence[rows])
-    return sample, _point_velocity(seen, rows, keypoints.frames), rows / max(keypoints.frames - 1, 1) - 0.5
+    points = some.with_(rate=rate, xy=some.xy[rows], confidence=some.confidence[rows])
+    time = rows / max(keypoints.frames - 1, 1) - 0.5
+    return SampledFrames(points, _point_velocity(seen, rows, keypoints.frames), time, min_confidence)
 
 
 def _point_velocity(seen: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
@@ -168,20 +181,18 @@ def _point_velocity(seen: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, 
     return velocity
 
 
-def used_observations(
-    sample: Keypoints, velocity: np.ndarray, time: np.ndarray, cameras: Sequence[Camera], min_confidence: float
-) -> tuple[Observations, np.ndarray]:
+def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple[Observations, np.ndarray]:
     """What counts of the recording, and where the points are: (frames, points, 3) m.
 
     Left and right are exchanged back where triangulation finds that.
     """
     limit = GENEROUS_ERROR_SHARE * max(max(camera.size) for camera in cameras)
-    markers, report = triangulate_with_report(sample, cameras, min_confidence=min_confidence, max_error_px=limit)
-    exchanged = exchange_sides(sample, report.swapped)
-    xy = np.where(exchanged.confidence[..., None] >= min_confidence, exchanged.xy, np.nan)
-    place = {name: i for i, name in enumerate(sample.names)}
+    markers, report = sample.triangulated(cameras, max_error_px=limit)
+    exchanged = exchange_sides(sample.points, report.swapped)
+    xy = np.where(exchanged.confidence[..., None] >= sample.min_confidence, exchanged.xy, np.nan)
+    place = {name: i for i, name in enumerate(exchanged.names)}
     limbs = tuple((place[a], place[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in place and b in place)
-    return Observations(xy, velocity, time, limbs), markers.xyz
+    return Observations(xy, sample.velocity, sample.time, limbs), markers.xyz
 
 
 def refinement_table(refined: Refined) -> list[dict]:
@@ -226,9 +237,9 @@ def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min
         )
 
 
-def _reprojection_errors_used(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> np.ndarray:
+def _reprojection_errors_used(sample: SampledFrames, cameras: Sequence[Camera]) -> np.ndarray:
     """Reprojection errors (n,) px of the observations that triangulation uses."""
-    report = triangulate_with_report(keypoints, cameras, min_confidence=min_confidence)[1]
+    report = sample.triangulated(cameras)[1]
     values = report.error_px[report.used]
     if values.size < MIN_AGREEING_OBSERVATIONS * np.isfinite(report.error_px).sum() or not values.size:
         raise InputError(

@@ -15,9 +15,15 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import Adjustment, CameraPrior, adjust_bundle
-from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, check_seen, sample_frames_seen, used_observations
+from simspine.vision.camera_check import select_views
+from simspine.vision.camera_refine import (
+    MIN_OBSERVATIONS_PER_VIEW,
+    SampledFrames,
+    check_seen,
+    sample_frames_seen,
+    used_observations,
+)
 from simspine.vision.person_frame import MEAN_STATURE_M, PersonFrame, check_height, limb_stature, person_frame
-from simspine.vision.triangulation import triangulate_with_report
 
 # Next to nothing is known of places; the lens is kept, unless its focal length was guessed.
 LOOSE_CAMERA_PRIOR = CameraPrior(rotation=0.2, position=0.5, focal=0.0, centre_px=0.0, radial=0.0)
@@ -96,12 +102,11 @@ def cameras_from_person(
     """
     check_height(height)
     check_seen(keypoints, lenses, min_confidence, "place")
-    sample, velocity, time = sample_frames_seen(keypoints, min_confidence)
-    _check_moves(sample, lenses, min_confidence)
-    start = _roughly_placed_cameras(sample, lenses, min_confidence)
+    sample = sample_frames_seen(keypoints, min_confidence)
+    _check_moves(sample)
     prior = replace(LOOSE_CAMERA_PRIOR, focal=GUESSED_FOCAL_SD) if guessed else LOOSE_CAMERA_PRIOR
-    found = _adjusted_cameras(sample, velocity, time, start=start, prior=prior, min_confidence=min_confidence)
-    report = triangulate_with_report(sample, found.cameras, min_confidence=min_confidence)[1]
+    found = _adjusted_cameras(sample, _roughly_placed_cameras(sample, lenses), prior)
+    report = sample.triangulated(found.cameras)[1]
     used = report.used.sum((0, 2)) / np.maximum(np.isfinite(report.error_px).sum((0, 2)), 1)
     worst = int(np.argmin(used))
     if used[worst] < MIN_AGREEING_SHARE:
@@ -113,7 +118,7 @@ def cameras_from_person(
     covariance = _relative_covariance(found)
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(len(lenses), -1)
     _check_sure(deviation, lenses)
-    frame = person_frame(sample.names, found.xyz, height)
+    frame = person_frame(sample.points.names, found.xyz, height)
     cameras = [frame.applied_to(camera) for camera in found.cameras]
     return FromPerson(
         cameras=cameras,
@@ -126,18 +131,11 @@ def cameras_from_person(
     )
 
 
-def _adjusted_cameras(
-    sample: Keypoints,
-    velocity: np.ndarray,
-    time: np.ndarray,
-    start: Sequence[Camera],
-    prior: CameraPrior,
-    min_confidence: float,
-) -> Adjustment:
+def _adjusted_cameras(sample: SampledFrames, start: Sequence[Camera], prior: CameraPrior) -> Adjustment:
     """Cameras and points that agree best. The prior moves along, so that it holds only what no image tells."""
     current, found = list(start), None
     for _ in range(MAX_ADJUSTMENT_ROUNDS):
-        seen, xyz = used_observations(sample, velocity, time, cameras=current, min_confidence=min_confidence)
+        seen, xyz = used_observations(sample, current)
         found = adjust_bundle(seen, current, xyz, prior=prior, fixed=range(len(start)))
         current = found.cameras
         spread = np.sqrt(np.maximum(np.diag(_relative_covariance(found)), 1e-18)).reshape(len(start), -1)
@@ -159,13 +157,10 @@ def _relative_covariance(found: Adjustment) -> np.ndarray:
     reach = float(np.linalg.norm(centres - middle, axis=1).mean())
     count = len(found.covariance) // views
     moves = np.zeros((views, count, 7))
-    for v, camera in enumerate(found.cameras):
-        for i in range(3):
-            turn = np.cross(np.eye(3)[i], centres[v] - middle)
-            moves[v, :3, i] = -camera.R @ np.eye(3)[i]
-            moves[v, 3:6, i] = camera.R @ turn
-            moves[v, 3:6, 3 + i] = camera.R @ np.eye(3)[i]
-        moves[v, 3:6, 6] = camera.R @ (centres[v] - middle)
+    for move, camera, arm in zip(moves, found.cameras, centres - middle, strict=True):
+        move[:3, :3], move[3:6, 3:6] = -camera.R, camera.R
+        move[3:6, :3] = camera.R @ np.cross(np.eye(3), arm).T
+        move[3:6, 6] = camera.R @ arm
     weight = np.zeros((views, count))
     weight[:, :3], weight[:, 3:6] = reach**2, 1.0
     flat, scaled = moves.reshape(-1, 7), (weight[..., None] * moves).reshape(-1, 7)
@@ -173,10 +168,10 @@ def _relative_covariance(found: Adjustment) -> np.ndarray:
     return keep @ found.covariance @ keep.T
 
 
-def _roughly_placed_cameras(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> list[Camera]:
+def _roughly_placed_cameras(sample: SampledFrames, lenses: Sequence[Camera]) -> list[Camera]:
     """Cameras roughly, m: of several pairs to begin with, the one whose cameras agree with most of what they saw."""
-    rays = np.stack([undistort_pixels(lens, sample.xy[:, v]) for v, lens in enumerate(lenses)], 1)
-    rays[sample.confidence < min_confidence] = np.nan
+    rays = np.stack([undistort_pixels(lens, sample.points.xy[:, v]) for v, lens in enumerate(lenses)], 1)
+    rays[sample.points.confidence < sample.min_confidence] = np.nan
     pairs = {
         pair: _two_view_geometry(rays[:, pair[0]], rays[:, pair[1]]) for pair in combinations(range(len(lenses)), 2)
     }
@@ -192,12 +187,9 @@ def _roughly_placed_cameras(sample: Keypoints, lenses: Sequence[Camera], min_con
         )
     found = []
     for pair in deep[:FIRST_PAIRS]:
-        cameras = _cameras_from_pair(
-            sample, rays, lenses, pair=pair, between=pairs[pair], min_confidence=min_confidence
-        )
+        cameras = _cameras_from_pair(sample, rays, lenses, pair=pair, between=pairs[pair])
         if cameras is not None:
-            report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
-            found.append((int(report.used.sum()), cameras))
+            found.append((int(sample.triangulated(cameras)[1].used.sum()), cameras))
     if not found:
         raise InputError(
             "not all cameras could be placed: some share too little with the others. Film the person where most "
@@ -241,12 +233,7 @@ def _two_view_geometry(a: np.ndarray, b: np.ndarray) -> _Pair:
 
 
 def _cameras_from_pair(
-    sample: Keypoints,
-    rays: np.ndarray,
-    lenses: Sequence[Camera],
-    pair: tuple[int, int],
-    between: _Pair,
-    min_confidence: float,
+    sample: SampledFrames, rays: np.ndarray, lenses: Sequence[Camera], pair: tuple[int, int], between: _Pair
 ) -> list[Camera] | None:
     """All cameras, one after the other, from the points that those before place; None where one cannot be placed."""
     known = {
@@ -255,9 +242,9 @@ def _cameras_from_pair(
     }
     while True:
         views = sorted(known)
-        part = sample.with_(xy=sample.xy[:, views], confidence=sample.confidence[:, views])
-        xyz = _triangulated_points(part, [known[v] for v in views], min_confidence)
-        size = limb_stature(sample.names, xyz)
+        part = sample._replace(points=select_views(sample.points, views))
+        xyz = part.triangulated([known[v] for v in views], fix_swaps=False)[0].xyz
+        size = limb_stature(part.points.names, xyz)
         if size is None:
             return None
         scale = MEAN_STATURE_M / size
@@ -269,10 +256,6 @@ def _cameras_from_pair(
             return None
         view, R, t = placed
         known[view] = replace(lenses[view], R=R, t=t)
-
-
-def _triangulated_points(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> np.ndarray:
-    return triangulate_with_report(keypoints, cameras, min_confidence=min_confidence, fix_swaps=False)[0].xyz
 
 
 def _best_resected_view(
@@ -301,14 +284,14 @@ def _best_resected_view(
     return None if best is None else best[1:]
 
 
-def _check_moves(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> None:
+def _check_moves(sample: SampledFrames) -> None:
     """`InputError` where most points stay where they are in the views: one posture in one place."""
-    xy = np.where((sample.confidence >= min_confidence)[..., None], sample.xy, np.nan)
+    sure = sample.points.confidence >= sample.min_confidence
     moved = []
-    for view in range(len(lenses)):
-        there = np.isfinite(xy[:, view, :, 0]).sum(0) >= 2
-        low, high = np.nanpercentile(xy[:, view][:, there], [10, 90], axis=0)
-        across = np.fmax.reduce(xy[:, view], 1) - np.fmin.reduce(xy[:, view], 1)
+    for xy in np.where(sure[..., None], sample.points.xy, np.nan).swapaxes(0, 1):
+        there = np.isfinite(xy[..., 0]).sum(0) >= 2
+        low, high = np.nanpercentile(xy[:, there], [10, 90], axis=0)
+        across = np.fmax.reduce(xy, 1) - np.fmin.reduce(xy, 1)
         size = float(np.nanmedian(np.linalg.norm(across, axis=-1)))
         moved.append(float(np.median(np.linalg.norm(high - low, axis=-1))) / max(size, 1.0))
     if np.median(moved) < MIN_MOVEMENT_SHARE:

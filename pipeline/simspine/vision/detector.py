@@ -24,7 +24,8 @@ class Detector(Protocol):
     """Finds people in simultaneous images of several views.
 
     skeleton: name of the skeleton (see `simspine.core.skeletons`) whose points it gives, in that order. people: the
-    most it gives for one image.
+    most it gives for one image. A detector may also have `estimated`: names of points of its skeleton that it does not
+    see, but places by other evidence, such as pose and outline. They keep the origin `estimated` to the last file.
     """
 
     skeleton: str
@@ -50,24 +51,16 @@ class Detector(Protocol):
         ...
 
 
-@runtime_checkable
-class EstimatingDetector(Detector, Protocol):
-    """A detector that gives points which it does not see.
-
-    estimated: names of those points of its skeleton that it places by other evidence, such as pose and outline. What
-    becomes of them has the origin `estimated` to the last file.
-    """
-
-    estimated: tuple[str, ...]
-
-
 def estimated_by(detector: Detector) -> tuple[str, ...]:
     """Names of the points that a detector gives without seeing them."""
-    return detector.estimated if isinstance(detector, EstimatingDetector) else ()
+    return getattr(detector, "estimated", ())
 
 
 # Where the people are in an image: sources of boxes for detectors that look at one person at a time.
 
+
+EXTENT_MARGIN = 0.1  # of the extent of a person's points, on each side: joints lie inside the body
+MIN_EXTENT_CONFIDENCE = 0.3  # of the points that count for it
 
 BoxSource = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 """Images of all views → (people, 4) x0 y0 x1 y1 px for each."""
@@ -92,21 +85,18 @@ def boxes_around_points(xy: np.ndarray, size: tuple[int, int], margin: float) ->
     return np.where(seen[..., None], np.concatenate([low, high], -1), np.nan)
 
 
-def boxes_of_joints(cameras: Sequence[Camera], xyz: np.ndarray, margin: float = 0.1) -> np.ndarray:
-    """(frames, views, 4) px: where each camera sees a person whose joints (frames, joints, 3) m are known.
-
-    Joints lie inside the body, hence the margin, a share of the box on each side. NaN where no joint is known, or none
-    in the image.
-    """
+def boxes_of_joints(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
+    """(frames, views, 4) px: where each camera sees a person by joints (frames, joints, 3) m; NaN: nowhere."""
     pixels = project_points(cameras, xyz)
-    return np.stack([boxes_around_points(p, c.size, margin) for p, c in zip(pixels, cameras, strict=True)], axis=1)
+    boxes = [boxes_around_points(seen, c.size, EXTENT_MARGIN) for seen, c in zip(pixels, cameras, strict=True)]
+    return np.stack(boxes, axis=1)
 
 
 class ExtentBoxes:
     """The extent of another detector's points, widened on each side; the whole image where it sees nobody."""
 
-    def __init__(self, detector: Detector, margin: float = 0.1, min_confidence: float = 0.3):
-        self._detector, self._margin, self._min_confidence = detector, margin, min_confidence
+    def __init__(self, detector: Detector):
+        self._detector = detector
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         found = self._detector.detect(images)
@@ -116,10 +106,10 @@ class ExtentBoxes:
         ]
 
     def _box(self, person: np.ndarray, image: np.ndarray) -> np.ndarray:
-        sure = person[person[:, 2] >= self._min_confidence, :2]
+        sure = person[person[:, 2] >= MIN_EXTENT_CONFIDENCE, :2]
         if len(sure) < 2:
             sure = person[:, :2]
-        box = boxes_around_points(sure, image.shape[1::-1], self._margin)
+        box = boxes_around_points(sure, image.shape[1::-1], EXTENT_MARGIN)
         return box if np.isfinite(box).all() else whole_image([image])[0][0]
 
     def forget(self) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, median_of_rows, unknown_name
+from simspine.core.errors import InputError, median_of_known, unknown_name
 from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import skin_landmark, with_points_added
 from simspine.core.types import Camera, Keypoints
@@ -91,7 +91,7 @@ def _median_or_infinite(distances: np.ndarray) -> float:
 def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
     placed = triangulate(dots, cameras, max_error_px=UNLIMITED_DISTANCE_PX).xyz
     spacing = np.linalg.norm(np.diff(placed, axis=1), axis=-1)
-    measured = float(np.nanmedian(median_of_rows(spacing.T))) if np.isfinite(spacing).any() else np.nan
+    measured = float(np.nanmedian(median_of_known(spacing.T))) if np.isfinite(spacing).any() else np.nan
     if np.isnan(measured):
         raise InputError(
             f"no two neighbouring dots of the tape are seen by two views ({', '.join(tape.views)}) at the same time. "

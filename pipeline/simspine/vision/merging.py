@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -174,8 +173,9 @@ def _lag_correlations(sums: np.ndarray) -> np.ndarray:
 
 CLEARLY_BETTER_SHARE = 0.5  # another arrangement is the right one if it leaves less than this share of the misfit
 
-# Axes of the motion capture that are x, y, z of the points: the frame that it is in, and was not taken for.
-_UP_INSTEAD: dict[tuple[int, ...], str] = {(1, 2, 0): "z_up", (2, 0, 1): "y_up"}
+# The frame that the motion capture is in, and was not taken for: its axes that are x, y, z of the points.
+_UP_INSTEAD = {"z_up": [1, 2, 0], "y_up": [2, 0, 1]}
+_MIRRORED_AXES = ([-1, 1, 1], [1, -1, 1])
 
 
 def check_same_world(
@@ -205,7 +205,7 @@ def check_same_world(
 
 def _better_arrangement(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps) -> bool:
     """Whether the left for the right, or a mirrored axis, would agree far better."""
-    others = [mocap * signs for signs in ([-1, 1, 1], [1, -1, 1])]
+    others = [mocap * signs for signs in _MIRRORED_AXES]
     if swaps is not None:
         others.append(mocap[:, list(swaps)])
     return any(_rms_distance(points, other) < CLEARLY_BETTER_SHARE * misfit for other in others)
@@ -225,12 +225,11 @@ def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str],
     if not 0.5 < size < 2:
         return f"the motion capture is {size:.3g} times as large. Is it in another unit? Metres are wanted."
     sides = np.inf if swaps is None else _rms_distance(points, mocap[:, list(swaps)])
-    turns = product(permutations(range(3)), product((1, -1), repeat=3))
-    turned, order, signs = min(((_rms_of_vectors(a[:, o] * s - b), o, s) for o, s in turns), key=lambda turn: turn[0])
-    if sides <= min(limit, turned):
+    if sides <= min(limit, *(_rms_of_vectors(a * signs - b) for signs in _MIRRORED_AXES)):
         return "left and right are exchanged. Correct the names of the markers."
-    if turned <= limit:
-        return _axes_text(order, signs)
+    for frame, order in _UP_INSTEAD.items():
+        if _rms_of_vectors(a[:, order] - b) <= limit:
+            return f"it is {frame}: say so (`mocap_frame: {frame}` in a configuration)."
     for mirror in (1, -1):
         R, t = rigid_fit(a * [mirror, 1, 1], b) if len(a) >= 3 else (np.eye(3), (b - a).mean(0))
         if _rms_of_vectors(a * [mirror, 1, 1] @ R.T + t - b) <= limit:
@@ -247,21 +246,6 @@ def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str],
         f"no rotation, mirror or shift joins them. The worst marker is {names[worst]!r}. "
         "Check the correspondence of names and the start times."
     )
-
-
-def _axes_text(order: tuple[int, ...], signs: tuple[int, ...]) -> str:
-    """What is wrong with axes of which those of `order`, times `signs`, are x, y, z of the points."""
-    text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
-    mirrored = np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0
-    frame = _UP_INSTEAD.get(order) if min(signs) > 0 else None
-    if mirrored:
-        advice = "Export it with right-handed axes."
-    elif frame:
-        advice = f"It is {frame}: say so (`mocap_frame: {frame}` in a configuration)."
-    else:
-        advice = "Turn it to the cameras' axes where it is exported."
-    kind = "mirrored" if mirrored else "turned"
-    return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. {advice}"
 
 
 def _rms_of_vectors(vectors: np.ndarray) -> float:

@@ -215,8 +215,10 @@ class PeopleWatcher:
             raise unknown_name("detector for images", options.detector, IMAGE_DETECTORS)
         self._detector: Detector = detector_of_options(options)
         self._looking = looking
-        self._columns = skeleton_index_of_file_point(load_skeleton(self._detector.skeleton))
-        self._estimated = np.isin(list(FILE_POINT_NAMES), _simspine_names(self._detector))
+        skeleton = load_skeleton(self._detector.skeleton)
+        self._columns = skeleton_index_of_file_point(skeleton)
+        estimated = [skeleton.to_simspine.get(name) for name in estimated_by(self._detector)]
+        self._estimated = np.array([name in estimated for name in FILE_POINT_NAMES])
         self.reset_identities()
 
     def reset_identities(self) -> None:
@@ -286,12 +288,6 @@ class PeopleWatcher:
     def close(self) -> None:
         """Release networks and threads."""
         self._detector.close()
-
-
-def _simspine_names(detector: Detector) -> list[str]:
-    """SIMSPINE's names of the points that a detector gives without seeing them."""
-    table = load_skeleton(detector.skeleton).to_simspine
-    return [table[name] for name in estimated_by(detector) if name in table]
 
 
 def skeleton_index_of_file_point(skeleton: Skeleton) -> MappingProxyType[int, int]:

@@ -21,9 +21,7 @@ LIMB_LENGTH_SHARES = {
     ("Elbow", "Wrist"): 0.153,
 }
 LIMB_LENGTH_SHARES_SD = 0.08  # relative
-MIN_UPRIGHT_STATURE_SHARE = (
-    0.85  # of the stature by the limbs: who measures less from eyes to ankles never stood straight
-)
+MIN_UPRIGHT_STATURE_SHARE = 0.85  # of the stature by the limbs: who measures less never stood straight
 STANDING_QUANTILE = 0.95  # quantile of frames in which the person stands straight
 MEAN_STATURE_M, STATURE_SD_M = 1.69, 0.10  # m: adults of both sexes (C: US Army 2012)
 PLAUSIBLE_PERSON_HEIGHTS_M = (0.5, 2.5)  # m

@@ -1,6 +1,7 @@
 """From detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,22 +23,11 @@ IMAGE_DETECTORS = ("blazepose", "blazepose_spine", "spinepose")
 
 
 def detect_in_videos(
-    videos: Sequence[Video],
-    options: DetectionOptions,
-    boxes: np.ndarray | None = None,
-    frames: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    together: bool = True,
+    videos: Sequence[Video], options: DetectionOptions, boxes: np.ndarray | None = None, **how
 ) -> Detections:
     """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
-    return detect_videos(
-        videos,
-        lambda: detector_of_options(options, boxes_known=boxes is not None),
-        progress,
-        boxes=boxes,
-        frames=frames,
-        together=together,
-    )
+    make_detector = partial(detector_of_options, options, boxes_known=boxes is not None)
+    return detect_videos(videos, make_detector, boxes=boxes, **how)
 
 
 def detector_of_options(options: DetectionOptions, boxes_known: bool = False) -> Detector:

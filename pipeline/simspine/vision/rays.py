@@ -47,12 +47,11 @@ class Rays:
 
     def of_points(self, columns) -> "Rays":
         """The points `columns` (an index array or a slice)."""
-        of_points = (
-            self.normal,
-            self.lens_derivative,
-            self.weight,
-        )  # indexing by an array would leave points first in memory
-        return Rays(self.R, self.t, *(np.ascontiguousarray(values[..., columns]) for values in of_points))
+        # Indexing by an array would leave points first in memory.
+        some = (
+            np.ascontiguousarray(values[..., columns]) for values in (self.normal, self.lens_derivative, self.weight)
+        )
+        return Rays(self.R, self.t, *some)
 
 
 def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Rays:
@@ -77,21 +76,13 @@ def rays_of_pixels(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray
     return Rays(R=R, t=t, normal=normal, lens_derivative=lens, weight=weights)
 
 
-def pixel_residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals (views, 2, n) px of points xyz (3, n), their image coordinates (views, 2, n), depths (views, n) m.
-
-    Only meaningful where the depth exceeds `MIN_RAY_DEPTH_M`.
-    """
-    local = rays.R @ xyz + rays.t[:, :, None]
-    depth = local[:, 2]
-    image = local[:, :2] / np.where(depth > MIN_RAY_DEPTH_M, depth, 1.0)[:, None]
-    return np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal), image, depth
-
-
 def reprojection_errors(rays: Rays, xyz: np.ndarray) -> np.ndarray:
     """Reprojection errors (views, n) px of xyz (3, n); infinite behind a camera or where xyz is NaN."""
-    residual, _, depth = pixel_residuals(rays, xyz)
-    return np.where(depth > MIN_RAY_DEPTH_M, np.sqrt(np.einsum("vin,vin->vn", residual, residual)), np.inf)
+    local = rays.R @ xyz + rays.t[:, :, None]
+    ahead = local[:, 2] > MIN_RAY_DEPTH_M
+    image = local[:, :2] / np.where(ahead, local[:, 2], 1.0)[:, None]
+    residual = np.einsum("vijn,vjn->vin", rays.lens_derivative, image - rays.normal)
+    return np.where(ahead, np.sqrt(np.einsum("vin,vin->vn", residual, residual)), np.inf)
 
 
 def ray_directions(rays: Rays) -> np.ndarray:
@@ -178,6 +169,7 @@ def best_seed(rays: Rays, limit: np.ndarray, expected: tuple[np.ndarray, np.ndar
 
 _MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation means anything
 _CONVERGED_STEP_M = 1e-9  # m
+_MAX_ITERATIONS = 12
 
 
 @dataclass(frozen=True)
@@ -196,9 +188,7 @@ class RefinedPoints:
         return self.weight > 0
 
 
-def refine_points(
-    rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray, iterations: int = 12
-) -> RefinedPoints:
+def refine_points(rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray) -> RefinedPoints:
     """Iteratively reweighted Gauss–Newton from the seeds xyz (3, n); huber, limit: (n,) px.
 
     Points with fewer than two views inside the limit stay where they are.
@@ -206,10 +196,9 @@ def refine_points(
     found = np.array(xyz)
     error, weight = np.empty(rays.weight.shape), np.empty(rays.weight.shape)
     information = np.empty((3, 3, found.shape[1]))
+    limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), _MAX_ITERATIONS
     views = (rays.R, rays.t, rays.normal, rays.lens_derivative, rays.weight)
-    _refine_kernel(
-        *views, np.ascontiguousarray(huber), np.ascontiguousarray(limit), iterations, found, error, weight, information
-    )
+    _refine_kernel(*views, *limits, found, error, weight, information)
     return RefinedPoints(found, error, weight, information)
 
 

@@ -5,12 +5,12 @@ cameras), then bundle adjustment with each view's clock as an unknown (`bundle_a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from simspine.core.errors import InputError, evenly_spread, require_known
+from simspine.core.errors import InputError, evenly_spread, median_of_known, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
@@ -22,7 +22,6 @@ from simspine.vision.camera_refine import refine_cameras
 
 MIN_SHARED_FRAMES = 10  # frames that all views must show
 WHOLE_FRAME_TOLERANCE = 1e-6  # frames: nearer to a frame than this is that frame
-MAX_INTERPOLATED_FRAMES = 2  # frames between which a point is interpolated
 DRIFT_UNIT_FRAMES = 1000  # frames
 
 ValuePerView = Sequence[float] | Mapping[str, float]
@@ -36,8 +35,8 @@ class Clocks:
     ----------
     views : tuple of str
         Names of the cameras.
-    late, deviation : (views,) array
-        Frames, and their standard deviations.
+    delays_frames, deviation : (views,) array
+        Frames that it is late, and their standard deviations.
     drift, drift_deviation : (views,) array
         Frames that it gets later from the first to the last frame, and their standard deviations.
     """
@@ -183,34 +182,24 @@ def at_instants(keypoints: Keypoints, timing: Timing) -> Keypoints:
 def _interpolated_keypoints(keypoints: Keypoints, own: np.ndarray, places: np.ndarray) -> Keypoints:
     """Points at `places` (frames, views). own: (rows, views) int, the frame that each row shows in each view; -1: none.
 
-    Linear between two frames that are at most `MAX_INTERPOLATED_FRAMES` apart, missing where one of them is.
+    Linear between the frames before and after, missing where one of them is.
     """
     shape = (len(places), *keypoints.xy.shape[1:])
     xy, confidence = np.full(shape, np.nan), np.zeros(shape[:-1])
     near = np.round(places)
     places = np.where(np.abs(places - near) < WHOLE_FRAME_TOLERANCE, near, places)
-    for view in range(keypoints.views):
-        inside, early, late, share = _neighbouring_rows(own[:, view], places[:, view])
-        part = share[:, None, None]
-        xy[inside, view] = (1 - part) * keypoints.xy[early, view] + part * keypoints.xy[late, view]
+    for view, at in enumerate(places.T):
+        known, row = np.unique(own[:, view], return_index=True)
+        known, row = known[known >= 0], row[known >= 0]
+        before, after = np.searchsorted(known, at, "right") - 1, np.searchsorted(known, at, "left")  # equal if exact
+        inside = (before >= 0) & (after < len(known))
+        before, after = before[inside], after[inside]
+        share = ((at[inside] - known[before]) / np.maximum(known[after] - known[before], 1))[:, None, None]
+        early, late = row[before], row[after]
+        xy[inside, view] = (1 - share) * keypoints.xy[early, view] + share * keypoints.xy[late, view]
         both = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
         confidence[inside, view] = np.where(np.isfinite(xy[inside, view]).all(-1), both, 0.0)
     return keypoints.with_(xy=xy, confidence=confidence)
-
-
-def _neighbouring_rows(own: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of one view: which places lie between two rows or on one, the rows before and after, and the latter's share."""
-    known, row = np.unique(own, return_index=True)
-    known, row = known[known >= 0], row[known >= 0]
-    if not len(known):
-        return np.zeros(len(places), bool), *np.empty((2, 0), int), np.empty(0)
-    below = np.searchsorted(known, places, side="right") - 1
-    above = np.minimum(below + 1, len(known) - 1)
-    exact = (below >= 0) & (known[below] == places)
-    gap = known[above] - known[below]
-    inside = exact | ((below >= 0) & (gap > 0) & (gap <= MAX_INTERPOLATED_FRAMES))
-    share = np.where(exact, 0.0, (places - known[below]) / np.maximum(gap, 1))[inside]
-    return inside, row[below[inside]], row[np.where(exact, below, above)[inside]], share
 
 
 MAX_DELAY_FRAMES = 60  # frames looked at on either side
@@ -220,10 +209,8 @@ SYNC_FRAMES = 150  # frames of a view that are compared, of those in which peopl
 MIN_MOVING_SHARE = 0.5  # share of a view's frames in which they do
 COARSE_STEP_S = 0.05  # s between shifts tried at first, where many are
 MIN_COST_CONTRAST = 0.15  # by how much the usual cost of a shift must exceed that of the best
-BASIN_SHARE, RIVAL_SHARE = (
-    0.5,
-    0.03,
-)  # of that difference: shifts below belong to the best; no other may be so near to it
+BASIN_SHARE = 0.5  # of that difference: shifts below belong to the best
+RIVAL_SHARE = 0.03  # of that difference: no other shift may be so near to the best
 MAX_SYNC_ROUNDS = 10
 DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.1  # done when no delay moves by more than one of the two
 MAX_DELAY_SD_FRAMES = 1.0  # frames: a delay with a larger standard deviation is not known
@@ -233,10 +220,8 @@ DELAYS_BY_HAND_HINT = (
 )
 
 
-def find_delays(
-    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3, farthest: int = MAX_DELAY_FRAMES
-) -> Clocks:
-    """How late each view is, from how a person moves.
+def find_delays(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> Clocks:
+    """How late each view is, from how a person moves: up to 60 frames on either side.
 
     Parameters
     ----------
@@ -245,8 +230,6 @@ def find_delays(
     cameras : sequence of Camera
     min_confidence : float
         Detected points below it are not used.
-    farthest : int
-        Largest delay looked for, frames, on either side.
 
     Returns
     -------
@@ -257,7 +240,8 @@ def find_delays(
     InputError
         Where the person moves too little.
     """
-    coarse = whole_frames(keypoints, cameras, min_confidence, farthest)
+    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+    coarse = whole_frames_of_people(people, cameras, keypoints.rate, min_confidence=min_confidence)
     return refined_delays(keypoints, cameras, coarse, min_confidence)
 
 
@@ -265,42 +249,21 @@ def refined_delays(
     keypoints: Keypoints, cameras: Sequence[Camera], late: np.ndarray, min_confidence: float = 0.3
 ) -> Clocks:
     """Delays to a fraction of a frame, from whole ones (views,). Else as `find_delays`."""
-    prior = replace(CameraPrior(), time=2.0, drift=1.0)
-    late, refined = np.array(late, float), None
+    prior, late = CameraPrior(time=2.0, drift=1.0), np.array(late, float)
     for _ in range(MAX_SYNC_ROUNDS):
         refined = refine_cameras(shift_views(keypoints, late), cameras, prior, min_confidence)
-        more = refined.change[:, GEOMETRY_PARAMETERS]
+        more, drift = refined.change[:, GEOMETRY_PARAMETERS:].T
+        deviation, drift_deviation = refined.deviation[:, GEOMETRY_PARAMETERS:].T
         late = late + more
-        if (
-            np.abs(more)
-            < np.maximum(DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE * refined.deviation[:, GEOMETRY_PARAMETERS])
-        ).all():
+        if (np.abs(more) < np.maximum(DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE * deviation)).all():
             break
-    assert refined is not None
-    names = tuple(camera.name for camera in cameras)
-    deviation, drift = refined.deviation, refined.change[:, GEOMETRY_PARAMETERS + 1]
-    worst = int(np.argmax(deviation[:, GEOMETRY_PARAMETERS]))
-    if deviation[worst, GEOMETRY_PARAMETERS] > MAX_DELAY_SD_FRAMES:
+    names, worst = tuple(camera.name for camera in cameras), int(np.argmax(deviation))
+    if deviation[worst] > MAX_DELAY_SD_FRAMES:
         raise InputError(
             f"how late {names[worst]} is cannot be told from this recording ({late[worst]:+.1f} ± "
-            f"{deviation[worst, GEOMETRY_PARAMETERS]:.1f} frames): the person moves too little, or is seen too rarely. "
-            f"{DELAYS_BY_HAND_HINT}"
+            f"{deviation[worst]:.1f} frames): the person moves too little, or is seen too rarely. {DELAYS_BY_HAND_HINT}"
         )
-    return Clocks(
-        views=names,
-        delays_frames=late,
-        deviation=deviation[:, GEOMETRY_PARAMETERS],
-        drift=drift,
-        drift_deviation=deviation[:, GEOMETRY_PARAMETERS + 1],
-    )
-
-
-def whole_frames(
-    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3, farthest: int = MAX_DELAY_FRAMES
-) -> np.ndarray:
-    """(views,) int: whole frames each view is behind the first, by epipolar distances of all pairs of views."""
-    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
-    return whole_frames_of_people(people, cameras, keypoints.rate, min_confidence=min_confidence, farthest=farthest)
+    return Clocks(views=names, delays_frames=late, deviation=deviation, drift=drift, drift_deviation=drift_deviation)
 
 
 def whole_frames_of_people(
@@ -369,7 +332,7 @@ def _moving_frames(rays: np.ndarray) -> np.ndarray:
     """Frames, at most `SYNC_FRAMES`, of the half in which somebody moves most from one to the next."""
     apart = np.linalg.norm(rays[1:, :, None] - rays[:-1, None], axis=-1)  # whoever is nearest is the same one
     with np.errstate(invalid="ignore"):
-        step = np.where(np.isfinite(apart).any(-1), _median_of_known(apart), np.inf).min(1)
+        step = np.where(np.isfinite(apart).any(-1), median_of_known(apart), np.inf).min(1)
     speed = np.r_[0.0, np.where(np.isfinite(step), step, 0.0).max(1)]
     fast = np.flatnonzero((speed > 0) & (speed >= np.quantile(speed, 1 - MIN_MOVING_SHARE)))
     return fast[evenly_spread(len(fast), SYNC_FRAMES)] if len(fast) else fast
@@ -386,19 +349,10 @@ def _median_epipolar_distance(
     frames = np.r_[moving[0], moving[1] - shift]
     frames = frames[(frames >= 0) & (frames < len(a)) & (frames + shift >= 0) & (frames + shift < len(b))]
     first, second = a[frames][:, :, None], b[frames + shift][:, None]
-    both = _median_of_known(np.abs(sampson_distances(matrix, first, second)))  # (frames, people, people)
+    both = median_of_known(np.abs(sampson_distances(matrix, first, second)))  # (frames, people, people)
     nearest = np.where(np.isfinite(both), both, np.inf).min((1, 2))
     nearest = nearest[np.isfinite(nearest)]
     return float(np.median(nearest)) if len(nearest) >= MIN_OVERLAP_FRAMES / 2 else np.nan
-
-
-def _median_of_known(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, of what is there; NaN where nothing is."""
-    ordered = np.sort(values, -1)  # NaN last
-    count = np.isfinite(values).sum(-1)
-    low, high = np.maximum((count - 1) // 2, 0), np.minimum(count // 2, values.shape[-1] - 1)
-    pick = (np.take_along_axis(ordered, k[..., None], -1)[..., 0] for k in (low, high))
-    return np.where(count > 0, sum(pick) / 2, np.nan)
 
 
 def _total_cost(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from simspine.core.errors import InputError, Unchanging
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
     Rays,
     RefinedPoints,
@@ -123,9 +124,7 @@ def _share_or_none(part: int, whole: int) -> float | None:
 
 
 _POINTS_PER_BATCH = 40_000  # observations solved at a time: what fits into a processor's cache
-_HUBER_NOISE_FACTOR = (
-    2.15  # × noise: nine in ten clean observations keep their full weight (χ² with 2 degrees of freedom)
-)
+_HUBER_NOISE_FACTOR = 2.15  # × noise: nine in ten clean observations keep their full weight (χ², 2 degrees of freedom)
 _LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 lies beyond
 _MIN_LIMIT_PX = 3.0  # px; below this a disagreement is not worth losing a view
 _IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than this is of something else
@@ -171,41 +170,35 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
 
 
 def triangulate_with_report(
-    keypoints: Keypoints,
-    cameras: Sequence[Camera],
-    *,
-    min_confidence: float = 0.3,
-    huber_px: float | None = None,
-    max_error_px: float | None = None,
-    min_views: int = 2,
-    fix_swaps: bool = True,
+    keypoints: Keypoints, cameras: Sequence[Camera], **options
 ) -> tuple[Markers, TriangulationReport]:
     """`triangulate`, and what was used to get there; options as of `triangulate`."""
-    _check_input(keypoints, cameras, min_confidence, huber_px=huber_px, max_error_px=max_error_px, min_views=min_views)
-    cap = max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
+    chosen = TriangulationOptions(**options)
+    _check_input(keypoints, cameras, chosen.min_views)
+    cap = chosen.max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))
-    confidence = _usable_confidence(keypoints, min_confidence)
+    confidence = _usable_confidence(keypoints, chosen.min_confidence)
     rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
-    fit = _solve_in_batches(rays, np.full(grid, huber_px or cap), np.full(grid, cap))
-    limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=huber_px)
+    fit = _solve_in_batches(rays, np.full(grid, chosen.huber_px or cap), np.full(grid, cap))
+    limits = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px)
 
     swapped = np.zeros(confidence.shape, bool)
-    if fix_swaps:
+    if chosen.fix_swaps:
         swapped = _swapped_observations(keypoints, rays, fit, limits.limit)
         if swapped.any():
             keypoints = exchange_sides(keypoints, swapped)
-            confidence = _usable_confidence(keypoints, min_confidence)
+            confidence = _usable_confidence(keypoints, chosen.min_confidence)
             del rays  # of a long trial each of these takes hundreds of megabytes
             rays = rays_of_pixels(cameras, keypoints.xy, _relative_confidence(confidence))
 
     expected = _expected_positions(rays, fit, grid, keypoints.rate)
     del fit
     fit = _solve_in_batches(rays, np.broadcast_to(limits.huber, grid), np.broadcast_to(limits.limit, grid), expected)
-    noise = _tuned_limits(rays, fit, grid, cap=cap, huber_px=huber_px).noise
+    noise = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px).noise
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
-    reason = np.where(rays.seen.sum(0).reshape(grid) < min_views, REASON_TOO_FEW, REASON_DISAGREE)
-    reason[(used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)] = REASON_KEPT
+    reason = np.where(rays.seen.sum(0).reshape(grid) < chosen.min_views, REASON_TOO_FEW, REASON_DISAGREE)
+    reason[(used.sum(1) >= chosen.min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)] = REASON_KEPT
     del rays, expected
     markers = _markers_found(
         keypoints, fit, np.where(used, confidence, 0.0), found=reason == REASON_KEPT, variance=noise**2 * inflation
@@ -223,9 +216,7 @@ def triangulate_with_report(
     )
 
 
-def _check_input(
-    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence, huber_px, max_error_px, min_views
-) -> None:
+def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int) -> None:
     if len(cameras) != keypoints.views:
         names = ", ".join(camera.name for camera in cameras) or "none"
         raise InputError(
@@ -236,12 +227,7 @@ def _check_input(
         raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
     if keypoints.frames == 0 or not keypoints.names:
         raise InputError(f"nothing to triangulate: {keypoints.frames} frames, {len(keypoints.names)} points.")
-    if not 0 <= min_confidence <= 1:
-        raise InputError(f"min_confidence is {min_confidence}, expected 0…1.")
-    for name, value in (("huber_px", huber_px), ("max_error_px", max_error_px)):
-        if value is not None and not value > 0:
-            raise InputError(f"{name} is {value}, expected a positive number of pixels, or None to have it chosen.")
-    if not 2 <= min_views <= keypoints.views:
+    if min_views > keypoints.views:
         raise InputError(f"min_views is {min_views}, expected 2…{keypoints.views} (the views there are).")
 
 

@@ -14,7 +14,7 @@ from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.image_streams import Stills, open_recording
 from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
-from simspine.vision.board import Board, checkerboard_in, describe_finds, find_board, opencv_board
+from simspine.vision.board import Board, checkerboard_in, find_board, opencv_board
 from simspine.vision.board_bundle import BoardViews
 from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
 from simspine.workflow.camera_files import print_table
@@ -160,13 +160,13 @@ def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> 
 
 
 def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
-    some = rows[evenly_spread(len(rows), BOARD_FRAMES_SEARCHED)]
-    finds = [(row, describe_finds(board, image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
-    found = next((f"Image {row} shows {what}. " for row, what in finds if what), "")
-    advice = "Count squares, not inner corners, and leave a white margin around the board."
+    said = f"{recording.path}: a {board} is in none of the {len(rows)} images looked at."
     if board.marker:
-        advice = "Look at --squares, --dictionary and --pattern."
-    return InputError(f"{recording.path}: a {board} is in none of the {len(rows)} images looked at. {found}{advice}")
+        return InputError(f"{said} Look at --squares, --dictionary and --pattern.")
+    some = rows[evenly_spread(len(rows), BOARD_FRAMES_SEARCHED)]
+    finds = [(row, checkerboard_in(image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
+    found = next((f"Image {row} shows a checkerboard of {n[0]}x{n[1]} squares. " for row, n in finds if n), "")
+    return InputError(f"{said} {found}Count squares, not inner corners, and leave a white margin around the board.")
 
 
 def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
