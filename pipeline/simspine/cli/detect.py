@@ -24,7 +24,7 @@ one_camera_options = with_options([
                  help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
     click.option("-m", "--mode", "--model", "model",
-                 help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC)."),
+                 help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),

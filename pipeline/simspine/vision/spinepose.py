@@ -1,8 +1,9 @@
 """SpinePose: 37 points, nine of them on the spine, one person per box (Khan et al., CVPR workshops 2025).
 
 Its networks are RTMPose (Jiang et al. 2023): a crop goes in, out come for each point two one-dimensional maps, one
-along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves: the number of
-points decides the skeleton (37 SpineTrack, 26 HALPE, 17 COCO).
+along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves, and any that
+gives heat maps instead (HRNet, ViTPose: `heatmaps`): the number of points decides the skeleton (37 SpineTrack, 26
+HALPE, 17 COCO).
 
 SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
 """
@@ -17,7 +18,7 @@ import numpy as np
 from simspine.core import skeletons
 from simspine.core.errors import InputError, missing_file
 from simspine.io.video import describe_foreign_file
-from simspine.vision.detector import BoxSource, ExtentBoxes
+from simspine.vision.detector import BoxSource
 
 # ONNX networks: opened with clear errors, on the device that was asked for.
 
@@ -30,14 +31,15 @@ _MAX_REASON_CHARACTERS = 160  # characters of onnxruntime's own words
 def open_session(weights: str | Path, device: str = "cpu"):
     """An `onnxruntime.InferenceSession`.
 
-    device: 'cpu' or 'cuda'. Raises `InputError` for a file that is no ONNX network, and where the device is not there:
-    onnxruntime would go on with the CPU without a word.
+    device: 'cpu', 'cuda' or 'cuda:N'. Raises `InputError` for a file that is no ONNX network, and where the device is
+    not there: onnxruntime would go on with the CPU without a word.
     """
     import onnxruntime
 
-    if device not in _PROVIDER_OF_DEVICE:
-        raise InputError(f"device is {device!r}, expected {' or '.join(map(repr, _PROVIDER_OF_DEVICE))}.")
-    provider = _PROVIDER_OF_DEVICE[device]
+    kind, _, number = device.partition(":")
+    if kind not in _PROVIDER_OF_DEVICE or (number and (kind == "cpu" or not number.isdigit())):
+        raise InputError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'.")
+    provider = _PROVIDER_OF_DEVICE[kind]
     there = onnxruntime.get_available_providers()
     if provider not in there:
         raise InputError(
@@ -47,27 +49,38 @@ def open_session(weights: str | Path, device: str = "cpu"):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     try:
-        session = onnxruntime.InferenceSession(str(weights), options, providers=[provider])
+        session = onnxruntime.InferenceSession(
+            str(weights), options, providers=[(provider, {"device_id": int(number)} if number else {})]
+        )
     except Exception as error:  # onnxruntime raises classes of its compiled part
-        found = describe_foreign_file(Path(weights)) if Path(weights).is_file() else "no file"
-        fault = f"it is {found}" if found else f"onnxruntime refuses it ({_onnxruntime_reason(error)})"
         raise InputError(
-            f"{weights} cannot be opened as an ONNX network: {fault}. Export the network again, or copy its file again."
+            f"{weights} cannot be opened as an ONNX network: {_fault_text(Path(weights), error)}. Export the network "
+            "again, or copy its file again."
         ) from None
     if session.get_providers()[0] != provider:
         raise InputError(f"{provider} could not be started for {weights}. Check the CUDA installation, or use 'cpu'.")
     return session
 
 
+def _fault_text(path: Path, error: Exception) -> str:
+    """What is wrong with a file that onnxruntime refuses, in a few words."""
+    found = describe_foreign_file(path) if path.is_file() else "no file"
+    if found:
+        return f"it is {found}"
+    if type(error).__name__ == "InvalidProtobuf":
+        return "it is no ONNX file, or was cut short"
+    return f"onnxruntime refuses it ({_onnxruntime_reason(error)})"
+
+
 def _onnxruntime_reason(error: Exception) -> str:
     """The first line of what onnxruntime says, without its codes and places in its own source."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error)).strip().splitlines()
     line = re.sub(r"^/\S+:\d+ .*?\) ", "", text[0]) if text else type(error).__name__
-    return line[:_MAX_REASON_CHARACTERS].rstrip(". ")
+    return (line[:_MAX_REASON_CHARACTERS].rstrip() + "…" * (len(line) > _MAX_REASON_CHARACTERS)).rstrip(".")
 
 
 def run_session(session, images: np.ndarray, weights: str | Path) -> list[np.ndarray]:
-    """What a network gives for a batch of images; `InputError` where it fails on them. weights: its file."""
+    """What a network of images gives for a batch of them; `InputError` where it fails on them. weights: its file."""
     try:
         return session.run(None, {session.get_inputs()[0].name: images})
     except Exception as error:  # onnxruntime raises classes of its compiled part
@@ -93,20 +106,80 @@ def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tupl
     return height, width
 
 
+# Points from heat maps, to fractions of a cell: what networks such as HRNet and ViTPose give.
+# A heat map is trained to be a Gaussian around the point. Its maximum is found cell by cell, and moved to where
+# the logarithm of the map, a parabola around the point, has its top: one Newton step from second differences
+# (DARK, Zhang et al. 2020, "Distribution-aware coordinate representation for human pose estimation"). The map is
+# smoothed before, so that noise does not bend the parabola; a Gaussian stays one.
+
+
+GAUSSIAN_KERNEL_CELLS = 11  # OpenCV's Gaussian of this size has a standard deviation of 2 cells, that of trained maps
+MIN_HEAT_LOGARITHM = 1e-10  # of a map, before its logarithm is taken
+MAX_REFINEMENT_CELLS = 1.0  # cells a maximum may be moved along each axis
+
+
+def decode_heatmaps(maps: np.ndarray, size: tuple[int, int], unbiased: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (people, points, rows, columns) → points (people, points, 2) px of the crop, confidence (people, points).
+
+    size: (height, width) px of the crop. unbiased: the first and last cells' centres are those of the crop's first and
+    last pixels (UDP, Huang et al. 2020: ViTPose); else a cell stands for so many whole pixels (HRNet). The confidence
+    is the map's maximum, cut to 0…1; NaN where it is not positive (the network saw nothing).
+    """
+    people, points, rows, columns = maps.shape
+    top = maps.reshape(people, points, rows * columns).argmax(-1)
+    cell = np.stack([top % columns, top // columns], -1)  # (people, points, 2)
+    confidence = np.clip(maps.max((2, 3)), 0.0, 1.0).astype(float)
+    pairs = zip(maps.reshape(people * points, rows, columns), cell.reshape(-1, 2), strict=True)
+    xy = cell + np.array([_refined_maximum(heat, at) for heat, at in pairs]).reshape(cell.shape)
+    grid, crop = np.array([columns, rows]), np.array(size[::-1])
+    scale = (crop - 1) / np.maximum(grid - 1, 1) if unbiased else crop / grid
+    return np.where(confidence[..., None] > 0, xy * scale, np.nan), confidence
+
+
+def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """(2,) cells from the greatest cell (x, y) to the top of the parabola through the logarithms around it.
+
+    Nothing at the map's rim, or where the surface has no top.
+    """
+    import cv2
+
+    x, y = cell
+    if not (1 <= x < heat.shape[1] - 1 and 1 <= y < heat.shape[0] - 1):
+        return np.zeros(2)
+    reach = GAUSSIAN_KERNEL_CELLS // 2 + 1
+    low = np.maximum([y - reach, x - reach], 0)
+    around = np.ascontiguousarray(heat[low[0] : y + reach + 1, low[1] : x + reach + 1], np.float32)
+    smooth = cv2.GaussianBlur(around, (GAUSSIAN_KERNEL_CELLS, GAUSSIAN_KERNEL_CELLS), 0, borderType=cv2.BORDER_CONSTANT)
+    row, column = y - low[0], x - low[1]
+    near = np.log(np.maximum(smooth[row - 1 : row + 2, column - 1 : column + 2].astype(float), MIN_HEAT_LOGARITHM))
+    slope = np.array([near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]]) / 2
+    bend_x = near[1, 2] - 2 * near[1, 1] + near[1, 0]
+    bend_y = near[2, 1] - 2 * near[1, 1] + near[0, 1]
+    twist = (near[2, 2] - near[2, 0] - near[0, 2] + near[0, 0]) / 4
+    determinant = bend_x * bend_y - twist**2
+    if bend_x >= 0 or determinant <= 0:  # a saddle, or flat
+        return np.zeros(2)
+    step = -np.array([bend_y * slope[0] - twist * slope[1], bend_x * slope[1] - twist * slope[0]]) / determinant
+    return np.clip(step, -MAX_REFINEMENT_CELLS, MAX_REFINEMENT_CELLS)
+
+
 SPINEPOSE_SIZES = ("small", "medium", "large", "xlarge")
 SPINEPOSE_VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
 BOX_PADDING = 1.25  # of the box, as in training
+UNBIASED_NAME_PARTS = ("udp", "vitpose")  # in the names of files whose networks are trained on unbiased heat maps
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
 IMAGENET_SD = np.array([58.395, 57.12, 57.375], np.float32)
 
 
 class SpinePose:
-    """A SimCC network on onnxruntime; crops of all views and people go through it in one call where it takes batches.
+    """A network of SimCC or heat maps on onnxruntime; crops of all views and people go through it in one call where
+    it takes batches.
 
-    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu' or 'cuda'. boxes: where people
-    are if `detect` does not get them (default: the extent of each person that BlazePose finds). people: most per image.
-    The network gets colours in the order red, green, blue, as RTMPose is trained; SpinePose's own code passes them in
-    the opposite order, and smooths the spine of its v1 models.
+    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
+    people are when `detect` is not told (default: the extent of each person that BlazePose finds). people: most per
+    image. channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released
+    SpinePose code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models.
+    Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.
     """
 
     def __init__(
@@ -115,22 +188,27 @@ class SpinePose:
         device: str = "cpu",
         boxes: BoxSource | None = None,
         people: int = 4,
+        channels: str = "rgb",
     ):
-        from simspine.vision.blazepose import BlazePose
-
+        if channels not in ("rgb", "bgr"):
+            raise InputError(f"channels is {channels!r}, expected 'rgb' or 'bgr'.")
         path = self._path = find_weights(weights)
         self._session = open_session(path, device)
         self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192), path)
-        self._points = _simcc_points(self._session, path)
+        self._points, self._maps = _network_outputs(self._session, path)
+        self._unbiased = any(word in path.name.lower() for word in UNBIASED_NAME_PARTS)
         self.skeleton = skeletons.skeleton_of_size(self._points).name
         self.people = people
-        self._boxes = ExtentBoxes(BlazePose(people)) if boxes is None else boxes
+        self._channels = channels
+        self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
 
     def detect(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
     ) -> list[np.ndarray]:
         """See `Detector.detect`."""
-        given = [None] * len(images) if boxes is None else boxes
+        given = [None] * len(images) if boxes is None else list(boxes)
+        if len(given) != len(images):
+            raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
         found: Sequence[np.ndarray | None] = self._boxes(images) if any(box is None for box in given) else given
         chosen = [_checked_boxes(f if b is None else b)[: self.people] for b, f in zip(given, found, strict=True)]
         crops = [
@@ -150,9 +228,12 @@ class SpinePose:
                 f"{self._path}: the network takes exactly {size} images at a time; export it with a free batch axis."
             )
         parts = np.split(batch, len(batch)) if size == 1 else [batch]
-        maps = [run_session(self._session, part, self._path)[:2] for part in parts]
-        x, y = (np.concatenate(axis) for axis in zip(*maps, strict=True))
-        xy, confidence = decode_simcc(x, y, self._size)
+        maps = [run_session(self._session, part, self._path)[: self._maps] for part in parts]
+        outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
+        if self._maps == 1:
+            xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
+        else:
+            xy, confidence = decode_simcc(outputs[0], outputs[1], self._size)
         frame = np.array([f for _, f in frames])[:, None]
         scale = frame[..., 2:] / np.array(self._size[::-1])
         return np.concatenate([frame[..., :2] + xy * scale, confidence[..., None]], -1)
@@ -164,7 +245,8 @@ class SpinePose:
         x0, y0, w, h = frame
         matrix = np.array([[width / w, 0, -x0 * width / w], [0, height / h, -y0 * height / h]])
         crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        return ((crop[..., ::-1].astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
+        crop = crop[..., ::-1] if self._channels == "rgb" else crop
+        return ((crop.astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
 
     def forget(self) -> None:
         """See `Detector.forget`: nobody is followed here, but the source of boxes may."""
@@ -254,13 +336,18 @@ def _model_id(text: str) -> tuple[str, str]:
     return version, size
 
 
-def _simcc_points(session, path: Path) -> int:
-    """How many points a network gives."""
+def _network_outputs(session, path: Path) -> tuple[int, int]:
+    """How many points a network gives, and by how many maps each: two along the axes (SimCC), or one heat map."""
     shapes = [output.shape for output in session.get_outputs()]
     lines = [shape for shape in shapes[:2] if len(shape) == 3]
-    if len(lines) < 2 or lines[0][1] != lines[1][1] or not isinstance(lines[0][1], int):
-        raise InputError(f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins).")
-    return lines[0][1]
+    if len(lines) == 2 and lines[0][1] == lines[1][1] and isinstance(lines[0][1], int):
+        return lines[0][1], 2
+    if shapes and len(shapes[0]) == 4 and isinstance(shapes[0][1], int):
+        return shapes[0][1], 1
+    raise InputError(
+        f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "
+        "maps (people, points, rows, columns)."
+    )
 
 
 def _checked_boxes(boxes) -> np.ndarray:
@@ -268,3 +355,10 @@ def _checked_boxes(boxes) -> np.ndarray:
     if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
         raise InputError(f"person boxes must be x0 y0 x1 y1 with x0 < x1, y0 < y1; got {boxes.tolist()}.")
     return boxes
+
+
+def _blazepose_boxes(people: int) -> BoxSource:
+    from simspine.vision.blazepose import BlazePose
+    from simspine.vision.detector import ExtentBoxes
+
+    return ExtentBoxes(BlazePose(people))
