@@ -10,8 +10,12 @@ from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dat
 
 EXAMPLES = (
     "Body", "complete_spine", "fit_trials", "forward_kinematics", "inverse_kinematics", "open_dataset", "read_mot",
-    "read_trc", "reconstruct", "triangulate", "write_mot",
+    "read_trc", "reconstruct", "spine_from_back", "triangulate", "write_mot",
 )  # fmt: skip
+# A line of 45 cm on a back with two curves, and the dimples over the pelvis; m.
+HEIGHT = np.linspace(1.4, 0.95, 40)
+BACK_LINE = np.column_stack([-0.02 * np.sin(np.linspace(0, 6, 40)), HEIGHT, np.zeros(40)])
+DIMPLES = np.array([[0.01, 0.95, -0.05], [0.01, 0.95, 0.05]])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,8 @@ def recording(truth, tmp_path_factory):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of(name, recording, monkeypatch):
     monkeypatch.chdir(recording)
-    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(ss, name), name, globs={"ss": ss, "np": np})
+    known = {"ss": ss, "np": np, "line": BACK_LINE, "dimples": DIMPLES}
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(ss, name), name, globs=known)
     assert example.examples
     failures: list[str] = []
     doctest.DocTestRunner().run(example, out=failures.append)
