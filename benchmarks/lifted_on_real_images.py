@@ -21,7 +21,7 @@ from simspine.evaluation.metrics import point_distances, scale_aligned, similari
 from simspine.io.video import Video
 from simspine.learning.lifters import source_views
 from simspine.learning.options import LIFTING_TRAIN_SUBJECTS, LiftingSource
-from simspine.vision.one_camera import Lifter, LiftingLens, PeopleLifter, PeopleWatcher, WatchedPerson, WatchSettings
+from simspine.vision.one_camera import DetectedPerson, Lifter, LiftingLens, PeopleLifter, PeopleWatcher, WatchSettings
 from simspine.vision.options import DetectionOptions
 
 JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]
@@ -47,7 +47,7 @@ def main() -> None:
     print_row("mean pose", "all", np.broadcast_to(mean_pose(), poses.shape), poses)
 
 
-def people_in(video: Video) -> list[tuple[tuple[WatchedPerson, ...], float, tuple[int, int]]]:
+def people_in(video: Video) -> list[tuple[tuple[DetectedPerson, ...], float, tuple[int, int]]]:
     """Of each image: the people, its time (s), its width and height."""
     watcher, found = PeopleWatcher(WatchSettings(DetectionOptions(people=1), infer_spine=False)), []
     for i, image in enumerate(video):

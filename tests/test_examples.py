@@ -2,14 +2,19 @@
 
 import doctest
 
+import cv2
 import numpy as np
 import pytest
+from drawn_bodies import write_frames
 
 import simspine as ss
+from simspine.core.settings import data_folder
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.io.video import open_video
 
 EXAMPLES = (
-    "Body", "complete_spine", "fit_trials", "forward_kinematics", "inverse_kinematics", "open_dataset", "read_mot",
+    "Body", "complete_spine", "detect_image", "detect_video", "draw", "fit_trials",
+    "forward_kinematics", "inverse_kinematics", "open_dataset", "read_mot",
     "read_trc", "reconstruct", "spine_from_back", "triangulate", "write_mot",
 )  # fmt: skip
 # A line of 45 cm on a back with two curves, and the dimples over the pelvis; m.
@@ -26,6 +31,10 @@ def recording(truth, tmp_path_factory):
     ss.write_calibration(folder / "Calib.toml", truth.cameras)
     ss.write_keypoints(folder / "pose", truth.keypoints)
     ss.write_trc(folder / "bow.trc", truth.markers)
+    filmed = open_video(data_folder("third_party") / "pose2sim" / "Demo_SinglePerson" / "videos" / "cam01.mp4")
+    frames = list(filmed.at(range(2)))
+    cv2.imwrite(str(folder / "person.png"), frames[0])
+    write_frames(folder / "person.avi", frames)
     trial = TrialData(truth.markers, truth.motion)
     write_dataset(folder / "study.h5", Dataset({"S01": SubjectData((), {"bow": trial})}, {}))
     return folder

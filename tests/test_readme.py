@@ -13,6 +13,8 @@ import yaml
 
 import simspine as ss
 from simspine.cli.main import main
+from simspine.core.settings import data_folder
+from simspine.io.video import open_video
 from simspine.learning.options import read_spine_options
 from simspine.workflow.config import Config, check_config, read_config
 
@@ -239,9 +241,26 @@ def check_completed(space):
         assert np.linalg.norm(space["completed"].positions[level] - place) < 0.02
 
 
+def check_people(space):
+    """Of the packaged photograph: one person, whose spine was inferred."""
+    (person,) = space["people"]
+    assert person.points.shape == (37, 2)
+    assert person.inferred.sum() == 9
+    assert Path("drawn.png").stat().st_size > 10_000
+    assert space["frame"].number == 1
+
+
+def check_spinepose(space):
+    assert space["keypoints"].shape == (1, 37, 2)
+    assert space["picture"].shape == space["image"].shape
+    np.testing.assert_allclose(space["spine"][0, 0, :2], space["keypoints"][0, 19])  # the sacrum
+
+
 # What a block of code yields, by the variable that it leaves.
 CHECKS = {
     "rec": check_reconstruction,
+    "people": check_people,
+    "picture": check_spinepose,
     "solved": check_trials,
     "tilt": check_tilt,
     "angle": check_curvature,
@@ -269,6 +288,14 @@ def with_data(code: str, folder: Path) -> str:
         from simspine.synthesis.capture_files import CaptureSettings, write_capture
 
         write_capture(folder / "copy", CaptureSettings(subjects=1, actions=("Walking_1",), frames=20))
+    if '"photo.jpg"' in code:
+        import cv2
+        from drawn_bodies import write_frames
+
+        filmed = open_video(data_folder("third_party") / "pose2sim" / "Demo_SinglePerson" / "videos" / "cam01.mp4")
+        frames = list(filmed.at(range(2)))
+        cv2.imwrite(str(folder / "photo.jpg"), frames[0])
+        code = code.replace("walk.mp4", str(write_frames(folder / "walk.avi", frames)))
     if "find_board(board, image)" in code:
         code = code.replace("corners =", f"{SEEN_BY_CAMERAS}corners =")
     code = code.replace('"videos/"', f'ss.read_keypoints({seen}, "spinetrack37", rate={RATE})')

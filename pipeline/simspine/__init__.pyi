@@ -20,11 +20,15 @@ from .reconstruction.detection import Delayed
 from .reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct, reconstruct_people
 from .reconstruction.spine_from_back import spine_from_back
 from .reconstruction.stage import Options
+from .report.people_pictures import draw
+from .report.spinepose_interface import SpinePoseEstimator, infer_image, infer_video
 from .vision.camera_check import CameraChecks, check_cameras
 from .vision.camera_refine import refine_cameras
 from .vision.cameras_from_person import cameras_from_person
 from .vision.follow_skin_markers import follow_skin_markers
+from .vision.images import DetectedFrame, detect_image, detect_video
 from .vision.merging import merge
+from .vision.one_camera import DetectedPerson
 from .vision.synchronise import find_delays
 from .vision.triangulation import TriangulationReport, triangulate
 
@@ -34,6 +38,8 @@ __all__ = [
     "CameraChecks",
     "CompletedSpine",
     "Delayed",
+    "DetectedFrame",
+    "DetectedPerson",
     "Finding",
     "InputError",
     "Keypoints",
@@ -48,16 +54,22 @@ __all__ = [
     "Smoothness",
     "Solver",
     "SpineKinematics",
+    "SpinePoseEstimator",
     "TriangulationReport",
     "Verdict",
     "body_poses",
     "cameras_from_person",
     "check_cameras",
     "complete_spine",
+    "detect_image",
+    "detect_video",
+    "draw",
     "find_delays",
     "fit_trials",
     "follow_skin_markers",
     "forward_kinematics",
+    "infer_image",
+    "infer_video",
     "inverse_kinematics",
     "merge",
     "open_dataset",

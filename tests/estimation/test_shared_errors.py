@@ -8,7 +8,7 @@ from simspine.anatomy.priors import MarkerErrors, SharedError, Smoothness
 from simspine.anatomy.tree import all_coordinates, all_poses, markers_and_jacobian
 from simspine.core.errors import InputError
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.estimation.marker_offsets import (
+from simspine.estimation.trajectory import (
     marker_shares_of,
     offset_priors,
     tree_with_marker_offsets,

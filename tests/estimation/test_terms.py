@@ -8,8 +8,8 @@ import pytest
 from simspine.anatomy.priors import MarkerErrors
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.marker_offsets import tree_with_marker_offsets
 from simspine.estimation.terms import LimitTerm, MarkerTerm, PriorTerm, SmoothnessTerm, prior_repetition
+from simspine.estimation.trajectory import tree_with_marker_offsets
 
 FRAMES = 4
 SPATIAL = {"Spine_02": 1.0, "Spine_03": 1.0, "RWrist": 0.7}  # moved along the ground's axes

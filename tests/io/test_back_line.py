@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from plyfile import PlyData, PlyElement
 
 import simspine as ss
 from simspine.core.errors import InputError
@@ -20,16 +19,18 @@ def write_csv(path, points, heading="x,y,z", names=None):
     return path
 
 
-def write_ply(path, points, colours=None, text=True):
-    kinds = [(axis, "f4") for axis in "xyz"] + (
-        [(c, "u1") for c in ("red", "green", "blue")] if colours is not None else []
-    )
-    vertices = np.zeros(len(points), kinds)
-    for axis, values in zip("xyz", points.T, strict=True):
-        vertices[axis] = values
-    for colour, values in zip(("red", "green", "blue"), () if colours is None else colours.T, strict=False):
-        vertices[colour] = values
-    PlyData([PlyElement.describe(vertices, "vertex")], text=text).write(str(path))
+def write_ply(path, points, colours=None, kind="ascii"):
+    names = ["x", "y", "z"] + (["red", "green", "blue"] if colours is not None else [])
+    order = ">" if kind == "binary_big_endian" else "<"
+    vertices = np.zeros(len(points), [(name, order + ("f4" if name in "xyz" else "u1")) for name in names])
+    columns = [*points.T, *(() if colours is None else colours.T)]
+    for name, values in zip(names, columns, strict=True):
+        vertices[name] = values
+    properties = [f"property {'float' if name in 'xyz' else 'uchar'} {name}" for name in names]
+    head = ["ply", f"format {kind} 1.0", "comment made by a test", f"element vertex {len(points)}", *properties]
+    head += ["element face 0", "property list uchar int vertex_indices", "end_header\n"]
+    rows = "".join(" ".join(f"{value:g}" for value in row) + "\n" for row in vertices.tolist())
+    path.write_bytes("\n".join(head).encode() + (rows.encode() if kind == "ascii" else vertices.tobytes()))
     return path
 
 
@@ -67,13 +68,13 @@ def test_markers_of_a_recording(tmp_path):
     assert found.psis[0] == pytest.approx(PSIS, abs=1e-4)
 
 
-@pytest.mark.parametrize("text", [True, False])
-def test_a_scan_with_the_line_painted_red(tmp_path, text):
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_a_scan_with_the_line_painted_red(tmp_path, kind):
     rng = np.random.default_rng(1)
     others = rng.normal(size=(500, 3)) * 0.1 + [0.1, 1.2, 0]
     colours = np.vstack([np.tile([200, 20, 20], (40, 1)), np.tile([150, 130, 120], (500, 1))])
     order = rng.permutation(540)
-    path = write_ply(tmp_path / "a.ply", np.vstack([LINE, others])[order], colours[order], text)
+    path = write_ply(tmp_path / "a.ply", np.vstack([LINE, others])[order], colours[order], kind)
     assert read_back_line(path).points[0] == pytest.approx(LINE, abs=1e-5)
 
 
@@ -94,9 +95,19 @@ def test_what_is_no_line_is_refused(tmp_path):
     ):
         with pytest.raises(InputError, match=said):
             read_back_line(path, **arguments)
-    (tmp_path / "f.ply").write_bytes(b"ply\nformat ascii 1.0\nelement vertex 5\n")
-    with pytest.raises(InputError, match="not a readable point cloud"):
-        read_back_line(tmp_path / "f.ply")
+    whole = write_ply(tmp_path / "f.ply", LINE, np.tile([200, 20, 20], (40, 1)), "binary_little_endian").read_bytes()
+    text = write_ply(tmp_path / "g.ply", LINE, np.tile([200, 20, 20], (40, 1))).read_bytes()
+    for content, said in (
+        (whole[:60], "no PLY file"),
+        (whole[:-20], "40 vertices are announced, 38 are there"),
+        (text[:-8], "cut short"),
+        (whole.replace(b"float x", b"float a"), "no x, y, z"),
+        (whole.replace(b"vertex 40", b"vertex -4"), "no vertex"),
+        (whole.replace(b"little_endian", b"middle_endian"), "binary_middle_endian"),
+    ):
+        (tmp_path / "h.ply").write_bytes(content)
+        with pytest.raises(InputError, match=said):
+            read_back_line(tmp_path / "h.ply")
     one_side = write_csv(tmp_path / "g.csv", np.vstack([LINE, PSIS[:1]]), "name,x,y,z", [*[""] * 40, "LPSIS"])
     with pytest.raises(InputError, match="LPSIS alone"):
         read_back_line(one_side)

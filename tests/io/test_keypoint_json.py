@@ -96,6 +96,9 @@ def test_names_from_the_number_of_points(tmp_path):
     a = put(tmp_path / "a", {"0.json": [np.ones((26, 3))]})
     assert read_keypoints([a], rate=50).names == skeletons.skeleton_of_size(26).names
     assert read_keypoints([a], "halpe26", 50).names == skeletons.load_skeleton("halpe26").names
+    spine = put(tmp_path / "spine", {"0.json": [np.ones((9, 3))]})  # of SpinePose's --spine-only
+    native = skeletons.load_skeleton("spinetrack37").names
+    assert read_keypoints([spine], rate=50).names == tuple(native[i] for i in (19, 26, 27, 28, 29, 30, 18, 35, 36))
     b = put(tmp_path / "b", {"0.json": [np.ones((4, 3))]})
     assert read_keypoints([b], rate=50).names == ("point_00", "point_01", "point_02", "point_03")
 

@@ -1,12 +1,17 @@
 """The library's one call: the same numbers as the workflow's files, the truth, round trips, and clear errors."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
+import pandas
 import pytest
 
 import simspine as ss
 from simspine.anatomy.shape_model import CHAIN_LEVELS as CENTRES
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.hdf5 import read_store
+from simspine.quality.findings import Status
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -62,6 +67,74 @@ def test_what_a_person_does_most(in_memory, truth, tmp_path):
         trial = data["person", "trial"].read()
     np.testing.assert_array_equal(trial.lla, in_memory.lla)
     np.testing.assert_array_equal(trial.markers.covariance, in_memory.spine.markers.covariance)
+
+
+def test_a_table_has_a_row_for_each_frame_in_degrees_and_mm(in_memory, tmp_path):
+    table, spine = in_memory.to_dataframe(), in_memory.spine
+    assert table.columns.is_unique
+    assert len(table) == spine.frames
+    np.testing.assert_allclose(table["time_s"], spine.time)
+    np.testing.assert_allclose(np.radians(table["lla_deg"]), spine.lla)
+    np.testing.assert_allclose(np.radians(table["tka_change_sd_deg"]), spine.tka_change_sd)
+    np.testing.assert_allclose(np.radians(table["T12_L1_flexion_deg"]), spine.level("T12-L1")[:, 0])
+    np.testing.assert_allclose(np.radians(table["T12_L1_axial_rotation_sd_deg"]), spine.angles_sd[:, 5, 2])
+    l1 = spine.centres.index("L1")
+    np.testing.assert_allclose(table["L1_y_mm"] / 1000, spine.centres.xyz[:, l1, 1])
+    np.testing.assert_allclose((table["L1_y_sd_mm"] / 1000) ** 2, spine.centres.covariance[:, l1, 1, 1])
+    np.testing.assert_allclose(table["pelvis_ty_mm"] / 1000, in_memory.motion.column("pelvis_ty"))
+    np.testing.assert_allclose(np.radians(table["hip_flexion_r_deg"]), in_memory.motion.column("hip_flexion_r"))
+    np.testing.assert_allclose(np.radians(table["clinical_pelvic_tilt_deg"]), spine.clinical.of("pelvic_tilt"))
+    assert list(table["status"]) == [str(status) for status in in_memory.verdict.status]
+    assert set(table["lla_decided_by"]) == {in_memory.curvature_figures[0].decided_by}
+    in_memory.save(tmp_path / "bow.h5")
+    read = pandas.read_csv(tmp_path / "bow.csv", index_col="frame")
+    texts = ["reasons", "filled_markers"]
+    read[texts] = read[texts].astype(object).fillna("")
+    pandas.testing.assert_frame_equal(read, table, atol=1e-6, check_dtype=False)
+
+
+def test_filled_gaps_and_rejected_frames_are_named_in_the_table(in_memory):
+    filled = np.zeros(in_memory.markers.xyz.shape[:2], bool)
+    filled[3, [0, 2]] = True
+    status = (Status.REJECTED, *in_memory.verdict.status[1:])
+    verdict = replace(in_memory.verdict, status=status, reasons=(("jump", "far"), *in_memory.verdict.reasons[1:]))
+    found = replace(in_memory, markers=in_memory.markers.with_(filled=filled), verdict=verdict)
+    table, names = found.to_dataframe(), in_memory.markers.names
+    assert table["filled_markers"][3] == f"{names[0]} {names[2]}"
+    assert table["filled_markers"][4] == ""
+    assert (table["status"][0], table["reasons"][0]) == ("rejected", "jump far")
+
+
+def test_arrays_with_named_axes_and_units(in_memory):
+    arrays, spine = in_memory.to_xarray(), in_memory.spine
+    assert arrays["angles"].dims == ("frame", "level", "axis")
+    np.testing.assert_array_equal(arrays["angles"].sel(level="L4-L5", axis="flexion"), spine.level("L4-L5")[:, 0])
+    np.testing.assert_array_equal(arrays["angles_sd"], spine.angles_sd)
+    np.testing.assert_array_equal(arrays["centres"].sel(point="T8"), spine.centres.xyz[:, spine.centres.index("T8")])
+    np.testing.assert_array_equal(arrays["motion"].sel(coordinate="pelvis_tx"), in_memory.motion.column("pelvis_tx"))
+    np.testing.assert_array_equal(arrays["angles_decided_share"], in_memory.observed_shares)
+    assert {name: arrays[name].attrs["units"] for name in ("lla", "centres_sd", "time")} == {
+        "lla": "rad", "centres_sd": "m", "time": "s",
+    }  # fmt: skip
+    assert arrays["lla"].attrs["decided_by"]
+    assert arrays["coordinate_unit"].sel(coordinate="pelvis_tx") == "m"
+    assert set(arrays["centres_origin"].values) <= {str(origin) for origin in ss.Origin}
+
+
+def test_without_uncertainty_the_tables_have_no_deviations(in_memory):
+    spine = replace(in_memory.spine, lla_sd=None, tka_sd=None, angles_sd=None, lla_change_sd=None, tka_change_sd=None)
+    result = replace(in_memory.result, posterior=None, motion=in_memory.motion.with_(deviation=None))
+    found = replace(in_memory, spine=replace(spine, clinical=None, centres=None), result=result)
+    assert not [
+        name for name in found.to_dataframe().columns if "_sd_" in name or name.startswith(("L1_x", "clinical"))
+    ]
+    assert not [name for name in found.to_xarray() if name.endswith("_sd")]
+
+
+def test_what_is_missing_for_arrays_is_named(in_memory, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ss.InputError, match=r"package xarray.*simspine\[xarray\]"):
+        in_memory.to_xarray()
 
 
 def test_contract_of_the_spine(in_memory):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import smooth_curve
 from simspine.report import canvas
 from simspine.report import canvas as embed
 from simspine.report.overlay import (
@@ -14,7 +15,6 @@ from simspine.report.overlay import (
     layer_symbols,
     overlay_sheet,
     person_box,
-    smooth_curve,
 )
 
 GREY = np.full((400, 300, 3), 120, np.uint8)

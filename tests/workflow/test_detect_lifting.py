@@ -16,7 +16,7 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 from simspine.io.calibration import write_calibration
 from simspine.vision import one_camera
-from simspine.vision.one_camera import CARD_KEY, FILE_POINT_NAMES, Lifter, LiftingLens, PeopleLifter, WatchedPerson
+from simspine.vision.one_camera import CARD_KEY, FILE_POINT_NAMES, DetectedPerson, Lifter, LiftingLens, PeopleLifter
 
 SIZE = (320, 240)
 SEEN = {"LHip": "left_hip", "RHip": "right_hip", "LShoulder": "left_shoulder"}
@@ -119,10 +119,10 @@ def test_a_calibrated_camera_straightens_the_image(tmp_path):
     np.testing.assert_allclose(lifted(people_of(out)[0])[POINTS.index("LHip"), :2], wanted, atol=2e-5)
 
 
-def seen(x: float, number: int = 1) -> WatchedPerson:
+def seen(x: float, number: int = 1) -> DetectedPerson:
     xy = np.full((len(FILE_POINT_NAMES), 2), np.nan)
     xy[FILE_POINT_NAMES.index("LHip")] = x, 120
-    return WatchedPerson(xy, np.ones(len(FILE_POINT_NAMES)), *np.zeros((2, len(FILE_POINT_NAMES)), bool), number)
+    return DetectedPerson(xy, np.ones(len(FILE_POINT_NAMES)), *np.zeros((2, len(FILE_POINT_NAMES)), bool), number)
 
 
 def test_where_somebody_is_not_seen_their_nearest_image_stands_in(tmp_path):

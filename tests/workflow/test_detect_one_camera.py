@@ -157,8 +157,8 @@ def test_spine_only(photo, bodies, tmp_path):
     out = tmp_path / "points.json"
     assert call(photo, "-s", out, "--spine-only", "--quiet").exit_code == 0
     content = json.loads(out.read_text())
-    assert len(content["point_names"]) == 9
-    assert content["point_names"][-1] == "hip"
+    native = load_skeleton("spinetrack37").names
+    assert content["point_names"] == [native[i] for i in (19, 26, 27, 28, 29, 30, 18, 35, 36)]  # SpinePose's SPINE_IDS
     assert {len(person["pose_keypoints_2d"]) for person in content["people"]} == {27}
     assert all(any(person["inferred_keypoints_2d"]) for person in content["people"])
     before = out.read_bytes()
@@ -178,14 +178,14 @@ def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp
 
 
 def test_ctrl_c_ends_in_order_and_the_files_hold_what_was_seen(video, bodies, tmp_path, monkeypatch):
-    real = detect_files.draw_people
+    real = detect_files.draw
 
-    def draw(image, people, caption):
+    def draw(image, people, spine_only, caption):
         if "#9 " in caption:
             signal.raise_signal(signal.SIGINT)
-        return real(image, people, caption)
+        return real(image, people, spine_only, caption)
 
-    monkeypatch.setattr(detect_files, "draw_people", draw)
+    monkeypatch.setattr(detect_files, "draw", draw)
     before = signal.getsignal(signal.SIGINT)
     done = call(video, "-o", tmp_path / "drawn.webm", "-s", tmp_path / "points", "--quiet")
     assert done.exit_code == 130
@@ -332,12 +332,12 @@ def test_coordinates_are_those_of_the_workflows_detector(tmp_path):
         seen = watcher.watch_image(image, frame / video.rate)
         assert len(seen) == 2
         for person in seen:
-            theirs = min(expected.people[frame, 0, :2], key=lambda points: abs(points[23, 0] - person.xy[11, 0]))
+            theirs = min(expected.people[frame, 0, :2], key=lambda points: abs(points[23, 0] - person.points[11, 0]))
             for i, name in enumerate(FILE_POINT_NAMES):
                 column = table.from_simspine(name)
                 if column is not None:
-                    np.testing.assert_allclose(person.xy[i], theirs[column, :2], atol=1e-3)
-                    assert person.confidence[i] == pytest.approx(theirs[column, 2], abs=1e-6)
+                    np.testing.assert_allclose(person.points[i], theirs[column, :2], atol=1e-3)
+                    assert person.scores[i] == pytest.approx(theirs[column, 2], abs=1e-6)
             assert {i for i in range(37) if person.inferred[i]} == set(FILE_SPINE_INDICES)
     watcher.close()
     assert not watcher.sees_spine

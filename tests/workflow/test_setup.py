@@ -68,10 +68,10 @@ def test_init_of_videos_of_other_lengths_has_their_delays_found(videos):
     assert call("doctor", "--config", out).exit_code == 0
 
 
-def test_init_without_videos_explains_itself():
+def test_init_without_files_explains_itself():
     done = call("init", "--calibration", "c.toml")
     assert done.exit_code == 2
-    assert "VIDEOS" in done.stderr
+    assert "FILES" in done.stderr
 
 
 @pytest.mark.parametrize(

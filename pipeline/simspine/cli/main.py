@@ -154,19 +154,27 @@ def summary_command(config_path):
 
 
 @main.command("init")
-@click.argument("videos", nargs=-1, required=True, type=FILE_PATH)
-@click.option("--calibration", required=True, type=FILE_PATH, help="Calibration of the cameras.")
+@click.argument("files", nargs=-1, required=True, type=FILE_PATH)
+@click.option("--calibration", type=FILE_PATH, help="Videos: calibration of the cameras.")
+@click.option("--marker-set", help="Marker files: which set they are of.  [default: centres]")
 @click.option("--out", type=FILE_PATH, show_default="configs/NAME.yaml")
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
-@click.option("--trial", default="trial", show_default=True)
-def init_command(videos, calibration, out, name, subject, trial):
-    """Write a configuration for your own synchronised VIDEOS, one per camera, after checking that they fit."""
+@click.option("--trial", default="trial", show_default=True, help="Videos: name of the trial.")
+@click.option("--height", type=float, help="Of the person, m.")
+@click.option("--mass", type=float, help="Of the person, kg.")
+def init_command(files, calibration, marker_set, out, name, subject, trial, height, mass):
+    """Write a configuration for your own FILES after checking that they fit.
+
+    FILES: synchronised videos of one trial, one per camera; or marker files (.c3d, .trc), each a trial.
+    """
     from simspine.workflow.setup import write_new_config
 
+    person = {key: value for key, value in (("height", height), ("mass", mass)) if value is not None}
+    path = out or Path(f"configs/{name}.yaml")
     click.echo(
         write_new_config(
-            videos, calibration, out or Path(f"configs/{name}.yaml"), name=name, subject=subject, trial=trial
+            files, calibration, path, name=name, subject=subject, trial=trial, marker_set=marker_set, person=person
         )
     )
 

@@ -99,7 +99,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
 @click.command("warmup")
 def warmup_command():
     """Compile the solvers' kernels, once after installation; the first recording then starts at once."""
-    from simspine.reconstruction.reconstruct import compile_kernels
+    from simspine.workflow.setup import compile_kernels
 
     click.echo("Compiling the kernels for this processor (once; up to a minute).")
     click.echo(f"done in {compile_kernels(click.echo):.0f} s")

@@ -13,6 +13,7 @@
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -375,3 +376,17 @@ def unwrap_angles(angles: np.ndarray) -> np.ndarray:
 def _half_turn_steps(angles: np.ndarray) -> np.ndarray:
     """Where an angle steps by more than half a turn, of (frames, angles) rad."""
     return np.abs(angles[1:] - angles[:-1]) > np.pi
+
+
+def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
+    """(n, 2) points joined by a natural cubic spline over chord length: ((n − 1)·per_span + 1, 2)."""
+    points = np.asarray(points, float).reshape(-1, 2)
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    keep = np.concatenate([[True], np.diff(length) > 1e-9])
+    points, length = points[keep[: len(points)]], length[keep[: len(length)]]
+    if len(points) < 3:
+        return points
+    from scipy.interpolate import CubicSpline
+
+    at = np.concatenate([np.linspace(a, b, per_span, endpoint=False) for a, b in pairwise(length)])
+    return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))

@@ -262,6 +262,8 @@ SPINETRACK_REGIONS = MappingProxyType({
     "spine": ("neck_03", "neck_02", "neck", *(f"spine_0{k}" for k in range(5, 0, -1)), "hip"),
     "all": _BY_ORDER,
 })  # fmt: skip
+# The nine points of files that SpinePose writes with `--spine-only`: from the sacrum upwards.
+SPINEPOSE_SPINE = SPINETRACK_REGIONS["spine"][::-1]
 
 
 # Points along the spine and the vertebrae they are named after: a point's place on the vertebra is one of two.

@@ -54,12 +54,16 @@ from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Forced, Markers
 from simspine.estimation.noise import (
     MAX_WEIGHT_FACTOR,
+    FrameCheck,
+    PostureRecording,
     add_white_noise,
     detector_error_share,
     ik_inputs,
+    is_standing,
     lasting_error_share,
     learnt_noise,
     marker_errors_of,
+    sampled_recordings,
     seen_shares_by_marker,
     tightened_by_view_agreement,
 )
@@ -76,7 +80,6 @@ from simspine.estimation.person import (
     point_places_of,
 )
 from simspine.estimation.person_solver import PersonFit, PersonProblem, solve_person
-from simspine.estimation.postures import FrameCheck, PostureRecording, is_standing, sampled_recordings
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,6 @@ from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.marker_offsets import tree_with_marker_offsets, tree_with_shared_errors
 from simspine.estimation.person_system import (
     BorderedFactor,
     PersonSystem,
@@ -33,7 +32,12 @@ from simspine.estimation.person_system import (
 )
 from simspine.estimation.result import first_pose
 from simspine.estimation.terms import LimitTerm, MarkerTerm, single_coordinate_precision_and_target
-from simspine.estimation.trajectory import STARTING_POINTS, starting_path
+from simspine.estimation.trajectory import (
+    STARTING_POINTS,
+    starting_path,
+    tree_with_marker_offsets,
+    tree_with_shared_errors,
+)
 from simspine.estimation.trajectory_engine import ROUGH_PATH_POSE_SD, START_OFFSET_SD_M, wide_priors
 from simspine.estimation.uncertainty import marker_covariance
 

@@ -15,7 +15,6 @@ from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.levenberg_marquardt import learnt_factor, with_scaled_acceleration
-from simspine.estimation.marker_offsets import offset_coordinate_names, offset_priors, tree_with_shared_errors
 from simspine.estimation.result import (
     CHANGE_KEY,
     GRADIENT_KEY,
@@ -42,9 +41,12 @@ from simspine.estimation.trajectory import (
     DeviationAboutMean,
     Trajectory,
     WindowSize,
+    offset_coordinate_names,
+    offset_priors,
     sampled_minimum,
     solve_trajectory,
     starting_path,
+    tree_with_shared_errors,
 )
 from simspine.estimation.uncertainty import LastingErrors, coordinate_deviation, covariance_of_correlated_errors
 

@@ -11,7 +11,7 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
 from simspine.io.c3d import read_c3d
-from simspine.io.text_tables import parse_number, read_text
+from simspine.io.text_tables import parse_number, read_bytes, read_text
 from simspine.io.trc import read_trc
 
 UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
@@ -28,6 +28,12 @@ MIDLINE_MARKERS = (
     "SACR",
     "SACRUM",
 )
+PLY_TYPES = {
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
+    "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
+    "float32": "f4", "float64": "f8",
+}  # fmt: skip
+MAX_HEADER_BYTES = 100_000
 MARKED_RED_RATIO = 2  # points of a scan lie on the midline where red is so many times as strong as green and blue
 
 
@@ -115,12 +121,37 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None = None) -> Bac
 
 
 def _scan_vertices(path: Path) -> np.ndarray:
-    from plyfile import PlyData, PlyParseError
-
+    """The vertices of a PLY file (Turk 1994), ASCII or binary, as a structured array; other elements are left out."""
+    content = read_bytes(path)
+    head, mark, body = content[:MAX_HEADER_BYTES].partition(b"end_header")
+    lines = [line.split() for line in head.decode("ascii", "replace").splitlines()]
+    if not mark or not lines or lines[0] != ["ply"]:
+        raise InputError(f"{path}: no PLY file; expected 'ply' in its first line and 'end_header' after the header.")
+    body = content[len(head) + len(mark) :].split(b"\n", 1)[-1]
+    elements = [i for i, line in enumerate(lines) if line[:1] == ["element"]]
+    if not elements or lines[elements[0]][1:2] != ["vertex"] or not lines[elements[0]][-1].isdecimal():
+        raise InputError(f"{path}: the first element of the PLY file is no vertex; expected points with x, y and z.")
+    end = elements[1] if len(elements) > 1 else len(lines)
+    properties = [line[1:] for line in lines[elements[0] + 1 : end] if line[:1] == ["property"]]
+    unknown = [" ".join(line) for line in properties if len(line) != 2 or line[0] not in PLY_TYPES]
+    if unknown or not {"x", "y", "z"} <= {name for _, *rest in properties for name in rest}:
+        raise InputError(f"{path}: vertices have no x, y, z, or properties that are no numbers: {', '.join(unknown)}.")
+    count, kind = int(lines[elements[0]][-1]), next((line[1] for line in lines if line[:1] == ["format"]), "")
+    order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(kind)
+    if order is None:
+        raise InputError(f"{path}: format {kind!r} of a PLY file; expected ascii or binary.")
+    layout = np.dtype([(name, order + PLY_TYPES[of]) for of, name in properties])
+    if kind != "ascii":
+        if len(body) < count * layout.itemsize:
+            raise InputError(
+                f"{path}: {count} vertices are announced, {len(body) // layout.itemsize} are there; cut short?"
+            )
+        return np.frombuffer(body, layout, count)
+    rows = body.split(b"\n")[:count]
     try:
-        return PlyData.read(str(path))["vertex"].data
-    except (PlyParseError, KeyError, OSError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable point cloud with vertices ({error}).") from None
+        return np.array([tuple(float(cell) for cell in row.split()[: len(properties)]) for row in rows], layout)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}: vertices that are no numbers, or too few; cut short? ({error})") from None
 
 
 def _in_order(points: np.ndarray) -> np.ndarray:

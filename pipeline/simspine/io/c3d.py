@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, frame_ranges
+from simspine.core.errors import InputError, frame_ranges, require_path
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, points_at_other_places
-from simspine.io.guarded import c3d_parts, require_ezc3d
+from simspine.io.guarded import c3d_parts
 from simspine.io.text_tables import list_names, named_columns, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc
 
@@ -21,8 +21,8 @@ _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: l
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 
 
-def read_c3d(path: Path, frame: str | None = None) -> Markers:
-    """Read the points of a C3D file. Needs the package ezc3d.
+def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
+    """Read the points of a C3D file.
 
     What is no point (angles, forces, moments, powers, scalars of a gait model), points without a label and exact
     repetitions are left out with a warning. A missing unit follows from the size of the person.
@@ -45,7 +45,8 @@ def read_c3d(path: Path, frame: str | None = None) -> Markers:
     InputError
         For a file that is damaged, cut short, or holds no points.
     """
-    require_ezc3d()
+    require_path(path)
+    path = Path(path)
     try:
         file = c3d_parts(path)
         header, parameters = dict(file["header"]["points"]), file["parameters"]
@@ -161,7 +162,8 @@ def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
     Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED and INFERRED (frames, from 1, as '12-20 31'; inferred ones were
     rejected and filled in) and NOTICE say what the format has no place for.
     """
-    ezc3d = require_ezc3d()
+    import ezc3d
+
     markers = _all_points(take)
     file = ezc3d.c3d()
     present = markers.present.T  # (points, frames)
@@ -234,7 +236,7 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
         return _without_prefix(read_trc(path, frame or "y_up", resample=resample), path)
     if resample is not None:
         raise InputError(f"{path}: frames of a C3D file are equally spaced in time; leave `mocap_resample` out.")
-    return _without_prefix(read_c3d(Path(path), frame), path)
+    return _without_prefix(read_c3d(path, frame), path)
 
 
 def _without_prefix(markers: Markers, path: str | os.PathLike) -> Markers:

@@ -11,9 +11,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -52,14 +50,6 @@ def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> Elem
     ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
     parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
     return ElementTree.fromstring(content, parser)
-
-
-def require_ezc3d() -> ModuleType:
-    """The package that reads and writes C3D; `InputError` naming the extra where it is not installed."""
-    try:
-        return import_module("ezc3d")
-    except ImportError:
-        raise InputError("C3D needs the package ezc3d, which is not installed. Install simspine[exchange].") from None
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.

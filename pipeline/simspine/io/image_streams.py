@@ -103,6 +103,17 @@ def read_image(file: Path) -> np.ndarray:
     return image
 
 
+def require_image(image: np.ndarray) -> np.ndarray:
+    """The image; `InputError` where it is none."""
+    found = np.asarray(image)
+    if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] != 3 or not found.size:
+        raise InputError(
+            f"image has shape {found.shape} and type {found.dtype}, expected (height, width, 3) uint8, BGR. "
+            "OpenCV's imread gives None for a file that it cannot read."
+        )
+    return found
+
+
 def _natural_order_key(name: str) -> list[tuple[int, int | str]]:
     """cam_2 before cam_10."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]

@@ -214,10 +214,12 @@ def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:
 
 
 def _point_names(skeleton: str | Sequence[str] | None, points: int | None, where) -> tuple[str, ...]:
-    """Names of the points: given, of the known skeleton with that many, else point_00, point_01, …"""
+    """Names of the points: given, SpinePose's nine, of the known skeleton with that many, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
             raise InputError(f"{where}: nobody in any of the files, and no skeleton given to name the points.")
+        if points == len(skeletons.SPINEPOSE_SPINE):
+            return skeletons.SPINEPOSE_SPINE
         try:
             return skeletons.skeleton_of_size(points).names
         except InputError:

@@ -1,4 +1,7 @@
-"""A reconstruction as a trial of a data set. Points that are not the forward kinematics of the angles are refused."""
+"""A reconstruction as a trial of a data set, and as tables of pandas and xarray.
+
+A data set refuses points that are not the forward kinematics of the angles.
+"""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -6,16 +9,23 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simspine.anatomy.body import Body, forward_kinematics
+from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, virtual_spine_markers
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
+from simspine.io.atomic import atomic_path
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.reconstruction.solved_trial import SolvedTrial
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 POINT_TOLERANCE_M = 1e-6  # m
 
@@ -157,3 +167,135 @@ def _package_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+# A row for each frame (pandas), and arrays with named axes (xarray).
+
+
+CURVATURE_FIGURES = tuple(f"{name}{kind}" for name in ("lla", "tka") for kind in ("", "_sd", "_change_sd"))
+TABLE_DECIMALS = 6  # of a CSV: 1 nm, 1 µs, a millionth of a degree
+_SPACE_AXES = ("x", "y", "z")
+_TABLE_UNITS = {"rad": ("deg", np.degrees(1.0)), "m": ("mm", 1e3)}
+
+
+def frame_table(found: SolvedTrial) -> "pandas.DataFrame":
+    """A row for each frame, in degrees and mm; see `Reconstruction.to_dataframe`."""
+    import pandas
+
+    spine, motion = found.spine, found.motion
+    filled = np.zeros((spine.frames, 0), bool) if found.markers.filled is None else found.markers.filled
+    columns: dict[str, Any] = {"time_s": spine.time}
+    if found.verdict is not None:
+        columns["status"] = [str(status) for status in found.verdict.status]
+        columns["reasons"] = [" ".join(codes) for codes in found.verdict.reasons]
+    columns["filled_markers"] = [
+        " ".join(name for name, known in zip(found.markers.names, row, strict=False) if known) for row in filled
+    ]
+    columns["marker_rms_mm"] = 1e3 * found.result.marker_rms
+    columns |= {f"{name}_deg": np.degrees(values) for name, values in _curvature(found).items()}
+    columns |= {f"{figure.name}_decided_by": figure.decided_by for figure in found.curvature_figures}
+    levels = [
+        f"{level}_{plane}".replace("-", "_").replace(" ", "_") for level in spine.levels for plane in MOTION_PLANES
+    ]
+    columns |= _unit_columns(levels, ["rad"] * len(levels), spine.angles, spine.angles_sd)
+    if spine.centres is not None:
+        places = [f"{name}_{axis}" for name in spine.centres.names for axis in _SPACE_AXES]
+        columns |= _unit_columns(places, ["m"] * len(places), spine.centres.xyz, _place_deviation(spine.centres))
+    columns |= _unit_columns(motion.names, _motion_units(motion), motion.values, motion.deviation)
+    if (clinical := spine.clinical) is not None:
+        names = [f"clinical_{name}" for name in clinical.names]
+        columns |= _unit_columns(names, clinical.units, clinical.values, clinical.deviation)
+    return pandas.DataFrame(columns, index=pandas.RangeIndex(spine.frames, name="frame"))
+
+
+def _curvature(found: SolvedTrial) -> dict[str, np.ndarray]:
+    """Lordosis, kyphosis and their standard deviations, (frames,) rad, as far as they are known."""
+    known = {name: getattr(found.spine, name) for name in CURVATURE_FIGURES}
+    return {name: values for name, values in known.items() if values is not None}
+
+
+def _motion_units(motion: Motion) -> list[str]:
+    return ["rad" if rotational else "m" for rotational in motion.rotational]
+
+
+def _place_deviation(points: Markers) -> np.ndarray | None:
+    """(frames, points, 3) m: standard deviations along the axes."""
+    if points.covariance is None:
+        return None
+    return np.sqrt(np.diagonal(points.covariance, axis1=-2, axis2=-1))
+
+
+def _unit_columns(
+    names: Sequence[str], units: Sequence[str], values: np.ndarray, deviation: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Columns in degrees and mm, each followed by its standard deviation. values: (frames, …), as many as names."""
+    columns = {}
+    rows = values.reshape(len(values), -1)
+    for i, (name, unit) in enumerate(zip(names, units, strict=True)):
+        shown, factor = _TABLE_UNITS[unit]
+        columns[f"{name}_{shown}"] = factor * rows[:, i]
+        if deviation is not None:
+            columns[f"{name}_sd_{shown}"] = factor * deviation.reshape(rows.shape)[:, i]
+    return columns
+
+
+def write_trial_csv(path: Path, found: SolvedTrial) -> None:
+    """`frame_table` as CSV."""
+    with atomic_path(path) as temporary:
+        frame_table(found).round(TABLE_DECIMALS).to_csv(temporary)
+
+
+def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":
+    """Arrays with named axes, in rad and m; see `Reconstruction.to_xarray`."""
+    try:
+        import xarray
+    except ImportError:
+        raise InputError(
+            "to_xarray needs the package xarray, which is not installed: pip install 'simspine[xarray]'."
+        ) from None
+    spine, motion, verdict = found.spine, found.motion, found.verdict
+    axes: dict[str, tuple] = {
+        "time": ("frame", spine.time, "s"),
+        "level": ("level", list(spine.levels)),
+        "axis": ("axis", list(MOTION_PLANES)),
+        "coordinate": ("coordinate", list(motion.names)),
+        "coordinate_unit": ("coordinate", _motion_units(motion)),
+        "marker": ("marker", list(found.result.marker_names)),
+        "space": ("space", list(_SPACE_AXES)),
+    }
+    arrays: dict[str, tuple] = {name: ("frame", values, "rad") for name, values in _curvature(found).items()}
+    arrays |= {
+        "angles": (("frame", "level", "axis"), spine.angles, "rad"),
+        "angles_sd": (("frame", "level", "axis"), spine.angles_sd, "rad"),
+        "angles_decided_share": (("level", "axis"), found.observed_shares, "1"),
+        "motion": (("frame", "coordinate"), motion.values, "rad; m"),
+        "motion_sd": (("frame", "coordinate"), motion.deviation, "rad; m"),
+        "marker_error": (("frame", "marker"), found.result.marker_error, "m"),
+        "status": ("frame", None if verdict is None else [str(status) for status in verdict.status]),
+    }
+    if (centres := spine.centres) is not None:
+        fitted = found.markers.select(found.result.marker_names)
+        origins = centre_origins(centres.names, found.result.marker_names, fitted.origins)
+        axes["point"] = ("point", list(centres.names))
+        arrays["centres"] = (("frame", "point", "space"), centres.xyz, "m")
+        arrays["centres_sd"] = (("frame", "point", "space"), _place_deviation(centres), "m")
+        arrays["centres_origin"] = ("point", [str(origin) for origin in origins or ()])
+    if (clinical := spine.clinical) is not None:
+        axes["parameter"], axes["parameter_unit"] = (
+            ("parameter", list(texts)) for texts in (clinical.names, clinical.units)
+        )
+        arrays["clinical"] = (("frame", "parameter"), clinical.values, "rad; m")
+        arrays["clinical_sd"] = (("frame", "parameter"), clinical.deviation, "rad; m")
+        arrays["clinical_decided_by"] = ("parameter", [figure.decided_by for figure in found.clinical_figures])
+
+    def labelled(dims, values, unit: str | None = None):
+        return xarray.Variable(dims, values, {} if unit is None else {"units": unit})
+
+    made = xarray.Dataset(
+        {name: labelled(*parts) for name, parts in arrays.items() if parts[1] is not None},
+        coords={name: labelled(*parts) for name, parts in axes.items()},
+        attrs={"subject": found.subject, "trial": found.trial, "rate_hz": spine.rate, "world": "y_up"},
+    )
+    for figure in found.curvature_figures:
+        made[figure.name].attrs["decided_by"] = figure.decided_by
+    return made

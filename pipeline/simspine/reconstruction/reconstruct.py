@@ -1,32 +1,27 @@
 """From images or points to reconstructions, in memory: `reconstruct`, `reconstruct_people` and `fit_trials`.
 
-All three run the one list of stages (`stages`). `warm_up` compiles the kernels once.
+All three run the one list of stages (`stages`).
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.marker_sets import read_marker_set
-from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError, require_known
-from simspine.core.geometry import markers_in_frame, project_points
-from simspine.core.types import Camera, Keypoints, Markers, Motion
-from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
 from simspine.io.video import VIDEO_ENDINGS
 from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
-from simspine.reconstruction.stages import SCALE, STAGES, marker_set_of, run_stages
+from simspine.reconstruction.stages import MARKER_FILE_SET, SCALE, STAGES, given_markers, run_stages
 from simspine.vision.points import check_one_person
-from simspine.vision.triangulation import triangulate
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 # From videos, 2D points or markers to reconstructions, in memory: the list of stages, one after another.
 # `reconstruct` and `reconstruct_people` start from images, `fit_trials` from the markers of all trials of a
@@ -58,17 +53,43 @@ class Reconstruction(SolvedTrial):
     def save(self, path: str | PathLike) -> Path:
         """Write the trial as a data set of its own: one HDF5 file for `simspine.open_dataset`. Returns its path.
 
-        Raises `InputError` where `path` does not end in .h5, and if points do not follow from the angles.
+        The table of `to_dataframe` goes next to it, as a CSV file of the same name. Raises `InputError` where `path`
+        does not end in .h5, and if points do not follow from the angles.
         """
-        from simspine.reconstruction.publish import write_trials_dataset
+        from simspine.reconstruction.publish import write_trial_csv, write_trials_dataset
 
-        return write_trials_dataset(path, [self])
+        written = write_trials_dataset(path, [self])
+        write_trial_csv(written.with_suffix(".csv"), self)
+        return written
 
     def report(self, path: str | PathLike) -> Path:
         """Write the report of the trial: one page of HTML that needs nothing else. Returns its path."""
         from simspine.report.trial_page import write_trial_report
 
         return write_trial_report(path, self)
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for each frame; every column's name ends in its unit: degrees, mm, s.
+
+        First time, status and reasons of the verdict, markers whose gap was filled, and the fit of the markers. Then
+        `lla_deg`, `lla_sd_deg`, `lla_decided_by` and the same of `tka`, angles of each level (`T12_L1_flexion_deg`,
+        `T12_L1_flexion_sd_deg`), vertebral centres (`L1_x_mm`, y up), coordinates of the body (`pelvis_tilt_deg`), and
+        clinical parameters (`clinical_pelvic_tilt_deg`). What a figure rests on (`decided_by`) is of the whole trial.
+        """
+        from simspine.reconstruction.publish import frame_table
+
+        return frame_table(self)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Arrays with named axes in rad, m and s, each with its unit: angles (frame, level, axis), centres (frame,
+        point, space), motion (frame, coordinate), clinical (frame, parameter), and the standard deviations of all.
+
+        `angles_decided_share` and `centres_origin` say what was observed and what was assumed. Raises `InputError`
+        where xarray is not installed: install simspine[xarray].
+        """
+        from simspine.reconstruction.publish import labelled_arrays
+
+        return labelled_arrays(self)
 
 
 SUBJECT_NAME = "person"
@@ -236,10 +257,9 @@ def fit_trials(
     if not trials:
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     options = _with_body(options or Options(), recipe=body, markers=marker_set)
-    person = {"subject": SUBJECT_NAME, "skeleton": "centres", "height": height, "mass": mass}
-    points = read_marker_set(marker_set_of(options.body, "centres"))
+    person = {"subject": SUBJECT_NAME, "skeleton": MARKER_FILE_SET, "height": height, "mass": mass}
     known = {
-        trial: UNSEEN | person | {"trial": trial, "markers": points.renamed(markers_in_frame(markers, "y_up"))}
+        trial: UNSEEN | person | {"trial": trial, "markers": given_markers(markers, options.body)}
         for trial, markers in trials.items()
     }
     return as_reconstructions(run_stages(known, options, AFTER_MERGING))
@@ -306,44 +326,3 @@ def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Pat
     if not found:
         raise InputError(f"{folder} holds no videos; expected one a camera, ending in {', '.join(VIDEO_ENDINGS)}.")
     return found
-
-
-WARMUP_RECIPES = ("articulated", "coupled", "paper")
-WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
-_FRONT_ROTATION, _SIDE_ROTATION = [[1, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
-WARMUP_CAMERAS = tuple(
-    Camera(
-        name=name,
-        size=(1000, 1000),
-        K=np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]]),
-        distortion=np.zeros(5),
-        R=np.array(R, float),
-        t=np.array([0.0, 1, 4]),  # 4 m away, 1 m high
-    )
-    for name, R in (("front", _FRONT_ROTATION), ("side", _SIDE_ROTATION))
-)
-
-
-def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
-    """Triangulate and solve a person who stands still, with each recipe. Returns seconds.
-
-    Numba keeps compiled code beside the package, or in the user's cache where that may not be written
-    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
-    """
-    start = time.perf_counter()
-    for recipe in WARMUP_RECIPES:
-        body = build_body(recipe, "centres")
-        c = body.coordinates
-        still = Motion(c.names, WARMUP_RATE_HZ, np.tile(c.default, (WARMUP_FRAMES, 1)), c.rotational)
-        markers = forward_kinematics(body, still)
-        inverse_kinematics(body, markers)
-        fit_trials({"standing": markers}, recipe)
-        triangulate(_keypoints_of_markers(markers), WARMUP_CAMERAS)
-        say(f"{recipe}: ready after {time.perf_counter() - start:.0f} s")
-    return time.perf_counter() - start
-
-
-def _keypoints_of_markers(markers: Markers) -> Keypoints:
-    """The markers as both cameras see them."""
-    xy = np.moveaxis(project_points(WARMUP_CAMERAS, markers_in_frame(markers, "z_up").xyz), 0, 1)
-    return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.anatomy.body import body_poses
+from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.errors import InputError, runs_of_frames
+from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
 from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
@@ -133,6 +135,14 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
 def marker_set_of(options: BodyOptions, skeleton: str) -> str:
     """The marker set that says where points are on the body: the one set, or else that of the points' skeleton."""
     return options.markers or skeleton
+
+
+MARKER_FILE_SET = "centres"  # marker set of markers without cameras, where the options name none
+
+
+def given_markers(markers: Markers, body: BodyOptions) -> Markers:
+    """Markers without cameras as the stages after merging take them, by the names of their marker set."""
+    return read_marker_set(marker_set_of(body, MARKER_FILE_SET)).renamed(markers_in_frame(markers, "y_up"))
 
 
 def body_of_person(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.core.errors import InputError
+from simspine.io.image_streams import require_image
 from simspine.report.figure_style import (
     GREEN,
     GREY,
@@ -118,15 +119,6 @@ def draw_dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], 
     for start in np.arange(0.0, along[-1], 2 * dash):
         at = np.linspace(start, min(start + dash, along[-1]), 4)
         draw_line(image, np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), colour, width)
-
-
-def require_image(image: np.ndarray) -> np.ndarray:
-    """The image, or an error where it is none."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(
-            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
-        )
-    return image
 
 
 def blend_images(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:

@@ -6,13 +6,13 @@ distorted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 
-from simspine.core.geometry import change_frame, project_one, project_points
+from simspine.core.geometry import change_frame, project_one, project_points, smooth_curve
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.io.image_streams import require_image
 from simspine.report import canvas
 from simspine.report.canvas import DARK_GROUND
 from simspine.report.figure_style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, to_bgr
@@ -82,7 +82,7 @@ def draw_overlay(
     Line widths follow the size of the picture. The frame handed in is not changed. crop: True, False for the whole
     frame, or a box (x0, y0, x1, y1) px to hold for several frames (`person_box`).
     """
-    h, w = canvas.require_image(image).shape[:2]
+    h, w = require_image(image).shape[:2]
     x0, y0, x1, y1 = (person_box(layer, (w, h)) if crop else (0, 0, w, h)) if isinstance(crop, bool) else crop
     scale = height / (y1 - y0)
     picture = canvas.cut_out_part(image, (x0, y0, x1, y1), (max(1, round((x1 - x0) * scale)), height))
@@ -153,20 +153,6 @@ def _draw_detections(picture: np.ndarray, layer: OverlayLayer, unit: float) -> N
     for name in [name for name in skin if name not in dots[1:-1]]:
         place, text = layer.detected[name] + [unit * 9, 0], skin_landmark(name)
         canvas.draw_tag(picture, place, text, size=round(9 * unit), colour=to_bgr(YELLOW))
-
-
-def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
-    """(n, 2) points joined by a natural cubic spline over chord length: ((n − 1)·per_span + 1, 2)."""
-    points = np.asarray(points, float).reshape(-1, 2)
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    keep = np.concatenate([[True], np.diff(length) > 1e-9])
-    points, length = points[keep[: len(points)]], length[keep[: len(length)]]
-    if len(points) < 3:
-        return points
-    from scipy.interpolate import CubicSpline
-
-    at = np.concatenate([np.linspace(a, b, per_span, endpoint=False) for a, b in pairwise(length)])
-    return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))
 
 
 def layer_symbols(layer: OverlayLayer) -> set[str]:

@@ -8,14 +8,15 @@ import numpy as np
 
 from simspine.anatomy.skin import surface_normals
 from simspine.core.errors import InputError
-from simspine.core.geometry import frame_rotation
+from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera
+from simspine.io.image_streams import require_image
 from simspine.report import canvas
 from simspine.report.bones import Bone
 from simspine.report.canvas import DARK_GROUND, SIDE_COLOURS
 from simspine.report.figure_style import ORANGE, VERMILLION, to_bgr
-from simspine.report.overlay import smooth_curve
 from simspine.synthesis.shading import draw_mesh_over
+from simspine.vision.one_camera import FILE_SPINE_INDICES, DetectedPerson
 
 # People drawn on an image of one camera: sides in colours, the spine as a curve, what was not seen hollow.
 
@@ -56,9 +57,57 @@ class DrawnPerson:
         return float(np.ptp(xy, axis=0).max()) if len(xy) else 0.0
 
 
+def draw(
+    image: np.ndarray, people: Sequence[DetectedPerson], spine_only: bool = False, caption: str = ""
+) -> np.ndarray:
+    """Draw people on an image: sides in colours, the spine as a curve, what was not seen hollow and dashed.
+
+    Parameters
+    ----------
+    image : (height, width, 3) array of uint8
+        BGR, as OpenCV reads it.
+    people : sequence of DetectedPerson
+        As of `detect_image`.
+    spine_only : bool
+        Draw only the nine points along the spine.
+    caption : str
+        Written into a corner.
+
+    Returns
+    -------
+    array
+        (height, width, 3) uint8: a new picture; the image stays as it is.
+
+    Raises
+    ------
+    InputError
+        For what is no image.
+
+    Examples
+    --------
+    >>> frame = next(ss.detect_video("person.avi"))
+    >>> ss.draw(frame.image, frame.people).shape == frame.image.shape
+    True
+    """
+    return draw_people(image, [_drawn_person(person, spine_only) for person in people], caption)
+
+
+def _drawn_person(seen: DetectedPerson, spine_only: bool) -> DrawnPerson:
+    there = [i for i in range(len(seen.names)) if np.isfinite(seen.points[i]).all()]
+    if spine_only:
+        there = [i for i in FILE_SPINE_INDICES if i in there]
+    points = {seen.names[i]: np.append(seen.points[i], seen.scores[i]) for i in there}
+    estimated, inferred = (
+        frozenset(seen.names[i] for i in there if which[i]) for which in (seen.estimated, seen.inferred)
+    )
+    return DrawnPerson(
+        points, inferred, estimated=estimated, label=f"person {seen.number} · {seen.mean_confidence:.2f}"
+    )
+
+
 def draw_people(image: np.ndarray, people: Sequence[DrawnPerson], caption: str = "") -> np.ndarray:
     """A new picture of the image's size with people and caption. Lines follow the size of each person."""
-    picture = canvas.require_image(image).copy()
+    picture = require_image(image).copy()
     finest = max(image.shape[:2]) / 1200
     for person in people:
         unit = max(1.0, finest, person.extent / 330)

@@ -13,11 +13,10 @@ import numpy as np
 
 from simspine.anatomy.skin import surface_normals
 from simspine.core.errors import InputError
-from simspine.core.geometry import frame_rotation
+from simspine.core.geometry import frame_rotation, smooth_curve
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path
 from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, SKY, VERMILLION, to_bgr
-from simspine.report.overlay import smooth_curve
 from simspine.report.scene import Scene, tube_radius, unit_quaternions
 
 RERUN_TIMELINE = "time"

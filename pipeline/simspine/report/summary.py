@@ -80,6 +80,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     {key: text} put in place of the default note. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
+    if summary.get("views") == 0:  # a file of markers
+        summary = {key: value for key, value in summary.items() if key not in ABOUT_IMAGES}
     rows = []
     for key, label, unit, digits, note, limit, parts in _SUMMARY_LINES:
         if key not in summary:
@@ -223,36 +225,25 @@ METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera
 def summary_metrics(trial: SolvedTrial) -> dict:
     """A trial's figures; lengths and angles in the units their names say.
 
-    Raises `InputError` where the trial did not come from images, or has no verdict.
+    Raises `InputError` where the trial has no verdict.
     """
     unseen = trial.markers.names_of(Origin.ESTIMATED)
-    points = trial.keypoints_and_triangulation[1].of_points(
-        name for name in without_skin_markers(trial.keypoints_and_triangulation[1].names) if name not in unseen
-    )
-    summary = points.summary()
     spine, solved, verdict = trial.spine, trial.result, trial.verdict
     if verdict is None:
         raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([ESTIMATED_SPINE_GROUP if name in unseen else _group_of(name) for name in solved.marker_names])
-    fits = view_fits(trial)
     return {
         "frames": spine.frames,
         "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
-        "reprojection_px_median": summary["reprojection_px_median"],
-        "reprojection_px_p90": summary["reprojection_px_p90"],
-        "points_kept_share": summary["points_kept_share"],
+        **_image_metrics(trial, unseen),
         "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, UNSEEN_GROUPS)]),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED_SPINE_GROUP)
         },
-        "points_contributed_share": float(points.used.mean()),
-        "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
-        "model_reprojection_px_median": median_or_none(limb_distance(trial)),
-        "model_reprojection_px_by_camera": {fit.name: _number_or_none(fit.distance_px) for fit in fits},
         "lla_deg_mean": _mean_degrees(spine.lla[kept]),
         "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
         "tka_deg_mean": _mean_degrees(spine.tka[kept]),
@@ -270,11 +261,38 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         "frames_inferred": verdict.counts["inferred"],
         "frames_corrected": verdict.counts["corrected"],
         "rejected_because": verdict.reason_counts["rejected"],
-        "observations_dropped_share": summary["observations_dropped_share"],
-        "observations_swapped_share": summary["observations_swapped_share"],
         "inferred": list(trial.markers.names_of(Origin.INFERRED)),
         "estimated": list(unseen),
     }
+
+
+IMAGE_METRICS = (
+    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "observations_dropped_share",
+    "observations_swapped_share",
+)  # fmt: skip
+ABOUT_IMAGES = (*IMAGE_METRICS, "views", "cameras_off", "points_contributed_share", "model_reprojection_px_median")
+
+
+def _image_metrics(trial: SolvedTrial, unseen: Sequence[str]) -> dict:
+    """How well points and body fit the images; None where there were none. unseen: estimated points, left out."""
+    fits, report = view_fits(trial), trial.triangulation
+    by_camera = {
+        "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
+        "model_reprojection_px_by_camera": {fit.name: _number_or_none(fit.distance_px) for fit in fits},
+    }
+    if report is None:
+        names = (*IMAGE_METRICS, "points_contributed_share", "model_reprojection_px_median")
+        return dict.fromkeys(names) | by_camera
+    points = report.of_points(name for name in without_skin_markers(report.names) if name not in unseen)
+    summary = points.summary()
+    return (
+        {name: summary[name] for name in IMAGE_METRICS}
+        | by_camera
+        | {
+            "points_contributed_share": float(points.used.mean()),
+            "model_reprojection_px_median": median_or_none(limb_distance(trial)),
+        }
+    )
 
 
 _CLINICAL_KEYS = {  # of the file: field of `ClinicalFigure`

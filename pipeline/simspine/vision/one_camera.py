@@ -19,9 +19,9 @@ from pydantic import Field, model_validator
 from simspine.anatomy.spine_from_joints import spine_in_image
 from simspine.core.errors import InputError, missing_file, unknown_name
 from simspine.core.filtering import OneEuro
-from simspine.core.geometry import undistort_pixels
+from simspine.core.geometry import smooth_curve, undistort_pixels
 from simspine.core.settings import Section, SettingsError
-from simspine.core.skeletons import SPINETRACK_REGIONS, Skeleton, load_skeleton
+from simspine.core.skeletons import SPINEPOSE_SPINE, Skeleton, load_skeleton
 from simspine.core.types import Camera
 from simspine.io.video import SIZE_TOLERANCE_SHARE
 from simspine.vision.association import Identities, drop_doubles
@@ -160,36 +160,54 @@ def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
 
 FILE_POINT_ORDER = load_skeleton("spinetrack37")  # of the points in files, as SpinePose writes them
 FILE_POINT_NAMES = tuple(FILE_POINT_ORDER.to_simspine[name] for name in FILE_POINT_ORDER.names)
-FILE_SPINE_INDICES = tuple(
-    FILE_POINT_NAMES.index(FILE_POINT_ORDER.to_simspine[name]) for name in SPINETRACK_REGIONS["spine"]
-)
+FILE_SPINE_INDICES = tuple(map(FILE_POINT_ORDER.index, SPINEPOSE_SPINE))
 MIN_POINT_CONFIDENCE = 0.3  # mean over a person's points; less is nobody
 
 
 @dataclass(frozen=True, eq=False)
-class WatchedPerson:
-    """One person in one image. xy: (37, 2) px in the order of `FILE_POINT_NAMES`, NaN = not there. confidence: (37,)
-    0…1.
+class DetectedPerson:
+    """One person in one image.
 
-    estimated: (37,) bool, points that the detector gave without seeing them. inferred: (37,) bool, points that were
-    placed here. person_number: stays with a person from image to image.
+    Attributes
+    ----------
+    points : (37, 2) array
+        px, in the order of `names`; NaN = not there.
+    scores : (37,) array
+        0…1.
+    estimated : (37,) array of bool
+        Points that the detector gave without seeing them.
+    inferred : (37,) array of bool
+        Points of the spine that were placed by hips, shoulders and head.
+    number : int
+        Stays with a person from image to image.
     """
 
-    xy: np.ndarray
-    confidence: np.ndarray
+    points: np.ndarray
+    scores: np.ndarray
     estimated: np.ndarray
     inferred: np.ndarray
-    person_number: int = 1
+    number: int = 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """SIMSPINE's names of the 37 points, in SpinePose's order."""
+        return FILE_POINT_NAMES
+
+    @property
+    def spine(self) -> np.ndarray:
+        """(n, 2) px: a smooth curve from S1 to C1 through the points along the spine that are there."""
+        chain = self.points[list(FILE_SPINE_INDICES)]
+        return smooth_curve(chain[np.isfinite(chain).all(1)])
 
     @property
     def detected(self) -> np.ndarray:
         """(37,) bool."""
-        return np.isfinite(self.xy).all(1) & ~self.estimated & ~self.inferred
+        return np.isfinite(self.points).all(1) & ~self.estimated & ~self.inferred
 
     @property
     def mean_confidence(self) -> float:
         """Of the detected points; 0 where there are none."""
-        return float(self.confidence[self.detected].mean()) if self.detected.any() else 0.0
+        return float(self.scores[self.detected].mean()) if self.detected.any() else 0.0
 
 
 @dataclass(frozen=True)
@@ -227,34 +245,39 @@ class PeopleWatcher:
         self._identities = Identities(FILE_POINT_ORDER.swaps)
         self._filters: dict[int, OneEuro] = {}
 
-    def watch_image(self, image: np.ndarray, time: float) -> tuple[WatchedPerson, ...]:
-        """The people in an image (height, width, 3) uint8, BGR, at `time` s, in the order of their numbers."""
-        (found,) = self._detector.detect([image])
+    def watch_image(
+        self, image: np.ndarray, time: float, boxes: np.ndarray | None = None
+    ) -> tuple[DetectedPerson, ...]:
+        """The people in an image (height, width, 3) uint8, BGR, at `time` s, in the order of their numbers.
+
+        boxes: where they are, (people, 4) x0 y0 x1 y1 px; they are looked for if left out.
+        """
+        (found,) = self._detector.detect([image], None if boxes is None else [boxes])
         people = [_in_file_order(points, self._columns) for points in found]
         people = [self._estimates_marked(seen) for seen in people]
         people = [seen for seen in people if seen.mean_confidence >= MIN_POINT_CONFIDENCE]
-        people = [people[i] for i in drop_doubles([seen.xy for seen in people], FILE_POINT_ORDER.swaps)]
-        numbers = self._identities.step([seen.xy for seen in people], time)
-        people = [replace(seen, person_number=number) for seen, number in zip(people, numbers, strict=True)]
+        people = [people[i] for i in drop_doubles([seen.points for seen in people], FILE_POINT_ORDER.swaps)]
+        numbers = self._identities.step([seen.points for seen in people], time)
+        people = [replace(seen, number=number) for seen, number in zip(people, numbers, strict=True)]
         if self._looking.smooth:
             self._filters = {n: f for n, f in self._filters.items() if n in self._identities.known}
             people = [self._smoothed(seen, time) for seen in people]
         if self._looking.infer_spine:
             people = [add_inferred_spine(seen) for seen in people]
-        return tuple(sorted(people, key=lambda seen: seen.person_number))
+        return tuple(sorted(people, key=lambda seen: seen.number))
 
-    def _estimates_marked(self, seen: WatchedPerson) -> WatchedPerson:
+    def _estimates_marked(self, seen: DetectedPerson) -> DetectedPerson:
         """With the points that the detector did not see marked; they are left out where inferred ones are."""
         if self._looking.infer_spine:
-            return replace(seen, estimated=self._estimated & np.isfinite(seen.xy).all(1))
+            return replace(seen, estimated=self._estimated & np.isfinite(seen.points).all(1))
         kept = ~self._estimated
-        return replace(seen, xy=np.where(kept[:, None], seen.xy, np.nan), confidence=kept * seen.confidence)
+        return replace(seen, points=np.where(kept[:, None], seen.points, np.nan), scores=kept * seen.scores)
 
-    def _smoothed(self, seen: WatchedPerson, time: float) -> WatchedPerson:
-        there = seen.xy[seen.detected]
+    def _smoothed(self, seen: DetectedPerson, time: float) -> DetectedPerson:
+        there = seen.points[seen.detected]
         extent = float(np.ptp(there, axis=0).max()) if len(there) else 0.0
-        xy = self._filters.setdefault(seen.person_number, OneEuro()).step(seen.xy, time, extent)
-        return replace(seen, xy=xy)
+        xy = self._filters.setdefault(seen.number, OneEuro()).step(seen.points, time, extent)
+        return replace(seen, points=xy)
 
     @property
     def detector(self) -> str:
@@ -296,21 +319,21 @@ def skeleton_index_of_file_point(skeleton: Skeleton) -> MappingProxyType[int, in
     return MappingProxyType({i: column for i, column in found.items() if column is not None})
 
 
-def add_inferred_spine(seen: WatchedPerson) -> WatchedPerson:
+def add_inferred_spine(seen: DetectedPerson) -> DetectedPerson:
     """With the points of the spine that are missing placed by hips, shoulders and head, and marked as inferred."""
-    missing = [i for i in FILE_SPINE_INDICES if not np.isfinite(seen.xy[i]).all()]
+    missing = [i for i in FILE_SPINE_INDICES if not np.isfinite(seen.points[i]).all()]
     if not missing:
         return seen
-    points = np.column_stack([seen.xy, seen.confidence])
+    points = np.column_stack([seen.points, seen.scores])
     found = spine_in_image(dict(zip(FILE_POINT_NAMES, points, strict=True)))
-    xy, confidence, inferred = seen.xy.copy(), seen.confidence.copy(), seen.inferred.copy()
+    xy, confidence, inferred = seen.points.copy(), seen.scores.copy(), seen.inferred.copy()
     for i in missing:
         if FILE_POINT_NAMES[i] in found:
             xy[i], confidence[i], inferred[i] = found[FILE_POINT_NAMES[i]][:2], found[FILE_POINT_NAMES[i]][2], True
-    return replace(seen, xy=xy, confidence=confidence, inferred=inferred)
+    return replace(seen, points=xy, scores=confidence, inferred=inferred)
 
 
-def _in_file_order(points: np.ndarray, columns: MappingProxyType[int, int]) -> WatchedPerson:
+def _in_file_order(points: np.ndarray, columns: MappingProxyType[int, int]) -> DetectedPerson:
     """(points, 3) of a detector in the order of `FILE_POINT_NAMES`."""
     if points.ndim != 2 or points.shape[1] != 3 or len(points) <= max(columns.values()):
         raise InputError(f"the detector gave points of shape {points.shape}, which is not its skeleton's.")
@@ -318,7 +341,7 @@ def _in_file_order(points: np.ndarray, columns: MappingProxyType[int, int]) -> W
     to, source = list(columns), list(columns.values())
     xy[to], confidence[to] = points[source, :2], np.clip(np.nan_to_num(points[source, 2]), 0, 1)
     confidence[~np.isfinite(xy).all(1)] = 0.0
-    return WatchedPerson(xy, confidence, *np.zeros((2, len(FILE_POINT_NAMES)), bool))
+    return DetectedPerson(xy, confidence, *np.zeros((2, len(FILE_POINT_NAMES)), bool))
 
 
 _ROUNDING_S = 1e-6
@@ -379,11 +402,11 @@ class PeopleLifter:
         self._moments: deque[_Moment] = deque()
         self._done = 0  # of the moments, those that were lifted
 
-    def push(self, people: Sequence[WatchedPerson], time: float, size: tuple[int, int]) -> list[dict[int, LiftedPose]]:
+    def push(self, people: Sequence[DetectedPerson], time: float, size: tuple[int, int]) -> list[dict[int, LiftedPose]]:
         """One more image, of (width, height) px at `time` s: what is complete by it, {person: pose} for each image in
         their order. Inferred points are not looked at."""
         camera = self._lens.of(size)
-        self._moments.append(_Moment(time, {seen.person_number: self._image(seen, camera) for seen in people}))
+        self._moments.append(_Moment(time, {seen.number: self._image(seen, camera) for seen in people}))
         return self._lifted(time - self._lifter.card.reach_s + _ROUNDING_S)
 
     def flush(self) -> list[dict[int, LiftedPose]]:
@@ -423,9 +446,9 @@ class PeopleLifter:
             if np.isfinite(xyz[i]).all()
         }
 
-    def _image(self, seen: WatchedPerson, camera: Camera) -> np.ndarray:
+    def _image(self, seen: DetectedPerson, camera: Camera) -> np.ndarray:
         """(points, 2) in focal lengths; NaN where the detector gave nothing."""
-        xy = np.where(seen.inferred[:, None], np.nan, seen.xy)[self._columns]
+        xy = np.where(seen.inferred[:, None], np.nan, seen.points)[self._columns]
         xy[np.array(self._columns) < 0] = np.nan
         there = np.isfinite(xy).all(1)
         out = np.full(xy.shape, np.nan)

@@ -189,6 +189,11 @@ class Config(Options):
             raise unknown_name("trial", only, trials, f"subject {subject}")
         return [only]
 
+    def filmed_trials(self, subject: str, only: str | None = None) -> list[str]:
+        """Those of `trials` that have cameras; the others are marker files."""
+        own = self.subject(subject).trials
+        return [trial for trial in self.trials(subject, only) if own[trial].markers is None]
+
     @property
     def hash(self) -> str:
         """Digest of everything that is configured."""

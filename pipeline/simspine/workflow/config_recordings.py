@@ -251,7 +251,7 @@ SafeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]
 
 
 class Trial(Section):
-    """Where one recording comes from: a Pose2Sim project folder, a list of videos, or 2D points made elsewhere."""
+    """Where one recording comes from: a Pose2Sim project folder, videos, 2D points made elsewhere, or a marker file."""
 
     folder: str | None = None
     """Pose2Sim project folder holding videos/ and calibration/; `pose2sim:Demo_SinglePerson` names a packaged one."""
@@ -259,6 +259,8 @@ class Trial(Section):
     """Videos, one per camera; synchronised, unless `delays` are given or to be found."""
     keypoints: list[str] | None = None
     """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
+    markers: str | None = None
+    """TRC or C3D file of markers, without cameras; fitted as they are. `body.markers` says where they are."""
     calibration: str | None = None
     """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
     rate: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
@@ -274,7 +276,7 @@ class Trial(Section):
     mocap: str | None = None
     """TRC or C3D file of motion-capture markers that replace the points of the same name."""
     mocap_frame: Literal["y_up", "z_up"] | None = None
-    """Which way is up in the `mocap` file: what a C3D file says itself, and Y in a TRC file, if left out."""
+    """Which way is up in `mocap` or `markers`: what a C3D file says itself, and Y in a TRC file, if left out."""
     mocap_start: FiniteFloat | None = None
     """Seconds after the videos' first frame at which the `mocap` file begins, where its own times are others."""
     mocap_resample: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
@@ -303,8 +305,11 @@ class Trial(Section):
 
     @model_validator(mode="after")
     def _one_source(self):
-        if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
-            raise ValueError("give exactly one of folder, videos, keypoints, capture")
+        if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture, self.markers)) != 1:
+            raise ValueError("give exactly one of folder, videos, keypoints, markers, capture")
+        of_cameras = ("calibration", "rate", "rig", "mocap", "delays", "skin_markers")
+        if self.markers is not None and (wrong := [name for name in of_cameras if getattr(self, name) is not None]):
+            raise ValueError(f"a trial of markers has no cameras; leave {wrong[0]} out")
         if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap, self.delays)):
             raise ValueError(
                 "a trial of the data set has its calibration, rate and mocap from there, and no delays; leave them out"
@@ -312,13 +317,13 @@ class Trial(Section):
         if self.drift is not None and (self.delays is None or self.delays == "find"):
             raise ValueError("drift goes with `delays` that are given; leave it out, or give them")
         for name in ("mocap_frame", "mocap_start", "mocap_resample"):
-            if getattr(self, name) is not None and self.mocap is None:
-                raise ValueError(f"{name} needs a mocap file")
-        if self.mocap_resample is not None and str(self.mocap).lower().endswith(".c3d"):
+            if getattr(self, name) is not None and self.mocap is None and self.markers is None:
+                raise ValueError(f"{name} needs a mocap file or markers")
+        if self.mocap_resample is not None and str(self.mocap or self.markers).lower().endswith(".c3d"):
             raise ValueError("mocap_resample is for time steps that vary, and a C3D file has none; leave it out")
         if self.skin_markers is not None and self.keypoints is not None:
             raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
-        if self.folder is None and self.capture is None and self.calibration is None:
+        if (self.videos or self.keypoints) and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:
             raise ValueError("keypoints need a rate (frames per second)")
@@ -354,7 +359,7 @@ def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
         if subject.people is None:
             found[name] = subject
             continue
-        if len(subject.trials) != 1 or any(trial.capture for trial in subject.trials.values()):
+        if len(subject.trials) != 1 or any(trial.capture or trial.markers for trial in subject.trials.values()):
             raise ValueError(
                 f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because nobody knows who is "
                 "who in another one; name a subject for each recording"

@@ -192,12 +192,12 @@ def dataset_task(config: Config) -> StageTask:
 def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
     """Files of a subject that data set and page are made of."""
     paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
-    fill = config.quality.fill_gaps
+    fill, filmed = config.quality.fill_gaps, config.filmed_trials(subject)
     return [paths.model, paths.scaling] + [
         file
         for trial in trials
         for file in (
-            paths.keypoints(trial), paths.cameras(trial), paths.points(trial), paths.markers(trial),
+            *(paths.seen_files(trial) if trial in filmed else ()), paths.markers(trial),
             paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial),
             *((paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")) if fill else ()),
             *stages.export_files_of_trial(paths.results, subject, trial),
@@ -272,6 +272,7 @@ def _subject_data(
             deviations[key] = trial.fk_deviation
         return trial
 
-    cameras = tuple(read_store(paths.cameras(trials[0]), ["cameras"])["cameras"])
+    seen = map(paths.cameras, trials)
+    cameras = next((tuple(read_store(path, ["cameras"])["cameras"]) for path in seen if path.is_file()), ())
     model = paths.model.read_text(encoding="utf-8")
     return SubjectData(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")

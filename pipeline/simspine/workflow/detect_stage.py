@@ -28,7 +28,7 @@ def plan_detect(context: Context) -> list[StageTask]:
     person = context.config.subject(context.subject)
     if isinstance(person, SharedSubject):
         return [_shared_people(context, person)]
-    return [_detection_task(context, name, person.trials[name]) for name in context.trials]
+    return [_detection_task(context, name, person.trials[name]) for name in context.filmed]
 
 
 def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:

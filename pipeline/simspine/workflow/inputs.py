@@ -17,7 +17,6 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
-from simspine.io.guarded import require_ezc3d
 from simspine.io.video import demo_folder, find_project
 from simspine.report.dataset_figures import read_bands
 from simspine.vision.synchronise import Timing
@@ -36,12 +35,14 @@ PACKAGED_PREFIX = "pose2sim:"
 class CaptureSource:
     """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
 
+    Without a calibration `mocap` is the trial's file of markers, and there is nothing else.
+
     rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
     of the motion capture's markers. frame: which way is up in it, where it does not say. start: s,
     of its first frame, where not as it says. resample: frames/s at which to interpolate it.
     """
 
-    calibration: Path
+    calibration: Path | None
     videos: tuple[Path, ...] = ()
     keypoints: tuple[Path, ...] = ()
     stored: Path | None = None
@@ -56,12 +57,15 @@ class CaptureSource:
     @property
     def detected(self) -> tuple[Path, ...]:
         """What the 2D points are made from; a folder of keypoints stands for its files."""
-        return (self.calibration, *self.videos, *self.keypoints, *((self.stored,) if self.stored else ()))
+        single = (self.calibration, self.stored)
+        return (*filter(None, single), *self.videos, *self.keypoints)
 
     def cameras(self) -> list[Camera]:
         """As calibrated, in the order of the file."""
         from simspine.io.calibration import read_calibration
 
+        if self.calibration is None:
+            raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
         rig = self.rig
         if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration):
             rig = self.person
@@ -96,7 +100,8 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
     if trial.capture is not None and config.capture is not None:
         return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
 
-    mocap = () if trial.mocap is None else (_existing_path(trial.mocap, "mocap file"),)
+    given = trial.mocap or trial.markers
+    mocap = () if given is None else (_existing_path(given, "mocap file" if trial.mocap else "marker file"),)
     calibration = None if trial.calibration is None else _existing_path(trial.calibration, "calibration")
     videos: tuple[Path, ...] = tuple(_existing_path(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
@@ -104,7 +109,6 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
-    assert calibration is not None  # `Trial` wants one with videos and keypoints
     folders = tuple(_existing_path(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
     return CaptureSource(
@@ -195,13 +199,6 @@ def check_inputs(config: Config) -> None:
             capture_of_config(recorded, subject, config)
             for path in skin_marker_files(recorded):
                 _existing_path(str(path), "file of clicks")
-
-
-def check_packages(config: Config) -> None:
-    """`InputError` where a package is missing that reads a file of motion capture: to be said before hours of work."""
-    named = (trial.mocap for subject in config.subjects.values() for trial in subject.trials.values())
-    if any(name is not None and name.lower().endswith(".c3d") for name in named):
-        require_ezc3d()
 
 
 def check_report(config: Config) -> None:
@@ -301,6 +298,11 @@ class Context:
     @property
     def trials(self) -> list[str]:
         return self.config.trials(self.subject, self.trial)
+
+    @property
+    def filmed(self) -> list[str]:
+        """The trials that have cameras."""
+        return self.config.filmed_trials(self.subject, self.trial)
 
     def capture(self, trial: str) -> CaptureSource:
         recorded = self.config.subject(self.subject).trials[trial]

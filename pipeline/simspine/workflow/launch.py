@@ -16,7 +16,7 @@ from typing import IO
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder, read_yaml
 from simspine.workflow.config import read_config
-from simspine.workflow.inputs import check_inputs, check_packages
+from simspine.workflow.inputs import check_inputs
 from simspine.workflow.jobs import (
     STATE,
     STATE_DONE,
@@ -53,7 +53,6 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
             f"know it too; change {config}, or give another file."
         )
     settings = read_config(config)
-    check_packages(settings)
     check_inputs(settings)
     results = Path(settings.results)
     check_writable(results)

@@ -20,17 +20,18 @@ from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs,
 from simspine.io.keypoint_json import write_people_json
 from simspine.report import canvas
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
-from simspine.report.people_pictures import DrawnPerson, LiveWindow, draw_people, with_legend
+from simspine.report.people_pictures import LiveWindow, draw, with_legend
+from simspine.vision.images import watch_camera
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_POINT_ORDER,
     FILE_SPINE_INDICES,
+    DetectedPerson,
     LiftedPose,
     Lifter,
     LiftingLens,
     PeopleLifter,
     PeopleWatcher,
-    WatchedPerson,
     WatchSettings,
     check_lifter_points,
 )
@@ -106,7 +107,7 @@ DEFAULT_PICTURE_SUFFIX = ".jpg"  # of a folder of pictures
 WOULD_REPLACE_INPUT_TEXT = "it would replace what is looked at; name another one."
 ONE_CAMERA_NOTE = "one camera: places in the image, no places in space"
 
-ImageSink = Callable[[CameraImage, Sequence[WatchedPerson], np.ndarray | None], None]
+ImageSink = Callable[[CameraImage, Sequence[DetectedPerson], np.ndarray | None], None]
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class DetectionSummary:
     inferred: int = 0
     stopped: bool = False
 
-    def count(self, people: Sequence[WatchedPerson], chosen: Sequence[int]) -> None:
+    def count(self, people: Sequence[DetectedPerson], chosen: Sequence[int]) -> None:
         """One more image."""
         self.images += 1
         self.shown += bool(people)
@@ -188,12 +189,9 @@ def watch_source(
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
         show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
-        drawer = _Drawer(camera, looking, watcher, chosen)
+        drawer = _Drawer(camera, looking, watcher, wanted.spine_only)
         draws = wanted.picture is not None or window is not None
-        for shot in islice(camera, wanted.frames):
-            if isinstance(camera, Photographs):  # they are separate
-                watcher.reset_identities()
-            people = watcher.watch_image(shot.image, shot.time)
+        for shot, people in islice(watch_camera(camera, watcher), wanted.frames):
             drawn = drawer.draw(shot, people) if draws else None
             for sink in sinks:
                 sink(shot, people, drawn)
@@ -279,16 +277,18 @@ def _points_sink(
         "source": camera.name, "cameras": ONE_CAMERA_NOTE,
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
-    waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[WatchedPerson]]] = deque()
+    waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
     people_lifter = None if lifting is None else lifting.begin()
 
     def write(folder: Path | None, poses: Mapping[int, LiftedPose]) -> None:
         shot, size, people = waiting.popleft()
-        entries = [image_entry(seen, chosen) | lifted_entry(poses.get(seen.person_number)) for seen in people]
+        entries = [image_entry(seen, chosen) | lifted_entry(poses.get(seen.number)) for seen in people]
         file = path if folder is None else folder / f"{shot.name}.json"
         write_people_json(file, entries, about | {"image": shot.name, "image_size": list(size), "time_s": shot.time})
 
-    def sink(folder: Path | None, shot: CameraImage, people: Sequence[WatchedPerson], drawn: np.ndarray | None) -> None:
+    def sink(
+        folder: Path | None, shot: CameraImage, people: Sequence[DetectedPerson], drawn: np.ndarray | None
+    ) -> None:
         size = (shot.image.shape[1], shot.image.shape[0])
         waiting.append((shot._replace(image=np.empty(0)), size, people))  # images would fill the memory
         if people_lifter is None:
@@ -304,11 +304,11 @@ def _points_sink(
             write(folder, poses)
 
 
-def image_entry(seen: WatchedPerson, chosen: Sequence[int]) -> dict:
+def image_entry(seen: DetectedPerson, chosen: Sequence[int]) -> dict:
     """One person of a JSON file: detected points as OpenPose has them, the others under keys of their own."""
-    points = np.column_stack([np.nan_to_num(seen.xy), seen.confidence])
+    points = np.column_stack([np.nan_to_num(seen.points), seen.scores])
     kinds = {"pose": seen.detected, "estimated": seen.estimated, "inferred": seen.inferred}
-    return {"person_id": [seen.person_number]} | {
+    return {"person_id": [seen.number]} | {
         f"{kind}_keypoints_2d": np.where(which[:, None], points, 0.0)[list(chosen)].ravel().tolist()
         for kind, which in kinds.items()
     }
@@ -332,7 +332,7 @@ def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[ImageSink]:
     """Each image of a video once; those of a webcam as often as keeps the video in time."""
     with video_writer(path, camera.rate) as video:
 
-        def write(shot: CameraImage, people: Sequence[WatchedPerson], drawn: np.ndarray | None) -> None:
+        def write(shot: CameraImage, people: Sequence[DetectedPerson], drawn: np.ndarray | None) -> None:
             assert drawn is not None  # a video is wanted, so it is drawn
             due = round(shot.time * camera.rate) + 1 - video.frames if isinstance(camera, Webcam) else 1
             for _ in range(due):
@@ -344,34 +344,22 @@ def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[ImageSink]:
 class _Drawer:
     """Pictures of one recording; the strip below them stays the same."""
 
-    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, chosen: Sequence[int]):
-        self._camera, self._looking, self._watcher, self._chosen = camera, looking, watcher, chosen
+    def __init__(self, camera: OneCameraSource, looking: WatchSettings, watcher: PeopleWatcher, spine_only: bool):
+        self._camera, self._looking, self._watcher, self._spine_only = camera, looking, watcher, spine_only
         self._strip: np.ndarray | None = None
 
-    def draw(self, shot: CameraImage, people: Sequence[WatchedPerson]) -> np.ndarray:
+    def draw(self, shot: CameraImage, people: Sequence[DetectedPerson]) -> np.ndarray:
         count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
         photograph = isinstance(self._camera, Photographs)
         name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
         text = f"{name} · {count} · {self._looking.detection.detector}"
-        picture = draw_people(shot.image, [drawn_person(seen, self._chosen) for seen in people], text)
+        picture = draw(shot.image, people, self._spine_only, caption=text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             infers, watcher = self._looking.infer_spine, self._watcher
             kinds = ["spine_seen"] * watcher.sees_spine + ["spine_estimated"] * (infers and watcher.estimates_spine)
             kinds += ["spine_inferred"] * infers
             self._strip = with_legend(canvas.blank_picture(picture.shape[1], 0), kinds)
         return np.vstack([picture, self._strip])
-
-
-def drawn_person(seen: WatchedPerson, chosen: Sequence[int]) -> DrawnPerson:
-    """What is drawn of a person: those of the chosen points that are there."""
-    there = [i for i in chosen if np.isfinite(seen.xy[i]).all()]
-    points = {FILE_POINT_NAMES[i]: np.append(seen.xy[i], seen.confidence[i]) for i in there}
-    estimated, inferred = (
-        frozenset(FILE_POINT_NAMES[i] for i in there if which[i]) for which in (seen.estimated, seen.inferred)
-    )
-    return DrawnPerson(
-        points, inferred, estimated=estimated, label=f"person {seen.person_number} · {seen.mean_confidence:.2f}"
-    )
 
 
 @contextmanager

@@ -316,15 +316,21 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
             versions=origin["versions"],
             inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
             settings={
-                "detector": config.detection.detector,
+                **(_image_settings(config) if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
-                "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
             },
         ),
         licences=DETECTOR_LICENCES,
         notice=REPORT_NOTICE,
     )
+
+
+def _image_settings(config: Config) -> dict[str, str]:
+    return {
+        "detector": config.detection.detector,
+        "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
+    }
 
 
 def _trial_page(config: Config, section: TrialSection) -> ReportContent:

@@ -1,29 +1,37 @@
-"""Before the first run: a configuration for one's own videos, and a look at whether everything is in place."""
+"""Before the first run: a configuration for one's own files, compiled kernels, a look at whether all is in place."""
 
-from collections.abc import Callable, Sequence
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
-from simspine.anatomy.recipes import read_recipe
+from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_points
+from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, read_correspondence
-from simspine.core.types import Camera, Keypoints, Markers
+from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.io.atomic import write_text
+from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
 from simspine.quality.findings import Severity, names_text
 from simspine.reconstruction.cameras import compare_cameras
 from simspine.reconstruction.detection import Delays, follow_in_step, given_timing
+from simspine.reconstruction.reconstruct import fit_trials
+from simspine.reconstruction.stages import MARKER_FILE_SET
 from simspine.vision.camera_check import join_recordings, same_rig
 from simspine.vision.detector import Detections
 from simspine.vision.points import follow_person
 from simspine.vision.spinepose import check_weights
+from simspine.vision.triangulation import triangulate
 from simspine.workflow import detect_stage
 from simspine.workflow.config import Config, check_config
 from simspine.workflow.config_recordings import HumanCapture, SharedSubject, Subject, Trial
@@ -106,7 +114,7 @@ def examine_cameras(config: Config, say: SayFinding) -> bool:
     rigs: list[tuple[list[str], list[Camera], list[Keypoints]]] = []
     later = []
     for subject, person in config.subjects.items():
-        for name in (name for name, trial in person.trials.items() if trial.capture is None):
+        for name in (n for n, trial in person.trials.items() if trial.capture is None and trial.markers is None):
             try:
                 known = _known_keypoints(config, subject, name)
             except InputError:
@@ -180,10 +188,56 @@ REQUIRED_MODULES = {
 OPTIONAL_MODULES = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
 
 
-def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name: str, subject: str, trial: str) -> str:
-    """Write a configuration for synchronised videos; returns what to do next. Nothing is written if they do not fit."""
+def write_new_config(
+    files: Sequence[Path],
+    calibration: Path | None,
+    out: Path,
+    *,
+    name: str,
+    subject: str,
+    trial: str,
+    marker_set: str | None = None,
+    person: Mapping[str, float] | None = None,
+) -> str:
+    """Write a configuration for synchronised videos of a trial, or marker files, each a trial; returns what to do next.
+
+    person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
+    """
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
+    if all(file.suffix.lower() in MARKER_FILES for file in files):
+        trials = _marker_trials(files, marker_set)
+    elif calibration is None:
+        raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
+    else:
+        trials = {trial: _video_trial(files, calibration)}
+    content: dict = {"name": name, "results": f"results/{name}"}
+    content["subjects"] = {subject: {**(person or {}), "trials": trials}}
+    content |= {} if marker_set is None else {"body": {"markers": marker_set}}
+    check_config(content, "the configuration from these arguments")
+    lines = (
+        "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
+        "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
+    )
+    write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    apart = any("delays" in one for one in trials.values())
+    said = " The videos differ in length, so their delays will be found (`delays: find`)." if apart else ""
+    return f"{out} written.{said} Next: simspine run {out}"
+
+
+def _marker_trials(files: Sequence[Path], marker_set: str | None) -> dict[str, dict]:
+    """A trial for each file, named after it."""
+    trials: dict[str, dict] = {}
+    for file in files:
+        _describe_markers(read_markers(file), marker_set)
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", file.stem).lstrip("_.-") or "trial"
+        if name in trials:
+            raise InputError(f"two files would be the trial {name!r}, the second is {file}; rename one of them.")
+        trials[name] = {"markers": str(file)}
+    return trials
+
+
+def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
     opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
@@ -191,16 +245,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     match_cameras_to_views(opened, read_calibration(calibration))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
     apart = len({video.frames for video in opened}) > 1
-    trials = {trial: about | ({"delays": "find"} if apart else {})}
-    content = {"name": name, "results": f"results/{name}", "subjects": {subject: {"trials": trials}}}
-    check_config(content, "the configuration from these arguments")
-    lines = (
-        "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
-        "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
-    )
-    write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    said = " The videos differ in length, so their delays will be found (`delays: find`)." if apart else ""
-    return f"{out} written.{said} Next: simspine run {out}"
+    return about | ({"delays": "find"} if apart else {})
 
 
 def examine_installation(config: Config) -> bool:
@@ -294,8 +339,23 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
     return f", {len(used)} of {len(given.names)} markers of motion capture"
 
 
+def _describe_markers(given: Markers, marker_set: str | None) -> str:
+    """How many markers of a file are of the marker set; `InputError` where none is."""
+    known = read_marker_set(marker_set or MARKER_FILE_SET)
+    given = known.renamed(given)
+    used = set(known.places) & set(given.names)
+    if not used:
+        raise InputError(
+            f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
+            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`), or rename them."
+        )
+    return f"{len(used)} of {len(given.names)} markers are of the set {known.name!r}, {given.frames} frames"
+
+
 def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:
     capture = capture_of_config(trial, subject, config)
+    if trial.markers is not None:
+        return _describe_markers(read_markers(capture.mocap[0], capture.frame, capture.resample), config.body.markers)
     cameras = capture.cameras()
     if isinstance(config.detection.person, list):
         _check_place(config.detection.person, cameras)
@@ -321,3 +381,47 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
         timing = given_timing(Delays(trial.delays, trial.drift), cameras, [video.frames for video in videos])
         mocap = f", {timing.frames} of them shared by all views{mocap}"
     return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"
+
+
+# Compiled kernels, once before the first run.
+
+
+WARMUP_RECIPES = ("articulated", "coupled", "paper")
+WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
+_FRONT_ROTATION, _SIDE_ROTATION = [[1, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+WARMUP_CAMERAS = tuple(
+    Camera(
+        name=name,
+        size=(1000, 1000),
+        K=np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]]),
+        distortion=np.zeros(5),
+        R=np.array(R, float),
+        t=np.array([0.0, 1, 4]),  # 4 m away, 1 m high
+    )
+    for name, R in (("front", _FRONT_ROTATION), ("side", _SIDE_ROTATION))
+)
+
+
+def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
+    """Triangulate and solve a person who stands still, with each recipe. Returns seconds.
+
+    Numba keeps compiled code beside the package, or in the user's cache where that may not be written
+    (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
+    """
+    start = time.perf_counter()
+    for recipe in WARMUP_RECIPES:
+        body = build_body(recipe, "centres")
+        c = body.coordinates
+        still = Motion(c.names, WARMUP_RATE_HZ, np.tile(c.default, (WARMUP_FRAMES, 1)), c.rotational)
+        markers = forward_kinematics(body, still)
+        inverse_kinematics(body, markers)
+        fit_trials({"standing": markers}, recipe)
+        triangulate(_keypoints_of_markers(markers), WARMUP_CAMERAS)
+        say(f"{recipe}: ready after {time.perf_counter() - start:.0f} s")
+    return time.perf_counter() - start
+
+
+def _keypoints_of_markers(markers: Markers) -> Keypoints:
+    """The markers as both cameras see them."""
+    xy = np.moveaxis(project_points(WARMUP_CAMERAS, markers_in_frame(markers, "z_up").xyz), 0, 1)
+    return Keypoints(markers.names, WARMUP_RATE_HZ, xy, np.ones(xy.shape[:3]))

@@ -17,6 +17,7 @@ from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError, Remark
 from simspine.core.settings import models_folder
 from simspine.core.skeletons import points_at_vertebrae, split_inferred_suffix
+from simspine.core.types import Markers
 from simspine.estimation.fit_person import femur_lengths
 from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
@@ -27,7 +28,16 @@ from simspine.io.trc import write_trc
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE, is_refined
 from simspine.reconstruction.publish import check_points_follow_angles
-from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, marker_set_of
+from simspine.reconstruction.stages import (
+    IK,
+    MARKER_FILE_SET,
+    OF_TRIAL,
+    QUALITY,
+    SCALE,
+    VERTEBRAE,
+    given_markers,
+    marker_set_of,
+)
 from simspine.vision.merging import MergeReport
 from simspine.workflow.inputs import Context, known_fault_in, timing_in
 from simspine.workflow.results import (
@@ -54,10 +64,12 @@ TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
 
 def plan_triangulate(context: Context) -> list[StageTask]:
     paths, options = context.paths, context.config.triangulation
+    if not context.filmed:
+        return []
     cameras = StageTask(
         name=context.subject,
-        inputs=tuple(map(paths.keypoints, context.trials)),
-        outputs=tuple(map(paths.cameras, context.trials)),
+        inputs=tuple(map(paths.keypoints, context.filmed)),
+        outputs=tuple(map(paths.cameras, context.filmed)),
         settings=context.config.cameras.model_dump(mode="json") | {"min_confidence": options.min_confidence},
         work=partial(_judge_cameras, context),
         whole=True,
@@ -70,12 +82,12 @@ def plan_triangulate(context: Context) -> list[StageTask]:
             settings=options.model_dump(mode="json"),
             work=partial(_triangulate, context, trial),
         )
-        for trial in context.trials
+        for trial in context.filmed
     ]
 
 
 def _judge_cameras(context: Context) -> dict:
-    stored = {trial: read_store(context.paths.keypoints(trial)) for trial in context.trials}
+    stored = {trial: read_store(context.paths.keypoints(trial)) for trial in context.filmed}
     trials = {
         trial: {"keypoints": item["keypoints"], "cameras": item["cameras"], "timing": timing_in(item)}
         for trial, item in stored.items()
@@ -107,7 +119,8 @@ def _triangulate(context: Context, trial: str) -> dict:
 
 
 def plan_merge(context: Context) -> list[StageTask]:
-    return [_merge_task(context, trial) for trial in context.trials]
+    filmed = context.filmed
+    return [(_merge_task if trial in filmed else _marker_file_task)(context, trial) for trial in context.trials]
 
 
 def _merge_task(context: Context, trial: str) -> StageTask:
@@ -128,6 +141,33 @@ def _merge_task(context: Context, trial: str) -> StageTask:
     )
 
 
+def _marker_file_task(context: Context, trial: str) -> StageTask:
+    """A file of markers in the place of points from images."""
+    capture, paths = context.capture(trial), context.paths
+    settings = {"frame": capture.frame, "start": capture.start, "resample": capture.resample}
+
+    def work() -> dict:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always", UserWarning)
+            given = capture.motion_capture()
+        assert given is not None  # the trial has a file
+        for stale in paths.seen_files(trial):
+            stale.unlink(missing_ok=True)  # of the trial when it had cameras
+        kept = {"skeleton": MARKER_FILE_SET, **_mocap_findings(heard, capture.mocap)}
+        return _keep_markers(paths, trial, given_markers(given, context.config.body), kept)
+
+    outputs = (paths.markers(trial), paths.markers(trial, ".trc"))
+    return StageTask(name=trial, inputs=capture.mocap, outputs=outputs, settings=settings, work=work)
+
+
+def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> dict:
+    """Write the markers, and what else their file keeps; notes for the manifest."""
+    write_store(paths.markers(trial), markers=markers, **kept)
+    write_trc(paths.markers(trial, ".trc"), markers)
+    missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
+    return {"missing_frames": missing, "filled": 0 if markers.filled is None else int(markers.filled.sum())}
+
+
 def _merge(context: Context, trial: str, table: str | None) -> dict:
     """table: of the motion capture's markers."""
     paths, capture, config = context.paths, context.capture(trial), context.config
@@ -142,13 +182,8 @@ def _merge(context: Context, trial: str, table: str | None) -> dict:
             raise InputError(f"{where}{error}") from None
     markers, report = found["markers"], found["merging"]
     odd = _mocap_findings(heard, capture.mocap)
-    write_store(
-        paths.markers(trial), markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored), **odd
-    )  # fmt: skip
-    write_trc(paths.markers(trial, ".trc"), markers)
-    missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
-    filled = 0 if markers.filled is None else int(markers.filled.sum())
-    return {"missing_frames": missing, "filled": filled} | ({} if report is None else _merge_notes(report))
+    notes = _keep_markers(paths, trial, markers, {"skeleton": stored["skeleton"], **known_fault_in(stored), **odd})
+    return notes | ({} if report is None else _merge_notes(report))
 
 
 def _mocap_findings(heard: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
@@ -235,7 +270,8 @@ def _scale(context: Context) -> dict:
 
 def _scaling_doubts(paths: RunPaths, trials: Sequence[str]) -> str:
     """What was found about the cameras, where that may be why the points fit nobody; '' where nothing was."""
-    found = (finding for name in trials for finding in camera_findings(paths.cameras(name)))
+    cameras = filter(Path.is_file, map(paths.cameras, trials))
+    found = (finding for path in cameras for finding in camera_findings(path))
     doubts = list(dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO))
     return f"\nAbout the cameras: {' '.join(doubts[:MAX_DOUBTS_SHOWN])}" if doubts else ""
 
@@ -319,13 +355,13 @@ def _mean_degrees(angle: np.ndarray) -> float | None:
 
 def plan_quality(context: Context) -> list[StageTask]:
     config, paths = context.config, context.paths
-    fill = config.quality.fill_gaps
+    fill, filmed = config.quality.fill_gaps, context.filmed
     return [
         StageTask(
             name=trial,
             inputs=(
-                paths.vertebrae(trial), paths.kinematics(trial), paths.markers(trial), paths.points(trial),
-                paths.keypoints(trial), paths.cameras(trial), paths.model,
+                paths.vertebrae(trial), paths.kinematics(trial), paths.markers(trial),
+                *(paths.seen_files(trial) if trial in filmed else ()), paths.model,
             ),
             outputs=(paths.quality(trial), *(_filled_files(paths, trial) if fill else ())),
             # Without filling nothing is solved again, and quality has no settings.
@@ -344,11 +380,12 @@ def _judge_trial(context: Context, trial: str) -> dict:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
     found = read_trial(paths, trial, judged=False, derived=fill)
+    seen = camera_findings(paths.cameras(trial)) if trial in context.filmed else ()
     judged = QUALITY(
         config,
         **{field: getattr(found, field) for field in OF_TRIAL},
         skeleton=read_store(paths.markers(trial), ["skeleton"])["skeleton"],
-        findings=(*camera_findings(paths.cameras(trial)), *mocap_findings(paths.markers(trial))),
+        findings=(*seen, *mocap_findings(paths.markers(trial))),
     )
     verdict = judged["verdict"]
     if fill:
@@ -400,7 +437,7 @@ def _export_trial(context: Context, trial: str) -> dict:
 def _body_and_cameras_task(context: Context) -> StageTask:
     """One task for the subject: the trials share the body, and the cameras where they share a calibration."""
     root, subject, paths = context.paths.results / "export", context.subject, context.paths
-    captures = {trial: context.capture(trial) for trial in context.trials}
+    captures = {trial: context.capture(trial) for trial in context.filmed}
     if len({(capture.calibration, capture.rig) for capture in captures.values()}) == 1:
         named = {f"Calib_{subject}.toml": next(iter(captures.values()))}
     else:
@@ -416,7 +453,7 @@ def _body_and_cameras_task(context: Context) -> StageTask:
 
     return StageTask(
         name=subject,
-        inputs=(paths.model, *(capture.calibration for capture in cameras.values())),
+        inputs=(paths.model, *(capture.calibration for capture in cameras.values() if capture.calibration)),
         outputs=(model, *cameras),
         settings={"rigs": [capture.rig for capture in cameras.values()]},
         work=work,

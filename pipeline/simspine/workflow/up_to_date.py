@@ -57,6 +57,10 @@ class RunPaths:
     def points(self, trial: str) -> Path:
         return self.folder / "points" / f"{trial}.h5"
 
+    def seen_files(self, trial: str) -> tuple[Path, ...]:
+        """What comes from images alone."""
+        return self.points(trial), self.keypoints(trial), self.cameras(trial)
+
     def markers(self, trial: str, suffix: str = ".h5") -> Path:
         return self.folder / "markers" / f"{trial}{suffix}"
 

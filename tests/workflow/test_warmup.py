@@ -6,18 +6,18 @@ from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.recipes import build_body
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Motion
-from simspine.reconstruction import reconstruct
 from simspine.vision.triangulation import triangulate
+from simspine.workflow import setup
 
 
 def test_the_cameras_see_the_person_who_stands():
     """Else the triangulation's kernel is never called, and not compiled."""
     body = build_body("coupled", "centres")
     c = body.coordinates
-    still = Motion(c.names, reconstruct.WARMUP_RATE_HZ, np.tile(c.default, (3, 1)), c.rotational)
+    still = Motion(c.names, setup.WARMUP_RATE_HZ, np.tile(c.default, (3, 1)), c.rotational)
     markers = forward_kinematics(body, still)
-    seen = reconstruct._keypoints_of_markers(markers)
+    seen = setup._keypoints_of_markers(markers)
     assert (seen.xy > 0).all()
     assert (seen.xy < 1000).all()
-    found = triangulate(seen, reconstruct.WARMUP_CAMERAS)
+    found = triangulate(seen, setup.WARMUP_CAMERAS)
     np.testing.assert_allclose(found.xyz, markers_in_frame(markers, "z_up").xyz, atol=1e-6)

@@ -1,0 +1,235 @@
+"""The calls of SpinePose's own package, so that a program that uses it changes one import.
+
+`from simspine import SpinePoseEstimator, infer_image, infer_video` in the place of `from spinepose import …`.
+"""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
+from simspine.report.body_video import video_writer
+from simspine.report.people_pictures import draw
+from simspine.vision.images import options_of_model, watch_camera
+from simspine.vision.one_camera import (
+    FILE_POINT_NAMES,
+    FILE_SPINE_INDICES,
+    DetectedPerson,
+    PeopleWatcher,
+    WatchSettings,
+)
+from simspine.vision.options import DetectionOptions
+from simspine.vision.points import IMAGE_DETECTORS
+from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights
+
+PEOPLE_FINDERS = ("rfdetr", "yolox")
+
+
+@dataclass(eq=False)
+class SpinePoseEstimator:
+    """SpinePose's estimator: `keypoints, scores = estimator(image)`, `estimator.visualize(image, keypoints, scores)`.
+
+    People are found by BlazePose, whichever finder `detector` names. Without the package spinepose and its weights
+    BlazePose gives the points as well; its nine along the spine are inferred, and a warning says so.
+
+    Attributes
+    ----------
+    mode : str
+        'small', 'medium', 'large', 'xlarge'; an ONNX file; or a model of `detect_image`.
+    model_version : str
+        'latest', 'v2' or 'v1', of a size.
+    detector : str
+        'rfdetr' or 'yolox'; without effect.
+    enable_lifting : bool
+        Refused: `simspine detect --lift` lifts points into space.
+    device : str
+        'auto' and 'cpu': the processor; 'cuda'.
+    hardware_acceleration, mixed_precision : bool
+        Without effect.
+    max_detections : int
+        The most people in an image.
+    """
+
+    SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
+
+    mode: str = "large"
+    model_version: str = "latest"
+    detector: str = "rfdetr"
+    enable_lifting: bool = False
+    device: str = "auto"
+    hardware_acceleration: bool = True
+    mixed_precision: bool = False
+    max_detections: int = 4
+
+    def __post_init__(self):
+        self._options = self._detection_options()
+        self._people: tuple[DetectedPerson, ...] = ()
+
+    @cached_property
+    def _watcher(self) -> PeopleWatcher:
+        return self.open_watcher(smooth=False)
+
+    def open_watcher(self, smooth: bool) -> PeopleWatcher:
+        """What looks at images one after the other, with the estimator's networks; to be closed in the end."""
+        return PeopleWatcher(WatchSettings(self._options, smooth))
+
+    def _detection_options(self) -> DetectionOptions:
+        if self.enable_lifting:
+            raise InputError("enable_lifting is not offered here; `simspine detect --lift LIFTER` lifts points.")
+        if self.detector not in PEOPLE_FINDERS:
+            raise InputError(f"detector is {self.detector!r}, expected {' or '.join(PEOPLE_FINDERS)}.")
+        model = str(self.mode)
+        if model in SPINEPOSE_SIZES and self.model_version != "latest":
+            model = f"{self.model_version}/{model}"
+        if model not in IMAGE_DETECTORS:
+            try:
+                check_weights(model)
+            except InputError as error:
+                if self.mode not in SPINEPOSE_SIZES:
+                    raise
+                warnings.warn(f"{error} BlazePose is used; its spine is inferred.", stacklevel=4)
+                model = "blazepose"
+        options = options_of_model(model, self.max_detections)
+        device = "cuda" if self.device.startswith("cuda") and options.detector == "spinepose" else "cpu"
+        return options.model_copy(update={"device": device})
+
+    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
+        """The people, with what was inferred marked. bboxes: (people, 4) x0 y0 x1 y1 px, where they are known to be."""
+        self._watcher.reset_identities()
+        self._people = self._watcher.watch_image(require_image(image), time=0.0, boxes=bboxes)
+        return self._people
+
+    def __call__(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Points (people, 37, 2) px in SpinePose's order, and scores (people, 37).
+
+        What is not there is 0 0 with score 0. bboxes: as of `find_people`.
+        """
+        return _keypoints_and_scores(self.find_people(image, bboxes))
+
+    estimate = __call__
+
+    def visualize(self, image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """A picture with the people drawn. Points of the last call that were inferred are drawn so."""
+        if np.array_equal(_keypoints_and_scores(self._people)[0], keypoints):
+            return draw(image, self._people)
+        scores, unmarked = np.asarray(scores), np.zeros(len(FILE_POINT_NAMES), bool)
+        places = np.where(scores[..., None] > 0, keypoints, np.nan)
+        people = [
+            DetectedPerson(own, certainty, estimated=unmarked, inferred=unmarked, number=number)
+            for number, (own, certainty) in enumerate(zip(places, scores, strict=True), 1)
+        ]
+        return draw(image, people)
+
+    def close(self) -> None:
+        """Release networks and threads."""
+        if "_watcher" in vars(self):
+            self._watcher.close()
+
+
+def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
+    """Points (people, 37, 2) and scores (people, 37); a point that is not there is 0 0 with score 0."""
+    count = len(FILE_POINT_NAMES)
+    places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, count, 2))
+    return places, np.array([one.scores for one in people]).reshape(-1, count)
+
+
+def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarray:
+    """(people, 37 or 9, 3) x px, y px, score; of no size where there is nobody."""
+    if not people:
+        return np.array([])
+    places, scores = _keypoints_and_scores(people)
+    rows = np.concatenate([places, scores[..., None]], -1)
+    return rows[:, list(FILE_SPINE_INDICES)] if spine_only else rows
+
+
+def infer_image(
+    input_path: str | PathLike,
+    mode: str = "medium",
+    spine_only: bool = False,
+    vis_path: str | PathLike | None = None,
+    model_version: str = "latest",
+    detector: str = "rfdetr",
+    **others,
+) -> np.ndarray:
+    """People in an image file, as SpinePose's function of this name gives them.
+
+    Parameters
+    ----------
+    input_path : path
+    mode : str
+    spine_only : bool
+        Only the nine points along the spine, from S1 to C1.
+    vis_path : path, optional
+        Picture to write. No window is opened.
+    model_version, detector, others
+        As of `SpinePoseEstimator`.
+
+    Returns
+    -------
+    array
+        (people, 37 or 9, 3): x px, y px, score; of no size where there is nobody.
+
+    Raises
+    ------
+    InputError
+        For what is no image, and as `SpinePoseEstimator`.
+    """
+    image = read_image(Path(input_path))
+    with closing(SpinePoseEstimator(mode, model_version, detector, **others)) as estimator:
+        people = estimator.find_people(image)
+    if vis_path is not None:
+        write_picture(Path(vis_path), draw(image, people, spine_only))
+    return _result_rows(people, spine_only)
+
+
+def infer_video(
+    input_path: str | PathLike,
+    mode: str = "medium",
+    spine_only: bool = False,
+    use_smoothing: bool = True,
+    vis_path: str | PathLike | None = None,
+    model_version: str = "latest",
+    detector: str = "rfdetr",
+    **others,
+) -> list[np.ndarray]:
+    """People in a video, image by image, as SpinePose's function of this name gives them.
+
+    Parameters
+    ----------
+    input_path : path
+        A video, or 'webcam'.
+    use_smoothing : bool
+        Smooth the points over time.
+    mode, spine_only, vis_path, model_version, detector, others
+        As of `infer_image`; `vis_path` is a video.
+
+    Returns
+    -------
+    list of array
+        As of `infer_image`, for each image.
+
+    Raises
+    ------
+    InputError
+        For what is no video, and as `SpinePoseEstimator`.
+    """
+    camera = open_camera(fspath(input_path))
+    if isinstance(camera, Photographs):
+        raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
+    with ExitStack() as stack:
+        estimator = SpinePoseEstimator(mode, model_version, detector, **others)
+        watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
+        video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
+        found = []
+        for shot, people in watch_camera(camera, watcher):
+            found.append(_result_rows(people, spine_only))
+            if video is not None:
+                video.add(draw(shot.image, people, spine_only))
+        return found

@@ -1,0 +1,144 @@
+"""People in one image, and in the images of a video, of one camera: `detect_image`, `detect_video`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, open_camera, read_image, require_image
+from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
+from simspine.vision.options import DetectionOptions
+from simspine.vision.points import IMAGE_DETECTORS
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedFrame:
+    """One image of a video with its people.
+
+    Attributes
+    ----------
+    number : int
+        From 0.
+    time : float
+        s.
+    image : (height, width, 3) array of uint8
+        BGR.
+    people : tuple of DetectedPerson
+    """
+
+    number: int
+    time: float
+    image: np.ndarray
+    people: tuple[DetectedPerson, ...]
+
+
+def detect_image(
+    image: np.ndarray | str | PathLike, model: str | PathLike = "blazepose", people: int = 4, infer_spine: bool = True
+) -> tuple[DetectedPerson, ...]:
+    """Find people in one image: 37 points each, nine of them along the spine.
+
+    Places are px of the image. Angles of vertebrae take several cameras (`reconstruct`).
+
+    Parameters
+    ----------
+    image : (height, width, 3) array of uint8, or path
+        BGR, as OpenCV reads it.
+    model : str or path
+        'blazepose'; 'blazepose_spine' (experimental); a size of SpinePose ('medium', 'v1/large'), whose weights the
+        package spinepose downloads; or an ONNX file of SimCC or heat maps.
+    people : int
+        The most people in an image.
+    infer_spine : bool
+        Place points of the spine that the model does not give, marked as inferred.
+
+    Returns
+    -------
+    tuple of DetectedPerson
+
+    Raises
+    ------
+    InputError
+        For what is no image, and for an unknown model.
+
+    Examples
+    --------
+    >>> people = ss.detect_image("person.png")
+    >>> people[0].points.shape, people[0].scores.shape, people[0].spine.shape
+    ((37, 2), (37,), (97, 2))
+    """
+    if isinstance(image, str | PathLike):
+        image = read_image(Path(image))
+    settings = WatchSettings(options_of_model(model, people), smooth=False, infer_spine=infer_spine)
+    with closing(PeopleWatcher(settings)) as watcher:
+        return watcher.watch_image(require_image(image), time=0.0)
+
+
+def detect_video(
+    source: str | PathLike,
+    model: str | PathLike = "blazepose",
+    people: int = 4,
+    infer_spine: bool = True,
+    *,
+    smooth: bool = True,
+) -> Iterator[DetectedFrame]:
+    """Find people in each image of a video, one after the other; numbers of people stay from image to image.
+
+    Parameters
+    ----------
+    source : path
+        A video, a folder of photographs (separate pictures), or a webcam by its number ('0').
+    model, people, infer_spine
+        As of `detect_image`.
+    smooth : bool
+        Smooth the points over time (One-Euro filter).
+
+    Returns
+    -------
+    iterator of DetectedFrame
+        An image is looked at when it is asked for.
+
+    Raises
+    ------
+    InputError
+        For what cannot be read, and for an unknown model.
+
+    Examples
+    --------
+    >>> for frame in ss.detect_video("person.avi"):
+    ...     for person in frame.people:
+    ...         print(frame.number, person.number, person.points.shape, person.inferred.sum())
+    0 1 (37, 2) 9
+    1 1 (37, 2) 9
+    """
+    camera = open_camera(fspath(source))
+    settings = WatchSettings(
+        options_of_model(model, people), smooth and not isinstance(camera, Photographs), infer_spine
+    )
+    return _detected_frames(camera, settings)
+
+
+def _detected_frames(camera: OneCameraSource, settings: WatchSettings) -> Iterator[DetectedFrame]:
+    with closing(PeopleWatcher(settings)) as watcher:
+        for shot, people in watch_camera(camera, watcher):
+            yield DetectedFrame(shot.number, shot.time, shot.image, people)
+
+
+def watch_camera(
+    camera: OneCameraSource, watcher: PeopleWatcher
+) -> Iterator[tuple[CameraImage, tuple[DetectedPerson, ...]]]:
+    """Each image with its people."""
+    for shot in camera:
+        if isinstance(camera, Photographs):  # they are separate
+            watcher.reset_identities()
+        yield shot, watcher.watch_image(shot.image, shot.time)
+
+
+def options_of_model(model: str | PathLike, people: int) -> DetectionOptions:
+    """The detector that a model's name means: its own, or a network of SpinePose's kind."""
+    name = fspath(model)
+    if name in IMAGE_DETECTORS:
+        return DetectionOptions.model_validate({"detector": name, "people": people})
+    return DetectionOptions(detector="spinepose", model=name, people=people)

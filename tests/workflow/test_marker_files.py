@@ -1,0 +1,150 @@
+"""Marker files alone: a configuration by `simspine init`, all stages to the report, the same numbers as the library."""
+
+import re
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from small_c3d import write_small_c3d
+from small_project import STAGES, Project
+
+import simspine as ss
+from simspine.cli.main import main
+from simspine.io.c3d import read_markers
+from simspine.workflow.config import check_config
+from simspine.workflow.jobs import all_jobs, mark_done, mark_of, run_job, stage_states
+from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
+
+SET = "spinetrack37"
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def files(truth, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    content = {"names": truth.markers.names, "values": truth.markers.xyz, "rate": truth.markers.rate}
+    write_small_c3d(folder / "Ada walk 1.c3d", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
+    ss.write_trc(folder / "sit.trc", truth.markers)
+    return [folder / "Ada walk 1.c3d", folder / "sit.trc"]
+
+
+@pytest.fixture(scope="module")
+def project(files, tmp_path_factory):
+    """Configured by `simspine init`, and run."""
+    folder = tmp_path_factory.mktemp("project")
+    out = folder / "config.yaml"
+    done = call("init", *files, "--out", out, "--name", "lab", "--marker-set", SET, "--mass", 62, "--height", 1.8)
+    assert done.exit_code == 0, done.output
+    settings = yaml.safe_load(out.read_text())
+    assert settings["subjects"] == {
+        "S01": {
+            "height": 1.8,
+            "mass": 62.0,
+            "trials": {"Ada_walk_1": {"markers": str(files[0])}, "sit": {"markers": str(files[1])}},
+        }
+    }
+    project = Project(folder)
+    project.write(settings | {"results": str(project.results)})
+    for job, subject, trial in all_jobs(project.config):
+        run_job(project.config, job, subject, trial)
+    return project
+
+
+def test_everything_is_done_to_the_report(project):
+    results = project.results
+    assert {state.kind for state in stage_states(project.config)} == {"done"}
+    assert {state.stage for state in stage_states(project.config)}.isdisjoint({"detect", "triangulate"})
+    mark_done(project.config)
+    assert all(mark_of(project.config, *job).is_file() for job in all_jobs(project.config))
+    page = (results / "report.html").read_text()
+    assert "Lumbar lordosis" in page
+    for about_images in ("Calibration", "blazepose", "low-pass"):
+        assert about_images not in re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL), about_images
+    assert (results / "export/centres/S01/S01_sit.trc").is_file()
+    assert not list((results / "export").glob("cameras/*"))
+    with ss.open_dataset(results / "lab.h5") as data:
+        assert data["S01", "Ada_walk_1"].frames == data["S01", "sit"].frames
+        assert data["S01", "sit"].cameras == ()
+    done = call("status", "--config", project.file)
+    assert done.exit_code == 0, done.output
+    assert call("verify", results).exit_code == 0
+
+
+def test_the_numbers_are_those_of_the_library(project, files):
+    trials = {"Ada_walk_1": read_markers(files[0]), "sit": read_markers(files[1])}
+    found = ss.fit_trials(trials, marker_set=SET, height=1.8, mass=62)
+    for name in trials:
+        by_files = read_trial(RunPaths(project.results, "S01"), name)
+        np.testing.assert_array_equal(by_files.motion.values, found[name].motion.values)
+        np.testing.assert_array_equal(by_files.spine.lla_sd, found[name].spine.lla_sd)
+        assert by_files.verdict.counts == found[name].verdict.counts
+
+
+def test_doctor_counts_the_markers(project):
+    done = call("doctor", "--config", project.file)
+    assert done.exit_code == 0, done.output
+    assert "S01/sit: " in done.output
+    assert re.search(r"S01/sit: (\d+) of \1 markers are of the set 'vertebral', 16 frames", done.output), done.output
+
+
+def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):
+    """The same trial, from keypoints before: what came from images is gone."""
+    copied.trial()
+    settings = copied.settings
+    settings["subjects"]["S01"]["trials"]["bow"] = {"markers": str(files[1])}
+    settings["body"] = settings["body"] | {"markers": SET}
+    copied.write(settings)
+    copied.run(*STAGES)
+    assert not (copied.results / "S01/keypoints/bow.h5").exists()
+    found = read_trial(RunPaths(copied.results, "S01"), "bow")
+    assert found.cameras == ()
+    assert found.keypoints is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--marker-set", "blazepos"), "Did you mean 'blazepose'"),
+        (("--height", "17"), "height"),
+    ],
+)
+def test_init_writes_nothing_where_markers_do_not_fit(files, tmp_path, arguments, said):
+    done = call("init", files[1], "--out", tmp_path / "x.yaml", *arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_markers_of_no_set_are_named(tmp_path, truth):
+    odd = truth.markers.with_(names=tuple(f"M{i}" for i in range(len(truth.markers.names))))
+    ss.write_trc(tmp_path / "odd.trc", odd)
+    done = call("init", tmp_path / "odd.trc", "--out", tmp_path / "x.yaml")
+    assert done.exit_code == 2
+    assert "none of the" in done.stderr
+    assert "'centres'" in done.stderr
+    assert "--marker-set" in done.stderr
+
+
+def test_videos_need_a_calibration(tmp_path):
+    done = call("init", tmp_path / "a.mp4", tmp_path / "b.mp4", "--out", tmp_path / "x.yaml")
+    assert done.exit_code == 2
+    assert "--calibration" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"calibration": "c.toml"}, "leave calibration out"),
+        ({"videos": ["a.mp4"]}, "exactly one of folder, videos, keypoints, markers, capture"),
+        ({"delays": "find"}, "leave delays out"),
+    ],
+)
+def test_a_trial_of_markers_has_no_cameras(more, said):
+    trial = {"markers": "walk.c3d"} | more
+    with pytest.raises(ss.InputError, match=said):
+        check_config({"name": "x", "results": "r", "subjects": {"S01": {"trials": {"walk": trial}}}})
