@@ -28,9 +28,9 @@ from simspine.reconstruction.stages import IK, QUALITY, VERTEBRAE, run_stages
 DOTS = 24  # along the line: a dot every 2 cm, four in one correlation length of the skin's errors
 MIN_POINTS = 8  # of a line: fewer do not show two curves
 PLAUSIBLE_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
-# How far apart two readers place a line along the spine: 3 mm fore and aft, 2.4 mm sideways (Kaiser et al. 2025,
-# 10.1371/journal.pone.0321429).
-LINE_SD_M = 0.003
+# How far a line along the spine is off as somebody marks it: two readers differ by 3 mm fore and aft, 2.4 mm sideways
+# (Kaiser et al. 2025, 10.1371/journal.pone.0321429), one by 1/√2 of it.
+LINE_SD_M = 0.002
 # People whose back is measured have curves that healthy people, from whom the spreads of levels are, rarely have.
 # Three times as wide, the line decides, and the prior only fills in what it leaves open.
 CURVE_SPREAD_FACTOR = 3.0
