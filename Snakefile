@@ -8,7 +8,8 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from simspine.workflow.config import check_config
-from simspine.workflow.inputs import check_inputs, given_options
+from simspine.workflow.inputs import check_inputs
+from simspine.workflow.launch import refuse_other_settings
 from simspine.workflow.jobs import STATE, marks_before_detect, marks_of
 from simspine.workflow.jobs import prepare_results
 from simspine.workflow.jobs import mark_done
@@ -23,8 +24,9 @@ if not workflow.overwrite_configfiles:
 
 # One line per fault, with the right key for a misspelt one.
 settings = check_config(config)
-# Jobs read the same file, or are told what --config and further files make of it.
-GIVEN = given_options(workflow.configfiles, workflow.config_settings.config, config)
+# Jobs read the same file, so --config and further files are refused.
+refuse_other_settings(workflow.config_settings.config, workflow.configfiles)
+GIVEN = ["--config", str(workflow.configfiles[0])]
 
 RESULTS = settings.results
 DONE = f"{RESULTS}/{STATE}/done"
@@ -185,7 +187,6 @@ rule dataset:
         "simspine job dataset {params.given:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
-# Pages of many trials are drawn so many at a time; Snakemake gives no more than the run's cores.
 rule page:
     input:
         f"{DONE}/dataset.done",
@@ -197,8 +198,7 @@ rule page:
         f"{RESULTS}/benchmarks/page.tsv"
     conda:
         "environment.yml"
-    threads: 100
     params:
         given=GIVEN,
     shell:
-        "simspine job page {params.given:q} --cores {threads} 2>&1 | (trap '' PIPE; tee {log:q})"
+        "simspine job page {params.given:q} 2>&1 | (trap '' PIPE; tee {log:q})"

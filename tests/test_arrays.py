@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.core.errors import InputError, frame_ranges, require_shape, rms_of_known, runs_of_frames
+from simspine.core.arrays import frame_ranges, require_shape, rms_of_known, runs_of_frames
+from simspine.core.errors import InputError
 
 
 @given(st.lists(st.integers(0, 50)))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.core.errors import InputError
-from simspine.workflow.config import Config, check_config, differences_text, json_digest, read_config
+from simspine.workflow.config import Config, check_config, json_digest, read_config
 
 FULL = {
     "name": "study",
@@ -155,23 +155,6 @@ def test_wrong_value_names_its_place(tmp_path, path, value, words):
     message = refusal(tmp_path, changed(path, value))
     assert words in message
     assert len(message.splitlines()) <= 3
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "words"),
-    [
-        (("ik", "error_lasts_s"), 2.0, "ik.error_lasts_s: this key is gone; its name is now ik.error_correlation_s."),
-        (("scaling", "calibrate"), True, "scaling.calibrate: this key is gone; leave it out"),
-        (("detection", "model_complexity"), 1, "detection.model_complexity: this key is gone; leave it out"),
-        (("detection", "infer_spine"), "shape", "detection.infer_spine: shape: this value is gone; write true."),
-        (("detection", "infer_spine"), "rule", "detection.infer_spine: rule: this value is gone; write true (by"),
-        (("ik", "loss"), "geman-mcclure", "ik.loss: geman-mcclure: this value is gone; write huber or square."),
-    ],
-)
-def test_what_an_earlier_version_knew_names_its_successor(tmp_path, path, value, words):
-    message = refusal(tmp_path, changed(path, value))
-    assert words in message
-    assert len(message.splitlines()) == 2
 
 
 @pytest.mark.parametrize("folder", ["ergebnisse/Läufe 1", "results/x$(touch y)", "results/a'b", "/data/結果"])
@@ -529,26 +512,6 @@ def test_names_of_subjects_and_trials_are_plain(name):
         check_config(FULL | {"subjects": {"S01": {"trials": {name: person["trials"]["bow"]}}}})
     with pytest.raises(InputError, match="pattern"):
         check_config(FULL | {"name": name})
-
-
-def test_differences_name_the_setting_and_both_values():
-    before = check_config(FULL).model_dump(mode="json")
-    changed = copy.deepcopy(FULL)
-    changed["triangulation"]["min_views"] = 2
-    changed["body"] = {**FULL.get("body", {}), "markers": "centres"}
-    found = differences_text(before, check_config(changed).model_dump(mode="json"))
-    was = before["body"]["markers"]
-    assert found == (
-        f"triangulation.min_views was 3, is 2; body.markers was {'null' if was is None else was}, is centres"
-    )
-    assert differences_text(before, before) == ""
-
-
-def test_differences_of_keys_that_one_lacks():
-    found = differences_text({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
-    assert found == "a.y was not there, is null; b was not there, is {}; old was 2, is not there"
-    many = ({f"k{i}": number for i in range(7)} for number in (1, 2))
-    assert differences_text(*many).endswith("k4 was 1, is 2; and 2 more")
 
 
 @pytest.mark.parametrize(

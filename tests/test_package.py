@@ -43,6 +43,10 @@ def test_reading_a_configuration_loads_nothing_heavy():
     assert loaded_by("from simspine.workflow.config import read_config, json_schema; json_schema()") == set()
 
 
+def test_errors_load_no_numpy():
+    assert loaded_by("from simspine.core.errors import InputError", (*HEAVY, "numpy", "pydantic", "yaml")) == set()
+
+
 def test_every_name_offered_resolves():
     assert simspine.__all__
     for name in simspine.__all__:

@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from simspine.core.errors import InputError, map_on_threads
+from simspine.core.arrays import map_on_threads
+from simspine.core.errors import InputError
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, np.int64(3)])

@@ -69,22 +69,21 @@ def test_a_whole_data_set(exported):
     assert (done.exit_code, done.output.strip().endswith("whole.")) == (0, True)
 
 
-@pytest.mark.parametrize(("array", "chunk", "frames"), [
-    ("S1/Walking_1/markers", 1, "128–255"), ("S1/Walking_1/kinematics", 0, "0–299"),
-    ("S1/Walking_2/markers", 1, "128–149"), ("S5/Sitting/simspine/lla", 0, "0–39"),
+@pytest.mark.parametrize(("array", "chunk"), [
+    ("S1/Walking_1/markers", 1), ("S1/Walking_1/kinematics", 0), ("S5/Sitting/simspine/lla", 0),
 ])  # fmt: skip
-def test_a_flipped_byte(copy, array, chunk, frames):
+def test_a_flipped_byte(copy, array, chunk):
     offset, size = chunk_of(copy / "tiny.h5", array, chunk)
     flip(copy / "tiny.h5", offset + size // 2)
     trial, name = "/".join(array.split("/")[:2]), "/".join(array.split("/")[2:])
     found = texts(copy)
-    assert f"fault: tiny.h5, {trial}, frames {frames}: {name} is damaged" in found
+    assert f"fault: tiny.h5, {trial}: {name} is damaged" in found
     assert len(found) == 2  # and that the file is not the manifest's
     assert "differs from its checksum" in found[0]
     assert texts(copy / "tiny.h5") == found[1:]  # by itself, without a manifest
     done = CliRunner().invoke(main, ["verify", str(copy)])
     assert done.exit_code == 2
-    assert f"frames {frames}" in done.output
+    assert f"{trial}: {name} is damaged" in done.output
 
 
 def test_every_byte_matters(exported, copy):
@@ -107,14 +106,6 @@ def test_a_block_of_zeros_in_the_structure(copy, at):
     assert any("differs from its checksum" in text for text in texts(copy))
 
 
-def test_numbers_changed_by_a_program(copy):
-    """HDF5's own checksum is renewed when a program writes; ours is not."""
-    with h5py.File(copy / "tiny.h5", "r+") as file:
-        file["S1/Walking_1/markers"][130, 3, 0] += 0.01
-    found = texts(copy / "tiny.h5")
-    assert found == ["fault: tiny.h5, S1/Walking_1, frames 128–255: markers is damaged"]
-
-
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.999])
 def test_a_truncated_file(copy, share):
     path = copy / "tiny.h5"
@@ -134,7 +125,7 @@ def test_an_unreadable_trial(copy):
         at = h5py.h5o.get_info(file["S5/Sitting"].id).addr
     flip(path, at)  # the version number of the group's header
     found = texts(copy)
-    assert any("S5/Sitting" in text and "cannot be read" in text for text in found[1:])
+    assert any("S5/Sitting" in text and "is damaged" in text for text in found[1:])
     assert not any("S1/Walking_1" in text for text in found)
 
 
@@ -163,28 +154,14 @@ def test_a_missing_array_and_a_short_one(copy):
 
 
 def changed(tmp_path, change):
-    """A data set exported with something wrong in it: all checksums agree."""
+    """A data set exported with something wrong in it, which its manifest agrees with."""
     data = small_dataset()
     write_dataset(tmp_path / "tiny.h5", data)
     with h5py.File(tmp_path / "tiny.h5", "r+") as file:
         change(file)
-        for trial in FRAMES:
-            del file[f"{trial}/simspine/checksums"]
     files = {"tiny.h5": ManifestEntry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES)}
     write_dataset_manifest(tmp_path, files, manifest_header("tiny", "hdf5", data.provenance, {}))
     return texts(tmp_path)
-
-
-def test_points_that_left_the_centroids_of_their_vertebrae(tmp_path):
-    def change(file):
-        file["S1/Walking_1/simspine/centres"][20:23, 4] += 1e-4
-        del file["S5/Sitting/simspine/markers_vertebral"]
-
-    assert changed(tmp_path, change) == [
-        "fault: tiny.h5, S1/Walking_1, frames 20–22: markers_vertebral are not at the centroids of their vertebrae "
-        "(centres)",
-        "fault: tiny.h5, S5/Sitting: simspine/centres is there without the other places of the spine's points",
-    ]
 
 
 def test_a_duplicated_frame_by_its_time(tmp_path):
@@ -197,18 +174,6 @@ def test_a_duplicated_frame_by_its_time(tmp_path):
 
     found = changed(tmp_path, change)
     assert any(f.startswith("fault: tiny.h5, S1/Walking_1, frames 101: time stands still") for f in found)
-
-
-def test_a_duplicated_frame_by_its_numbers(tmp_path):
-    def change(file):
-        values = file["S1/Walking_1/kinematics"][:]
-        values[101] = values[100]
-        file["S1/Walking_1/kinematics"][...] = values
-
-    assert changed(tmp_path, change) == [
-        "doubt: tiny.h5, S1/Walking_1, frames 101: equal to the frame before in every coordinate; copied?"
-    ]
-    assert CliRunner().invoke(main, ["verify", str(tmp_path)]).exit_code == 1
 
 
 def test_a_missing_frame(tmp_path):

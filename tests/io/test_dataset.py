@@ -3,7 +3,6 @@
 import json
 import shutil
 import weakref
-import zlib
 from pathlib import Path
 
 import h5py
@@ -252,17 +251,6 @@ def test_cameras_of_other_lenses_come_back(tmp_path, lens):
 ])  # fmt: skip
 def test_chunks_hold_32_kb_and_at_least_128_frames(frames, row_bytes, chunk):
     assert chunk_frames(frames, row_bytes) == chunk
-
-
-def test_checksums_are_crc32_of_the_bytes_of_each_chunk(written):
-    with h5py.File(written[0]) as file:
-        group = file["S1/Sitting"]
-        sums = group["simspine/checksums"]
-        xyz = group["markers"][:]
-        block = sums["markers"].attrs["frames"]
-        assert block == group["markers"].chunks[0]
-        assert list(sums["markers"]) == [zlib.crc32(xyz[i : i + block].tobytes()) for i in range(0, 300, block)]
-        assert {"markers", "kinematics", "timestamps", "simspine.lla", "simspine.poses.torso"} <= set(sums)
 
 
 def test_both_places_of_the_spines_points_are_named(written):

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from simspine.core.geometry import project_one, undistort_pixels
 from simspine.core.types import Camera
 from simspine.vision.board import Board
-from simspine.workflow.board_files import board_squares
+from simspine.workflow.board_files import board_picture
 
 LENSES = {
     "perspective": ("perspective", (-0.2, 0.12, 1e-3, -8e-4, 0.01), 640.0),
@@ -117,10 +117,7 @@ def render(camera: Camera, board: Board, R, t, rng) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _paper(board: Board) -> np.ndarray:
     """The board as printed, with a margin of one square."""
-    paper = np.full(((board.rows + 2) * _TEXELS, (board.columns + 2) * _TEXELS), 225, np.uint8)
-    for cells, _ in board_squares(board):
-        for cell in np.rint((cells / board.square + 1) * _TEXELS * 16 - 8).astype(np.int32):
-            cv2.fillConvexPoly(paper, cell - np.array([[0, 0], [16, 0], [16, 16], [0, 16]]), 30, shift=4)
+    paper = (30 + board_picture(board, _TEXELS).astype(int) * 195 // 255).astype(np.uint8)
     return paper
 
 

@@ -34,13 +34,11 @@ def files(tmp_path):
 
 
 def test_predictions_become_tables(files):
-    out = files / "out"
-    done = call("multiview", f"mine={files / 'net.npz'}", "--truth", files / "truth.npz", "--out", out)
+    out = files / "out.json"
+    done = call("multiview", f"mine={files / 'net.npz'}", "--dataset", files / "truth.npz", "--json", out)
     assert done.exit_code == 0, done.output
     assert re.search(r"mine +mean over frames +4\.00 +4\.00", done.output)
-    written = {path.name for path in out.iterdir()}
-    assert written == {f"multiview.{ending}" for ending in ("txt", "md", "json")}
-    found = json.loads((out / "multiview.json").read_text())
+    found = json.loads(out.read_text())
     assert found["tables"][0]["rows"][0]["cells"]["all"] == pytest.approx(4)
     assert found["methods"] == {"mine": path_fingerprint(files / "net.npz")}
     assert found["settings"] == {"subjects": "S9,S11"}
@@ -81,7 +79,7 @@ def test_what_is_missing_or_wrong_ends_with_two_and_writes_nothing(files):
         (("2d", files / "net.npz", "--truth", files / "gone"), "gone: no such file"),
         (("multiview", files / "net.npz", files / "net.npz", "--truth", files / "truth.npz"), "called 'net'"),
     ):
-        done = call(*arguments, "--out", files / "never")
+        done = call(*arguments, "--json", files / "never")
         assert done.exit_code == 2, (arguments, done.output)
         assert said in done.output
     assert not (files / "never").exists()
@@ -108,7 +106,5 @@ def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
 def test_settings_stand_where_results_are_kept(files):
     about = BenchmarkRun("lifting", {"a": ""}, "", {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}})
     table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))
-    write_benchmark_results(about, [table], files / "out")
-    for ending in ("txt", "md"):
-        assert '"every": 50' in (files / f"out/lifting.{ending}").read_text()
-    assert json.loads((files / "out/lifting.json").read_text())["settings"]["source"]["every"] == 50
+    write_benchmark_results(about, [table], files / "out.json")
+    assert json.loads((files / "out.json").read_text())["settings"]["source"]["every"] == 50

@@ -1,6 +1,5 @@
 """Jobs of several stages, the marks of those that are done, and what `simspine status` says."""
 
-import json
 import re
 import shutil
 
@@ -11,7 +10,6 @@ from simspine.anatomy.recipes import read_recipe
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.workflow import jobs, stages, up_to_date
-from simspine.workflow.inputs import given_options
 from simspine.workflow.jobs import (
     all_jobs,
     mark_done,
@@ -125,19 +123,6 @@ def test_other_code_makes_results_stale(copied, monkeypatch):
 
 
 code = up_to_date.code_digest
-
-
-def test_jobs_read_what_was_given_to_snakemake(copied):
-    """The file as it is, or what other files and single keys made of it."""
-    content = copied.settings | {"detection": {"detector": "blazepose"}}
-    assert given_options([copied.file], {}, content) == ["--config", str(copied.file)]
-    where = ["--subject", "S01", "--trial", "bow"]
-    for files, changes in (([copied.file, "b.yaml"], {}), ([copied.file], {"name": "x"})):
-        words = given_options(files, changes, content)
-        assert words[:2] == ["--config", str(copied.file)]
-        assert json.loads(words[3]) == content
-    for options, said in ((words[:2], "bow up to date"), (words, "bow done")):  # with other settings
-        assert said in CliRunner().invoke(main, ["job", "detect", *options, *where]).output
 
 
 def test_a_job_needs_its_subject_and_trial(copied):

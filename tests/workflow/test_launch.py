@@ -14,7 +14,6 @@ from small_project import Project, write_inputs
 from simspine.core.errors import InputError
 from simspine.workflow import launch, snakemake_command
 from simspine.workflow.jobs import prepare_results
-from simspine.workflow.launch import _listen_to_snakemake
 
 COMMAND = (sys.executable, "-m", "simspine")
 CONFIG = {
@@ -228,16 +227,9 @@ def test_a_missing_input_is_named_before_anything_is_written(project):
     assert not (project / "results").exists()
 
 
-def test_snakemake_is_not_told_to_be_quiet():
-    """Its messages go to the log; without them a run that cannot start would end without a word."""
-    assert _listen_to_snakemake(["--quiet", "all", "--keep-going"]) == ["--keep-going"]
-    assert _listen_to_snakemake(["-q", "rules", "host", "-k"]) == ["-k"]
-    assert _listen_to_snakemake(["--jobs", "4"]) == ["--jobs", "4"]
-
-
 @pytest.mark.slow
 def test_a_run_that_cannot_start_says_why(project):
-    done = simspine("run", "mine.yaml", "--", "--quiet", "all", "--profile", "absent", folder=project)
+    done = simspine("run", "mine.yaml", "--", "--profile", "absent", folder=project)
     assert done.returncode == 2
     assert "the workflow failed" in done.stderr
     assert "absent" in done.stderr

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.workflow.up_to_date import hold_lock, is_lock_held
+from simspine.workflow.up_to_date import hold_lock, is_lock_held, remove_stale_locks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 HOLDER = (
@@ -52,3 +52,13 @@ def test_the_lock_of_a_killed_process_holds_nobody_off(tmp_path):
     with hold_lock(path, "x", 0.1):
         pass
     assert not path.exists()
+
+
+def test_locks_of_killed_processes_are_removed_and_held_ones_stay(tmp_path):
+    left, held = tmp_path / "S1/manifests/ik/bow.lock", tmp_path / "manifests/page.lock"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with hold_lock(held, "x"):
+        remove_stale_locks(tmp_path)
+        assert held.exists()
+    assert not left.exists()

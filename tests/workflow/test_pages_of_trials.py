@@ -1,4 +1,4 @@
-"""Pages of many trials, drawn by one process or by several."""
+"""Pages of many trials: one for each, drawn where its results changed."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from simspine.cli.main import main
 from simspine.io.hdf5 import read_store, write_store
-from simspine.workflow.jobs import run_job, steps_of_trial
+from simspine.workflow.jobs import steps_of_trial
 from simspine.workflow.up_to_date import RunPaths, reason_not_done
 
 pytestmark = pytest.mark.slow
@@ -41,37 +41,44 @@ def pages(project) -> dict[str, bytes]:
     return {name: data for name, data in project.contents().items() if name.endswith(".html")}
 
 
-@pytest.mark.long
-def test_two_processes_draw_the_same_bytes_as_one(four):
-    run_job(four.config, "page", None, None)
+def test_each_trial_has_a_page_that_is_drawn_once(four):
+    """The report names what it draws; a page that is up to date is kept."""
+    done = CliRunner().invoke(main, ["report", "--config", str(four.file)])
+    assert done.exit_code == 0, done.output
+    assert "page S01: bow, b2, b3, b4 done" in done.output
     alone = pages(four)
     assert sorted(alone) == sorted(["report.html", *(f"report/S01_{name}.html" for name in NAMES)])
     assert len(set(alone.values())) == 5
-    own = "manifests/page.json"
-    before = four.contents()[own]
-    for name in (*alone, own):
-        (four.results / name).unlink()
-    done = CliRunner().invoke(main, ["job", "page", "--config", str(four.file), "--cores", "2"])
-    assert done.exit_code == 0, done.output
-    assert pages(four) == alone
-    one, two = json.loads(before), json.loads(four.contents()[own])
-    assert two | {"seconds": 0} == one | {"seconds": 0}, "how many processes drew a page is no setting of it"
-    (page,) = steps_of_trial(four.config, None, ["page"])
-    assert reason_not_done(page.manifest, page.task, page.stage) is None
+    assert b"report/S01_b2.html" in alone["report.html"]
+    paths = RunPaths(four.results, "S01")
+    stored = read_store(paths.vertebrae("b2"))
+    write_store(paths.vertebrae("b2"), **stored | {"lla": stored["lla"] + np.radians(5)})
+    again = CliRunner().invoke(main, ["report", "--config", str(four.file)])
+    assert "page S01: b2 done; bow, b3, b4 up to date" in again.output
+    changed = {name for name, data in pages(four).items() if data != alone[name]}
+    assert changed == {"report.html", "report/S01_b2.html"}
 
 
-@pytest.mark.parametrize("cores", ["1", "2"])
-def test_a_trial_that_cannot_be_drawn_is_one_error(four, cores):
+def test_a_job_of_a_trial_draws_its_page_last(four):
+    steps = steps_of_trial(four.config, "S01", ["motion"], "b3")
+    assert [step.stage for step in steps] == ["ik", "vertebrae", "quality", "export", "page"]
+    (page,) = (step for step in steps if step.stage == "page")
+    assert page.task.outputs == (four.results / "report/S01_b3.html",)
+    assert reason_not_done(page.manifest, page.task, page.stage) == "not made yet"
+
+
+def test_a_trial_that_cannot_be_drawn_is_one_error(four):
     """What was there stays; of the trials before it the page is whole."""
     (four.results / "report.html").write_text("old")
     (four.results / "S01/quality/b2.json").write_text("{")
     before = four.contents()
-    done = CliRunner().invoke(main, ["report", "--config", str(four.file), "--cores", cores])
+    done = CliRunner().invoke(main, ["report", "--config", str(four.file)])
     assert done.exit_code == 2
     assert done.stderr.startswith("error: ")
     assert "b2.json is damaged: not JSON" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     after = four.contents()
-    assert set(after) - set(before) <= {"report/S01_bow.html", "report/S01_b3.html"}
+    new = set(after) - set(before)
+    assert {name for name in new if name.endswith(".html")} <= {"report/S01_bow.html"}
     assert {name: after[name] for name in before} == before
-    assert all(data.rstrip().endswith(b"</html>") for name, data in after.items() if name.startswith("report/"))
+    assert all(after[name].rstrip().endswith(b"</html>") for name in new if name.endswith(".html"))

@@ -3,8 +3,6 @@
 import json
 import os
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import yaml
 
 from simspine.cli.main import main
 from simspine.estimation import solve_trial
-from simspine.workflow.inputs import Context
 from simspine.workflow.jobs import stage_states
 from simspine.workflow.reporting import write_report_of
 from simspine.workflow.up_to_date import STAGE_NAMES, StageTask, file_checksum, read_task_manifest, run_task
@@ -291,32 +288,3 @@ def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     second = file_checksum(tmp_path)
     (tmp_path / "a.json").rename(tmp_path / "b.json")
     assert len({first, second, file_checksum(tmp_path)}) == 3
-
-
-def test_each_piece_of_work_is_announced_while_it_lasts(tmp_path):
-    told = []
-
-    @contextmanager
-    def around(name):
-        told.append(f"begin {name}")
-        yield
-        told.append(f"end {name}")
-
-    (tmp_path / "in.txt").write_text("abc")
-    task = copy_task(tmp_path)
-    manifest = tmp_path / "manifest.json"
-    run_task(manifest, replace(task, work=lambda: (told.append("work"), task.work())[1]), CODE, around)
-    assert told == ["begin x", "work", "end x"]
-    run_task(manifest, task, CODE, around)
-    assert len(told) == 3  # nothing to do, nothing to say
-
-
-@pytest.mark.parametrize(("quiet", "shown"), [(False, "ik S01: balance (patience)"), (True, "")])
-def test_a_terminal_shows_what_is_at_work(quiet, shown, capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the captured output for a terminal
-    monkeypatch.setenv("COLUMNS", "120")
-    with Context(None, "S01", quiet).busy("ik", "balance", "(patience)"):
-        pass
-    out = capsys.readouterr().out
-    assert shown in out
-    assert bool(out) == (not quiet)

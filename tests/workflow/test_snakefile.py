@@ -1,9 +1,7 @@
 """The Snakefile: whose subjects it runs, what it says about a wrong configuration, what it repeats."""
 
-import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -94,14 +92,15 @@ def test_another_configuration_replaces_the_demos(snakemake, second):
 
 
 @pytest.mark.slow
-def test_what_is_changed_on_the_command_line_reaches_the_jobs(snakemake, second):
-    done = snakemake("--dry-run", "--printshellcmds", "--configfile", second, "--config", "results=results/third")
-    assert done.returncode == 0, done.stderr
-    assert "results/third/.workflow/done/Ada/scale.done" in done.stdout
-    (command,) = (line for line in done.stdout.splitlines() if "simspine job dataset" in line)
-    words = shlex.split(command[command.index("simspine job") :].partition(" 2>&1 ")[0])
-    assert words[3:5] == ["--config", str(second)]
-    assert json.loads(words[6]) == yaml.safe_load(second.read_text()) | {"results": "results/third"}
+def test_settings_on_the_command_line_are_refused(snakemake, second):
+    """Jobs read the configuration file, and so does the next run."""
+    for words, named in (
+        (["--config", "results=results/third"], "results"),
+        (["configs/virtual.yaml"], "virtual.yaml"),
+    ):
+        done = snakemake("--dry-run", "--configfile", second, *words)
+        assert done.returncode != 0
+        assert f"{named}: the configuration file alone says what is run" in done.stdout + done.stderr
 
 
 @pytest.mark.slow

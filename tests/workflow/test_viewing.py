@@ -15,10 +15,10 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.hdf5 import read_store, write_store
 from simspine.report.tables import comparison_table
-from simspine.workflow import reporting
+from simspine.workflow import inputs, reporting
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import cycles_of_trial, find_trial, read_scene
+from simspine.workflow.views import cycles_of_trial, find_trial
 
 pytestmark = pytest.mark.slow
 
@@ -55,15 +55,6 @@ def test_view_shows_the_same_body_whatever_names_it(finished, tmp_path, kind):
     assert ("points" in arrays) == (kind != "dataset")  # the data set holds no measured points
 
 
-def test_a_file_on_its_own_is_shown_without_what_lay_beside_it(finished, tmp_path):
-    shutil.copy(finished.results / "S01/vertebrae/bow.h5", tmp_path / "alone.h5")
-    scene = read_scene(tmp_path / "alone.h5")
-    assert scene.poses
-    assert not scene.bones
-    assert not scene.cameras
-    assert scene.points is None
-
-
 def test_what_cannot_be_shown_is_said(finished, tmp_path):
     for place, message in (
         (tmp_path / "none", "does not exist"),
@@ -76,7 +67,7 @@ def test_what_cannot_be_shown_is_said(finished, tmp_path):
     done = run("view", finished.results, "--no-open", "--trial", "bw")
     assert "Did you mean 'bow'" in done.stderr
     write_store(tmp_path / "other.h5", numbers=np.zeros(3))
-    assert "not the vertebrae of a trial" in run("view", tmp_path / "other.h5", "--no-open").stderr
+    assert "neither of a trial's results nor a data set" in run("view", tmp_path / "other.h5", "--no-open").stderr
 
 
 def test_several_trials_ask_for_a_choice(finished, tmp_path):
@@ -86,13 +77,6 @@ def test_several_trials_ask_for_a_choice(finished, tmp_path):
     with pytest.raises(InputError, match=r"S01 / bow, S01 / turn.*--trial"):
         find_trial(tmp_path, None, None)
     assert find_trial(tmp_path, None, "turn")[1] == "turn"
-
-
-def test_recording_has_the_cameras(finished, tmp_path):
-    done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
-    assert done.exit_code == 0, done.output
-    assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
-    assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
 
 
 def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
@@ -131,8 +115,9 @@ def test_overlay_lies_on_the_videos(filmed, tmp_path):
 
 
 def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
-    monkeypatch.setattr(reporting, "MAX_TRIALS_ON_ONE_PAGE", 0)
-    front = reporting.write_report_of(copied.config)
+    monkeypatch.setattr(inputs, "MAX_TRIALS_ON_ONE_PAGE", 0)
+    assert run("report", "--config", copied.file).exit_code == 0
+    front = copied.results / "report.html"
     text = front.read_text()
     assert "p-stage" not in text  # no player here
     assert front.stat().st_size < 1e6
@@ -164,20 +149,10 @@ def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
     assert angles["hip_flexion_r"][0, 0] == pytest.approx(first)
     assert "<svg" in out.read_text()[:500]
     for wrong, said in (("0.1", "two or more"), (f"0,{last + 1}", "lasts"), ("a,b", "commas")):
-        refused = run("cycles", finished.results, "--right", wrong, "--out", tmp_path / "no.png")
+        refused = run("plot-cycles", finished.results, "--right", wrong, "--out", tmp_path / "no.png")
         assert refused.exit_code == 2
         assert said in refused.stderr
     assert not (tmp_path / "no.png").exists()
-
-
-def test_the_report_draws_cycles_whose_events_are_named(copied):
-    last = 15 / RATE
-    settings = copied.settings
-    settings["report"] = {"events": {"S01/bow": {"right": [0.0, last / 2, last]}}}
-    copied.write(settings)
-    page = reporting.write_report_of(copied.config).read_text()
-    assert "2 of the right foot" in page
-    assert "t1-cycles-" in page
 
 
 def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monkeypatch):
@@ -189,3 +164,20 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     table = table[: table.index("</section>")]
     assert "within its error" in table
     assert "beyond its error" not in table
+
+
+def test_recording_has_the_cameras(finished, tmp_path):
+    done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
+    assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
+
+
+def test_the_report_draws_cycles_whose_events_are_named(copied):
+    last = 15 / RATE
+    settings = copied.settings
+    settings["report"] = {"events": {"S01/bow": {"right": [0.0, last / 2, last]}}}
+    copied.write(settings)
+    page = reporting.write_report_of(copied.config).read_text()
+    assert "2 of the right foot" in page
+    assert "t1-cycles-" in page

@@ -243,19 +243,6 @@ def test_the_corrupt_video_is_left_out_and_the_trial_kept(real):
     assert "54138969" in config.known_faults["S11/Directions_2"]
 
 
-def test_a_known_fault_goes_with_the_results(real):
-    """Into each file of the trial, and not into those of its neighbour."""
-    capture = real.settings["capture"] | {"actions": ["Directions"]}
-    real.write(real.settings | {"capture": capture, "detection": {"detector": "import"}})
-    real.run("detect", "triangulate", "merge")
-    for stage in ("keypoints", "points", "markers"):
-        folder = real.results / "S11" / stage
-        assert "the video file is corrupt" in read_store(folder / "Directions_2.h5")["known_fault"]
-        assert "known_fault" not in read_store(folder / "Directions_1.h5")
-    notes = json.loads((real.results / "S11/manifests/detect/Directions_2.json").read_text())["notes"]
-    assert "corrupt" in notes["known_fault"]
-
-
 def test_cameras_out_of_a_json_of_several_subjects(real, truth):
     config = real.config
     capture = capture_of_config(config.subjects["S11"].trials["Directions_1"], "S11", config)

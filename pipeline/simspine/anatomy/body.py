@@ -18,7 +18,8 @@ from simspine.anatomy import osim as _opensim
 from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_couplers
 from simspine.anatomy.tree import Functions, Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
-from simspine.core.errors import InputError, Unchanging, index_of_name, map_on_threads, require_path, unknown_name
+from simspine.core.arrays import Unchanging, map_on_threads
+from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml

@@ -17,7 +17,8 @@ from simspine.anatomy.curvature import (
     lumbar_lordosis,
     thoracic_kyphosis,
 )
-from simspine.core.errors import InputError, Unchanging, index_of_name, unknown_name
+from simspine.core.arrays import Unchanging
+from simspine.core.errors import InputError, index_of_name, unknown_name
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
 from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
 

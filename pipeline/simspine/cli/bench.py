@@ -75,7 +75,7 @@ def bench_workflow_command(path, frames, detections, quick):
     except ValueError:
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
     metrics, details = measure_workflow(lengths, detections, say_progress)
-    click.echo(stage_costs_table(details["stages"], whole=not quick))
+    click.echo(stage_costs_table(details["stages"]))
     if quick:  # starting a process takes longer than its frames: their cost cannot be measured
         metrics = []
         click.echo(
@@ -241,15 +241,14 @@ def bench_real_command(path, gait, ct):
 @_json_option
 @click.option("--kills", default=200, show_default=True, help="How often a run is ended by SIGKILL.")
 @click.option("--seed", default=1, show_default=True, help="Of the moments.")
-@click.option("--kills-only", is_flag=True, help="None of the other faults.")
 @click.option("--quick", is_flag=True, help="A few kills over one trial: shows that it runs.")
-def bench_faults_command(path, kills, seed, kills_only, quick):
-    """Kills, a full disk, missing rights and memory, ctrl-C, two runs at once: what happens, and what the same command
-    makes of it then. Exit code 1 if results differ, files are left over or finished work is repeated."""
+def bench_faults_command(path, kills, seed, quick):
+    """Kills, a full disk, missing memory, ctrl-C, two runs at once: what happens, and what the same command makes of it
+    then. Exit code 1 if results differ, files are left over or finished work is repeated."""
     from simspine.workflow.bench_faults import fault_records, fault_table, measure_faults
 
     kills = min(kills, 3) if quick else kills
-    found = measure_faults(kills, quick, seed, say=say_progress, kills_only=kills_only)
+    found = measure_faults(kills, quick, seed, say=say_progress)
     click.echo(fault_table(found))
     _write_json(path, {"kills": kills, "seed": seed, "outcomes": fault_records(found)})
     if not all(one.good for one in found):
@@ -270,26 +269,28 @@ _output_options = with_options([
         "--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True,
         help="What is printed.",
     ),
-    click.option("--out", type=FOLDER_PATH, help="Folder for tables (text, Markdown, JSON)."),
+    click.option("--json", "json_path", type=FILE_PATH, help="File for the tables, with all settings."),
 ])  # fmt: skip
 # Predictions, truth and people, of the protocols in space.
 _comparison_options = with_options(
     [
         click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
-        click.option("--truth", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."),
+        click.option(
+            "--truth", "--dataset", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."
+        ),
         click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
         _output_options,
     ]
 )
 
 
-def _write_results(run, tables, out, form) -> None:
+def _write_results(run, tables, json_path, form) -> None:
     from simspine.evaluation.tables import join_tables
     from simspine.workflow.results import write_benchmark_results
 
     click.echo(join_tables(form, tables))
-    for path in write_benchmark_results(run, tables, out) if out is not None else []:
-        click.echo(path, err=True)
+    if json_path is not None:
+        write_benchmark_results(run, tables, json_path)
 
 
 def _benchmark_run(name, files, truth, options):
@@ -311,7 +312,7 @@ def _named_predictions(predictions, truth):
 
 @benchmark_group.command("multiview")
 @_comparison_options
-def benchmark_multiview_command(predictions, truth, subjects, form, out):
+def benchmark_multiview_command(predictions, truth, subjects, form, json_path):
     """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
     from simspine.evaluation.point_protocols import evaluate_multiview
     from simspine.evaluation.point_sources import read_points, truth_for
@@ -320,7 +321,10 @@ def benchmark_multiview_command(predictions, truth, subjects, form, out):
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, (), _names_by_comma(subjects))
     _write_results(
-        _benchmark_run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, form
+        _benchmark_run("multiview", files, truth, {"subjects": subjects}),
+        evaluate_multiview(found, true),
+        json_path,
+        form,
     )
 
 
@@ -363,7 +367,7 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
     show_default=True,
     help="Every n-th frame of the truth counts; 50 is 1 Hz.",
 )
-def benchmark_lifting_command(predictions, truth, subjects, step, form, out):
+def benchmark_lifting_command(predictions, truth, subjects, step, form, json_path):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
@@ -375,12 +379,12 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, out):
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, [s for own in found.values() for s in own], _names_by_comma(subjects), step)
     run = _benchmark_run("lifting", files, truth, {"subjects": subjects, "step": step})
-    _write_results(run, evaluate_lifting(found, true, step), out, form)
+    _write_results(run, evaluate_lifting(found, true, step), json_path, form)
 
 
 @benchmark_group.command("angles")
 @_comparison_options
-def benchmark_angles_command(predictions, truth, subjects, form, out):
+def benchmark_angles_command(predictions, truth, subjects, form, json_path):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
     The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
@@ -395,16 +399,19 @@ def benchmark_angles_command(predictions, truth, subjects, form, out):
     tested = sequences_of_subjects(whole, _names_by_comma(subjects))
     training = [sequence for sequence in whole if sequence not in tested]
     tables = evaluate_angles(found, tested, training)
-    _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, out, form)
+    _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, json_path, form)
 
 
 @benchmark_group.command("2d")
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
 @click.option(
-    "--truth", type=FILE_PATH, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017)."
+    "--truth",
+    "--dataset",
+    type=FILE_PATH,
+    help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).",
 )
 @_output_options
-def benchmark_2d_command(predictions, truth, form, out):
+def benchmark_2d_command(predictions, truth, form, json_path):
     """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
 
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
@@ -416,4 +423,4 @@ def benchmark_2d_command(predictions, truth, form, out):
     labels = annotation_file(truth) if truth.is_dir() else truth
     people = read_labelled_people(labels)
     found = {name: read_found_people(path, labels) for name, path in files.items()}
-    _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), out, form)
+    _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), json_path, form)

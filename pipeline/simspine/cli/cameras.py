@@ -118,7 +118,7 @@ cameras_group.add_command(calibrate_group)
 
 @cameras_group.command("board")
 @board_options
-@click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf, .svg or .png.")
+@click.option("--out", required=True, type=FILE_PATH, help="File to print: .pdf or .png.")
 def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
     """Write a calibration board to print at its true size."""
     from simspine.workflow.board_files import write_board

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from simspine.core.errors import InputError, Unchanging, index_of_name
+from simspine.core.arrays import Unchanging
+from simspine.core.errors import InputError, index_of_name
 
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 

@@ -1,21 +1,21 @@
-"""Check a data set against its manifest and against itself; name broken files and, where known, broken frames."""
+"""Check a data set against its manifest and against itself; name broken files, trials and arrays."""
 
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 
 from simspine.anatomy.body import Body
-from simspine.core.errors import InputError, frame_ranges
-from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.arrays import frame_ranges
+from simspine.core.errors import InputError
 from simspine.dataset.recordings import read_dataset_manifest, sha256_of_file
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.dataset_write import OWN_GROUP, block_checksums
+from simspine.io.dataset_write import OWN_GROUP
 from simspine.io.hdf5 import announced_bytes, checked_attribute, checked_member
 from simspine.io.mot import read_mot
 from simspine.io.trc import extent_of_points, read_trc
@@ -24,21 +24,16 @@ from simspine.reconstruction.publish import check_forward_kinematics
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing found wrong. frames: '128–255', counted from 0; '' where it is not a matter of frames.
-
-    severity: `fault` means that the file is not what was exported or contradicts itself; `doubt`, that it is as
-    exported but looks odd.
-    """
+    """One thing found wrong. frames: '128–255', counted from 0; '' where it is not a matter of frames."""
 
     file: str
     what: str
     trial: str = ""
     frames: str = ""
-    severity: Literal["fault", "doubt"] = "fault"
 
     def __str__(self) -> str:
         place = [self.file, self.trial, f"frames {self.frames}" if self.frames else ""]
-        return f"{self.severity}: {', '.join(part for part in place if part)}: {self.what}"
+        return f"fault: {', '.join(part for part in place if part)}: {self.what}"
 
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -88,15 +83,6 @@ def clock_faults(time: np.ndarray, rate: float | None) -> list[tuple[str, str]]:
     return found
 
 
-def repeated_frames(values: np.ndarray) -> np.ndarray:
-    """Frames whose numbers (frames, …) equal the frame's before bit for bit, in a trial that otherwise moves."""
-    if len(values) < 3:
-        return np.empty(0, int)
-    flat = np.asarray(values).reshape(len(values), -1)
-    same = (flat[1:] == flat[:-1]).all(1)  # NaN equals nothing: frames without solution do not repeat
-    return np.flatnonzero(same) + 1 if same.mean() < 0.5 else np.empty(0, int)
-
-
 def unit_doubt(xyz: np.ndarray) -> str:
     """Why points (frames, points, 3) cannot be metres, with the unit that would fit; '' if they can."""
     extent = extent_of_points(xyz)
@@ -108,7 +94,7 @@ def unit_doubt(xyz: np.ndarray) -> str:
     return f"the points are {extent:.3g} m apart, no person; the numbers look like {fits[0] if fits else 'no length'}"
 
 
-# An HDF5 file: can every array be read, does every block of it have its checksum, do times go on.
+# An HDF5 file: can every array be read, are all trials there, do times go on.
 EXPECTED_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
 _MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
@@ -122,8 +108,8 @@ def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers
     """
     try:
         with h5py.File(path, "r") as file:
-            damaged, there = dict(damaged_arrays(file)), _trial_names(file)
-            found = [_array_fault(name, place, frames) for place, frames in damaged.items()]
+            damaged, there = list(unreadable_arrays(file)), _trial_names(file)
+            found = [_array_fault(name, place) for place in damaged]
             wanted = dict.fromkeys(there) if trials is None else trials
             found += [Fault(name, "the trial is not in the manifest", trial) for trial in there if trial not in wanted]
             found += [Fault(name, "the trial is missing from the file", t) for t in wanted if t not in there]
@@ -147,24 +133,23 @@ def _trial_names(file: h5py.File) -> list[str]:
     return found
 
 
-def damaged_arrays(file: h5py.File) -> Iterator[tuple[str, str]]:
-    """(path, damaged frames) of each array with a wrong block, and (path, '') of what cannot be read at all."""
+def unreadable_arrays(file: h5py.File) -> Iterator[str]:
+    """The path of each array that cannot be read; HDF5 has a checksum of every chunk."""
     largest = _MOST_COMPRESSED * file.id.get_filesize()
     for place, array in _arrays_below(file):
         try:
             if array is None or array.nbytes > largest:
                 raise ValueError("cannot be opened, or is larger than the file can hold")
-            frames = frame_ranges(broken_entries(array, _trial_checksums(file, place)))
-            if frames:
-                yield place, frames
+            if not array.dtype.hasobject:  # texts of any length lie elsewhere in the file
+                array[()]
         except _READ_ERRORS:
-            yield place, ""
+            yield place
 
 
 def _arrays_below(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset | None]]:
-    """(path, array) of everything below a group but checksums; None for what cannot be opened."""
+    """(path, array) of everything below a group; None for what cannot be opened."""
     try:
-        keys = [key for key in group if key != "checksums"]
+        keys = list(group)
     except _READ_ERRORS:
         yield above.rstrip("/"), None
         return
@@ -181,45 +166,12 @@ def _arrays_below(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5p
             yield above + key, item
 
 
-def _trial_checksums(file: h5py.File, place: str) -> h5py.Dataset | None:
-    """The checksums of a trial's array; None for arrays without."""
-    subject, trial, key = [*place.split("/", 2), "", ""][:3]
-    return file.get(f"{subject}/{trial}/{OWN_GROUP}/checksums/{key.replace('/', '.')}") if key else None
-
-
-def broken_entries(data: h5py.Dataset, sums: h5py.Dataset | None = None) -> list[int]:
-    """Entries along the first axis whose block cannot be read or has another CRC-32 than `sums` says."""
-    if not data.ndim or not len(data) or data.dtype.hasobject:  # texts of any length lie elsewhere in the file
-        return []
-    block = int(checked_attribute(sums, "frames")) if sums is not None else (data.chunks or data.shape)[0]
-    try:
-        found = list(block_checksums(data[()], block))
-    except OSError:  # HDF5's own checksum of a block
-        found = [_block_checksum(data, first, block) for first in range(0, len(data), block)]
-    known = found if sums is None else list(sums[()])
-    if len(known) != len(found):
-        return list(range(len(data)))
-    wrong = [i for i, (a, b) in enumerate(zip(found, known, strict=True)) if a is None or a != b]
-    return [entry for i in wrong for entry in range(i * block, min((i + 1) * block, len(data)))]
-
-
-def _block_checksum(data: h5py.Dataset, first: int, block: int) -> int | None:
-    try:
-        return int(block_checksums(data[first : first + block], block)[0])
-    except OSError:
-        return None
-
-
-def _what_is_wrong(key: str, frames: str) -> str:
-    return f"{key} is damaged" if frames else f"{key} cannot be read"
-
-
-def _array_fault(name: str, place: str, frames: str) -> Fault:
+def _array_fault(name: str, place: str) -> Fault:
     """The fault of an array: by its trial where it is one of a trial."""
     parts = place.split("/", 2)
     if len(parts) < 2 or parts[0] == "metadata" or parts[1] == "calibration":
-        return Fault(name, _what_is_wrong(place, frames))
-    return Fault(name, _what_is_wrong(parts[2] if len(parts) > 2 else "it", frames), "/".join(parts[:2]), frames)
+        return Fault(name, f"{place} is damaged")
+    return Fault(name, f"{parts[2] if len(parts) > 2 else 'it'} is damaged", "/".join(parts[:2]))
 
 
 def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, numbers: bool) -> list[Fault]:
@@ -243,38 +195,8 @@ def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
         said = checked_attribute(group[key], "units", unit)
         if said != unit:
             found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
-    found += _place_faults(group, name, trial)
     doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
-    return (
-        found + [Fault(name, doubt, trial)] * bool(doubt) + repeated_frames_doubt(group["kinematics"][()], name, trial)
-    )
-
-
-def _place_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
-    """Points at the vertebrae that are not at the centroids published with them."""
-    ours = group.get(OWN_GROUP, {})
-    there = [key for key in ("centres", "markers_vertebral") if key in ours]
-    if len(there) == 1:
-        return [Fault(name, f"{OWN_GROUP}/{there[0]} is there without the other places of the spine's points", trial)]
-    if not there:
-        return []
-    levels = str(checked_attribute(ours["centres"], "names")).split(",")
-    names = [bytes(text).decode() for text in group.file["metadata/markers_names"][()]]
-    along = [i for i, point in enumerate(names) if point in VERTEBRA_OF]
-    wanted = ours["centres"][()][:, [levels.index(VERTEBRA_OF[names[i]]) for i in along]]
-    found = ours["markers_vertebral"][()][:, along]
-    differs = ((found != wanted) & ~(np.isnan(found) & np.isnan(wanted))).any((1, 2))
-    what = "markers_vertebral are not at the centroids of their vertebrae (centres)"
-    return [Fault(name, what, trial, frame_ranges(np.flatnonzero(differs)))] if differs.any() else []
-
-
-def repeated_frames_doubt(values: np.ndarray, name: str, trial: str) -> list[Fault]:
-    """The doubt about frames (frames, …) that are copies of the frame before them, if there are any."""
-    frames = repeated_frames(values)
-    what = "equal to the frame before in every coordinate; copied?"
-    return (
-        [Fault(file=name, what=what, trial=trial, frames=frame_ranges(frames), severity="doubt")] if frames.size else []
-    )
+    return found + [Fault(name, doubt, trial)] * bool(doubt)
 
 
 def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> list[Fault]:
@@ -309,7 +231,7 @@ def _table_faults(path: Path, name: str, kind: str, trial: str, frames: int | No
         whats.append(f"{len(values)} frames, the manifest has {frames}")
     if kind == "trc" and (doubt := unit_doubt(values)):
         whats.append(doubt)
-    return [Fault(name, what, trial) for what in whats] + repeated_frames_doubt(values, name, trial)
+    return [Fault(name, what, trial) for what in whats]
 
 
 def _without_path(message: str, path: Path) -> str:
@@ -323,7 +245,7 @@ def _kinematics_faults(path: Path, name: str) -> list[Fault]:
         for subject in data.subjects:
             model = data.model(subject)
             if not model:
-                found.append(Fault(name, "no model in the file to check the points with", subject, severity="doubt"))
+                found.append(Fault(name, "no model in the file to check the points with", subject))
                 continue
             body = Body.from_text(model, f"{name}: model of {subject}")
             for trial in data.trials(subject):

@@ -49,7 +49,7 @@ from simspine.anatomy.recipes import (
 from simspine.anatomy.scaling import ScaleFactors, ScalingLimits, measure_factors, scale_body
 from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model
-from simspine.core.errors import mean_of_known
+from simspine.core.arrays import mean_of_known
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Forced, Markers
 from simspine.estimation.noise import (

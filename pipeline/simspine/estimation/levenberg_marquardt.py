@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.priors import likeliest_variance
-from simspine.core.errors import map_on_threads
+from simspine.core.arrays import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.terms import SmoothnessTerm, Term
 

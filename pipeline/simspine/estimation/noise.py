@@ -16,7 +16,7 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import MarkerErrors, SharedError, likeliest_variance
 from simspine.anatomy.recipes import fit_markers
-from simspine.core.errors import mean_of_known
+from simspine.core.arrays import mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot
 from simspine.core.types import FROM_DETECTOR, Markers, Origin

@@ -17,7 +17,8 @@ from simspine.anatomy.body import (
     neutral_poses,
 )
 from simspine.anatomy.tree import Tree
-from simspine.core.errors import InputError, Unchanging, unknown_name
+from simspine.core.arrays import Unchanging
+from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import other_angle_branch, rigid_fit
 from simspine.core.types import Markers, Motion
 

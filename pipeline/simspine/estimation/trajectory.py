@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.priors import LinearPrior, SharedError
 from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, with_identity_function
-from simspine.core.errors import InputError, map_on_threads, unknown_name
+from simspine.core.arrays import map_on_threads
+from simspine.core.errors import InputError, unknown_name
 from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise_terms

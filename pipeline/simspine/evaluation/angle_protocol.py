@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.curvature import MOTION_PLANES, SEGMENT_LEVELS
-from simspine.core.errors import InputError, mean_of_known, nearest_name
+from simspine.core.arrays import mean_of_known
+from simspine.core.errors import InputError, nearest_name
 from simspine.core.geometry import wrap_angles
 from simspine.dataset.recordings import open_dataset
 from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, angle_figures, bootstrap_mean

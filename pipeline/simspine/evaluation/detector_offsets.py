@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from simspine.core.errors import InputError, mean_of_known
+from simspine.core.arrays import mean_of_known
+from simspine.core.errors import InputError
 from simspine.core.settings import value_text
 from simspine.core.skeletons import SPINE_REGIONS, trunk_axes, trunk_part
 from simspine.core.types import MAX_DETECTOR_OFFSET_M

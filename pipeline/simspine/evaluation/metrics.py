@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, mean_of_known
+from simspine.core.arrays import mean_of_known
+from simspine.core.errors import InputError
 from simspine.core.geometry import rigid_fit, wrap_angles
 
 NORMAL_90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution

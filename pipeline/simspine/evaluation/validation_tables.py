@@ -15,7 +15,8 @@ import numpy as np
 from simspine.anatomy.clinical import published_bands
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
-from simspine.core.errors import mean_of_known, unknown_name
+from simspine.core.arrays import mean_of_known
+from simspine.core.errors import unknown_name
 from simspine.evaluation.tables import aligned_markdown
 from simspine.evaluation.validation_records import (
     LUMBAR_LEVEL_NAMES,

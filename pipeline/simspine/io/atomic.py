@@ -113,7 +113,10 @@ def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
 
 
 def _process_lives(process: int) -> bool:
-    """Whether there is such a process on this machine; taken as True where asking is not harmless (Windows)."""
+    """Whether there is such a process on this machine, at work; taken as True where asking is not harmless (Windows).
+
+    A killed process that nobody has waited for yet is still listed, and does not count.
+    """
     if os.name != "posix":
         return True
     try:
@@ -122,6 +125,8 @@ def _process_lives(process: int) -> bool:
         return False
     except OSError:  # somebody else's
         return True
+    with suppress(OSError):  # Linux says so in /proc; the state follows the name, which may hold anything
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     return True
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, frame_ranges, require_path
+from simspine.core.arrays import frame_ranges
+from simspine.core.errors import InputError, require_path
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers
 from simspine.io.atomic import atomic_path

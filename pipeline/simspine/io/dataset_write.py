@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -33,16 +32,6 @@ def chunk_frames(frames: int, row_bytes: int) -> int:
     while chunk * row_bytes < MIN_CHUNK_BYTES:
         chunk *= 2
     return max(1, min(chunk, frames))
-
-
-def block_checksums(values: np.ndarray, block: int) -> np.ndarray:
-    """(blocks,) CRC-32 of every `block` frames of an array, over its bytes in C order, little-endian."""
-    if values.dtype.byteorder == ">":
-        values = values.astype(values.dtype.newbyteorder("<"))
-    return np.array(
-        [zlib.crc32(np.ascontiguousarray(values[i : i + block]).tobytes()) for i in range(0, len(values), block)],
-        np.uint32,
-    )
 
 
 def array_names(group: h5py.Group) -> list[str]:
@@ -391,7 +380,6 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     poses = ours.create_group("poses", track_order=True)
     for body, pose in trial.poses.items():
         _put_array(poses, body.replace("/", "_"), pose, "1; m").attrs["body"] = body
-    _write_checksums(group)
 
 
 def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None:
@@ -404,16 +392,6 @@ def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None
         _put_array(ours, "centres_covariance", centres.covariance, "m2")
     if centres.origin is not None:
         _put_array(ours, "centres_origin", _string_array(centres.origin))
-
-
-def _write_checksums(group: h5py.Group) -> None:
-    """CRC-32 of each chunk of frames of every array, so that a changed number is found and its frames named."""
-    arrays = array_names(group)
-    sums = group[OWN_GROUP].create_group("checksums", track_order=True)
-    for name in arrays:
-        block = group[name].chunks[0] if group[name].chunks else max(1, len(group[name]))
-        data = sums.create_dataset(name.replace("/", "."), data=block_checksums(group[name][()], block))
-        data.attrs["frames"] = block
 
 
 def _put_array(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:

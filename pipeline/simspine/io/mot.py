@@ -8,7 +8,8 @@ from itertools import chain
 
 import numpy as np
 
-from simspine.core.errors import InputError, frame_ranges
+from simspine.core.arrays import frame_ranges
+from simspine.core.errors import InputError
 from simspine.core.types import Motion
 from simspine.io import text_tables
 from simspine.io.atomic import write_lines

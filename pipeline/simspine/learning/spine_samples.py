@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, map_on_threads
+from simspine.core.arrays import map_on_threads
+from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, CurriculumStage, LabelledSet

@@ -15,7 +15,8 @@ from importlib.resources import files
 import numpy as np
 from pydantic import Field
 
-from simspine.core.errors import InputError, frame_ranges, runs_of_frames
+from simspine.core.arrays import frame_ranges, runs_of_frames
+from simspine.core.errors import InputError
 from simspine.core.settings import Section
 
 

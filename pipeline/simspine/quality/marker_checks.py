@@ -7,7 +7,8 @@ import numpy as np
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
-from simspine.core.errors import InputError, median_of_known, nearest_name, rms_of_known
+from simspine.core.arrays import median_of_known, rms_of_known
+from simspine.core.errors import InputError, nearest_name
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true

@@ -10,7 +10,8 @@ import numpy as np
 from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.errors import InputError, Unchanging
+from simspine.core.arrays import Unchanging
+from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, without_skin_markers
 from simspine.core.types import Camera, Keypoints, Markers, Motion

@@ -12,7 +12,8 @@ from simspine.anatomy.body import body_poses
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
-from simspine.core.errors import InputError, runs_of_frames
+from simspine.core.arrays import runs_of_frames
+from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body

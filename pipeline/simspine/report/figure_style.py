@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, runs_of_frames
+from simspine.core.arrays import runs_of_frames
+from simspine.core.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

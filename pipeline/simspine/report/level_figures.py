@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simspine.anatomy.curvature import POSITIVE_DIRECTIONS
-from simspine.core.errors import runs_of_frames
+from simspine.core.arrays import runs_of_frames
 from simspine.core.types import Forced, Markers
 from simspine.quality.observability import forced_mask
 from simspine.report.figure_style import (

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from simspine.core.errors import frame_ranges
+from simspine.core.arrays import frame_ranges
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Markers, Origin

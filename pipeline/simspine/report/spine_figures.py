@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.anatomy.clinical import PublishedBand
 from simspine.anatomy.vertebrae import ClinicalParameters
-from simspine.core.errors import require_shape
+from simspine.core.arrays import require_shape
 from simspine.core.types import Forced, ForcedKind
 from simspine.quality.observability import spread_of_adults
 from simspine.report import figure_style

@@ -19,7 +19,7 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
-from simspine.core.errors import runs_of_frames
+from simspine.core.arrays import runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_tables import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
-from simspine.core.errors import frame_ranges
+from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos

@@ -15,7 +15,7 @@ from simspine.anatomy.body import body_poses
 from simspine.anatomy.clinical import PUBLISHED_ADULTS, PUBLISHED_BANDS, SIDE_WORDS, published_bands
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import frame_ranges
+from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
 from simspine.core.types import Forced, Markers, Origin
 from simspine.quality.findings import Finding, Verdict

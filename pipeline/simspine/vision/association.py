@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from simspine.core import geometry
-from simspine.core.errors import InputError, median_of_known
+from simspine.core.arrays import median_of_known
+from simspine.core.errors import InputError
 from simspine.core.skeletons import Skeleton, load_skeleton
 from simspine.core.types import Camera
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError, Unchanging
+from simspine.core.arrays import Unchanging
+from simspine.core.errors import InputError
 from simspine.core.geometry import distort_points, distortion_derivative, project_one
 from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board

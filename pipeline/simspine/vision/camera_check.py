@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from simspine.core.errors import InputError, evenly_spread
+from simspine.core.arrays import evenly_spread
+from simspine.core.errors import InputError
 from simspine.core.skeletons import without_skin_markers
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import (

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, evenly_spread
+from simspine.core.arrays import evenly_spread
+from simspine.core.errors import InputError
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.vision.bundle_adjustment import (
     CAMERA_PARAMETER_NAMES,

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, median_of_known, unknown_name
+from simspine.core.arrays import median_of_known
+from simspine.core.errors import InputError, unknown_name
 from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import skin_landmark, with_points_added
 from simspine.core.types import Camera, Keypoints

@@ -10,7 +10,8 @@ from itertools import combinations
 
 import numpy as np
 
-from simspine.core.errors import InputError, evenly_spread, median_of_known, require_known
+from simspine.core.arrays import evenly_spread, median_of_known
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior

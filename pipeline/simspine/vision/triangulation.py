@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, Unchanging
+from simspine.core.arrays import Unchanging
+from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.vision.options import TriangulationOptions

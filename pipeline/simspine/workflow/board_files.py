@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, evenly_spread, map_on_threads
+from simspine.core.arrays import evenly_spread, map_on_threads
+from simspine.core.errors import InputError
 from simspine.core.types import Camera
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import read_calibration, write_calibration
@@ -209,64 +210,32 @@ def _plain_value(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-BOARD_FORMATS = (".pdf", ".svg", ".png")
-BOARD_MARGIN_SQUARES = 1.0  # white around the board, in squares: detectors need it
-_METRES_PER_INCH, _BOARD_DPI, _NOTE_HEIGHT_M = 0.0254, 600, 0.008  # m; dots per inch of a PNG; m for the line of text
+BOARD_FORMATS = (".pdf", ".png")
+_METRES_PER_INCH, _BOARD_DPI = 0.0254, 600
 
 
 def write_board(path: str | os.PathLike, board: Board) -> None:
-    """Write the board as PDF, SVG or PNG, by the ending of the name; to be printed at 100 %.
+    """Write the board as PDF or PNG, by the ending of the name; to be printed at 100 %.
 
-    Around it is a white margin, below it a line with its name and size. Raises `InputError` for another ending.
+    Around it is a white margin of one square, which detectors need. Raises `InputError` for another ending.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure
+    from PIL import Image
 
     ending = Path(path).suffix.lower()
     if ending not in BOARD_FORMATS:
         raise InputError(f"{path}: a board is written as {', '.join(BOARD_FORMATS)}, not as {ending or 'nothing'}.")
-    margin = BOARD_MARGIN_SQUARES * board.square
-    width, height = board.columns * board.square + 2 * margin, board.rows * board.square + 2 * margin + _NOTE_HEIGHT_M
-    figure = Figure(figsize=(width / _METRES_PER_INCH, height / _METRES_PER_INCH), facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-margin, width - margin), ylim=(height - margin, -margin))
-    axes.set_axis_off()
-    for cells, colour in board_squares(board):
-        axes.add_collection(PolyCollection(list(cells), facecolors=colour, edgecolors="none", antialiaseds=False))
-    text = f"{board}, squares of {1000 * board.square:g} mm"
-    text += f", markers of {1000 * board.marker:g} mm" if board.marker else ""
-    place = (board.columns * board.square / 2, height - margin - _NOTE_HEIGHT_M / 2)
-    axes.text(*place, f"{text}. Print at 100 % and measure.", ha="center", va="center", fontsize=7, color="0.4")
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(ending[1:])
+    side = round(board.square / _METRES_PER_INCH * _BOARD_DPI)  # px of a square
+    resolution = side * _METRES_PER_INCH / board.square  # that makes the whole number of px a true square
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=ending[1:], dpi=_BOARD_DPI, metadata=metadata)
+        picture = Image.fromarray(board_picture(board, side))
+        picture.save(temporary, dpi=(resolution, resolution), resolution=resolution)
 
 
-def board_squares(board: Board) -> list[tuple[np.ndarray, str]]:
-    """What to paint, one over the other: rectangles (n, 4, 2) m from the board's upper left corner, and a colour."""
-    import cv2
-
+def board_picture(board: Board, side: int) -> np.ndarray:
+    """The board in grey, so many px a square, with a white margin of one square."""
+    if board.marker:
+        size = (board.columns * side + 2 * side, board.rows * side + 2 * side)
+        return opencv_board(board).generateImage(size, marginSize=side)
     rows, columns = np.mgrid[: board.rows, : board.columns]
-    if not board.marker:
-        black = (rows + columns) % 2 == 0
-        return [(_draw_squares(columns[black], rows[black], board.square, (0, 0)), "black")]
-    made = opencv_board(board)
-    places = [np.asarray(corners)[:, :2] for corners in made.getObjPoints()]  # of the markers, upper left corner first
-    taken = {tuple((place.mean(0) // board.square).astype(int)) for place in places}
-    black = np.array([[(c, r) not in taken for c in range(board.columns)] for r in range(board.rows)])
-    painted = [(_draw_squares(columns[black], rows[black], board.square, (0, 0)), "black")]
-    dictionary = made.getDictionary()
-    bits = dictionary.markerSize + 2
-    dark = []
-    for number, place in zip(made.getIds().ravel(), places, strict=True):
-        image = cv2.aruco.generateImageMarker(dictionary, int(number), bits)
-        down, right = np.nonzero(image == 0)
-        dark.append(_draw_squares(right, down, board.marker / bits, place.min(0)))
-    return [*painted, (np.concatenate(dark), "black")]
-
-
-def _draw_squares(column: np.ndarray, row: np.ndarray, side: float, origin) -> np.ndarray:
-    corner = np.stack([column, row], -1)[:, None] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-    return np.asarray(origin) + side * corner
+    squares = np.where((rows + columns) % 2 == 0, 0, 255).astype(np.uint8)
+    return np.pad(np.kron(squares, np.ones((side, side), np.uint8)), side, constant_values=255)

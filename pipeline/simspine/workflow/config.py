@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -247,19 +246,6 @@ def _check_detections(name: str) -> None:
 # From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema.
 
 
-# Keys, and values of keys, of earlier versions, and what to write instead.
-RENAMED_CONFIG_KEYS = {
-    "ik.error_lasts_s": "its name is now ik.error_correlation_s",
-    "capture.layout": "leave it out: the official archives, unpacked, are the one layout that is read",
-    "capture.checksums": "leave it out: md5sum -c, sha1sum -c or sha256sum -c compare the files",
-    "scaling.calibrate": "leave it out: sizes come from distances between markers",
-    "detection.model_complexity": "leave it out: BlazePose's full network is the one there is",
-    "detection.infer_spine: shape": "write true",
-    "detection.infer_spine: rule": "write true (by a model of real spines) or false",
-    "ik.loss: geman-mcclure": "write huber or square",
-}
-
-
 def read_config(path: str | Path) -> Config:
     """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
     try:
@@ -277,47 +263,12 @@ def check_config(data, where: str = "the configuration") -> Config:
         config = Config.model_validate(data)
         faults = unknown_values(config)
     except SettingsError as wrong:
-        faults = [_fault_text(error) for error in wrong.errors]
+        faults = [fault_line(error, Config, "the file's top level") for error in wrong.errors]
     if faults:
         raise InputError(f"{where} does not fit the schema:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return config
 
 
-def _fault_text(error) -> str:
-    place = ".".join(str(p) for p in error["loc"])
-    for entry, kind in ((place, "key"), (f"{place}: {error['input']}", "value")):
-        if entry in RENAMED_CONFIG_KEYS:
-            return f"{entry}: this {kind} is gone; {RENAMED_CONFIG_KEYS[entry]}."
-    return fault_line(error, Config, "the file's top level")
-
-
 def json_schema() -> dict:
     """JSON schema of the configuration, as in configs/schema.json."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
-
-
-MAX_DIFFERENCES_SHOWN = 5
-
-
-def differences_text(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """'filter.cutoff_hz was 6.0, is 5.0; …' of the settings that differ, the first few in the order of `after`.
-
-    before, after: configurations as JSON has them (`Config.model_dump(mode="json")`).
-    """
-    old, new = dict(_settings_by_key(before)), dict(_settings_by_key(after))
-    found = [
-        f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
-        for key in {**new, **old}
-        if old.get(key, ...) != new.get(key, ...)
-    ]
-    more = len(found) - MAX_DIFFERENCES_SHOWN
-    return "; ".join(found[:MAX_DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _settings_by_key(section: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of all settings; an empty section counts as one."""
-    for key, value in section.items():
-        if isinstance(value, Mapping) and value:
-            yield from _settings_by_key(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", "null" if value is None else value

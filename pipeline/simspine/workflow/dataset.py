@@ -192,17 +192,19 @@ def dataset_task(config: Config) -> StageTask:
 def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
     """Files of a subject that data set and page are made of."""
     paths, trials = RunPaths(Path(config.results), subject), config.trials(subject)
-    fill, filmed = config.quality.fill_gaps, config.filmed_trials(subject)
-    return [paths.model, paths.scaling] + [
-        file
-        for trial in trials
-        for file in (
-            *(paths.seen_files(trial) if trial in filmed else ()), paths.markers(trial),
-            paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial),
-            *((paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")) if fill else ()),
-            *stages.export_files_of_trial(paths.results, subject, trial),
-        )
-    ]  # fmt: skip
+    exported = [stages.export_files_of_trial(paths.results, subject, trial) for trial in trials]
+    own = [dataset_files_of_trial(config, paths, trial) for trial in trials]
+    return list(dict.fromkeys(file for files in (*own, *exported) for file in files))
+
+
+def dataset_files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, ...]:
+    """Files of the stages that `read_trial` reads."""
+    seen = paths.seen_files(trial) if trial in config.filmed_trials(paths.subject) else ()
+    filled = (paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")) if config.quality.fill_gaps else ()
+    return (
+        paths.model, paths.scaling, *seen,
+        paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial), *filled,
+    )  # fmt: skip
 
 
 def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, ManifestEntry]:

@@ -32,20 +32,20 @@ def plan_detect(context: Context) -> list[StageTask]:
 
 
 def _detection_task(context: Context, name: str, trial: Trial) -> StageTask:
-    capture, fault = context.capture(name), context.known_fault(name)
+    capture = context.capture(name)
     settings = context.config.detection.model_dump(mode="json", exclude={"infer_spine"})  # that is done by merge
     settings |= _about_trial(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
     return StageTask(
         name=name,
         inputs=(*capture.detected, *skin_marker_files(trial)),
         outputs=(context.paths.keypoints(name),),
-        settings=settings | fault,
+        settings=settings,
         work=partial(_detect, context, name, trial),
     )
 
 
 def _detect(context: Context, name: str, trial: Trial) -> dict:
-    capture, clicks, fault = context.capture(name), skin_markers_of(trial), context.known_fault(name)
+    capture, clicks = context.capture(name), skin_markers_of(trial)
     skin = None
     if clicks is not None:  # wrong clicks are refused before hours of detection
         check_clicks_of(clicks, capture)
@@ -54,8 +54,8 @@ def _detect(context: Context, name: str, trial: Trial) -> dict:
         recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
         seen = DETECT(context.config, recording=recording)
     people_seen = seen.pop("people_seen")
-    write_store(context.paths.keypoints(name), **_kept_detections(seen), **fault)
-    return _detect_notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"]) | fault
+    write_store(context.paths.keypoints(name), **_kept_detections(seen))
+    return _detect_notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"])
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:

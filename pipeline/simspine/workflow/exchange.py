@@ -1,7 +1,6 @@
 """`simspine export --format`: the data set in other formats, in a folder of its own with a manifest."""
 
-import secrets
-import shutil
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,13 +37,13 @@ from simspine.dataset.recordings import (
     write_dataset_manifest,
 )
 from simspine.estimation.uncertainty import known_deviations, paper_axes_deviation
-from simspine.io.atomic import write_text
+from simspine.io.atomic import atomic_folder, write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
-from simspine.workflow.config import Config, differences_text
+from simspine.workflow.config import Config
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
 POINT_ORDER_OF_COUNT = {15: "simspine15", 37: "simspine37"}
@@ -149,10 +148,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
-            found = differences_text(origin.get("configuration", {}), config.model_dump(mode="json"))
-            warnings.warn(
-                f"{path} was made with another configuration ({found}); run `simspine export` again.", stacklevel=2
-            )
+            warnings.warn(f"{path} was made with another configuration; run `simspine export` again.", stacklevel=2)
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]
@@ -184,7 +180,7 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder next to the target that takes its place when the block ends well."""
+    """A temporary folder that takes the target's place when the block ends well; only an export of ours is replaced."""
     if target.exists() and not (target.is_dir() and ((target / MANIFEST_FILE).is_file() or not any(target.iterdir()))):
         raise InputError(
             f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
@@ -194,20 +190,8 @@ def _new_folder(target: Path) -> Iterator[Path]:
             f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
             "folder would be replaced as a whole; name another one with --out."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    temporary.mkdir()
-    try:
-        yield temporary
-        old = temporary.with_suffix(".old")
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)
-        if old.exists():
-            shutil.rmtree(old)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with atomic_folder(target, ours=re.compile(".*")) as folder:
+        yield folder
 
 
 def _not_exported(folder: Path) -> list[str]:

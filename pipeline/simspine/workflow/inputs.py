@@ -232,15 +232,6 @@ def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
     return None
 
 
-def given_options(files: Sequence[str | Path], changes: Mapping, config: Mapping) -> list[str]:
-    """For `simspine job`: the configuration as Snakemake was given it, by its file alone where nothing changes that.
-
-    config: what Snakemake made of files and changes.
-    """
-    words = ["--config", str(files[0])]
-    return [*words, "--content", json.dumps(_plain(config))] if changes or len(files) > 1 else words
-
-
 def write_config(config: Mapping, path: str | Path) -> None:
     """A configuration as YAML."""
     write_text(Path(path), yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
@@ -260,12 +251,15 @@ def _existing_path(path: str, kind: str, folder: bool = False) -> Path:
     return found
 
 
+MAX_TRIALS_ON_ONE_PAGE = 3  # trials that share one page of the report
+
+
+def has_pages_of_trials(config: Config) -> bool:
+    """Whether each trial has a page of its own: one page of many would grow beyond what a browser opens quickly."""
+    return sum(len(config.trials(subject)) for subject in config.subjects) > MAX_TRIALS_ON_ONE_PAGE
+
+
 PROGRESS_LINE_INTERVAL_S = 5.0  # between two lines of progress in a log
-
-
-def known_fault_in(stored: Mapping) -> dict[str, str]:
-    """What the stage before said about the recording, to be handed on."""
-    return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
 
 
 def timing_in(stored: Mapping) -> Timing | None:
@@ -307,23 +301,6 @@ class Context:
     def capture(self, trial: str) -> CaptureSource:
         recorded = self.config.subject(self.subject).trials[trial]
         return capture_of_config(recorded, self.subject, self.config)
-
-    def known_fault(self, trial: str) -> dict[str, str]:
-        """{'known_fault': what is known to be wrong with the recording}, to be kept with its results; {} if nothing."""
-        name = self.config.subject(self.subject).trials[trial].capture
-        text = self.config.known_faults.get(f"{self.subject}/{name}")
-        return {} if text is None else {"known_fault": text}
-
-    @contextmanager
-    def busy(self, stage: str, task: str, hint: str = "") -> Iterator[None]:
-        """While it lasts, the terminal says what is at work, and something moves; nothing is shown when `quiet`."""
-        if self.quiet:
-            yield
-            return
-        from rich.console import Console
-
-        with Console().status(" ".join(filter(None, [f"{stage} {self.subject}: {task}", hint]))):
-            yield
 
     def progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
         """`progress_bar` for the subject."""

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from simspine.core.errors import InputError
 from simspine.io.atomic import write_text
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
-from simspine.workflow.inputs import Context, write_config
+from simspine.workflow.inputs import Context, has_pages_of_trials, write_config
 from simspine.workflow.up_to_date import (
     RunPaths,
     StageTask,
@@ -20,11 +20,11 @@ from simspine.workflow.up_to_date import (
     read_json,
     read_task_manifest,
     reason_not_done,
+    remove_stale_locks,
     results_manifest,
     run_task,
 )
 
-COMPILATION_NOTE = "(the first time, compiling the solver takes some 20 s)"
 CAPTURE_JOB = "capture"  # a job where the data set is made first
 STATE = ".workflow"  # in the results: working state of Snakemake; may be removed whenever no run is at work
 
@@ -45,7 +45,7 @@ STAGES_OF_JOB = {
     "cameras": Job(("triangulate",), whole=True),
     "markers": Job(("triangulate", "merge")),
     "scale": Job(("scale", "export"), whole=True),
-    "motion": Job(("ik", "vertebrae", "quality", "export")),
+    "motion": Job(("ik", "vertebrae", "quality", "export", "page")),
 }
 JOBS_OF_ALL = ("dataset", "page")  # of all subjects together
 
@@ -56,6 +56,12 @@ def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
         from simspine.workflow.detect_stage import plan_detect
 
         return plan_detect(context)
+    if stage == "page":
+        if not has_pages_of_trials(context.config):  # drawing takes a second to load
+            return []
+        from simspine.workflow.reporting import plan_page
+
+        return plan_page(context)
     from simspine.workflow.stages import PLANNERS
 
     return PLANNERS[stage](context)
@@ -90,14 +96,11 @@ def do_tasks(
     context: Context, stage: str, tasks: Sequence[StageTask], *, force: bool = False, speak_of_idle: bool = True
 ) -> None:
     """Do those of a stage's tasks that are not done (`force`: all), and print a line that says which ran."""
-    hint = COMPILATION_NOTE if stage in ("scale", "ik") else ""
-    # Detection has a bar of its own, and a terminal shows one thing at a time.
-    around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=hint)
     ran: list[str] = []
     idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
-        (ran if run_task(path, task, stage, around=around, force=force) else idle).append(task.name)
+        (ran if run_task(path, task, stage, force=force) else idle).append(task.name)
     texts = [f"{', '.join(ran)} done"] if ran else []
     texts += [f"{', '.join(idle)} up to date"] if idle and speak_of_idle else []
     if texts:
@@ -119,7 +122,9 @@ def check_writable(folder: Path) -> None:
 
 def prepare_results(results: Path, given: Mapping) -> None:
     """Before a run: a copy of the configuration as it was given, for readers of the results; nothing reads it to
-    decide. Symbolic links among logs and computing times are removed: writing these would follow them."""
+    decide. Symbolic links among logs and computing times are removed: writing these would follow them. So are locks
+    that killed processes left: a task that is done takes its lock no more."""
+    remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_config(given, results / "config.yaml")
     for folder in (results / "logs", results / "benchmarks"):
@@ -168,12 +173,12 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
     ]  # fmt: skip
 
 
-def step_of_all(config: Config, job: str, cores: int = 1) -> Step:
-    """What a job over all subjects does. cores: for `page`."""
+def step_of_all(config: Config, job: str) -> Step:
+    """What a job over all subjects does."""
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 
-    task = page_task(config, cores) if job == "page" else dataset_task(config)
+    task = page_task(config) if job == "page" else dataset_task(config)
     return Step(results=Path(config.results), job=job, stage=job, subject=None, trial=None, task=task)
 
 
@@ -202,12 +207,11 @@ def capture_step(config: Config, subject: str) -> Step:
     return Step(results=results, job=CAPTURE_JOB, stage=CAPTURE_JOB, subject=subject, trial=None, task=task)
 
 
-def run_job(config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1) -> None:
+def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
     """Do what a job still has to do. What fails is kept for `simspine status` (`failure_of`).
 
-    subject: None of jobs over all subjects. trial: None of jobs over all trials. cores: so many processes draw the
-    pages of `page`; other jobs take what they need. Raises `InputError` if one is wanted and not given, or the other
-    way round.
+    subject: None of jobs over all subjects. trial: None of jobs over all trials. Raises `InputError` if one is wanted
+    and not given, or the other way round.
     """
     wanted = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
     if wanted != (subject is not None, trial is not None):
@@ -219,7 +223,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None, co
     check_writable(failed.parent)
     try:
         if subject is None:
-            step = step_of_all(config, job, cores)
+            step = step_of_all(config, job)
             if run_task(step.manifest, step.task, step.stage):
                 print(step.task.outputs[0])
         else:

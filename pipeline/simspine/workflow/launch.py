@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -32,7 +33,6 @@ from simspine.workflow.up_to_date import hold_lock
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 RESUME_HINT = "What is done is kept; the same command goes on from there."
 LAST_LINES_SHOWN = 8  # of Snakemake's last lines, where it could not start
-QUIET_SNAKEMAKE_OUTPUT = ("all", "host", "progress", "reason", "rules")
 STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
 OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")
 FAILED_RULE_LINE = re.compile(r"Error in rule ([^\s:]+)")
@@ -47,11 +47,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     is through. `InputError` for a faulty configuration, if another run is at work on the same results, if a stage
     fails, or if not all is done at the end.
     """
-    if other := [option for option in options if option.split("=")[0] in OTHER_SETTINGS]:
-        raise InputError(
-            f"{other[0]}: the configuration file alone says what is run, so that `simspine status` and the next run "
-            f"know it too; change {config}, or give another file."
-        )
+    refuse_other_settings([option for option in options if option.split("=")[0] in OTHER_SETTINGS], [config])
     settings = read_config(config)
     check_inputs(settings)
     results = Path(settings.results)
@@ -62,7 +58,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         with TemporaryDirectory() as folder:
             subprocess.run([*_snakemake(Path(folder)), *words, "--dry-run", *options], check=False)
         return
-    command = [*_snakemake(results / STATE), *words, *_listen_to_snakemake(options)]
+    command = [*_snakemake(results / STATE), *words, *options]
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
         prepare_results(results, read_yaml(config))
         shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
@@ -77,6 +73,16 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
             raise InputError(f"{_failure_error(failed, Path(log.name))}. {RESUME_HINT} Log: {log.name}")
         shutil.rmtree(results / STATE, ignore_errors=True)
         _check_done(config, partly=bool(options))
+
+
+def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path]) -> None:
+    """`InputError` where Snakemake was given settings that the configuration file does not hold."""
+    if changes or len(files) > 1:
+        other = next(iter(changes), files[-1])
+        raise InputError(
+            f"{other}: the configuration file alone says what is run, so that `simspine status` and the next run "
+            f"know it too; change {files[0]}, or give another file."
+        )
 
 
 def _check_done(config: Path, partly: bool) -> None:
@@ -94,16 +100,6 @@ def _check_done(config: Path, partly: bool) -> None:
 def _snakemake(state: Path) -> list[str]:
     """Our Snakemake, with a folder for its records."""
     return [sys.executable, "-m", "simspine.workflow.snakemake_command", "--state", str(state)]
-
-
-def _listen_to_snakemake(options: Sequence[str]) -> list[str]:
-    """Options for Snakemake without `--quiet` and its values: its messages go to the log, where they are looked up."""
-    kept: list[str] = []
-    quiet = False
-    for option in options:
-        quiet = option in ("-q", "--quiet") or (quiet and option in QUIET_SNAKEMAKE_OUTPUT)
-        kept += [] if quiet else [option]
-    return kept
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
@@ -153,7 +149,7 @@ def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) 
             errors="replace",
             env=environment,
             pass_fds=lock,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=partial(_end_with_parent, os.getpid()) if sys.platform == "linux" else None,
         ) as child:
             assert child.stdout is not None
             assert child.stderr is not None
@@ -177,13 +173,15 @@ def _wait_or_kill(child: subprocess.Popen) -> None:
         child.wait()
 
 
-def _end_with_parent() -> None:
-    """Ask Linux to end this process when its parent was killed (prctl, PR_SET_PDEATHSIG).
+def _end_with_parent(parent: int) -> None:
+    """Ask Linux to end this process when its parent was killed (prctl, PR_SET_PDEATHSIG); end if it was already.
 
     By SIGKILL: after another signal Snakemake would keep the run's lock until its jobs are through. These may go on to
     the end of their work, which is locked by itself.
     """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:

@@ -1,25 +1,15 @@
 """report.html of a data set, and a page for each trial where there are many, out of the results' files."""
 
-import gc
-import pickle
-import signal
-import sys
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.core.errors import InputError, evenly_spread
+from simspine.core.arrays import evenly_spread
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -34,142 +24,20 @@ from simspine.report.trial_page import (
     trial_caveats,
     trial_section_of,
 )
+from simspine.report.trial_sections import page_finding
 from simspine.workflow.config import Config
-from simspine.workflow.dataset import dataset_files_of_subject, provenance_of_results, read_summary, summary_table_rows
-from simspine.workflow.inputs import Context
+from simspine.workflow.dataset import (
+    dataset_files_of_subject,
+    dataset_files_of_trial,
+    provenance_of_results,
+    read_summary,
+    summary_table_rows,
+)
+from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
 
-# Independent pieces of work in several processes: for work in Python, which threads would do by turns.
-# Not by `concurrent.futures`, whose processes wait for ever where the one that started them was killed, and go
-# through all that was handed to them after ctrl-C.
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-WORKER_ENDED_ERROR = (
-    "one of the processes that shared the work was ended from outside, as the system does where memory runs out. "
-    "Give the command fewer cores, or more memory."
-)
-
-
-class _Answer(NamedTuple):
-    """What a piece of work came to. warned: text, category, file and line of each warning."""
-
-    result: Any = None
-    error: Exception | None = None
-    warned: tuple[tuple[str, type[Warning], str, int], ...] = ()
-
-
-def map_in_processes(work: Callable[[T], R], items: Sequence[T], processes: int = 1) -> list[R]:
-    """`work` of every item, in the items' order; in this process if one is enough.
-
-    work, items and results must be such as pickle takes. In each process BLAS has one thread, in this one as well, so
-    that results are the same however many there are. Warnings are given here, each once. After an error nothing more is
-    begun, what is begun is done, and the error of the first item that has one is raised. Ctrl-C ends all processes;
-    where this one is killed the others end when they are through with their item. Raises `InputError` where one of them
-    is killed.
-    """
-    processes = min(processes, len(items))
-    if processes <= 1:
-        return [_on_one_thread(work, item) for item in items]
-    results: dict[int, R] = {}
-    errors: dict[int, Exception] = {}
-    registry: dict = {}  # of the warnings given
-    left = iter(enumerate(items))
-    with _start_workers(processes) as free:
-        busy: dict[Connection, int] = {}
-        while free or busy:
-            for pipe in free:
-                if not errors and (piece := next(left, None)) is not None:
-                    busy[pipe] = piece[0]
-                    with suppress(ConnectionError):  # it was killed: its answer is the end of the file
-                        pipe.send((work, piece[1]))
-            ready = wait(list(busy)) if busy else []
-            free = [pipe for pipe in busy if pipe in ready]
-            for pipe in free:
-                answer, order = _answer_task(pipe), busy.pop(pipe)
-                for warned in answer.warned:
-                    warnings.warn_explicit(*warned, registry=registry)
-                if answer.error is None:
-                    results[order] = answer.result
-                else:
-                    errors[order] = answer.error
-    if errors:
-        raise errors[min(errors)]
-    return [results[order] for order in range(len(items))]
-
-
-def _answer_task(pipe: Connection) -> _Answer:
-    try:
-        return pipe.recv()
-    except (EOFError, ConnectionError):
-        return _Answer(error=InputError(WORKER_ENDED_ERROR))
-
-
-@contextmanager
-def _start_workers(processes: int) -> Iterator[list[Connection]]:
-    """So many processes while the block lasts, a pipe to each; an error in the block ends them at once."""
-    context = get_context("spawn")  # a fork would copy locks that other threads hold
-    started = []
-    try:
-        for _ in range(processes):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve_items, args=(theirs, gc.get_threshold()), daemon=True)
-            process.start()
-            theirs.close()  # the other end is then closed when that process ends
-            started.append((process, ours))
-        yield [pipe for _, pipe in started]
-    except BaseException:
-        for process, _ in started:
-            process.terminate()
-        raise
-    finally:
-        for _, pipe in started:
-            pipe.close()
-        for process, _ in started:
-            process.join()
-
-
-def _serve_items(pipe: Connection, thresholds: tuple[int, int, int]) -> None:
-    """A process's life: work on what comes, until the pipe is closed. thresholds: of looking for cycles of objects."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ctrl-C goes to all; the one that started this ends it
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception: files that are begun are removed
-    gc.set_threshold(*thresholds)
-    with suppress(EOFError, ConnectionError):
-        while True:
-            work, item = pipe.recv()
-            pipe.send(_try_item(work, item))
-
-
-def _try_item(work: Callable[[T], R], item: T) -> _Answer:
-    result, failure = None, None
-    with warnings.catch_warnings(record=True) as heard:
-        try:
-            result = _on_one_thread(work, item)
-        except Exception as error:
-            failure = _sendable(error)
-    return _Answer(result, failure, tuple((str(w.message), w.category, w.filename, w.lineno) for w in heard))
-
-
-def _on_one_thread(work: Callable[[T], R], item: T) -> R:
-    with threadpool_limits(1, "blas"):
-        return work(item)
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error, with its traceback as a note; a plain one with its words if pickle cannot take it to and fro."""
-    where = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"In another process:\n{where}")
-    return error
-
-
-MAX_TRIALS_ON_ONE_PAGE = 3  # trials that share one page
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
 MAX_CURVE_POINTS = 60  # of the small picture of a trial's lordosis
 
@@ -185,22 +53,56 @@ class _Part:
     figures: tuple[ClinicalFigure, ...]
 
 
-def write_report_of(config: Config, processes: int = 1) -> Path:
+def page_of_trial(results: Path, subject: str, trial: str) -> Path:
+    """A trial's own page."""
+    return results / "report" / f"{subject}_{trial}.html"
+
+
+def plan_page(context: Context) -> list[StageTask]:
+    """A page of each trial, for results with many (`has_pages_of_trials`)."""
+    config, paths = context.config, context.paths
+    return [
+        StageTask(
+            name=trial,
+            inputs=(
+                *_bands_of(config),
+                *context.capture(trial).videos,
+                *dataset_files_of_trial(config, paths, trial),
+            ),
+            outputs=(page_of_trial(paths.results, context.subject, trial),),
+            settings={"name": config.name, "report": config.report.model_dump()},
+            work=partial(_write_trial_page, context, trial),
+        )
+        for trial in context.trials
+    ]
+
+
+def _bands_of(config: Config) -> tuple[Path, ...]:
+    """The table of normative bands, where the configuration names one."""
+    return (Path(config.report.bands),) if config.report.bands else ()
+
+
+def _write_trial_page(context: Context, trial: str) -> dict:
+    config = context.config
+    section = _part_section(_read_part(config, context.subject, trial), config, "t1", apart=True)
+    content = ReportContent(
+        title=section.name, subtitle=config.name, trials=(section,), notice=REPORT_NOTICE, alone=True,
+        home=("../report.html", f"{config.name}, all trials"),
+    )  # fmt: skip
+    write_report(page_of_trial(context.paths.results, context.subject, trial), content)
+    return {}
+
+
+def write_report_of(config: Config) -> Path:
     """Write <results>/report.html; returns its path.
 
-    With up to `MAX_TRIALS_ON_ONE_PAGE` trials all is on that page. With more, each trial has a page in
-    <results>/report/ and the first page links to them: it would grow beyond what a browser opens quickly. processes:
-    draw these pages, each process one trial at a time. Raises `InputError` where results are missing or damaged.
+    With few trials all is on that page. With many it links to pages of the trials
+    (`plan_page`). Raises `InputError` where results are missing or damaged.
     """
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
-    apart = len(names) > MAX_TRIALS_ON_ONE_PAGE
-    parts = map_in_processes(
-        partial(_trial_part, config, apart),
-        [(order, *name) for order, name in enumerate(names, 1)],
-        processes if apart else 1,
-    )
+    parts = [_trial_part(config, order, *name) for order, name in enumerate(names, 1)]
     figures: dict[str, dict[str, Sequence[ClinicalFigure]]] = {}
     for (subject, trial), part in zip(names, parts, strict=True):
         figures.setdefault(subject, {})[trial] = part.figures
@@ -213,16 +115,14 @@ def write_report_of(config: Config, processes: int = 1) -> Path:
     return path
 
 
-def _trial_part(config: Config, apart: bool, which: tuple[int, str, str]) -> _Part:
-    """Of one trial, with its own page written where it has one (apart). which: its number, subject and name."""
-    order, subject, trial = which
-    found = _read_part(config, subject, trial)
-    section, link = _part_section(found, config, f"t{order}", apart), ""
+def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
+    """What the data set's page says of a trial, which is drawn there unless it has a page of its own."""
+    found, apart = _read_part(config, subject, trial), has_pages_of_trials(config)
+    section, link = TrialSection(found.name, tuple(map(page_finding, found.findings))), ""
     if apart:
-        page = Path(config.results) / "report" / f"{subject}_{trial}.html"
-        link = f"report/{quote(page.name)}"
-        write_report(page, _trial_page(config, section))
-        section = TrialSection(section.name, section.findings)
+        link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
+    else:
+        section = _part_section(found, config, f"t{order}", apart)
     return _Part(
         section=section,
         link=link,
@@ -235,8 +135,9 @@ def _trial_part(config: Config, apart: bool, which: tuple[int, str, str]) -> _Pa
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
     """A trial's part of the page, or of its own page where it has one (apart)."""
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
-    section = trial_section_of(found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes)
-    return _with_cycles(section, found, config, prefix)
+    with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
+        section = trial_section_of(found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes)
+        return _with_cycles(section, found, config, prefix)
 
 
 def _with_cycles(section: TrialSection, found: SolvedTrial, config: Config, prefix: str) -> TrialSection:
@@ -255,32 +156,25 @@ def _thinned_curve(found: SolvedTrial) -> tuple[float, ...]:
     return tuple(values[evenly_spread(len(values), MAX_CURVE_POINTS)].tolist())
 
 
-def page_task(config: Config, processes: int = 1) -> StageTask:
+def page_task(config: Config) -> StageTask:
     """`write_report_of` as a task."""
     results = Path(config.results)
-    names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
-    pages = (
-        [results / "report" / f"{subject}_{trial}.html" for subject, trial in names]
-        if len(names) > MAX_TRIALS_ON_ONE_PAGE
-        else []
-    )
 
     def work() -> dict:
-        write_report_of(config, processes)
+        write_report_of(config)
         return {}
 
-    contexts = {subject: Context(config, subject) for subject in config.subjects}
-    videos = (video for subject, trial in names for video in contexts[subject].capture(trial).videos)
-    inputs = [results / "summary.json", results / f"{config.name}.h5"]
-    inputs += [Path(config.report.bands)] if config.report.bands else []
-    inputs += [
-        *dict.fromkeys(videos),
+    contexts = [Context(config, subject) for subject in config.subjects]
+    videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
+    inputs = [
+        results / "summary.json", results / f"{config.name}.h5",
+        *(() if has_pages_of_trials(config) else (*_bands_of(config), *dict.fromkeys(videos))),
         *(file for subject in config.subjects for file in dataset_files_of_subject(config, subject)),
-    ]
+    ]  # fmt: skip
     return StageTask(
         name="page",
         inputs=tuple(inputs),
-        outputs=(results / "report.html", *pages),
+        outputs=(results / "report.html",),
         settings=provenance_of_results(config),
         work=work,
     )
@@ -331,14 +225,6 @@ def _image_settings(config: Config) -> dict[str, str]:
         "detector": config.detection.detector,
         "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
     }
-
-
-def _trial_page(config: Config, section: TrialSection) -> ReportContent:
-    """The page of one trial of many."""
-    return ReportContent(
-        title=section.name, subtitle=config.name, trials=(section,), notice=REPORT_NOTICE, alone=True,
-        home=("../report.html", f"{config.name}, all trials"),
-    )  # fmt: skip
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:

@@ -19,7 +19,7 @@ from simspine.dataset.recordings import open_dataset, sha256_of_file
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
-from simspine.evaluation.tables import EvaluationTable, evaluation_json, join_tables
+from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.evaluation.validation_records import trial_records
 from simspine.evaluation.validation_tables import validation_csv, validation_markdown, validation_tables_of
 from simspine.io.atomic import write_text
@@ -124,7 +124,7 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
     return made
 
 
-# Benchmark results as files: tables in four forms
+# Benchmark results as a file
 
 
 @dataclass(frozen=True)
@@ -161,28 +161,11 @@ def path_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], out: Path) -> list[Path]:
-    """Write `<name>.txt`, `.md` and `.json` into `out`; returns the files written."""
+def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], path: Path) -> None:
+    """Write tables with what they are of as JSON."""
     about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
     about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
-    settings = dict(run.options)
-    whole = about | {"settings": json.dumps(settings)}
-    texts = {
-        "txt": _provenance_header("", whole, join_tables("text", tables)),
-        "md": _provenance_header("- ", whole, join_tables("markdown", tables)),
-        "json": evaluation_json(tables, about=about, settings=settings, methods=dict(run.methods)),
-    }
-    written = []
-    for ending, text in texts.items():
-        written.append(out / f"{run.name}.{ending}")
-        write_text(written[-1], text)
-    return written
-
-
-def _provenance_header(mark: str, about: Mapping[str, str], text: str) -> str:
-    """Where results are from, a line each that begins with `mark`, above the tables."""
-    lines = [f"{mark}{term}: {' '.join(said.split())}" for term, said in about.items()]
-    return "\n".join([*lines, "", text])
+    write_text(path, evaluation_json(tables, about=about, settings=dict(run.options), methods=dict(run.methods)))
 
 
 _SPINE_FIELDS = (

@@ -20,24 +20,17 @@ from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
-from simspine.io.hdf5 import read_store
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
-from simspine.quality.findings import Severity, names_text
-from simspine.reconstruction.cameras import compare_cameras
-from simspine.reconstruction.detection import Delays, follow_in_step, given_timing
+from simspine.quality.findings import names_text
+from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stages import MARKER_FILE_SET
-from simspine.vision.camera_check import join_recordings, same_rig
-from simspine.vision.detector import Detections
-from simspine.vision.points import follow_person
 from simspine.vision.spinepose import check_weights
 from simspine.vision.triangulation import triangulate
-from simspine.workflow import detect_stage
 from simspine.workflow.config import Config, check_config
-from simspine.workflow.config_recordings import HumanCapture, SharedSubject, Subject, Trial
+from simspine.workflow.config_recordings import HumanCapture, Trial
 from simspine.workflow.detect_stage import read_detection_folders
 from simspine.workflow.inputs import (
-    Context,
     capture_of_config,
     check_clicks_of,
     check_report,
@@ -45,7 +38,6 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
-from simspine.workflow.up_to_date import reason_not_done
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
@@ -96,87 +88,6 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> boo
     if good:
         say(OK_MARK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
     return good
-
-
-# Do the cameras agree, as far as 2D points of the people are known already?
-
-CHECK_MARK = "[yellow]check[/]    "
-MARK_OF_SEVERITY = {Severity.INFO: NOTE_MARK, Severity.WARNING: CHECK_MARK, Severity.ERROR: FAULT_MARK}
-CAMERAS_COMPARED_LATER = "cameras are compared once people are detected, by `simspine cameras check` and by every run"
-
-
-def examine_cameras(config: Config, say: SayFinding) -> bool:
-    """Say how the cameras of each set-up agree, by points that are given or detected already; nothing is written.
-
-    Trials of a data set are left out. True unless views are mixed up, so that no run makes sense. Inputs that cannot be
-    read are passed over: another check names them.
-    """
-    rigs: list[tuple[list[str], list[Camera], list[Keypoints]]] = []
-    later = []
-    for subject, person in config.subjects.items():
-        for name in (n for n, trial in person.trials.items() if trial.capture is None and trial.markers is None):
-            try:
-                known = _known_keypoints(config, subject, name)
-            except InputError:
-                continue
-            if known is None:
-                later.append(f"{subject}/{name}")
-                continue
-            keypoints, cameras = known
-            for names, others, seen in rigs:
-                if same_rig(others, cameras) and seen[0].names == keypoints.names:
-                    names.append(f"{subject}/{name}")
-                    seen.append(keypoints)
-                    break
-            else:
-                rigs.append(([f"{subject}/{name}"], cameras, [keypoints]))
-    good = [
-        _examined_lines(names, cameras, join_recordings(seen), config=config, say=say) for names, cameras, seen in rigs
-    ]
-    if later:
-        say(NOTE_MARK, f"{names_text(later)}: {CAMERAS_COMPARED_LATER}")
-    return all(good)
-
-
-def _examined_lines(names: list[str], cameras: list[Camera], seen: Keypoints, config: Config, say: SayFinding) -> bool:
-    """Lines about one set-up; False where views are mixed up."""
-    where = names_text(names)
-    try:
-        compared = compare_cameras(seen, cameras, config.triangulation.min_confidence)
-    except InputError as error:
-        say(NOTE_MARK, f"{where}: the cameras could not be compared: {error}")
-        return True
-    for finding in compared.findings:
-        say(MARK_OF_SEVERITY[finding.severity], f"{where}: {finding.message} {finding.suggestion}")
-    if not compared.findings:
-        say(OK_MARK, f"{where}: {len(cameras)} cameras agree with one another")
-    return not compared.mixed_up
-
-
-def _known_keypoints(config: Config, subject: str, name: str) -> tuple[Keypoints, list[Camera]] | None:
-    """2D points of the person followed, and the cameras in the order of the views: as the stage detect made them of the
-    inputs as they are, or as the trial gives them. None where people must be looked for in images."""
-    context = Context(config, subject, quiet=True)
-    capture, trial = context.capture(name), config.subject(subject).trials[name]
-    kept = context.paths.keypoints(name)
-    tasks = [task for task in detect_stage.plan_detect(context) if kept in task.outputs]
-    if all(reason_not_done(context.paths.manifest("detect", task.name), task, "detect") is None for task in tasks):
-        content = read_store(kept)
-        return content["keypoints"], list(content["cameras"])
-    if not capture.keypoints or isinstance(config.subject(subject), SharedSubject):
-        return None
-    cameras = capture.cameras()
-    detections, skeleton = detect_stage.read_detection_folders(
-        name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton
-    )
-
-    def follow(seen: Detections) -> list[Keypoints]:
-        return [follow_person(seen, cameras, skeleton.name, config.detection)]
-
-    (keypoints,), _ = follow_in_step(
-        detections, cameras, detect_stage.delays_of_trial(trial), follow=follow, skeleton=skeleton.name
-    )
-    return keypoints, cameras
 
 
 REQUIRED_MODULES = {
@@ -276,7 +187,6 @@ def examine_installation(config: Config) -> bool:
             except InputError as fault:
                 good = False
                 say(FAULT_MARK, f"{subject}/{name}: {fault}")
-    good = examine_cameras(config, say) and good
     try:
         say(OK_MARK, f"body: recipe {_body_text(config)}")
         check_report(config)
@@ -308,18 +218,6 @@ def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
         raise InputError(
             f"detection.person is the point {list(place)} m; {names_text(seeing) or 'no camera'} has it in its image, "
             "two cameras must. Is it in the cameras' world (z up, metres)?"
-        )
-
-
-def _check_people(subject: Subject, people: np.ndarray) -> None:
-    """`InputError` where imported points (frames, views, people, points, 3) cannot hold all that are announced."""
-    if subject.people is None:
-        return
-    at_once = np.isfinite(people[..., :2]).all(-1).any(-1).sum(2).max(0)  # in each view
-    if np.sort(at_once)[-2:].min() < subject.people:
-        raise InputError(
-            f"{subject.people} people are announced, but the keypoints hold at most {int(at_once.max())} at once, and "
-            "two cameras must see each. Import the points of all people, or set `people`."
         )
 
 
@@ -362,10 +260,7 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     given = capture.motion_capture()
     mocap = "" if given is None else _describe_mocap(given, config.merge.correspondence or capture.correspondence)
     if capture.keypoints:
-        detections, _ = read_detection_folders(
-            name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton
-        )
-        _check_people(config.subject(subject), detections.people)
+        read_detection_folders(name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton)
         return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
     if config.detection.detector == "import":
         raise InputError("detector 'import' reads `keypoints` folders, but the trial gives videos.")

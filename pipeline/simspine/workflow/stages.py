@@ -39,7 +39,7 @@ from simspine.reconstruction.stages import (
     marker_set_of,
 )
 from simspine.vision.merging import MergeReport
-from simspine.workflow.inputs import Context, known_fault_in, timing_in
+from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import (
     camera_findings,
     load_result,
@@ -108,10 +108,7 @@ def _triangulate(context: Context, trial: str) -> dict:
     keypoints = stored.pop("keypoints")
     found = TRIANGULATE(context.config, keypoints=keypoints, cameras=cameras, timing=timing_in(stored))
     report = found["triangulation"]
-    write_store(
-        paths.points(trial), points=found["points"], skeleton=stored["skeleton"], report=asdict(report),
-        **known_fault_in(stored),
-    )  # fmt: skip
+    write_store(paths.points(trial), points=found["points"], skeleton=stored["skeleton"], report=asdict(report))
     return report.summary()
 
 
@@ -182,7 +179,7 @@ def _merge(context: Context, trial: str, table: str | None) -> dict:
             raise InputError(f"{where}{error}") from None
     markers, report = found["markers"], found["merging"]
     odd = _mocap_findings(heard, capture.mocap)
-    notes = _keep_markers(paths, trial, markers, {"skeleton": stored["skeleton"], **known_fault_in(stored), **odd})
+    notes = _keep_markers(paths, trial, markers, {"skeleton": stored["skeleton"], **odd})
     return notes | ({} if report is None else _merge_notes(report))
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -128,6 +128,13 @@ def hold_lock(
         path.unlink(missing_ok=True)
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def remove_stale_locks(results: Path) -> None:
+    """Remove the lock files of tasks whose process was killed; those that are held stay."""
+    for path in results.rglob("manifests/**/*.lock"):
+        with suppress(InputError), hold_lock(path, "held by another process", patience_s=0.0):
+            pass
 
 
 def is_lock_held(path: Path) -> bool:
@@ -266,10 +273,9 @@ def run_task(
     path: Path,
     task: StageTask,
     stage: str,
-    around: Callable[[str], AbstractContextManager] = nullcontext,
     force: bool = False,
 ) -> bool:
-    """Do the task's work inside `around(its name)`, unless it is done; whether it was done now.
+    """Do the task's work unless it is done; whether it was done now.
 
     path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
     second waits for the first, and then finds it done.
@@ -279,8 +285,7 @@ def run_task(
         if not force and manifest_difference(read_task_manifest(path), fingerprint, task.outputs) is None:
             return False
         start = time.perf_counter()
-        with around(task.name):
-            notes = task.work()
+        notes = task.work()
         entry = {
             "fingerprint": fingerprint,
             "outputs": _file_checksums(task.outputs),

@@ -15,8 +15,7 @@ from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.dataset_write import forced_from_json
-from simspine.io.hdf5 import open_hdf5_file, read_store
+from simspine.io.hdf5 import open_hdf5_file
 from simspine.quality.observability import is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
@@ -42,13 +41,7 @@ from simspine.workflow.up_to_date import RunPaths
 # Scenes for the 3D player, out of results' files or a data set.
 
 
-VIEWABLE_STAGES = (
-    "keypoints",
-    "points",
-    "markers",
-    "kinematics",
-    "vertebrae",
-)  # folders of a subject with a .h5 per trial
+VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
 
 
 def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
@@ -59,22 +52,12 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
-    if is_dataset(result):
-        return _scene_of_dataset(result, subject, trial)
-    stored = read_store(result)
-    if "spine_markers" not in stored:
+    if not is_dataset(result):
         raise InputError(
-            f"{result} holds {', '.join(stored)}, not the vertebrae of a trial. Expected a results folder, a trial's "
-            "vertebrae/<trial>.h5, or a data set's .h5."
+            f"{result} is neither of a trial's results nor a data set. Expected a results folder, a trial's .h5 in it, "
+            "or a data set's .h5."
         )
-    angles = {key: (stored[key], stored[f"{key}_sd"]) for key in CURVATURE_LABELS}
-    spine = chain_of_body(stored["spine_markers"])
-    return Scene(
-        result.stem,
-        spine,
-        poses=stored["poses"],
-        curves=curvature_curves(angles, forced_from_json(stored["forced"], str(result))),
-    )
+    return _scene_of_dataset(result, subject, trial)
 
 
 def find_results(result: Path, subject: str | None = None, trial: str | None = None) -> tuple[RunPaths, str] | None:
