@@ -83,14 +83,12 @@ def test_defaults_are_those_of_the_stages():
     from simspine.anatomy.scaling import ScalingLimits
     from simspine.core.filtering import smooth
     from simspine.vision.merging import merge_with_report
-    from simspine.vision.triangulation import triangulate_with_report
 
     minimal = check_config({key: FULL[key] for key in ("name", "results", "subjects")})
     for section, function in (
         ("filter", smooth),
         ("merge", merge_with_report),
         ("scaling", ScalingLimits),
-        ("triangulation", triangulate_with_report),
     ):
         options = getattr(minimal, section).model_dump()
         options.pop("anatomy", None)  # whether the body is fitted afterwards
