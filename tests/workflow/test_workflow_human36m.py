@@ -133,7 +133,7 @@ def test_a_change_of_the_motion_capture_merges_again_and_detects_nothing_again(c
     ("move", "message"),
     [
         (lambda xyz: xyz * [1, -1, 1], "mirrored|exchanged"),
-        (lambda xyz: xyz[..., [1, 2, 0]], r"axes are turned; \(z, x, y\)"),
+        (lambda xyz: xyz[..., [1, 2, 0]], "mocap_frame: y_up"),
     ],
 )
 def test_a_mirrored_or_permuted_copy_is_not_processed(copy, truth, refused, move, message):
