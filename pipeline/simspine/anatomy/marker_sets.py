@@ -153,6 +153,7 @@ class SkinTable:
 
     origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: m along the skin,
     over which dots of a tape err alike. person_depth_sd: m, of what all depths of a person have in common.
+    pelvis_sd: m, forward, up, right, of what both posterior superior iliac spines have in common.
     """
 
     places: Mapping[str, SkinPlace]
@@ -160,6 +161,7 @@ class SkinTable:
     origins: Mapping[str, PointTuple]
     correlation: float
     person_depth_sd: float
+    pelvis_sd: PointTuple
 
     def of(self, names: Iterable[str]) -> dict[str, SkinPlace]:
         """{marker: place}. Raises `InputError` for a landmark that the table lacks."""
@@ -223,7 +225,15 @@ def read_skin_table() -> SkinTable:
         noise, correlation, depth_sd = (
             float(data[key]) / 1000 for key in ("noise_mm", "tape_correlation_mm", "person_depth_sd_mm")
         )
-        return SkinTable(places, noise, origins, correlation=correlation, person_depth_sd=depth_sd)
+        forward, up, right = (float(value) / 1000 for value in data["pelvis_sd_mm"])
+        return SkinTable(
+            places,
+            noise,
+            origins,
+            correlation=correlation,
+            person_depth_sd=depth_sd,
+            pelvis_sd=(forward, up, right),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a table of markers on the skin ({type(error).__name__}: {error}).") from error
 

@@ -5,7 +5,7 @@ bent, and so for longer than it is; so positions are smoothed first (`smooth_pos
 added to what the fit learns of the rest (`add_white_noise`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.anatomy.marker_sets import read_skin_table
+from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.anatomy.priors import MarkerErrors, SharedError, likeliest_variance
 from simspine.anatomy.recipes import fit_markers
 from simspine.core.arrays import mean_of_known
 from simspine.core.geometry import off_vertical
-from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot
+from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person_solver import PersonFit, PersonProblem
@@ -81,7 +81,16 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
     ]
     dots = is_tape_dot(detected)
     single = read_skin_table().of(name for name in is_skin_marker(detected) if name not in dots)
-    return (*found, *(SharedError(name, (name,), place.sd) for name, place in single.items()), *_tape_errors(dots))
+    on_skin = [SharedError(name, (name,), place.sd) for name, place in single.items()]
+    return (*found, *on_skin, *_pelvis_error(single), *_tape_errors(dots))
+
+
+def _pelvis_error(names: Iterable[str]) -> Iterator[SharedError]:
+    """Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's; so they show where
+    the pelvis faces and which side is higher, and hardly how it is tilted."""
+    both = tuple(name for name in names if skin_landmark(name) in PELVIS_SKIN_MARKERS)
+    if len(both) == len(PELVIS_SKIN_MARKERS):
+        yield SharedError("pelvis", both, read_skin_table().pelvis_sd, shares=(1.0,) * len(both))
 
 
 def _tape_errors(dots: Sequence[str]) -> Iterator[SharedError]:
