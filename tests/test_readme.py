@@ -164,6 +164,11 @@ def check_fit(space):
     assert (space["centres"].frame, space["points"].frame) == ("y_up", "z_up")
 
 
+def check_back(space):
+    assert space["back"].lla.shape == (1,)
+    assert 0 < np.degrees(space["back"].spine.tka_sd[0]) < 20
+
+
 def check_reconstruction(space):
     assert space["rec"].lla.shape == (FRAMES,)
     assert "Lumbar lordosis" in Path("out.html").read_text(encoding="utf-8")
@@ -258,6 +263,7 @@ def check_spinepose(space):
 
 # What a block of code yields, by the variable that it leaves.
 CHECKS = {
+    "back": check_back,
     "rec": check_reconstruction,
     "people": check_people,
     "picture": check_spinepose,

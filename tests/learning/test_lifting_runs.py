@@ -62,9 +62,9 @@ def test_controls_are_compared_by_the_benchmark_of_predictions(tmp_path):
         assert done.exit_code == 0, done.output
     files = [f"{method}={tmp_path / method / 'predictions.npz'}" for method in ("mean", "ridge")]
     truth = ["--truth", str(tmp_path / "mean/truth.npz"), "--subjects", "all"]
-    done = run(main, ["benchmark", "lifting", *files, *truth, "--out", str(tmp_path / "out")])
+    done = run(main, ["benchmark", "lifting", *files, *truth, "--json", str(tmp_path / "lifting.json")])
     assert done.exit_code == 0, done.output
-    assert list(json.loads((tmp_path / "out/lifting.json").read_text())["methods"]) == ["mean", "ridge"]
+    assert list(json.loads((tmp_path / "lifting.json").read_text())["methods"]) == ["mean", "ridge"]
 
 
 def test_nothing_to_learn_from_is_said(tiny, views, tmp_path):

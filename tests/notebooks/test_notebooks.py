@@ -91,7 +91,7 @@ def test_from_video_to_spine(videos, monkeypatch):
     said = run(1, monkeypatch, config_file=str(videos))
     assert f"1 trials, {FRAMES} frames" in said
     assert "LLA: mean" in said
-    assert said.endswith("2 pictures")
+    assert said.endswith("1 pictures")
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def test_estimates_of_the_detector_are_marked_and_left_out_with_inferred_points(
     assert seen.estimated[guessed].all() == infer
     assert not seen.estimated[~guessed].any()
     assert not seen.inferred.any()
-    assert np.isfinite(seen.xy[guessed]).all() == infer
+    assert np.isfinite(seen.points[guessed]).all() == infer
     assert not watcher.sees_spine
     assert watcher.estimates_spine
 

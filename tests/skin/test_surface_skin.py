@@ -109,7 +109,7 @@ def test_a_bent_level_moves_the_back_above_it_and_not_the_seat(body, skin):
 
 
 def test_the_back_is_as_deep_as_published(body, skin):
-    """From the tips of the spinous processes straight back to the skin, against skin.yaml: within 9 mm a level."""
+    """From the tips of the spinous processes straight back to the skin, against skin.yaml: within 11 mm a level."""
     poses, table = neutral_poses(body), read_skin_table()
     surface, triangles = posed_skin(skin, frames(poses))[0], skin_asset().triangles
     pelvis = poses["pelvis"][:3, 3]
@@ -120,7 +120,7 @@ def test_the_back_is_as_deep_as_published(body, skin):
         place = table.places[level]
         tip = pelvis + table.origins[place.body] + place.bone
         off.append(ray_hits(tip, np.array([-1.0, 0, 0]), surface, triangles)[0] - place.depth)
-    assert np.abs(off).max() < 0.009
+    assert np.abs(off).max() < 0.011
     assert abs(np.mean(off)) < 0.004
 
 
