@@ -6,10 +6,8 @@ from scipy.signal import butter, freqz
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_points
-from simspine.core.types import Keypoints, Markers, Origin
+from simspine.core.types import Markers, Origin
 from simspine.evaluation import baselines as peer
-from simspine.evaluation.bench_engines import synthetic_views, triangulate_plainly
 
 RATE = 50.0
 NECK = SPINE_CHAIN_MARKERS.index("Neck")
@@ -21,26 +19,6 @@ def straight(frames=3, points=9, step=0.05):
     chain[..., 1] = np.arange(points) * step
     chain[..., 0] = 0.01 * np.sin(np.arange(points))
     return chain
-
-
-def test_exact_points_are_triangulated_exactly():
-    cameras, keypoints, truth = synthetic_views(4, frames=5, points=3)
-    exact = Keypoints(keypoints.names, 50, project_points(cameras, truth).transpose(1, 0, 2, 3), keypoints.confidence)
-    found = triangulate_plainly(exact, cameras)
-    assert found.frame == "z_up"
-    np.testing.assert_allclose(found.xyz, truth, atol=1e-8)
-
-
-def test_a_view_counts_by_its_confidence_and_one_view_is_none():
-    cameras, keypoints, truth = synthetic_views(3, frames=1, points=2)
-    xy = project_points(cameras, truth).transpose(1, 0, 2, 3)
-    xy[0, 0] += 60.0  # the first view is wrong …
-    confidence = np.ones(xy.shape[:3])
-    confidence[0, 0] = 1e-6  # … and says so
-    confidence[0, 1:, 1] = 0.0  # the second point is seen by the first view only
-    found = triangulate_plainly(Keypoints(keypoints.names, 50, xy, confidence), cameras)
-    np.testing.assert_allclose(found.xyz[0, 0], truth[0, 0], atol=1e-3)
-    assert np.isnan(found.xyz[0, 1]).all()
 
 
 def test_gain_of_the_low_pass_is_that_of_the_first_order_design_squared():

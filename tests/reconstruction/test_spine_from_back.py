@@ -98,7 +98,7 @@ def test_depth_is_not_measured_and_said_to_be_unsure(body):
     assert (sd < 0.02).all()
 
 
-def test_depth_does_not_grow_with_the_person(body):
+def test_depth_does_not_grow_with_the_person():
     unscaled = build_body("articulated", "centres", ("T7_skin",))
     place = read_skin_table().of(["T7_skin"])["T7_skin"]
 
@@ -106,7 +106,6 @@ def test_depth_does_not_grow_with_the_person(body):
         return of.marker_offsets[of.marker_index("T7_skin")][0]
 
     at = behind(unscaled) + place.depth  # of the bone
-    assert behind(body.body) if "T7_skin" in body.body.marker_names else True
     recipe = read_recipe("articulated")
     factors = tuple(SegmentFactor(s.name, s.bodies, 1.2, assumed=True, reason="a test") for s in recipe.segments)
     scaled = scale_body(unscaled, ScaleFactors(factors, 2.0, 1.2), None, recipe)

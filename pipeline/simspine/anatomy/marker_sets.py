@@ -9,6 +9,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import distances_along
 from simspine.core.settings import models_folder, read_mapping, recipe_path
 from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, levels_of_tape_dot, skin_landmark
 from simspine.core.types import Markers, Origin
@@ -190,7 +191,7 @@ class SkinTable:
     def _distances(self) -> np.ndarray:
         """(levels,) m along the skin."""
         skin = np.array([self._neutral(self.places[name]) - [self.places[name].depth, 0, 0] for name in self.levels])
-        return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(skin, axis=0), axis=1))])
+        return distances_along(skin)
 
     def _neutral(self, place: SkinPlace) -> np.ndarray:
         """(3,) m from the pelvis, in the neutral pose: the bone."""

@@ -137,7 +137,7 @@ def bench_radiographs_command(folder, path, figure):
     from simspine.evaluation.tables import evaluation_data, evaluation_text
 
     people = read_radiographed_people(folder, say_progress)
-    tables = [radiograph_table(people), interval_table(people)]
+    tables, rows = [radiograph_table(people), interval_table(people)], person_rows(people)
     for table in tables:
         click.echo(evaluation_text(table))
     if figure is not None:
@@ -145,10 +145,10 @@ def bench_radiographs_command(folder, path, figure):
         from simspine.report.dataset_figures import agreement_figure
 
         with atomic_path(figure) as temporary:
-            agreement_figure(person_rows(people), ("kyphosis", "lordosis")).savefig(
+            agreement_figure(rows, ("kyphosis", "lordosis")).savefig(
                 temporary, format="png", dpi=150, facecolor="white"
             )
-    _write_json(path, {"tables": [evaluation_data(table) for table in tables], "people": person_rows(people)})
+    _write_json(path, {"tables": [evaluation_data(table) for table in tables], "people": rows})
 
 
 def _names_by_comma(text: str) -> tuple[str, ...]:

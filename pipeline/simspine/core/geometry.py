@@ -381,7 +381,7 @@ def _half_turn_steps(angles: np.ndarray) -> np.ndarray:
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
     """(n, 2) points joined by a natural cubic spline over chord length: ((n − 1)·per_span + 1, 2)."""
     points = np.asarray(points, float).reshape(-1, 2)
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    length = distances_along(points)
     keep = np.concatenate([[True], np.diff(length) > 1e-9])
     points, length = points[keep[: len(points)]], length[keep[: len(length)]]
     if len(points) < 3:
@@ -390,3 +390,8 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
 
     at = np.concatenate([np.linspace(a, b, per_span, endpoint=False) for a, b in pairwise(length)])
     return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))
+
+
+def distances_along(points: np.ndarray) -> np.ndarray:
+    """(n,) distances along a line of points (n, axes), from its first point, in their unit."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])

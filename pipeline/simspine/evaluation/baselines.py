@@ -43,7 +43,7 @@ from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.filtering import fill_short_gaps
-from simspine.core.geometry import markers_in_frame, rigid_fit
+from simspine.core.geometry import distances_along, markers_in_frame, rigid_fit
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Camera, Keypoints, Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
@@ -464,7 +464,7 @@ def back_marker_baselines(trial: Markers, standing: Markers, level: str) -> dict
     back = [name for name in BACK_MARKERS if name == level or np.isfinite(trial.select([name]).xyz).any()]
     at, rest = back.index(level), [i for i, name in enumerate(back) if name != level]
     still, seen = np.nanmean(standing.select(back).xyz, axis=0), trial.select(back).xyz[:, rest]
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(still, axis=0), axis=-1))])
+    along = distances_along(still)
     curve, full = _spline_places(seen, along[rest], along[at]), np.isfinite(seen).all((1, 2))
     turn, shift = np.full((trial.frames, 3, 3), np.nan), np.full((trial.frames, 3), np.nan)
     turn[full], shift[full] = rigid_fit(still[rest], seen[full])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
+from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
 from simspine.io.c3d import read_c3d
@@ -15,7 +16,7 @@ from simspine.io.text_tables import parse_number, read_bytes, read_text
 from simspine.io.trc import read_trc
 
 UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
-BACK_LENGTHS_M = (0.25, 0.75)  # from C7 to the sacrum along the skin
+BACK_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
 LANDMARKS = ("C7", "LPSIS", "RPSIS")
 LANDMARK_ALIASES = {"LPSI": "LPSIS", "RPSI": "RPSIS", "L_PSIS": "LPSIS", "R_PSIS": "RPSIS", "CV7": "C7"}
 # Markers on the back's midline by Plug-in Gait and others, downwards.
@@ -33,6 +34,7 @@ PLY_TYPES = {
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
     "float32": "f4", "float64": "f8",
 }  # fmt: skip
+SCAN_ENDING = ".ply"
 MAX_HEADER_BYTES = 100_000
 MARKED_RED_RATIO = 2  # points of a scan lie on the midline where red is so many times as strong as green and blue
 
@@ -58,15 +60,15 @@ def read_back_line(path: Path, unit: str | None = None, line: Path | None = None
     scan; those painted red are the line, or `line` (a CSV file) has it and its points go to the nearest of the scan.
     Raises `InputError` for other endings, and where no unit makes the line as long as a back.
     """
-    readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers, ".ply": _line_of_scan}
+    readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()
-    if ending not in readers:
-        raise unknown_name("ending of a line on the back", ending, readers, str(path))
+    if ending not in (*readers, SCAN_ENDING):
+        raise unknown_name("ending of a line on the back", ending, (*readers, SCAN_ENDING), str(path))
     if unit is not None and unit not in UNITS_PER_METRE:
         raise unknown_name("unit", unit, UNITS_PER_METRE)
-    if line is not None and ending != ".ply":
+    if line is not None and ending != SCAN_ENDING:
         raise InputError(f"{path} is no scan; a line of its own goes with a .ply file. Leave one of the two out.")
-    if ending == ".ply":
+    if ending == SCAN_ENDING:
         return _line_of_scan(path, unit, line)
     return readers[ending](path, unit)
 
@@ -100,7 +102,7 @@ def _line_of_markers(path: Path, unit: str | None) -> BackLine:
     return BackLine(found.points, found.c7, found.psis, unit="m", frame=markers.frame, rate=markers.rate)
 
 
-def _line_of_scan(path: Path, unit: str | None, line: Path | None = None) -> BackLine:
+def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
     vertices = _scan_vertices(path)
     cloud = np.column_stack([vertices[axis] for axis in "xyz"]).astype(float)
     if line is None:
@@ -197,5 +199,5 @@ def _line_length(xyz: np.ndarray) -> float:
     for points in xyz:
         there = points[np.isfinite(points).all(1)]
         if len(there) > 1:
-            lengths.append(float(np.linalg.norm(np.diff(there, axis=0), axis=1).sum()))
+            lengths.append(float(distances_along(there)[-1]))
     return float(np.median(lengths)) if lengths else float("nan")

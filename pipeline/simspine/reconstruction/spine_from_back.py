@@ -16,18 +16,18 @@ from simspine.anatomy.priors import LinearPrior, widened_regions
 from simspine.anatomy.recipes import Recipe, build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, model_stature, scale_body
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame
+from simspine.core.geometry import change_frame, distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
+from simspine.io.back_line import BACK_LENGTHS_M
 from simspine.quality.findings import Finding, warning
 from simspine.reconstruction.reconstruct import SUBJECT_NAME, UNSEEN, Reconstruction, as_reconstructions
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import IK, QUALITY, VERTEBRAE, run_stages
 
-DOTS = 24  # along the line: a dot every 2 cm, four in one correlation length of the skin's errors
+DOTS = 24  # along the line: a dot every 2 cm, five in one correlation length of the skin's errors
 MIN_POINTS = 8  # of a line: fewer do not show two curves
-PLAUSIBLE_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
 # How far a line along the spine is off as somebody marks it: two readers differ by 3 mm fore and aft, 2.4 mm sideways
 # (Kaiser et al. 2025, 10.1371/journal.pone.0321429), one by 1/√2 of it.
 LINE_SD_M = 0.002
@@ -164,28 +164,23 @@ def _nearest(curve: np.ndarray, point: np.ndarray) -> int:
     return int(np.nanargmin(np.linalg.norm(curve - point, axis=1))) if np.isfinite(point).all() else 0
 
 
-def _arc_length(curve: np.ndarray) -> np.ndarray:
-    """(n,) m along the curve, from its first point."""
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
-
-
 def _evenly_spaced(curve: np.ndarray, count: int) -> np.ndarray:
     """(count, 3) points along the curve, as far apart along it."""
-    along = _arc_length(curve)
+    along = distances_along(curve)
     at = np.linspace(0.0, along[-1], count)
     return np.stack([np.interp(at, along, curve[:, axis]) for axis in range(3)], axis=1)
 
 
 def _checked_length(curves: list[np.ndarray], dimples: np.ndarray | None) -> float:
     """m, from C7 to S1 along the skin. Raises `InputError` for a line that is no back."""
-    lengths = np.array([_arc_length(curve)[-1] for curve in curves])
+    lengths = np.array([distances_along(curve)[-1] for curve in curves])
     if not np.isfinite(lengths).any():
         raise InputError(
             f"the line has fewer than {MIN_POINTS} points between C7 and the PSIS; expected a dense line, from C7 down "
             "to the height of the PSIS."
         )
     length = float(np.nanmedian(lengths))
-    shortest, longest = PLAUSIBLE_LENGTHS_M
+    shortest, longest = BACK_LENGTHS_M
     if not shortest <= length <= longest:
         raise InputError(
             f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
@@ -205,7 +200,7 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
     """`InputError` where the upper back is hollow, as it is with the left and right PSIS exchanged."""
     forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
     forward /= np.linalg.norm(forward)
-    depth, along = (curve - curve[0]) @ forward, _arc_length(curve)
+    depth, along = (curve - curve[0]) @ forward, distances_along(curve)
     along = along / along[-1]
     upper = along <= 0.6  # the thoracic part bulges backwards of the line between its ends, or is flat
     hollow = (depth - np.interp(along, [0.0, 0.6], [0.0, np.interp(0.6, along, depth)]))[upper].mean()
@@ -243,7 +238,7 @@ def _unscaled_body(names: tuple[str, ...]):
     body = build_body(_recipe(), "centres", names)
     at = neutral_markers(body)
     line = np.array([at[body.marker_index(name)] for name in names if name not in PSIS_NAMES])
-    return body, float(_arc_length(line)[-1])
+    return body, float(distances_along(line)[-1])
 
 
 def _sized_body(

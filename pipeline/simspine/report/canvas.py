@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import distances_along
 from simspine.io.image_streams import require_image
 from simspine.report.figure_style import (
     GREEN,
@@ -115,7 +116,7 @@ def draw_dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], 
     points = np.asarray(points, float).reshape(-1, 2)
     if len(points) < 2:
         return
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    along = distances_along(points)
     for start in np.arange(0.0, along[-1], 2 * dash):
         at = np.linspace(start, min(start + dash, along[-1]), 4)
         draw_line(image, np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), colour, width)

@@ -10,6 +10,8 @@ from functools import cache
 
 import numpy as np
 
+from simspine.core.geometry import distances_along
+
 # An independent stream of random numbers for each quantity, and correlated sequences: drift, runs of events.
 
 
@@ -133,7 +135,7 @@ def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndar
     curve *= np.array(reach) * rng.uniform(0.8, 1.0, 2) / np.abs(curve).max(0)
     if rng.random() < 0.5:
         curve = curve[::-1]
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+    length = distances_along(curve)
     even = np.linspace(0, length[-1], 1201)
     return np.column_stack([np.interp(even, length, curve[:, i]) for i in range(2)])
 
