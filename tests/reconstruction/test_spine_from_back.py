@@ -162,3 +162,12 @@ def test_what_is_no_back_is_refused(body, change, said):
     line, psis = change(line, psis)
     with pytest.raises(InputError, match=said):
         ss.spine_from_back(line, psis=psis)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"height": 168.0}, "height is 168 m"), ({"heading": 0.0}, "Leave one of them out")]
+)
+def test_arguments_without_effect_or_sense_are_refused(body, options, said):
+    line, psis, _, _ = seen_on(body, posture(body))
+    with pytest.raises(InputError, match=said):
+        ss.spine_from_back(line, psis=psis, **options)

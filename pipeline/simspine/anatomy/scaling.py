@@ -87,6 +87,13 @@ class ScaleFactors:
         return asdict(self)
 
 
+def check_stature(height: float | None) -> None:
+    """`InputError` for a height (m) that no person has; None is not known."""
+    shortest, tallest = PLAUSIBLE_STATURES_M
+    if height is not None and not shortest <= height <= tallest:
+        raise InputError(f"height is {height:g} m, expected {shortest} to {tallest} m. Is the unit right?")
+
+
 def measure_factors(
     body: Body,
     markers: Markers,
@@ -107,9 +114,7 @@ def measure_factors(
     they allow, and where nothing can be measured.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    shortest, tallest = PLAUSIBLE_STATURES_M
-    if height is not None and not shortest <= height <= tallest:
-        raise InputError(f"height is {height:g} m, expected {shortest} to {tallest} m. Is the unit right?")
+    check_stature(height)
     found = {
         segment.name: _measured_sides(body, markers, segment, recipe=recipe, limits=limits)
         for segment in recipe.segments

@@ -14,7 +14,7 @@ from simspine.anatomy.body import neutral_markers
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, Tape, read_skin_table
 from simspine.anatomy.priors import LinearPrior, widened_regions
 from simspine.anatomy.recipes import Recipe, build_body, read_recipe
-from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, model_stature, scale_body
+from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, check_stature, model_stature, scale_body
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
@@ -87,7 +87,8 @@ def spine_from_back(
     Raises
     ------
     InputError
-        Where the line is too short, too long, runs upwards, or lies in front of a person who faces as the PSIS say.
+        Where the line is too short, too long, runs upwards, or lies in front of a person who faces as the PSIS say;
+        for a height that no person has, and where both `psis` and `heading` are given.
 
     Notes
     -----
@@ -100,6 +101,9 @@ def spine_from_back(
     >>> rec.lla.shape, rec.spine.centres.names[-1]  # lumbar lordosis, rad, of one frame
     ((1,), 'S1')
     """
+    if psis is not None and heading is not None:
+        raise InputError("psis and heading were given, and both say where the person faces. Leave one of them out.")
+    check_stature(height)
     markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     heading_seen = psis is not None
     facing = None if heading_seen else heading or 0.0
