@@ -351,7 +351,7 @@ def _problem_of_person(
         names=unknowns.names,
         person_prior=Prior([*unknowns.priors, *places.priors(noise.lasting_place_sd, bias_sd)]),
         posture_prior=Prior([*sized.recipe.priors, *levels_given_curve(unknowns.levels)]),
-        errors=marker_errors_of(options, recordings[0].postures),
+        errors=marker_errors_of(options, recordings[0].postures, places_fitted=True),
         durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
         followed_markers=_markers_to_follow(sized.body, places),
         standing_prior=unknowns.standing_prior,

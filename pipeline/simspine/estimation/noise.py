@@ -5,7 +5,7 @@ bent, and so for longer than it is; so positions are smoothed first (`smooth_pos
 added to what the fit learns of the rest (`add_white_noise`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,14 +45,19 @@ def tightened_by_view_agreement(options: KinematicsOptions, markers: Markers) ->
     return options.model_copy(update=smaller)
 
 
-def marker_errors_of(options: KinematicsOptions, markers: Markers, body_misfit_time: float = 0.0) -> MarkerErrors:
-    """How far the markers are off, for the trajectory engine. body_misfit_time: see `MarkerErrors`."""
+def marker_errors_of(
+    options: KinematicsOptions, markers: Markers, body_misfit_time: float = 0.0, places_fitted: bool = False
+) -> MarkerErrors:
+    """How far the markers are off, for the trajectory engine. body_misfit_time: see `MarkerErrors`. places_fitted: the
+    places of markers on the skin are fitted to the person; otherwise they are unknown in each recording."""
     return MarkerErrors(
         sd=options.marker_sd_m,
         correlation_time=options.error_correlation_s,
         slow_markers=_spine_points(markers),
         body_misfit_time=body_misfit_time,
-        shared_errors=shared_errors(options, markers),
+        shared_errors=shared_errors(options, markers)
+        if places_fitted
+        else (*shared_errors(options, markers), *skin_place_errors(markers)),
         use_covariance=options.use_covariance,
         loss=options.loss,
         loss_threshold_sd=options.loss_from_sd,
@@ -68,8 +73,8 @@ def _spine_points(markers: Markers) -> tuple[str, ...]:
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
     """What points of a detector may be off by throughout a recording; motion capture errs by itself.
 
-    Points of one region of the spine err together, about their mean error in everybody where that is known; a marker on
-    the skin by how well the bone under it is known.
+    Points of one region of the spine err together, about their mean error in everybody where that is known; dots of a
+    tape by how well the bone under them is known.
     """
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
@@ -79,18 +84,22 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
         for region, names in members.items()
         if len(names) > 1 and sd > 0
     ]
-    dots = is_tape_dot(detected)
-    single = read_skin_table().of(name for name in is_skin_marker(detected) if name not in dots)
-    on_skin = [SharedError(name, (name,), place.sd) for name, place in single.items()]
-    return (*found, *on_skin, *_pelvis_error(single), *_tape_errors(dots))
+    return (*found, *_tape_errors(is_tape_dot(detected)))
 
 
-def _pelvis_error(names: Iterable[str]) -> Iterator[SharedError]:
-    """Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's; so they show where
-    the pelvis faces and which side is higher, and hardly how it is tilted."""
-    both = tuple(name for name in names if skin_landmark(name) in PELVIS_SKIN_MARKERS)
-    if len(both) == len(PELVIS_SKIN_MARKERS):
-        yield SharedError("pelvis", both, read_skin_table().pelvis_sd, shares=(1.0,) * len(both))
+def skin_place_errors(markers: Markers) -> tuple[SharedError, ...]:
+    """How far the bone under each single marker on the skin may be from its place in the table.
+
+    Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's; so they show where
+    the pelvis faces and which side is higher, and hardly how it is tilted.
+    """
+    dots, table = is_tape_dot(markers.names), read_skin_table()
+    places = table.of(name for name in is_skin_marker(markers.names) if name not in dots)
+    found = [SharedError(name, (name,), place.sd) for name, place in places.items()]
+    pelvis = tuple(name for name in places if skin_landmark(name) in PELVIS_SKIN_MARKERS)
+    if len(pelvis) == len(PELVIS_SKIN_MARKERS):
+        found.append(SharedError("pelvis", pelvis, table.pelvis_sd, shares=(1.0,) * len(pelvis)))
+    return tuple(found)
 
 
 def _tape_errors(dots: Sequence[str]) -> Iterator[SharedError]:

@@ -9,7 +9,7 @@ trial to trial is known; the part that is the same in all trials is taken as a s
 (`simspine.estimation.fit_person`), as far as the detector's errors last at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -17,11 +17,19 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SACRAL_TILT_SD, SPINE_CHAIN_MARKERS
+from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.anatomy.person_variation import SACRAL_TILT, levels_given_known_curve
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
-from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton
+from simspine.core.skeletons import (
+    SIMSPINE_SKELETON,
+    SPINE_REGIONS,
+    is_skin_marker,
+    is_tape_dot,
+    load_skeleton,
+    skin_landmark,
+)
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 
@@ -189,11 +197,11 @@ class PlaceErrors(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PointPlaces:
-    """Points whose places on the body are unknown. sd: {point: m} of limbs and head. spine_points: of the spine.
-    regions: {region: points of a detector, of either kind}, which share a bias.
+    """Points whose places on the body are unknown. sd: {point: m, or forward, up, right m} of limbs, head and skin.
+    spine_points: of the spine. regions: {region: points of a detector, of either kind}, which share a bias.
     """
 
-    sd: Mapping[str, float]
+    sd: Mapping[str, float | tuple[float, float, float]]
     spine_points: tuple[str, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -223,7 +231,7 @@ class PointPlaces:
 
     def priors(self, lasting_sd: float, detector_bias_sd: Mapping[str, float]) -> list[LinearPrior]:
         """What is assumed of the unknowns; m, lasting_sd of whoever found the points of the spine."""
-        limbs = [np.full(3, sd) for sd in self.sd.values()]
+        limbs = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
         found = [
             LinearPrior(
@@ -232,11 +240,35 @@ class PointPlaces:
             for region in self.regions
             for axis in "xyz"
         ]
+        pelvis = self._pelvis_skin_markers
         for i, (name, sd) in enumerate(zip(self.coordinate_names, each.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             bias = {region[i % 3]: -1.0} if region else {}
-            found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
-        return [*found, *self._symmetry_priors()]
+            if self.points[i // 3] not in pelvis:
+                found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
+        return [*found, *self._pelvis_priors(), *self._symmetry_priors()]
+
+    @property
+    def _pelvis_skin_markers(self) -> tuple[str, ...]:
+        """Both posterior superior iliac spines; () where one is missing."""
+        both = tuple(name for name in is_skin_marker(self.sd) if skin_landmark(name) in PELVIS_SKIN_MARKERS)
+        return both if len(both) == len(PELVIS_SKIN_MARKERS) else ()
+
+    def _pelvis_priors(self) -> Iterator[LinearPrior]:
+        """Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's.
+
+        What they have in common has a spread of its own, so that they show where the pelvis faces and which side is
+        higher, and hardly how it is tilted.
+        """
+        if not self._pelvis_skin_markers:
+            return
+        left, right = self._pelvis_skin_markers
+        together = read_skin_table().pelvis_sd
+        for axis, own_sd, shared_sd in zip("xyz", np.broadcast_to(self.sd[left], 3), together, strict=True):
+            both = f"place of {left}, {axis}", f"place of {right}, {axis}"
+            sum_sd, difference_sd = np.sqrt(2 * own_sd**2 + 4 * shared_sd**2), np.sqrt(2) * own_sd
+            for sign, sd in ((1.0, sum_sd), (-1.0, difference_sd)):
+                yield LinearPrior({both[0]: 1.0, both[1]: sign}, 0.0, float(sd), "markers over the pelvis")
 
     def _symmetry_priors(self) -> list[LinearPrior]:
         """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not.
@@ -281,16 +313,24 @@ class PointPlaces:
 
 
 def point_places_of(markers: Markers) -> PointPlaces:
-    """The points whose places on the body are unknown: those of a detector or given, not those on the skin."""
-    skin = is_skin_marker(markers.names)
+    """The points whose places on the body are unknown: those of a detector or given, and single markers on the skin.
+
+    Dots of a tape err alike with their neighbours, in each recording (`shared_errors`).
+    """
+    skin, dots = is_skin_marker(markers.names), is_tape_dot(markers.names)
     known = {name: sd for origin, sd in PLACE_SD_M.items() for name in markers.names_of(origin) if name not in skin}
     spine = tuple(name for name in known if name in SPINE_CHAIN_MARKERS)
     limbs = {name: sd for name, sd in known.items() if name not in spine}
+    on_skin = read_skin_table().of(name for name in skin if name not in dots)
     detected = {name for name in markers.names_of(*FROM_DETECTOR) if name in known}
     regions = {
         region: tuple(p for p in (*limbs, *spine) if p in of and p in detected) for region, of in SPINE_REGIONS.items()
     }
-    return PointPlaces(limbs, spine, {region: points for region, points in regions.items() if len(points) > 1})
+    return PointPlaces(
+        sd={**limbs, **{name: place.sd for name, place in on_skin.items()}},
+        spine_points=spine,
+        regions={region: points for region, points in regions.items() if len(points) > 1},
+    )
 
 
 def own_centroids(

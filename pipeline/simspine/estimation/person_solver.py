@@ -130,8 +130,8 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     tree = tree_with_shared_errors(tree, errors.shared_errors, first.names)
     counts = np.array([trial.frames for trial in problem.trials])
     trial = np.repeat(np.arange(len(counts)), counts)
-    # Frames that share an error count as one. Each frame's posture is held by the whole prior: without smoothness noise
-    # would bend the spine, and lengthen it.
+    # Frames that share an error count as one, and so do their postures: a person who bends to one side throughout a
+    # recording shows one posture, not one in each frame.
     sharing = np.maximum(1.0, counts / problem.independent)[trial]
     w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
     markers = MarkerTerm(
@@ -146,7 +146,7 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     return PersonSystem(
         markers=markers,
         limits=LimitTerm(plain.lower, plain.upper),
-        postures=_posture_priors(problem, start),
+        postures=_posture_priors(problem, start, frame_weight=1 / sharing),
         trial=trial,
         constant_precision=(L.T * precision) @ L,
         offset_precision=np.tile(
@@ -159,15 +159,16 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     )
 
 
-def _posture_priors(problem: PersonProblem, start: Unknowns | None) -> tuple[QuadraticPrior, ...]:
+def _posture_priors(
+    problem: PersonProblem, start: Unknowns | None, frame_weight: np.ndarray
+) -> tuple[QuadraticPrior, ...]:
     """Of all frames, and of those in which the person stands. start: see `solve_person`."""
     names, own = problem.body.free_names, problem.posture_prior.terms
     # A coordinate with a prior of its own needs no wide one: about the model's neutral pose, that would pull at the
     # curve over all frames.
     about = {next(iter(prior.combination)) for prior in own}
     wide = [prior for prior in wide_priors(problem.body, names) if not prior.combination.keys() & about]
-    everywhere = np.ones(sum(trial.frames for trial in problem.trials), bool)
-    posture = _quadratic_prior(Prior([*own, *wide]), names, problem.names, everywhere)
+    posture = _quadratic_prior(Prior([*own, *wide]), names, problem.names, frame_weight)
     if start is not None:
         stands = sum(int(frames.sum()) for frames in problem.standing_frames) >= MIN_STANDING_FRAMES
         moved = [
@@ -179,20 +180,20 @@ def _posture_priors(problem: PersonProblem, start: Unknowns | None) -> tuple[Qua
     if not problem.standing_prior.terms:
         return (posture,)
     standing = np.concatenate(problem.standing_frames)
-    return posture, _quadratic_prior(problem.standing_prior, names, problem.names, standing)
+    return posture, _quadratic_prior(problem.standing_prior, names, problem.names, frame_weight * standing)
 
 
 def _quadratic_prior(
-    prior: Prior, coordinates: Sequence[str], constants: Sequence[str], frames: np.ndarray
+    prior: Prior, coordinates: Sequence[str], constants: Sequence[str], frame_weight: np.ndarray
 ) -> QuadraticPrior:
     S, mean, precision, _ = prior.arrays([*coordinates, *constants], 1.0)
     count = len(coordinates)
     return QuadraticPrior(
         Q=S[:, :count],
         C=S[:, count:],
-        mean=np.tile(mean, (len(frames), 1)),
+        mean=np.tile(mean, (len(frame_weight), 1)),
         weight=precision,
-        applies_in_frame=frames,
+        frame_weight=frame_weight,
     )
 
 

@@ -43,17 +43,17 @@ class Unknowns:
 
 @dataclass(frozen=True, eq=False)
 class QuadraticPrior:
-    """Priors that tie nothing but one frame to the constants: Σ weight (Q q + C s − mean)².
+    """Priors that tie nothing but one frame to the constants: frame_weight · Σ weight (Q q + C s − mean)².
 
-    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,). applies_in_frame: (frames,)
-    bool.
+    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,). frame_weight: (frames,), 0
+    where they do not apply.
     """
 
     Q: np.ndarray
     C: np.ndarray
     mean: np.ndarray
     weight: np.ndarray
-    applies_in_frame: np.ndarray
+    frame_weight: np.ndarray
 
     @cached_property
     def information(self) -> np.ndarray:
@@ -62,12 +62,16 @@ class QuadraticPrior:
         return (both.T * self.weight) @ both
 
     def residual(self, at: Unknowns) -> np.ndarray:
-        """(frames, priors), 0 where they do not apply."""
-        return (at.q @ self.Q.T + at.constants @ self.C.T - self.mean) * self.applies_in_frame[:, None]
+        """(frames, priors)."""
+        return at.q @ self.Q.T + at.constants @ self.C.T - self.mean
+
+    def pull(self, at: Unknowns) -> np.ndarray:
+        """(frames, priors): residuals times their weights."""
+        return self.frame_weight[:, None] * self.weight * self.residual(at)
 
     def of_frames(self, frames: np.ndarray) -> "QuadraticPrior":
         """The priors of some frames."""
-        return replace(self, mean=self.mean[frames], applies_in_frame=self.applies_in_frame[frames])
+        return replace(self, mean=self.mean[frames], frame_weight=self.frame_weight[frames])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ class PersonSystem:
 
     def cost(self, at: Unknowns) -> tuple[np.ndarray, float]:
         """(frames,) of each frame, and of constants and offsets."""
-        prior = sum((posture.weight * posture.residual(at) ** 2).sum(1) for posture in self.postures)
+        prior = sum((posture.pull(at) * posture.residual(at)).sum(1) for posture in self.postures)
         held = at.constants @ self.constant_precision @ at.constants + (self.offset_precision * at.offsets**2).sum()
         return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(held)
 
@@ -115,7 +119,7 @@ class PersonSystem:
         self.markers.cost(self.columns(at), slope)
         q, constants = slope[:, :own].copy(), self.constant_precision @ at.constants
         for posture in self.postures:
-            pull = posture.weight * posture.residual(at)
+            pull = posture.pull(at)
             q += pull @ posture.Q
             constants += (pull @ posture.C).sum(0)
         self.limits.cost(at.q, q)
@@ -208,7 +212,7 @@ def _frame_blocks(
     H[:, n + k :, :seen] = markers[:, seen:, :seen]
     H[:, n + k :, n + k :] = markers[:, seen:, seen:]
     for posture in system.postures:
-        H[posture.applies_in_frame[which], : n + k, : n + k] += posture.information
+        H[:, : n + k, : n + k] += posture.frame_weight[which, None, None] * posture.information
     own = np.arange(n)
     H[:, own, own] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
     H[:, own, own] *= 1 + damping[which, None]

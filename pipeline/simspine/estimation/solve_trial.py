@@ -186,7 +186,7 @@ def solve_kinematics(
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     places = [body.marker_index(name) for name in points.values()]
     clinical = measures_of_body(sized)
-    errors = marker_errors_of(options, markers, configured.error_correlation_s)
+    errors = marker_errors_of(options, markers, configured.error_correlation_s, places_fitted=sized.person is not None)
     assumed = sized.prior if prior is None else prior
     return inverse_kinematics(
         body,
