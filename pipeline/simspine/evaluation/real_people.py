@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
+from scipy.interpolate import make_interp_spline
 
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set, read_skin_table
@@ -17,7 +18,7 @@ from simspine.anatomy.person_variation import curve_prior, is_flexion_prior, lev
 from simspine.anatomy.priors import LinearPrior, Prior, level_priors
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, read_recipe
 from simspine.core.errors import InputError
-from simspine.core.geometry import markers_in_frame
+from simspine.core.geometry import distances_along, markers_in_frame
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
 from simspine.estimation.solve_trial import solve_kinematics
@@ -83,8 +84,10 @@ def _with_same_markers(trials: Mapping[str, Markers]) -> dict[str, Markers]:
 class MarkerPrediction:
     """Where a marker that was left out should be in a trial, in ground.
 
-    place: (frames, 3) m. axes: (frames, 3, 3), of the vertebra below it. posture: (frames, 3, 3) m², of the solution.
-    lasting: (3, 3) m², along the axes, of the body and of the marker's place on it. noise: m, of skin over bone.
+    place: (frames, 3) m, of the body's marker. axes: (frames, 3, 3), of the vertebra below it. posture: (frames, 3, 3)
+    m², of the solution. lasting: (3, 3) m², along the axes, of the body and of the marker's place on it. noise: m, of
+    skin over bone. slips: (frames, others, 3) m along the axes, how far the other markers of the back are seen off
+    their places on the body. along: (others,) m along the back from the uppermost; at: m, of the marker itself.
     """
 
     place: np.ndarray
@@ -92,6 +95,9 @@ class MarkerPrediction:
     posture: np.ndarray
     lasting: np.ndarray
     noise: float
+    slips: np.ndarray
+    along: np.ndarray
+    at: float
 
     @property
     def deviation(self) -> np.ndarray:
@@ -102,38 +108,62 @@ class MarkerPrediction:
     def registered(self, standing: "MarkerPrediction", seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places and deviations (frames, 3) m with the marker's offset on the vertebra as in the standing trial.
 
-        seen: (frames, 3) m of the marker there. What lasts is in the offset; the skin moves in both trials.
+        The skin glides over the bone alike at neighbouring markers. What the others have slipped since the standing
+        trial is taken to change along the back like a random walk, of which the line between the two nearest is the
+        mean. Its variance is that of the slips from one marker to the next in this trial.
+
+        seen: (frames, 3) m of the marker in the standing trial.
         """
         offset = np.nanmean(np.einsum("tji,tj->ti", standing.axes, seen - standing.place), axis=0)
-        deviation = np.sqrt(np.diagonal(self.posture, axis1=-2, axis2=-1) + 2 * self.noise**2)
-        return self.place + self.axes @ offset, deviation
+        seen_here = np.isfinite(self.slips).any((0, 2))
+        along, slips = self.along[seen_here], (self.slips - np.nanmean(standing.slips, axis=0))[:, seen_here]
+        full, own_slip = np.isfinite(slips).all((1, 2)), np.full_like(self.place, np.nan)
+        own_slip[full] = make_interp_spline(along, slips[full], k=1, axis=1)(self.at)
+        per_metre = np.nanmean(np.diff(slips, axis=1) ** 2 / np.diff(along)[:, None], axis=(0, 1))
+        above, below = self.at - along[along < self.at].max(), along[along > self.at].min() - self.at
+        between = per_metre * above * below / (above + below)
+        posture = np.swapaxes(self.axes, -1, -2) @ self.posture @ self.axes
+        own = posture + between * np.eye(3)
+        deviation = np.sqrt(np.diagonal(self.axes @ own @ np.swapaxes(self.axes, -1, -2), axis1=-2, axis2=-1))
+        return self.place + np.einsum("tij,tj->ti", self.axes, offset + own_slip), deviation
 
 
 def predict_left_out(trials: Mapping[str, Markers], level: str) -> dict[str, MarkerPrediction]:
     """The marker over a level in all trials of a person (y_up), from all their other markers."""
     points, table = read_marker_set(MARKER_SET), read_skin_table()
-    name = level + SKIN_SUFFIX
-    known = {}
-    for trial, markers in trials.items():
-        hidden = np.array([other == level for other in markers.names])[:, None]
-        known[trial] = points.renamed(markers.with_(xyz=np.where(hidden, np.nan, markers.xyz)))
+    hidden = {trial: _without_marker(markers, level) for trial, markers in trials.items()}
+    known = {trial: points.renamed(markers) for trial, markers in hidden.items()}
     sized, _ = body_of_person(list(known.values()), GAIT_OPTIONS.body.recipe, MARKER_SET, GAIT_OPTIONS)
     assert sized.person is not None  # the recipe has an anatomy
+    name = level + SKIN_SUFFIX
     of_body = np.asarray(sized.person.place_covariance_from_body[level + VIRTUAL_SUFFIX])
     (on_skin,) = table.of([level]).values()
     carrier = sized.body.bodies[sized.body.tree.marker_body[sized.body.marker_index(name)] - 1]
+    others = [other for other in BACK_MARKERS if other != level]
+    on_back = distances_along(np.nanmean(trials[STANDING_TRIAL].select(BACK_MARKERS).xyz, axis=0))
     found = {}
     for trial, markers in known.items():
         result = solve_kinematics(sized, markers, MARKER_SET, GAIT_OPTIONS.ik, spine_markers={level: name})
         assert result.posterior is not None  # of the trajectory engine
+        names = [name, *(points.renamed(hidden[trial].select(others)).names)]
+        places = forward_kinematics(sized.body, result.motion, names=names).xyz
+        axes = body_poses(sized.body, result.motion)[carrier][:, :3, :3]
         found[trial] = MarkerPrediction(
-            place=forward_kinematics(sized.body, result.motion, names=[name]).xyz[:, 0],
-            axes=body_poses(sized.body, result.motion)[carrier][:, :3, :3],
+            place=places[:, 0],
+            axes=axes,
             posture=result.posterior.derived["markers"][:, 0],
             lasting=of_body + np.diag(np.square(on_skin.sd)),
             noise=table.noise,
+            slips=np.einsum("tji,tmj->tmi", axes, hidden[trial].select(others).xyz - places[:, 1:]),
+            along=np.delete(on_back, BACK_MARKERS.index(level)),
+            at=float(on_back[BACK_MARKERS.index(level)]),
         )
     return found
+
+
+def _without_marker(markers: Markers, level: str) -> Markers:
+    hidden = np.array([name == level for name in markers.names])[:, None]
+    return markers.with_(xyz=np.where(hidden, np.nan, markers.xyz))
 
 
 @dataclass(frozen=True)
