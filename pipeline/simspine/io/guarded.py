@@ -6,6 +6,7 @@ What they find comes back as plain arrays and JSON. Starting the process takes 0
 
 import json
 import os
+import pickletools
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,91 @@ def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> Elem
     ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
     parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
     return ElementTree.fromstring(content, parser)
+
+
+# Pickles from strangers: a pickle is a program. Here its steps are only listed; nothing that it names is imported or
+# called, and arrays are made from the bytes in it.
+
+
+def pickled_arrays(path: str | os.PathLike) -> dict[str, Any]:
+    """The dictionary of numbers and NumPy arrays in a pickle. Raises `InputError` for anything else in the file."""
+    require_path(path)
+    if not Path(path).is_file():
+        raise InputError(f"{path}: {missing_file(path)}.")
+    try:
+        found = _inert_pickle(Path(path).read_bytes())
+        return {str(key): _inert_value(value) for key, value in found.items()}
+    except Exception as error:  # strangers' files end in many ways
+        raise InputError(
+            f"{path}: not a pickle of a dictionary of arrays, as OpenCap writes it ({_library_reason(error)}). "
+            "Nothing in the file was run."
+        ) from None
+
+
+_PICKLED_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+
+
+def _inert_pickle(content: bytes) -> Any:
+    """What the steps of a pickle leave; a call is ['call', function's name, arguments, state]."""
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    marks: list[int] = []
+    for step, argument, _ in pickletools.genops(content):
+        name = step.name
+        if name == "MEMOIZE" or name.endswith("PUT"):
+            memo[len(memo) if argument is None else argument] = stack[-1]
+        elif name.endswith("GET"):
+            stack.append(memo[argument])
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name.startswith("TUPLE"):
+            start = marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
+            stack[start:] = [tuple(stack[start:])]
+        elif name.startswith("SETITEM"):
+            start = marks.pop() if name == "SETITEMS" else len(stack) - 2
+            stack[start - 1].update(zip(stack[start::2], stack[start + 1 :: 2], strict=True))
+            del stack[start:]
+        elif name == "GLOBAL":
+            stack.append(argument.rpartition(" ")[2])
+        elif name == "STACK_GLOBAL":
+            stack[-2:] = stack[-1:]
+        elif name == "REDUCE":
+            stack[-2:] = [["call", *stack[-2:], None]]
+        elif name == "BUILD":
+            state = stack.pop()
+            stack[-1][-1] = state
+        elif name == "EMPTY_DICT" or name in _PICKLED_CONSTANTS:
+            stack.append(_PICKLED_CONSTANTS.get(name, {}))
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            if argument is None:
+                raise InputError(f"it holds the step {name}")
+            stack.append(argument)
+    return stack[-1]
+
+
+def _inert_value(value: Any) -> Any:
+    """A number, a text, or the array that the steps describe."""
+    if not isinstance(value, list):
+        return value
+    _, function, arguments, state = value
+    if function == "_reconstruct":
+        shape, dtype, fortran, content = state[1:5]
+        return np.frombuffer(_inert_value(content), _pickled_dtype(dtype)).reshape(shape, order="CF"[bool(fortran)])
+    if function == "_frombuffer":
+        content, dtype, shape, order = arguments
+        return np.frombuffer(content, _pickled_dtype(dtype)).reshape(shape, order=order)
+    if function == "scalar":
+        return np.frombuffer(_inert_value(arguments[1]), _pickled_dtype(arguments[0]))[0]
+    if function == "encode":
+        return arguments[0].encode("latin1")
+    raise InputError(f"it would call {function}")
+
+
+def _pickled_dtype(call: list) -> np.dtype:
+    _, _, arguments, state = call
+    if arguments[0][0] not in "biuf":
+        raise InputError(f"it holds an array of {arguments[0]}")
+    return np.dtype(arguments[0]).newbyteorder(state[1] if state and state[1] in "<>" else "=")
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
