@@ -100,6 +100,9 @@ def check_delays(timing: Timing) -> Finding:
     """That views were late, by how much, and which frames are left."""
     doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
+    if timing.native and not timing.delays_frames.any():
+        text = f"the videos were resampled by their time stamps; {timing.frames} frames are shared by all views."
+        return Finding("camera_resampled", Severity.INFO, text, "Nothing to do (`detection.resample`).")
     rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
     said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (

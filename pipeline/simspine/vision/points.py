@@ -27,7 +27,7 @@ def detect_in_videos(
 ) -> Detections:
     """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
     make_detector = partial(detector_of_options, options, boxes_known=boxes is not None)
-    return detect_videos(videos, make_detector, boxes=boxes, **how)
+    return detect_videos(videos, make_detector, boxes=boxes, resample=options.resample, **how)
 
 
 def detector_of_options(options: DetectionOptions, boxes_known: bool = False) -> Detector:
