@@ -17,6 +17,7 @@ from simspine.io.text_tables import ASSUMED_RATE
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
+_MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
 def read_keypoints(
@@ -71,8 +72,8 @@ def read_people_json(
     networks) are cut to 1 with a warning. People without a pose (`{}`, null, a face alone) are left out; an empty file
     (0 bytes) is a frame without detection, with a warning.
 
-    Raises `InputError` for missing or empty folders, folders of empty files, unreadable files, and people with
-    different numbers of points.
+    Raises `InputError` for missing or empty folders, folders of empty files, unreadable files, people with different
+    numbers of points, and numbers that do not count the same frames in each folder.
     """
     if isinstance(folders, str | os.PathLike):
         raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")
@@ -86,6 +87,7 @@ def read_people_json(
             f"{folders[0]}: frame numbers run from {first} to {numbers[-1]} with only {len(numbers)} files; "
             "the last number in a file's name should be its frame."
         )
+    _check_numbering(views, folders)
     found = [_read_folder(view) for view in views]
     sizes = {len(person) for view in found for people in view.values() for person in people}
     if len(sizes) > 1:
@@ -176,6 +178,32 @@ def _files_by_frame(folder: Path) -> dict[int, Path]:
     if not files:
         raise InputError(f"{folder}: no .json file in the folder.")
     return dict(sorted(files.items()))
+
+
+def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | os.PathLike]) -> None:
+    """`InputError` where numbers of files do not count frames, or not the same ones; a warning where that may be so."""
+    said = "; ".join(
+        f"{folder}: {min(v)} to {max(v)}, {len(v)} files" for folder, v in zip(folders, views, strict=True)
+    )
+    steps = [np.diff(list(view)) for view in views if len(view) > 1]
+    usual = max((int(np.median(step)) for step in steps), default=1)
+    uneven = any((step % int(np.median(step))).any() for step in steps)
+    if usual > _MAX_FRAME_STEP or (usual > 1 and uneven):
+        raise InputError(
+            f"the numbers in the names of keypoint files do not count frames: usually one is {usual} more than the one "
+            f"before, as milliseconds are ({said}). Rename the files so that they count frames: 0, 1, 2, …"
+        )
+    if len({min(view) for view in views}) > 1:
+        if len({(len(view), max(view) - min(view)) for view in views}) == 1:
+            raise InputError(
+                f"folders of keypoint files hold as many files, but are numbered apart ({said}). Files of one number "
+                "must show the same instant: renumber one folder; in Python leave it out and say `delays`."
+            )
+        text_tables.warn_assumed(f"folders of keypoint files begin at different numbers, taken as frames: {said}.")
+    numbers = {number for view in views for number in view}
+    absent = max(numbers) - min(numbers) + 1 - len(numbers)
+    if absent:
+        text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {said}.")
 
 
 def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
