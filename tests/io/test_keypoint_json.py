@@ -165,3 +165,56 @@ def test_camera_names(tmp_path):
     for cameras in (("a",), ("a", "a")):
         with pytest.raises(InputError, match="2 views"):
             write_keypoints(tmp_path, keypoints, cameras)
+
+
+def folders_numbered(tmp_path, *numbers):
+    """A folder for each list of numbers; each file holds one person, at x = its place in the list."""
+    folders = []
+    for view, own in enumerate(numbers):
+        folders.append(tmp_path / f"cam{view}_json")
+        folders[-1].mkdir()
+        for place, number in enumerate(own):
+            pose = [value for _ in range(17) for value in (float(place + 1), 5.0, 0.9)]
+            text = json.dumps({"people": [{"pose_keypoints_2d": pose}]})
+            (folders[-1] / f"x_{number:06d}.json").write_text(text)
+    return folders
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([range(1, 13), range(12)], "cam0_json: 1 to 12, 12 files; .*cam1_json: 0 to 11, 12 files"),
+        ([range(8), range(8), range(500, 508)], "numbered apart"),
+        ([[0, 40, 80, 120, 160, 200]] * 2, "usually one is 40 more"),
+        ([range(6), [0, 17, 33, 50, 67, 83]], "milliseconds"),
+        ([[0, 8, 17, 25, 33, 42, 50]] * 2, "do not count frames"),
+    ],
+)
+def test_numbers_that_do_not_count_the_same_frames(tmp_path, numbers, message):
+    with pytest.raises(InputError, match=message):
+        read_keypoints(folders_numbered(tmp_path, *numbers), rate=50)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([range(20), range(3, 19)], "begin at different numbers.*cam1_json: 3 to 18, 16 files"),
+        ([range(0, 20, 2)] * 2, "9 frames have a file in no folder"),
+        ([[0, 1, 2, 3, 9, 10]] * 2, "5 frames have a file in no folder"),
+    ],
+)
+def test_numbers_that_may_be_meant_are_reported(tmp_path, numbers, message):
+    folders = folders_numbered(tmp_path, *numbers)
+    with pytest.warns(UserWarning, match=message):
+        found = read_keypoints(folders, rate=50)
+    first = min(map(min, numbers))
+    for view, own in enumerate(numbers):
+        for place, number in enumerate(own):
+            assert found.xy[number - first, view, 0, 0] == place + 1
+    assert np.isfinite(found.xy[:, :, 0, 0]).sum() == sum(map(len, numbers))
+
+
+def test_folders_that_begin_anywhere_together_are_read_silently(tmp_path, recwarn):
+    found = read_keypoints(folders_numbered(tmp_path, range(700, 710), range(700, 708)), rate=50)
+    assert found.frames == 10
+    assert not recwarn

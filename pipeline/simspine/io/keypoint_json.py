@@ -17,6 +17,7 @@ from simspine.io.text_tables import ASSUMED_RATE
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
+_MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
@@ -181,11 +182,10 @@ def _files_by_frame(folder: Path) -> dict[int, Path]:
 
 
 def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | os.PathLike]) -> None:
-    """`InputError` where numbers of files do not count frames, or not the same ones; a warning where that may be so."""
-    said = "; ".join(
-        f"{folder}: {min(v)} to {max(v)}, {len(v)} files" for folder, v in zip(folders, views, strict=True)
-    )
-    steps = [np.diff(list(view)) for view in views if len(view) > 1]
+    """`InputError` where numbers of files do not count frames, or not the same; a warning where that may be so."""
+    rows = zip(folders, views, strict=True)
+    said = "; ".join(f"{folder}: {min(view)} to {max(view)}, {len(view)} files" for folder, view in rows)
+    steps = [np.diff(list(view)) for view in views if len(view) >= _MIN_FILES_JUDGED]
     usual = max((int(np.median(step)) for step in steps), default=1)
     uneven = any((step % int(np.median(step))).any() for step in steps)
     if usual > _MAX_FRAME_STEP or (usual > 1 and uneven):
@@ -197,7 +197,7 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
         if len({(len(view), max(view) - min(view)) for view in views}) == 1:
             raise InputError(
                 f"folders of keypoint files hold as many files, but are numbered apart ({said}). Files of one number "
-                "must show the same instant: renumber one folder; in Python leave it out and say `delays`."
+                "must show the same instant: renumber them."
             )
         text_tables.warn_assumed(f"folders of keypoint files begin at different numbers, taken as frames: {said}.")
     numbers = {number for view in views for number in view}
