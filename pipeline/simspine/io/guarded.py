@@ -7,6 +7,7 @@ What they find comes back as plain arrays and JSON. Starting the process takes 0
 import json
 import os
 import pickletools
+import re
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,26 @@ def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> Elem
     ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
     parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
     return ElementTree.fromstring(content, parser)
+
+
+# OpenSim names some elements after nested classes, `HuntCrossleyForce::ContactParameters`, which is no name in XML.
+
+
+def opensim_xml(osim: str) -> ElementTree.Element:
+    """The root element of a model's text."""
+    return ElementTree.fromstring(plain_names(osim))
+
+
+def plain_names(osim: str) -> str:
+    """A model's text with `..` for `::` in the names of elements."""
+    return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
+
+
+def opensim_text(root: ElementTree.Element) -> str:
+    """A model's text as OpenSim reads it."""
+    ElementTree.indent(root, "\t")
+    text = ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+    return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)
 
 
 # Pickles from strangers: a pickle is a program. Here its steps are only listed; nothing that it names is imported or
