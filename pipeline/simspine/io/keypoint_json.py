@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core import skeletons
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
@@ -17,6 +18,8 @@ from simspine.io.text_tables import ASSUMED_RATE
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
+_OPENPOSE_POINTS = 25
+_MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
 _MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
@@ -93,7 +96,8 @@ def read_people_json(
     sizes = {len(person) for view in found for people in view.values() for person in people}
     if len(sizes) > 1:
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
-    names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0])
+    people = [person for view in found for everybody in view.values() for person in everybody]
+    names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0], people)
     most = max(len(people) for view in found for people in view.values())
     out = np.full((frames, len(views), max(most, 1), len(names), 3), np.nan)
     for v, view in enumerate(found):
@@ -241,13 +245,33 @@ def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:
     return out
 
 
-def _point_names(skeleton: str | Sequence[str] | None, points: int | None, where) -> tuple[str, ...]:
+def _openpose_order(people: Sequence[np.ndarray], where) -> str:
+    """BODY_25 or BODY_25B, which have 25 points in another order: the one whose bones are clearly shorter."""
+    points, mean = np.stack(people)[..., :2], {}
+    for name in ("body25", "body25b"):
+        a, b = np.transpose([(i, k) for i, k in enumerate(skeletons.load_skeleton(name).parents) if k >= 0])
+        bones = median_of_known(np.linalg.norm(points[:, a] - points[:, b], axis=-1).T)
+        mean[name] = float(bones[np.isfinite(bones)].mean()) if np.isfinite(bones).any() else np.inf
+    likely, other = sorted(mean, key=lambda name: mean[name])
+    if not mean[likely] < _MAX_OPENPOSE_SHARE * mean[other]:
+        raise InputError(
+            f"{where}: it cannot be told whether its 25 points are OpenPose's BODY_25 or BODY_25B. Say so: skeleton "
+            "'body25' or 'body25b'."
+        )
+    return likely
+
+
+def _point_names(
+    skeleton: str | Sequence[str] | None, points: int | None, where, people: Sequence[np.ndarray]
+) -> tuple[str, ...]:
     """Names of the points: given, SpinePose's nine, of the known skeleton with that many, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
             raise InputError(f"{where}: nobody in any of the files, and no skeleton given to name the points.")
         if points == len(skeletons.SPINEPOSE_SPINE):
             return skeletons.SPINEPOSE_SPINE
+        if points == _OPENPOSE_POINTS:
+            return skeletons.load_skeleton(_openpose_order(people, where)).names
         try:
             return skeletons.skeleton_of_size(points).names
         except InputError:

@@ -300,5 +300,8 @@ def read_detections(
     from simspine.io.keypoint_json import read_people_json
 
     names, people = read_people_json(folders, skeletons.load_skeleton(skeleton).names if skeleton else None)
-    known = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_size(len(names))
+    ordered = skeletons.load_skeleton("body25b")
+    if skeleton or names != ordered.names:
+        ordered = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_size(len(names))
+    known = ordered
     return Detections(known.names, rate, people), known

@@ -1,14 +1,17 @@
 """Triangulation of a trial: first guesses, robust refinement, noise, swaps, and once more with what was learnt."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging
+from simspine.core.arrays import Unchanging, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
+from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
@@ -167,7 +170,39 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     >>> ss.triangulate(seen, cameras).xyz.round(3)
     array([[[0.5, 1. , 1. ]]])
     """
-    return triangulate_with_report(keypoints, cameras, **options)[0]
+    markers = triangulate_with_report(keypoints, cameras, **options)[0]
+    warn_of_sizes(markers)
+    return markers
+
+
+_LIMB_LENGTHS_M = {  # m, of anybody from one year on
+    ("Hip", "Knee", "Ankle"): (0.2, 1.3),
+    ("Shoulder", "Elbow", "Wrist"): (0.12, 0.95),
+}
+
+
+def warn_of_sizes(markers: Markers) -> None:
+    """A warning where legs and arms are as long as nobody's: the cameras' places are in another unit than metres."""
+    try:
+        known = skeleton_of_names(markers.names).to_simspine
+    except InputError:
+        return  # points of something else
+    place = {known.get(name, ""): markers.xyz[:, i] for i, name in enumerate(markers.names)}
+    said = []
+    for joints, (least, most) in _LIMB_LENGTHS_M.items():
+        for side in "LR":
+            points = [place.get(side + joint) for joint in joints]
+            if all(point is not None for point in points):
+                lengths = sum(np.linalg.norm(b - a, axis=-1) for a, b in pairwise(points))
+                length = float(median_of_known(lengths))
+                said += [] if not length < least and not length > most else [f"{side}{' '.join(joints)} {length:.3g} m"]
+    if said:
+        warnings.warn(
+            f"{', '.join(said)}: no person has such limbs. Are the places of the cameras in metres, and the views in "
+            "the order of the cameras? Translations in another unit, or counted in squares of a board, must be "
+            "multiplied by that length in metres.",
+            stacklevel=3,
+        )
 
 
 def triangulate_with_report(
