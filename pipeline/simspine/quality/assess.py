@@ -269,6 +269,7 @@ def _solution_findings(
         return list(marker_checks.check_solver(known))
     findings = list(marker_checks.check_solver(known & solved.converged, solved.reason))
     findings += marker_checks.check_marker_distance(solved.marker_names, solved.marker_error)
+    findings += marker_checks.check_limbs_seen(solved.motion)
     if ranges:
         response = None
         if solved.posterior is not None:
