@@ -32,10 +32,7 @@ _READABLE_FORMATS = (
     "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
     "(intri.yml with extri.yml beside it) and Qualisys (.qca.txt), and JSON rigs"
 )
-_VICON_CURE = (
-    "its lens coefficients are not OpenCV's. Calibrate with a board (`simspine calibrate`), or convert the file with "
-    "Pose2Sim (calibration_type 'convert', convert_from 'vicon') and check the lens distortion in the .toml"
-)
+_VICON_CURE = "its lens model is not OpenCV's. Calibrate with a board, or convert it with Pose2Sim and check the lenses"
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
@@ -94,7 +91,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     distances = [(float(np.linalg.norm(a - b)), f"{one} and {other}") for (a, one), (b, other) in pairs]
     apart, which = max(distances, key=lambda pair: round(pair[0], 3))
     least, most = _USUAL_CAMERA_DISTANCES_M
-    if least <= apart <= most or (apart == 0 and len(cameras) == 1):
+    if least <= apart <= most or apart == 0:  # a file of lenses alone has all cameras in one place
         return
     readings = [f"{apart * factor:.3g} m if in {unit}" for unit, factor in _FOREIGN_UNITS.items() if apart > most]
     found = (
@@ -150,13 +147,8 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
     if len(set(names)) < len(names):
         names = list(tables)
     cameras = []
-    _warn_turned(
-        {
-            name: 90 * text_tables.parse_number(str(t.get("rotation_count", 0)), str(path))
-            for name, t in zip(names, tables.values(), strict=True)
-        },
-        path,
-    )
+    turns = [text_tables.parse_number(str(table.get("rotation_count", 0)), str(path)) for table in tables.values()]
+    _warn_turned({name: 90 * turn for name, turn in zip(names, turns, strict=True)}, path)
     for name, (key, table) in zip(names, tables.items(), strict=True):
         where = f"{path}, table [{key}]"
         turn = _float_array(_required_entry(table, "rotation", where), f"{where}: rotation")
@@ -279,12 +271,8 @@ def _cameras_of_opencap(path: Path) -> list[Camera]:
         K, distortion, size, R, t = (_float_array(_required_entry(found, key, where), where).squeeze() for key in keys)
         if K.shape != (3, 3) or R.shape != (3, 3) or t.shape != (3,) or size.shape != (2,):
             raise InputError(f"{where}: shapes of {', '.join(keys)} are not those that OpenCap writes.")
-        cameras.append(
-            _calibrated_camera(
-                file.absolute().parent.name, size[::-1], K, distortion=distortion, t=t / 1000,
-                R=R @ _OPENCAP_WORLD.T, where=where,
-            )
-        )  # fmt: skip
+        name, about = file.absolute().parent.name, {"t": t / 1000, "R": R @ _OPENCAP_WORLD.T, "where": where}
+        cameras.append(_calibrated_camera(name, size[::-1], K, distortion=distortion, **about))
     return cameras
 
 
@@ -306,12 +294,10 @@ def _cameras_of_easymocap(path: Path) -> list[Camera]:
     listed, cameras = inside.getNode("names"), []
     for name in (listed.at(i).string() for i in range(listed.size())):
         where = f"{path.parent}, EasyMocap's camera {name!r}"
-        found = {key: inside.getNode(f"{key}_{name}").mat() for key in ("K", "dist")}
-        found |= {key: outside.getNode(f"{key}_{name}").mat() for key in ("Rot", "T")}
-        K, distortion, R, t = (
-            _required_entry({key: matrix for key, matrix in found.items() if matrix is not None}, key, where)
-            for key in found
-        )
+        nodes = {"K": inside, "dist": inside, "Rot": outside, "T": outside}
+        found = {key: store.getNode(f"{key}_{name}").mat() for key, store in nodes.items()}
+        there = {key: matrix for key, matrix in found.items() if matrix is not None}
+        K, distortion, R, t = (_required_entry(there, key, where) for key in nodes)
         size = [inside.getNode(f"{key}_{name}").real() for key in "WH"]
         if min(size) <= 0:
             size = [round(2 * K[0, 2]), round(2 * K[1, 2])]

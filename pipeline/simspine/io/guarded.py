@@ -78,14 +78,15 @@ def opensim_text(root: ElementTree.Element) -> str:
 # called, and arrays are made from the bytes in it.
 
 
-def pickled_arrays(path: str | os.PathLike) -> dict[str, Any]:
-    """The dictionary of numbers and NumPy arrays in a pickle. Raises `InputError` for anything else in the file."""
+def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
     require_path(path)
     if not Path(path).is_file():
         raise InputError(f"{path}: {missing_file(path)}.")
     try:
         found = _inert_pickle(Path(path).read_bytes())
-        return {str(key): _inert_value(value) for key, value in found.items()}
+        calls = {name: made for name, made in found.items() if isinstance(made, list)}
+        return {name: _array_of_call(call) for name, call in calls.items() if call[0].endswith(" _reconstruct")}
     except Exception as error:  # strangers' files end in many ways
         raise InputError(
             f"{path}: not a pickle of a dictionary of arrays, as OpenCap writes it ({_library_reason(error)}). "
@@ -93,16 +94,13 @@ def pickled_arrays(path: str | os.PathLike) -> dict[str, Any]:
         ) from None
 
 
-_PICKLED_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-
-
 def _inert_pickle(content: bytes) -> Any:
-    """What the steps of a pickle leave; a call is ['call', function's name, arguments, state]."""
+    """What the steps of a pickle leave; a call is [function's name, arguments, state]."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     marks: list[int] = []
     for step, argument, _ in pickletools.genops(content):
-        name = step.name
+        name, first = step.name, len(stack) - 2
         if name == "MEMOIZE" or name.endswith("PUT"):
             memo[len(memo) if argument is None else argument] = stack[-1]
         elif name.endswith("GET"):
@@ -110,53 +108,35 @@ def _inert_pickle(content: bytes) -> Any:
         elif name == "MARK":
             marks.append(len(stack))
         elif name.startswith("TUPLE"):
-            start = marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
-            stack[start:] = [tuple(stack[start:])]
+            first = marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
+            stack[first:] = [tuple(stack[first:])]
         elif name.startswith("SETITEM"):
-            start = marks.pop() if name == "SETITEMS" else len(stack) - 2
-            stack[start - 1].update(zip(stack[start::2], stack[start + 1 :: 2], strict=True))
-            del stack[start:]
-        elif name == "GLOBAL":
-            stack.append(argument.rpartition(" ")[2])
+            first = marks.pop() if name == "SETITEMS" else first
+            stack[first - 1].update(zip(stack[first::2], stack[first + 1 :: 2], strict=True))
+            del stack[first:]
         elif name == "STACK_GLOBAL":
-            stack[-2:] = stack[-1:]
+            stack[first:] = [" ".join(stack[first:])]
         elif name == "REDUCE":
-            stack[-2:] = [["call", *stack[-2:], None]]
+            stack[first:] = [[*stack[first:], ()]]
         elif name == "BUILD":
             state = stack.pop()
             stack[-1][-1] = state
-        elif name == "EMPTY_DICT" or name in _PICKLED_CONSTANTS:
-            stack.append(_PICKLED_CONSTANTS.get(name, {}))
+        elif name == "EMPTY_DICT":
+            stack.append({})
         elif name not in ("PROTO", "FRAME", "STOP"):
-            if argument is None:
-                raise InputError(f"it holds the step {name}")
-            stack.append(argument)
+            stack.append({"NEWTRUE": True, "NEWFALSE": False}.get(name, argument))
     return stack[-1]
 
 
-def _inert_value(value: Any) -> Any:
-    """A number, a text, or the array that the steps describe."""
-    if not isinstance(value, list):
-        return value
-    _, function, arguments, state = value
-    if function == "_reconstruct":
-        shape, dtype, fortran, content = state[1:5]
-        return np.frombuffer(_inert_value(content), _pickled_dtype(dtype)).reshape(shape, order="CF"[bool(fortran)])
-    if function == "_frombuffer":
-        content, dtype, shape, order = arguments
-        return np.frombuffer(content, _pickled_dtype(dtype)).reshape(shape, order=order)
-    if function == "scalar":
-        return np.frombuffer(_inert_value(arguments[1]), _pickled_dtype(arguments[0]))[0]
-    if function == "encode":
-        return arguments[0].encode("latin1")
-    raise InputError(f"it would call {function}")
-
-
-def _pickled_dtype(call: list) -> np.dtype:
-    _, _, arguments, state = call
-    if arguments[0][0] not in "biuf":
-        raise InputError(f"it holds an array of {arguments[0]}")
-    return np.dtype(arguments[0]).newbyteorder(state[1] if state and state[1] in "<>" else "=")
+def _array_of_call(call: list) -> np.ndarray:
+    """The array whose making is described: version, shape, kind of number, by columns or rows, bytes."""
+    _, shape, (_, (kind, *_), (_, order, *_)), by_columns, content = call[-1]
+    if kind[0] not in "iuf":
+        raise InputError(f"it holds an array of {kind}")
+    if isinstance(content, list):  # bytes as a text, in the oldest pickles
+        content = content[1][0].encode("latin1")
+    numbers = np.frombuffer(content, np.dtype(kind).newbyteorder(order.replace("|", "=")))
+    return numbers.reshape(shape, order="F" if by_columns else "C")
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
