@@ -145,6 +145,12 @@ def test_a_part_of_a_long_recording(tmp_path):
     assert markers.start == pytest.approx(649.99)
 
 
+def test_fields_of_a_recording_that_this_is_a_part_of(tmp_path):
+    """Trimmed files may keep the fields of the whole: the header and the data agree on 300 frames."""
+    said = {"ACTUAL_START_FIELD": [1, 0], "ACTUAL_END_FIELD": [9000, 0]}
+    assert read_c3d(long_trial(tmp_path / "a.c3d", 300, **said)).frames == 300
+
+
 def test_a_long_file_that_was_cut(tmp_path):
     path = long_trial(tmp_path / "a.c3d", 70_100, LONG_FRAMES=[70_100.0])
     path.write_bytes(path.read_bytes()[: -512 * 40])

@@ -122,6 +122,8 @@ def _with_frames_beyond_header(
     dtype = np.dtype("<f4" if scale < 0 else "<i2")
     row = 4 * count + analog
     there = (path.stat().st_size - 512 * (block - 1)) // (row * dtype.itemsize)
+    if said > there and last < _MOST_IN_HEADER:  # of the recording that this is a part of
+        return points, residuals
     if kind != _INTEL or said > there:
         raise InputError(f"{path}: {points.shape[2]} of its {said or there} frames can be read. Export it in parts.")
     data = np.fromfile(path, dtype, row * (said or there), offset=512 * (block - 1)).reshape(-1, row)[:, : 4 * count]

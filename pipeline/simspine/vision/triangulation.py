@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -175,34 +175,28 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     return markers
 
 
-_LIMB_LENGTHS_M = {  # m, of anybody from one year on
-    ("Hip", "Knee", "Ankle"): (0.2, 1.3),
-    ("Shoulder", "Elbow", "Wrist"): (0.12, 0.95),
-}
+# m, lengths of legs and arms of anybody from one year on.
+_LIMB_LENGTHS_M = {("Hip", "Knee", "Ankle"): (0.2, 1.3), ("Shoulder", "Elbow", "Wrist"): (0.12, 0.95)}
 
 
 def warn_of_sizes(markers: Markers) -> None:
-    """A warning where legs and arms are as long as nobody's: the cameras' places are in another unit than metres."""
+    """A warning where a leg or an arm is as long as nobody's: the cameras' places are in another unit than metres."""
     try:
         known = skeleton_of_names(markers.names).to_simspine
     except InputError:
         return  # points of something else
     place = {known.get(name, ""): markers.xyz[:, i] for i, name in enumerate(markers.names)}
-    said = []
-    for joints, (least, most) in _LIMB_LENGTHS_M.items():
-        for side in "LR":
-            points = [place.get(side + joint) for joint in joints]
-            if all(point is not None for point in points):
-                lengths = sum(np.linalg.norm(b - a, axis=-1) for a, b in pairwise(points))
-                length = float(median_of_known(lengths))
-                said += [] if not length < least and not length > most else [f"{side}{' '.join(joints)} {length:.3g} m"]
-    if said:
-        warnings.warn(
-            f"{', '.join(said)}: no person has such limbs. Are the places of the cameras in metres, and the views in "
-            "the order of the cameras? Translations in another unit, or counted in squares of a board, must be "
-            "multiplied by that length in metres.",
-            stacklevel=3,
-        )
+    for (joints, (least, most)), side in product(_LIMB_LENGTHS_M.items(), "LR"):
+        points = [place[side + joint] for joint in joints if side + joint in place]
+        length = sum(median_of_known(np.linalg.norm(b - a, axis=-1)) for a, b in pairwise(points))
+        if len(points) == len(joints) and not least <= length <= most and np.isfinite(length):
+            warnings.warn(
+                f"{side}{'–'.join(joints)} is {length:.3g} m long, as of nobody. Are the places of the cameras in "
+                "metres, and the views in the order of the cameras? Translations in another unit, or counted in "
+                "squares of a board, must be multiplied by that length in metres.",
+                stacklevel=3,
+            )
+            return
 
 
 def triangulate_with_report(
