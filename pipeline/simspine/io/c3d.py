@@ -110,26 +110,32 @@ def _with_frames_beyond_header(
     length; what its last block is filled up with is no frame."""
     start, end = (_trial_field(parameters, name) for name in ("ACTUAL_START_FIELD", "ACTUAL_END_FIELD"))
     long_frames = parameters.get("POINT", {}).get("LONG_FRAMES", {}).get("value", [0])
-    said = max(int(long_frames[0]), end - start + 1 if end else 0)
+    said, read = max(int(long_frames[0]), end - start + 1 if end else 0), points.shape[2]
+    if not points.size or read >= said > 0:
+        return points, residuals
+    rows, scale, full = _rows_of_data(path)
+    if not full and not 0 < said <= len(rows):
+        return points, residuals  # all there is, or a part of the recording that the parameters are of
+    if rows.dtype.byteorder == ">" or said > len(rows):
+        raise InputError(f"{path}: {read} of its {said or len(rows)} frames can be read. Export it in parts.")
+    frames = said or max(int(np.flatnonzero(rows.any(1)).max(initial=0)) + 1, read)
+    data = rows[:frames].reshape(frames, -1, 4).transpose(2, 1, 0).astype(float)
+    return data[:3] * (1.0 if scale < 0 else scale), np.where(data[3] < 0, -1.0, 0.0)
+
+
+def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
+    """Points of all frames that the file has room for (frames, 4 · points), their scale (below 0: floating point), and
+    whether the header has counted as far as it can."""
     with open(path, "rb") as file:
         header = file.read(18)
         file.seek(512 * (header[0] - 1) + 3)
-        kind = file.read(1)[0]
+        order = "<" if file.read(1)[0] == _INTEL else ">"
     count, analog, _, last = struct.unpack("<HHHH", header[2:10])
-    if said <= points.shape[2] and (said or last < _MOST_IN_HEADER or not points.size):
-        return points, residuals
     scale, block = struct.unpack("<fH", header[12:])
-    dtype = np.dtype("<f4" if scale < 0 else "<i2")
-    row = 4 * count + analog
-    there = (path.stat().st_size - 512 * (block - 1)) // (row * dtype.itemsize)
-    if said > there and last < _MOST_IN_HEADER:  # of the recording that this is a part of
-        return points, residuals
-    if kind != _INTEL or said > there:
-        raise InputError(f"{path}: {points.shape[2]} of its {said or there} frames can be read. Export it in parts.")
-    data = np.fromfile(path, dtype, row * (said or there), offset=512 * (block - 1)).reshape(-1, row)[:, : 4 * count]
-    frames = said or max(int(np.flatnonzero(data.any(1)).max(initial=0)) + 1, points.shape[2])
-    data = data[:frames].reshape(frames, count, 4).transpose(2, 1, 0).astype(float)
-    return data[:3] * (1.0 if scale < 0 else scale), np.where(data[3] < 0, -1.0, 0.0)
+    values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))
+    width = 4 * count + analog
+    rows = values[: len(values) // width * width].reshape(-1, width)[:, : 4 * count]
+    return rows, scale, last == _MOST_IN_HEADER
 
 
 def _trial_field(parameters, name: str) -> int:

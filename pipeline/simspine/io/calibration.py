@@ -99,7 +99,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
         "was measured in another unit or counted in squares, multiply all translations by that length in metres"
     )
     if apart > _MAX_CAMERA_DISTANCE_M:
-        raise InputError(f"{found} (divide by 1000 for mm).")
+        raise InputError(f"{found}; its translation seems to be in millimetres (divide by 1000).")
     text_tables.warn_assumed(f"{found}. Read as metres.")
 
 

@@ -102,9 +102,9 @@ def _inert_pickle(content: bytes) -> Any:
     for step, argument, _ in pickletools.genops(content):
         name, first = step.name, len(stack) - 2
         if name == "MEMOIZE" or name.endswith("PUT"):
-            memo[len(memo) if argument is None else argument] = stack[-1]
+            memo[len(memo) if name == "MEMOIZE" else int(argument or 0)] = stack[-1]
         elif name.endswith("GET"):
-            stack.append(memo[argument])
+            stack.append(memo[int(argument or 0)])
         elif name == "MARK":
             marks.append(len(stack))
         elif name.startswith("TUPLE"):

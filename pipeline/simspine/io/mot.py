@@ -177,8 +177,9 @@ def read_mot(
     rate: float | None = None,
     resample: float | None = None,
 ) -> Motion:
-    """Read coordinates in radians and metres, whatever the header says. Forces, moments, lengths and activations stay
-    as they are.
+    """Read coordinates in radians and metres, whatever the header says.
+
+    Forces, moments, lengths and activations stay as they are.
 
     OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`) in radians under a header that says
     degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_r`, which it follows, in both

@@ -341,15 +341,15 @@ def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
     if motion.deviation is None or not names:
         return
     spread = motion.deviation[:, [motion.names.index(name) for name in names]]
-    unseen = spread > limit.value_si
+    unseen = np.asarray(spread > limit.value_si)
     if unseen.any():
-        said = [name for name, odd in zip(names, unseen.any(0), strict=True) if odd]
+        said = [name for name, odd in zip(names, np.any(unseen, axis=0), strict=True) if odd]
         yield warning(
             "limb_unseen",
             f"{names_text(said, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
             f"{np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
             "Do not read these angles: the limb is out of view, or the person is not there.",
-            frames=unseen.any(1),
+            frames=np.any(unseen, axis=1),
             where=names_text(said, 8),
         )
 
