@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from simspine.core.errors import InputError
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers
@@ -13,12 +15,14 @@ from simspine.quality.findings import Finding, Severity
 from simspine.reconstruction.stage import Known, Stage
 from simspine.vision.bundle_adjustment import CameraPrior
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
-from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, Refined, refine_cameras
+from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, Refined, refine_cameras, sample_frames_seen
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.person_frame import vertical_of_world
 from simspine.vision.points import locate_points, make_markers
 from simspine.vision.synchronise import Timing
 
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
+WORLD_VERTICAL_CODE = "world_vertical"
 NOT_REPAIRED_TEXT = (
     "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
 )
@@ -94,8 +98,41 @@ def judge_cameras(
     found: dict[str, JudgedCameras] = {}
     for rig in rigs:
         seen = join_recordings([recordings[name][0] for name in rig])
-        found |= dict.fromkeys(rig, _judged_as_given(seen, recordings[rig[0]][1], options, min_confidence))
+        judged = _judged_as_given(seen, recordings[rig[0]][1], options, min_confidence)
+        if options.find_vertical:
+            judged = _with_vertical(judged, seen, min_confidence)
+        found |= dict.fromkeys(rig, judged)
     return {name: found[name] for name in recordings}
+
+
+def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float) -> JudgedCameras:
+    """The cameras in a world with z up, with a finding where that is not the world of the calibration."""
+    try:
+        points = sample_frames_seen(seen, min_confidence).triangulated(judged.cameras)[0]
+        vertical = vertical_of_world(points.names, points.xyz, judged.cameras)
+    except InputError:
+        return judged  # too little of the person is seen to say where up is
+    if vertical is None:
+        return judged
+    text = f"the z axis of the calibration's world is {math.degrees(vertical.tilt):.0f}° from the vertical"
+    cure = "Calibrate with the board on the floor, or turn the calibration so that z points up."
+    if vertical.R is None:
+        text += " by the cameras' images, but the person lies or leans. Angles against the vertical may be wrong."
+        unsure = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
+        return replace(judged, findings=(unsure, *judged.findings))
+    known_to = math.degrees(vertical.tilt_sd)
+    how = f"as the person stood, ± {known_to:.0f}°" if known_to else _axis_text(vertical.up)
+    text += f"; the world was turned upright, {how}. The person faces OpenSim's x axis when most upright."
+    cure += " `cameras.find_vertical: false` keeps it as it is."
+    turned = tuple(vertical.turned_upright(camera) for camera in judged.cameras)
+    return replace(
+        judged, cameras=turned, findings=(Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure), *judged.findings)
+    )
+
+
+def _axis_text(up: np.ndarray) -> str:
+    axis = int(np.abs(up).argmax())
+    return f"{'-' if up[axis] < 0 else '+'}{'xyz'[axis]} points up"
 
 
 def is_refined(findings: Sequence[Finding]) -> bool:

@@ -50,7 +50,10 @@ class DetectionOptions(Section):
 
 
 class CameraOptions(Section):
-    """Cameras beside one another, judged by the person they saw."""
+    """The cameras compared with one another, and their world with the person they saw."""
+
+    find_vertical: bool = True
+    """Turn the world upright where neither the person nor the cameras stand along its z axis; the report says so."""
 
     refine: bool = False
     """Replace the calibration by one that agrees with what the cameras saw; the report says what was changed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,11 @@ FOOT_HEIGHT_SD_M = 0.015  # m: how far a foot's point is from its height above t
 STANCE_FRAMES_SHARE = 0.3  # share of frames, the slowest of each foot's point, in which it stands
 FOOT_POINTS = ("RHeel", "LHeel", "RBigToe", "LBigToe", "RAnkle", "LAnkle")
 FLOOR_QUANTILE = 0.05  # share of the feet's heights that lie below the floor by chance
+# rad: a person who leans by less may lean; a world whose axis is this near to the vertical has it there (a board that
+# hangs on the wall or lies on the floor), unless its axes are those of a camera.
+MAX_LEAN_RAD, MAX_AXIS_ERROR_RAD = np.radians([25.0, 10.0])
+Z_AXIS = np.array([0.0, 0.0, 1.0])
+MAX_CAMERA_ROLL_RAD = np.radians(45.0)  # cameras that are held upright, but look down or up
 
 
 @dataclass(frozen=True)
@@ -186,3 +192,53 @@ def _frame_axes(up: np.ndarray, right: np.ndarray) -> np.ndarray:
     size = np.linalg.norm(left)
     left = left / size if size > 1e-6 else np.linalg.svd(up[None])[2][1]
     return np.stack([np.cross(left, up), left, up])
+
+
+class WorldVertical(NamedTuple):
+    """Where up is in the world of a calibration.
+
+    up: (3,) unit vector. tilt: rad, from the world's z to it. tilt_sd: rad. R: (3, 3) from that world to one with z
+    up, in which the person faces along y (OpenSim's x) when most upright; None where cameras alone say where up is, and
+    the person lies or leans.
+    """
+
+    up: np.ndarray
+    tilt: float
+    tilt_sd: float
+    R: np.ndarray | None
+
+    def turned_upright(self, camera: Camera) -> Camera:
+        """The camera in the world with z up; the origin stays."""
+        return camera if self.R is None else camera.with_(R=camera.R @ self.R.T)
+
+
+def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camera]) -> WorldVertical | None:
+    """Up, where it is not the z of the calibration's world; None where it is, or where a lying person leaves it open.
+
+    A person who lies or stands on the hands looks like one who stands in a world that is turned. The cameras tell them
+    apart: their images are nearly upright. A world in which neither person nor cameras stand along z is turned.
+
+    names, xyz: points (frames, points, 3) m, in that world. Raises `InputError` where shoulders or ankles are not seen.
+    """
+    by_person, upright = _up_by_posture(names, xyz)
+    by_cameras = -np.mean([camera.R[1] for camera in cameras], axis=0)
+    person_tilt, camera_tilt = (_angle_between(up, Z_AXIS) for up in (by_person, by_cameras))
+    apart = _angle_between(by_person, by_cameras)
+    cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and apart > person_tilt / 2
+    if person_tilt < MAX_LEAN_RAD or cameras_deny:
+        return None
+    if apart > MAX_CAMERA_ROLL_RAD:
+        return WorldVertical(by_cameras / np.linalg.norm(by_cameras), camera_tilt, MAX_CAMERA_ROLL_RAD, None)
+    feet = [names.index(name) for name in FOOT_POINTS if name in names]
+    normal, tilt_sd = _floor_normal(xyz[:, feet], by_person)
+    up = by_person if normal is None else normal
+    axis = np.where(np.abs(up) == np.abs(up).max(), np.sign(up), 0.0)
+    is_a_cameras_world = any(np.allclose(np.abs(camera.R).max(1), 1.0, atol=1e-6) for camera in cameras)
+    if _angle_between(up, axis) < MAX_AXIS_ERROR_RAD and not is_a_cameras_world:
+        up, tilt_sd = axis, 0.0
+    forward, left, _ = _frame_axes(up, _person_right(names, xyz[upright]))
+    return WorldVertical(up, _angle_between(up, Z_AXIS), tilt_sd, R=np.stack([-left, forward, up]))
+
+
+def _angle_between(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b))
