@@ -170,3 +170,22 @@ def test_units_of_a_person(tmp_path, unit, metres):
         warnings.simplefilter("error" if unit else "ignore")
         found = read_c3d(tmp_path / "a.c3d")
     np.testing.assert_allclose(found.xyz, person, atol=1e-5)
+
+
+def test_more_frames_in_whole_numbers(tmp_path):
+    """The older format: words of 16 bits times a scale, here 0.25 mm; the fourth word below 0 marks what is missing."""
+    path = long_trial(tmp_path / "a.c3d", 66_000, LONG_FRAMES=[66_000.0])
+    content = bytearray(path.read_bytes())
+    (block,) = struct.unpack("<H", content[16:18])
+    data = np.frombuffer(bytes(content[512 * (block - 1) :]), "<f4", 66_000 * 16).reshape(-1, 4)
+    words = np.c_[np.round(data[:, :3] / 0.25), np.where(data[:, 3] < 0, -1, 0)].astype("<i2")
+    content[12:16] = struct.pack("<f", 0.25)
+    at = content.index(b"SCALE")
+    place = content.index(struct.pack("<f", -1.0), at)
+    content[place : place + 4] = struct.pack("<f", 0.25)
+    path.write_bytes(bytes(content[: 512 * (block - 1)]) + words.tobytes())
+    markers = read_c3d(path)
+    assert markers.frames == 66_000
+    x = (0.25e-3 * np.round(np.arange(66_000) * 0.1 / 0.25)).astype(float)
+    np.testing.assert_allclose(markers.xyz[:, 0, 0], x, atol=0.26e-3)
+    np.testing.assert_array_equal(np.flatnonzero(~markers.present[:, 2]), [7, 65_999])
