@@ -160,8 +160,9 @@ def test_time_stamps_are_read_from_the_container(tmp_path):
 )
 def test_an_uneven_rate_is_refused_with_its_cures(tmp_path, milliseconds, steps):
     """One frame that was dropped, a pause, a phone in the dark, a phone that gets faster."""
+    fastest = 50 if milliseconds[0] == 20 else 25
     videos = open_videos([write_video(tmp_path / "even.mp4", 24, 25), restamped(tmp_path / "b.mp4", milliseconds)])
-    message = rf"b\.mp4 has an uneven frame rate.*steps of {steps} ms(?s:.*)resample: \d+.*resample: 0"
+    message = rf"b\.mp4 has an uneven frame rate.*steps of {steps} ms(?s:.*)resample: {fastest}.*resample: 0"
     with pytest.raises(InputError, match=message):
         check_synchronised(videos, lengths_agree=False)
     check_synchronised([videos[0], videos[0]])

@@ -243,8 +243,10 @@ def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resa
     if differ:
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
     if uneven or differ:
+        times = [frame_times(video.path) for video in videos if video.path.is_file()]
+        fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
         cures.append(
-            f"Have them resampled by their time stamps (`detection: {{resample: {max(rates):.0f}}}` frames/s), or "
+            f"Have them resampled by their time stamps (`detection: {{resample: {fastest:.0f}}}` frames/s), or "
             "convert them to one rate (ffmpeg -r). If a trigger took the frames and only the time stamps are wrong: "
             "`resample: 0`."
         )
