@@ -8,7 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from simspine.anatomy import osim
+from simspine.anatomy.body import Body
 from simspine.core.errors import InputError
+from simspine.io.guarded import opensim_text, opensim_xml
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
 
@@ -40,3 +42,64 @@ def test_a_model_that_opensim_cannot_write_names_the_folder(release):
     with limited(len(whole) // 2), pytest.raises(InputError, match=said):
         osim.opensim_model_xml(model)
     assert osim.opensim_model_xml(model) == whole
+
+
+def _add_contact(model, kind: str) -> None:
+    """Contact geometry on the right foot and the floor, and a force of OpenSim's between them."""
+    import opensim
+
+    foot, floor, zero = model.getBodySet().get("calcn_r"), model.getGround(), opensim.Vec3(0)
+    heel = opensim.ContactSphere(0.03, zero, foot, "heel")
+    plane = opensim.ContactHalfSpace(zero, opensim.Vec3(0, 0, -1.57), floor, "floor")
+    model.addContactGeometry(heel)
+    model.addContactGeometry(plane)
+    if kind == "SmoothSphereHalfSpaceForce":
+        force = opensim.SmoothSphereHalfSpaceForce("force", heel, plane)
+    elif kind == "ExponentialContactForce":
+        force = opensim.ExponentialContactForce(opensim.Transform(), foot, zero)
+    elif kind.startswith("Contact"):
+        solids = {
+            "ContactEllipsoid": lambda: opensim.ContactEllipsoid(
+                opensim.Vec3(0.1, 0.2, 0.1), zero, zero, foot, "solid"
+            ),
+            "ContactCylinder": lambda: opensim.ContactCylinder(0.1, zero, zero, foot, "solid"),
+            "ContactTorus": lambda: opensim.ContactTorus(0.1, 0.02, zero, zero, foot, "solid"),
+        }
+        model.addContactGeometry(solids[kind]())
+        return
+    else:
+        force = getattr(opensim, kind)()
+        force.addGeometry("heel")
+        force.addGeometry("floor")
+        force.setStaticFriction(0.77)
+    force.setName("contact")
+    model.addForce(force)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "HuntCrossleyForce", "ElasticFoundationForce", "SmoothSphereHalfSpaceForce", "ExponentialContactForce",
+        "ContactEllipsoid", "ContactCylinder", "ContactTorus",
+    ],
+)  # fmt: skip
+def test_models_with_contact_are_read(release, tmp_path, kind):
+    """As OpenSim writes them, with names of elements that are none in XML; edited, OpenSim still reads the contact."""
+    import opensim
+
+    opensim.Logger.setLevelString("off")
+    release.write_osim(tmp_path / "plain.osim")
+    model = opensim.Model(str(tmp_path / "plain.osim"))
+    _add_contact(model, kind)
+    model.finalizeConnections()
+    model.printToXML(str(tmp_path / "contact.osim"))
+    body = Body.from_osim(tmp_path / "contact.osim")
+    assert body.coordinates.names == release.coordinates.names
+    edited = tmp_path / "edited.osim"
+    edited.write_text(opensim_text(opensim_xml(body.osim)), encoding="utf-8")
+    again = opensim.Model(str(edited))
+    assert again.getContactGeometrySet().getSize() == model.getContactGeometrySet().getSize()
+    assert again.getForceSet().getSize() == model.getForceSet().getSize()
+    if kind in ("HuntCrossleyForce", "ElasticFoundationForce"):
+        force = getattr(opensim, kind).safeDownCast(again.getForceSet().get("contact"))
+        assert force.getStaticFriction() == 0.77

@@ -8,11 +8,12 @@ from simspine.core.types import Keypoints, Origin
 ALL = skeletons.skeleton_names()
 SIZES = {
     "simspine37": 37, "simspine15": 15, "spinetrack37": 37, "human36m32": 32, "human36m17": 17,
-    "halpe26": 26, "blazepose33": 33, "blazepose_spine46": 46, "body25": 25, "coco17": 17,
+    "halpe26": 26, "blazepose33": 33, "blazepose_spine46": 46, "body25": 25, "body25b": 25,
+    "coco17": 17,
 }  # fmt: skip
 
 
-def test_the_ten_skeletons_and_their_sizes():
+def test_the_skeletons_and_their_sizes():
     assert {name: len(skeletons.load_skeleton(name)) for name in ALL} == SIZES
 
 
@@ -130,6 +131,27 @@ def test_similar_names_at_other_places_do_not_correspond(name, point):
     skeleton = skeletons.load_skeleton(name)
     assert point in skeleton.names
     assert point not in skeleton.to_simspine
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_points_of_a_skeleton_are_those_of_no_other(name):
+    """HALPE's 26 are all among SIMSPINE's 37 names, and its Hip is another place."""
+    assert set(skeletons.skeleton_of_names(skeletons.load_skeleton(name).names).names) == set(
+        skeletons.load_skeleton(name).names
+    )
+    assert skeletons.skeleton_of_names(skeletons.load_skeleton("halpe26").names).name == "halpe26"
+    assert skeletons.skeleton_of_names(["LHip", "RHip", "Neck"]).name == "simspine37"
+
+
+def test_openpose_orders():
+    """As OpenPose lists them (doc/02_output.md; its experimental models' BODY_25B, which has COCO's 17 first)."""
+    a, b = skeletons.load_skeleton("body25"), skeletons.load_skeleton("body25b")
+    assert [a.index(n) for n in ("Neck", "RWrist", "MidHip", "LAnkle", "LEar", "RHeel")] == [1, 4, 8, 14, 18, 24]
+    assert [b.index(n) for n in ("LEye", "RShoulder", "RAnkle", "Neck", "Head", "LBigToe", "RHeel")] == [
+        1, 6, 16, 17, 18, 19, 24,
+    ]  # fmt: skip
+    coco = skeletons.load_skeleton("coco17")
+    assert [b.to_simspine[n] for n in b.names[:17]] == [coco.to_simspine[n] for n in coco.names]
 
 
 def test_halpe_and_blazepose_numbers():

@@ -3,9 +3,11 @@
 import errno
 import os
 import struct
+import warnings
 
 import numpy as np
 import pytest
+from small_c3d import write_small_c3d
 from small_takes import FILLED, UNSOLVED, make_take
 
 from simspine.core.errors import InputError
@@ -89,3 +91,101 @@ def test_bad_input(tmp_path):
     (tmp_path / "bad.c3d").write_bytes(b"no C3D at all" * 100)
     with pytest.raises(InputError, match=r"bad\.c3d: cannot be read as C3D; cut short or damaged\? \(File must be a"):
         read_c3d(tmp_path / "bad.c3d")
+
+
+def long_trial(path, frames, first=1, integer=False, **trial):
+    """A point that moves by 0.1 mm a frame, one at rest and a hidden one; the header cut to its 16 bits afterwards."""
+    import ezc3d
+
+    file = ezc3d.c3d()
+    point = file["parameters"]["POINT"]
+    point["RATE"]["value"], point["UNITS"]["value"], point["LABELS"]["value"] = [100.0], ["mm"], ["A", "B", "C", "D"]
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
+    for name, value in trial.items():
+        file.add_parameter("POINT" if name == "LONG_FRAMES" else "TRIAL", name, value)
+    data = np.ones((4, 4, frames))
+    data[:3] = np.array([[0, 500, 900, 300], [1000, 0, 900, 1700], [300, 200, 100, 50]])[..., None]
+    data[0, 0] = np.arange(frames) * 0.1
+    file["data"]["points"] = data
+    residuals = np.zeros((1, 4, frames))
+    residuals[0, 2, 7] = residuals[0, 2, -1] = -1
+    file["data"]["meta_points"]["residuals"] = residuals
+    file.write(str(path))
+    content = bytearray(path.read_bytes())
+    content[6:10] = struct.pack("<HH", first & 0xFFFF, min(first + frames - 1, 0xFFFF))
+    path.write_bytes(content)
+    return path
+
+
+WORDS_70100 = [70_100 & 0xFFFF, 70_100 >> 16]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"LONG_FRAMES": [70_100.0]},
+        {"ACTUAL_START_FIELD": [1, 0], "ACTUAL_END_FIELD": WORDS_70100},
+        {"ACTUAL_START_FIELD": [1, 0], "ACTUAL_END_FIELD": [WORDS_70100[0] - 65_536, 1]},  # words with a sign
+    ],
+)
+def test_more_frames_than_a_header_can_say(tmp_path, said):
+    markers = read_c3d(long_trial(tmp_path / "a.c3d", 70_100, **said))
+    assert markers.frames == 70_100
+    np.testing.assert_allclose(markers.xyz[:, 0, 0], 1e-4 * np.arange(70_100), atol=1e-6)
+    np.testing.assert_array_equal(np.flatnonzero(~markers.present[:, 2]), [7, 70_099])
+
+
+def test_a_part_of_a_long_recording(tmp_path):
+    """Frames 65,000 to 66,499: the header's last frame is at its limit, its fields of the trial say how many."""
+    said = {"ACTUAL_START_FIELD": [65_000, 0], "ACTUAL_END_FIELD": [66_499 - 65_536, 1]}
+    markers = read_c3d(long_trial(tmp_path / "a.c3d", 1500, 65_000, **said))
+    assert markers.frames == 1500
+    assert markers.start == pytest.approx(649.99)
+
+
+def test_fields_of_a_recording_that_this_is_a_part_of(tmp_path):
+    """Trimmed files may keep the fields of the whole: the header and the data agree on 300 frames."""
+    said = {"ACTUAL_START_FIELD": [1, 0], "ACTUAL_END_FIELD": [9000, 0]}
+    assert read_c3d(long_trial(tmp_path / "a.c3d", 300, **said)).frames == 300
+
+
+def test_a_long_file_that_was_cut(tmp_path):
+    path = long_trial(tmp_path / "a.c3d", 70_100, LONG_FRAMES=[70_100.0])
+    path.write_bytes(path.read_bytes()[: -512 * 40])
+    with pytest.raises(InputError, match=r"65535 of its 70100 frames can be read"):
+        read_c3d(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "metres"), [("in", 0.0254), ("inches", 0.0254), ("ft", 0.3048), ("dm", 0.1), ("", 1e-3)]
+)
+def test_units_of_a_person(tmp_path, unit, metres):
+    content = {"names": ["A", "B", "C"], "rate": 100.0}
+    person = np.array([[[0.1, 1.7, 0.02], [0.01, 0.9, 0.2], [0.1, 0.01, 0.3]]] * 3)
+    content["values"] = person / metres / 1000  # `write_small_c3d` takes m and writes mm
+    write_small_c3d(tmp_path / "a.c3d", content, {"UNITS": [unit], "X_SCREEN": ["+X"], "Y_SCREEN": ["+Y"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if unit else "ignore")
+        found = read_c3d(tmp_path / "a.c3d")
+    np.testing.assert_allclose(found.xyz, person, atol=1e-5)
+
+
+def test_more_frames_in_whole_numbers(tmp_path):
+    """The older format: words of 16 bits times a scale, here 0.25 mm; the fourth word below 0 marks what is missing."""
+    path = long_trial(tmp_path / "a.c3d", 66_000, LONG_FRAMES=[66_000.0])
+    content = bytearray(path.read_bytes())
+    (block,) = struct.unpack("<H", content[16:18])
+    data = np.frombuffer(bytes(content[512 * (block - 1) :]), "<f4", 66_000 * 16).reshape(-1, 4)
+    words = np.c_[np.round(data[:, :3] / 0.25), np.where(data[:, 3] < 0, -1, 0)].astype("<i2")
+    content[12:16] = struct.pack("<f", 0.25)
+    at = content.index(b"SCALE")
+    place = content.index(struct.pack("<f", -1.0), at)
+    content[place : place + 4] = struct.pack("<f", 0.25)
+    path.write_bytes(bytes(content[: 512 * (block - 1)]) + words.tobytes())
+    markers = read_c3d(path)
+    assert markers.frames == 66_000
+    x = (0.25e-3 * np.round(np.arange(66_000) * 0.1 / 0.25)).astype(float)
+    np.testing.assert_allclose(markers.xyz[:, 0, 0], x, atol=0.26e-3)
+    np.testing.assert_array_equal(np.flatnonzero(~markers.present[:, 2]), [7, 65_999])

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import pickle
 import re
 from pathlib import Path
 
@@ -282,3 +284,207 @@ def test_refused(tmp_path, name, text, message):
         read_calibration(tmp_path / name)
     with pytest.raises(InputError, match="no such file"):
         read_calibration(tmp_path / "none")
+
+
+OPENCAP_FILE = "cameraIntrinsicsExtrinsics.pickle"
+
+
+def opencap_session(folder, protocol, cameras):
+    """Pickles as OpenCap keeps them: mm, image size as height and width in a column, one folder a camera."""
+    files = []
+    for i, c in enumerate(cameras):
+        files.append(folder / f"Cam{i}" / OPENCAP_FILE)
+        files[-1].parent.mkdir(parents=True)
+        content = {
+            "intrinsicMat": c.K, "distortion": c.distortion[None], "imageSize": np.array([c.size[::-1]], float).T,
+            "rotation": np.asfortranarray(c.R), "translation": 1000 * c.t[:, None],
+            "rotation_EulerAngles": c.t[:, None],
+        }  # fmt: skip
+        files[-1].write_bytes(pickle.dumps(content, protocol))
+    return files
+
+
+class TestOpenCap:
+    @pytest.mark.parametrize("protocol", [1, 2, 3, 4])
+    def test_agrees_with_pose2sims_converter(self, tmp_path, protocol):
+        """All cameras of the session, from the file of any of them; the upright board's world turned to z up."""
+        import Pose2Sim.calibration as converter
+
+        files = opencap_session(tmp_path, protocol, [camera("a"), camera("b", -0.003, 1), camera("c", seed=2)])
+        _, _, sizes, _, K, turn, t = converter.calib_opencap_fun(files)
+        cameras = read_calibration(files[1])
+        assert [c.name for c in cameras] == ["Cam0", "Cam1", "Cam2"]
+        for i, c in enumerate(cameras):
+            assert list(c.size) == list(sizes[i]) == [1000, 1002]
+            np.testing.assert_allclose(c.K, K[i])
+            np.testing.assert_allclose(c.R, Rotation.from_rotvec(turn[i]).as_matrix(), atol=1e-9)
+            np.testing.assert_allclose(c.t, t[i])
+        assert cameras[1].distortion[4] == -0.003
+
+    def test_nothing_in_a_pickle_is_run(self, tmp_path):
+        class Trap:
+            def __reduce__(self):
+                return os.mkdir, (str(tmp_path / "sprung"),)
+
+        path = tmp_path / OPENCAP_FILE
+        path.write_bytes(pickle.dumps({"intrinsicMat": Trap()}))
+        with pytest.raises(InputError, match="'intrinsicMat' is missing"):
+            read_calibration(path)
+        assert not (tmp_path / "sprung").exists()
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ([1, 2], "not a pickle of a dictionary"),
+            ({"intrinsicMat": np.eye(3)}, "'distortion' is missing"),
+            ({"intrinsicMat": np.array([object()])}, "not a pickle of a dictionary"),
+        ],
+    )
+    def test_refused(self, tmp_path, content, message):
+        path = tmp_path / OPENCAP_FILE
+        path.write_bytes(pickle.dumps(content))
+        with pytest.raises(InputError, match=message):
+            read_calibration(path)
+
+    def test_a_cut_pickle(self, tmp_path):
+        (path,) = opencap_session(tmp_path, 4, [camera()])
+        path.write_bytes(path.read_bytes()[:-40])
+        with pytest.raises(InputError, match="OpenCap"):
+            read_calibration(path)
+
+
+class TestEasyMocap:
+    @staticmethod
+    def write(folder, cameras, sizes=True):
+        import cv2
+
+        inside, outside = (cv2.FileStorage(str(folder / n), cv2.FILE_STORAGE_WRITE) for n in ("intri.yml", "extri.yml"))
+        for store in (inside, outside):
+            store.startWriteStruct("names", cv2.FileNode_SEQ)
+            for c in cameras:
+                store.write("", c.name)
+            store.endWriteStruct()
+        for c in cameras:
+            inside.write(f"K_{c.name}", c.K)
+            inside.write(f"dist_{c.name}", c.distortion[None])
+            outside.write(f"R_{c.name}", Rotation.from_matrix(c.R).as_rotvec()[:, None])
+            outside.write(f"Rot_{c.name}", c.R)
+            outside.write(f"T_{c.name}", c.t[:, None])
+            if sizes:
+                inside.write(f"W_{c.name}", c.size[0])
+                inside.write(f"H_{c.name}", c.size[1])
+        inside.release()
+        outside.release()
+
+    @pytest.mark.parametrize("file", ["intri.yml", "extri.yml"])
+    def test_round_trip(self, tmp_path, file):
+        cameras = [camera("1"), camera("b", -0.003, 1)]
+        self.write(tmp_path, cameras)
+        same(read_calibration(tmp_path / file), cameras)
+
+    def test_a_size_that_is_not_there_is_assumed_with_a_warning(self, tmp_path):
+        import Pose2Sim.calibration as converter
+
+        self.write(tmp_path, [camera("1"), camera("b", seed=1)], sizes=False)
+        with pytest.warns(UserWarning, match=r"no image size .*1025×1031 px assumed"):
+            cameras = read_calibration(tmp_path / "intri.yml")
+        _, names, sizes, _, K, turn, t = converter.calib_easymocap_fun(
+            [str(tmp_path / "extri.yml"), str(tmp_path / "intri.yml")]
+        )
+        assert [c.name for c in cameras] == names
+        for i, c in enumerate(cameras):
+            np.testing.assert_allclose(c.size, sizes[i], atol=0.5)
+            np.testing.assert_allclose(c.K, K[i])
+            np.testing.assert_allclose(Rotation.from_matrix(c.R).as_rotvec(), turn[i], atol=1e-9)
+            np.testing.assert_allclose(c.t, t[i])
+
+    def test_one_file_of_the_two(self, tmp_path):
+        self.write(tmp_path, [camera("1")])
+        (tmp_path / "extri.yml").unlink()
+        with pytest.raises(InputError, match=r"EasyMocap's calibration is .*extri.yml is missing"):
+            read_calibration(tmp_path / "intri.yml")
+
+    def test_a_camera_without_a_place(self, tmp_path):
+        self.write(tmp_path, [camera("1")])
+        text = (tmp_path / "extri.yml").read_text()
+        (tmp_path / "extri.yml").write_text(text.replace("T_1", "S_1"))
+        with pytest.raises(InputError, match=r"camera '1': 'T' is missing"):
+            read_calibration(tmp_path / "intri.yml")
+
+
+def test_vicon_is_refused_by_name(tmp_path):
+    path = tmp_path / "trial.xcp"
+    path.write_text(
+        '<Cameras><Camera DEVICEID="1" SENSOR_SIZE="1920 1080"><KeyFrames><KeyFrame FOCAL_LENGTH="1700"/></KeyFrames>'
+        "</Camera></Cameras>"
+    )
+    with pytest.raises(InputError, match=r"Vicon calibration.*Pose2Sim.*Calibrations are read of .*EasyMocap"):
+        read_calibration(path)
+
+
+def test_an_unknown_format_names_those_that_are_read(tmp_path):
+    path = tmp_path / "cameras.yaml"
+    path.write_text("camera_matrix: [900, 0, 640]\n")
+    with pytest.raises(InputError, match=r"unknown calibration format.*Anipose.*OpenCap.*Qualisys"):
+        read_calibration(path)
+
+
+class TestPlausible:
+    """The same rig, 3 m across, in other units: distances between its cameras are looked at when it is read."""
+
+    @staticmethod
+    def rig(path, factor):
+        cameras = [camera(str(i), seed=i) for i in range(3)]
+        centres = np.array([[0.0, 0, 1], [3, 0, 1], [1, 2, 1.2]])
+        write_calibration(
+            path,
+            [
+                Camera(c.name, c.size, c.K, c.distortion, c.R, -factor * c.R @ x)
+                for c, x in zip(cameras, centres, strict=True)
+            ],
+        )
+        return path
+
+    @pytest.mark.parametrize("factor", [0.2, 1.0, 3.9])
+    def test_usual_rigs_are_read_silently(self, tmp_path, factor, recwarn):
+        assert len(read_calibration(self.rig(tmp_path / "c.toml", factor))) == 3
+        assert not recwarn
+
+    @pytest.mark.parametrize(
+        ("factor", "reading"), [(10.0, "31.6 m"), (1 / 0.06, "52.7 m"), (1 / 0.0254, "3.16 m if in in")]
+    )
+    def test_other_units_are_reported(self, tmp_path, factor, reading):
+        with pytest.warns(UserWarning, match=rf"{reading}.*Lengths must be metres.*squares"):
+            read_calibration(self.rig(tmp_path / "c.toml", factor))
+
+    def test_millimetres_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match=r"3\.16 m if in mm.*seems to be in millimetres"):
+            read_calibration(self.rig(tmp_path / "c.toml", 1000.0))
+
+    def test_cameras_in_one_place(self, tmp_path):
+        with pytest.warns(UserWarning, match="apart"):
+            read_calibration(self.rig(tmp_path / "c.toml", 0.01))
+
+    def test_a_file_of_lenses_alone_is_read_silently(self, tmp_path, recwarn):
+        lenses = [Camera(c.name, c.size, c.K, c.distortion, np.eye(3), np.zeros(3)) for c in (camera("a"), camera("b"))]
+        write_calibration(tmp_path / "c.toml", lenses)
+        assert len(read_calibration(tmp_path / "c.toml")) == 2
+        assert not recwarn
+
+
+@pytest.mark.parametrize(("turned", "angle"), [(1, 90), (-1, 270), (2, 180)])
+def test_images_that_caliscope_turned_are_reported(tmp_path, turned, angle):
+    write_calibration(tmp_path / "c.toml", [camera("a"), camera("b", seed=1)])
+    text = (tmp_path / "c.toml").read_text().replace('name = "b"', f'name = "b"\nrotation_count = {turned}')
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.warns(UserWarning, match=rf"shown turned \(b by {angle}°"):
+        assert len(read_calibration(tmp_path / "c.toml")) == 2
+
+
+def test_images_that_qualisys_turned_are_reported(demo, tmp_path, recwarn):
+    read_calibration(demo)
+    assert not recwarn
+    text = demo.read_text().replace('serial="cam03" viewrotation="0"', 'serial="cam03" viewrotation="90"')
+    (tmp_path / "x.qca.txt").write_text(text)
+    with pytest.warns(UserWarning, match=r"shown turned \(cam03 by 90°"):
+        read_calibration(tmp_path / "x.qca.txt")

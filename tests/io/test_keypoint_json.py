@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from simspine.core import skeletons
 from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints
 from simspine.io.keypoint_json import read_keypoints, read_people_json, write_keypoints
+from simspine.vision.detector import read_detections
 
 NAMES = ("a", "b", "c")
 
@@ -165,3 +167,98 @@ def test_camera_names(tmp_path):
     for cameras in (("a",), ("a", "a")):
         with pytest.raises(InputError, match="2 views"):
             write_keypoints(tmp_path, keypoints, cameras)
+
+
+def folders_numbered(tmp_path, *numbers):
+    """A folder for each list of numbers; each file holds one person, at x = its place in the list."""
+    folders = []
+    for view, own in enumerate(numbers):
+        folders.append(tmp_path / f"cam{view}_json")
+        folders[-1].mkdir()
+        for place, number in enumerate(own):
+            pose = [value for _ in range(17) for value in (float(place + 1), 5.0, 0.9)]
+            text = json.dumps({"people": [{"pose_keypoints_2d": pose}]})
+            (folders[-1] / f"x_{number:06d}.json").write_text(text)
+    return folders
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([range(1, 13), range(12)], "cam0_json: 1 to 12, 12 files; .*cam1_json: 0 to 11, 12 files"),
+        ([range(8), range(8), range(500, 508)], "numbered apart"),
+        ([[0, 40, 80, 120, 160, 200]] * 2, "usually one is 40 more"),
+        ([range(6), [0, 17, 33, 50, 67, 83]], "milliseconds"),
+        ([[0, 8, 17, 25, 33, 42, 50]] * 2, "do not count frames"),
+    ],
+)
+def test_numbers_that_do_not_count_the_same_frames(tmp_path, numbers, message):
+    with pytest.raises(InputError, match=message):
+        read_keypoints(folders_numbered(tmp_path, *numbers), rate=50)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([range(20), range(3, 19)], "begin at different numbers.*cam1_json: 3 to 18, 16 files"),
+        ([range(0, 20, 2)] * 2, "9 frames have a file in no folder"),
+        ([[0, 1, 2, 3, 9, 10]] * 2, "5 frames have a file in no folder"),
+    ],
+)
+def test_numbers_that_may_be_meant_are_reported(tmp_path, numbers, message):
+    folders = folders_numbered(tmp_path, *numbers)
+    with pytest.warns(UserWarning, match=message):
+        found = read_keypoints(folders, rate=50)
+    first = min(map(min, numbers))
+    for view, own in enumerate(numbers):
+        for place, number in enumerate(own):
+            assert found.xy[number - first, view, 0, 0] == place + 1
+    assert np.isfinite(found.xy[:, :, 0, 0]).sum() == sum(map(len, numbers))
+
+
+def test_folders_that_begin_anywhere_together_are_read_silently(tmp_path, recwarn):
+    found = read_keypoints(folders_numbered(tmp_path, range(700, 710), range(700, 708)), rate=50)
+    assert found.frames == 10
+    assert not recwarn
+
+
+# A person from the front, arms a little away from the body: x to the image's right, y down, px.
+FRONT = {
+    "Nose": (500, 120), "LEye": (508, 112), "REye": (492, 112), "LEar": (520, 116), "REar": (480, 116),
+    "Neck": (500, 190), "Head": (500, 80), "LShoulder": (545, 195), "RShoulder": (455, 195), "LElbow": (575, 280),
+    "RElbow": (425, 280), "LWrist": (595, 360), "RWrist": (405, 360), "MidHip": (500, 370), "LHip": (525, 370),
+    "RHip": (475, 370), "LKnee": (530, 490), "RKnee": (470, 490), "LAnkle": (532, 610), "RAnkle": (468, 610),
+    "LBigToe": (550, 640), "RBigToe": (450, 640), "LSmallToe": (560, 636), "RSmallToe": (440, 636),
+    "LHeel": (528, 622), "RHeel": (472, 622),
+}  # fmt: skip
+FACE, LEGS = ("LEye", "REye", "LEar", "REar", "Nose"), ("Knee", "Ankle", "Toe", "Heel")
+
+
+@pytest.mark.parametrize("unseen", [(), FACE, LEGS, ("LShoulder", "LElbow", "LWrist", "LEar", "LEye")])
+@pytest.mark.parametrize("turn", [0, 90, 180])
+@pytest.mark.parametrize("skeleton", ["body25", "body25b"])
+def test_the_two_orders_of_25_points_are_told_apart(tmp_path, skeleton, turn, unseen):
+    """Of a person who stands, lies or stands on the hands, without a face, legs, or a side in view."""
+    names = load_skeleton(skeleton).names
+    rng = np.random.default_rng(5)
+    angle = np.radians(turn)
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    for frame in range(5):
+        pose = []
+        for name in names:
+            seen = not any(part in name for part in unseen)
+            x, y = turned @ FRONT[name] + 900 + rng.normal(0, 6, 2)
+            pose += [x, y, 0.8] if seen else [0.0, 0.0, 0.0]
+        (tmp_path / f"{frame:03d}.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": pose}]}))
+    assert read_keypoints([tmp_path], rate=50).names == names
+    detections, known = read_detections([tmp_path], 50.0)
+    assert known.name == skeleton
+    assert detections.names == names
+
+
+def test_25_points_of_neither_order(tmp_path):
+    pose = np.column_stack([np.random.default_rng(2).uniform(0, 500, (25, 2)), np.full(25, 0.9)]).ravel().tolist()
+    (tmp_path / "000.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": pose}]}))
+    with pytest.raises(InputError, match=r"BODY_25 or BODY_25B. Say so: skeleton 'body25' or 'body25b'"):
+        read_keypoints([tmp_path], rate=50)
+    assert read_keypoints([tmp_path], "body25b", 50).names[18] == "Head"

@@ -192,3 +192,51 @@ def test_the_header_lists_frames_that_were_filled_in(tmp_path):
     np.testing.assert_allclose(read_mot(tmp_path / "a.mot").values, motion.values, atol=1e-9)
     write_mot(tmp_path / "b.mot", motion)
     assert "inferredFrames" not in (tmp_path / "b.mot").read_text()
+
+
+def storage(path, title, columns, rows=6):
+    """A file that says inDegrees=yes, as OpenSim does of forces as well; column k holds k + 1 + 0.1 · row."""
+    values = 1 + np.arange(len(columns)) + 0.1 * np.arange(rows)[:, None]
+    lines = [title, "version=1", f"nRows={rows}", f"nColumns={len(columns) + 1}", "inDegrees=yes", "endheader"]
+    lines += ["\t".join(("time", *columns))]
+    lines += ["\t".join(f"{v:.6f}" for v in (0.05 * i, *row)) for i, row in enumerate(values)]
+    path.write_text("\n".join(lines) + "\n")
+    return values
+
+
+@pytest.mark.parametrize(
+    ("title", "columns"),
+    [
+        ("forces", ["ground_force_vx", "ground_force_px", "ground_torque_y", "1_ground_force_vz", "1_ground_torque_x"]),
+        ("walk_grf.mot", ["R_ground_force_vy", "l_ground_force_pz", "ground_moment_mx", "F1X", "FP2y"]),
+        ("Inverse Dynamics Generalized Forces", ["pelvis_tx_force", "hip_flexion_r_moment", "knee_angle_r"]),
+        ("x", ["soleus_r.tendon_force", "soleus_r_activation", "soleus_r_norm_fiber_length", "torso_Y"]),
+        ("Static Optimization", ["soleus_r", "glut_med1_r"]),
+        ("ModelControls", ["soleus_r", "FX"]),
+    ],
+)
+def test_what_is_no_angle_keeps_its_unit(tmp_path, title, columns):
+    values = storage(tmp_path / "x.mot", title, columns)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        motion = read_mot(tmp_path / "x.mot")
+    np.testing.assert_allclose(motion.values, values, atol=1e-6)
+    assert not motion.rotational.any()
+    assert any("kept in the file's units" in str(one.message) for one in said)
+
+
+def test_angles_beside_forces_are_converted(tmp_path):
+    """A title may be the name of a trial: of a control group, or from a force plate."""
+    names = ["pelvis_tilt", "pelvis_ty", "hip_flexion_r", "ground_force_vy", "torso_Ox", "torso_X"]
+    for title in ("Coordinates", "control_07", "force plate walk 2.mot"):
+        values = storage(tmp_path / "x.mot", title, names)
+        motion = read_mot(tmp_path / "x.mot")
+        angle = [True, False, True, False, True, False]
+        np.testing.assert_array_equal(motion.rotational, angle)
+        np.testing.assert_allclose(motion.values, np.where(angle, np.radians(values), values), atol=1e-6)
+
+
+def test_the_caller_decides(tmp_path):
+    values = storage(tmp_path / "x.mot", "x", ["error_angle", "sway"])
+    motion = read_mot(tmp_path / "x.mot", rotational={"error_angle": True, "sway": False})
+    np.testing.assert_allclose(motion.values, values * [np.pi / 180, 1], atol=1e-6)

@@ -103,9 +103,27 @@ class TestTolerated:
     def test_start_time(self, tmp_path):
         assert self.check(put(tmp_path, text(time=[2.0, 2.02]))).start == 2.0
 
-    @pytest.mark.parametrize(("units", "factor"), [("mm", 1000), ("cm", 100), ("m", 1), ("meters", 1), ("MM", 1000)])
+    @pytest.mark.parametrize(
+        ("units", "factor"),
+        [
+            ("mm", 1000),
+            ("cm", 100),
+            ("m", 1),
+            ("meters", 1),
+            ("MM", 1000),
+            ("in", 39.3701),
+            ("Inches", 39.3701),
+            ("ft", 3.28084),
+            ("feet", 3.28084),
+            ("dm", 10),
+            ("Centimetres", 100),
+        ],
+    )
     def test_units(self, tmp_path, units, factor):
-        self.check(put(tmp_path, text(POINTS * factor, units)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            markers = read_trc(put(tmp_path, text(POINTS * factor, units)))
+        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-5)
 
     def test_windows_1252_labels(self, tmp_path):
         path = put(tmp_path, text(names=("Hüfte", "Schädel", "Fuß")), encoding="cp1252")
@@ -125,9 +143,9 @@ class TestTolerated:
         expected[1, marker] = np.nan
         self.check(put(tmp_path, lines), expected)
 
-    def test_zero_is_data(self, tmp_path):
+    def test_a_coordinate_of_zero_is_data(self, tmp_path):
         points = POINTS.copy()
-        points[0, 2] = 0.0
+        points[0, 2] = 0.0, 0.0, 0.3
         assert self.check(put(tmp_path, text(points)), points).present.all()
 
     def test_one_frame(self, tmp_path):
@@ -148,13 +166,41 @@ class TestTolerated:
 
 class TestCorrectedWithAWarning:
     @pytest.mark.parametrize(
-        ("units", "factor", "read_as"), [("mm", 1, "read as m,"), ("m", 1000, "read as mm"), ("m", 100, "read as cm")]
-    )
+        ("units", "factor", "read_as"),
+        [
+            ("mm", 1, "read as m,"), ("m", 1000, "read as mm"), ("m", 100, "read as cm"), ("cm", 1000, "read as mm"),
+            ("m", 10, "read as dm"), ("mm", 1 / 0.3048, "read as ft"), ("m", 1 / 0.0254, "read as in"),
+        ],
+    )  # fmt: skip
     def test_unit_that_contradicts_the_person(self, tmp_path, units, factor, read_as):
         path = put(tmp_path, text(POINTS * factor, units))
         with pytest.warns(UserWarning, match=rf"x\.trc: the header says {units}.*{read_as}"):
             markers = read_trc(path)
-        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-9)
+        np.testing.assert_allclose(markers.xyz, POINTS, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("unit", "metres"), [("mm", 1e-3), ("cm", 0.01), ("dm", 0.1), ("m", 1), ("in", 0.0254), ("ft", 0.3048)]
+    )
+    @pytest.mark.parametrize("height", [1.0, 1.25, 2.0])
+    def test_a_missing_unit_by_the_body(self, tmp_path, unit, metres, height):
+        """Of a standing person, child or tall, no two units are plausible."""
+        person = POINTS * height / np.linalg.norm(np.ptp(POINTS[0], axis=0))
+        with pytest.warns(UserWarning, match=rf"unit is missing; read as {unit},"):
+            markers = read_trc(put(tmp_path, text(person / metres, "")))
+        np.testing.assert_allclose(markers.xyz, person, atol=1e-6)
+
+    def test_a_stated_unit_that_makes_many_markers_tiny(self, tmp_path):
+        """Centimetres under a header that says mm: 17 cm across may be a foot's three markers, not a body's eight."""
+        names = tuple("ABCDEFGH")
+        body = np.concatenate([POINTS, POINTS + 0.01, POINTS[:, :2] + 0.02], 1)
+        with pytest.warns(UserWarning, match="says mm, which makes the person 0.175 m across; read as cm"):
+            markers = read_trc(put(tmp_path, text(body * 100, "mm", names=names, count=8)))
+        np.testing.assert_allclose(markers.xyz, body, atol=1e-9)
+
+    def test_a_stated_unit_that_makes_a_giant(self, tmp_path):
+        with pytest.warns(UserWarning, match=r"says m, which makes the markers 6\.9 m across.*one person"):
+            markers = read_trc(put(tmp_path, text(POINTS * 4, "m")))
+        np.testing.assert_allclose(markers.xyz, POINTS * 4, atol=1e-9)
 
     def test_missing_unit(self, tmp_path):
         with pytest.warns(UserWarning, match="unit is 'furlong'; read as mm"):
@@ -163,8 +209,17 @@ class TestCorrectedWithAWarning:
 
     def test_no_reading_fits(self, tmp_path):
         with pytest.warns(UserWarning, match="no other unit fits"):
-            markers = read_trc(put(tmp_path, text(POINTS * 12, "mm")))  # 2 cm as mm, 21 cm as cm, 21 m as m
-        np.testing.assert_allclose(markers.xyz, POINTS * 0.012, atol=1e-9)
+            markers = read_trc(put(tmp_path, text(POINTS * 1e5, "m")))  # 170 m as mm
+        np.testing.assert_allclose(markers.xyz, POINTS * 1e5, atol=1e-9)
+
+    @pytest.mark.parametrize("frames", [slice(0, 1), slice(None)])
+    def test_a_point_at_zero_is_hidden(self, tmp_path, frames):
+        points = POINTS.copy()
+        points[frames, 1] = 0.0
+        with pytest.warns(UserWarning, match=r"times a point is at 0 0 0 \(1 of 3 points\).*taken as missing"):
+            markers = read_trc(put(tmp_path, text(points)))
+        points[frames, 1] = np.nan
+        np.testing.assert_allclose(markers.xyz, points, atol=1e-12)
 
     @pytest.mark.parametrize(("change", "message"), [({"frames": 7}, "NumFrames 7"), ({"count": 5}, "NumMarkers 5")])
     def test_wrong_counts(self, tmp_path, change, message):
@@ -248,6 +303,7 @@ coordinates = arrays(float, (4, 3, 3), elements=st.floats(-5, 5) | st.just(np.na
 @given(coordinates, st.sampled_from([30.0, 50.0, 59.94005994005994, 60.0, 239.76]), st.integers(0, 5000))
 def test_round_trip(tmp_path_factory, xyz, rate, first):
     xyz = np.where(np.isnan(xyz).any(-1, keepdims=True), np.nan, xyz)
+    xyz[(xyz.round(8) == 0).all(-1)] = np.nan  # where programs put hidden markers
     xyz[0] = POINTS[0]  # a person's size, so that the unit is beyond doubt
     markers = Markers(("A", "B b", "Ç"), rate, xyz, "y_up", start=first / rate)
     path = tmp_path_factory.mktemp("trc") / "x.trc"
@@ -266,12 +322,12 @@ def sample(frame="y_up"):
     xyz = rng.uniform(-1, 1, (6, 3, 3))
     xyz[1, 2] = xyz[3, 0] = np.nan  # the last marker of a row is the one OpenSim stumbles over
     xyz[4] = np.nan
-    xyz[0, 1] = 0.0
+    xyz[0, 1] = 0.0, 0.0, 0.5
     return Markers(("Hip", "C7 (spine)", "Head"), 60.0, xyz, frame, start=0.5)
 
 
 def test_z_up_is_turned_to_y_up(tmp_path):
-    up = np.zeros((2, 3, 3))
+    up = np.full((2, 3, 3), 0.5)
     up[:, 0] = [1.0, 2.0, 3.0]  # world X Y Z → OpenSim x = Y, y = Z, z = X
     write_trc(tmp_path / "x.trc", Markers(("A", "B", "C"), 50, up, "z_up"))
     np.testing.assert_array_equal(read_trc(tmp_path / "x.trc").xyz[:, 0], [[2.0, 3.0, 1.0]] * 2)

@@ -4,9 +4,10 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
+from restamped import restamp, time_scale
 
 from simspine.core.errors import InputError
-from simspine.io.video import Video, check_synchronised, open_video, open_videos
+from simspine.io.video import Video, check_synchronised, frame_times, frames_at_rate, open_video, open_videos
 
 WIDTH, HEIGHT = 96, 64
 
@@ -136,3 +137,72 @@ def test_all_faults_of_synchronisation_in_one_message():
     assert "ffmpeg -r" in message
     with pytest.raises(InputError, match="no videos"):
         check_synchronised([])
+
+
+def restamped(path, milliseconds, frames=24, rate=25.0):
+    """A video whose frames are shown for other times than its rate says, from frame 6 on."""
+    write_video(path, frames=frames, rate=rate)
+    ticks = time_scale(path) / 1000
+    usual = [round(ticks * 1000 / rate)] * frames
+    usual[6 : 6 + len(milliseconds)] = [round(ticks * step) for step in milliseconds]
+    restamp(path, usual)
+    return path
+
+
+def test_time_stamps_are_read_from_the_container(tmp_path):
+    times = frame_times(restamped(tmp_path / "a.mp4", [80, 40, 120]))
+    np.testing.assert_allclose(np.diff(times)[:10], np.r_[[0.04] * 6, 0.08, 0.04, 0.12, 0.04], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "steps"),
+    [([80], "40 to 80"), ([40, 200], "40 to 200"), ([60] * 16, "40 to 60"), ([20] * 16, "20 to 40")],
+)
+def test_an_uneven_rate_is_refused_with_its_cures(tmp_path, milliseconds, steps):
+    """One frame that was dropped, a pause, a phone in the dark, a phone that gets faster."""
+    fastest = 50 if milliseconds[0] == 20 else 25
+    videos = open_videos([write_video(tmp_path / "even.mp4", 24, 25), restamped(tmp_path / "b.mp4", milliseconds)])
+    message = rf"b\.mp4 has an uneven frame rate.*steps of {steps} ms(?s:.*)resample: {fastest}.*resample: 0"
+    with pytest.raises(InputError, match=message):
+        check_synchronised(videos, lengths_agree=False)
+    check_synchronised([videos[0], videos[0]])
+
+
+def test_jitter_of_a_clock_is_no_fault(tmp_path):
+    jitter = np.random.default_rng(3).integers(-4, 5, 18)
+    steps = 40 + np.diff(np.r_[0, jitter])
+    video = open_video(restamped(tmp_path / "a.mp4", steps.tolist()))
+    check_synchronised([video, video])
+
+
+def test_a_stated_rate_that_its_time_stamps_contradict(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 24, 25)
+    video = open_video(path)
+    with pytest.raises(InputError, match=r"states 30 frames/s, its time stamps 25"):
+        check_synchronised([Video(path, video.size, 30.0, 24)])
+
+
+def test_frames_by_time_stamps(tmp_path):
+    """At 50 frames/s from 25: every second instant lies between two frames; in a pause of 0.2 s there is none."""
+    (places,) = frames_at_rate([open_video(restamped(tmp_path / "a.mp4", [80, 200]))], 50.0)
+    expected = [*np.arange(0, 6.1, 0.5), 6.25, 6.5, 6.75, 7, *[np.nan] * 9, 8, 8.5, 9]
+    np.testing.assert_allclose(places[: len(expected)], expected, atol=1e-6)
+
+
+def test_resampling_makes_up_for_rates_that_differ(tmp_path):
+    """29.97 beside 30 frames/s, and one that ends later than the other."""
+    a, b = (write_video(tmp_path / f"{name}.mp4", 40, rate) for name, rate in (("a", 30000 / 1001), ("b", 30)))
+    with pytest.raises(InputError, match=r"frame rates differ \(29\.97 to 30 frames/s\)(?s:.*)resample: 30"):
+        check_synchronised(open_videos([a, b]))
+    check_synchronised(open_videos([a, b]), resample=30.0)
+    late = open_videos([a, write_video(tmp_path / "c.mp4", 60, 30)])
+    with pytest.raises(InputError, match="lengths differ"):
+        check_synchronised(late, resample=30.0)
+    check_synchronised(late, lengths_agree=False, resample=30.0)
+
+
+def test_nothing_is_resampled_without_time_stamps(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"no video")
+    with pytest.raises(InputError, match="no usable time stamps"):
+        frames_at_rate([Video(path, (4, 4), 25.0, 10)], 25.0)

@@ -62,7 +62,14 @@ def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
 
 
 @pytest.mark.parametrize(
-    ("kind", "cure"), [("mirrored", "-vf hflip OUT"), ("turned", "-vf hflip,vflip OUT"), ("exchanged", "Exchange the")]
+    ("kind", "cure"),
+    [
+        ("mirrored", "-vf hflip OUT"),
+        ("turned", "-vf hflip,vflip OUT"),
+        ("turned_left", "-vf transpose=clock OUT"),
+        ("turned_right", "-vf transpose=cclock OUT"),
+        ("exchanged", "Exchange the"),
+    ],
 )
 def test_a_mix_up_names_the_views_and_the_cure(kind, cure):
     views = ("cam02", "cam03") if kind == "exchanged" else ("cam02",)

@@ -29,7 +29,7 @@ from simspine.quality.findings import (
     Verdict,
     sum_up_findings,
 )
-from simspine.quality.marker_checks import BONE_SEGMENTS
+from simspine.quality.marker_checks import BONE_SEGMENTS, check_limbs_seen
 from simspine.quality.spine_checks import LEVEL_OF, jump_frames
 from simspine.vision.triangulation import TriangulationReport
 
@@ -363,6 +363,38 @@ def test_stretching_bone_and_asymmetry_warn():
     assert {finding.where for finding in found(result, "asymmetry")} == {"thigh", "shank"}
     xyz[::2, knee, 1] = 0.44  # 6 % about its median
     assert found(check(measured=clean()["measured"].with_(xyz=xyz)), "bone_length")
+
+
+# --- limbs that nothing was seen of
+
+
+def solved_limbs(spread_deg):
+    """Coordinates of limbs and one of the spine, with standard deviations (frames, coordinates) in degrees."""
+    names = ("hip_flexion_r", "knee_angle_l", "elbow_flex_r", "ankle_angle_r", "L5_S1_Flex_Ext")
+    spread = np.radians(np.broadcast_to(spread_deg, (12, len(names))))
+    return Motion(names, 50.0, np.zeros((12, 5)), np.ones(5, bool), deviation=spread)
+
+
+def test_legs_out_of_view_are_named():
+    """A seated person: hips and knees are left to the prior in all frames. Other joints are not judged here."""
+    (finding,) = check_limbs_seen(solved_limbs([75.0, 82.0, 3.0, 90.0, 25.0]))
+    assert (finding.code, finding.severity) == ("limb_unseen", Severity.WARNING)
+    assert finding.where == "hip_flexion_r, knee_angle_l"
+    assert "12 of 12 frames (± up to 82°" in finding.message
+    assert finding.frames == tuple(range(12))
+
+
+def test_a_limb_that_leaves_the_view_is_named_in_those_frames():
+    spread = np.full((12, 5), 2.0)
+    spread[7:, 2] = 45.0
+    (finding,) = check_limbs_seen(solved_limbs(spread))
+    assert (finding.where, finding.frames) == ("elbow_flex_r", (7, 8, 9, 10, 11))
+
+
+def test_seen_limbs_and_engines_without_deviations_say_nothing():
+    assert not list(check_limbs_seen(solved_limbs([5.0, 12.0, 19.0, 60.0, 30.0])))
+    seen = solved_limbs(1.0)
+    assert not list(check_limbs_seen(Motion(seen.names, 50.0, seen.values, seen.rotational)))
 
 
 # --- verdict and thresholds

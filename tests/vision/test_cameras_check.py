@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from rigs import one, undone, walk
 
+from simspine.core.types import Camera
 from simspine.quality import assess
 from simspine.quality.assess import TOLERATED_CAMERA_ERRORS
 from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_ups, select_views
+from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import shift_views
 
 
@@ -138,6 +140,59 @@ def test_an_image_upside_down_is_found():
     xy = np.array(true[1].size) - 1 - keypoints.xy[:, 1]
     (only,) = find_mix_ups(in_view(keypoints, 1, xy), true)
     assert (only.kind, only.views) == ("turned", (true[1].name,))
+
+
+def turned_images(keypoints, cameras, views, kind):
+    """Points where they are in images of `views` that were turned after calibration."""
+    for view in views:
+        (width, height), (x, y) = cameras[view].size, np.moveaxis(keypoints.xy[:, view], -1, 0)
+        now = {
+            "turned": (width - 1 - x, height - 1 - y),
+            "turned_right": (height - 1 - y, x),
+            "turned_left": (y, width - 1 - x),
+        }
+        keypoints = in_view(keypoints, view, np.stack(now[kind], -1))
+    return keypoints
+
+
+@pytest.mark.parametrize("views", [(2,), (0, 1, 2, 3)])
+@pytest.mark.parametrize("kind", ["turned_left", "turned_right", "turned"])
+def test_images_that_were_turned_are_found(kind, views):
+    """One video, or all of them, as portrait phones are exported by another program than the calibration's."""
+    keypoints, true, _ = walk("finetuned")
+    found = find_mix_ups(turned_images(keypoints, true, views, kind), true)
+    assert (found[0].kind, found[0].views) == (kind, tuple(true[view].name for view in views))
+    assert found[0].used_if_exchanged > 0.9
+
+
+def test_a_calibration_turned_with_its_images_is_not_mixed_up():
+    """A camera turned by a quarter about its axis, and its images too."""
+    keypoints, true, _ = walk("finetuned")
+    width, height = true[1].size
+    seen = turned_images(keypoints, true, (1,), "turned_right")
+    spin = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    K = true[1].K
+    turned = np.array([[K[1, 1], 0, height - 1 - K[1, 2]], [0, K[0, 0], K[0, 2]], [0, 0, 1]])
+    cameras = list(true)
+    k1, k2, p1, p2, k3 = true[1].distortion[:5]
+    cameras[1] = Camera(
+        true[1].name, (height, width), turned, [k1, k2, -p2, -p1, k3], spin @ true[1].R, spin @ true[1].t
+    )
+    assert find_mix_ups(seen, cameras) == []
+
+
+def test_sides_exchanged_in_most_frames_of_a_camera_are_a_finding():
+    keypoints, true, _ = walk("finetuned")
+    frames = np.random.default_rng(4).random(keypoints.frames) < 0.85
+    swapped = np.zeros(keypoints.confidence.shape, bool)
+    swapped[frames, 3] = True
+    found = check_cameras(exchange_sides(keypoints, swapped), true, tolerated=TOLERATED_CAMERA_ERRORS)
+    (finding,) = assess.check_camera_images(found.checks, found.mixed_up)
+    assert (finding.code, finding.where) == ("camera_sides", true[3].name)
+    assert "left and right are exchanged in 6" in finding.message
+    swapped[frames, 3] = np.arange(frames.sum())[:, None] % 5 == 0
+    few = check_cameras(exchange_sides(keypoints, swapped), true, tolerated=TOLERATED_CAMERA_ERRORS)
+    assert list(assess.check_camera_images(few.checks, few.mixed_up)) == []
 
 
 def test_a_camera_that_is_badly_off_is_not_mixed_up():

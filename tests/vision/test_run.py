@@ -1,9 +1,12 @@
 import cv2
 import numpy as np
 import pytest
+from restamped import restamp, time_scale
 
 from simspine.core.errors import InputError
+from simspine.core.types import Camera, Keypoints
 from simspine.io.video import open_videos
+from simspine.reconstruction.detection import Delays, follow_in_step
 from simspine.vision.detector import Detector, detect_videos
 
 LEVELS = (20, 90, 160)  # grey of each view; frames grow brighter
@@ -122,3 +125,51 @@ def test_known_boxes_reach_the_detector(tmp_path):
     for frame, given in enumerate(told):
         for view in {0, 1, 2} - ({1} if frame == 2 else set()):
             assert np.array_equal(given[view], boxes[min(frame, 5), view][None])
+
+
+def _ramp_by_time(path, times, rate):
+    """Frames whose grey is 20 + 100 per second, shown at `times` (s)."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
+    for time in times:
+        writer.write(np.full((48, 64, 3), round(20 + 100 * time), np.uint8))
+    writer.release()
+    ticks = np.round(np.diff(np.r_[times, times[-1] + 1 / rate]) * time_scale(path)).astype(int)
+    restamp(path, ticks.tolist())
+
+
+@pytest.mark.parametrize(("delays", "late"), [(None, 0.0), (Delays([0.0, 2.5]), 2.5)])
+def test_uneven_videos_are_resampled_when_asked(tmp_path, delays, late):
+    """Both views show the same grey at the same instant: one at 25 frames/s with frames dropped, one at 20."""
+    even = np.arange(50) / 25
+    _ramp_by_time(tmp_path / "a.mp4", np.delete(even, [7, 8, 21, 30]), 25)
+    _ramp_by_time(tmp_path / "b.mp4", np.arange(40) / 20, 20)
+    videos = open_videos(sorted(tmp_path.glob("*.mp4")))
+    with pytest.raises(InputError, match="uneven frame rate"):
+        detect_videos(videos, lambda: Brightness([]))
+
+    class Everywhere(Brightness):
+        def detect(self, images, boxes=None):
+            return [np.tile([image.mean(), 0, 0.5], (1, 17, 1)) for image in images]
+
+    seen = detect_videos(videos, lambda: Everywhere([]), resample=25.0)
+    cameras = [Camera(name, (64, 48), np.eye(3), np.zeros(5), np.eye(3), np.zeros(3)) for name in "ab"]
+
+    def alone(one):
+        xyc = one.people[:, :, 0]
+        return [Keypoints(one.names, one.rate, xyc[..., :2], np.nan_to_num(xyc[..., 2]))]
+
+    (found,), timing = follow_in_step(seen, cameras, delays, alone)
+    assert (seen.rate, found.rate) == (25.0, 25.0)
+    grey = found.xy[:, :, 0, 0] - found.xy[0, :, 0, 0]
+    instants = 100 * np.arange(found.frames)[:, None] / 25
+    gap = np.isnan(grey[:, 0])
+    assert gap.sum() == 2  # two frames dropped in a row leave 0.12 s, which is not bridged
+    assert found.frames >= 44
+    np.testing.assert_allclose(grey[~gap, 0], instants[~gap, 0], atol=2.5)
+    np.testing.assert_allclose(grey[:45, 1], instants[:45, 0], atol=2.5)
+    assert timing.first == 0
+    kept = type(timing).from_dict(timing.to_dict())
+    np.testing.assert_array_equal(kept.frame_positions(), timing.frame_positions())
+    expected = (np.arange(found.frames) + late) * 20 / 25
+    np.testing.assert_allclose(timing.nearest_frames(1), expected, atol=0.51)
+    assert (np.diff(timing.nearest_frames(0)) >= 0).all()

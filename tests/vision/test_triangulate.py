@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from rigs import walk
 
 import simspine.vision.triangulation as solve
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
-from simspine.core.types import Keypoints, Origin
+from simspine.core.types import Camera, Keypoints, Origin
 from simspine.vision.rays import expected_position, ray_midpoint, robust_weight
 from simspine.vision.triangulation import (
     REASON_DISAGREE,
@@ -308,3 +309,20 @@ def test_between_trusted_frames_a_point_is_expected_on_the_straight_line():
     place, tolerance = expected_position(xyz, trusted, 60.0)
     np.testing.assert_allclose(place[0, 1:4, 0], [1.0, 2.0, 3.0])
     assert tolerance[2, 0] > tolerance[1, 0] == tolerance[3, 0]
+
+
+@pytest.mark.parametrize("unit", [100.0, 1000.0, 1 / 0.06, 1 / 0.0254, 1 / 0.3048, 10.0, 0.1])
+def test_cameras_that_are_not_in_metres_are_reported(unit):
+    """A board's squares, inches or millimetres give a person of another size, whose points fit all images."""
+    keypoints, cameras, _ = walk("finetuned")
+    rig = [Camera(c.name, c.size, c.K, c.distortion, c.R, unit * c.t) for c in cameras]
+    with pytest.warns(UserWarning, match=r"LHip–Knee–Ankle is .* m long, as of nobody.*metres"):
+        solve.triangulate(keypoints, rig)
+
+
+@pytest.mark.parametrize("size", [0.45, 1.0, 1.35])
+def test_children_and_tall_people_are_not_reported(size, recwarn):
+    keypoints, cameras, _ = walk("finetuned")
+    rig = [Camera(c.name, c.size, c.K, c.distortion, c.R, size * c.t) for c in cameras]
+    solve.triangulate(keypoints, rig)
+    assert not recwarn

@@ -22,7 +22,7 @@ from simspine.core.arrays import Unchanging, map_on_threads
 from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
-from simspine.io.guarded import parse_xml
+from simspine.io.guarded import parse_xml, plain_names
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
 
@@ -225,8 +225,8 @@ def check_xml(osim: str, where: str) -> None:
     elements nested without end: look first."""
     if len(osim) > _MAX_MODEL_CHARACTERS:
         raise InputError(f"{where} is larger than {_MAX_MODEL_CHARACTERS >> 20} MiB, which no OpenSim model is.")
-    try:
-        root = parse_xml(osim.encode(), _MAX_XML_DEPTH, "utf-8")  # the text is decoded, whatever its header says
+    try:  # the text is decoded, whatever its header says
+        root = parse_xml(plain_names(osim).encode(), _MAX_XML_DEPTH, "utf-8")
     except (ET.ParseError, UnicodeEncodeError) as error:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
     except InputError as error:

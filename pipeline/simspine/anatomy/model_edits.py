@@ -15,6 +15,7 @@ import numpy as np
 from simspine.anatomy.curvature import MESH_LEVELS, PointTuple, Vertebra, VertebraeOfBody, parse_point
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion
 from simspine.core.errors import InputError
+from simspine.io.guarded import opensim_text, opensim_xml
 
 
 def massless_body(name: str) -> ET.Element:
@@ -84,7 +85,7 @@ def free_levels(osim: str, regions: Sequence[LevelRegion]) -> str:
     A coordinate that followed one of the levels as if it were all of them is locked at its default. Raises
     `InputError` for a level that the model lacks.
     """
-    root = ET.fromstring(osim)
+    root = opensim_xml(osim)
     joints = child_element(root, "Model/JointSet/objects")
     coordinates = {c.get("name", ""): c for c in joints.iter("Coordinate")}
     levels = [level for region in regions for level in region.levels]
@@ -95,8 +96,7 @@ def free_levels(osim: str, regions: Sequence[LevelRegion]) -> str:
     for name in remove_couplers(child_element(root, "Model/ConstraintSet/objects"), levels, coordinates):
         child_element(coordinates[name], "locked").text = "true"
     limit_levels(joints, regions)
-    ET.indent(root, "\t")
-    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return opensim_text(root)
 
 
 def joint_below(joints: ET.Element, body: str) -> ET.Element:
@@ -216,7 +216,7 @@ def carry_neck(osim: str, neck: NeckPiece, neutral: Mapping[str, np.ndarray]) ->
 
     neutral: {body: (4, 4)} poses in the neutral pose. Raises `InputError` naming what the model lacks.
     """
-    root = ET.fromstring(osim)
+    root = opensim_xml(osim)
     bodies, joints = child_element(root, "Model/BodySet/objects"), child_element(root, "Model/JointSet/objects")
     whole, body = named_object(bodies, neck.split), massless_body(neck.name)
     own, kept = ET.SubElement(body, "components"), child_element(whole, "components")
@@ -235,8 +235,7 @@ def carry_neck(osim: str, neck: NeckPiece, neutral: Mapping[str, np.ndarray]) ->
         set_child_numbers(frame, "translation", neck.centre)
         child_element(frame, "orientation").text = "0 0 0"
     joints.append(weld_joint(neck.head, neck.name, neutral_offset(neutral, neck.split, neck.head)))
-    ET.indent(root, "\t")
-    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return opensim_text(root)
 
 
 # The shoulder girdle: a clavicle on either side, which turns about the sternoclavicular joint and carries the arm.

@@ -15,6 +15,7 @@ from simspine.anatomy.model_edits import joint_below
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelPrior, LinearPrior
 from simspine.anatomy.tree import Functions, Tree, slots_of_joints, with_identity_function
 from simspine.core.errors import InputError, require_known
+from simspine.io.guarded import opensim_text, opensim_xml
 
 # Joints that lie elsewhere in the body that carries them. Each variation is one number, zero in the body as it was
 # scaled. In a tree it is a coordinate that slides joints (`add_variations`), so that a solver can find it; in a model
@@ -129,7 +130,7 @@ def vary_joint_places(
     for own, value in zip(moves, values, strict=True):
         for j, vector in own.items():
             shift[j] += value * vector
-    root = ET.fromstring(body.osim)
+    root = opensim_xml(body.osim)
     for j in np.flatnonzero(shift.any(1)).tolist():
         place = _place_in_parent(root, body.bodies[body.tree.child[j] - 1])
         here = np.array((place.text or "").split(), float)
@@ -139,8 +140,7 @@ def vary_joint_places(
         location = listed[name].find("location")
         assert location is not None  # as OpenSim writes markers
         location.text = _numbers_text(np.array((location.text or "").split(), float) + offset)
-    text = ET.tostring(root, encoding="unicode", xml_declaration=True)
-    return Body.from_text(text, f"the body {body.name!r} of this person")
+    return Body.from_text(opensim_text(root), f"the body {body.name!r} of this person")
 
 
 def _place_in_parent(root: ET.Element, child: str) -> ET.Element:

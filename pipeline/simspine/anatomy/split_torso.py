@@ -27,6 +27,7 @@ from simspine.anatomy.model_edits import (
 )
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion, region_from
 from simspine.core.errors import InputError
+from simspine.io.guarded import opensim_text, opensim_xml
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def articulate_torso(osim: str, plan: Articulation, neutral: Mapping[str, np.nda
     osim: a model without muscles, as OpenSim 4 writes it. neutral: {body: (4, 4)} poses in its neutral pose. Raises
     `InputError` naming what the model lacks.
     """
-    root = ET.fromstring(osim)
+    root = opensim_xml(osim)
     bodies, joints = xml.child_element(root, "Model/BodySet/objects"), xml.child_element(root, "Model/JointSet/objects")
     template = deepcopy(xml.joint_below(joints, plan.split))
     joints.remove(xml.named_object(joints, plan.replaced_joint))
@@ -195,8 +196,7 @@ def articulate_torso(osim: str, plan: Articulation, neutral: Mapping[str, np.nda
     coordinates = {c.get("name", "") for c in joints.iter("Coordinate")}
     xml.remove_couplers(xml.child_element(root, "Model/ConstraintSet/objects"), plan.levels, coordinates)
     xml.limit_levels(joints, plan.regions)
-    ET.indent(root, "\t")
-    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return opensim_text(root)
 
 
 def _split_body(bodies: ET.Element, plan: Articulation) -> None:

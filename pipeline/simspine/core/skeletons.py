@@ -173,7 +173,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
 
     Markers on the skin belong to any.
 
-    SIMSPINE's own counts first, then the one with the fewest other points.
+    The one with just these points counts first, then SIMSPINE's own, then the one with the fewest other points.
     """
     wanted = set(names) - set(is_skin_marker(names))
     fitting = [skeleton for skeleton in map(load_skeleton, skeleton_names()) if wanted <= set(skeleton.names)]
@@ -182,7 +182,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
             f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename "
             "the points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
         )
-    return min(fitting, key=lambda skeleton: (skeleton.name != SIMSPINE_SKELETON, len(skeleton)))
+    return min(fitting, key=lambda own: (len(own) != len(wanted), own.name != SIMSPINE_SKELETON, len(own)))
 
 
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:

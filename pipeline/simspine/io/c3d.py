@@ -15,11 +15,13 @@ from simspine.core.types import Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.guarded import c3d_parts
-from simspine.io.text_tables import list_names, named_columns, warn_assumed, warn_left_out
-from simspine.io.trc import metres_per_unit, read_trc
+from simspine.io.text_tables import list_names, named_columns, warn_left_out
+from simspine.io.trc import metres_per_unit, read_trc, without_points_at_zero
 
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
+_MOST_IN_HEADER = 0xFFFF  # frames, all that the header's words can count
+_INTEL = 84  # kind of processor in the parameters, whose order of bytes is the usual one
 
 
 def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
@@ -38,8 +40,8 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
     Returns
     -------
     Markers
-        m; missing points (residual < 0) are NaN. Turned to 'y_up' where neither Y nor Z points up. Time starts at the
-        file's first frame: frame 500 at 100 frames/s is at 4.99 s.
+        m; missing points (residual < 0, or at 0 0 0) are NaN. Turned to 'y_up' where neither Y nor Z points up. Time
+        starts at the file's first frame: frame 500 at 100 frames/s is at 4.99 s.
 
     Raises
     ------
@@ -55,6 +57,7 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
         announced = _announced_frames(path)
         if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
+        points, residuals = _with_frames_beyond_header(path, parameters, points, residuals)
         return _markers_of_c3d(path, header, parameters, data=(points, residuals), frame=frame)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
@@ -81,12 +84,12 @@ def _markers_of_c3d(
     names, xyz = named_columns([labels[i] for i in kept], xyz, "point", str(path))
     if not names:
         raise InputError(f"{path}: no point has a label (POINT:LABELS).")
-    if zero := int((xyz == 0).all(-1).sum()):
-        warn_assumed(f"{path}: {zero} times a point is at 0 0 0 without being marked as missing; taken as it stands.")
+    xyz = without_points_at_zero(xyz, path)
     xyz = xyz * metres_per_unit(xyz, "".join(_parameter_texts(point, "UNITS")[:1]), path)
     frame, turn = _coordinate_frame(point, frame, path)
     rate = _point_rate(point, header, path)
-    start = parameters.get("SIMSPINE", {}).get("START", {}).get("value", [header["first_frame"] / rate])[0]
+    first = max(_trial_field(parameters, "ACTUAL_START_FIELD") - 1, header["first_frame"])
+    start = parameters.get("SIMSPINE", {}).get("START", {}).get("value", [first / rate])[0]
     return Markers(names, rate, xyz @ turn.T, frame, start=float(start))
 
 
@@ -98,6 +101,47 @@ def _announced_frames(path: Path) -> int:
         order = ">" if file.read(1) == b"\x56" else "<"  # 86: MIPS
     first, last = struct.unpack(order + "HH", header[6:10])
     return last - first + 1
+
+
+def _with_frames_beyond_header(
+    path: Path, parameters, points: np.ndarray, residuals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, or all frames where there are more than the header can say, by the parameters or else by the file's
+    length; what its last block is filled up with is no frame."""
+    start, end = (_trial_field(parameters, name) for name in ("ACTUAL_START_FIELD", "ACTUAL_END_FIELD"))
+    long_frames = parameters.get("POINT", {}).get("LONG_FRAMES", {}).get("value", [0])
+    said, read = max(int(long_frames[0]), end - start + 1 if end else 0), points.shape[2]
+    if not points.size or read >= said > 0:
+        return points, residuals
+    rows, scale, full = _rows_of_data(path)
+    if not full and not 0 < said <= len(rows):
+        return points, residuals  # all there is, or a part of the recording that the parameters are of
+    if rows.dtype.byteorder == ">" or said > len(rows):
+        raise InputError(f"{path}: {read} of its {said or len(rows)} frames can be read. Export it in parts.")
+    frames = said or max(int(np.flatnonzero(rows.any(1)).max(initial=0)) + 1, read)
+    data = rows[:frames].reshape(frames, -1, 4).transpose(2, 1, 0).astype(float)
+    return data[:3] * (1.0 if scale < 0 else scale), np.where(data[3] < 0, -1.0, 0.0)
+
+
+def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
+    """Points of all frames that the file has room for (frames, 4 · points), their scale (below 0: floating point), and
+    whether the header has counted as far as it can."""
+    with open(path, "rb") as file:
+        header = file.read(18)
+        file.seek(512 * (header[0] - 1) + 3)
+        order = "<" if file.read(1)[0] == _INTEL else ">"
+    count, analog, _, last = struct.unpack("<HHHH", header[2:10])
+    scale, block = struct.unpack("<fH", header[12:])
+    values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))
+    width = 4 * count + analog
+    rows = values[: len(values) // width * width].reshape(-1, width)[:, : 4 * count]
+    return rows, scale, last == _MOST_IN_HEADER
+
+
+def _trial_field(parameters, name: str) -> int:
+    """A frame number in two words of 16 bits, the lower first; 0 where it is not there."""
+    words = parameters.get("TRIAL", {}).get(name, {}).get("value", ())
+    return sum((int(word) & 0xFFFF) << 16 * place for place, word in enumerate(words[:2]))
 
 
 def _parameter_texts(group, name: str) -> list[str]:

@@ -1,10 +1,13 @@
-"""Camera calibrations: Pose2Sim's TOML (read, written); Anipose's and Caliscope's, Qualisys .qca.txt, JSON (read)."""
+"""Camera calibrations: Pose2Sim's TOML (read, written); those of Anipose, FreeMoCap, Caliscope, OpenCap, EasyMocap and
+Qualisys, and JSON (read)."""
 
 import json
 import os
 import re
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +18,21 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.types import Camera
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
+from simspine.io.guarded import pickled_arrays
 
 _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
 _QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
-_MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was written in millimetres
+_OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # axes of the upright board (x, y, z) to z up
+_MAX_CAMERA_DISTANCE_M = 200.0  # m; cameras farther apart, or from the origin, were not written in metres
+_USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
+_FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
+_READABLE_FORMATS = (
+    "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
+    "(intri.yml with extri.yml beside it) and Qualisys (.qca.txt), and JSON rigs"
+)
+_VICON_CURE = "its lens model is not OpenCV's. Calibrate with a board, or convert it with Pose2Sim and check the lenses"
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
@@ -29,44 +41,66 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     Parameters
     ----------
     path : path
-        Pose2Sim's TOML, JSON, or Qualisys' XML.
+        TOML of Pose2Sim, Anipose, FreeMoCap or Caliscope; OpenCap's pickle, with those of the other cameras in the
+        folders beside its own; EasyMocap's intri.yml or extri.yml; Qualisys' XML; JSON.
     subject : str, optional
         Which rig of a JSON file that holds several.
 
     Returns
     -------
     list of Camera
-        In the order of the file (TOML, JSON), or of the serials (Qualisys, as Pose2Sim's converter has it). World z up,
-        m.
+        In the order of the file (TOML, JSON, EasyMocap), or of the names (Qualisys, OpenCap). World z up, m.
 
     Raises
     ------
     InputError
-        For an unknown format, missing or malformed entries, and units that cannot be metres.
+        For an unknown format, missing or malformed entries, and units that cannot be metres. Cameras that stand
+        unusually close or far apart, and images that a program turned, are reported as warnings.
     """
-    text = text_tables.read_text(path).strip()
-    if not text:
-        raise InputError(f"{path}: the file is empty.")
-    suffix = Path(path).suffix.lower()
-    if text.startswith("<"):
-        cameras = _cameras_of_qualisys(text, path)
-    elif suffix == ".json" or text.startswith("{"):
-        cameras = _cameras_of_json(text, path, subject)
-    elif suffix == ".toml" or "matrix" in text:
-        cameras = _cameras_of_toml(text, path)
-    else:
-        raise InputError(f"{path}: unknown calibration format; known: Pose2Sim .toml, Qualisys .qca.txt, JSON rig.")
+    cameras = _cameras_in_file(path, subject)
     if not cameras:
         raise InputError(f"{path}: no camera in the file.")
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
         raise InputError(f"{path}: several cameras are called {repeated}.")
-    for camera in cameras:
-        if np.linalg.norm(camera.centre) > _MAX_CAMERA_DISTANCE_M:
-            raise InputError(
-                f"{path}: camera {camera.name!r} is {np.linalg.norm(camera.centre):.0f} m from the origin; its "
-                "translation seems to be in millimetres. Divide the translations by 1000."
-            )
+    _check_distances(cameras, path)
     return cameras
+
+
+def _cameras_in_file(path: str | os.PathLike, subject: str | None) -> list[Camera]:
+    suffix = Path(path).suffix.lower()
+    if suffix in (".pickle", ".pkl"):
+        return _cameras_of_opencap(Path(path))
+    text = text_tables.read_text(path).strip()
+    if not text:
+        raise InputError(f"{path}: the file is empty.")
+    if text.startswith("<"):
+        return _cameras_of_qualisys(text, path)
+    if suffix == ".json" or text.startswith("{"):
+        return _cameras_of_json(text, path, subject)
+    if suffix in (".yml", ".yaml") and "!!opencv-matrix" in text:
+        return _cameras_of_easymocap(Path(path))
+    if suffix == ".toml" or re.search(r"^\s*matrix\s*=", text, re.MULTILINE):
+        return _cameras_of_toml(text, path)
+    raise InputError(f"{path}: unknown calibration format. {_READABLE_FORMATS}; export or convert it to one of them.")
+
+
+def _check_distances(cameras: Sequence[Camera], path) -> None:
+    """`InputError` where lengths cannot be metres, a warning where they hardly are."""
+    places = [(camera.centre, f"camera {camera.name!r}") for camera in cameras]
+    pairs = combinations([*places, (np.zeros(3), "the world's origin")], 2)
+    distances = [(float(np.linalg.norm(a - b)), f"{one} and {other}") for (a, one), (b, other) in pairs]
+    apart, which = max(distances, key=lambda pair: round(pair[0], 3))
+    least, most = _USUAL_CAMERA_DISTANCES_M
+    if least <= apart <= most or apart == 0:  # a file of lenses alone has all cameras in one place
+        return
+    readings = [f"{apart * factor:.3g} m if in {unit}" for unit, factor in _FOREIGN_UNITS.items() if apart > most]
+    found = (
+        f"{path}: {which} are {', '.join([f'{apart:.3g} m apart', *readings])}. Lengths must be metres: if the board "
+        "was measured in another unit or counted in squares, multiply all translations by that length in metres"
+    )
+    if apart > _MAX_CAMERA_DISTANCE_M:
+        raise InputError(f"{found}; its translation seems to be in millimetres (divide by 1000).")
+    text_tables.warn_assumed(f"{found}. Read as metres.")
 
 
 def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
@@ -113,6 +147,8 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
     if len(set(names)) < len(names):
         names = list(tables)
     cameras = []
+    turns = [text_tables.parse_number(str(table.get("rotation_count", 0)), str(path)) for table in tables.values()]
+    _warn_turned({name: 90 * turn for name, turn in zip(names, turns, strict=True)}, path)
     for name, (key, table) in zip(names, tables.items(), strict=True):
         where = f"{path}, table [{key}]"
         turn = _float_array(_required_entry(table, "rotation", where), f"{where}: rotation")
@@ -171,10 +207,15 @@ def _cameras_of_qualisys(text: str, path) -> list[Camera]:
     entries = list(
         text_tables.parse_content(ElementTree.fromstring, text, "a readable Qualisys calibration", path).iter("camera")
     )
+    if not entries and ("<KeyFrame" in text or Path(path).suffix.lower() == ".xcp"):
+        raise InputError(f"{path}: a Vicon calibration (.xcp) is not read: {_VICON_CURE}. {_READABLE_FORMATS}.")
     if not entries:
         raise InputError(f"{path}: XML without <camera>; a Qualisys calibration (.qca.txt) was expected.")
     # marker cameras take no video; a file made by hand has no model ("none")
     video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
+    _warn_turned(
+        {e.get("serial", ""): text_tables.parse_number(e.get("viewrotation", "0"), str(path)) for e in video}, path
+    )
     cameras = [_qualisys_camera(entry, path) for entry in video]
     return sorted(
         cameras, key=lambda c: [p.lstrip("0").rjust(_MAX_SORTED_DIGITS) for p in re.split(r"(\d+)", c.name.lower())]
@@ -217,6 +258,62 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
         R=R,
         where=where,
     )
+
+
+def _cameras_of_opencap(path: Path) -> list[Camera]:
+    """OpenCap: a pickle per camera, `Cam0/cameraIntrinsicsExtrinsics.pickle`, `Cam1/…`; image size as height, width;
+    mm; the world is an upright board, turned here so that z is up."""
+    files = sorted(path.parent.parent.glob(f"Cam*/{path.name}")) if path.parent.name.startswith("Cam") else []
+    cameras = []
+    for file in files or [path]:
+        found, where = pickled_arrays(file), f"{file} (read as OpenCap's calibration)"
+        keys = ("intrinsicMat", "distortion", "imageSize", "rotation", "translation")
+        K, distortion, size, R, t = (_float_array(_required_entry(found, key, where), where).squeeze() for key in keys)
+        if K.shape != (3, 3) or R.shape != (3, 3) or t.shape != (3,) or size.shape != (2,):
+            raise InputError(f"{where}: shapes of {', '.join(keys)} are not those that OpenCap writes.")
+        name, about = file.absolute().parent.name, {"t": t / 1000, "R": R @ _OPENCAP_WORLD.T, "where": where}
+        cameras.append(_calibrated_camera(name, size[::-1], K, distortion=distortion, **about))
+    return cameras
+
+
+def _cameras_of_easymocap(path: Path) -> list[Camera]:
+    """EasyMocap: `K_…`, `dist_…` and perhaps `H_…`, `W_…` of each name in intri.yml, `Rot_…`, `T_…` in extri.yml."""
+    import cv2
+
+    stores = []
+    for file in (path.with_name("intri.yml"), path.with_name("extri.yml")):
+        if not file.is_file():
+            raise InputError(
+                f"{path}: EasyMocap's calibration is intri.yml with extri.yml beside it; {file} is missing."
+            )
+        try:
+            stores.append(cv2.FileStorage(text_tables.read_text(file), cv2.FILE_STORAGE_MEMORY))
+        except (cv2.error, SystemError):
+            raise InputError(f"{file}: not YAML as EasyMocap and OpenCV write it.") from None
+    inside, outside = stores
+    listed, cameras = inside.getNode("names"), []
+    for name in (listed.at(i).string() for i in range(listed.size())):
+        where = f"{path.parent}, EasyMocap's camera {name!r}"
+        nodes = {"K": inside, "dist": inside, "Rot": outside, "T": outside}
+        found = {key: store.getNode(f"{key}_{name}").mat() for key, store in nodes.items()}
+        there = {key: matrix for key, matrix in found.items() if matrix is not None}
+        K, distortion, R, t = (_required_entry(there, key, where) for key in nodes)
+        size = [inside.getNode(f"{key}_{name}").real() for key in "WH"]
+        if min(size) <= 0:
+            size = [round(2 * K[0, 2]), round(2 * K[1, 2])]
+            text_tables.warn_assumed(f"{where}: no image size (W_{name}, H_{name}); {size[0]}×{size[1]} px assumed.")
+        cameras.append(_calibrated_camera(name, size, K, distortion=distortion.ravel(), t=t.ravel(), R=R, where=where))
+    return cameras
+
+
+def _warn_turned(degrees: dict[str, float], path) -> None:
+    """A warning of cameras whose images the program that calibrated them shows turned (Caliscope, Qualisys)."""
+    turned = [f"{name} by {angle % 360:g}°" for name, angle in degrees.items() if angle % 360]
+    if turned:
+        text_tables.warn_assumed(
+            f"{path}: images are shown turned ({', '.join(turned)}: rotation_count, viewrotation), but calibrated as "
+            "the camera took them. Use videos and 2D points that were not turned."
+        )
 
 
 def _float_array(values, where: str) -> np.ndarray:

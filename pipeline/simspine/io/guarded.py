@@ -6,6 +6,8 @@ What they find comes back as plain arrays and JSON. Starting the process takes 0
 
 import json
 import os
+import pickletools
+import re
 import subprocess
 import sys
 import tempfile
@@ -50,6 +52,91 @@ def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> Elem
     ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
     parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
     return ElementTree.fromstring(content, parser)
+
+
+# OpenSim names some elements after nested classes, `HuntCrossleyForce::ContactParameters`, which is no name in XML.
+
+
+def opensim_xml(osim: str) -> ElementTree.Element:
+    """The root element of a model's text."""
+    return ElementTree.fromstring(plain_names(osim))
+
+
+def plain_names(osim: str) -> str:
+    """A model's text with `..` for `::` in the names of elements."""
+    return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
+
+
+def opensim_text(root: ElementTree.Element) -> str:
+    """A model's text as OpenSim reads it."""
+    ElementTree.indent(root, "\t")
+    text = ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+    return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)
+
+
+# Pickles from strangers: a pickle is a program. Here its steps are only listed; nothing that it names is imported or
+# called, and arrays are made from the bytes in it.
+
+
+def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of numbers in a pickled dictionary. Raises `InputError` for what is no such file."""
+    require_path(path)
+    if not Path(path).is_file():
+        raise InputError(f"{path}: {missing_file(path)}.")
+    try:
+        found = _inert_pickle(Path(path).read_bytes())
+        calls = {name: made for name, made in found.items() if isinstance(made, list)}
+        return {name: _array_of_call(call) for name, call in calls.items() if call[0].endswith(" _reconstruct")}
+    except Exception as error:  # strangers' files end in many ways
+        raise InputError(
+            f"{path}: not a pickle of a dictionary of arrays, as OpenCap writes it ({_library_reason(error)}). "
+            "Nothing in the file was run."
+        ) from None
+
+
+def _inert_pickle(content: bytes) -> Any:
+    """What the steps of a pickle leave; a call is [function's name, arguments, state]."""
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    marks: list[int] = []
+    for step, argument, _ in pickletools.genops(content):
+        name, first = step.name, len(stack) - 2
+        if name == "MEMOIZE" or name.endswith("PUT"):
+            memo[len(memo) if name == "MEMOIZE" else int(argument or 0)] = stack[-1]
+        elif name.endswith("GET"):
+            stack.append(memo[int(argument or 0)])
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name.startswith("TUPLE"):
+            first = marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
+            stack[first:] = [tuple(stack[first:])]
+        elif name.startswith("SETITEM"):
+            first = marks.pop() if name == "SETITEMS" else first
+            stack[first - 1].update(zip(stack[first::2], stack[first + 1 :: 2], strict=True))
+            del stack[first:]
+        elif name == "STACK_GLOBAL":
+            stack[first:] = [" ".join(stack[first:])]
+        elif name == "REDUCE":
+            stack[first:] = [[*stack[first:], ()]]
+        elif name == "BUILD":
+            state = stack.pop()
+            stack[-1][-1] = state
+        elif name == "EMPTY_DICT":
+            stack.append({})
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            stack.append({"NEWTRUE": True, "NEWFALSE": False}.get(name, argument))
+    return stack[-1]
+
+
+def _array_of_call(call: list) -> np.ndarray:
+    """The array whose making is described: version, shape, kind of number, by columns or rows, bytes."""
+    _, shape, (_, (kind, *_), (_, order, *_)), by_columns, content = call[-1]
+    if kind[0] not in "iuf":
+        raise InputError(f"it holds an array of {kind}")
+    if isinstance(content, list):  # bytes as a text, in the oldest pickles
+        content = content[1][0].encode("latin1")
+    numbers = np.frombuffer(content, np.dtype(kind).newbyteorder(order.replace("|", "=")))
+    return numbers.reshape(shape, order="F" if by_columns else "C")
 
 
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.

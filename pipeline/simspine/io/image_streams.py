@@ -2,6 +2,7 @@
 
 import re
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import atomic_path
-from simspine.io.video import Video, open_video
+from simspine.io.video import Video, describe_unevenness, open_video
 
 
 def write_picture(path: Path, picture: np.ndarray, sync: bool = True) -> None:
@@ -295,7 +296,10 @@ def open_camera(source: str) -> OneCameraSource:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         read_image(path)
         return Photographs(path, (path,))
-    return VideoShots(open_video(path))
+    video = open_video(path)
+    if uneven := describe_unevenness(video):
+        warnings.warn(f"{uneven}; frames are taken as evenly spaced.", stacklevel=2)
+    return VideoShots(video)
 
 
 def _of_different_names(files: tuple[Path, ...]) -> tuple[Path, ...]:

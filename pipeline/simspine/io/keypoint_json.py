@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core import skeletons
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
@@ -17,6 +18,10 @@ from simspine.io.text_tables import ASSUMED_RATE
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
+_OPENPOSE_POINTS = 25
+_MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
+_MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
+_MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
 def read_keypoints(
@@ -71,8 +76,8 @@ def read_people_json(
     networks) are cut to 1 with a warning. People without a pose (`{}`, null, a face alone) are left out; an empty file
     (0 bytes) is a frame without detection, with a warning.
 
-    Raises `InputError` for missing or empty folders, folders of empty files, unreadable files, and people with
-    different numbers of points.
+    Raises `InputError` for missing or empty folders, folders of empty files, unreadable files, people with different
+    numbers of points, and numbers that do not count the same frames in each folder.
     """
     if isinstance(folders, str | os.PathLike):
         raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")
@@ -86,11 +91,13 @@ def read_people_json(
             f"{folders[0]}: frame numbers run from {first} to {numbers[-1]} with only {len(numbers)} files; "
             "the last number in a file's name should be its frame."
         )
+    _check_numbering(views, folders)
     found = [_read_folder(view) for view in views]
     sizes = {len(person) for view in found for people in view.values() for person in people}
     if len(sizes) > 1:
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
-    names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0])
+    people = [person for view in found for everybody in view.values() for person in everybody]
+    names = _point_names(skeleton, sizes.pop() if sizes else None, folders[0], people)
     most = max(len(people) for view in found for people in view.values())
     out = np.full((frames, len(views), max(most, 1), len(names), 3), np.nan)
     for v, view in enumerate(found):
@@ -178,6 +185,31 @@ def _files_by_frame(folder: Path) -> dict[int, Path]:
     return dict(sorted(files.items()))
 
 
+def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | os.PathLike]) -> None:
+    """`InputError` where numbers of files do not count frames, or not the same; a warning where that may be so."""
+    rows = zip(folders, views, strict=True)
+    said = "; ".join(f"{folder}: {min(view)} to {max(view)}, {len(view)} files" for folder, view in rows)
+    steps = [np.diff(list(view)) for view in views if len(view) >= _MIN_FILES_JUDGED]
+    usual = max((int(np.median(step)) for step in steps), default=1)
+    uneven = any((step % int(np.median(step))).any() for step in steps)
+    if usual > _MAX_FRAME_STEP or (usual > 1 and uneven):
+        raise InputError(
+            f"the numbers in the names of keypoint files do not count frames: usually one is {usual} more than the one "
+            f"before, as milliseconds are ({said}). Rename the files so that they count frames: 0, 1, 2, …"
+        )
+    if len({min(view) for view in views}) > 1:
+        if len({(len(view), max(view) - min(view)) for view in views}) == 1:
+            raise InputError(
+                f"folders of keypoint files hold as many files, but are numbered apart ({said}). Files of one number "
+                "must show the same instant: renumber them."
+            )
+        text_tables.warn_assumed(f"folders of keypoint files begin at different numbers, taken as frames: {said}.")
+    numbers = {number for view in views for number in view}
+    absent = max(numbers) - min(numbers) + 1 - len(numbers)
+    if absent:
+        text_tables.warn_assumed(f"{absent} frames have a file in no folder of keypoints, so they are empty: {said}.")
+
+
 def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
     """Frame number → people. Files of no bytes are frames without detection, unless all of them are."""
     contents = {number: text_tables.read_bytes(path) for number, path in view.items()}
@@ -213,13 +245,33 @@ def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:
     return out
 
 
-def _point_names(skeleton: str | Sequence[str] | None, points: int | None, where) -> tuple[str, ...]:
+def _openpose_order(people: Sequence[np.ndarray], where) -> str:
+    """BODY_25 or BODY_25B, which have 25 points in another order: the one whose bones are clearly shorter."""
+    points, mean = np.stack(people)[..., :2], {}
+    for name in ("body25", "body25b"):
+        a, b = np.transpose([(i, k) for i, k in enumerate(skeletons.load_skeleton(name).parents) if k >= 0])
+        bones = median_of_known(np.linalg.norm(points[:, a] - points[:, b], axis=-1).T)
+        mean[name] = float(bones[np.isfinite(bones)].mean()) if np.isfinite(bones).any() else np.inf
+    likely, other = sorted(mean, key=lambda name: mean[name])
+    if not mean[likely] < _MAX_OPENPOSE_SHARE * mean[other]:
+        raise InputError(
+            f"{where}: it cannot be told whether its 25 points are OpenPose's BODY_25 or BODY_25B. Say so: skeleton "
+            "'body25' or 'body25b'."
+        )
+    return likely
+
+
+def _point_names(
+    skeleton: str | Sequence[str] | None, points: int | None, where, people: Sequence[np.ndarray]
+) -> tuple[str, ...]:
     """Names of the points: given, SpinePose's nine, of the known skeleton with that many, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
             raise InputError(f"{where}: nobody in any of the files, and no skeleton given to name the points.")
         if points == len(skeletons.SPINEPOSE_SPINE):
             return skeletons.SPINEPOSE_SPINE
+        if points == _OPENPOSE_POINTS:
+            return skeletons.load_skeleton(_openpose_order(people, where)).names
         try:
             return skeletons.skeleton_of_size(points).names
         except InputError:

@@ -146,9 +146,20 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
 # Motions.
 
 
-# Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
-_TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123])$")
+# Lengths by name: OpenSim's habit (_tx _ty _tz), the abdomen of the lumbar model (Abs_t1, Abs_t2), places of bodies.
+_TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
+# What OpenSim's other storage files hold, whatever their header says of degrees: by a column's name, or their title.
+_NO_ANGLE_NAME = re.compile(
+    r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
+    r"|error|muscle|(^|_)cop(_|$)|(_[pvfm]|^[fm]p?\d?)[xyz]\d?$",
+    re.IGNORECASE,
+)
 _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
+_NO_ANGLES_TITLE = re.compile(
+    r"inverse ?dynamics.*|.*(generalized ?|joint ?reaction ?|^model ?|^)forces?|.*(activation|excitation|control)s"
+    r"|static ?optimi[sz]ation.*|moment ?arm.*|.*marker errors.*",
+    re.IGNORECASE,
+)
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
 _STATE_NAME = re.compile(r"(?:.*/)?(?P<name>[^/|]+)[/|](?P<kind>value|speed)|/.*")
 _OWN_HEADER_KEY = "coupledInDegrees"  # header key of our own files: nothing to guess
@@ -156,8 +167,8 @@ _COUPLED_MATCH_RAD = 0.02  # rad, how near a coupled knee column must be to the 
 
 
 def is_rotational(name: str) -> bool:
-    """Whether a coordinate is an angle, by its name."""
-    return _TRANSLATION_NAME.search(name) is None
+    """Whether a column is an angle, by its name; what is no length either keeps its unit as well."""
+    return not (_TRANSLATION_NAME.search(name) or _NO_ANGLE_NAME.search(name))
 
 
 def read_mot(
@@ -167,6 +178,8 @@ def read_mot(
     resample: float | None = None,
 ) -> Motion:
     """Read coordinates in radians and metres, whatever the header says.
+
+    Forces, moments, lengths and activations stay as they are.
 
     OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`) in radians under a header that says
     degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_r`, which it follows, in both
@@ -202,7 +215,14 @@ def read_mot(
     array([0.1, 0.2])
     """
     table, states = _coordinate_columns(read_sto(path), path)
-    turning = np.array([(rotational or {}).get(name, is_rotational(name)) for name in table.names], bool)
+    known, foreign = rotational or {}, _NO_ANGLES_TITLE.fullmatch(table.title)
+    turning = np.array([known.get(name, not foreign and is_rotational(name)) for name in table.names], bool)
+    others = [name for name in table.names if name not in known and (foreign or _NO_ANGLE_NAME.search(name))]
+    if others:
+        text_tables.warn_left_out(
+            f"{path}: {text_tables.list_names(others, 3)} are no coordinates, by their names or the file's title; kept "
+            "in the file's units."
+        )
     degrees = True if table.in_degrees is None and table.header.keys() & SIMM_KEYS else table.in_degrees
     if degrees is None:
         degrees = not states

@@ -18,13 +18,21 @@ from simspine.io import text_tables
 from simspine.io.atomic import write_lines
 from simspine.io.text_tables import StatedRate, uniform_rows
 
-TRC_UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2}
-_UNIT_SPELLINGS = {"meters": "m", "metres": "m", "meter": "m", "metre": "m", "millimeters": "mm", "millimetres": "mm"}
-PLAUSIBLE_TRC_EXTENTS_M = (0.05, 50.0)  # m, extent of a person in a frame: outside, the unit is wrong
+TRC_UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "dm": 0.1, "in": 0.0254, "ft": 0.3048}
+_UNIT_SPELLINGS = {"inch": "in", "inche": "in", '"': "in", "foot": "ft", "feet": "ft", "'": "ft"}
+_UNIT_SPELLINGS |= {
+    prefix + metre: short
+    for prefix, short in (("", "m"), ("milli", "mm"), ("centi", "cm"), ("deci", "dm"))
+    for metre in ("meter", "metre")
+}
+PLAUSIBLE_TRC_EXTENTS_M = (0.05, 10.0)  # m, extent of a person in a frame: outside, the unit is wrong
+_USUAL_EXTENTS_M = (0.25, 4.0)  # m, of six markers and more: outside, a warning
+_MANY_MARKERS = 6
 _EXPECTED_COLUMNS_TEXT = (
     " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
 )
-TYPICAL_EXTENTS_M = (0.4, 3.0)  # m, decides between readings that are all plausible
+# m, decide between readings that are all plausible; within the second there is one unit at most.
+TYPICAL_EXTENTS_M, STANDING_EXTENTS_M = (0.4, 3.0), (0.9, 2.28)
 _HEADER_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
          "OrigNumFrames")  # fmt: skip
 
@@ -35,9 +43,10 @@ def read_trc(
     """Read marker trajectories, in metres whatever unit the header claims.
 
     Tabs, spaces, commas or semicolons; decimal commas; a blank line and a row X1 Y1 Z1 or none; UTF-8, UTF-16 and
-    Windows-1252; frame numbers from anywhere; blank and NaN cells (missing). A coordinate of 0 is data. What
-    contradicts the data is corrected with a warning: counts, a rate, a unit (released SIMSPINE files say mm and hold
-    metres). Points without a name and repetitions of a marker are left out with a warning.
+    Windows-1252; frame numbers from anywhere; blank and NaN cells (missing). A coordinate of 0 is data; a point at
+    0 0 0 counts as missing, with a warning. What contradicts the data is corrected with a warning: counts, a rate, a
+    unit (released SIMSPINE files say mm and hold metres). Points without a name and repetitions of a marker are left
+    out with a warning.
 
     Parameters
     ----------
@@ -164,7 +173,18 @@ def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
     incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
     if incomplete:
         text_tables.warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
-    return np.where(missing, np.nan, xyz)
+    return without_points_at_zero(np.where(missing, np.nan, xyz), path)
+
+
+def without_points_at_zero(xyz: np.ndarray, path) -> np.ndarray:
+    """Points (frames, points, 3) at exactly 0 0 0, where many programs put hidden markers, as missing: a warning."""
+    hidden = (xyz == 0).all(-1)
+    if hidden.any():
+        text_tables.warn_assumed(
+            f"{path}: {hidden.sum()} times a point is at 0 0 0 ({hidden.any(0).sum()} of {hidden.shape[1]} points), "
+            "where programs put markers that they do not see; taken as missing."
+        )
+    return np.where(hidden[..., None], np.nan, xyz)
 
 
 def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> float:
@@ -172,12 +192,20 @@ def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> floa
 
     xyz: (frames, points, 3) in the file's unit. A warning tells what was taken instead; `InputError` if no unit can be.
     """
-    unit = said.strip().lower()
-    unit = _UNIT_SPELLINGS.get(unit, unit)
+    unit = said.strip().strip(".").lower()
+    unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
     extent = extent_of_points(xyz)
     if unit in TRC_UNITS:
         others = [u for u in TRC_UNITS if u != unit]
-        if np.isnan(extent) or _is_within(extent * TRC_UNITS[unit], PLAUSIBLE_TRC_EXTENTS_M):
+        size = extent * TRC_UNITS[unit]
+        few = np.isfinite(xyz).all(-1).any(0).sum() < _MANY_MARKERS
+        lowest = PLAUSIBLE_TRC_EXTENTS_M[0] if few else _USUAL_EXTENTS_M[0]
+        if np.isnan(extent) or lowest <= size <= PLAUSIBLE_TRC_EXTENTS_M[1]:
+            if size > _USUAL_EXTENTS_M[1]:
+                text_tables.warn_assumed(
+                    f"{path}: the header says {said}, which makes the markers {size:.3g} m across in a frame. Is that "
+                    "one person, in the unit that the header says?"
+                )
             return TRC_UNITS[unit]
         claim = f"{path}: the header says {said}, which makes the person {extent * TRC_UNITS[unit]:.3g} m across"
     else:
@@ -186,8 +214,9 @@ def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> floa
         if np.isnan(extent):
             raise InputError(f"{claim}, expected one of {', '.join(TRC_UNITS)}, and too little data to tell from.")
     readings = [u for u in others if _is_within(extent * TRC_UNITS[u], PLAUSIBLE_TRC_EXTENTS_M)]
-    if len(readings) > 1:
-        readings = [u for u in readings if _is_within(extent * TRC_UNITS[u], TYPICAL_EXTENTS_M)]
+    for span in (TYPICAL_EXTENTS_M, STANDING_EXTENTS_M):
+        if len(readings) > 1:
+            readings = [u for u in readings if _is_within(extent * TRC_UNITS[u], span)]
     if len(readings) == 1:
         text_tables.warn_assumed(f"{claim}; read as {readings[0]}, {extent * TRC_UNITS[readings[0]]:.3g} m.")
         return TRC_UNITS[readings[0]]

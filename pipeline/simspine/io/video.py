@@ -53,6 +53,8 @@ def describe_foreign_file(path: Path) -> str:
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
 RATE_TOLERANCE = 1e-3
+_MAX_UNEVENNESS = 0.6  # of a frame's time: how far time stamps may lie off an even rate, first to last
+_MAX_BRIDGED_GAP_S = 0.1  # frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
     "Say by how many frames each view is late (`delays` of the trial, or `delays: find`; in Python simspine.Delayed), "
     "or trim them to the same instants (ffmpeg -ss, -frames:v)."
@@ -166,11 +168,60 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
     return tuple(videos)
 
 
-def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True) -> None:
-    """Raise one `InputError`, with a table of all videos, unless lengths agree and rates differ by at most 0.1 %.
+def frame_times(path: Path) -> np.ndarray:
+    """(frames,) s by the time stamps in the container, from the first on, without decoding; none where it has none."""
+    import cv2
+
+    packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    found = []
+    while packets.grab():
+        found.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    packets.release()
+    times = np.sort(found)
+    return times - times[0] if len(times) > 1 and (np.diff(times) > 0).all() else np.zeros(0)
+
+
+def describe_unevenness(video: Video) -> str:
+    """How the time stamps of a video lie off its frame rate; '' where they do not, or there are none."""
+    times = frame_times(video.path) if video.path.is_file() else np.zeros(0)
+    count = len(times)
+    if count < 2:
+        return ""
+    steps, usual = np.diff(times), float(np.median(np.diff(times)))
+    even = np.linspace(0, times[-1], count)
+    if np.ptp(times - even) > _MAX_UNEVENNESS * usual:
+        return (
+            f"{video.path.name} has an uneven frame rate, {1 / usual:.4g} frames/s usually, with steps of "
+            f"{1000 * steps.min():.0f} to {1000 * steps.max():.0f} ms"
+        )
+    stamped = (count - 1) / float(times[-1])
+    if abs(stamped / video.rate - 1) > max(RATE_TOLERANCE, 1 / count):
+        return f"{video.path.name} states {video.rate:.5g} frames/s, its time stamps {stamped:.5g}"
+    return ""
+
+
+def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ...]:
+    """For each video the frame, with fractions, that its time stamps have at 0, 1 / rate, 2 / rate, … s; NaN where they
+    leave a gap. Raises `InputError` for a video without time stamps."""
+    found = []
+    for video in videos:
+        times = frame_times(video.path)
+        if not len(times):
+            raise InputError(f"video {video.path} has no usable time stamps to resample by (detection.resample).")
+        places = np.interp(np.arange(int(times[-1] * rate + 0.05) + 1) / rate, times, np.arange(len(times)))
+        places = np.where(np.abs(places - np.round(places)) < 1e-3, np.round(places), places)
+        gap = np.diff(times) > max(_MAX_BRIDGED_GAP_S, 2 * float(np.median(np.diff(times))))
+        between = (places % 1 > 0) & gap[np.minimum(places.astype(int), len(gap) - 1)]
+        found.append(np.where(between, np.nan, places))
+    return tuple(found)
+
+
+def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None) -> None:
+    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by at most 0.1 %, and time
+    stamps are as even as the rate says.
 
     lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
-    it is said or to be found how late each is.
+    it is said or to be found how late each is. resample: of `DetectionOptions`.
 
     Frame k of each view is taken to show the same instant otherwise.
     """
@@ -179,12 +230,26 @@ def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True) -> N
     lengths = {video.frames for video in videos}
     rates = [video.rate for video in videos]
     faults, cures = [], []
+    if resample:
+        lengths = {len(places) for places in frames_at_rate(videos, resample)}
+        lengths = lengths if max(lengths) - min(lengths) > TOLERATED_FRAMES else {min(lengths)}
+    uneven = [text for video in videos if resample is None and (text := describe_unevenness(video))]
+    if uneven:
+        faults.append("; ".join(uneven))
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
         cures.append(DELAYS_HINT)
-    if max(rates) - min(rates) > RATE_TOLERANCE * min(rates):
+    differ = not resample and max(rates) - min(rates) > RATE_TOLERANCE * min(rates)
+    if differ:
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
-        cures.append("Convert them to one rate (ffmpeg -r).")
+    if uneven or differ:
+        times = [frame_times(video.path) for video in videos if video.path.is_file()]
+        fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
+        cures.append(
+            f"Have them resampled by their time stamps (`detection: {{resample: {fastest:.0f}}}` frames/s), or "
+            "convert them to one rate (ffmpeg -r). If a trigger took the frames and only the time stamps are wrong: "
+            "`resample: 0`."
+        )
     if faults:
         width = max(len(video.path.name) for video in videos)
         table = [f"  {'video':<{width}}  frames  frames/s  size"] + [

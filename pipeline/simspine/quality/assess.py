@@ -90,6 +90,13 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
             way = ways[0] if value > 0 else ways[1]
             text = f"{check.camera}: its image is {turned}{abs(value):.1f} ± {doubt:.1f}{way}, compared with {others}."
             yield warning(code, text, REFINE_HINT, where=check.camera)
+    if check.swapped > THRESHOLDS["camera_sides"].value_si:
+        text = (
+            f"{check.camera}: left and right are exchanged in {100 * check.swapped:.0f} % of what it saw, compared "
+            f"with {others}; undone for the triangulation."
+        )
+        cure = "Look at its points: is its video mirrored, or do its names of points mean the other side?"
+        yield warning("camera_sides", text, cure, where=check.camera)
     late, doubt = check.value["late"], check.deviation["late"]
     if abs(late) > THRESHOLDS["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
         text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames later than the first camera."
@@ -100,6 +107,9 @@ def check_delays(timing: Timing) -> Finding:
     """That views were late, by how much, and which frames are left."""
     doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
     drifts = [f" and {drift:+.2f} in {DRIFT_UNIT_FRAMES}" if drift else "" for drift in timing.drift]
+    if timing.native and not timing.delays_frames.any():
+        text = f"the videos were resampled by their time stamps; {timing.frames} frames are shared by all views."
+        return Finding("camera_resampled", Severity.INFO, text, "Nothing to do (`detection.resample`).")
     rows = list(zip(timing.views, timing.delays_frames, doubts, drifts, strict=True))[1:]
     said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
     text = (
@@ -125,6 +135,13 @@ def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> 
     return f"{abs(value):.0f} ± {deviation:.0f} px {ahead if value >= 0 else behind}"
 
 
+_TURNED = {  # what is wrong, and what undoes it
+    "turned": ("upside down", "hflip,vflip"),
+    "turned_left": ("turned to the left by a quarter", "transpose=clock"),
+    "turned_right": ("turned to the right by a quarter", "transpose=cclock"),
+}
+
+
 def _mix_up_finding(mix: MixUp) -> Finding:
     whose = "it" if len(mix.views) == 1 else "they"
     then, now = (f"{100 * share:.0f} %" for share in (mix.used_if_exchanged, mix.used))
@@ -132,9 +149,11 @@ def _mix_up_finding(mix: MixUp) -> Finding:
     if mix.kind == "mirrored":
         text = f"{mix.views[0]}: its image seems to be mirrored, left with right; {gain}"
         cure = "Film or convert without mirroring (a front camera's setting), or flip it: `ffmpeg -i IN -vf hflip OUT`."
-    elif mix.kind == "turned":
-        text = f"{mix.views[0]}: its image seems to be upside down; {gain}"
-        cure = "Use the video as it was calibrated; turn it back: `ffmpeg -i IN -vf hflip,vflip OUT`."
+    elif mix.kind in _TURNED:
+        how, back = _TURNED[mix.kind]
+        image = "its image seems" if len(mix.views) == 1 else "their images seem"
+        text = f"{names_text(mix.views)}: {image} to be {how}; {gain}"
+        cure = f"Use the video as it was calibrated; turn it back: `ffmpeg -i IN -vf {back} OUT`."
     else:
         text = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}"
         cure = "Exchange the names of the two videos, or of the two cameras in the calibration."
@@ -250,6 +269,7 @@ def _solution_findings(
         return list(marker_checks.check_solver(known))
     findings = list(marker_checks.check_solver(known & solved.converged, solved.reason))
     findings += marker_checks.check_marker_distance(solved.marker_names, solved.marker_error)
+    findings += marker_checks.check_limbs_seen(solved.motion)
     if ranges:
         response = None
         if solved.posterior is not None:

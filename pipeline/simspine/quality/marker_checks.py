@@ -10,7 +10,7 @@ from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import median_of_known, rms_of_known
 from simspine.core.errors import InputError, nearest_name
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
-from simspine.core.types import Markers, Origin
+from simspine.core.types import Markers, Motion, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
 from simspine.quality.spine_checks import jump_frames
 
@@ -328,6 +328,29 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
         advice = "Shorten the horizon of the filter if these gaps should stay open."
         yield Finding(
             code="gap_filled", severity=Severity.INFO, message=text, suggestion=advice, frames=where_true(frames)
+        )
+
+
+_LIMB_JOINTS = ("hip_flexion", "knee_angle", "arm_flex", "elbow_flex")
+
+
+def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
+    """Joints of arms and legs whose standard deviation says that nothing was seen of them: one warning."""
+    limit = THRESHOLDS["limb_unseen"]
+    names = [name for name in motion.names if name[:-2] in _LIMB_JOINTS]
+    if motion.deviation is None or not names:
+        return
+    spread = motion.deviation[:, [motion.names.index(name) for name in names]]
+    unseen = np.asarray(spread > limit.value_si)
+    if unseen.any():
+        said = [name for name, odd in zip(names, np.any(unseen, axis=0), strict=True) if odd]
+        yield warning(
+            "limb_unseen",
+            f"{names_text(said, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "
+            f"{np.degrees(spread[unseen].max()):.0f}°, expected below {limit.value:g}°); there they are assumed.",
+            "Do not read these angles: the limb is out of view, or the person is not there.",
+            frames=np.any(unseen, axis=1),
+            where=names_text(said, 8),
         )
 
 

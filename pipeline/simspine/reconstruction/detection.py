@@ -1,7 +1,7 @@
 """The stage detect: from a recording to the 2D points of the person followed, in views that are in step."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,18 +82,23 @@ def follow_in_step(
     skeleton: of the points that come first, where others follow them. Without delays everything is as `follow` has it.
     Raises `InputError` for delays of unknown views, that leave too few frames, or that cannot be found.
     """
-    if delays is None:
+    native = detections.native
+    if delays is None and not native:
         return follow(detections), None
     names = [camera.name for camera in cameras]
-    lengths = detections.lengths or (len(detections.people),) * len(names)
+    lengths = [len(own) for own in native] or detections.lengths or (len(detections.people),) * len(names)
+    delays = delays or Delays({})
     if not isinstance(delays.delays_frames, str):
-        timing = given_timing(delays, cameras, lengths)
+        timing = replace(given_timing(delays, cameras, lengths), native=native)
         return _follow_at_timing(detections, timing, follow), timing
     farthest = round(DELAY_SEARCH_S * detections.rate)
     # An outline shows each view other points: the skeleton's own come first.
     points = len(detections.names if skeleton is None else load_skeleton(skeleton))
-    whole = whole_frames_of_people(detections.people[..., :points, :], cameras, detections.rate, farthest=farthest)
-    rough = timing_of(names, lengths, whole)
+    seen = detections.people[..., :points, :]
+    if native:
+        seen = synchronised_rows(seen, replace(timing_of(names, lengths, np.zeros(len(names))), native=native))[1:-1]
+    whole = whole_frames_of_people(seen, cameras, detections.rate, farthest=farthest)
+    rough = replace(timing_of(names, lengths, whole), native=native)
     people = _follow_at_timing(detections, rough, follow)
     if not people:
         return [], rough
@@ -145,7 +150,8 @@ def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Ti
     sure = np.abs(clocks.drift) > SURE_DRIFT_SD * np.maximum(clocks.drift_deviation, 1e-9)
     drift = np.where(sure, clocks.drift / rough.frames, 0.0)
     late = rough.delays_frames + clocks.delays_frames - drift * (rough.first + rough.frames / 2)
-    return timing_of(rough.views, lengths, late, drift=DRIFT_UNIT_FRAMES * drift, deviation=clocks.deviation)
+    found = timing_of(rough.views, lengths, late, drift=DRIFT_UNIT_FRAMES * drift, deviation=clocks.deviation)
+    return replace(found, native=rough.native)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +248,9 @@ def _everybody(options: DetectionOptions, recording: TrialSource) -> tuple[Detec
     if recording.detections is not None:
         return recording.detections, recording.skeleton, recording.cameras
     videos, known, together = open_videos(recording.videos), recording.mocap, recording.delays is None
-    check_synchronised(videos, lengths_agree=known is None and together)
+    check_synchronised(videos, lengths_agree=known is None and together, resample=options.resample)
+    if known is not None and options.resample:
+        raise InputError("detection.resample is for videos without motion capture of their own; leave it out.")
     cameras = match_cameras_to_views(videos, recording.cameras)
     boxes = frames = None
     if known is not None:

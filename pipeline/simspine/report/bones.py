@@ -11,6 +11,7 @@ import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.core.settings import pose2sim_folder
+from simspine.io.guarded import opensim_xml
 from simspine.io.text_tables import parse_content, read_bytes
 
 # Surfaces in VTK's XML polygon files (.vtp, ASCII), as OpenSim's models name them for their bones.
@@ -127,7 +128,7 @@ def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str
     a mesh are applied, so that a pose of the body (4, 4) is all that is needed to place them.
     """
     found, missing = [], []
-    for body in ET.fromstring(osim.encode()).iter("Body"):
+    for body in opensim_xml(osim).iter("Body"):
         parts: dict[str, list[Bone]] = {}
         for mesh, offset in _meshes_of_body(body):
             name = (mesh.findtext("mesh_file") or "").strip()
@@ -211,7 +212,7 @@ def thin_triangles(points: np.ndarray, triangles: np.ndarray, cell: float) -> tu
 def joint_pairs(osim: str) -> tuple[tuple[str, str], ...]:
     """(parent, child) bodies of each joint of a model file's text; those on the ground are left out."""
     pairs = []
-    for joints in ET.fromstring(osim.encode()).iter("JointSet"):
+    for joints in opensim_xml(osim).iter("JointSet"):
         for joint in joints.findall("objects/*"):
             frames = {frame.get("name"): frame.findtext("socket_parent") for frame in joint.findall("frames/*")}
             sockets = [(joint.findtext(f"socket_{side}_frame") or "").strip() for side in ("parent", "child")]

@@ -55,6 +55,9 @@ CAUSE_OF_CODE = {
     "camera_late": "cameras are late",
     "camera_mirrored": "a video is mirrored",
     "camera_turned": "a video is upside down",
+    "camera_turned_left": "videos are turned by a quarter",
+    "camera_turned_right": "videos are turned by a quarter",
+    "camera_sides": "left and right are exchanged in a video",
     "camera_exchanged": "two videos belong to one another's camera",
     "camera_unjudged": "cameras could not be compared",
     "mocap_file": "a file of motion capture contradicts itself, or the cameras",
@@ -63,6 +66,7 @@ CAUSE_OF_CODE = {
     "asymmetry": "bones differ left to right",
     "markers_missing": "many markers are missing",
     "marker_never_seen": "markers that are never seen",
+    "limb_unseen": "arms or legs were not seen",
     "inferred_points": "many points were inferred from others",
     "estimated_points": "many points were estimated by a network that does not see them",
 }

@@ -18,7 +18,7 @@ from simspine.vision.bundle_adjustment import (
     linearised_residuals,
 )
 from simspine.vision.camera_refine import Refined, refine_cameras, sample_frames_seen
-from simspine.vision.side_swaps import exchange_sides
+from simspine.vision.side_swaps import exchange_sides, mirror_indices
 from simspine.vision.triangulation import triangulate_with_report
 
 FRAMES_BETWEEN_RECORDINGS = 10  # frames without points between two recordings, so that nothing moves across
@@ -194,9 +194,9 @@ MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
 class MixUp:
     """Another reading of the views under which more of what they saw agrees.
 
-    kind: 'mirrored' (the image of the view exchanged left with right), 'turned' (the view's image is upside down) or
-    'exchanged' (two views belong to one another's camera). used, used_if_exchanged: share of the observations of
-    these views that agree with the others, as given and so.
+    kind: 'mirrored' (the image of the view exchanged left with right), 'turned' (upside down), 'turned_left' or
+    'turned_right' (by a quarter), or 'exchanged' (two views belong to one another's camera). used, used_if_exchanged:
+    share of the observations of these views that agree with the others, as given and so.
     """
 
     kind: str
@@ -256,20 +256,30 @@ class _Agreement:
 def _other_readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tuple[str, tuple[int, ...], Keypoints]]:
     """Each other reading of the views: kind, views concerned, what would have been seen."""
     for view, camera in enumerate(cameras):
-        width, height = camera.size
         mirrored = np.zeros(some.confidence.shape, bool)
         mirrored[:, view] = True
         other = exchange_sides(some, mirrored)  # a detector takes a mirrored person's left for their right
         xy = other.xy.copy()
-        xy[:, view, :, 0] = width - 1 - xy[:, view, :, 0]
+        xy[:, view, :, 0] = camera.size[0] - 1 - xy[:, view, :, 0]
         yield "mirrored", (view,), other.with_(xy=xy)
-        xy = some.xy.copy()
-        xy[:, view] = np.array([width - 1, height - 1]) - xy[:, view]
-        yield "turned", (view,), some.with_(xy=xy)
+    for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
+        for kind in ("turned", "turned_left", "turned_right"):
+            xy = some.xy.copy()
+            for view in views:
+                xy[:, view] = _turned_back(xy[:, view], kind, cameras[view].size)
+            yield kind, views, some.with_(xy=xy)
     for a, b in combinations(range(len(cameras)), 2):
         order = np.arange(len(cameras))
         order[[a, b]] = b, a
         yield "exchanged", (a, b), some.with_(xy=some.xy[:, order], confidence=some.confidence[:, order])
+
+
+def _turned_back(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
+    """Where points (..., 2) px of an image that was turned were in the image of `size` that the camera took."""
+    x, y = xy[..., 0], xy[..., 1]
+    width, height = size
+    back = {"turned": (width - 1 - x, height - 1 - y), "turned_left": (width - 1 - y, x)}
+    return np.stack(back.get(kind, (y, height - 1 - x)), -1)
 
 
 # Wide enough for a calibration that belongs to the set-up but is off; a camera that was moved shows at its limits.
@@ -299,7 +309,7 @@ class CameraCheck:
     used_observations : float
         Share of its observations that agree with the others.
     swapped : float
-        Share with left and right exchanged.
+        Share with left and right exchanged, of the observations of points that have a side.
     """
 
     camera: str
@@ -364,7 +374,8 @@ def check_cameras(
     report = sample_frames_seen(keypoints, min_confidence).triangulated(cameras)[1]
     images = ImageErrors(refined)
     agreeing = _agreeing_views(images, len(cameras), tolerated or {})
-    checks = []
+    checks, mirrors = [], mirror_indices(report.names)
+    paired = mirrors != np.arange(len(mirrors))
     for view, camera in enumerate(cameras):
         judges = [other for other in agreeing if other != view]
         value, deviation = images.errors_relative_to(view, judges)
@@ -379,7 +390,7 @@ def check_cameras(
                 judging_views=tuple(cameras[other].name for other in judges),
                 error_px=float(np.median(errors[there])) if there.any() else float("nan"),
                 used_observations=float(report.used[:, view].sum() / count),
-                swapped=float((report.swapped[:, view] & there).sum() / count),
+                swapped=float((report.swapped[:, view] & there).sum() / max(int(there[:, paired].sum()), 1)),
             )
         )
     return CameraChecks(tuple(checks), (), refined)

@@ -14,7 +14,7 @@ from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera
-from simspine.io.video import Video, check_synchronised
+from simspine.io.video import Video, check_synchronised, frames_at_rate
 
 # What a detector is.
 
@@ -204,7 +204,8 @@ class Detections(NamedTuple):
     """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
 
     names: of a skeleton's points. lengths: (views,) frames each view has, where they may differ. estimated: names
-    of points that the detector gave without seeing them. skeleton: its name, where the detector said it.
+    of points that the detector gave without seeing them. skeleton: its name, where the detector said it. native: of
+    each view its frames, with fractions, at the instants of `rate`, where these are others than its own.
     """
 
     names: tuple[str, ...]
@@ -213,6 +214,7 @@ class Detections(NamedTuple):
     lengths: tuple[int, ...] = ()
     estimated: tuple[str, ...] = ()
     skeleton: str = ""
+    native: tuple[np.ndarray, ...] = ()
 
 
 def detect_videos(
@@ -222,6 +224,7 @@ def detect_videos(
     boxes: np.ndarray | None = None,
     frames: int | None = None,
     together: bool = True,
+    resample: float | None = None,
 ) -> Detections:
     """Run a detector over videos of one recording.
 
@@ -229,10 +232,13 @@ def detect_videos(
     called with (frames done, frames in all). boxes: (frames, views, 4) x0 y0 x1 y1 px where the one person is known to
     be, NaN = not known; the last one holds for frames beyond. frames: how many to look at, of videos that start
     together but may differ in length. together: False for videos that start and end at different instants: each is
-    looked at to its end, and views that have ended see nobody. Raises `InputError` for videos that do not go together
-    or break off; a last frame or two that the decoder delivers for some views only are left out.
+    looked at to its end, and views that have ended see nobody. resample: of `DetectionOptions`; each video is then
+    looked at to its end as well. Raises `InputError` for videos that do not go together or break off; a last frame or
+    two that the decoder delivers for some views only are left out.
     """
-    check_synchronised(videos, lengths_agree=frames is None and together)
+    check_synchronised(videos, lengths_agree=frames is None and together, resample=resample)
+    native = frames_at_rate(videos, resample) if resample else ()
+    together = together and not native
     expected = frames or (min if together else max)(video.frames for video in videos)
     lengths = np.zeros(len(videos), int)
     rows: list[np.ndarray] = []
@@ -251,11 +257,12 @@ def detect_videos(
                 progress(len(rows), expected)
     return Detections(
         names=skeleton.names,
-        rate=float(np.mean([video.rate for video in videos])),
+        rate=resample or float(np.mean([video.rate for video in videos])),
         people=np.stack(rows),
         lengths=tuple(lengths.tolist()),
         estimated=estimated,
         skeleton=skeleton.name,
+        native=native,
     )
 
 
@@ -293,5 +300,8 @@ def read_detections(
     from simspine.io.keypoint_json import read_people_json
 
     names, people = read_people_json(folders, skeletons.load_skeleton(skeleton).names if skeleton else None)
-    known = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_size(len(names))
+    ordered = skeletons.load_skeleton("body25b")
+    if skeleton or names != ordered.names:
+        ordered = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_size(len(names))
+    known = ordered
     return Detections(known.names, rate, people), known

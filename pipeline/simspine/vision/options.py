@@ -24,6 +24,9 @@ class DetectionOptions(Section):
     """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
     person: Literal["most_views", "largest", "all"] | list[float] = "most_views"
     """Whom to follow: seen in most views, largest in the images, nearest to a point [x, y, z] m in space, or all."""
+    resample: float | None = Field(None, ge=0)
+    """Frames/s at which videos are read by their time stamps, where frame rates are uneven or differ; 0 takes the
+    frames of each as evenly spaced, whatever its time stamps say."""
     infer_spine: bool = True
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
 

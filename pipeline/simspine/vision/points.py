@@ -17,7 +17,7 @@ from simspine.vision.detector import Detections, Detector, detect_videos, whole_
 from simspine.vision.merging import MergeReport, merge_with_report
 from simspine.vision.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.vision.synchronise import Timing
-from simspine.vision.triangulation import TriangulationReport, triangulate_with_report
+from simspine.vision.triangulation import TriangulationReport, triangulate_with_report, warn_of_sizes
 
 IMAGE_DETECTORS = ("blazepose", "blazepose_spine", "spinepose")
 
@@ -27,7 +27,7 @@ def detect_in_videos(
 ) -> Detections:
     """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
     make_detector = partial(detector_of_options, options, boxes_known=boxes is not None)
-    return detect_videos(videos, make_detector, boxes=boxes, **how)
+    return detect_videos(videos, make_detector, boxes=boxes, resample=options.resample, **how)
 
 
 def detector_of_options(options: DetectionOptions, boxes_known: bool = False) -> Detector:
@@ -98,6 +98,7 @@ def locate_points(
     observed = np.isfinite(keypoints.xy).any((0, 1, 3))
     names = [name for name, there in zip(keypoints.names, observed, strict=True) if there]
     points, report = triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
+    warn_of_sizes(points)
     start = 0.0 if timing is None else timing.first / keypoints.rate
     return with_shared_errors(points.with_(start=start)), report
 

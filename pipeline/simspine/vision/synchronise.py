@@ -56,6 +56,8 @@ class Timing:
     views: names of the cameras. delays_frames: (views,) by which each shows an event later than the first view does, at
     the first view's frame 0. drift: (views,) frames that it gets later in 1000 frames. first: frame of the first view
     that is the result's first. frames: of the result. deviation: (views,) frames, of the delays; None where given.
+    native: of each view the frames of its video, with fractions, where those above count instants of another rate; NaN
+    where the video has a gap.
     """
 
     views: tuple[str, ...]
@@ -64,15 +66,21 @@ class Timing:
     first: int
     frames: int
     deviation: np.ndarray | None = None
+    native: tuple[np.ndarray, ...] = ()
 
     def frame_positions(self, margin: int = 0) -> np.ndarray:
         """(frames, views): frames of each view, with fractions. margin: more frames on either side."""
         instant = self.first + np.arange(-margin, self.frames + margin)[:, None]
-        return instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.delays_frames
+        places = instant * (1 + self.drift / DRIFT_UNIT_FRAMES) + self.delays_frames
+        if not self.native:
+            return places
+        own = [np.interp(at, np.arange(len(n)), n, np.nan, np.nan) for at, n in zip(places.T, self.native, strict=True)]
+        return np.stack(own, 1)
 
     def nearest_frames(self, view: int) -> np.ndarray:
-        """(frames,) int: the frame of the view nearest to each instant."""
-        return np.round(self.frame_positions()[:, view]).astype(int)
+        """(frames,) int: the frame of the view nearest to each instant; in a gap of the video the one before it."""
+        near = np.round(self.frame_positions()[:, view])
+        return np.maximum.accumulate(np.nan_to_num(near).astype(int))
 
     def to_dict(self) -> dict:
         """Plain values, as files keep them."""
@@ -84,6 +92,7 @@ class Timing:
             "first_frame": self.first,
             "frames": self.frames,
             "deviation_frames": deviation,
+            "native_frames": [own.tolist() for own in self.native],
         }
 
     @classmethod
@@ -96,6 +105,7 @@ class Timing:
             first=kept["first_frame"],
             frames=kept["frames"],
             deviation=None if deviation is None else np.array(deviation, float),
+            native=tuple(np.array(own, float) for own in kept.get("native_frames", ())),
         )
 
 
@@ -147,7 +157,7 @@ def timing_of(
 
 def whole_rows(timing: Timing, rows: int) -> np.ndarray:
     """(frames + 2, views) int: the nearest frame of each view, with one instant more on either side; -1: none."""
-    near = np.round(timing.frame_positions(1)).astype(int)
+    near = np.nan_to_num(np.round(timing.frame_positions(1)), nan=-1).astype(int)
     return np.where((near >= 0) & (near < rows), near, -1)
 
 

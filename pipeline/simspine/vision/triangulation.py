@@ -1,14 +1,17 @@
 """Triangulation of a trial: first guesses, robust refinement, noise, swaps, and once more with what was learnt."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.arrays import Unchanging
+from simspine.core.arrays import Unchanging, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
+from simspine.core.skeletons import skeleton_of_names
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
@@ -167,7 +170,33 @@ def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> M
     >>> ss.triangulate(seen, cameras).xyz.round(3)
     array([[[0.5, 1. , 1. ]]])
     """
-    return triangulate_with_report(keypoints, cameras, **options)[0]
+    markers = triangulate_with_report(keypoints, cameras, **options)[0]
+    warn_of_sizes(markers)
+    return markers
+
+
+# m, lengths of legs and arms of anybody from one year on.
+_LIMB_LENGTHS_M = {("Hip", "Knee", "Ankle"): (0.2, 1.3), ("Shoulder", "Elbow", "Wrist"): (0.12, 0.95)}
+
+
+def warn_of_sizes(markers: Markers) -> None:
+    """A warning where a leg or an arm is as long as nobody's: the cameras' places are in another unit than metres."""
+    try:
+        known = skeleton_of_names(markers.names).to_simspine
+    except InputError:
+        return  # points of something else
+    place = {known.get(name, ""): markers.xyz[:, i] for i, name in enumerate(markers.names)}
+    for (joints, (least, most)), side in product(_LIMB_LENGTHS_M.items(), "LR"):
+        points = [place[side + joint] for joint in joints if side + joint in place]
+        length = sum(median_of_known(np.linalg.norm(b - a, axis=-1)) for a, b in pairwise(points))
+        if len(points) == len(joints) and not least <= length <= most and np.isfinite(length):
+            warnings.warn(
+                f"{side}{'–'.join(joints)} is {length:.3g} m long, as of nobody. Are the places of the cameras in "
+                "metres, and the views in the order of the cameras? Translations in another unit, or counted in "
+                "squares of a board, must be multiplied by that length in metres.",
+                stacklevel=3,
+            )
+            return
 
 
 def triangulate_with_report(

@@ -270,7 +270,7 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     if config.detection.detector == "spinepose":
         check_weights(config.detection.model)
     videos = open_videos(capture.videos)
-    check_synchronised(videos, lengths_agree=trial.delays is None)
+    check_synchronised(videos, lengths_agree=trial.delays is None, resample=config.detection.resample)
     cameras, first = match_cameras_to_views(videos, cameras), videos[0]
     if trial.delays not in (None, "find"):
         timing = given_timing(Delays(trial.delays, trial.drift), cameras, [video.frames for video in videos])
