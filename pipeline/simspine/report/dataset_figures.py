@@ -18,6 +18,7 @@ from simspine.report.figure_style import (
     BLUE,
     GREEN,
     INK_COLOUR,
+    ORANGE,
     VERMILLION,
     figure_legend,
     line_key,
@@ -115,17 +116,21 @@ def _parse_band(values: np.ndarray, angle: str, path: Path) -> NormativeBand:
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # cycles from which on their standard deviation is drawn
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles that move less belong to the body, not to the movement
-_SIDE_STYLES = {"r": ("right", BLUE, "-"), "l": ("left", VERMILLION, (0, (5, 2)))}
+_SIDE_STYLES = {"r": ("right", BLUE, ""), "l": ("left (dots)", VERMILLION, "o")}  # label, colour, marker
 
 
 def cycle_figure(
-    angles: Mapping[str, np.ndarray], bands: BandTable | None = None, spread: Mapping[str, float] | None = None
+    angles: Mapping[str, np.ndarray],
+    bands: BandTable | None = None,
+    spread: Mapping[str, float] | None = None,
+    assumed: Collection[str] = (),
 ) -> "Figure":
     """A panel for each angle, right and left in one: every cycle thin, their mean thick, from three cycles on with ± 1
     standard deviation of theirs, the normative band behind.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. bands: mean
-    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, written in the titles.
+    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, written in the titles. assumed: angles that the
+    recording did not decide; they are dashed, say so, and have no band.
     Raises `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
@@ -139,19 +144,23 @@ def cycle_figure(
         figure = new_figure(0.9 + 1.9 * rows)
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
         for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
-            _draw_band(axes, names, bands)
+            doubted = bool(set(names) & set(assumed))
+            _draw_band(axes, names, None if doubted else bands)
             for name in names:
-                _draw_cycles(axes, name, np.degrees(angles[name]))
+                _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
             known = [np.degrees(spread[name]) for name in names if spread and name in spread]
-            told = f"± {max(known):.0f}°" if known else "(°)"
-            axes.set(title=f"{_angle_label(title, names)} {told}", xlim=(0, 100))
+            reach = f"± {max(known):.0f}°" if known else "(°)"
+            axes.set(title=f"{_angle_label(title, names)} {reach}{', assumed' * doubted}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
-        keys = [line_key(text, color=colour, linestyle=dashes) for text, colour, dashes in _SIDE_STYLES.values()]
-        keys += [] if bands is None else [patch_key(f"mean ± 1 sd: {bands.source}", facecolor=GREEN, alpha=0.25)]
+        keys = [line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
+        keys += [line_key("assumed", color=ORANGE, linestyle="--")] if assumed else []
+        keys += (
+            [] if bands is None else [patch_key(f"one sd of {bands.source}", facecolor=GREEN, alpha=0.25)]
+        )
         figure_legend(figure, keys, 3)
     return figure
 
@@ -170,15 +179,24 @@ def _draw_band(axes: "Axes", names: list[str], bands: BandTable | None) -> None:
         axes.fill_between(band.percent, mean - sd, mean + sd, color=GREEN, alpha=0.25, linewidth=0)
 
 
-def _draw_cycles(axes: "Axes", name: str, values: np.ndarray) -> None:
-    _, colour, dashes = _SIDE_STYLES.get(name[-1] if name[-2:-1] == "_" else "", ("", INK_COLOUR, "-"))
-    axes.plot(CYCLE_PERCENT, values.T, color=colour, linewidth=0.6, alpha=0.45)
+def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:
+    _, colour, dots = _SIDE_STYLES.get(name[-1] if name[-2:-1] == "_" else "", ("", INK_COLOUR, ""))
+    colour, dashes = (ORANGE, "--") if assumed else (colour, "-")
+    axes.plot(CYCLE_PERCENT, values.T, color=colour, linewidth=0.6, alpha=0.45, linestyle=dashes)
     known = np.isfinite(values).all(1)
     if known.sum() >= _MIN_CYCLES_FOR_SD:
         mean, sd = values[known].mean(0), values[known].std(0, ddof=1)
         axes.fill_between(CYCLE_PERCENT, mean - sd, mean + sd, color=colour, alpha=0.18, linewidth=0)
     if known.any():
-        axes.plot(CYCLE_PERCENT, values[known].mean(0), color=colour, linestyle=dashes, linewidth=1.8)
+        style = {
+            "color": colour,
+            "linestyle": dashes,
+            "linewidth": 1.8,
+            "marker": dots,
+            "markersize": 3,
+            "markevery": 10,
+        }
+        axes.plot(CYCLE_PERCENT, values[known].mean(0), **style)
 
 
 def agreement_figure(people: Sequence[Mapping[str, Any]], angles: Sequence[str]) -> "Figure":

@@ -76,9 +76,9 @@ _MATPLOTLIB_SETTINGS: "dict[RcKeyType, Any]" = {
     "text.parse_math": False,  # names come from files: a dollar sign is a dollar sign
     "xtick.color": INK_COLOUR,
     "ytick.color": INK_COLOUR,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
     "hatch.linewidth": 0.6,

@@ -16,23 +16,17 @@ from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
-from simspine.quality.observability import is_estimated
+from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
 from simspine.report.bones import bones_and_joints
 from simspine.report.dataset_figures import cycle_figure, read_bands
-from simspine.report.page import Picture, ReportContent, TrialSection, write_report
+from simspine.report.page import NORMAL_95, Picture, ReportContent, TrialSection, write_report
 from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import Scene, pack_scene
-from simspine.report.summary import NORMAL_95
-from simspine.report.trial_page import REPORT_NOTICE
-from simspine.report.trial_sections import (
-    CURVATURE_LABELS,
-    chain_of_body,
-    curvature_curves,
-    scene_of_trial,
-)
+from simspine.report.trial_page import REPORT_NOTICE, comparison_page
+from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
 from simspine.workflow.results import read_trial
@@ -91,9 +85,14 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         found = [(s, t) for s in file.subjects for t in file.trials(s)]
         chosen = choose_trial(found, subject, trial, str(path))
         entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
-    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_LABELS}
+    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_KEYS}
+    angles = {key: found for key, found in angles.items() if found[0] is not None}
     shapes, pairs = bones_and_joints(model)
     estimated = is_estimated(entry.fitted, entry.fitted_origin)
+    kept = np.array([word not in ("rejected", "inferred") for word in entry.status or ()], bool)
+    kept = kept if len(kept) else np.ones(entry.markers.frames, bool)
+    forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
+    figures = curvature_figures(angles, kept, forced, estimated)
     return Scene(
         name=" · ".join(chosen),
         spine=chain_of_body(entry.markers),
@@ -104,7 +103,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         cameras=tuple(cameras),
         status=entry.status,
         reasons=entry.reasons,
-        curves=curvature_curves(angles, entry.forced, estimated=estimated),
+        curves=angle_curves(angles, figures) if entry.markers.frames > 1 else (),
     )
 
 
@@ -124,6 +123,30 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
             notice=REPORT_NOTICE if scene.poses else "",
         ),
     )
+    return out
+
+
+def write_comparison(first: Path, last: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
+    """Write a page with what changed between the trials of two results; returns its path.
+
+    first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both. Raises
+    `InputError` for other files, where a choice is needed and not made, and for a trial compared with itself.
+    """
+    if out.suffix.lower() != ".html":
+        raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
+    found = []
+    for place in (first, last):
+        result = find_results(place, subject, trial)
+        if result is None:
+            raise InputError(
+                f"{place}: expected a results folder, or a trial's .h5 in it. A data set holds no ± of all."
+            )
+        found.append(result)
+    if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
+        raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
+    trials = [read_trial(*result) for result in found]
+    names = [f"{letter}: {read.name}" for letter, read in zip("AB", trials, strict=True)]
+    write_report(out, comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
     return out
 
 
@@ -251,7 +274,7 @@ def write_cycles(
     if found is None:
         raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
     read = read_trial(*found)
-    figure = cycle_figure(cycles_of_trial(read, events), table, cycle_spread_of(read))
+    figure = cycle_figure(cycles_of_trial(read, events), table, cycle_spread_of(read), assumed_angles_of(read))
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=_CYCLE_DPI)
     return out
@@ -260,16 +283,16 @@ def write_cycles(
 def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
     """The same as a part of a page. prefix: of its ids there."""
     table = None if bands is None else read_bands(bands, compute_clinical_angles())
-    drawn = cycle_figure(cycles_of_trial(found, events), table, cycle_spread_of(found))
+    drawn = cycle_figure(cycles_of_trial(found, events), table, cycle_spread_of(found), assumed_angles_of(found))
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
     return Picture(
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
         f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
-        "(pale, from three on: ± 1 standard deviation of the cycles); "
-        "± of 95 % in the titles, as far as the recording decides an angle at all. "
-        + ("No bands were given." if table is None else f"Green: mean ± 1 standard deviation of {table.source}."),
+        "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame. "
+        "Dashed angles are assumed. "
+        + ("No bands were given." if table is None else f"Green: one standard deviation of {table.source}."),
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
     )  # fmt: skip
 
@@ -278,6 +301,11 @@ def cycle_spread_of(found: SolvedTrial) -> dict[str, float]:
     """{angle: the typical ± of 95 % over the frames kept, rad} of those with standard deviations."""
     known = ((figure.name, figure.sd) for figure in found.clinical_figures if figure.unit == "deg")
     return {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
+
+
+def assumed_angles_of(found: SolvedTrial) -> set[str]:
+    """Names of the clinical parameters that the recording did not decide."""
+    return {figure.name for figure in found.clinical_figures if figure.is_assumed}
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
