@@ -3,7 +3,7 @@
 import pytest
 
 from simspine.quality.observability import GIVEN_BY_MODEL, ClinicalFigure
-from simspine.report.tables import BEYOND_ERROR, ERROR_UNKNOWN, WITHIN_ERROR, comparison_table
+from simspine.report.dataset_figures import BEYOND_ERROR, ERROR_UNKNOWN, WITHIN_ERROR, comparison_table
 
 
 def figure(name, mean, sd=None, unit="deg", decided="measured"):

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.clinical import published_bands
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
 from simspine.core.arrays import mean_of_known
@@ -394,21 +393,7 @@ def validation_cells(
     columns = _CURVATURE_COLUMNS if name == "lla_tka" else _RANGE_COLUMNS
     used = {title: cell for title, cell in columns.items() if title != "Action" or name != "lumbar_rom"}
     lines = [tuple(cell(row) for cell in used.values()) for row in rows]
-    if name == "lla_tka":
-        lines += _normal_lines(tuple(used))
     return tuple(used), tuple(lines)
-
-
-def _normal_lines(header: Sequence[str]) -> list[tuple[str, ...]]:
-    """Published normal ranges as last lines of the curvature table."""
-    lines = []
-    for quantity in ("lla", "tka"):
-        for band in published_bands(quantity):
-            check = "; to be checked" if band.grade == "C" else ""
-            values = {"": f"published, {band.span} ({band.source}{check})"}
-            values[f"{quantity.upper()}{SPREAD_NOTE}"] = f"{band.low:g}–{band.high:g}"
-            lines.append(tuple(values.get(title, "") for title in header))
-    return lines
 
 
 def _number_text(value: float, digits: int = 1) -> str:

@@ -160,8 +160,7 @@ ESTIMATED_IMPRECISE = "estimated, and imprecise"
 NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
-SEVERAL_ANGLES = "several angles, more or less measured: read the ±"
-SEVERAL_ESTIMATED = "several angles, more or less estimated: read the ±"
+SEVERAL_ANGLES = "several angles: read the ±"
 NO_DEVIATION = "several angles; the engine gives no ±"
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
@@ -332,8 +331,8 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float, est
     decided = curvature_verdict(share, estimated=estimated)
     if sd is not None and CLINICAL_DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE_DEG:
         worse = {Observability.MEASURED: MEASURED_IMPRECISELY, Observability.ESTIMATED: ESTIMATED_IMPRECISE}
-        return worse.get(decided) or str(decided) or (SEVERAL_ESTIMATED if estimated else SEVERAL_ANGLES)
-    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ESTIMATED if estimated else SEVERAL_ANGLES)
+        return worse.get(decided) or str(decided) or SEVERAL_ANGLES
+    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ANGLES)
 
 
 LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12"}

@@ -1,11 +1,10 @@
-"""Figures of all levels or all points at once: angles and ranges, where points came from, how well they fit."""
+"""Figures of all levels or all points at once: ranges of angles, where points came from, how well they fit."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.anatomy.curvature import POSITIVE_DIRECTIONS
 from simspine.core.arrays import runs_of_frames
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import THRESHOLDS
@@ -14,7 +13,6 @@ from simspine.report.figure_style import (
     BLUE,
     COLOUR_CYCLE,
     FORCED_LABEL,
-    FORCED_STYLE,
     GREY,
     INK_COLOUR,
     MEASURED_STYLE,
@@ -41,63 +39,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Levels: angles as a map of level over time, range of motion of each level, and their observability.
+# Levels: range of motion of each, with its interval and its verdict.
 
 
 # The limits of the verdicts: measured is filled, partly measured pale, assumed hollow and dashed.
 MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
 PALE = 0.4  # opacity of what is partly measured
-_SCALE_ENDS_DEG = np.array([1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 180.0])  # ends of a colour scale, degrees
 SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
-
-
-def level_map(
-    time: np.ndarray,
-    levels: Sequence[str],
-    angles: np.ndarray,
-    shares: np.ndarray,
-    status: Sequence[str] | None = None,
-    forced: Mapping[str, Sequence[Forced]] | None = None,
-) -> "Figure":
-    """Angles of all levels as three maps (level × time, from the sacrum up), each with their observability.
-
-    time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
-    see `quality.observability.forced_mask`. Rejected frames are hatched.
-    """
-    degrees = np.degrees(angles)
-    mask = forced_mask(levels, forced or {})
-    half = time_step(time) / 2
-    with matplotlib_style():
-        figure = new_figure(1.6 + 0.185 * len(levels))
-        panels = figure.subplots(1, 6, width_ratios=[1, 0.24] * 3, sharey=True, gridspec_kw={"wspace": 0.02})
-        for k, title in enumerate(AXIS_TITLES):
-            axes, bars = panels[2 * k], panels[2 * k + 1]
-            values = degrees[:, :, k]
-            limit = _scale_limit(values)
-            image = axes.imshow(
-                values.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower",
-                interpolation="nearest", extent=(time[0] - half, time[-1] + half, -0.5, len(levels) - 0.5), zorder=1,
-            )  # fmt: skip
-            shade_rejected(axes, time, status, labelled=k == 0, zorder=2)
-            axes.grid(False)
-            axes.set_title(f"{title}\n", fontsize=9.5)
-            time_axis(axes, time)
-            bar = figure.colorbar(image, ax=[axes, bars], location="bottom", extend="both", aspect=28, pad=0.02)
-            bar.set_label(f"°, positive = {POSITIVE_DIRECTIONS[k]}", fontsize=8.5)
-            bar.outline.set_linewidth(0.5)
-            _draw_shares(bars, shares[:, k], mask[:, k])
-            for edge in _region_borders(levels):
-                axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
-        _name_levels(panels[0], levels)
-        figure_legend(figure, panels[0].get_legend_handles_labels()[0], 1)
-    return figure
-
-
-def _scale_limit(degrees: np.ndarray) -> float:
-    """End of the colour scale: most values within it; a few levels that turn far must not bleach the others."""
-    known = np.abs(degrees[np.isfinite(degrees)])
-    wanted = np.percentile(known, 95) if known.size else 1.0
-    return float(_SCALE_ENDS_DEG[min(np.searchsorted(_SCALE_ENDS_DEG, wanted), len(_SCALE_ENDS_DEG) - 1)])
 
 
 def _looks_by_verdict(shares: np.ndarray, forced: np.ndarray) -> list[tuple[np.ndarray, ArtistStyle]]:
@@ -115,27 +63,6 @@ def _looks_by_verdict(shares: np.ndarray, forced: np.ndarray) -> list[tuple[np.n
 
 
 VERDICT_LABELS = ("measured", "partly measured", "assumed", FORCED_LABEL)
-
-
-def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
-    known = ~forced & np.isfinite(shares)
-    for own, look in _looks_by_verdict(shares, ~known):
-        at = np.flatnonzero(known & own)
-        axes.barh(at, np.maximum(shares[at], 0.015), 0.66, linewidth=0.9, **look)
-    for i, share in enumerate(shares):
-        if forced[i]:
-            axes.plot([0, 1], [i, i], **FORCED_STYLE)
-        elif known[i]:
-            start, ink = (0.0, "white") if share >= MEASURED_FROM else (min(share, 0.5), INK_COLOUR)
-            axes.annotate(
-                f"{100 * share:.0f}", (start, i), xytext=(2, -0.4), textcoords="offset points", fontsize=8.5, color=ink,
-                va="center",
-            )  # fmt: skip
-    axes.set(xlim=(0, 1.05), xticks=[])
-    axes.grid(False)
-    axes.spines[["bottom", "left"]].set_visible(False)
-    axes.tick_params(left=False)
-    axes.set_title("data\n%", fontsize=8.5, fontweight="normal")
 
 
 def range_profile(

@@ -1,4 +1,4 @@
-"""Figures of angles: all curves over time, the spine of one frame in both planes, changes between trials."""
+"""Figures of one trial: all angles over time, the spine of one frame in both planes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,9 +8,9 @@ import numpy as np
 from simspine.core.arrays import require_shape
 from simspine.report import figure_style
 from simspine.report.figure_style import (
+    ASSUMED_DASHES,
     BLUE,
     GREEN,
-    GREY,
     INK_COLOUR,
     ORANGE,
     VERMILLION,
@@ -22,9 +22,8 @@ from simspine.report.figure_style import (
     shade_rejected,
     time_axis,
 )
-from simspine.report.page import NORMAL_95, interval_text
+from simspine.report.page import NORMAL_95
 from simspine.report.scene import Curve
-from simspine.report.tables import NOT_DECIDED, Change
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 
 AXIS_TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
-ASSUMED_DASHES = (0, (5, 2))
 
 
 # Angles over time, as the 3D player has them.
@@ -60,9 +58,8 @@ def curves_figure(time: np.ndarray, curves: Sequence[Curve], status: Sequence[st
             for curve in own:
                 _draw_curve(axes, time, curve)
             shade_rejected(axes, time, status, labelled=False)
-            notes = list(dict.fromkeys(curve.note for curve in own if curve.note))
-            axes.set_title(f"{title}: {' / '.join(notes)}" if notes else title, fontsize=9.0)
-            axes.set_ylabel(own[0].unit.strip())
+            notes = dict.fromkeys(curve.note for curve in own if curve.note)
+            axes.set_title(f"{title} ({', '.join([own[0].unit.strip(), *notes])})", fontsize=9.0)
             time_axis(axes, time, labelled=number + _CURVE_COLUMNS >= len(panels))
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
@@ -104,6 +101,7 @@ def _curve_keys(curves: Sequence[Curve]) -> list:
 # The spine of one frame, seen from the right and from behind.
 
 
+BEYOND_LINE_MM = 25.0  # above the highest point on the skin: as far as a centre is from its spinous process
 _SPINE_LABELS = ("C7", "T6", "T12", "L3", "S1")
 
 
@@ -113,8 +111,9 @@ def posture_figure(
     """The centres of the vertebrae in both planes with their 95 % intervals, on one scale.
 
     place: (levels, 3) mm forwards, upwards and to the right of the lowest level. deviation: the same shape, mm. skin:
-    (points, 3) mm, what was measured on the back.
+    (points, 3) mm, what was measured on the back. Levels above that are assumed: dashed.
     """
+    beyond = np.zeros(len(place), bool) if skin is None else place[:, 1] > skin[:, 1].max() + BEYOND_LINE_MM
     with figure_style.matplotlib_style():
         figure = new_figure(5.6)
         panels = figure.subplots(1, 2, sharey=True)
@@ -126,7 +125,9 @@ def posture_figure(
                 reach = NORMAL_95 * deviation[:, across]
                 band = (place[:, across] - reach, place[:, across] + reach)
                 axes.fill_betweenx(place[:, 1], *band, color=BLUE, alpha=0.18, linewidth=0)
-            axes.plot(place[:, across], place[:, 1], "-o", color=BLUE, markersize=4)
+            for own, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
+                line = np.where(own[:, None], place, np.nan)
+                axes.plot(line[:, across], line[:, 1], color=colour, linestyle=dashes, marker="o", markersize=4)
             for name in _SPINE_LABELS:
                 if name in names:
                     at = place[names.index(name)]
@@ -134,36 +135,9 @@ def posture_figure(
             axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
         panels[0].set_ylabel(f"above {names[-1] if place[-1, 1] < place[0, 1] else names[0]} (mm)")
         keys = [line_key("centres of the vertebrae, band: 95 %", color=BLUE, marker="o", markersize=4)]
+        if beyond.any():
+            keys.append(line_key("assumed: not measured", color=ORANGE, linestyle=ASSUMED_DASHES))
         if skin is not None:
             keys.append(line_key("measured on the skin", color=GREEN, marker="s", markersize=3, linestyle="none"))
-        figure_legend(figure, keys, 2)
-    return figure
-
-
-# What changed from one trial to another.
-
-
-def changes_figure(changes: Sequence[Change], which: str, of_ranges: bool = False) -> "Figure":
-    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed where it is assumed.
-
-    which: the title. of_ranges: of the ranges instead of the means. Degrees; lengths are left out.
-    """
-    shown = [change for change in changes if change.unit == "deg"][::-1]
-    with figure_style.matplotlib_style():
-        figure = new_figure(1.0 + 0.23 * max(1, len(shown)))
-        axes = figure.subplots()
-        for height, change in enumerate(shown):
-            by, sd = (change.range, change.range_sd) if of_ranges else (change.mean, change.mean_sd)
-            verdict = change.verdict(by, sd)
-            assumed, beyond = verdict == NOT_DECIDED, verdict.startswith("●")
-            colour = ORANGE if assumed else BLUE if beyond else GREY
-            if sd is not None:
-                ends = [by - NORMAL_95 * sd, by + NORMAL_95 * sd]
-                axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if assumed else "-")
-            axes.plot(by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            text = interval_text(by, sd, change.unit, signed=True)
-            axes.text(1.01, height, text, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
-        axes.axvline(0, color=INK_COLOUR, linewidth=0.8)
-        axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
-        axes.set(title=which, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
+        figure_legend(figure, keys, 3)
     return figure

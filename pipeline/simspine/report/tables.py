@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
+UNKNOWN_FROM_DEG = 90.0  # an interval this wide says nothing
 ALIGNMENT_NOTE = (
     "Mean over the frames kept, from the least to the greatest value, and the range between them. Tilts, slopes and "
     "the plumb line count from the vertical. Definitions: docs/clinical.md."
@@ -83,7 +84,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
     Where nothing moves, as in a single frame, there are no ranges.
     """
-    by_name = {figure.name: figure for figure in figures}
+    by_name = {figure.name: figure for figure in figures if not _is_unbounded(figure)}
     moves = any(_moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
     alignment = [_alignment_row(figure) for figure in spinal]
@@ -105,6 +106,11 @@ def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
     return replace(table, columns=tuple(table.columns[i] for i in at), rows=rows)
 
 
+def _is_unbounded(figure: ClinicalFigure) -> bool:
+    """Whether nothing at all is known of an angle, as of limbs that were not recorded."""
+    return figure.unit == "deg" and figure.sd is not None and NORMAL_95 * figure.sd > UNKNOWN_FROM_DEG
+
+
 def _moves(figure: ClinicalFigure) -> bool:
     return figure.minimum is not None and (figure.maximum or 0.0) - figure.minimum >= CONSTANT_RANGE
 
@@ -112,15 +118,15 @@ def _moves(figure: ClinicalFigure) -> bool:
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
     norm = norm_text(figure) or "–"
-    return (_label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm, figure.decided_by)
+    return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm, figure.decided_by)
 
 
-def _label_with_sign(figure: ClinicalFigure) -> str:
+def label_with_sign(figure: ClinicalFigure) -> str:
     """The parameter's name, and what a positive value means where that is not in the name."""
-    definition = CLINICAL_DEFINITIONS.get(figure.name)
-    if definition is None or definition.positive in ("always", "never negative", "lordosis", "bending forward"):
-        return figure.label
-    return f"{figure.label} (+ {definition.positive})"
+    positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else "always"
+    plain = positive.partition(" (")[0]
+    named = plain in figure.label.lower() or plain in ("always", "never negative", "bending forward")
+    return figure.label if named else f"{figure.label} (+ {plain})"
 
 
 def range_of(figure: ClinicalFigure) -> float:
@@ -212,95 +218,6 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
             header, lines = validation_cells(name, rows)
             made.append(PageTable(header, lines, VALIDATION_NOTES[name], VALIDATION_TITLES[name]))
     return tuple(made)
-
-
-# Trials or visits of one person side by side: clinical parameters, and which differ beyond their errors.
-
-
-MAX_TRIALS_COMPARED = 4  # trials side by side; more are for the table of trials
-BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
-NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
-COMPARISON_NOTE = (
-    "Mean over the frames kept, and from … to. Only trials of the same movement can be compared. Difference: the last "
-    "trial less the first. The errors of both count as independent. That is too wide where both have the same cameras "
-    "and the same body, whose errors cancel. Range: from the least to the greatest value. What the model sets is left "
-    "out. Assumed: the recording of one of the trials did not decide the angle."
-)
-
-
-@dataclass(frozen=True)
-class Change:
-    """How a parameter changed from one trial to another. mean, range: of both; sd: of their differences, None where
-    one trial has none. unit: 'deg' or 'mm'. assumed: in one of the trials the recording did not decide it."""
-
-    label: str
-    unit: str
-    mean: float
-    mean_sd: float | None
-    range: float
-    range_sd: float | None
-    assumed: bool
-
-    def verdict(self, by: float, sd: float | None) -> str:
-        """The verdict on a change of mean or range. The angle's own verdict outranks the size of its change."""
-        if self.assumed:
-            return NOT_DECIDED
-        if sd is None:
-            return ERROR_UNKNOWN
-        return BEYOND_ERROR if abs(by) > NORMAL_95 * sd else WITHIN_ERROR
-
-
-def change_between(first: ClinicalFigure, last: ClinicalFigure) -> Change:
-    """The last less the first; the errors of both count as independent."""
-
-    def together(one: float | None, other: float | None) -> float | None:
-        return None if one is None or other is None else math.hypot(one, other)
-
-    return Change(
-        label=first.label,
-        unit=last.unit,
-        mean=(last.mean or 0.0) - (first.mean or 0.0),
-        mean_sd=together(first.sd, last.sd),
-        range=range_of(last) - range_of(first),
-        range_sd=together(first.range_sd, last.range_sd),
-        assumed=first.is_assumed or last.is_assumed,
-    )
-
-
-def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[list[ClinicalFigure | None]]:
-    """For each parameter that two trials or more know: its figure in each trial."""
-    by_name = [{figure.name: figure for figure in figures if figure.is_of_person} for figures in trials.values()]
-    names = dict.fromkeys(name for figures in by_name for name in figures)
-    rows = [[figures.get(name) for figures in by_name] for name in names]
-    return [row for row in rows if sum(figure is not None for figure in row) > 1]
-
-
-def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTable | None:
-    """A row for each parameter that two trials or more know, a column for each trial; None for one trial, or many.
-
-    trials: {name: its figures}, in the order of the visits.
-    """
-    if not 2 <= len(trials) <= MAX_TRIALS_COMPARED:
-        return None
-    rows = []
-    for found in known_in_several(trials):
-        known = [figure for figure in found if figure is not None]
-        change = change_between(known[0], known[-1])
-        cells = [
-            text
-            for by, sd in ((change.mean, change.mean_sd), (change.range, change.range_sd))
-            for text in (interval_text(by, sd, change.unit, signed=True), change.verdict(by, sd))
-        ]
-        rows.append((_label_with_sign(known[0]), *map(_figure_cell, found), *cells))
-    columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
-    return PageTable(columns, tuple(rows), COMPARISON_NOTE) if rows else None
-
-
-def _figure_cell(figure: ClinicalFigure | None) -> str:
-    if figure is None or figure.mean is None:
-        return "–"
-    span = f" ({number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)})"
-    return interval_text(figure.mean, figure.sd, figure.unit) + unbreakable(span)
 
 
 # Uncertainty of the angles in words: the table of a trial, and what was not measured.

@@ -1,8 +1,8 @@
 """A reconstruction as part of a report's page, and what a page says over several of them."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,16 @@ import numpy as np
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
 from simspine.core.arrays import frame_ranges
-from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
-    ASSUMED_VERDICTS,
     MEASURED_IMPRECISELY,
     ClinicalFigure,
     Observability,
     estimated_of_spine,
-    forced_mask,
     observed_share_text,
     share_of_curvature,
 )
@@ -43,17 +40,14 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.spine_figures import changes_figure, posture_figure
-from simspine.report.summary import DOTS_OF_TAPE, median_or_none, spine_points_by_source, verdict_on
+from simspine.report.spine_figures import posture_figure
+from simspine.report.summary import DOTS_OF_TAPE, median_or_none, spine_points_by_source
 from simspine.report.tables import (
     ESTIMATED_BY,
     INFERRED_BY,
     Caveats,
     NotMeasured,
     caveats_of_trial,
-    change_between,
-    comparison_table,
-    known_in_several,
     not_measured,
     range_of,
 )
@@ -62,7 +56,6 @@ from simspine.report.trial_sections import TrialParts, most_moved, scene_of_tria
 # Four statements on a trial that come before everything else.
 
 
-_CURVATURE_TITLES = {"lla": "lumbar lordosis", "tka": "thoracic kyphosis"}
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _WHERE_TO_MARK = "C7, T7, T10, L3 and both PSIS"
@@ -119,74 +112,46 @@ _DECISION_TEXTS = {
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    known = [_curvature_sentence(trial, key, name) for key, name in _CURVATURE_TITLES.items()]
-    doubted = [(text, share) for text, share in known if share]
-    parts = [_limb_angle_groups(trial.clinical_figures), *(text for text, share in known if not share)]
-    if doubted:
-        verb, them = ("say", "them") if len(doubted) > 1 else ("says", "it")
-        figures, shares = (" and ".join(part) for part in zip(*doubted, strict=True))
-        by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
-        parts.append(f"{_capitalised(figures)} {verb} little of this person: {by} decided {shares} of {them}.")
-    return " ".join(filter(None, parts))
+    by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
+    curvature = [_curvature_sentence(figure, by) for figure in trial.curvature_figures]
+    limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
+    return " ".join(filter(None, [_limb_angle_groups(trial.clinical_figures) if limbs else "", *curvature]))
 
 
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
-    """The angles of the limbs that were measured on both sides, with their spread: the precise ones, and the others."""
+    """The angles of the limbs that were measured on both sides, with their intervals: precise ones, and others."""
     by_name = {figure.name: figure for figure in figures}
-    groups: dict[bool, _Measured] = {True: _Measured({}, []), False: _Measured({}, [])}
-    for joint, (_, angles) in JOINT_DEFINITIONS.items():
-        for angle, _ in angles:
-            sides = [side for key in SIDE_WORDS if (side := by_name.get(f"{joint}_{angle}_{key}")) is not None]
-            words = {side.decided_by for side in sides}
-            if len(sides) == len(SIDE_WORDS) and words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
-                group = groups[MEASURED_IMPRECISELY not in words]
-                group.names.setdefault(angle, []).append(joint)
-                group.deviations.extend(side.sd for side in sides if side.sd is not None)
-    parts = [
-        f"{said} {group.text}."
-        for said, group in (("Measured", groups[True]), ("Imprecise", groups[False]))
-        if group.names
-    ]
-    limbs = any(name.startswith(joint) for name in by_name for joint in JOINT_DEFINITIONS)
-    return " ".join(parts) or "No angle of the limbs was measured on both sides." * limbs
+    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}}
+    deviations: dict[str, list[float]] = {"Measured": [], "Imprecise": []}
+    pairs = [(joint, angle) for joint, (_, angles) in JOINT_DEFINITIONS.items() for angle, _ in angles]
+    for joint, angle in pairs:
+        sides = [by_name.get(f"{joint}_{angle}_{key}") for key in SIDE_WORDS]
+        words = {"" if side is None else side.decided_by for side in sides}
+        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
+            group = "Imprecise" if MEASURED_IMPRECISELY in words else "Measured"
+            groups[group].setdefault(angle, []).append(joint)
+            deviations[group].extend(side.sd for side in sides if side is not None and side.sd is not None)
+    parts = []
+    for group, joints_of in groups.items():
+        names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in joints_of.items())
+        ends = dict.fromkeys(f"{NORMAL_95 * end(deviations[group]):.0f}" for end in (min, max) if deviations[group])
+        if names:
+            parts.append(f"{group}{' to ± ' * bool(ends)}{'–'.join(ends)}{'°' * bool(ends)}: {names}.")
+    return " ".join(parts) or "No angle of the limbs was measured on both sides."
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """names: {angle: joints}. deviations: degrees, of all of them."""
-
-    names: dict[str, list[str]]
-    deviations: list[float]
-
-    @property
-    def text(self) -> str:
-        names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in self.names.items())
-        if not self.deviations:
-            return names
-        low, high = (NORMAL_95 * f(self.deviations) for f in (min, max))
-        return f"to ± {low:.0f}{'' if round(low) == round(high) else f'–{high:.0f}'}°: {names}"
-
-
-def _curvature_sentence(trial: SolvedTrial, key: str, name: str) -> tuple[str, str]:
-    """What is known of a curvature; and '' or, where that says little of the person, the share that was measured."""
-    spine, kept = trial.spine, ~trial.rejected
-    values, sd = np.degrees(getattr(spine, key)[kept]), getattr(spine, f"{key}_sd")
-    if not np.isfinite(values).any():
-        return f"{_capitalised(name)} is not known.", ""
-    usual = None if sd is None else median_or_none(np.degrees(sd[kept]))
-    figure = f"{name} {np.nanmean(values):.0f}°"
-    if forced_mask([key], spine.forced).any():
-        return f"{_capitalised(figure)} is set by the model.", ""
-    if usual is None:
-        return f"{_capitalised(figure)} has no standard deviation.", ""
-    verdict, figure = verdict_on(key, usual, estimated=trial.spine_estimated), f"{figure} ± {NORMAL_95 * usual:.0f}°"
-    if verdict in ASSUMED_VERDICTS:
-        return figure, observed_share_text(share_of_curvature(key, usual))
-    return f"{_capitalised(figure)} was {verdict}.", ""
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
+    """What is known of a curvature. by: who decided it."""
+    name = figure.label.partition(",")[0]
+    if figure.mean is None:
+        return f"{name} is not known."
+    value = f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}"
+    if figure.is_assumed:
+        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
+        return f"{value} says little of this person: {by} decided {share} of it."
+    if figure.verdict is Observability.FORCED:
+        return f"{value} is set by the model."
+    return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
@@ -225,7 +190,8 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         (0 < len(trial.cameras) < _FEW_CAMERAS, "Use three cameras or more, one of them behind the person."),
         ("camera_refined" in codes, "Calibrate the cameras again: the calibration did not fit these images."),
         (any(figure.is_assumed for figure in trial.curvature_figures),
-         "For the curvature itself, measure a line of points along the back, or use a radiograph."),
+         "For the curvature itself, " + "measure a line of points along the back, or " * (DOTS_OF_TAPE not in ways)
+         + "use a radiograph."),
         (codes & {"bone_length", "marker_jump", "markers_missing"}, "Fitted clothes and more light help the detector."),
     )  # fmt: skip
     return " ".join(text for wanted, text in advice if wanted) or "Nothing: record it the same way."
@@ -386,9 +352,10 @@ def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
 
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     """A page about one trial alone."""
+    count = trial.spine.frames
     content = ReportContent(
         title=trial.trial,
-        subtitle=f"{trial.spine.frames} frames, {trial.spine.frames / trial.spine.rate:.1f} s",
+        subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
         trials=(trial_section_of(trial),),
         provenance=Provenance(versions=dict(package_versions())),
         licences=DETECTOR_LICENCES,
@@ -397,39 +364,3 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     )
     write_report(path, content)
     return Path(path)
-
-
-def comparison_page(trials: Mapping[str, SolvedTrial], title: str) -> ReportContent:
-    """Two trials of a movement: what changed and whether that is more than the error, and both in 3D.
-
-    trials: {name on the page: trial}, the earlier one first.
-    """
-    first, last = trials
-    figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
-    table = comparison_table(figures)
-    changes = [change_between(one, other) for one, other in known_in_several(figures) if one and other]
-    if table is None:
-        raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
-    titles = ("Difference of means", "Difference of ranges")
-    drawn = [changes_figure(changes, f"{name}: {last} less {first}", name == titles[1]) for name in titles]
-    captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
-    pictures = tuple(
-        Picture(name, f"{name}, each with its interval", captions, svg=figure_svg(figure, f"c{number}"))
-        for number, (name, figure) in enumerate(zip(titles, drawn, strict=True))
-    )
-    scenes = {
-        name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
-        for name, trial in trials.items()
-    }
-    return ReportContent(
-        title=title,
-        subtitle=f"{last} compared with {first}",
-        trials=tuple(
-            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
-            for name, scene in scenes.items()
-        ),
-        comparisons=(table,),
-        changes=pictures,
-        alone=True,
-        notice=REPORT_NOTICE,
-    )

@@ -29,7 +29,6 @@ from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import (
     availability_figure,
-    level_map,
     marker_error_figure,
     point_states,
     range_profile,
@@ -255,26 +254,19 @@ def _curve_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
 
 
 def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
-    """A map of the levels' angles over time, and their ranges."""
+    """Ranges of the levels' angles; of a single frame the angles."""
     joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
-    if spine.frames > 1:
-        yield (
-            level_map(spine.time, joints, angles, shares=shares, status=parts.status, forced=spine.forced),
-            "map", "Angles per level", "Flexion, lateral bending and axial rotation of all levels over time as colours",
-            "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars are the "
-            "observability of each row. Where they are hollow and dashed, the colours are assumed. Where a dashed grey "
-            "line is in their place, the model sets them.",
-        )  # fmt: skip
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
     title = "Range of each level" if spine.frames > 1 else "Angle of each level"
     yield (
         range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced),
         "range", title, "For each level the range of its angles with a 95 % interval",
-        "Boxes: from the least to the greatest angle. Lines: 95 % beyond. A hollow, dashed box is assumed: the model "
-        "distributes the motion over these levels. A pale box is partly measured.",
+        "Relative to the model's neutral pose. Boxes: from the least to the greatest angle. Lines: 95 % beyond. A "
+        "hollow, dashed box is assumed: the model distributes the motion over these levels. A pale box is partly "
+        "measured.",
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from simspine.core.arrays import evenly_spread
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.report.dataset_figures import comparison_table
 from simspine.report.page import (
     PageTable,
     Provenance,
@@ -23,7 +24,7 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
-from simspine.report.tables import Caveats, comparison_table, validation_text_tables
+from simspine.report.tables import Caveats, validation_text_tables
 from simspine.report.trial_page import (
     DETECTOR_LICENCES,
     FILM_BYTES,

@@ -2,7 +2,8 @@
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,24 @@ from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
+from simspine.io.text_tables import read_bands
 from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
 from simspine.report.bones import bones_and_joints
-from simspine.report.dataset_figures import cycle_figure, read_bands
+from simspine.report.dataset_figures import (
+    beyond_error,
+    change_between,
+    changes_figure,
+    comparison_table,
+    cycle_figure,
+    known_in_several,
+)
 from simspine.report.page import NORMAL_95, Picture, ReportContent, TrialSection, write_report
 from simspine.report.rerun_recording import CameraView, write_recording
-from simspine.report.scene import Scene, pack_scene
-from simspine.report.trial_page import REPORT_NOTICE, comparison_page
+from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
+from simspine.report.trial_page import REPORT_NOTICE, summary_statements
 from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
@@ -145,9 +154,46 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in found]
-    names = [f"{letter}: {read.name}" for letter, read in zip("AB", trials, strict=True)]
-    write_report(out, comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
+    folders = [paths.results.resolve().name for paths, _ in found]
+    names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
+    write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
     return out
+
+
+def _comparison_page(trials: Mapping[str, SolvedTrial], title: str) -> ReportContent:
+    """Two trials of a movement: what changed and whether that is more than the error, and both in 3D.
+
+    trials: {name on the page: trial}, the earlier one first.
+    """
+    first, last = trials
+    figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
+    table = comparison_table(figures)
+    changes = [change_between(one, other) for one, other in known_in_several(figures) if one and other]
+    if table is None:
+        raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
+    titles = ("Difference of means", "Difference of ranges")
+    drawn = [changes_figure(changes, f"{name}: {last} less {first}", name == titles[1]) for name in titles]
+    captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
+    pictures = tuple(
+        Picture(name, f"{name}, each with its interval", captions, svg=canvas.figure_svg(figure, f"c{number}"))
+        for number, (name, figure) in enumerate(zip(titles, drawn, strict=True))
+    )
+    scenes = {
+        name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
+        for name, trial in trials.items()
+    }
+    return ReportContent(
+        title=title,
+        subtitle=beyond_error(changes),
+        trials=tuple(
+            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
+            for name, scene in scenes.items()
+        ),
+        comparisons=(table,),
+        changes=pictures,
+        alone=True,
+        notice=REPORT_NOTICE,
+    )
 
 
 def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
