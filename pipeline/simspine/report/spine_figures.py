@@ -57,13 +57,13 @@ def curves_figure(time: np.ndarray, curves: Sequence[Curve], status: Sequence[st
         for number, (axes, (title, own)) in enumerate(zip(grid, panels.items(), strict=False)):
             for curve in own:
                 _draw_curve(axes, time, curve)
-            shade_rejected(axes, time, status, labelled=False)
+            shade_rejected(axes, time, status, labelled=number == 0)
             notes = dict.fromkeys(curve.note for curve in own if curve.note)
             axes.set_title(f"{title} ({', '.join([own[0].unit.strip(), *notes])})", fontsize=9.0)
             time_axis(axes, time, labelled=number + _CURVE_COLUMNS >= len(panels))
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
-        figure_legend(figure, _curve_keys(curves), 4)
+        figure_legend(figure, [*_curve_keys(curves), *figure.axes[0].get_legend_handles_labels()[0]], 4)
     return figure
 
 

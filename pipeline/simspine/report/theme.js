@@ -30,8 +30,8 @@
   apply();
   // A heading that a link leads to is opened; on paper all are open.
   const reveal = () => {
-    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target?.closest("details")) target.closest("details").open = true;
+    const part = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details");
+    if (part) part.open = true;
   };
   addEventListener("hashchange", reveal);
   reveal();
