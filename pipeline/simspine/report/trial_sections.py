@@ -241,15 +241,19 @@ def _curve_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     if spine is None:
         return
     curves = curves_of_trial(spine, parts.clinical)
-    if curves:
-        estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
-        yield (
-            curves_figure(spine.time, curves, parts.status),
-            "curves", "All angles over time", "Curvature of the spine, pelvis, trunk and limbs over time",
-            "Bands: 95 %. A dashed orange curve is assumed: it says little about this person. A dashed grey one is the "
-            f"model's.{estimated} Cycles of gait are drawn where the configuration names the contacts of the feet "
-            "(report.events).",
-        )  # fmt: skip
+    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
+    caption = (
+        "Bands: 95 %. A dashed orange curve is assumed: it says little about this person. A dashed grey one is the "
+        "model's."
+    )
+    gait = " Cycles of gait are drawn where the configuration names the contacts of the feet (report.events)."
+    spinal, limbs = ([curve for curve in curves if bool(curve.panel) is sided] for sided in (False, True))
+    if spinal:
+        drawn = curves_figure(spine.time, spinal, parts.status)
+        yield drawn, "spinal", "Pelvis and spine over time", "Angles of pelvis and spine over time", caption + estimated
+    if limbs:
+        drawn = curves_figure(spine.time, limbs, parts.status)
+        yield drawn, "limbs", "Limbs over time", "Angles of the limbs over time, right and left", caption + gait
     yield from _level_figures(parts, spine)
 
 

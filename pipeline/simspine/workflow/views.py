@@ -147,9 +147,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     for place in (first, last):
         result = find_results(place, subject, trial)
         if result is None:
-            raise InputError(
-                f"{place}: expected a results folder, or a trial's .h5 in it. A data set holds no ± of all."
-            )
+            raise InputError(f"{place}: expected a results folder, or a trial's .h5 in it.")
         found.append(result)
     if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
