@@ -91,7 +91,12 @@ def test_table_of_angles():
     assert len(table.rows) == 27
     rows = {row[:2]: row[2:] for row in table.rows}
     assert rows["L4-L5", "flexion"] == ("1.0°", "4.0°", "–", "set by the model")
-    assert rows["L4-L5", "axial rotation"] == ("0.0\u00a0±\u00a02.0°", "0.0°", "10 %", "assumed")
+    assert rows["L4-L5", "axial rotation"] == (
+        "0.0\u00a0±\u00a02.0°",
+        "0.0\u00a0±\u00a02.8°",  # √2 × 1.96°
+        "10 %",
+        "assumed",
+    )
     assert rows["T12-L1", "flexion"][-2:] == ("50 %", "partly measured")
     assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
@@ -114,8 +119,8 @@ def test_assumed_statements_sum_up_runs_of_levels():
         "Axial rotation of 8 of 9 levels",
     ]  # fmt: skip
     said = [s.reason.replace("\N{NON-BREAKING HYPHEN}", "-") for s in statements]
-    assert said[1] == "observability L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
-    assert said[3] == "observability L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
+    assert said[1] == "decided by the recording: L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
+    assert said[3] == "decided by the recording: L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
     # Two trials: what counts is their mean.
     mixed = assumed([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)])
     assert mixed == ()

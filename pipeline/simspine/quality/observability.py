@@ -279,13 +279,13 @@ def _clinical_figure(
     unit, factor = WRITTEN_UNITS[definition.unit]
     kinds = {fact.kind for fact in clinical.forced.get(name, ())}
     deviation = None if kinds - {ForcedKind.SUM} else clinical.sd(name)
-    found = _statistics(factor * clinical.of(name), None if deviation is None else factor * deviation, kept)
+    found = angle_statistics(factor * clinical.of(name), None if deviation is None else factor * deviation, kept)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
     decided_by = forced or _in_words(name, found.mean, found.sd, share=share, estimated=estimated)
     return ClinicalFigure(name=name, label=definition.label, unit=unit, decided_by=decided_by, **found._asdict())
 
 
-class _Statistics(NamedTuple):
+class AngleStatistics(NamedTuple):
     """Of a quantity over the frames that can be trusted, as in `ClinicalFigure`."""
 
     mean: float | None
@@ -296,13 +296,14 @@ class _Statistics(NamedTuple):
     range_sd: float | None
 
 
-def _statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray) -> _Statistics:
+def angle_statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray) -> AngleStatistics:
+    """Of one quantity over the frames that are kept; values, deviation, kept: (frames,)."""
     at = kept & np.isfinite(values)
     known = values[at]
     if not known.size:
-        return _Statistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
+        return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
     ends = None if deviation is None else deviation[at][[known.argmin(), known.argmax()]]
-    return _Statistics(
+    return AngleStatistics(
         mean=float(known.mean()),
         sd=None if deviation is None else float(np.nanmedian(deviation[kept])),
         minimum=float(known.min()),
@@ -359,7 +360,7 @@ def _curvature_figure(
     name: str, angle: tuple[np.ndarray, np.ndarray | None], kept: np.ndarray, forced: bool, estimated: bool
 ) -> ClinicalFigure:
     values, deviation = angle
-    found = _statistics(np.degrees(values), None if deviation is None or forced else np.degrees(deviation), kept)
+    found = angle_statistics(np.degrees(values), None if deviation is None or forced else np.degrees(deviation), kept)
     decided_by = str(curvature_verdict(share_of_curvature(name, found.sd), forced, estimated))
     return ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
 

@@ -33,6 +33,7 @@ from simspine.quality.observability import (
     ASSUMED_VERDICTS,
     ClinicalFigure,
     Observability,
+    angle_statistics,
     forced_mask,
     observability_of,
     observed_share_text,
@@ -93,7 +94,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)]
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
-    sides = ("Angle", "Right", "from … to", "Left", "from … to", "Right − left", "Verdict")
+    sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
     note = (ALIGNMENT_NOTE if moves else STILL_NOTE) + NORM_NOTE * has_norms
     tables = (PageTable(columns, tuple(alignment), note), PageTable(sides, tuple(limbs), LIMB_NOTE))
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
@@ -174,7 +175,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         if not any(sides):
             continue
         cells = [
-            text for side in sides for text in (("–", "–") if side is None else (_mean_text(side), _range_text(side)))
+            text for side in sides for text in (("–", "–") if side is None else (_mean_text(side), _reach_text(side)))
         ]
         words = list(dict.fromkeys(side.decided_by for side in sides if side is not None))
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
@@ -203,6 +204,13 @@ def _range_text(figure: ClinicalFigure) -> str:
     return unbreakable(f"{number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}{UNIT_SIGNS[figure.unit]}")
 
 
+def _reach_text(figure: ClinicalFigure) -> str:
+    """Range with its interval, and its ends."""
+    if not _moves(figure):
+        return _range_text(figure)
+    return f"{interval_text(range_of(figure), figure.range_sd, figure.unit)} ({_range_text(figure)})"
+
+
 def _clinical_degrees(angle: float | None) -> str:
     return "–" if angle is None else f"{np.degrees(angle):.0f}°".replace("-", "−")
 
@@ -227,7 +235,7 @@ INFERRED_BY = "vertebral centres of real spines (a statistical model) that go wi
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 _CURVATURE_TITLES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
-ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Observability", "Verdict")
+ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
 def angle_table(
@@ -247,15 +255,17 @@ def angle_table(
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(MOTION_PLANES):
-            angle = np.degrees(spine.angles[kept, i, k])
-            known = angle[np.isfinite(angle)]
-            mean, span = (known.mean(), np.ptp(known)) if known.size else (None, None)
-            sd, share = None, "–"
-            if words[i][k] is not Observability.FORCED:
-                sd = None if spine.angles_sd is None else median_or_none(np.degrees(spine.angles_sd[kept, i, k]))
-                share = observed_share_text(shares[i, k])
-            cells = (interval_text(mean, sd, "deg"), interval_text(span, None, "deg"), share, str(words[i][k]) or "–")
-            rows.append((level, plane, *cells))
+            forced = words[i][k] is Observability.FORCED
+            sd = None if forced or spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
+            found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
+            mean, share = (
+                interval_text(found.mean, found.sd, "deg"),
+                "–" if forced else observed_share_text(shares[i, k]),
+            )
+            span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
+            rows.append(
+                (level, plane, mean, interval_text(span, found.range_sd, "deg"), share, str(words[i][k]) or "–")
+            )
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
@@ -265,8 +275,8 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     caption = (
-        f"{measured[0]}: observability of at least {high}; assumed: less than {low}; between them {measured[1]}. Sums "
-        "over levels and segments in space have a interval, but no observability of their own."
+        f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. Sums "
+        "over levels and segments in space have a interval, but no such share of their own."
     )
     if estimated:
         caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."
@@ -377,7 +387,7 @@ def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
             below += len(ends)
         if parts:
             name = f"{plane.capitalize()} of {below} of {total} levels"
-            statements.append(Statement(name, f"observability {'; '.join(parts)}"))
+            statements.append(Statement(name, f"decided by the recording: {'; '.join(parts)}"))
     return statements
 
 

@@ -99,8 +99,8 @@ def _named(way: str, names: Sequence[str]) -> str:
 def _moved_sentence(trial: SolvedTrial) -> str:
     """What moved most for its error."""
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
-    parts = [f"{figure.label} by {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Most moved: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
+    parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
+    return f" Largest movements: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 _DECISION_TEXTS = {
@@ -224,7 +224,8 @@ def methods_text(trial: SolvedTrial) -> str:
             f"{interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
             for figure in known
         ]
-        parts.append(f"Means with 95 % intervals of the posterior: {'; '.join(values)}.")
+        parts.append(f"Means with 95 % intervals: {'; '.join(values)}.")
+    parts.append("Intervals hold errors of points, body size and published priors, and hold if these are right.")
     return " ".join(parts)
 
 
