@@ -258,14 +258,10 @@ def angle_table(
             forced = words[i][k] is Observability.FORCED
             sd = None if forced or spine.angles_sd is None else np.degrees(spine.angles_sd[:, i, k])
             found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-            mean, share = (
-                interval_text(found.mean, found.sd, "deg"),
-                "–" if forced else observed_share_text(shares[i, k]),
-            )
             span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
-            rows.append(
-                (level, plane, mean, interval_text(span, found.range_sd, "deg"), share, str(words[i][k]) or "–")
-            )
+            means = (interval_text(found.mean, found.sd, "deg"), interval_text(span, found.range_sd, "deg"))
+            share = "–" if forced else observed_share_text(shares[i, k])
+            rows.append((level, plane, *means, share, str(words[i][k]) or "–"))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)
