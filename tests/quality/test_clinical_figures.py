@@ -134,7 +134,7 @@ def test_composed_parameters_have_the_verdict_of_what_they_are_composed_of():
     levels = ("T11-T12", "T12-L1", "L5-S1", "C7-T1", "lumbar")
     shares = np.full((5, 3), 0.9)
     shares[:2, 1] = (0.1, 0.2)  # of the trunk; the sacrum's and the neck's do not count
-    found = composed_shares(clinical, np.ones(FRAMES, bool), 0.0, levels, shares)
+    found = composed_shares(clinical, np.ones(FRAMES, bool), 0.0, levels=levels, level_shares=shares)
     assert found == pytest.approx(
         {"lumbar_flexion": 0.0, "coronal_cobb": 0.15, "trunk_inclination": 0.75, "coronal_balance": 0.0}
     )

@@ -120,7 +120,7 @@ def test_section_leaves_out_what_is_missing(spine):
 
 
 def test_not_measured_says_what_and_why(measured, spine):
-    trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan), np.ones(FRAMES, bool))
+    trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan))
     found = not_measured([trial, trial], "a rule")
     assert found["inferred"] == (content.Statement("Spine_01", "a rule"),)
     forced = found["forced"]

@@ -125,7 +125,7 @@ class SolvedTrial(Unchanging):
             return ()
         lordosis = share_of_curvature("lla", self.curvature_figures[0].sd)
         shares = decided_shares(self.sized, self.result) | composed_shares(
-            clinical, kept, lordosis, self.spine.levels, self.observed_shares
+            clinical, kept, lordosis, levels=self.spine.levels, level_shares=self.observed_shares
         )
         return clinical_figures(clinical, kept, shares, self.spine_estimated)
 

@@ -121,17 +121,7 @@ def posture_figure(
         for axes, (across, title, label) in zip(panels, views, strict=True):
             if skin is not None:
                 axes.plot(skin[:, across], skin[:, 1], "s", color=GREEN, markersize=3)
-            if deviation is not None:
-                reach = NORMAL_95 * deviation[:, across]
-                band = (place[:, across] - reach, place[:, across] + reach)
-                axes.fill_betweenx(place[:, 1], *band, color=BLUE, alpha=0.18, linewidth=0)
-            for own, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
-                line = np.where(own[:, None], place, np.nan)
-                axes.plot(line[:, across], line[:, 1], color=colour, linestyle=dashes, marker="o", markersize=4)
-            for name in _SPINE_LABELS:
-                if name in names:
-                    at = place[names.index(name)]
-                    axes.annotate(name, (at[across], at[1]), xytext=(9, -3), textcoords="offset points", fontsize=8.5)
+            _draw_plane(axes, names, place[:, [across, 1]], None if deviation is None else deviation[:, across], beyond)
             axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
         panels[0].set_ylabel(f"above {names[-1] if place[-1, 1] < place[0, 1] else names[0]} (mm)")
         keys = [line_key("centres of the vertebrae, band: 95 %", color=BLUE, marker="o", markersize=4)]
@@ -141,3 +131,16 @@ def posture_figure(
             keys.append(line_key("measured on the skin", color=GREEN, marker="s", markersize=3, linestyle="none"))
         figure_legend(figure, keys, 3)
     return figure
+
+
+def _draw_plane(
+    axes: "Axes", names: Sequence[str], xy: np.ndarray, deviation: np.ndarray | None, beyond: np.ndarray
+) -> None:
+    """One view. xy: (levels, 2) mm. deviation: (levels,) mm, across. beyond: (levels,) bool, drawn as assumed."""
+    if deviation is not None:
+        ends = (xy[:, 0] - NORMAL_95 * deviation, xy[:, 0] + NORMAL_95 * deviation)
+        axes.fill_betweenx(xy[:, 1], *ends, color=BLUE, alpha=0.18, linewidth=0)
+    for own, dashes, colour in ((beyond, ASSUMED_DASHES, ORANGE), (~beyond, "-", BLUE)):
+        axes.plot(*np.where(own[:, None], xy, np.nan).T, color=colour, linestyle=dashes, marker="o", markersize=4)
+    for name in (name for name in _SPINE_LABELS if name in names):
+        axes.annotate(name, xy[names.index(name)], xytext=(9, -3), textcoords="offset points", fontsize=8.5)

@@ -30,7 +30,6 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
-    ASSUMED_VERDICTS,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -38,8 +37,6 @@ from simspine.quality.observability import (
     observability_of,
     observed_share_text,
     rhythm_verdict,
-    share_of_curvature,
-    spread_of_adults,
 )
 from simspine.report.page import (
     NORMAL_95,
@@ -50,7 +47,6 @@ from simspine.report.page import (
     number_text,
     unbreakable,
 )
-from simspine.report.summary import median_or_none, verdict_on
 
 if TYPE_CHECKING:
     from simspine.estimation.result import Result
@@ -234,7 +230,6 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
-_CURVATURE_TITLES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
@@ -289,15 +284,13 @@ class Caveats:
     """What was not measured in one trial.
 
     inferred: names of points that a rule placed. estimated: of those that a network placed. forced: what the model
-    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka':
-    typical, rad}; none where forced.
+    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced.
     """
 
     inferred: tuple[str, ...]
     forced: Mapping[str, Sequence[Forced]]
     levels: tuple[str, ...]
     shares: np.ndarray
-    sd: Mapping[str, float]
     estimated: tuple[str, ...] = ()
 
 
@@ -309,20 +302,13 @@ class NotMeasured(TypedDict):
     assumed: tuple[Statement, ...]
 
 
-def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept: np.ndarray) -> Caveats:
-    """Of one trial. measured: what was fitted, with origin. shares: (levels, 3). kept: (frames,) bool."""
+def caveats_of_trial(measured: Markers, spine: SpineKinematics, shares: np.ndarray) -> Caveats:
+    """Of one trial. measured: what was fitted, with origin. shares: (levels, 3)."""
     names, estimated = (
         tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED)
     )
     free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
-    known = {"lla": spine.lla_sd, "tka": spine.tka_sd}
-    sd = {
-        name: usual
-        for name, values in known.items()
-        if values is not None and not forced_mask([name], spine.forced).any()
-        if (usual := median_or_none(values[kept])) is not None
-    }
-    return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, sd=sd, estimated=estimated)
+    return Caveats(inferred=names, forced=spine.forced, levels=spine.levels, shares=free, estimated=estimated)
 
 
 def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
@@ -343,24 +329,13 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
     for name, facts in (item for trial in trials for item in trial.forced.items()):
         if facts:
             shared = f"{_SUM_MEASURED_TEXT}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
-            reasons[shared + forced_sentence(facts)].append(name.upper() if name in _CURVATURE_TITLES else name)
+            reasons[shared + forced_sentence(facts)].append(name.upper() if name in CURVATURE_KEYS else name)
     return tuple(Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
 
 
 def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
-    """Curvature, then runs of levels for each plane; means over the trials count."""
-    statements = []
-    for quantity, name in _CURVATURE_TITLES.items():
-        found = [trial.sd[quantity] for trial in trials if quantity in trial.sd]
-        sd = float(np.degrees(np.mean(found))) if found else None
-        verdict = verdict_on(quantity, sd)
-        if sd is not None and verdict in ASSUMED_VERDICTS:
-            reason = (
-                f"{verdict}: known to ± {NORMAL_95 * sd:.0f}°, while standing adults differ by "
-                f"± {NORMAL_95 * spread_of_adults(quantity):.0f}°; the data decided "
-                f"{observed_share_text(share_of_curvature(quantity, sd))} of it"
-            )
-            statements.append(Statement(name, reason))
+    """Runs of levels for each plane; means over the trials count. Curvature has its verdict in the tables."""
+    statements: list[Statement] = []
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)

@@ -199,34 +199,26 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 
 def methods_text(trial: SolvedTrial) -> str:
     """Sentences for the methods section of a paper, with the numbers of this recording."""
-    spine, cameras, report = trial.spine, len(trial.cameras), trial.triangulation
-    source = f"{cameras} cameras" if cameras else "markers"
+    spine, report, distance = trial.spine, trial.triangulation, median_or_none(trial.result.marker_error)
+    source = f"{len(trial.cameras)} cameras" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
-    parts = [
-        f"Posture and movement were recorded with {source} ({frames}) and reconstructed with simspine "
-        f"{package_versions().get('simspine', '')}."
+    error = None if report is None else median_or_none(report.error_px[report.used])
+    values = [
+        f"{figure.label} {interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
+        for figure in trial.curvature_figures
+        if figure.mean is not None
     ]
-    if report is not None and np.isfinite(report.error_px[report.used]).any():
-        median = np.nanmedian(report.error_px[report.used])
-        parts.append(f"Points detected in the images were triangulated (median reprojection error {median:.1f} px).")
-    distance = median_or_none(trial.result.marker_error)
-    if distance is not None:
-        together = "all frames together" if trial.result.posterior is not None else "each frame"
-        parts.append(
-            f"The body model '{trial.sized.recipe.name}' was fitted to {together}; its markers lie "
-            f"{1e3 * distance:.0f} mm (median) from the measured ones."
-        )
-    parts.append(f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.")
-    known = [figure for figure in trial.curvature_figures if figure.mean is not None]
-    if known:
-        values = [
-            f"{figure.label.lower().replace('l1–s1', 'L1–S1').replace('t3–t12', 'T3–T12')}: "
-            f"{interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
-            for figure in known
-        ]
-        parts.append(f"Means with 95 % intervals: {'; '.join(values)}.")
-    parts.append("Intervals hold errors of points, body size and published priors, and hold if these are right.")
-    return " ".join(parts)
+    parts = (
+        f"Posture and movement were recorded with {source} ({frames}) and reconstructed with simspine "
+        f"{package_versions().get('simspine', '')}.",
+        f"Points detected in the images were triangulated (median reprojection error {error:.1f} px)." if error else "",
+        f"The body model '{trial.sized.recipe.name}' was fitted to them.",
+        f"Its markers lie {1e3 * distance:.0f} mm (median) from the measured ones." if distance else "",
+        f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
+        f"Means with 95 % intervals: {'; '.join(values)}." if values else "",
+        "Intervals hold errors of points, body size and published priors, and hold if these are right.",
+    )
+    return " ".join(filter(None, parts))
 
 
 def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
@@ -343,7 +335,7 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares, ~trial.rejected)
+    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
 
 
 def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:

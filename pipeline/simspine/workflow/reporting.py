@@ -24,6 +24,7 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
+from simspine.report.summary import verdict_on
 from simspine.report.tables import Caveats, validation_text_tables
 from simspine.report.trial_page import (
     DETECTOR_LICENCES,
@@ -244,7 +245,9 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
         return None
 
     def angle(entry: dict, key: str) -> str:
-        return interval_text(entry[f"{key}_deg_mean"], entry.get(f"{key}_deg_sd"), "deg")
+        sd = entry.get(f"{key}_deg_sd")
+        verdict = verdict_on(key, sd, key in entry["set_by_model"], bool(entry["spine_estimated"]))
+        return f"{interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
 
     return PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
@@ -261,7 +264,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
             )
             for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),
-        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means over the trial.",
+        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means over the trial, with their verdicts.",
         links=links,
         curves=tuple(part.curve for part in parts),
     )
