@@ -121,7 +121,8 @@ def posture_figure(
         for axes, (across, title, label) in zip(panels, views, strict=True):
             if skin is not None:
                 axes.plot(skin[:, across], skin[:, 1], "s", color=GREEN, markersize=3)
-            _draw_plane(axes, names, place[:, [across, 1]], None if deviation is None else deviation[:, across], beyond)
+            own = None if deviation is None else deviation[:, across]
+            _draw_plane(axes, names, place[:, [across, 1]], deviation=own, beyond=beyond)
             axes.set(title=title, xlabel=label, aspect="equal", adjustable="datalim")
         panels[0].set_ylabel(f"above {names[-1] if place[-1, 1] < place[0, 1] else names[0]} (mm)")
         keys = [line_key("centres of the vertebrae, band: 95 %", color=BLUE, marker="o", markersize=4)]

@@ -264,7 +264,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
             )
             for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),
-        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means over the trial, with their verdicts.",
+        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means, with their verdicts.",
         links=links,
         curves=tuple(part.curve for part in parts),
     )
