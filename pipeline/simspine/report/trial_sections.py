@@ -39,7 +39,15 @@ from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, PackedScene, Scene
 from simspine.report.spine_figures import curves_figure
 from simspine.report.summary import ESTIMATED_VERDICTS
-from simspine.report.tables import ESTIMATED_BY, angle_table, clinical_tables, norm_of, range_of, skin_table
+from simspine.report.tables import (
+    CONSTANT_RANGE,
+    ESTIMATED_BY,
+    angle_table,
+    clinical_tables,
+    norm_of,
+    range_of,
+    skin_table,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +111,8 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tupl
     shown = [
         figure
         for figure in figures
-        if figure.name in angles and (figure.name in CURVATURE_KEYS or (figure.is_of_person and range_of(figure)))
+        if figure.name in angles
+        and (figure.name in CURVATURE_KEYS or (figure.is_of_person and range_of(figure) > CONSTANT_RANGE))
     ]
     panels = list(dict.fromkeys(map(_panel_of, most_moved(shown))))
     return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
