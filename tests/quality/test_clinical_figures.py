@@ -106,6 +106,7 @@ def test_the_range_counts_the_errors_of_both_its_ends():
     clinical = ClinicalParameters(("knee_flexion_r",), ("rad",), values, sd)
     found = clinical_figures(clinical, np.array([1, 1, 1, 0, 1], bool))[0]
     assert (found.maximum, found.minimum, found.range_sd) == pytest.approx((40, 0, 5))
+    assert _of("pelvic_incidence", 50, 2.0).range_sd is None  # what never changes has no range
 
 
 VERDICTS = {

@@ -111,10 +111,10 @@ def test_a_single_frame_has_values_and_no_ranges():
 
 
 def test_what_was_not_recorded_is_left_out():
-    """An angle known to ± 118° is not known: limbs under a line on the back."""
-    parameters = ClinicalParameters(
-        ("pelvic_tilt", "hip_flexion_r"), ("rad", "rad"), np.zeros((1, 2)), np.radians([[3.0, 60.0]])
-    )
+    """An angle known to ± 118° is not known, and the model's own says nothing: limbs under a line on the back."""
+    names = ("pelvic_tilt", "hip_flexion_r", "knee_rotation_r")
+    forced = {"knee_rotation_r": (Forced("coupled", ("rotation",), "knee_angle_r"),)}
+    parameters = ClinicalParameters(names, ("rad",) * 3, np.zeros((1, 3)), np.radians([[3.0, 60.0, 1.0]]), forced)
     (table,) = clinical_tables(clinical_figures(parameters), None)
     assert [row[0][:11] for row in table.rows] == ["Pelvic tilt"]
 

@@ -173,7 +173,8 @@ class ClinicalFigure:
     unit: 'deg' or 'mm'. mean, minimum, maximum: over the frames, None where no frame is known; sd: typical (median)
     standard deviation, None where there is none or the model gives the value. known_share: of the frames. decided_by:
     in words what the figure rests on. range_sd: standard deviation of the range, maximum less minimum. It counts the
-    errors of both frames as independent. Errors that last through the trial cancel, so it is an upper bound.
+    errors of both frames as independent. Errors that last through the trial cancel, so it is an upper bound. None of
+    what does not change.
     """
 
     name: str
@@ -309,7 +310,7 @@ def angle_statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.
         minimum=float(known.min()),
         maximum=float(known.max()),
         known_share=len(known) / int(kept.sum()),
-        range_sd=None if ends is None or not np.isfinite(ends).all() else float(np.hypot(*ends)),
+        range_sd=float(np.hypot(*ends)) if ends is not None and np.isfinite(ends).all() and np.ptp(known) else None,
     )
 
 

@@ -102,7 +102,7 @@ def interval_text(value: float | None, sd: float | None, unit: str, signed: bool
     reach = None if sd is None or not math.isfinite(sd) else NORMAL_95 * sd
     digits = 0 if unit == "mm" or (reach is not None and reach >= WHOLE_FROM) else 1
     texts = [number_text(number, digits) for number in (value, reach) if number is not None]
-    plus = "+" if signed and value > 0 else ""
+    plus = "+" if signed and round(value, digits) > 0 else ""
     return unbreakable(f"{plus}{' ± '.join(texts)}{UNIT_SIGNS[unit]}")
 
 

@@ -87,7 +87,9 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     alignment = [_alignment_row(figure) for figure in spinal]
     if alignment and rhythm is not None and moves:
         alignment.append(_rhythm_row(rhythm, str(rhythm_verdict(figures))))
-    limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)]
+    of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
+    recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
+    limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
