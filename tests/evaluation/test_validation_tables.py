@@ -136,7 +136,7 @@ def test_one_person_has_no_spread_over_people(make):
     whole = make()
     alone = Dataset({"S1": whole.subjects["S1"]})
     assert all(math.isnan(row.rom_sd_deg) for row in lumbar_rom(alone))
-    assert "±" not in "".join(line[4] for line in validation_cells("lumbar_rom", lumbar_rom(alone))[1])
+    assert "(" not in "".join(line[4] for line in validation_cells("lumbar_rom", lumbar_rom(alone))[1])
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_file_without_our_groups_still_counts_its_frames():
     assert found["lla_tka"][0].frames == 7
     assert math.isnan(found["lla_tka"][0].lla_mean_deg)
     assert found["lumbar_rom"] == found["neck_rom"] == ()
-    assert "| – | 36.08 ± 2.43 |" in " ".join(validation_markdown("lla_tka", found["lla_tka"]).split())
+    assert "| – | 36.08 (2.43) |" in " ".join(validation_markdown("lla_tka", found["lla_tka"]).split())
 
 
 def test_a_released_file_can_be_read(tmp_path):
@@ -250,5 +250,14 @@ def test_one_verdict_on_curvature():
 def test_the_spread_over_frames_is_named_as_such(small_dataset):
     header, _ = validation_cells("lla_tka", curvature_table(small_dataset))
     for name in ("LLA", "TKA"):
-        assert f"{name}, mean ± spread over frames" in header
+        assert f"{name}, mean (sd over frames)" in header
         assert name not in header
+
+
+def test_an_interval_is_of_95_percent_and_its_verdict_stands_by_it(small_dataset):
+    """A deviation of 5.6° in one frame makes ± 11.0°; what the model sets has none."""
+    header, lines = validation_cells("lla_tka", curvature_table(small_dataset))
+    first = dict(zip(header, lines[0], strict=True))
+    assert (first["LLA, ± 95 %"], first["LLA data"]) == ("11.0", "75 % (partly measured)")
+    assert (first["TKA, ± 95 %"], first["TKA data"]) == ("–", "set by the model")
+    assert not any("to be checked" in cell for line in lines for cell in line)

@@ -1,4 +1,4 @@
-"""The three statements that come first: they say what the figures behind them say."""
+"""The four statements that come first: they say what the figures behind them say."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def said(found):
 
 
 def test_it_counts_what_there_is(found):
-    measured, _, _ = said(found)
+    measured, *_ = said(found)
     seconds = found.spine.frames / found.spine.rate
     assert measured.startswith(
         f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames"
@@ -34,18 +34,18 @@ def test_it_counts_what_there_is(found):
 def test_a_wide_interval_says_little(found):
     """24 of 25 parts of the variance of adults' lordosis, 11° (spread_of_adults), and a hundredth of it."""
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
-    _, sure, _ = said(replace(found, spine=wide))
-    assert "± 24° (95 %) says little of this person" in sure
+    _, sure, *_ = said(replace(found, spine=wide))
+    assert "\u00a0±\u00a024° says little of this person" in sure
     assert "Thoracic kyphosis" in sure
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
-    _, sure, _ = said(replace(found, spine=narrow))
-    assert "± 2° (95 %) was measured." in sure
+    _, sure, *_ = said(replace(found, spine=narrow))
+    assert "\u00a0±\u00a02.0° was measured." in sure
 
 
 def test_causes_are_named_once(found):
     warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
     other = Finding("camera_shift", "info", "mended", "None.")
-    _, _, careful = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
+    _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
     assert careful.count("bones change their length") == 1
     assert "cameras" not in careful
 
@@ -62,7 +62,7 @@ def test_joints_are_told_apart_by_precision():
     ]
     figures += [figure("hip_rotation_r", 3.0, "measured"), figure("hip_rotation_l", 3.0, "assumed")]
     assert _limb_angle_groups(figures) == (
-        "Measured to ± 4° (95 %): hip and knee flexion. Imprecise to ± 8–12° (95 %): ankle dorsiflexion."
+        "Measured to ± 4°: hip and knee flexion. Imprecise to ± 8–12°: ankle dorsiflexion."
     )
     assert _limb_angle_groups(()) == "No angle of the limbs was measured on both sides."
 

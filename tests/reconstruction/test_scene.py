@@ -1,26 +1,57 @@
-"""Curves of the player: what the model sets is not what is very uncertain."""
+"""Curves of the player carry the verdict, the mean and the interval of the figure that they are of."""
 
 import numpy as np
+import pytest
 
-from simspine.anatomy.curvature import MOTION_PLANES
-from simspine.core.types import Forced
-from simspine.report.trial_sections import curvature_curves
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.quality.observability import ClinicalFigure, curvature_figures
+from simspine.report.trial_sections import angle_curves, most_moved
+
+FREE = {"lla": False, "tka": False}
+
+
+def curves(angles, kept=None, **forced):
+    frames = len(next(iter(angles.values()))[0])
+    kept = np.ones(frames, bool) if kept is None else kept
+    return angle_curves(angles, curvature_figures(angles, kept, FREE | forced))
 
 
 def test_a_note_says_why_a_curve_says_little():
     angles = {key: (np.full(5, 0.8), np.full(5, np.radians(sd))) for key, sd in (("lla", 2.0), ("tka", 25.0))}
-    rigid = {"tka": (Forced("rigid", MOTION_PLANES, spans=("T3", "T12"), body="torso"),)}
-    shared = {"lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5")),)}
-    assert [(c.note, c.forced) for c in curvature_curves(angles, {})] == [("", False), ("very uncertain", False)]
-    lumbar, thoracic = curvature_curves(angles, rigid | shared)
-    assert (lumbar.note, lumbar.forced) == ("", False)  # a shared coordinate leaves the sum to the data
-    assert (thoracic.note, thoracic.forced, thoracic.sd) == ("set by the model", True, None)
+    lumbar, thoracic = curves(angles)
+    assert (lumbar.note, lumbar.assumed, lumbar.forced) == ("", False, False)
+    assert (thoracic.note, thoracic.assumed, thoracic.forced) == ("very uncertain", True, False)
     np.testing.assert_allclose(lumbar.sd, 2.0)
+    assert lumbar.mean == f"{np.degrees(0.8):.1f}\u00a0±\u00a03.9°"  # 1.96 × 2°
+    _, held = curves(angles, tka=True)
+    assert (held.note, held.assumed, held.forced, held.sd) == ("set by the model", False, True, None)
 
 
 def test_an_assumed_curve_says_so_and_rejected_frames_do_not_count():
     sd = np.radians([9.5, 9.5, 9.5, 1.0, 1.0, 1.0, 1.0])  # adults differ by 10 degrees
-    kept = np.arange(7) < 3
-    (thoracic,) = curvature_curves({"tka": (np.full(7, 0.8), sd)}, {}, kept)
+    (thoracic,) = curves({"tka": (np.full(7, 0.8), sd)}, np.arange(7) < 3)
     assert thoracic.note == "assumed"
-    assert curvature_curves({"tka": (np.full(7, 0.8), sd)}, {})[0].note == ""
+    assert curves({"tka": (np.full(7, 0.8), sd)})[0].note == ""
+
+
+def figure(name, reach, sd, decided="measured"):
+    label = CLINICAL_DEFINITIONS[name].label if name in CLINICAL_DEFINITIONS else name
+    return ClinicalFigure(name, label, "deg", 0.0, sd, 0.0, reach, 1.0, decided)
+
+
+def test_what_moved_most_for_its_error_is_shown_first():
+    """30 over 1 before 60 over 4; what is assumed, or has no error, is not shown whatever it did."""
+    some = [
+        figure("hip_flexion_r", 60.0, 4.0), figure("trunk_inclination", 30.0, 1.0), figure("t1_slope", 5.0, 5.0),
+        figure("coronal_cobb", 90.0, 0.1, "assumed"), figure("knee_flexion_r", 90.0, None), figure("lla", 90.0, 1.0),
+    ]  # fmt: skip
+    assert [found.name for found in most_moved(some)] == ["trunk_inclination", "hip_flexion_r", "t1_slope"]
+    angles = {each.name: (np.linspace(0, 1, 4), np.full(4, 0.1)) for each in some}
+    chosen = {curve.label for curve in angle_curves(angles, some) if curve.chosen}
+    assert chosen == {"lla", "Trunk inclination", "Hip flexion, right"}
+
+
+@pytest.mark.parametrize("sd", [None, 2.0])
+def test_angles_that_the_model_sets_have_no_curve(sd):
+    some = [figure("knee_rotation_r", 9.0, sd, "set by the model from the joint's other angles")]
+    assert angle_curves({"knee_rotation_r": (np.zeros(4), None)}, some) == ()

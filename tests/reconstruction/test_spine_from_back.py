@@ -171,3 +171,19 @@ def test_arguments_without_effect_or_sense_are_refused(body, options, said):
     line, psis, _, _ = seen_on(body, posture(body))
     with pytest.raises(InputError, match=said):
         ss.spine_from_back(line, psis=psis, **options)
+
+
+def test_the_page_of_one_frame_has_values_and_a_posture_and_no_time(body, tmp_path):
+    """Values with intervals of the posterior, both planes, one pose in 3D; nothing over a time that has not passed."""
+    line, psis, _, _ = seen_on(body, posture(body, Flex_Ext=10))
+    rec = ss.spine_from_back(line, psis=psis)
+    text = rec.report(tmp_path / "report.html").read_text().replace("\u00a0", " ")
+    reach = 1.96 * np.degrees(rec.spine.lla_sd[0])
+    digits = 0 if reach >= 9.95 else 1
+    wanted = f"{np.degrees(rec.lla[0]):.{digits}f} ± {reach:.{digits}f}°"
+    assert f'data-label="Value" class="value">{wanted}</td>' in text
+    assert "The spine in both planes" in text
+    assert '"curves":[]' in text
+    assert '"frames":1' in text
+    for of_time in ("time (s)", "Pelvis and spine over time", "0.0 s", "From … to", "Hip, flexion"):
+        assert of_time not in text, of_time

@@ -1,13 +1,24 @@
-"""Trials beside each other: the difference, its error, and what is left out."""
+"""Trials compared with one another: differences, their errors, verdicts, and what is left out."""
 
 import pytest
+from figure_text import texts
 
 from simspine.quality.observability import GIVEN_BY_MODEL, ClinicalFigure
-from simspine.report.tables import BEYOND_ERROR, ERROR_UNKNOWN, WITHIN_ERROR, comparison_table
+from simspine.report.dataset_figures import (
+    BEYOND_ERROR,
+    ERROR_UNKNOWN,
+    NOT_DECIDED,
+    WITHIN_ERROR,
+    beyond_error,
+    change_between,
+    changes_figure,
+    comparison_table,
+)
+from simspine.report.figure_style import BLUE, GREY, ORANGE
 
 
-def figure(name, mean, sd=None, unit="deg", decided="measured"):
-    return ClinicalFigure(name, name.capitalize(), unit, mean, sd, mean - 5, mean + 5, 1.0, decided)
+def figure(name, mean, sd=None, unit="deg", decided="measured", reach=5.0, range_sd=None):
+    return ClinicalFigure(name, name.capitalize(), unit, mean, sd, mean - reach, mean + reach, 1.0, decided, range_sd)
 
 
 def rows(**trials):
@@ -38,13 +49,39 @@ def test_what_the_model_gives_is_no_comparison_and_what_has_no_error_no_verdict(
     assert found["Tilt"][3] == ERROR_UNKNOWN
 
 
-def test_ranges_are_subtracted_as_well():
-    """From 0…60° to 5…53° it is 12° less, although the mean is the same."""
-    before = ClinicalFigure("knee_flexion_r", "Knee", "deg", 30.0, 1.0, 0.0, 60.0, 1.0, "measured")
-    after = ClinicalFigure("knee_flexion_r", "Knee", "deg", 30.0, 1.0, 5.0, 53.0, 1.0, "measured")
+@pytest.mark.parametrize("assumed", ["before", "after"])
+def test_what_one_trial_assumed_did_not_change(assumed):
+    """However large the difference of two assumptions is, it is no finding."""
+    words = {trial: "assumed" if trial == assumed else "measured" for trial in ("before", "after")}
+    found = rows(
+        before=(figure("cobb", 10.0, 0.1, decided=words["before"]),),
+        after=(figure("cobb", 90.0, 0.1, decided=words["after"]),),
+    )
+    assert (found["Cobb"][3], found["Cobb"][5]) == (NOT_DECIDED, NOT_DECIDED)
+
+
+def test_ranges_are_subtracted_with_the_errors_of_their_ends():
+    """From 0…60° to 6…54° it is 12° less, although the mean is the same; 3 and 4 degrees make 5, 95 % reach 9.8."""
+    before = figure("knee_flexion_r", 30.0, 1.0, reach=30.0, range_sd=3.0)
+    after = figure("knee_flexion_r", 30.0, 1.0, reach=24.0, range_sd=4.0)
     table = comparison_table({"before": (before,), "after": (after,)})
     found = dict(zip(table.columns, table.rows[0], strict=True))
-    assert (found["Change of range"], found["Difference"][:3]) == ("−12.0°", "0.0")
+    assert (found["Difference of ranges"], found["Ranges"]) == ("−12.0\u00a0±\u00a09.8°", BEYOND_ERROR)
+    assert (found["Difference of means"], found["Means"]) == ("0.0\u00a0±\u00a02.8°", WITHIN_ERROR)
+    said = beyond_error([change_between(before, after)])
+    assert said == "Larger than the measurement error: Knee_flexion_r, range −12.0\u00a0±\u00a09.8°."
+
+
+def test_the_figure_says_what_the_table_says():
+    first = (figure("knee", 10.0, 3.0), figure("hip", 10.0, 3.0), figure("cobb", 10.0, 3.0, decided="assumed"))
+    last = (figure("knee", 20.0, 4.0), figure("hip", 19.0, 4.0), figure("cobb", 60.0, 4.0))
+    changes = [change_between(one, other) for one, other in zip(first, last, strict=True)]
+    axes = changes_figure(changes, "Means").axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    looks = {names[int(dot.get_ydata()[0])]: dot.get_color() for dot in dots}
+    assert looks == {"Knee": BLUE, "Hip": GREY, "Cobb": ORANGE}
+    assert "+10.0\u00a0±\u00a09.8°" in texts(axes.figure)
 
 
 def test_one_trial_known_is_not_compared():

@@ -77,7 +77,7 @@ def test_points_gaps_and_tube(window, scene):
     )
     for ring, point, sd in zip(ends, scene.spine.xyz[6, [0, -1]], (0.005, 0.03), strict=True):
         radii = np.linalg.norm(np.reshape(ring, (-1, 3)) - point, axis=1)
-        np.testing.assert_allclose(radii, 2 * sd, atol=2e-4)
+        np.testing.assert_allclose(radii, 1.96 * sd, atol=2e-4)
 
 
 def test_slider_moves_the_pose_and_the_cursor(window):
@@ -101,7 +101,7 @@ def test_slider_moves_the_pose_and_the_cursor(window):
 def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
-    assert readings[0] == f"{scene.curves[0].values[25]:.1f}° ± 5.9°"  # 1.96 × 3°
+    assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
     assert readings[1] == f"{scene.curves[1].values[25]:.1f}°"
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
@@ -314,8 +314,10 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
 
 
 def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
-    plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain")
-    some = replace(scene, curves=(plain, other, replace(other, sd=None, note="set by the model", forced=True)))
+    plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain", assumed=True)
+    some = replace(
+        scene, curves=(plain, other, replace(other, sd=None, note="set by the model", assumed=False, forced=True))
+    )
     trials = (content.TrialSection("walk", player=pack_scene(some)),)
     write_report(tmp_path / "curves.html", content.ReportContent("walk", trials=trials, alone=True))
     with Opened(browser, (tmp_path / "curves.html").as_uri(), color_scheme="light") as window:
@@ -412,7 +414,7 @@ def test_what_is_shaded_is_said_in_its_panel(browser, address, scene, width, beh
     with Opened(browser, address, width) as window:
         panel, curve = window.root.locator(".p-panel").first.bounding_box(), scene.curves[0]
         key = window.root.locator(".p-key").first
-        assert key.text_content() == f"green: {curve.band[2]} · pale: ± 95 %"
+        assert key.text_content() == f"mean {curve.mean} · green: {curve.band[2]}"
         box = key.bounding_box()
         assert panel["x"] <= box["x"]
         assert box["x"] + box["width"] <= panel["x"] + panel["width"]

@@ -153,4 +153,4 @@ def test_right_and_left_share_a_panel(browser, scene, tmp_path):
         window.do("p.seek(12)")
         value = right.values[12]
         reading = window.root.locator(".p-reading span").all_inner_texts()
-        assert [text.split("°")[0] for text in reading] == [f"right {value:.1f}", f"left {value - 8:.1f}"]
+        assert reading == [f"right {value:.1f} ± 5.9°", f"left {value - 8:.1f} ± 5.9°"]

@@ -1,14 +1,14 @@
-"""Tables of clinical parameters on the page."""
+"""Tables of clinical parameters on the page: means, intervals of 95 %, norms that fit, verdicts."""
 
 import numpy as np
 import pytest
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
-from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.types import Forced
-from simspine.quality.observability import clinical_figures
-from simspine.report.tables import clinical_tables
+from simspine.quality.observability import ClinicalFigure, clinical_figures
+from simspine.report.tables import clinical_tables, norm_of
 
 NAMES = tuple(CLINICAL_DEFINITIONS)
 
@@ -20,32 +20,63 @@ def tables():
     values[:, NAMES.index("sagittal_vertical_axis")] = (-0.03, -0.01)
     values[:, NAMES.index("shoulder_plane_r")] = np.nan
     values[:, NAMES.index("pelvic_tilt")] = np.radians((-4, 10))
+    values[:, NAMES.index("sacral_slope")] = np.radians((38, 42))
     forced = {name: (Forced("coupled", ("adduction",), "knee_angle_r"),) for name in NAMES if "knee_add" in name}
     clinical = ClinicalParameters(NAMES, units, values, np.full(values.shape, 0.02), forced)
-    figures = clinical_figures(clinical, shares={"hip_flexion_r": 0.9, "hip_flexion_l": 0.3})
+    figures = clinical_figures(clinical, shares={"hip_flexion_r": 0.9, "hip_flexion_l": 0.3, "lumbar_flexion": 0.1})
     return clinical_tables(figures, LumbopelvicRhythm(1.24, 0.31, np.radians(50), np.radians(40)))
 
 
 def _row(table, label):
-    return next(row for row in table.rows if row[0].startswith(label))
-
-
-def _plain(row):
-    """With ordinary spaces."""
-    return tuple(cell.replace("\u00a0", " ") for cell in row)
+    """{column: cell} with ordinary spaces."""
+    row = next(row for row in table.rows if row[0].startswith(label))
+    return {column: cell.replace("\u00a0", " ") for column, cell in zip(table.columns, row, strict=True)}
 
 
 def test_what_does_not_change_is_said_to_be_constant(tables):
-    assert _row(tables[0], "T1 slope")[2] == "constant"
+    slope = _row(tables[0], "T1 slope")
+    assert (slope["From … to"], slope["Range"]) == ("constant", "–")
 
 
-def test_pelvis_and_spine_beside_adults(tables):
-    tilt = _row(tables[0], "Pelvic tilt")
-    assert _plain(tilt)[1:4] == ("3.0 ± 1.1°", "−4 … 10°", "13.5 ± 6.8° (Mac-Thiong 2011)")
+def test_every_interval_is_of_95_percent(tables):
+    """0.02 rad are 1.15°: 1.96 of them 2.2°, of a difference of two such 3.2°. 20 mm make 39 and 55 mm."""
+    tilt = _row(tables[0], "Pelvic tilt (+ sacrum behind the hips)")
+    assert (tilt["Mean"], tilt["From … to"], tilt["Range"]) == ("3.0 ± 2.2°", "−4 … 10°", "14.0 ± 3.2°")
     axis = _row(tables[0], "Sagittal vertical axis")
-    assert _plain(axis)[1:4] == ("−20 ± 20 mm", "−30 … −10 mm", "−22 ± 31 mm (Tang 2021)")
-    assert _row(tables[0], "Lumbopelvic")[1:3] == ("1.2 ± 0.3", "50° lumbar, 40° pelvis")
-    assert _row(tables[0], "Lumbopelvic")[-1] == "changes of both during the trial; its ± is an upper bound"
+    assert (axis["Mean"], axis["From … to"], axis["Range"]) == ("−20 ± 39 mm", "−30 … −10 mm", "20 ± 55 mm")
+    by = NAMES.index("hip_flexion_r") - NAMES.index("hip_flexion_l")
+    assert _row(tables[1], "Hip, flexion")["Right − left"] == f"{by:+.1f} ± 3.2°".replace("-", "−")
+
+
+def test_the_rhythm_has_the_weaker_verdict_of_both_angles_and_no_norm(tables):
+    rhythm = _row(tables[0], "Lumbopelvic")
+    assert (rhythm["Mean"], rhythm["From … to"]) == ("1.2 ± 0.6", "50° lumbar, 40° pelvis")
+    assert (rhythm["Norm"], rhythm["Verdict"]) == ("–", "assumed, as lumbar flexion and pelvic tilt")
+
+
+def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):
+    """Mac-Thiong: 39.5 ± 7.75 (sd): 95 % lie within 24 and 55. The pelvic tilt moved by more than people differ."""
+    assert _row(tables[0], "Sacral slope")["Norm"] == "24 … 55° (709 standing adults, Mac-Thiong 2011)"
+    for label in ("Pelvic tilt", "T1 slope", "Cervical", "C7 plumb", "Coronal Cobb", "Lumbar flexion"):
+        assert _row(tables[0], label)["Norm"] == "–", label
+
+
+@pytest.mark.parametrize("decided", ["assumed", "very uncertain", "given by the model", "several angles: read the ±"])
+def test_what_was_not_decided_has_no_norm(decided):
+    """The same value with the verdict measured has one."""
+
+    def figure(words):
+        return ClinicalFigure("pelvic_tilt", "Pelvic tilt", "deg", 12.0, 1.0, 11.0, 13.0, 1.0, words)
+
+    assert norm_of(figure(decided)) is None
+    assert norm_of(figure("partly measured")) is not None
+
+
+def test_no_page_carries_a_source_that_is_to_be_checked_or_a_diagnosis(tables):
+    said = " ".join(cell for table in tables for row in table.rows for cell in row)
+    assert "to be checked" not in said
+    assert "scoliosis" not in said
+    assert not {"lla", "tka", "coronal_cobb", "lumbopelvic_rhythm"} & set(PUBLISHED_ADULTS)
 
 
 def test_what_a_figure_rests_on_is_always_said_in_words(tables):
@@ -55,27 +86,37 @@ def test_what_a_figure_rests_on_is_always_said_in_words(tables):
 
 def test_limbs_have_both_sides_in_a_row(tables):
     assert len(tables[1].rows) == 12
-    assert _row(tables[1], "Hip, flexion")[-1] == "measured / partly measured"
-    assert _row(tables[1], "Knee, adduction")[-1] == "set by the model from the joint's other angles"
+    assert _row(tables[1], "Hip, flexion")["Verdict"] == "measured / partly measured"
+    assert _row(tables[1], "Knee, adduction")["Verdict"] == "set by the model from the joint's other angles"
     shoulder = _row(tables[1], "Shoulder, plane")
-    assert shoulder[1:3] == ("–", "–")
-    assert shoulder[-1] == "not known: the arm hangs / several angles, more or less measured: read the ±"
-
-
-def test_sides_are_subtracted_with_the_errors_of_both(tables):
-    """Values are as many degrees as the name's place in the list; 0.02 rad are 1.1°, of both sides 1.6°."""
-    by = NAMES.index("hip_flexion_r") - NAMES.index("hip_flexion_l")
-    assert _plain(_row(tables[1], "Hip, flexion"))[5] == f"{by:+.1f} ± 1.6°".replace("-", "−")
-    assert _plain(_row(tables[1], "Knee, adduction"))[5] == f"{by:+.1f}°".replace("-", "−")  # the model's: no ±
-    assert _row(tables[1], "Shoulder, plane")[5] == "–"
-    assert tables[1].columns[5] == "Right − left"
+    assert shoulder["Right"] == "–"
+    assert shoulder["Verdict"] == "not known: the arm hangs / several angles: read the ±"
+    assert shoulder["Right − left"] == "–"
 
 
 def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
-    figures = clinical_figures(ClinicalParameters(NAMES[:2], ("rad", "rad"), np.zeros((1, 2))))
-    table = clinical_tables(figures, LumbopelvicRhythm(None, None, None, None, "the trunk bends by 4° only"))[0]
-    assert _row(table, "Lumbopelvic")[1] == "–"
-    assert _row(table, "Lumbopelvic")[-1] == "not given: the trunk bends by 4° only"
+    parameters = ClinicalParameters(NAMES[:2], ("rad", "rad"), np.array([[0.0, 0.0], [0.1, 0.1]]))
+    table = clinical_tables(
+        clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "the trunk bends by 4° only")
+    )[0]
+    assert _row(table, "Lumbopelvic")["Mean"] == "–"
+    assert _row(table, "Lumbopelvic")["Verdict"] == "not given: the trunk bends by 4° only"
+
+
+def test_a_single_frame_has_values_and_no_ranges():
+    parameters = ClinicalParameters(("pelvic_tilt",), ("rad",), np.radians([[12.0]]), np.radians([[3.0]]))
+    (table,) = clinical_tables(clinical_figures(parameters), LumbopelvicRhythm(None, None, None, None, "one frame"))
+    assert table.columns == ("Pelvis and spine", "Value", "Norm", "Verdict")
+    assert [row[1] for row in table.rows] == ["12.0\u00a0±\u00a05.9°"]
+
+
+def test_what_was_not_recorded_is_left_out():
+    """An angle known to ± 118° is not known, and the model's own says nothing: limbs under a line on the back."""
+    names = ("pelvic_tilt", "hip_flexion_r", "knee_rotation_r")
+    forced = {"knee_rotation_r": (Forced("coupled", ("rotation",), "knee_angle_r"),)}
+    parameters = ClinicalParameters(names, ("rad",) * 3, np.zeros((1, 3)), np.radians([[3.0, 60.0, 1.0]]), forced)
+    (table,) = clinical_tables(clinical_figures(parameters), None)
+    assert [row[0][:11] for row in table.rows] == ["Pelvic tilt"]
 
 
 def test_nothing_to_say_is_no_table():

@@ -8,61 +8,80 @@ import numpy as np
 import pytest
 from figure_text import texts
 
-from simspine.anatomy.clinical import PublishedBand
-from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.core.errors import InputError
-from simspine.core.types import Forced, Markers
+from simspine.core.types import Markers
 from simspine.report import canvas
-from simspine.report.figure_style import FORCED_LABEL, fill_band
+from simspine.report.figure_style import BLUE, FORCED_LABEL, ORANGE, fill_band
 from simspine.report.level_figures import (
     POINT_STATES_DRAWN,
     availability_figure,
-    level_map,
     marker_error_figure,
     point_states,
+    range_profile,
     reprojection_by_point_figure,
     reprojection_figure,
 )
-from simspine.report.spine_figures import curvature_figure
+from simspine.report.scene import Curve
+from simspine.report.spine_figures import curves_figure, posture_figure
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
-BANDS = (
-    PublishedBand("lla", 40, 60, "L1–S1", "Somebody 1999", "A"),
-    PublishedBand("lla", 30, 50, "T12–S1", "Else 2001", "C"),
-    PublishedBand("tka", 20, 45, "T3–T12", "Third 2005", "A"),
-)
 
 
 def curves(axes, length=40):
     return [line for line in axes.get_lines() if len(line.get_xdata()) == length]
 
 
-def test_curvature_has_units_bands_and_rejected_frames():
-    figure = curvature_figure(TIME, np.radians(np.linspace(40, 50, 40)), np.full(40, np.radians(30)), BANDS, STATUS)
-    said = texts(figure)
-    for wanted in (
-        "Lumbar lordosis", "Thoracic kyphosis", "LLA (°)", "TKA (°)", "time (s)", "rejected frames (4 of 40)",
-        "mean 45.0°, span 10.0°", "mean 30.0°, span 0.0°", "40–60°", "Somebody 1999", "Else 2001; to be",
-    ):  # fmt: skip
-        assert wanted in said.replace("\n", " "), wanted
-    lumbar, thoracic = figure.axes
-    np.testing.assert_allclose(curves(lumbar)[0].get_ydata(), np.linspace(40, 50, 40))
-    low, high = thoracic.get_ylim()
-    assert low < 20 < 45 < high  # the band is in view though the curve is nowhere near its ends
+def curve(label, values, sd=None, **more):
+    return Curve(label, label, np.broadcast_to(np.asarray(values, float), 40), sd, **more)
 
 
-def test_forced_curvature_is_not_drawn_as_a_measurement():
-    lla, tka = np.full(40, 0.8), np.full(40, 0.6)
-    forced = {
-        "tka": (Forced("rigid", MOTION_PLANES, spans=("T3", "T12"), body="torso"),),
-        "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5")),),
-    }
-    free, held = curvature_figure(TIME, lla, tka), curvature_figure(TIME, lla, tka, forced=forced)
-    assert [curves(axes)[0].is_dashed() for axes in free.axes] == [False, False]
-    assert [curves(axes)[0].is_dashed() for axes in held.axes] == [False, True]
-    assert FORCED_LABEL in texts(held)
-    assert FORCED_LABEL not in texts(free)
+def test_curves_have_units_intervals_and_rejected_frames():
+    rising = np.linspace(40, 50, 40)
+    figure = curves_figure(
+        TIME, [curve("Lumbar lordosis", rising, np.full(40, 2.0)), curve("Plumb", 30, unit=" mm")], STATUS
+    )
+    for wanted in ("Lumbar lordosis (°)", "Plumb (mm)", "time (s)", "rejected frames (4 of 40)"):
+        assert wanted in texts(figure), wanted
+    lumbar, _ = figure.axes
+    np.testing.assert_allclose(curves(lumbar)[0].get_ydata(), rising)
+    edge = lumbar.collections[0].get_paths()[0].vertices[:, 1]
+    assert (edge.min(), edge.max()) == pytest.approx((40 - 1.96 * 2, 50 + 1.96 * 2))
+
+
+def test_assumed_and_forced_curves_are_dashed_and_a_left_side_is_not():
+    """Dashes mean one thing on the page; a side is known by its dots."""
+    free = [Curve(side, f"Knee, {side}", np.full(40, 5.0), panel="Knee") for side in ("right", "left")]
+    held = curve("Lordosis", 40, note="set by the model", forced=True)
+    doubted = curve("Flexion", 20, note="very uncertain", assumed=True)
+    figure = curves_figure(TIME, [*free, held, doubted])
+    knee, lordosis, flexion = figure.axes[:3]
+    assert [(line.is_dashed(), line.get_marker()) for line in curves(knee)] == [(False, "None"), (False, "o")]
+    assert [line.is_dashed() for axes in (lordosis, flexion) for line in curves(axes)] == [True, True]
+    assert {FORCED_LABEL, "assumed", "left (dots)"} <= set(texts(figure).split(" | "))
+    assert "Flexion (°, very uncertain)" in texts(figure)
+    assert FORCED_LABEL not in texts(curves_figure(TIME, free))
+
+
+def test_the_spine_of_one_frame_is_seen_in_both_planes_on_one_scale():
+    """Levels that lie above what was measured are dashed; the others carry intervals of 1.96 deviations."""
+    names = ("C2", "C7", "T6", "L3", "S1")
+    place = np.array([[10, 520, 0], [0, 430, 5], [-60, 310, 9], [15, 95, 4], [0, 0, 0.0]])
+    deviation = np.full((5, 3), 10.0)
+    skin = np.array([[-100, 440, 5], [-90, 5, 0.0]])
+    figure = posture_figure(names, place, deviation, skin)
+    side, behind = figure.axes
+    for axes, across in ((side, 0), (behind, 2)):
+        solid = next(line for line in axes.get_lines() if line.get_color() == BLUE)
+        dashed = next(line for line in axes.get_lines() if line.get_color() == ORANGE)
+        np.testing.assert_allclose(solid.get_xdata()[1:], place[1:, across])
+        assert np.isnan(solid.get_xdata()[0])
+        assert dashed.is_dashed()
+        assert dashed.get_xdata()[0] == place[0, across]
+        edge = axes.collections[0].get_paths()[0].vertices
+        assert np.ptp(edge[np.isclose(edge[:, 1], 310), 0]) == pytest.approx(2 * 19.6)
+        assert axes.get_aspect() == 1
+    assert {"C7", "T6", "L3", "S1", "above S1 (mm)"} <= set(texts(figure).split(" | "))
 
 
 def test_reprojection_reports_kept_and_swaps():
@@ -156,18 +175,18 @@ def test_a_band_of_many_frames_holds_all_of_them():
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(InputError, match=r"lla has shape \(39,\), expected \(40,\)"):
-        curvature_figure(TIME, np.zeros(39), np.zeros(40))
+    with pytest.raises(InputError, match=r"LLA has shape \(39,\), expected \(40,\)"):
+        curves_figure(TIME, [Curve("LLA", "LLA", np.zeros(39))])
     with pytest.raises(InputError, match="status has 3 entries"):
-        curvature_figure(TIME, np.zeros(40), np.zeros(40), status=["kept"] * 3)
+        curves_figure(TIME, [curve("LLA", 0)], status=["kept"] * 3)
 
 
 def test_everything_missing_still_draws():
     nothing = np.full(40, np.nan)
     nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
-        curvature_figure(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
-        level_map(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan), np.full((1, 3), np.nan)),
+        curves_figure(TIME, [curve("LLA", nothing)], ["rejected"] * 40),
+        range_profile(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan)),
         reprojection_figure(nothing_seen, none, ["a", "b"], none),
         reprojection_by_point_figure(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
         marker_error_figure(["x"], np.full((4, 1), np.nan), ["given"]),
@@ -220,7 +239,7 @@ def test_svg_for_the_page():
 
 def test_matplotlib_stays_as_it_was():
     before = dict(mpl.rcParams)
-    canvas.figure_svg(curvature_figure(TIME, np.zeros(40), np.zeros(40)), "x")
+    canvas.figure_svg(curves_figure(TIME, [curve("LLA", 0)]), "x")
     assert dict(mpl.rcParams) == before
     import sys
 

@@ -87,7 +87,7 @@ def test_section_has_everything(measured, spine, assessed):
         "t1",
         TrialParts(spine=spine, verdict=assessed, triangulation=report, ik=ik, measured=measured),
     )
-    assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level"]
+    assert [f.title for f in section.figures] == ["Range of each level"]
     assert [f.title for f in section.checks] == [
         "Reprojection errors", "Reprojection errors by point", "Marker errors", "Detected, inferred, filled, missing",
     ]  # fmt: skip
@@ -95,12 +95,12 @@ def test_section_has_everything(measured, spine, assessed):
     assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
     assert [f.light for f in section.findings] == ["bad", "bad", "info"]
     assert section.findings[0].frames == "3–4, 9"
-    curves = section.figures[1].svg
-    assert "L4-L5" in curves
-    assert "pelvis" not in curves
+    levels = section.figures[0].svg
+    assert "L4-L5" in levels
+    assert "pelvis" not in levels
     assert "Spine_01 ○" in section.checks[1].svg
     page = render_page(content.ReportContent("t", trials=(section,)))
-    assert page.count("rejected frames (3 of 20)") == 4  # curvature twice, levels, presence
+    assert page.count("rejected frames (3 of 20)") == 1  # where each point came from
 
 
 def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
@@ -115,12 +115,12 @@ def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
 
 def test_section_leaves_out_what_is_missing(spine):
     section = trial_section("walk", "t1", TrialParts(spine=spine))
-    assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level"]
+    assert [f.title for f in section.figures] == ["Range of each level"]
     assert section.findings == section.rejected == ()
 
 
 def test_not_measured_says_what_and_why(measured, spine):
-    trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan), np.ones(FRAMES, bool))
+    trial = caveats_of_trial(measured, spine, np.full((3, 3), np.nan))
     found = not_measured([trial, trial], "a rule")
     assert found["inferred"] == (content.Statement("Spine_01", "a rule"),)
     forced = found["forced"]
@@ -154,27 +154,30 @@ def test_summary_rows():
         "Detected points kept": ("98.4 %", "good"),
         "Marker RMS": ("24 mm", ""),
         "Body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
-        "Lumbar lordosis, L1–S1": ("41.2° ± 16.7°", "check"),
+        "Lumbar lordosis, L1–S1": ("41\u00a0±\u00a033°", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
     assert notes["Marker RMS"] == "limbs 24, spine –"
     assert notes["Body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
-    assert notes["Lumbar lordosis, L1–S1"] == "very uncertain: adults differ by ± 11°"
+    assert notes["Lumbar lordosis, L1–S1"] == "very uncertain: 95 % of adults lie within ± 22° of their mean"
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
 
 
-def test_angles_in_the_summary_have_their_standard_deviation():
+def test_angles_in_the_summary_have_their_interval():
     (measured,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
     assert (measured.value, measured.note, measured.light) == (
-        "41.2° ± 2.0°",
-        "measured: 97 % by the data; adults differ by ± 11°",
+        "41.2\u00a0±\u00a04.0°",
+        "measured: 97 % by the data; 95 % of adults lie within ± 22° of their mean",
         "",
     )
     (assumed,) = summary_rows({"tka_deg_mean": 38.6, "tka_deg_sd": 9.06})
-    assert (assumed.note, assumed.light) == ("assumed: 18 % by the data; adults differ by ± 10°", "check")
+    assert (assumed.note, assumed.light) == (
+        "assumed: 18 % by the data; 95 % of adults lie within ± 20° of their mean",
+        "check",
+    )
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})
     assert (given.value, given.note) == ("45.0°", "set by the model, cannot change")
     equal = summary_rows({"femur_m": {"left": 0.4047, "right": 0.4047}})

@@ -14,7 +14,7 @@ from small_project import RATE
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.hdf5 import read_store, write_store
-from simspine.report.tables import comparison_table
+from simspine.report.dataset_figures import comparison_table
 from simspine.workflow import inputs, reporting
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths

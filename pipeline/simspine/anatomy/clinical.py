@@ -19,13 +19,17 @@ from simspine.core.errors import unknown_name
 
 @dataclass(frozen=True)
 class PublishedAdults:
-    """mean ± sd of a parameter of `simspine.anatomy.clinical`, degrees or mm; None where only `text` says something."""
+    """Mean and standard deviation of a parameter of `simspine.anatomy.clinical` among standing adults, degrees or mm.
 
-    mean: float | None
-    sd: float | None
+    population: of whom, where the source has our definition, so that it is a norm; '' where it only tells how far
+    people differ.
+    """
+
+    mean: float
+    sd: float
     source: str
     grade: str
-    text: str = ""
+    population: str = ""
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,22 @@ def view_command(result, subject, trial, out, opened, recording):
         show_on_desktop(page.resolve().as_uri())
 
 
+@click.command("compare")
+@click.argument("before", type=FILE_PATH)
+@click.argument("after", type=FILE_PATH)
+@result_subject_option
+@result_trial_option
+@click.option("--out", type=FILE_PATH, default=Path("comparison.html"), show_default=True, help="Page to write.")
+def compare_command(before, after, subject, trial, out):
+    """Compare two trials of one movement: what changed, and whether that is more than the measurement error.
+
+    BEFORE, AFTER: results folders, or a trial's .h5 in one. Both trials are shown in three dimensions side by side.
+    """
+    from simspine.workflow.views import write_comparison
+
+    click.echo(write_comparison(before, after, out, subject, trial=trial))
+
+
 def _times_by_comma(context, parameter, text: str | None) -> list[float]:
     """Numbers that commas part."""
     try:

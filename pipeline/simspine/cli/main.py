@@ -16,6 +16,7 @@ from simspine.cli.bench import bench_group, benchmark_group
 from simspine.cli.cameras import cameras_group
 from simspine.cli.data import (
     check_quality_command,
+    compare_command,
     cycles_command,
     export_command,
     overlay_command,
@@ -355,6 +356,7 @@ for _group in (
     verify_command,
     check_quality_command,
     view_command,
+    compare_command,
     cycles_command,
     export_command,
     overlay_command,

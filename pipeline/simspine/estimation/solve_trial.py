@@ -47,12 +47,15 @@ from simspine.estimation.uncertainty import (
 
 
 INCIDENCE_PARAMETER, TILT_PARAMETER = "pelvic_incidence", "pelvic_tilt"
-# Angles of limbs, and the model's coordinate that is all or nearly all of each.
+# Angles of limbs, and the model's coordinates that are all or nearly all of each.
 LIMB_ANGLE_COORDINATES = {
-    **{f"hip_{angle}": f"hip_{angle}" for angle in ("flexion", "adduction", "rotation")},
-    "knee_flexion": "knee_angle",
-    "ankle_dorsiflexion": "ankle_angle",
-    "ankle_inversion": "subtalar_angle",
+    **{f"hip_{angle}": (f"hip_{angle}",) for angle in ("flexion", "adduction", "rotation")},
+    "knee_flexion": ("knee_angle",),
+    "ankle_dorsiflexion": ("ankle_angle",),
+    "ankle_inversion": ("subtalar_angle",),
+    "shoulder_plane": ("arm_flex", "arm_add"),
+    "shoulder_elevation": ("arm_flex", "arm_add"),
+    "shoulder_rotation": ("arm_flex", "arm_add", "arm_rot"),
 }
 
 
@@ -107,16 +110,17 @@ def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
 def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
     """{parameter: share of it that the data decided}, 0…1, where that is known.
 
-    Angles of limbs that are a coordinate of the body have its measurement response. Pelvic incidence has the part that
-    the fit to the person took from the variance between people.
+    Angles of limbs have the least measurement response of the coordinates that they are. Pelvic incidence has the part
+    that the fit to the person took from the variance between people.
     """
     shares: dict[str, float] = {}
     if result.posterior is not None:
         response = dict(zip(sized.body.coordinates.names, result.posterior.response.tolist(), strict=True))
-        for angle, coordinate in LIMB_ANGLE_COORDINATES.items():
+        for angle, coordinates in LIMB_ANGLE_COORDINATES.items():
             for side in SIDE_WORDS:
-                if f"{coordinate}_{side}" in response:
-                    shares[f"{angle}_{side}"] = response[f"{coordinate}_{side}"]
+                own = [response.get(f"{coordinate}_{side}", np.nan) for coordinate in coordinates]
+                if np.isfinite(own).all():
+                    shares[f"{angle}_{side}"] = min(own)
     known = incidence_deviation(sized)
     if known is None:
         return shares

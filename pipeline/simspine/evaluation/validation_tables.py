@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from simspine.anatomy.clinical import published_bands
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
 from simspine.core.arrays import mean_of_known
@@ -338,18 +337,20 @@ VALIDATION_TITLES = {
     "neck_rom": "Range of motion of the neck by action",
 }
 _ROM_NOTE = (
-    f"Range: percentile {RANGE_PERCENTILES[0]:g} to {RANGE_PERCENTILES[1]:g} of a person's kept frames, mean ± "
-    "standard deviation over people. Published: total ranges of people who bend as far as they can."
+    f"Range: percentile {RANGE_PERCENTILES[0]:g} to {RANGE_PERCENTILES[1]:g} of a person's kept frames, mean and "
+    "standard deviation over people. ± 95 %: of the angle in one frame. Published: total ranges of people who bend as "
+    "far as they can."
 )
-SPREAD_NOTE = ", mean ± spread over frames"
+SPREAD_NOTE = ", mean (sd over frames)"
+_NORMAL_95 = 1.96  # standard deviations to either side
 _SHARE_NOTE = (
     "Data: share of the angle that the data decided; an angle 'set by the model', 'assumed' or 'very uncertain' is no "
     "finding."
 )
 VALIDATION_NOTES = {
-    "lla_tka": "Mean ± spread, degrees: the spread is the standard deviation over the kept frames, that is, motion and "
-    "people, no uncertainty. Paper: SimSpine (CVPR 2026), Table B2, a model's output as well. Uncertainty: typical "
-    f"standard deviation of one frame's estimate. Rejected frames are left out. {_SHARE_NOTE}",
+    "lla_tka": "Degrees. The standard deviation over the kept frames is motion and people, no uncertainty. Paper: "
+    "SimSpine (CVPR 2026), Table B2, a model's output as well. ± 95 %: of the angle in one frame. Rejected frames are "
+    f"left out. {_SHARE_NOTE}",
     "lumbar_rom": f"{_ROM_NOTE} {_SHARE_NOTE}",
     "neck_rom": f"{_ROM_NOTE} {_SHARE_NOTE}",
 }
@@ -394,32 +395,18 @@ def validation_cells(
     columns = _CURVATURE_COLUMNS if name == "lla_tka" else _RANGE_COLUMNS
     used = {title: cell for title, cell in columns.items() if title != "Action" or name != "lumbar_rom"}
     lines = [tuple(cell(row) for cell in used.values()) for row in rows]
-    if name == "lla_tka":
-        lines += _normal_lines(tuple(used))
     return tuple(used), tuple(lines)
-
-
-def _normal_lines(header: Sequence[str]) -> list[tuple[str, ...]]:
-    """Published normal ranges as last lines of the curvature table."""
-    lines = []
-    for quantity in ("lla", "tka"):
-        for band in published_bands(quantity):
-            check = "; to be checked" if band.grade == "C" else ""
-            values = {"": f"published, {band.span} ({band.source}{check})"}
-            values[f"{quantity.upper()}{SPREAD_NOTE}"] = f"{band.low:g}–{band.high:g}"
-            lines.append(tuple(values.get(title, "") for title in header))
-    return lines
 
 
 def _number_text(value: float, digits: int = 1) -> str:
     return "–" if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # no −0
 
 
-def _plus_minus_text(mean: float, sd: float, digits: int = 1) -> str:
+def _mean_and_sd_text(mean: float, sd: float, digits: int = 1) -> str:
     if math.isnan(mean):
         return "–"
     return (
-        _number_text(mean, digits) if math.isnan(sd) else f"{_number_text(mean, digits)} ± {_number_text(sd, digits)}"
+        _number_text(mean, digits) if math.isnan(sd) else f"{_number_text(mean, digits)} ({_number_text(sd, digits)})"
     )
 
 
@@ -440,11 +427,11 @@ def _columns_of_quantity(quantity: str) -> dict[str, Callable[[Any], str]]:
 
     title = quantity.upper()
     return {
-        f"{title}{SPREAD_NOTE}": lambda row: _plus_minus_text(get(row, "mean_deg"), get(row, "sd_deg")),
-        f"paper {title}": lambda row: _plus_minus_text(
+        f"{title}{SPREAD_NOTE}": lambda row: _mean_and_sd_text(get(row, "mean_deg"), get(row, "sd_deg")),
+        f"paper {title} (sd)": lambda row: _mean_and_sd_text(
             getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg"), 2
         ),
-        f"{title} uncertainty": lambda row: _number_text(get(row, "uncertainty_deg")),
+        f"{title}, ± 95 %": lambda row: _number_text(_NORMAL_95 * get(row, "uncertainty_deg")),
         f"{title} data": lambda row: _share_text(get(row, "share"), get(row, "decided")),
     }
 
@@ -464,9 +451,9 @@ _RANGE_COLUMNS: Mapping[str, Callable[[Any], str]] = {
     "Plane": lambda row: row.plane,
     "Subjects": lambda row: str(row.subjects),
     "Frames": lambda row: str(row.frames),
-    "Range (°)": lambda row: _plus_minus_text(row.rom_mean_deg, row.rom_sd_deg),
+    "Range (sd over people), °": lambda row: _mean_and_sd_text(row.rom_mean_deg, row.rom_sd_deg),
     "From … to (°)": lambda row: f"{_number_text(row.low_deg)} … {_number_text(row.high_deg)}",
     "Published (°)": lambda row: _span_text(row.published_low_deg, row.published_high_deg),
-    "Uncertainty (°)": lambda row: _number_text(row.uncertainty_deg),
+    "Angle, ± 95 % (°)": lambda row: _number_text(_NORMAL_95 * row.uncertainty_deg),
     "Data": lambda row: _share_text(row.share, row.decided),
 }

@@ -1,17 +1,19 @@
 """What text formats share: tolerant lines in, numbers out, names of columns, the frame rate behind printed times."""
 
+import csv
+import io
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from simspine.core.errors import InputError, Remark, require_path
+from simspine.core.errors import InputError, Remark, require_path, unknown_name
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -419,3 +421,80 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
             f"{where}: {int(far.sum())} frames lie in gaps of more than {_MAX_BRIDGED_GAP_S:g} s; left missing."
         )
     return TimedRows(grid, np.where(far, np.nan, values), 0.0)
+
+
+# A lab's normative bands of angles over a cycle: CSV in degrees, after a first line `# source: …`. simspine has none.
+BAND_COLUMNS = ("angle", "percent", "mean", "sd")
+_SOURCE_COMMENT = "# source:"
+_MIN_CYCLE_PLACES = 11  # places of a cycle; fewer would cut its peaks
+_MAX_ANGLE_DEG = 360.0  # degrees
+
+
+@dataclass(frozen=True, eq=False)
+class NormativeBand:
+    """percent: (places,) of the cycle, ascending from 0 to 100. mean, sd: (places,) rad."""
+
+    percent: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BandTable:
+    """source: as the file cites it. bands: {angle: band}; an angle without side serves both."""
+
+    source: str
+    bands: dict[str, NormativeBand]
+
+    def of(self, name: str) -> NormativeBand | None:
+        """The band of an angle, its own or that of both sides; None where there is none."""
+        return self.bands.get(name, self.bands.get(name.removesuffix("_r").removesuffix("_l")))
+
+
+def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
+    """The bands in a file. angles: names that may occur, with and without side.
+
+    Raises `InputError` for a file without source, other columns, unknown angles, figures that are none, cycles that do
+    not run from 0 to 100, and standard deviations that are not positive.
+    """
+    path = Path(path)
+    first, _, rest = decode_text(read_bytes(path), path)[0].lstrip("\ufeff").partition("\n")
+    first = first.strip(' \t\r,;"')  # spreadsheets quote a line with commas, and fill it up to the number of columns
+    source = first[len(_SOURCE_COMMENT) :].strip()
+    if not first.lower().startswith(_SOURCE_COMMENT) or not source:
+        raise InputError(
+            f"{path}: the first line must say where the bands come from: `{_SOURCE_COMMENT} author, year, table`."
+        )
+    semicolons = ";" in rest.partition("\n")[0]  # where a comma marks decimals, spreadsheets part columns by these
+    reader = csv.DictReader(io.StringIO(rest), delimiter=";" if semicolons else ",", skipinitialspace=True)
+    if tuple(name.strip() for name in reader.fieldnames or ()) != BAND_COLUMNS:
+        raise InputError(f"{path}: line 2 has the columns {reader.fieldnames}, expected {', '.join(BAND_COLUMNS)}.")
+    rows: dict[str, list[list[float]]] = {}
+    reader.fieldnames = BAND_COLUMNS
+    for number, row in enumerate(reader, 3):
+        if None in row:  # such as decimal commas between commas
+            raise InputError(
+                f"{path}, line {number}: over {len(BAND_COLUMNS)} cells; separate numbers with decimal commas by "
+                "semicolons."
+            )
+        if row["angle"] not in angles:
+            raise unknown_name("angle", row["angle"], sorted(angles), f"{path}, line {number}")
+        try:
+            texts = [row[column].replace(",", ".") if semicolons else row[column] for column in BAND_COLUMNS[1:]]
+            values = [float(text) for text in texts]
+        except (TypeError, ValueError, AttributeError):
+            raise InputError(f"{path}, line {number}: expected three numbers: percent, mean, sd.") from None
+        rows.setdefault(row["angle"], []).append(values)
+    if not rows:
+        raise InputError(f"{path} holds no bands.")
+    return BandTable(source, {angle: _parse_band(np.array(values), angle, path) for angle, values in rows.items()})
+
+
+def _parse_band(values: np.ndarray, angle: str, path: Path) -> NormativeBand:
+    percent, mean, sd = values.T
+    ends = len(percent) >= _MIN_CYCLE_PLACES and percent[0] == 0 and percent[-1] == 100
+    if not (ends and (np.diff(percent) > 0).all()):
+        raise InputError(f"{path}: {angle}: percent must ascend from 0 to 100 in {_MIN_CYCLE_PLACES} rows or more.")
+    if not (np.isfinite(values).all() and (sd > 0).all() and (np.abs(values[:, 1:]) < _MAX_ANGLE_DEG).all()):
+        raise InputError(f"{path}: {angle}: expected degrees, and standard deviations above 0.")
+    return NormativeBand(percent, np.radians(mean), np.radians(sd))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simspine.anatomy.alignment import RHYTHM_PARAMETERS, TRUNK_VERTEBRAE
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS, published_bands
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import ClinicalParameters
@@ -159,8 +160,7 @@ ESTIMATED_IMPRECISE = "estimated, and imprecise"
 NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
-SEVERAL_ANGLES = "several angles, more or less measured: read the ±"
-SEVERAL_ESTIMATED = "several angles, more or less estimated: read the ±"
+SEVERAL_ANGLES = "several angles: read the ±"
 NO_DEVIATION = "several angles; the engine gives no ±"
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
@@ -172,7 +172,9 @@ class ClinicalFigure:
 
     unit: 'deg' or 'mm'. mean, minimum, maximum: over the frames, None where no frame is known; sd: typical (median)
     standard deviation, None where there is none or the model gives the value. known_share: of the frames. decided_by:
-    in words what the figure rests on.
+    in words what the figure rests on. range_sd: standard deviation of the range, maximum less minimum. It counts the
+    errors of both frames as independent. Errors that last through the trial cancel, so it is an upper bound. None of
+    what does not change.
     """
 
     name: str
@@ -184,6 +186,68 @@ class ClinicalFigure:
     maximum: float | None
     known_share: float
     decided_by: str
+    range_sd: float | None = None
+
+    @property
+    def verdict(self) -> Observability:
+        """`decided_by` in one word; UNKNOWN where nothing is known of the share that the data decided."""
+        return next((word for start, word in _VERDICT_OF_WORDS.items() if self.decided_by.startswith(start)),
+                    Observability.UNKNOWN)  # fmt: skip
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether the recording did not decide it: it is drawn dashed and has no norm."""
+        return self.verdict in ASSUMED_VERDICTS or self.decided_by == NO_LARGER
+
+    @property
+    def is_of_person(self) -> bool:
+        """Whether it is known and says something of the person, not of the model alone."""
+        return self.mean is not None and self.verdict is not Observability.FORCED
+
+
+# Verdicts on what the recording did not decide.
+ASSUMED_VERDICTS = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)
+_VERDICT_OF_WORDS = {
+    **{str(word): word for word in sorted(filter(None, Observability), key=len, reverse=True)},
+    GIVEN_BY_MODEL: Observability.FORCED,
+    ONE_COORDINATE_FOR_LEVELS: Observability.SUM,
+}
+_FROM_WEAKEST = (
+    Observability.FORCED, Observability.VERY_UNCERTAIN, Observability.ASSUMED, Observability.UNKNOWN,
+    Observability.PARTLY_ESTIMATED, Observability.PARTLY, Observability.SUM, Observability.ESTIMATED,
+    Observability.MEASURED,
+)  # fmt: skip
+
+
+def rhythm_verdict(figures: Iterable[ClinicalFigure]) -> Observability:
+    """The verdict on the lumbopelvic rhythm: the weaker one on the two angles that it rests on."""
+    found = [figure.verdict for figure in figures if figure.name in RHYTHM_PARAMETERS]
+    return min(found, key=_FROM_WEAKEST.index, default=Observability.UNKNOWN)
+
+
+def composed_shares(
+    clinical: ClinicalParameters,
+    kept: np.ndarray,
+    lordosis_share: float,
+    levels: Sequence[str],
+    level_shares: np.ndarray,
+) -> dict[str, float]:
+    """{parameter: share that the data decided} of parameters that are composed of others.
+
+    Lumbar flexion has the share of lordosis, of which it is the mirror image. The coronal Cobb angle has the mean of
+    the lateral bending of its levels. The lean of the trunk has that of the plumb line, given how adults differ in it.
+    kept: (frames,) bool. level_shares: (levels, 3).
+    """
+    found = {"lumbar_flexion": lordosis_share}
+    of_trunk = [i for i, level in enumerate(levels) if set(level.split("-")) <= set(TRUNK_VERTEBRAE)]
+    bending = level_shares[of_trunk, MOTION_PLANES.index("lateral bending")]
+    found["coronal_cobb"] = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
+    spread = PUBLISHED_ADULTS["sagittal_vertical_axis"].sd / 1e3
+    for name, line in (("trunk_inclination", "sagittal_vertical_axis"), ("coronal_balance", "coronal_balance")):
+        sd = clinical.sd(line) if line in clinical.names else None
+        if sd is not None and np.isfinite(sd[kept]).any():
+            found[name] = share_by_deviation(float(np.nanmedian(sd[kept])), spread)
+    return found
 
 
 def clinical_figures(
@@ -216,12 +280,13 @@ def _clinical_figure(
     unit, factor = WRITTEN_UNITS[definition.unit]
     kinds = {fact.kind for fact in clinical.forced.get(name, ())}
     deviation = None if kinds - {ForcedKind.SUM} else clinical.sd(name)
-    found = _statistics(factor * clinical.of(name), None if deviation is None else factor * deviation, kept)
-    decided_by = _set_by_model(kinds) or _in_words(name, found.mean, found.sd, share=share, estimated=estimated)
+    found = angle_statistics(factor * clinical.of(name), None if deviation is None else factor * deviation, kept)
+    forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
+    decided_by = forced or _in_words(name, found.mean, found.sd, share=share, estimated=estimated)
     return ClinicalFigure(name=name, label=definition.label, unit=unit, decided_by=decided_by, **found._asdict())
 
 
-class _Statistics(NamedTuple):
+class AngleStatistics(NamedTuple):
     """Of a quantity over the frames that can be trusted, as in `ClinicalFigure`."""
 
     mean: float | None
@@ -229,18 +294,23 @@ class _Statistics(NamedTuple):
     minimum: float | None
     maximum: float | None
     known_share: float
+    range_sd: float | None
 
 
-def _statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray) -> _Statistics:
-    known = values[kept & np.isfinite(values)]
+def angle_statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray) -> AngleStatistics:
+    """Of one quantity over the frames that are kept; values, deviation, kept: (frames,)."""
+    at = kept & np.isfinite(values)
+    known = values[at]
     if not known.size:
-        return _Statistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0)
-    return _Statistics(
+        return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
+    ends = None if deviation is None else deviation[at][[known.argmin(), known.argmax()]]
+    return AngleStatistics(
         mean=float(known.mean()),
         sd=None if deviation is None else float(np.nanmedian(deviation[kept])),
         minimum=float(known.min()),
         maximum=float(known.max()),
         known_share=len(known) / int(kept.sum()),
+        range_sd=float(np.hypot(*ends)) if ends is not None and np.isfinite(ends).all() and np.ptp(known) else None,
     )
 
 
@@ -254,18 +324,17 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float, est
     if mean is None:
         return ARM_HANGS if name.startswith(("shoulder_plane", "shoulder_rotation")) else NOT_KNOWN
     adults = PUBLISHED_ADULTS.get(name)
-    if sd is not None and adults is not None and adults.sd is not None:
+    if sd is not None and adults is not None:
         if sd >= adults.sd:
-            unit = "°" if CLINICAL_DEFINITIONS[name].unit == "rad" else " mm"
-            return f"{VERY_UNCERTAIN}: adults differ by ± {adults.sd:.0f}{unit}"
+            return VERY_UNCERTAIN
         share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
-    decided = observability_word(share, forced=False, estimated=estimated)
+    decided = curvature_verdict(share, estimated=estimated)
     if sd is not None and CLINICAL_DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE_DEG:
         worse = {Observability.MEASURED: MEASURED_IMPRECISELY, Observability.ESTIMATED: ESTIMATED_IMPRECISE}
-        return worse.get(decided) or str(decided) or (SEVERAL_ESTIMATED if estimated else SEVERAL_ANGLES)
-    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ESTIMATED if estimated else SEVERAL_ANGLES)
+        return worse.get(decided) or str(decided) or SEVERAL_ANGLES
+    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ANGLES)
 
 
 LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12"}
@@ -292,7 +361,7 @@ def _curvature_figure(
     name: str, angle: tuple[np.ndarray, np.ndarray | None], kept: np.ndarray, forced: bool, estimated: bool
 ) -> ClinicalFigure:
     values, deviation = angle
-    found = _statistics(np.degrees(values), None if deviation is None or forced else np.degrees(deviation), kept)
+    found = angle_statistics(np.degrees(values), None if deviation is None or forced else np.degrees(deviation), kept)
     decided_by = str(curvature_verdict(share_of_curvature(name, found.sd), forced, estimated))
     return ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
 
@@ -318,9 +387,10 @@ def share_of_curvature(quantity: str, sd: float | None) -> float:
 
 
 def curvature_verdict(share: float, forced: bool = False, estimated: bool = False) -> Observability:
-    """What decided LLA or TKA: the one verdict of summary, figures, player and tables. share: of `share_of_curvature`;
-    where nothing is left of it the angle is very uncertain. forced: the model sets it.
-    estimated: points of the spine were.
+    """What decided LLA, TKA or a clinical parameter: the one verdict of summary, figures, player and tables.
+
+    share: that the data decided, NaN where not known; where nothing is left of it the angle is very uncertain. forced:
+    the model sets it. estimated: points of the spine were.
     """
     return (
         Observability.VERY_UNCERTAIN

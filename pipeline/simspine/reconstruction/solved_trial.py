@@ -23,9 +23,11 @@ from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
     ClinicalFigure,
     clinical_figures,
+    composed_shares,
     curvature_figures,
     forced_mask,
     is_estimated,
+    share_of_curvature,
 )
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import Timing
@@ -118,10 +120,14 @@ class SolvedTrial(Unchanging):
     @cached_property
     def clinical_figures(self) -> tuple[ClinicalFigure, ...]:
         """Clinical parameters over the frames that were not rejected, with what decided them."""
-        clinical = self.spine.clinical
+        clinical, kept = self.spine.clinical, ~self.rejected
         if clinical is None:
             return ()
-        return clinical_figures(clinical, ~self.rejected, decided_shares(self.sized, self.result), self.spine_estimated)
+        lordosis = share_of_curvature("lla", self.curvature_figures[0].sd)
+        shares = decided_shares(self.sized, self.result) | composed_shares(
+            clinical, kept, lordosis, levels=self.spine.levels, level_shares=self.observed_shares
+        )
+        return clinical_figures(clinical, kept, shares, self.spine_estimated)
 
     @cached_property
     def curvature_figures(self) -> tuple[ClinicalFigure, ...]:

@@ -1,131 +1,187 @@
-"""Figures of several trials or runs: cycles of a movement with a lab's normative bands; networks side by side."""
+"""Several trials or runs: what changed, cycles of a movement with a lab's normative bands, networks side by side."""
 
-import csv
-import io
-import os
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simspine.anatomy.alignment import CYCLE_PERCENT
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
-from simspine.core.errors import InputError, unknown_name
-from simspine.io.text_tables import decode_text, read_bytes
+from simspine.core.errors import InputError
+from simspine.io.text_tables import BandTable
+from simspine.quality.observability import ClinicalFigure
 from simspine.report.figure_style import (
+    ASSUMED_DASHES,
     BLUE,
     GREEN,
+    GREY,
     INK_COLOUR,
+    ORANGE,
     VERMILLION,
+    ArtistStyle,
     figure_legend,
     line_key,
     matplotlib_style,
     new_figure,
     patch_key,
 )
+from simspine.report.page import NORMAL_95, PageTable, interval_text, number_text, unbreakable
+from simspine.report.tables import label_with_sign, range_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# A lab's normative bands: mean and standard deviation of angles over a cycle, and their source. CSV with the columns
-# angle, percent, mean, sd (degrees), separated by commas, or by semicolons with decimal commas, and a first line
-# `# source: …`. simspine brings no such table.
+# Trials or visits of one person side by side: clinical parameters, and which differ beyond their errors.
 
 
-BAND_COLUMNS = ("angle", "percent", "mean", "sd")
-_SOURCE_COMMENT = "# source:"
-_MIN_CYCLE_PLACES = 11  # places of a cycle; fewer would cut its peaks
-_MAX_ANGLE_DEG = 360.0  # degrees
+MAX_TRIALS_COMPARED = 4  # trials side by side; more are for the table of trials
+BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
+NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
+COMPARISON_NOTE = (
+    "Mean over the frames kept, and from … to. Only trials of the same movement can be compared. Difference: the last "
+    "trial less the first. The errors of both count as independent. That is too wide where both have the same cameras "
+    "and the same body, whose errors cancel. Range: from the least to the greatest value. What the model sets is left "
+    "out. Assumed: the recording of one of the trials did not decide the angle."
+)
 
 
-@dataclass(frozen=True, eq=False)
-class NormativeBand:
-    """percent: (places,) of the cycle, ascending from 0 to 100. mean, sd: (places,) rad."""
+@dataclass(frozen=True)
+class Change:
+    """How a parameter changed from one trial to another. mean, range: of both; sd: of their differences, None where
+    one trial has none. unit: 'deg' or 'mm'. assumed: in one of the trials the recording did not decide it."""
 
-    percent: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
+    label: str
+    unit: str
+    mean: float
+    mean_sd: float | None
+    range: float
+    range_sd: float | None
+    assumed: bool
+
+    def verdict(self, by: float, sd: float | None) -> str:
+        """The verdict on a change of mean or range. The angle's own verdict outranks the size of its change."""
+        if self.assumed:
+            return NOT_DECIDED
+        if sd is None:
+            return ERROR_UNKNOWN
+        return BEYOND_ERROR if abs(by) > NORMAL_95 * sd else WITHIN_ERROR
 
 
-@dataclass(frozen=True, eq=False)
-class BandTable:
-    """source: as the file cites it. bands: {angle: band}; an angle without side serves both."""
+def change_between(first: ClinicalFigure, last: ClinicalFigure) -> Change:
+    """The last less the first; the errors of both count as independent."""
 
-    source: str
-    bands: dict[str, NormativeBand]
+    def together(one: float | None, other: float | None) -> float | None:
+        return None if one is None or other is None else math.hypot(one, other)
 
-    def of(self, name: str) -> NormativeBand | None:
-        """The band of an angle, its own or that of both sides; None where there is none."""
-        return self.bands.get(name, self.bands.get(name.removesuffix("_r").removesuffix("_l")))
+    return Change(
+        label=first.label,
+        unit=last.unit,
+        mean=(last.mean or 0.0) - (first.mean or 0.0),
+        mean_sd=together(first.sd, last.sd),
+        range=range_of(last) - range_of(first),
+        range_sd=together(first.range_sd, last.range_sd),
+        assumed=first.is_assumed or last.is_assumed,
+    )
 
 
-def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
-    """The bands in a file. angles: names that may occur, with and without side.
+def beyond_error(changes: Sequence[Change]) -> str:
+    """The changes that are larger than their errors, in a sentence."""
+    found = [
+        f"{change.label}, {what} {interval_text(by, sd, change.unit, signed=True)}"
+        for change in changes
+        for what, by, sd in (("mean", change.mean, change.mean_sd), ("range", change.range, change.range_sd))
+        if change.verdict(by, sd) == BEYOND_ERROR
+    ]
+    return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
 
-    Raises `InputError` for a file without source, other columns, unknown angles, figures that are none, cycles that do
-    not run from 0 to 100, and standard deviations that are not positive.
+
+def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[list[ClinicalFigure | None]]:
+    """For each parameter that two trials or more know: its figure in each trial."""
+    by_name = [{figure.name: figure for figure in figures if figure.is_of_person} for figures in trials.values()]
+    names = dict.fromkeys(name for figures in by_name for name in figures)
+    rows = [[figures.get(name) for figures in by_name] for name in names]
+    return [row for row in rows if sum(figure is not None for figure in row) > 1]
+
+
+def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTable | None:
+    """A row for each parameter that two trials or more know, a column for each trial; None for one trial, or many.
+
+    trials: {name: its figures}, in the order of the visits.
     """
-    path = Path(path)
-    first, _, rest = decode_text(read_bytes(path), path)[0].lstrip("\ufeff").partition("\n")
-    first = first.strip(' \t\r,;"')  # spreadsheets quote a line with commas, and fill it up to the number of columns
-    source = first[len(_SOURCE_COMMENT) :].strip()
-    if not first.lower().startswith(_SOURCE_COMMENT) or not source:
-        raise InputError(
-            f"{path}: the first line must say where the bands come from: `{_SOURCE_COMMENT} author, year, table`."
-        )
-    semicolons = ";" in rest.partition("\n")[0]  # where a comma marks decimals, spreadsheets part columns by these
-    reader = csv.DictReader(io.StringIO(rest), delimiter=";" if semicolons else ",", skipinitialspace=True)
-    if tuple(name.strip() for name in reader.fieldnames or ()) != BAND_COLUMNS:
-        raise InputError(f"{path}: line 2 has the columns {reader.fieldnames}, expected {', '.join(BAND_COLUMNS)}.")
-    rows: dict[str, list[list[float]]] = {}
-    reader.fieldnames = BAND_COLUMNS
-    for number, row in enumerate(reader, 3):
-        if None in row:  # such as decimal commas between commas
-            raise InputError(
-                f"{path}, line {number}: over {len(BAND_COLUMNS)} cells; separate numbers with decimal commas by "
-                "semicolons."
-            )
-        if row["angle"] not in angles:
-            raise unknown_name("angle", row["angle"], sorted(angles), f"{path}, line {number}")
-        try:
-            texts = [row[column].replace(",", ".") if semicolons else row[column] for column in BAND_COLUMNS[1:]]
-            values = [float(text) for text in texts]
-        except (TypeError, ValueError, AttributeError):
-            raise InputError(f"{path}, line {number}: expected three numbers: percent, mean, sd.") from None
-        rows.setdefault(row["angle"], []).append(values)
-    if not rows:
-        raise InputError(f"{path} holds no bands.")
-    return BandTable(source, {angle: _parse_band(np.array(values), angle, path) for angle, values in rows.items()})
+    if not 2 <= len(trials) <= MAX_TRIALS_COMPARED:
+        return None
+    rows = []
+    for found in known_in_several(trials):
+        known = [figure for figure in found if figure is not None]
+        change = change_between(known[0], known[-1])
+        cells = [
+            text
+            for by, sd in ((change.mean, change.mean_sd), (change.range, change.range_sd))
+            for text in (interval_text(by, sd, change.unit, signed=True), change.verdict(by, sd))
+        ]
+        rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells))
+    columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
+    return PageTable(columns, tuple(rows), COMPARISON_NOTE) if rows else None
 
 
-def _parse_band(values: np.ndarray, angle: str, path: Path) -> NormativeBand:
-    percent, mean, sd = values.T
-    ends = len(percent) >= _MIN_CYCLE_PLACES and percent[0] == 0 and percent[-1] == 100
-    if not (ends and (np.diff(percent) > 0).all()):
-        raise InputError(f"{path}: {angle}: percent must ascend from 0 to 100 in {_MIN_CYCLE_PLACES} rows or more.")
-    if not (np.isfinite(values).all() and (sd > 0).all() and (np.abs(values[:, 1:]) < _MAX_ANGLE_DEG).all()):
-        raise InputError(f"{path}: {angle}: expected degrees, and standard deviations above 0.")
-    return NormativeBand(percent, np.radians(mean), np.radians(sd))
+def _figure_cell(figure: ClinicalFigure | None) -> str:
+    if figure is None or figure.mean is None:
+        return "–"
+    span = f" ({number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)})"
+    return interval_text(figure.mean, figure.sd, figure.unit) + unbreakable(span)
+
+
+def changes_figure(changes: Sequence[Change], which: str, of_ranges: bool = False) -> "Figure":
+    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed where it is assumed.
+
+    which: the title. of_ranges: of the ranges instead of the means. Degrees; lengths are left out.
+    """
+    shown = [change for change in changes if change.unit == "deg"][::-1]
+    with matplotlib_style():
+        figure = new_figure(1.0 + 0.23 * max(1, len(shown)))
+        axes = figure.subplots()
+        for height, change in enumerate(shown):
+            by, sd = (change.range, change.range_sd) if of_ranges else (change.mean, change.mean_sd)
+            verdict = change.verdict(by, sd)
+            assumed, beyond = verdict == NOT_DECIDED, verdict.startswith("●")
+            colour = ORANGE if assumed else BLUE if beyond else GREY
+            if sd is not None:
+                ends = [by - NORMAL_95 * sd, by + NORMAL_95 * sd]
+                axes.plot(ends, [height] * 2, color=colour, linestyle=ASSUMED_DASHES if assumed else "-")
+            axes.plot(by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
+            text = interval_text(by, sd, change.unit, signed=True)
+            axes.text(1.01, height, text, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
+        axes.axvline(0, color=INK_COLOUR, linewidth=0.8)
+        axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
+        axes.set(title=which, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
+    return figure
+
+
+# Cycles of a movement.
 
 
 _CYCLE_COLUMNS = 3
 _MIN_CYCLES_FOR_SD = 3  # cycles from which on their standard deviation is drawn
 _MIN_MOVEMENT_RAD = 1e-4  # rad: angles that move less belong to the body, not to the movement
-_SIDE_STYLES = {"r": ("right", BLUE, "-"), "l": ("left", VERMILLION, (0, (5, 2)))}
+_SIDE_STYLES = {"r": ("right", BLUE, ""), "l": ("left (dots)", VERMILLION, "o")}  # label, colour, marker
 
 
 def cycle_figure(
-    angles: Mapping[str, np.ndarray], bands: BandTable | None = None, spread: Mapping[str, float] | None = None
+    angles: Mapping[str, np.ndarray],
+    bands: BandTable | None = None,
+    spread: Mapping[str, float] | None = None,
+    assumed: Collection[str] = (),
 ) -> "Figure":
     """A panel for each angle, right and left in one: every cycle thin, their mean thick, from three cycles on with ± 1
     standard deviation of theirs, the normative band behind.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. bands: mean
-    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, written in the titles.
+    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, for the titles. assumed: angles that the
+    recording did not decide; they are dashed, say so, and have no band.
     Raises `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
@@ -139,19 +195,21 @@ def cycle_figure(
         figure = new_figure(0.9 + 1.9 * rows)
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
         for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
-            _draw_band(axes, names, bands)
+            doubted = bool(set(names) & set(assumed))
+            _draw_band(axes, names, None if doubted else bands)
             for name in names:
-                _draw_cycles(axes, name, np.degrees(angles[name]))
+                _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
             known = [np.degrees(spread[name]) for name in names if spread and name in spread]
-            told = f"± {max(known):.0f}°" if known else "(°)"
-            axes.set(title=f"{_angle_label(title, names)} {told}", xlim=(0, 100))
+            reach = f"± {max(known):.0f}°" if known else "(°)"
+            axes.set(title=f"{_angle_label(title, names)} {reach}{', assumed' * doubted}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
-        keys = [line_key(text, color=colour, linestyle=dashes) for text, colour, dashes in _SIDE_STYLES.values()]
-        keys += [] if bands is None else [patch_key(f"mean ± 1 sd: {bands.source}", facecolor=GREEN, alpha=0.25)]
+        keys = [line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
+        keys += [line_key("assumed", color=ORANGE, linestyle="--")] if assumed else []
+        keys += [] if bands is None else [patch_key(f"one sd of {bands.source}", facecolor=GREEN, alpha=0.25)]
         figure_legend(figure, keys, 3)
     return figure
 
@@ -170,15 +228,17 @@ def _draw_band(axes: "Axes", names: list[str], bands: BandTable | None) -> None:
         axes.fill_between(band.percent, mean - sd, mean + sd, color=GREEN, alpha=0.25, linewidth=0)
 
 
-def _draw_cycles(axes: "Axes", name: str, values: np.ndarray) -> None:
-    _, colour, dashes = _SIDE_STYLES.get(name[-1] if name[-2:-1] == "_" else "", ("", INK_COLOUR, "-"))
-    axes.plot(CYCLE_PERCENT, values.T, color=colour, linewidth=0.6, alpha=0.45)
+def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:
+    _, colour, dots = _SIDE_STYLES.get(name[-1] if name[-2:-1] == "_" else "", ("", INK_COLOUR, ""))
+    look: ArtistStyle = {"color": ORANGE, "linestyle": "--"} if assumed else {"color": colour, "linestyle": "-"}
+    axes.plot(CYCLE_PERCENT, values.T, linewidth=0.6, alpha=0.45, **look)
     known = np.isfinite(values).all(1)
     if known.sum() >= _MIN_CYCLES_FOR_SD:
         mean, sd = values[known].mean(0), values[known].std(0, ddof=1)
-        axes.fill_between(CYCLE_PERCENT, mean - sd, mean + sd, color=colour, alpha=0.18, linewidth=0)
+        axes.fill_between(CYCLE_PERCENT, mean - sd, mean + sd, color=look["color"], alpha=0.18, linewidth=0)
     if known.any():
-        axes.plot(CYCLE_PERCENT, values[known].mean(0), color=colour, linestyle=dashes, linewidth=1.8)
+        mean = values[known].mean(0)
+        axes.plot(CYCLE_PERCENT, mean, linewidth=1.8, marker=dots, markersize=3, markevery=10, **look)
 
 
 def agreement_figure(people: Sequence[Mapping[str, Any]], angles: Sequence[str]) -> "Figure":

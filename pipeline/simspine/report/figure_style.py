@@ -40,6 +40,7 @@ INK_COLOUR = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"
 FORCED_STYLE: ArtistStyle = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
+ASSUMED_DASHES = (0, (5, 2))
 MEASURED_STYLE: ArtistStyle = {"linestyle": "-", "linewidth": 1.5}
 
 ORIGIN_COLOURS = {
@@ -76,9 +77,9 @@ _MATPLOTLIB_SETTINGS: "dict[RcKeyType, Any]" = {
     "text.parse_math": False,  # names come from files: a dollar sign is a dollar sign
     "xtick.color": INK_COLOUR,
     "ytick.color": INK_COLOUR,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
     "hatch.linewidth": 0.6,

@@ -1,19 +1,18 @@
-"""Figures of all levels or all points at once: angles and ranges, where points came from, how well they fit."""
+"""Figures of all levels or all points at once: ranges of angles, where points came from, how well they fit."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.anatomy.curvature import POSITIVE_DIRECTIONS
 from simspine.core.arrays import runs_of_frames
 from simspine.core.types import Forced, Markers
+from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import forced_mask
 from simspine.report.figure_style import (
     BLUE,
     COLOUR_CYCLE,
     FORCED_LABEL,
-    FORCED_STYLE,
     GREY,
     INK_COLOUR,
     MEASURED_STYLE,
@@ -32,93 +31,38 @@ from simspine.report.figure_style import (
     time_axis,
     time_step,
 )
+from simspine.report.page import NORMAL_95
 from simspine.report.spine_figures import AXIS_TITLES
-from simspine.report.summary import NORMAL_95
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# Levels: angles as a map of level over time, range of motion of each level, and their observability.
+# Levels: range of motion of each, with its interval and its verdict.
 
 
-HALF_OBSERVED = 0.5  # an angle of at least this observability is drawn filled, others hollow
-_SCALE_ENDS_DEG = np.array([1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 180.0])  # ends of a colour scale, degrees
+# The limits of the verdicts: measured is filled, partly measured pale, assumed hollow and dashed.
+MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
+PALE = 0.4  # opacity of what is partly measured
 SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
 
 
-def level_map(
-    time: np.ndarray,
-    levels: Sequence[str],
-    angles: np.ndarray,
-    shares: np.ndarray,
-    status: Sequence[str] | None = None,
-    forced: Mapping[str, Sequence[Forced]] | None = None,
-) -> "Figure":
-    """Angles of all levels as three maps (level × time, from the sacrum up), each with their observability.
+def _looks_by_verdict(shares: np.ndarray, forced: np.ndarray) -> list[tuple[np.ndarray, ArtistStyle]]:
+    """(levels with this verdict, how they are drawn) of the four verdicts: measured, partly, assumed, set by the model.
 
-    time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
-    see `quality.observability.forced_mask`. Rejected frames are hatched.
+    shares: (levels,), NaN counts as measured where the solver gave no share.
     """
-    degrees = np.degrees(angles)
-    mask = forced_mask(levels, forced or {})
-    half = time_step(time) / 2
-    with matplotlib_style():
-        figure = new_figure(1.6 + 0.165 * len(levels))
-        panels = figure.subplots(1, 6, width_ratios=[1, 0.24] * 3, sharey=True, gridspec_kw={"wspace": 0.02})
-        for k, title in enumerate(AXIS_TITLES):
-            axes, bars = panels[2 * k], panels[2 * k + 1]
-            values = degrees[:, :, k]
-            limit = _scale_limit(values)
-            image = axes.imshow(
-                values.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower",
-                interpolation="nearest", extent=(time[0] - half, time[-1] + half, -0.5, len(levels) - 0.5), zorder=1,
-            )  # fmt: skip
-            shade_rejected(axes, time, status, labelled=k == 0, zorder=2)
-            axes.grid(False)
-            axes.set_title(f"{title}\n", fontsize=9.5)
-            time_axis(axes, time)
-            bar = figure.colorbar(image, ax=[axes, bars], location="bottom", extend="both", aspect=28, pad=0.02)
-            bar.set_label(f"°, positive = {POSITIVE_DIRECTIONS[k]}", fontsize=7.5)
-            bar.outline.set_linewidth(0.5)
-            _draw_shares(bars, shares[:, k], mask[:, k])
-            for edge in _region_borders(levels):
-                axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
-        _name_levels(panels[0], levels)
-        figure_legend(figure, panels[0].get_legend_handles_labels()[0], 1)
-    return figure
+    assumed, partly = shares < ASSUMED_BELOW, (shares >= ASSUMED_BELOW) & (shares < MEASURED_FROM)
+    return [
+        (~forced & ~assumed & ~partly, {"facecolor": BLUE, "edgecolor": BLUE}),
+        (~forced & partly, {"facecolor": (BLUE, PALE), "edgecolor": BLUE}),
+        (~forced & assumed, {"facecolor": "none", "edgecolor": ORANGE, "linestyle": "--"}),
+        (forced, {"facecolor": "none", "edgecolor": GREY, "linestyle": "--"}),
+    ]
 
 
-def _scale_limit(degrees: np.ndarray) -> float:
-    """End of the colour scale: most values within it; a few levels that turn far must not bleach the others."""
-    known = np.abs(degrees[np.isfinite(degrees)])
-    wanted = np.percentile(known, 95) if known.size else 1.0
-    return float(_SCALE_ENDS_DEG[min(np.searchsorted(_SCALE_ENDS_DEG, wanted), len(_SCALE_ENDS_DEG) - 1)])
-
-
-def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
-    known = ~forced & np.isfinite(shares)
-    for own, face, edge in (
-        (known & (shares >= HALF_OBSERVED), BLUE, BLUE),
-        (known & (shares < HALF_OBSERVED), "none", ORANGE),
-    ):
-        at, widths = np.flatnonzero(own), np.maximum(shares[own], 0.015)
-        axes.barh(at, widths, 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
-    for i, share in enumerate(shares):
-        if forced[i]:
-            axes.plot([0, 1], [i, i], **FORCED_STYLE)
-        elif known[i]:
-            start, ink = (0.0, "white") if share >= HALF_OBSERVED else (share, INK_COLOUR)
-            axes.annotate(
-                f"{100 * share:.0f}", (start, i), xytext=(2, -0.4), textcoords="offset points", fontsize=7, color=ink,
-                va="center",
-            )  # fmt: skip
-    axes.set(xlim=(0, 1.05), xticks=[])
-    axes.grid(False)
-    axes.spines[["bottom", "left"]].set_visible(False)
-    axes.tick_params(left=False)
-    axes.set_title("data\n%", fontsize=7.5, fontweight="normal")
+VERDICT_LABELS = ("measured", "partly measured", "assumed", FORCED_LABEL)
 
 
 def range_profile(
@@ -132,14 +76,14 @@ def range_profile(
     """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
 
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A bar from the least to the greatest
-    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: mostly
-    measured; hollow: mostly assumed; dashed grey: set by the model.
+    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: measured;
+    pale: partly measured; hollow and dashed: assumed, or (grey) set by the model.
     """
     mask = forced_mask(levels, forced or {})
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of_span(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     with matplotlib_style():
-        figure = new_figure(1.2 + 0.165 * len(levels))
+        figure = new_figure(1.2 + 0.185 * len(levels))
         panels = figure.subplots(1, 3, sharey=True)
         for k, (axes, title) in enumerate(zip(panels, AXIS_TITLES, strict=True)):
             axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
@@ -147,7 +91,7 @@ def range_profile(
             for edge in _region_borders(levels):
                 axes.axhline(edge, color=INK_COLOUR, linewidth=0.8)
             axes.set(title=title, xlabel=f"angle (°), positive = {SHORT_PLANE_NAMES[k]}")
-            axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=7.5, ha="right", va="bottom")
+            axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=8.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
             axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
@@ -174,17 +118,15 @@ def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.
     """Of each level its range and its interval; those that look alike at once. ends: (4, levels) as of
     `ends_of_span`."""
     known = np.isfinite(ends[1])
-    observed = ~(shares < HALF_OBSERVED)  # also where the solver gave no share
-    looks = ((forced, GREY, "--"), (~forced & observed, BLUE, "-"), (~forced & ~observed, ORANGE, "-"))
-    for own, colour, dash in looks:
+    for own, look in _looks_by_verdict(shares, forced):
         at = np.flatnonzero(known & own)
         low, least, greatest, high = ends[:, at]
-        _draw_intervals(axes, [(low, least, at), (greatest, high, at)], color=colour, linestyle=dash)
-        face = colour if colour == BLUE else "none"
-        axes.barh(at, greatest - least, 0.56, least, facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
+        spans, style = [(low, least, at), (greatest, high, at)], {"linestyle": look.get("linestyle", "-")}
+        _draw_intervals(axes, spans, color=look["edgecolor"], **style)
+        axes.barh(at, greatest - least, 0.56, least, linewidth=1.1, **look)
     for level in np.flatnonzero(known).tolist():
         text, place = f"{ends[2, level] - ends[1, level]:.1f}°", axes.get_yaxis_transform()
-        axes.text(1.0, level, text, transform=place, fontsize=7, ha="right", va="center")
+        axes.text(1.0, level, text, transform=place, fontsize=8.5, ha="right", va="center")
 
 
 def _draw_intervals(axes: "Axes", spans: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], **style: Any) -> None:
@@ -196,24 +138,16 @@ def _draw_intervals(axes: "Axes", spans: Sequence[tuple[np.ndarray, np.ndarray, 
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
-    entries = (
-        (not (mask | (shares < HALF_OBSERVED)).all(), BLUE, BLUE, "-", "mostly measured"),
-        (bool((~mask & (shares < HALF_OBSERVED)).any()), "none", ORANGE, "-", "mostly assumed"),
-        (bool(mask.any()), "none", GREY, "--", FORCED_LABEL),
-    )
-    keys = [
-        patch_key(f"range over the trial, {label}", facecolor=face, edgecolor=edge, linestyle=dash)
-        for shown, face, edge, dash, label in entries
-        if shown
-    ]
+    looks = _looks_by_verdict(shares, mask)
+    keys = [patch_key(label, **look) for (own, look), label in zip(looks, VERDICT_LABELS, strict=True) if own.any()]
     if interval:
         keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
-    figure_legend(figure, keys, 3)
+    figure_legend(figure, keys, 5)
 
 
 def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:
     """Levels as ticks, from below."""
-    axes.set_yticks(range(len(levels)), levels, fontsize=7.5)
+    axes.set_yticks(range(len(levels)), levels, fontsize=8.5)
     axes.set_ylim(-0.6, len(levels) - 0.4)
     axes.tick_params(axis="y", length=0)
 
@@ -269,7 +203,7 @@ def availability_figure(
     """
     half = time_step(time) / 2
     with matplotlib_style():
-        figure = new_figure(1.0 + 0.16 * len(names))
+        figure = new_figure(1.0 + 0.18 * len(names))
         axes = figure.subplots()
         shade_rejected(axes, time, status)
         keys = axes.get_legend_handles_labels()[0]
@@ -284,7 +218,7 @@ def availability_figure(
                 text = f"{kind} {100 * own.mean():.1f} %" + (" (empty)" if kind == "missing" else "")
                 keys.append(patch_key(text, **style))
         figure_legend(figure, keys, 6)
-        axes.set_yticks(range(len(names)), names, fontsize=7.5)
+        axes.set_yticks(range(len(names)), names, fontsize=8.5)
         axes.set(ylim=(len(names) - 0.4, -0.6), title="Where each point came from")
         axes.grid(axis="y", visible=False)
         time_axis(axes, time)
@@ -344,7 +278,7 @@ def _kept_bars(
         axes.barh(v, share, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], height=0.62, alpha=0.85)
         text = f"{100 * share:.1f} %" if total else "no observations"
         text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} swapped"
-        axes.text(1.03, v, text, va="center", fontsize=8)
+        axes.text(1.03, v, text, va="center", fontsize=8.5)
     axes.set_yticks(range(len(cameras)), cameras)
     axes.invert_yaxis()
     axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
@@ -379,7 +313,7 @@ def reprojection_by_point_figure(
         top = np.nanmax(median) if np.isfinite(median).any() else 1.0
         _draw_number_table(left, median, "viridis_r", top)
         _draw_number_table(right, 100 * share, "viridis", 100)
-        left.set_yticks(range(len(names)), labels, fontsize=7.5)
+        left.set_yticks(range(len(names)), labels, fontsize=8.5)
         for axes in (left, right):
             axes.set_xticks(range(len(cameras)), cameras)
         said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
@@ -401,10 +335,10 @@ def _draw_number_table(axes: "Axes", values: np.ndarray, colours: str, high: flo
         if np.isfinite(value):
             red, green, blue, _ = ramp(scale(value))
             bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # relative luminance, ITU-R BT.709
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7,
+            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8.5,
                       color="black" if bright > 0.45 else "white")  # fmt: skip
         else:
-            axes.text(j, i, "–", ha="center", va="center", fontsize=7, color=GREY)
+            axes.text(j, i, "–", ha="center", va="center", fontsize=8.5, color=GREY)
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.grid(False)
 
@@ -425,21 +359,21 @@ def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequen
         axes = figure.subplots()
         for y, i in enumerate(order):
             if not known[i]:
-                axes.text(0, y, " no marker in any frame", va="center", fontsize=7.5, color=GREY)
+                axes.text(0, y, " no marker in any frame", va="center", fontsize=8.5, color=GREY)
                 continue
             colour = VERMILLION if quartiles[1, i] > FLAG_MM else BLUE
             axes.plot(quartiles[[0, 2], i], [y, y], color=colour, linewidth=3.4, alpha=0.35)
             axes.plot(quartiles[1, i], y, markersize=5.5, linestyle="none", **marker_style(origin[i], colour))
             axes.annotate(f"{quartiles[1, i]:.0f}", (quartiles[2, i], y), xytext=(4, 0), textcoords="offset points",
-                          va="center", fontsize=7)  # fmt: skip
+                          va="center", fontsize=8.5)  # fmt: skip
         high = np.nanmax(quartiles[2]) if known.any() else 1.0
         flagged = high > 0.6 * FLAG_MM
         if flagged:
             axes.axvline(FLAG_MM, color=VERMILLION, linestyle="--", linewidth=1)
-            axes.text(FLAG_MM, -0.9, f" flag at {FLAG_MM:.0f} mm", color=VERMILLION, fontsize=8, va="bottom")
+            axes.text(FLAG_MM, -0.9, f" flag at {FLAG_MM:.0f} mm", color=VERMILLION, fontsize=8.5, va="bottom")
         axes.set(xlim=(0, max(high * 1.08, 1.12 * FLAG_MM if flagged else 0)), ylim=(len(names) - 0.4, -0.6),
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
-        axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=7.5)
+        axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8.5)
         axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=20)
         kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK_COLOUR)) for kind in kinds]

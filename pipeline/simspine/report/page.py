@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from simspine.io.atomic import write_text
+from simspine.quality.findings import THRESHOLDS
 from simspine.report.figure_style import NAMED_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
@@ -89,6 +90,33 @@ def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
+
+
+NORMAL_95 = 1.96  # standard deviations to either side: every ± of a page is this interval
+UNIT_SIGNS = {"deg": "°", "mm": " mm", "1": ""}
+
+
+def interval_text(value: float | None, sd: float | None, unit: str, signed: bool = False) -> str:
+    """'12.5 ± 3.1°' or '12 ± 14°': a value with its interval of 95 %, from the standard deviation.
+
+    Minus signs, and spaces at which no line ends. Whole numbers where the interval reaches 10, and of mm. signed: with
+    a plus sign.
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    reach = None if sd is None or not math.isfinite(sd) else NORMAL_95 * sd
+    digits = 0 if unit == "mm" or (reach is not None and reach >= WHOLE_FROM) else 1
+    texts = [number_text(number, digits) for number in (value, reach) if number is not None]
+    plus = "+" if signed and round(value, digits) > 0 else ""
+    return unbreakable(f"{plus}{' ± '.join(texts)}{UNIT_SIGNS[unit]}")
+
+
+WHOLE_FROM = 9.95  # an interval that is written as 10 or more
+
+
+def unbreakable(text: str) -> str:
+    """With minus signs, and spaces at which no line ends."""
+    return text.replace("-", "−").replace(" ", "\u00a0")
 
 
 @dataclass(frozen=True)
@@ -193,7 +221,8 @@ class Statement:
 class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
-    glance: what comes first. figures: of the angles; checks: of cameras and markers.
+    glance: what comes first. figures: of the angles; checks: of cameras and markers. posture: the spine of a single
+    frame. methods: text for a paper.
     """
 
     name: str
@@ -205,6 +234,8 @@ class TrialSection:
     player: PackedScene | None = None
     glance: tuple[Statement, ...] = ()
     checks: tuple[Picture, ...] = ()
+    posture: tuple[Picture, ...] = ()
+    methods: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,7 +255,7 @@ class ReportContent:
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
     this one belongs to. alone: a player and nothing else. validation_tables: the data set compared with
-    the literature. comparisons: trials of one person side by side.
+    the literature. comparisons: trials of one person side by side; changes: figures of them.
     """
 
     title: str
@@ -243,6 +274,7 @@ class ReportContent:
     alone: bool = False
     validation_tables: tuple[PageTable, ...] = ()
     comparisons: tuple[PageTable, ...] = ()
+    changes: tuple[Picture, ...] = ()
 
 
 # One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players.
@@ -268,6 +300,8 @@ def render_page(content: ReportContent) -> str:
         words=_LIGHT_WORDS,
         counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
         grouped=_grouped_findings,
+        limits={name: f"{THRESHOLDS[name].value:g} %" for name in ("measured", "assumed")}
+        | {"imprecise": f"{NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°"},
     )
 
 

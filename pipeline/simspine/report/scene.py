@@ -75,7 +75,7 @@ class Film:
     step: int = 1
 
 
-TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
+TUBE_SD = 1.96  # the tube reaches this many standard deviations: 95 % of the error in each direction
 MOST_FRAMES = 3000  # a page holds no more of a trial: about 4 MB; longer ones are thinned
 TRUNK_M = (0.45, 1.2)  # above the floor: a trunk's lowest point, of people who sit or stand
 _IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
@@ -83,10 +83,11 @@ _IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little.
+    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: its verdict.
 
     forced: the model sets it, so that it is no measurement. panel: of the curves that share one, its title; '' where
-    the curve is alone. chosen: shown from the start. unit: of the values where they are no degrees.
+    the curve is alone. chosen: shown from the start. unit: of the values where they are no degrees. assumed: the
+    recording did not decide it; it is drawn dashed. mean: over the frames kept with its interval, as text.
     """
 
     name: str
@@ -99,6 +100,8 @@ class Curve:
     panel: str = ""
     chosen: bool = True
     unit: str = "°"
+    assumed: bool = False
+    mean: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +268,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[at])
     header["films"] = [_film_header(film, i, step, block) for i, film in enumerate(scene.films)]
-    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit")
+    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean")
     header["curves"] = [{key: getattr(curve, key) for key in said} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -20,6 +20,7 @@ from simspine.quality.assess import CAMERA_UNJUDGED_CODE, which_camera_remains_o
 from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import (
+    ASSUMED_VERDICTS,
     ClinicalFigure,
     Observability,
     curvature_verdict,
@@ -31,7 +32,7 @@ from simspine.quality.observability import (
 )
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
-from simspine.report.page import Row, number_text
+from simspine.report.page import NORMAL_95, Row, interval_text, number_text
 
 _CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 
@@ -55,10 +56,8 @@ _SUMMARY_LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
-NORMAL_95 = 1.96  # standard deviations to either side
-# Verdicts that rest on points nobody saw; verdicts on LLA and TKA that say little of a person.
+# Verdicts that rest on points nobody saw.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
-DOUBTED_VERDICTS = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)
 
 
 def median_or_none(values: np.ndarray | None) -> float | None:
@@ -91,7 +90,9 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         if (quantity := key[:3]) in _CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
             sd = summary.get(f"{quantity}_deg_sd")
-            text, note, light = _with_sd(text, quantity, sd, given=given, estimated=estimated)
+            if not given:
+                text = interval_text(summary[key], sd, "deg")
+            note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
         rows.append(Row(label, text, notes.get(key, note), light))
@@ -157,21 +158,21 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     return Row("Spine seen by", text, note, "good")
 
 
-def _with_sd(text: str, quantity: str, sd: float | None, given: bool, estimated: bool) -> tuple[str, str, str]:
-    """Value, note and light of an angle with its standard deviation, degrees. given: the model sets it.
+def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: bool) -> tuple[str, str]:
+    """Note and light of an angle with its standard deviation, degrees. given: the model sets it.
 
     estimated: points of the spine were.
     """
     if given:
-        return text, "set by the model, cannot change", ""
-    if sd is None or sd != sd or text == "–":
-        return text, "", ""
+        return "set by the model, cannot change", ""
+    if sd is None or sd != sd:
+        return "", ""
     verdict = verdict_on(quantity, sd, estimated=estimated)
-    spread = f"adults differ by ± {spread_of_adults(quantity):.0f}°"
+    spread = f"95 % of adults lie within ± {NORMAL_95 * spread_of_adults(quantity):.0f}° of their mean"
     by = "the data, estimated points among them" if estimated else "the data"
     if verdict is not Observability.VERY_UNCERTAIN:
         spread = f"{observed_share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
-    return f"{text} ± {sd:.1f}°", f"{verdict}: {spread}", "check" if verdict in DOUBTED_VERDICTS else ""
+    return f"{verdict}: {spread}", "check" if verdict in ASSUMED_VERDICTS else ""
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
@@ -207,7 +208,7 @@ def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: tup
 FEET_POINTS = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
 INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP = "inferred spine", "estimated spine"
 UNSEEN_GROUPS = (INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP)  # no points that were seen
-SKIN_MARKER_GROUP = "on the skin"
+SKIN_MARKER_GROUP, DOTS_OF_TAPE = "on the skin", "dots of a tape"
 HEAD_GROUP_POINTS = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
@@ -389,7 +390,7 @@ def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
     dots = is_tape_dot(markers.names)
     single = [name for name in is_skin_marker(markers.names) if seen[name] and name not in dots]
     ways = {SKIN_MARKER_GROUP: [_with_share(skin_landmark(name), seen[name]) for name in single]}
-    ways["dots of a tape"] = [_with_share(skin_landmark(name), seen[name]) for name in dots if seen[name]]
+    ways[DOTS_OF_TAPE] = [_with_share(skin_landmark(name), seen[name]) for name in dots if seen[name]]
     for origin in (Origin.DETECTED, Origin.GIVEN):
         ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
     return {way: names for way, names in ways.items() if names}

@@ -28,4 +28,19 @@
   });
   dark.addEventListener("change", apply);
   apply();
+  // A heading that a link leads to is opened; on paper all are open.
+  const reveal = () => {
+    const part = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details");
+    if (part) part.open = true;
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open], .p-pick)")];
+    for (const part of closed) part.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const part of closed) part.open = false;
+  });
 })();

@@ -2,42 +2,46 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
 from simspine.core.arrays import frame_ranges
-from simspine.core.skeletons import without_skin_markers
+from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Severity
+from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
     MEASURED_IMPRECISELY,
     ClinicalFigure,
     Observability,
     estimated_of_spine,
-    forced_mask,
     observed_share_text,
     share_of_curvature,
 )
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
-from simspine.report.canvas import image_webp
+from simspine.report.canvas import figure_svg, image_webp
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
+    NORMAL_95,
     Picture,
     Provenance,
     ReportContent,
     Statement,
     TrialSection,
     cause_of_finding,
+    interval_text,
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
-from simspine.report.summary import DOUBTED_VERDICTS, NORMAL_95, median_or_none, spine_points_by_source, verdict_on
+from simspine.report.spine_figures import posture_figure
+from simspine.report.summary import DOTS_OF_TAPE, median_or_none, spine_points_by_source
 from simspine.report.tables import (
     ESTIMATED_BY,
     INFERRED_BY,
@@ -45,118 +49,109 @@ from simspine.report.tables import (
     NotMeasured,
     caveats_of_trial,
     not_measured,
+    range_of,
 )
-from simspine.report.trial_sections import TrialParts, scene_of_trial, trial_section
+from simspine.report.trial_sections import TrialParts, most_moved, scene_of_trial, trial_section
 
-# Three statements on a trial that come before everything else: what was measured, how sure it is, what to doubt.
+# Four statements on a trial that come before everything else.
 
 
-_CURVATURE_TITLES = {"lla": "lumbar lordosis", "tka": "thoracic kyphosis"}
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
+_FEW_CAMERAS = 3  # fewer see too little of a back that turns
+_WHERE_TO_MARK = "C7, T7, T10, L3 and both PSIS"
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """What was measured, how sure, what to be careful with, in a few sentences each."""
+    """What was measured, how sure, what to be careful with, what to do better next time: a few sentences each."""
     return (
         Statement("What was measured", _measured_sentence(trial)),
         Statement("How sure", _certainty_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
+        Statement("Better next time", _advice_sentence(trial)),
     )
 
 
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
     span = f"{spine.frames / spine.rate:.1f} s of movement, {spine.frames} frames at {spine.rate:g} Hz"
+    span = span if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
+    skeleton = f"A skeleton was fitted to {points} points of the body. " * bool(points)
     ways = spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
-        parts = [f"{len(names)} {_DECISION_TEXTS.get(way, way)}: {', '.join(names)}" for way, names in ways.items()]
+        parts = [f"{len(names)} {_DECISION_TEXTS.get(way, way)}{_named(way, names)}" for way, names in ways.items()]
         seen = f"Of the spine itself it rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     elif guessed:
         seen = f"Of the spine itself nothing was seen: {estimated}"
     else:
         seen = "Of the spine itself nothing was seen: it is inferred from the limbs."
-    return f"{by} {span}. A skeleton was fitted to {points} points of the body. {seen}"
+    return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
+
+
+def _named(way: str, names: Sequence[str]) -> str:
+    """The names, but for the dots of a tape."""
+    return "" if way == DOTS_OF_TAPE else f": {', '.join(names)}"
+
+
+def _moved_sentence(trial: SolvedTrial) -> str:
+    """What moved most for its error."""
+    moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
+    parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
+    return f" Largest movements: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 _DECISION_TEXTS = {
     "on the skin": "markers on the back",
     "detected": "points that the detector found",
     "given": "points of motion capture",
+    DOTS_OF_TAPE: "points on a line along the back",
 }
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    known = [_curvature_sentence(trial, key, name) for key, name in _CURVATURE_TITLES.items()]
-    doubted = [(text, share) for text, share in known if share]
-    parts = [_limb_angle_groups(trial.clinical_figures), *(text for text, share in known if not share)]
-    if doubted:
-        verb, them = ("say", "them") if len(doubted) > 1 else ("says", "it")
-        figures, shares = (" and ".join(part) for part in zip(*doubted, strict=True))
-        by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
-        parts.append(f"{_capitalised(figures)} (95 %) {verb} little of this person: {by} decided {shares} of {them}.")
-    return " ".join(filter(None, parts))
+    by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
+    curvature = [_curvature_sentence(figure, by) for figure in trial.curvature_figures]
+    limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
+    return " ".join(filter(None, [_limb_angle_groups(trial.clinical_figures) if limbs else "", *curvature]))
 
 
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
-    """The angles of the limbs that were measured on both sides, with their spread: the precise ones, and the others."""
+    """The angles of the limbs that were measured on both sides, with their intervals: precise ones, and others."""
     by_name = {figure.name: figure for figure in figures}
-    groups: dict[bool, _Measured] = {True: _Measured({}, []), False: _Measured({}, [])}
-    for joint, (_, angles) in JOINT_DEFINITIONS.items():
-        for angle, _ in angles:
-            sides = [side for key in SIDE_WORDS if (side := by_name.get(f"{joint}_{angle}_{key}")) is not None]
-            words = {side.decided_by for side in sides}
-            if len(sides) == len(SIDE_WORDS) and words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
-                group = groups[MEASURED_IMPRECISELY not in words]
-                group.names.setdefault(angle, []).append(joint)
-                group.deviations.extend(side.sd for side in sides if side.sd is not None)
-    parts = [
-        f"{said} {group.text}."
-        for said, group in (("Measured", groups[True]), ("Imprecise", groups[False]))
-        if group.names
-    ]
+    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}}
+    deviations: dict[str, list[float]] = {"Measured": [], "Imprecise": []}
+    pairs = [(joint, angle) for joint, (_, angles) in JOINT_DEFINITIONS.items() for angle, _ in angles]
+    for joint, angle in pairs:
+        sides = [by_name.get(f"{joint}_{angle}_{key}") for key in SIDE_WORDS]
+        words = {"" if side is None else side.decided_by for side in sides}
+        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
+            group = "Imprecise" if MEASURED_IMPRECISELY in words else "Measured"
+            groups[group].setdefault(angle, []).append(joint)
+            deviations[group].extend(side.sd for side in sides if side is not None and side.sd is not None)
+    parts = []
+    for group, joints_of in groups.items():
+        names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in joints_of.items())
+        ends = dict.fromkeys(f"{NORMAL_95 * end(deviations[group]):.0f}" for end in (min, max) if deviations[group])
+        if names:
+            parts.append(f"{group}{' to ± ' * bool(ends)}{'–'.join(ends)}{'°' * bool(ends)}: {names}.")
     return " ".join(parts) or "No angle of the limbs was measured on both sides."
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """names: {angle: joints}. deviations: degrees, of all of them."""
-
-    names: dict[str, list[str]]
-    deviations: list[float]
-
-    @property
-    def text(self) -> str:
-        names = ", ".join(f"{' and '.join(joints)} {angle}" for angle, joints in self.names.items())
-        if not self.deviations:
-            return names
-        low, high = (NORMAL_95 * f(self.deviations) for f in (min, max))
-        return f"to ± {low:.0f}{'' if round(low) == round(high) else f'–{high:.0f}'}° (95 %): {names}"
-
-
-def _curvature_sentence(trial: SolvedTrial, key: str, name: str) -> tuple[str, str]:
-    """What is known of a curvature; and '' or, where that says little of the person, the share that was measured."""
-    spine, kept = trial.spine, ~trial.rejected
-    values, sd = np.degrees(getattr(spine, key)[kept]), getattr(spine, f"{key}_sd")
-    if not np.isfinite(values).any():
-        return f"{_capitalised(name)} is not known.", ""
-    usual = None if sd is None else median_or_none(np.degrees(sd[kept]))
-    figure = f"{name} {np.nanmean(values):.0f}°"
-    if forced_mask([key], spine.forced).any():
-        return f"{_capitalised(figure)} is set by the model.", ""
-    if usual is None:
-        return f"{_capitalised(figure)} has no standard deviation.", ""
-    verdict, figure = verdict_on(key, usual, estimated=trial.spine_estimated), f"{figure} ± {NORMAL_95 * usual:.0f}°"
-    if verdict in DOUBTED_VERDICTS:
-        return figure, observed_share_text(share_of_curvature(key, usual))
-    return f"{_capitalised(figure)} (95 %) was {verdict}.", ""
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
+    """What is known of a curvature. by: who decided it."""
+    name = figure.label.partition(",")[0]
+    if figure.mean is None:
+        return f"{name} is not known."
+    value = f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}"
+    if figure.is_assumed:
+        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
+        return f"{value} says little of this person: {by} decided {share} of it."
+    if figure.verdict is Observability.FORCED:
+        return f"{value} is set by the model."
+    return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
@@ -182,6 +177,78 @@ def _undecided_level_count(shares: np.ndarray) -> str:
         return ""
     return (
         f"Single vertebrae: flexion of {assumed} of {known.size} levels follows published knowledge, not this person."
+    )
+
+
+def _advice_sentence(trial: SolvedTrial) -> str:
+    """What would make this recording surer, by what it lacked."""
+    codes, ways = {finding.code for finding in trial.findings}, spine_points_by_source(trial.markers)
+    lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
+    advice = (
+        (not ways, f"Put markers on the skin over {_WHERE_TO_MARK}."),
+        (lost, f"Keep the marker{'s' * (len(lost) != 1)} over {', '.join(lost)} in view of two cameras."),
+        (0 < len(trial.cameras) < _FEW_CAMERAS, "Use three cameras or more, one of them behind the person."),
+        ("camera_refined" in codes, "Calibrate the cameras again: the calibration did not fit these images."),
+        (any(figure.is_assumed for figure in trial.curvature_figures),
+         "For the curvature itself, " + "measure a line of points along the back, or " * (DOTS_OF_TAPE not in ways)
+         + "use a radiograph."),
+        (codes & {"bone_length", "marker_jump", "markers_missing"}, "Fitted clothes and more light help the detector."),
+    )  # fmt: skip
+    return " ".join(text for wanted, text in advice if wanted) or "Nothing: record it the same way."
+
+
+def methods_text(trial: SolvedTrial) -> str:
+    """Sentences for the methods section of a paper, with the numbers of this recording."""
+    spine, report, distance = trial.spine, trial.triangulation, median_or_none(trial.result.marker_error)
+    source = f"{len(trial.cameras)} cameras" if trial.cameras else "markers"
+    frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
+    error = None if report is None else median_or_none(report.error_px[report.used])
+    values = [
+        f"{figure.label} {interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
+        for figure in trial.curvature_figures
+        if figure.mean is not None
+    ]
+    parts = (
+        f"Posture and movement were recorded with {source} ({frames}) and reconstructed with simspine "
+        f"{package_versions().get('simspine', '')}.",
+        f"Points detected in the images were triangulated (median reprojection error {error:.1f} px)." if error else "",
+        f"The body model '{trial.sized.recipe.name}' was fitted to them.",
+        f"Its markers lie {1e3 * distance:.0f} mm (median) from the measured ones." if distance else "",
+        f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
+        f"Means with 95 % intervals: {'; '.join(values)}." if values else "",
+        "Intervals hold errors of points, body size and published priors, and hold if these are right.",
+    )
+    return " ".join(filter(None, parts))
+
+
+def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
+    """The spine of a single frame in both planes of the pelvis; nothing of a movement."""
+    centres, sacrum = trial.spine.centres, trial.sized.vertebrae.get("S1")
+    if trial.spine.frames > 1 or centres is None or sacrum is None:
+        return ()
+    right = trial.poses[sacrum.body][0, :3, 2] * (1 - UP_AXIS)
+    right = right / max(float(np.linalg.norm(right)), 1e-9)
+    planes = np.array([np.cross(UP_AXIS, right), UP_AXIS, right])
+    base = centres.select(["S1"]).xyz[0, 0]
+    deviation = None
+    if centres.covariance is not None:
+        turned = planes @ centres.covariance[0] @ planes.T
+        deviation = 1e3 * np.sqrt(np.maximum(np.diagonal(turned, axis1=1, axis2=2), 0.0))
+    skin = trial.markers.select(is_skin_marker(trial.markers.names)).xyz[0]
+    figure = posture_figure(
+        centres.names,
+        1e3 * (centres.xyz[0] - base) @ planes.T,
+        deviation,
+        1e3 * (skin - base) @ planes.T if len(skin) else None,
+    )
+    return (
+        Picture(
+            "The spine in both planes",
+            "Centres of the vertebrae seen from the right and from behind, with their intervals",
+            "Planes of the pelvis, made vertical. The band is the 95 % interval of each place. Neighbouring levels "
+            "share most of their error.",
+            svg=figure_svg(figure, f"{prefix}-posture"),
+        ),
     )
 
 
@@ -225,7 +292,10 @@ def trial_section_of(
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
     overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
-    return trial_section(trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial))
+    section = trial_section(
+        trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial)
+    )
+    return replace(section, posture=_posture_pictures(trial, prefix), methods=methods_text(trial))
 
 
 def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
@@ -265,7 +335,7 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares, ~trial.rejected)
+    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
 
 
 def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
@@ -275,9 +345,10 @@ def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
 
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     """A page about one trial alone."""
+    count = trial.spine.frames
     content = ReportContent(
         title=trial.trial,
-        subtitle=f"{trial.spine.frames} frames, {trial.spine.frames / trial.spine.rate:.1f} s",
+        subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
         trials=(trial_section_of(trial),),
         provenance=Provenance(versions=dict(package_versions())),
         licences=DETECTOR_LICENCES,

@@ -12,20 +12,16 @@ import numpy as np
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.body import body_poses
-from simspine.anatomy.clinical import PUBLISHED_ADULTS, PUBLISHED_BANDS, SIDE_WORDS, published_bands
+from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
-from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
+from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
-from simspine.core.types import Forced, Markers, Origin
+from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
-    GIVEN_BY_MODEL,
-    SET_BY_OTHER_ANGLES,
-    WRITTEN_UNITS,
     ClinicalFigure,
     Observability,
-    forced_mask,
     is_estimated,
 )
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -33,17 +29,25 @@ from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import (
     availability_figure,
-    level_map,
     marker_error_figure,
     point_states,
     range_profile,
     reprojection_by_point_figure,
     reprojection_figure,
 )
+from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, PackedScene, Scene
-from simspine.report.spine_figures import curvature_figure, limb_curves
-from simspine.report.summary import DOUBTED_VERDICTS, ESTIMATED_VERDICTS, median_or_none, verdict_on
-from simspine.report.tables import ESTIMATED_BY, angle_table, clinical_tables, skin_table
+from simspine.report.spine_figures import curves_figure
+from simspine.report.summary import ESTIMATED_VERDICTS
+from simspine.report.tables import (
+    CONSTANT_RANGE,
+    ESTIMATED_BY,
+    angle_table,
+    clinical_tables,
+    norm_of,
+    range_of,
+    skin_table,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,10 +59,10 @@ if TYPE_CHECKING:
 # A reconstruction as the 3D player shows it.
 
 
-CURVATURE_LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
-INITIAL_CURVES = ("hip_flexion_r", "hip_flexion_l", "trunk_inclination")  # shown from the start, with LLA and TKA
-# {'lla' or 'tka': (values, sd)}, (frames,) rad
-CurvatureCurves = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]
+CURVATURE_KEYS = ("lla", "tka")
+MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
+# {parameter: (values, sd)}, (frames,) rad or m
+AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
 
 def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
@@ -66,7 +70,6 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     frame, for the memory of long trials.
     """
     spine, verdict = trial.spine, trial.verdict
-    angles = {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_LABELS}
     shapes, pairs = bones_and_joints(trial.body.osim)
     return Scene(
         name=trial.name,
@@ -78,10 +81,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
-        curves=(
-            *curvature_curves(angles, spine.forced, ~trial.rejected, trial.spine_estimated),
-            *clinical_curves(spine.clinical, trial.clinical_figures),
-        ),
+        curves=curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures)),
         step=step,
     )
 
@@ -92,75 +92,62 @@ def chain_of_body(spine: Markers) -> Markers:
     return spine.select(chain) if chain else spine
 
 
-def curvature_curves(
-    angles: CurvatureCurves,
-    forced: Mapping[str, Sequence[Forced]],
-    kept: np.ndarray | None = None,
-    estimated: bool = False,
-) -> tuple[Curve, ...]:
-    """LLA and TKA over time with their normal bands, and the verdict on them where it is a doubt.
+def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
+    """Curves of lordosis, kyphosis and clinical parameters; none of a single frame, in which nothing moves."""
+    clinical = spine.clinical
+    angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
+        key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_KEYS
+    }
+    if clinical is not None:
+        angles |= {name: (clinical.of(name), clinical.sd(name)) for name in clinical.names}
+    return angle_curves(angles, figures) if spine.frames > 1 else ()
 
-    forced: of the spine kinematics. kept: (frames,) bool, the frames whose standard deviations count; all by default.
-    estimated: points of the spine were.
+
+def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
+    """A curve of each figure: right and left in one panel; without clinical parameters that the model sets.
+
+    figures: what each angle rests on: verdict, mean and norm of a curve are its figure's.
     """
-    return tuple(
-        _curvature_curve(key, values, sd, forced=bool(forced_mask([key], forced).any()), kept=kept, estimated=estimated)
-        for key, (values, sd) in angles.items()
-        if values is not None
-    )
-
-
-def _curvature_curve(
-    key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool, kept: np.ndarray | None, estimated: bool
-) -> Curve:
-    doubt = None if sd is None else np.degrees(sd)
-    verdict = verdict_on(
-        key, median_or_none(doubt if doubt is None or kept is None else doubt[kept]), forced, estimated
-    )
-    note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED_VERDICTS, *ESTIMATED_VERDICTS) else ""
-    band = published_bands(key)[0]
-    published = (band.low, band.high, f"standing adults, {band.span}")
-    (name, label), sd = CURVATURE_LABELS[key], None if forced else doubt
-    return Curve(name, label, np.degrees(values), sd, band=published, note=note, forced=forced)
-
-
-def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """Clinical parameters over time, right and left in one panel; without those that the model gives.
-
-    figures: what each rests on. Bands: mean ± 2 standard deviations of standing adults, where they are published.
-    """
-    if clinical is None:
-        return ()
-    return tuple(
-        _clinical_curve(clinical, figure)
+    shown = [
+        figure
         for figure in figures
-        if figure.decided_by not in (GIVEN_BY_MODEL, SET_BY_OTHER_ANGLES)
-        and figure.minimum is not None
-        and figure.maximum != figure.minimum
-    )
-
-
-def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Curve:
-    factor = WRITTEN_UNITS[clinical.units[clinical.names.index(figure.name)]][1]
-    sd = clinical.sd(figure.name)
-    of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
-    panel, _, side = figure.label.rpartition(", ") if of_side else ("", "", "")
-    adults, band = PUBLISHED_ADULTS.get(figure.name), None
-    if adults is not None and adults.mean is not None and adults.sd is not None:
-        band = (adults.mean - 2 * adults.sd, adults.mean + 2 * adults.sd, "standing adults, mean ± 2 sd")
-    doubted = [
-        text for text in map(str, (*DOUBTED_VERDICTS, *ESTIMATED_VERDICTS)) if figure.decided_by.startswith(text)
+        if figure.name in angles
+        and (figure.name in CURVATURE_KEYS or (figure.is_of_person and range_of(figure) > CONSTANT_RANGE))
     ]
+    panels = list(dict.fromkeys(map(_panel_of, most_moved(shown))))
+    return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
+
+
+def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
+    """Clinical parameters that were not assumed, those first whose range is the largest for its error."""
+    judged = [figure for figure in figures if figure.name not in CURVATURE_KEYS and figure.is_of_person and figure.sd]
+    moving = [figure for figure in judged if not figure.is_assumed and range_of(figure) > 0]
+    return sorted(moving, key=lambda figure: range_of(figure) / (figure.sd or 1.0), reverse=True)
+
+
+def _panel_of(figure: ClinicalFigure) -> str:
+    """The label without its side."""
+    of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
+    return figure.label.rpartition(", ")[0] if of_side else figure.label
+
+
+def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
+    factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
+    panel = _panel_of(figure)
+    said = figure.is_assumed or forced or figure.verdict in ESTIMATED_VERDICTS
     return Curve(
-        name=side or figure.label,
+        name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
         label=figure.label,
-        values=factor * clinical.of(figure.name),
-        sd=None if sd is None else factor * sd,
-        band=band,
-        note=doubted[0] if doubted else "",
-        panel=panel,
-        chosen=figure.name in INITIAL_CURVES,
-        unit="°" if figure.unit == "deg" else " mm",
+        values=factor * values,
+        sd=None if sd is None or forced else factor * sd,
+        band=norm_of(figure),
+        note=(str(figure.verdict) or figure.decided_by) if said else "",
+        forced=forced,
+        panel="" if panel == figure.label else panel,
+        chosen=figure.name in CURVATURE_KEYS or panel in chosen,
+        unit=UNIT_SIGNS[figure.unit],
+        assumed=figure.is_assumed,
+        mean=interval_text(figure.mean, figure.sd, figure.unit),
     )
 
 
@@ -248,7 +235,7 @@ def trial_section(
         name=name,
         findings=() if verdict is None else tuple(map(page_finding, verdict.findings)),
         overlays=tuple(overlays),
-        figures=pictures(chain(_limb_figures(parts), _spine_figures(parts))),
+        figures=pictures(_curve_figures(parts)),
         tables=tuple(tables),
         rejected=() if verdict is None else rejected_frames(verdict),
         player=player,
@@ -257,60 +244,42 @@ def trial_section(
     )
 
 
-def _limb_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Pelvis, trunk and joints of the limbs over time."""
-    clinical = None if parts.spine is None else parts.spine.clinical
-    if parts.spine is None or clinical is None:
-        return
-    drawn = limb_curves(parts.spine.time, clinical, parts.status)
-    if drawn is None:
-        return
-    yield (
-        drawn, "limbs", "Pelvis, trunk and limbs", "Angles of pelvis, trunk and joints of the limbs over time",
-        "Right: solid, left: dashed, with ± 1.96 standard deviations. No normal bands here: these belong to cycles "
-        "of gait, which are drawn where the configuration names the contacts of the feet (report.events).",
-    )  # fmt: skip
-
-
-def _spine_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Curvature, and angles per level."""
+def _curve_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
+    """All angles over time; of a single frame the levels alone."""
     spine = parts.spine
     if spine is None:
         return
+    curves = curves_of_trial(spine, parts.clinical)
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
-    yield (
-        curvature_figure(
-            spine.time, spine.lla, spine.tka, bands=PUBLISHED_BANDS, status=parts.status, forced=spine.forced,
-            lla_sd=spine.lla_sd, tka_sd=spine.tka_sd,
-        ),
-        "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
-        "Bars at the right of the panels are published ranges of standing adults; sitting or bending is expected to "
-        "leave them. "
-        "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed, or very uncertain "
-        f"compared with the spread among standing adults: it says little about this person.{estimated}",
-    )  # fmt: skip
+    caption = (
+        "Bands: 95 %. A dashed orange curve is assumed: it says little about this person. A dashed grey one is the "
+        "model's."
+    )
+    gait = " Cycles of gait are drawn where the configuration names the contacts of the feet (report.events)."
+    spinal, limbs = ([curve for curve in curves if bool(curve.panel) is sided] for sided in (False, True))
+    if spinal:
+        drawn = curves_figure(spine.time, spinal, parts.status)
+        yield drawn, "spinal", "Pelvis and spine over time", "Angles of pelvis and spine over time", caption + estimated
+    if limbs:
+        drawn = curves_figure(spine.time, limbs, parts.status)
+        yield drawn, "limbs", "Limbs over time", "Angles of the limbs over time, right and left", caption + gait
     yield from _level_figures(parts, spine)
 
 
 def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
-    """A map of the levels' angles over time, and their ranges."""
+    """Ranges of the levels' angles; of a single frame the angles."""
     joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
-    yield (
-        level_map(spine.time, joints, angles, shares=shares, status=parts.status, forced=spine.forced),
-        "map", "Angles per level", "Flexion, lateral bending and axial rotation of all levels over time as colours",
-        "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars are the "
-        "observability of each row; where they are hollow, the colours are mostly assumed; where a dashed grey line "
-        "is in their place, the model sets them.",
-    )  # fmt: skip
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
+    title = "Range of each level" if spine.frames > 1 else "Angle of each level"
     yield (
         range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced),
-        "range", "Range of each level", "For each level the range of its angles with a 95 % interval",
-        "Boxes: from the least to the greatest angle; lines: 1.96 standard deviations beyond. A hollow box moves "
-        "as the model shares motion out over its levels, not as measured at this level.",
+        "range", title, "For each level the range of its angles with a 95 % interval",
+        "Relative to the model's neutral pose. Boxes: from the least to the greatest angle. Lines: 95 % beyond. A "
+        "hollow, dashed box is assumed: the model distributes the motion over these levels. A pale box is partly "
+        "measured.",
     )  # fmt: skip
 
 
@@ -344,7 +313,7 @@ def _marker_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
             "How far the body's markers lie from the measured ones. Hollow points were inferred or estimated: a small "
             "error there says that body and inference agree, not that the spine was detected.",
         )  # fmt: skip
-    if parts.measured is not None:
+    if parts.measured is not None and parts.measured.frames > 1:
         measured = parts.measured
         yield (
             availability_figure(measured.time, measured.names, point_states(measured), parts.status),

@@ -17,8 +17,8 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
+from simspine.io.text_tables import read_bands
 from simspine.io.video import demo_folder, find_project
-from simspine.report.dataset_figures import read_bands
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial, clicks_in_file

@@ -13,9 +13,19 @@ from simspine.core.arrays import evenly_spread
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.report.page import PageTable, Provenance, ReportContent, TrialSection, number_text, write_report
+from simspine.report.dataset_figures import comparison_table
+from simspine.report.page import (
+    PageTable,
+    Provenance,
+    ReportContent,
+    TrialSection,
+    interval_text,
+    number_text,
+    write_report,
+)
 from simspine.report.scene import MOST_FRAMES
-from simspine.report.tables import Caveats, comparison_table, validation_text_tables
+from simspine.report.summary import verdict_on
+from simspine.report.tables import Caveats, validation_text_tables
 from simspine.report.trial_page import (
     DETECTOR_LICENCES,
     FILM_BYTES,
@@ -108,7 +118,7 @@ def write_report_of(config: Config) -> Path:
         figures.setdefault(subject, {})[trial] = part.figures
     front, dataset = _front_page(config, summary, parts), path.with_name(f"{config.name}.h5")
     front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
-    if dataset.is_file():  # tables over all of it
+    if dataset.is_file() and len(names) > 1:  # tables over all of it
         with DatasetFile(dataset) as data:
             front = replace(front, validation_tables=validation_text_tables(data))
     write_report(path, front)
@@ -213,6 +223,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
                 **(_image_settings(config) if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
+                "files next to this page": f"clinical.csv (these numbers), {config.name}.h5 (every frame), export/",
             },
         ),
         licences=DETECTOR_LICENCES,
@@ -234,8 +245,9 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
         return None
 
     def angle(entry: dict, key: str) -> str:
-        text, sd = number_text(entry[f"{key}_deg_mean"]), entry.get(f"{key}_deg_sd")
-        return text if text == "–" else f"{text}°{'' if sd is None else f' ± {sd:.1f}°'}"
+        sd = entry.get(f"{key}_deg_sd")
+        verdict = verdict_on(key, sd, key in entry["set_by_model"], bool(entry["spine_estimated"]))
+        return f"{interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
 
     return PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
@@ -252,8 +264,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
             )
             for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),
-        "The small curves are lumbar lordosis over each trial, all on one scale. "
-        "LLA, TKA: mean ± standard deviation of a frame.",
+        "The small curves are lumbar lordosis over each trial, all on one scale. LLA, TKA: means, with their verdicts.",
         links=links,
         curves=tuple(part.curve for part in parts),
     )

@@ -2,7 +2,8 @@
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +17,25 @@ from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
-from simspine.quality.observability import is_estimated
+from simspine.io.text_tables import read_bands
+from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
 from simspine.report.bones import bones_and_joints
-from simspine.report.dataset_figures import cycle_figure, read_bands
-from simspine.report.page import Picture, ReportContent, TrialSection, write_report
-from simspine.report.rerun_recording import CameraView, write_recording
-from simspine.report.scene import Scene, pack_scene
-from simspine.report.summary import NORMAL_95
-from simspine.report.trial_page import REPORT_NOTICE
-from simspine.report.trial_sections import (
-    CURVATURE_LABELS,
-    chain_of_body,
-    curvature_curves,
-    scene_of_trial,
+from simspine.report.dataset_figures import (
+    beyond_error,
+    change_between,
+    changes_figure,
+    comparison_table,
+    cycle_figure,
+    known_in_several,
 )
+from simspine.report.page import NORMAL_95, Picture, ReportContent, TrialSection, write_report
+from simspine.report.rerun_recording import CameraView, write_recording
+from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
+from simspine.report.trial_page import REPORT_NOTICE, summary_statements
+from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
 from simspine.workflow.results import read_trial
@@ -91,9 +94,14 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         found = [(s, t) for s in file.subjects for t in file.trials(s)]
         chosen = choose_trial(found, subject, trial, str(path))
         entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
-    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_LABELS}
+    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_KEYS}
+    angles = {key: found for key, found in angles.items() if found[0] is not None}
     shapes, pairs = bones_and_joints(model)
     estimated = is_estimated(entry.fitted, entry.fitted_origin)
+    kept = np.array([word not in ("rejected", "inferred") for word in entry.status or ()], bool)
+    kept = kept if len(kept) else np.ones(entry.markers.frames, bool)
+    forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
+    figures = curvature_figures(angles, kept, forced, estimated)
     return Scene(
         name=" · ".join(chosen),
         spine=chain_of_body(entry.markers),
@@ -104,7 +112,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         cameras=tuple(cameras),
         status=entry.status,
         reasons=entry.reasons,
-        curves=curvature_curves(angles, entry.forced, estimated=estimated),
+        curves=angle_curves(angles, figures) if entry.markers.frames > 1 else (),
     )
 
 
@@ -125,6 +133,65 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
         ),
     )
     return out
+
+
+def write_comparison(first: Path, last: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
+    """Write a page with what changed between the trials of two results; returns its path.
+
+    first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both. Raises
+    `InputError` for other files, where a choice is needed and not made, and for a trial compared with itself.
+    """
+    if out.suffix.lower() != ".html":
+        raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
+    found = []
+    for place in (first, last):
+        result = find_results(place, subject, trial)
+        if result is None:
+            raise InputError(f"{place}: expected a results folder, or a trial's .h5 in it.")
+        found.append(result)
+    if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
+        raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
+    trials = [read_trial(*result) for result in found]
+    folders = [paths.results.resolve().name for paths, _ in found]
+    names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
+    write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
+    return out
+
+
+def _comparison_page(trials: Mapping[str, SolvedTrial], title: str) -> ReportContent:
+    """Two trials of a movement: what changed and whether that is more than the error, and both in 3D.
+
+    trials: {name on the page: trial}, the earlier one first.
+    """
+    first, last = trials
+    figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
+    table = comparison_table(figures)
+    changes = [change_between(one, other) for one, other in known_in_several(figures) if one and other]
+    if table is None:
+        raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
+    titles = ("Difference of means", "Difference of ranges")
+    drawn = [changes_figure(changes, f"{name}: {last} less {first}", name == titles[1]) for name in titles]
+    captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
+    pictures = tuple(
+        Picture(name, f"{name}, each with its interval", captions, svg=canvas.figure_svg(figure, f"c{number}"))
+        for number, (name, figure) in enumerate(zip(titles, drawn, strict=True))
+    )
+    scenes = {
+        name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
+        for name, trial in trials.items()
+    }
+    return ReportContent(
+        title=title,
+        subtitle=beyond_error(changes),
+        trials=tuple(
+            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
+            for name, scene in scenes.items()
+        ),
+        comparisons=(table,),
+        changes=pictures,
+        alone=True,
+        notice=REPORT_NOTICE,
+    )
 
 
 def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
@@ -251,7 +318,7 @@ def write_cycles(
     if found is None:
         raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
     read = read_trial(*found)
-    figure = cycle_figure(cycles_of_trial(read, events), table, cycle_spread_of(read))
+    figure = cycle_figure(cycles_of_trial(read, events), table, cycle_spread_of(read), assumed_angles_of(read))
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=_CYCLE_DPI)
     return out
@@ -260,16 +327,16 @@ def write_cycles(
 def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
     """The same as a part of a page. prefix: of its ids there."""
     table = None if bands is None else read_bands(bands, compute_clinical_angles())
-    drawn = cycle_figure(cycles_of_trial(found, events), table, cycle_spread_of(found))
+    drawn = cycle_figure(cycles_of_trial(found, events), table, cycle_spread_of(found), assumed_angles_of(found))
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
     return Picture(
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
         f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
-        "(pale, from three on: ± 1 standard deviation of the cycles); "
-        "± of 95 % in the titles, as far as the recording decides an angle at all. "
-        + ("No bands were given." if table is None else f"Green: mean ± 1 standard deviation of {table.source}."),
+        "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame. "
+        "Dashed angles are assumed. "
+        + ("No bands were given." if table is None else f"Green: one standard deviation of {table.source}."),
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
     )  # fmt: skip
 
@@ -278,6 +345,11 @@ def cycle_spread_of(found: SolvedTrial) -> dict[str, float]:
     """{angle: the typical ± of 95 % over the frames kept, rad} of those with standard deviations."""
     known = ((figure.name, figure.sd) for figure in found.clinical_figures if figure.unit == "deg")
     return {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
+
+
+def assumed_angles_of(found: SolvedTrial) -> set[str]:
+    """Names of the clinical parameters that the recording did not decide."""
+    return {figure.name for figure in found.clinical_figures if figure.is_assumed}
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:

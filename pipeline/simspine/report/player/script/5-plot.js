@@ -58,7 +58,7 @@ class Plot {
     const width = this.paper ? PAPER_WIDTH : this.element.clientWidth;
     if (!width) return;
     const narrow = width < 520;
-    const gap = 30;
+    const gap = narrow ? 46 : 30; // on a telephone the reading stands below the title
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // Beside the 3D view the panels share its height.
     const beside = !this.paper && matchMedia(WIDE).matches;
@@ -136,24 +136,36 @@ class Plot {
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${String(+mark.toFixed(1)).replace("-", "−")}${unit === "°" ? unit : ""}`);
     }
     curves.forEach((curve, i) => {
-      curve.look = `${curve.forced ? " p-forced" : curve.note ? " p-noted" : ""}${i ? " p-second" : ""}`;
+      curve.look = `${curve.forced ? " p-forced" : curve.assumed ? " p-noted" : ""}${i ? " p-second" : ""}`;
       if (curve.sd) this.ribbon(inside, curve.values, curve.sd, y, curve.look);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
+      if (i) this.markers(inside, curve.values, y, curve.look);
     });
-    this.heading(panel, curves, top, height);
+    this.heading(panel, curves, top, height, narrow);
     const lines = curves.map(({ values, sd, name }) => ({ values, sd, name }));
     return { lines, y, top, unit };
   }
 
-  // Title, and what is dashed, green and pale: behind it where there is room, else at the foot of the panel.
-  heading(panel, curves, top, height) {
+  // Dots along the second curve of a panel, so that it is known without its colour: dashes mean that it is assumed.
+  markers(parent, values, y, look) {
+    const every = Math.max(1, Math.round(values.length / 14));
+    for (let frame = 0; frame < values.length; frame += every) {
+      if (!Number.isFinite(values[frame])) continue;
+      svgElement(parent, "circle", { class: `p-marker${look}`, cx: this.x(frame), cy: y(values[frame]), r: 2.6 });
+    }
+  }
+
+  // Title, and the means: behind it where there is room, else at the foot of the panel.
+  heading(panel, curves, top, height, narrow) {
     const [first] = curves;
-    const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - 7 }, this.right < 480 ? panel.title.split(",")[0] : panel.title);
+    const text = this.right < 480 ? panel.title.split(",")[0] : panel.title;
+    const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) }, text);
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.note);
+    const means = curves.map((curve) => curve.mean).filter(Boolean);
     const key = [
-      curves.length > 1 && `${curves[1].name}: dashed`,
+      means.length && `mean ${means.join(" / ")}`,
+      curves.length > 1 && `${curves[1].name}: dots`,
       first.band && `green: ${first.band[2]}`,
-      first.sd && "pale: ± 95 %",
     ].filter(Boolean).join(" · ");
     if (!key) return;
     if (this.right > 760) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
@@ -201,19 +213,25 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const brief = this.right < (lines.length > 1 ? 700 : 350); // no room for more beside the title
       const texts = lines.map(({ values, sd, name, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
-        const spread = !brief && sd && Number.isFinite(sd[frame]) ? ` ± ${sd[frame].toFixed(1)}${unit}` : "";
-        return known ? `${side}${value.toFixed(1).replace("-", "−")}${unit}${spread}` : `${side}–`;
+        return side + (known ? intervalText(value, sd?.[frame], unit) : "–");
       });
       reading.replaceChildren(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
     }
   }
+}
+
+// A value with its interval, rounded as the page's tables are.
+function intervalText(value, reach, unit) {
+  const known = Number.isFinite(reach);
+  const digits = unit === " mm" || (known && reach >= 9.95) ? 0 : 1;
+  const number = (+value.toFixed(digits) + 0).toFixed(digits).replace("-", "−"); // + 0: no "-0"
+  return `${number}${known ? ` ± ${reach.toFixed(digits)}` : ""}${unit}`;
 }
 
 // Curves by the panels they belong to: [{key, title, chosen, curves: [[curve, number], …]}, …].

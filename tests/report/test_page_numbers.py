@@ -1,0 +1,210 @@
+"""The pages of a finished run against its own posterior: one quantity, one verdict, one interval; trials compared."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from opened_page import Opened
+from player_data import unpack
+
+from simspine.cli.main import main
+from simspine.io.hdf5 import read_store, write_store
+from simspine.workflow.config import read_config
+from simspine.workflow.reporting import write_report_of
+from simspine.workflow.results import read_trial
+from simspine.workflow.up_to_date import RunPaths
+
+pytestmark = pytest.mark.slow
+DOUBTED = ("assumed", "very uncertain", "no larger than its error")
+NARROW_PX, DESKTOP_PX, LONGEST_PX, SMALLEST_TEXT_PX = 390, 1440, 6000, 10.95
+
+
+class Tables(HTMLParser):
+    """Rows of all tables of a page as texts with ordinary spaces, and its texts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.text, self.cell = [], "", None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.cell = True
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.cell = None
+
+    def handle_data(self, data):
+        data = data.replace("\u00a0", " ")
+        self.text += data
+        if self.cell:
+            self.rows[-1][-1] += data
+
+    def row(self, label):
+        return next(row for row in self.rows if row and row[0].startswith(label))
+
+
+def players(text):
+    """Header and arrays of each player in a page."""
+    found = re.findall(r'data-part="header">(.*?)</script>.*?data-part="block">(.*?)</script>', text, re.DOTALL)
+    return [unpack(*parts) for parts in found]
+
+
+@pytest.fixture(scope="module")
+def page(finished, tmp_path_factory):
+    write_report_of(read_config(finished.file))
+    return finished.results / "report.html"
+
+
+@pytest.fixture(scope="module")
+def trial(finished):
+    return read_trial(RunPaths(finished.results, "S01"), "bow")
+
+
+def as_text(mean, sd, unit):
+    reach = 1.96 * sd
+    digits = 0 if unit == " mm" or reach >= 9.95 else 1
+    return f"{mean:.{digits}f} ± {reach:.{digits}f}{unit}".replace("-", "−")
+
+
+def test_cursor_mean_table_and_statement_come_from_one_posterior(page, trial):
+    """The page against the arrays of the trial: nothing of the report's own code computes the expectation."""
+    tables, ((header, arrays),) = Tables(page.read_text()), players(page.read_text())
+    kept = ~trial.rejected
+    for key, label in (("lla", "Lumbar lordosis"), ("tka", "Thoracic kyphosis")):
+        values, sd = np.degrees(getattr(trial.spine, key)), getattr(trial.spine, f"{key}_sd")
+        number = next(i for i, curve in enumerate(header["curves"]) if curve["label"].startswith(label))
+        if header["curves"][number]["forced"]:
+            continue
+        wanted = as_text(values[kept].mean(), np.median(np.degrees(sd)[kept]), "°")
+        assert tables.row(label)[1] == wanted
+        assert header["curves"][number]["mean"].replace("\u00a0", " ") == wanted
+        assert wanted in tables.text.partition("In three dimensions")[0]  # the statement
+        np.testing.assert_allclose(arrays[f"curve/{number}"], values, atol=0.01)
+        np.testing.assert_allclose(arrays[f"sd/{number}"], np.degrees(sd), atol=0.01)
+
+
+def test_a_range_has_the_deviations_of_its_two_frames(page, trial):
+    clinical, kept = trial.spine.clinical, ~trial.rejected
+    values, sd = np.degrees(clinical.of("trunk_inclination")[kept]), np.degrees(clinical.sd("trunk_inclination")[kept])
+    wanted = as_text(np.ptp(values), np.hypot(sd[values.argmin()], sd[values.argmax()]), "°")
+    assert Tables(page.read_text()).row("Trunk inclination")[3] == wanted
+
+
+def test_each_curve_is_drawn_as_the_table_judges_it(page):
+    """Dashed (assumed) in the player exactly where the table's verdict is one of doubt."""
+    tables, ((header, _),) = Tables(page.read_text()), players(page.read_text())
+    singles = [curve for curve in header["curves"] if not curve["panel"]]
+    assert len(singles) > 5
+    for curve in singles:
+        verdict = tables.row(curve["label"])[-1]
+        assert curve["assumed"] == verdict.startswith(DOUBTED), curve["label"]
+    lordosis, flexion = (tables.row(label)[-1] for label in ("Lumbar lordosis", "Lumbar flexion"))
+    assert flexion == lordosis
+
+
+def test_the_page_says_what_its_interval_is_once_and_prints_no_diagnosis(page):
+    said = Tables(page.read_text()).text
+    assert said.count("Every ± is the interval that holds 95 %") == 1
+    for wrong in ("scoliosis", "to be checked", "standard deviation of a frame", "more or less measured"):
+        assert wrong not in said
+
+
+_SMALL = """(least) => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement, svg = element.closest("svg");
+    if (!walker.currentNode.textContent.trim() || element.closest("script, style, noscript")) continue;
+    if (!element.checkVisibility({ visibilityProperty: true })) continue;
+    const scale = svg?.viewBox.baseVal.width ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
+    const size = parseFloat(getComputedStyle(element).fontSize) * scale;
+    if (size < least) found.push(`${size.toFixed(1)} px: ${walker.currentNode.textContent.trim().slice(0, 30)}`);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("width", [NARROW_PX, 900, DESKTOP_PX])
+def test_a_page_is_readable_and_short(browser, page, width):
+    """Texts of 11 px or more, with every heading open; closed, 6,000 px on a desktop; statements before the player."""
+    with Opened(browser, page.as_uri(), width) as window:
+        height = window.page.evaluate("document.documentElement.scrollHeight")
+        assert width != DESKTOP_PX or height <= LONGEST_PX
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+        statements, player = (window.page.locator(part).first.bounding_box() for part in (".glance", ".player"))
+        assert statements["y"] + statements["height"] <= player["y"]
+        for reading in window.root.locator(".p-reading").all_inner_texts():
+            assert "±" in reading or reading.count("°") == 1  # also on a telephone
+        window.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert window.page.evaluate(_SMALL, SMALLEST_TEXT_PX) == []
+        assert window.complaints == []
+
+
+def test_paper_shows_what_stands_behind_headings(browser, page):
+    with Opened(browser, page.as_uri()) as window:
+        closed = "document.querySelectorAll('details.part:not([open])').length"
+        before = window.page.evaluate(closed)
+        assert before > 2
+        window.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert window.page.evaluate(closed) == 0
+        window.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert window.page.evaluate(closed) == before
+
+
+def compare(*words):
+    return CliRunner().invoke(main, ["compare", *map(str, words)])
+
+
+@pytest.fixture
+def changed(copied):
+    """The same results with a right knee that is bent 25° further in every frame."""
+    file = copied.results / "S01/vertebrae/bow.h5"
+    stored = read_store(file)
+    clinical = dict(stored["clinical"])
+    values = np.array(clinical["values"])
+    values[:, list(clinical["names"]).index("knee_flexion_r")] += np.radians(25.0)
+    file.unlink()
+    write_store(file, **(stored | {"clinical": clinical | {"values": values}}))
+    return copied.results
+
+
+def test_a_known_change_is_found_and_nothing_else(finished, changed, tmp_path, trial):
+    done = compare(finished.results, changed, "--out", tmp_path / "c.html")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "c.html").read_text()
+    tables = Tables(text)
+    deviation = np.median(np.degrees(trial.spine.clinical.sd("knee_flexion_r"))[~trial.rejected])
+    row = tables.row("Knee flexion, right")
+    assert row[3].startswith("+25")
+    assert row[3] == "+" + as_text(25.0, np.sqrt(2) * deviation, "°")
+    verdicts = {row[0]: (row[4], row[6]) for row in tables.rows if len(row) == 7 and row[0] != "Angle"}
+    beyond = {label for label, pair in verdicts.items() if any(word.startswith("●") for word in pair)}
+    assert beyond == {"Knee flexion, right"}
+    assert verdicts["Knee flexion, right"][1] == "within its error"  # the range did not change
+    assert len(players(text)) == 2
+    for header, arrays in players(text):
+        poses = np.stack([trial.poses[name][:, :3, 3] for name in header["bodies"]], 1)
+        np.testing.assert_allclose(arrays["place"], poses, atol=1e-4)
+
+
+def test_what_cannot_be_compared_is_one_error(finished, copied, tmp_path):
+    results, other = finished.results, copied.results
+    for words, message in (
+        ((results, results), "are the same trial"),
+        ((results, tmp_path / "none"), "does not exist"),
+        ((results, results / "synthetic.h5"), "expected a results folder, or a trial's .h5"),
+        ((results, other, "--out", tmp_path / "page.pdf"), "ends in .html"),
+        ((results, other, "--trial", "bw"), "Did you mean 'bow'"),
+        ((results, finished.file), "expected a results folder, or a trial's .h5"),
+    ):
+        done = compare(*words)
+        assert done.exit_code == 2, words
+        assert message in done.stderr, done.stderr
+        assert done.stderr.count("error:") == 1
+        assert not list(tmp_path.glob("*.html"))
