@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from forked import run_forked
+from snakemake import cli as snakemake_cli
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -32,14 +33,13 @@ def snakemake(tmp_path):
     shutil.copytree(ROOT / "configs", root / "configs")
 
     def run(*arguments):
-        return subprocess.run(
-            [BIN / "snakemake", "--cores", "1", *map(str, arguments)],
-            cwd=root,
-            env=os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        def command() -> None:
+            sys.modules[
+                "snakemake.shell"
+            ].STDOUT = None  # jobs print where their process does, not where pytest keeps its own output
+            snakemake_cli.main(["--cores", "1", *map(str, arguments)])
+
+        return run_forked(command, root, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
 
     run.root = root
     return run
