@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 import simspine.vision.triangulation as solve
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints, Origin
-from simspine.vision.rays import expected_position, ray_midpoint, robust_weight
+from simspine.vision.rays import chi2_quantile, expected_position, ray_midpoint, robust_weight
 from simspine.vision.triangulation import (
     REASON_DISAGREE,
     REASON_KEPT,
@@ -308,3 +309,8 @@ def test_between_trusted_frames_a_point_is_expected_on_the_straight_line():
     place, tolerance = expected_position(xyz, trusted, 60.0)
     np.testing.assert_allclose(place[0, 1:4, 0], [1.0, 2.0, 3.0])
     assert tolerance[2, 0] > tolerance[1, 0] == tolerance[3, 0]
+
+
+def test_residuals_of_a_point_have_two_degrees_of_freedom_a_view_less_three():
+    views = np.array([2, 3, 4, 8])
+    np.testing.assert_allclose(chi2_quantile(0.99, views), chi2.ppf(0.99, 2 * views - 3))

@@ -47,7 +47,7 @@ class DetectionOptions(Section):
 
 
 class CameraOptions(Section):
-    """Cameras beside one another, judged by the person they saw."""
+    """Cameras compared with one another by the person they saw."""
 
     refine: bool = False
     """Replace the calibration by one that agrees with what the cameras saw; the report says what was changed."""
