@@ -8,7 +8,7 @@ import simspine.vision.triangulation as solve
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints, Origin
-from simspine.vision.rays import chi2_quantile, expected_position, ray_midpoint, robust_weight
+from simspine.vision.rays import chi2_quantile, expected_position, ray_midpoint, robust_weight, variance_inflation
 from simspine.vision.triangulation import (
     REASON_DISAGREE,
     REASON_KEPT,
@@ -314,3 +314,9 @@ def test_between_trusted_frames_a_point_is_expected_on_the_straight_line():
 def test_residuals_of_a_point_have_two_degrees_of_freedom_a_view_less_three():
     views = np.array([2, 3, 4, 8])
     np.testing.assert_allclose(chi2_quantile(0.99, views), chi2.ppf(0.99, 2 * views - 3))
+
+
+def test_the_variance_grows_as_far_as_residuals_exceed_what_the_noise_explains():
+    views, noise = np.array([[3, 3, 4]]), np.array([2.0, 2.0, 0.5])
+    explained = chi2.ppf(0.99, 2 * views - 3) * noise**2
+    np.testing.assert_allclose(variance_inflation([[3.0, 0.5, 7.0]] * explained, views, noise), [[3.0, 1.0, 7.0]])
