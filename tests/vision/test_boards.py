@@ -227,7 +227,7 @@ def test_derivatives_are_difference_quotients(lens):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("board", "lens", "frames"),
-    [(CHARUCO, "perspective", 110), (CHECKERS, "perspective", 60), (Board(8, 5, 0.14), "fisheye", 60)],
+    [(CHARUCO, "perspective", 70), (CHECKERS, "perspective", 60), (Board(8, 5, 0.14), "fisheye", 60)],
 )
 def test_rendered_boards(board, lens, frames):
     """Images with blur and noise through known lenses; wanted: 0.1°, 5 mm, 0.5 %, and truth within what is said."""

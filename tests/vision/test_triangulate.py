@@ -126,7 +126,10 @@ def test_min_views(rig):
     keypoints = rig.see(cameras, truth)
     xy = np.array(keypoints.xy)
     xy[0, :2, 0] = np.nan
-    assert not triangulate(keypoints.with_(xy=xy), cameras, min_views=3).present[0, 0]
+    markers, report = triangulate_with_report(keypoints.with_(xy=xy), cameras, min_views=3)
+    assert not markers.present[0, 0]
+    assert not report.used[0, :, 0].any()
+    assert report.used[1:].all()
     assert triangulate(keypoints.with_(xy=xy), cameras).present.all()
 
 
