@@ -135,7 +135,11 @@ def test_a_stage_that_fails_shows_its_message(snakemake, copied):
 
 @pytest.mark.slow
 def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
-    """The first jobs of the synthetic project (`make demo` runs all); a keypoint file changed in place counts."""
+    """The first jobs of the synthetic project (`make demo` runs all); a keypoint file changed in place counts.
+
+    The copy's results were made in one process, and those of processes of their own have the same bytes.
+    """
+    before = copied.contents()
     shutil.rmtree(copied.results)
     arguments = ("--configfile", copied.file, "--until", "markers")
     first = snakemake(*arguments)
@@ -145,6 +149,9 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
     assert {"config.yaml", "S01/points/bow.h5", "logs/S01/bow_markers.log", "benchmarks/S01/bow_detect.tsv"} <= set(
         made
     )
+    for folder in ("keypoints", "cameras", "points", "markers"):
+        file = f"S01/{folder}/bow.h5"
+        assert made[file] == before[file], file
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {}
     assert snakemake(*arguments).returncode == 0
     assert copied.contents() == made
