@@ -2,30 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mean_distances import mpjpe, p_mpjpe
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
-from simspine.evaluation.metrics import (
-    finite_values,
-    mean_or_nan,
-    point_distances,
-    scale_aligned,
-    similarity_aligned,
-)
+from simspine.evaluation.metrics import point_distances, scale_aligned, similarity_aligned
 
 SQUARE = np.array([[[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]])
-
-
-def mpjpe(estimate, reference):
-    """Mean distance over all points present in both."""
-    return mean_or_nan(finite_values([point_distances(estimate, reference)]))
-
-
-def p_mpjpe(estimate, reference):
-    """The same after the best similarity of each frame."""
-    return mpjpe(similarity_aligned(estimate, reference), reference)
 
 
 def test_mpjpe_by_hand():
