@@ -188,7 +188,8 @@ def test_failing_stage_is_named(project):
     assert "error: " in done.stdout  # the stage's own message
 
 
-def test_one_run_at_a_time(project):
+def test_one_run_at_a_time(project, monkeypatch):
+    monkeypatch.setattr(launch, "PATIENCE_S", 0.5)
     lock = project / "results/small/.lock"
     lock.parent.mkdir(parents=True)
     with open(lock, "w") as file:
