@@ -5,10 +5,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+from mean_distances import mpjpe, p_mpjpe
 
 from simspine.core.skeletons import POINTS_BY_REGION, SPINE_REGIONS
 from simspine.core.types import Markers
-from simspine.evaluation.metrics import mpjpe, p_mpjpe
 from simspine.synthesis.virtual_detector import Preset, RegionErrors
 
 # Khan et al., SIMSPINE (CVPR 2026), tables 3 and 4, means over actions, mm: (MPJPE, P-MPJPE, aligned per region) of

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.core.arrays import frame_ranges, require_shape, rms_of_known, runs_of_frames
+from simspine.core.arrays import frame_ranges, median_of_known, require_shape, rms_of_known, runs_of_frames
 from simspine.core.errors import InputError
 
 
@@ -33,3 +33,13 @@ def test_rmse_by_hand():
     error = np.array([[3.0, 1, np.nan], [4.0, 1, np.nan]])
     np.testing.assert_allclose(rms_of_known(error, 0), [np.sqrt(12.5), 1, np.nan])
     np.testing.assert_allclose(rms_of_known(error, 1), [np.sqrt(5), np.sqrt(8.5)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
+def test_medians_are_numpys_and_nan_of_nothing(count):
+    values = np.random.default_rng(count).normal(size=(40, count))
+    values[np.random.default_rng(1).random(values.shape) < 0.3] = np.nan
+    values[0] = np.nan
+    known = np.isfinite(values).any(-1)
+    np.testing.assert_allclose(median_of_known(values)[known], np.nanmedian(values[known], -1))
+    assert np.isnan(median_of_known(values)[~known]).all()

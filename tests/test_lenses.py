@@ -105,6 +105,7 @@ def test_nothing_is_seen_behind_the_camera(name):
         ("perspective", (0.3, -0.2), None),
         ("perspective", (-0.9, 0.1, 0, 0, 0, 0.2, 0.1, 0.05), None),
         ("fisheye", (-0.3,), np.tan(np.sqrt(1 / 0.9))),
+        ("fisheye", (-1 / 6,), np.tan(np.sqrt(2))),  # at 81°, where it is still ahead
         ("fisheye", (0.1, -0.2, 0.01), None),
     ],
 )

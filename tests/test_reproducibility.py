@@ -29,10 +29,10 @@ kernels = {found["architecture"] for found in threadpoolctl.threadpool_info() if
 print(json.dumps([sorted(kernels), able.get("X86_V4", False), able.get("X86_V3", False), numba.config.CPU_NAME]))
 """
 RUN = """
-import sys
+import json, sys
 from simspine.cli.main import main
-for command in sys.argv[2:]:
-    main([*command.split(), "--config", sys.argv[1]], standalone_mode=False)
+for words in json.loads(sys.argv[1]):
+    main(words, standalone_mode=False)
 """
 
 
@@ -81,10 +81,15 @@ def virtual(place: Path) -> dict:
     }
 
 
-def run(kernels: str, settings: dict, file: Path, *before: str, **environment: str) -> None:
-    """All stages, after other commands, in a process with a set of kernels and one thread of BLAS."""
+def stages(settings: dict, file: Path, *before: str) -> list[list[str]]:
+    """The words of all stages, after other commands, with these settings in a file."""
     file.write_text(yaml.safe_dump(settings))
-    python(kernels, "-c", RUN, file, *before, *STAGES, **({"OPENBLAS_NUM_THREADS": "1"} | environment))
+    return [[*command.split(), "--config", str(file)] for command in (*before, *STAGES)]
+
+
+def run(kernels: str, *commands: list[str], **environment: str) -> None:
+    """Commands in a process with a set of kernels and one thread of BLAS."""
+    python(kernels, "-c", RUN, json.dumps(commands), **({"OPENBLAS_NUM_THREADS": "1"} | environment))
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +105,8 @@ def computed(tmp_path_factory):
     folders = {name: folder / name for name in SETS if variables(name) is not None}
     for name, place in folders.items():
         shutil.copytree(folder / "demo", place / "demo")
-        run(name, demo | {"results": str(place / "demo")}, place / "demo.yaml")
-        run(name, virtual(place), place / "virtual.yaml", "capture virtual")
+        demo_stages = stages(demo | {"results": str(place / "demo")}, place / "demo.yaml")
+        run(name, *demo_stages, *stages(virtual(place), place / "virtual.yaml", "capture virtual"))
     return folders
 
 
@@ -169,7 +174,7 @@ class TestOnePipelineUnderEverySetOfKernels:
     def test_threads_of_blas_and_the_folder_change_no_bit(self, computed, tmp_path):
         """All files but those that hold times or paths: manifests, provenance, summary, the data set with both."""
         name, place = next(iter(computed.items()))
-        run(name, virtual(tmp_path), tmp_path / "virtual.yaml", "capture virtual", OPENBLAS_NUM_THREADS="3")
+        run(name, *stages(virtual(tmp_path), tmp_path / "virtual.yaml", "capture virtual"), OPENBLAS_NUM_THREADS="3")
         files = [f.relative_to(place) for part in ("capture", "virtual/S1") for f in place.glob(f"{part}/**/*.*")]
         files = [file for file in files if "manifests" not in file.parts]
         assert len(files) > 20

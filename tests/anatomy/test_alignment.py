@@ -113,6 +113,18 @@ def test_coronal_cobb_is_the_range_of_the_tilts_and_not_what_is_between_the_ends
     assert read(moved(curve, turn("z", -tilted)))["coronal_cobb"] == pytest.approx(35)
 
 
+def test_coronal_cobb_favours_neither_end_of_a_twisted_curve():
+    """A turn of the upper part and its inverse are the same curve read from either end."""
+    turns = (("x", 20), ("z", -25), ("y", 40))
+    there = back = standing()
+    for axis, degrees in turns:
+        there = bent(there, axis, degrees, "T8")
+    for axis, degrees in reversed(turns):
+        back = bent(back, axis, -degrees, "T8")
+    assert read(there)["coronal_cobb"] > 5
+    assert read(there)["coronal_cobb"] == pytest.approx(read(back)["coronal_cobb"])
+
+
 def test_coronal_cobb_of_a_wedged_vertebra_in_an_upright_column():
     plates, wedge = vertebrae(), np.radians(7)
     sloping = Endplate("T6", (0.0, 0.01, 0.0), (0.0, np.cos(wedge), np.sin(wedge)))

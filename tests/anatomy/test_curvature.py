@@ -5,7 +5,18 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from simspine.anatomy.clinical import published_bands
-from simspine.anatomy.curvature import Endplate, Vertebra, cobb_angle, lumbar_lordosis, thoracic_kyphosis
+from simspine.anatomy.curvature import (
+    CORNER_SD,
+    SVA_PARAMETER,
+    TILT_SD,
+    Endplate,
+    Vertebra,
+    cobb_angle,
+    curvature_sd_of_people,
+    lumbar_lordosis,
+    signed_angle,
+    thoracic_kyphosis,
+)
 from simspine.core.errors import InputError
 
 RADIUS = 0.25
@@ -100,3 +111,21 @@ def test_bands_are_ordered_ranges_with_sources():
         found = published_bands(quantity)
         assert found
         assert all(0 < band.low < band.high < 90 and band.source and band.grade in "ABC" for band in found)
+
+
+def test_an_angle_is_seen_along_its_axis():
+    """What either vector has along the axis does not count: the angle is that of their shadows on the plane."""
+    axis = np.array([0.0, 0.6, 0.8])
+    across = np.array([1.0, 0.0, 0.0])
+    turned = Rotation.from_rotvec(0.7 * axis).apply(across)
+    for along_a, along_b in ((0.0, 0.0), (2.0, 0.5), (-1.0, 3.0)):
+        assert signed_angle(across + along_a * axis, 2 * turned + along_b * axis, axis) == pytest.approx(0.7)
+
+
+def test_people_differ_by_the_tilts_of_the_endplates_that_a_figure_counts():
+    sacral = 0.12
+    assert curvature_sd_of_people("lla", sacral) == pytest.approx(np.hypot(sacral, TILT_SD))
+    assert curvature_sd_of_people("tka", sacral) == pytest.approx(np.sqrt(2) * TILT_SD)
+    assert curvature_sd_of_people("sacral_slope", sacral) == pytest.approx(sacral)
+    assert curvature_sd_of_people(SVA_PARAMETER, sacral) == CORNER_SD
+    assert curvature_sd_of_people("knee_flexion_r", sacral) == 0

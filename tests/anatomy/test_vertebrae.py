@@ -13,11 +13,13 @@ from simspine.anatomy.curvature import (
     NEUTRAL_LLA,
     SPINE_LEVELS,
     SPINE_MARKERS,
+    Level,
     read_endplates,
     scale_vertebrae,
 )
 from simspine.anatomy.vertebrae import (
     Coupler,
+    forced_between,
     forced_by_model,
     forced_sentence,
     relative_angles,
@@ -281,3 +283,12 @@ def test_centroids_ride_on_their_bodies(model):
     gaps = np.linalg.norm(np.diff(lumbar, axis=0), axis=1)
     assert gaps.min() > 0.027  # supine CT of 120 people: 27–39 mm between lumbar centres
     assert gaps.max() < 0.040
+
+
+@pytest.mark.parametrize(("slope", "total"), [(0.5, 1.5), (None, None)])
+def test_the_sum_of_ratios_is_not_known_where_one_is_no_ratio(slope, total):
+    """Two levels above the sacrum, the upper one coupled to the lower: by a line, or by another function."""
+    lower = Level("L5-S1", "sacrum", "lumbar5", ("a", "b", "c"))
+    upper = Level("L4-L5", "lumbar5", "lumbar4", ("d", "e", "f"))
+    [fact] = forced_between([Coupler("d", "a", slope)], (lower, upper), "sacrum", "lumbar4")["flexion"]
+    assert (fact.driver, fact.ratio, set(fact.spans)) == ("a", total, {"L5-S1", "L4-L5"})

@@ -62,7 +62,7 @@ def test_the_loop_ends_when_the_spine_is_no_worse_than_the_reference():
     assert not validate_against_body(CANDIDATE, BETTER).passed
     assert validate_against_body(CANDIDATE).passed  # 2.9 cm, without a reference at most 4
     assert not validate_against_body(REFERENCE).passed  # no point of the spine
-    assert "nothing is said" in body_validation_text(validate_against_body(REFERENCE))
+    assert "nothing is known" in body_validation_text(validate_against_body(REFERENCE))
 
 
 def test_points_that_were_not_seen_do_not_count():

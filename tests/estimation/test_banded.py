@@ -19,7 +19,7 @@ def random_system(frames, n, rng):
     return system
 
 
-@pytest.mark.parametrize(("frames", "n"), [(1, 3), (2, 4), (3, 2), (9, 5)])
+@pytest.mark.parametrize(("frames", "n"), [(1, 3), (2, 4), (3, 2), (9, 5), (3, 40)])  # above 31 by products of blocks
 def test_solution_and_inverse_are_those_of_the_dense_system(frames, n):
     rng = np.random.default_rng(frames)
     system = random_system(frames, n, rng)

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mean_distances import mpjpe, p_mpjpe
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
-from simspine.evaluation.metrics import mpjpe, p_mpjpe, point_distances, scale_aligned, similarity_aligned
+from simspine.evaluation.metrics import point_distances, scale_aligned, similarity_aligned
 
 SQUARE = np.array([[[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]])
 

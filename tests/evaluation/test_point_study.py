@@ -129,9 +129,10 @@ def test_goals_count_losses_and_coverage(perfect):
 
 
 @pytest.mark.slow
-def test_the_study_is_the_stages_the_published_procedure_and_the_baselines(trials):
+def test_the_study_is_the_stages_the_published_procedure_and_the_baselines():
     """The estimate of the study is that of the stages on the same points, every other frame of it."""
-    small = replace(SIZE, every=2)
+    small = PointStudySize(1, 30, every=2, actions=("Sitting",))
+    trials = next(trials_of_people("published", small))
     found = run_point_study(["published"], ["white"], small)
     assert [cell.method for cell in found.found] == [OUR_METHOD, "peer", *BASELINE_NAMES]
     given = [observed_markers(trial, POINT_ERRORS_BY_NAME["white"], small.seed) for trial in trials]
@@ -151,9 +152,9 @@ def test_a_person_who_is_refused_is_named(monkeypatch):
         raise InputError("segment 'forearm' measures nonsense")
 
     monkeypatch.setattr(points_in_space, "estimates_from_points", refuse)
-    found = run_point_study(["scans"], ["white"], replace(SIZE, frames=30))
+    found = run_point_study(["published"], ["white"], replace(SIZE, frames=20, actions=("Sitting",)))
     assert list(found.refused.values()) == ["segment 'forearm' measures nonsense"]
-    assert StudyCell("scans", "white", "curve") in found.found
+    assert StudyCell("published", "white", "curve") in found.found
     assert point_study_metrics(found)[-1].met is False
 
 

@@ -51,15 +51,28 @@ def videos(tmp_path) -> Path:
     return tmp_path / "config.yaml"
 
 
-def run(number: int, monkeypatch, **parameters) -> str:
-    """Execute a notebook with other parameters; all it printed."""
+@pytest.fixture(scope="module")
+def kernel():
+    """One process for all notebooks, since each would load the libraries anew."""
+    from jupyter_client.manager import KernelManager
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        manager = KernelManager(kernel_name="python3")
+        manager.start_kernel(cwd=str(ROOT / "notebooks"))
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
+def run(number: int, kernel, **parameters) -> str:
+    """Execute a notebook with other parameters and no name of the one before; all it printed."""
     from nbclient import NotebookClient
 
     notebook = book(number)
+    notebook.cells[0] = nbformat.v4.new_code_cell("%reset -f")
     chosen = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
     chosen.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    NotebookClient(notebook, km=kernel, timeout=300).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     texts = [output.get("text", "") or output.get("data", {}).get("text/markdown", "") for output in outputs]
@@ -87,47 +100,47 @@ def test_notebooks_are_short_and_hold_the_outputs_of_their_code(path):
 
 
 @pytest.mark.slow
-def test_from_video_to_spine(videos, monkeypatch):
-    said = run(1, monkeypatch, config_file=str(videos))
+def test_from_video_to_spine(videos, kernel):
+    said = run(1, kernel, config_file=str(videos))
     assert f"1 trials, {FRAMES} frames" in said
     assert "LLA: mean" in said
     assert said.endswith("1 pictures")
 
 
 @pytest.mark.slow
-def test_lla_and_tka(virtual, monkeypatch):
-    said = run(2, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"))
+def test_lla_and_tka(virtual, kernel):
+    said = run(2, kernel, data_file=str(virtual.parent / "results/virtual.h5"))
     assert re.search(r"\| Greeting +\| 2 +\| 2 +\| 80 +\|", said)
     assert "S5/Walking_1 LLA: moves by" in said
 
 
 @pytest.mark.slow
-def test_range_of_motion(virtual, monkeypatch):
-    said = run(3, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"))
+def test_range_of_motion(virtual, kernel):
+    said = run(3, kernel, data_file=str(virtual.parent / "results/virtual.h5"))
     assert "1.857 × L5_S1" in said  # from the walk, and from the model's file
     assert "L4_L5_Flex_Ext = 1.857 × L5_S1_Flex_Ext" in said
     assert re.search(r"\| L5-S1 +\| flexion +\| 2 +\|", said)
 
 
 @pytest.mark.slow
-def test_uncertainty_and_truth(virtual, monkeypatch):
-    said = run(4, monkeypatch, config_file=str(virtual))
+def test_uncertainty_and_truth(virtual, kernel):
+    said = run(4, kernel, config_file=str(virtual))
     assert "S1/Walking_1" in said
     assert "% within the 95 % band" in said
     assert "lumbar   moved by" in said
 
 
 @pytest.mark.slow
-def test_learning(virtual, monkeypatch):
-    said = run(5, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"), length=9)
+def test_learning(virtual, kernel):
+    said = run(5, kernel, data_file=str(virtual.parent / "results/virtual.h5"), length=9)
     assert "tested on S5" in said
     assert "always the training mean" in said
 
 
 @pytest.mark.slow
-def test_lifting(monkeypatch, tmp_path):
+def test_lifting(kernel, tmp_path):
     """With PyTorch or without."""
-    said = run(6, monkeypatch, work=str(tmp_path))
+    said = run(6, kernel, work=str(tmp_path))
     assert "learn from S1, S5, predict S6" in said
     assert "features (240, 1, 74) · targets (240, 108)" in said
     assert "ridge    MPJPE of the spine" in said

@@ -4,6 +4,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from detector_errors import PAPER, region_errors
+from mean_distances import mpjpe
 from scipy.stats import spearmanr
 from stick_person import stick_person
 
@@ -11,7 +12,6 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton
 from simspine.evaluation.bench_engines import triangulate_plainly
-from simspine.evaluation.metrics import mpjpe
 from simspine.synthesis import virtual_detector, virtual_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import (

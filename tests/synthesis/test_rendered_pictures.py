@@ -15,18 +15,13 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import load_skeleton
-from simspine.io.calibration import read_calibration
 from simspine.io.coco import read_coco, run_lengths
-from simspine.io.hdf5 import read_store as load_store
-from simspine.io.video import find_project, match_cameras_to_views, open_videos
 from simspine.synthesis.raster import Material, join_meshes
 from simspine.synthesis.rendered_crops import Style, draw_sample, label_picture, points_in_sight
 from simspine.synthesis.rendered_files import (
     RENDER_RECORD_FILE,
-    FilmSettings,
     RenderSettings,
     write_pictures,
-    write_videos,
 )
 from simspine.synthesis.rendered_people import BODY_DENSITY, build_of, enclosed_volume, person_mesh
 from simspine.synthesis.rendered_scenes import (
@@ -39,7 +34,6 @@ from simspine.synthesis.rendered_scenes import (
     to_srgb,
 )
 from simspine.synthesis.shading import shadow_map
-from simspine.synthesis.virtual_trial import virtual_rig
 
 NATIVE = load_skeleton("spinetrack37")
 NAMES = load_skeleton("simspine37").names
@@ -218,26 +212,6 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
         image = draw_sample(who, Style(samples=1, backgrounds=(path,)), 8, number).image.astype(int)
         greens.append((image[..., 1] > image[..., 0] + 80).mean())
     assert max(greens) > 0.3
-
-
-@pytest.mark.slow
-def test_videos_are_a_project_of_the_capture_they_show(tmp_path):
-    """Cameras are the capture's, and pictures change where the truth says that somebody walks."""
-    (folder,) = write_videos(tmp_path, FilmSettings(seed=4, actions=("Walking_1",), frames=20))
-    project = find_project(folder)
-    cameras = read_calibration(project.calibration)
-    videos = open_videos(project.videos)
-    assert [video.name for video in videos] == [camera.name for camera in virtual_rig(4, "S1")]
-    assert {video.frames for video in videos} == {20}
-    true = load_store(tmp_path / "truth/S1/S1_Walking_1.h5")["points"]
-    for camera, video in zip(match_cameras_to_views(videos, cameras), videos, strict=True):
-        first, *_, last = (image.astype(int) for image in video)
-        rows, columns = np.nonzero(np.abs(first - last).max(-1) > 60)
-        px = project_one(camera, true.xyz[[0, 19]]).reshape(-1, 2)
-        low, high = px.min(0) - 60, px.max(0) + 60
-        inside = (columns > low[0]) & (columns < high[0]) & (rows > low[1]) & (rows < high[1])
-        assert len(rows) > 300
-        assert inside.mean() > 0.6  # the rest is the shadow
 
 
 def test_the_surface_has_the_points_it_is_drawn_with(who):

@@ -52,7 +52,7 @@ class TestCorners:
         """Independent noise of 0.1 px: errors over deviations, root mean square over cameras and quantities, are 1."""
         scores = []
         for seed in range(4):
-            cameras, places, views = scene(CHECKERS, lens, seed=seed)
+            cameras, places, views = scene(CHECKERS, lens, frames=44, seed=seed)
             found = calibrate_boards(views, lens=lens, floor=len(places) - 1)
             off = errors(found, cameras, places[-1])
             scores.append(np.array(off) / [found.position, found.rotation, found.focal])
@@ -227,7 +227,7 @@ def test_derivatives_are_difference_quotients(lens):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("board", "lens", "frames"),
-    [(CHARUCO, "perspective", 110), (CHECKERS, "perspective", 60), (Board(8, 5, 0.14), "fisheye", 60)],
+    [(CHARUCO, "perspective", 70), (CHECKERS, "perspective", 44), (Board(8, 5, 0.14), "fisheye", 60)],
 )
 def test_rendered_boards(board, lens, frames):
     """Images with blur and noise through known lenses; wanted: 0.1°, 5 mm, 0.5 %, and truth within what is said."""

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from rigs import walk
+from scipy.stats import chi2
 
 import simspine.vision.triangulation as solve
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints, Origin
-from simspine.vision.rays import expected_position, ray_midpoint, robust_weight
+from simspine.vision.rays import chi2_quantile, expected_position, ray_midpoint, robust_weight, variance_inflation
 from simspine.vision.triangulation import (
     REASON_DISAGREE,
     REASON_KEPT,
@@ -126,22 +127,27 @@ def test_min_views(rig):
     keypoints = rig.see(cameras, truth)
     xy = np.array(keypoints.xy)
     xy[0, :2, 0] = np.nan
-    assert not triangulate(keypoints.with_(xy=xy), cameras, min_views=3).present[0, 0]
+    markers, report = triangulate_with_report(keypoints.with_(xy=xy), cameras, min_views=3)
+    assert not markers.present[0, 0]
+    assert not report.used[0, :, 0].any()
+    assert report.used[1:].all()
     assert triangulate(keypoints.with_(xy=xy), cameras).present.all()
 
 
-def test_two_against_two_is_settled_by_the_neighbouring_frames(rig, rng):
+@pytest.mark.parametrize("wrong", [slice(15, 16), slice(12, 18)], ids=["one frame", "six frames"])
+def test_two_against_two_is_settled_by_the_neighbouring_frames(rig, rng, wrong):
+    """Where several frames are like that, they do not settle one another."""
     cameras, truth = rig.ring(4), rig.person(30)
     keypoints = rig.see(cameras, truth, noise=1.0, rng=rng)
     xy = np.array(keypoints.xy)
-    ghost = truth[15, 0] + [0.4, 0.3, 0.2]  # two views agree on a wrong place
-    xy[15, :2, 0] = project_points(cameras[:2], ghost)
+    ghost = truth[wrong, 0] + [0.4, 0.3, 0.2]  # two views agree on a wrong place
+    xy[wrong, :2, 0] = project_points(cameras[:2], ghost).transpose(1, 0, 2)
     for order in ([0, 1, 2, 3], [2, 3, 0, 1]):  # whichever comes first
         markers, report = triangulate_with_report(
             keypoints.with_(xy=xy[:, order]), [cameras[i] for i in order], fix_swaps=False
         )
-        assert distance(markers, truth)[15, 0] < 0.03
-        assert report.used[15, :, 0].sum() == 2
+        assert distance(markers, truth)[wrong, 0].max() < 0.03
+        assert (report.used[wrong, :, 0].sum(1) == 2).all()
 
 
 def test_two_against_two_is_settled_by_confidence_where_there_are_no_neighbours(rig):
@@ -326,3 +332,14 @@ def test_children_and_tall_people_are_not_reported(size, recwarn):
     rig = [Camera(c.name, c.size, c.K, c.distortion, c.R, size * c.t) for c in cameras]
     solve.triangulate(keypoints, rig)
     assert not recwarn
+
+
+def test_residuals_of_a_point_have_two_degrees_of_freedom_a_view_less_three():
+    views = np.array([2, 3, 4, 8])
+    np.testing.assert_allclose(chi2_quantile(0.99, views), chi2.ppf(0.99, 2 * views - 3))
+
+
+def test_the_variance_grows_as_far_as_residuals_exceed_what_the_noise_explains():
+    views, noise = np.array([[3, 3, 4]]), np.array([2.0, 2.0, 0.5])
+    explained = chi2.ppf(0.99, 2 * views - 3) * noise**2
+    np.testing.assert_allclose(variance_inflation([[3.0, 0.5, 7.0]] * explained, views, noise), [[3.0, 1.0, 7.0]])

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked import run_forked
 from small_project import Project, write_inputs
 
+from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.workflow import launch, snakemake_command
 from simspine.workflow.jobs import prepare_results
 
-COMMAND = (sys.executable, "-m", "simspine")
 CONFIG = {
     "name": "small",
     "results": "results/small",
@@ -25,7 +26,7 @@ CONFIG = {
 
 
 def simspine(*arguments, folder: Path):
-    return subprocess.run([*COMMAND, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
+    return run_forked(lambda: main([*map(str, arguments)], prog_name="simspine"), folder)
 
 
 def folder_with_inputs(truth, folder: Path) -> Path:
@@ -187,7 +188,8 @@ def test_failing_stage_is_named(project):
     assert "error: " in done.stdout  # the stage's own message
 
 
-def test_one_run_at_a_time(project):
+def test_one_run_at_a_time(project, monkeypatch):
+    monkeypatch.setattr(launch, "PATIENCE_S", 0.5)
     lock = project / "results/small/.lock"
     lock.parent.mkdir(parents=True)
     with open(lock, "w") as file:

@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from forked import run_forked
+from snakemake import cli as snakemake_cli
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -32,14 +33,13 @@ def snakemake(tmp_path):
     shutil.copytree(ROOT / "configs", root / "configs")
 
     def run(*arguments):
-        return subprocess.run(
-            [BIN / "snakemake", "--cores", "1", *map(str, arguments)],
-            cwd=root,
-            env=os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        def command() -> None:
+            sys.modules[
+                "snakemake.shell"
+            ].STDOUT = None  # jobs print where their process does, not where pytest keeps its own output
+            snakemake_cli.main(["--cores", "1", *map(str, arguments)])
+
+        return run_forked(command, root, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
 
     run.root = root
     return run
@@ -135,7 +135,11 @@ def test_a_stage_that_fails_shows_its_message(snakemake, copied):
 
 @pytest.mark.slow
 def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
-    """The first jobs of the synthetic project (`make demo` runs all); a keypoint file changed in place counts."""
+    """The first jobs of the synthetic project (`make demo` runs all); a keypoint file changed in place counts.
+
+    The copy's results were made in one process, and those of processes of their own have the same bytes.
+    """
+    before = copied.contents()
     shutil.rmtree(copied.results)
     arguments = ("--configfile", copied.file, "--until", "markers")
     first = snakemake(*arguments)
@@ -145,6 +149,9 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
     assert {"config.yaml", "S01/points/bow.h5", "logs/S01/bow_markers.log", "benchmarks/S01/bow_detect.tsv"} <= set(
         made
     )
+    for folder in ("keypoints", "cameras", "points", "markers"):
+        file = f"S01/{folder}/bow.h5"
+        assert made[file] == before[file], file
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {}
     assert snakemake(*arguments).returncode == 0
     assert copied.contents() == made

@@ -17,7 +17,7 @@ OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSE
 
 
 def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
-    """{landmark: {view: [[frame, x, y], …]}} of what a person placed; [frame, null, null] where one was said absent.
+    """{landmark: {view: [[frame, x, y], …]}} of what a person placed; [frame, null, null] where it is marked absent.
 
     Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
     """

@@ -189,7 +189,7 @@ def _frame_list_text(frames: Sequence[int]) -> str:
 def validation_conclusion(found: Validation) -> str:
     """Whether the loop may end, or which points along the spine are worst."""
     if not np.isfinite(found.spine_m):
-        return "No point along the spine was seen, so nothing is said of it."
+        return "No point along the spine was seen, so nothing is known of it."
     known = np.isfinite(found.reference_m)
     limit = "the reference's points" if known else "the usual 4 cm"
     figures = (

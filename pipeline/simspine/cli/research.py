@@ -83,28 +83,6 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     click.echo(f"{out}: {written} pictures")
 
 
-@capture_group.command("videos")
-@click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
-@click.option("--subjects", type=click.IntRange(1, 7), default=1, show_default=True, help="How many people.")
-@click.option("--action", "actions", multiple=True, default=("Walking_1",), show_default=True,
-              help="An action, or one of its two trials (Walking_1); repeat it.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(20), default=150, show_default=True, help="Frames of each trial, 50 Hz.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
-@quiet_option
-def capture_videos_command(out, subjects, actions, frames, seed, quiet):
-    """Render videos of people whose spines are known: a virtual capture, filmed by its four cameras.
-
-    Writes a virtual capture with its truth, and for each trial videos and a calibration in videos/SUBJECT/TRIAL, which
-    the workflow can start from (configs/rendered.yaml).
-    """
-    from simspine.synthesis.rendered_files import FilmSettings, write_videos
-    from simspine.workflow.inputs import progress_bar
-
-    with progress_bar("rendering, images of a trial", quiet) as progress:
-        made = write_videos(out, FilmSettings(seed, subjects, tuple(actions), frames), progress)
-    click.echo("\n".join(f"{folder}: videos and calibration" for folder in made))
-
-
 def _picture_size(text: str) -> tuple[int, int]:
     """Width and height out of '192x256'."""
     from simspine.core.errors import InputError

@@ -220,13 +220,13 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
 
 
 def _table_faults(path: Path, name: str, kind: str, trial: str, frames: int | None) -> list[Fault]:
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             values = read_trc(path).xyz if kind == "trc" else read_mot(path).values
         except InputError as error:
             return [Fault(name, _without_path(str(error), path), trial)]
-    whats = [_without_path(str(warning.message), path) for warning in said]
+    whats = [_without_path(str(warning.message), path) for warning in caught]
     if frames is not None and len(values) != frames:
         whats.append(f"{len(values)} frames, the manifest has {frames}")
     if kind == "trc" and (doubt := unit_doubt(values)):

@@ -44,7 +44,7 @@ from simspine.anatomy.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.filtering import fill_short_gaps
 from simspine.core.geometry import distances_along, markers_in_frame, rigid_fit
-from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.skeletons import VERTEBRA_OF, unit_vectors
 from simspine.core.types import Camera, Keypoints, Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
@@ -187,11 +187,8 @@ def curve_angles(curve: SpineCurve, points: Markers) -> tuple[np.ndarray, np.nda
     def place(name: str) -> np.ndarray:
         return points.xyz[:, points.index(name)]
 
-    def unit(vectors: np.ndarray) -> np.ndarray:
-        return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-    lla = signed_angle(curve.along("S1"), curve.along("L1"), unit(place("RHip") - place("LHip")))
-    across = unit(place("RClavicle") - place("LClavicle"))
+    lla = signed_angle(curve.along("S1"), curve.along("L1"), unit_vectors(place("RHip") - place("LHip")))
+    across = unit_vectors(place("RClavicle") - place("LClavicle"))
     return lla, -signed_angle(curve.along("T12"), curve.along("T3"), across)
 
 

@@ -138,11 +138,9 @@ def recorded_subjects(preset: str, sizes: StudySize) -> Iterator[list[GroundTrut
         yield [record_virtual_trial(subject, trial, preset, sizes.seed) for trial in trials]
 
 
-def record_virtual_trial(
-    subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int, cameras: Sequence[Camera] = ()
-) -> GroundTruthTrial:
-    """A trial as recorded, and its truth. cameras: () for the subject's own four."""
-    exact, cameras, parts = true_points(trial), tuple(cameras or virtual_rig(seed, subject.name)), body_capsules(trial)
+def record_virtual_trial(subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
+    """A trial as recorded by the subject's own four cameras, and its truth."""
+    exact, cameras, parts = true_points(trial), tuple(virtual_rig(seed, subject.name)), body_capsules(trial)
     seen = simulate_detections(
         exact,
         cameras,

@@ -19,7 +19,7 @@ from simspine.core.geometry import rigid_fit, wrap_angles
 
 NORMAL_90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
 MIN_MOVEMENT_RANGE = np.radians(3.0)  # least true range in a trial for a correlation with its motion to mean something
-BOOTSTRAP_LEVEL, BOOTSTRAP_DRAWS = 0.95, 2000
+BOOTSTRAP_QUANTILES, BOOTSTRAP_DRAWS = (0.025, 0.975), 2000
 
 
 def finite_values(arrays: Iterable[np.ndarray]) -> np.ndarray:
@@ -42,19 +42,6 @@ def rms_or_nan(values: np.ndarray) -> float:
 # Distances between estimated and true points.
 
 
-def mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Mean distance over all points present in both (frames, points, 3), in the unit given. NaN if there is none."""
-    return mean_or_nan(finite_values([point_distances(estimate, reference)]))
-
-
-def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Mean distance after each frame of the estimate was moved, turned and scaled onto the reference (Procrustes).
-
-    Both (frames, points, 3). Frames with fewer than three points in common are left out. Umeyama 1991, no reflection.
-    """
-    return mpjpe(similarity_aligned(estimate, reference), reference)
-
-
 def scale_aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The estimate (frames, points, 3) after the best scale per frame about the origin; NaN where there is none."""
     estimate, reference = _checked_point_pair(estimate, reference)
@@ -67,7 +54,8 @@ def scale_aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def similarity_aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool = True) -> np.ndarray:
     """The estimate (frames, points, 3) after the best similarity per frame onto the reference; NaN where none.
 
-    scaled: False moves and turns only.
+    Frames with fewer than three points in common have none. Umeyama 1991, no reflection. scaled: False moves and turns
+    only.
     """
     estimate, reference = _checked_point_pair(estimate, reference)
     present = np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1)
@@ -188,22 +176,19 @@ def bootstrap_mean(
     values: Sequence[float] | np.ndarray,
     clusters: Sequence[Hashable],
     weights: Sequence[float] | np.ndarray | None = None,
-    level: float = BOOTSTRAP_LEVEL,
     draws: int = BOOTSTRAP_DRAWS,
-    seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of the mean of `values` (n,), clusters drawn with replacement; NaN left out.
+    """95 % percentile interval of the mean of `values` (n,), clusters drawn with replacement; NaN left out.
 
     clusters: (n,) labels, such as the subject of each value. weights: (n,) ≥ 0, such as how many frames each value is
     the mean of; 1 each by default. With one cluster there is no interval: NaN twice. With two
-    it spans from one cluster's mean to the other's at the usual levels, and says no more than that.
+    it spans from one cluster's mean to the other's, and says no more than that.
     """
     values = np.asarray(values, float)
     weight = np.ones(values.shape) if weights is None else np.asarray(weights, float)
-    if values.shape != (len(clusters),) or weight.shape != values.shape or not 0 < level < 1:
+    if values.shape != (len(clusters),) or weight.shape != values.shape:
         raise InputError(
-            f"{values.shape} values, {weight.shape} weights for {len(clusters)} clusters at the level "
-            f"{level}; give a label for each value, and a level between 0 and 1."
+            f"{values.shape} values, {weight.shape} weights for {len(clusters)} clusters; give a label for each value."
         )
     names, index = np.unique([str(label) for label in clusters], return_inverse=True)
     known = np.isfinite(values) & (weight > 0)
@@ -212,8 +197,8 @@ def bootstrap_mean(
     sums, counts = sums[counts > 0], counts[counts > 0]
     if len(counts) < 2:
         return float("nan"), float("nan")
-    chosen = np.random.default_rng(seed).integers(len(counts), size=(draws, len(counts)))
-    low, high = np.quantile(sums[chosen].sum(1) / counts[chosen].sum(1), [(1 - level) / 2, (1 + level) / 2])
+    chosen = np.random.default_rng(0).integers(len(counts), size=(draws, len(counts)))
+    low, high = np.quantile(sums[chosen].sum(1) / counts[chosen].sum(1), BOOTSTRAP_QUANTILES)
     return float(low), float(high)
 
 

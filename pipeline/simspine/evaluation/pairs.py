@@ -187,11 +187,11 @@ def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence
     return change_frame(xyz, found.axes, true.axes)
 
 
-def point_errors(pair: PointPair, names: Sequence[str], measure: str, root: str = ROOT_POINT) -> np.ndarray:
+def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndarray:
     """(frames, points) m: distances of the points of `names`; NaN where either is missing in a frame.
 
     Without columns where a point of `names` is not among the pair's: a mean over other points would be another figure.
-    measure: 'world', as they are; 'rooted', both relative to their `root` point; 'scaled', rooted and after the best
+    measure: 'world', as they are; 'rooted', both relative to their `ROOT_POINT`; 'scaled', rooted and after the best
     scale per frame; 'aligned', after the best similarity per frame onto these very points.
     """
     if measure not in DISTANCE_MEASURES:
@@ -203,18 +203,18 @@ def point_errors(pair: PointPair, names: Sequence[str], measure: str, root: str 
     if measure == "aligned":
         return point_distances(similarity_aligned(estimate, truth), truth)
     if measure != "world":
-        if root not in pair.names:
-            raise InputError(f"{pair.subject}/{pair.trial}: no point {root!r} that the others are relative to.")
-        k = pair.names.index(root)
+        if ROOT_POINT not in pair.names:
+            raise InputError(f"{pair.subject}/{pair.trial}: no point {ROOT_POINT!r} that the others are relative to.")
+        k = pair.names.index(ROOT_POINT)
         estimate, truth = estimate - pair.estimate[:, k, None], truth - pair.truth[:, k, None]
     return point_distances(scale_aligned(estimate, truth) if measure == "scaled" else estimate, truth)
 
 
 def column_errors(
-    pairs: Sequence[PointPair], columns: Mapping[str, Sequence[str]], measure: str, root: str = ROOT_POINT
+    pairs: Sequence[PointPair], columns: Mapping[str, Sequence[str]], measure: str
 ) -> dict[str, list[np.ndarray]]:
     """{column: (frames, points) m of each pair}."""
-    return {name: [point_errors(pair, names, measure, root) for pair in pairs] for name, names in columns.items()}
+    return {name: [point_errors(pair, names, measure) for pair in pairs] for name, names in columns.items()}
 
 
 # Rows of every table of distances: each action, two kinds of mean, and how well the mean is known.

@@ -47,22 +47,23 @@ def wanted_maps(xy: Tensor, size: tuple[int, int], sigma: tuple[float, float]) -
     return SimccMaps(*made)
 
 
-def simcc_divergence(found: SimccMaps, wanted: SimccMaps, beta: float = SIMCC_SHARPNESS) -> Tensor:
-    """(crops, points) KL(wanted ‖ found) of the distributions softmax(beta · map), summed over bins, x and y added."""
+def simcc_divergence(found: SimccMaps, wanted: SimccMaps) -> Tensor:
+    """(crops, points) KL(wanted ‖ found) of the distributions softmax(sharpness · map), summed over bins, x and y
+    added."""
     total = torch.zeros((), dtype=found.x.dtype, device=found.x.device)
     for map_found, map_wanted in zip(found, wanted, strict=True):
-        log_found = torch.log_softmax(beta * map_found, -1)
-        log_wanted = torch.log_softmax(beta * map_wanted, -1)
+        log_found = torch.log_softmax(SIMCC_SHARPNESS * map_found, -1)
+        log_wanted = torch.log_softmax(SIMCC_SHARPNESS * map_wanted, -1)
         total = total + (log_wanted.exp() * (log_wanted - log_found)).sum(-1)
     return total
 
 
-def expected_places(maps: SimccMaps, beta: float = SIMCC_SHARPNESS) -> Tensor:
+def expected_places(maps: SimccMaps) -> Tensor:
     """(crops, points, 2) px: means of the distributions, through which losses of places are differentiated."""
     places = []
     for logits in maps:
         bins = torch.arange(logits.shape[-1], dtype=logits.dtype, device=logits.device)
-        places.append((torch.softmax(beta * logits, -1) * bins).sum(-1) / BINS_PER_PX)
+        places.append((torch.softmax(SIMCC_SHARPNESS * logits, -1) * bins).sum(-1) / BINS_PER_PX)
     return torch.stack(places, -1)
 
 

@@ -1,144 +1,26 @@
-"""Rendered pictures on disk, in SpineTrack's layout; and videos of the virtual capture."""
+"""Rendered pictures on disk, in SpineTrack's layout."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from simspine import __version__
-from simspine.anatomy.body import forward_kinematics
 from simspine.core.errors import InputError
-from simspine.core.types import Camera
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.calibration import write_calibration
 from simspine.io.coco import keypoint_list, run_lengths, write_coco_people
-from simspine.io.human36m.names import select_trials
-from simspine.synthesis.capture_files import CaptureSettings, motion_of_trial, write_capture
-from simspine.synthesis.population import SyntheticSubject, make_subject
-from simspine.synthesis.postures import MOTION_RATE_HZ
-from simspine.synthesis.raster import Light
 from simspine.synthesis.rendered_crops import (
     Performer,
     Sample,
     Style,
     draw_sample,
-    make_performer,
-    room_light,
     virtual_performer,
-    virtual_person,
 )
-from simspine.synthesis.rendered_people import RenderedPerson, person_mesh
-from simspine.synthesis.rendered_scenes import Sensor, draw_light, draw_room, expose_picture, jpeg_bytes, take_picture
-from simspine.synthesis.shading import RoomView, add_floor_shadow, see_room, shadow_map
-from simspine.synthesis.signals import random_stream
-from simspine.synthesis.virtual_trial import make_trial, virtual_rig
+from simspine.synthesis.rendered_scenes import jpeg_bytes
 
-# Videos of the virtual capture: each trial as its cameras would have filmed it, a Pose2Sim project that the whole
-# workflow can start from, next to the truth that the capture has written.
-
-
-VIDEOS_FOLDER, BREATHS_PER_S = "videos", 0.25  # folder; breaths a second
-_VIDEO_CODEC = b"mp4v"  # MPEG-4 part 2, which is quick to write; nothing here is for browsers
-# A good camera, not a perfect one. The videos' own compression comes on top.
-_VIDEO_SENSOR = Sensor(exposure=1.0, blur=0.6, noise=(0.012, 0.003))
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class FilmSettings:
-    """As in `CaptureSettings`, whose capture is filmed."""
-
-    seed: int = 1
-    subjects: int = 1
-    actions: tuple[str, ...] = ("Walking_1",)
-    frames: int | None = 150
-
-
-def project_folder(folder: Path, subject: str, trial: str) -> Path:
-    """Where the videos and the calibration of a trial are."""
-    return folder / VIDEOS_FOLDER / subject / trial
-
-
-def write_videos(folder: Path, settings: FilmSettings, progress: Progress | None = None) -> list[Path]:
-    """Write a virtual capture with its truth, and film it; returns the project folder of each trial.
-
-    Equal settings give equal pixels before the video's encoder, and equal truth. Raises `InputError` as `write_capture`
-    does.
-    """
-    capture = CaptureSettings(
-        seed=settings.seed,
-        subjects=settings.subjects,
-        actions=settings.actions,
-        frames=settings.frames,
-        detections="exact",
-    )
-    write_capture(folder, capture)
-    trials, made = select_trials(settings.actions), []
-    for index in range(settings.subjects):
-        subject = make_subject(settings.seed, index)
-        person = virtual_person(subject)
-        cameras = virtual_rig(settings.seed, subject.name)
-        for trial in trials:
-            out = project_folder(folder, subject.name, trial)
-            who = _trial_performer(subject, person, trial, settings.frames)
-            _film_trial(out, who, cameras, settings=settings, trial=trial, progress=progress)
-            write_calibration(out / "calibration" / "Calib.toml", cameras)
-            made.append(out)
-    return made
-
-
-def _trial_performer(subject: SyntheticSubject, person: RenderedPerson, trial: str, frames: int | None) -> Performer:
-    made = make_trial(subject, *motion_of_trial(trial), frames)
-    return make_performer(subject.name, person, made.motion, forward_kinematics(made.body, made.motion))
-
-
-def _film_trial(
-    out: Path, who: Performer, cameras: list[Camera], settings: FilmSettings, trial: str, progress: Progress | None
-) -> None:
-    """The videos of one trial; light and room stay the same."""
-    rng = random_stream(settings.seed, "film", who.name, trial)
-    light = draw_light(rng)
-    room = draw_room(rng, np.stack([camera.centre for camera in cameras]), who.floor)
-    for number, camera in enumerate(cameras):
-        view = see_room(room, camera, *room_light(light))
-        with _video_being_written(out / VIDEOS_FOLDER / f"{camera.name}.mp4", camera) as video:
-            for frame, image in enumerate(_frame_images(who, camera, light, view=view, settings=settings, trial=trial)):
-                video.write(image)
-                if progress is not None:
-                    progress(number * who.frames + frame + 1, len(cameras) * who.frames)
-
-
-@contextmanager
-def _video_being_written(path: Path, camera: Camera):
-    """An open video of a camera's size, which becomes `path` when the block ends well."""
-    import cv2
-
-    with atomic_path(path) as temporary:
-        video = cv2.VideoWriter(str(temporary), int.from_bytes(_VIDEO_CODEC, "little"), MOTION_RATE_HZ, camera.size)
-        if not video.isOpened():
-            raise InputError(f"{path}: the installed OpenCV cannot write MPEG-4; install opencv-python-headless.")
-        try:
-            yield video
-        finally:
-            video.release()
-
-
-def _frame_images(
-    who: Performer, camera: Camera, light: Light, view: RoomView, settings: FilmSettings, trial: str
-) -> Iterator[np.ndarray]:
-    """(height, width, 3) uint8 BGR, frame by frame."""
-    rng = random_stream(settings.seed, *("film", who.name, trial, camera.name))
-    for frame in range(who.frames):
-        breath = float(np.sin(2 * np.pi * BREATHS_PER_S * frame / MOTION_RATE_HZ))
-        mesh = person_mesh(who.person, who.maps[frame], breath)
-        shadow = shadow_map(mesh.points, mesh.triangles, light.way)
-        behind = add_floor_shadow(view, shadow)
-        picture = take_picture(camera, mesh, len(mesh.triangles), light=light, shadow=shadow, behind=behind)
-        yield expose_picture(picture.colours, _VIDEO_SENSOR, rng)
-
 
 RENDERED_SPLIT, RENDER_RECORD_FILE = "train-unreal", "render.json"
 LABELS_FILE = f"person_keypoints_{RENDERED_SPLIT}.json"

@@ -150,7 +150,7 @@ def _detection_landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     pairs = [(skeleton.from_simspine("L" + p), skeleton.from_simspine("R" + p)) for p in _LANDMARK_PAIRS]
     pairs = [(left, right) for left, right in pairs if left is not None and right is not None]
     if len(pairs) < _MIN_SHARED_LANDMARKS:
-        raise InputError(f"skeleton {skeleton.name!r} lacks hips and shoulders; people cannot be told apart by it.")
+        raise InputError(f"skeleton {skeleton.name!r} lacks hips and shoulders; people cannot be distinguished by it.")
     xy = np.where(people[..., 2:] > 0, people[..., :2], np.nan).astype(float)
     return np.stack([(xy[..., left, :] + xy[..., right, :]) / 2 for left, right in pairs], -2)
 

@@ -75,11 +75,11 @@ def _unconnected_error(views: BoardViews, shared: np.ndarray) -> InputError:
         mates |= {w for group in groups if group & mates for w in group}
         groups = [group for group in groups if not group & mates] + [mates]
     groups.sort(key=lambda group: (-len(group), min(group)))
-    told = " | ".join(", ".join(views.names[v] for v in sorted(group)) for group in groups)
+    listed = " | ".join(", ".join(views.names[v] for v in sorted(group)) for group in groups)
     odd = ", ".join(repr(views.names[v]) for group in groups[1:] for v in sorted(group))
     return InputError(
         f"no frame shows the board to {odd} and another camera at once, so it remains open where they stand. Cameras "
-        f"that share views: {told}. Hold the board where both sides see it; a camera that does not see it at all may "
+        f"that share views: {listed}. Hold the board where both sides see it; a camera that does not see it at all may "
         "have another name, or show another board."
     )
 
@@ -162,7 +162,7 @@ def calibrate_lenses(views: BoardViews, lens: str = "perspective") -> Calibrated
     """Each camera's lens from its own views of the board; all of them stand in the origin.
 
     lens: 'perspective' (5 coefficients), 'rational' (8) or 'fisheye' (4). Raises `InputError` for a camera that shows
-    the board in fewer than four frames, or always in the same way, so that its focal length cannot be told.
+    the board in fewer than four frames, or always in the same way, so that its focal length is not known.
     """
     fits = [_camera_lens(views, v, lens) for v in range(len(views.names))]
     cameras = tuple(fit.placed.cameras[0].with_(R=np.eye(3), t=np.zeros(3)) for fit in fits)
@@ -193,7 +193,7 @@ def calibrate_boards(
     left corner as printed), x (to the right along the board) and z (up). Without it the first camera is the origin, x
     points horizontally where it looks, and up is where all cameras have it if none is turned about its axis.
 
-    Raises `InputError` where a lens cannot be told (`calibrate_lenses`), where cameras cannot be placed
+    Raises `InputError` where a lens is not known (`calibrate_lenses`), where cameras cannot be placed
     (`place_cameras`), and where the board is not seen in the floor's frame.
     """
     count = len(views.names)

@@ -29,7 +29,7 @@ from simspine.vision.person_frame import MEAN_STATURE_M, PersonFrame, check_heig
 LOOSE_CAMERA_PRIOR = CameraPrior(rotation=0.2, position=0.5, focal=0.0, centre_px=0.0, radial=0.0)
 GUESSED_FOCAL_SD = 0.15  # relative standard deviation of a guessed focal length
 RANSAC_TOLERANCE = 0.01  # of the focal length: an error in a pair of views that RANSAC takes for none
-MAX_PLANAR_SHARE = 0.9  # share of a pair's agreeing points that a plane explains as well: then depth is not told
+MAX_PLANAR_SHARE = 0.9  # share of a pair's agreeing points that a plane explains as well: then depth is not known
 MIN_MOVEMENT_SHARE = 0.15  # of the person's size in the image: how far most points must move over the recording
 MIN_AGREEING_SHARE = 0.6  # share of observations that must agree in the end
 FIRST_PAIRS = 6  # pairs of views begun with, most agreeing points first

@@ -254,7 +254,7 @@ def _agreeing_tracks(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
     for a, b in combinations(range(len(cameras)), 2):
         apart = epipolar_distances_px(cameras[a], cameras[b], rays[:, a], rays[:, b])
         for marker in np.flatnonzero(np.isfinite(apart).any(0)):
-            beside = np.abs(apart[:, marker] - np.nanmedian(apart[:, marker]))
-            wrong = beside > MIN_VIEW_DISAGREEMENT_PX + MAX_VIEW_DISAGREEMENT_SD * np.nanmedian(beside)
+            deviation = np.abs(apart[:, marker] - np.nanmedian(apart[:, marker]))
+            wrong = deviation > MIN_VIEW_DISAGREEMENT_PX + MAX_VIEW_DISAGREEMENT_SD * np.nanmedian(deviation)
             xy[wrong, a, marker] = xy[wrong, b, marker] = np.nan
     return xy

@@ -176,7 +176,7 @@ class SpinePose:
     it takes batches.
 
     weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
-    people are when `detect` is not told (default: the extent of each person that BlazePose finds). people: most per
+    people are when `detect` gets no boxes (default: the extent of each person that BlazePose finds). people: most per
     image. channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released
     SpinePose code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models.
     Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.

@@ -134,7 +134,7 @@ def timing_of(
 ) -> Timing:
     """The frames that all views share. lengths: (views,) frames each view has; late (frames), drift: as in `Timing`.
 
-    Times count from the first view's frame 0, whatever its own delay is said to be. Raises `InputError` where fewer
+    Times count from the first view's frame 0, whatever its own delay is. Raises `InputError` where fewer
     than `MIN_SHARED_FRAMES` frames are left.
     """
     late = np.asarray(late, float) - late[0]
@@ -164,7 +164,7 @@ def whole_rows(timing: Timing, rows: int) -> np.ndarray:
 def synchronised_rows(people: np.ndarray, timing: Timing) -> np.ndarray:
     """Detections (rows, views, …) of the frames `whole_rows` says: simultaneous to half a frame, nothing interpolated.
 
-    So people can be told apart in them; `between_frames` does the rest for each person.
+    So people can be distinguished in them; `between_frames` does the rest for each person.
     """
     rows = whole_rows(timing, len(people))
     found = people[rows, np.arange(people.shape[1])[None]]
@@ -271,7 +271,7 @@ def refined_delays(
     names, worst = tuple(camera.name for camera in cameras), int(np.argmax(deviation))
     if deviation[worst] > MAX_DELAY_SD_FRAMES:
         raise InputError(
-            f"how late {names[worst]} is cannot be told from this recording ({late[worst]:+.1f} ± "
+            f"how late {names[worst]} is cannot be determined from this recording ({late[worst]:+.1f} ± "
             f"{deviation[worst]:.1f} frames): the person moves too little, or is seen too rarely. {DELAYS_BY_HAND_HINT}"
         )
     return Clocks(views=names, delays_frames=late, deviation=deviation, drift=drift, drift_deviation=drift_deviation)
@@ -412,7 +412,7 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
         finite = curve[np.isfinite(curve)]
         if not len(finite) or np.median(finite) < (1 + MIN_COST_CONTRAST) * finite.min():
             raise InputError(
-                f"how late {views[view]} is cannot be told: the person moves too little. {DELAYS_BY_HAND_HINT}"
+                f"how late {views[view]} is cannot be determined: the person moves too little. {DELAYS_BY_HAND_HINT}"
             )
         best, usual = finite.min(), np.median(finite)
         low = curve < best + BASIN_SHARE * (usual - best)
@@ -426,7 +426,7 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
         rival = apart[np.argmin(curve[apart])] if len(apart) else place
         if rival != place and curve[rival] < best + RIVAL_SHARE * (usual - best):
             raise InputError(
-                f"how late {views[view]} is cannot be told: {shifts[place]:+d} and {shifts[rival]:+d} frames fit "
+                f"how late {views[view]} is cannot be determined: {shifts[place]:+d} and {shifts[rival]:+d} frames fit "
                 f"about equally well, as with a movement that repeats itself. If one of them is right, give it. "
                 f"{DELAYS_BY_HAND_HINT}"
             )

@@ -102,7 +102,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
     for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not compared.findings:
-        print("No camera is off by more than chance and a usual calibration's error.")
+        print("No camera disagrees by more than chance and a usual calibration's error.")
     _write_json(out, {
         "trials": seen.trials,
         "cameras": [

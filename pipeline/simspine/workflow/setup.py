@@ -300,7 +300,7 @@ WARMUP_CAMERAS = tuple(
 def compile_kernels(say: Callable[[str], None] = lambda _: None) -> float:
     """Triangulate and solve a person who stands still, with each recipe. Returns seconds.
 
-    Numba keeps compiled code beside the package, or in the user's cache where that may not be written
+    Numba keeps compiled code in the package's folder, or in the user's cache where that may not be written
     (`NUMBA_CACHE_DIR` overrides), for this kind of processor.
     """
     start = time.perf_counter()
