@@ -114,17 +114,26 @@ def run_command(config, cores, dry_run, options):
 
 
 @click.command("demo")
+@click.argument("which", metavar="[gait]", type=click.Choice(["video", "gait"]), default="video")
 @cores_option
-def demo_command(cores):
-    """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out."""
+def demo_command(which, cores):
+    """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out.
+
+    `simspine demo gait`: a person standing and walking, with markers on the skin, six of them along the spine.
+    """
     from simspine.core.settings import data_folder
     from simspine.workflow.config import read_config
-    from simspine.workflow.dataset import print_summary
-    from simspine.workflow.launch import run_workflow
+    from simspine.workflow.dataset import curvature_lines, print_summary
+    from simspine.workflow.launch import run_here, run_workflow
 
-    config = data_folder("configs") / "demo.yaml"
-    run_workflow(config, cores)
+    config = data_folder("configs") / ("gait.yaml" if which == "gait" else "demo.yaml")
+    if which == "gait":
+        run_here(config)
+    else:
+        run_workflow(config, cores)
     print_summary(read_config(config))
+    for line in curvature_lines(read_config(config)) if which == "gait" else ():
+        click.echo(line)
 
 
 @click.command("back")

@@ -14,7 +14,7 @@ import yaml
 
 from simspine.anatomy.clinical import compute_clinical_angles
 from simspine.core.errors import InputError, unknown_name
-from simspine.core.settings import read_yaml
+from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
 from simspine.io.video import demo_folder, find_project
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
 
 
-PACKAGED_PREFIX = "pose2sim:"
+PACKAGED_PREFIX = "pose2sim:"  # before the name of a packaged project folder
+PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of markers
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
 
     given = trial.mocap or trial.markers
+    if given is not None and given.startswith(PACKAGED_FILE_PREFIX):
+        given = str(data_folder("third_party") / given.removeprefix(PACKAGED_FILE_PREFIX))
     mocap = () if given is None else (_existing_path(given, "mocap file" if trial.mocap else "marker file"),)
     calibration = None if trial.calibration is None else _existing_path(trial.calibration, "calibration")
     videos: tuple[Path, ...] = tuple(_existing_path(video, "video") for video in trial.videos or ())

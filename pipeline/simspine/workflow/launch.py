@@ -23,8 +23,10 @@ from simspine.workflow.jobs import (
     STATE_DONE,
     STATE_STALE,
     STATE_WAITING,
+    all_jobs,
     check_writable,
     prepare_results,
+    run_job,
     stage_states,
     status_lines,
 )
@@ -73,6 +75,18 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
             raise InputError(f"{_failure_error(failed, Path(log.name))}. {RESUME_HINT} Log: {log.name}")
         shutil.rmtree(results / STATE, ignore_errors=True)
         _check_done(config, partly=bool(options))
+
+
+def run_here(config: Path) -> None:
+    """All stages of a small configuration in this process: no other is started, so that nothing is loaded twice."""
+    settings = read_config(config)
+    check_inputs(settings)
+    results = Path(settings.results)
+    check_writable(results)
+    with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
+        prepare_results(results, read_yaml(config))
+        for job, subject, trial in all_jobs(settings):
+            run_job(settings, job, subject, trial)
 
 
 def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path]) -> None:
