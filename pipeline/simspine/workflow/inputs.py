@@ -17,6 +17,7 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
+from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.video import demo_folder, find_project
 from simspine.report.dataset_figures import read_bands
 from simspine.vision.synchronise import Timing
@@ -112,7 +113,10 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
-    folders = tuple(_existing_path(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
+    folders = tuple(
+        _existing_path(item, "keypoints", folder=not item.lower().endswith(TABLE_ENDINGS))
+        for item in trial.keypoints or ()
+    )
     who = config.recorded_as(subject)
     return CaptureSource(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
@@ -230,7 +234,7 @@ def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
     capture = capture_of_config(trial, subject, config)
     if capture.videos:
         return max((video.frames - 1) / video.rate for video in open_videos(capture.videos))
-    if capture.keypoints and trial.rate:
+    if capture.keypoints and trial.rate and capture.keypoints[0].is_dir():
         return (max(sum(1 for _ in folder.glob("*.json")) for folder in capture.keypoints) - 1) / trial.rate
     return None
 
