@@ -136,6 +136,24 @@ def demo_command(which, cores):
         click.echo(line)
 
 
+@click.command("add-spine")
+@click.argument("folder", metavar="SESSION", type=FOLDER_PATH)
+@click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
+@click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
+def add_spine_command(folder, rate, marker_set):
+    """Give a SESSION of another program its spine, in its own folders and formats.
+
+    SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose or EasyMocap, or of
+    Vicon's C3D files. Files are added, named …_spine; none of the session's is changed or written over.
+    """
+    from simspine.workflow.sessions import add_spine, read_session
+
+    session = read_session(folder, rate)
+    click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
+    for path in add_spine(session, marker_set, click.echo):
+        click.echo(path)
+
+
 @click.command("back")
 @click.argument("file", type=FILE_PATH)
 @click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine beside it]")
@@ -266,7 +284,7 @@ def build_command(name, markers, out):
     click.echo(out)
 
 
-for _command in (demo_command, run_command, back_command, status_command):
+for _command in (demo_command, run_command, add_spine_command, back_command, status_command):
     main.add_command(_command)
 
 

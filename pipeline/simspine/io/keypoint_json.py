@@ -257,10 +257,10 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
     for view, (_, rows) in enumerate(read):
         out[: len(rows), view, 0] = rows
     out[~np.isfinite(out).all(-1)] = np.nan
-    return _names_of_skeleton(names, skeleton, paths[0]), out
+    return names_of_skeleton(names, skeleton, paths[0]), out
 
 
-def _names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
+def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
     """A table's names as the skeleton spells them: case and separators do not count. `InputError` for unknown ones."""
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where)

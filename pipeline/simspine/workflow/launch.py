@@ -1,4 +1,13 @@
-"""The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process."""
+"""The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process.
+
+The child is `python -m simspine.workflow.launch`: Snakemake's own command, with two things changed. Its working state
+can be kept in a folder that is named (`--state FOLDER`, before all else), not in `.snakemake` where the command is
+started. Jobs that go to other machines or environments look for it there, so for these it stays.
+
+The limit of jobs a second that it sets itself is left out. With a limit (100/1s where none is given) Snakemake 9.27
+goes through all waiting jobs again a second after each time it did, and each job that ends begins such a series of its
+own: with 700 jobs that is half a core after 400 of them.
+"""
 
 import ctypes
 import os
@@ -33,6 +42,7 @@ from simspine.workflow.jobs import (
 from simspine.workflow.up_to_date import hold_lock
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
+SNAKEMAKE_RATE_LIMIT = (100, 1)  # jobs, s
 RESUME_HINT = "What is done is kept; the same command goes on from there."
 LAST_LINES_SHOWN = 8  # of Snakemake's last lines, where it could not start
 STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
@@ -113,7 +123,7 @@ def _check_done(config: Path, partly: bool) -> None:
 
 def _snakemake(state: Path) -> list[str]:
     """Our Snakemake, with a folder for its records."""
-    return [sys.executable, "-m", "simspine.workflow.snakemake_command", "--state", str(state)]
+    return [sys.executable, "-m", "simspine.workflow.launch", "--state", str(state)]
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
@@ -201,3 +211,44 @@ def _end_with_parent(parent: int) -> None:
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
     for line in stream:
         use(line)
+
+
+# In the child process.
+
+
+def run_snakemake(words: Sequence[str]) -> int:
+    """Exit code of `snakemake words…`. A limit in the words or in a profile is kept, if it is another."""
+    from snakemake import cli
+    from snakemake.exceptions import print_exception
+
+    try:
+        state = None
+        if words[:1] == ["--state"]:
+            state, words = Path(words[1]), words[2:]
+        parser, args = cli.parse_args(words)
+        limit = args.max_jobs_per_timespan
+        if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKE_RATE_LIMIT:
+            args.max_jobs_per_timespan = None
+        if state is not None and args.executor in (None, "local") and not args.software_deployment_method:
+            _keep_state_in(state.absolute())
+        return 0 if cli.args_to_api(args, parser) else 1
+    except Exception as error:
+        print_exception(error)
+        return 1
+
+
+def _keep_state_in(folder: Path) -> None:
+    from snakemake import workflow
+    from snakemake.logging import LoggerManager
+
+    persistence = workflow.FilePersistence
+
+    def kept(**options):
+        return persistence(**options | {"path": folder})
+
+    workflow.FilePersistence = kept
+    LoggerManager.setup_logfile = lambda *_, **__: None  # what it says is kept by whoever started it
+
+
+if __name__ == "__main__":
+    sys.exit(run_snakemake(sys.argv[1:]))
