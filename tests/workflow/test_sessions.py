@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
 from small_c3d import write_small_c3d
 from small_project import ring
+from small_videos import write_video
 
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
@@ -21,6 +22,7 @@ from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
+from simspine.workflow.config import read_config
 
 FRAMES, RATE = 12, 50.0
 LEVELS = ("T8", "T12", "L3", "S1")
@@ -91,7 +93,16 @@ def test_freemocap_in_millimetres(tmp_path):
     whole, centres = person("blazepose33")
     names, xyz = native("blazepose33", whole)
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", names, 1000 * xyz)
-    assert "session of FreeMoCap" in add(tmp_path, "--rate", "50")
+    (tmp_path / "synchronized_videos").mkdir()
+    write_video(tmp_path / "synchronized_videos/cam1.mp4", frames=FRAMES, rate=RATE)
+    assert "session of FreeMoCap" in add(tmp_path)
+    config = tmp_path / "new/config.yaml"
+    done = CliRunner().invoke(main, ["init", str(tmp_path), "--out", str(config)])
+    assert done.exit_code == 0, done.output
+    settings = read_config(config)
+    assert settings.body.markers == "blazepose33"
+    (trial,) = settings.subjects["S01"].trials.values()
+    assert read_markers(trial.markers).rate == pytest.approx(RATE)
     check_near(read_wide(tmp_path / "output_data/simspine_spine_3d_xyz.csv"), centres, 0.001)
 
 
@@ -183,6 +194,11 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     (project / "calibration").mkdir()
     write_calibration(project / "calibration/Calib.toml", list(cameras))
     (project / "Config.toml").write_text("[project]\nframe_rate = 50\n")
+    config = tmp_path / "config.yaml"
+    done = CliRunner().invoke(main, ["init", str(project), "--out", str(config)])
+    assert done.exit_code == 0, done.output
+    trial = read_config(config).subjects["S01"].trials["walk"]
+    assert (len(trial.keypoints), trial.rate) == (len(cameras), RATE)
     assert "session of Pose2Sim" in add(project)
     check_markers(project / "walk/pose-3d/walk_spine.trc", centres)
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)

@@ -8,6 +8,7 @@ import click
 from simspine.cli.options import (
     FILE_PATH,
     config_option,
+    packaged_config,
     quiet_option,
     result_subject_option,
     result_trial_option,
@@ -111,7 +112,7 @@ def check_quality_command(config_path, quiet):
 
 @click.command("validate")
 @click.argument("dataset", required=False, type=FILE_PATH)
-@config_option(help="Configuration file; its results are taken where no DATASET is named.")
+@config_option(help="Configuration whose results are taken where no DATASET is named.", argument=False, needed=False)
 @click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
 def validate_dataset_command(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
@@ -124,7 +125,7 @@ def validate_dataset_command(dataset, config_path, out):
     if dataset is None:
         from simspine.workflow.config import read_config
 
-        config = read_config(config_path)
+        config = read_config(packaged_config(None, None, config_path))
         dataset = Path(config.results) / f"{config.name}.h5"
         if not dataset.exists():
             raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")

@@ -24,7 +24,15 @@ from simspine.cli.data import (
     view_command,
 )
 from simspine.cli.detect import detect_command
-from simspine.cli.options import FILE_PATH, FOLDER_PATH, config_option, cores_option, packaged_config, stage_options
+from simspine.cli.options import (
+    FILE_PATH,
+    FOLDER_PATH,
+    config_option,
+    configs_here,
+    cores_option,
+    packaged_config,
+    stage_options,
+)
 from simspine.cli.research import capture_group, train_group
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
@@ -38,6 +46,13 @@ STAGE_COMMANDS = {
 }
 
 
+COMMAND_GROUPS = {
+    "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
+    "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
+    "Results": ("report", "summary", "view", "overlay", "plot-cycles", "validate", "verify"),
+    "Cameras and labels": ("cameras", "annotate", "annotations"),
+    "Models, synthetic data, training, benchmarks": ("model", "capture", "train", "bench", "benchmark", "warmup"),
+}
 # New objects between two looks for cycles among them. Loading libraries and drawing figures make a hundred thousand
 # objects that live on, and Python's own 700 has them gone through again and again: an eighth of the time of loading.
 _COLLECTED_AFTER = 50_000
@@ -79,6 +94,13 @@ class _Commands(click.Group):
     def list_commands(self, ctx):
         return list(self.commands)  # in the order of the data, not of the alphabet
 
+    def format_commands(self, ctx, formatter):
+        """Commands by what they are for."""
+        for title, names in COMMAND_GROUPS.items():
+            rows = [(name, self.commands[name].get_short_help_str(90)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="simspine")
@@ -94,20 +116,24 @@ def main():
 
 
 @click.command("run")
-@click.argument("config", type=FILE_PATH, callback=packaged_config)
+@click.argument("config", required=False, type=FILE_PATH)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def run_command(config, cores, dry_run, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
-    CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
+    CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, gait, virtual. Without
+    it, the only configuration in this folder or in its configs/ is run. Relative paths in it count from the
     working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
     """
     from simspine.workflow.config import read_config
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
+    if config is not None and str(config).startswith("-"):  # of Snakemake, after --
+        config, options = None, (str(config), *options)
+    config = packaged_config(None, None, config)
     run_workflow(config, cores, options, dry_run=dry_run)
     if not dry_run:
         print_summary(read_config(config))
@@ -236,9 +262,9 @@ def status_command(config_path, quiet):
     sys.exit(1 if open_ else 0)
 
 
-@click.command("job")
+@click.command("job", hidden=True)
 @click.argument("name")
-@config_option()
+@config_option(argument=False)
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
 def job_command(name, config_path, subject, trial):
@@ -341,7 +367,8 @@ def summary_command(config_path):
 def init_command(files, calibration, marker_set, out, name, subject, trial, height, mass):
     """Write a configuration for your own FILES after checking that they fit.
 
-    FILES: synchronised videos of one trial, one per camera; or marker files (.c3d, .trc), each a trial.
+    FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
+    session of another program, as of `simspine add-spine`.
     """
     from simspine.workflow.setup import write_new_config
 
@@ -355,10 +382,13 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, heig
 
 
 @main.command("doctor")
-@config_option()
+@config_option(needed=False)
 @click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
 def doctor_command(config_path, schema):
-    """Check the installation and a configuration: what is there, what fits, what is missing."""
+    """Check the installation and a configuration: what is there, what fits, what is missing.
+
+    Without CONFIG, the first configuration in this folder, if there is any.
+    """
     import json
 
     from simspine.workflow.config import json_schema, read_config
@@ -366,7 +396,9 @@ def doctor_command(config_path, schema):
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
-    elif not examine_installation(read_config(config_path)):
+        return
+    path = config_path or next(iter(configs_here()), None)
+    if not examine_installation(None if path is None else read_config(path)):
         sys.exit(2)
 
 

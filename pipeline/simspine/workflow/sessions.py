@@ -8,9 +8,10 @@ changed.
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -48,7 +49,8 @@ class SessionTrial:
     """A trial of a session. source: 2D points, points in space (m), or a folder with videos; targets: files to add.
 
     calibration: of 2D points. marker_set: of points in space, where their names do not say. person: whose it is.
-    turn: (3, 3) from the session's coordinates to ours in z_up, in metres. index: first column of its tables.
+    turn: (3, 3) from the session's coordinates to ours in z_up, in metres. index: first column of its tables. files:
+    what a configuration says of the trial; empty where no file of the session can be named there.
     """
 
     name: str
@@ -59,6 +61,7 @@ class SessionTrial:
     person: str = "person"
     turn: np.ndarray | None = None
     index: str = ""
+    files: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,11 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             order = [camera.name for camera in match_cameras_to_views(views, cameras)]
             views = [views[order.index(camera.name)] for camera in cameras if camera.name in order]
             said = _pose2sim_rate(place, folder) or _rate_of(place, rate)
-            yield SessionTrial(name, read_keypoints(views, rate=said), targets, calibration=calibrations[0])
+            files = {"keypoints": list(map(str, views)), "calibration": str(calibrations[0]), "rate": said}
+            points = read_keypoints(views, rate=said)
+            yield SessionTrial(name, points, targets, calibration=calibrations[0], files=files)
         elif (place / "videos").is_dir() and (calibrations or list(folder.glob("calib*/*"))):
-            yield SessionTrial(name, place, targets)
+            yield SessionTrial(name, place, targets, files={"folder": str(place)})
 
 
 def _pose2sim_rate(*folders: Path) -> Rate:
@@ -213,21 +218,23 @@ def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
             markers, person = read_markers(path), path.stem.rpartition("_")[2]
             targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *_kinematics(path.parent, path.stem))
             skeleton = skeleton_of_names([name for name in markers.names if name in load_skeleton("halpe26").names])
-            yield SessionTrial(path.stem, markers, targets, marker_set=skeleton.name, person=person)
+            files = {"markers": str(path)}
+            yield SessionTrial(path.stem, markers, targets, marker_set=skeleton.name, person=person, files=files)
 
 
 def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     for path in sorted(folder.glob("MarkerData/**/*.trc")):
         if SUFFIX not in path.name:
-            files = _kinematics(folder / "OpenSimData/Kinematics", path.stem)
-            yield SessionTrial(path.stem, read_markers(path), (path.with_name(f"{path.stem}{SUFFIX}.trc"), *files))
+            motion = _kinematics(folder / "OpenSimData/Kinematics", path.stem)
+            targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *motion)
+            yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
 
 
 def _vicon(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     for path in sorted((*folder.glob("*.c3d"), *folder.glob("*.C3D"))):
         if SUFFIX not in path.name:
             targets = (path.with_name(f"{path.stem}{SUFFIX}.c3d"), *_kinematics(folder, path.stem))
-            yield SessionTrial(path.stem, read_markers(path), targets)
+            yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:

@@ -21,6 +21,7 @@ from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
+from simspine.io.trc import write_trc
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
 from simspine.quality.findings import names_text
 from simspine.reconstruction.detection import Delays, given_timing
@@ -39,6 +40,7 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
+from simspine.workflow.sessions import read_session
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
@@ -118,14 +120,18 @@ def write_new_config(
     said = " "
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
-    if all(file.suffix.lower() in MARKER_FILES for file in files):
+    subjects = {}
+    if len(files) == 1 and files[0].is_dir() and calibration is None:
+        subjects, marker_set, said = _session_subjects(files[0], out, subject, person=person, marker_set=marker_set)
+        trials = {}
+    elif all(file.suffix.lower() in MARKER_FILES for file in files):
         trials, said = _marker_trials(files, marker_set)
     elif calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
         trials = {trial: _video_trial(files, calibration)}
     content: dict = {"name": name, "results": f"results/{name}"}
-    content["subjects"] = {subject: {**(person or {}), "trials": trials}}
+    content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
     check_config(content, "the configuration from these arguments")
     lines = (
@@ -144,11 +150,38 @@ def _marker_trials(files: Sequence[Path], marker_set: str | None) -> tuple[dict[
     said = ""
     for file in files:
         said += f"\n{file}: {_describe_markers(read_markers(file), marker_set)}."
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", file.stem).lstrip("_.-") or "trial"
+        name = _safe_name(file.stem)
         if name in trials:
             raise InputError(f"two files would be the trial {name!r}, the second is {file}; rename one of them.")
         trials[name] = {"markers": str(file)}
     return trials, said + "\n"
+
+
+def _safe_name(text: str) -> str:
+    """A name as configurations take it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "trial"
+
+
+def _session_subjects(
+    folder: Path, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
+) -> tuple[dict[str, dict], str | None, str]:
+    """People and trials of another program's session, their marker set, and what is to be said.
+
+    Points in tables that a configuration cannot name are written as TRC files into a folder beside it.
+    """
+    session = read_session(folder)
+    known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
+    subjects: dict[str, dict] = {}
+    for trial in session.trials:
+        files = dict(trial.files)
+        if not files and isinstance(trial.source, Markers):
+            path = out.with_name(f"{out.stem}_markers") / f"{trial.name}.trc"
+            write_trc(path, trial.source)
+            files = {"markers": str(path)}
+        who = subject if trial.person == "person" else trial.person
+        subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"][_safe_name(trial.name)] = files
+    said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
+    return subjects, marker_set or session.trials[0].marker_set, said
 
 
 def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
@@ -162,8 +195,8 @@ def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
     return about | ({"delays": "find"} if apart else {})
 
 
-def examine_installation(config: Config) -> bool:
-    """Print what is installed and whether the configuration's inputs fit; True if a run can start."""
+def examine_installation(config: Config | None) -> bool:
+    """Print what is installed and whether a configuration's inputs fit; True if a run can start."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -179,6 +212,9 @@ def examine_installation(config: Config) -> bool:
         except PackageNotFoundError:
             good = good and package in OPTIONAL_MODULES
             say(f"[{'red' if package in REQUIRED_MODULES else 'dim'}]missing[/]  ", f"{package}: {use}")
+    if config is None:
+        say(NOTE_MARK, "no configuration in this folder; `simspine init FILES` writes one")
+        return good
     if config.capture is not None:
         good = examine_capture(config, config.capture, say) and good
     for subject, person in config.subjects.items():
