@@ -114,19 +114,23 @@ def add_spine(session: Session, marker_set: str | None = None, say: Callable[[st
 
 
 def _reconstructed(session: Session, own: Sequence[SessionTrial], marker_set: str | None) -> dict[str, Reconstruction]:
-    person = {"height": session.height, "mass": session.mass}
-    first = own[0]
-    if isinstance(first.source, Markers):
-        trials = {trial.name: trial.source for trial in own if isinstance(trial.source, Markers)}
-        return fit_trials(trials, marker_set=marker_set or first.marker_set, **person)
+    about = {"marker_set": marker_set or own[0].marker_set}
+    size = {"height": session.height, "mass": session.mass}
+    in_space = {trial.name: trial.source for trial in own if isinstance(trial.source, Markers)}
+    if in_space:
+        return fit_trials(in_space, **about, **size)  # type: ignore[arg-type]
     found: dict[str, Reconstruction] = {}
     for trial in own:
-        source, calibration = trial.source, trial.calibration
-        if isinstance(source, Path):
-            project = find_project(source)
-            source, calibration = project.videos, project.calibration  # type: ignore[assignment]
-        made = reconstruct({trial.name: source}, calibration, marker_set=marker_set, **person)  # type: ignore[arg-type]
-        found |= made  # type: ignore[arg-type]
+        source: Keypoints | tuple[Path, ...]
+        if isinstance(trial.source, Keypoints):
+            source, calibration = trial.source, trial.calibration
+        else:
+            project = find_project(trial.source)  # type: ignore[arg-type]
+            source, calibration = project.videos, project.calibration
+        assert calibration is not None  # of 2D points
+        made = reconstruct({trial.name: source}, calibration, **about, **size)  # type: ignore[arg-type]
+        assert isinstance(made, dict)
+        found |= made
     return found
 
 

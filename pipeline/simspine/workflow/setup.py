@@ -120,10 +120,10 @@ def write_new_config(
     said = " "
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
-    subjects = {}
+    subjects: dict[str, dict] = {}
+    trials: dict[str, dict] = {}
     if len(files) == 1 and files[0].is_dir() and calibration is None:
         subjects, marker_set, said = _session_subjects(files[0], out, subject, person=person, marker_set=marker_set)
-        trials = {}
     elif all(file.suffix.lower() in MARKER_FILES for file in files):
         trials, said = _marker_trials(files, marker_set)
     elif calibration is None:
