@@ -16,7 +16,6 @@ from simspine.core.errors import InputError
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
-from simspine.io.hdf5 import open_hdf5_file
 from simspine.io.text_tables import ASSUMED_RATE
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
@@ -303,6 +302,8 @@ def _ordered_points(parts: Sequence[str], coords: Sequence[str], values: np.ndar
 
 
 def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    from simspine.io.hdf5 import open_hdf5_file
+
     with open_hdf5_file(path) as file:
         if "tracks" in file and "node_names" in file:  # SLEAP's analysis file: (tracks, 2, nodes, frames)
             tracks = np.asarray(file["tracks"], float)

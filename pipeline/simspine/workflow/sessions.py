@@ -65,7 +65,7 @@ class SessionTrial:
 
 
 @dataclass(frozen=True)
-class Session:
+class OtherSession:
     """tool: the program's name. height: m, mass: kg, where the session says."""
 
     tool: str
@@ -74,7 +74,7 @@ class Session:
     mass: float | None = None
 
 
-def read_session(folder: Path, rate: Rate = None) -> Session:
+def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     """The session of another program in a folder. rate: frames/s, where no file of it says.
 
     Raises `InputError` listing the programs that are known where it is of none, and as the readers of its files do.
@@ -85,14 +85,14 @@ def read_session(folder: Path, rate: Rate = None) -> Session:
         if trials := tuple(reader(folder, rate)):
             about = read_mapping(folder / "sessionMetadata.yaml") if (folder / "sessionMetadata.yaml").is_file() else {}
             height, mass = (float(about[key]) if key in about else None for key in ("height_m", "mass_kg"))
-            return Session(tool, trials, height, mass)
+            return OtherSession(tool, trials, height, mass)
     raise InputError(
         f"{folder} is no session that is known: {SESSIONS_READ}. Name the folder that holds these; of another program, "
         "export markers as .trc or .c3d (`simspine init`)."
     )
 
 
-def add_spine(session: Session, marker_set: str | None = None, say: Callable[[str], None] = print) -> list[Path]:
+def add_spine(session: OtherSession, marker_set: str | None = None, say: Callable[[str], None] = print) -> list[Path]:
     """Reconstruct all trials and write their spine into the session; returns the files.
 
     Raises `InputError` before any work where a file is there already, and as `reconstruct` and `fit_trials`.
@@ -113,7 +113,9 @@ def add_spine(session: Session, marker_set: str | None = None, say: Callable[[st
     return written
 
 
-def _reconstructed(session: Session, own: Sequence[SessionTrial], marker_set: str | None) -> dict[str, Reconstruction]:
+def _reconstructed(
+    session: OtherSession, own: Sequence[SessionTrial], marker_set: str | None
+) -> dict[str, Reconstruction]:
     about = {"marker_set": marker_set or own[0].marker_set}
     size = {"height": session.height, "mass": session.mass}
     in_space = {trial.name: trial.source for trial in own if isinstance(trial.source, Markers)}
@@ -315,9 +317,8 @@ def _points_of_table(path: Path, rate: float, unit: str) -> SessionTrial:
     places = [[columns[f"{name}_{axis}"] for axis in "xyz"] for name in names]
     cells = np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
     short = [re.sub(r"^(body|pose)_", "", name) for name in names]
-    return replace(
-        _person(names_of_skeleton(tuple(short), None, path), cells[:, places], rate, unit, path), name=path.stem
-    )
+    known = names_of_skeleton(tuple(short), None, path)
+    return replace(_person(known, cells[:, places], rate, unit=unit, path=path), name=path.stem)
 
 
 def _person(names: Sequence[str], xyz: np.ndarray, rate: float, unit: str, path: Path) -> SessionTrial:
