@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from simspine import __version__
 from simspine.cli.main import main
-from simspine.cli.options import packaged_config
+from simspine.cli.options import config_here, packaged_config
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import json_schema
@@ -23,13 +24,14 @@ def call(*arguments):
 
 
 def test_help_lists_the_stages_in_the_order_of_the_data():
-    text = call("--help").output.split("Commands:")[1]
+    whole = call("--help").output
+    text = whole.split("Stages")[1]
     order = ["detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export"]
     assert [name for name in main.commands if name in STAGE_NAMES] == order
     places = [text.index(f"\n  {stage} ") for stage in order]
     assert places == sorted(places)
     for command in ("report", "summary", "init", "doctor", "model"):
-        assert f"\n  {command} " in text
+        assert f"\n  {command} " in whole
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)
@@ -127,7 +129,9 @@ def test_model_build_of_an_unknown_recipe_writes_nothing(tmp_path):
 def test_a_misspelt_packaged_configuration_is_named(arguments):
     done = call(*arguments)
     assert done.exit_code == 2
-    assert "unknown configuration 'lims-only'. Did you mean 'limbs-only'? Available: demo, human36m," in done.stderr
+    assert (
+        "unknown configuration 'lims-only'. Did you mean 'limbs-only'? Available: demo, gait, human36m," in done.stderr
+    )
     assert "lims-only.yaml does not exist" in done.stderr
 
 
@@ -152,3 +156,34 @@ def test_view_writes_one_file_at_a_time(tmp_path):
     done = call("view", tmp_path, "--out", tmp_path / "x.html", "--rerun", tmp_path / "x.rrd")
     assert done.exit_code == 2
     assert "one file at a time" in done.stderr
+
+
+def test_commands_stand_in_groups_once_each():
+    from simspine.cli.main import COMMAND_GROUPS
+
+    shown = [name for names in COMMAND_GROUPS.values() for name in names]
+    assert sorted(shown) == sorted(name for name, command in main.commands.items() if not command.hidden)
+    assert [line for line in call("--help").output.splitlines() if line.rstrip(":") in COMMAND_GROUPS]
+
+
+def test_without_a_name_the_configuration_of_the_folder_is_taken_and_never_the_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in ("run", "status", "summary", "triangulate", "export", "detect", "report"):
+        done = call(command)
+        assert done.exit_code == 2, command
+        assert "no configuration was named, and there is none in" in done.output
+        assert "simspine init" in done.output
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nresults: results/mine\nsubjects: {S01: {trials: {a: {folder: x}}}}\n"
+    )
+    (tmp_path / "other.yaml").write_text("radius_px: 3\n")
+    assert config_here() == Path("mine.yaml")
+    for arguments in (("summary",), ("summary", "mine.yaml"), ("summary", "--config", "mine.yaml")):
+        done = call(*arguments)
+        assert "results/mine" in done.output, (arguments, done.output)
+    assert "they mean the same" in call("summary", "mine.yaml", "--config", "mine.yaml").output
+    (tmp_path / "results/mine").mkdir(parents=True)
+    shutil.copy("mine.yaml", "results/mine/config.yaml")
+    assert "results/mine" in call("summary", "results/mine").output
+    shutil.copy("mine.yaml", "second.yaml")
+    assert "there are 2: mine.yaml, second.yaml" in call("status").output

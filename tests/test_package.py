@@ -98,9 +98,7 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize(
-    ("package", "place"), [("opensim", "anatomy/osim.py"), ("snakemake", "workflow/snakemake_command.py")]
-)
+@pytest.mark.parametrize(("package", "place"), [("opensim", "anatomy/osim.py"), ("snakemake", "workflow/launch.py")])
 def test_some_are_imported_in_one_place(package, place):
     users = [path.relative_to(PACKAGE).as_posix() for path in modules() if package in packages_of(path)]
     assert users == [place]

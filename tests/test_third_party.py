@@ -32,6 +32,17 @@ def test_licence_lies_beside():
     assert "BSD 3-Clause License" in (pose2sim_folder() / "LICENSE").read_text()
 
 
+def test_the_gait_recording_is_small_and_has_its_licence():
+    from simspine.io.c3d import read_markers
+
+    folder = data_folder("third_party") / "gait"
+    assert "MIT License" in (folder / "LICENSE").read_text()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 400_000
+    walking = read_markers(folder / "walking.c3d")
+    assert (walking.frames, walking.rate, walking.frame, len(walking.names)) == (128, 50.0, "z_up", 35)
+    assert {"C7", "T2", "T6", "T10", "T12", "SACR"} <= set(walking.names)
+
+
 def test_wheel_carries_every_data_folder():
     """What `data_folder` is asked for in the package is in the wheel's list."""
     import re

@@ -40,7 +40,7 @@ def test_two_markers_of_one_place_are_refused():
 def test_left_and_right_mirror_each_other():
     places = read_marker_set("plugin_gait").places
     left = [name for name in places if name.startswith("L") and name[1:].isupper()]
-    assert len(left) == 14
+    assert len(left) == 23
     for name in left:
         own, other = places[name], places["R" + name[1:]]
         np.testing.assert_allclose(own.offset, np.array(other.offset) * [1, 1, -1])

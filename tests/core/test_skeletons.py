@@ -8,8 +8,8 @@ from simspine.core.types import Keypoints, Origin
 ALL = skeletons.skeleton_names()
 SIZES = {
     "simspine37": 37, "simspine15": 15, "spinetrack37": 37, "human36m32": 32, "human36m17": 17,
-    "halpe26": 26, "blazepose33": 33, "blazepose_spine46": 46, "body25": 25, "body25b": 25,
-    "coco17": 17,
+    "halpe26": 26, "blazepose33": 33, "blazepose_spine46": 46, "body25": 25, "coco17": 17,
+    "body25b": 25, "coco_wholebody133": 133, "halpe136": 136,
 }  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "status": ("kept", "corrected", "rejected", *["kept"] * (frames - 3)),
         "reasons": ("", "Lücke ≤ 0.1 s filled", "curvature", *[""] * (frames - 3)),
         "angles_sd": rng.random((frames, 2, 3)), "lla_sd": rng.random(frames), "tka_sd": rng.random(frames),
+        "lla_change_sd": rng.random(frames), "tka_change_sd": rng.random(frames),
         "clinical_names": ("pelvic_tilt", "sagittal_vertical_axis"), "clinical_units": ("rad", "m"),
         "clinical": rng.normal(size=(frames, 2)), "clinical_sd": rng.random((frames, 2)),
         "clinical_decided": ("partly measured", "nicht größer als ±"),

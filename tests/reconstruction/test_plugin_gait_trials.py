@@ -14,6 +14,33 @@ LABELS = (
 )  # fmt: skip
 
 
+IOR_LABELS = (
+    "CV7", "TV2", "TV7", "LV1", "LV3", "LV5", "LIAS", "RIAS", "LIPS", "RIPS", "LCAJ", "RCAJ", "SJN", "SXS", "LFLE",
+    "RFLE", "LFME", "RFME", "LFAX", "RFAX", "LTTC", "RTTC", "LFAL", "RFAL", "LTAM", "RTAM", "LFCC", "RFCC", "LFM5",
+    "RFM5",
+    "LFM1",
+)  # fmt: skip
+
+
+def test_a_set_is_found_said_and_fitted():
+    """Markers of the model itself by the names of IOR, in another order of letters and with a misspelt one."""
+    names = read_marker_set("ior").names
+    ours = [names.get(label, label) for label in IOR_LABELS]
+    body = build_body("articulated", "landmarks", [name for name in ours if name.endswith("_skin")], 0.007)
+    coordinates = body.coordinates
+    values = np.tile(coordinates.default, (30, 1))
+    still = Motion(coordinates.names, 50.0, values, coordinates.rotational)
+    xyz = forward_kinematics(body, still, names=ours).xyz
+    labels = [f"Ada:{label.lower()}" for label in IOR_LABELS[:-1]] + ["LFM11"]
+    found = ss.fit_trials({"standing": ss.Markers(labels, 50.0, xyz, "y_up")})["standing"]
+    assert found.markers.names == (*ours[:-1], "LFM11")
+    assert float(np.nanmax(found.result.marker_error[:, : len(ours) - 1])) < 0.012
+    said = {finding.code: finding for finding in found.findings}
+    assert "'ior': it knows 30 of 31 names" in said["marker_set"].message
+    assert "LFM11 (did you mean LFM1?)" in said["unknown_markers"].message
+    assert said["unknown_markers"].severity == "warning"
+
+
 def test_the_models_own_markers_give_the_model_back():
     names = read_marker_set("plugin_gait").names
     ours = [names.get(label, label) for label in LABELS]

@@ -5,14 +5,16 @@ import shutil
 
 import h5py
 import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 
+import simspine as ss
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
-from simspine.dataset.recordings import HUMAN36M_NOTICE
+from simspine.dataset.recordings import HUMAN36M_NOTICE, read_dataset_manifest
 from simspine.dataset.verify import verify_dataset
 from simspine.io.c3d import read_c3d
 from simspine.io.coco import read_coco
@@ -28,7 +30,7 @@ from simspine.workflow.exchange import ExportChoice, export_format
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
-FORMATS = ("hdf5", "npz", "coco", "c3d")
+FORMATS = ("hdf5", "npz", "coco", "c3d", "csv")
 
 
 @pytest.fixture(scope="module")
@@ -390,3 +392,20 @@ def test_another_configuration_is_said(copied, tmp_path):
     copied.change(filter={"cutoff_hz": 5.0})
     with pytest.warns(UserWarning, match="made with another configuration"):
         export_format(copied.config, "c3d", ExportChoice(), tmp_path / "c3d")
+
+
+def test_csv_is_one_table_of_all_trials(finished, results, tmp_path):
+    folder = export_format(finished.config, "csv", ExportChoice(), tmp_path / "csv")
+    table = pandas.read_csv(folder / "frames.csv", keep_default_na=False, na_values=[""])
+    with ss.open_dataset(finished.results / f"{finished.config.name}.h5") as data:
+        whole = data.to_dataframe()
+        assert len(table) == data.frames
+    assert list(table.columns) == list(whole.columns)
+    for (subject, trial), own in table.groupby(["subject", "trial"]):
+        found = read_trial(RunPaths(finished.results, subject), trial)
+        np.testing.assert_allclose(np.radians(own["lla_deg"]), found.spine.lla, atol=1e-7)
+        np.testing.assert_allclose(np.radians(own["tka_change_sd_deg"]), found.spine.tka_change_sd, atol=1e-7)
+        assert list(own["status"]) == [str(status) for status in found.verdict.status]
+        l1 = found.spine.centres.index("L1")
+        np.testing.assert_allclose(own["L1_x_mm"] / 1000, found.spine.centres.xyz[:, l1, 0], atol=1e-8)
+    assert read_dataset_manifest(folder)["files"]["frames.csv"]["rows"] == len(table)

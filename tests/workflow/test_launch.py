@@ -14,7 +14,7 @@ from small_project import Project, write_inputs
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.workflow import launch, snakemake_command
+from simspine.workflow import launch
 from simspine.workflow.jobs import prepare_results
 
 CONFIG = {
@@ -255,7 +255,7 @@ rule one:
 def test_jobs_that_end_do_not_keep_snakemake_busy(tmp_path):
     """It looks for jobs to start once at the beginning and once for each that ends, not once a second for each."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    command = [sys.executable, "-m", "simspine.workflow.snakemake_command", "--cores", "1", "--verbose"]
+    command = [sys.executable, "-m", "simspine.workflow.launch", "--cores", "1", "--verbose"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 6
@@ -267,13 +267,13 @@ def test_a_limit_that_is_given_is_kept(tmp_path, monkeypatch, words, limit):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     monkeypatch.chdir(tmp_path)
     asked = []
-    monkeypatch.setattr(snakemake_command, "args_to_api", lambda args, _: asked.append(args) or True)
-    assert snakemake_command.run_snakemake(["--cores", "1", *words]) == 0
+    monkeypatch.setattr("snakemake.cli.args_to_api", lambda args, _: asked.append(args) or True)
+    assert launch.run_snakemake(["--cores", "1", *words]) == 0
     kept = asked[0].max_jobs_per_timespan
     assert (None if kept is None else (kept.max_jobs, kept.timespan)) == limit
 
 
 def test_a_fault_of_the_words_is_an_exit_code(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    assert snakemake_command.run_snakemake(["--cores", "1", "--max-jobs-per-timespan", "many"]) == 1
+    assert launch.run_snakemake(["--cores", "1", "--max-jobs-per-timespan", "many"]) == 1
     assert "Given instead: many" in caplog.text

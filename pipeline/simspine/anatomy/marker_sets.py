@@ -1,6 +1,7 @@
 """Where markers and detected points are on the unscaled model: marker sets, markers on the skin, tapes with dots."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.curvature import PointTuple, parse_point
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, nearest_name, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.settings import models_folder, read_mapping, recipe_path
 from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, levels_of_tape_dot, skin_landmark
@@ -40,9 +41,10 @@ class MeasuringPairs:
 class MarkerSet:
     """Places of a skeleton's points on the unscaled model, by SIMSPINE name.
 
-    names: {name in a recording: name here}, where they differ. origin: of the points, where the recording does not say;
-    markers on the skin have no fixed place on the bone and count as detected. pairs: {segment: what measures it where
-    the recipe's own pairs are missing}.
+    names: {name in a recording: name here}, where they differ. unused: names of markers that have no place. own: names
+    in a recording that are the set's own, not those of the set with its places. places_of: that set. origin: of the
+    points, where the recording does not say; markers on the skin have no fixed place on the bone and count as detected.
+    pairs: {segment: what measures it where the recipe's own pairs are missing}.
     """
 
     name: str
@@ -51,10 +53,45 @@ class MarkerSet:
     names: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
     pairs: Mapping[str, MeasuringPairs] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    places_of: str = ""
+
+    def place_names(self, recorded: Sequence[str]) -> dict[str, str | None]:
+        """{name in a recording: name here}, of those that the set knows; None for a marker that it does not use.
+
+        A name counts as written; else without a subject's name before a colon, in any case, without separators. A joint
+        centre's name counts as written only where the set has names of its own: R_KNEE is a marker, RKnee is none.
+        `InputError` where a name means several markers.
+        """
+        named: dict[str, str | None] = dict(self.names) | dict.fromkeys(self.unused)
+        places: dict[str, str | None] = {name: name for name in self.places}
+        exact = places | named
+        loose: dict[str, dict[str | None, str]] = {}
+        for name, place in (named or places).items():
+            loose.setdefault(plain_name(name), {})[place] = name
+        found: dict[str, str | None] = {}
+        for name in recorded:
+            means = loose.get(plain_name(name), {})
+            if name in exact or name.endswith(SKIN_SUFFIX):
+                found[name] = exact.get(name, name)
+            elif len(means) == 1:
+                found[name] = next(iter(means))
+            elif means:
+                raise InputError(
+                    f"the marker {name!r} may be {' or '.join(map(repr, means.values()))} of the marker set "
+                    f"{self.name!r}; expected one of these names as it is written. Rename it."
+                )
+        return found
 
     def renamed(self, markers: Markers) -> Markers:
-        """A recording's markers by the names of this set. `InputError` where two would have the same name."""
-        names = tuple(self.names.get(name, name) for name in markers.names)
+        """A recording's markers by the names of this set, without those that it does not use.
+
+        `InputError` where two would have the same name.
+        """
+        known = self.place_names(markers.names)
+        markers = markers.select([name for name in markers.names if known.get(name, name) is not None])
+        names = tuple(known.get(name) or name for name in markers.names)
         if twice := sorted({name for name in names if names.count(name) > 1}):
             found = [own for own, name in zip(markers.names, names, strict=True) if name in twice]
             raise InputError(
@@ -67,22 +104,78 @@ class MarkerSet:
             origin = tuple(Origin.DETECTED if name in skin else self.origin for name in names)
         return markers.with_(names=names, origin=origin)
 
+    def unknown_markers(self, recorded: Sequence[str]) -> dict[str, str | None]:
+        """{name in a recording that the set does not know: the known name that was probably meant, if any}."""
+        known = self.place_names(recorded)
+        taken = {plain_name(name) for name in known}
+        free = {plain_name(name): name for name in (*self.own, *self.names) if plain_name(name) not in taken}
+        near = {name: nearest_name(plain_name(name), list(free)) for name in recorded if name not in known}
+        return {name: None if meant is None else free[meant] for name, meant in near.items()}
+
+
+def plain_name(name: str) -> str:
+    """A marker's name without a subject's before a colon, in capitals, without separators: 'Ada:L_asi' → 'LASI'."""
+    return re.sub(r"[^A-Z0-9]", "", name.rpartition(":")[2].upper())
+
+
+MARKER_FILE_SET = "centres"  # marker set of markers without cameras, where their names are of no other set
+LEAST_SHARE, ENOUGH_MARKERS = 0.5, 12  # of a recording's names that a set must know; or so many, whatever else there is
+RIVAL_SHARE = 0.8  # of the names that the best set knows: another set with as many may be meant
+
+
+def find_marker_set(recorded: Sequence[str]) -> MarkerSet:
+    """The marker set whose names a recording has; that of joint centres where no set knows enough of the names.
+
+    Raises `InputError` where two sets know as many, and put the same name at different places.
+    """
+    files = sorted((models_folder() / "markers").glob("*.yaml"))
+    sets = [read_marker_set(path.stem) for path in files if "source" in read_mapping(path)]
+    centres = read_marker_set(MARKER_FILE_SET)
+    known = {one.name: _own_names(one, recorded) for one in (centres, *sets)}
+    best = max((centres, *sets), key=lambda one: (len(known[one.name]), -len(one.own)))
+    count = len(known[best.name])
+    if best is centres or count < min(LEAST_SHARE * len(recorded), ENOUGH_MARKERS):
+        return centres
+    for other in sets:
+        mine, its = known[best.name], known[other.name]
+        differ = [name for name in recorded if mine.get(name) and its.get(name) and mine[name] != its[name]]
+        if differ and len(its) >= RIVAL_SHARE * count:
+            raise InputError(
+                f"the markers' names are those of the marker sets {best.name!r} and {other.name!r}, which have "
+                f"{', '.join(differ)} at different places; name the one that was used (`body.markers` in a "
+                "configuration, `--marker-set`, or `marker_set=`)."
+            )
+    return best
+
+
+def _own_names(known: MarkerSet, recorded: Sequence[str]) -> dict[str, str | None]:
+    """As `MarkerSet.place_names`, of those names that the set's own file has."""
+    own = {plain_name(name) for name in known.own}
+    return known.place_names([name for name in recorded if plain_name(name) in own])
+
 
 def read_marker_set(name: str) -> MarkerSet:
     """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33') or by its YAML file's path."""
     path = marker_set_path(name)
     data = read_mapping(path)
     try:
-        places = {key: place_of(entry) for key, entry in data["markers"].items()}
-        if "from" in data:  # points the file does not name are as there
-            places = {**read_marker_set(data["from"]).places, **places}
+        base = read_marker_set(data["from"]) if "from" in data else MarkerSet("", (), {})
+        places = {
+            key: place_of(entry)
+            for key, entry in (data.get("markers", {}) if "from" in data else data["markers"]).items()
+        }
+        names = {str(own): str(name) for own, name in data.get("names", {}).items()}
+        unused = tuple(str(name) for name in data.get("unused", ()))
         return MarkerSet(
             name=data["name"],
             skeletons=tuple(data.get("skeletons", ())),
-            places=places,
-            names={str(own): str(name) for own, name in data.get("names", {}).items()},
-            origin=Origin(data["origin"]) if "origin" in data else None,
-            pairs={segment: _measuring_pairs(**entry) for segment, entry in data.get("pairs", {}).items()},
+            places={**base.places, **places},  # what the file does not name is as there
+            names={name: place for name, place in base.names.items() if name not in unused} | names,
+            origin=Origin(data["origin"]) if "origin" in data else base.origin,
+            pairs={**base.pairs, **{key: _measuring_pairs(**entry) for key, entry in data.get("pairs", {}).items()}},
+            unused=tuple(name for name in (*base.unused, *unused) if name not in names),
+            own=(*_names_of(base), *names, *places, *unused) if names else tuple({**base.places, **places}),
+            places_of=data["name"] if places else base.places_of,
         )
     except RecursionError:
         raise InputError(f"{path}: its `from` leads back to itself; name another set, or none.") from None
@@ -92,6 +185,11 @@ def read_marker_set(name: str) -> MarkerSet:
         raise InputError(
             f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
         ) from error
+
+
+def _names_of(base: MarkerSet) -> tuple[str, ...]:
+    """The own names of a set that only names places; () of one that has places."""
+    return () if base.name in ("", base.places_of) else base.own
 
 
 def marker_set_path(name: str) -> Path:

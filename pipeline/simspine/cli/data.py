@@ -8,6 +8,7 @@ import click
 from simspine.cli.options import (
     FILE_PATH,
     config_option,
+    packaged_config,
     quiet_option,
     result_subject_option,
     result_trial_option,
@@ -20,8 +21,8 @@ from simspine.cli.options import (
 
 @click.command("export")
 @stage_options
-@click.option("--format", "format_", type=click.Choice(["hdf5", "npz", "coco", "c3d"]),
-              help="Write the whole data set, once the stage has run, in this format.")  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(["hdf5", "csv", "npz", "coco", "c3d"]),
+              help="Write the whole data set, once the stage has run, in this format; csv: a row a frame.")  # fmt: skip
 @click.option("--axes", type=click.Choice(["62"]),
               help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).")  # fmt: skip
 @click.option("--points", type=click.Choice(["15", "37"]), default="15", show_default=True,
@@ -111,7 +112,7 @@ def check_quality_command(config_path, quiet):
 
 @click.command("validate")
 @click.argument("dataset", required=False, type=FILE_PATH)
-@config_option(help="Configuration file; its results are taken where no DATASET is named.")
+@config_option(help="Configuration whose results are taken where no DATASET is named.", argument=False, needed=False)
 @click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
 def validate_dataset_command(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
@@ -124,7 +125,7 @@ def validate_dataset_command(dataset, config_path, out):
     if dataset is None:
         from simspine.workflow.config import read_config
 
-        config = read_config(config_path)
+        config = read_config(packaged_config(None, None, config_path))
         dataset = Path(config.results) / f"{config.name}.h5"
         if not dataset.exists():
             raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, Within, config_option, quiet_option, show_on_desktop, with_options
+from simspine.cli.options import (
+    FILE_PATH,
+    Within,
+    config_option,
+    packaged_config,
+    quiet_option,
+    show_on_desktop,
+    with_options,
+)
 
 ONLY_FOR_STAGE_OPTIONS = ("subject", "trial", "force")
 ONLY_FOR_INPUT_HINT = (
@@ -49,8 +57,8 @@ one_camera_options = with_options([
 
 
 @click.command("detect")
-@click.argument("source", required=False, metavar="[INPUT]")
-@config_option(help="The stage's configuration, or a packaged one's name. With INPUT: its section `detection`.")
+@click.argument("source", required=False, metavar="[INPUT | CONFIG]")
+@config_option(help="The stage's configuration. With INPUT: its section `detection`.", argument=False, needed=False)
 @click.option("--subject", help="Stage: subject; all of them if left out.")
 @click.option("--trial", help="Stage: one trial of the subject; all of them if left out.")
 @click.option("--force", is_flag=True, help="Stage: do the work again even if it is done.")
@@ -67,6 +75,8 @@ def detect_command(context, source, config_path, subject, trial, force, quiet, *
     """
     from simspine.workflow.config import read_config
 
+    if source is not None and source.lower().endswith((".yaml", ".yml")) and config_path is None:
+        source, config_path = None, Path(source)
     inputs = [text for text in (source, one_camera.pop("input_path")) if text is not None]
     named = [name for name in context.params if _was_given(context, name)]
     if len(inputs) > 1:
@@ -74,15 +84,15 @@ def detect_command(context, source, config_path, subject, trial, force, quiet, *
     if inputs:
         for name in (name for name in ONLY_FOR_STAGE_OPTIONS if name in named):
             raise click.UsageError(f"--{name} is for the stage, of a configuration's recordings; leave out INPUT.")
-        path = config_path if "config_path" in named else None
-        _one_camera(inputs[0], path, quiet, one_camera)
+        _one_camera(inputs[0], config_path, quiet, one_camera)
         return
     for name in (name for name in one_camera if name in named):
         option = next(o for o in context.command.params if o.name == name)
         raise click.UsageError(f"{max(option.opts, key=len)} {ONLY_FOR_INPUT_HINT}")
     from simspine.workflow.jobs import run_stage
 
-    run_stage("detect", read_config(config_path), subject, trial, force=force, quiet=quiet)
+    config = read_config(packaged_config(None, None, config_path))
+    run_stage("detect", config, subject, trial, force=force, quiet=quiet)
 
 
 def _was_given(context: click.Context, name: str) -> bool:

@@ -25,7 +25,15 @@ from simspine.cli.data import (
     view_command,
 )
 from simspine.cli.detect import detect_command
-from simspine.cli.options import FILE_PATH, FOLDER_PATH, config_option, cores_option, packaged_config, stage_options
+from simspine.cli.options import (
+    FILE_PATH,
+    FOLDER_PATH,
+    config_option,
+    configs_here,
+    cores_option,
+    packaged_config,
+    stage_options,
+)
 from simspine.cli.research import capture_group, train_group
 
 NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
@@ -39,6 +47,13 @@ STAGE_COMMANDS = {
 }
 
 
+COMMAND_GROUPS = {
+    "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
+    "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
+    "Results": ("report", "summary", "view", "overlay", "plot-cycles", "validate", "verify"),
+    "Cameras and labels": ("cameras", "annotate", "annotations"),
+    "Models, synthetic data, training, benchmarks": ("model", "capture", "train", "bench", "benchmark", "warmup"),
+}
 # New objects between two looks for cycles among them. Loading libraries and drawing figures make a hundred thousand
 # objects that live on, and Python's own 700 has them gone through again and again: an eighth of the time of loading.
 _COLLECTED_AFTER = 50_000
@@ -80,6 +95,13 @@ class _Commands(click.Group):
     def list_commands(self, ctx):
         return list(self.commands)  # in the order of the data, not of the alphabet
 
+    def format_commands(self, ctx, formatter):
+        """Commands by what they are for."""
+        for title, names in COMMAND_GROUPS.items():
+            rows = [(name, self.commands[name].get_short_help_str(90)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="simspine")
@@ -95,37 +117,68 @@ def main():
 
 
 @click.command("run")
-@click.argument("config", type=FILE_PATH, callback=packaged_config)
+@click.argument("config", required=False, type=FILE_PATH)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def run_command(config, cores, dry_run, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
-    CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
+    CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, gait, virtual. Without
+    it, the only configuration in this folder or in its configs/ is run. Relative paths in it count from the
     working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
     """
     from simspine.workflow.config import read_config
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
+    if config is not None and str(config).startswith("-"):  # of Snakemake, after --
+        config, options = None, (str(config), *options)
+    config = packaged_config(None, None, config)
     run_workflow(config, cores, options, dry_run=dry_run)
     if not dry_run:
         print_summary(read_config(config))
 
 
 @click.command("demo")
+@click.argument("which", metavar="[gait]", type=click.Choice(["video", "gait"]), default="video")
 @cores_option
-def demo_command(cores):
-    """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out."""
+def demo_command(which, cores):
+    """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out.
+
+    `simspine demo gait`: a person standing and walking, with markers on the skin, six of them along the spine.
+    """
     from simspine.core.settings import data_folder
     from simspine.workflow.config import read_config
-    from simspine.workflow.dataset import print_summary
-    from simspine.workflow.launch import run_workflow
+    from simspine.workflow.dataset import curvature_lines, print_summary
+    from simspine.workflow.launch import run_here, run_workflow
 
-    config = data_folder("configs") / "demo.yaml"
-    run_workflow(config, cores)
+    config = data_folder("configs") / ("gait.yaml" if which == "gait" else "demo.yaml")
+    if which == "gait":
+        run_here(config)
+    else:
+        run_workflow(config, cores)
     print_summary(read_config(config))
+    for line in curvature_lines(read_config(config)) if which == "gait" else ():
+        click.echo(line)
+
+
+@click.command("add-spine")
+@click.argument("folder", metavar="SESSION", type=FOLDER_PATH)
+@click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
+@click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
+def add_spine_command(folder, rate, marker_set):
+    """Give a SESSION of another program its spine, in its own folders and formats.
+
+    SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose or EasyMocap, or of
+    Vicon's C3D files. Files are added, named …_spine; none of the session's is changed or written over.
+    """
+    from simspine.workflow.sessions import add_spine, read_session
+
+    session = read_session(folder, rate)
+    click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
+    for path in add_spine(session, marker_set, click.echo):
+        click.echo(path)
 
 
 @click.command("back")
@@ -210,9 +263,9 @@ def status_command(config_path, quiet):
     sys.exit(1 if open_ else 0)
 
 
-@click.command("job")
+@click.command("job", hidden=True)
 @click.argument("name")
-@config_option()
+@config_option(argument=False)
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
 def job_command(name, config_path, subject, trial):
@@ -258,7 +311,7 @@ def build_command(name, markers, out):
     click.echo(out)
 
 
-for _command in (demo_command, run_command, back_command, status_command):
+for _command in (demo_command, run_command, add_spine_command, back_command, status_command):
     main.add_command(_command)
 
 
@@ -315,7 +368,8 @@ def summary_command(config_path):
 def init_command(files, calibration, marker_set, out, name, subject, trial, height, mass):
     """Write a configuration for your own FILES after checking that they fit.
 
-    FILES: synchronised videos of one trial, one per camera; or marker files (.c3d, .trc), each a trial.
+    FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
+    session of another program, as of `simspine add-spine`.
     """
     from simspine.workflow.setup import write_new_config
 
@@ -329,10 +383,13 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, heig
 
 
 @main.command("doctor")
-@config_option()
+@config_option(needed=False)
 @click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
 def doctor_command(config_path, schema):
-    """Check the installation and a configuration: what is there, what fits, what is missing."""
+    """Check the installation and a configuration: what is there, what fits, what is missing.
+
+    Without CONFIG, the first configuration in this folder, if there is any.
+    """
     import json
 
     from simspine.workflow.config import json_schema, read_config
@@ -340,7 +397,9 @@ def doctor_command(config_path, schema):
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
-    elif not examine_installation(read_config(config_path)):
+        return
+    path = config_path or next(iter(configs_here()), None)
+    if not examine_installation(None if path is None else read_config(path)):
         sys.exit(2)
 
 

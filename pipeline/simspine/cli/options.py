@@ -4,6 +4,8 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 
 import click
@@ -42,14 +44,19 @@ class Within(click.FloatRange):
         return number
 
 
-def packaged_config(context, parameter, path: Path) -> Path:
-    """A configuration file, or the one that comes with simspine under this name (demo, human36m, virtual).
+def packaged_config(context, parameter, path: Path | None) -> Path:
+    """A configuration file; the one that comes with simspine under this name (demo, gait, human36m, virtual); that of a
+    folder of results; or, where none is named, the only one in the working folder.
 
     `InputError` for a name without folder and ending that is neither.
     """
     from simspine.core.errors import InputError, unknown_name
     from simspine.core.settings import data_folder
 
+    if path is None:
+        return config_here()
+    if path.is_dir() and (path / "config.yaml").is_file():
+        return path / "config.yaml"
     if path.name != str(path) or path.is_file():
         return path
     folder = data_folder("configs")
@@ -60,17 +67,59 @@ def packaged_config(context, parameter, path: Path) -> Path:
     raise InputError(f"{unknown_name('configuration', str(path), names)} Or name a file: {path}.yaml does not exist.")
 
 
-def config_option(default: str = "demo", help: str = "Configuration file, or the name of a packaged one."):
-    """`--config`, handed to the command as `config_path`."""
-    return click.option(
-        "--config",
-        "config_path",
-        type=FILE_PATH,
-        default=Path(default),
-        show_default=True,
-        help=help,
-        callback=packaged_config,
-    )
+def configs_here() -> list[Path]:
+    """Configurations in the working folder, or else in its folder configs/, where `simspine init` puts them."""
+    from simspine.core.errors import InputError
+    from simspine.core.settings import read_mapping
+
+    for folder in (Path(), Path("configs")):
+        found = []
+        for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+            with suppress(InputError):
+                content = read_mapping(path)
+                found += [path] if "results" in content and ("subjects" in content or "capture" in content) else []
+        if found:
+            return found
+    return []
+
+
+def config_here() -> Path:
+    """The only one of `configs_here`; `InputError` that lists them where there are more, or none."""
+    from simspine.core.errors import InputError
+
+    found = configs_here()
+    if len(found) != 1:
+        many = f"there are {len(found)}: {', '.join(map(str, found))}" if found else f"there is none in {Path.cwd()}"
+        raise InputError(f"no configuration was named, and {many}. Name one, or write one by `simspine init FILES`.")
+    return found[0]
+
+
+def config_option(
+    default: str | None = None,
+    help: str = "The same as CONFIG: a configuration file, a folder of results, or the name of a packaged one.",
+    argument: bool = True,
+    needed: bool = True,
+):
+    """CONFIG as the first argument, or as `--config`, handed to the command as `config_path`.
+
+    default: name of a packaged one, where none is named; else that of the working folder. argument: False for commands
+    whose first argument is another. needed: False for commands that get None where none is named.
+    """
+
+    def decorated(command):
+        @wraps(command)
+        def with_config(*args, config_path, config_argument=None, **chosen):
+            if config_path is not None and config_argument is not None:
+                raise click.UsageError("CONFIG and --config were both given; they mean the same.")
+            named = config_argument or config_path or (default and Path(default))
+            path = packaged_config(None, None, named) if named or needed else None
+            return command(*args, config_path=path, **chosen)
+
+        option = click.option("--config", "config_path", type=FILE_PATH, help=help, show_default=default or False)
+        first = click.argument("config_argument", required=False, metavar="[CONFIG]", type=FILE_PATH)
+        return first(option(with_config)) if argument else option(with_config)
+
+    return decorated
 
 
 def show_on_desktop(target: str) -> None:

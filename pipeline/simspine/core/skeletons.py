@@ -94,7 +94,7 @@ SIMSPINE_SKELETON = "simspine37"
 
 # Two of our skeletons may have the same number of points; a file of 2D points then means the one detectors write.
 _BY_SIZE = {15: "simspine15", 25: "body25", 26: "halpe26", 32: "human36m32", 33: "blazepose33"}
-_BY_SIZE |= {17: "coco17", 37: "spinetrack37"}
+_BY_SIZE |= {17: "coco17", 37: "spinetrack37", 133: "coco_wholebody133", 136: "halpe136"}
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,8 @@ def skeleton_of_size(points: int) -> Skeleton:
 def skeleton_of_names(names: Sequence[str]) -> Skeleton:
     """The skeleton whose points these are, or some of its points; raises `InputError` listing those there are.
 
-    Markers on the skin belong to any.
-
-    The one with just these points counts first, then SIMSPINE's own, then the one with the fewest other points.
+    Markers on the skin belong to any. The one with just these points comes first (HALPE's 26 names are SIMSPINE's, at
+    other places), then SIMSPINE's own, then the one with the fewest other points.
     """
     wanted = set(names) - set(is_skin_marker(names))
     fitting = [skeleton for skeleton in map(load_skeleton, skeleton_names()) if wanted <= set(skeleton.names)]
@@ -182,7 +181,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton:
             f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(skeleton_names())}; rename "
             "the points to one of them (simspine.core.skeletons.load_skeleton(name).names)."
         )
-    return min(fitting, key=lambda own: (len(own) != len(wanted), own.name != SIMSPINE_SKELETON, len(own)))
+    return min(fitting, key=lambda own: (set(own.names) != wanted, own.name != SIMSPINE_SKELETON, len(own)))
 
 
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:

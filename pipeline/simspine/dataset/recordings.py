@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,10 @@ from simspine.io.atomic import check_version, write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import TrialData
 from simspine.io.text_tables import read_bytes
-from simspine.reconstruction.publish import POINT_TOLERANCE_M
+from simspine.reconstruction.publish import POINT_TOLERANCE_M, tidy_table
+
+if TYPE_CHECKING:
+    import pandas
 
 # What describes a data set: the manifest of its files, and what its licence lets out.
 # `manifest.json` says which files make up a data set, what is in them, and the SHA-256 of each. No date in it:
@@ -164,7 +167,8 @@ WINDOW_FIELDS = {
     "kinematics": "kinematics",
     "time": "timestamps",
     **{name: f"simspine/{name}" for name in (
-        "valid", "status", "lla", "tka", "lla_sd", "tka_sd", "level_angles", "level_angles_sd", "kinematics_sd",
+        "valid", "status", "lla", "tka", "lla_sd", "tka_sd", "lla_change_sd", "tka_change_sd",
+        "level_angles", "level_angles_sd", "kinematics_sd",
         "marker_covariance", "marker_error", "filled", "markers_vertebral", "centres", "centres_covariance",
     )},
 }  # fmt: skip
@@ -288,6 +292,14 @@ class Recordings:
         subject, trial = parts
         self.file.frames(subject, trial)  # refuses names that do not exist
         return Recording(self, subject, trial)
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One tidy table of all trials: subject, trial, frame, and the columns of `Reconstruction.to_dataframe`.
+
+        Degrees, mm, s; every column's name ends in its unit. A column that a trial does not have is empty there.
+        `decided_by` is not in a data set and has no column.
+        """
+        return tidy_table((recording.subject, recording.name, recording.read()) for recording in self.trials())
 
     def windows(
         self,

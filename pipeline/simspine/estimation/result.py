@@ -164,10 +164,7 @@ class Result(Unchanging):
     @property
     def marker_rms(self) -> np.ndarray:
         """(frames,) m: root mean square of the marker errors of each frame; NaN where not solved."""
-        present = np.isfinite(self.marker_error)
-        squares = np.where(present, self.marker_error, 0.0) ** 2
-        with np.errstate(invalid="ignore"):
-            return np.sqrt(squares.sum(1) / np.where(present.any(1), present.sum(1), np.nan))
+        return rms_of_frames(self.marker_error)
 
 
 def result_of(
@@ -366,3 +363,11 @@ def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
     frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
     values = begin.values(markers.xyz[frame], np.where(seen[frame], weights[frame], 0.0))
     return with_bent_hinges(body, values)[body.tree.free]
+
+
+def rms_of_frames(errors: np.ndarray) -> np.ndarray:
+    """(frames,) root mean square of (frames, markers) distances, over those that are known; NaN where none is."""
+    present = np.isfinite(errors)
+    squares = np.where(present, errors, 0.0) ** 2
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(squares.sum(1) / np.where(present.any(1), present.sum(1), np.nan))

@@ -8,6 +8,7 @@
     /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
         clinical  clinical_names  clinical_units         clinical parameters (docs/clinical.md), rad and m
         kinematics_sd  level_angles_sd  lla_sd  tka_sd  clinical_sd   standard deviations, in the units of the values
+        lla_change_sd  tka_change_sd                     of the difference to the mean over some 600 frames
         marker_covariance                                (frames, markers, 3, 3) m²
         response  level_share                            share of each that the data decided, 0…1
         valid  checksums/                                usable frames; CRC-32 of each chunk of frames

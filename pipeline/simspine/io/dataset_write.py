@@ -49,6 +49,7 @@ FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
 FRAME_ARRAYS = {
     "level_angles": ("angles", "rad"), "lla": ("lla", "rad"), "tka": ("tka", "rad"),
     "level_angles_sd": ("angles_sd", "rad"), "lla_sd": ("lla_sd", "rad"), "tka_sd": ("tka_sd", "rad"),
+    "lla_change_sd": ("lla_change_sd", "rad"), "tka_change_sd": ("tka_change_sd", "rad"),
     "clinical": ("clinical", "rad; m"), "clinical_sd": ("clinical_sd", "rad; m"),
     "marker_error": ("marker_error", "m"), "filled": ("filled", None),
 }  # fmt: skip
@@ -59,18 +60,19 @@ TRIAL_SHARES = ("response", "level_share")
 class TrialData(Frozen):
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
-    levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
-    (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
-    `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
-    coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
-    angles. clinical_names: of the clinical parameters, clinical_units: 'rad' or 'm' of each; clinical, clinical_sd:
-    (frames, parameters); clinical_decided: in words what each parameter rests on in this trial. forced: {level, 'lla',
-    'tka' or clinical parameter: what the model forces there, () where nothing}. status: per frame kept, corrected,
-    rejected or inferred (rejected and filled in). reasons: per frame, '' where there is nothing to say. fitted: names
-    of the markers inverse kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames,
-    fitted) bool, where a gap of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1
-    (y_up). poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres`
-    and the forward kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so
+    levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla,
+    tka: (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; lla_change_sd, tka_change_sd:
+    of the difference to the mean over some 600 frames; those of the coordinates are `motion.deviation`, the
+    covariances of the points `markers.covariance`. response: (coordinates,) share of each coordinate that the data
+    decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's angles. clinical_names:
+    of the clinical parameters, clinical_units: 'rad' or 'm' of each; clinical, clinical_sd: (frames, parameters);
+    clinical_decided: in words what each parameter rests on in this trial. forced: {level, 'lla', 'tka' or clinical
+    parameter: what the model forces there, () where nothing}. status: per frame kept, corrected, rejected or
+    inferred (rejected and filled in). reasons: per frame, '' where there is nothing to say. fitted: names of the
+    markers inverse kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted)
+    bool, where a gap of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1 (y_up).
+    poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres` and
+    the forward kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so
     `markers` are all NaN.
     """
 
@@ -83,6 +85,8 @@ class TrialData(Frozen):
     angles_sd: np.ndarray | None = None
     lla_sd: np.ndarray | None = None
     tka_sd: np.ndarray | None = None
+    lla_change_sd: np.ndarray | None = None
+    tka_change_sd: np.ndarray | None = None
     response: np.ndarray | None = None
     level_share: np.ndarray | None = None
     clinical_names: tuple[str, ...] = ()
@@ -120,6 +124,7 @@ class TrialData(Frozen):
         shapes = {
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
             "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
+            "lla_change_sd": (frames,), "tka_change_sd": (frames,),
             "response": (len(self.motion.names),), "level_share": (len(self.levels), 3),
             "clinical": (frames, len(self.clinical_names)), "clinical_sd": (frames, len(self.clinical_names)),
             "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),

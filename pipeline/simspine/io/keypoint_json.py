@@ -1,4 +1,7 @@
-"""Keypoints as OpenPose and Pose2Sim keep them: a folder per camera, a JSON file per frame."""
+"""Keypoints as OpenPose and Pose2Sim keep them (a folder per camera, a JSON file per frame); tables of other programs.
+
+A table is one file per camera: DeepLabCut's CSV (scorer, bodyparts, coords), SLEAP's analysis HDF5.
+"""
 
 import json
 import os
@@ -17,6 +20,8 @@ from simspine.io.atomic import write_text
 from simspine.io.text_tables import ASSUMED_RATE
 
 _POSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
+TABLE_ENDINGS = (".csv", ".h5", ".hdf5")
+_TABLE_HEAD = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the lines above a table
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
 _OPENPOSE_POINTS = 25
 _MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
@@ -29,7 +34,7 @@ def read_keypoints(
     skeleton: str | Sequence[str] | None = None,
     rate: float | None = None,
 ) -> Keypoints:
-    """Read one person from one folder of JSON files per camera (OpenPose, Pose2Sim).
+    """Read one person from one folder of JSON files per camera (OpenPose, Pose2Sim), or one table (DeepLabCut, SLEAP).
 
     Of several people in an image the one with the greatest sum of scores is taken, image by image; `reconstruct_people`
     chooses by consistency between views.
@@ -37,9 +42,10 @@ def read_keypoints(
     Parameters
     ----------
     folders : sequence of paths
-        In the order of the cameras.
+        In the order of the cameras. Tables: .csv of DeepLabCut, .h5 of SLEAP's analysis; all of the same kind.
     skeleton : str or sequence of str, optional
-        Name of a skeleton, or names of the points in the files' order; by default the number of points tells it.
+        Name of a skeleton, or names of the points in the files' order; by default the number of points tells it, and of
+        25 points the lengths of the bones (BODY_25 or BODY_25B). Tables name their points.
     rate : float, optional
         Frames/s. The files do not hold it; 60 with a warning by default.
 
@@ -81,6 +87,11 @@ def read_people_json(
     """
     if isinstance(folders, str | os.PathLike):
         raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")
+    tables = [str(folder).lower().endswith(TABLE_ENDINGS) for folder in folders]
+    if any(tables):
+        if not all(tables):
+            raise InputError(f"{folders[tables.index(True)]} is a table, others are folders; give one kind for all.")
+        return _people_in_tables(folders, skeleton)
     views = [_files_by_frame(Path(folder)) for folder in folders]
     if not views:
         raise InputError("no keypoint folder was handed in; one per camera is needed.")
@@ -259,6 +270,77 @@ def _openpose_order(people: Sequence[np.ndarray], where) -> str:
             "'body25' or 'body25b'."
         )
     return likely
+
+
+def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
+    """As `read_people_json`, from one table per camera; each holds one person."""
+    read = [_table_of_points(Path(path)) for path in paths]
+    names = read[0][0]
+    for path, (other, _) in zip(paths, read, strict=True):
+        if other != names:
+            raise InputError(f"{path}: its points are {', '.join(other)}, those of {paths[0]} {', '.join(names)}.")
+    out = np.full((max(len(rows) for _, rows in read), len(read), 1, len(names), 3), np.nan)
+    for view, (_, rows) in enumerate(read):
+        out[: len(rows), view, 0] = rows
+    out[~np.isfinite(out).all(-1)] = np.nan
+    return names_of_skeleton(names, skeleton, paths[0]), out
+
+
+def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
+    """A table's names as the skeleton spells them: case and separators do not count. `InputError` for unknown ones."""
+    if skeleton is not None and not isinstance(skeleton, str):
+        return _point_names(skeleton, len(names), where, ())
+    known = [skeleton] if skeleton else skeletons.skeleton_names()
+    for name in known:
+        spelt = {re.sub(r"[\W_]", "", own.lower()): own for own in skeletons.load_skeleton(name).names}
+        found = [spelt.get(re.sub(r"[\W_]", "", own.lower())) for own in names]
+        if None not in found and len(set(found)) == len(found):
+            return tuple(own for own in found if own is not None)
+    raise InputError(
+        f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(known)}). Rename them in the "
+        "table, or name all of them in order (skeleton=[…])."
+    )
+
+
+def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names, and (frames, points, 3) x px, y px, score."""
+    if path.suffix.lower() != ".csv":
+        return _points_in_hdf5(path)
+    rows = [line.split(",") for _, line in text_tables.read_lines(path)]
+    head = {row[0]: row for row in rows[:4]}
+    if not {"bodyparts", "coords"} <= head.keys():
+        raise InputError(
+            f"{path}: no table of DeepLabCut (lines scorer, bodyparts, coords). Export one, or SLEAP's .h5."
+        )
+    if "individuals" in head and len(set(head["individuals"][1:])) > 1:
+        raise InputError(f"{path}: holds several individuals; export a table for each.")
+    values = np.array(
+        [[float(cell) if cell.strip() else np.nan for cell in row[1:]] for row in rows if row[0] not in _TABLE_HEAD]
+    )
+    return _ordered_points(head["bodyparts"][1:], head["coords"][1:], values, path)
+
+
+def _ordered_points(parts: Sequence[str], coords: Sequence[str], values: np.ndarray, path: Path):
+    """Names and (frames, points, 3) of a table's columns."""
+    names = tuple(dict.fromkeys(parts))
+    if list(coords) != ["x", "y", "likelihood"] * len(names) or values.ndim != 2 or values.shape[1] != len(parts):
+        raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
+    return names, values.reshape(len(values), len(names), 3)
+
+
+def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    from simspine.io.hdf5 import open_hdf5_file
+
+    with open_hdf5_file(path) as file:
+        if "tracks" in file and "node_names" in file:  # SLEAP's analysis file: (tracks, 2, nodes, frames)
+            tracks = np.asarray(file["tracks"], float)
+            if len(tracks) != 1:
+                raise InputError(f"{path}: holds {len(tracks)} tracks; export a file for each.")
+            names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][()])
+            xy = tracks[0].transpose(2, 1, 0)
+            score = np.asarray(file["point_scores"], float)[0].T if "point_scores" in file else np.ones(xy.shape[:2])
+            return names, np.concatenate([xy, np.clip(np.nan_to_num(score), 0, 1)[..., None]], -1)
+    raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save the table as CSV.")
 
 
 def _point_names(

@@ -4,7 +4,7 @@ A data set refuses points that are not the forward kinematics of the angles.
 """
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -16,9 +16,11 @@ import numpy as np
 from simspine.anatomy.body import Body, forward_kinematics
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, virtual_spine_markers
+from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
+from simspine.estimation.result import rms_of_frames
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -106,7 +108,12 @@ RECORDED_PACKAGES = ("simspine", "opensim", "ai-edge-litert", "onnxruntime", "nu
 
 
 def trial_data(found: SolvedTrial) -> TrialData:
-    """The trial as a data set holds it."""
+    """The trial as a data set holds it. `InputError` where points are not the forward kinematics of the angles."""
+    trial = _unchecked_data(found)
+    return replace(trial, fk_deviation=check_forward_kinematics(found.body, trial, f"{found.subject}/{found.trial}"))
+
+
+def _unchecked_data(found: SolvedTrial) -> TrialData:
     spine, solved, verdict = found.spine, found.result, found.verdict
     fitted = found.markers.select(solved.marker_names)
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
@@ -115,7 +122,7 @@ def trial_data(found: SolvedTrial) -> TrialData:
     if centres is not None:
         centres = centres.with_(origin=centre_origins(centres.names, solved.marker_names, fitted.origin))
     response = None if solved.posterior is None else solved.posterior.response
-    trial = TrialData(
+    return TrialData(
         markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
         levels=spine.levels,
@@ -125,6 +132,8 @@ def trial_data(found: SolvedTrial) -> TrialData:
         angles_sd=spine.angles_sd,
         lla_sd=spine.lla_sd,
         tka_sd=spine.tka_sd,
+        lla_change_sd=spine.lla_change_sd,
+        tka_change_sd=spine.tka_change_sd,
         response=response,
         clinical_names=() if clinical is None else clinical.names,
         clinical_units=() if clinical is None else clinical.units,
@@ -142,7 +151,6 @@ def trial_data(found: SolvedTrial) -> TrialData:
         centres=centres,
         poses=found.poses,
     )
-    return replace(trial, fk_deviation=check_forward_kinematics(found.body, trial, f"{found.subject}/{found.trial}"))
 
 
 def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) -> Path:
@@ -180,37 +188,58 @@ _TABLE_UNITS = {"rad": ("deg", np.degrees(1.0)), "m": ("mm", 1e3)}
 
 def frame_table(found: SolvedTrial) -> "pandas.DataFrame":
     """A row for each frame, in degrees and mm; see `Reconstruction.to_dataframe`."""
+    figures = found.curvature_figures
+    return trial_table(_unchecked_data(found), {f"{figure.name}_decided_by": figure.decided_by for figure in figures})
+
+
+def trial_table(trial: TrialData, decided: Mapping[str, str] | None = None) -> "pandas.DataFrame":
+    """A row for each frame of a data set's trial, in degrees and mm. decided: {column: what a figure rests on}."""
     import pandas
 
-    spine, motion = found.spine, found.motion
-    filled = np.zeros((spine.frames, 0), bool) if found.markers.filled is None else found.markers.filled
-    columns: dict[str, Any] = {"time_s": spine.time}
-    if found.verdict is not None:
-        columns["status"] = [str(status) for status in found.verdict.status]
-        columns["reasons"] = [" ".join(codes) for codes in found.verdict.reasons]
-    columns["filled_markers"] = [
-        " ".join(name for name, known in zip(found.markers.names, row, strict=False) if known) for row in filled
-    ]
-    columns["marker_rms_mm"] = 1e3 * found.result.marker_rms
-    columns |= {f"{name}_deg": np.degrees(values) for name, values in _curvature(found).items()}
-    columns |= {f"{figure.name}_decided_by": figure.decided_by for figure in found.curvature_figures}
+    motion = trial.motion
+    columns: dict[str, Any] = {"time_s": trial.markers.time}
+    if trial.status is not None and trial.reasons is not None:
+        columns["status"] = list(trial.status)
+        columns["reasons"] = [codes.replace(", ", " ") for codes in trial.reasons]
+    if trial.marker_error is not None:
+        filled = np.zeros((motion.frames, 0), bool) if trial.filled is None else trial.filled
+        columns["filled_markers"] = [
+            " ".join(name for name, known in zip(trial.fitted, row, strict=False) if known) for row in filled
+        ]
+        columns["marker_rms_mm"] = 1e3 * rms_of_frames(trial.marker_error)
+    columns |= {f"{name}_deg": np.degrees(values) for name, values in _curvature(trial).items()}
+    columns |= decided or {}
     levels = [
-        f"{level}_{plane}".replace("-", "_").replace(" ", "_") for level in spine.levels for plane in MOTION_PLANES
+        f"{level}_{plane}".replace("-", "_").replace(" ", "_") for level in trial.levels for plane in MOTION_PLANES
     ]
-    columns |= _unit_columns(levels, ["rad"] * len(levels), spine.angles, spine.angles_sd)
-    if spine.centres is not None:
-        places = [f"{name}_{axis}" for name in spine.centres.names for axis in _SPACE_AXES]
-        columns |= _unit_columns(places, ["m"] * len(places), spine.centres.xyz, _place_deviation(spine.centres))
+    if trial.angles is not None:
+        columns |= _unit_columns(levels, ["rad"] * len(levels), trial.angles, trial.angles_sd)
+    if trial.centres is not None:
+        places = [f"{name}_{axis}" for name in trial.centres.names for axis in _SPACE_AXES]
+        columns |= _unit_columns(places, ["m"] * len(places), trial.centres.xyz, _place_deviation(trial.centres))
     columns |= _unit_columns(motion.names, _motion_units(motion), motion.values, motion.deviation)
-    if (clinical := spine.clinical) is not None:
-        names = [f"clinical_{name}" for name in clinical.names]
-        columns |= _unit_columns(names, clinical.units, clinical.values, clinical.deviation)
-    return pandas.DataFrame(columns, index=pandas.RangeIndex(spine.frames, name="frame"))
+    if trial.clinical is not None:
+        names = [f"clinical_{name}" for name in trial.clinical_names]
+        columns |= _unit_columns(names, trial.clinical_units, trial.clinical, trial.clinical_sd)
+    return pandas.DataFrame(columns, index=pandas.RangeIndex(motion.frames, name="frame"))
 
 
-def _curvature(found: SolvedTrial) -> dict[str, np.ndarray]:
+def tidy_table(trials: Iterable[tuple[str, str, TrialData]]) -> "pandas.DataFrame":
+    """`trial_table` of all trials in one, with columns subject, trial and frame. trials: (subject, trial, data)."""
+    import pandas
+
+    tables = []
+    for subject, name, trial in trials:
+        table = trial_table(trial).reset_index()
+        table.insert(0, "trial", name)
+        table.insert(0, "subject", subject)
+        tables.append(table)
+    return pandas.concat(tables, ignore_index=True)
+
+
+def _curvature(found: SpineKinematics | TrialData) -> dict[str, np.ndarray]:
     """Lordosis, kyphosis and their standard deviations, (frames,) rad, as far as they are known."""
-    known = {name: getattr(found.spine, name) for name in CURVATURE_FIGURES}
+    known = {name: getattr(found, name) for name in CURVATURE_FIGURES}
     return {name: values for name, values in known.items() if values is not None}
 
 
@@ -263,7 +292,7 @@ def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":
         "marker": ("marker", list(found.result.marker_names)),
         "space": ("space", list(_SPACE_AXES)),
     }
-    arrays: dict[str, tuple] = {name: ("frame", values, "rad") for name, values in _curvature(found).items()}
+    arrays: dict[str, tuple] = {name: ("frame", values, "rad") for name, values in _curvature(found.spine).items()}
     arrays |= {
         "angles": (("frame", "level", "axis"), spine.angles, "rad"),
         "angles_sd": (("frame", "level", "axis"), spine.angles_sd, "rad"),

@@ -16,7 +16,7 @@ from simspine.io.video import VIDEO_ENDINGS
 from simspine.reconstruction.detection import DETECT, Delayed, TrialSource, detect_people
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stage import Known, Options
-from simspine.reconstruction.stages import MARKER_FILE_SET, SCALE, STAGES, given_markers, run_stages
+from simspine.reconstruction.stages import SCALE, STAGES, given_markers, run_stages
 from simspine.vision.points import check_one_person
 
 if TYPE_CHECKING:
@@ -231,8 +231,9 @@ def fit_trials(
     body : str, optional
         Recipe: 'articulated', 'coupled' or a file's path; by default that of the options.
     marker_set : str, optional
-        Says where the points are on the body; by default that of the options, or 'centres' (at the vertebral centres).
-        'plugin_gait': markers on the skin, by the names of Plug-in Gait.
+        Says where the points are on the body; by default that of the options, or the one whose names the markers have:
+        'plugin_gait', 'cgm2', 'ior', 'rizzoli_spine', 'cleveland', 'gait2392', 'rajagopal', 'opencap', 'spine' (all of
+        markers on the skin), or else 'centres' (at the vertebral centres). A finding says which.
     height, mass : float, optional
         Of the person, m and kg.
     options : Options, optional
@@ -257,9 +258,9 @@ def fit_trials(
     if not trials:
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     options = _with_body(options or Options(), recipe=body, markers=marker_set)
-    person = {"subject": SUBJECT_NAME, "skeleton": MARKER_FILE_SET, "height": height, "mass": mass}
+    person = {"subject": SUBJECT_NAME, "height": height, "mass": mass}
     known = {
-        trial: UNSEEN | person | {"trial": trial, "markers": given_markers(markers, options.body)}
+        trial: UNSEEN | person | {"trial": trial} | given_markers(markers, options.body)
         for trial, markers in trials.items()
     }
     return as_reconstructions(run_stages(known, options, AFTER_MERGING))

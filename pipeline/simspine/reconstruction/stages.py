@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simspine.anatomy.body import body_poses
-from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.marker_sets import MARKER_FILE_SET, find_marker_set, read_marker_set
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.arrays import runs_of_frames
@@ -138,12 +138,46 @@ def marker_set_of(options: BodyOptions, skeleton: str) -> str:
     return options.markers or skeleton
 
 
-MARKER_FILE_SET = "centres"  # marker set of markers without cameras, where the options name none
+MARKER_SET_CODE, UNKNOWN_MARKERS_CODE = "marker_set", "unknown_markers"
 
 
-def given_markers(markers: Markers, body: BodyOptions) -> Markers:
-    """Markers without cameras as the stages after merging take them, by the names of their marker set."""
-    return read_marker_set(marker_set_of(body, MARKER_FILE_SET)).renamed(markers_in_frame(markers, "y_up"))
+def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
+    """What is known of markers without cameras before the stages after merging.
+
+    markers: by the names of their marker set. skeleton: the set that has their places. findings: which set it is, and
+    which markers it does not know.
+
+    The set is that of the options, or else the one whose names the markers have (`find_marker_set`).
+    """
+    known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
+    findings = []
+    if body.markers is None and known.name != MARKER_FILE_SET:
+        used = len(markers.names) - len(known.unknown_markers(markers.names))
+        findings.append(
+            Finding(
+                code=MARKER_SET_CODE,
+                severity=Severity.INFO,
+                message=f"the markers are those of the marker set {known.name!r}: it knows {used} of "
+                f"{len(markers.names)} names.",
+                suggestion="Name another set (`body.markers`) if they were placed by another protocol.",
+            )
+        )
+    if unknown := known.unknown_markers(markers.names):
+        near = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()]
+        findings.append(
+            Finding(
+                code=UNKNOWN_MARKERS_CODE,
+                severity=Severity.WARNING if any(unknown.values()) else Severity.INFO,
+                message=f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: "
+                f"{', '.join(near)}.",
+                suggestion="Rename those that are misspelt, or name the set that has them (`body.markers`).",
+            )
+        )
+    return {
+        "markers": known.renamed(markers_in_frame(markers, "y_up")),
+        "skeleton": known.places_of or known.name,
+        "findings": tuple(findings),
+    }
 
 
 def body_of_person(

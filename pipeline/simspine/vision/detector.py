@@ -292,16 +292,15 @@ def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] |
 def read_detections(
     folders: Sequence[str | os.PathLike], rate: float, skeleton: str | None = None
 ) -> tuple[Detections, skeletons.Skeleton]:
-    """Everybody in one folder of JSON files per view, and the skeleton of their points.
+    """Everybody in one folder of JSON files (or one table) per view, and the skeleton of their points.
 
     rate: frames/s, which the files do not hold. skeleton: its name; by default the one with as many points.
     Points of a skeleton that is not in the tables cannot be used: `InputError`.
     """
-    from simspine.io.keypoint_json import read_people_json
+    from simspine.io.keypoint_json import TABLE_ENDINGS, read_people_json
 
-    names, people = read_people_json(folders, skeletons.load_skeleton(skeleton).names if skeleton else None)
-    ordered = skeletons.load_skeleton("body25b")
-    if skeleton or names != ordered.names:
-        ordered = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_size(len(names))
-    known = ordered
-    return Detections(known.names, rate, people), known
+    tables = str(folders[0]).lower().endswith(TABLE_ENDINGS)
+    wanted = skeletons.load_skeleton(skeleton).names if skeleton and not tables else skeleton
+    names, people = read_people_json(folders, wanted)
+    known = skeletons.load_skeleton(skeleton) if skeleton else skeletons.skeleton_of_names(names)
+    return Detections(names, rate, people), known

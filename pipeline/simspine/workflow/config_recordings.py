@@ -258,9 +258,9 @@ class Trial(Section):
     videos: list[str] | None = None
     """Videos, one per camera; synchronised, unless `delays` are given or to be found."""
     keypoints: list[str] | None = None
-    """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
+    """Folders of OpenPose/Pose2Sim JSON, or tables (DeepLabCut, SLEAP), one per camera; read instead of detecting."""
     markers: str | None = None
-    """TRC or C3D file of markers, without cameras; fitted as they are. `body.markers` says where they are."""
+    """TRC or C3D file of markers, no cameras; `body.markers` names their set. Ours: `packaged:gait/walking.c3d`."""
     calibration: str | None = None
     """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
     rate: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)

@@ -126,6 +126,24 @@ def print_summary(config: Config) -> None:
         console.print(f"{what + ':':19}{path}", highlight=False, soft_wrap=True)
 
 
+def curvature_lines(config: Config) -> list[str]:
+    """For each trial a line of what was found of lordosis and kyphosis, degrees: mean, range, intervals of 95 %."""
+    lines = []
+    for subject in config.subjects:
+        for trial in config.trials(subject):
+            found = read_trial(RunPaths(Path(config.results), subject), trial)
+            kept, spine = ~found.rejected, found.spine
+            for text, name in (("thoracic kyphosis", "tka"), ("lumbar lordosis", "lla")):
+                values = np.degrees(getattr(spine, name)[kept])
+                half = [1.96 * float(np.degrees(np.mean(getattr(spine, f"{name}{kind}")[kept]))) for kind in _SD_KINDS]
+                lines.append(
+                    f"{trial}: {text} {values.mean():.1f} ± {half[0]:.1f}°, from {values.min():.1f} to "
+                    f"{values.max():.1f}°; its changes are known to ± {half[1]:.1f}° (95 %)"
+                )
+    return lines
+
+
+_SD_KINDS = ("_sd", "_change_sd")
 _TRC_UNITS = {"markers": "m", "time": "s"}
 
 

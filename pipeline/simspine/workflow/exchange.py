@@ -42,7 +42,13 @@ from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.mot import write_mot, write_sto
-from simspine.reconstruction.publish import body_points, check_forward_kinematics, point_origins
+from simspine.reconstruction.publish import (
+    TABLE_DECIMALS,
+    body_points,
+    check_forward_kinematics,
+    point_origins,
+    tidy_table,
+)
 from simspine.workflow.config import Config
 
 PAPER_AXES_CHOICE = "axes62"  # the motion alone, in the 62 axes of the paper
@@ -261,6 +267,14 @@ def _export_c3d(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return files
 
 
+def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
+    """One tidy table: a row for each frame of all trials, in degrees and mm, with standard deviations and verdicts."""
+    found = tidy_table((take.subject, take.name, take.trial) for take in source.takes(source.file.subjects))
+    found.round(TABLE_DECIMALS).to_csv(folder / "frames.csv", index=False)
+    units = {"columns ending in _deg": "deg", "in _mm": "mm", "in _s": "s"}
+    return {"frames.csv": ManifestEntry("csv", len(found), units, dict(source.frames))}
+
+
 def _known_deviations(body: Body, trial: TrialData) -> dict[str, np.ndarray]:
     """Of composed axes that the data set has as figures."""
     levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
@@ -310,5 +324,6 @@ _WRITER_OF_FORMAT = {
     "npz": _export_npz,
     "coco": _export_coco,
     "c3d": _export_c3d,
+    "csv": _export_csv,
     PAPER_AXES_CHOICE: _export_paper_axes,
 }

@@ -14,9 +14,10 @@ import yaml
 
 from simspine.anatomy.clinical import compute_clinical_angles
 from simspine.core.errors import InputError, unknown_name
-from simspine.core.settings import read_yaml
+from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
+from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import read_bands
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
 
 
-PACKAGED_PREFIX = "pose2sim:"
+PACKAGED_PREFIX = "pose2sim:"  # before the name of a packaged project folder
+PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of markers
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
 
     given = trial.mocap or trial.markers
+    if given is not None and given.startswith(PACKAGED_FILE_PREFIX):
+        given = str(data_folder("third_party") / given.removeprefix(PACKAGED_FILE_PREFIX))
     mocap = () if given is None else (_existing_path(given, "mocap file" if trial.mocap else "marker file"),)
     calibration = None if trial.calibration is None else _existing_path(trial.calibration, "calibration")
     videos: tuple[Path, ...] = tuple(_existing_path(video, "video") for video in trial.videos or ())
@@ -109,7 +113,10 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         name = trial.folder.removeprefix(PACKAGED_PREFIX)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
-    folders = tuple(_existing_path(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
+    folders = tuple(
+        _existing_path(item, "keypoints", folder=not item.lower().endswith(TABLE_ENDINGS))
+        for item in trial.keypoints or ()
+    )
     who = config.recorded_as(subject)
     return CaptureSource(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
@@ -227,7 +234,7 @@ def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
     capture = capture_of_config(trial, subject, config)
     if capture.videos:
         return max((video.frames - 1) / video.rate for video in open_videos(capture.videos))
-    if capture.keypoints and trial.rate:
+    if capture.keypoints and trial.rate and capture.keypoints[0].is_dir():
         return (max(sum(1 for _ in folder.glob("*.json")) for folder in capture.keypoints) - 1) / trial.rate
     return None
 

@@ -1,4 +1,13 @@
-"""The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process."""
+"""The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process.
+
+The child is `python -m simspine.workflow.launch`: Snakemake's own command, with two things changed. Its working state
+can be kept in a folder that is named (`--state FOLDER`, before all else), not in `.snakemake` where the command is
+started. Jobs that go to other machines or environments look for it there, so for these it stays.
+
+The limit of jobs a second that it sets itself is left out. With a limit (100/1s where none is given) Snakemake 9.27
+goes through all waiting jobs again a second after each time it did, and each job that ends begins such a series of its
+own: with 700 jobs that is half a core after 400 of them.
+"""
 
 import ctypes
 import os
@@ -23,14 +32,17 @@ from simspine.workflow.jobs import (
     STATE_DONE,
     STATE_STALE,
     STATE_WAITING,
+    all_jobs,
     check_writable,
     prepare_results,
+    run_job,
     stage_states,
     status_lines,
 )
 from simspine.workflow.up_to_date import hold_lock
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
+SNAKEMAKE_RATE_LIMIT = (100, 1)  # jobs, s
 RESUME_HINT = "What is done is kept; the same command goes on from there."
 LAST_LINES_SHOWN = 8  # of Snakemake's last lines, where it could not start
 STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
@@ -75,6 +87,18 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         _check_done(config, partly=bool(options))
 
 
+def run_here(config: Path) -> None:
+    """All stages of a small configuration in this process: no other is started, so that nothing is loaded twice."""
+    settings = read_config(config)
+    check_inputs(settings)
+    results = Path(settings.results)
+    check_writable(results)
+    with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
+        prepare_results(results, read_yaml(config))
+        for job, subject, trial in all_jobs(settings):
+            run_job(settings, job, subject, trial)
+
+
 def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path]) -> None:
     """`InputError` where Snakemake was given settings that the configuration file does not hold."""
     if changes or len(files) > 1:
@@ -99,7 +123,7 @@ def _check_done(config: Path, partly: bool) -> None:
 
 def _snakemake(state: Path) -> list[str]:
     """Our Snakemake, with a folder for its records."""
-    return [sys.executable, "-m", "simspine.workflow.snakemake_command", "--state", str(state)]
+    return [sys.executable, "-m", "simspine.workflow.launch", "--state", str(state)]
 
 
 def _failure_error(failed: Sequence[str], log: Path) -> str:
@@ -187,3 +211,44 @@ def _end_with_parent(parent: int) -> None:
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
     for line in stream:
         use(line)
+
+
+# In the child process.
+
+
+def run_snakemake(words: Sequence[str]) -> int:
+    """Exit code of `snakemake words…`. A limit in the words or in a profile is kept, if it is another."""
+    from snakemake import cli
+    from snakemake.exceptions import print_exception
+
+    try:
+        state = None
+        if words[:1] == ["--state"]:
+            state, words = Path(words[1]), words[2:]
+        parser, args = cli.parse_args(words)
+        limit = args.max_jobs_per_timespan
+        if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKE_RATE_LIMIT:
+            args.max_jobs_per_timespan = None
+        if state is not None and args.executor in (None, "local") and not args.software_deployment_method:
+            _keep_state_in(state.absolute())
+        return 0 if cli.args_to_api(args, parser) else 1
+    except Exception as error:
+        print_exception(error)
+        return 1
+
+
+def _keep_state_in(folder: Path) -> None:
+    from snakemake import workflow
+    from snakemake.logging import LoggerManager
+
+    persistence = workflow.FilePersistence
+
+    def kept(**options):
+        return persistence(**options | {"path": folder})
+
+    workflow.FilePersistence = kept
+    LoggerManager.setup_logfile = lambda *_, **__: None  # what it says is kept by whoever started it
+
+
+if __name__ == "__main__":
+    sys.exit(run_snakemake(sys.argv[1:]))

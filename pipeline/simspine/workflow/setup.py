@@ -14,17 +14,19 @@ from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
-from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, read_correspondence
+from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
+from simspine.io.trc import write_trc
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
 from simspine.quality.findings import names_text
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
-from simspine.reconstruction.stages import MARKER_FILE_SET
+from simspine.reconstruction.stages import given_markers
 from simspine.vision.spinepose import check_weights
 from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
@@ -38,6 +40,7 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
+from simspine.workflow.sessions import read_session
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
@@ -114,16 +117,21 @@ def write_new_config(
 
     person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
     """
+    said = " "
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
-    if all(file.suffix.lower() in MARKER_FILES for file in files):
-        trials = _marker_trials(files, marker_set)
+    subjects: dict[str, dict] = {}
+    trials: dict[str, dict] = {}
+    if len(files) == 1 and files[0].is_dir() and calibration is None:
+        subjects, marker_set, said = _session_subjects(files[0], out, subject, person=person, marker_set=marker_set)
+    elif all(file.suffix.lower() in MARKER_FILES for file in files):
+        trials, said = _marker_trials(files, marker_set)
     elif calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
         trials = {trial: _video_trial(files, calibration)}
     content: dict = {"name": name, "results": f"results/{name}"}
-    content["subjects"] = {subject: {**(person or {}), "trials": trials}}
+    content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
     check_config(content, "the configuration from these arguments")
     lines = (
@@ -131,21 +139,49 @@ def write_new_config(
         "# Height (m) and mass (kg) of the person go under the subject's name, next to `trials`.\n"
     )
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    apart = any("delays" in one for one in trials.values())
-    said = " The videos differ in length, so their delays will be found (`delays: find`)." if apart else ""
-    return f"{out} written.{said} Next: simspine run {out}"
+    if any("delays" in one for one in trials.values()):
+        said = " The videos differ in length, so their delays will be found (`delays: find`). "
+    return f"{out} written.{said}Next: simspine run {out}"
 
 
-def _marker_trials(files: Sequence[Path], marker_set: str | None) -> dict[str, dict]:
-    """A trial for each file, named after it."""
+def _marker_trials(files: Sequence[Path], marker_set: str | None) -> tuple[dict[str, dict], str]:
+    """A trial for each file, named after it, and what is to be said of their markers."""
     trials: dict[str, dict] = {}
+    said = ""
     for file in files:
-        _describe_markers(read_markers(file), marker_set)
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", file.stem).lstrip("_.-") or "trial"
+        said += f"\n{file}: {_describe_markers(read_markers(file), marker_set)}."
+        name = _safe_name(file.stem)
         if name in trials:
             raise InputError(f"two files would be the trial {name!r}, the second is {file}; rename one of them.")
         trials[name] = {"markers": str(file)}
-    return trials
+    return trials, said + "\n"
+
+
+def _safe_name(text: str) -> str:
+    """A name as configurations take it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "trial"
+
+
+def _session_subjects(
+    folder: Path, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
+) -> tuple[dict[str, dict], str | None, str]:
+    """People and trials of another program's session, their marker set, and what is to be said.
+
+    Points in tables that a configuration cannot name are written as TRC files into a folder beside it.
+    """
+    session = read_session(folder)
+    known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
+    subjects: dict[str, dict] = {}
+    for trial in session.trials:
+        files = dict(trial.files)
+        if not files and isinstance(trial.source, Markers):
+            path = out.with_name(f"{out.stem}_markers") / f"{trial.name}.trc"
+            write_trc(path, trial.source)
+            files = {"markers": str(path)}
+        who = subject if trial.person == "person" else trial.person
+        subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"][_safe_name(trial.name)] = files
+    said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
+    return subjects, marker_set or session.trials[0].marker_set, said
 
 
 def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
@@ -159,8 +195,8 @@ def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
     return about | ({"delays": "find"} if apart else {})
 
 
-def examine_installation(config: Config) -> bool:
-    """Print what is installed and whether the configuration's inputs fit; True if a run can start."""
+def examine_installation(config: Config | None) -> bool:
+    """Print what is installed and whether a configuration's inputs fit; True if a run can start."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -176,6 +212,9 @@ def examine_installation(config: Config) -> bool:
         except PackageNotFoundError:
             good = good and package in OPTIONAL_MODULES
             say(f"[{'red' if package in REQUIRED_MODULES else 'dim'}]missing[/]  ", f"{package}: {use}")
+    if config is None:
+        say(NOTE_MARK, "no configuration in this folder; `simspine init FILES` writes one")
+        return good
     if config.capture is not None:
         good = examine_capture(config, config.capture, say) and good
     for subject, person in config.subjects.items():
@@ -238,16 +277,17 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
 
 
 def _describe_markers(given: Markers, marker_set: str | None) -> str:
-    """How many markers of a file are of the marker set; `InputError` where none is."""
-    known = read_marker_set(marker_set or MARKER_FILE_SET)
-    given = known.renamed(given)
-    used = set(known.places) & set(given.names)
+    """How many markers of a file are of the marker set, and which are not; `InputError` where none is."""
+    found = given_markers(given, BodyOptions(markers=marker_set))
+    known, names = read_marker_set(marker_set or found["skeleton"]), found["markers"].names
+    used = [name for name in names if name in known.places or name.endswith(SKIN_SUFFIX)]
     if not used:
         raise InputError(
             f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
             f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`), or rename them."
         )
-    return f"{len(used)} of {len(given.names)} markers are of the set {known.name!r}, {given.frames} frames"
+    said = "".join(f"; {finding.message.rstrip('.')}" for finding in found["findings"])
+    return f"{len(used)} of {len(given.names)} markers are of the set {known.name!r}, {given.frames} frames{said}"
 
 
 def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:

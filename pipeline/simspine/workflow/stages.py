@@ -30,7 +30,6 @@ from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE, is_refi
 from simspine.reconstruction.publish import check_points_follow_angles
 from simspine.reconstruction.stages import (
     IK,
-    MARKER_FILE_SET,
     OF_TRIAL,
     QUALITY,
     SCALE,
@@ -39,6 +38,7 @@ from simspine.reconstruction.stages import (
     marker_set_of,
 )
 from simspine.vision.merging import MergeReport
+from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import (
     camera_findings,
@@ -142,6 +142,8 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
     """A file of markers in the place of points from images."""
     capture, paths = context.capture(trial), context.paths
     settings = {"frame": capture.frame, "start": capture.start, "resample": capture.resample}
+    sets = [path.read_text(encoding="utf-8") for path in sorted((models_folder() / "markers").glob("*.yaml"))]
+    settings |= {"marker_set": context.config.body.markers, "marker_sets": json_digest(sets)}
 
     def work() -> dict:
         with warnings.catch_warnings(record=True) as heard:
@@ -150,11 +152,13 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
         assert given is not None  # the trial has a file
         for stale in paths.seen_files(trial):
             stale.unlink(missing_ok=True)  # of the trial when it had cameras
-        kept = {"skeleton": MARKER_FILE_SET, **_mocap_findings(heard, capture.mocap)}
-        return _keep_markers(paths, trial, given_markers(given, context.config.body), kept)
+        found = given_markers(given, context.config.body)
+        kept = {"skeleton": found["skeleton"], **_mocap_findings(heard, capture.mocap, found["findings"])}
+        return _keep_markers(paths, trial, found["markers"], kept)
 
     outputs = (paths.markers(trial), paths.markers(trial, ".trc"))
-    return StageTask(name=trial, inputs=capture.mocap, outputs=outputs, settings=settings, work=work)
+    own = [Path(name) for name in (context.config.body.markers,) if name and name.endswith((".yaml", ".yml"))]
+    return StageTask(name=trial, inputs=(*capture.mocap, *own), outputs=outputs, settings=settings, work=work)
 
 
 def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> dict:
@@ -183,12 +187,14 @@ def _merge(context: Context, trial: str, table: str | None) -> dict:
     return notes | ({} if report is None else _merge_notes(report))
 
 
-def _mocap_findings(heard: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
-    """Pass warnings on; {'findings': JSON} of those about a fault of motion capture, {} where there is none.
+def _mocap_findings(
+    heard: Sequence[warnings.WarningMessage], files: Sequence[Path], others: Sequence[Finding] = ()
+) -> dict[str, str]:
+    """Pass warnings on; {'findings': JSON} of the others and of warnings about a fault of motion capture, or {}.
 
     Files are called by their names alone: results do not show where they lay.
     """
-    found = []
+    found = [finding.to_dict() for finding in others]
     for warning in heard:
         warnings.warn(warning.message, warning.category, stacklevel=2)
         if not issubclass(warning.category, Remark):

@@ -1,0 +1,106 @@
+"""Marker sets of laboratories: names as recorded, found by them, and a place on the body for each."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from simspine.anatomy import marker_sets
+from simspine.anatomy.marker_sets import find_marker_set, plain_name, read_marker_set, read_skin_table
+from simspine.core.errors import InputError
+from simspine.core.settings import models_folder, read_mapping
+from simspine.core.types import Markers
+
+SETS = ("plugin_gait", "cgm2", "ior", "rizzoli_spine", "cleveland", "gait2392", "rajagopal", "opencap", "spine")
+# Labels as in public recordings: biomechzoo's sample study, OpenSim's subject01, OpenCap, Visual3D's IOR sample.
+GAIT = (
+    "LASI RASI SACR LTHI LKNE LTIB LANK LHEE LTOE RTHI RKNE RTIB RANK RHEE RTOE C7 T2 T6 T10 T12 CLAV STRN RBAK "
+    "LSHO RSHO"
+)
+RECORDED = {
+    "plugin_gait": GAIT,
+    "cgm2": GAIT.replace("LTHI", "LTHI LTHAP LTHAD LKNM LMED LFMH LVMH").replace("RTHI", "RTHI RTHAP RTHAD RKNM RMED"),
+    "gait2392": "Sternum R.Acromium L.Acromium Top.Head R.ASIS L.ASIS V.Sacral R.Thigh.Upper R.Thigh.Front "
+    "R.Knee.Lat R.Knee.Med R.Shank.Upper R.Ankle.Lat R.Ankle.Med R.Heel R.Midfoot.Sup R.Toe.Tip L.Knee.Lat L.Heel",
+    "opencap": "Neck RShoulder RElbow midHip RHip r.ASIS_study L.ASIS_study r.PSIS_study L.PSIS_study r_knee_study "
+    "L_knee_study r_mknee_study r_ankle_study r_toe_study r_calc_study r_thigh1_study C7_study r_shoulder_study",
+    "ior": "LCAJ RCAJ SJN SXS CV7 TV2 TV7 LV1 LV3 LV5 LIAS RIAS LIPS RIPS LFTC RFTC LFLE LFME LFAX LTTC LFAL LTAM LFCC",
+    "rizzoli_spine": "LA RA IJ PX C7 T2 MAI L1 L3 L5 LASIS RASIS LPSIS RPSIS",
+    "rajagopal": "RACR LACR C7 CLAV RASH RPSH RLEL RMEL RUA1 RASI LASI RPSI LPSI RTH1 RLFC RMFC RTB1 RLMAL RMMAL RCAL",
+    "cleveland": "R.Shoulder L.Shoulder Neck Chest R.Elbow R.Wrist R.ASIS L.ASIS Sacral R.Thigh.Superior R.Knee.Medial "
+    "R.Knee.Lateral R.Shank.Lateral R.Ankle.Medial R.Heel R.Midfoot.Superior R.Toe",
+    "spine": "C7 T2 T4 T6 T8 T10 T12 L1 L2 L3 L4 L5 S2 LASIS RASIS LPSIS RPSIS",
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_each_name_has_a_place_or_is_known_to_have_none(name):
+    known = read_marker_set(name)
+    assert read_mapping(models_folder() / f"markers/{name}.yaml")["source"]
+    assert known.places_of == "landmarks"
+    skin = {f"{landmark}_skin" for landmark in read_skin_table().places}
+    assert {place for place in known.names.values()} <= set(known.places) | skin
+    assert not set(known.names) & set(known.unused)
+    means = {}
+    for own, place in {**dict.fromkeys(known.unused), **known.names}.items():
+        means.setdefault(plain_name(own), set()).add(place)
+    assert not {name: places for name, places in means.items() if len(places) > 1}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_left_and_right_have_names_alike(name):
+    """A name with its side exchanged is the same marker of the other side."""
+    known = read_marker_set(name)
+    other = {"L": "R", "R": "L", "l": "r", "r": "L"}
+    for recorded, place in known.names.items():
+        if recorded == "RBAK":
+            continue  # on one side only, to tell it from the other
+        if place.startswith(("LPS", "RPS")) or (place in known.places and place[0] in "LR"):
+            mirrored = other[recorded[0]] + recorded[1:]
+            assert known.place_names([mirrored])[mirrored] == other[place[0]] + place[1:], recorded
+
+
+@pytest.mark.parametrize(("name", "recorded"), RECORDED.items())
+def test_sets_are_found_by_the_names_of_recordings(name, recorded):
+    names = recorded.split()
+    known = find_marker_set(names)
+    assert known.name == name
+    assert not known.unknown_markers(names)
+    spelt = [f"Ada:{label.lower()[:1]}_{label.lower()[1:]}" for label in names]
+    again = find_marker_set(spelt)
+    assert list(again.place_names(spelt).values()) == list(known.place_names(names).values())
+
+
+def test_few_names_of_a_set_and_simspines_own_names_are_taken_for_joint_centres():
+    assert find_marker_set(["C7", "a", "b", "c", "d"]).name == "centres"
+    assert find_marker_set(["Hip", "Spine_01", "RHip", "LHip", "RKnee", "LKnee"]).name == "centres"
+
+
+def test_a_marker_of_the_knee_is_no_joint_centre():
+    known = read_marker_set("plugin_gait")
+    assert known.place_names(["RKnee"]) == {"RKnee": "RKnee"}
+    assert known.place_names(["R_KNEE"]) == {}
+    assert known.unknown_markers(["LASI", "R_KNEE", "foo"]) == {"R_KNEE": "RKNE", "foo": None}
+
+
+def test_markers_without_a_place_are_left_out():
+    names = ("r.ASIS_study", "RHip", "r_thigh1_study", "other")
+    recorded = Markers(names, 100.0, np.zeros((2, 4, 3)), "y_up")
+    assert read_marker_set("opencap").renamed(recorded).names == ("RASI", "other")
+
+
+def test_what_may_be_two_things_is_asked_for(tmp_path, monkeypatch):
+    own = tmp_path / "own.yaml"
+    own.write_text("name: own\nfrom: landmarks\nnames: {L.KNE: LKNE, L_KNE: LKNM}\n")
+    known = read_marker_set(str(own))
+    assert known.place_names(["L_KNE"]) == {"L_KNE": "LKNM"}
+    with pytest.raises(InputError, match=r"'l-kne' may be 'L.KNE' or 'L_KNE' .*'own'"):
+        known.place_names(["l-kne"])
+    shutil.copytree(models_folder() / "markers", tmp_path / "markers")
+    for name, low in {"a": "LANK", "b": "LHEE"}.items():
+        text = f"name: {name}\nfrom: landmarks\nsource: test\nnames: {{FRONT: LASI, TOP: LSHO, LOW: {low}}}\n"
+        (tmp_path / f"markers/{name}.yaml").write_text(text)
+    monkeypatch.setattr(marker_sets, "models_folder", lambda: tmp_path)
+    monkeypatch.setattr(marker_sets, "recipe_path", lambda name: tmp_path / f"{name}.yaml")
+    with pytest.raises(InputError, match="marker sets 'a' and 'b', which have LOW at different places; name"):
+        find_marker_set(["FRONT", "TOP", "LOW"])

@@ -1,0 +1,49 @@
+"""`simspine demo gait`: a recorded child with markers on the spine; its kyphosis follows the markers."""
+
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import simspine as ss
+from simspine.cli.main import main
+from simspine.core.settings import data_folder
+from simspine.io.c3d import read_markers
+
+
+def tilt(markers: ss.Markers, upper: str, lower: str) -> np.ndarray:
+    """(frames,) deg: of the line from one marker up to another, forward from the vertical."""
+    place = {name: markers.xyz[:, markers.index(name)] for name in (upper, lower, "CLAV", "T6")}
+    forward = place["CLAV"] - place["T6"]
+    forward[:, 2] = 0
+    along = place[upper] - place[lower]
+    return np.degrees(np.arctan2((along * forward).sum(1) / np.linalg.norm(forward, axis=1), along[:, 2]))
+
+
+@pytest.mark.slow
+def test_kyphosis_is_measured_and_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["demo", "gait"])
+    assert done.exit_code == 0, done.output
+    said = re.search(r"walking: thoracic kyphosis (.*)\(95 %\)", done.output)
+    mean, half, low, high, change = map(float, re.findall(r"[\d.]*\d", said[1]))
+    assert "T2, T6, T10, T12" in done.output
+    assert (tmp_path / "results/gait/report.html").is_file()
+    with ss.open_dataset("results/gait") as data:
+        recording = data["S01", "walking"]
+        tka, sd, change_sd = (np.degrees(recording.array(name)) for name in ("tka", "tka_sd", "tka_change_sd"))
+        table = data.to_dataframe()
+    assert mean == pytest.approx(tka.mean(), abs=0.051)
+    assert (low, high) == (pytest.approx(tka.min(), abs=0.051), pytest.approx(tka.max(), abs=0.051))
+    assert (half, change) == tuple(pytest.approx(1.96 * own.mean(), abs=0.051) for own in (sd, change_sd))
+    assert (change_sd < 0.5 * sd).all()  # what is unknown of a person's shape is no unknown change
+    walking = read_markers(data_folder("third_party") / "gait/walking.c3d")
+    skin = tilt(walking, "C7", "T6") - tilt(walking, "T6", "T12")
+    assert np.corrcoef(skin, tka)[0, 1] > 0.85
+    assert np.ptp(tka) == pytest.approx(np.ptp(skin), rel=0.3)
+    own = table[table["trial"] == "walking"]
+    np.testing.assert_allclose(own["tka_deg"], tka)
+    np.testing.assert_allclose(own["tka_change_sd_deg"], change_sd)
+    assert set(table["trial"]) == {"standing", "walking"}
+    assert list(own["frame"]) == list(range(128))
