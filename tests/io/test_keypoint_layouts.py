@@ -16,7 +16,7 @@ LAYOUTS = ("body25", "body25b", "coco17", "coco_wholebody133", "halpe26", "halpe
 NUMBERED = {
     "coco_wholebody133": {0: "nose", 17: "left_big_toe", 22: "right_heel", 23: "face_00", 91: "left_hand_00"},
     "halpe136": {17: "Head", 19: "Hip", 20: "LBigToe", 25: "RHeel", 26: "Face00", 94: "LHand00", 115: "RHand00"},
-    "body25b": {0: "Nose", 5: "LShoulder", 12: "RHip", 17: "UpperNeck", 18: "HeadTop", 19: "LBigToe", 24: "RHeel"},
+    "body25b": {0: "Nose", 5: "LShoulder", 12: "RHip", 17: "Neck", 18: "Head", 19: "LBigToe", 24: "RHeel"},
 }
 UPRIGHT = {
     "Nose": (500, 120), "Head": (500, 60), "LShoulder": (570, 250), "RShoulder": (430, 250), "LElbow": (600, 400),

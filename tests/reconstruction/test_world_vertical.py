@@ -33,11 +33,11 @@ def in_turned_world(turn, shift=(0.0, 0.0, 0.0)):
     return [camera.with_(R=camera.R @ R.T, t=camera.t - camera.R @ R.T @ np.array(shift)) for camera in CAMERAS]
 
 
-def judged(points, cameras, posture=Rotation.identity(), **options):
+def judged(points, cameras, posture=None, **options):
     """Cameras and codes of findings. posture: turns the person about a point at 1 m above the origin."""
     names, xyz = points
     middle = np.array([0.0, 0, 1])
-    placed = (xyz - middle) @ posture.as_matrix().T + middle
+    placed = xyz if posture is None else (xyz - middle) @ posture.as_matrix().T + middle
     xy = project_points(CAMERAS, placed).swapaxes(0, 1) + np.random.default_rng(3).normal(
         0, 1.0, (len(xyz), len(CAMERAS), len(names), 2)
     )
