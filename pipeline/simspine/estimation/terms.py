@@ -48,16 +48,21 @@ class Term(Protocol):
         ...
 
 
+UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range over this
+
+
 @dataclass(frozen=True, eq=False)
 class LimitTerm:
     """Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside.
 
-    lower, upper: (free,) rad or m, ±inf for none. sd: of an excess, same units.
+    lower, upper: (free,) rad or m, ±inf for none. sd: of an excess, same units. informative: (frames, free) bool or
+    one for all, where being at a limit says how large a coordinate is.
     """
 
     lower: np.ndarray
     upper: np.ndarray
     sd: float = np.radians(1.0)
+    informative: np.ndarray | bool = True
 
     def _excess(self, z: np.ndarray) -> np.ndarray:
         return np.minimum(z - self.lower, 0.0) + np.maximum(z - self.upper, 0.0)
@@ -70,7 +75,15 @@ class LimitTerm:
 
     def curvature(self, z: np.ndarray) -> np.ndarray:
         """(frames, free): half the second derivatives."""
-        return (self._excess(z) != 0.0) / self.sd**2
+        return (self._excess(z) != 0.0) * self.informative / self.sd**2
+
+    def where_measured(self, information: np.ndarray) -> "LimitTerm":
+        """For standard deviations: a coordinate that markers do not show is not known because it rests at its limit.
+
+        information: see `MarkerTerm.upper_information`. Less than a uniform distribution over the range is nothing.
+        """
+        of_range = UNIFORM_VARIANCE_DIVISOR / (self.upper - self.lower) ** 2
+        return replace(self, informative=np.diagonal(information, axis1=1, axis2=2) > of_range)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         system.add_diagonal(self.curvature(z))

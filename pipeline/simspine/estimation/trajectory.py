@@ -20,7 +20,7 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.estimation.banded import BandedSystem, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise_terms
-from simspine.estimation.terms import MarkerTerm, Term
+from simspine.estimation.terms import LimitTerm, MarkerTerm, Term
 
 TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"
 ROUGH_START_COST_SHARE = 1e-3  # of the cost: what a path to begin from may lack of the minimum on its frames
@@ -197,6 +197,8 @@ def _solve_window(
         seen = terms[0].upper_information(found.coordinates)
         system.add_blocks(seen)
         for term in terms[1:]:
+            if isinstance(term, LimitTerm):
+                term = term.where_measured(seen)
             term.curve(found.coordinates, system, newton=False)
         factor = system.factorise(sweeps=precision)
         if factor is None:  # nothing says where the body is, as in a gap as long as a window

@@ -29,7 +29,7 @@ from simspine.core.geometry import wrap_angles
 from simspine.core.types import Motion
 from simspine.estimation.banded import inverses_of_blocks
 from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY
-from simspine.estimation.terms import MarkerTerm, PriorTerm
+from simspine.estimation.terms import UNIFORM_VARIANCE_DIVISOR, MarkerTerm, PriorTerm
 
 # Covariance when the markers' errors are correlated in time: a hip that is put too low stays so for many frames. Two
 # covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that share one
@@ -116,9 +116,14 @@ def _inverses_of_frames(information: np.ndarray, instead: np.ndarray) -> np.ndar
 
 
 def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """(frames, coordinates): of all coordinates; driven ones follow their driver, locked ones have none."""
+    """(frames, coordinates): of all coordinates; driven ones follow their driver, locked ones have none.
+
+    None is less sure than anywhere in its range.
+    """
     _, factor = all_coordinates(tree, z)
-    variance = np.einsum("tii->ti", blocks)
+    free = blocks.shape[-1]
+    anywhere = (tree.upper[:free] - tree.lower[:free]) ** 2 / UNIFORM_VARIANCE_DIVISOR
+    variance = np.minimum(np.einsum("tii->ti", blocks), anywhere)
     column = np.where(tree.column >= 0, tree.column, 0)
     return np.abs(factor) * np.sqrt(variance[:, column])
 
