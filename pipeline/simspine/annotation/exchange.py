@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
 from simspine.annotation.recording import Images, RecordedViews
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.skeletons import is_skin_marker, skin_landmark
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.coco import LabelledImages, to_spinetrack, write_coco_labels
@@ -179,5 +179,6 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
         flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
         person = {"person_id": [-1], "pose_keypoints_2d": flat}
-        target = folder / f"{recording.views[view]}_json" / f"{recording.views[view]}_{frame:06d}.json"
+        name = safe_file_name(recording.views[view])
+        target = folder / f"{name}_json" / f"{name}_{frame:06d}.json"
         write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)

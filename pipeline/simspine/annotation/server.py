@@ -5,6 +5,7 @@ server's (DNS rebinding) or whose Origin is another page's is refused, so that n
 or write.
 """
 
+import hashlib
 import hmac
 import json
 import re
@@ -76,7 +77,7 @@ class Session:
         in_round: int = 0,
     ):
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
-        self._path = journal_file(recording.home, annotator)
+        self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names)
         self._own(labels_of(recording, annotator))
         self.images = Images(recording)
@@ -252,19 +253,21 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for any that is free."""
+    """Serves one session. port: 0 for the journal's own, which a restart has again: what the browser keeps of decisions
+    that were not sent belongs to the port. Where that is taken, any that is free."""
 
     daemon_threads = True
 
     def __init__(self, session: Session, port: int = 0):
         self.session = session
         self.token = secrets.token_urlsafe(24)
-        try:
-            super().__init__((LOCAL_HOST, port), _Handler)
-        except OSError as error:
-            raise InputError(
-                f"port {port} of this computer cannot be used ({error.strerror}); choose another."
-            ) from None
+        for number in (port,) if port else (_port_of(session), 0):
+            try:
+                super().__init__((LOCAL_HOST, number), _Handler)
+                return
+            except OSError as error:
+                fault = InputError(f"port {number} of this computer cannot be used ({error.strerror}); choose another.")
+        raise fault
 
     @property
     def address(self) -> str:
@@ -279,6 +282,12 @@ class AnnotationServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         super().server_close()
         self.session.images.close()
+
+
+def _port_of(session: Session) -> int:
+    """49152…65535, the ports that nobody has for good, by the place of the journal."""
+    digest = hashlib.sha256(session.project()["file"].encode()).digest()
+    return 49152 + int.from_bytes(digest[:2], "big") % 16384
 
 
 class _Handler(BaseHTTPRequestHandler):

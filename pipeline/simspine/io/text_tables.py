@@ -43,8 +43,8 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except (OSError, ValueError) as error:  # the latter: characters that no path can have
+        raise InputError(f"{path!s:.200}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
 
 
 def read_text(path: str | os.PathLike) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from simspine import __version__
 from simspine.anatomy.body import forward_kinematics
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_distinct_files, safe_file_name
 from simspine.core.types import Camera
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import write_calibration
@@ -102,9 +102,10 @@ def _film_trial(
     rng = random_stream(settings.seed, "film", who.name, trial)
     light = draw_light(rng)
     room = draw_room(rng, np.stack([camera.centre for camera in cameras]), who.floor)
+    require_distinct_files("cameras", [camera.name for camera in cameras])
     for number, camera in enumerate(cameras):
         view = see_room(room, camera, *room_light(light))
-        with _video_being_written(out / VIDEOS_FOLDER / f"{camera.name}.mp4", camera) as video:
+        with _video_being_written(out / VIDEOS_FOLDER / f"{safe_file_name(camera.name)}.mp4", camera) as video:
             for frame, image in enumerate(_frame_images(who, camera, light, view=view, settings=settings, trial=trial)):
                 video.write(image)
                 if progress is not None:

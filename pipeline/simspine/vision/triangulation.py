@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_one
+from simspine.core.geometry import project_one, require_metres
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
@@ -224,6 +224,7 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
             f"{keypoints.views} views of keypoints but {len(cameras)} cameras ({names}). Give one camera per view, in "
             "the order of the views."
         )
+    require_metres(cameras)
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
     if keypoints.frames == 0 or not keypoints.names:

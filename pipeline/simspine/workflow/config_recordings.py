@@ -5,10 +5,10 @@ from itertools import combinations
 from math import hypot, isfinite
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_file_name, require_known, unknown_name
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 
@@ -247,7 +247,9 @@ def clicks_in_file(data, path) -> SkinMarkers:
 # Who was recorded, and where each recording comes from.
 
 
-SafeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+SafeName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(require_file_name)
+]
 
 
 class Trial(Section):
