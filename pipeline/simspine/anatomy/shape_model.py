@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
+from simspine.io.text_tables import read_bytes
 
 CHAIN_LEVELS = (
     *(f"C{i}" for i in range(1, 8)),
@@ -143,7 +144,7 @@ def packaged_shape_model() -> ShapeModel:
 def read_shape_model(path: str | Path) -> ShapeModel:
     """A `ShapeModel` from a file written by `tools.learn_spine_shape`."""
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(read_bytes(path))
         if data["format"] != "simspine-spine-shape" or data["version"] != 1 or data["levels"] != list(CHAIN_LEVELS):
             raise ValueError("another format, version or set of levels")
         n = CHAIN_VECTOR_COUNT

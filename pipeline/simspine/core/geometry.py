@@ -12,7 +12,7 @@
 `Camera` keeps the coefficients at OpenCV's lengths: 5, 8 or 12, fisheye 4. So no angle from the axis reaches 90°.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -257,18 +257,7 @@ def rigid_fit(
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
 
 
-MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was written in millimetres
 _OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # how much larger than in metres
-
-
-def require_metres(cameras: Iterable[Camera], where: str = "") -> None:
-    """Raise for cameras so far from the origin that their places must be in millimetres."""
-    for camera in cameras:
-        if not np.linalg.norm(camera.centre) <= MAX_CAMERA_DISTANCE_M:
-            raise InputError(
-                f"{where}camera {camera.name!r} is {np.linalg.norm(camera.centre):.0f} m from the origin; its "
-                "translation seems to be in millimetres. Divide the translations by 1000."
-            )
 
 
 def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:

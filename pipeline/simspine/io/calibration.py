@@ -12,7 +12,6 @@ import tomli_w
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError, unknown_name
-from simspine.core.geometry import require_metres
 from simspine.core.types import Camera
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
@@ -21,6 +20,7 @@ _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tabl
 _QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
+_MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin was written in millimetres
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
@@ -60,7 +60,12 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
         raise InputError(f"{path}: no camera in the file.")
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
         raise InputError(f"{path}: several cameras are called {repeated}.")
-    require_metres(cameras, f"{path}: ")
+    for camera in cameras:
+        if np.linalg.norm(camera.centre) > _MAX_CAMERA_DISTANCE_M:
+            raise InputError(
+                f"{path}: camera {camera.name!r} is {np.linalg.norm(camera.centre):.0f} m from the origin; its "
+                "translation seems to be in millimetres. Divide the translations by 1000."
+            )
     return cameras
 
 

@@ -97,6 +97,7 @@ def read_image(file: Path) -> np.ndarray:
     """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what cannot be read."""
     import cv2
 
+    require_path(file)
     image = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError(f"image {file} cannot be read: it is empty, damaged, or in a format that is not supported.")

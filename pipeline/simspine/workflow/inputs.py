@@ -17,6 +17,7 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
+from simspine.io.text_tables import read_bytes
 from simspine.io.video import demo_folder, find_project
 from simspine.report.dataset_figures import read_bands
 from simspine.vision.synchronise import Timing
@@ -184,7 +185,7 @@ def _open_copy(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
 def _copy_rigs(path: Path) -> list[str]:
     """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
     except (OSError, ValueError, RecursionError):
         return []
     return list(content) if isinstance(content, dict) else []
