@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import packaged_file
 from simspine.io.text_tables import read_bytes
 
 CHAIN_LEVELS = (
@@ -138,7 +139,7 @@ def vector_names() -> tuple[str, ...]:
 @cache
 def packaged_shape_model() -> ShapeModel:
     """The statistics shipped with the package."""
-    return read_shape_model(Path(__file__).with_name("shape_statistics.json"))
+    return read_shape_model(packaged_file(Path(__file__).with_name("shape_statistics.json")))
 
 
 def read_shape_model(path: str | Path) -> ShapeModel:
