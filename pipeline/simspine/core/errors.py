@@ -4,10 +4,12 @@ A message says what was found, what was wanted, where, and what to do. The comma
 and exits with code 2; library callers catch :class:`InputError`.
 """
 
+import csv
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath
 from os.path import exists, isdir, isfile
@@ -76,6 +78,15 @@ def require_distinct_files(kind: str, names: Iterable[str]) -> None:
 def missing_file(path: str | PathLike) -> str:
     """What is to be said of a path at which there is no file."""
     return "a folder, where a file is wanted" if isdir(path) else "no such file"
+
+
+@contextmanager
+def naming_table(path: object) -> Iterator[None]:
+    """A block in which a table of cells is read, such as CSV; what is wrong with its cells is an `InputError`."""
+    try:
+        yield
+    except csv.Error as error:
+        raise InputError(f"{path}: no readable table of cells ({error}). Save it anew as CSV.") from None
 
 
 def nearest_name(found: str, names: Sequence[str]) -> str | None:
