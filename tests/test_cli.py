@@ -152,3 +152,12 @@ def test_view_writes_one_file_at_a_time(tmp_path):
     done = call("view", tmp_path, "--out", tmp_path / "x.html", "--rerun", tmp_path / "x.rrd")
     assert done.exit_code == 2
     assert "one file at a time" in done.stderr
+
+
+def test_names_in_files_do_not_command_the_terminal(tmp_path):
+    """A bell and an escape in the name of a column; the message shows the rest of it."""
+    (tmp_path / "line.csv").write_text("\x1b]0;owned\x07,y\n1,2\n")
+    found = call("back", tmp_path / "line.csv")
+    assert found.exit_code == 2
+    assert "owned" in found.output
+    assert not {"\x1b", "\x07"} & set(found.output)

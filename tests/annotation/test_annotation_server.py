@@ -215,3 +215,15 @@ def test_a_port_that_others_have_taken_is_no_hindrance(served):
         assert second.server_port != served.server.server_port
     finally:
         second.socket.close()
+
+
+def test_what_a_browser_is_started_with_works_once(served):
+    """Other users can read the arguments of a program; they come too late, and do not learn the token."""
+    server, address = served.server, served.server.address_for_once
+    assert server.token not in address
+    with urllib.request.urlopen(address, timeout=20) as page:  # follows the redirection
+        assert page.url == server.address
+        assert b"<h1>" in page.read()
+    status, headers, body = ask(served, "", token=address.rstrip("/").rpartition("/")[2])
+    assert status == 403
+    assert server.token not in f"{headers}{body}"

@@ -68,6 +68,7 @@ CHECKED = {
     "cli/options.py": {"path"},
     "core/settings.py": {"name"},
     "core/skeletons.py": {"name"},
+    "io/exchange.py": {"stem"},
     "io/keypoint_json.py": {"stem"},
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},

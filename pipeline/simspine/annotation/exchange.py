@@ -28,9 +28,9 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
         for v, view in enumerate(recording.views):
             rows = _click_rows(recording, labels, v, i)
             if any("null" not in row for row in rows):
-                views[view] = f"[{', '.join(rows)}]"
+                views[view if view.isalnum() else json.dumps(view)] = f"[{', '.join(rows)}]"
         if len(views) > 1:
-            lines.append(f"  {skin_landmark(name)}: {{{', '.join(f'{view}: {rows}' for view, rows in views.items())}}}")
+            lines.append(f"  {skin_landmark(name)}: {{{', '.join(f'{key}: {rows}' for key, rows in views.items())}}}")
     if not lines:
         raise InputError(
             f"{recording.name}: no marker on the skin was placed in two views. Open the page with --skin C7,T7,… and "

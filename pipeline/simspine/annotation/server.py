@@ -261,6 +261,7 @@ class AnnotationServer(ThreadingHTTPServer):
     def __init__(self, session: Session, port: int = 0):
         self.session = session
         self.token = secrets.token_urlsafe(24)
+        self.tickets = {secrets.token_urlsafe(24): True}
         for number in (port,) if port else (_port_of(session), 0):
             try:
                 super().__init__((LOCAL_HOST, number), _Handler)
@@ -273,6 +274,11 @@ class AnnotationServer(ThreadingHTTPServer):
     def address(self) -> str:
         """What to open in a browser."""
         return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
+
+    @property
+    def address_for_once(self) -> str:
+        """What a program is started with to open `address`: other users of the computer can read its arguments."""
+        return f"http://{LOCAL_HOST}:{self.server_port}/{next(iter(self.tickets), '')}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of an answer is no error; anything else is printed."""
@@ -329,6 +335,9 @@ class _Handler(BaseHTTPRequestHandler):
             site is not None and site not in ("none", "same-origin")
         ):
             fault = "asked by another page"
+        elif self.command == "GET" and self.server.tickets.pop(token, None):
+            self._send(HTTPStatus.SEE_OTHER, b"", "text/plain", f"/{self.server.token}/")
+            return None
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):
             fault = "the token in the address is missing or wrong"
         if fault is None:
@@ -377,8 +386,10 @@ class _Handler(BaseHTTPRequestHandler):
             return _json_response(self.server.session.next_batch())
         raise InputError(f"there is no {path!r:.80} here.")
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, location: str = "") -> None:
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", SERVER_CONTENT_POLICY)

@@ -104,9 +104,8 @@ def _within_lens(camera: Camera, local: np.ndarray) -> np.ndarray:
 
 def image_stem(take: ExportTrial, camera: Camera) -> str:
     """`S1/S1_Walking.54138969/S1_Walking.54138969_`: images are named so, with the frame's number after it."""
-    subject, trial = safe_file_name(take.subject), safe_file_name(take.name)
-    stem = f"{subject}_{trial}.{safe_file_name(camera.name)}"
-    return f"{subject}/{stem}/{stem}_"
+    folder = f"{take.file_stem}.{safe_file_name(camera.name)}"
+    return f"{folder}/{folder.rpartition('/')[2]}_"
 
 
 def image_name(stem: str, frame: int) -> str:
