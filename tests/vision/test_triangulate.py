@@ -308,3 +308,12 @@ def test_between_trusted_frames_a_point_is_expected_on_the_straight_line():
     place, tolerance = expected_position(xyz, trusted, 60.0)
     np.testing.assert_allclose(place[0, 1:4, 0], [1.0, 2.0, 3.0])
     assert tolerance[2, 0] > tolerance[1, 0] == tolerance[3, 0]
+
+
+def test_cameras_in_millimetres_are_refused(rig):
+    """A hundred times as far away, which is centimetres at 3 m, is still a hall."""
+    cameras = rig.ring(3)
+    seen = rig.see(cameras, rig.person(2))
+    wrong = [camera.with_(t=1000 * camera.t) for camera in cameras]
+    with pytest.raises(InputError, match="seems to be in millimetres"):
+        triangulate(seen, wrong)

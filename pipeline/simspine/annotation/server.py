@@ -238,6 +238,7 @@ def _camera_entry(camera) -> dict[str, Any]:
 
 
 LOCAL_HOST = "127.0.0.1"
+_FIRST_FREE_PORT = 49152  # from here to 65535 ports are nobody's for good
 MAX_REQUEST_BYTES = 8 << 20  # bytes of a request
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -262,7 +263,9 @@ class AnnotationServer(ThreadingHTTPServer):
         self.session = session
         self.token = secrets.token_urlsafe(24)
         self.tickets = {secrets.token_urlsafe(24): True}
-        for number in (port,) if port else (_port_of(session), 0):
+        journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
+        own_port = _FIRST_FREE_PORT + int.from_bytes(journal[:2], "big") // 4
+        for number in (port,) if port else (own_port, 0):
             try:
                 super().__init__((LOCAL_HOST, number), _Handler)
                 return
@@ -288,12 +291,6 @@ class AnnotationServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         super().server_close()
         self.session.images.close()
-
-
-def _port_of(session: Session) -> int:
-    """49152…65535, the ports that nobody has for good, by the place of the journal."""
-    digest = hashlib.sha256(session.project()["file"].encode()).digest()
-    return 49152 + int.from_bytes(digest[:2], "big") % 16384
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -47,7 +47,10 @@ def safe_file_name(name: str) -> str:
     It is never a path itself. Ordinary names stay as they are. Different names stay different; `require_distinct_files`
     is for those that differ in upper and lower case alone.
     """
-    text = _NOT_IN_FILE_NAMES.sub(_as_percent, name) or "%"
+    text = _NOT_IN_FILE_NAMES.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass")), name
+    )
+    text = text or "%"
     if _DEVICE_NAMES.fullmatch(text):
         text = f"%{ord(text[0]):02X}{text[1:]}"
     if len(text.encode()) > _MAX_FILE_NAME_BYTES:
@@ -60,10 +63,6 @@ def require_file_name(name: str) -> str:
     if safe_file_name(name) != name:
         raise InputError(f"{name!r:.100} cannot be the name of a file on every system; choose another.")
     return name
-
-
-def _as_percent(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
 def require_distinct_files(kind: str, names: Iterable[str]) -> None:
