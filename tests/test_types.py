@@ -193,5 +193,5 @@ def test_what_is_not_made_of_numbers_is_bad_input(wrong):
     """As it may come from a file: the message names the field."""
     with pytest.raises(InputError, match=r"Markers\.xyz"):
         Markers(["a"], 50, wrong, "y_up")
-    with pytest.raises(InputError, match="Camera 'c'.K"):
+    with pytest.raises(InputError, match=r"Camera 'c'\.K"):
         Camera("c", (10, 10), wrong, [], np.eye(3), [0, 0, 1])

@@ -60,6 +60,7 @@ def test_some_frames_of_a_video_are_those_of_all(tmp_path):
         list(video.at([9]))
 
 
+@pytest.mark.filterwarnings("ignore")  # of Pillow, at sizes below those that it refuses
 def test_an_image_that_announces_more_than_it_can_hold_is_refused(tmp_path):
     """A JPEG of some hundred bytes whose header says 30000 x 30000: OpenCV would take 2.7 GB for it, and more."""
     small = tmp_path / "a.jpg"

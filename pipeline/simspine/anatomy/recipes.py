@@ -281,10 +281,9 @@ def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
 
 def _base_model_path(recipe: Path, file: str) -> Path:
     """The base model: in the folder of the recipe, else among those packaged."""
-    if (recipe.parent / file).is_file():
-        return recipe.parent / file
-    if (pose2sim_folder() / file).is_file():
-        return packaged_file(pose2sim_folder() / file)
+    for path in (recipe.parent / file, pose2sim_folder() / file):
+        if path.is_file():
+            return packaged_file(path) if path.parent == pose2sim_folder() else path
     raise InputError(f"{recipe} names the model {recipe.parent / file}, which does not exist.")
 
 

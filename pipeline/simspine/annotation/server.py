@@ -238,7 +238,6 @@ def _camera_entry(camera) -> dict[str, Any]:
 
 
 LOCAL_HOST = "127.0.0.1"
-_FIRST_FREE_PORT = 49152  # from here to 65535 ports are nobody's for good
 MAX_REQUEST_BYTES = 8 << 20  # bytes of a request
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -264,7 +263,7 @@ class AnnotationServer(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(24)
         self.tickets = {secrets.token_urlsafe(24): True}
         journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
-        own_port = _FIRST_FREE_PORT + int.from_bytes(journal[:2], "big") // 4
+        own_port = 49152 + int.from_bytes(journal[:2], "big") // 4  # up to 65535: ports that are nobody's for good
         for number in (port,) if port else (own_port, 0):
             try:
                 super().__init__((LOCAL_HOST, number), _Handler)
@@ -332,7 +331,7 @@ class _Handler(BaseHTTPRequestHandler):
             site is not None and site not in ("none", "same-origin")
         ):
             fault = "asked by another page"
-        elif self.command == "GET" and self.server.tickets.pop(token, None):
+        elif self.command == "GET" and self.server.tickets.pop(token, False):
             self._send(HTTPStatus.SEE_OTHER, b"", "text/plain", f"/{self.server.token}/")
             return None
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):

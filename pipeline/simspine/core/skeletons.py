@@ -351,9 +351,8 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
     with naming_table(name):
         rows = csv.DictReader(text.splitlines())
-        found = tuple(rows.fieldnames or ())
-        if found != CORRESPONDENCE_COLUMNS:
-            raise InputError(f"{name}: the first line is {found}, expected {','.join(CORRESPONDENCE_COLUMNS)}.")
+        if tuple(rows.fieldnames or ()) != CORRESPONDENCE_COLUMNS:
+            raise InputError(f"{name} begins with {rows.fieldnames}, expected {','.join(CORRESPONDENCE_COLUMNS)}.")
         wanted = [(number, row) for number, row in enumerate(rows, start=2) if row["point"]]
     pairs = [_point_correspondence(row, f"{name}, line {number}") for number, row in wanted]
     for field in ("marker", "point"):

@@ -226,10 +226,8 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
             "the order of the views."
         )
     if far := [camera.name for camera in cameras if not np.linalg.norm(camera.centre) <= _MAX_CAMERA_DISTANCE_M]:
-        raise InputError(
-            f"camera {far[0]!r} is more than {_MAX_CAMERA_DISTANCE_M:g} m from the origin; its translation seems to be "
-            "in millimetres. Divide the translations by 1000."
-        )
+        far_off = f"camera {far[0]!r} is over {_MAX_CAMERA_DISTANCE_M:g} m from the origin"
+        raise InputError(f"{far_off}; its translation seems to be in millimetres. Divide the translations by 1000.")
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
     if keypoints.frames == 0 or not keypoints.names:
