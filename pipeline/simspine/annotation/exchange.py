@@ -101,7 +101,7 @@ def write_images(folder: Path, recording: RecordedViews, images: LabelledImages)
     source = Images(recording)
     try:
         for name in images.file_names:
-            with atomic_path(folder / name, sync=False) as temporary:
+            with atomic_path(folder / name) as temporary:
                 temporary.write_bytes(source.jpeg(*named[name]))
     finally:
         source.close()
@@ -181,4 +181,4 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
         person = {"person_id": [-1], "pose_keypoints_2d": flat}
         name = safe_file_name(recording.views[view])
         target = folder / f"{name}_json" / f"{name}_{frame:06d}.json"
-        write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)
+        write_text(target, json.dumps({"version": 1.3, "people": [person]}))
