@@ -187,3 +187,12 @@ def test_without_a_name_the_configuration_of_the_folder_is_taken_and_never_the_d
     assert "results/mine" in call("summary", "results/mine").output
     shutil.copy("mine.yaml", "second.yaml")
     assert "there are 2: mine.yaml, second.yaml" in call("status").output
+
+
+def test_names_in_files_do_not_command_the_terminal(tmp_path):
+    """A bell and an escape in the name of a column; the message shows the rest of it."""
+    (tmp_path / "line.csv").write_text("\x1b]0;owned\x07,y\n1,2\n")
+    found = call("back", tmp_path / "line.csv")
+    assert found.exit_code == 2
+    assert "owned" in found.output
+    assert not {"\x1b", "\x07"} & set(found.output)

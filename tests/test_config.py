@@ -524,3 +524,24 @@ def test_names_of_subjects_and_trials_are_plain(name):
 )
 def test_contacts_of_the_feet_are_times_of_a_trial_there_is(tmp_path, events, said):
     assert said in refusal(tmp_path, changed(("report", "events"), events))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["CON"], "on every system"), (["nul.x"], "on every system"), (["walk."], "on every system"),
+        (["walk", "Walk"], "one file on Windows and macOS"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("of", ["subject", "trial"])
+def test_names_that_some_system_cannot_store_are_refused(names, words, of):
+    trial = {"folder": "project"}
+    one = {name: {"trials": {"walk": trial}} for name in names} if of == "subject" else None
+    content = {"name": "x", "results": "r", "subjects": one or {"S01": {"trials": dict.fromkeys(names, trial)}}}
+    with pytest.raises(InputError, match=words):
+        check_config(content)
+
+
+def test_a_subject_is_not_called_like_something_else_in_the_results_on_any_system():
+    with pytest.raises(InputError, match="name of something else"):
+        check_config({"name": "x", "results": "r", "subjects": {"Report": {"trials": {"walk": {"folder": "p"}}}}})

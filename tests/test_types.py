@@ -186,3 +186,12 @@ def test_unknown_name_proposes_the_nearest():
     as_near = str(unknown_name("view", "cam9", ["cam1", "cam2"]))
     assert as_near == "unknown view 'cam9'. Available: cam1, cam2."
     assert "Available: none" in str(unknown_name("point", "p", []))
+
+
+@pytest.mark.parametrize("wrong", ["x", [["a"]], 10**400, None, object(), 1j, [[1, 2], [3]]])
+def test_what_is_not_made_of_numbers_is_bad_input(wrong):
+    """As it may come from a file: the message names the field."""
+    with pytest.raises(InputError, match=r"Markers\.xyz"):
+        Markers(["a"], 50, wrong, "y_up")
+    with pytest.raises(InputError, match=r"Camera 'c'\.K"):
+        Camera("c", (10, 10), wrong, [], np.eye(3), [0, 0, 1])

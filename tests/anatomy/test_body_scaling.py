@@ -205,3 +205,9 @@ def test_without_a_mass_it_grows_with_the_cube_of_the_stature(release):
     before, after = (osim.load_opensim_model(body.osim) for body in (release, larger))
     masses = [model.getTotalMass(model.initSystem()) for model in (before, after)]
     assert masses[1] / masses[0] == pytest.approx(1.1**3)
+
+
+@pytest.mark.parametrize("mass", [1e9, 0, -70, float("nan"), float("inf"), 4.9, 301])
+def test_a_mass_that_nobody_has_is_refused(release, mass):
+    with pytest.raises(InputError, match="between 5 and 300 kg"):
+        scale_body(release, factors_of(KNOWN), mass=mass)

@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from drawn_recording import off_by, true_points, write_recording
 
 from simspine.annotation.exchange import (
     edits_from,
     labelled_images_of,
     write_annotation_file,
+    write_images,
 )
 from simspine.annotation.labels import (
     Edit,
@@ -17,12 +21,15 @@ from simspine.annotation.labels import (
     journal_file,
     start_journal,
 )
+from simspine.annotation.recording import Target, open_target
 from simspine.annotation.server import labels_of
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton, without_skin_markers
+from simspine.core.types import Keypoints
+from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.coco import read_coco_labels, to_simspine
-from simspine.io.keypoint_json import read_keypoints
+from simspine.io.keypoint_json import read_keypoints, write_keypoints
 from simspine.workflow.config_recordings import skin_markers_from
 from simspine.workflow.up_to_date import hold_lock
 
@@ -228,3 +235,26 @@ def test_decisions_are_not_taken_in_while_their_annotator_is_at_work(drawn, reco
         assert not journal_file(recording.home, "anna").exists()
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("evil", ["../../stolen", "/tmp/stolen", "..", "a:b|", "a/../../b"])
+def test_camera_names_of_a_calibration_write_nowhere_else(tmp_path, evil):
+    """Labels as OpenPose and COCO files, images, and points, of cameras that a stranger has named."""
+    folder = tmp_path / "inner" / "walk"
+    write_recording(folder, off_by(true_points(), 6.0), frames=2)
+    file = folder / "calibration" / "Calib.toml"
+    cameras = read_calibration(file)
+    write_calibration(file, [camera.with_(name=f"{evil}{i}") for i, camera in enumerate(cameras, 1)])
+    before = set(tmp_path.rglob("*"))
+    recording = open_target(Target(str(folder), home=tmp_path / "inner" / "home"))
+    assert recording.views[0] == f"{evil}1"
+    labels = replace(recording.start, status=np.full_like(recording.start.status, PointStatus.ACCEPTED))
+    out = tmp_path / "inner" / "out"
+    write_annotation_file("openpose", out / "points", recording, labels)
+    write_annotation_file("coco", out / "labels.json", recording, labels)
+    write_images(out / "images", recording, labelled_images_of(recording, labels))
+    keypoints = Keypoints(["Hip"], 50, np.ones((1, 4, 1, 2)), np.ones((1, 4, 1)))
+    write_keypoints(out / "more", keypoints, recording.views)
+    made = set(tmp_path.rglob("*")) - before
+    assert made
+    assert all(path.is_relative_to(out) for path in made)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -132,5 +133,66 @@ def test_outlines_that_version_0_1_kept_are_passed_over(path):
 
 @pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "x" * 80, "a\nb"])
 def test_an_annotators_name_cannot_be_a_path(tmp_path, name):
+    with pytest.raises(InputError, match="annotator"):
+        journal_file(tmp_path, name)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs limits of a process")
+def test_a_full_disk_leaves_whole_lines_and_the_next_decision_is_readable(path):
+    """At every size at which the disk may be full: what was confirmed is there, and nothing else."""
+    append_edits(path, EDITS[:1])
+    size = path.stat().st_size
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from simspine.annotation.labels import append_edits, edit_from\n"
+        "edit = edit_from({'f': 3, 'v': 0, 'p': 'Nose', 'x': None, 'y': None, 'see': 0, 'how': 2})\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "for more in (0, 1, 20, 60, 100):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]) + more, resource.RLIM_INFINITY))\n"
+        "    try: append_edits(Path(sys.argv[1]), [edit, edit])\n"
+        "    except OSError as error: print(error.errno, Path(sys.argv[1]).stat().st_size)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, path, str(size)], capture_output=True, text=True, check=False)
+    assert run.stdout == 5 * f"{errno.EFBIG} {size}\n", run.stderr
+    append_edits(path, EDITS[2:])
+    assert read_journal(path) == [EDITS[0], EDITS[2]]
+
+
+def test_half_a_line_that_could_not_be_taken_back_goes_before_the_next_decision(path):
+    """The disk refused to cut it off as well; the process is still the same."""
+    append_edits(path, EDITS[:1])
+    with path.open("a") as file:
+        file.write('{"f": 3, "v": 0')
+    append_edits(path, EDITS[2:])
+    assert read_journal(path) == [EDITS[0], EDITS[2]]
+
+
+def test_a_journal_that_is_gone_is_no_saved_decision(path):
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        append_edits(path, EDITS)
+    assert not path.exists()
+
+
+def test_a_journal_is_not_written_through_a_link(tmp_path):
+    outside = tmp_path / "other.jsonl"
+    start_journal(outside, "walk", ("left", "right"), ("Hip",))
+    before = outside.read_bytes()
+    link = tmp_path / "home" / "anna.jsonl"
+    link.parent.mkdir()
+    link.symlink_to(outside)
+    with pytest.raises(InputError, match="a symbolic link"):
+        start_journal(link, "walk", ("left", "right"), ("Hip",))
+    link.unlink()
+    link.symlink_to(tmp_path / "missing.jsonl")
+    with pytest.raises(InputError, match="a symbolic link"):
+        start_journal(link, "walk", ("left", "right"), ("Hip",))
+    assert outside.read_bytes() == before
+    assert not (tmp_path / "missing.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.x", "anna.", "anna "])
+def test_an_annotators_name_can_be_stored_on_windows(tmp_path, name):
     with pytest.raises(InputError, match="annotator"):
         journal_file(tmp_path, name)

@@ -1,6 +1,7 @@
 """The page in a real browser, driven by mouse and keys as a person does."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from drawn_recording import cameras, true_points
 from served_recording import Served
 
-from simspine.annotation.labels import PointStatus, Visibility, read_journal
+from simspine.annotation.labels import Labels, PointStatus, Visibility, read_journal
 from simspine.annotation.recording import Target, open_target
 from simspine.core.geometry import project_points, undistort_pixels
 from simspine.core.types import Keypoints
@@ -349,6 +350,32 @@ def test_what_a_closed_page_could_not_send_comes_with_the_next_one(browser, serv
         page.page.goto("about:blank")
         page.open()
         assert [edit.point for edit in page.saved()] == ["LWrist"]
+
+
+def test_what_could_not_be_sent_survives_a_restart_of_the_server(browser, recording, monkeypatch):
+    """Also where the points are others then: decisions are kept by the names of points. Connections do not outlive an
+    answer here; in use they end with the process."""
+    monkeypatch.setattr("simspine.annotation.server._Handler.protocol_version", "HTTP/1.0")
+    first = Served(recording)
+    with Page(browser, first) as page:
+        page.page.route("**/api/edits", lambda route: route.abort())
+        page.drag(1, "LWrist", 15, 5)
+        page.page.wait_for_selector("body[data-saved=lost]")
+        page.page.on("dialog", lambda dialog: dialog.accept())
+        page.page.goto("about:blank")
+        page.page.unroute("**/api/edits")
+        first.stop()
+        assert read_journal(first.session._path) == []
+        start = recording.start
+        order = [start.names.index("LWrist"), *(i for i, name in enumerate(start.names) if name != "LWrist")]
+        turned = Labels(
+            tuple(start.names[i] for i in order), start.xy[:, :, order], start.visibility[:, :, order],
+            start.status[:, :, order], start.confidence[:, :, order],
+        )  # fmt: skip
+        page.served = Served(replace(recording, start=turned))
+        page.open()
+        assert [edit.point for edit in page.saved()] == ["LWrist"]
+        page.served.stop()
 
 
 def test_left_right_and_spine_differ_in_colour(opened):

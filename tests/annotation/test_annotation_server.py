@@ -7,6 +7,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from served_recording import Served
 
 from simspine.annotation.labels import PointStatus, finished_frames, read_journal
 from simspine.annotation.server import MAX_REQUEST_BYTES, AnnotationServer
@@ -195,3 +196,34 @@ def test_the_command_prints_the_address_serves_and_ends_with_ctrl_c(drawn, tmp_p
 def test_a_port_in_use_is_told(served):
     with pytest.raises(InputError, match="cannot be used"):
         AnnotationServer(served.session, served.server.server_port)
+
+
+def test_a_restart_has_the_same_port_and_another_token(recording):
+    """The browser keeps decisions that were not sent by host and port; the token is for one run."""
+    found = []
+    for _ in range(2):
+        served = Served(recording)
+        found.append((served.server.server_port, served.server.token))
+        served.stop()
+    assert found[0][0] == found[1][0]
+    assert found[0][1] != found[1][1]
+
+
+def test_a_port_that_others_have_taken_is_no_hindrance(served):
+    second = AnnotationServer(served.session)
+    try:
+        assert second.server_port != served.server.server_port
+    finally:
+        second.socket.close()
+
+
+def test_what_a_browser_is_started_with_works_once(served):
+    """Other users can read the arguments of a program; they come too late, and do not learn the token."""
+    server, address = served.server, served.server.address_for_once
+    assert server.token not in address
+    with urllib.request.urlopen(address, timeout=20) as page:  # follows the redirection
+        assert page.url == server.address
+        assert b"<h1>" in page.read()
+    status, headers, body = ask(served, "", token=address.rstrip("/").rpartition("/")[2])
+    assert status == 403
+    assert server.token not in f"{headers}{body}"

@@ -268,3 +268,14 @@ def test_the_manifest_itself(copy):
 def test_rejected_frames_are_no_fault(exported):
     assert REJECTED
     assert texts(exported) == []
+
+
+@pytest.mark.parametrize("name", ["../outside.h5", "/etc/passwd", "a/../../b", "a/./b", "C:/x", "a//b", "con"])
+def test_a_manifest_cannot_name_files_elsewhere(copy, name):
+    """Nothing outside the folder is opened, so nothing is learned of it."""
+    file = copy / "manifest.json"
+    content = json.loads(file.read_text())
+    content["files"][name] = next(iter(content["files"].values()))
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="cannot be the name of a file"):
+        verify_dataset(copy)

@@ -3,6 +3,7 @@
 The campaign with many more: `python -m tools.fuzz_readers` (docs/reliability.md).
 """
 
+import os
 import signal
 
 import pytest
@@ -42,6 +43,20 @@ def test_a_folder_and_a_file_that_is_not_there(tmp_path, reader):
     assert outcome(reader, place)[0] == "InputError"
     place.mkdir()
     assert outcome(reader, place)[0] == "InputError"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+@pytest.mark.parametrize("reader", [reader for reader in READERS if reader not in COPIED])
+def test_pipes_and_devices_are_refused_at_once(tmp_path, reader):
+    """Nobody writes to the pipe, and /dev/zero has no end: a reader that opens either is ended by the alarm."""
+    place = tmp_path / READERS[reader].name
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    os.mkfifo(place)
+    assert outcome(reader, place)[0] == "InputError"
+    place.unlink()
+    place.symlink_to("/dev/zero")
+    assert outcome(reader, place)[0] == "InputError"
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def test_an_empty_path_is_called_so():

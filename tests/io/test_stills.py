@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.io.image_streams import open_recording
+from simspine.io.image_streams import open_recording, read_image
 from simspine.io.video import open_video
 
 
@@ -58,3 +58,20 @@ def test_some_frames_of_a_video_are_those_of_all(tmp_path):
         np.testing.assert_array_equal(image, everything[row])
     with pytest.raises(InputError, match=r"frame 9 of 9 cannot be decoded"):
         list(video.at([9]))
+
+
+@pytest.mark.filterwarnings("ignore")  # of Pillow, at sizes below those that it refuses
+def test_an_image_that_announces_more_than_it_can_hold_is_refused(tmp_path):
+    """A JPEG of some hundred bytes whose header says 30000 x 30000: OpenCV would take 2.7 GB for it, and more."""
+    small = tmp_path / "a.jpg"
+    cv2.imwrite(str(small), np.zeros((24, 32, 3), np.uint8))
+    content = bytearray(small.read_bytes())
+    start = content.find(b"\xff\xc0") + 5
+    content[start : start + 4] = (9000).to_bytes(2, "big") + (15000).to_bytes(2, "big")
+    small.write_bytes(content)
+    with pytest.raises(InputError, match="announces 405 MB"):
+        read_image(small)
+    content[start : start + 4] = 2 * (30000).to_bytes(2, "big")
+    small.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.jpg cannot be read"):
+        read_image(small)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tools.release.check import changelog_faults, vulnerability_faults
+from tools.release.check import changelog_faults, other_bytes, vulnerability_faults
 from tools.release.licences import Licence, licences, listing, read_policy, refused
 from tools.release.locked import Pinned, read_lock
 from tools.release.sbom import bill, packages
@@ -139,3 +139,13 @@ def test_the_changelog_has_the_version_and_nothing_unreleased():
     lacking = changelog_faults("# C\n\n## Unreleased\n\n- New.\n\n## 0.1.0\n\n- First.\n", "0.2.0")
     assert len(lacking) == 2
     assert "nothing under `## 0.2.0`" in lacking[0]
+
+
+def test_two_builds_are_compared_byte_by_byte(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "simspine-1-py3-none-any.whl").write_bytes(b"wheel")
+    assert other_bytes(tmp_path / "a", tmp_path / "b") == []
+    (tmp_path / "b/simspine-1-py3-none-any.whl").write_bytes(b"wheeL")
+    (tmp_path / "a/simspine-1.tar.gz").write_bytes(b"")
+    assert other_bytes(tmp_path / "a", tmp_path / "b") == ["simspine-1-py3-none-any.whl", "simspine-1.tar.gz"]

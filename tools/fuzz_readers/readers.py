@@ -421,6 +421,127 @@ def _read_journal(path: Path):
     return read_journal(path)
 
 
+# A line on the back, and other tables
+
+
+def _back_points() -> np.ndarray:
+    height = np.linspace(1.4, 0.95, 12)
+    return np.stack([0.03 * np.sin(9 * height), height, 0 * height], -1)
+
+
+def _back_csv(path: Path) -> None:
+    names = ["C7", *[""] * 11, "LPSIS", "RPSIS"]
+    rows = [*_back_points(), (-0.02, 0.98, -0.05), (-0.02, 0.98, 0.05)]
+    lines = [f"{x:.4f},{y:.4f},{z:.4f},{name}" for (x, y, z), name in zip(rows, names, strict=True)]
+    path.write_text("\n".join(["x,y,z,name", *lines]) + "\n")
+
+
+def _ply_head(kind: str, count: int) -> str:
+    places = "".join(f"property float {axis}\n" for axis in "xyz")
+    colours = "".join(f"property uchar {colour}\n" for colour in ("red", "green", "blue"))
+    return f"ply\nformat {kind} 1.0\nelement vertex {count}\n{places}{colours}element face 0\nend_header\n"
+
+
+def _ply_text(path: Path) -> None:
+    points = _back_points()
+    rows = "".join(f"{x:.4f} {y:.4f} {z:.4f} 255 {20 * (i % 2)} 0\n" for i, (x, y, z) in enumerate(points))
+    path.write_text(_ply_head("ascii", len(points)) + rows)
+
+
+def _ply_binary(path: Path) -> None:
+    points = _back_points()
+    cells = np.zeros(len(points), [("p", "<f4", 3), ("c", "u1", 3)])
+    cells["p"], cells["c"] = points, (250, 10, 10)
+    path.write_bytes(_ply_head("binary_little_endian", len(points)).encode() + cells.tobytes())
+
+
+def _read_back(path: Path):
+    from simspine.io.back_line import read_back_line
+
+    return read_back_line(path)
+
+
+def _bands(path: Path) -> None:
+    rows = [f"knee_angle_r,{percent},{percent / 3:.2f},4.5" for percent in range(0, 101, 5)]
+    path.write_text("\n".join(["# source: A, 2020, table 1", "angle,percent,mean,sd", *rows]) + "\n")
+
+
+def _read_bands(path: Path):
+    from simspine.report.dataset_figures import read_bands
+
+    return read_bands(path, ["knee_angle_r"])
+
+
+def _correspondence(path: Path) -> None:
+    from simspine.core import skeletons
+
+    folder = Path(skeletons.__file__).with_name("correspondences")
+    path.write_bytes(sorted(folder.glob("*.csv"))[0].read_bytes())
+
+
+def _read_correspondence(path: Path):
+    from simspine.core.skeletons import read_correspondence
+
+    return read_correspondence(str(path))
+
+
+def _coco_results(path: Path) -> None:
+    people = [{"image_id": i, "category_id": 1, "keypoints": [1.5, 2.5, 0.5] * 37, "score": 0.5} for i in range(3)]
+    path.write_text(json.dumps(people))
+
+
+def _read_coco_results(path: Path):
+    from simspine.io.coco import read_coco_results
+
+    return read_coco_results(path)
+
+
+def _named_frames(path: Path) -> None:
+    path.write_text(json.dumps({"frames_again": [1, 2, 5], "frames_worse": [7]}))
+
+
+def _read_named_frames(path: Path):
+    from simspine.annotation.validation import frames_to_annotate
+
+    return frames_to_annotate(path)
+
+
+def _point_table(path: Path) -> None:
+    from simspine.evaluation.point_sources import PointSequence, write_point_sequences
+
+    xyz = np.random.default_rng(0).uniform(0, 2, (5, 4, 3))
+    write_point_sequences(path, [PointSequence("S1", "Walking_1", np.arange(5), NAMES, xyz, rate=50.0)])
+
+
+def _read_point_table(path: Path):
+    from simspine.evaluation.point_sources import read_points
+
+    return read_points(path)
+
+
+def _clicks(path: Path) -> None:
+    path.write_text("clicks:\n  C7: {cam01: [[0, 100.5, 200.5], [9, null, null]], cam02: [[0, 90.0, 210.0]]}\n")
+
+
+def _read_clicks(path: Path):
+    from simspine.core.settings import read_yaml
+    from simspine.workflow.config_recordings import clicks_in_file
+
+    return clicks_in_file(read_yaml(path), path)
+
+
+def _image(path: Path) -> None:
+    import cv2
+
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (24, 32, 3)).astype(np.uint8))
+
+
+def _read_image(path: Path):
+    from simspine.io.image_streams import read_image
+
+    return read_image(path)
+
+
 _JSON = (*m.TEXT, m.json_tree, m.json_tree, m.json_tree)
 _YAML = (*m.TEXT, m.yaml_tree, m.yaml_tree, m.yaml_tree)
 READERS = {
@@ -449,5 +570,16 @@ READERS = {
     "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
     "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),
     "CDF": Reader("Walking.cdf", _cdf, _read_cdf),
+    "back line, CSV": Reader("line.csv", _back_csv, _read_back, m.TEXT),
+    "back scan, text": Reader("scan.ply", _ply_text, _read_back, m.TEXT),
+    "back scan, binary": Reader("scan.ply", _ply_binary, _read_back),
+    "normative bands": Reader("bands.csv", _bands, _read_bands, m.TEXT),
+    "correspondences": Reader("table.csv", _correspondence, _read_correspondence, m.TEXT),
+    "COCO results": Reader("results.json", _coco_results, _read_coco_results, _JSON),
+    "validation's frames": Reader("validation.json", _named_frames, _read_named_frames, _JSON),
+    "table of points": Reader("points.npz", _point_table, _read_point_table, (*m.BYTES, *[m.zip_members] * 8)),
+    "clicks": Reader("clicks.yaml", _clicks, _read_clicks, _YAML),
+    "PNG": Reader("image.png", _image, _read_image),
+    "JPEG": Reader("image.jpg", _image, _read_image),
     "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),
 }

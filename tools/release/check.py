@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -51,12 +52,23 @@ def version_faults(version: str, revision: str) -> list[str]:
     return [] if wanted in tags else [f"{revision} is not tagged {wanted} (tags there: {', '.join(tags) or 'none'})"]
 
 
+def other_bytes(folder: Path, again: Path) -> list[str]:
+    """Names of wheels and sdists that are not, byte by byte, in both folders."""
+    found = [{path.name: path.read_bytes() for path in place.glob("simspine-*")} for place in (folder, again)]
+    return sorted(name for name in found[0].keys() | found[1].keys() if found[0].get(name) != found[1].get(name))
+
+
 def build(source: Path, out: Path) -> list[str]:
-    """Wheel and sdist of a source tree into `out`; what is wrong with them."""
-    command = [sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", str(out), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return [f"wheel and sdist were not built: {done.stderr.strip()[-300:]}"]
+    """Wheel and sdist of a source tree into `out`, twice; what is wrong with them."""
+    again = source.with_name("again")
+    shutil.copytree(source, again)  # newer, and at another place
+    for place, folder in ((source, out), (again, again / "dist")):
+        command = [sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", str(folder), str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return [f"wheel and sdist were not built: {done.stderr.strip()[-300:]}"]
+    if differing := other_bytes(out, again / "dist"):
+        return [f"two builds differ in {', '.join(differing)}"]
     wheels, sdists = list(out.glob("*.whl")), list(out.glob("*.tar.gz"))
     if len(wheels) != 1 or len(sdists) != 1:
         return [f"{out} should hold one wheel and one sdist; clear it first"]

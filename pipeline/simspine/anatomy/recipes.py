@@ -21,7 +21,7 @@ from simspine.anatomy.priors import LevelRegion, LinearPrior, Prior, region_from
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
 from simspine.anatomy.split_torso import Articulation, Partition, articulate_torso, articulation_from, carried_vertebrae
 from simspine.core.errors import InputError, require_known, unknown_name
-from simspine.core.settings import pose2sim_folder, read_mapping, recipe_path
+from simspine.core.settings import packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
 
@@ -283,7 +283,7 @@ def _base_model_path(recipe: Path, file: str) -> Path:
     """The base model: in the folder of the recipe, else among those packaged."""
     for path in (recipe.parent / file, pose2sim_folder() / file):
         if path.is_file():
-            return path
+            return packaged_file(path) if path.parent == pose2sim_folder() else path
     raise InputError(f"{recipe} names the model {recipe.parent / file}, which does not exist.")
 
 

@@ -18,6 +18,7 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 
+MASS_LIMITS_KG = (5.0, 300.0)
 PLAUSIBLE_STATURES_M = (1.0, 2.3)  # m; outside of it a unit is wrong or the points are
 
 
@@ -147,8 +148,8 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
     state = model.initSystem()
     if mass is None:
         mass = model.getTotalMass(state) * factors.stature_factor**3
-    if not (np.isfinite(mass) and mass > 0):
-        raise InputError(f"mass is {mass} kg, expected a positive number.")
+    elif not MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]:
+        raise InputError(f"mass is {mass} kg, expected one between {MASS_LIMITS_KG[0]:g} and {MASS_LIMITS_KG[1]:g} kg.")
     scale_set = osim.ScaleSet()
     for name, factor in factors.by_body.items():
         entry = osim.Scale()

@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import packaged_file
+from simspine.io.text_tables import read_bytes
 
 CHAIN_LEVELS = (
     *(f"C{i}" for i in range(1, 8)),
@@ -137,13 +139,13 @@ def vector_names() -> tuple[str, ...]:
 @cache
 def packaged_shape_model() -> ShapeModel:
     """The statistics shipped with the package."""
-    return read_shape_model(Path(__file__).with_name("shape_statistics.json"))
+    return read_shape_model(packaged_file(Path(__file__).with_name("shape_statistics.json")))
 
 
 def read_shape_model(path: str | Path) -> ShapeModel:
     """A `ShapeModel` from a file written by `tools.learn_spine_shape`."""
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(read_bytes(path))
         if data["format"] != "simspine-spine-shape" or data["version"] != 1 or data["levels"] != list(CHAIN_LEVELS):
             raise ValueError("another format, version or set of levels")
         n = CHAIN_VECTOR_COUNT

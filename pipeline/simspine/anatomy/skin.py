@@ -7,13 +7,14 @@ the right, m. The surface is moved by linear blending of affine maps, one for ea
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numba import njit
 
 from simspine.anatomy.body import Body, body_poses, follow_couplers
 from simspine.core.errors import InputError, unknown_name
+from simspine.core.settings import packaged_file
 from simspine.core.types import Motion
 
 # The segments of a body that carry its skin.
@@ -67,7 +68,7 @@ class RestSurface:
 @cache
 def skin_asset() -> SkinAsset:
     """What is in `skin.npz`, read once."""
-    with files(__package__).joinpath("skin_asset", "skin.npz").open("rb") as file, np.load(file) as data:
+    with np.load(packaged_file(Path(__file__).with_name("skin_asset") / "skin.npz")) as data:
         step = float(data["step"])
         return SkinAsset(
             directions=tuple(data["directions"].tolist()),

@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
 from simspine.annotation.recording import Images, RecordedViews
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.skeletons import is_skin_marker, skin_landmark
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.coco import LabelledImages, to_spinetrack, write_coco_labels
@@ -28,9 +28,9 @@ def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
         for v, view in enumerate(recording.views):
             rows = _click_rows(recording, labels, v, i)
             if any("null" not in row for row in rows):
-                views[view] = f"[{', '.join(rows)}]"
+                views[view if view.isalnum() else json.dumps(view)] = f"[{', '.join(rows)}]"
         if len(views) > 1:
-            lines.append(f"  {skin_landmark(name)}: {{{', '.join(f'{view}: {rows}' for view, rows in views.items())}}}")
+            lines.append(f"  {skin_landmark(name)}: {{{', '.join(f'{key}: {rows}' for key, rows in views.items())}}}")
     if not lines:
         raise InputError(
             f"{recording.name}: no marker on the skin was placed in two views. Open the page with --skin C7,T7,… and "
@@ -101,7 +101,7 @@ def write_images(folder: Path, recording: RecordedViews, images: LabelledImages)
     source = Images(recording)
     try:
         for name in images.file_names:
-            with atomic_path(folder / name, sync=False) as temporary:
+            with atomic_path(folder / name) as temporary:
                 temporary.write_bytes(source.jpeg(*named[name]))
     finally:
         source.close()
@@ -179,5 +179,6 @@ def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImag
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
         flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
         person = {"person_id": [-1], "pose_keypoints_2d": flat}
-        target = folder / f"{recording.views[view]}_json" / f"{recording.views[view]}_{frame:06d}.json"
-        write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)
+        name = safe_file_name(recording.views[view])
+        target = folder / f"{name}_json" / f"{name}_{frame:06d}.json"
+        write_text(target, json.dumps({"version": 1.3, "people": [person]}))

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from io import FileIO
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, safe_file_name, unknown_name
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints, read_only_array
 from simspine.io.atomic import write_text
@@ -138,7 +139,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
 
 # The journal: one file per annotator that only grows, a line per decision, on the disk before it is confirmed. A killed
 # process can leave at most a last line that is cut short; it is not read. The head names the recording, its views and
-# points, so that decisions cannot be taken for another recording's.
+# points, so that decisions cannot be taken for another recording's. A full disk, too, leaves whole lines only.
 
 
 JOURNAL_SUFFIX = ".jsonl"
@@ -150,7 +151,7 @@ _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
 
 def journal_file(folder: Path, annotator: str) -> Path:
     """Where an annotator's decisions are; `InputError` for a name that cannot be a file's."""
-    if not _ANNOTATOR_NAME.fullmatch(annotator):
+    if not _ANNOTATOR_NAME.fullmatch(annotator) or safe_file_name(annotator) != annotator:
         raise InputError(
             f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
         )
@@ -169,6 +170,8 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
 
     Raises `InputError` for a journal of another recording.
     """
+    if path.is_symlink():
+        raise InputError(f"{path}: a symbolic link; a journal is no link. Name another folder (--out).")
     head = {"schema": JOURNAL_SCHEMA, "recording": recording, "views": list(views), "points": list(names)}
     if not path.exists():
         write_text(path, json.dumps(head) + "\n")
@@ -180,17 +183,32 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
             f"{path}: decisions about the views {', '.join(map(str, found.get('views') or ['none']))}; this recording "
             f"has {', '.join(views)}. Choose another folder with --out."
         )
-    if not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+    with open(path, "r+b", buffering=0) as file:
+        _end_of_lines(file)
 
 
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions; they are on the disk when this returns."""
+    """Add decisions; they are on the disk when this returns, and none is in the file if it raises."""
     text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
-    with open(path, "a", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with open(path, "r+b", buffering=0) as file:
+        lines = _end_of_lines(file)
+        try:
+            left = memoryview(text.encode())
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except BaseException:  # a full disk, ctrl-C: the next decision must not follow half a line
+            file.truncate(lines)
+            raise
+
+
+def _end_of_lines(file: FileIO) -> int:
+    """Go to the end of the last whole line, cut off what is behind it, and say where that is."""
+    end = file.seek(0, os.SEEK_END)
+    if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
+        file.seek(0)
+        end = file.truncate(file.read().rfind(b"\n") + 1)
+    return file.seek(end)
 
 
 def read_journal(path: Path) -> list[Edit]:
@@ -250,7 +268,7 @@ def _to_json(edit: Edit) -> dict:
 
 def _journal_head(path: Path, content: bytes) -> dict:
     try:
-        head = json.loads(content.split(b"\n", 1)[0])
+        head = json.loads(content[: content.index(b"\n")])
         schema = head["schema"]
     except (ValueError, TypeError, LookupError, RecursionError):
         raise InputError(f"{path}: not an annotator's journal: its first line is no head.") from None

@@ -11,7 +11,7 @@ import numpy as np
 from simspine.anatomy.marker_sets import read_skin_table
 from simspine.annotation.labels import Labels, pseudo_labels
 from simspine.core import skeletons
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, require_distinct_files, require_known, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import SKIN_SUFFIX, points_at_vertebrae
 from simspine.core.types import Camera, Keypoints, Markers
@@ -70,9 +70,10 @@ class RecordedViews:
     def image_name(self, frame: int, view: int) -> str:
         """Of an image in other programs' files: of the photograph, or `<view>/<view>_000012.jpg` of a video."""
         source, row = self.sources[view], int(self.rows[frame, view])
+        folder = safe_file_name(self.views[view])
         if isinstance(source, Stills):
-            return f"{self.views[view]}/{source.files[row].name}"
-        return f"{self.views[view]}/{self.views[view]}_{row:06d}.jpg"
+            return f"{folder}/{source.files[row].name}"
+        return f"{folder}/{folder}_{row:06d}.jpg"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def open_target(target: Target) -> RecordedViews:
     Raises `InputError` that says what was looked for.
     """
     found = _recording_of_target(target)
+    require_distinct_files("views", found.views)
     known = read_skin_table().places
     require_known("marker on the skin", target.skin, known)
     if twice := [level for level in known if target.skin.count(level) > 1]:
@@ -279,7 +281,7 @@ def _calibration(folder: Path) -> list[Camera] | None:
 
 def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypoints | None:
     """SIMSPINE's points in `<view>_json/` of a folder, by number of the image; None where a view has no such folder."""
-    folders = [folder / f"{view}_json" for view in views]
+    folders = [folder / f"{safe_file_name(view)}_json" for view in views]
     if not all(path.is_dir() for path in folders):
         return None
     found = read_keypoints(folders, rate=rate)

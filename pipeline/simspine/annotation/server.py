@@ -5,6 +5,7 @@ server's (DNS rebinding) or whose Origin is another page's is refused, so that n
 or write.
 """
 
+import hashlib
 import hmac
 import json
 import re
@@ -76,7 +77,7 @@ class Session:
         in_round: int = 0,
     ):
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
-        self._path = journal_file(recording.home, annotator)
+        self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names)
         self._own(labels_of(recording, annotator))
         self.images = Images(recording)
@@ -252,24 +253,34 @@ _STATIC_FILE_NAME = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for any that is free."""
+    """Serves one session. port: 0 for the journal's own, which a restart has again: what the browser keeps of decisions
+    that were not sent belongs to the port. Where that is taken, any that is free."""
 
     daemon_threads = True
 
     def __init__(self, session: Session, port: int = 0):
         self.session = session
         self.token = secrets.token_urlsafe(24)
-        try:
-            super().__init__((LOCAL_HOST, port), _Handler)
-        except OSError as error:
-            raise InputError(
-                f"port {port} of this computer cannot be used ({error.strerror}); choose another."
-            ) from None
+        self.tickets = {secrets.token_urlsafe(24): True}
+        journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
+        own_port = 49152 + int.from_bytes(journal[:2], "big") // 4  # up to 65535: ports that are nobody's for good
+        for number in (port,) if port else (own_port, 0):
+            try:
+                super().__init__((LOCAL_HOST, number), _Handler)
+                return
+            except OSError as error:
+                fault = InputError(f"port {number} of this computer cannot be used ({error.strerror}); choose another.")
+        raise fault
 
     @property
     def address(self) -> str:
         """What to open in a browser."""
         return f"http://{LOCAL_HOST}:{self.server_port}/{self.token}/"
+
+    @property
+    def address_for_once(self) -> str:
+        """What a program is started with to open `address`: other users of the computer can read its arguments."""
+        return f"http://{LOCAL_HOST}:{self.server_port}/{next(iter(self.tickets), '')}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of an answer is no error; anything else is printed."""
@@ -320,6 +331,9 @@ class _Handler(BaseHTTPRequestHandler):
             site is not None and site not in ("none", "same-origin")
         ):
             fault = "asked by another page"
+        elif self.command == "GET" and self.server.tickets.pop(token, False):
+            self._send(HTTPStatus.SEE_OTHER, b"", "text/plain", f"/{self.server.token}/")
+            return None
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):
             fault = "the token in the address is missing or wrong"
         if fault is None:
@@ -368,8 +382,10 @@ class _Handler(BaseHTTPRequestHandler):
             return _json_response(self.server.session.next_batch())
         raise InputError(f"there is no {path!r:.80} here.")
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, location: str = "") -> None:
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", SERVER_CONTENT_POLICY)

@@ -117,7 +117,7 @@ def annotate_command(target, annotator, port, batch, again, opened):
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
-            show_on_desktop(server.address)
+            show_on_desktop(server.address_for_once)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

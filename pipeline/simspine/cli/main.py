@@ -59,6 +59,11 @@ COMMAND_GROUPS = {
 _COLLECTED_AFTER = 50_000
 
 
+def _printable(text: object) -> str:
+    """Without the characters by which a name in a stranger's file could command the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
 class _Commands(click.Group):
     """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
 
@@ -66,7 +71,7 @@ class _Commands(click.Group):
     """
 
     def invoke(self, ctx):
-        warnings.showwarning = lambda message, *_: click.secho(f"warning: {message}", fg="yellow", err=True)
+        warnings.showwarning = lambda message, *_: click.secho(f"warning: {_printable(message)}", fg="yellow", err=True)
         try:
             gc.set_threshold(_COLLECTED_AFTER)
             return super().invoke(ctx)
@@ -89,7 +94,7 @@ class _Commands(click.Group):
             if error.errno in (None, errno.EPIPE):  # a bug of ours; a closed pipe, which click handles
                 raise
             message = f"{error.filename or 'a file'}: {os.strerror(error.errno)}."
-        click.secho(f"error: {message}", fg="red", err=True)
+        click.secho(f"error: {_printable(message)}", fg="red", err=True)
         sys.exit(2)
 
     def list_commands(self, ctx):

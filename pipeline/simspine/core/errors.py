@@ -4,12 +4,21 @@ A message says what was found, what was wanted, where, and what to do. The comma
 and exits with code 2; library callers catch :class:`InputError`.
 """
 
-from collections.abc import Iterable, Sequence
+import csv
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath
-from os.path import isdir
+from os.path import exists, isdir, isfile
 
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
+# What some system cannot store in a file's name: Windows' list, hidden and relative names, halves of characters.
+_NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"/\\|?*%]|^[. ]|[. ]\Z')
+_DEVICE_NAMES = re.compile(r"(con|prn|aux|nul|con(in|out)\$|(com|lpt)[\d\u00b9\u00b2\u00b3])\s*(\..*)?", re.I | re.S)
+_MAX_FILE_NAME_BYTES = 120  # bytes: endings, numbers of frames and temporary names come in addition
 
 
 class InputError(ValueError):
@@ -24,14 +33,59 @@ class Remark(UserWarning):
 
 
 def require_path(path: str | PathLike) -> None:
-    """Raise for an empty path, which the system takes for the working folder and no message can name."""
+    """Raise for an empty path, which the system takes for the working folder, and for a pipe or device, which may have
+    no end."""
     if not fspath(path):
         raise InputError("the path handed in is empty; name a file.")
+    if exists(path) and not (isfile(path) or isdir(path)):
+        raise InputError(f"{path}: a pipe or device, where a file is wanted; save its content as a file.")
+
+
+def safe_file_name(name: str) -> str:
+    """The name as part of a path that every system can store: characters that are not allowed become %XX.
+
+    It is never a path itself. Ordinary names stay as they are. Different names stay different; `require_distinct_files`
+    is for those that differ in upper and lower case alone.
+    """
+    text = _NOT_IN_FILE_NAMES.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass")), name
+    )
+    text = text or "%"
+    if _DEVICE_NAMES.fullmatch(text):
+        text = f"%{ord(text[0]):02X}{text[1:]}"
+    if len(text.encode()) > _MAX_FILE_NAME_BYTES:
+        text = f"{text[: _MAX_FILE_NAME_BYTES // 5]}%{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return text
+
+
+def require_file_name(name: str) -> str:
+    """The name; raises where it is not its own `safe_file_name`."""
+    if safe_file_name(name) != name:
+        raise InputError(f"{name!r:.100} cannot be the name of a file on every system; choose another.")
+    return name
+
+
+def require_distinct_files(kind: str, names: Iterable[str]) -> None:
+    """Raise where two names would be one file on systems that ignore upper and lower case."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise InputError(f"{kind} {other!r} and {name!r} are one file on Windows and macOS; rename one of them.")
 
 
 def missing_file(path: str | PathLike) -> str:
     """What is to be said of a path at which there is no file."""
     return "a folder, where a file is wanted" if isdir(path) else "no such file"
+
+
+@contextmanager
+def naming_table(path: object) -> Iterator[None]:
+    """A block in which a table of cells is read, such as CSV; what is wrong with its cells is an `InputError`."""
+    try:
+        yield
+    except csv.Error as error:
+        raise InputError(f"{path}: no readable table of cells ({error}). Save it anew as CSV.") from None
 
 
 def nearest_name(found: str, names: Sequence[str]) -> str | None:

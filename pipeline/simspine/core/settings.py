@@ -4,12 +4,13 @@ Options of each stage and sections of a configuration are `Section`s. What is wr
 one line for each fault.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Self, Union, cast, get_args, get_origin
@@ -133,6 +134,16 @@ def data_folder(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise InputError(f"the folder {name} was not found beside the simspine package; reinstall simspine.")
+
+
+@cache
+def packaged_file(path: Path) -> Path:
+    """A network or model that comes with simspine; raises `InputError` where its content is another than it had."""
+    lines = Path(__file__).with_name("packaged.sha256").read_text(encoding="utf-8").splitlines()
+    known = {name: digest for digest, name in map(str.split, lines)}
+    if hashlib.sha256(path.read_bytes()).hexdigest() != known.get(path.name):
+        raise InputError(f"{path} is not the file that came with this version of simspine; install simspine anew.")
+    return path
 
 
 def models_folder() -> Path:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, unknown_name
+from simspine.core.errors import InputError, index_of_name, naming_table, require_path, unknown_name
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
@@ -331,6 +331,7 @@ def correspondence_names() -> tuple[str, ...]:
 def _require_table(name: str) -> None:
     """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
     if name.lower().endswith(".csv"):
+        require_path(name)
         if not Path(name).is_file():
             raise InputError(f"table of correspondences {name} does not exist.")
     elif name not in correspondence_names():
@@ -347,12 +348,12 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
             raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
     else:
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    if tuple(rows.fieldnames or ()) != CORRESPONDENCE_COLUMNS:
-        raise InputError(f"{name}: the first line is {rows.fieldnames}, expected {','.join(CORRESPONDENCE_COLUMNS)}.")
-    pairs = [
-        _point_correspondence(row, f"{name}, line {number}") for number, row in enumerate(rows, start=2) if row["point"]
-    ]
+    with naming_table(name):
+        rows = csv.DictReader(text.splitlines())
+        if tuple(rows.fieldnames or ()) != CORRESPONDENCE_COLUMNS:
+            raise InputError(f"{name} begins with {rows.fieldnames}, expected {','.join(CORRESPONDENCE_COLUMNS)}.")
+        wanted = [(number, row) for number, row in enumerate(rows, start=2) if row["point"]]
+    pairs = [_point_correspondence(row, f"{name}, line {number}") for number, row in wanted]
     for field in ("marker", "point"):
         values = [getattr(pair, field) for pair in pairs]
         twice = sorted({v for v in values if values.count(v) > 1})

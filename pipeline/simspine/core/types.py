@@ -110,7 +110,10 @@ def read_only_array(owner: str, field: str, value, shape: tuple[int | None, ...]
 
     An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
     """
-    array = value if _is_unchanging(value) and value.dtype == dtype else np.array(value, dtype=dtype)
+    try:
+        array = value if _is_unchanging(value) and value.dtype == dtype else np.array(value, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{owner}.{field} is not made of numbers ({error}).") from None
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")

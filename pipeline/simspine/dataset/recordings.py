@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_file_name, require_known, unknown_name
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
 from simspine.io.atomic import check_version, write_text
@@ -96,6 +96,8 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
         schema = content["manifest"]
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
+        for name in content["files"]:
+            _ = [require_file_name(part) for part in name.split("/")]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file} is damaged: not the JSON of a manifest ({error!r}). Export again.") from None
     check_version(schema, MANIFEST_SCHEMA, file)

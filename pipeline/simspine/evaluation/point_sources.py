@@ -94,7 +94,10 @@ def read_frame_table(
     frame = np.asarray(columns["frame"])
     if frame.ndim != 1 or frame.dtype.kind not in "iu":
         raise InputError(f"{path}: frame is {frame.dtype} of shape {frame.shape}, expected whole numbers, one a row.")
-    rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
+    try:
+        rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
+    except (IndexError, ValueError, TypeError):
+        raise InputError(f"{path}: rate is no number of frames per second.") from None
     keys = [_text_column(path, name, columns.get(name), len(frame)) for name in ("subject", "trial", "camera")]
     action = _text_column(path, "action", columns.get("action"), len(frame))
     of: dict[tuple[str, ...], list[int]] = {}
@@ -128,7 +131,7 @@ def _text_column(path: str | os.PathLike, name: str, column: Any, rows: int) -> 
     """A column of texts; empty ones where it was left out."""
     if column is None:
         return [""] * rows
-    texts = [t.decode("utf-8") if isinstance(t, bytes) else str(t) for t in np.ravel(column).tolist()]
+    texts = [t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in np.ravel(column).tolist()]
     if len(texts) != rows:
         raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {rows}.")
     return texts
@@ -259,7 +262,7 @@ def sequences_of_table(
     columns, parts = read_frame_table(path, ("names", value, *needed), ("deviation",))
     names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
     arrays = {name: column_as_array(path, columns, name, (len(names), *shape)) for name in (value, "deviation")}
-    texts = {name: str(np.ravel(columns[name])[0]) for name in needed}
+    texts = {name: str(next(iter(np.ravel(columns[name])), "")) for name in needed}
     found = []
     for part in parts:
         own = {name: None if array is None else array[part.rows] for name, array in arrays.items()}

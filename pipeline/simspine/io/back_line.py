@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, naming_table, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
@@ -36,6 +36,7 @@ PLY_TYPES = {
 }  # fmt: skip
 SCAN_ENDING = ".ply"
 MAX_HEADER_BYTES = 100_000
+MAX_COORDINATE = 1e9  # of a scan's points, in any unit; more is damage
 MARKED_RED_RATIO = 2  # points of a scan lie on the midline where red is so many times as strong as green and blue
 
 
@@ -74,7 +75,8 @@ def read_back_line(path: Path, unit: str | None = None, line: Path | None = None
 
 
 def _line_of_csv(path: Path, unit: str | None) -> BackLine:
-    rows = list(csv.DictReader(read_text(path).splitlines()))
+    with naming_table(path):
+        rows = list(csv.DictReader(read_text(path).splitlines()))
     columns = {} if not rows else {(name or "").strip().lower(): name for name in rows[0]}
     stated = next((end for end in UNITS_PER_METRE if {f"{axis}_{end}" for axis in "xyz"} <= set(columns)), None)
     wanted = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
@@ -136,8 +138,11 @@ def _scan_vertices(path: Path) -> np.ndarray:
     end = elements[1] if len(elements) > 1 else len(lines)
     properties = [line[1:] for line in lines[elements[0] + 1 : end] if line[:1] == ["property"]]
     unknown = [" ".join(line) for line in properties if len(line) != 2 or line[0] not in PLY_TYPES]
-    if unknown or not {"x", "y", "z"} <= {name for _, *rest in properties for name in rest}:
-        raise InputError(f"{path}: vertices have no x, y, z, or properties that are no numbers: {', '.join(unknown)}.")
+    named = [line[-1] for line in properties if len(line) == 2]
+    if unknown or len(set(named)) < len(named) or not {"x", "y", "z"} <= set(named):
+        raise InputError(
+            f"{path}: vertices have no x, y, z, or properties that repeat or are no numbers: {', '.join(unknown)}."
+        )
     count, kind = int(lines[elements[0]][-1]), next((line[1] for line in lines if line[:1] == ["format"]), "")
     order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(kind)
     if order is None:
@@ -158,6 +163,7 @@ def _scan_vertices(path: Path) -> np.ndarray:
 
 def _in_order(points: np.ndarray) -> np.ndarray:
     """Points of a line in their order along its longest direction, from the top where that is upright."""
+    points = points[(np.abs(points) < MAX_COORDINATE).all(1)]  # not so: NaN
     if len(points) < 2:
         return points
     about = points - points.mean(0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import change_frame, distortion_reach, project_points
 from simspine.core.types import Camera, Markers
 from simspine.io.dataset_write import TrialData
@@ -41,6 +41,12 @@ class ExportTrial:
     @property
     def path(self) -> str:
         return f"{self.subject}/{self.name}"
+
+    @property
+    def file_stem(self) -> str:
+        """`S1/S1_Walking`: files of the trial are named so, with their suffix after it."""
+        subject = safe_file_name(self.subject)
+        return f"{subject}/{subject}_{safe_file_name(self.name)}"
 
     @property
     def world(self) -> np.ndarray:
@@ -98,8 +104,8 @@ def _within_lens(camera: Camera, local: np.ndarray) -> np.ndarray:
 
 def image_stem(take: ExportTrial, camera: Camera) -> str:
     """`S1/S1_Walking.54138969/S1_Walking.54138969_`: images are named so, with the frame's number after it."""
-    stem = f"{take.subject}_{take.name}.{camera.name}"
-    return f"{take.subject}/{stem}/{stem}_"
+    folder = f"{take.file_stem}.{safe_file_name(camera.name)}"
+    return f"{folder}/{folder.rpartition('/')[2]}_"
 
 
 def image_name(stem: str, frame: int) -> str:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, require_known, require_path
+from simspine.core.errors import InputError, missing_file, require_known, require_path
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.atomic import (
     MAX_ATTRIBUTE_BYTES,
@@ -41,10 +41,8 @@ _HEAP_HEADER_BYTES = 16  # bytes of a heap and of each of its objects
 def open_hdf5_file(path: str | os.PathLike, **options: Any) -> h5py.File:
     """An HDF5 file for reading. Raises `InputError` naming it if it is missing, a folder, or not HDF5."""
     require_path(path)
-    if not Path(path).exists():
-        raise InputError(f"{path}: no such file.")
     if not Path(path).is_file():
-        raise InputError(f"{path}: not a file, but a folder or device; expected an HDF5 file.")
+        raise InputError(f"{path}: {missing_file(path)}.")
     try:
         return h5py.File(path, "r", **options)
     except Exception as error:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simspine.core.errors import InputError, require_path
-from simspine.io.atomic import atomic_path
+from simspine.io.atomic import atomic_path, check_announced_bytes
 from simspine.io.video import Video, describe_unevenness, open_video
 
 
@@ -95,12 +95,22 @@ def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
 
 
 def read_image(file: Path) -> np.ndarray:
-    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what cannot be read."""
+    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what cannot be read, or is far larger than its
+    file: OpenCV takes the memory that an image announces."""
     import cv2
+    from PIL import Image
 
+    require_path(file)
+    unreadable = InputError(f"image {file} cannot be read: it is empty, damaged, or of a format that is not supported.")
+    try:
+        with Image.open(file) as head:
+            announced = 3 * head.width * head.height
+    except Exception:  # damaged headers end in many ways
+        raise unreadable from None
+    check_announced_bytes(str(file), announced, file.stat().st_size)
     image = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if image is None:
-        raise InputError(f"image {file} cannot be read: it is empty, damaged, or in a format that is not supported.")
+        raise unreadable
     return image
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
@@ -154,13 +154,15 @@ def write_keypoints(
     cameras = tuple(cameras or (f"cam{v + 1:02d}" for v in range(keypoints.views)))
     if len(cameras) != keypoints.views or len(set(cameras)) < len(cameras):
         raise InputError(f"{folder}: {keypoints.views} views need as many different camera names, got {list(cameras)}.")
-    folders = [Path(folder) / f"{camera}_json" for camera in cameras]
+    require_distinct_files("cameras", cameras)
+    stems = [safe_file_name(camera) for camera in cameras]
+    folders = [Path(folder) / f"{stem}_json" for stem in stems]
     xyc = np.nan_to_num(np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1))
     xyc[keypoints.confidence == 0] = 0.0
-    for v, (camera, target) in enumerate(zip(cameras, folders, strict=True)):
+    for v, (stem, target) in enumerate(zip(stems, folders, strict=True)):
         for i in range(keypoints.frames):
             people = [{"pose_keypoints_2d": xyc[i, v].ravel().tolist()}] if xyc[i, v, :, 2].any() else []
-            write_people_json(target / f"{camera}_{first + i:06d}.json", people)
+            write_people_json(target / f"{stem}_{first + i:06d}.json", people)
     return folders
 
 

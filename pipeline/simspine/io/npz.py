@@ -221,6 +221,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             for name in found.files:
                 try:
                     arrays[name] = found[name]
+                    if arrays[name].dtype.kind == "U":
+                        arrays[name].tolist()  # raises for numbers that are no characters
                 except ValueError as error:
                     if "allow_pickle" not in str(error):
                         raise

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from simspine.core.errors import InputError, Remark, require_path, unknown_name
+from simspine.core.errors import InputError, Remark, naming_table, require_path, unknown_name
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -45,8 +45,8 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except (OSError, ValueError) as error:  # the latter: characters that no path can have
+        raise InputError(f"{path!s:.200}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -466,12 +466,14 @@ def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
             f"{path}: the first line must say where the bands come from: `{_SOURCE_COMMENT} author, year, table`."
         )
     semicolons = ";" in rest.partition("\n")[0]  # where a comma marks decimals, spreadsheets part columns by these
-    reader = csv.DictReader(io.StringIO(rest), delimiter=";" if semicolons else ",", skipinitialspace=True)
-    if tuple(name.strip() for name in reader.fieldnames or ()) != BAND_COLUMNS:
-        raise InputError(f"{path}: line 2 has the columns {reader.fieldnames}, expected {', '.join(BAND_COLUMNS)}.")
+    with naming_table(path):
+        cells = io.StringIO(rest, newline="")
+        lines = list(csv.DictReader(cells, BAND_COLUMNS, delimiter=";" if semicolons else ",", skipinitialspace=True))
+    columns = list(lines[0].values()) if lines else []
+    if tuple(str(name).strip() for name in columns) != BAND_COLUMNS:
+        raise InputError(f"{path}: line 2 has the columns {columns}, expected {', '.join(BAND_COLUMNS)}.")
     rows: dict[str, list[list[float]]] = {}
-    reader.fieldnames = BAND_COLUMNS
-    for number, row in enumerate(reader, 3):
+    for number, row in enumerate(lines[1:], 3):
         if None in row:  # such as decimal commas between commas
             raise InputError(
                 f"{path}, line {number}: over {len(BAND_COLUMNS)} cells; separate numbers with decimal commas by "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, require_known, safe_file_name
 from simspine.core.geometry import change_frame, undistort_pixels
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
 from simspine.core.types import Camera
@@ -348,7 +348,7 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
 
 def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """{camera: (frames, points, 2) px} from <folder>/<subject>/<trial>.h5."""
-    path = Path(folder) / recording.subject / f"{recording.name}.h5"
+    path = Path(folder) / safe_file_name(recording.subject) / f"{safe_file_name(recording.name)}.h5"
     found = read_store(path, ("keypoints", "cameras"))
     keypoints, cameras = found["keypoints"].select(names), found["cameras"]
     if len(keypoints.xy) != recording.frames or keypoints.xy.shape[1] != len(cameras):

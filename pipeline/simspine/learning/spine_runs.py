@@ -12,7 +12,7 @@ import numpy as np
 
 from simspine.annotation.recording import RecordedViews
 from simspine.annotation.rounds import RoundFiles, TrainingHook
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share
 from simspine.evaluation.point_protocols import evaluate_images
@@ -321,7 +321,8 @@ def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path
                 first = [
                     {"pose_keypoints_2d": np.nan_to_num(person).round(3).ravel().tolist()} for person in people[:1]
                 ]
-                write_people_json(out / f"{view}_json" / f"{view}_{row:06d}.json", first)
+                stem = safe_file_name(view)
+                write_people_json(out / f"{stem}_json" / f"{stem}_{row:06d}.json", first)
     finally:
         detector.close()
         for decoder in decoders:

@@ -12,6 +12,7 @@ from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_protocols import read_labelled_people
+from simspine.io.image_streams import read_image
 from simspine.learning.options import CROP_SIZE_PX, DETECTOR_SKELETON, CurriculumStage, LabelledSet
 from simspine.synthesis.signals import random_stream
 from simspine.vision.spinepose import IMAGENET_MEAN, IMAGENET_SD, frame_box
@@ -314,7 +315,7 @@ def _cut_person(
     people: LabelledPeople, row: int, view: CropView, change: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A crop, its places and their weights. change: of its colours."""
-    crop = normalised_crop(change(cut_out(read_labelled_image(people.files[row]), view)))
+    crop = normalised_crop(change(cut_out(read_image(people.files[row]), view)))
     places, known = moved_labels(people.keypoints[row], people.names, view)
     return crop, places, known * point_weights(people.names)
 
@@ -362,16 +363,6 @@ def point_weights(names: tuple[str, ...]) -> np.ndarray:
     """(points,) SpineTrack's weights of points in training."""
     table = load_skeleton(DETECTOR_SKELETON)
     return np.array([table.weights[table.index(name)] for name in names])
-
-
-def read_labelled_image(path) -> np.ndarray:
-    """(height, width, 3) uint8 BGR; `InputError` naming the file where it is none."""
-    import cv2
-
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"{path} cannot be read as an image. Repair it, or take it out of the labels.")
-    return image
 
 
 def _stacked_batch(items: Sequence[tuple]) -> CropBatch:

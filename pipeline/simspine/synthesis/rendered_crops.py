@@ -11,11 +11,11 @@ from scipy.spatial import cKDTree
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.occlusion import BODY_PART_RADII
 from simspine.anatomy.skin import posed_points
-from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Motion
 from simspine.io.coco import COCO_HIDDEN, COCO_VISIBLE
+from simspine.io.image_streams import read_image
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.population import SyntheticSubject, make_subject
@@ -234,9 +234,7 @@ def room_light(light: Light) -> tuple[np.ndarray, np.ndarray]:
 
 def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """A random part of an image, as linear colours."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"background {path} cannot be read as an image; take it out of the folder.")
+    image = read_image(path)
     width, height = size
     scale = min(image.shape[1] / width, image.shape[0] / height) * rng.uniform(0.5, 1.0)
     wide, high = max(int(scale * width), 1), max(int(scale * height), 1)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.errors import InputError
+from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
 
 # Libraries that write to the terminal past Python.
@@ -249,7 +249,7 @@ def _run_network(name: str):
     """A function from the network's input to its outputs in their order."""
     from ai_edge_litert.interpreter import Interpreter
 
-    path = Path(str(files("simspine.vision") / "networks" / name))
+    path = packaged_file(Path(__file__).with_name("networks") / name)
     network = Interpreter(str(path), num_threads=1)
     with quiet_stderr():
         network.allocate_tensors()

@@ -1,11 +1,11 @@
 """What BlazePose's points and mask tell beyond its 33 points: the points of the spine, and a person's outline."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
 from simspine.vision.blazepose import LANDMARK_SIZE, BlazePose, Pose
 from simspine.vision.spinepose import open_session
@@ -119,7 +119,7 @@ class SpinePlacer:
 
     def __init__(self, weights: str | Path | None = None):
         """weights: an ONNX file in place of the one that comes with simspine; `InputError` where it is none."""
-        shipped = Path(str(files("simspine.vision") / "networks" / "spine.onnx"))
+        shipped = packaged_file(Path(__file__).with_name("networks") / "spine.onnx")
         self._session = open_session(shipped if weights is None else weights)
 
     def place(self, pose: Pose) -> PlacedSpine:

@@ -244,7 +244,7 @@ def fault_killed(place: RunFolder, kills: int, chance: random.Random, say: Repor
             os.killpg(run.pid, signal.SIGKILL) if count.done % 2 else run.kill()
             run.wait()
             sessions.add(run.pid)
-            made = {**_manifests(place.results), **made}
+            made = {**manifest_texts(place.results), **made}
             if count.done % 10 == 0:
                 say(f"{count.done} kills, {count.at_work} of them while a job was at work; {count.through} runs ended")
             continue
@@ -259,7 +259,7 @@ def fault_killed(place: RunFolder, kills: int, chance: random.Random, say: Repor
         while sessions & {session for _, session, _ in running_processes()}:
             time.sleep(0.2)  # jobs whose run was killed go on to the end of their work
         count.through += 1
-        now = _manifests(place.results)
+        now = manifest_texts(place.results)
         count.redone += sum(now.get(name) != text for name, text in made.items())
         count.unequal += not place.is_equal()
         count.left += place.left()
@@ -270,7 +270,7 @@ def fault_killed(place: RunFolder, kills: int, chance: random.Random, say: Repor
         made = {}
 
 
-def _manifests(results: Path) -> dict[str, str]:
+def manifest_texts(results: Path) -> dict[str, str]:
     """Text of each manifest; it holds the seconds the work took, so work done again leaves another."""
     found = (path for path in results.rglob("manifests/**/*.json") if not path.name.startswith("."))  # not half written
     return {path.relative_to(results).as_posix(): path.read_text(encoding="utf-8") for path in found}

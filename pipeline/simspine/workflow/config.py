@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import marker_set_path
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_distinct_files, unknown_name
 from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path
 from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
@@ -111,8 +111,10 @@ class Config(Options):
             raise ValueError("virtual: needs `capture: {human36m: folder}`, the folder to write to")
         elif not self.subjects:
             raise ValueError("subjects: required, but missing")
+        require_distinct_files("subjects", self.subjects)
         for name, person in self.subjects.items():
-            if name in RESERVED_NAMES or name == f"{self.name}.h5":
+            require_distinct_files(f"trials of {name}", person.trials)
+            if name.lower() in (*RESERVED_NAMES, f"{self.name}.h5".lower()):
                 raise ValueError(
                     f"subjects.{name}: {name!r} is the name of something else in the results; choose another"
                 )

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from math import hypot, isfinite
+from math import hypot
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_file_name, require_known, unknown_name
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 
@@ -16,6 +16,7 @@ from simspine.core.types import MAX_FRAME_RATE_HZ
 
 
 SkinClick = tuple[int, float | None, float | None]
+MAX_CLICK_PX = 1e7  # beyond any image
 CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
 
 
@@ -231,7 +232,7 @@ def _check_rows(where: str, rows) -> None:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_CLICK_PX
 
 
 def clicks_in_file(data, path) -> SkinMarkers:
@@ -247,7 +248,9 @@ def clicks_in_file(data, path) -> SkinMarkers:
 # Who was recorded, and where each recording comes from.
 
 
-SafeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+SafeName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(require_file_name)
+]
 
 
 class Trial(Section):

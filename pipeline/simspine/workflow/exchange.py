@@ -261,7 +261,7 @@ def _export_c3d(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
     files = {}
     for take in source.takes(source.file.subjects):
-        path, count = f"{take.subject}/{take.subject}_{take.name}.c3d", take.trial.markers.frames
+        path, count = f"{take.file_stem}.c3d", take.trial.markers.frames
         write_c3d(folder / path, take, notice=source.notice)
         files[path] = ManifestEntry("c3d", count, {"points": "mm"}, {take.path: count})
     return files
@@ -297,7 +297,7 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
     known: dict[str, np.ndarray] = {}
     for take in source.takes(source.file.subjects):
         body, motion = source.body(take.subject), take.trial.motion
-        path, count = f"{take.subject}/{take.subject}_{take.name}.mot", motion.frames
+        path, count = f"{take.file_stem}.mot", motion.frames
         axes_of = to_paper_axes(body, motion)
         write_mot(folder / path, axes_of, inferred=np.flatnonzero(take.trial.inferred))
         files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})

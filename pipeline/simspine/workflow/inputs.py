@@ -18,7 +18,7 @@ from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import write_text
 from simspine.io.keypoint_json import TABLE_ENDINGS
-from simspine.io.text_tables import read_bands
+from simspine.io.text_tables import read_bands, read_bytes
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
@@ -191,7 +191,7 @@ def _open_copy(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
 def _copy_rigs(path: Path) -> list[str]:
     """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
     except (OSError, ValueError, RecursionError):
         return []
     return list(content) if isinstance(content, dict) else []

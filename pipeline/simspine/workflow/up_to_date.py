@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from simspine import __version__
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import write_text
 from simspine.workflow.config import json_digest
 
@@ -222,6 +222,7 @@ MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge
 def file_checksum(path: Path) -> str:
     """sha256 of a file, read in pieces; of a folder, of the names and checksums of its JSON files."""
     try:
+        require_path(path)
         if path.is_dir():
             return json_digest([[file.name, file_checksum(file)] for file in sorted(path.glob("*.json"))])
         with open(path, "rb") as file:
@@ -233,6 +234,7 @@ def file_checksum(path: Path) -> str:
 def read_json(path: Path) -> dict:
     """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
     try:
+        require_path(path)
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist. {_remedy_text(path)}") from None
@@ -299,6 +301,7 @@ def run_task(
 def read_task_manifest(path: Path) -> dict:
     """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
     try:
+        require_path(path)
         found = json.loads(path.read_text(encoding="utf-8"))
         return found if {"fingerprint", "outputs", "seconds", "notes"} <= set(found) else {}
     except (OSError, ValueError, TypeError, RecursionError):

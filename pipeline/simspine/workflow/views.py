@@ -1,6 +1,5 @@
 """What there is to see of a trial, out of results' files: 3D scenes, videos with the body, Rerun recordings, cycles."""
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, safe_file_name, unknown_name
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
@@ -120,7 +119,7 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
     """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
     scene = read_scene(result, subject, trial)
     if out is None:
-        out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
+        out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{safe_file_name(scene.name)}.html"
     view = TrialSection(scene.name, player=pack_scene(scene))
     write_report(
         out,

@@ -81,7 +81,7 @@ def test_faults_name_the_users_file(tmp_path):
         read_labelled_set(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
     (tmp_path / "images/mine/000002.png").write_bytes(b"no image")
     broken = read_labelled_set(LabelledSet(folder=str(tmp_path), split="mine"), NAMES, 1)
-    with pytest.raises(InputError, match=r"000002\.png cannot be read as an image"):
+    with pytest.raises(InputError, match=r"000002\.png cannot be read: it is empty"):
         list(CropReader((broken,), 1).plain(3))
 
 

@@ -28,7 +28,7 @@ export class Labels extends EventTarget {
     this.undone = [];
     this.unsaved = [];
     this.saving = false;
-    this.key = `simspine-annotate ${project.name} ${project.annotator}`;
+    this.key = `simspine-annotate ${project.file}`;
     this.restore();
   }
 
@@ -138,7 +138,9 @@ export class Labels extends EventTarget {
 
   keep() {
     try {
-      if (this.unsaved.length) localStorage.setItem(this.key, JSON.stringify(this.unsaved));
+      const { points } = this.project; // by name: after a restart there may be others
+      const named = this.unsaved.map((edit) => ({ ...edit, p: points[edit.p].name }));
+      if (named.length) localStorage.setItem(this.key, JSON.stringify(named));
       else localStorage.removeItem(this.key);
     } catch {
       // No store: the queue in memory and the server remain.
@@ -150,7 +152,9 @@ export class Labels extends EventTarget {
     try {
       const left = JSON.parse(localStorage.getItem(this.key) ?? "[]");
       const { views, points, frames } = this.project;
-      this.unsaved = left.filter((e) => e.f < frames && e.v < views.length && e.p < points.length);
+      this.unsaved = left
+        .map((edit) => ({ ...edit, p: points.findIndex((point) => point.name === edit.p) }))
+        .filter((e) => e.f < frames && e.v < views.length && e.p >= 0);
     } catch {
       this.unsaved = [];
     }
