@@ -124,10 +124,37 @@ def recording_rows() -> dict[str, list[str]]:
     return rows
 
 
+def stage_rows() -> dict[str, list[str]]:
+    """Time and memory of each stage, in short and in long trials."""
+    short, long = record("workflow"), record("workflow_50000")
+    rows = {}
+    for stage in (stage for stage in short["stages"]["5000"] if stage != "report"):
+        fixed, frame = (short["metrics"][f"{stage}_{name}"]["value"] for name in ("fixed", "ms_per_frame"))
+        long_frame = long["metrics"][f"{stage}_ms_per_frame"]["value"]
+        memory = [run["stages"][frames][stage]["MiB"] for run, frames in ((short, "5000"), (long, "50000"))]
+        rows[f"`{stage}`"] = [f"{fixed:.1f}", f"{frame:.2f}", str(memory[0]), f"{long_frame:.2f}", f"{memory[1]:,}"]
+    return rows
+
+
+def job_rows() -> dict[str, list[str]]:
+    """Time and memory of the jobs of a run of 535,000 frames."""
+    return {
+        f"`{name}` × {job['jobs']}": [
+            f"{job['cpu']:,.0f}",
+            f"{job['ms_per_frame']:.1f}",
+            f"{job['longest']:,.0f}",
+            f"{job['memory']:,.0f}",
+        ]
+        for name, job in record("workflow_535000")["jobs"].items()
+        if name != "capture"
+    }
+
+
 def rows_of_documents() -> dict[str, dict[str, list[str]]]:
     """Of each document, the cells that follow a row's first cell."""
     return {
         "docs/accuracy.md": {**typical_rows(), **rows_in_space(), **camera_rows(), **recording_rows()},
+        "docs/scale.md": {**stage_rows(), **job_rows()},
     }
 
 
