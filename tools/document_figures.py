@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FAMILIES = {"foreign": "other anatomy", "published": "own, published curves", "scans": "own, CT curves"}
-POINTS = {"exact": "exact points", "white": "5 mm of noise", "detector": "detector"}
+POINTS = {"white": "5 mm of noise", "detector": "detector"}
 BASELINES = ("curve", "tangents", "mean", "hips_line", "standing_curve_mean")
 NO_MOTION = (*BASELINES, "constant")
 ANGLES = ("lla_rmse_deg", "tka_rmse_deg")
@@ -105,9 +105,8 @@ def camera_rows() -> dict[str, list[str]]:
     for title, label in seen.items():
         places = [record("cameras")[f"{count} cameras, {title}"]["vertebrae"] for count in (2, 4, 8)]
         angles = [span(of_cameras(title, figure)) for figure in ("lla", "tka")]
-        changes = [span(of_cameras(title, figure)) for figure in ("lla_change", "tka_change")]
         inside = span(of_cameras(title, "in_90_places"), 2)
-        rows[label] = [*angles, *changes, ", ".join(f"{place:.0f}" for place in places), inside]
+        rows[label] = [*angles, ", ".join(f"{place:.0f}" for place in places), inside]
     return rows
 
 
