@@ -68,8 +68,8 @@ def test_errors_from_cameras(ending, title):
     same(baseline, errors_of_cameras("people's mean, no motion"))
 
 
-def test_the_demonstration_is_told_alike():
-    """Lordosis and kyphosis with their ±, rounded: as in the page on accuracy."""
+def test_the_demonstration_has_the_same_figures_on_all_pages():
+    """Lordosis and kyphosis with their ±, rounded: as on the page on accuracy."""
     page = (ROOT / "docs/accuracy.md").read_text(encoding="utf-8")
     row = re.search(r"^\| four markers on the skin \(`simspine demo`\) \|.*$", page, re.MULTILINE).group()
     lordosis, kyphosis = [
@@ -79,7 +79,7 @@ def test_the_demonstration_is_told_alike():
         text = (ROOT / name).read_text(encoding="utf-8")
         assert lordosis in text, name
         assert kyphosis in text, name
-    printed = (ROOT / "docs/start.md").read_text(encoding="utf-8")
+    printed = (ROOT / "docs/tutorials/videos.md").read_text(encoding="utf-8")
     for angle in (lordosis, kyphosis):
         assert "mean {}, of one frame ± {}".format(*angle.split(" ± ")) in printed
 
