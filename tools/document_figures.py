@@ -149,11 +149,23 @@ def job_rows() -> dict[str, list[str]]:
     }
 
 
+def speed_rows() -> dict[str, list[str]]:
+    """Rows of the comparison of speeds with OpenSim."""
+    rows = {}
+    for name, metric in record("ik")["metrics"].items():
+        sign = "≤" if metric["better"] == "lower" else "≥"
+        goal = "" if metric["goal"] is None else f"{sign} {metric['goal']:g}"
+        met = {None: "", True: "met", False: "**not met**"}[metric["met"]]
+        rows[name] = [f"{metric['value']:.4g}", metric["unit"], goal, met]
+    return rows
+
+
 def rows_of_documents() -> dict[str, dict[str, list[str]]]:
     """Of each document, the cells that follow a row's first cell."""
     return {
         "docs/accuracy.md": {**typical_rows(), **rows_in_space(), **camera_rows(), **recording_rows()},
         "docs/scale.md": {**stage_rows(), **job_rows()},
+        "benchmarks/ik.md": speed_rows(),
     }
 
 

@@ -104,7 +104,7 @@ def main(names: list[str]) -> int:
     for page in pages():
         name, text = page.relative_to(ROOT).as_posix(), text_of(page)
         total += len(text.split())
-        if name in EXCEPTIONS and name not in names or names and name not in names:
+        if (name in EXCEPTIONS and name not in names) or (names and name not in names):
             continue
         for line, what in faults(text, name in REFERENCE):
             wrong += 1
