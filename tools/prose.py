@@ -12,22 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MOST_WORDS = 55_200  # of all pages together, on the way to 40,000: lower it with each deletion, never raise it
+MOST_WORDS = 40_000  # of all pages together: lower it with each deletion, never raise it
 MOST_WORDS_ON_A_PAGE = 1_500
 MOST_WORDS_IN_A_SENTENCE = 30
 # Pages to look things up in may be longer.
 REFERENCE = frozenset(
     f"docs/{name}.md"
-    for name in ("api", "clinical", "configuration", "formats", "glossary", "human36m", "marker-atlas")
+    for name in ("accuracy", "api", "clinical", "configuration", "formats", "glossary", "human36m", "marker-atlas")
 )
 # Pages that are not held to any rule but the total: empty this list.
-EXCEPTIONS = frozenset(
-    f"docs/{name}.md"
-    for name in (
-        "accuracy", "accuracy-of-recordings", "benchmarks", "body", "inverse-kinematics", "limits", "real-data",
-        "reliability", "rendered-people", "scale", "spine", "spine-shape", "validation", "virtual-capture",
-    )
-)  # fmt: skip
+EXCEPTIONS = frozenset({"docs/inverse-kinematics.md"})
 # Each with what to write instead.
 PHRASES = {
     r"beside": "'next to' of places, 'compared with' of comparisons",
