@@ -88,12 +88,13 @@ docs: env  ## the documentation as a site, docs/_build/index.html
 release-check: env  ## what a release needs, made and checked in dist/ (docs/releasing.md)
 	PYTHONPATH=. $(BIN)/python -m tools.release.check dist $(RELEASE_OPTIONS)
 
-lint: env  ## style of code and workflow, types, and which room imports which
+lint: env  ## style of code, workflow and pages, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports --no-cache
+	PYTHONPATH=. $(BIN)/python -m tools.prose
 	$(BIN)/mypy
 
 format: env  ## rewrite code in the project's style

@@ -3,7 +3,7 @@
     python benchmarks/spine_on_real_images.py
 
 The person of the demonstration wears reflective spheres over C7, T7, T10 and, in 14 frames, the left posterior superior
-iliac spine. They are followed in two views and triangulated with the refined cameras (docs/real-data.md); what is
+iliac spine. They are followed in two views and triangulated with the refined cameras (docs/accuracy.md); what is
 published of depths leads from each to the centre of the vertebra before it. A detector's points are triangulated and
 filtered as in any run; T7 and T10 lie on a cubic curve through its points of the spine. Printed are the distance from
 those centres, its part across the spine (the level under a marker is known to half a level only), the part that

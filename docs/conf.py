@@ -1,5 +1,6 @@
 """The documentation as a site: `make docs`. Its sources are the Markdown files of the whole repository."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -60,8 +61,23 @@ def toctree(pages, *options: str) -> str:
     return "\n".join(["```{toctree}", ":hidden:", *options, "", *pages, "```"])
 
 
+def all_keys() -> str:
+    """A table of a configuration's keys, from its JSON schema."""
+    schema = json.loads((HERE.parent / "configs/schema.json").read_text(encoding="utf-8"))
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for section, found in schema["properties"].items():
+        options = schema["$defs"].get(found.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+        for key, option in options.items():
+            meaning = " ".join(option.get("description", "").split()).replace("|", r"\|")
+            default = f"`{json.dumps(option['default'])}`" if "default" in option else "–"
+            rows.append(f"| `{section}.{key}` | {default} | {meaning} |")
+    return "\n".join(rows)
+
+
 def add_contents(app, name: str, source: list[str]) -> None:
-    if name == root_doc:
+    if name == "docs/configuration":
+        source[0] += "\n" + all_keys()
+    elif name == root_doc:
         source[0] += "\n\n" + contents()
     elif name == "notebooks/README":
         source[0] += "\n\n" + toctree(sorted(path.stem for path in (HERE.parent / "notebooks").glob("*.ipynb")))

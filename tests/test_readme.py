@@ -20,7 +20,7 @@ from simspine.workflow.config import Config, check_config, read_config
 
 ROOT = Path(__file__).parents[1]
 SETTINGS, MESSAGES = ROOT / "docs/configuration.md", ROOT / "docs/how-to/when-it-stops.md"
-FOLDERS = ("docs", "docs/how-to", "benchmarks", "opensim_models", "notebooks")
+FOLDERS = ("docs", "docs/tutorials", "docs/how-to", "benchmarks", "opensim_models", "notebooks")
 PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING")),
     *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))),

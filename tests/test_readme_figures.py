@@ -1,10 +1,11 @@
-"""README's table of typical errors says what the committed benchmarks hold."""
+"""Tables of README and of the documents hold the figures of the committed measurements."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+from tools import document_figures
 
 ROOT = Path(__file__).parents[1]
 MEASURES = ("lla", "tka", "lla_change", "tka_change")  # the table's columns
@@ -67,9 +68,9 @@ def test_errors_from_cameras(ending, title):
     same(baseline, errors_of_cameras("people's mean, no motion"))
 
 
-def test_the_demonstration_is_told_alike():
-    """Lordosis and kyphosis with their ±, rounded: as in the page about real data."""
-    page = (ROOT / "docs/real-data.md").read_text(encoding="utf-8")
+def test_the_demonstration_has_the_same_figures_on_all_pages():
+    """Lordosis and kyphosis with their ±, rounded: as on the page on accuracy."""
+    page = (ROOT / "docs/accuracy.md").read_text(encoding="utf-8")
     row = re.search(r"^\| four markers on the skin \(`simspine demo`\) \|.*$", page, re.MULTILINE).group()
     lordosis, kyphosis = [
         "{:.0f}° ± {:.0f}°".format(*map(float, pair)) for pair in re.findall(r"([\d.]+)° ± ([\d.]+)°", row)
@@ -78,6 +79,19 @@ def test_the_demonstration_is_told_alike():
         text = (ROOT / name).read_text(encoding="utf-8")
         assert lordosis in text, name
         assert kyphosis in text, name
-    printed = (ROOT / "docs/start.md").read_text(encoding="utf-8")
+    printed = (ROOT / "docs/tutorials/videos.md").read_text(encoding="utf-8")
     for angle in (lordosis, kyphosis):
         assert "mean {}, of one frame ± {}".format(*angle.split(" ± ")) in printed
+
+
+@pytest.mark.parametrize("name", document_figures.rows_of_documents())
+def test_tables_of_documents_are_those_of_the_measurements(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    rows = document_figures.rows_of_documents()[name]
+    assert document_figures.with_rows(text, rows) == text, "python -m tools.document_figures writes them"
+    label = next(iter(rows))
+    stale = re.sub(rf"^(\| {re.escape(label)} \|[^\d]*)\d", r"\g<1>99", text, flags=re.MULTILINE)
+    assert stale != text
+    assert document_figures.with_rows(stale, rows) == text
+    with pytest.raises(ValueError, match="found 0 rows"):
+        document_figures.with_rows(text.replace(f"| {label} |", "| another |"), rows)

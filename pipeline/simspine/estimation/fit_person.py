@@ -209,8 +209,7 @@ NOISE_ROUNDS = 5
 POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in the same way
 # A detector's error in all trials, as a ratio of its variation from trial to trial. A half lies between what suits a
 # detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and 1 the
-# former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm
-# (docs/accuracy-of-recordings.md).
+# former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm.
 DETECTOR_BIAS_RATIO = 0.5
 # Share of the variance of lasting errors from which a detector's bias in all trials says how large errors of one are.
 MIN_DETECTOR_SHARE_FOR_BIAS = 0.5

@@ -5,8 +5,8 @@ Each gives a `TrialSpine` whose unknown parts are NaN, so it is scored as the me
 `peer`: the published procedure of SIMSPINE, rewritten from its description: plain weighted triangulation, zero-phase
 low-pass, sixteen joints replaced by motion capture, segment factors as plain ratios, frame-by-frame inverse kinematics
 of the coupled body with the released weights, and blending of the spine's chain with the measured points. Where paper
-and release differ, the release counts. docs/accuracy-of-recordings.md names each choice that neither settles. Sources:
-SimSpine (CVPR 2026) and its repository dfki-av/simspine; Pose2Sim 0.10.
+and release differ, the release counts. docs/research/published-procedure.md names each choice that neither settles.
+Sources: SimSpine (CVPR 2026) and its repository dfki-av/simspine; Pose2Sim 0.10.
 `curve`: a smoothing cubic through the nine points along the spine, frame by frame. Vertebrae stand on it at published
 fractions of its length; LLA and TKA are angles between its tangents at S1 and L1, T12 and T3, minus what the same curve
 through the generic body's own points differs from the angle between that body's endplates.

@@ -138,7 +138,7 @@ _IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than th
 def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
     """Points in space from 2D points of several views, with covariance.
 
-    Robust least squares of the reprojection errors. Method and equations: docs/triangulation.md.
+    Robust least squares of the reprojection errors. Method and equations: docs/cameras.md.
     `simspine.vision.triangulation.triangulate_with_report` returns a `TriangulationReport` as well.
 
     Parameters

@@ -1,0 +1,189 @@
+"""Rows of tables in the documents, written from the committed measurements in benchmarks/.
+
+    python -m tools.document_figures
+
+A row is found by its first cell. A test fails where a row differs from the measurement.
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FAMILIES = {"foreign": "other anatomy", "published": "own, published curves", "scans": "own, CT curves"}
+POINTS = {"white": "5 mm of noise", "detector": "detector"}
+BASELINES = ("curve", "tangents", "mean", "hips_line", "standing_curve_mean")
+NO_MOTION = (*BASELINES, "constant")
+ANGLES = ("lla_rmse_deg", "tka_rmse_deg")
+OF_A_PERSON = ("person_lla_rmse_deg", "person_tka_rmse_deg")
+CHANGES = ("lla_motion_rmse_deg", "tka_motion_rmse_deg")
+PLACES = "vertebrae_mm"
+COVERAGES = ("coverage_lla", "coverage_tka", "coverage_centres")
+
+
+@cache
+def record(name: str) -> dict:
+    """The committed measurement `benchmarks/<name>.json`."""
+    return json.loads((ROOT / f"benchmarks/{name}.json").read_text(encoding="utf-8"))
+
+
+def span(values, decimals: int = 1) -> str:
+    """The least and the largest value, rounded."""
+    ends = [f"{end(values):.{decimals}f}" for end in (min, max)]
+    return ends[0] if ends[0] == ends[1] else "–".join(ends)
+
+
+def in_space(family: str, points: str, method: str, figure: str) -> float | None:
+    """A figure of `simspine bench accuracy --families`, over all trials of a family."""
+    totals = record("points_in_space")["from_points"]["totals"]
+    wanted = {"family": family, "points": points, "method": method}
+    [total] = [total for total in totals if total.items() >= wanted.items()]
+    return total[figure]
+
+
+def ours_and_best(families, points: str, figure: str) -> str:
+    """The error of simspine and, in brackets, that of the best baseline; bold where the baseline is better."""
+    names = NO_MOTION if figure in CHANGES else ("curve",) if figure == PLACES else BASELINES
+    ours = [in_space(family, points, "articulated", figure) for family in families]
+    best = [min(in_space(family, points, name, figure) for name in names) for family in families]
+    brackets = span(best)
+    if any(one > other for one, other in zip(ours, best, strict=True)):
+        brackets = f"**{brackets}**"
+    return f"{span(ours)} ({brackets})"
+
+
+def rows_in_space() -> dict[str, list[str]]:
+    """Rows of the table of families: errors and coverage of each family and kind of points."""
+    rows = {}
+    for family, people in FAMILIES.items():
+        for points, seen in POINTS.items():
+            errors = [ours_and_best([family], points, figure) for figure in (*ANGLES, *OF_A_PERSON, *CHANGES, PLACES)]
+            coverage = ", ".join(f"{in_space(family, points, 'articulated', figure):.2f}" for figure in COVERAGES)
+            rows[f"{people}, {seen}"] = [*errors, coverage]
+    return rows
+
+
+def typical_rows() -> dict[str, list[str]]:
+    """Rows of synthetic people in the table of typical errors."""
+    figures = (*ANGLES, *CHANGES, PLACES)
+    rows = {}
+    for people, families in {"another anatomy": ["foreign"], "own kind": ["published", "scans"]}.items():
+        for points, seen in {"detector": "spine by a detector", "white": "spine points with 5 mm of noise"}.items():
+            label = f"{people}: limbs by motion capture, {seen}"
+            rows[label] = [ours_and_best(families, points, figure) for figure in figures]
+    nothing = record("cameras")["people's mean, no motion"]
+    for title, seen in {"limbs and spine": "limbs and spine", "limbs": "limbs only"}.items():
+        cells = []
+        for figure in ("lla", "tka", "lla_change", "tka_change"):
+            values = of_cameras(title, figure)
+            brackets = f"{nothing[figure]:.1f}"
+            if max(values) > nothing[figure]:
+                brackets = f"**{brackets}**"
+            cells.append(f"{span(values)} ({brackets})")
+        cells.append(span(of_cameras(title, "vertebrae"), 0))
+        rows[f"own kind: 2–8 cameras, {seen} by a detector, little motion"] = cells
+    return rows
+
+
+def of_cameras(title: str, figure: str) -> list[float]:
+    """A figure of `benchmarks/cameras.json` for each number of cameras."""
+    runs = record("cameras").items()
+    return [run[figure] for name, run in runs if re.sub(r"^\d cameras, ", "", name) == title]
+
+
+def camera_rows() -> dict[str, list[str]]:
+    """Rows of the table of cameras: ranges over two to eight of them, places for two, four and eight."""
+    seen = {
+        "limbs": "limbs",
+        "limbs and spine": "limbs, spine",
+        "limbs and spine, detector known": "limbs, spine, detector known",
+        "limbs and spine, motion capture of the limbs": "spine, limbs by motion capture",
+        "limbs and spine, detector known, motion capture of the limbs": "both",
+    }
+    rows = {}
+    for title, label in seen.items():
+        places = [record("cameras")[f"{count} cameras, {title}"]["vertebrae"] for count in (2, 4, 8)]
+        angles = [span(of_cameras(title, figure)) for figure in ("lla", "tka")]
+        inside = span(of_cameras(title, "in_90_places"), 2)
+        rows[label] = [*angles, ", ".join(f"{place:.0f}" for place in places), inside]
+    return rows
+
+
+def recording_rows() -> dict[str, list[str]]:
+    """Rows of the comparison with the published procedure."""
+    rows = {}
+    for preset in ("finetuned", "zero-shot"):
+        for method, label in {"articulated": "simspine", "peer": "published procedure"}.items():
+            total = record("accuracy")["totals"][f"{preset}: {method}"]
+            errors = [f"{total[figure]:.1f}" for figure in ("mpjpe_mm", PLACES, *ANGLES)]
+            covered = [total.get(figure) for figure in ("coverage_lla", "coverage_tka", "coverage_points")]
+            inside = "–" if None in covered else ", ".join(f"{share:.2f}" for share in covered)
+            rows[f"{preset}: {label}"] = [*errors, inside]
+    return rows
+
+
+def stage_rows() -> dict[str, list[str]]:
+    """Time and memory of each stage, in short and in long trials."""
+    short, long = record("workflow"), record("workflow_50000")
+    rows = {}
+    for stage in (stage for stage in short["stages"]["5000"] if stage != "report"):
+        fixed, frame = (short["metrics"][f"{stage}_{name}"]["value"] for name in ("fixed", "ms_per_frame"))
+        long_frame = long["metrics"][f"{stage}_ms_per_frame"]["value"]
+        memory = [run["stages"][frames][stage]["MiB"] for run, frames in ((short, "5000"), (long, "50000"))]
+        rows[f"`{stage}`"] = [f"{fixed:.1f}", f"{frame:.2f}", str(memory[0]), f"{long_frame:.2f}", f"{memory[1]:,}"]
+    return rows
+
+
+def job_rows() -> dict[str, list[str]]:
+    """Time and memory of the jobs of a run of 535,000 frames."""
+    return {
+        f"`{name}` × {job['jobs']}": [
+            f"{job['cpu']:,.0f}",
+            f"{job['ms_per_frame']:.1f}",
+            f"{job['longest']:,.0f}",
+            f"{job['memory']:,.0f}",
+        ]
+        for name, job in record("workflow_535000")["jobs"].items()
+        if name != "capture"
+    }
+
+
+def speed_rows() -> dict[str, list[str]]:
+    """Rows of the comparison of speeds with OpenSim."""
+    rows = {}
+    for name, metric in record("ik")["metrics"].items():
+        sign = "≤" if metric["better"] == "lower" else "≥"
+        goal = "" if metric["goal"] is None else f"{sign} {metric['goal']:g}"
+        met = {None: "", True: "met", False: "**not met**"}[metric["met"]]
+        rows[name] = [f"{metric['value']:.4g}", metric["unit"], goal, met]
+    return rows
+
+
+def rows_of_documents() -> dict[str, dict[str, list[str]]]:
+    """Of each document, the cells that follow a row's first cell."""
+    return {
+        "docs/accuracy.md": {**typical_rows(), **rows_in_space(), **camera_rows(), **recording_rows()},
+        "docs/scale.md": {**stage_rows(), **job_rows()},
+        "benchmarks/ik.md": speed_rows(),
+    }
+
+
+def with_rows(text: str, rows: dict[str, list[str]]) -> str:
+    """The text with these rows in place of those that have the same first cell."""
+    for label, cells in rows.items():
+        row = f"| {' | '.join([label, *cells])} |"
+        text, count = re.subn(rf"^\| {re.escape(label)} \|.*$", lambda _, row=row: row, text, flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"found {count} rows that begin with {label!r}; expected one")
+    return text
+
+
+def main() -> None:
+    for name, rows in rows_of_documents().items():
+        path = ROOT / name
+        path.write_text(with_rows(path.read_text(encoding="utf-8"), rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
