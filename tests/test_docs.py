@@ -179,7 +179,7 @@ def site(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(site):
-    page = (site / "docs/inverse-kinematics.html").read_text(encoding="utf-8")
+    page = (site / "docs/method.html").read_text(encoding="utf-8")
     assert "<math" in page
     assert "\\frac" not in page
     assert (site / "index.html").exists()
@@ -209,7 +209,7 @@ def test_the_site_in_a_browser(site, browser, width, scheme):
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
     page.on("requestfailed", lambda request: wrong.append(request.url))
-    for name in ("docs/concepts", "docs/inverse-kinematics", "notebooks/2_lla_and_tka", "index"):
+    for name in ("docs/concepts", "docs/method", "notebooks/2_lla_and_tka", "index"):
         page.goto((site / f"{name}.html").as_uri())
         page.wait_for_selector("article h1")
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name

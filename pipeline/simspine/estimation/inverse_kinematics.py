@@ -30,7 +30,7 @@ def inverse_kinematics(
 
     Without smoothness and prior: in each frame the least squares of weights × squared distances, exactly the objective
     of OpenSim's tool, locked coordinates and couplers respected. With either: the whole trial at once, with standard
-    deviations. Method: docs/inverse-kinematics.md. One bad frame never raises; its reason is in the result.
+    deviations. Method: docs/method.md. One bad frame never raises; its reason is in the result.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ DEVIATION_KEY = "deviation"
 FRAMES_PER_COVARIANCE_BATCH = 100  # their covariance stays in the cache
 START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting path
 # Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
-# sweeps are in single precision (docs/inverse-kinematics.md).
+# sweeps are in single precision (docs/method.md).
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
 LIVELY_MOTION_HZ = 2.0  # the rate of steps
 MAX_STARTS_PER_STRETCH = 3  # starting paths of a stretch that does not converge
