@@ -296,6 +296,22 @@ def test_a_gap_longer_than_a_window_leaves_the_rest_known(release, moving):
     assert found.posterior.response[known].mean() == pytest.approx(whole.posterior.response[known].mean(), abs=0.1)
 
 
+def test_a_person_who_leaves_is_known_less_and_less(release, moving):
+    """Deviations grow from the last frame that shows the person; none is larger than that of a uniform distribution
+    over the joint's range."""
+    _, markers = moving(90)
+    xyz = markers.xyz.copy()
+    xyz[60:] = np.nan
+    motion = inverse_kinematics(release, markers.with_(xyz=xyz), smoothness=SMOOTH).motion
+    c, free = release.coordinates, release.tree.free
+    deviation = motion.deviation[:, free]
+    assert (np.diff(deviation[60:], axis=0) >= -1e-6 * deviation[60:-1]).all()
+    shown = c.rotational[free] & (deviation[50] < 0.1)
+    assert (deviation[-1, shown] > 1.5 * deviation[50, shown]).all()
+    anywhere = (c.upper - c.lower)[free] / np.sqrt(12)
+    assert (deviation <= anywhere * (1 + 1e-9)).all()
+
+
 def test_what_no_marker_sees_stays_and_is_told(release, moving):
     _, markers = moving(60)
     result = inverse_kinematics(release, markers, smoothness=SMOOTH)

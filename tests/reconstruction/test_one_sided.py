@@ -27,21 +27,23 @@ def seen(markers, cameras, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", [-1, 1])
-def test_bending_to_one_side_leaves_the_pelvis_level(side):
+@pytest.mark.parametrize(
+    ("coordinate", "size"), [("Lat_Bending", -0.05), ("Lat_Bending", 0.05), ("axial_rotation", 0.1)]
+)
+def test_moving_to_one_side_leaves_the_pelvis_where_it_is(coordinate, size):
     body = of_size(0.96)
     still = dance(body, FRAMES)
     values = np.array(still.values)
     for name in SWING:
         values[:, still.names.index(name)] = values[0, still.names.index(name)]
     bend = np.sin(np.pi * np.arange(FRAMES) / (2 * (FRAMES - 1))) ** 2
-    values[:, still.names.index("L5_S1_Lat_Bending")] += side * 0.05 * bend
+    values[:, still.names.index(f"L5_S1_{coordinate}")] += size * bend
     motion = Motion(still.names, RATE, follow_couplers(body, values), still.rotational)
     markers = ss.forward_kinematics(body, motion)
     markers = markers.select([n for n in markers.names if not n.endswith((INFERRED_SUFFIX, VIRTUAL_SUFFIX))])
     cameras = ring()
     found = ss.reconstruct(seen(markers, cameras, np.random.default_rng(4)), cameras).motion
-    for coordinate in ("pelvis_list", "pelvis_rotation"):
-        off = np.degrees(found.column(coordinate) - motion.column(coordinate))
-        assert np.abs(off).max() < 2.5, coordinate  # 12° where places of left and right may differ freely
-        assert np.abs(off).mean() < 1.5, coordinate
+    for name in ("pelvis_list", "pelvis_rotation"):
+        off = np.degrees(found.column(name) - motion.column(name))
+        assert np.abs(off).max() < 1.5, name  # 12° where the body may become crooked
+        assert np.abs(off).mean() < 0.8, name

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
+from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import Prior
 from simspine.anatomy.recipes import build_body
 from simspine.core.skeletons import SPINE_REGIONS
@@ -125,3 +126,23 @@ def test_virtual_markers_go_with_their_vertebra(body):
     )
     assert set(moved) == {"L3_virtual", "Spine_02_virtual", "T8_virtual", "Spine_04_virtual"}
     np.testing.assert_array_equal(moved["Spine_02_virtual"], (0.001, 0.002, 0.0))
+
+
+def test_the_place_of_a_marker_on_the_skin_is_the_persons():
+    """The variances of the table, one place for all trials; of both posterior superior iliac spines also what they
+    share. Dots of a tape err in each recording."""
+    names = ("C7_skin", "T6_skin", "LPSIS_skin", "RPSIS_skin", "LKnee")
+    places, table = _places(names), read_skin_table()
+    assert places.points == ("LKnee", *names[:-1])
+    priors = places.priors(LASTING_PLACE_SD_M, {})
+    rows, _, precision, _ = Prior(priors).arrays(places.coordinate_names, 1.0)
+    covariance = np.linalg.inv(rows.T @ (precision[:, None] * rows))
+    sd = {name: np.array(place.sd) for name, place in table.of(names[:-1]).items()}
+    shared = np.square(table.pelvis_sd)
+    for name in names[:-1]:
+        at = 3 * places.points.index(name) + np.arange(3)
+        of_pelvis = shared if "PSIS" in name else 0.0
+        np.testing.assert_allclose(np.diag(covariance)[at], sd[name] ** 2 + of_pelvis)
+    left, right = (3 * places.points.index(name) + np.arange(3) for name in ("LPSIS_skin", "RPSIS_skin"))
+    np.testing.assert_allclose(covariance[left, right], shared)
+    assert "T7.40_skin" not in _places(("C7_skin", "T7.40_skin")).points
