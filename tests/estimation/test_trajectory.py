@@ -308,7 +308,7 @@ def test_a_person_who_leaves_is_known_less_and_less(release, moving):
     assert (np.diff(deviation[60:], axis=0) >= -1e-6 * deviation[60:-1]).all()
     shown = c.rotational[free] & (deviation[50] < 0.1)
     assert (deviation[-1, shown] > 1.5 * deviation[50, shown]).all()
-    anywhere = (c.upper - c.lower)[free] / np.sqrt(12)
+    anywhere = (release.tree.upper - release.tree.lower) / np.sqrt(12)
     assert (deviation <= anywhere * (1 + 1e-9)).all()
 
 
