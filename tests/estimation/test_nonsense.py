@@ -11,7 +11,13 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import MAX_FRAME_RATE_HZ
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.quality.marker_checks import check_bone_lengths, check_marker_distance, check_marker_jumps, check_sides
+from simspine.quality.marker_checks import (
+    check_bone_lengths,
+    check_marker_distance,
+    check_marker_jumps,
+    check_sides,
+    check_vertical,
+)
 
 FRAME = 10
 
@@ -110,6 +116,9 @@ def test_a_person_upside_down(person):
     assert finding.message.startswith("the person is upside down")
     lying = markers.with_(xyz=np.stack([markers.xyz[..., 1], -markers.xyz[..., 0], markers.xyz[..., 2]], -1))
     assert "upside_down" not in {finding.code for finding in check_sides(lying)}
+    assert [finding.code for finding in check_vertical(lying)] == ["lying"]
+    assert not list(check_vertical(markers))
+    assert not list(check_vertical(over))
 
 
 def test_left_and_right_exchanged(person):

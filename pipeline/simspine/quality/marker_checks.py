@@ -52,6 +52,22 @@ def check_sides(measured: Markers) -> Iterator[Finding]:
             yield warning(code, text, suggestion, frames=odd)
 
 
+def check_vertical(measured: Markers) -> Iterator[Finding]:
+    """A person who lies in all frames, or whose file has another vertical: nothing in the points tells these apart."""
+    tilt = body_axis_tilt(measured)
+    if not np.isfinite(tilt).any():
+        return
+    least, most = float(np.nanmin(tilt)), float(np.nanmax(tilt))
+    if least > THRESHOLDS["lying"].value_si and most < THRESHOLDS["upside_down"].value_si:
+        yield warning(
+            "lying",
+            f"the line from ankles to shoulders is {np.degrees(least):.0f}° to {np.degrees(most):.0f}° from the "
+            "vertical in all frames.",
+            "Unless the person lies: the vertical axis of the file or the calibration is another one. Angles of pelvis "
+            "and trunk against the vertical are wrong then. Turn the points, or name their frame ('z_up', 'y_up').",
+        )
+
+
 def sides_exchanged(measured: Markers) -> np.ndarray:
     """(frames,) bool: in which `check_sides` finds something."""
     odd = np.zeros(measured.frames, bool)

@@ -36,6 +36,7 @@ CAUSE_OF_CODE = {
     "trunk_twist": "shoulders face away from the pelvis",
     "feet_backwards": "feet face away from the pelvis",
     "upside_down": "the shoulders are below the ankles",
+    "lying": "the person lies, or the vertical is another axis",
     "marker_far": "markers far from the body",
     "marker_flagged": "markers very far from the body",
     "reprojection": "points far from their images in some frames",
