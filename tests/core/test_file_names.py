@@ -82,6 +82,7 @@ CHECKED = {
     "workflow/one_camera.py": {"camera.name", "shot.name"},
     "workflow/reporting.py": {"config.name", "subject", "trial"},
     "workflow/results.py": {"name"},
+    "workflow/sessions.py": {"name", "path.stem"},
     "workflow/stages.py": {"stem", "subject", "trial"},
     "workflow/up_to_date.py": {"job", "kind", "self.subject", "stage", "suffix", "trial"},
 }

@@ -14,7 +14,7 @@ from simspine.core.geometry import project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.noise import shared_errors
+from simspine.estimation.noise import skin_place_errors
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.vision.follow_skin_markers import follow_skin_markers
@@ -80,7 +80,7 @@ def _with_motion(result, motion):
 def test_each_marker_errs_by_itself_as_the_table_says():
     names = ("LHip", "C7_skin", "LPSIS_skin")
     markers = Markers(names, RATE, np.zeros((2, 3, 3)), origin=(Origin.DETECTED,) * 3)
-    errors = {error.name: error for error in shared_errors(KinematicsOptions(), markers)}
+    errors = {error.name: error for error in skin_place_errors(markers)}
     assert set(errors) == {"C7_skin", "LPSIS_skin"}
     np.testing.assert_allclose(errors["LPSIS_skin"].sd_by_axis, [0.008, 0.012, 0.010])
 

@@ -162,7 +162,7 @@ def test_a_table_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "first line"),
+        ("a,b\n1,2\n", "begins with"),
         (HEADER + "C7,Nek,x,1,0.1,\n", r"unknown point 'Nek' in .*line 2\. Did you mean 'Neck'"),
         (HEADER + "C7,Neck,x,one,0.1,\n", "line 2: weight 'one'"),
         (HEADER + "C7,Neck,x,1,0,\n", "line 2: weight 1 must be positive, sd_m 0 m"),

@@ -317,7 +317,7 @@ def test_between_trusted_frames_a_point_is_expected_on_the_straight_line():
     assert tolerance[2, 0] > tolerance[1, 0] == tolerance[3, 0]
 
 
-@pytest.mark.parametrize("unit", [1 / 0.06, 1 / 0.0254, 1 / 0.3048, 10.0, 0.1])
+@pytest.mark.parametrize("unit", [1 / 0.06, 1 / 0.3048, 10.0, 0.1])
 def test_cameras_that_are_not_in_metres_are_reported(unit):
     """A board's squares, inches or millimetres give a person of another size, whose points fit all images."""
     keypoints, cameras, _ = walk("finetuned")

@@ -175,7 +175,7 @@ def test_videos_are_looked_at_where_the_motion_capture_is(copy, monkeypatch):
         write_video(folder / f"{name}.{camera}.mp4", frames=FRAMES + 3 + i)
     seen = {}
 
-    def detect_videos(videos, make, progress, boxes, frames, together):
+    def detect_videos(videos, make, progress, boxes, frames, together, resample):
         seen.update(videos=videos, boxes=boxes, frames=frames)
         raise InputError("seen enough")
 

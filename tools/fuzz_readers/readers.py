@@ -354,7 +354,7 @@ def _read_openpose(path: Path):
     folder = path.parent / "cam01_json"
     folder.mkdir(exist_ok=True)
     (folder / "cam01_000000.json").write_bytes(path.read_bytes())
-    return read_people_json([folder])
+    return read_people_json([folder], "body25")
 
 
 # Human3.6M
@@ -467,7 +467,7 @@ def _bands(path: Path) -> None:
 
 
 def _read_bands(path: Path):
-    from simspine.report.dataset_figures import read_bands
+    from simspine.io.text_tables import read_bands
 
     return read_bands(path, ["knee_angle_r"])
 

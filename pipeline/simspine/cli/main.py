@@ -50,7 +50,7 @@ STAGE_COMMANDS = {
 COMMAND_GROUPS = {
     "Start": ("demo", "init", "doctor", "run", "add-spine", "back", "status"),
     "Stages, which run also does": ("detect", *STAGE_COMMANDS, "export"),
-    "Results": ("report", "summary", "view", "overlay", "plot-cycles", "validate", "verify"),
+    "Results": ("report", "compare", "summary", "view", "overlay", "plot-cycles", "validate", "verify"),
     "Cameras and labels": ("cameras", "annotate", "annotations"),
     "Models, synthetic data, training, benchmarks": ("model", "capture", "train", "bench", "benchmark", "warmup"),
 }

@@ -43,9 +43,6 @@ from simspine.estimation.uncertainty import (
     with_deviation,
 )
 
-# Clinical parameters of a solved trial: values, standard deviations, and the parts that the model decides.
-
-
 INCIDENCE_PARAMETER, TILT_PARAMETER = "pelvic_incidence", "pelvic_tilt"
 # Angles of limbs, and the model's coordinates that are all or nearly all of each.
 LIMB_ANGLE_COORDINATES = {

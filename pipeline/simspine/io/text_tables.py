@@ -426,8 +426,7 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
 # A lab's normative bands of angles over a cycle: CSV in degrees, after a first line `# source: …`. simspine has none.
 BAND_COLUMNS = ("angle", "percent", "mean", "sd")
 _SOURCE_COMMENT = "# source:"
-_MIN_CYCLE_PLACES = 11  # places of a cycle; fewer would cut its peaks
-_MAX_ANGLE_DEG = 360.0  # degrees
+_MIN_CYCLE_PLACES, _MAX_ANGLE_DEG = 11, 360.0  # fewer places of a cycle would cut its peaks
 
 
 @dataclass(frozen=True, eq=False)
@@ -475,15 +474,13 @@ def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
     rows: dict[str, list[list[float]]] = {}
     for number, row in enumerate(lines[1:], 3):
         if None in row:  # such as decimal commas between commas
-            raise InputError(
-                f"{path}, line {number}: over {len(BAND_COLUMNS)} cells; separate numbers with decimal commas by "
-                "semicolons."
-            )
+            cure = "separate numbers with decimal commas by semicolons."
+            raise InputError(f"{path}, line {number}: over {len(BAND_COLUMNS)} cells; {cure}")
         if row["angle"] not in angles:
             raise unknown_name("angle", row["angle"], sorted(angles), f"{path}, line {number}")
         try:
-            texts = [row[column].replace(",", ".") if semicolons else row[column] for column in BAND_COLUMNS[1:]]
-            values = [float(text) for text in texts]
+            numbers = [row[column] for column in BAND_COLUMNS[1:]]
+            values = [float(text.replace(",", ".") if semicolons else text) for text in numbers]
         except (TypeError, ValueError, AttributeError):
             raise InputError(f"{path}, line {number}: expected three numbers: percent, mean, sd.") from None
         rows.setdefault(row["angle"], []).append(values)

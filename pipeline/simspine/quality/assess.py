@@ -10,6 +10,7 @@ import numpy as np
 
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
+from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.result import Result
@@ -270,7 +271,8 @@ def _solution_findings(
         return list(marker_checks.check_solver(known))
     findings = list(marker_checks.check_solver(known & solved.converged, solved.reason))
     findings += marker_checks.check_marker_distance(solved.marker_names, solved.marker_error)
-    findings += marker_checks.check_limbs_seen(solved.motion)
+    if set(solved.marker_names) != set(is_skin_marker(solved.marker_names)):  # a back alone shows no limbs
+        findings += marker_checks.check_limbs_seen(solved.motion)
     if ranges:
         response = None
         if solved.posterior is not None:

@@ -12,7 +12,7 @@ import yaml
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Motion
@@ -175,7 +175,7 @@ def _session_subjects(
     for trial in session.trials:
         files = dict(trial.files)
         if not files and isinstance(trial.source, Markers):
-            path = out.with_name(f"{out.stem}_markers") / f"{trial.name}.trc"
+            path = out.with_name(f"{out.stem}_markers") / f"{safe_file_name(trial.name)}.trc"
             write_trc(path, trial.source)
             files = {"markers": str(path)}
         who = subject if trial.person == "person" else trial.person
