@@ -347,7 +347,7 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
         )
 
 
-_LIMB_JOINTS = ("hip_flexion", "knee_angle", "arm_flex", "elbow_flex")
+_LIMB_JOINTS = ("hip_flexion", "knee_angle", "elbow_flex")  # not the shoulder's, which trade off near a gimbal lock
 
 
 def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
