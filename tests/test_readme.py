@@ -452,7 +452,7 @@ def test_every_yaml_in_a_sentence_is_valid():
 
 def test_defaults_in_tables_are_the_defaults():
     sections = "(?:detection|triangulation|filter|body|scaling|ik|report)"
-    rows = table(SETTINGS, rf"{sections}\.", 2) + table(ROOT / "docs/method.md", r"ik\.", 2)
+    rows = table(SETTINGS, rf"{sections}\.", 2) + table(ROOT / "docs/configuration.md", r"ik\.", 2)
     assert len(rows) > 12
     config = Config(name="x", results="x", subjects=read_config(ROOT / "configs/demo.yaml").subjects)
     for keys, default in rows:
