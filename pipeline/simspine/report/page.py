@@ -51,7 +51,7 @@ CAUSE_OF_CODE = {
     "camera_delays": "cameras were late, which was undone",
     "camera_refined": "cameras were refined by what they saw",
     "world_vertical": "the calibration's z axis does not point up",
-    "camera_shift": "cameras show the person where the others do not",
+    "camera_shift": "cameras disagree about where the person is",
     "camera_roll": "cameras are turned about their axis compared with the others",
     "camera_scale": "cameras show the person too large or too small",
     "camera_late": "cameras are late",

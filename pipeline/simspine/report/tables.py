@@ -269,7 +269,7 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
     measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     caption = (
         f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. Sums "
-        "over levels and segments in space have a interval, but no such share of their own."
+        "over levels and segments in space have a ±, but no such share of their own."
     )
     if estimated:
         caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."
