@@ -111,3 +111,15 @@ def test_what_is_no_line_is_refused(tmp_path):
     one_side = write_csv(tmp_path / "g.csv", np.vstack([LINE, PSIS[:1]]), "name,x,y,z", [*[""] * 40, "LPSIS"])
     with pytest.raises(InputError, match="LPSIS alone"):
         read_back_line(one_side)
+
+
+def test_misspelt_columns_and_landmarks_are_refused_with_the_nearest_name(tmp_path):
+    """A name that has no effect would turn both PSIS into points of the line."""
+    names = [*[""] * len(LINE), "LPSIS", "RPSIS"]
+    points = np.concatenate([LINE, PSIS])
+    assert read_back_line(write_csv(tmp_path / "a.csv", points, "name,x,y,z", names)).psis is not None
+    with pytest.raises(InputError, match=r"unknown column 'nmae'.*Did you mean 'name'"):
+        read_back_line(write_csv(tmp_path / "b.csv", points, "nmae,x,y,z", names))
+    names[-2] = "LPISS"
+    with pytest.raises(InputError, match=r"unknown landmark 'LPISS' in .*line 42.*Did you mean 'LPSIS'"):
+        read_back_line(write_csv(tmp_path / "c.csv", points, "name,x,y,z", names))

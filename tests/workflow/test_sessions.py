@@ -213,3 +213,20 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", ("nose",), np.zeros((2, 1, 3)))
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
     assert "name --rate" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "33 points in 0 rows"),
+        ("1,2\n", "row 2 has 2 cells, the header 99"),
+        (",".join(["abc"] * 99) + "\n", "expected numbers"),
+    ],
+)
+def test_damaged_tables_are_refused(tmp_path, text, message):
+    head = ",".join(f"{name}_{axis}" for name in load_skeleton("blazepose33").names for axis in "xyz")
+    (tmp_path / "output_data").mkdir()
+    (tmp_path / "output_data/a_body_3d_xyz.csv").write_text(head + "\n" + text)
+    found = CliRunner().invoke(main, ["add-spine", str(tmp_path), "--rate", "30"])
+    assert found.exit_code == 2
+    assert message in " ".join(found.output.split())

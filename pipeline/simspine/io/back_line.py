@@ -85,10 +85,15 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
         raise InputError(
             f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), and name if there is any."
         )
+    known = (*wanted, "name")
+    if unknown := [column for column in columns if column not in known]:
+        raise unknown_name("column", unknown[0], known, str(path))
     points, names = [], []
     for number, row in enumerate(rows, 2):
         points.append([parse_number(row[columns[name]] or "", f"{path}, line {number}") for name in wanted])
         names.append((row[columns["name"]] or "").strip() if "name" in columns else "")
+        if names[-1] and _landmark(names[-1]) not in (*LANDMARKS, *MIDLINE_MARKERS):
+            raise unknown_name("landmark", names[-1], (*LANDMARKS, *MIDLINE_MARKERS), f"{path}, line {number}")
     return _in_metres(path, np.array(points, float)[None], names, unit or stated)
 
 

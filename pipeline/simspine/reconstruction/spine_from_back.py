@@ -37,6 +37,7 @@ CURVE_SPREAD_FACTOR = 3.0
 LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, whose tilt it does not show
 HEADING_SD_RAD = float(np.radians(3.0))  # of a heading that is given: as well as people stand square to a scanner
 MAX_HOLLOW_M = 0.01  # m, mean: an upper back is hollow by as much at a kyphosis of -25°
+MIN_FALL_SHARE = 0.5  # of the line's length: a trunk that leans by 60°
 TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
 TRIAL_NAME = "back"
 PSIS_NAMES = tuple(name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS)
@@ -192,8 +193,16 @@ def _checked_length(curves: list[np.ndarray], dimples: np.ndarray | None) -> flo
         )
     seen = [curve for curve in curves if np.isfinite(curve).all()]
     upright = max(seen, key=lambda curve: abs(curve[0, 1] - curve[-1, 1]))
-    if upright[0, 1] < upright[-1, 1]:
-        raise InputError("the line runs upwards; expected its points from C7 down. Reverse their order.")
+    fall = float(upright[0, 1] - upright[-1, 1])
+    if abs(fall) < MIN_FALL_SHARE * length:
+        raise InputError(
+            f"the line falls by {fall:.2f} m over its length of {length:.2f} m; expected a back that is upright. "
+            "Does another axis point up? Then name the frame ('z_up', on the command line --frame z_up)."
+        )
+    if fall < 0:
+        raise InputError(
+            "the line runs upwards; expected its points from C7 down. Reverse their order, or turn the vertical axis."
+        )
     if dimples is not None:
         frame = next(k for k, curve in enumerate(curves) if curve is upright)
         _check_round_upper_back(upright, dimples[min(frame, len(dimples) - 1)])

@@ -315,7 +315,14 @@ def _points_of_table(path: Path, rate: float, unit: str) -> SessionTrial:
         name[:-2] for name in columns if name.endswith("_x") and {f"{name[:-2]}_y", f"{name[:-2]}_z"} <= set(columns)
     ]
     places = [[columns[f"{name}_{axis}"] for axis in "xyz"] for name in names]
-    cells = np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
+    if not rows or not names:
+        raise InputError(f"{path}: {len(names)} points in {len(rows)} rows; expected columns NAME_x, NAME_y, NAME_z.")
+    if odd := [number for number, row in enumerate(rows, 2) if len(row) != len(head)]:
+        raise InputError(f"{path}: row {odd[0]} has {len(rows[odd[0] - 2])} cells, the header {len(head)}; cut short?")
+    try:
+        cells = np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
+    except ValueError as error:
+        raise InputError(f"{path}: expected numbers in all rows after the header ({error}).") from None
     short = [re.sub(r"^(body|pose)_", "", name) for name in names]
     known = names_of_skeleton(tuple(short), None, path)
     return replace(_person(known, cells[:, places], rate, unit=unit, path=path), name=path.stem)
@@ -334,6 +341,8 @@ def _person(names: Sequence[str], xyz: np.ndarray, rate: float, unit: str, path:
 
 def _upright_turn(names: Sequence[str], xyz: np.ndarray, path: Path) -> np.ndarray:
     """(3, 3): the rotation that makes z point up, where the person's height says that it does not."""
+    if lacking := [f"{side}{part}" for part in ("Shoulder", "Ankle") for side in "LR" if f"{side}{part}" not in names]:
+        raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
     above, below = ([names.index(f"{side}{part}") for side in "LR"] for part in ("Shoulder", "Ankle"))
     height = np.nanmean(xyz[:, above].mean(1) - xyz[:, below].mean(1), axis=0)
     up = height / np.linalg.norm(height)
