@@ -185,6 +185,10 @@ def test_without_a_name_the_configuration_of_the_folder_is_taken_and_never_the_d
     (tmp_path / "results/mine").mkdir(parents=True)
     shutil.copy("mine.yaml", "results/mine/config.yaml")
     assert "results/mine" in call("summary", "results/mine").output
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert "of a run in another folder" in call("summary", tmp_path / "results/mine").output
+    monkeypatch.chdir(tmp_path)
     shutil.copy("mine.yaml", "second.yaml")
     assert "there are 2: mine.yaml, second.yaml" in call("status").output
 

@@ -51,11 +51,17 @@ def packaged_config(context, parameter, path: Path | None) -> Path:
     `InputError` for a name without folder and ending that is neither.
     """
     from simspine.core.errors import InputError, unknown_name
-    from simspine.core.settings import data_folder
+    from simspine.core.settings import data_folder, read_mapping
 
     if path is None:
         return config_here()
     if path.is_dir() and (path / "config.yaml").is_file():
+        results = Path(str(read_mapping(path / "config.yaml").get("results", path)))
+        if results.resolve() != path.resolve():
+            raise InputError(
+                f"{path} holds results of a run in another folder, where they were called {results}. Change to the "
+                "folder in which that path leads to them, or name the configuration file."
+            )
         return path / "config.yaml"
     if path.name != str(path) or path.is_file():
         return path
