@@ -200,3 +200,16 @@ def test_names_in_files_do_not_command_the_terminal(tmp_path):
     assert found.exit_code == 2
     assert "owned" in found.output
     assert not {"\x1b", "\x07"} & set(found.output)
+
+
+def test_options_without_effect_are_refused(tmp_path):
+    """A table has each frame; markers have no cameras; a file that is not there is named first."""
+    found = call("export", "demo", "--format", "csv", "--every", "5")
+    assert found.exit_code == 2
+    assert "--every has no effect on csv" in found.output
+    (tmp_path / "a.c3d").write_bytes(b"")
+    found = call("init", tmp_path / "a.c3d", "--calibration", tmp_path / "none.toml", "--out", tmp_path / "x.yaml")
+    assert found.exit_code == 2
+    assert "leave --calibration out" in found.output
+    found = call("init", tmp_path / "none.mp4", "--out", tmp_path / "x.yaml")
+    assert "does not exist; expected videos" in " ".join(found.output.split())

@@ -75,7 +75,7 @@ def test_init_without_files_explains_itself():
     ("given", "said"),
     [
         ("clips", "clips is a folder, where a video is wanted"),
-        ("clips/*.mp4", "video clips/*.mp4 does not exist"),  # as a shell hands it on where nothing fits
+        ("clips/*.mp4", "clips/*.mp4 does not exist"),  # as a shell hands it on where nothing fits
     ],
 )
 def test_init_of_an_empty_folder_says_that_no_video_is_there(tmp_path, monkeypatch, given, said):

@@ -54,6 +54,11 @@ def export_command(config_path, subject, trial, force, quiet, format_, axes, out
         _refuse_options(chosen | {"public": False}, "goes with --format, not with --axes.")
     whole = "goes without --format and --axes, which hold the whole data set."
     _refuse_options({"subject": subject, "trial": trial}, whole)
+    if format_ == "csv":
+        _refuse_options(
+            {"points": chosen["points"], "every": chosen["every"]},
+            "has no effect on csv, which has each frame with all its figures.",
+        )
     from simspine.workflow.exchange import ExportChoice, export_format
 
     choice = ExportChoice(

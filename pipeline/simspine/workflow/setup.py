@@ -118,6 +118,8 @@ def write_new_config(
     person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
     """
     said = " "
+    if missing := [str(file) for file in files if not file.exists()]:
+        raise InputError(f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder.")
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
@@ -125,6 +127,8 @@ def write_new_config(
     if len(files) == 1 and files[0].is_dir() and calibration is None:
         subjects, marker_set, said = _session_subjects(files[0], out, subject, person=person, marker_set=marker_set)
     elif all(file.suffix.lower() in MARKER_FILES for file in files):
+        if calibration is not None:
+            raise InputError("marker files need no calibration of cameras; leave --calibration out.")
         trials, said = _marker_trials(files, marker_set)
     elif calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
