@@ -131,6 +131,8 @@ def test_markers_of_no_set_are_named(tmp_path, truth):
 
 
 def test_videos_need_a_calibration(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
     done = call("init", tmp_path / "a.mp4", tmp_path / "b.mp4", "--out", tmp_path / "x.yaml")
     assert done.exit_code == 2
     assert "--calibration" in done.stderr
