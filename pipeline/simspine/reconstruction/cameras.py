@@ -118,16 +118,14 @@ def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float
     cure = "Calibrate with the board on the floor, or turn the calibration so that z points up."
     if vertical.R is None:
         text += " by the cameras' images, but the person lies or leans. Angles against the vertical may be wrong."
-        unsure = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
-        return replace(judged, findings=(unsure, *judged.findings))
-    known_to = math.degrees(vertical.tilt_sd)
-    how = f"as the person stood, ± {known_to:.0f}°" if known_to else _axis_text(vertical.up)
-    text += f"; the world was turned upright, {how}. The person faces OpenSim's x axis when most upright."
-    cure += " `cameras.find_vertical: false` keeps it as it is."
-    turned = tuple(vertical.turned_upright(camera) for camera in judged.cameras)
-    return replace(
-        judged, cameras=turned, findings=(Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure), *judged.findings)
-    )
+    else:
+        known_to = math.degrees(vertical.tilt_sd)
+        how = f"as the person stood, ± {known_to:.0f}°" if known_to else _axis_text(vertical.up)
+        text += f"; the world was turned upright, {how}. The person faces OpenSim's x axis when most upright."
+        cure += " `cameras.find_vertical: false` keeps it as it is."
+    found = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
+    cameras = tuple(vertical.turned_upright(camera) for camera in judged.cameras)
+    return replace(judged, cameras=cameras, findings=(found, *judged.findings))
 
 
 def _axis_text(up: np.ndarray) -> str:
