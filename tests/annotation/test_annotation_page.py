@@ -340,12 +340,17 @@ def test_without_the_server_nothing_is_lost(browser, served):
         assert [edit.point for edit in page.saved()] == ["LWrist"]
 
 
+def lose_an_edit(page):
+    """An edit of LWrist that the server does not get, on a page that may be left all the same."""
+    page.page.route("**/api/edits", lambda route: route.abort())
+    page.drag(1, "LWrist", 15, 5)
+    page.page.wait_for_selector("body[data-saved=lost]")
+    page.page.on("dialog", lambda dialog: dialog.accept())
+
+
 def test_what_a_closed_page_could_not_send_comes_with_the_next_one(browser, served):
     with Page(browser, served) as page:
-        page.page.route("**/api/edits", lambda route: route.abort())
-        page.drag(1, "LWrist", 15, 5)
-        page.page.wait_for_selector("body[data-saved=lost]")
-        page.page.on("dialog", lambda dialog: dialog.accept())
+        lose_an_edit(page)
         page.page.unroute("**/api/edits")
         page.page.goto("about:blank")
         page.open()
@@ -358,10 +363,7 @@ def test_what_could_not_be_sent_survives_a_restart_of_the_server(browser, record
     monkeypatch.setattr("simspine.annotation.server._Handler.protocol_version", "HTTP/1.0")
     first = Served(recording)
     with Page(browser, first) as page:
-        page.page.route("**/api/edits", lambda route: route.abort())
-        page.drag(1, "LWrist", 15, 5)
-        page.page.wait_for_selector("body[data-saved=lost]")
-        page.page.on("dialog", lambda dialog: dialog.accept())
+        lose_an_edit(page)
         page.page.goto("about:blank")
         page.page.unroute("**/api/edits")
         first.stop()

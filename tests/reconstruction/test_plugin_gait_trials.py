@@ -22,14 +22,21 @@ IOR_LABELS = (
 )  # fmt: skip
 
 
-def test_a_set_is_found_said_and_fitted():
-    """Markers of the model itself by the names of IOR, in another order of letters and with a misspelt one."""
-    names = read_marker_set("ior").names
-    ours = [names.get(label, label) for label in IOR_LABELS]
-    body = build_body("articulated", "landmarks", [name for name in ours if name.endswith("_skin")], 0.007)
+def standing_model(marker_set, labels, places, hanging_arms=False):
+    """Our names of the labels, the body with these markers, and 30 frames in which it stands still."""
+    names = read_marker_set(marker_set).names
+    ours = [names.get(label, label) for label in labels]
+    body = build_body("articulated", places, [name for name in ours if name.endswith("_skin")], 0.007)
     coordinates = body.coordinates
     values = np.tile(coordinates.default, (30, 1))
-    still = Motion(coordinates.names, 50.0, values, coordinates.rotational)
+    for side in "rl" if hanging_arms else "":
+        values[:, coordinates.names.index(f"arm_add_{side}")] = 0.0
+    return ours, body, Motion(coordinates.names, 50.0, values, coordinates.rotational)
+
+
+def test_a_set_is_found_said_and_fitted():
+    """Markers of the model itself by the names of IOR, in another order of letters and with a misspelt one."""
+    ours, body, still = standing_model("ior", IOR_LABELS, "landmarks")
     xyz = forward_kinematics(body, still, names=ours).xyz
     labels = [f"Ada:{label.lower()}" for label in IOR_LABELS[:-1]] + ["LFM11"]
     found = ss.fit_trials({"standing": ss.Markers(labels, 50.0, xyz, "y_up")})["standing"]
@@ -42,14 +49,7 @@ def test_a_set_is_found_said_and_fitted():
 
 
 def test_the_models_own_markers_give_the_model_back():
-    names = read_marker_set("plugin_gait").names
-    ours = [names.get(label, label) for label in LABELS]
-    body = build_body("articulated", "plugin_gait", [name for name in ours if name.endswith("_skin")], 0.007)
-    coordinates = body.coordinates
-    values = np.tile(coordinates.default, (30, 1))
-    for side in "rl":
-        values[:, coordinates.names.index(f"arm_add_{side}")] = 0.0
-    still = Motion(coordinates.names, 50.0, values, coordinates.rotational)
+    ours, body, still = standing_model("plugin_gait", LABELS, "plugin_gait", hanging_arms=True)
     recorded = ss.Markers(LABELS, 50.0, forward_kinematics(body, still, names=ours).xyz, "y_up")
     found = ss.fit_trials({"standing": recorded}, marker_set="plugin_gait")["standing"]
     assert found.markers.names == tuple(ours)

@@ -230,3 +230,13 @@ def test_damaged_tables_are_refused(tmp_path, text, message):
     found = CliRunner().invoke(main, ["add-spine", str(tmp_path), "--rate", "30"])
     assert found.exit_code == 2
     assert message in " ".join(found.output.split())
+
+
+@pytest.mark.parametrize("text", ['[{"id": 0}]', "[1]", '[{"id": 0, "keypoints3d": [[1, 2]]}]'])
+def test_damaged_files_of_easymocap_are_refused(tmp_path, text):
+    (tmp_path / "keypoints3d").mkdir()
+    (tmp_path / "keypoints3d/000000.json").write_text(text)
+    found = CliRunner().invoke(main, ["add-spine", str(tmp_path), "--rate", "30"])
+    assert found.exit_code == 2
+    assert "keypoints3d" in found.output
+    assert "expected" in found.output

@@ -12,7 +12,7 @@ from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.core.errors import InputError, nearest_name, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.settings import models_folder, read_mapping, recipe_path
-from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, levels_of_tape_dot, skin_landmark
+from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, is_tape_dot, levels_of_tape_dot, skin_landmark
 from simspine.core.types import Markers, Origin
 
 
@@ -227,6 +227,12 @@ def _set_of_skeleton(name: str) -> str:
 PELVIS_SKIN_MARKERS = ("LPSIS", "RPSIS")
 
 
+def pelvis_skin_pair(names: Iterable[str]) -> tuple[str, ...]:
+    """Of markers on the skin, those over both posterior superior iliac spines; () where one is missing."""
+    both = tuple(name for name in names if skin_landmark(name) in PELVIS_SKIN_MARKERS)
+    return both if len(both) == len(PELVIS_SKIN_MARKERS) else ()
+
+
 @dataclass(frozen=True)
 class SkinPlace:
     """The bone under a marker: `bone` (3,) m in the frame of `body`; `vertebra`: its carrier where the body is split.
@@ -268,6 +274,11 @@ class SkinTable:
         for name in names:
             found[skin_landmark(name) + SKIN_SUFFIX] = self._place(skin_landmark(name))
         return found
+
+    def of_single_markers(self, names: Sequence[str]) -> dict[str, SkinPlace]:
+        """{marker: place} of those on the skin; dots of a tape, which err alike with their neighbours, left out."""
+        dots = is_tape_dot(names)
+        return self.of(name for name in is_skin_marker(names) if name not in dots)
 
     @property
     def levels(self) -> tuple[str, ...]:

@@ -260,6 +260,11 @@ def rigid_fit(
 _OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # how much larger than in metres
 
 
+def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """rad, 0…π: between vectors (..., 3)."""
+    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
+
+
 def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
     """(frames,) rad: how far the line from one marker to another that should be above it leans. markers: y_up."""
     up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]

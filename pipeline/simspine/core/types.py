@@ -17,6 +17,7 @@ import numpy as np
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, index_of_name
 
+MAX_CAMERA_DISTANCE_M = 200.0  # cameras farther apart, or from the origin, were not given in metres
 MAX_FRAME_RATE_HZ = 10_000.0  # cameras and motion capture have some 25 to 2000 frames/s; more is a slip
 
 

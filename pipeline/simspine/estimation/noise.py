@@ -13,12 +13,12 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
+from simspine.anatomy.marker_sets import pelvis_skin_pair, read_skin_table
 from simspine.anatomy.priors import MarkerErrors, SharedError, likeliest_variance
 from simspine.anatomy.recipes import fit_markers
 from simspine.core.arrays import mean_of_known
 from simspine.core.geometry import off_vertical
-from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot, skin_landmark
+from simspine.core.skeletons import SPINE_REGIONS, is_skin_marker, is_tape_dot
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person_solver import PersonFit, PersonProblem
@@ -55,9 +55,7 @@ def marker_errors_of(
         correlation_time=options.error_correlation_s,
         slow_markers=_spine_points(markers),
         body_misfit_time=body_misfit_time,
-        shared_errors=shared_errors(options, markers)
-        if places_fitted
-        else (*shared_errors(options, markers), *skin_place_errors(markers)),
+        shared_errors=(*shared_errors(options, markers), *(() if places_fitted else skin_place_errors(markers))),
         use_covariance=options.use_covariance,
         loss=options.loss,
         loss_threshold_sd=options.loss_from_sd,
@@ -93,11 +91,10 @@ def skin_place_errors(markers: Markers) -> tuple[SharedError, ...]:
     Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's; so they show where
     the pelvis faces and which side is higher, and hardly how it is tilted.
     """
-    dots, table = is_tape_dot(markers.names), read_skin_table()
-    places = table.of(name for name in is_skin_marker(markers.names) if name not in dots)
+    table = read_skin_table()
+    places = table.of_single_markers(markers.names)
     found = [SharedError(name, (name,), place.sd) for name, place in places.items()]
-    pelvis = tuple(name for name in places if skin_landmark(name) in PELVIS_SKIN_MARKERS)
-    if len(pelvis) == len(PELVIS_SKIN_MARKERS):
+    if pelvis := pelvis_skin_pair(places):
         found.append(SharedError("pelvis", pelvis, table.pelvis_sd, shares=(1.0,) * len(pelvis)))
     return tuple(found)
 

@@ -17,19 +17,12 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SACRAL_TILT_SD, SPINE_CHAIN_MARKERS
-from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
+from simspine.anatomy.marker_sets import pelvis_skin_pair, read_skin_table
 from simspine.anatomy.person_variation import SACRAL_TILT, levels_given_known_curve
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
-from simspine.core.skeletons import (
-    SIMSPINE_SKELETON,
-    SPINE_REGIONS,
-    is_skin_marker,
-    is_tape_dot,
-    load_skeleton,
-    skin_landmark,
-)
+from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 
@@ -240,29 +233,20 @@ class PointPlaces:
             for region in self.regions
             for axis in "xyz"
         ]
-        pelvis = self._pelvis_skin_markers
+        pelvis = pelvis_skin_pair(is_skin_marker(self.sd))
         for i, (name, sd) in enumerate(zip(self.coordinate_names, each.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             bias = {region[i % 3]: -1.0} if region else {}
             if self.points[i // 3] not in pelvis:
                 found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
-        return [*found, *self._pelvis_priors(), *self._symmetry_priors()]
+        return [*found, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors()]
 
-    @property
-    def _pelvis_skin_markers(self) -> tuple[str, ...]:
-        """Both posterior superior iliac spines; () where one is missing."""
-        both = tuple(name for name in is_skin_marker(self.sd) if skin_landmark(name) in PELVIS_SKIN_MARKERS)
-        return both if len(both) == len(PELVIS_SKIN_MARKERS) else ()
-
-    def _pelvis_priors(self) -> Iterator[LinearPrior]:
+    def _pelvis_priors(self, left: str, right: str) -> Iterator[LinearPrior]:
         """Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's.
 
         What they have in common has a spread of its own, so that they show where the pelvis faces and which side is
         higher, and hardly how it is tilted.
         """
-        if not self._pelvis_skin_markers:
-            return
-        left, right = self._pelvis_skin_markers
         together = read_skin_table().pelvis_sd
         for axis, own_sd, shared_sd in zip("xyz", np.broadcast_to(self.sd[left], 3), together, strict=True):
             both = f"place of {left}, {axis}", f"place of {right}, {axis}"
@@ -317,11 +301,11 @@ def point_places_of(markers: Markers) -> PointPlaces:
 
     Dots of a tape err alike with their neighbours, in each recording (`shared_errors`).
     """
-    skin, dots = is_skin_marker(markers.names), is_tape_dot(markers.names)
+    skin = is_skin_marker(markers.names)
     known = {name: sd for origin, sd in PLACE_SD_M.items() for name in markers.names_of(origin) if name not in skin}
     spine = tuple(name for name in known if name in SPINE_CHAIN_MARKERS)
     limbs = {name: sd for name, sd in known.items() if name not in spine}
-    on_skin = read_skin_table().of(name for name in skin if name not in dots)
+    on_skin = read_skin_table().of_single_markers(markers.names)
     detected = {name for name in markers.names_of(*FROM_DETECTOR) if name in known}
     regions = {
         region: tuple(p for p in (*limbs, *spine) if p in of and p in detected) for region, of in SPINE_REGIONS.items()

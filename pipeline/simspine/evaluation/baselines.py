@@ -43,7 +43,7 @@ from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.filtering import fill_short_gaps
-from simspine.core.geometry import distances_along, markers_in_frame, rigid_fit
+from simspine.core.geometry import angle_between, distances_along, markers_in_frame, rigid_fit
 from simspine.core.skeletons import VERTEBRA_OF, unit_vectors
 from simspine.core.types import Camera, Keypoints, Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
@@ -381,15 +381,11 @@ def _mean_marker_speed(markers: Markers) -> np.ndarray:
 def _hip_and_knee_bend(markers: Markers) -> np.ndarray:
     x = {name: markers.xyz[:, markers.index(name)] for name in markers.names}
     angles = [
-        _angle_between(x[f"{s}{a}"] - x[f"{s}{b}"], x[f"{s}{b}"] - x[f"{s}{c}"])
+        angle_between(x[f"{s}{a}"] - x[f"{s}{b}"], x[f"{s}{b}"] - x[f"{s}{c}"])
         for s in "RL"
         for a, b, c in (("Shoulder", "Hip", "Knee"), ("Hip", "Knee", "Ankle"))
     ]
     return np.mean(angles, axis=0)
-
-
-def _angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
 
 
 def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> ScaleFactors:

@@ -15,7 +15,7 @@ import tomli_w
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError, unknown_name
-from simspine.core.types import Camera
+from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
 from simspine.io.guarded import pickled_arrays
@@ -25,7 +25,6 @@ _QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
 _OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # axes of the upright board (x, y, z) to z up
-_MAX_CAMERA_DISTANCE_M = 200.0  # m; cameras farther apart, or from the origin, were not written in metres
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
 _READABLE_FORMATS = (
@@ -98,7 +97,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
         f"{path}: {which} are {', '.join([f'{apart:.3g} m apart', *readings])}. Lengths must be metres: if the board "
         "was measured in another unit or counted in squares, multiply all translations by that length in metres"
     )
-    if apart > _MAX_CAMERA_DISTANCE_M:
+    if apart > MAX_CAMERA_DISTANCE_M:
         raise InputError(f"{found}; its translation seems to be in millimetres (divide by 1000).")
     text_tables.warn_assumed(f"{found}. Read as metres.")
 

@@ -316,10 +316,19 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
         )
     if "individuals" in head and len(set(head["individuals"][1:])) > 1:
         raise InputError(f"{path}: holds several individuals; export a table for each.")
-    values = np.array(
-        [[float(cell) if cell.strip() else np.nan for cell in row[1:]] for row in rows if row[0] not in _TABLE_HEAD]
-    )
+    cells = [row[1:] for row in rows if row[0] not in _TABLE_HEAD]
+    values = parse_cells(cells, len(head["coords"]) - 1, path)
     return _ordered_points(head["bodyparts"][1:], head["coords"][1:], values, path)
+
+
+def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.ndarray:
+    """(rows, width) numbers of a table's rows after its header, NaN for empty cells; `InputError` for other rows."""
+    if odd := [number for number, row in enumerate(rows, 2) if len(row) != width]:
+        raise InputError(f"{path}: row {odd[0]} has {len(rows[odd[0] - 2])} cells, the header {width}; cut short?")
+    try:
+        return np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
+    except ValueError as error:
+        raise InputError(f"{path}: expected numbers in all rows after the header ({error}).") from None
 
 
 def _ordered_points(parts: Sequence[str], coords: Sequence[str], values: np.ndarray, path: Path):

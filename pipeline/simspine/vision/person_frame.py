@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import angle_between
 from simspine.core.types import Camera
 
 # Heights above the floor as shares of stature: top of the head, eyes, ankles (Drillis & Contini 1966 in Winter 2009,
@@ -222,8 +223,8 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
     """
     by_person, upright = _up_by_posture(names, xyz)
     by_cameras = -np.mean([camera.R[1] for camera in cameras], axis=0)
-    person_tilt, camera_tilt = (_angle_between(up, Z_AXIS) for up in (by_person, by_cameras))
-    apart = _angle_between(by_person, by_cameras)
+    person_tilt, camera_tilt = (float(angle_between(up, Z_AXIS)) for up in (by_person, by_cameras))
+    apart = float(angle_between(by_person, by_cameras))
     cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and apart > person_tilt / 2
     if person_tilt < MAX_LEAN_RAD or cameras_deny:
         return None
@@ -234,11 +235,7 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
     up = by_person if normal is None else normal
     axis = np.where(np.abs(up) == np.abs(up).max(), np.sign(up), 0.0)
     is_a_cameras_world = any(np.allclose(np.abs(camera.R).max(1), 1.0, atol=1e-6) for camera in cameras)
-    if _angle_between(up, axis) < MAX_AXIS_ERROR_RAD and not is_a_cameras_world:
+    if angle_between(up, axis) < MAX_AXIS_ERROR_RAD and not is_a_cameras_world:
         up, tilt_sd = axis, 0.0
     forward, left, _ = _frame_axes(up, _person_right(names, xyz[upright]))
-    return WorldVertical(up, _angle_between(up, Z_AXIS), tilt_sd, R=np.stack([-left, forward, up]))
-
-
-def _angle_between(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b))
+    return WorldVertical(up, float(angle_between(up, Z_AXIS)), tilt_sd, R=np.stack([-left, forward, up]))

@@ -12,7 +12,7 @@ from simspine.core.arrays import Unchanging, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.skeletons import skeleton_of_names
-from simspine.core.types import Camera, Keypoints, Markers, Origin
+from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera, Keypoints, Markers, Origin
 from simspine.vision.options import TriangulationOptions
 from simspine.vision.rays import (
     Rays,
@@ -130,7 +130,6 @@ def _share_or_none(part: int, whole: int) -> float | None:
 _POINTS_PER_BATCH = 40_000  # observations solved at a time: what fits into a processor's cache
 _HUBER_NOISE_FACTOR = 2.15  # × noise: nine in ten clean observations keep their full weight (χ², 2 degrees of freedom)
 _LIMIT_NOISE_FACTOR = 4.5  # × noise: one clean observation in 25,000 lies beyond
-_MAX_CAMERA_DISTANCE_M = 200.0  # m; a camera farther from the origin is in millimetres (as io/calibration.py has it)
 _MIN_LIMIT_PX = 3.0  # px; below this a disagreement is not worth losing a view
 _IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than this is of something else
 
@@ -254,8 +253,8 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
             f"{keypoints.views} views of keypoints but {len(cameras)} cameras ({names}). Give one camera per view, in "
             "the order of the views."
         )
-    if far := [camera.name for camera in cameras if not np.linalg.norm(camera.centre) <= _MAX_CAMERA_DISTANCE_M]:
-        far_off = f"camera {far[0]!r} is over {_MAX_CAMERA_DISTANCE_M:g} m from the origin"
+    if far := [camera.name for camera in cameras if not np.linalg.norm(camera.centre) <= MAX_CAMERA_DISTANCE_M]:
+        far_off = f"camera {far[0]!r} is over {MAX_CAMERA_DISTANCE_M:g} m from the origin"
         raise InputError(f"{far_off}; its translation seems to be in millimetres. Divide the translations by 1000.")
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")

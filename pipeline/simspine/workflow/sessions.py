@@ -25,7 +25,7 @@ from simspine.io.atomic import write_text
 from simspine.io.c3d import read_markers, write_c3d
 from simspine.io.calibration import read_calibration
 from simspine.io.exchange import ExportTrial
-from simspine.io.keypoint_json import names_of_skeleton, read_keypoints
+from simspine.io.keypoint_json import names_of_skeleton, parse_cells, read_keypoints
 from simspine.io.mot import write_mot
 from simspine.io.text_tables import parse_content, read_lines, read_text, warn_assumed
 from simspine.io.trc import metres_per_unit, write_trc
@@ -269,10 +269,16 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for place in sorted((*folder.glob("keypoints3d"), *folder.glob("output*/**/keypoints3d"))):
         files = sorted(place.glob("*.json"))
         frames = [parse_content(json.loads, read_text(path), "valid JSON", path) for path in files]
-        people = [{one["id"]: one["keypoints3d"] for one in frame} for frame in frames]
+        try:
+            people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{place}: expected people with id and keypoints3d in each file ({error!r}).") from None
         for number in sorted({key for frame in people for key in frame}):
-            shape = np.shape(next(frame[number] for frame in people if number in frame))
-            rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people], float)
+            shapes = {frame[number].shape for frame in people if number in frame}
+            shape = shapes.pop()
+            if shapes or len(shape) != 2 or shape[1] < 3:
+                raise InputError(f"{place}: person {number} has the shape {shape}; expected (points, 3 or 4).")
+            rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people])
             xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if shape[1] > 3 else rows
             names = load_skeleton("body25").names[: len(rows[0])]
             points = _person(names, xyz[:, : len(names)], _rate_of(folder, rate), unit="m", path=place)
@@ -317,12 +323,7 @@ def _points_of_table(path: Path, rate: float, unit: str) -> SessionTrial:
     places = [[columns[f"{name}_{axis}"] for axis in "xyz"] for name in names]
     if not rows or not names:
         raise InputError(f"{path}: {len(names)} points in {len(rows)} rows; expected columns NAME_x, NAME_y, NAME_z.")
-    if odd := [number for number, row in enumerate(rows, 2) if len(row) != len(head)]:
-        raise InputError(f"{path}: row {odd[0]} has {len(rows[odd[0] - 2])} cells, the header {len(head)}; cut short?")
-    try:
-        cells = np.array([[float(cell) if cell.strip() else np.nan for cell in row] for row in rows])
-    except ValueError as error:
-        raise InputError(f"{path}: expected numbers in all rows after the header ({error}).") from None
+    cells = parse_cells(rows, len(head), path)
     short = [re.sub(r"^(body|pose)_", "", name) for name in names]
     known = names_of_skeleton(tuple(short), None, path)
     return replace(_person(known, cells[:, places], rate, unit=unit, path=path), name=path.stem)
