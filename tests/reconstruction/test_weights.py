@@ -6,21 +6,16 @@ from numpy.testing import assert_allclose
 from small_project import dance, of_size
 
 from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.priors import Smoothness
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX, default_weights, fit_markers, read_recipe
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Markers, Origin
-from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.noise import (
     fit_weights,
-    ik_inputs,
-    marker_errors_of,
     shared_errors,
     tightened_by_view_agreement,
 )
 from simspine.estimation.options import KinematicsOptions, RegionOffset
-from simspine.estimation.result import Solver
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stage import Options
 
@@ -97,57 +92,6 @@ def test_views_that_agree_make_points_surer():
     assert_allclose(sds(0.012), (0.03, 0.036))
     assert_allclose(sds(1e-5), (0.003, 0.003))
     assert tightened_by_view_agreement(options, markers(covariance=None)) == options
-
-
-def test_a_weight_means_the_same_standard_deviation_either_way():
-    """sd²/w of the marker set, plus the covariance of the position; inverse kinematics adds marker_sd² itself."""
-    marker_sd, given_sd = 0.02, 0.01
-    options = KinematicsOptions(marker_sd_m=marker_sd, given_sd_m=given_sd, use_covariance=True)
-    total = ik_inputs(options, markers(), BY_NAME)[0].covariance + marker_sd**2 * np.eye(3)
-    own = total - markers().covariance
-    assert_allclose(own[0, 0], given_sd**2 / 2 * np.eye(3))
-    assert_allclose(own[0, 1], marker_sd**2 / 0.5 * np.eye(3))
-    assert (np.linalg.eigvalsh(total) > 0).all()
-
-
-def test_only_the_trajectory_engine_uses_covariances():
-    for options in (KinematicsOptions(), KinematicsOptions(engine="frames", use_covariance=True)):
-        given, weights = ik_inputs(options, markers(), BY_NAME)
-        assert given == markers()
-        assert_allclose(weights, fit_weights(options, markers(), BY_NAME))
-    with_errors, weights = ik_inputs(KinematicsOptions(use_covariance=True), markers(), BY_NAME)
-    assert_allclose(weights[0], [1, 1, 0])
-    assert not np.allclose(with_errors.covariance, markers().covariance)
-    bare = markers(covariance=None)
-    assert ik_inputs(KinematicsOptions(use_covariance=True), bare, BY_NAME)[0] == bare
-
-
-def test_covariance_takes_effect(truth):
-    """A wrist that is 50 mm off along x is followed there if it says to know x, and hardly if it says not to."""
-    chosen = fit_markers(truth.body, truth.markers)
-    chosen = chosen.with_(xyz=chosen.xyz[:6])
-    k, wrong = chosen.index("RWrist"), np.array(chosen.xyz)
-    wrong[:, k, 0] += 0.05
-    by_name = default_weights(read_recipe("coupled"), "simspine37")
-
-    def off(x_sd, use_covariance):
-        covariance = np.tile(1e-4 * np.eye(3), (*chosen.xyz.shape[:2], 1, 1))
-        covariance[:, k, 0, 0] = x_sd**2
-        options = KinematicsOptions(use_covariance=use_covariance, marker_sd_m=0.01)
-        given, w = ik_inputs(options, chosen.with_(xyz=wrong, covariance=covariance), by_name)
-        result = inverse_kinematics(
-            truth.body,
-            given,
-            w,
-            Smoothness(acceleration=20.0),
-            errors=marker_errors_of(options, given),
-            solver=Solver(uncertainty=False),
-        )
-        there = forward_kinematics(truth.body, result.motion)
-        return np.abs(there.xyz[:, there.index("RWrist"), 0] - chosen.xyz[:, k, 0]).mean()
-
-    assert off(0.3, True) < 0.5 * off(0.001, True)
-    assert off(0.3, False) == off(0.001, False), "not asked for"
 
 
 @pytest.mark.parametrize("engine", ["trajectory", "frames"])

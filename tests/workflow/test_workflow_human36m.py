@@ -107,7 +107,7 @@ def test_each_subject_has_its_own_cameras_and_the_limbs_come_from_motion_capture
         spine = ["Hip", "Spine_01", "Spine_04", "Neck"]
         assert_allclose(markers.select(spine).xyz, expected.select(spine).xyz[:FRAMES], atol=1e-4)
         assert markers.rate == 50
-        assert markers.covariance is not None, "for ik.use_covariance"
+        assert markers.covariance is not None
         assert_allclose(np.trace(markers.covariance[0, markers.index("LKnee")]), 3 * 0.006**2)
         notes = json.loads((copy.results / subject / "manifests/merge/Walking_1.json").read_text())["notes"]
         assert notes["mocap"]["misfit_m"] < 1e-3

@@ -151,8 +151,6 @@ class MarkerErrors:
         Share of the variance of `shared` that lasts.
     shared_errors : tuple of SharedError
         Errors that markers have in common.
-    use_covariance : bool
-        Take `Markers.covariance` plus sd² instead of sd².
     loss : str
         'square' or 'huber'.
     loss_threshold_sd : float
@@ -167,7 +165,6 @@ class MarkerErrors:
     misfit_variance_share: Mapping[str, float] = field(default_factory=dict)
     shared_error_variance_share: float = 1.0
     shared_errors: tuple[SharedError, ...] = ()
-    use_covariance: bool = False
     loss: str = "square"
     loss_threshold_sd: float = 3.0
 

@@ -58,7 +58,7 @@ from simspine.estimation.noise import (
     PostureRecording,
     add_white_noise,
     detector_error_share,
-    ik_inputs,
+    fit_weights,
     is_standing,
     lasting_error_share,
     learnt_noise,
@@ -338,13 +338,12 @@ def _problem_of_person(
     # to say something new, errors that points share would bend and lengthen the body.
     time = max(noise.options.error_correlation_s, configured.error_correlation_s, POSTURE_DURATION_S)
     options = noise.options.model_copy(update={"error_correlation_s": time})
-    inputs = [ik_inputs(options, recording.postures, by_name) for recording in recordings]
     places = unknowns.places
     bias_sd = _detector_bias_sd(places.regions, noise.options)
     return PersonProblem(
         body=sized.body,
-        trials=[markers for markers, _ in inputs],
-        weights=[w for _, w in inputs],
+        trials=[recording.postures for recording in recordings],
+        weights=[fit_weights(options, recording.postures, by_name) for recording in recordings],
         variations=unknowns.variations,
         points_with_unknown_place=places.points,
         names=unknowns.names,

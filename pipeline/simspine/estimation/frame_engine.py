@@ -60,7 +60,7 @@ class Frames(NamedTuple):
 def frame_cost(tree: Tree, frame: Frames, z, at: PosedBodies) -> float:
     """The objective at z (free,); sets `at`."""
     evaluate_frame(tree, z, at)
-    cost = marker_cost(at.x, frame.y, frame.w, None, np.int64(LOSS_SQUARE), frame.w)  # the last is not looked at
+    cost = marker_cost(at.x, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w)  # the last is not looked at
     for i in range(z.size):
         cost += frame.ridge[i] * (z[i] - frame.target[i]) ** 2
     return cost
@@ -146,7 +146,7 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
     damping, newton, moved = INITIAL_DAMPING, True, True
     for _ in range(iterations):
         if moved:
-            accumulate_inertia(tree, at, frame.y, frame.w, None, np.int64(LOSS_SQUARE), frame.w, False, sums)
+            accumulate_inertia(tree, at, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w, False, sums)
             propagate_hessian(tree, columns, at, sums, g, H, C)
             for i in range(n):
                 g[i] += frame.ridge[i] * (z[i] - frame.target[i])

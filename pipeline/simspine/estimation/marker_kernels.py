@@ -1,8 +1,8 @@
 """Compiled value, gradient and Hessian of the marker term of one frame.
 
-A marker with precision P acts like a point mass: with the twist ξ of a joint axis taken at the ground's origin, the
-marker x moves by X ξ, X = [−[x]×, I]. So the Gauss–Newton Hessian between two axes, one of which carries the other, is
-ξᵢᵀ (Σ Xᵀ P X) ξⱼ, summed over the markers that the distal one carries: the composite-rigid-body algorithm of dynamics
+A marker with weight w acts like a point mass: with the twist ξ of a joint axis taken at the ground's origin, the marker
+x moves by X ξ, X = [−[x]×, I]. So the Gauss–Newton Hessian between two axes, one of which carries the other, is
+ξᵢᵀ (Σ w Xᵀ X) ξⱼ, summed over the markers that the distal one carries: the composite-rigid-body algorithm of dynamics
 (Featherstone 2008, ch. 6) with markers for masses, whose cost does not depend on the number of markers. The
 second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ, falls out of the same sums: see `propagate_hessian`.
 """
@@ -84,9 +84,9 @@ class PosedBodies(NamedTuple):
 class Sums(NamedTuple):
     """Sums over the markers that each body carries, directly or further out."""
 
-    K: np.ndarray  # (bodies, 6, 6) Σ XᵀPX
-    F: np.ndarray  # (bodies, 6) Σ XᵀPr
-    combinations: np.ndarray  # (bodies, 3, 3) Σ x (Pr)ᵀ
+    K: np.ndarray  # (bodies, 6, 6) Σ w XᵀX
+    F: np.ndarray  # (bodies, 6) Σ w Xᵀr
+    combinations: np.ndarray  # (bodies, 3, 3) Σ w x rᵀ
     T: np.ndarray  # (entries, 6) scratch of `propagate_hessian`
 
 
@@ -96,7 +96,7 @@ class MarkerData(NamedTuple):
     y: np.ndarray  # (frames, markers, 3) m
     w: np.ndarray  # (frames, markers)
     loss: int
-    scale: np.ndarray  # (frames, markers) distance from which on the loss is linear; m, or of a precision's unit
+    scale: np.ndarray  # (frames, markers) m, distance from which on the loss is linear
 
 
 @njit(cache=True, inline="always")
@@ -109,18 +109,13 @@ def robust_loss(d2: float, loss: int, scale: float):
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def marker_cost(x, y, w, P, loss: int, scale) -> float:
-    """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or None for the identity; scale:
-    (markers,), which 'square' does not look at."""
+def marker_cost(x, y, w, loss: int, scale) -> float:
+    """Σ w ρ(|x − y|²) over the markers with w > 0. scale: (markers,), which 'square' does not look at."""
     total = 0.0
     for m in range(w.size):
         if w[m] > 0.0:
             a, b, c = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
-            if P is None:
-                d2 = a * a + b * b + c * c
-            else:
-                d2 = P[m, 0, 0] * a * a + P[m, 1, 1] * b * b + P[m, 2, 2] * c * c
-                d2 += 2.0 * (P[m, 0, 1] * a * b + P[m, 0, 2] * a * c + P[m, 1, 2] * b * c)
+            d2 = a * a + b * b + c * c
             total += w[m] * robust_loss(d2, loss, scale[m])[0]
     return total
 
@@ -153,10 +148,10 @@ def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: flo
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, P, loss: int, scale, newton: bool, sums: Sums) -> None:
+def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, loss: int, scale, newton: bool, sums: Sums) -> None:
     """Set K, F and S of `sums`. What slides in space is no lever of a rotation.
 
-    newton: where the loss is linear, K has no curvature along the residual, ρ' (P − P r rᵀ P / d²): with ρ'' the
+    newton: where the loss is linear, K has no curvature along the residual, ρ' (I − r rᵀ / d²): with ρ'' the
     Hessian's own, so that steps near the minimum are right beside outliers too.
     """
     x = at.x
@@ -165,7 +160,6 @@ def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, P, loss: int, scale, n
     F[:] = 0.0
     S[:] = 0.0
     weighted = np.empty((3, 3))
-    column = np.empty(3)
     force = np.empty(3)
     for m in range(w.size):
         if w[m] <= 0.0:
@@ -174,43 +168,29 @@ def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, P, loss: int, scale, n
         r0, r1, r2 = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
         s0, s1, s2 = marker_slide(tree, at.centre, body)
         x0, x1, x2 = x[m, 0] - s0, x[m, 1] - s1, x[m, 2] - s2
-        if P is None:
-            d2 = r0 * r0 + r1 * r1 + r2 * r2
-            weight = w[m] * robust_loss(d2, loss, scale[m])[1]
-            force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
-            if newton and loss == LOSS_HUBER and d2 > scale[m] * scale[m]:
-                for i in range(3):
-                    for k in range(3):
-                        weighted[i, k] = (weight if i == k else 0.0) - force[i] * force[k] / (weight * d2)
-                _add_mass(K[body], weighted, x0, x1, x2)
-            else:
-                K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
-                K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
-                K[body, 2, 2] += weight * (x0 * x0 + x1 * x1)
-                K[body, 1, 0] -= weight * x0 * x1
-                K[body, 2, 0] -= weight * x0 * x2
-                K[body, 2, 1] -= weight * x1 * x2
-                K[body, 3, 1] += weight * x2
-                K[body, 3, 2] -= weight * x1
-                K[body, 4, 0] -= weight * x2
-                K[body, 4, 2] += weight * x0
-                K[body, 5, 0] += weight * x1
-                K[body, 5, 1] -= weight * x0
-                for i in range(3):
-                    K[body, 3 + i, 3 + i] += weight
-        else:
+        d2 = r0 * r0 + r1 * r1 + r2 * r2
+        weight = w[m] * robust_loss(d2, loss, scale[m])[1]
+        force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
+        if newton and loss == LOSS_HUBER and d2 > scale[m] * scale[m]:
             for i in range(3):
-                column[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
-            d2 = column[0] * r0 + column[1] * r1 + column[2] * r2
-            weight = w[m] * robust_loss(d2, loss, scale[m])[1]
-            bends = newton and loss == LOSS_HUBER and d2 > scale[m] * scale[m]
-            for i in range(3):
-                force[i] = weight * column[i]
                 for k in range(3):
-                    weighted[i, k] = weight * P[m, i, k]
-                    if bends:
-                        weighted[i, k] -= weight * column[i] * column[k] / d2
+                    weighted[i, k] = (weight if i == k else 0.0) - force[i] * force[k] / (weight * d2)
             _add_mass(K[body], weighted, x0, x1, x2)
+        else:
+            K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
+            K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
+            K[body, 2, 2] += weight * (x0 * x0 + x1 * x1)
+            K[body, 1, 0] -= weight * x0 * x1
+            K[body, 2, 0] -= weight * x0 * x2
+            K[body, 2, 1] -= weight * x1 * x2
+            K[body, 3, 1] += weight * x2
+            K[body, 3, 2] -= weight * x1
+            K[body, 4, 0] -= weight * x2
+            K[body, 4, 2] += weight * x0
+            K[body, 5, 0] += weight * x1
+            K[body, 5, 1] -= weight * x0
+            for i in range(3):
+                K[body, 3 + i, 3 + i] += weight
         for i in range(3):
             F[body, 3 + i] += force[i]
             F[body, i] += _moment_component(force, x0, x1, x2, i)
@@ -231,8 +211,8 @@ def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, P, loss: int, scale, n
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def accumulate_forces(tree: Tree, at: PosedBodies, y, w, P, loss: int, scale, F) -> None:
-    """F = Σ XᵀPr (6,) over the markers that each body carries, directly or further out: `accumulate_inertia` without
+def accumulate_forces(tree: Tree, at: PosedBodies, y, w, loss: int, scale, F) -> None:
+    """F = Σ w Xᵀr (6,) over the markers that each body carries, directly or further out: `accumulate_inertia` without
     the rest."""
     x = at.x
     F[:] = 0.0
@@ -241,13 +221,9 @@ def accumulate_forces(tree: Tree, at: PosedBodies, y, w, P, loss: int, scale, F)
         if w[m] <= 0.0:
             continue
         body = tree.marker_body[m]
-        r0, r1, r2 = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
-        if P is None:
-            force[0], force[1], force[2] = r0, r1, r2
-        else:
-            for i in range(3):
-                force[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
-        weight = w[m] * robust_loss(r0 * force[0] + r1 * force[1] + r2 * force[2], loss, scale[m])[1]
+        force[0], force[1], force[2] = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
+        d2 = force[0] * force[0] + force[1] * force[1] + force[2] * force[2]
+        weight = w[m] * robust_loss(d2, loss, scale[m])[1]
         s0, s1, s2 = marker_slide(tree, at.centre, body)
         for i in range(3):
             F[body, 3 + i] += weight * force[i]
@@ -281,8 +257,8 @@ def accumulate_gradient(tree: Tree, at: PosedBodies, F, g) -> None:
 def propagate_hessian(tree: Tree, columns: BodyColumns, at: PosedBodies, sums: Sums, g, H, C) -> None:
     """Set the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C (lower triangles).
 
-    Half the derivative of Σ w ρ, so that H is Σ JᵀPJ. The second-order part between a rotation i and an axis j that it
-    carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = P r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
+    Half the derivative of Σ w ρ, so that H is Σ w JᵀJ. The second-order part between a rotation i and an axis j that it
+    carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = w r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
     and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless splines).
 
     sums.T: for each body and column, the sum of the twists of the axes on the way that this column drives. Both parts
@@ -392,8 +368,8 @@ def add_lower(band: np.ndarray, first: int, H: np.ndarray, C: np.ndarray, newton
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, P, order: int, gradient, band):
-    """Σ_m w ρ of each frame, (frames,). z (frames, free), P (frames, markers, 3, 3) or None.
+def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: int, gradient, band):
+    """Σ_m w ρ of each frame, (frames,). z (frames, free).
 
     order FIRST: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: adds half that Hessian of
     frame t to band: H[i, j], i ≥ j, to band[i − j, t · free + j].
@@ -408,21 +384,12 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, P, order
     cost = np.empty(z.shape[0])
     for t in range(z.shape[0]):
         evaluate_frame(tree, z[t], at)
-        if P is None:  # this and the like below are decided when compiled: most trials have no precisions
-            cost[t] = marker_cost(at.x, y[t], w[t], None, loss, scale[t])
-            if second:
-                accumulate_inertia(tree, at, y[t], w[t], None, loss, scale[t], order == ORDER_NEWTON, sums)
-            elif order == ORDER_GRADIENT:
-                accumulate_forces(tree, at, y[t], w[t], None, loss, scale[t], sums.F)
-        else:
-            cost[t] = marker_cost(at.x, y[t], w[t], P[t], loss, scale[t])
-            if second:
-                accumulate_inertia(tree, at, y[t], w[t], P[t], loss, scale[t], order == ORDER_NEWTON, sums)
-            elif order == ORDER_GRADIENT:
-                accumulate_forces(tree, at, y[t], w[t], P[t], loss, scale[t], sums.F)
+        cost[t] = marker_cost(at.x, y[t], w[t], loss, scale[t])
         if second:
+            accumulate_inertia(tree, at, y[t], w[t], loss, scale[t], order == ORDER_NEWTON, sums)
             propagate_hessian(tree, columns, at, sums, g, H, C)
             add_lower(band, t * n, H, C, order == ORDER_NEWTON)
         elif order == ORDER_GRADIENT:
+            accumulate_forces(tree, at, y[t], w[t], loss, scale[t], sums.F)
             accumulate_gradient(tree, at, sums.F, gradient[t])
     return cost

@@ -56,7 +56,6 @@ def marker_errors_of(
         slow_markers=_spine_points(markers),
         body_misfit_time=body_misfit_time,
         shared_errors=(*shared_errors(options, markers), *(() if places_fitted else skin_place_errors(markers))),
-        use_covariance=options.use_covariance,
         loss=options.loss,
         loss_threshold_sd=options.loss_from_sd,
     )
@@ -123,14 +122,6 @@ def _tape_knots(dots: Sequence[str]) -> np.ndarray:
     return np.linspace(first, last, max(2, round((last - first) / table.correlation) + 1))
 
 
-def ik_inputs(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> tuple[Markers, np.ndarray]:
-    """Markers and weights (frames, markers) as inverse kinematics takes them. by_name: weights of the marker set."""
-    weights = fit_weights(options, markers, by_name)
-    if options.engine != "trajectory" or not options.use_covariance or markers.covariance is None:
-        return markers, weights
-    return _with_own_errors(options, markers, by_name), (weights > 0).astype(float)
-
-
 def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> np.ndarray:
     """(frames, markers): weight of the marker set × confidence.
 
@@ -157,18 +148,6 @@ def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[s
 def _is_on_skin(markers: Markers) -> np.ndarray:
     """(markers,) bool."""
     return np.isin(markers.names, is_skin_marker(markers.names))
-
-
-def _with_own_errors(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> Markers:
-    """The markers with the covariance of all their errors, as `MarkerErrors.use_covariance` takes it.
-
-    That is the covariance of a position plus sd²/w (sd: marker_sd_m, of motion capture given_sd_m; w: the marker set's
-    weight), of which inverse kinematics adds marker_sd_m² itself. Confidence is in the covariance already.
-    """
-    w = np.array([by_name.get(name, 1.0) for name in markers.names])
-    sd = np.where(markers.of_origin(Origin.GIVEN), options.given_sd_m, options.marker_sd_m)
-    own = sd**2 / np.maximum(w, 1e-6) - options.marker_sd_m**2
-    return markers.with_(covariance=markers.covariance + own[:, None, None] * np.eye(3))
 
 
 # The noise of a person's recordings, learnt from the residuals of a fit: empirical Bayes. Each step takes the standard
@@ -453,8 +432,8 @@ def _frames_with_enough_markers(
     options: KinematicsOptions, markers: Markers, weights: Mapping[str, float]
 ) -> np.ndarray:
     """Indices of the frames that show enough for a posture."""
-    weighted, w = ik_inputs(options, markers, weights)
-    return np.flatnonzero(((w > 0) & weighted.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
+    w = fit_weights(options, markers, weights)
+    return np.flatnonzero(((w > 0) & markers.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
 
 
 def _without_swapped_frames(

@@ -45,8 +45,6 @@ class KinematicsOptions(Section):
     regions left out it is estimated from each person's own recordings, roughly."""
     error_correlation_s: float = Field(2.0, ge=0)
     """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
-    use_covariance: bool = False
-    """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
     acceleration_sd: float = Field(8.0, gt=0)
     """Trajectory: how fast angles of pelvis and neck change their speed, one standard deviation, rad/s², as assumed of
     anyone: a body that is fitted to the person learns from each trial how fast they move."""

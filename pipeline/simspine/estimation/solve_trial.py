@@ -31,7 +31,7 @@ from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Forced, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.estimation.noise import ik_inputs, marker_errors_of, tightened_by_view_agreement
+from simspine.estimation.noise import fit_weights, marker_errors_of, tightened_by_view_agreement
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.result import CHANGE_KEY, Result, Solver
 from simspine.estimation.uncertainty import (
@@ -180,7 +180,7 @@ def solve_kinematics(
     markers = fit_markers(body, markers)
     configured = options
     options = tightened_by_view_agreement(options, markers) if sized.person is None else sized.person.options(options)
-    markers, weights = ik_inputs(options, markers, _marker_set_weights(sized, marker_set, options.weights))
+    weights = fit_weights(options, markers, _marker_set_weights(sized, marker_set, options.weights))
     if options.engine != "trajectory":
         solver = Solver(options.engine, options.accuracy, coordinate_tasks=recipe.coordinate_tasks)
         return inverse_kinematics(body, markers, weights, solver=solver)

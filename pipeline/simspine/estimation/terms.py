@@ -102,17 +102,15 @@ UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F"
 
 @dataclass(frozen=True, eq=False)
 class MarkerTerm:
-    """Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres or, with a precision, in standard deviations.
+    """Σ_tm w_tm ρ(|x_m(q_t) − y_tm|), distances in metres.
 
-    y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
-    loss: 'square' or 'huber', from `scale` on, (frames, markers) or one for all (m, or standard deviations with a
-    precision). columns: `body_columns(tree)`, made where it is not given.
+    y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. loss: 'square' or 'huber', from `scale` on, m,
+    (frames, markers) or one for all. columns: `body_columns(tree)`, made where it is not given.
     """
 
     tree: Tree
     y: np.ndarray
     w: np.ndarray
-    precision: np.ndarray | None = None
     loss: str = "square"
     scale: np.ndarray | float = 1.0
     columns: BodyColumns | None = None
@@ -140,7 +138,7 @@ class MarkerTerm:
             system.add_blocks(self.of_window(part).upper_information(z[part], newton), start)
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
-        """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ; newton: with the second-order part."""
+        """(frames, free, free): what the markers say about each frame, Σ w JᵀJ; newton: with the second-order part."""
         return symmetric_from_upper(self.upper_information(z, newton)[:, : z.shape[1]])
 
     def upper_information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
@@ -157,12 +155,10 @@ class MarkerTerm:
         self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED_MATRIX, band: np.ndarray = UNUSED_BAND_MATRIX
     ):
         data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
-        return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
+        return frames_terms(self.tree, self.columns, z, data, order, gradient, band)
 
     def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
-        precision = None if self.precision is None else self.precision[frames]
-        scale = np.asarray(self.scale)[frames]
-        return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)
+        return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])
 
     def of_sampled_frames(self, frames: slice, count: int) -> "MarkerTerm":
         part = self.of_window(frames)

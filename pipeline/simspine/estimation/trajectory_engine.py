@@ -198,7 +198,7 @@ def _trajectory_problem(
     require_known("marker", errors.slow_markers, markers.names, "the markers that are counted once")
     thinning = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
     tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
-    observed = _marker_term(MarkerTerm(tree, y, w), markers, errors, thinning)
+    observed = _marker_term(MarkerTerm(tree, y, w), errors, thinning)
     smooth = () if smoothness is None else (_smoothness_term(body, smoothness, markers.rate, len(tree.free)),)
     shared = offset_priors(errors.shared_errors)
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, body.free_names), *shared])
@@ -217,16 +217,10 @@ def _trajectory_problem(
     )
 
 
-def _marker_term(plain: MarkerTerm, markers: Markers, errors: MarkerErrors, thinning: np.ndarray) -> MarkerTerm:
-    """The term with weights or precisions by the markers' errors. plain: with weights as given."""
-    if errors.use_covariance and markers.covariance is not None:
-        precision = _marker_precision(markers.covariance, errors.sd)
-        w = np.where(np.isfinite(precision).all((2, 3)), plain.w, 0.0)
-        precision, scale = np.nan_to_num(precision), np.asarray(errors.loss_threshold_sd)
-    else:
-        w, precision = plain.w / errors.sd**2, None
-        scale = errors.huber_threshold(w)
-    return replace(plain, w=w / thinning, precision=precision, loss=errors.loss, scale=scale)
+def _marker_term(plain: MarkerTerm, errors: MarkerErrors, thinning: np.ndarray) -> MarkerTerm:
+    """The term with weights by the markers' errors. plain: with weights as given."""
+    w = plain.w / errors.sd**2
+    return replace(plain, w=w / thinning, loss=errors.loss, scale=errors.huber_threshold(w))
 
 
 def _prior_term(priors: Prior, names: Sequence[str], markers: Markers, frames_per_error: float) -> PriorTerm:
@@ -337,15 +331,6 @@ def _trajectory_posterior(body: Body, found: Trajectory) -> Posterior:
     if found.response is not None:
         response[driven] = found.response[body.tree.column[driven]]
     return Posterior(response, {name: v for name, v in found.derived_figures.items() if name != DEVIATION_KEY})
-
-
-def _marker_precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
-    """Inverse of the triangulation's covariance plus the variance of the body's own markers."""
-    total = covariance + marker_sd**2 * np.eye(3)
-    known = np.isfinite(total).all((2, 3))
-    precision = np.full(total.shape, np.nan)
-    precision[known] = np.linalg.inv(total[known])
-    return precision
 
 
 def wide_priors(body: Body, names: Sequence[str]) -> list[LinearPrior]:
