@@ -55,6 +55,10 @@ ROUGH_PATH_POSE_SD = 0.2
 START_OFFSET_SD_M = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION_KEY = "deviation"
 FRAMES_PER_COVARIANCE_BATCH = 100  # their covariance stays in the cache
+# s: standard deviations are computed in frames so far apart, and lie on lines in between. They change with the posture,
+# which moves little in that time: of the spine they agree within 1 %, of limbs within 2 % but where a joint just comes
+# to its limit (tests/estimation/test_deviation_spacing.py).
+DEVIATION_SPACING_S = 0.08
 START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting path
 # Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
 # sweeps are in single precision (docs/method.md).
@@ -111,7 +115,8 @@ def solve_with_trajectory(
     modes = np.zeros((problem.coordinate_count, 0))
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
-    publish = _PublishedFigures(body, problem, modes, derive) if solver.uncertainty else None
+    spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
+    publish = _PublishedFigures(body, problem, modes, derive, spacing) if solver.uncertainty else None
     found = solve_trajectory(problem.terms, paths, publish=publish, **_solve_settings(problem, solver))
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
@@ -128,21 +133,26 @@ def solve_with_trajectory(
 class _PublishedFigures:
     """Figures of a window's inner frames from their covariance: deviations of the coordinates, and those of `derive`.
 
-    body_error_modes: (coordinates, r), see `Prior.ways`.
+    body_error_modes: (coordinates, r), see `Prior.body_error_mode_matrix`. spacing: frames from one in which figures
+    are computed to the next.
     """
 
     body: Body
     problem: _Problem
     body_error_modes: np.ndarray
     derive: DerivedFigures | None
+    spacing: int
 
     def __call__(
         self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: DeviationAboutMean
     ) -> dict[str, np.ndarray]:
-        starts = range(0, len(z), FRAMES_PER_COVARIANCE_BATCH)
-        pieces = [slice(start, start + FRAMES_PER_COVARIANCE_BATCH) for start in starts]
+        computed = _frames_to_compute(shown.seen, self.spacing)
+        pieces = np.split(computed, range(FRAMES_PER_COVARIANCE_BATCH, len(computed), FRAMES_PER_COVARIANCE_BATCH))
         parts = [self._of_some_frames(shown.of_window(part), z[part], blocks[part]) for part in pieces]
-        derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        derived = {
+            name: _on_lines_between(computed, np.concatenate([part[name] for part in parts]), len(z))
+            for name in parts[0]
+        }
         if GRADIENT_KEY in derived:
             offsets = z.shape[1] - self.problem.coordinate_count
             padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
@@ -175,6 +185,22 @@ class _PublishedFigures:
             gradient = derived[GRADIENT_KEY]
             derived[CHANGE_KEY] = ((gradient @ of_trial) * gradient).sum(-1)
         return {DEVIATION_KEY: coordinate_deviation(self.body.tree, z, wide)} | derived
+
+
+def _frames_to_compute(seen: np.ndarray, spacing: int) -> np.ndarray:
+    """Every `spacing`-th frame, the last one, and both frames where a gap begins or ends. seen: (frames,) bool."""
+    frames = len(seen)
+    edges = np.flatnonzero(seen[1:] != seen[:-1])
+    return np.unique(np.concatenate([np.arange(0, frames, spacing), [frames - 1], edges, edges + 1]))
+
+
+def _on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> np.ndarray:
+    """(frames, …): values (computed, …) of some frames, and on lines between them for the others."""
+    place = np.interp(np.arange(frames), computed, np.arange(len(computed)))
+    before = np.minimum(place.astype(int), max(len(computed) - 2, 0))
+    after = np.minimum(before + 1, len(computed) - 1)
+    share = (place - before).reshape(-1, *[1] * (values.ndim - 1))
+    return values[before] + share * (values[after] - values[before])
 
 
 def _trajectory_problem(
