@@ -183,40 +183,55 @@ def factorise_person_system(
     """
     frames, n = at.q.shape
     k, m = at.constants.size, at.offsets.shape[1]
-    H = _frame_blocks(system, at, np.arange(frames), damping=damping, newton=newton)
+    blocks = _frame_blocks(system, at, np.arange(frames), damping=damping, newton=newton)
     if newton:
-        bent = np.array([t for t in range(frames) if not _is_positive_definite(H[t, :n, :n])], int)
-        H[bent] = _frame_blocks(system, at, bent, damping=damping, newton=False)
-    lower = np.linalg.cholesky(H[:, :n, :n])
-    half = solve_forward(lower, H[:, :n, n:])
+        bent = np.array([t for t in range(frames) if not _is_positive_definite(blocks.own[t])], int)
+        for found, instead in zip(blocks, _frame_blocks(system, at, bent, damping=damping, newton=False), strict=True):
+            found[bent] = instead
+    lower = np.linalg.cholesky(blocks.own)
+    half = solve_forward(lower, blocks.border)
     reduced = np.zeros((k + at.offsets.size,) * 2)
     reduced[:k, :k] = system.constant_precision
+    for posture in system.postures:
+        reduced[:k, :k] += posture.frame_weight.sum() * posture.information[n:, n:]
     reduced[np.arange(k, len(reduced)), np.arange(k, len(reduced))] = system.offset_precision.ravel()
     for i in range(len(at.offsets)):
         own = system.trial == i
-        place = np.r_[0:k, k + i * m : k + (i + 1) * m]
-        inner = np.tensordot(half[own], half[own], axes=((0, 1), (0, 1)))
-        reduced[np.ix_(place, place)] += H[own, n:, n:].sum(0) - inner
+        offsets = np.arange(k + i * m, k + (i + 1) * m)
+        seen, all_of_trial = np.r_[0 : system.visible_count, offsets], np.r_[0:k, offsets]
+        reduced[np.ix_(seen, seen)] += blocks.shared[own].sum(0)
+        rows = half[own].reshape(-1, k + m)
+        reduced[np.ix_(all_of_trial, all_of_trial)] -= rows.T @ rows
     return BorderedFactor(lower, half, corner=np.linalg.cholesky(reduced), trial=system.trial, at=at)
+
+
+class _FrameBlocks(NamedTuple):
+    """Half the Hessian of some frames: own (frames, n, n); border (frames, n, k + m), to the constants and to offsets
+    of the frame's trial; shared (frames, visible + m, visible + m), the markers' part of the constants that move them
+    and of offsets."""
+
+    own: np.ndarray
+    border: np.ndarray
+    shared: np.ndarray
 
 
 def _frame_blocks(
     system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.ndarray, newton: bool
-) -> np.ndarray:
-    """(which, n + k + m, n + k + m): half the Hessian of some frames, to constants and offsets of their trial."""
+) -> _FrameBlocks:
     n, k, m = at.q.shape[1], at.constants.size, at.offsets.shape[1]
-    seen, H = n + system.visible_count, np.zeros((len(which), n + k + m, n + k + m))
+    seen = n + system.visible_count
     markers = system.markers.of_window(which).information(system.columns(at)[which], newton)
-    H[:, :seen, :seen] = markers[:, :seen, :seen]
-    H[:, :seen, n + k :] = markers[:, :seen, seen:]
-    H[:, n + k :, :seen] = markers[:, seen:, :seen]
-    H[:, n + k :, n + k :] = markers[:, seen:, seen:]
+    own, border = np.ascontiguousarray(markers[:, :n, :n]), np.zeros((len(which), n, k + m))
+    border[:, :, : system.visible_count] = markers[:, :n, n:seen]
+    border[:, :, k:] = markers[:, :n, seen:]
     for posture in system.postures:
-        H[:, : n + k, : n + k] += posture.frame_weight[which, None, None] * posture.information
-    own = np.arange(n)
-    H[:, own, own] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
-    H[:, own, own] *= 1 + damping[which, None]
-    return H
+        weight = posture.frame_weight[which, None, None]
+        own += weight * posture.information[:n, :n]
+        border[:, :, :k] += weight * posture.information[:n, n:]
+    diagonal = np.arange(n)
+    own[:, diagonal, diagonal] += system.limits.curvature(at.q[which]) + UNSEEN_FRAME_PRECISION
+    own[:, diagonal, diagonal] *= 1 + damping[which, None]
+    return _FrameBlocks(own, border, markers[:, n:, n:])
 
 
 def _is_positive_definite(matrix: np.ndarray) -> bool:
