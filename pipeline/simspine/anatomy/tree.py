@@ -15,6 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+# Called from Python, or by compiled code only: every wrapper that takes a tree costs seconds of compilation.
+ENTRY_KERNEL_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER_KERNEL_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
 
 class Functions(NamedTuple):
     """Piecewise polynomials.
@@ -153,7 +162,7 @@ def evaluate_function(functions: Functions, f: int, x: float):
     return value, slope
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER_KERNEL_OPTIONS)
 def apply_couplers_to_frame(tree: Tree, q: np.ndarray, factor: np.ndarray) -> None:
     """Set dependent coordinates of q (coordinates,) from their drivers; factor = d q[c] / d (its free coordinate)."""
     for c in range(q.size):
@@ -181,7 +190,7 @@ def _turn_about_axis(R: np.ndarray, axis: np.ndarray, angle: float) -> None:
         R[i, 2] = r0 * a02 + r1 * a12 + r2 * a22
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER_KERNEL_OPTIONS)
 def bodies_pose(
     tree: Tree, q: np.ndarray, R: np.ndarray, p: np.ndarray, direction: np.ndarray, centre: np.ndarray, rate
 ) -> None:
@@ -259,7 +268,7 @@ def marker_slide(tree: Tree, centre: np.ndarray, b: int):
     return x, y, z
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER_KERNEL_OPTIONS)
 def place_markers(tree: Tree, R: np.ndarray, p: np.ndarray, centre: np.ndarray, x: np.ndarray) -> None:
     """Marker positions x (markers, 3) in the ground from the bodies' poses, and what slides in space."""
     for m in range(tree.marker_body.size):
@@ -274,7 +283,7 @@ def place_markers(tree: Tree, R: np.ndarray, p: np.ndarray, centre: np.ndarray, 
             )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER_KERNEL_OPTIONS)
 def marker_jacobian(
     tree: Tree,
     x: np.ndarray,
@@ -308,10 +317,19 @@ def marker_jacobian(
                 J[m, column, 2] += d * w2
 
 
-@njit(cache=True, nogil=True)
 def all_poses(tree: Tree, q: np.ndarray):
     """Poses R (frames, bodies, 3, 3), p (frames, bodies, 3) and marker positions (frames, markers, 3) at q (frames,
     coordinates), taken as it is: couplers are not applied, so that any motion can be drawn."""
+    return _all_poses(tree, _as_compiled(q))
+
+
+def _as_compiled(values: np.ndarray) -> np.ndarray:
+    """In the one layout for which kernels are compiled; a copy where it is another."""
+    return np.require(values, float, ["C", "W"])
+
+
+@njit(**ENTRY_KERNEL_OPTIONS)
+def _all_poses(tree: Tree, q: np.ndarray):
     frames = q.shape[0]
     slots = tree.slot_kind.size
     R = np.empty((frames, tree.bodies, 3, 3))
@@ -326,7 +344,7 @@ def all_poses(tree: Tree, q: np.ndarray):
     return R, p, x
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**ENTRY_KERNEL_OPTIONS)
 def markers_and_jacobian(tree: Tree, z: np.ndarray):
     """Marker positions (markers, 3) m and Jacobian (markers, free, 3) at the free coordinates z (free,)."""
     slots = tree.slot_kind.size
@@ -347,7 +365,7 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
     return x, J
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY_KERNEL_OPTIONS)
 def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray, step: float) -> np.ndarray:
     """Poses (frames, pairs, 4, 4) in the ground of the bodies (pairs,) at the free coordinates z (frames, free), with
     one coordinate each, column (pairs,), moved by a small step, rad or m; −1 for none.
@@ -390,7 +408,7 @@ def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray,
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**ENTRY_KERNEL_OPTIONS)
 def apply_couplers_to_frames(tree: Tree, q: np.ndarray) -> None:
     """Set the driven coordinates of q (frames, coordinates) to what their couplers say."""
     factor = np.empty(tree.rest.size)
@@ -398,17 +416,25 @@ def apply_couplers_to_frames(tree: Tree, q: np.ndarray) -> None:
         apply_couplers_to_frame(tree, q[t], factor)
 
 
-@njit(cache=True, error_model="numpy")
 def all_coordinates(tree: Tree, z: np.ndarray):
     """All coordinates (frames, coordinates) from the free ones z (frames, free): locked at rest, couplers applied.
 
     Also (frames, coordinates) the derivative of each by the free coordinate that drives it (0 where none does).
     """
+    return _all_coordinates(tree, _as_compiled(z))
+
+
+@njit(**ENTRY_KERNEL_OPTIONS)
+def _all_coordinates(tree: Tree, z: np.ndarray):
     q = np.empty((z.shape[0], tree.rest.size))
     factor = np.empty(q.shape)
-    q[:] = tree.rest
-    q[:, tree.free] = z
-    for t in range(z.shape[0]):
+    for t in range(z.shape[0]):  # loops compile in a tenth of the time that indexing by arrays takes
+        for c in range(tree.rest.size):
+            q[t, c] = tree.rest[c]
+        for i in range(tree.free.size):
+            q[t, tree.free[i]] = z[t, i]
         apply_couplers_to_frame(tree, q[t], factor[t])
-    factor[:, tree.column < 0] = 0.0
+        for c in range(tree.rest.size):
+            if tree.column[c] < 0:
+                factor[t, c] = 0.0
     return q, factor

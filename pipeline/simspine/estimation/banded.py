@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numba.extending import get_cython_function_address
 
-from simspine.estimation.marker_kernels import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS
+from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS
 
 # Cholesky factors by LAPACK. `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in
 # two threads would take turns. The same routines, reached through SciPy's Cython interface by ctypes, let it go.

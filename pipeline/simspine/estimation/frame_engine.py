@@ -12,12 +12,10 @@ from numba import njit
 
 from simspine.anatomy.body import Body, follow_couplers
 from simspine.anatomy.osim import load_opensim_model, opensim_api, set_coordinates
-from simspine.anatomy.tree import Tree, all_coordinates
+from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS, Tree, all_coordinates
 from simspine.core.types import Markers
 from simspine.estimation.marker_kernels import (
-    ENTRY_KERNEL_OPTIONS,
     FAST_MATH_FLAGS,
-    INNER_KERNEL_OPTIONS,
     LOSS_SQUARE,
     BodyColumns,
     PosedBodies,

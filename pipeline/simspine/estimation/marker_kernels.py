@@ -7,12 +7,14 @@ x moves by X ξ, X = [−[x]×, I]. So the Gauss–Newton Hessian between two ax
 second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ, falls out of the same sums: see `propagate_hessian`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from simspine.anatomy.tree import (
+    ENTRY_KERNEL_OPTIONS,
+    INNER_KERNEL_OPTIONS,
     SLOT_SLIDE_IN_GROUND,
     SLOT_TURN,
     Tree,
@@ -24,14 +26,6 @@ from simspine.anatomy.tree import (
 
 # Lets sums run in vector registers; NaN and infinity keep their meaning.
 FAST_MATH_FLAGS = {"reassoc", "contract", "arcp"}
-# Called from Python, or by compiled code only: every wrapper that takes a tree costs seconds of compilation.
-ENTRY_KERNEL_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-INNER_KERNEL_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
 
 
 class BodyColumns(NamedTuple):

@@ -181,28 +181,36 @@ def factorise_person_system(
     damping: (frames,), shares by which a frame's own diagonal is raised. Raises `LinAlgError` if the whole is not
     positive definite, which Gauss and Newton's always is.
     """
-    frames, n = at.q.shape
-    k, m = at.constants.size, at.offsets.shape[1]
+    frames = len(at.q)
     blocks = _frame_blocks(system, at, np.arange(frames), damping=damping, newton=newton)
     if newton:
         bent = np.array([t for t in range(frames) if not _is_positive_definite(blocks.own[t])], int)
-        for found, instead in zip(blocks, _frame_blocks(system, at, bent, damping=damping, newton=False), strict=True):
-            found[bent] = instead
+        if bent.size:
+            positive = _frame_blocks(system, at, bent, damping=damping, newton=False)
+            for found, instead in zip(blocks, positive, strict=True):
+                found[bent] = instead
     lower = np.linalg.cholesky(blocks.own)
     half = solve_forward(lower, blocks.border)
-    reduced = np.zeros((k + at.offsets.size,) * 2)
+    reduced = _reduced_constants(system, at, half, blocks.shared)
+    return BorderedFactor(lower, half, corner=np.linalg.cholesky(reduced), trial=system.trial, at=at)
+
+
+def _reduced_constants(system: PersonSystem, at: Unknowns, half: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """(k + offsets of all trials, the same): Schur's complement. half: as of `BorderedFactor`; shared: of
+    `_FrameBlocks`."""
+    n, k, m = at.q.shape[1], at.constants.size, at.offsets.shape[1]
+    reduced = np.diag(np.concatenate([np.zeros(k), system.offset_precision.ravel()]))
     reduced[:k, :k] = system.constant_precision
     for posture in system.postures:
         reduced[:k, :k] += posture.frame_weight.sum() * posture.information[n:, n:]
-    reduced[np.arange(k, len(reduced)), np.arange(k, len(reduced))] = system.offset_precision.ravel()
     for i in range(len(at.offsets)):
         own = system.trial == i
         offsets = np.arange(k + i * m, k + (i + 1) * m)
         seen, all_of_trial = np.r_[0 : system.visible_count, offsets], np.r_[0:k, offsets]
-        reduced[np.ix_(seen, seen)] += blocks.shared[own].sum(0)
+        reduced[np.ix_(seen, seen)] += shared[own].sum(0)
         rows = half[own].reshape(-1, k + m)
         reduced[np.ix_(all_of_trial, all_of_trial)] -= rows.T @ rows
-    return BorderedFactor(lower, half, corner=np.linalg.cholesky(reduced), trial=system.trial, at=at)
+    return reduced
 
 
 class _FrameBlocks(NamedTuple):

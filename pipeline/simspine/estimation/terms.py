@@ -120,7 +120,9 @@ class MarkerTerm:
             raise unknown_name("loss", self.loss, LOSS_CODES)
         if self.columns is None:
             object.__setattr__(self, "columns", body_columns(self.tree))
-        object.__setattr__(self, "scale", np.ascontiguousarray(np.broadcast_to(self.scale, self.w.shape), float))
+        scale = np.broadcast_to(np.asarray(self.scale, float), self.w.shape)
+        for name, values in (("y", self.y), ("w", self.w), ("scale", scale)):
+            object.__setattr__(self, name, np.require(values, float, ["C", "W"]))  # kernels are compiled for one layout
 
     @property
     def seen(self) -> np.ndarray:
@@ -155,7 +157,7 @@ class MarkerTerm:
         self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED_MATRIX, band: np.ndarray = UNUSED_BAND_MATRIX
     ):
         data = MarkerData(self.y, self.w, LOSS_CODES[self.loss], np.asarray(self.scale))
-        return frames_terms(self.tree, self.columns, z, data, order, gradient, band)
+        return frames_terms(self.tree, self.columns, np.ascontiguousarray(z), data, order, gradient, band)
 
     def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])
