@@ -5,7 +5,7 @@ import pytest
 
 from simspine import fit_trials
 from simspine.estimation import trajectory_engine
-from simspine.estimation.trajectory_engine import _frames_to_compute, _on_lines_between
+from simspine.estimation.uncertainty import on_lines_between, spaced_frames
 
 
 def test_deviations_between_computed_frames_agree_with_those_of_every_frame(truth, monkeypatch):
@@ -27,13 +27,13 @@ def test_deviations_between_computed_frames_agree_with_those_of_every_frame(trut
 
 def test_frames_beside_a_gap_are_computed():
     seen = np.array([True] * 6 + [False] * 5 + [True] * 3)
-    assert _frames_to_compute(seen, 4).tolist() == [0, 4, 5, 6, 8, 10, 11, 12, 13]
-    assert _frames_to_compute(seen, 1).tolist() == list(range(14))
+    assert spaced_frames(seen, 4).tolist() == [0, 4, 5, 6, 8, 10, 11, 12, 13]
+    assert spaced_frames(seen, 1).tolist() == list(range(14))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9])
 def test_lines_go_through_the_computed_values(frames):
-    computed = _frames_to_compute(np.ones(frames, bool), 4)
+    computed = spaced_frames(np.ones(frames, bool), 4)
     slope = np.arange(6.0).reshape(2, 3)
-    found = _on_lines_between(computed, computed[:, None, None] * slope, frames)
+    found = on_lines_between(computed, computed[:, None, None] * slope, frames)
     np.testing.assert_allclose(found, np.arange(frames)[:, None, None] * slope)

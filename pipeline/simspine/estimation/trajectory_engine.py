@@ -48,7 +48,13 @@ from simspine.estimation.trajectory import (
     starting_path,
     tree_with_shared_errors,
 )
-from simspine.estimation.uncertainty import LastingErrors, coordinate_deviation, covariance_of_correlated_errors
+from simspine.estimation.uncertainty import (
+    LastingErrors,
+    coordinate_deviation,
+    covariance_of_correlated_errors,
+    on_lines_between,
+    spaced_frames,
+)
 
 NO_PRIOR_SD_RAD = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
 ROUGH_PATH_POSE_SD = 0.2
@@ -116,7 +122,7 @@ def solve_with_trajectory(
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
-    publish = _PublishedFigures(body, problem, modes, derive, spacing) if solver.uncertainty else None
+    publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
     found = solve_trajectory(problem.terms, paths, publish=publish, **_solve_settings(problem, solver))
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
@@ -146,11 +152,11 @@ class _PublishedFigures:
     def __call__(
         self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: DeviationAboutMean
     ) -> dict[str, np.ndarray]:
-        computed = _frames_to_compute(shown.seen, self.spacing)
+        computed = spaced_frames(shown.seen, self.spacing)
         pieces = np.split(computed, range(FRAMES_PER_COVARIANCE_BATCH, len(computed), FRAMES_PER_COVARIANCE_BATCH))
         parts = [self._of_some_frames(shown.of_window(part), z[part], blocks[part]) for part in pieces]
         derived = {
-            name: _on_lines_between(computed, np.concatenate([part[name] for part in parts]), len(z))
+            name: on_lines_between(computed, np.concatenate([part[name] for part in parts]), len(z))
             for name in parts[0]
         }
         if GRADIENT_KEY in derived:
@@ -185,22 +191,6 @@ class _PublishedFigures:
             gradient = derived[GRADIENT_KEY]
             derived[CHANGE_KEY] = ((gradient @ of_trial) * gradient).sum(-1)
         return {DEVIATION_KEY: coordinate_deviation(self.body.tree, z, wide)} | derived
-
-
-def _frames_to_compute(seen: np.ndarray, spacing: int) -> np.ndarray:
-    """Every `spacing`-th frame, the last one, and both frames where a gap begins or ends. seen: (frames,) bool."""
-    frames = len(seen)
-    edges = np.flatnonzero(seen[1:] != seen[:-1])
-    return np.unique(np.concatenate([np.arange(0, frames, spacing), [frames - 1], edges, edges + 1]))
-
-
-def _on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> np.ndarray:
-    """(frames, …): values (computed, …) of some frames, and on lines between them for the others."""
-    place = np.interp(np.arange(frames), computed, np.arange(len(computed)))
-    before = np.minimum(place.astype(int), max(len(computed) - 2, 0))
-    after = np.minimum(before + 1, len(computed) - 1)
-    share = (place - before).reshape(-1, *[1] * (values.ndim - 1))
-    return values[before] + share * (values[after] - values[before])
 
 
 def _trajectory_problem(

@@ -112,6 +112,25 @@ def _inverses_of_frames(information: np.ndarray, instead: np.ndarray) -> np.ndar
     return np.concatenate([_inverses_of_frames(information[[i]], instead[[i]]) for i in range(len(information))])
 
 
+# Deviations are computed in some frames and lie on lines in between.
+
+
+def spaced_frames(seen: np.ndarray, spacing: int) -> np.ndarray:
+    """Every `spacing`-th frame, the last one, and both frames where a gap begins or ends. seen: (frames,) bool."""
+    frames = len(seen)
+    edges = np.flatnonzero(seen[1:] != seen[:-1])
+    return np.unique(np.concatenate([np.arange(0, frames, spacing), [frames - 1], edges, edges + 1]))
+
+
+def on_lines_between(computed: np.ndarray, values: np.ndarray, frames: int) -> np.ndarray:
+    """(frames, …): values (computed, …) of some frames, and on lines between them for the others."""
+    place = np.interp(np.arange(frames), computed, np.arange(len(computed)))
+    before = np.minimum(place.astype(int), max(len(computed) - 2, 0))
+    after = np.minimum(before + 1, len(computed) - 1)
+    share = (place - before).reshape(-1, *[1] * (values.ndim - 1))
+    return values[before] + share * (values[after] - values[before])
+
+
 # Coordinates and markers.
 
 
