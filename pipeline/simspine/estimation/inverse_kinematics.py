@@ -46,7 +46,7 @@ def inverse_kinematics(
     solver : Solver, optional
         Can ask for an engine by name.
     derive : callable, optional
-        Trajectory: called with coordinates z (frames, free) of some frames and their posterior covariance (frames,
+        Trajectory: called with coordinates z (frames, free) of every 80 ms and their posterior covariance (frames,
         free, free), which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`
         (see `simspine.estimation.result`). Angles in z may be on another branch than in the result; the poses are the
         same.
