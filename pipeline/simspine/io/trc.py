@@ -142,9 +142,10 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
 
 def _trc_rows(time: np.ndarray, xyz: np.ndarray, present: np.ndarray) -> Iterator[str]:
     """Lines of the table, one after another."""
+    line = "%d\t%.9f" + "\t%.8f" * (3 * xyz.shape[1])
     for i, (t, points, there) in enumerate(zip(time, xyz, present, strict=True), 1):
         row = np.where(there[:, None], points.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
-        yield f"{i}\t{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.8f}" for v in row.ravel().tolist())
+        yield (line % (i, t, *row.ravel().tolist())).replace("nan", "NaN")
 
 
 def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
