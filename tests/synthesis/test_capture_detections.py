@@ -16,6 +16,7 @@ from simspine.synthesis import virtual_detector, virtual_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import (
     SWAPPED_LIMB_PAIRS,
+    Capsules,
     RegionErrors,
     parse_preset,
     preset_names,
@@ -53,8 +54,12 @@ def walker():
     return virtual_trial.true_points(trial), virtual_trial.body_capsules(trial)
 
 
+def _capsules(person):
+    return Capsules(tuple(map(str, range(len(person[2])))), person[1], person[2])
+
+
 def _in(person, cameras):
-    return person[0], cameras, person[1], person[2]
+    return person[0], cameras, _capsules(person)
 
 
 def plain(noise=0.01, **changes):
@@ -79,8 +84,8 @@ def test_exact_points_give_the_truth_back(person, cameras, seen):
 
 def test_a_point_outside_the_image_is_missing(person, cameras):
     shift = np.array([2.5, 0, 0])
-    away, parts = person[0].with_(xyz=person[0].xyz[:20] + shift), person[1][:20] + shift
-    found = simulate_detections(away, cameras, parts, person[2], read_preset("exact"), 1, "S1", "t").keypoints
+    away, parts = person[0].with_(xyz=person[0].xyz[:20] + shift), (None, person[1][:20] + shift, person[2])
+    found = simulate_detections(away, cameras, _capsules(parts), read_preset("exact"), 1, "S1", "t").keypoints
     xy = np.moveaxis(project_points(cameras, away.xyz), 0, 1)
     outside = ((xy < 0) | (xy > np.array([c.size for c in cameras])[:, None])).any(-1)
     assert outside.any()
@@ -251,9 +256,7 @@ def test_triangulated_as_the_paper_reports(walker, name):
     rows = []
     for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
         cameras = virtual_rig(1, subject)
-        found = simulate_detections(
-            points, cameras, parts.ends, parts.radii, read_preset(name), 1, subject, "t"
-        ).keypoints
+        found = simulate_detections(points, cameras, parts, read_preset(name), 1, subject, "t").keypoints
         rows.append(region_errors(triangulate_plainly(found, cameras), points))
     mean = {region: np.mean([row[region] for row in rows], 0) for region in rows[0]}
     assert mean["all"][0] == pytest.approx(PAPER[name]["all"][0], rel=0.1)

@@ -19,7 +19,7 @@ from simspine.learning.options import LiftingSource
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import SyntheticSubject, make_subject, subject_name
-from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
+from simspine.synthesis.virtual_detector import Preset, read_preset
 from simspine.synthesis.virtual_trial import virtual_rig
 
 # Image points are ideal normalised coordinates (x right, y down, in focal lengths from the principal point), free
@@ -257,37 +257,24 @@ def lifting_views_of_trial(
     source: LiftingSource, person: SyntheticSubject, trial: str, cameras: Sequence[Camera], preset: Preset
 ) -> list[LiftingView]:
     """One trial ('Walking_1') as each camera sees it."""
-    whole = virtual_trial.make_trial(person, *motion_of_trial(trial), source.frames)
+    whole = replace(virtual_trial.make_trial(person, *motion_of_trial(trial), source.frames), trial=trial)
     frames = np.arange(0, whole.frames, source.context)
     motion = replace(whole.motion, values=whole.motion.values[frames], rate=whole.motion.rate / source.context)
     thin = replace(whole, motion=motion)
-    points, parts = virtual_trial.true_points(thin), virtual_trial.body_capsules(thin)
-    keypoints = simulate_detections(
-        points,
-        cameras,
-        parts.ends,
-        radii=parts.radii,
-        preset=preset,
-        seed=source.seed,
-        subject=person.name,
-        trial=trial,
-    ).keypoints
-    made = []
-    for v, camera in enumerate(cameras):
-        sequence = PointSequence(
-            subject=person.name,
-            trial=trial,
-            frames=frames,
-            names=points.names,
-            xyz=points.xyz @ camera.R.T + camera.t,
-            axes="camera",
-            camera=camera.name,
-            rate=whole.motion.rate,
-        )
-        made.append(
-            LiftingView(sequence, normalised_image_points(camera, keypoints.xy[:, v]), frames % source.every == 0)
-        )
-    return made
+    points = virtual_trial.true_points(thin)
+    seen = virtual_trial.detect_trial(thin, cameras, preset).keypoints
+    world = PointSequence(person.name, trial, frames, points.names, xyz=points.xyz, rate=whole.motion.rate)
+    return [
+        lifting_view(source, world, camera, normalised_image_points(camera, seen.xy[:, v]))
+        for v, camera in enumerate(cameras)
+    ]
+
+
+def lifting_view(source: LiftingSource, world: PointSequence, camera: Camera, seen: np.ndarray) -> LiftingView:
+    """Points of the world (z_up) as a camera has them. seen: detected points, normalised."""
+    xyz = world.xyz @ camera.R.T + camera.t
+    truth = replace(world, xyz=xyz, axes="camera", camera=camera.name)
+    return LiftingView(truth, seen, world.frames % source.every == 0)
 
 
 def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
@@ -327,22 +314,13 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     valid = recording.array("valid")[frames]
     xyz = np.where(valid[:, None, None], xyz, np.nan)
     pixels = None if source.keypoints is None else _detections_by_camera(source.keypoints, recording, names)
+    world = PointSequence(recording.subject, recording.name, frames, names, xyz=xyz, rate=recording.rate)
     made = []
     for camera in recording.cameras:
         seen = np.full((*xyz.shape[:2], 2), np.nan)
         if pixels is not None:
             seen = normalised_image_points(camera, _of_camera(pixels, camera, where)[frames])
-        truth = PointSequence(
-            subject=recording.subject,
-            trial=recording.name,
-            frames=frames,
-            names=names,
-            xyz=xyz @ camera.R.T + camera.t,
-            axes="camera",
-            camera=camera.name,
-            rate=recording.rate,
-        )
-        made.append(LiftingView(truth, seen, frames % source.every == 0))
+        made.append(lifting_view(source, world, camera, seen))
     return made
 
 

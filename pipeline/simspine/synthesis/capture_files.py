@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from simspine.synthesis import virtual_trial
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.population import SyntheticSubject, make_subject
-from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
-from simspine.synthesis.virtual_trial import simulate_mocap, trial_frames, virtual_rig
+from simspine.synthesis.virtual_detector import Preset, read_preset
+from simspine.synthesis.virtual_trial import trial_frames, virtual_rig
 
 # The files of one trial of a virtual capture: what a copy of Human3.6M would hold, detections, and the truth.
 
@@ -68,18 +68,10 @@ def write_trial(
     the 37 points (y_up); MOT with all coordinates of the truth body; HDF5 with the same in full precision, the true
     joints, level angles, LLA and TKA, and which detections are outliers or exchanged.
     """
-    made = virtual_trial.make_trial(subject, *motion_of_trial(trial), frames)
-    name = subject.name
-    paths = {role: folder / path for role, path in trial_files(name, trial).items()}
-
-    joints = virtual_trial.true_human36m_joints(made)
-    measured = simulate_mocap(joints, made.motion.rate, subject.seed, subject=name, trial=trial)
-    write_pose(paths["world"], 1e3 * measured)
-
-    points, parts = virtual_trial.true_points(made), virtual_trial.body_capsules(made)
-    found = simulate_detections(
-        points, cameras, parts.ends, radii=parts.radii, preset=preset, seed=subject.seed, subject=name, trial=trial
-    )
+    made = replace(virtual_trial.make_trial(subject, *motion_of_trial(trial), frames), trial=trial)
+    paths = {role: folder / path for role, path in trial_files(subject.name, trial).items()}
+    write_pose(paths["world"], 1e3 * virtual_trial.captured_joints(made))
+    found = virtual_trial.detect_trial(made, cameras, preset)
     write_store(paths["detections"], keypoints=found.keypoints, cameras=list(cameras), skeleton=CAPTURE_SKELETON)
 
     markers = virtual_trial.true_markers(made)
@@ -92,9 +84,9 @@ def write_trial(
     write_store(
         paths["spine"],
         motion=made.motion,
-        points=points,
+        points=virtual_trial.true_points(made),
         vertebrae=virtual_trial.true_vertebra_centres(made),
-        joints=joints,
+        joints=virtual_trial.true_human36m_joints(made),
         levels=list(spine.levels),
         angles=np.asarray(spine.angles),
         lla=np.asarray(spine.lla),

@@ -107,12 +107,10 @@ def segment_foreshortening(points: Markers, cameras: Sequence[Camera]) -> np.nda
     return out
 
 
-def occlusion_of_points(
-    points: Markers, cameras: Sequence[Camera], capsules: np.ndarray, radii: np.ndarray
-) -> np.ndarray:
-    """How hidden each point is, 0 (in sight) … 1: (frames, views, points). capsules, radii: see `Capsules`."""
+def occlusion_of_points(points: Markers, cameras: Sequence[Camera], capsules: Capsules) -> np.ndarray:
+    """How hidden each point is, 0 (in sight) … 1: (frames, views, points)."""
     centres = np.stack([camera.centre for camera in cameras])
-    return np.clip(flesh_in_front(centres, points.xyz, capsules, radii) / HIDING_FLESH_M, 0, 1)
+    return np.clip(flesh_in_front(centres, points.xyz, capsules.ends, capsules.radii) / HIDING_FLESH_M, 0, 1)
 
 
 def person_size_in_image(xy: np.ndarray) -> np.ndarray:
@@ -260,8 +258,7 @@ class Detected:
 def simulate_detections(
     points: Markers,
     cameras: Sequence[Camera],
-    capsules: np.ndarray,
-    radii: np.ndarray,
+    capsules: Capsules,
     preset: Preset,
     seed: int,
     subject: str,
@@ -269,13 +266,13 @@ def simulate_detections(
 ) -> Detected:
     """2D points as a detector with the errors of `preset` would give them.
 
-    points: the 37 SIMSPINE points, frame z_up, none missing. capsules, radii: the body's parts (see `Capsules`).
+    points: the 37 SIMSPINE points, frame z_up, none missing. capsules: the body's parts.
     Equal arguments give equal detections; a subject's biases are the same in all trials. Points outside an image are
     missing (NaN, confidence 0); with the preset `exact` nothing else is changed, and all confidences are 1.
     """
     points = points.select(load_skeleton("simspine37").names)
     exact = np.moveaxis(project_points(cameras, points.xyz), 0, 1)
-    hidden = occlusion_of_points(points, cameras, capsules, radii)
+    hidden = occlusion_of_points(points, cameras, capsules)
     if preset.exact:
         return _exact_detections(points, cameras, exact, hidden)
     draw = partial(random_stream, seed, "detections", preset.name)
