@@ -154,7 +154,7 @@ def test_noise_is_as_strong_as_stated():
 
 
 def test_a_set_on_disk_reads_as_spinetrack(tmp_path, who):
-    settings = RenderSettings(seed=2, images=4, people=1, style=Style(size=(96, 128), samples=1), actions=("Walking",))
+    settings = RenderSettings(seed=2, images=4, people=1, size=(96, 128), samples=1, actions=("Walking",))
     assert write_pictures(tmp_path / "set", settings) == 4
     found = read_coco(tmp_path / "set/annotations/person_keypoints_train-unreal.json")
     assert len(found["file_name"]) == 4

@@ -199,19 +199,18 @@ def run_study(
             subject = trials[0].subject
             for name in points:
                 given = [observe(trial, name) for trial in trials]
-                estimates = {}
+                estimates = baseline_estimates([seen.points for seen in given], [trial.truth for trial in trials])
                 for label, method in {**methods, PEER_METHOD: published_estimates}.items():
                     progress(f"{family}: {name}: {subject}: {label}")
                     try:
                         estimates[label] = method(given)
                     except InputError as error:
                         refused[StudyCell(family, name, label), subject] = str(error)
-                estimates |= baseline_estimates([seen.points for seen in given], [trial.truth for trial in trials])
-                for label, spines in estimates.items():
-                    of_method = found.setdefault(StudyCell(family, name, label), {})
-                    for trial, spine in zip(trials, spines, strict=True):
+                for label in (label for label in (*methods, *RIVAL_FIGURES) if label in estimates):
+                    own = found.setdefault(StudyCell(family, name, label), {})
+                    for trial, spine in zip(trials, estimates[label], strict=True):
                         errors = spine_errors_of(spine, trial.truth, ACCURACY_LEVELS)
-                        of_method[subject, trial.trial] = every_nth_frame(errors, size.every)
+                        own[subject, trial.trial] = every_nth_frame(errors, size.every)
     return StudyOutcome(found, refused)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from simspine import __version__
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.coco import keypoint_list, run_lengths, write_coco_people
+from simspine.synthesis.capture_files import claim_folder
 from simspine.synthesis.rendered_crops import (
     Performer,
     Sample,
@@ -28,13 +29,12 @@ RENDER_NOTICE = "Rendered people of a virtual capture; body surface after MakeHu
 
 
 @dataclass(frozen=True)
-class RenderSettings:
+class RenderSettings(Style):
     """What decides a set of pictures. actions: of the virtual capture; None: all."""
 
     seed: int = 1
     images: int = 1000
     people: int = 16
-    style: Style = field(default_factory=Style)
     actions: tuple[str, ...] | None = None
 
 
@@ -44,13 +44,13 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
     One person is in memory at a time; the numbers of the pictures go round the people. Raises `InputError` for a folder
     that holds something else, and for settings that cannot be.
     """
-    refuse_other_content(folder)
-    claim_folder(folder, stated_settings(settings))
+    claim_folder(folder, RENDER_RECORD_FILE, "rendered", "rendered pictures")
+    begin_pictures(folder, stated_settings(settings))
     images, people, count = [], [], min(settings.people, settings.images)
     for index in range(count):
         who = virtual_performer(settings.seed, index, settings.actions)
         for number in range(index, settings.images, count):
-            sample = draw_sample(who, settings.style, settings.seed, number)
+            sample = draw_sample(who, settings, settings.seed, number)
             name = f"{number + 1:06d}.jpg"
             with atomic_path(folder / "images" / RENDERED_SPLIT / name) as temporary:
                 temporary.write_bytes(jpeg_bytes(sample.image, sample.sensor))
@@ -66,23 +66,11 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
 
 
 def stated_settings(settings: RenderSettings) -> dict:
-    style = settings.style
-    return {
-        "version": __version__, "seed": settings.seed, "images": settings.images, "people": settings.people,
-        "size": list(style.size), "samples": style.samples, "backgrounds": [path.name for path in style.backgrounds],
-        "actions": list(settings.actions or ()),
-    }  # fmt: skip
+    backgrounds = [path.name for path in settings.backgrounds]
+    return {"version": __version__, **asdict(settings), "backgrounds": backgrounds}
 
 
-def refuse_other_content(folder: Path) -> None:
-    """`InputError` for a folder that holds something else than rendered pictures."""
-    if folder.is_file():
-        raise InputError(f"{folder} is a file; a folder to write to is wanted.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / RENDER_RECORD_FILE).is_file():
-        raise InputError(f"{folder} holds files, but no rendered pictures. Name an empty or a new folder.")
-
-
-def claim_folder(folder: Path, stated: dict) -> None:
+def begin_pictures(folder: Path, stated: dict) -> None:
     """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
     pictures = sorted((folder / "images" / RENDERED_SPLIT).glob("??????.jpg"))
     for old in (*pictures, folder / "annotations" / LABELS_FILE):
