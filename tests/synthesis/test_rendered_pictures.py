@@ -17,10 +17,13 @@ from simspine.core.geometry import project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.io.coco import read_coco, run_lengths
 from simspine.synthesis.raster import Material, join_meshes
-from simspine.synthesis.rendered_crops import Style, draw_sample, label_picture, points_in_sight
-from simspine.synthesis.rendered_files import (
+from simspine.synthesis.rendered_crops import (
     RENDER_RECORD_FILE,
     RenderSettings,
+    Style,
+    draw_sample,
+    label_picture,
+    points_in_sight,
     write_pictures,
 )
 from simspine.synthesis.rendered_people import BODY_DENSITY, build_of, enclosed_volume, person_mesh

@@ -71,7 +71,7 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
     masks, cameras, points in space). The same settings and seed give the same bytes.
     """
-    from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
+    from simspine.synthesis.rendered_crops import RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
     behind = () if backgrounds is None else background_files(backgrounds)

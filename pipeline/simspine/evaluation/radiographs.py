@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
-from scipy.stats import norm
 
 from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError
-from simspine.evaluation.metrics import finite_values, rms_or_nan
+from simspine.evaluation.metrics import STATED_PERCENT, coverage, finite_values, rms_or_nan
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.io.npz import read_npz
 from simspine.reconstruction.spine_from_back import spine_from_back
@@ -26,7 +25,6 @@ ANGLE_SHARES = {"kyphosis": (0.10, 0.55), "lordosis": (0.60, 0.90)}
 TANGENT_SHARES = np.linspace(-0.06, 0.06, 7)  # about these: a mean tangent halves the readers' noise
 SMOOTHING = 3e-8  # of the lines read by hand, for each of their points
 ANGLE_MARGIN_MM = 5.0  # an angle counts where the radiographs' line reaches so near to both its heights
-LEVELS_PERCENT = (50, 80, 90, 95)
 FOLDS = 10  # of the regression
 RIDGE_PENALTIES = 10.0 ** np.arange(-2, 7)
 SPINE_LEVELS_READ = ("C7", *(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)), "S1")
@@ -158,11 +156,9 @@ def interval_table(studies: Mapping[str, Study]) -> EvaluationTable:
     rows = []
     for name, study in studies.items():
         errors = errors_of_estimate(study, study["simspine"])
-        scaled = [finite_values([errors[key] / sd]) for key, sd in study["sd"].items()]
-        for percent in LEVELS_PERCENT:
-            limit = norm.ppf(0.5 + percent / 200)
-            inside = tuple(float(np.mean(np.abs(values) <= limit)) for values in scaled)
-            rows.append(TableRow(f"stated {percent} %", name, inside))
+        inside = [coverage(finite_values([errors[key] / sd])) for key, sd in study["sd"].items()]
+        stated = zip(STATED_PERCENT, *inside, strict=True)
+        rows += [TableRow(f"stated {percent} %", name, tuple(shares)) for percent, *shares in stated]
     return EvaluationTable("coverage", "Share inside the stated intervals", columns, tuple(rows))
 
 

@@ -43,13 +43,6 @@ class LiftingView:
     seen: np.ndarray
     scored: np.ndarray
 
-    def __post_init__(self):
-        if self.seen.shape != (*self.truth.xyz.shape[:2], 2) or self.scored.shape != self.truth.frames.shape:
-            raise InputError(
-                f"view of {self.truth.subject}/{self.truth.trial}: image points {self.seen.shape} and scored "
-                f"{self.scored.shape} do not fit points in space {self.truth.xyz.shape}."
-            )
-
     @property
     def projected(self) -> np.ndarray:
         """(frames, points, 2) true points, normalised: what a perfect detector sees."""
@@ -294,8 +287,7 @@ def lifting_views_of_dataset(source: LiftingSource, subjects: Sequence[str]) -> 
     Detected points are missing (NaN) where the source names no folder of them. Raises `InputError` for subjects or
     actions that are not in the data set, for one without cameras, and for detections that are not there or do not fit.
     """
-    if source.dataset is None:
-        raise InputError("no data set is named (source.dataset).")
+    assert source.dataset is not None  # whoever asks for them has one
     found: list[LiftingView] = []
     with open_dataset(source.dataset) as data:
         for recording in data.trials(list(subjects), source.actions):
@@ -319,13 +311,13 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     for camera in recording.cameras:
         seen = np.full((*xyz.shape[:2], 2), np.nan)
         if pixels is not None:
-            seen = normalised_image_points(camera, _of_camera(pixels, camera, where)[frames])
+            seen = normalised_image_points(camera, pixels[camera.name][frames])
         made.append(lifting_view(source, world, camera, seen))
     return made
 
 
 def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """{camera: (frames, points, 2) px} from <folder>/<subject>/<trial>.h5."""
+    """{camera: (frames, points, 2) px} from <folder>/<subject>/<trial>.h5, of all cameras of the recording."""
     path = Path(folder) / safe_file_name(recording.subject) / f"{safe_file_name(recording.name)}.h5"
     found = read_store(path, ("keypoints", "cameras"))
     keypoints, cameras = found["keypoints"].select(names), found["cameras"]
@@ -334,13 +326,10 @@ def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, .
             f"{path}: {len(keypoints.xy)} frames of {keypoints.xy.shape[1]} views with {len(cameras)} cameras; the "
             f"data set has {recording.frames} frames of this trial."
         )
-    return {camera.name: keypoints.xy[:, v] for v, camera in enumerate(cameras)}
-
-
-def _of_camera(pixels: dict[str, np.ndarray], camera: Camera, where: str) -> np.ndarray:
-    if camera.name not in pixels:
-        raise InputError(f"{where}: no detections of camera {camera.name}; there are {', '.join(pixels)}.")
-    return pixels[camera.name]
+    there = {camera.name: keypoints.xy[:, v] for v, camera in enumerate(cameras)}
+    if missing := [camera.name for camera in recording.cameras if camera.name not in there]:
+        raise InputError(f"{path}: no detections of camera {', '.join(missing)}; there are {', '.join(there)}.")
+    return there
 
 
 def redraw_samples(data: LiftingSamples, exact: LiftingSamples, seed: int, epoch: int) -> LiftingSamples:
