@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -97,7 +97,7 @@ def write_trial(
     )
 
 
-CAPTURE_RECORD_FILE = "capture.json"
+CAPTURE_RECORD_FILE, MODEL = "capture.json", "model"
 Progress = Callable[[int, int], None]
 
 
@@ -137,8 +137,7 @@ def write_capture(
     if only is not None and only not in rigs:
         raise unknown_name("subject", only, rigs, "the virtual capture")
     stated = _stated_settings(settings, trials, preset, rigs)
-    claimed = claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture")
-    if claimed.get("settings") != stated:
+    if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture").get("settings") != stated:
         write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
     for name, cameras in rigs.items():
         write_calibration(folder / camera_file(name), cameras)
@@ -147,29 +146,27 @@ def write_capture(
 
     chosen = [subject for subject in subjects if only in (None, subject.name)]
     lengths = {(s.name, t): settings.frames or trial_frames(s, *motion_of_trial(t)) for s in chosen for t in trials}
-    total, done, written = sum(lengths.values()), 0, []
+    done, written = 0, []
     for subject in chosen:
-        cameras = rigs[subject.name]
-        parts = _subject_files(subject.name, trials)
-        record = _SubjectRecord(folder, subject.name, stated, [path for paths in parts.values() for path in paths])
-        for part, paths in parts.items():
-            if not set(paths) <= set(record.files):
-                if part in trials:
-                    write_trial(folder, subject, part, frames=settings.frames, cameras=cameras, preset=preset)
-                    written.append(f"{subject.name}/{part}")
+        record = _SubjectRecord(folder, subject.name, stated, trials)
+        for trial in record.parts:
+            if record.lacks(trial):
+                if trial == MODEL:
+                    write_text(folder / record.parts[MODEL][0], truth_body(subject).body.osim)
                 else:
-                    write_text(folder / paths[0], truth_body(subject).body.osim)
-                record.add(paths)
-            done += lengths.get((subject.name, part), 0)
-            if progress is not None and part in trials:
-                progress(done, total)
+                    write_trial(folder, subject, trial, settings.frames, cameras=rigs[subject.name], preset=preset)
+                    written.append(f"{subject.name}/{trial}")
+                record.add(trial)
+            done += lengths.get((subject.name, trial), 0)
+            if progress is not None and trial != MODEL:
+                progress(done, sum(lengths.values()))
     _finish_record(folder, stated, [subject.name for subject in subjects], trials)
     return written
 
 
 def _subject_files(subject: str, trials: Sequence[str]) -> dict[str, list[str]]:
-    """{'model' or trial: its files, relative to the capture's folder}."""
-    model = {"model": [f"truth/models/{subject}.osim"]}
+    """{`MODEL` or trial: its files, relative to the capture's folder}."""
+    model = {MODEL: [f"truth/models/{subject}.osim"]}
     return model | {trial: list(trial_files(subject, trial).values()) for trial in trials}
 
 
@@ -225,12 +222,14 @@ def _settings_digest(stated: dict) -> str:
 
 
 class _SubjectRecord:
-    """What is written of a subject, {path: checksum}. Of an older record only whole files that are wanted stay."""
+    """What is written of a subject. parts: as of `_subject_files`. files: {path: checksum}; of an older record only
+    whole files that are wanted stay."""
 
-    def __init__(self, folder: Path, subject: str, stated: dict, wanted: Sequence[str]):
+    def __init__(self, folder: Path, subject: str, stated: dict, trials: Sequence[str]):
         self.folder, self.path, self.settings = folder, folder / _record_file(subject), _settings_digest(stated)
+        self.parts = _subject_files(subject, trials)
         self.files: dict[str, str] = {}
-        found = _read_record(self.path)
+        found, wanted = _read_record(self.path), {path for paths in self.parts.values() for path in paths}
         for path, checksum in found.get("files", {}).items():
             there = (folder / path).is_file() and sha256_of_file(folder / path) == checksum
             if there and path in wanted and found.get("settings") == self.settings:
@@ -238,8 +237,11 @@ class _SubjectRecord:
             else:
                 (folder / path).unlink(missing_ok=True)
 
-    def add(self, paths: Iterable[str]) -> None:
-        self.files |= {path: sha256_of_file(self.folder / path) for path in paths}
+    def lacks(self, part: str) -> bool:
+        return not set(self.parts[part]) <= set(self.files)
+
+    def add(self, part: str) -> None:
+        self.files |= {path: sha256_of_file(self.folder / path) for path in self.parts[part]}
         write_text(self.path, _json_text({"settings": self.settings, "files": dict(sorted(self.files.items()))}))
 
 
