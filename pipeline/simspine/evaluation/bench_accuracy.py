@@ -125,7 +125,8 @@ class StudyOutcome:
 
 def _mean_of_means(series: Sequence[np.ndarray]) -> float:
     """Degrees; of the trials that have anything."""
-    return float(np.degrees(mean_or_nan(finite_values([mean_or_nan(finite_values([own])) for own in series]))))
+    means = [np.array(mean_or_nan(finite_values([own]))) for own in series]
+    return float(np.degrees(mean_or_nan(finite_values(means))))
 
 
 def rounded_for_json(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -75,7 +75,7 @@ def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFra
     frame = np.asarray(columns["frame"])
     if frame.ndim != 1 or frame.dtype.kind not in "iu":
         raise InputError(f"{path}: frame is {frame.dtype} of shape {frame.shape}, expected whole numbers, one a row.")
-    rows = {"frame": frame.astype(int)}
+    rows: dict[str, Any] = {"frame": frame.astype(int)}
     for name in (*KEY_COLUMNS, "action"):
         texts = np.ravel(columns.get(name, [""] * len(frame))).tolist()
         if len(texts) != len(frame):
@@ -197,7 +197,7 @@ def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequ
     for name in (*alike, "deviation"):
         if len({getattr(s, name) if name != "deviation" else s.deviation is None for s in some}) > 1:
             raise InputError(f"{path}: sequences with different {name} cannot stand in one file.")
-    table = {name: np.array(value) for name, value in alike.items() if value is not None}
+    table: dict[str, Any] = {name: np.array(value) for name, value in alike.items() if value is not None}
     for name in (*KEY_COLUMNS, "action"):
         table[name] = np.concatenate([np.full(len(s.frames), getattr(s, name) or "") for s in some])
     table |= {"frame": np.concatenate([s.frames for s in some]), "xyz": np.concatenate([s.xyz for s in some])}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -220,7 +220,7 @@ def our_estimates(trials: Sequence[ObservedTrial], recipe: str = "articulated") 
     """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs. recipe: the body's."""
     known, stages = {}, AFTER_MERGING if trials[0].keypoints is None else AFTER_DETECTION
     for number, seen in enumerate(trials):
-        given = {"subject": seen.subject, "trial": seen.trial, "skeleton": TRUE_POINT_MARKER_SET}
+        given: dict[str, Any] = {"subject": seen.subject, "trial": seen.trial, "skeleton": TRUE_POINT_MARKER_SET}
         if seen.keypoints is None:
             given |= {"markers": seen.points}
         else:

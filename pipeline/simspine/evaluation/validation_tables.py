@@ -137,7 +137,7 @@ def _quantity_columns(quantity: str, figures: Sequence[float], decided: Observab
 
 def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
     """Unweighted means of lines, as the paper averages."""
-    row = {"group": group, "name": f"mean of the {group}s"}
+    row: dict[str, Any] = {"group": group, "name": f"mean of the {group}s"}
     row |= {"subjects": len(lines) if group == "subject" else int(lines["subjects"].max())}
     row |= {name: int(lines[name].sum()) for name in ("trials", "frames", "rejected")}
     for quantity in ("lla", "tka"):
