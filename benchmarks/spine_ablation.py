@@ -17,7 +17,7 @@ import numpy as np
 from simspine.core.errors import InputError
 from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json, join_tables
 from simspine.io.atomic import write_text
-from simspine.learning.options import CurriculumStage, SpineDetectorOptions, read_spine_options
+from simspine.learning.options import CurriculumStage, SpineDetectorOptions, spine_options
 from simspine.learning.spine_runs import SIDES_EXCHANGED_LABEL, TRAINED_LABEL, TrainedDetector, train_detector
 from simspine.report.figure_style import BLUE, VERMILLION, new_figure
 
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/spine-ablation"))
     parser.add_argument("--seed", type=int)
     chosen = parser.parse_args()
-    options = read_spine_options(chosen.config, seed=chosen.seed)
+    options = spine_options(chosen.config, seed=chosen.seed)
     tables = run_ablations(options, tuple(chosen.what), chosen.out, print)
     write_text(chosen.out / "ablation.json", evaluation_json(tables))
     ablation_figure(tables, DRAWN_FIGURES).savefig(chosen.out / "ablation.png", dpi=110)

@@ -1,7 +1,6 @@
 """How far off plain triangulation of virtual detections is, by region, beside what the SIMSPINE paper reports."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -53,7 +52,7 @@ def fitted(preset: Preset, measure: Callable[[Preset], Measured], target: Measur
     for _ in range(rounds):
         found = measure(preset)
         regions = {name: _corrected(name, preset.regions[name], found[name], target[name]) for name in POINTS_BY_REGION}
-        preset = replace(preset, regions=MappingProxyType(regions))
+        preset = preset.model_copy(update={"regions": regions})
     return preset
 
 
@@ -61,8 +60,10 @@ def _corrected(
     name: str, region: RegionErrors, found: tuple[float, float], target: tuple[float, float]
 ) -> RegionErrors:
     if name == "body":
-        return RegionErrors(BODY_OFFSET * target[0] / 1e3, region.noise * target[0] / found[0])
+        return RegionErrors(offset_m=BODY_OFFSET * target[0] / 1e3, noise=region.noise * target[0] / found[0])
     growth = target[1] / found[1]
     rest = max(found[0] ** 2 - (1e3 * region.offset_m) ** 2, 0.0) * growth**2
     offset = np.sqrt(max(target[0] ** 2 - rest, 0.0)) / 1e3
-    return RegionErrors(float(region.offset_m + 0.7 * (offset - region.offset_m)), float(region.noise * growth**0.7))
+    return RegionErrors(
+        offset_m=float(region.offset_m + 0.7 * (offset - region.offset_m)), noise=float(region.noise * growth**0.7)
+    )

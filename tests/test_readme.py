@@ -15,7 +15,7 @@ import simspine as ss
 from simspine.cli.main import main
 from simspine.core.settings import data_folder
 from simspine.io.video import open_video
-from simspine.learning.options import read_spine_options
+from simspine.learning.options import spine_options
 from simspine.workflow.config import Config, check_config, read_config
 
 ROOT = Path(__file__).parents[1]
@@ -201,7 +201,7 @@ def check_curvature(space):
 
 def check_validation(space):
     lordosis = ss.open_dataset("results/demo/demo.h5")["S01", "balance"].read().lla
-    assert space["made"]["lla_tka"][0].lla_mean_deg == pytest.approx(np.degrees(lordosis.mean()), abs=0.01)
+    assert space["made"]["lla_tka"].lla_mean_deg[0] == pytest.approx(np.degrees(lordosis.mean()), abs=0.01)
 
 
 def check_board(space):
@@ -425,7 +425,7 @@ def test_settings_in_examples_are_valid(text, tmp_path):
     """Whole configurations, sections of one, settings of a trial, one a line, and of the training of a detector."""
     if text.startswith("preset:"):
         (tmp_path / "training.yaml").write_text(text)
-        assert read_spine_options(tmp_path / "training.yaml").seed == yaml.safe_load(text)["seed"]
+        assert spine_options(tmp_path / "training.yaml").seed == yaml.safe_load(text)["seed"]
         return
     demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
     if not text.startswith(("delays", "drift")):

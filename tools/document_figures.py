@@ -113,9 +113,10 @@ def camera_rows() -> dict[str, list[str]]:
 def recording_rows() -> dict[str, list[str]]:
     """Rows of the comparison with the published procedure."""
     rows = {}
+    totals = {(row["points"], row["method"]): row for row in record("accuracy")["from_images"]["totals"]}
     for preset in ("finetuned", "zero-shot"):
         for method, label in {"articulated": "simspine", "peer": "published procedure"}.items():
-            total = record("accuracy")["totals"][f"{preset}: {method}"]
+            total = totals[preset, method]
             errors = [f"{total[figure]:.1f}" for figure in ("mpjpe_mm", PLACES, *ANGLES)]
             covered = [total.get(figure) for figure in ("coverage_lla", "coverage_tka", "coverage_points")]
             inside = "–" if None in covered else ", ".join(f"{share:.2f}" for share in covered)

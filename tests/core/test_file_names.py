@@ -73,7 +73,7 @@ CHECKED = {
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},
     "reconstruction/publish.py": {"first.subject"},
-    "synthesis/capture_files.py": {"official", "subject", "subject.name", "trial", "true"},
+    "synthesis/capture_files.py": {"official", "subject", "trial", "true"},
     "workflow/config.py": {"self.name"},
     "workflow/dataset.py": {"config.name", "folder", "kind", "paths.subject", "stem", "subject", "trial"},
     "workflow/exchange.py": {"config.name", "source.name", "split", "take.file_stem"},

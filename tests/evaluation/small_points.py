@@ -32,3 +32,14 @@ def moved(sequences, change):
         PointSequence(s.subject, s.trial, s.frames, s.names, change(s), s.axes, s.camera, s.action, None, s.rate)
         for s in sequences
     )
+
+
+def write_angles(path, sequences):
+    """A table of angles, as any program writes it."""
+    rows = {name: np.repeat([getattr(s, name) for s in sequences], [len(s.frames) for s in sequences])
+            for name in ("subject", "trial")}  # fmt: skip
+    arrays = {name: np.concatenate([getattr(s, name) for s in sequences]) for name in ("frames", "angle")}
+    if sequences[0].deviation is not None:
+        arrays["deviation"] = np.concatenate([s.deviation for s in sequences])
+    rate = {} if sequences[0].rate is None else {"rate": sequences[0].rate}
+    np.savez(path, **rows, **rate, frame=arrays.pop("frames"), **arrays, names=np.array(sequences[0].names))

@@ -1,4 +1,4 @@
-"""The run end to end on one virtual person, and that goals are counted as they are meant."""
+"""Who is judged by what: totals, people, means of people, and losses against baselines, by hand; and whole studies."""
 
 import json
 from dataclasses import replace
@@ -13,163 +13,229 @@ from simspine.core.errors import InputError
 from simspine.evaluation import bench_accuracy
 from simspine.evaluation.baselines import BASELINE_NAMES
 from simspine.evaluation.bench_accuracy import (
+    ACCURACY_LEVELS,
     LEVELS_BY_REGION,
-    QUICK_STUDY,
-    AccuracyOutcome,
-    StudySize,
-    accuracy_metrics,
-    accuracy_table,
-    recorded_subjects,
-    run_accuracy_study,
+    OUR_FIGURES,
+    StudyCell,
+    StudyOutcome,
+    coverage_table,
+    error_table,
+    lost_comparisons,
+    measure_from_images,
+    measure_from_points,
+    person_table,
+    study_tables,
 )
-from simspine.evaluation.spine_errors import spine_error_figures, spine_errors_of
+from simspine.evaluation.spine_errors import SpineErrors, spine_error_figures, spine_errors_of
+from simspine.evaluation.study_trials import (
+    POINT_ERRORS_BY_NAME,
+    StudySize,
+    filmed_trial,
+    our_estimates,
+    trial_in_space,
+    trials_of_people,
+)
 
-TINY = StudySize(1, ("Walking",), 40, 1)
+SIZE = StudySize(1, 60, actions=("Directions", "Sitting"))
+FILMED = StudySize(1, 40, every=1, actions=("Walking",))
+CELL = StudyCell("foreign", "white", "articulated")
 
 
 @pytest.fixture(scope="module")
-def judged():
-    return next(recorded_subjects("exact", TINY))
+def filmed():
+    return next(trials_of_people("published", FILMED))
 
 
 @pytest.mark.slow
-def test_exact_points_give_the_spine_back_and_the_published_procedure_does_not(judged, monkeypatch):
-    monkeypatch.setattr(bench_accuracy, "recorded_subjects", lambda preset, sizes: [judged])
-    outcome = run_accuracy_study(TINY, ["exact"], ["articulated"])
-    ours_, peer = (outcome.total("exact", name) for name in ("articulated", "peer"))
-    measured = json.loads((Path(__file__).parents[2] / "benchmarks/accuracy.json").read_text())["rows"]
-    wanted = {"preset": "exact", "method": "articulated", "subject": "S1", "trial": "Walking_1"}
-    [whole] = [row["mpjpe_mm"] for row in measured if row.items() >= wanted.items()]
-    # The same person and motion, as committed; half a trial says less of the body than two whole ones.
-    assert ours_["mpjpe_mm"] < 1.6 * whole
+def test_exact_points_give_the_spine_back_and_the_published_procedure_does_not():
+    outcome = measure_from_images(FILMED, "published", ["exact"], ["articulated"])
+    ours_, peer, curve = (
+        outcome.total(StudyCell("published", "exact", name)) for name in ("articulated", "peer", "curve")
+    )
+    measured = json.loads((Path(__file__).parents[2] / "benchmarks/accuracy.json").read_text())["from_images"]
+    wanted = {"points": "exact", "method": "articulated"}
+    [whole] = [row["mpjpe_mm"] for row in measured["totals"] if row.items() >= wanted.items()]
+    # One of the people as committed; half a trial says less of the body than two whole ones.
+    assert ours_["mpjpe_mm"] < 2 * whole
     assert ours_["failed_share"] == 0
     assert peer["mpjpe_mm"] > 3 * ours_["mpjpe_mm"]  # hips' middle for the sacrum, and the blend, whatever the points
-    assert {row["method"] for row in outcome.rows()} == {"peer", "articulated", *BASELINE_NAMES}
-    assert set(outcome.total("exact", "constant")) == set(bench_accuracy.MOTION_FIGURES)
-    assert outcome.total("exact", "curve")["mpjpe_mm"] < peer["mpjpe_mm"]
+    assert {cell.method for cell in outcome.found} == {"peer", "articulated", *BASELINE_NAMES}
+    assert curve["mpjpe_mm"] < peer["mpjpe_mm"]
     json.dumps(outcome.as_dict(), allow_nan=False)
 
 
-def test_truth_against_itself_is_without_error(judged):
-    truth = judged[0].spine
-    found = spine_error_figures([spine_errors_of(truth, truth, bench_accuracy.ACCURACY_LEVELS)], LEVELS_BY_REGION)
+def test_truth_against_itself_is_without_error(filmed):
+    truth = filmed[0].truth
+    found = spine_error_figures([spine_errors_of(truth, truth, ACCURACY_LEVELS)], LEVELS_BY_REGION)
     assert found["mpjpe_mm"] == found["lla_rmse_deg"] == found["lumbar_flexion_rmse_deg"] == 0
-    assert set(bench_accuracy.ACCURACY_LEVELS) <= set(truth.kinematics.levels)
+    assert set(ACCURACY_LEVELS) <= set(truth.kinematics.levels)
 
 
-def test_same_people_for_every_detector(judged):
-    [seen] = next(recorded_subjects("finetuned", TINY))
-    np.testing.assert_array_equal(seen.points.xyz, judged[0].points.xyz)
-    np.testing.assert_array_equal(seen.observed.mocap.xyz, judged[0].observed.mocap.xyz)
-    assert not np.allclose(seen.observed.keypoints.xy, judged[0].observed.keypoints.xy, equal_nan=True)
+def test_detectors_see_the_same_trial_with_errors_of_their_own(filmed):
+    exact, seen = (filmed_trial(filmed[0], preset) for preset in ("exact", "finetuned"))
+    np.testing.assert_array_equal(seen.mocap.xyz, exact.mocap.xyz)
+    assert not np.allclose(seen.keypoints.xy, exact.keypoints.xy, equal_nan=True)
+    spine = exact.points.select(["Hip", "Neck"]).xyz
+    np.testing.assert_allclose(spine, filmed[0].points.select(["Hip", "Neck"]).xyz, atol=0.003)  # the filter's
 
 
 @pytest.mark.slow
-def test_the_other_family_of_spines_is_another_truth(judged):
-    [other] = next(recorded_subjects("exact", replace(TINY, spines="scans")))
+def test_the_other_family_of_spines_is_another_truth(filmed):
+    [other] = next(trials_of_people("scans", FILMED))
     levels = [
-        np.array([j.spine.kinematics.level(n)[:, 0].mean() for n in bench_accuracy.ACCURACY_LEVELS])
-        for j in (judged[0], other)
+        np.array([trial.truth.kinematics.level(n)[:, 0].mean() for n in ACCURACY_LEVELS])
+        for trial in (filmed[0], other)
     ]
     assert np.degrees(np.sqrt(np.mean((levels[0] - levels[1]) ** 2))) > 1.5
-    assert other.observed.subject == judged[0].observed.subject
+    assert other.subject == filmed[0].subject
 
 
-def test_a_person_who_is_refused_is_named_and_left_out_of_comparisons(judged, monkeypatch):
-    def refuse(trials, recipe):
+def test_people_of_another_anatomy_cannot_be_filmed():
+    with pytest.raises(InputError, match="F01 cannot be filmed"):
+        measure_from_images(replace(FILMED, actions=None), "foreign", ["exact"], [])
+
+
+@pytest.fixture(scope="module")
+def trials():
+    return next(trials_of_people("published", SIZE))
+
+
+@pytest.fixture(scope="module")
+def perfect(trials):
+    """No error anywhere, 60 frames, deviations of 1 rad for LLA."""
+    truth = trials[0].truth
+    sd = np.ones(60)
+    kinematics = replace(
+        truth.kinematics,
+        lla_sd=sd,
+        tka_sd=sd,
+        lla_change_sd=sd,
+        tka_change_sd=sd,
+        angles_sd=np.ones(truth.kinematics.angles.shape),
+    )
+    return spine_errors_of(replace(truth, kinematics=kinematics), truth, ACCURACY_LEVELS)
+
+
+def off_by(trial: SpineErrors, degrees: float, score: float = 0.0) -> SpineErrors:
+    """LLA off by as much, and by as many standard deviations."""
+    scores = {name: np.full(values.shape, score) for name, values in trial.score.items()}
+    return replace(trial, lla=np.full(len(trial.lla), np.radians(degrees)), score=scores)
+
+
+def outcome(trials: dict[StudyCell, dict[tuple[str, str], SpineErrors]]) -> StudyOutcome:
+    return StudyOutcome(trials, {})
+
+
+def test_people_are_judged_by_the_mean_of_their_trials(perfect):
+    """A: +3° and +5°, B: −4°. Frame by frame √((9 + 25 + 16) / 3), by person √((16 + 16) / 2)."""
+    own = {("A", "x"): off_by(perfect, 3), ("A", "y"): off_by(perfect, 5), ("B", "x"): off_by(perfect, -4)}
+    found = outcome({CELL: own})
+    assert found.people(CELL)["A"]["lla_offset_deg"] == pytest.approx(4)
+    total = found.total(CELL)
+    assert total["lla_rmse_deg"] == pytest.approx(np.sqrt(50 / 3))
+    assert total["person_lla_rmse_deg"] == pytest.approx(4)
+    assert total["person_tka_rmse_deg"] == pytest.approx(0)
+
+
+def test_coverage_names_the_worst_and_the_best_person(perfect):
+    own = {("A", "x"): off_by(perfect, 1, score=1.6), ("B", "x"): off_by(perfect, 1, score=1.7)}
+    total = outcome({CELL: own}).total(CELL)
+    assert (total["coverage_lla_min"], total["coverage_lla"], total["coverage_lla_max"]) == (0, 0.5, 1)
+    rng = np.random.default_rng(4)
+    normal = {
+        (str(person), "x"): replace(perfect, score={n: rng.standard_normal(v.shape) for n, v in perfect.score.items()})
+        for person in range(100)
+    }
+    assert outcome({CELL: normal}).total(CELL)["coverage_tka"] == pytest.approx(0.9, abs=0.01)
+    assert outcome({CELL: normal}).total(CELL)["normalised_tka"] == pytest.approx(1, abs=0.01)
+
+
+def test_losses_are_to_the_best_baseline_and_only_in_what_it_is_judged_by():
+    low = dict.fromkeys(OUR_FIGURES, 0.1)
+    totals = {
+        CELL: low | {"lla_rmse_deg": 5.0, "lla_correlation": 0.5, "lla_motion_rmse_deg": 2.0},
+        CELL._replace(method="curve"): {"lla_rmse_deg": 4.0, "lla_correlation": 0.7, "lla_motion_rmse_deg": 3.0},
+        CELL._replace(method="mean"): {"lla_rmse_deg": 3.0, "lla_motion_rmse_deg": 0.0},  # its motion is not judged
+        CELL._replace(method="constant"): {"lla_rmse_deg": 0.0, "lla_motion_rmse_deg": np.nan},  # an oracle of means
+    }
+    found = {loss["figure"]: (loss["baseline"], loss["value"]) for loss in lost_comparisons(totals)}
+    assert found == {"lla_rmse_deg": ("mean", 3.0), "lla_correlation": ("curve", 0.7)}
+    heading, _, ours, *_ = error_table(totals).splitlines()
+    cells = dict(zip(*([c.strip() for c in row.split("|")] for row in (heading, ours)), strict=True))
+    assert cells["LLA °"] == "5.0 loses"
+    assert cells["LLA motion"] == "2.00"
+    totals[CELL] = totals[CELL] | {"lla_rmse_deg": np.nan}
+    assert "lla_rmse_deg" in {loss["figure"] for loss in lost_comparisons(totals)}  # no result is no victory
+
+
+def test_tables_by_person(perfect):
+    own = {("A", "x"): off_by(perfect, 3, 1.0), ("B", "x"): off_by(perfect, -4, 2.0)}
+    found = outcome({CELL: own})
+    assert "0.50 (0.00–1.00)" in coverage_table(found.totals())
+    assert "1.58 (1.00–2.00)" in coverage_table(found.totals(), "normalised")  # √((1² + 2²) / 2)
+    rows = person_table(found).splitlines()
+    assert [row.split("|")[4].strip() for row in rows[2:]] == ["A", "B"]
+    assert "-4.00" in rows[3]
+
+
+@pytest.mark.slow
+def test_the_study_is_the_stages_the_published_procedure_and_the_baselines():
+    """The estimate of the study is that of the stages on the same points, every other frame of it."""
+    small = StudySize(1, 30, every=2, actions=("Sitting",))
+    trials = next(trials_of_people("published", small))
+    found = measure_from_points(small, ["published"], ["white"])
+    assert [cell.method for cell in found.found] == ["articulated", "peer", *BASELINE_NAMES]
+    given = [trial_in_space(trial, POINT_ERRORS_BY_NAME["white"], small.seed) for trial in trials]
+    estimates = our_estimates(given)
+    for trial, spine in zip(trials, estimates, strict=True):
+        own = found.found["published", "white", "articulated"][trial.subject, trial.trial]
+        np.testing.assert_allclose(own.lla, (spine.kinematics.lla - trial.truth.kinematics.lla)[::2], atol=1e-9)
+    total = found.total(StudyCell("published", "white", "articulated"))
+    assert total["vertebrae_mm"] < 8
+    assert total["failed_share"] == 0
+    written = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert {row["subject"] for row in written["by_person"]} == {trials[0].subject}
+
+
+def test_a_person_who_is_refused_is_named(monkeypatch):
+    def refuse(trials):
         raise InputError("segment 'forearm' measures nonsense")
 
     monkeypatch.setattr(bench_accuracy, "our_estimates", refuse)
-    monkeypatch.setattr(bench_accuracy, "_peer_estimates", lambda trials: [trials[0].spine])
-    monkeypatch.setattr(bench_accuracy, "recorded_subjects", lambda preset, sizes: [judged])
-    outcome = run_accuracy_study(TINY, ["finetuned"], ["articulated"])
-    assert outcome.refused == {("finetuned", "articulated", "S1"): "segment 'forearm' measures nonsense"}
-    metrics = accuracy_metrics(outcome)
-    [refused] = [m for m in metrics if m.key == "people refused"]
-    assert refused.value == 1
-    assert refused.met is False
-    assert not any(m.key.endswith("to peer") for m in metrics)
+    found = measure_from_points(replace(SIZE, frames=20, actions=("Sitting",)), ["published"], ["white"])
+    assert list(found.refused.values()) == ["segment 'forearm' measures nonsense"]
+    assert StudyCell("published", "white", "curve") in found.found
+    assert "refused: published: white: articulated: S1: segment 'forearm' measures nonsense" in study_tables(found)
 
 
-def test_goals_are_of_exact_points_and_of_coverage(judged):
-    truth = judged[0].spine
-    kinematics = replace(
-        truth.kinematics,
-        markers=truth.kinematics.markers.with_(xyz=truth.kinematics.markers.xyz + np.array([0.004, 0, 0])),
-        lla_sd=np.ones(truth.kinematics.frames),
-        tka_sd=np.ones(truth.kinematics.frames),
-        angles_sd=np.ones(truth.kinematics.angles.shape),
-    )
-    off = spine_errors_of(replace(truth, kinematics=kinematics), truth, bench_accuracy.ACCURACY_LEVELS)
-    found = {(preset, "articulated"): {("S1", "Walking_1"): off} for preset in ("exact", "finetuned")}
-    by_key = {m.key: m for m in accuracy_metrics(AccuracyOutcome(found, {}))}
-    exact = by_key["exact: articulated: mpjpe_mm"]
-    assert (exact.value, exact.goal, exact.met) == (pytest.approx(4), 3.0, False)
-    assert by_key["finetuned: articulated: mpjpe_mm"].goal is None
-    coverage = by_key["finetuned: articulated: coverage_lla off 0.9"]
-    assert (coverage.value, coverage.met) == (pytest.approx(0.1), False)
-    assert "exact: articulated: coverage_lla" not in by_key
+@pytest.mark.parametrize(
+    ("families", "points", "named"),
+    [(("straight",), ("white",), "published"), (("scans",), ("pink",), "detector"), (("scans",), (), "0 errors")],
+)
+def test_families_and_errors_that_do_not_exist_are_named(families, points, named):
+    with pytest.raises(InputError, match=named):
+        measure_from_points(SIZE, families, points)
 
 
-def test_goals_are_ratios_to_the_published_procedure_and_no_better_baseline(judged):
-    truth = judged[0].spine
-
-    def off(metres, radians):
-        kinematics = truth.kinematics
-        moved = replace(
-            kinematics,
-            markers=kinematics.markers.with_(xyz=kinematics.markers.xyz + np.array([metres, 0, 0])),
-            lla=kinematics.lla + radians,
-            angles=kinematics.angles + radians,
-        )
-        found = spine_errors_of(replace(truth, kinematics=moved), truth, bench_accuracy.ACCURACY_LEVELS)
-        return {("S1", "Walking_1"): found}
-
-    found = {
-        ("finetuned", "peer"): off(0.04, 0.1),
-        ("finetuned", "articulated"): off(0.01, 0.08),
-        ("finetuned", "mean"): off(0.02, 0.07),
-    }
-    by_key = {m.key: m for m in accuracy_metrics(AccuracyOutcome(found, {}))}
-    mpjpe = by_key["finetuned: articulated: mpjpe_mm to peer"]
-    assert (mpjpe.value, mpjpe.goal, mpjpe.met) == (pytest.approx(0.25), 0.5, True)
-    lla = by_key["finetuned: articulated: lla_rmse_deg to peer"]
-    assert (lla.value, lla.met) == (pytest.approx(0.8), False)
-    flexion = by_key["finetuned: articulated: lumbar_flexion_rmse_deg to peer"]
-    assert (flexion.value, flexion.goal, flexion.met) == (pytest.approx(0.8), 0.7, False)
-    better = by_key["finetuned: articulated: figures in which a baseline is better"]
-    assert (better.value, better.met) == (3, False)  # LLA, lumbar and thoracic levels
-
-
-def test_tables_for_people():
-    totals = {"a": {"mpjpe_mm": 12.345, "lla_rmse_deg": 3.21, "lla_bias_deg": -1.0, "coverage_lla": 0.9}, "b": {}}
-    heading, line, first, second = accuracy_table(totals).splitlines()
-    cells = dict(zip(*([c.strip() for c in row.split("|")] for row in (heading, first)), strict=True))
-    assert cells["MPJPE mm"] == "12.3"
-    assert cells["LLA ° (bias, motion)"] == "3.2 (-1.0, –)"
-    assert cells["coverage LLA, TKA"] == "0.90, –"
-    assert cells["failed"] == ""
-    assert set(second) <= set("| b")
-    assert line.count("|") == heading.count("|")
+@pytest.mark.parametrize(("change", "named"), [({"frames": 5}, "5 frames"), ({"every": 0}, "every 0")])
+def test_a_study_too_small_is_refused(change, named):
+    with pytest.raises(InputError, match=named):
+        replace(SIZE, **change)
 
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_bench_accuracy(tmp_path):
+def test_bench_accuracy_from_images(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "finetuned", "--families", "none", "--json", str(out)]
     done = CliRunner().invoke(main, ["bench", "accuracy", *chosen], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     written = json.loads(out.read_text())
-    assert written["settings"]["frames"] == QUICK_STUDY.frames
-    goals = {key: m["goal"] for key, m in written["metrics"].items() if m["goal"] is not None}
-    assert goals["finetuned: articulated: coverage_lla off 0.9"] == bench_accuracy.COVERAGE_TOLERANCE
-    for name, goal in bench_accuracy.MAX_ERROR_RATIOS.items():
-        assert goals[f"finetuned: articulated: {name} to peer"] == goal
-    assert len(written["rows"]) == (3 + len(BASELINE_NAMES)) * len(QUICK_STUDY.actions)
-    assert "| finetuned: articulated: coverage_lla off 0.9" in done.output
-    assert "| finetuned: articulated: mpjpe_mm to peer" in done.output
-    assert "MPJPE mm" in done.output
+    assert written["settings"]["from_images"]["frames"] == 40
+    found = {row["method"]: row for row in written["from_images"]["totals"]}
+    assert set(found) == {"coupled", "articulated", "peer", *BASELINE_NAMES}
+    assert found["articulated"]["mpjpe_mm"] < found["peer"]["mpjpe_mm"]
+    assert "| published | finetuned | articulated" in done.output
 
 
 @pytest.mark.parametrize(
@@ -185,7 +251,28 @@ def test_bench_accuracy(tmp_path):
         (["--points", "pink", "--presets", "none"], "pink"),
     ],
 )
-def test_bad_input_is_named(arguments, named):
+def test_bad_options_are_named(arguments, named):
     done = CliRunner().invoke(main, ["bench", "accuracy", *arguments])
     assert done.exit_code != 0
     assert named in done.output + str(done.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_bench_accuracy_from_points(tmp_path):
+    out = tmp_path / "accuracy.json"
+    chosen = ["--quick", "--presets", "none", "--families", "foreign", "--points", "white", "--json", str(out)]
+    done = CliRunner().invoke(main, ["bench", "accuracy", *chosen], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    written = json.loads(out.read_text())
+    assert written["settings"]["from_points"]["subjects"] == 1
+    [row] = [row for row in written["from_points"]["by_person"] if row["method"] == "articulated"]
+    assert row["family"] == "foreign"
+    assert np.isfinite(row["coverage_centres"])
+    assert "| foreign | white  | articulated" in done.output
+
+
+def test_nothing_to_measure_is_said():
+    done = CliRunner().invoke(main, ["bench", "accuracy", "--presets", "none", "--families", "none"])
+    assert done.exit_code == 2
+    assert "--families" in done.output

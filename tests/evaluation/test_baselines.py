@@ -16,8 +16,8 @@ from simspine.evaluation.baselines import (
     without_motion,
 )
 from simspine.evaluation.bench_accuracy import ACCURACY_LEVELS, LEVELS_BY_REGION
-from simspine.evaluation.points_in_space import PointErrors, PointStudySize, observed_markers, trials_of_people
 from simspine.evaluation.spine_errors import spine_error_figures, spine_errors_of
+from simspine.evaluation.study_trials import PointErrors, StudySize, trial_in_space, trials_of_people
 
 RADIUS = 0.4
 
@@ -29,7 +29,7 @@ def generic():
 
 @pytest.fixture(scope="module")
 def trials():
-    return next(trials_of_people("scans", PointStudySize(1, 60, actions=("Directions", "Sitting"))))
+    return next(trials_of_people("scans", StudySize(1, 60, actions=("Directions", "Sitting"))))
 
 
 def on_arc(generic, places, frames=3):
@@ -121,7 +121,7 @@ def test_smoothing_follows_the_points_errors(generic):
 
 
 def test_exact_points_give_vertebrae_and_true_means(trials):
-    given = [observed_markers(trial, PointErrors(), 1) for trial in trials]
+    given = [trial_in_space(trial, PointErrors(), 1).points for trial in trials]
     found = baseline_estimates(given, [trial.truth for trial in trials])
     assert tuple(found) == BASELINE_NAMES
     scored = {
@@ -149,7 +149,7 @@ def test_held_keeps_the_mean_of_every_level(trials):
 
 
 def test_the_points_themselves_are_the_curves_points(trials):
-    given = observed_markers(trials[0], PointErrors(white=0.01), 1)
+    given = trial_in_space(trials[0], PointErrors(white=0.01), 1).points
     found = spine_by_curve(given, generic_spine()).kinematics.markers
     np.testing.assert_array_equal(found.xyz, given.select(SPINE_MARKERS).xyz)
     assert found.covariance is None

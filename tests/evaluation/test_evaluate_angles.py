@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_points import write_angles
 
 from simspine.core.errors import InputError
 from simspine.core.types import Motion
@@ -15,7 +16,6 @@ from simspine.evaluation.angle_protocol import (
     evaluate_angles,
     read_angles,
 )
-from simspine.evaluation.point_sources import write_frame_table
 from simspine.io.hdf5 import write_store
 
 NAMES = angle_names(("L5-S1", "L4-L5"))
@@ -85,7 +85,7 @@ def test_levels_and_frames_that_a_method_lacks_are_said():
 
 def test_a_table_keeps_everything(tmp_path):
     wrote = [replace(s, deviation=np.abs(s.angle)) for s in truth()]
-    write_frame_table(tmp_path / "angles.npz", wrote, {"names": np.array(wrote[0].names)}, ("angle", "deviation"))
+    write_angles(tmp_path / "angles.npz", wrote)
     for a, b in zip(read_angles(tmp_path / "angles.npz"), wrote, strict=True):
         assert (a.subject, a.trial, a.action, a.names, a.rate) == (b.subject, b.trial, b.action, b.names, b.rate)
         for name in ("frames", "angle", "deviation"):
@@ -111,7 +111,7 @@ def test_nonsense_is_refused():
     true = tuple(truth())
     with pytest.raises(InputError, match="predicted twice"):
         evaluate_angles({"ours": (*true, true[0])}, true)
-    with pytest.raises(InputError, match=r"predicted S1/Walking_1; true S9/Walking_1"):
+    with pytest.raises(InputError, match=r"predicted are S1/Walking_1; true are S9/Walking_1"):
         evaluate_angles({"ours": tuple(truth(("S1",)))}, true)
     with pytest.raises(InputError, match="shape"):
         AngleSequence("S9", "x", [0, 1], ("LLA",), np.zeros((2, 2)))
@@ -123,7 +123,7 @@ def test_angles_in_degrees_are_refused(tmp_path):
     """A lordosis of 40° is beyond a turn of radians; levels of a few degrees are 57 times too large."""
     true = tuple(truth())
     path = tmp_path / "mine.npz"
-    write_frame_table(path, true, {"names": np.array(true[0].names)}, ("angle", "deviation"))
+    write_angles(path, true)
     columns = dict(np.load(path))
     np.savez(path, **columns | {"angle": np.degrees(columns["angle"])})
     with pytest.raises(InputError, match=r"mine\.npz: .*S9/Walking_1: LLA is .*in radians, within ±2π"):

@@ -10,19 +10,19 @@ from simspine.core.errors import InputError
 from simspine.core.filtering import lowpass
 from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Origin
-from simspine.evaluation.points_in_space import (
+from simspine.evaluation.study_trials import (
     LIMB_POINT_SD_M,
     POINT_ERRORS_BY_NAME,
     TRUTH_FAMILIES,
     PointErrors,
-    PointStudySize,
-    observed_markers,
+    StudySize,
+    trial_in_space,
     trials_of_people,
 )
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.foreign_motion import FOREIGN_ACTIONS
 
-SIZE = PointStudySize(1, 400, actions=("Directions",))
+SIZE = StudySize(1, 400, actions=("Directions",))
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def trial():
 
 def difference(trial, errors, seed=1):
     """Errors of the spine's points (frames, 15, 3), the filter's effect on true motion taken away."""
-    given = observed_markers(trial, errors, seed).select(SPINE_MARKERS).xyz
+    given = trial_in_space(trial, errors, seed).points.select(SPINE_MARKERS).xyz
     return given - lowpass(trial.points.select(SPINE_MARKERS).xyz, 50.0, cutoff_hz=6.0, order=4)
 
 
 def test_limbs_are_given_and_the_spine_is_detected(trial):
-    markers = observed_markers(trial, POINT_ERRORS_BY_NAME["white"], 1)
+    markers = trial_in_space(trial, POINT_ERRORS_BY_NAME["white"], 1).points
     assert len(markers.names) == 37
     assert markers.names_of(Origin.DETECTED) == SPINE_MARKERS
     assert len(markers.names_of(Origin.GIVEN)) == 22
@@ -84,7 +84,9 @@ def test_scatter_leaves_out_what_lasts():
 
 
 def test_equal_arguments_give_equal_points(trial):
-    first, again, other = (observed_markers(trial, POINT_ERRORS_BY_NAME["detector"], seed).xyz for seed in (1, 1, 2))
+    first, again, other = (
+        trial_in_space(trial, POINT_ERRORS_BY_NAME["detector"], seed).points.xyz for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 
@@ -112,7 +114,7 @@ def test_unknown_actions_and_families_are_named(family):
 
 @pytest.mark.parametrize("family", ["published", "foreign"])
 def test_all_actions_are_all_that_a_family_has(family):
-    found = next(trials_of_people(family, PointStudySize(1, 12, actions="all")))
+    found = next(trials_of_people(family, StudySize(1, 20, actions="all")))
     assert [trial.trial.split("_1")[0] for trial in found] == list(
         FOREIGN_ACTIONS if family == "foreign" else ACTION_NAMES
     )

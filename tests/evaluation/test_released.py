@@ -79,11 +79,11 @@ def test_levels_that_move_on_their_own_are_not_forced(bowing):
 def test_tables_of_a_released_data_set(bowing):
     motion, spine = bowing
     some = trial_records(released(motion))
-    row = curvature_table(some)[0]
+    row = curvature_table(some).iloc[0]
     assert row.lla_mean_deg == pytest.approx(np.degrees(spine.lla).mean(), abs=0.5)
     assert np.isnan(row.tka_mean_deg)
-    words = {r.level: r.decided for r in lumbar_rom(some) if r.plane == "flexion"}
+    words = {r.level: r.decided for r in lumbar_rom(some).itertuples() if r.plane == "flexion"}
     assert words["L4-L5"] == words["T12-L1"] == "set by the model"
     assert words["L5-S1"] == words["lumbar"] == ""
-    turn = next(r for r in neck_rom(some) if r.plane == "axial rotation")
+    turn = next(r for r in neck_rom(some).itertuples() if r.plane == "axial rotation")
     assert turn.rom_mean_deg == pytest.approx(np.degrees(1.2), rel=0.02)

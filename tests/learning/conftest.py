@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 from simspine.learning.lifters import source_views
-from simspine.learning.options import LiftingOptions, lifting_preset
+from simspine.learning.options import LiftingOptions, lifting_options
 
 # All of what these files test needs PyTorch, which the locked environment lacks; `make test-learn` runs them.
 NETWORKS = ["test_lifter_file.py", "test_lifting_networks.py", "test_training.py", "test_trunk_network.py"]
@@ -14,7 +14,7 @@ collect_ignore = [] if find_spec("torch") else NETWORKS
 
 @pytest.fixture(scope="session")
 def tiny() -> LiftingOptions:
-    return lifting_preset("tiny", **{"training.epochs": 4})
+    return lifting_options("tiny", **{"training.epochs": 4})
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from simspine.cli.main import main
 from simspine.learning.lifters import fit_lifter
-from simspine.learning.options import lifting_preset
+from simspine.learning.options import lifting_options
 
 pytestmark = pytest.mark.learn
 
@@ -33,6 +33,6 @@ def test_a_gpu_that_is_not_there_is_said(tiny, views, tmp_path):
         pytest.skip("a GPU is there")
     from simspine.core.errors import InputError
 
-    options = lifting_preset("tiny", **{"training.device": "cuda"})
+    options = lifting_options("tiny", **{"training.device": "cuda"})
     with pytest.raises(InputError, match="PyTorch finds no GPU"):
         fit_lifter(options, views, tmp_path)

@@ -1,16 +1,16 @@
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.learning.options import LIFTING_PRESETS, LiftingOptions, lifting_preset, read_lifting_options
+from simspine.learning.options import LIFTING_PRESETS, LiftingOptions, lifting_options
 
 
 @pytest.mark.parametrize("name", LIFTING_PRESETS)
 def test_presets_are_options(name):
-    assert lifting_preset(name).method == "simple"
+    assert lifting_options(name).method == "simple"
 
 
 def test_the_papers_settings_are_the_defaults():
-    found = lifting_preset("paper")
+    found = lifting_options("paper")
     assert (found.network.width, found.network.blocks, found.network.dropout) == (1024, 2, 0.5)
     assert (found.training.epochs, found.training.batch, found.source.every) == (90, 8 * 256, 50)
     assert found.train == ("S1", "S5", "S6", "S7", "S8")
@@ -18,8 +18,8 @@ def test_the_papers_settings_are_the_defaults():
 
 
 def test_single_keys_change_the_rest_stays():
-    changed = lifting_preset("tiny", **{"training.epochs": 7, "points": "spine", "method": None})
-    plain = lifting_preset("tiny")
+    changed = lifting_options("tiny", **{"training.epochs": 7, "points": "spine", "method": None})
+    plain = lifting_options("tiny")
     assert changed.training == plain.training.model_copy(update={"epochs": 7})
     assert (changed.points, changed.method, changed.source) == ("spine", plain.method, plain.source)
 
@@ -27,8 +27,8 @@ def test_single_keys_change_the_rest_stays():
 def test_a_file_says_what_differs_from_a_preset(tmp_path):
     file = tmp_path / "lifting.yaml"
     file.write_text("preset: tiny\nmethod: ridge\ntraining: {batch: 8}\n")
-    assert read_lifting_options(file) == lifting_preset("tiny", **{"method": "ridge", "training.batch": 8})
-    assert read_lifting_options(file, method="mean").method == "mean"
+    assert lifting_options(file) == lifting_options("tiny", **{"method": "ridge", "training.batch": 8})
+    assert lifting_options(file, method="mean").method == "mean"
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -42,15 +42,15 @@ def test_faults_are_named_with_the_file(tmp_path, text, said):
     file = tmp_path / "lifting.yaml"
     file.write_text(text)
     with pytest.raises(InputError, match=said) as caught:
-        read_lifting_options(file)
+        lifting_options(file)
     assert str(file) in str(caught.value)
 
 
 def test_unknown_presets_list_those_there_are():
     with pytest.raises(InputError, match="Available: paper, cpu, tiny"):
-        lifting_preset("papers")
+        lifting_options("papers")
 
 
 def test_options_are_plain_for_checkpoints():
-    found = lifting_preset("cpu")
+    found = lifting_options("cpu")
     assert LiftingOptions.model_validate(found.model_dump(mode="json")) == found

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from small_samples import NAMES, small_samples
@@ -7,7 +5,6 @@ from small_samples import NAMES, small_samples
 from simspine.core.errors import InputError
 from simspine.core.geometry import distort_points, project_one, to_pixels
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton
-from simspine.learning.lifters import views_of_subjects
 from simspine.learning.options import LiftingSource
 from simspine.learning.samples import (
     LIFTED_SPINE_POINTS,
@@ -97,9 +94,3 @@ def test_only_what_is_seen_and_known_is_learnt_from():
 def test_subjects_that_do_not_exist_are_refused():
     with pytest.raises(InputError, match="unknown subject 'S2'"):
         lifting_views_of_subjects(SOURCE, ["S2"])
-
-
-def test_arrays_of_a_view_must_fit(exact):
-    with pytest.raises(InputError, match="do not fit"):
-        replace(exact[0], seen=exact[0].seen[:5])
-    assert views_of_subjects(exact, ["S1"]) == ()

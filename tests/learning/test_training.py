@@ -12,7 +12,7 @@ from simspine.core.errors import InputError
 from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity, load_checkpoint
 from simspine.learning.lifters import fit_lifter, views_of_subjects
 from simspine.learning.networks import LearningData, SimpleBaseline, TemporalLifter, apply_network, fit_network
-from simspine.learning.options import LiftingNetwork, LiftingTraining, lifting_preset
+from simspine.learning.options import LiftingNetwork, LiftingTraining, lifting_options
 from simspine.learning.samples import Encoding
 
 pytestmark = pytest.mark.learn
@@ -142,7 +142,7 @@ def test_each_method_lifts_better_than_the_mean_pose(method, views, tmp_path):
     """Of people it has learnt from, after seconds: shows that it learns, not how well it generalises."""
     epochs = {"simple": 15, "temporal": 25}[method]
     changes = {"method": method, "training.epochs": epochs, "training.step_epochs": epochs, "training.rate": 3e-3}
-    options = lifting_preset("tiny", **changes)
+    options = lifting_options("tiny", **changes)
     lifter = fit_lifter(options, views, tmp_path)
     mean = fit_lifter(options.model_copy(update={"method": "mean"}), views, tmp_path / "mean")
     own = views_of_subjects(views, ["S1"])

@@ -14,8 +14,8 @@ from simspine.core.types import Markers, Origin
 from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
-from simspine.evaluation.points_in_space import POINT_ERRORS_BY_NAME, PointStudySize, observed_markers, trials_of_people
 from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS
+from simspine.evaluation.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
 from simspine.quality.assess import check_solved_trial
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import body_of_person
@@ -113,8 +113,8 @@ def test_places_leave_out_only_what_the_prior_carries(fitted):
 
 def test_errors_said_to_be_independent_do_not_bend_the_body():
     """A detector's errors that last, in 1.2 s of sitting and walking: less independent than the configuration says."""
-    trials = next(trials_of_people("published", PointStudySize(1, 60, actions=("Walking", "Sitting"))))
-    seen = [observed_markers(trial, POINT_ERRORS_BY_NAME["detector"], 1) for trial in trials]
+    trials = next(trials_of_people("published", StudySize(1, 60, actions=("Walking", "Sitting"))))
+    seen = [trial_in_space(trial, POINT_ERRORS_BY_NAME["detector"], 1).points for trial in trials]
     options = Options(ik=KinematicsOptions(error_correlation_s=0.0))
     person = body_of_person(seen, "articulated", "centres", options)[0].person
     assert person.learnt_noise_options["region_sd_m"] < 2 * POINT_ERRORS_BY_NAME["detector"].region
@@ -189,8 +189,8 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
 @pytest.mark.slow
 def test_where_points_beside_the_spine_lie_on_a_person_is_in_their_intervals():
     """Of another anatomy, seen by a detector; errors are 1.8 of what the posture alone is unsure of."""
-    trials = next(trials_of_people("foreign", PointStudySize(subjects=1, frames=100)))[:3]
-    seen = [observed_markers(trial, POINT_ERRORS_BY_NAME["detector"], 1) for trial in trials]
+    trials = next(trials_of_people("foreign", StudySize(subjects=1, frames=100)))[:3]
+    seen = [trial_in_space(trial, POINT_ERRORS_BY_NAME["detector"], 1).points for trial in trials]
     sized, _ = body_of_person(seen, "articulated", "centres", Options())
     beside, squares = [name for name in SPINE_MARKERS if name not in SPINE_CHAIN_MARKERS], []
     for markers, trial in zip(seen, trials, strict=True):

@@ -17,10 +17,13 @@ from simspine.core.geometry import project_one
 from simspine.core.skeletons import load_skeleton
 from simspine.io.coco import read_coco, run_lengths
 from simspine.synthesis.raster import Material, join_meshes
-from simspine.synthesis.rendered_crops import Style, draw_sample, label_picture, points_in_sight
-from simspine.synthesis.rendered_files import (
+from simspine.synthesis.rendered_crops import (
     RENDER_RECORD_FILE,
     RenderSettings,
+    Style,
+    draw_sample,
+    label_picture,
+    points_in_sight,
     write_pictures,
 )
 from simspine.synthesis.rendered_people import BODY_DENSITY, build_of, enclosed_volume, person_mesh
@@ -154,7 +157,7 @@ def test_noise_is_as_strong_as_stated():
 
 
 def test_a_set_on_disk_reads_as_spinetrack(tmp_path, who):
-    settings = RenderSettings(seed=2, images=4, people=1, style=Style(size=(96, 128), samples=1), actions=("Walking",))
+    settings = RenderSettings(seed=2, images=4, people=1, size=(96, 128), samples=1, actions=("Walking",))
     assert write_pictures(tmp_path / "set", settings) == 4
     found = read_coco(tmp_path / "set/annotations/person_keypoints_train-unreal.json")
     assert len(found["file_name"]) == 4

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simspine.core.types import Camera, Keypoints, Markers
-from simspine.evaluation.bench_accuracy import record_virtual_trial
 from simspine.synthesis.population import make_subject
-from simspine.synthesis.virtual_trial import make_trial, true_points
+from simspine.synthesis.virtual_detector import read_preset
+from simspine.synthesis.virtual_trial import detect_trial, make_trial, true_points, virtual_rig
 from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 
 FRAMES = 120
@@ -20,8 +20,8 @@ def walk(preset: str, index: int = 0, frames: int = FRAMES) -> tuple[Keypoints, 
     """2D points as a detector of `preset` gives them, the true cameras, and the true points (z_up)."""
     subject = make_subject(5, index, "published")
     trial = make_trial(subject, "Walking", 1, frames)
-    observed = record_virtual_trial(subject, trial, preset, 5).observed
-    return observed.keypoints, observed.cameras, true_points(trial)
+    cameras = tuple(virtual_rig(5, subject.name))
+    return detect_trial(trial, cameras, read_preset(preset)).keypoints, cameras, true_points(trial)
 
 
 def undone(camera: Camera, change: np.ndarray) -> Camera:

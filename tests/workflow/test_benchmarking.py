@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from small_images import people, write_labels, write_results
-from small_points import moved, truth
+from small_points import moved, truth, write_angles
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.evaluation.angle_protocol import AngleSequence, angle_names
-from simspine.evaluation.point_sources import write_frame_table, write_point_sequences
+from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.workflow.results import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
 
@@ -50,8 +50,8 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
     everyone = [
         AngleSequence(s, "Walking_1", np.arange(30), names, random.normal(size=(30, 5))) for s in ("S1", "S9", "S11")
     ]
-    write_frame_table(tmp_path / "truth.npz", everyone, {"names": np.array(everyone[0].names)}, ("angle", "deviation"))
-    write_frame_table(tmp_path / "net.npz", everyone, {"names": np.array(everyone[0].names)}, ("angle", "deviation"))
+    write_angles(tmp_path / "truth.npz", everyone)
+    write_angles(tmp_path / "net.npz", everyone)
     done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz")
     assert done.exit_code == 0, done.output
     assert re.search(r"net +LLA \[1\] +0\.00", done.output)

@@ -69,13 +69,13 @@ def test_tables_agree_with_the_summary(finished):
     with ss.open_dataset(finished.results) as data:
         some = trial_records(data)
         whole = data["S01/bow"].read()
-    row = curvature_table(some)[0]
-    assert (row.name, row.frames) == ("bow", whole.markers.frames)
+    row = curvature_table(some).iloc[0]
+    assert (row["name"], row.frames) == ("bow", whole.markers.frames)
     assert row.lla_mean_deg == pytest.approx(summary["lla_deg_mean"])
     assert row.lla_uncertainty_deg == pytest.approx(summary["lla_deg_sd"])
     assert row.tka_decided == "set by the model"
     assert summary["set_by_model"] == ["tka"]
-    l4 = next(r for r in lumbar_rom(some) if (r.level, r.plane) == ("L4-L5", "flexion"))
+    l4 = next(r for r in lumbar_rom(some).itertuples() if (r.level, r.plane) == ("L4-L5", "flexion"))
     angle = np.degrees(whole.angles[:, whole.levels.index("L4-L5"), 0])
     assert l4.rom_mean_deg == pytest.approx(np.ptp(np.percentile(angle, (1, 99))))
     assert l4.decided == "set by the model"
@@ -84,7 +84,7 @@ def test_tables_agree_with_the_summary(finished):
 def test_lumbar_ranges_of_the_coupled_body_are_its_couplers(finished):
     """What the tables print as forced is so: the ratios of the model's file, not of the person."""
     with ss.open_dataset(finished.results) as data:
-        rows = {row.level: row.rom_mean_deg for row in lumbar_rom(data) if row.plane == "flexion"}
+        rows = {row.level: row.rom_mean_deg for row in lumbar_rom(data).itertuples() if row.plane == "flexion"}
     for level, slope in {"L4-L5": 1.8571, "L3-L4": 1.6429, "L2-L3": 1.1429, "L1-L2": 0.9286, "T12-L1": 0.5714}.items():
         assert rows[level] / rows["L5-S1"] == pytest.approx(slope, rel=1e-3)
 

@@ -1,7 +1,5 @@
 """simspine bench: simspine on this machine; and simspine benchmark: predictions of anyone, by the papers' protocols."""
 
-from pathlib import Path
-
 import click
 
 from simspine.cli.options import FILE_PATH, FOLDER_PATH, with_options
@@ -106,17 +104,34 @@ def bench_accuracy_command(path, presets, families, points, **sizes):
 
     The published procedure and trivial baselines get the same points.
     """
+    from dataclasses import asdict
+
+    from simspine.evaluation.bench_accuracy import measure_from_images, measure_from_points, study_tables
+    from simspine.evaluation.study_trials import StudySize
     from simspine.evaluation.tables import benchmark_json
 
-    presets, families, points = (_names_by_comma(text) for text in (presets, families, points))
-    if not presets and not families:
+    presets, families, points, actions, bodies = (
+        _names_by_comma(text) for text in (presets, families, points, sizes["actions"], sizes["bodies"])
+    )
+    wanted = sizes["point_actions"]
+    chosen = wanted if wanted in (None, "all") else _names_by_comma(wanted)
+    people = {"subjects": 1 if sizes["quick"] else sizes["subjects"], "seed": sizes["seed"]}
+    lengths = (40, 100) if sizes["quick"] else (sizes["frames"], sizes["point_frames"])
+    settings = {"presets": presets, "bodies": bodies, "spines": sizes["spines"], "families": families, "points": points}
+    found = {}
+    if presets:
+        size = StudySize(frames=lengths[0], every=1, actions=actions, **people)
+        settings["from_images"] = asdict(size)
+        found["from_images"] = measure_from_images(size, sizes["spines"], presets, bodies, progress=say_progress)
+    if families:
+        size = StudySize(frames=lengths[1], every=sizes["every"], actions=chosen, **people)
+        settings["from_points"] = asdict(size)
+        found["from_points"] = measure_from_points(size, families, points, progress=say_progress)
+    if not found:
         raise click.UsageError("nothing to measure: give --presets or --families, or both.")
-    metrics, details, settings = [], {}, {"presets": presets, "families": families, "points": points}
-    for chosen, part in ((presets, _from_images), (families, _from_points)):
-        if chosen:
-            found, more, used = part(chosen, points, sizes)
-            metrics, details, settings = [*metrics, *found], details | more, settings | used
-    _write_json(path, benchmark_json(metrics, settings) | details)
+    for outcome in found.values():
+        click.echo(study_tables(outcome) + "\n")
+    _write_json(path, benchmark_json([], settings) | {name: outcome.as_dict() for name, outcome in found.items()})
 
 
 @bench_group.command("radiographs")
@@ -154,54 +169,6 @@ def bench_radiographs_command(folder, path, figure):
 def _names_by_comma(text: str) -> tuple[str, ...]:
     """Names by comma; 'none' is nothing."""
     return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
-
-
-def _from_images(presets, points, sizes):
-    """Metrics, details and settings of the part of `bench accuracy` that starts from 2D points."""
-    from dataclasses import asdict, replace
-
-    from simspine.evaluation.bench_accuracy import QUICK_STUDY, StudySize, accuracy_table, measure_accuracy
-    from simspine.evaluation.tables import metrics_table
-
-    own = {name: sizes[name] for name in ("subjects", "frames", "seed", "spines")}
-    size = (
-        replace(QUICK_STUDY, spines=own["spines"])
-        if sizes["quick"]
-        else StudySize(actions=_names_by_comma(sizes["actions"]), **own)
-    )
-    bodies = _names_by_comma(sizes["bodies"])
-    metrics, details = measure_accuracy(size, presets, progress=say_progress, bodies=bodies)
-    click.echo(accuracy_table(details["totals"]) + "\n")
-    click.echo(metrics_table([metric for metric in metrics if metric.goal is not None]))
-    return metrics, details, asdict(size) | {"bodies": bodies}
-
-
-def _from_points(families, points, sizes):
-    """The same of the part that starts from points in space."""
-    from dataclasses import asdict
-
-    from simspine.evaluation.points_in_space import (
-        QUICK_POINT_STUDY,
-        PointStudySize,
-        measure_point_study,
-        point_study_tables,
-    )
-    from simspine.evaluation.tables import metrics_table
-
-    wanted = sizes["point_actions"]
-    actions = wanted if wanted in (None, "all") else _names_by_comma(wanted)
-    own = PointStudySize(
-        subjects=sizes["subjects"],
-        frames=sizes["point_frames"],
-        every=sizes["every"],
-        seed=sizes["seed"],
-        actions=actions,
-    )
-    size = QUICK_POINT_STUDY if sizes["quick"] else own
-    metrics, outcome = measure_point_study(size, families, points, progress=say_progress)
-    click.echo(point_study_tables(outcome) + "\n")
-    click.echo(metrics_table(metrics))
-    return metrics, {"from_points": outcome.as_dict()}, {"from_points": asdict(size)}
 
 
 @bench_group.command("real")
@@ -326,36 +293,6 @@ def benchmark_multiview_command(predictions, truth, subjects, form, json_path):
         json_path,
         form,
     )
-
-
-@benchmark_group.command("offsets")
-@click.argument("predictions", type=FILE_PATH)
-@click.option("--truth", type=FILE_PATH, required=True, help="Data set, virtual capture, table, or TRC files.")
-@click.option("--subjects", default="all", show_default=True, help="Whose points are known, by comma; or all.")
-@click.option("--out", type=FILE_PATH, help="New file for them, as the section of a configuration (.yaml).")
-@click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
-def benchmark_offsets_command(predictions, truth, subjects, out, form):
-    """The errors that a detector's points have in all people, mm, by region of the spine.
-
-    PREDICTIONS: points in space of people whose true points are known: a table, TRC files, or a run's results, of which
-    the triangulated points are taken. With them inverse kinematics in other people separates the detector's errors from
-    their bodies (ik.detector_offsets of a configuration).
-    """
-    from simspine.core.errors import InputError
-    from simspine.evaluation.detector_offsets import measured_offsets, offsets_section, offsets_table
-    from simspine.evaluation.point_sources import read_detected_points, truth_for
-    from simspine.evaluation.tables import join_tables
-    from simspine.io.atomic import write_text
-
-    if out is not None and Path(out).exists():
-        raise InputError(f"{out}: there already, and would be lost; name a new file, and copy its section from there.")
-    found = measured_offsets(read_detected_points(predictions), truth_for(truth, (), _names_by_comma(subjects)))
-    name = Path(predictions).resolve().stem
-    section = None if out is None else offsets_section(name, found)
-    click.echo(join_tables(form, [offsets_table(name, found)]))
-    if section is not None:
-        write_text(out, section)
-        click.echo(out, err=True)
 
 
 @benchmark_group.command("lifting")

@@ -71,13 +71,12 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
     masks, cameras, points in space). The same settings and seed give the same bytes.
     """
-    from simspine.synthesis.rendered_crops import Style
-    from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
+    from simspine.synthesis.rendered_crops import RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
     behind = () if backgrounds is None else background_files(backgrounds)
-    style = Style(size=_picture_size(size), backgrounds=behind)
-    settings = RenderSettings(seed=seed, images=images, people=people, style=style, actions=_known_actions(actions))
+    chosen = {"size": _picture_size(size), "backgrounds": behind, "actions": _known_actions(actions)}
+    settings = RenderSettings(seed=seed, images=images, people=people, **chosen)
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures")
@@ -110,14 +109,14 @@ def train_group():
 def _chosen_options(config, preset, changes):
     """`LiftingOptions` from a file or a preset, with what the command line changes."""
     from simspine.core.errors import InputError
-    from simspine.learning.options import lifting_preset, read_lifting_options
+    from simspine.learning.options import lifting_options
 
     names = {"dataset": "source.dataset", "detections": "source.detections"}
     names |= {"device": "training.device", "epochs": "training.epochs"}
     named = {names.get(key, key): str(value) if key == "dataset" else value for key, value in changes.items() if value}
     if config is not None and preset is not None:
         raise InputError("a file of settings and --preset were given; a file names its preset itself (key `preset`).")
-    return lifting_preset(preset or "cpu", **named) if config is None else read_lifting_options(config, **named)
+    return lifting_options(config or preset or "cpu", **named)
 
 
 @train_group.command("lifting")
@@ -178,11 +177,11 @@ def train_spine_command(config, out, teacher, seed, **training):
     (`simspine[learn]`).
     """
     from simspine.evaluation.tables import join_tables
-    from simspine.learning.options import read_spine_options
+    from simspine.learning.options import spine_options
     from simspine.learning.spine_runs import train_detector
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
-    options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
+    options = spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
     tables = train_detector(options, out, say_progress).tables[:1]
     if tables:
         click.echo(join_tables("text", tables))

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,14 +18,20 @@ from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError, nearest_name
 from simspine.core.geometry import wrap_angles
 from simspine.dataset.recordings import open_dataset
-from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, angle_figures, bootstrap_mean
-from simspine.evaluation.pairs import INTERVAL_NOTE, INTERVAL_ROW, interval_remark
+from simspine.evaluation.metrics import MIN_MOVEMENT_RANGE, angle_figures, bootstrap_mean, finite_values, rms_or_nan
+from simspine.evaluation.pairs import (
+    INTERVAL_NOTE,
+    INTERVAL_ROW,
+    PointPair,
+    interval_remark,
+    pair_methods_with_truth,
+)
 from simspine.evaluation.point_sources import (
     checked_fields,
     kind_of_source,
     sequences_of_table,
 )
-from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, trial_key
+from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow
 from simspine.io.hdf5 import read_store
 
 CURVATURE_NAMES = ("LLA", "TKA")
@@ -46,6 +53,18 @@ class AngleSequence:
     action: str = ""
     deviation: np.ndarray | None = None
     rate: float | None = None
+    camera: ClassVar[None] = None  # of no view
+    axes: ClassVar[str] = "angles"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(subject, trial)."""
+        return self.subject, self.trial
+
+    @property
+    def values(self) -> np.ndarray:
+        """What is compared with the truth: angle."""
+        return self.angle
 
     def __post_init__(self):
         where = f"angles of {self.subject}/{self.trial}"
@@ -127,22 +146,6 @@ def stacked_angles(lla: np.ndarray, tka: np.ndarray, levels: np.ndarray | None, 
     return np.column_stack([lla, tka, own.reshape(len(lla), -1)])
 
 
-def angle_course(sequences: Mapping[tuple, AngleSequence], truth: AngleSequence, key: tuple, name: str) -> tuple:
-    """(estimate, deviation or None): (frames,) rad of one angle in the truth's frames, NaN where there is none."""
-    estimate = np.full(len(truth.frames), np.nan)
-    found = sequences.get(key)
-    if found is None or name not in found.names:
-        return estimate, None
-    column = found.names.index(name)
-    _, rows, own = np.intersect1d(truth.frames, found.frames, return_indices=True)
-    estimate[rows] = found.angle[own, column]
-    if found.deviation is None:
-        return estimate, None
-    deviation = np.full(len(truth.frames), np.nan)
-    deviation[rows] = found.deviation[own, column]
-    return estimate, deviation
-
-
 # Predicted angles that are no radians, or that bear names the truth does not know.
 
 
@@ -153,23 +156,18 @@ GROUND_SEGMENT_ANGLES = tuple(
 )  # these may count turns
 
 
-def check_radians(method: str, own: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence]) -> None:
+def check_radians(method: str, pairs: Sequence[PointPair]) -> None:
     """`InputError` where a method's angles are as much larger than the true ones as degrees are than radians.
 
-    own: the method's sequences by subject and `trial_key`. Compared are root mean squares over all values that are
-    both predicted and true, without rotations in space.
+    Compared are root mean squares over all values that are both predicted and true, without rotations in space.
     """
-    found, exact = [], []
-    for true in truth:
-        for column, name in enumerate(true.names):
-            if name not in GROUND_SEGMENT_ANGLES:
-                found.append(angle_course(own, true, (true.subject, trial_key(true.trial)), name)[0])
-                exact.append(true.angle[:, column])
-    predicted, known = np.concatenate([[], *found]), np.concatenate([[], *exact])
-    both = np.isfinite(predicted) & np.isfinite(known)
-    if not both.any():
-        return
-    size, true_size = (float(np.sqrt(np.mean(values[both] ** 2))) for values in (predicted, known))
+    predicted, known = [], []
+    for pair in pairs:
+        columns = [i for i, name in enumerate(pair.names) if name not in GROUND_SEGMENT_ANGLES]
+        both = np.isfinite(pair.estimate[:, columns]) & np.isfinite(pair.truth[:, columns])
+        predicted.append(pair.estimate[:, columns][both])
+        known.append(pair.truth[:, columns][both])
+    size, true_size = (rms_or_nan(finite_values(values)) for values in (predicted, known))
     if DEGREES_RATIO / SIZE_RATIO_TOLERANCE < size / max(true_size, 1e-6) < DEGREES_RATIO * SIZE_RATIO_TOLERANCE:
         raise InputError(
             f"{method}: the predicted angles are {size:.3g} in size (RMS), the true ones {true_size:.3g} rad. They "
@@ -186,14 +184,12 @@ def unknown_angles(
     for method, own in predictions.items():
         names = dict.fromkeys(name for sequence in own for name in sequence.names if name not in known)
         if names:
-            said = ", ".join(f"{name!r}{_similar_level_name(name, known)}" for name in names)
+            meant = {name: nearest_name(name, known) for name in names}
+            said = ", ".join(
+                f"{name!r}" + (f" (did you mean {near!r}?)" if near else "") for name, near in meant.items()
+            )
             notes.append(f"{method}: no angles of the truth, and left out: {said}.")
     return tuple(notes)
-
-
-def _similar_level_name(name: str, known: Sequence[str]) -> str:
-    meant = nearest_name(name, known)
-    return "" if meant is None else f" (did you mean {meant!r}?)"
 
 
 # Figure of `angle_figures`: heading, factor, unit, digits.
@@ -230,32 +226,13 @@ def evaluate_angles(
     predicted angles that the truth does not hold. Raises `InputError` where a method predicts none of the true trials,
     and for angles in degrees.
     """
-    methods = {name: angles_by_trial(name, own, truth) for name, own in predictions.items()}
-    for name, sequences in methods.items():
-        check_radians(name, sequences, truth)
-    unknown = unknown_angles(predictions, truth)
-    methods |= {name: angles_by_trial(name, own, truth) for name, own in angle_controls(truth, training).items()}
-    return tuple(
-        replace(made(methods, truth), notes=(*unknown, *_ANGLE_TABLE_NOTES))
-        for made in (_curvature_table_of, _level_table)
-    )
-
-
-def angles_by_trial(
-    method: str, own: Sequence[AngleSequence], truth: Sequence[AngleSequence]
-) -> dict[tuple, AngleSequence]:
-    """Sequences by subject and trial; `InputError` for one that is there twice, and where none is of the truth."""
-    found: dict[tuple, AngleSequence] = {}
-    for sequence in own:
-        key = sequence.subject, trial_key(sequence.trial)
-        if key in found:
-            raise InputError(f"{method}: {sequence.subject}/{sequence.trial} is predicted twice; keep one.")
-        found[key] = sequence
-    if not any((true.subject, trial_key(true.trial)) in found for true in truth):
-        there = ", ".join(f"{s.subject}/{s.trial}" for s in own[:3])
-        wanted = ", ".join(f"{s.subject}/{s.trial}" for s in truth[:3])
-        raise InputError(f"{method}: no prediction belongs to the true trials: predicted {there}; true {wanted}.")
-    return found
+    names = list(dict.fromkeys(name for true in truth for name in true.names))
+    methods = pair_methods_with_truth(predictions, truth, names)
+    for name, pairs in methods.items():
+        check_radians(name, pairs)
+    methods |= pair_methods_with_truth(angle_controls(truth, training), truth, names)
+    notes = (*unknown_angles(predictions, truth), *_ANGLE_TABLE_NOTES)
+    return _curvature_table_of(methods, names, notes), _level_table(methods, names, notes)
 
 
 def angle_controls(
@@ -281,94 +258,84 @@ def _mean_of(sequences: Sequence[AngleSequence], name: str) -> float:
     return float(mean_of_known(np.concatenate(values), 0)) if values else float("nan")
 
 
-def angle_figures_of(
-    sequences: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], names: Sequence[str]
-) -> dict[str, float]:
-    """`angle_figures` of one or several angles together, over all trials that have them."""
-    estimates, exact, deviations = [], [], []
-    for true in truth:
-        for name in names:
-            if name in true.names:
-                found, deviation = angle_course(sequences, true, (true.subject, trial_key(true.trial)), name)
-                estimates.append(found)
-                exact.append(true.angle[:, true.names.index(name)])
-                deviations.append(np.full(len(found), np.nan) if deviation is None else deviation)
-    return angle_figures(estimates, exact, deviations)
+def angle_figures_of(pairs: Sequence[PointPair], name: str) -> dict[str, float]:
+    """`angle_figures` of one angle over all trials that have it; NaN where it was not predicted."""
+    if name not in pairs[0].names:
+        return dict.fromkeys(_ANGLE_FIGURE_FORMATS, float("nan")) | {"found": 0.0}
+    column = pairs[0].names.index(name)
+    some = [pair for pair in pairs if np.isfinite(pair.truth[:, column]).any()]
+    deviations = [np.full_like(p.estimate, np.nan) if p.deviation is None else p.deviation for p in some]
+    return angle_figures(
+        [pair.estimate[:, column] for pair in some],
+        [pair.truth[:, column] for pair in some],
+        [deviation[:, column] for deviation in deviations],
+    )
 
 
-def _rmse_interval(sequences: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str) -> TableCell:
+def _rmse_interval(pairs: Sequence[PointPair], name: str) -> TableCell:
     """Interval of an angle's root mean square error, degrees; None where there is none."""
-    trials = [true for true in truth if name in true.names]
-    squares, counts = [], []
-    for true in trials:
-        found, _ = angle_course(sequences, true, (true.subject, trial_key(true.trial)), name)
-        square = wrap_angles(found - true.angle[:, true.names.index(name)]) ** 2
-        squares.append(float(mean_of_known(square, 0)))
-        counts.append(np.isfinite(square).sum())
-    low, high = np.degrees(np.sqrt(bootstrap_mean(squares, [true.subject for true in trials], counts))).tolist()
+    if name not in pairs[0].names:
+        return None
+    column = pairs[0].names.index(name)
+    squares = [wrap_angles(pair.estimate[:, column] - pair.truth[:, column]) ** 2 for pair in pairs]
+    means = [float(mean_of_known(own, 0)) for own in squares]
+    counts = [np.isfinite(own).sum() for own in squares]
+    low, high = np.degrees(np.sqrt(bootstrap_mean(means, [pair.subject for pair in pairs], counts))).tolist()
     return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def _curvature_table_of(
-    methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequence[AngleSequence]
+    methods: Mapping[str, Sequence[PointPair]], names: Sequence[str], notes: tuple[str, ...]
 ) -> EvaluationTable:
     columns = [TableColumn(head, unit, digits) for head, _, unit, digits in _ANGLE_FIGURE_FORMATS.values()]
     columns.append(TableColumn(f"RMSE, {INTERVAL_ROW}", "°"))
     rows = []
-    for method, own in methods.items():
-        for name in (curve for curve in CURVATURE_NAMES if any(curve in true.names for true in truth)):
-            figures = angle_figures_of(own, truth, [name])
+    for method, pairs in methods.items():
+        for name in (curve for curve in CURVATURE_NAMES if curve in names):
+            figures = angle_figures_of(pairs, name)
             cells: list[TableCell] = [factor * figures[key] for key, (_, factor, _, _) in _ANGLE_FIGURE_FORMATS.items()]
-            cells.append(_rmse_interval(own, truth, name))
-            rows.append(TableRow(method, name, tuple(cells), remark=_why_empty(own, truth, name, figures)))
-    return EvaluationTable(
-        "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", tuple(columns), tuple(rows)
-    )
+            remark = _why_empty(pairs, name, figures)
+            rows.append(TableRow(method, name, (*cells, _rmse_interval(pairs, name)), remark=remark))
+    title = "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)"
+    return EvaluationTable("angles_curves", title, tuple(columns), rows=tuple(rows), notes=notes)
 
 
 def _level_table(
-    methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequence[AngleSequence]
+    methods: Mapping[str, Sequence[PointPair]], names: Sequence[str], notes: tuple[str, ...]
 ) -> EvaluationTable:
     columns = tuple(
         TableColumn(f"{plane} {_ANGLE_FIGURE_FORMATS[key][0]}", *_ANGLE_FIGURE_FORMATS[key][2:])
         for plane in MOTION_PLANES
         for key in _BY_LEVEL
     )
-    known = dict.fromkeys(name for true in truth for name in true.names if name not in CURVATURE_NAMES)
-    levels = list(
-        dict.fromkeys(
-            name.removesuffix(f" {plane}") for name in known for plane in MOTION_PLANES if name.endswith(plane)
-        )
-    )
+    endings = tuple(f" {plane}" for plane in MOTION_PLANES)
+    levels = {name: name.removesuffix(end) for name in names for end in endings if name.endswith(end)}
     rows = []
-    for method, own in methods.items():
-        for level in levels:
-            names = [f"{level} {plane}" for plane in MOTION_PLANES]
-            found = [angle_figures_of(own, truth, [name]) for name in names]
+    for method, pairs in methods.items():
+        for level in dict.fromkeys(levels.values()):
+            own = [level + end for end in endings]
+            found = [angle_figures_of(pairs, name) for name in own]
             cells = tuple(_ANGLE_FIGURE_FORMATS[key][1] * figures[key] for figures in found for key in _BY_LEVEL)
-            rows.append(TableRow(method, level, cells, remark=_without_deviations(own, names)))
-    return EvaluationTable("angles_levels", "Rotation of each level", columns, tuple(rows))
+            rows.append(TableRow(method, level, cells, remark=_without_deviations(pairs, own)))
+    return EvaluationTable("angles_levels", "Rotation of each level", columns, rows=tuple(rows), notes=notes)
 
 
-def _why_empty(
-    own: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str, figures: Mapping[str, float]
-) -> str:
+def _why_empty(pairs: Sequence[PointPair], name: str, figures: Mapping[str, float]) -> str:
     """Why cells of a row of an angle are empty."""
-    there = {key for key, sequence in own.items() if name in sequence.names}
-    found = [true for true in truth if (true.subject, trial_key(true.trial)) in there]
-    if not found:
+    if not figures["found"] > 0:
         return "not predicted"
-    reasons = [_without_deviations(own, [name])]
+    reasons = [_without_deviations(pairs, [name])]
     if not np.isfinite(figures["correlation"]):
         reasons.append("no r: estimate or truth at rest")
-    reasons.append(interval_remark(true.subject for true in found))
+    column = pairs[0].names.index(name)
+    reasons.append(interval_remark(pair.subject for pair in pairs if np.isfinite(pair.estimate[:, column]).any()))
     return "; ".join(filter(None, reasons))
 
 
-def _without_deviations(own: Mapping[tuple, AngleSequence], names: Sequence[str]) -> str:
+def _without_deviations(pairs: Sequence[PointPair], names: Sequence[str]) -> str:
     """Why there is no coverage of these angles; '' where there is."""
-    there = [sequence for sequence in own.values() if set(names) & set(sequence.names)]
-    if not there:
+    columns = [i for i, name in enumerate(pairs[0].names) if name in names]
+    if not any(np.isfinite(pair.estimate[:, columns]).any() for pair in pairs):
         return "not predicted"
-    known = any(s.deviation is not None and np.isfinite(s.deviation).any() for s in there)
+    known = any(pair.deviation is not None and np.isfinite(pair.deviation[:, columns]).any() for pair in pairs)
     return "" if known else "no coverage: no deviations in the predictions"

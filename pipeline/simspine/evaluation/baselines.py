@@ -154,7 +154,7 @@ def baseline_estimates(trials: Sequence[Markers], truths: Sequence[TrialSpine]) 
     return {
         "curve": [spine_by_curve(points, generic) for points in trials],
         "tangents": [spine_by_curve(points, generic, corrected=False) for points in trials],
-        "mean": [_without_points(truth, generic.lla, generic.tka, generic.levels) for truth in truths],
+        "mean": [_trial_spine(truth, generic.lla, generic.tka, generic.levels) for truth in truths],
         "constant": [without_motion(truth) for truth in truths],
     }
 
@@ -176,9 +176,8 @@ def spine_by_curve(points: Markers, generic: GenericSpine, corrected: bool = Tru
     wanted = (generic.lla, generic.tka) if corrected else interpolated
     centres = Markers(curve.names, points.rate, curve.centre, "y_up", start=points.start)
     markers = points.select(SPINE_MARKERS).with_(covariance=None)
-    unknown = np.full((points.frames, len(generic.levels), 3), np.nan)
     lla, tka = lla - smoothed[0] + wanted[0], tka - smoothed[1] + wanted[1]
-    return _trial_spine(lla, tka, generic.levels, turned=unknown, markers=markers, centres=centres)
+    return _spine_of(markers, centres, lla, tka, levels=generic.levels)
 
 
 def curve_angles(curve: SpineCurve, points: Markers) -> tuple[np.ndarray, np.ndarray]:
@@ -197,36 +196,42 @@ def without_motion(truth: TrialSpine) -> TrialSpine:
     known = truth.kinematics
     means = np.broadcast_to(np.nanmean(known.angles, 0), known.angles.shape)
     lla, tka = (mean_or_nan(finite_values([values])) for values in (known.lla, known.tka))
-    return _without_points(truth, lla, tka, levels=known.levels, turned=means)
-
-
-def _without_points(
-    truth: TrialSpine, lla: float, tka: float, levels: tuple[str, ...], turned: np.ndarray | None = None
-) -> TrialSpine:
-    """LLA and TKA (rad) that do not change, in the truth's frames; levels' angles unknown unless given."""
-    known = truth.kinematics
-    markers = known.markers.with_(xyz=np.full(known.markers.xyz.shape, np.nan), covariance=None)
-    centres = truth.centres.with_(xyz=np.full(truth.centres.xyz.shape, np.nan), covariance=None)
-    turned = np.full((known.frames, len(levels), 3), np.nan) if turned is None else turned
-    lla_course, tka_course = np.full(known.frames, lla), np.full(known.frames, tka)
-    return _trial_spine(lla_course, tka_course, levels, turned=turned, markers=markers, centres=centres)
+    return _trial_spine(truth, lla, tka, known.levels, turned=means)
 
 
 def _trial_spine(
-    lla: np.ndarray, tka: np.ndarray, levels: tuple[str, ...], turned: np.ndarray, markers: Markers, centres: Markers
+    truth: TrialSpine, lla: float, tka: float, levels: tuple[str, ...], turned: np.ndarray | None = None
 ) -> TrialSpine:
-    """turned: (frames, levels, 3) rad."""
+    """LLA and TKA (rad) that do not change, in the truth's frames, without any points."""
+    markers, centres = (
+        of.with_(xyz=np.full(of.xyz.shape, np.nan), covariance=None) for of in (truth.kinematics.markers, truth.centres)
+    )
+    return _spine_of(
+        markers, centres, np.full(markers.frames, lla), np.full(markers.frames, tka), levels=levels, turned=turned
+    )
+
+
+def _spine_of(
+    markers: Markers,
+    centres: Markers,
+    lla: np.ndarray,
+    tka: np.ndarray,
+    levels: tuple[str, ...],
+    turned: np.ndarray | None = None,
+) -> TrialSpine:
+    """turned: (frames, levels, 3) rad; levels' angles are unknown unless given."""
+    angles = np.full((markers.frames, len(levels), 3), np.nan) if turned is None else turned
     kinematics = SpineKinematics(
         rate=markers.rate,
         start=markers.start,
         levels=levels,
-        angles=turned,
+        angles=angles,
         lla=lla,
         tka=tka,
         markers=markers,
-        repaired=np.zeros(turned.shape[:2], bool),
+        repaired=np.zeros(angles.shape[:2], bool),
     )
-    return TrialSpine(kinematics, centres, np.zeros(len(lla), bool))
+    return TrialSpine(kinematics, centres, np.zeros(markers.frames, bool))
 
 
 # The published procedure.

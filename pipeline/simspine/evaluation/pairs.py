@@ -1,7 +1,11 @@
-"""Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share."""
+"""Predictions matched with the truth, errors of each point in each frame, and rows that tables of distances share.
+
+Sequences are of points or of angles (`point_sources.PointSequence`, `angle_protocol.AngleSequence`).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +20,6 @@ from simspine.evaluation.metrics import (
     scale_aligned,
     similarity_aligned,
 )
-from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
 
 DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
@@ -24,10 +27,10 @@ DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 
 @dataclass(frozen=True)
 class PointPair:
-    """Predicted and true points of one trial and view, in the truth's frames. action: its row.
+    """Predicted and true points or angles of one trial and view, in the truth's frames. action: its row.
 
-    names: points that both have. estimate, truth: (frames, points, 3) m in the same axes; the estimate is NaN where
-    the prediction has nothing. deviation: of the estimate, or None.
+    names: those that both have. estimate, truth: (frames, points, 3) m in the same axes, or (frames, angles) rad; the
+    estimate is NaN where the prediction has nothing. deviation: of the estimate, or None.
     """
 
     subject: str
@@ -48,9 +51,7 @@ class PointPair:
 
 
 def pair_methods_with_truth(
-    predictions: Mapping[str, Iterable[PointSequence]],
-    truth: Sequence[PointSequence],
-    names: Sequence[str] | None = None,
+    predictions: Mapping[str, Iterable[Any]], truth: Sequence[Any], names: Sequence[str] | None = None
 ) -> dict[str, tuple[PointPair, ...]]:
     """{method: its pairs}; what `pair_with_truth` raises begins with the method's name."""
     found = {}
@@ -63,7 +64,7 @@ def pair_methods_with_truth(
 
 
 def pair_with_truth(
-    predictions: Iterable[PointSequence], truth: Sequence[PointSequence], names: Sequence[str] | None = None
+    predictions: Iterable[Any], truth: Sequence[Any], names: Sequence[str] | None = None
 ) -> tuple[PointPair, ...]:
     """A pair for each true sequence, in its order; where it was not predicted, the estimate is NaN throughout.
 
@@ -71,7 +72,7 @@ def pair_with_truth(
     column of theirs stays empty. Raises `InputError` where nothing agrees, a sequence is predicted twice, axes of a
     camera meet those of the world, or lengths are in another unit.
     """
-    of: dict[tuple, PointSequence] = {}
+    of: dict[tuple, Any] = {}
     for sequence in predictions:
         key = _pair_key(sequence)
         if key in of:
@@ -92,13 +93,14 @@ def pair_with_truth(
     pairs = tuple(_point_pair(of.get(_pair_key(true)), true, there) for true in truth)
     _check_common(pairs, of, truth)
     for pair in pairs:
-        _check_unit(pair)
+        if pair.truth.ndim == 3:
+            _check_unit(pair)
     return pairs
 
 
-def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence], truth: Sequence[PointSequence]):
-    """Raise where no place is both predicted and true: the tables would be empty."""
-    if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).all(-1).any() for pair in pairs):
+def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, Any], truth: Sequence[Any]):
+    """Raise where no value is both predicted and true: the tables would be empty."""
+    if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).any() for pair in pairs):
         return
     true = next(sequence for sequence in truth if _pair_key(sequence) in of)
     predicted, whose = of[_pair_key(true)], "/".join(filter(None, true.key))
@@ -109,8 +111,8 @@ def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence],
     )
 
 
-def _frame_range_text(sequence: PointSequence) -> str:
-    frames = sequence.frames[np.isfinite(sequence.xyz).all(-1).any(1)]
+def _frame_range_text(sequence: Any) -> str:
+    frames = sequence.frames[np.isfinite(sequence.values).reshape(len(sequence.frames), -1).any(1)]
     return f"{len(frames)} frames from {frames[0]} to {frames[-1]}" if len(frames) else "no frames, only NaN"
 
 
@@ -131,11 +133,11 @@ def _check_unit(pair: PointPair) -> None:
         )
 
 
-def _pair_key(sequence: PointSequence) -> tuple:
+def _pair_key(sequence: Any) -> tuple:
     return sequence.subject, trial_key(sequence.trial), sequence.camera
 
 
-def _examples_text(sequences: Iterable[PointSequence]) -> str:
+def _examples_text(sequences: Iterable[Any]) -> str:
     return _first_names_text("/".join(filter(None, sequence.key)) for sequence in sequences)
 
 
@@ -144,13 +146,13 @@ def _first_names_text(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
 
 
-def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[str, ...]) -> PointPair:
-    estimate = np.full((len(true.frames), len(names), 3), np.nan)
+def _point_pair(found: Any | None, true: Any, names: tuple[str, ...]) -> PointPair:
+    exact = _point_columns(true.values, true.names, names)
+    estimate = np.full(exact.shape, np.nan)
     deviation = None if found is None or found.deviation is None else estimate.copy()
-    exact = _point_columns(true.xyz, true.names, names)
     if found is not None:
         _, rows, own = np.intersect1d(true.frames, found.frames, return_indices=True)
-        estimate[rows] = _in_axes_of_truth(_point_columns(found.xyz, found.names, names)[own], found, true)
+        estimate[rows] = _in_axes_of_truth(_point_columns(found.values, found.names, names)[own], found, true)
         if deviation is not None:
             deviation[rows] = _point_columns(found.deviation, found.names, names)[own]
     return PointPair(
@@ -166,17 +168,16 @@ def _point_pair(found: PointSequence | None, true: PointSequence, names: tuple[s
     )
 
 
-def _point_columns(values: np.ndarray | None, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Columns of the points wanted; NaN for those that are not there."""
-    assert values is not None
-    out = np.full((len(values), len(wanted), 3), np.nan)
+def _point_columns(values: np.ndarray, there: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Columns of the names wanted; NaN for those that are not there."""
+    out = np.full((len(values), len(wanted), *values.shape[2:]), np.nan)
     for i, name in enumerate(wanted):
         if name in there:
             out[:, i] = values[:, there.index(name)]
     return out
 
 
-def _in_axes_of_truth(xyz: np.ndarray, found: PointSequence, true: PointSequence) -> np.ndarray:
+def _in_axes_of_truth(xyz: np.ndarray, found: Any, true: Any) -> np.ndarray:
     if found.axes == true.axes:
         return xyz
     if not {found.axes, true.axes} <= set(WORLD_FRAMES):

@@ -15,109 +15,78 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from simspine.core.errors import InputError, require_path
 from simspine.core.geometry import change_frame
 from simspine.core.types import WORLD_FRAMES, Camera, Markers, read_only_array
-from simspine.dataset.recordings import Recording, action_of, open_dataset
+from simspine.dataset.recordings import action_of, open_dataset
 from simspine.evaluation.tables import TEST_SUBJECTS
 from simspine.io.atomic import atomic_path
 from simspine.io.hdf5 import read_store
 from simspine.io.npz import read_npz
 from simspine.io.trc import read_trc
 
-REQUIRED_COLUMNS, OPTIONAL_COLUMNS = ("subject", "trial", "frame"), ("camera", "action", "rate")
+KEY_COLUMNS = ["subject", "trial", "camera"]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class TablePart:
-    """The rows of one trial and view. rows: their indices in the table, by frame; frames: (n,) their numbers."""
+def sequences_of_table(
+    path: str | os.PathLike, value: str, shape: tuple[int, ...], needed: Sequence[str], make: Callable[..., T]
+) -> tuple[T, ...]:
+    """Sequences in the order of their first rows, frames sorted. value: the column of `(rows, names, *shape)` numbers;
+    `deviation` has its shape. needed: of further columns, texts that `make` takes.
 
-    subject: str
-    trial: str
-    rows: np.ndarray
-    frames: np.ndarray
-    camera: str | None
-    action: str
-    rate: float | None
-
-
-def shared_value(path: str | os.PathLike, sequences: Sequence[Any], name: str) -> Any:
-    """What all sequences have under this name; `InputError` where they differ, and for no sequence at all."""
-    if not sequences:
-        raise InputError(f"{path}: no frames to write.")
-    if len({getattr(sequence, name) for sequence in sequences}) > 1:
-        raise InputError(f"{path}: sequences with different {name} cannot stand in one file.")
-    return getattr(sequences[0], name)
-
-
-def write_frame_table(
-    path: str | os.PathLike, sequences: Sequence[Any], columns: Mapping[str, np.ndarray], arrays: Sequence[str]
-) -> None:
-    """Write sequences one below the other, as .npz. columns: those that are not per row.
-
-    arrays: names of the sequences' fields with a row per frame; a field must be None in all of them or in none.
-    """
-    rate = shared_value(path, sequences, "rate")
-    table: dict[str, Any] = dict(columns) if rate is None else dict(columns) | {"rate": np.array([rate])}
-    for name in ("subject", "trial", "action", "camera"):
-        texts = [getattr(sequence, name, None) or "" for sequence in sequences]
-        table[name] = np.concatenate([np.full(len(s.frames), t) for s, t in zip(sequences, texts, strict=True)])
-    table["frame"] = np.concatenate([sequence.frames for sequence in sequences])
-    for name in arrays:
-        parts = [getattr(sequence, name) for sequence in sequences]
-        if len({part is None for part in parts}) > 1:
-            raise InputError(f"{path}: some sequences have {name} and some none; give all of them or none.")
-        if parts[0] is not None:
-            table[name] = np.concatenate(parts)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **table)
-
-
-def read_frame_table(
-    path: str | os.PathLike, needed: Sequence[str], optional: Sequence[str] = ()
-) -> tuple[dict[str, Any], tuple[TablePart, ...]]:
-    """All columns, and the rows of each trial and view in the order of their first rows.
-
-    Raises `InputError` naming the file where it is damaged, a column is missing, or columns differ in length.
+    Raises `InputError` naming the file where it is damaged, a column is missing, or shapes do not agree.
     """
     columns = read_npz(Path(path))
-    missing = [name for name in (*REQUIRED_COLUMNS, *needed) if name not in columns]
-    if missing:
+    wanted = ("subject", "trial", "frame", "names", value, *needed)
+    if missing := [name for name in wanted if name not in columns]:
         raise InputError(
-            f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join((*REQUIRED_COLUMNS, *needed))} and, "
-            f"where known, {', '.join((*OPTIONAL_COLUMNS, *optional))}. See docs/benchmarks.md."
+            f"{path}: no {', '.join(missing)}; expected are the arrays {', '.join(wanted)} and, where known, camera, "
+            "action, rate, deviation. See docs/benchmarks.md."
         )
-    frame = np.asarray(columns["frame"])
-    if frame.ndim != 1 or frame.dtype.kind not in "iu":
-        raise InputError(f"{path}: frame is {frame.dtype} of shape {frame.shape}, expected whole numbers, one a row.")
+    names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
+    rows = _key_rows(path, columns)
+    shape = (len(rows), len(names), *shape)
+    arrays = {name: _array_column(path, columns, name, shape) for name in (value, "deviation") if name in columns}
+    texts = {name: str(next(iter(np.ravel(columns[name])), "")) for name in needed}
     try:
         rate = float(np.ravel(columns["rate"])[0]) if "rate" in columns else None
     except (IndexError, ValueError, TypeError):
         raise InputError(f"{path}: rate is no number of frames per second.") from None
-    keys = [_text_column(path, name, columns.get(name), len(frame)) for name in ("subject", "trial", "camera")]
-    action = _text_column(path, "action", columns.get("action"), len(frame))
-    of: dict[tuple[str, ...], list[int]] = {}
-    for i, key in enumerate(zip(*keys, strict=True)):
-        of.setdefault(key, []).append(i)
-    parts = []
-    for (subject, trial, camera), own in of.items():
-        rows = np.array(own)[np.argsort(frame[own], kind="stable")]
-        numbers, name = frame[rows].astype(int), action[rows[0]]
-        parts.append(TablePart(subject, trial, rows, numbers, camera=camera or None, action=name, rate=rate))
-    return columns, tuple(parts)
+    found = []
+    for (subject, trial, camera), own in rows.groupby(KEY_COLUMNS, sort=False):
+        own = own.sort_values("frame", kind="stable")
+        about = {"action": own["action"].iloc[0], "rate": rate} | texts | ({"camera": camera} if camera else {})
+        about |= {name: array[own.index] for name, array in arrays.items()}
+        try:
+            found.append(make(subject, trial, own["frame"].to_numpy(), names, **about))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    return tuple(found)
 
 
-def column_as_array(
-    path: str | os.PathLike, columns: Mapping[str, Any], name: str, shape: tuple[int, ...]
-) -> np.ndarray | None:
-    """A column of numbers, (rows, `*shape`); None where it was left out. `InputError` for another shape."""
-    if name not in columns:
-        return None
-    wanted = (len(columns["frame"]), *shape)
+def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Subject, trial, camera, action and frame of each row; empty texts where a column was left out."""
+    frame = np.asarray(columns["frame"])
+    if frame.ndim != 1 or frame.dtype.kind not in "iu":
+        raise InputError(f"{path}: frame is {frame.dtype} of shape {frame.shape}, expected whole numbers, one a row.")
+    rows: dict[str, Any] = {"frame": frame.astype(int)}
+    for name in (*KEY_COLUMNS, "action"):
+        texts = np.ravel(columns.get(name, [""] * len(frame))).tolist()
+        if len(texts) != len(frame):
+            raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {len(frame)}.")
+        rows[name] = [text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in texts]
+    return pd.DataFrame(rows)
+
+
+def _array_column(
+    path: str | os.PathLike, columns: Mapping[str, Any], name: str, wanted: tuple[int, ...]
+) -> np.ndarray:
     try:
         array = np.asarray(columns[name], float)
     except (ValueError, TypeError):
@@ -127,50 +96,18 @@ def column_as_array(
     return array
 
 
-def _text_column(path: str | os.PathLike, name: str, column: Any, rows: int) -> list[str]:
-    """A column of texts; empty ones where it was left out."""
-    if column is None:
-        return [""] * rows
-    texts = [t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in np.ravel(column).tolist()]
-    if len(texts) != rows:
-        raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {rows}.")
-    return texts
-
-
-def check_deviations(where: str, deviation: np.ndarray, names: Sequence[str], frames: np.ndarray) -> None:
-    """Raise `InputError` for a standard deviation that is negative or infinite; NaN is one that is not known.
-
-    deviation: (frames, names) or (frames, names, 3).
-    """
-    wrong = np.argwhere((deviation < 0) | np.isinf(deviation))
-    if not len(wrong):
-        return
-    row, column, *axis = wrong[0]
-    along = f" along {'xyz'[axis[0]]}" if axis else ""
-    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    raise InputError(
-        f"{where}: the standard deviation of {names[column]}{along} in frame {frames[row]} is "
-        f"{deviation[tuple(wrong[0])]:g}{more}; expected are 0 or more, and NaN where it is not known."
-    )
-
-
-def frame_numbers(where: str, frames: np.ndarray) -> np.ndarray:
-    """(n,) whole numbers, read-only. Raises `InputError` unless they start at 0 or later and increase."""
-    found = read_only_array(where, "frames", frames, shape=(None,), dtype=int)
-    if (found[:1] < 0).any() or (np.diff(found) <= 0).any():
-        raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
-    return found
-
-
 def checked_fields(where: str, sequence: Any, value: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Fields of a sequence as arrays and texts. value: its field of `(frames, names, *shape)` numbers.
 
-    Raises `InputError` for names or frames that are there twice, other shapes, infinite values and wrong deviations.
+    Raises `InputError` for names or frames that are there twice, other shapes, infinite values, and for standard
+    deviations that are negative or infinite; NaN is one that is not known.
     """
     names = tuple(str(name) for name in sequence.names)
     if len(set(names)) != len(names):
         raise InputError(f"{where}: a name is there twice; names must be unique.")
-    frames = frame_numbers(where, sequence.frames)
+    frames = read_only_array(where, "frames", sequence.frames, shape=(None,), dtype=int)
+    if (frames[:1] < 0).any() or (np.diff(frames) <= 0).any():
+        raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
     shape = (len(frames), len(names), *shape)
     values = read_only_array(where, value, getattr(sequence, value), shape)
     if np.isinf(values).any():
@@ -178,7 +115,15 @@ def checked_fields(where: str, sequence: Any, value: str, shape: tuple[int, ...]
     deviation = sequence.deviation
     if deviation is not None:
         deviation = read_only_array(where, "deviation", deviation, shape)
-        check_deviations(where, deviation, names, frames)
+        wrong = np.argwhere((deviation < 0) | np.isinf(deviation))
+        if len(wrong):
+            row, column, *axis = wrong[0]
+            along = f" along {'xyz'[axis[0]]}" if axis else ""
+            more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            raise InputError(
+                f"{where}: the standard deviation of {names[column]}{along} in frame {frames[row]} is "
+                f"{deviation[tuple(wrong[0])]:g}{more}; expected are 0 or more, and NaN where it is not known."
+            )
     action = sequence.action or action_of(sequence.trial, sequence.subject)
     return {"frames": frames, "names": names, value: values, "deviation": deviation, "action": action}
 
@@ -221,6 +166,11 @@ class PointSequence:
         """(subject, trial, camera): which sequence of a data set this is."""
         return self.subject, self.trial, self.camera
 
+    @property
+    def values(self) -> np.ndarray:
+        """What is compared with the truth: xyz."""
+        return self.xyz
+
     def select(self, names: Sequence[str], frames: np.ndarray | None = None) -> "PointSequence":
         """The named points in the order given, and only these frame numbers; `InputError` for one not there."""
         missing = [name for name in names if name not in self.names]
@@ -241,38 +191,20 @@ def write_point_sequences(path: str | os.PathLike, sequences: Iterable[PointSequ
     All must have the same points, axes, rate, and deviations or none; `InputError` otherwise, and for none at all.
     """
     some = tuple(sequences)
-    columns = {
-        "names": np.array(shared_value(path, some, "names")),
-        "axes": np.array([shared_value(path, some, "axes")]),
-    }
-    write_frame_table(path, some, columns, ("xyz", "deviation"))
-
-
-T = TypeVar("T")
-
-
-def sequences_of_table(
-    path: str | os.PathLike, value: str, shape: tuple[int, ...], needed: Sequence[str], make: Callable[..., T]
-) -> tuple[T, ...]:
-    """Sequences in the order of their first rows, frames sorted. value: the column of `(rows, names, *shape)` numbers;
-    `deviation` has its shape. needed: of further columns, texts that `make` takes.
-
-    Raises `InputError` naming the file where it is damaged, a column is missing, or shapes do not agree.
-    """
-    columns, parts = read_frame_table(path, ("names", value, *needed), ("deviation",))
-    names = tuple(str(name) for name in np.asarray(columns["names"]).tolist())
-    arrays = {name: column_as_array(path, columns, name, (len(names), *shape)) for name in (value, "deviation")}
-    texts = {name: str(next(iter(np.ravel(columns[name])), "")) for name in needed}
-    found = []
-    for part in parts:
-        own = {name: None if array is None else array[part.rows] for name, array in arrays.items()}
-        view = {} if part.camera is None else {"camera": part.camera}
-        rest = {"action": part.action, "rate": part.rate} | own | texts | view
-        try:
-            found.append(make(part.subject, part.trial, part.frames, names, **rest))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-    return tuple(found)
+    if not some:
+        raise InputError(f"{path}: no frames to write.")
+    alike = {"names": some[0].names, "axes": [some[0].axes], "rate": some[0].rate}
+    for name in (*alike, "deviation"):
+        if len({getattr(s, name) if name != "deviation" else s.deviation is None for s in some}) > 1:
+            raise InputError(f"{path}: sequences with different {name} cannot stand in one file.")
+    table: dict[str, Any] = {name: np.array(value) for name, value in alike.items() if value is not None}
+    for name in (*KEY_COLUMNS, "action"):
+        table[name] = np.concatenate([np.full(len(s.frames), getattr(s, name) or "") for s in some])
+    table |= {"frame": np.concatenate([s.frames for s in some]), "xyz": np.concatenate([s.xyz for s in some])}
+    if some[0].deviation is not None:
+        table["deviation"] = np.concatenate([s.deviation for s in some])
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **table)
 
 
 def read_point_sequences(path: str | os.PathLike) -> tuple[PointSequence, ...]:
@@ -310,15 +242,6 @@ def read_points(path: str | os.PathLike, step: int = 1) -> tuple[PointSequence, 
     return found
 
 
-def read_detected_points(path: str | os.PathLike) -> tuple[PointSequence, ...]:
-    """As `read_points`, but of a run's results folder the triangulated points, not those of the fitted body."""
-    require_path(path)
-    files = sorted(Path(path).glob("*/points/*.h5"))
-    if not files:
-        return read_points(path)
-    return tuple(_of_stored(file, file.parents[1].name, file.stem) for file in files)
-
-
 def kind_of_source(path: Path) -> str:
     """'table', 'dataset', 'capture' or 'trc'; `InputError` for anything else."""
     if path.is_dir():
@@ -342,27 +265,19 @@ def kind_of_source(path: Path) -> str:
 def _of_dataset(path: Path, step: int) -> Iterator[PointSequence]:
     with open_dataset(path) as data:
         for recording in data.trials():
-            yield _kept_frames(recording, step)
-
-
-def _kept_frames(recording: Recording, step: int) -> PointSequence:
-    frames = np.flatnonzero(recording.array("valid"))
-    frames = frames[frames % step == 0]
-    xyz, names = recording.array("markers")[frames], recording.data.marker_names
-    return PointSequence(recording.subject, recording.name, frames, names, xyz=xyz, axes="y_up", rate=recording.rate)
+            frames = np.flatnonzero(recording.array("valid"))
+            frames = frames[frames % step == 0]
+            xyz, names = recording.array("markers")[frames], recording.data.marker_names
+            whose = recording.subject, recording.name
+            yield PointSequence(*whose, frames, names, xyz=xyz, axes="y_up", rate=recording.rate)
 
 
 def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
-        subject = path.parent.name
-        yield _of_stored(path, subject, path.stem.removeprefix(f"{subject}_"), step)
-
-
-def _of_stored(path: Path, subject: str, trial: str, step: int = 1) -> PointSequence:
-    points = read_store(path, ["points"])["points"]
-    if not isinstance(points, Markers):
-        raise InputError(f"{path}: no points of a trial in it.")
-    return _of_markers(points, subject, trial, step)
+        points, subject = read_store(path, ["points"])["points"], path.parent.name
+        if not isinstance(points, Markers):
+            raise InputError(f"{path}: no points of a trial in it.")
+        yield _of_markers(points, subject, path.stem.removeprefix(f"{subject}_"), step)
 
 
 def _of_trc(path: Path, step: int) -> PointSequence:
@@ -382,17 +297,7 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
     return PointSequence(subject, trial, numbers[keep], markers.names, xyz=xyz, axes=markers.frame, rate=markers.rate)
 
 
-class SubjectItem(Protocol):
-    """What belongs to one person."""
-
-    @property
-    def subject(self) -> str: ...
-
-
-S = TypeVar("S", bound=SubjectItem)
-
-
-def sequences_of_subjects(sequences: Sequence[S], subjects: Sequence[str] = TEST_SUBJECTS) -> tuple[S, ...]:
+def sequences_of_subjects(sequences: Sequence[Any], subjects: Sequence[str] = TEST_SUBJECTS) -> tuple[Any, ...]:
     """Those of the people named, or of everybody (`ALL_SUBJECTS`); `InputError` where nobody of them is there."""
     there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
     found = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)

@@ -7,7 +7,6 @@ posture, and their sum in another, the single angles there. Both are compared wi
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -23,13 +22,12 @@ from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
 from simspine.estimation.solve_trial import solve_kinematics
 from simspine.evaluation.baselines import BACK_MARKERS, back_marker_baselines
+from simspine.evaluation.metrics import STATED_PERCENT, coverage
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.io.npz import read_npz
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import body_of_person
 
-STATED_PERCENT = (50, 80, 90, 95)
-INTERVAL_HALF_WIDTHS = tuple(NormalDist().inv_cdf(0.5 + percent / 200) for percent in STATED_PERCENT)  # in sd
 COVERAGE_COLUMNS = tuple(TableColumn(f"inside {percent} %", "%", 0) for percent in STATED_PERCENT)
 MARKER_SET = "plugin_gait"
 PLAIN, REGISTERED = "simspine", "simspine + standing offset"
@@ -221,11 +219,6 @@ def _score_trial(
         error={name: float(np.sqrt((each**2).sum(-1).mean())) for name, each in off.items()},
         inside={name: coverage(off[name] / sd[kept]) for name, (_, sd) in stated.items()},
     )
-
-
-def coverage(scaled: np.ndarray) -> tuple[float, ...]:
-    """Share of errors, in standard deviations, that lie in each of the `STATED_PERCENT` intervals."""
-    return tuple(float((np.abs(scaled) <= half).mean()) for half in INTERVAL_HALF_WIDTHS)
 
 
 def misplaced_levels(people: Mapping[str, Mapping[str, Markers]]) -> dict[str, float]:

@@ -206,36 +206,25 @@ def spine_error_figures(trials: Sequence[SpineErrors], regions: Mapping[str, Seq
         "jitter_m_s2": rms_or_nan(jitter),
         "liveliness": rms_or_nan(estimated) / rms_or_nan(true),
     }
-    result |= interval_coverage(trials, regions) | normalised_rms(trials)
+    result |= interval_figures(trials, regions)
     result["failed_share"] = float(
         np.mean(np.concatenate([t.rejected | ~np.isfinite(t.offset).all((1, 2)) for t in trials]))
     )
     return {name: float(value) for name, value in result.items()}
 
 
-def interval_coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Share of errors inside the estimate's 90 % intervals; nothing where the method gives no deviations."""
-    if not all(t.score for t in trials):
-        return {}
-    curves = ("lla", "tka", "lla_change", "tka_change")
-    given = [name for name in curves if all(name in t.score for t in trials)]
-    shares = {f"coverage_{name}": _share_inside_interval(t.score[name] for t in trials) for name in given}
-    for region, names in regions.items():
-        for k, plane in enumerate(PLANE_NAMES):
-            chosen = (t.score["angles"][:, [t.levels.index(n) for n in names], k] for t in trials)
-            shares[f"coverage_{region}_{plane}"] = _share_inside_interval(chosen)
-    for name in ("points", "centres"):
-        if all(name in t.score for t in trials):
-            shares[f"coverage_{name}"] = _share_inside_interval(t.score[name] for t in trials)
-    return {name: share for name, share in shares.items() if np.isfinite(share)}
-
-
-def normalised_rms(trials: Sequence[SpineErrors]) -> dict[str, float]:
-    """Root mean square of errors in standard deviations, by what is in `score`; nothing where a method gives none."""
-    given = [name for name in (trials[0].score if trials else ()) if all(name in t.score for t in trials)]
-    found = {f"normalised_{name}": rms_or_nan(finite_values(t.score[name] for t in trials)) for name in given}
+def interval_figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """`coverage_…` and `normalised_…` of `spine_error_figures`; nothing where the method gives no deviations."""
+    given = [name for name in trials[0].score if all(name in t.score for t in trials)]
+    scores = {name: finite_values(t.score[name] for t in trials) for name in given}
+    of_levels = {
+        f"{region}_{plane}": finite_values(
+            t.score["angles"][:, [t.levels.index(n) for n in names], k] for t in trials if scores
+        )
+        for region, names in regions.items()
+        for k, plane in enumerate(PLANE_NAMES)
+    }
+    covered = {name: values for name, values in (scores | of_levels).items() if name != "angles"}
+    found = {f"coverage_{name}": mean_or_nan(np.abs(values) <= NORMAL_90) for name, values in covered.items()}
+    found |= {f"normalised_{name}": rms_or_nan(values) for name, values in scores.items()}
     return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _share_inside_interval(arrays) -> float:
-    return mean_or_nan(np.abs(finite_values(arrays)) <= NORMAL_90)

@@ -147,14 +147,12 @@ def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
     return json.dumps({**more, "tables": [evaluation_data(table) for table in tables]}, indent=1) + "\n"
 
 
-def join_tables(write: str, tables: Sequence[EvaluationTable]) -> str:
-    """All tables in one of `TABLE_WRITERS`."""
-    if write not in TABLE_WRITERS:
-        raise unknown_name("way to write a table", write, TABLE_WRITERS)
-    return "\n".join(TABLE_WRITERS[write](table) for table in tables)
-
-
-TABLE_WRITERS: Mapping[str, Any] = MappingProxyType({"text": evaluation_text, "markdown": evaluation_markdown})
+def join_tables(form: str, tables: Sequence[EvaluationTable]) -> str:
+    """All tables as 'text' or as 'markdown'."""
+    writers = {"text": evaluation_text, "markdown": evaluation_markdown}
+    if form not in writers:
+        raise unknown_name("way to write a table", form, writers)
+    return "\n".join(writers[form](table) for table in tables)
 
 
 def _cell_text(value: TableCell, column: TableColumn) -> str:

@@ -6,10 +6,11 @@ in public code that cites the source. Where a source lists one side, the total i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from simspine.anatomy.curvature import JOINT_LEVELS, MOTION_PLANES, NEUTRAL_LLA, SPINE_LEVELS, Level
 from simspine.core.types import Forced, ForcedKind, Motion
@@ -125,7 +126,7 @@ def trial_records(dataset) -> tuple[TrialRecord, ...]:
     """
     if isinstance(dataset, Dataset):
         return tuple(
-            _trial_record(subject, name, trial, lambda field, trial=trial: getattr(trial, field))
+            _trial_record(subject, name, trial, partial(getattr, trial))
             for subject, content in dataset.subjects.items()
             for name, trial in content.trials.items()
         )
@@ -133,20 +134,15 @@ def trial_records(dataset) -> tuple[TrialRecord, ...]:
     return tuple(_stored_record(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-# Where a field of `TrialData` has another name in the file.
-_NAMES_IN_FILE = {"angles": "level_angles", "angles_sd": "level_angles_sd"}
-
-
 def _stored_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
     head = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
-
     if head.angles is None:  # a released file: small, and its angles are to be made from all coordinates
         whole = file.trial(subject, name)
-        return _trial_record(subject, name, whole, lambda field: getattr(whole, field))
+        return _trial_record(subject, name, whole, partial(getattr, whole))
 
     def get(field: str):
-        there = getattr(head, field) is not None
-        return file.array(subject, name, f"simspine/{_NAMES_IN_FILE.get(field, field)}") if there else None
+        stored = field.replace("angles", "level_angles")
+        return None if getattr(head, field) is None else file.array(subject, name, f"simspine/{stored}")
 
     return _trial_record(subject, name, head, get=get, frames=file.frames(subject, name))
 
@@ -209,32 +205,16 @@ def level_coordinates(levels: tuple[str, ...], coordinates: tuple[str, ...]) -> 
 # Published values.
 
 
-@dataclass(frozen=True)
-class PublishedCurvature:
-    """Mean and standard deviation of LLA (L1–S1) and TKA (T3–T12) over the frames of an action or a subject, degrees.
+@cache
+def paper_curvature(group: str) -> pd.DataFrame:
+    """A row per 'action' or 'subject' of SimSpine (CVPR 2026), Table B2, and 'mean', the unweighted mean of the rows.
 
-    SimSpine (CVPR 2026), Table B2: what the paper reports of its own data, a model's output, not radiographs.
+    Columns lla_mean, lla_sd, tka_mean, tka_sd: of LLA (L1–S1) and TKA (T3–T12) over all frames, degrees. It is what the
+    paper reports of its own data, a model's output. Two actions have two spellings; each row holds the subjects whose
+    files are named so.
     """
-
-    lla_mean: float
-    lla_sd: float
-    tka_mean: float
-    tka_sd: float
-
-
-def _paper_curvature(table: str) -> dict[str, PublishedCurvature]:
-    """{action or subject: as printed}, and 'mean': the unweighted mean of the rows."""
-    found: dict[str, dict[str, float]] = {}
-    for row in published_values(table):
-        found.setdefault(row["row"], {})[row["column"]] = float(row["value"])
-    return {name: PublishedCurvature(**values) for name, values in found.items()}
-
-
-# The paper lists both spellings of two actions; each row holds the subjects whose files are named so.
-PAPER_CURVATURE_BY_ACTION = _paper_curvature("curvature_by_action")
-PAPER_CURVATURE_BY_SUBJECT = _paper_curvature("curvature_by_subject")
-PAPER_CURVATURE_OVER_ACTIONS = PAPER_CURVATURE_BY_ACTION.pop("mean")
-PAPER_CURVATURE_OVER_SUBJECTS = PAPER_CURVATURE_BY_SUBJECT.pop("mean")
+    table = pd.DataFrame(published_values(f"curvature_by_{group}")).astype({"value": float})
+    return table.pivot(index="row", columns="column", values="value").loc[table["row"].unique()]
 
 
 def published_range(level: str, plane: str) -> tuple[float, float, str]:

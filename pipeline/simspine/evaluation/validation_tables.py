@@ -1,31 +1,26 @@
 """Tables that compare a data set with the paper and the literature: LLA and TKA (Table B2), and ranges of motion.
 
-Each table has rows of numbers, a CSV of all columns, and Markdown of those that a reader compares.
+Each table is a data frame with all figures in degrees, NaN = not known; `validation_markdown` shows those that a reader
+compares.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
-from simspine.core.arrays import mean_of_known
 from simspine.core.errors import unknown_name
+from simspine.evaluation.metrics import finite_values, mean_or_nan
 from simspine.evaluation.tables import aligned_markdown
 from simspine.evaluation.validation_records import (
     LUMBAR_LEVEL_NAMES,
     NECK_LEVEL_NAMES,
-    PAPER_CURVATURE_BY_ACTION,
-    PAPER_CURVATURE_BY_SUBJECT,
-    PAPER_CURVATURE_OVER_ACTIONS,
-    PAPER_CURVATURE_OVER_SUBJECTS,
-    PublishedCurvature,
     TrialRecord,
+    paper_curvature,
     published_range,
     trial_records,
 )
@@ -41,99 +36,7 @@ from simspine.quality.observability import (
     share_of_curvature,
 )
 
-# How much of a pooled figure the data decided.
-
-
-def spread_in_range(level: str, plane: int) -> float:
-    """Standard deviation of an angle that may be anywhere in the level's published range, rad; NaN if there is none."""
-    if level not in LEVEL_ENVELOPES:
-        return float("nan")
-    low, high = LEVEL_ENVELOPES[level].limits()[plane]
-    return float((high - low) / np.sqrt(12))  # of a uniform distribution
-
-
-def median_or_nan(values: Sequence[np.ndarray]) -> float:
-    """Median over everything known; NaN where nothing is."""
-    together = np.concatenate([np.ravel(part) for part in values]) if len(values) else np.empty(0)
-    return float(np.nanmedian(together)) if np.isfinite(together).any() else float("nan")
-
-
-def is_forced(some: Sequence[TrialRecord], name: str, plane: int = 0) -> bool:
-    """Whether the model sets 'lla', 'tka' or a level's angle in one of the records."""
-    return any(bool(forced_mask([name], record.forced)[0, plane]) for record in some)
-
-
-def any_estimated(some: Sequence[TrialRecord]) -> bool:
-    """Whether points of the spine were estimated in one of the records."""
-    return any(record.estimated for record in some)
-
-
-def drives_others(some: Sequence[TrialRecord], name: str, plane: int) -> bool:
-    """Whether the level's own coordinate moves other levels too: the data then decided the sum, not this level."""
-    for record in some:
-        own = next((level.coordinates[plane] for level in record.table if level.name == name), None)
-        if own in driving_coordinates(record.forced):
-            return True
-    return False
-
-
-# LLA and TKA by action and by subject, laid out as the paper's Table B2, with the paper's own values.
-
-
-NOT_A_NUMBER = float("nan")
-_FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
-
-
-@dataclass(frozen=True)
-class CurvatureRow:
-    """One line. Degrees; NaN = not known. group: 'action', 'subject' or 'all'.
-
-    mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
-    typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
-    given what is known of standing adults (`share_by_deviation`). decided: in a word; 'set by the model' is no
-    finding about a person.
-    """
-
-    group: str
-    name: str
-    subjects: int
-    trials: int
-    frames: int
-    rejected: int
-    lla_mean_deg: float
-    lla_sd_deg: float
-    lla_uncertainty_deg: float
-    lla_share: float
-    lla_decided: str
-    tka_mean_deg: float
-    tka_sd_deg: float
-    tka_uncertainty_deg: float
-    tka_share: float
-    tka_decided: str
-    paper_lla_mean_deg: float
-    paper_lla_sd_deg: float
-    paper_tka_mean_deg: float
-    paper_tka_sd_deg: float
-
-
-def curvature_table(dataset) -> tuple[CurvatureRow, ...]:
-    """Rows per action, their unweighted mean, rows per subject, their unweighted mean, and all frames together.
-
-    dataset: a `Dataset`, an open `DatasetFile`, or the `Record`s of one. Rejected frames are left out and counted; no
-    other outlier is removed.
-    """
-    some = curvature_records(dataset)
-    rows: list[CurvatureRow] = []
-    for group, key, paper, over in (
-        ("action", lambda record: record.action, PAPER_CURVATURE_BY_ACTION, PAPER_CURVATURE_OVER_ACTIONS),
-        ("subject", lambda record: record.subject, PAPER_CURVATURE_BY_SUBJECT, PAPER_CURVATURE_OVER_SUBJECTS),
-    ):
-        lines = [
-            _curvature_row(group, name, part, paper.get(name))
-            for name, part in records_by_group(some, key, paper).items()
-        ]
-        rows += [*lines, _mean_of(group, lines, over)] if lines else []
-    return (*rows, _curvature_row("all", "all frames", some, None)) if some else ()
+# What is pooled of several records, and how much of it the data decided.
 
 
 def curvature_records(dataset) -> Sequence[TrialRecord]:
@@ -144,44 +47,86 @@ def curvature_records(dataset) -> Sequence[TrialRecord]:
 
 
 def records_by_group(
-    some: Iterable[TrialRecord], key, first: Mapping[str, object] = {}
+    some: Iterable[TrialRecord], group: str, first: Iterable[str] = ()
 ) -> dict[str, list[TrialRecord]]:
-    """{name: records}: names known to `first` in its order, then the others by alphabet."""
+    """{name: records} of each 'action' or 'subject': names of `first` in its order, then the others by alphabet."""
     found: dict[str, list[TrialRecord]] = {}
     for record in some:
-        found.setdefault(key(record), []).append(record)
+        found.setdefault(getattr(record, group), []).append(record)
     order = {name: i for i, name in enumerate(first)}
     return {name: found[name] for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))}
 
 
-def pooled_values(some: Iterable[TrialRecord], quantity: str) -> np.ndarray:
-    """All known values (n,) of 'lla' or 'tka' in kept frames, rad."""
-    parts = [getattr(record, quantity)[record.kept] for record in some]
-    values = np.concatenate(parts) if parts else np.empty(0)
-    return values[np.isfinite(values)]
+def _median_deg(parts: Iterable[np.ndarray]) -> float:
+    """Median over everything known, rad to degrees; NaN where nothing is."""
+    known = finite_values(parts)
+    return float(np.degrees(np.median(known))) if known.size else math.nan
 
 
-def _curvature_row(
-    group: str, name: str, some: Sequence[TrialRecord], paper: PublishedCurvature | None
-) -> CurvatureRow:
+def _is_forced(some: Sequence[TrialRecord], name: str, plane: int = 0) -> bool:
+    """Whether the model sets 'lla', 'tka' or a level's angle in one of the records."""
+    return any(bool(forced_mask([name], record.forced)[0, plane]) for record in some)
+
+
+def _drives_others(some: Sequence[TrialRecord], name: str, plane: int) -> bool:
+    """Whether the level's own coordinate moves other levels too: the data then decided the sum, not this level."""
+    return any(
+        level.coordinates[plane] in driving_coordinates(record.forced)
+        for record in some
+        for level in record.table
+        if level.name == name
+    )
+
+
+# LLA and TKA by action and by subject, laid out as the paper's Table B2, with the paper's own values.
+
+
+_FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
+
+
+def curvature_table(dataset) -> pd.DataFrame:
+    """Rows per action, their unweighted mean, rows per subject, their unweighted mean, and all frames together.
+
+    dataset: a `Dataset`, an open `DatasetFile`, or the records of one. Rejected frames are left out and counted; no
+    other outlier is removed. Columns: group ('action', 'subject' or 'all') and name; subjects, trials, frames,
+    rejected. Of lla and tka: `…_mean_deg`, `…_sd_deg` over all kept frames (in lines of means: unweighted means of the
+    lines above); `…_uncertainty_deg`, the median standard deviation of one frame's estimate; `…_share` of the estimate
+    that the data decided, 0…1, given what is known of standing adults; `…_decided`, in a word ('set by the model' is no
+    finding about a person); `paper_…`.
+    """
+    some, lines = curvature_records(dataset), []
+    for group in ("action", "subject"):
+        paper = paper_curvature(group)
+        rows = [
+            _curvature_row(group, name, part) | _paper_values(paper, name)
+            for name, part in records_by_group(some, group, paper.index).items()
+        ]
+        if rows:
+            lines += [*rows, _mean_of(group, pd.DataFrame(rows)) | _paper_values(paper, "mean")]
+    return pd.DataFrame([*lines, _curvature_row("all", "all frames", some)] if lines else [])
+
+
+def _paper_values(paper: pd.DataFrame, name: str) -> dict[str, float]:
+    return {f"paper_{column}_deg": float(paper[column].get(name, math.nan)) for column in paper.columns}
+
+
+def _curvature_row(group: str, name: str, some: Sequence[TrialRecord]) -> dict[str, Any]:
     kept = sum(int(record.kept.sum()) for record in some)
     rejected = sum(record.frames for record in some) - kept
     subjects = len({record.subject for record in some})
-    counts: dict[str, Any] = {"subjects": subjects, "trials": len(some), "frames": kept, "rejected": rejected}
-    columns = _pooled_statistics(some, "lla") | _pooled_statistics(some, "tka")
-    return CurvatureRow(group, name, **counts, **columns, **_paper_values(paper))
-
-
-def _pooled_statistics(some: Sequence[TrialRecord], quantity: str) -> dict[str, Any]:
-    """Columns of 'lla' or 'tka' of all kept frames together."""
-    values = np.degrees(pooled_values(some, quantity))
-    forced, sd, share = is_forced(some, quantity), NOT_A_NUMBER, NOT_A_NUMBER
-    if not forced:
-        known = [(record, getattr(record, f"{quantity}_sd")) for record in some]
-        sd = float(np.degrees(median_or_nan([values[record.kept] for record, values in known if values is not None])))
-        share = share_of_curvature(quantity, sd)
-    mean, spread = (float(values.mean()), float(values.std())) if values.size else (NOT_A_NUMBER, NOT_A_NUMBER)
-    return _quantity_columns(quantity, (mean, spread, sd, share), curvature_verdict(share, forced, any_estimated(some)))
+    row = {"group": group, "name": name, "subjects": subjects, "trials": len(some), "frames": kept}
+    row |= {"rejected": rejected}
+    for quantity in ("lla", "tka"):
+        values = np.degrees(finite_values(getattr(record, quantity)[record.kept] for record in some))
+        forced, sd, share = _is_forced(some, quantity), math.nan, math.nan
+        if not forced:
+            known = [(record, getattr(record, f"{quantity}_sd")) for record in some]
+            sd = _median_deg(deviation[record.kept] for record, deviation in known if deviation is not None)
+            share = share_of_curvature(quantity, sd)
+        spread = float(values.std()) if values.size else math.nan
+        decided = curvature_verdict(share, forced, any(record.estimated for record in some))
+        row |= _quantity_columns(quantity, (mean_or_nan(values), spread, sd, share), decided)
+    return row
 
 
 def _quantity_columns(quantity: str, figures: Sequence[float], decided: Observability) -> dict[str, Any]:
@@ -190,26 +135,19 @@ def _quantity_columns(quantity: str, figures: Sequence[float], decided: Observab
     return {f"{quantity}_{name}": value for name, value in columns.items()}
 
 
-def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: PublishedCurvature) -> CurvatureRow:
+def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
     """Unweighted means of lines, as the paper averages."""
-    subjects = len(lines) if group == "subject" else max(line.subjects for line in lines)
-    trials, frames, rejected = (sum(getattr(line, name) for line in lines) for name in ("trials", "frames", "rejected"))
-    counts: dict[str, Any] = {"subjects": subjects, "trials": trials, "frames": frames, "rejected": rejected}
-    columns = _mean_columns(lines, "lla") | _mean_columns(lines, "tka")
-    return CurvatureRow(group, f"mean of the {group}s", **counts, **columns, **_paper_values(paper))
-
-
-def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> dict[str, Any]:
-    table = np.array([[getattr(line, f"{quantity}_{column}") for column in _FIGURE_COLUMNS] for line in lines])
-    means = mean_of_known(table, 0).tolist()
-    said = {getattr(line, f"{quantity}_decided") for line in lines}
-    estimated = bool(said & {Observability.ESTIMATED, Observability.PARTLY_ESTIMATED})
-    return _quantity_columns(quantity, means, curvature_verdict(means[-1], Observability.FORCED in said, estimated))
-
-
-def _paper_values(paper: PublishedCurvature | None) -> dict[str, Any]:
-    found = asdict(paper) if paper else dict.fromkeys(("lla_mean", "lla_sd", "tka_mean", "tka_sd"), NOT_A_NUMBER)
-    return {f"paper_{name}_deg": value for name, value in found.items()}
+    row: dict[str, Any] = {"group": group, "name": f"mean of the {group}s"}
+    row |= {"subjects": len(lines) if group == "subject" else int(lines["subjects"].max())}
+    row |= {name: int(lines[name].sum()) for name in ("trials", "frames", "rejected")}
+    for quantity in ("lla", "tka"):
+        means = lines[[f"{quantity}_{column}" for column in _FIGURE_COLUMNS]].mean().tolist()
+        words = set(lines[f"{quantity}_decided"])
+        estimated = bool(words & {Observability.ESTIMATED, Observability.PARTLY_ESTIMATED})
+        row |= _quantity_columns(
+            quantity, means, curvature_verdict(means[-1], Observability.FORCED in words, estimated)
+        )
+    return row
 
 
 # Range of motion: of the lumbar levels about three axes, and of the neck by action.
@@ -220,56 +158,25 @@ RANGE_PERCENTILES = (1.0, 99.0)
 _NO_FINDING = {Observability.ASSUMED, Observability.VERY_UNCERTAIN, Observability.FORCED, Observability.UNKNOWN}
 
 
-@dataclass(frozen=True)
-class RangeRow:
-    """Range of one level in one plane. Degrees; NaN = not known. action: '' for all of them together.
-
-    rom_mean, rom_sd: mean and standard deviation (NaN for one) over the subjects of each one's range, percentile 1 to
-    99 of that subject's kept frames. low, high: the percentiles, means over subjects. uncertainty: typical standard
-    deviation of the angle. share: of the angle that the data decided; for a sum over levels, compared with an angle
-    that may be anywhere in the published range. decided: by whom; very uncertain where the angle's deviation is as
-    large as its whole range. published: smallest and largest total range in `source`. forced: why the model sets
-    the angle, '' if it does not.
-    """
-
-    action: str
-    level: str
-    plane: str
-    subjects: int
-    trials: int
-    frames: int
-    rom_mean_deg: float
-    rom_sd_deg: float
-    low_deg: float
-    high_deg: float
-    uncertainty_deg: float
-    share: float
-    decided: str
-    published_low_deg: float
-    published_high_deg: float
-    source: str
-    forced: str
-
-
-def lumbar_rom(dataset) -> tuple[RangeRow, ...]:
-    """Each lumbar level from above, then L1 on the sacrum as a whole, in three planes; levels there are.
-
-    dataset: a `Dataset`, an open `DatasetFile`, or `Record`s.
-    """
+def lumbar_rom(dataset) -> pd.DataFrame:
+    """Each lumbar level from above, then L1 on the sacrum as a whole, in three planes; see `_range_row`."""
     some = curvature_records(dataset)
-    return tuple(_range_row("", some, level, k) for k in range(3) for level in _levels_there(some, LUMBAR_LEVEL_NAMES))
+    return pd.DataFrame(
+        [_range_row("", some, level, k) for k in range(3) for level in _levels_there(some, LUMBAR_LEVEL_NAMES)]
+    )
 
 
-def neck_rom(dataset) -> tuple[RangeRow, ...]:
+def neck_rom(dataset) -> pd.DataFrame:
     """The head on the trunk in three planes, for each action, and for all of them together where there are several."""
     some = curvature_records(dataset)
-    actions = list(records_by_group(some, lambda record: record.action, PAPER_CURVATURE_BY_ACTION).items())
-    groups = [*actions, *([("", some)] if len(actions) > 1 else [])]
-    return tuple(
-        _range_row(action, part, level, k)
-        for action, part in groups
-        for level in _levels_there(part, NECK_LEVEL_NAMES)
-        for k in range(3)
+    actions = list(records_by_group(some, "action", paper_curvature("action").index).items())
+    return pd.DataFrame(
+        [
+            _range_row(action, part, level, k)
+            for action, part in [*actions, *([("", some)] if len(actions) > 1 else [])]
+            for level in _levels_there(part, NECK_LEVEL_NAMES)
+            for k in range(3)
+        ]
     )
 
 
@@ -277,43 +184,48 @@ def _levels_there(some: Sequence[TrialRecord], levels: Sequence[str]) -> list[st
     return [level for level in levels if any(level in record.levels for record in some)]
 
 
-def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int) -> RangeRow:
+def _range_row(action: str, some: Sequence[TrialRecord], level: str, plane: int) -> dict[str, Any]:
+    """Range of one level in one plane, degrees. action: '' for all of them together.
+
+    rom_mean_deg, rom_sd_deg: mean and standard deviation (NaN for one) over the subjects of each one's range,
+    percentile 1 to 99 of that subject's kept frames; low_deg, high_deg: the percentiles, means over subjects.
+    uncertainty_deg: typical standard deviation of the angle. share: of the angle that the data decided; for a sum over
+    levels, compared with an angle that may be anywhere in the published range. decided: by whom; very uncertain where
+    the angle's deviation is as large as its whole range. published: smallest and largest total range in `source`.
+    forced: why the model sets the angle, '' if it does not.
+    """
     some = [record for record in some if level in record.levels]
-    ends, frames = [], 0
-    for part in records_by_group(some, lambda record: record.subject).values():
-        values = np.concatenate([_record_angle(r, r.angles, level, plane) for r in part])
-        values = values[np.isfinite(values)]
-        frames += values.size
-        if values.size:
-            ends.append(np.percentile(np.degrees(values), RANGE_PERCENTILES))
-    low, high = np.array(ends).T if ends else (np.array([np.nan]),) * 2
-    forced = is_forced(some, level, plane)
-    sd = median_or_nan([_record_angle(r, r.angles_sd, level, plane) for r in some if r.angles_sd is not None])
+    by_person = [
+        finite_values(_record_angle(record, record.angles, level, plane) for record in part)
+        for part in records_by_group(some, "subject").values()
+    ]
+    ends = [np.percentile(np.degrees(values), RANGE_PERCENTILES) for values in by_person if values.size]
+    low, high = np.array(ends).T if ends else np.full((2, 1), math.nan)
+    forced, span = _is_forced(some, level, plane), float(np.mean(high - low))
+    sd = _median_deg(_record_angle(r, r.angles_sd, level, plane) for r in some if r.angles_sd is not None)
     share = _known_share(some, level, plane, sd)
-    decided = observability_word(share, forced, drives_others(some, level, plane), estimated=any_estimated(some))
-    span = float(np.mean(high - low))
-    if decided not in _NO_FINDING and np.degrees(sd) >= span:
+    estimated = any(record.estimated for record in some)
+    decided = observability_word(share, forced, _drives_others(some, level, plane), estimated=estimated)
+    if decided not in _NO_FINDING and sd >= span:
         decided = Observability.VERY_UNCERTAIN
-    published_low, published_high, source = published_range(level, MOTION_PLANES[plane])
-    return RangeRow(
-        action=action,
-        level=level,
-        plane=MOTION_PLANES[plane],
-        subjects=len(ends),
-        trials=len(some),
-        frames=frames,
-        rom_mean_deg=span,
-        rom_sd_deg=float(np.std(high - low, ddof=1)) if len(ends) > 1 else float("nan"),
-        low_deg=float(np.mean(low)),
-        high_deg=float(np.mean(high)),
-        uncertainty_deg=float("nan") if forced else float(np.degrees(sd)),
-        share=float("nan") if forced else share,
-        decided=str(decided),
-        published_low_deg=published_low,
-        published_high_deg=published_high,
-        source=source,
-        forced=next((forced_sentence(r.forced[level]) for r in some if r.forced.get(level)), "") if forced else "",
-    )
+    published = published_range(level, MOTION_PLANES[plane])
+    return {
+        "action": action,
+        "level": level,
+        "plane": MOTION_PLANES[plane],
+        "subjects": len(ends),
+        "trials": len(some),
+        "frames": sum(values.size for values in by_person),
+        "rom_mean_deg": span,
+        "rom_sd_deg": float(np.std(high - low, ddof=1)) if len(ends) > 1 else math.nan,
+        "low_deg": float(np.mean(low)),
+        "high_deg": float(np.mean(high)),
+        "uncertainty_deg": math.nan if forced else sd,
+        "share": math.nan if forced else share,
+        "decided": str(decided),
+        **dict(zip(("published_low_deg", "published_high_deg", "source"), published, strict=True)),
+        "forced": next((forced_sentence(r.forced[level]) for r in some if r.forced.get(level)), "") if forced else "",
+    }
 
 
 def _record_angle(record: TrialRecord, values: np.ndarray, level: str, plane: int) -> np.ndarray:
@@ -321,14 +233,16 @@ def _record_angle(record: TrialRecord, values: np.ndarray, level: str, plane: in
 
 
 def _known_share(some: Sequence[TrialRecord], level: str, plane: int, sd: float) -> float:
-    """Mean over the trials, weighted by frames; of sums, from the standard deviation."""
-    known = [(r.shares[r.levels.index(level), plane], r.kept.sum()) for r in some]
-    known = [(share, weight) for share, weight in known if np.isfinite(share)]
-    if known and sum(weight for _, weight in known):
-        return float(np.average([share for share, _ in known], weights=[weight for _, weight in known]))
-    if "-" in level:  # a joint whose coordinate the solver gave no share for
-        return float("nan")
-    return share_by_deviation(sd, spread_in_range(level, plane))
+    """Mean over the trials, weighted by frames; of sums, from the standard deviation (degrees)."""
+    shares = np.array([record.shares[record.levels.index(level), plane] for record in some])
+    weights = np.array([record.kept.sum() for record in some])
+    known = np.isfinite(shares)
+    if weights[known].sum():
+        return float(np.average(shares[known], weights=weights[known]))
+    if "-" in level or level not in LEVEL_ENVELOPES:  # a joint whose coordinate the solver gave no share for
+        return math.nan
+    low, high = LEVEL_ENVELOPES[level].limits()[plane]
+    return share_by_deviation(float(np.radians(sd)), float((high - low) / np.sqrt(12)))  # of a uniform distribution
 
 
 VALIDATION_TITLES = {
@@ -356,45 +270,31 @@ VALIDATION_NOTES = {
 }
 
 
-def validation_tables_of(dataset) -> dict[str, tuple[CurvatureRow | RangeRow, ...]]:
+def validation_tables_of(dataset) -> dict[str, pd.DataFrame]:
     """All tables of a data set by name: 'lla_tka', 'lumbar_rom', 'neck_rom'."""
     some = curvature_records(dataset)
     return {"lla_tka": curvature_table(some), "lumbar_rom": lumbar_rom(some), "neck_rom": neck_rom(some)}
 
 
-def validation_csv(rows: Sequence[CurvatureRow | RangeRow]) -> str:
-    """One line per row, all columns, numbers in full; empty cells = not known."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    if rows:
-        writer.writerow(asdict(rows[0]))
-    writer.writerows([_plain_number(value) for value in asdict(row).values()] for row in rows)
-    return out.getvalue()
+def validation_csv(rows: pd.DataFrame) -> str:
+    """One line per row, all columns, numbers to six decimals; empty cells = not known."""
+    return rows.round(6).to_csv(index=False, lineterminator="\n") if len(rows) else ""
 
 
-def validation_markdown(name: str, rows: Sequence[CurvatureRow | RangeRow]) -> str:
+def validation_markdown(name: str, rows: pd.DataFrame) -> str:
     """The table `name` with title, notes and readable columns."""
     header, lines = validation_cells(name, rows)
     table = aligned_markdown([header, ["---"] * len(header), *lines])
     return "\n".join([f"## {VALIDATION_TITLES[name]}", "", table, "", VALIDATION_NOTES[name], ""])
 
 
-def _plain_number(value):
-    """A number to six decimals; nothing for NaN."""
-    if not isinstance(value, float):
-        return value
-    return "" if math.isnan(value) else round(value, 6)
-
-
-def validation_cells(
-    name: str, rows: Sequence[CurvatureRow | RangeRow]
-) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def validation_cells(name: str, rows: pd.DataFrame) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Header and lines of the table `name` as text for people, for Markdown and the report's page."""
     if name not in VALIDATION_TITLES:
         raise unknown_name("table", name, VALIDATION_TITLES)
     columns = _CURVATURE_COLUMNS if name == "lla_tka" else _RANGE_COLUMNS
     used = {title: cell for title, cell in columns.items() if title != "Action" or name != "lumbar_rom"}
-    lines = [tuple(cell(row) for cell in used.values()) for row in rows]
+    lines = [tuple(cell(row) for cell in used.values()) for row in rows.itertuples()]
     return tuple(used), tuple(lines)
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from simspine.core.errors import InputError
-from simspine.io.atomic import atomic_path
+from simspine.io.atomic import atomic_path, write_text
 from simspine.learning.options import DescentSettings
 
 # Learning rate and moving average: what depends on how far training has come.
@@ -145,6 +146,13 @@ class DescentHistory:
 
     losses: tuple[dict[str, float], ...] = ()
     watched: tuple[float, ...] = ()
+
+
+def write_losses(path: Path, history: DescentHistory, watched: str) -> None:
+    """A CSV file with a line an epoch: means of the losses, their weighted sum, and what was watched."""
+    rows = pd.DataFrame(history.losses).sort_index(axis=1).assign(**{watched: history.watched})
+    rows.index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
+    write_text(path, rows.to_csv(lineterminator="\n"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,34 +42,29 @@ PresetTable = Mapping[str, Mapping[str, Any]]
 DEFAULT_PRESET = "paper"
 
 
-def options_of_preset(kind: type[Options], presets: PresetTable, name: str, changes: Mapping[str, Any]) -> Options:
-    """The options of a preset, with single keys changed; a key of a section is written 'training.epochs'.
+def options_from(kind: type[Options], presets: PresetTable, source: str | Path, changes: Mapping[str, Any]) -> Options:
+    """The options of a preset by its name, or those in a YAML file, with single keys changed; None changes nothing.
 
-    Raises `InputError` for a preset or key that does not exist, and for values out of range.
+    A key of a section is written 'training.epochs'. A file's key `preset` (default 'paper') names one whose values
+    stand where the file has none. Raises `InputError` naming the file, for presets and keys that do not exist, and for
+    values out of range.
     """
-    if name not in presets:
-        raise unknown_name("preset", name, presets)
-    return parse_options(kind, changed_settings(presets[name], changes), f"preset {name}")
-
-
-def options_of_file(kind: type[Options], presets: PresetTable, path: str | Path, changes: Mapping[str, Any]) -> Options:
-    """The options in a YAML file, with single keys changed. A key `preset` (default 'paper') names one whose values
-    stand where the file has none. Raises `InputError` naming the file.
-    """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        keys = ", ".join(kind.model_fields)
-        raise InputError(f"{path} is not a mapping; expected keys such as {keys}.")
-    preset = content.pop("preset", DEFAULT_PRESET)
-    if not isinstance(preset, str) or preset not in presets:
-        raise unknown_name("preset", str(preset), presets, str(path))
-    flat = {
-        key if not isinstance(value, dict) else f"{key}.{inner}": entry
-        for key, value in content.items()
-        for inner, entry in (value.items() if isinstance(value, dict) else [("", value)])
-    }
-    asked = {key: value for key, value in changes.items() if value is not None}
-    return parse_options(kind, changed_settings(presets[preset], {**flat, **asked}), str(path))
+    content, where = {"preset": source}, f"preset {source}"
+    if isinstance(source, Path):
+        content, where = read_yaml(source), str(source)
+        if not isinstance(content, dict):
+            raise InputError(f"{source} is not a mapping; expected keys such as {', '.join(kind.model_fields)}.")
+    preset = str(content.pop("preset", DEFAULT_PRESET))
+    if preset not in presets:
+        raise unknown_name("preset", preset, presets, where)
+    found = dict(presets[preset])
+    for key, value in content.items():
+        found[key] = {**found.get(key, {}), **value} if isinstance(value, dict) else value
+    for key, value in changes.items():
+        section, _, inner = key.partition(".")
+        if value is not None:
+            found[section] = {**found.get(section, {}), inner: value} if inner else value
+    return parse_options(kind, found, where)
 
 
 def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -> Options:
@@ -79,20 +74,6 @@ def parse_options(kind: type[Options], content: Mapping[str, Any], where: str) -
     except SettingsError as wrong:
         faults = "\n".join(f"  - {fault}" for fault in wrong.faults)
         raise InputError(f"{where} cannot be used as settings of training:\n{faults}") from None
-
-
-def changed_settings(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with other values; 'section.key' reaches into a section, and None changes nothing."""
-    found = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
-    for key, value in changes.items():
-        section, _, inner = key.partition(".")
-        if value is None:
-            continue
-        if inner:
-            found[section] = {**found.get(section, {}), inner: value}
-        else:
-            found[section] = value
-    return found
 
 
 # What a lifter learns from and how: frozen types with defaults, and the presets that the command line offers.
@@ -252,14 +233,9 @@ LIFTING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def lifting_preset(name: str, **changes: Any) -> LiftingOptions:
-    """The options of a preset, with changes as in `options_of_preset`."""
-    return options_of_preset(LiftingOptions, LIFTING_PRESETS, name, changes)
-
-
-def read_lifting_options(path: str | Path, **changes: Any) -> LiftingOptions:
-    """The options in a YAML file, as `options_of_file`."""
-    return options_of_file(LiftingOptions, LIFTING_PRESETS, path, changes)
+def lifting_options(source: str | Path, **changes: Any) -> LiftingOptions:
+    """Of a preset or a file, see `options_from`."""
+    return options_from(LiftingOptions, LIFTING_PRESETS, source, changes)
 
 
 # What a detector of the spine learns from and how.
@@ -442,11 +418,6 @@ SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def spine_preset(name: str, **changes: Any) -> SpineDetectorOptions:
-    """The options of a preset, with changes as in `options_of_preset`."""
-    return options_of_preset(SpineDetectorOptions, SPINE_PRESETS, name, changes)
-
-
-def read_spine_options(path: str | Path, **changes: Any) -> SpineDetectorOptions:
-    """The options in a YAML file, as `options_of_file`."""
-    return options_of_file(SpineDetectorOptions, SPINE_PRESETS, path, changes)
+def spine_options(source: str | Path, **changes: Any) -> SpineDetectorOptions:
+    """Of a preset or a file, see `options_from`."""
+    return options_from(SpineDetectorOptions, SPINE_PRESETS, source, changes)

@@ -10,7 +10,7 @@ from simspine.evaluation.point_protocols import evaluate_lifting
 from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
-from simspine.learning.lifters import FittedLifter, LifterSay, fit_lifter, source_views, views_of_subjects
+from simspine.learning.lifters import LifterSay, fit_lifter, source_views, views_of_subjects
 from simspine.learning.options import NETWORK_METHODS, LiftingOptions, require_torch
 from simspine.learning.samples import LIFTED_SPINE_POINTS
 
@@ -40,7 +40,10 @@ def train_lifting(
     predictions, truth = lifter.lift(test), [view.truth for view in test]
     tables = evaluate_lifting({options.method: predictions}, truth, options.source.every)
     write_text(folder / "options.json", json.dumps(options.model_dump(mode="json"), indent=1) + "\n")
-    write_losses(folder / "losses.csv", lifter)
+    if lifter.history is not None:
+        from simspine.learning.descent import write_losses
+
+        write_losses(folder / "losses.csv", lifter.history, "watched_mm")
     write_point_sequences(folder / "truth.npz", truth)
     write_point_sequences(folder / "predictions.npz", predictions)
     write_text(folder / "tables.json", evaluation_json(tables))
@@ -58,12 +61,3 @@ def mean_lifting_errors(predictions: Sequence, truth: Sequence) -> list[float]:
         every.append(error.ravel())
         spine.append(error[:, [sequence.names.index(name) for name in LIFTED_SPINE_POINTS]].ravel())
     return [1e3 * float(np.nanmean(np.concatenate(part))) for part in (spine, every)]
-
-
-def write_losses(path: Path, lifter: FittedLifter) -> None:
-    """A line per epoch: loss of training, error of the watched (mm). Nothing for controls."""
-    if lifter.history is None:
-        return
-    pairs = zip(lifter.history.losses, lifter.history.watched, strict=True)
-    lines = [f"{i},{losses['total']!r},{error!r}" for i, (losses, error) in enumerate(pairs, start=1)]
-    write_text(path, "\n".join(["epoch,loss,watched_mm", *lines]) + "\n")

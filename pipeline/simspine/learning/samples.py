@@ -19,7 +19,7 @@ from simspine.learning.options import LiftingSource
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import SyntheticSubject, make_subject, subject_name
-from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
+from simspine.synthesis.virtual_detector import Preset, read_preset
 from simspine.synthesis.virtual_trial import virtual_rig
 
 # Image points are ideal normalised coordinates (x right, y down, in focal lengths from the principal point), free
@@ -42,13 +42,6 @@ class LiftingView:
     truth: PointSequence
     seen: np.ndarray
     scored: np.ndarray
-
-    def __post_init__(self):
-        if self.seen.shape != (*self.truth.xyz.shape[:2], 2) or self.scored.shape != self.truth.frames.shape:
-            raise InputError(
-                f"view of {self.truth.subject}/{self.truth.trial}: image points {self.seen.shape} and scored "
-                f"{self.scored.shape} do not fit points in space {self.truth.xyz.shape}."
-            )
 
     @property
     def projected(self) -> np.ndarray:
@@ -257,37 +250,24 @@ def lifting_views_of_trial(
     source: LiftingSource, person: SyntheticSubject, trial: str, cameras: Sequence[Camera], preset: Preset
 ) -> list[LiftingView]:
     """One trial ('Walking_1') as each camera sees it."""
-    whole = virtual_trial.make_trial(person, *motion_of_trial(trial), source.frames)
+    whole = replace(virtual_trial.make_trial(person, *motion_of_trial(trial), source.frames), trial=trial)
     frames = np.arange(0, whole.frames, source.context)
     motion = replace(whole.motion, values=whole.motion.values[frames], rate=whole.motion.rate / source.context)
     thin = replace(whole, motion=motion)
-    points, parts = virtual_trial.true_points(thin), virtual_trial.body_capsules(thin)
-    keypoints = simulate_detections(
-        points,
-        cameras,
-        parts.ends,
-        radii=parts.radii,
-        preset=preset,
-        seed=source.seed,
-        subject=person.name,
-        trial=trial,
-    ).keypoints
-    made = []
-    for v, camera in enumerate(cameras):
-        sequence = PointSequence(
-            subject=person.name,
-            trial=trial,
-            frames=frames,
-            names=points.names,
-            xyz=points.xyz @ camera.R.T + camera.t,
-            axes="camera",
-            camera=camera.name,
-            rate=whole.motion.rate,
-        )
-        made.append(
-            LiftingView(sequence, normalised_image_points(camera, keypoints.xy[:, v]), frames % source.every == 0)
-        )
-    return made
+    points = virtual_trial.true_points(thin)
+    seen = virtual_trial.detect_trial(thin, cameras, preset).keypoints
+    world = PointSequence(person.name, trial, frames, points.names, xyz=points.xyz, rate=whole.motion.rate)
+    return [
+        lifting_view(source, world, camera, normalised_image_points(camera, seen.xy[:, v]))
+        for v, camera in enumerate(cameras)
+    ]
+
+
+def lifting_view(source: LiftingSource, world: PointSequence, camera: Camera, seen: np.ndarray) -> LiftingView:
+    """Points of the world (z_up) as a camera has them. seen: detected points, normalised."""
+    xyz = world.xyz @ camera.R.T + camera.t
+    truth = replace(world, xyz=xyz, axes="camera", camera=camera.name)
+    return LiftingView(truth, seen, world.frames % source.every == 0)
 
 
 def normalised_image_points(camera: Camera, xy: np.ndarray) -> np.ndarray:
@@ -307,8 +287,7 @@ def lifting_views_of_dataset(source: LiftingSource, subjects: Sequence[str]) -> 
     Detected points are missing (NaN) where the source names no folder of them. Raises `InputError` for subjects or
     actions that are not in the data set, for one without cameras, and for detections that are not there or do not fit.
     """
-    if source.dataset is None:
-        raise InputError("no data set is named (source.dataset).")
+    assert source.dataset is not None  # whoever asks for them has one
     found: list[LiftingView] = []
     with open_dataset(source.dataset) as data:
         for recording in data.trials(list(subjects), source.actions):
@@ -327,27 +306,18 @@ def _recording_views(source: LiftingSource, recording: Recording) -> list[Liftin
     valid = recording.array("valid")[frames]
     xyz = np.where(valid[:, None, None], xyz, np.nan)
     pixels = None if source.keypoints is None else _detections_by_camera(source.keypoints, recording, names)
+    world = PointSequence(recording.subject, recording.name, frames, names, xyz=xyz, rate=recording.rate)
     made = []
     for camera in recording.cameras:
         seen = np.full((*xyz.shape[:2], 2), np.nan)
         if pixels is not None:
-            seen = normalised_image_points(camera, _of_camera(pixels, camera, where)[frames])
-        truth = PointSequence(
-            subject=recording.subject,
-            trial=recording.name,
-            frames=frames,
-            names=names,
-            xyz=xyz @ camera.R.T + camera.t,
-            axes="camera",
-            camera=camera.name,
-            rate=recording.rate,
-        )
-        made.append(LiftingView(truth, seen, frames % source.every == 0))
+            seen = normalised_image_points(camera, pixels[camera.name][frames])
+        made.append(lifting_view(source, world, camera, seen))
     return made
 
 
 def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """{camera: (frames, points, 2) px} from <folder>/<subject>/<trial>.h5."""
+    """{camera: (frames, points, 2) px} from <folder>/<subject>/<trial>.h5, of all cameras of the recording."""
     path = Path(folder) / safe_file_name(recording.subject) / f"{safe_file_name(recording.name)}.h5"
     found = read_store(path, ("keypoints", "cameras"))
     keypoints, cameras = found["keypoints"].select(names), found["cameras"]
@@ -356,13 +326,10 @@ def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, .
             f"{path}: {len(keypoints.xy)} frames of {keypoints.xy.shape[1]} views with {len(cameras)} cameras; the "
             f"data set has {recording.frames} frames of this trial."
         )
-    return {camera.name: keypoints.xy[:, v] for v, camera in enumerate(cameras)}
-
-
-def _of_camera(pixels: dict[str, np.ndarray], camera: Camera, where: str) -> np.ndarray:
-    if camera.name not in pixels:
-        raise InputError(f"{where}: no detections of camera {camera.name}; there are {', '.join(pixels)}.")
-    return pixels[camera.name]
+    there = {camera.name: keypoints.xy[:, v] for v, camera in enumerate(cameras)}
+    if missing := [camera.name for camera in recording.cameras if camera.name not in there]:
+        raise InputError(f"{path}: no detections of camera {', '.join(missing)}; there are {', '.join(there)}.")
+    return there
 
 
 def redraw_samples(data: LiftingSamples, exact: LiftingSamples, seed: int, epoch: int) -> LiftingSamples:

@@ -29,9 +29,8 @@ from simspine.learning.options import (
     LabelledSet,
     SpineDetectorOptions,
     chosen_device,
-    read_spine_options,
     require_torch,
-    spine_preset,
+    spine_options,
 )
 from simspine.learning.spine_samples import CropReader, LabelledPeople, mirror_order, read_labelled_set
 from simspine.vision.detector import boxes_around_points
@@ -40,7 +39,6 @@ from simspine.vision.spinepose import SpinePose
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from simspine.learning.descent import DescentHistory
     from simspine.learning.spine_network import SpineNetwork
 
 
@@ -114,7 +112,7 @@ def _fit_networks(
     say: LifterSay,
 ) -> tuple[dict[str, "Tensor"], "SpineNetwork"]:
     """Averaged weights, and the network as it was before training."""
-    from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed
+    from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed, write_losses
     from simspine.learning.spine_network import SpineNetwork
     from simspine.learning.spine_training import fit_detector, read_teacher, sight_people, student_weights
 
@@ -136,18 +134,9 @@ def _fit_networks(
     identity = TrainingIdentity(stated, "+".join([*(people.digest for people in reader.sets), *taught]))
     run = DescentRun(folder=folder, identity=identity, seed=options.seed, device=device, say=say)
     state, history = fit_detector(make, reader, options, run, teacher=teacher, watch=test_error)
-    write_history(folder / "losses.csv", history)
+    write_losses(folder / "losses.csv", history, "watched_px")
     with with_seed(options.seed, 0, "cpu"):
         return state, make()
-
-
-def write_history(path: Path, history: "DescentHistory") -> None:
-    """A line an epoch: means of the losses, not weighted, their weighted sum, error of the test set (crop's px)."""
-    names = sorted(history.losses[0])
-    lines = [",".join(["epoch", *names, "watched_px"])]
-    for i, (losses, watched) in enumerate(zip(history.losses, history.watched, strict=True), start=1):
-        lines.append(",".join([str(i), *(repr(losses[name]) for name in names), repr(watched)]))
-    write_text(path, "\n".join(lines) + "\n")
 
 
 def _refuse_learnt(sets: tuple[LabelledPeople, ...], test: LabelledPeople | None) -> None:
@@ -277,7 +266,7 @@ def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
     Raises `InputError` for settings that leave points out or name two training sets.
     """
     require_torch()
-    options = spine_preset(settings) if settings in SPINE_PRESETS else read_spine_options(Path(settings))
+    options = spine_options(settings if settings in SPINE_PRESETS else Path(settings))
     if options.data.points != "all":
         raise InputError(f"--training {settings}: data.points is {options.data.points}; rounds need all 37 points.")
     if len(options.data.train) > 1:

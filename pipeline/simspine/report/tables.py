@@ -220,7 +220,7 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
     """The tables of `validation_tables_of`, folded under their titles; empty ones are left out."""
     made = []
     for name, rows in validation_tables_of(curvature_records(dataset)).items():
-        if rows:
+        if len(rows):
             header, lines = validation_cells(name, rows)
             made.append(PageTable(header, lines, VALIDATION_NOTES[name], VALIDATION_TITLES[name]))
     return tuple(made)

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from simspine.synthesis import virtual_trial
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.population import SyntheticSubject, make_subject
-from simspine.synthesis.virtual_detector import Preset, read_preset, simulate_detections
-from simspine.synthesis.virtual_trial import simulate_mocap, trial_frames, virtual_rig
+from simspine.synthesis.virtual_detector import Preset, read_preset
+from simspine.synthesis.virtual_trial import trial_frames, virtual_rig
 
 # The files of one trial of a virtual capture: what a copy of Human3.6M would hold, detections, and the truth.
 
@@ -68,18 +68,10 @@ def write_trial(
     the 37 points (y_up); MOT with all coordinates of the truth body; HDF5 with the same in full precision, the true
     joints, level angles, LLA and TKA, and which detections are outliers or exchanged.
     """
-    made = virtual_trial.make_trial(subject, *motion_of_trial(trial), frames)
-    name = subject.name
-    paths = {role: folder / path for role, path in trial_files(name, trial).items()}
-
-    joints = virtual_trial.true_human36m_joints(made)
-    measured = simulate_mocap(joints, made.motion.rate, subject.seed, subject=name, trial=trial)
-    write_pose(paths["world"], 1e3 * measured)
-
-    points, parts = virtual_trial.true_points(made), virtual_trial.body_capsules(made)
-    found = simulate_detections(
-        points, cameras, parts.ends, radii=parts.radii, preset=preset, seed=subject.seed, subject=name, trial=trial
-    )
+    made = replace(virtual_trial.make_trial(subject, *motion_of_trial(trial), frames), trial=trial)
+    paths = {role: folder / path for role, path in trial_files(subject.name, trial).items()}
+    write_pose(paths["world"], 1e3 * virtual_trial.captured_joints(made))
+    found = virtual_trial.detect_trial(made, cameras, preset)
     write_store(paths["detections"], keypoints=found.keypoints, cameras=list(cameras), skeleton=CAPTURE_SKELETON)
 
     markers = virtual_trial.true_markers(made)
@@ -92,9 +84,9 @@ def write_trial(
     write_store(
         paths["spine"],
         motion=made.motion,
-        points=points,
+        points=virtual_trial.true_points(made),
         vertebrae=virtual_trial.true_vertebra_centres(made),
-        joints=joints,
+        joints=virtual_trial.true_human36m_joints(made),
         levels=list(spine.levels),
         angles=np.asarray(spine.angles),
         lla=np.asarray(spine.lla),
@@ -105,7 +97,7 @@ def write_trial(
     )
 
 
-CAPTURE_RECORD_FILE, MODEL_FOLDER = "capture.json", "model"
+CAPTURE_RECORD_FILE, MODEL = "capture.json", "model"
 Progress = Callable[[int, int], None]
 
 
@@ -145,33 +137,37 @@ def write_capture(
     if only is not None and only not in rigs:
         raise unknown_name("subject", only, rigs, "the virtual capture")
     stated = _stated_settings(settings, trials, preset, rigs)
-    _claim_folder(folder, stated)
+    if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture").get("settings") != stated:
+        write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
     for name, cameras in rigs.items():
         write_calibration(folder / camera_file(name), cameras)
-    write_text(
-        folder / "truth" / "subjects.json", _json_text({subject.name: _to_plain(subject) for subject in subjects})
-    )
+    people = {subject.name: _to_plain(subject) for subject in subjects}
+    write_text(folder / "truth" / "subjects.json", _json_text(people))
 
     chosen = [subject for subject in subjects if only in (None, subject.name)]
     lengths = {(s.name, t): settings.frames or trial_frames(s, *motion_of_trial(t)) for s in chosen for t in trials}
-    total, done, written = sum(lengths.values()), 0, []
+    done, written = 0, []
     for subject in chosen:
-        cameras = rigs[subject.name]
-        record = _Record(folder, subject.name, stated)
-        record.keep([MODEL_FOLDER, *trials])
-        if not record.holds(MODEL_FOLDER):
-            write_text(folder / _subject_model_xml(subject), truth_body(subject).body.osim)
-            record.add(MODEL_FOLDER, [_subject_model_xml(subject)])
-        for trial in trials:
-            if not record.holds(trial):
-                write_trial(folder, subject, trial, frames=settings.frames, cameras=cameras, preset=preset)
-                record.add(trial, trial_files(subject.name, trial).values())
-                written.append(f"{subject.name}/{trial}")
-            done += lengths[subject.name, trial]
-            if progress is not None:
-                progress(done, total)
-    _finish_record(folder, stated, subjects, trials)
+        record = _SubjectRecord(folder, subject.name, stated, trials)
+        for trial in record.parts:
+            if record.lacks(trial):
+                if trial == MODEL:
+                    write_text(folder / record.parts[MODEL][0], truth_body(subject).body.osim)
+                else:
+                    write_trial(folder, subject, trial, settings.frames, cameras=rigs[subject.name], preset=preset)
+                    written.append(f"{subject.name}/{trial}")
+                record.add(trial)
+            done += lengths.get((subject.name, trial), 0)
+            if progress is not None and trial != MODEL:
+                progress(done, sum(lengths.values()))
+    _finish_record(folder, stated, [subject.name for subject in subjects], trials)
     return written
+
+
+def _subject_files(subject: str, trials: Sequence[str]) -> dict[str, list[str]]:
+    """{`MODEL` or trial: its files, relative to the capture's folder}."""
+    model = {MODEL: [f"truth/models/{subject}.osim"]}
+    return model | {trial: list(trial_files(subject, trial).values()) for trial in trials}
 
 
 def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
@@ -183,70 +179,70 @@ def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Prese
         "trials": trials,
         "frames": settings.frames,
         "spines": settings.spines,
-        "detections": _to_plain(preset),
-        "cameras": _sha256(
-            _json_text({name: [_to_plain(c) for c in cameras] for name, cameras in rigs.items()}).encode()
-        ),
+        "detections": preset.model_dump(mode="json"),
+        "cameras": _settings_digest({name: [_to_plain(c) for c in cameras] for name, cameras in rigs.items()}),
     }
 
 
-def _claim_folder(folder: Path, stated: dict) -> None:
-    """Mark the folder as a virtual capture; never one that holds something else, such as a copy of Human3.6M."""
+def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
+    """The record of a folder of this kind, empty for a new one; never one that holds something else.
+
+    record: name of its file, whose `key` is true.
+    """
     if folder.is_file():
         raise InputError(f"{folder} is a file; a folder to write to is wanted.")
-    record = _read_record(folder / CAPTURE_RECORD_FILE)
-    if folder.is_dir() and any(folder.iterdir()) and record.get("virtual") is not True:
-        raise InputError(f"{folder} holds files, but no virtual capture. Name an empty or a new folder.")
-    if record.get("settings") != stated:
-        write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
+    found = _read_record(folder / record)
+    if folder.is_dir() and any(folder.iterdir()) and found.get(key) is not True:
+        raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")
+    return found
 
 
-def _finish_record(folder: Path, stated: dict, subjects: Sequence[SyntheticSubject], trials: list[str]) -> None:
+def _finish_record(folder: Path, stated: dict, subjects: Sequence[str], trials: list[str]) -> None:
     """Write the record with all checksums, if every subject is there."""
     files: dict[str, str] = {}
     shared = ["truth/subjects.json"]
     for subject in subjects:
-        record = _Record(folder, subject.name, stated)
-        if set(record.made) != {MODEL_FOLDER, *trials}:
+        wanted = {path for paths in _subject_files(subject, trials).values() for path in paths}
+        record = _read_record(folder / _record_file(subject))
+        if record.get("settings") != _settings_digest(stated) or set(record["files"]) != wanted:
             return
-        files |= {path: checksum for made in record.made.values() for path, checksum in made.items()}
-        shared += [record.path.relative_to(folder).as_posix(), camera_file(subject.name)]
+        files |= record["files"]
+        shared += [_record_file(subject), camera_file(subject)]
     files |= {path: sha256_of_file(folder / path) for path in shared}
     content = {"virtual": True, "complete": True, "settings": stated, "files": dict(sorted(files.items()))}
     write_text(folder / CAPTURE_RECORD_FILE, _json_text(content))
 
 
-class _Record:
-    """What is written of a subject (its model, its trials), with checksums: truth/<subject>/files.json."""
-
-    def __init__(self, folder: Path, subject: str, stated: dict):
-        self.folder, self.path = folder, folder / "truth" / subject / "files.json"
-        self.settings = _sha256(_json_text(stated).encode())
-        found = _read_record(self.path)
-        self.old = found.get("made", {})
-        self.made = dict(self.old) if found.get("settings") == self.settings else {}
-
-    def keep(self, names: Sequence[str]) -> None:
-        """Remove the files of all else: what was made with other settings."""
-        self.made = {name: files for name, files in self.made.items() if name in names}
-        for name, files in self.old.items():
-            if name not in self.made:
-                for path in files:
-                    (self.folder / path).unlink(missing_ok=True)
-
-    def holds(self, name: str) -> bool:
-        files = self.made.get(name, {})
-        paths = {self.folder / path: checksum for path, checksum in files.items()}
-        return bool(paths) and all(p.is_file() and sha256_of_file(p) == checksum for p, checksum in paths.items())
-
-    def add(self, name: str, paths: Iterable[str]) -> None:
-        self.made[name] = {path: sha256_of_file(self.folder / path) for path in paths}
-        content = {"settings": self.settings, "made": dict(sorted(self.made.items()))}
-        write_text(self.path, _json_text(content))
+def _record_file(subject: str) -> str:
+    return f"truth/{subject}/files.json"
 
 
-def _subject_model_xml(subject: SyntheticSubject) -> str:
-    return f"truth/models/{subject.name}.osim"
+def _settings_digest(stated: dict) -> str:
+    return hashlib.sha256(_json_text(stated).encode()).hexdigest()
+
+
+class _SubjectRecord:
+    """What is written of a subject. parts: as of `_subject_files`. files: {path: checksum}; of an older record only
+    whole files that are wanted stay."""
+
+    def __init__(self, folder: Path, subject: str, stated: dict, trials: Sequence[str]):
+        self.folder, self.path, self.settings = folder, folder / _record_file(subject), _settings_digest(stated)
+        self.parts = _subject_files(subject, trials)
+        self.files: dict[str, str] = {}
+        found, wanted = _read_record(self.path), {path for paths in self.parts.values() for path in paths}
+        for path, checksum in found.get("files", {}).items():
+            there = (folder / path).is_file() and sha256_of_file(folder / path) == checksum
+            if there and path in wanted and found.get("settings") == self.settings:
+                self.files[path] = checksum
+            else:
+                (folder / path).unlink(missing_ok=True)
+
+    def lacks(self, part: str) -> bool:
+        return not set(self.parts[part]) <= set(self.files)
+
+    def add(self, part: str) -> None:
+        self.files |= {path: sha256_of_file(self.folder / path) for path in self.parts[part]}
+        write_text(self.path, _json_text({"settings": self.settings, "files": dict(sorted(self.files.items()))}))
 
 
 def _read_record(path: Path) -> dict:
@@ -256,10 +252,6 @@ def _read_record(path: Path) -> dict:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _json_text(content) -> str:

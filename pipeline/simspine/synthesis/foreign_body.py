@@ -46,11 +46,8 @@ def rotation_about_axis(axis: str, angle: np.ndarray) -> np.ndarray:
 
 def joint_turn(angles: np.ndarray) -> np.ndarray:
     """Rotations (…, 3, 3) of flexion, bending to the right, turn to the left (…, 3)."""
-    return (
-        rotation_about_axis("z", -angles[..., 0])
-        @ rotation_about_axis("x", angles[..., 1])
-        @ rotation_about_axis("y", angles[..., 2])
-    )
+    turns = np.reshape(angles * (-1, 1, 1), (-1, 3))
+    return Rotation.from_euler("ZXY", turns).as_matrix().reshape(*angles.shape[:-1], 3, 3)
 
 
 def rigid_pose(rotation: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -171,11 +168,7 @@ def hip_centres(subject: ForeignSubject, pelvis: np.ndarray, side: str) -> np.nd
 
 def pelvis_turn(angles: np.ndarray) -> np.ndarray:
     """Rotations (frames, 3, 3) of forward tilt, tilt to the right, turn to the left; heading first."""
-    return (
-        rotation_about_axis("y", angles[:, 2])
-        @ rotation_about_axis("x", angles[:, 1])
-        @ rotation_about_axis("z", -angles[:, 0])
-    )
+    return Rotation.from_euler("YXZ", angles[:, ::-1] * (1, 1, -1)).as_matrix()
 
 
 def standing_height(subject, hips: np.ndarray, pelvis: np.ndarray, feet: np.ndarray, pitch: np.ndarray) -> np.ndarray:

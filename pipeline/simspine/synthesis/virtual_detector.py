@@ -16,18 +16,18 @@ foreshortening, occlusion and noise, not on offsets, biases and exchanged sides.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
-from types import MappingProxyType
 
 import numpy as np
 import yaml
+from pydantic import Field, field_validator
 
 from simspine.anatomy.occlusion import BODY_PART_RADII, flesh_in_front
 from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.geometry import project_points
-from simspine.core.settings import read_yaml
+from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton, point_axes
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.synthesis.population import Stream, SyntheticSubject
@@ -107,12 +107,10 @@ def segment_foreshortening(points: Markers, cameras: Sequence[Camera]) -> np.nda
     return out
 
 
-def occlusion_of_points(
-    points: Markers, cameras: Sequence[Camera], capsules: np.ndarray, radii: np.ndarray
-) -> np.ndarray:
-    """How hidden each point is, 0 (in sight) … 1: (frames, views, points). capsules, radii: see `Capsules`."""
+def occlusion_of_points(points: Markers, cameras: Sequence[Camera], capsules: Capsules) -> np.ndarray:
+    """How hidden each point is, 0 (in sight) … 1: (frames, views, points)."""
     centres = np.stack([camera.centre for camera in cameras])
-    return np.clip(flesh_in_front(centres, points.xyz, capsules, radii) / HIDING_FLESH_M, 0, 1)
+    return np.clip(flesh_in_front(centres, points.xyz, capsules.ends, capsules.radii) / HIDING_FLESH_M, 0, 1)
 
 
 def person_size_in_image(xy: np.ndarray) -> np.ndarray:
@@ -132,39 +130,47 @@ def person_size_in_image(xy: np.ndarray) -> np.ndarray:
 EXACT_PRESET = "exact"
 
 
-@dataclass(frozen=True)
-class RegionErrors:
-    """Errors of a region's points. offset_m: how far the place the detector means lies from the one meant by the truth.
+class RegionErrors(Section):
+    """Errors of a region's points."""
 
-    noise: standard deviation of an image coordinate, as a share of the person's size in the image, of a point neither
-    foreshortened nor hidden; biases of the view are part of it.
-    """
-
-    offset_m: float
-    noise: float
+    offset_m: float = Field(ge=0, lt=10)
+    """How far the place the detector means lies from the one meant by the truth."""
+    noise: float = Field(ge=0, lt=10)
+    """Standard deviation of an image coordinate, as a share of the person's size in the image, of a point neither
+    foreshortened nor hidden; biases of the view are part of it."""
 
 
-@dataclass(frozen=True)
-class Preset:
-    """One way of erring.
-
-    regions: by name (`REGIONS`). foreshortened, occluded: by what share the noise grows when a segment points at the
-    camera, and when a point is hidden. outliers, swaps, dropouts: shares of detections far off, of frames and views
-    with left and right of a pair of limbs exchanged, of detections missing although in the image. confidence: log-odds
-    of a typical detection.
-    """
+class Preset(Section):
+    """One way of erring."""
 
     name: str
+    """What it is called."""
     regions: Mapping[str, RegionErrors]
-    foreshortened: float = 0.0
-    occluded: float = 0.0
-    outliers: float = 0.0
-    swaps: float = 0.0
-    dropouts: float = 0.0
+    """By name; none for a detector without any error."""
+    foreshortened: float = Field(0.0, ge=0, lt=10)
+    """By what share the noise grows when a segment points at the camera."""
+    occluded: float = Field(0.0, ge=0, lt=10)
+    """By what share it grows when a point is hidden."""
+    outliers: float = Field(0.0, ge=0, lt=0.5)
+    """Share of detections far off."""
+    swaps: float = Field(0.0, ge=0, lt=0.5)
+    """Share of frames and views with left and right of a pair of limbs exchanged."""
+    dropouts: float = Field(0.0, ge=0, lt=0.5)
+    """Share of detections missing although in the image."""
     confidence: float = 40.0
+    """Log-odds of a typical detection."""
+
+    @field_validator("regions")
+    @classmethod
+    def _regions_are_there(cls, regions: Mapping[str, RegionErrors]) -> Mapping[str, RegionErrors]:
+        require_known("region", regions, POINTS_BY_REGION)
+        if regions and len(regions) < len(POINTS_BY_REGION):
+            raise ValueError(f"expected offset_m and noise of {', '.join(POINTS_BY_REGION)}; some are lacking.")
+        return regions
 
     @property
     def exact(self) -> bool:
+        """Whether there is no error at all."""
         return not self.regions
 
 
@@ -179,7 +185,7 @@ def read_preset(name: str) -> Preset:
     Raises `InputError` for an unknown name or key, a missing figure or one out of range.
     """
     if name == EXACT_PRESET:
-        return Preset(EXACT_PRESET, MappingProxyType({}))
+        return Preset(name=EXACT_PRESET, regions={})
     if str(name).endswith((".yaml", ".yml")):
         table = read_yaml(name)
         if not isinstance(table, dict) or len(table) != 1:
@@ -194,28 +200,11 @@ def read_preset(name: str) -> Preset:
 
 def parse_preset(name: str, row: Mapping, where: str) -> Preset:
     """A preset out of a plain mapping."""
-    known = [field.name for field in fields(Preset) if field.name != "name"]
-    if not isinstance(row, Mapping) or not isinstance(row.get("regions"), Mapping):
-        raise InputError(
-            f"{where}: preset {name!r} needs regions ({', '.join(POINTS_BY_REGION)}) with offset_m and noise."
-        )
-    require_known("key", row, known, f"preset {name!r} of {where}")
-    require_known("region", row["regions"], POINTS_BY_REGION, f"preset {name!r} of {where}")
     try:
-        regions = {
-            key: RegionErrors(**{k: float(v) for k, v in row["regions"][key].items()}) for key in POINTS_BY_REGION
-        }
-        preset = Preset(name, MappingProxyType(regions), **{k: float(v) for k, v in row.items() if k != "regions"})
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{where}: preset {name!r} is incomplete or holds no number ({error}).") from None
-    shares = {"outliers": preset.outliers, "swaps": preset.swaps, "dropouts": preset.dropouts}
-    for key, value in shares.items():
-        if not 0 <= value < 0.5:
-            raise InputError(f"{where}: preset {name!r} has {key} {value:g}, expected a share from 0 to below 0.5.")
-    sizes = [v for r in regions.values() for v in (r.offset_m, r.noise)] + [preset.foreshortened, preset.occluded]
-    if not all(0 <= v < 10 for v in sizes):
-        raise InputError(f"{where}: preset {name!r}: offset_m, noise, foreshortened, occluded must not be negative.")
-    return preset
+        return Preset.model_validate({"name": name, "regions": None} | dict(row if isinstance(row, Mapping) else {}))
+    except SettingsError as wrong:
+        faults = "\n".join(f"  - {fault}" for fault in wrong.faults)
+        raise InputError(f"{where}: preset {name!r} cannot be used:\n{faults}") from None
 
 
 def _preset_table() -> dict:
@@ -260,8 +249,7 @@ class Detected:
 def simulate_detections(
     points: Markers,
     cameras: Sequence[Camera],
-    capsules: np.ndarray,
-    radii: np.ndarray,
+    capsules: Capsules,
     preset: Preset,
     seed: int,
     subject: str,
@@ -269,33 +257,35 @@ def simulate_detections(
 ) -> Detected:
     """2D points as a detector with the errors of `preset` would give them.
 
-    points: the 37 SIMSPINE points, frame z_up, none missing. capsules, radii: the body's parts (see `Capsules`).
+    points: the 37 SIMSPINE points, frame z_up, none missing. capsules: the body's parts.
     Equal arguments give equal detections; a subject's biases are the same in all trials. Points outside an image are
     missing (NaN, confidence 0); with the preset `exact` nothing else is changed, and all confidences are 1.
     """
     points = points.select(load_skeleton("simspine37").names)
     exact = np.moveaxis(project_points(cameras, points.xyz), 0, 1)
-    hidden = occlusion_of_points(points, cameras, capsules, radii)
-    if preset.exact:
-        return _exact_detections(points, cameras, exact, hidden)
-    draw = partial(random_stream, seed, "detections", preset.name)
+    hidden = occlusion_of_points(points, cameras, capsules)
     size, rate = person_size_in_image(exact), points.rate
-    harder = 1 + preset.foreshortened * segment_foreshortening(points, cameras) + preset.occluded * hidden
-    noise = _wandering_noise(partial(draw, "noise", subject, trial), exact.shape, rate) * harder[..., None]
-    xy = _places_with_noise(points, cameras, preset, draw=draw, subject=subject, size=size, noise=noise)
-    outlier = rare_spells(
-        draw("outliers", subject, trial), harder, preset.outliers, rate=rate, duration=OUTLIER_DURATION_S
-    )
-    xy += np.where(outlier[..., None], _outlier_displacements(draw("places", subject, trial), size, outlier), 0.0)
-    confidence = _simulated_confidence(
-        draw("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=rate
-    )
-    swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
-    _exchange_sides(swapped, xy, confidence)
-    missing = ~_inside_image(exact, cameras) | ~_inside_image(xy, cameras)
-    missing |= rare_spells(
-        draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
-    )
+    if preset.exact:
+        xy, confidence, outlier = exact.copy(), np.ones(hidden.shape), np.zeros(hidden.shape, bool)
+        swapped, missing = outlier[..., : len(SWAPPED_LIMB_PAIRS)], ~_inside_image(exact, cameras)
+    else:
+        draw = partial(random_stream, seed, "detections", preset.name)
+        harder = 1 + preset.foreshortened * segment_foreshortening(points, cameras) + preset.occluded * hidden
+        noise = _wandering_noise(partial(draw, "noise", subject, trial), exact.shape, rate) * harder[..., None]
+        xy = _places_with_noise(points, cameras, preset, draw=draw, subject=subject, size=size, noise=noise)
+        outlier = rare_spells(
+            draw("outliers", subject, trial), harder, preset.outliers, rate=rate, duration=OUTLIER_DURATION_S
+        )
+        xy += np.where(outlier[..., None], _outlier_displacements(draw("places", subject, trial), size, outlier), 0.0)
+        confidence = _simulated_confidence(
+            draw("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=rate
+        )
+        swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
+        _exchange_sides(swapped, xy, confidence)
+        missing = ~_inside_image(exact, cameras) | ~_inside_image(xy, cameras)
+        missing |= rare_spells(
+            draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
+        )
     xy[missing] = np.nan
     return Detected(
         keypoints=Keypoints(points.names, rate, xy, np.where(missing, 0.0, confidence)),
@@ -305,21 +295,6 @@ def simulate_detections(
         outlier=outlier,
         missing=missing,
         swapped=swapped,
-    )
-
-
-def _exact_detections(points: Markers, cameras: Sequence[Camera], exact: np.ndarray, hidden: np.ndarray) -> Detected:
-    """Without any error; points outside an image are missing."""
-    missing, none = ~_inside_image(exact, cameras), np.zeros(exact.shape[:3], bool)
-    xy = np.where(missing[..., None], np.nan, exact)
-    return Detected(
-        keypoints=Keypoints(points.names, points.rate, xy, np.where(missing, 0.0, 1.0)),
-        exact=exact,
-        size=person_size_in_image(exact),
-        hidden=hidden,
-        outlier=none,
-        missing=missing,
-        swapped=none[..., : len(SWAPPED_LIMB_PAIRS)],
     )
 
 

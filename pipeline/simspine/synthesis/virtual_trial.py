@@ -5,6 +5,7 @@ origin is on the floor in the middle of the area.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ from simspine.synthesis.bodies import TruthBody, truth_body
 from simspine.synthesis.population import SyntheticSubject, population_articulation
 from simspine.synthesis.postures import perform_motion
 from simspine.synthesis.signals import correlated_drift, random_stream
-from simspine.synthesis.virtual_detector import Capsules, capsules_of
+from simspine.synthesis.virtual_detector import Capsules, Detected, Preset, capsules_of, simulate_detections
 
 # Virtual cameras: a rig of the size and layout of Human3.6M's, with values of its own, or any calibration file's.
 
@@ -268,6 +269,20 @@ def true_human36m_joints(trial: TruthTrial) -> np.ndarray:
 def body_capsules(trial: TruthTrial) -> Capsules:
     """The body's parts as capsules, z_up, for who hides what."""
     return capsules_of(trial.subject, true_markers(trial))
+
+
+def detect_trial(trial: TruthTrial, cameras: Sequence[Camera], preset: Preset) -> Detected:
+    """What a detector of this preset sees of a trial; random numbers are the subject's and the trial's."""
+    who = trial.subject
+    return simulate_detections(
+        true_points(trial), cameras, body_capsules(trial), preset, seed=who.seed, subject=who.name, trial=trial.trial
+    )
+
+
+def captured_joints(trial: TruthTrial) -> np.ndarray:
+    """`true_human36m_joints` as motion capture would give them."""
+    who = trial.subject
+    return simulate_mocap(true_human36m_joints(trial), trial.motion.rate, who.seed, subject=who.name, trial=trial.trial)
 
 
 def spine_truth(trial: TruthTrial) -> SpineKinematics:

@@ -191,8 +191,7 @@ def capture_step(config: Config, subject: str) -> Step:
     assert config.capture is not None
     folder = Path(config.capture.human36m)
     try:
-        made = read_json(folder / "truth" / subject / "files.json")["made"]
-        names = [name for files in made.values() for name in files]
+        names = list(read_json(folder / "truth" / subject / "files.json")["files"])
     except (InputError, KeyError, TypeError, AttributeError):  # not made yet, or damaged
         names = []
     task = StageTask(

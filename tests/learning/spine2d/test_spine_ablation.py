@@ -15,7 +15,7 @@ from figure_text import texts
 
 from simspine.core.errors import InputError
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.learning.options import CurriculumStage, spine_preset
+from simspine.learning.options import CurriculumStage, spine_options
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def options(dotted):
         "train": [{"folder": str(dotted), "split": "val2017"}, {"folder": str(dotted)}], "points": "trunk",
         "test": {"folder": str(dotted), "split": "val2017"},
     }  # fmt: skip
-    return spine_preset("tiny", data=data, teacher="body.pt")
+    return spine_options("tiny", data=data, teacher="body.pt")
 
 
 def switched_off(losses):

@@ -5,20 +5,19 @@ from simspine.learning.options import (
     POINT_CHOICES,
     SPINE_PRESETS,
     SpineDetectorOptions,
-    read_spine_options,
-    spine_preset,
+    spine_options,
 )
 
 
 @pytest.mark.parametrize("name", SPINE_PRESETS)
 def test_presets_are_options_that_files_can_hold(name):
-    found = spine_preset(name)
+    found = spine_options(name)
     assert SpineDetectorOptions.model_validate(found.model_dump(mode="json")) == found
     assert len(found.curriculum) == 3
 
 
 def test_the_papers_recipe_is_the_default():
-    found = spine_preset("paper")
+    found = spine_options("paper")
     losses, training = found.losses, found.training
     assert (losses.position, losses.distill, losses.structure, losses.spine) == (5, 2.5, 0.1, 0.5)
     assert training.batch * training.accumulate == 1024
@@ -39,17 +38,17 @@ def test_points_are_spinetracks_in_its_order():
 def test_a_file_says_what_differs_from_a_preset(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("preset: tiny\ndata:\n  train: [{folder: a, fraction: 0.5}, {folder: b}]\ntraining: {batch: 4}\n")
-    found = read_spine_options(file, **{"training.epochs": 7})
+    found = spine_options(file, **{"training.epochs": 7})
     assert [own.folder for own in found.data.train] == ["a", "b"]
     assert (found.training.batch, found.training.epochs) == (4, 7)
-    assert found.network == spine_preset("tiny").network
+    assert found.network == spine_options("tiny").network
 
 
 def test_what_nobody_asks_for_leaves_the_file_as_it_is(tmp_path):
     """The command line hands on None for options that are not given."""
     file = tmp_path / "mine.yaml"
     file.write_text("preset: cpu\nseed: 7\ntraining: {epochs: 3}\n")
-    found = read_spine_options(file, **{"training.epochs": None, "training.batch": 8, "seed": None})
+    found = spine_options(file, **{"training.epochs": None, "training.batch": 8, "seed": None})
     assert (found.training.epochs, found.training.batch, found.seed) == (3, 8, 7)
 
 
@@ -65,13 +64,13 @@ def test_faults_are_named_with_the_file(tmp_path, text, said):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(InputError, match=said.replace("[", r"\[")) as caught:
-        read_spine_options(file)
+        spine_options(file)
     assert str(file) in str(caught.value)
 
 
 def test_the_shipped_configuration_is_one():
     from simspine.core.settings import data_folder
 
-    found = read_spine_options(data_folder("configs") / "training" / "spine-detector.yaml")
-    assert found.training == spine_preset("cpu").training
+    found = spine_options(data_folder("configs") / "training" / "spine-detector.yaml")
+    assert found.training == spine_options("cpu").training
     assert found.data.test is not None

@@ -10,7 +10,7 @@ from benchmarks.spine_ablation import run_ablations
 
 from simspine.core.errors import InputError
 from simspine.learning.descent import CHECKPOINT_FILE, DescentRun, TrainingIdentity
-from simspine.learning.options import POINT_CHOICES, CurriculumStage, LabelledSet, SpineDetectorOptions, spine_preset
+from simspine.learning.options import POINT_CHOICES, CurriculumStage, LabelledSet, SpineDetectorOptions, spine_options
 from simspine.learning.spine_network import SimccMaps, SpineNetwork
 from simspine.learning.spine_runs import share_in_ellipses, train_detector
 from simspine.learning.spine_samples import CropReader, read_labelled_set
@@ -31,7 +31,7 @@ def reader(dotted):
 def options(dotted):
     data = {"train": [{"folder": str(dotted)}], "points": "trunk"}
     changes = {"training.epochs": 3, "training.batch": 8, "network.width": 16, "network.hidden": 16}
-    return spine_preset("tiny", data=data, **changes)
+    return spine_options("tiny", data=data, **changes)
 
 
 def run(folder, options, **changes) -> DescentRun:
@@ -163,7 +163,7 @@ def test_a_run_learns_and_leaves_its_files(dotted, tmp_path):
     data = {
         "train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk",
     }  # fmt: skip
-    options = spine_preset("tiny", data=data, **{"training.epochs": 2})
+    options = spine_options("tiny", data=data, **{"training.epochs": 2})
     trained = train_detector(options, tmp_path)
     assert trained.onnx_difference <= 1e-4
     names = ["checkpoint.pt", "detector.onnx", "losses.csv", "options.json", "tables.json", "weights.pt"]
@@ -178,20 +178,20 @@ def test_a_run_learns_and_leaves_its_files(dotted, tmp_path):
 def test_people_are_not_judged_by_who_were_learnt_from(dotted, tmp_path):
     data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted)}}
     with pytest.raises(InputError, match="18 images are learnt from and judged by"):
-        train_detector(spine_preset("tiny", data=data), tmp_path)
+        train_detector(spine_options("tiny", data=data), tmp_path)
     with pytest.raises(InputError, match=r"data\.train names no set"):
-        train_detector(spine_preset("tiny"), tmp_path)
+        train_detector(spine_options("tiny"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_student_starts_from_its_teacher(dotted, tmp_path):
     """At a rate of next to nothing the student's rows are the teacher's still."""
     body = {"train": [{"folder": str(dotted)}], "points": "body"}
-    train_detector(spine_preset("tiny", data=body, **{"training.epochs": 1}), tmp_path / "body")
+    train_detector(spine_options("tiny", data=body, **{"training.epochs": 1}), tmp_path / "body")
     weights = tmp_path / "body" / "weights.pt"
     every = {"train": [{"folder": str(dotted)}], "points": "all"}
     still = {"training.epochs": 1, "training.rate": 1e-12, "teacher": str(weights)}
-    train_detector(spine_preset("tiny", data=every, **still), tmp_path / "all")
+    train_detector(spine_options("tiny", data=every, **still), tmp_path / "all")
     old, new = (torch.load(tmp_path / name / "weights.pt", weights_only=True)["state"] for name in ("body", "all"))
     assert torch.allclose(new["points.weight"][:26], old["points.weight"], atol=1e-6)
     assert torch.allclose(new["x.weight"], old["x.weight"], atol=1e-6)
@@ -202,7 +202,7 @@ def test_a_student_starts_from_its_teacher(dotted, tmp_path):
 
 def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
     data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
-    options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
+    options = spine_options("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
     (table,) = run_ablations(options, ("losses",), tmp_path)
     assert [row.method for row in table.rows] == ["position", "+ spine", "+ structure", "all"]
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
