@@ -11,7 +11,6 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import PointTuple, parse_point
-from simspine.anatomy.model_edits import joint_below
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelPrior, LinearPrior
 from simspine.anatomy.tree import Functions, Tree, slots_of_joints, with_identity_function
 from simspine.core.errors import InputError, require_known
@@ -134,24 +133,19 @@ def vary_joint_places(
     for j in np.flatnonzero(shift.any(1)).tolist():
         place = _place_in_parent(root, body.bodies[body.tree.child[j] - 1])
         here = np.array((place.text or "").split(), float)
-        place.text = _numbers_text(here + shift[j])
+        place.text = numbers_text(here + shift[j])
     listed = {marker.get("name"): marker for marker in root.iterfind("Model/MarkerSet/objects/Marker")}
     for name, offset in (markers or {}).items():
-        location = listed[name].find("location")
-        assert location is not None  # as OpenSim writes markers
-        location.text = _numbers_text(np.array((location.text or "").split(), float) + offset)
+        location = child_element(listed[name], "location")
+        location.text = numbers_text(np.array((location.text or "").split(), float) + offset)
     return Body.from_text(opensim_text(root), f"the body {body.name!r} of this person")
 
 
 def _place_in_parent(root: ET.Element, child: str) -> ET.Element:
     """Where the joint that carries a body is in the body that it hangs from. Models built here have a frame for it."""
-    joints = root.find("Model/JointSet/objects")
-    assert joints is not None  # as OpenSim writes models
-    joint = joint_below(joints, child)
-    name = joint.findtext("socket_parent_frame", "").strip()
-    place = joint.find(f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
-    assert place is not None  # what such a frame is for
-    return place
+    joint = joint_below(child_element(root, "Model/JointSet/objects"), child)
+    name = child_text(joint, "socket_parent_frame")
+    return child_element(joint, f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
 
 
 def _is_zero(functions: Functions, f: int) -> bool:
@@ -161,8 +155,34 @@ def _is_zero(functions: Functions, f: int) -> bool:
     return functions.slope(f) == 0.0 and functions.coefficients[piece, 0] == 0.0
 
 
-def _numbers_text(values: np.ndarray) -> str:
-    return " ".join(repr(float(v)) for v in values)
+def joint_below(joints: ET.Element, body: str) -> ET.Element:
+    """The joint whose child is `body`."""
+    for joint in joints:
+        own = child_text(joint, "socket_child_frame")
+        for frame in joint.findall("frames/PhysicalOffsetFrame"):
+            if frame.get("name") == own and child_text(frame, "socket_parent") == f"/bodyset/{body}":
+                return joint
+    raise InputError(f"the model has no joint that carries the body {body!r}; is the base model another one?")
+
+
+def child_element(element: ET.Element, path: str) -> ET.Element:
+    """The element at a path below another; raises `InputError` if there is none."""
+    found = element.find(path)
+    if found is None:
+        raise InputError(
+            f"the model's {element.get('name', element.tag)!r} has no {path}; is the base model another one?"
+        )
+    return found
+
+
+def child_text(element: ET.Element, tag: str) -> str:
+    """The text of a child, without blanks around it."""
+    return (child_element(element, tag).text or "").strip()
+
+
+def numbers_text(values) -> str:
+    """Numbers as a model file has them, to the last bit."""
+    return " ".join(repr(float(v)) for v in np.atleast_1d(values))
 
 
 # A person's own standing curve is a difference to people's mean curve, in extension, one number a level. It moves

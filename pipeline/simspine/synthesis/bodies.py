@@ -17,9 +17,9 @@ from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import Endplate, PointTuple, Vertebra, VertebraeOfBody, read_endplates, tilt_endplate
 from simspine.anatomy.marker_sets import Place, read_marker_set
-from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle, numbers_text
+from simspine.anatomy.person_variation import numbers_text
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_recipe
-from simspine.anatomy.split_torso import carried_vertebrae
+from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, carried_vertebrae, girdle_angle
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
 from simspine.synthesis.standing_posture import (
@@ -249,7 +249,7 @@ def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody)
         if name in HIP_POINTS:
             return Place(body, tuple(np.add(_scaled_point(sizes.factors[body], offset), sizes.hips)))
         # what is neither vertebra nor clavicle grows with the rib cage
-        ribs = place.body == plan.split and body in plan.origins
+        ribs = place.body == plan.split and body in plan.chain
         return Place(body, _scaled_point(sizes.thorax if ribs else sizes.factors[body], offset))
 
     ears_and_eyes = {name: Place(body, offset) for name, (body, offset) in face_landmarks().items()}
