@@ -18,7 +18,7 @@ from simspine.anatomy import osim as _opensim
 from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_couplers
 from simspine.anatomy.tree import Functions, Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
-from simspine.core.arrays import Unchanging, map_on_threads
+from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
@@ -283,7 +283,7 @@ def _is_rotational(coordinate) -> bool:
 FRAMES_PER_POSE_BATCH = 1000  # frames; poses of all bodies in all frames would take most of the memory
 
 
-def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequence[str] | None = None) -> Markers:
+def forward_kinematics(body: Body, motion: Motion, names: Sequence[str] | None = None) -> Markers:
     """Markers of a body at given coordinates.
 
     Parameters
@@ -291,8 +291,6 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequ
     body : Body
     motion : Motion
         Coordinates that it lacks are at their default, or follow their coupler.
-    threads : int
-        Frames are shared among so many.
     names : sequence of str, optional
         The markers wanted, in this order; all of the body by default.
 
@@ -317,17 +315,14 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequ
     names = body.marker_names if names is None else tuple(names)
     at = [body.marker_index(name) for name in names]
     xyz = np.empty((motion.frames, len(at), 3))
-
-    def place(start: int) -> None:
+    for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
         part = slice(start, start + FRAMES_PER_POSE_BATCH)
         xyz[part] = all_poses(body.tree, values[part])[2][:, at]
-
-    map_on_threads(place, range(0, motion.frames, FRAMES_PER_POSE_BATCH), threads)
     xyz.setflags(write=False)
     return Markers(names, motion.rate, xyz, "y_up", start=motion.start)
 
 
-def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:
+def body_poses(body: Body, motion: Motion) -> dict[str, np.ndarray]:
     """Pose of each rigid body in ground (y_up), `x_ground = pose @ x_body`.
 
     Parameters
@@ -335,8 +330,6 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
     body : Body
     motion : Motion
         Coordinates that it lacks are at their default, or follow their coupler.
-    threads : int
-        Frames are shared among so many.
 
     Returns
     -------
@@ -350,14 +343,11 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
     """
     values = _all_values(body, motion)
     poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
-
-    def place(start: int) -> None:
+    for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
         part = slice(start, start + FRAMES_PER_POSE_BATCH)
         R, p, _ = all_poses(body.tree, values[part])
         poses[part, :, :3, :3], poses[part, :, :3, 3], poses[part, :, 3, 3] = R, p, 1.0
         poses[part][~np.isfinite(p).all(-1)] = np.nan
-
-    map_on_threads(place, range(0, motion.frames, FRAMES_PER_POSE_BATCH), threads)
     poses.setflags(write=False)
     return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
 

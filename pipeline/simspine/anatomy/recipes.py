@@ -14,7 +14,15 @@ import numpy as np
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, check_xml, neutral_markers, neutral_poses, read_model_file
 from simspine.anatomy.curvature import MESH_LEVELS, SPINE_MARKERS, parse_point, read_endplates
-from simspine.anatomy.marker_sets import Place, SkinPlace, place_of, read_marker_set, read_skin_table
+from simspine.anatomy.marker_sets import (
+    Place,
+    Segment,
+    SkinPlace,
+    place_of,
+    read_marker_set,
+    read_skin_table,
+    segment_from,
+)
 from simspine.anatomy.osim import enforced_couplers
 from simspine.anatomy.person_variation import StandingPelvis, Variation, standing_pelvis_from, variation_from
 from simspine.anatomy.priors import (
@@ -37,21 +45,6 @@ RECIPE_KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
     "virtual", "inferred", "articulation", "anatomy", "pelvis", "regions", "free", "neck",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
-
-    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed
-    difference between the sides where that must be wider than for the other segments.
-    """
-
-    name: str
-    bodies: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-    bends: bool = False
-    max_asymmetry: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             name=data["name"],
             base=_base_model_path(path, **data["base"]),
             remove=tuple(data.get("remove", ())),
-            segments=tuple(_recipe_segment(key, parts, **entry) for key, entry in data["segments"].items()),
+            segments=tuple(segment_from(key, **_bodies_split(entry, parts)) for key, entry in data["segments"].items()),
             measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
@@ -141,13 +134,12 @@ def read_recipe(name: str = "coupled") -> Recipe:
 
 def measured_by(recipe: Recipe, marker_set: str, names: Collection[str]) -> Recipe:
     """The recipe with the marker set's pairs for those segments whose own pairs are not among the names."""
-    pairs = read_marker_set(marker_set).pairs
+    pairs = read_marker_set(marker_set).segments
     segments = []
     for segment in recipe.segments:
         own = {name for pair in segment.pairs for name in pair}
         if segment.name in pairs and not own <= set(names):
-            other = pairs[segment.name]
-            segment = replace(segment, pairs=other.pairs, bends=other.bends, max_asymmetry=other.max_asymmetry)
+            segment = replace(pairs[segment.name], bodies=segment.bodies)
         segments.append(segment)
     return replace(recipe, segments=tuple(segments))
 
@@ -295,17 +287,9 @@ def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
     return tuple(region_from(name, known[name]) for name in regions)
 
 
-def _recipe_segment(
-    name: str, parts: Partition | None, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None
-) -> Segment:
-    bodies = tuple(bodies) if parts is None else parts.bodies_of(bodies)
-    return Segment(
-        name=name,
-        bodies=bodies,
-        pairs=tuple((str(a), str(b)) for a, b in pairs),
-        bends=bool(bends),
-        max_asymmetry=max_asymmetry,
-    )
+def _bodies_split(entry: Mapping, parts: Partition | None) -> dict:
+    """A segment's entries, with the bodies that there are after the split."""
+    return dict(entry) if parts is None else {**entry, "bodies": parts.bodies_of(entry["bodies"])}
 
 
 def _linear_prior(
