@@ -16,14 +16,13 @@ import numpy as np
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_couplers
-from simspine.anatomy.tree import Functions, Tree, all_poses, apply_couplers_to_frames
+from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
-from simspine.io.hdf5 import read_store, write_store
 from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
@@ -402,62 +401,3 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
             )
     followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known as a whole or not
     return followed
-
-
-# A compiled body as a small file, so that the solver runs where OpenSim cannot be installed.
-COMPILED_BODY_VERSION = 1
-
-
-def write_body(path: str | PathLike, body: Body) -> None:
-    """Write all that is known about a body (HDF5), the text of its model file included.
-
-    Parameters
-    ----------
-    path : path
-    body : Body
-    """
-    tree = body.tree._asdict()
-    functions = tree.pop("functions")._asdict()
-    write_store(
-        path, compiled_body=COMPILED_BODY_VERSION, name=body.name, osim=body.osim, marker_offsets=body.marker_offsets,
-        coordinates=vars(body.coordinates), tree=tree, functions=functions, bodies=body.bodies,
-        marker_names=body.marker_names, marker_bodies=body.marker_bodies,
-    )  # fmt: skip
-
-
-def read_body(path: str | PathLike) -> Body:
-    """Read a body that `write_body` wrote. OpenSim is not needed.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    Body
-
-    Raises
-    ------
-    InputError
-        For another file or version.
-    """
-    stored = read_store(path)
-    version = stored.get("compiled_body")
-    if version != COMPILED_BODY_VERSION:
-        found = "no compiled body" if version is None else f"a compiled body of version {version}"
-        raise InputError(
-            f"{path} holds {found}; expected version {COMPILED_BODY_VERSION}. Write it anew from its .osim file."
-        )
-    try:
-        return Body(
-            name=stored["name"],
-            osim=stored["osim"],
-            bodies=tuple(stored["bodies"]),
-            coordinates=Coordinates(**stored["coordinates"] | {"names": tuple(stored["coordinates"]["names"])}),
-            marker_names=tuple(stored["marker_names"]),
-            marker_bodies=tuple(stored["marker_bodies"]),
-            marker_offsets=stored["marker_offsets"],
-            tree=Tree(**stored["tree"], functions=Functions(**stored["functions"])),
-        )
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(f"{path} is damaged ({error!r}). Write it anew from its .osim file.") from None
