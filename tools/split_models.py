@@ -18,7 +18,6 @@ import numpy as np
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import MESH_LEVELS, PointTuple, VertebraeOfBody, read_endplates
-from simspine.anatomy.person_variation import child_element, child_text, joint_below, numbers_text
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelRegion
 from simspine.anatomy.recipes import build_body, finished_body, read_recipe
 from simspine.anatomy.split_torso import (
@@ -287,6 +286,36 @@ def free_levels(osim: str, regions: Sequence[LevelRegion]) -> str:
         child_element(coordinates[name], "locked").text = "true"
     limit_levels(joints, regions)
     return opensim_text(root)
+
+
+def joint_below(joints: ET.Element, body: str) -> ET.Element:
+    """The joint whose child is `body`."""
+    for joint in joints:
+        own = child_text(joint, "socket_child_frame")
+        for frame in joint.findall("frames/PhysicalOffsetFrame"):
+            if frame.get("name") == own and child_text(frame, "socket_parent") == f"/bodyset/{body}":
+                return joint
+    raise InputError(f"the model has no joint that carries the body {body!r}; is the base model another one?")
+
+
+def child_element(element: ET.Element, path: str) -> ET.Element:
+    """The element at a path below another; raises `InputError` if there is none."""
+    found = element.find(path)
+    if found is None:
+        raise InputError(
+            f"the model's {element.get('name', element.tag)!r} has no {path}; is the base model another one?"
+        )
+    return found
+
+
+def child_text(element: ET.Element, tag: str) -> str:
+    """The text of a child, without blanks around it."""
+    return (child_element(element, tag).text or "").strip()
+
+
+def numbers_text(values) -> str:
+    """Numbers as a model file has them, to the last bit."""
+    return " ".join(repr(float(v)) for v in np.atleast_1d(values))
 
 
 def set_child_numbers(element: ET.Element, tag: str, values) -> None:

@@ -3,18 +3,17 @@
 Each is a number, or a few, with what is assumed of people. What one knows of a person comes from `estimation`.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import PointTuple, parse_point
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelPrior, LinearPrior
 from simspine.anatomy.tree import Functions, Tree, slots_of_joints, with_identity_function
 from simspine.core.errors import InputError, require_known
-from simspine.io.guarded import opensim_text, opensim_xml
 
 # Joints that lie elsewhere in the body that carries them. Each variation is one number, zero in the body as it was
 # scaled. In a tree it is a coordinate that slides joints (`add_variations`), so that a solver can find it; in a model
@@ -129,23 +128,18 @@ def vary_joint_places(
     for own, value in zip(moves, values, strict=True):
         for j, vector in own.items():
             shift[j] += value * vector
-    root = opensim_xml(body.osim)
-    for j in np.flatnonzero(shift.any(1)).tolist():
-        place = _place_in_parent(root, body.bodies[body.tree.child[j] - 1])
-        here = np.array((place.text or "").split(), float)
-        place.text = numbers_text(here + shift[j])
-    listed = {marker.get("name"): marker for marker in root.iterfind("Model/MarkerSet/objects/Marker")}
+    carried = {body.bodies[child - 1]: row for child, row in zip(body.tree.child, shift, strict=True) if row.any()}
+    api, model = _opensim.opensim_api(), _opensim.load_opensim_model(body.osim)
+    model.initSystem()
+    for joint in model.getJointSet():
+        name = joint.getChildFrame().findBaseFrame().getName()
+        if name in carried:  # models built here have a frame of its own for each joint
+            frame = api.PhysicalOffsetFrame.safeDownCast(joint.getParentFrame())
+            frame.set_translation(api.Vec3(*(frame.get_translation().to_numpy() + carried[name]).tolist()))
     for name, offset in (markers or {}).items():
-        location = child_element(listed[name], "location")
-        location.text = numbers_text(np.array((location.text or "").split(), float) + offset)
-    return Body.from_text(opensim_text(root), f"the body {body.name!r} of this person")
-
-
-def _place_in_parent(root: ET.Element, child: str) -> ET.Element:
-    """Where the joint that carries a body is in the body that it hangs from. Models built here have a frame for it."""
-    joint = joint_below(child_element(root, "Model/JointSet/objects"), child)
-    name = child_text(joint, "socket_parent_frame")
-    return child_element(joint, f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
+        marker = model.getMarkerSet().get(name)
+        marker.set_location(api.Vec3(*(marker.get_location().to_numpy() + offset).tolist()))
+    return Body.from_text(_opensim.opensim_model_xml(model), f"the body {body.name!r} of this person")
 
 
 def _is_zero(functions: Functions, f: int) -> bool:
@@ -153,36 +147,6 @@ def _is_zero(functions: Functions, f: int) -> bool:
         return True
     piece = functions.first[f]
     return functions.slope(f) == 0.0 and functions.coefficients[piece, 0] == 0.0
-
-
-def joint_below(joints: ET.Element, body: str) -> ET.Element:
-    """The joint whose child is `body`."""
-    for joint in joints:
-        own = child_text(joint, "socket_child_frame")
-        for frame in joint.findall("frames/PhysicalOffsetFrame"):
-            if frame.get("name") == own and child_text(frame, "socket_parent") == f"/bodyset/{body}":
-                return joint
-    raise InputError(f"the model has no joint that carries the body {body!r}; is the base model another one?")
-
-
-def child_element(element: ET.Element, path: str) -> ET.Element:
-    """The element at a path below another; raises `InputError` if there is none."""
-    found = element.find(path)
-    if found is None:
-        raise InputError(
-            f"the model's {element.get('name', element.tag)!r} has no {path}; is the base model another one?"
-        )
-    return found
-
-
-def child_text(element: ET.Element, tag: str) -> str:
-    """The text of a child, without blanks around it."""
-    return (child_element(element, tag).text or "").strip()
-
-
-def numbers_text(values) -> str:
-    """Numbers as a model file has them, to the last bit."""
-    return " ".join(repr(float(v)) for v in np.atleast_1d(values))
 
 
 # A person's own standing curve is a difference to people's mean curve, in extension, one number a level. It moves
