@@ -1,4 +1,4 @@
-from .anatomy.body import Body, body_poses, forward_kinematics, read_body, write_body
+from .anatomy.body import Body, body_poses, forward_kinematics
 from .anatomy.complete_spine import CompletedSpine, complete_spine
 from .anatomy.priors import MarkerErrors, Prior, Smoothness
 from .anatomy.spine_from_joints import spine_from_joints
@@ -73,7 +73,6 @@ __all__ = [
     "inverse_kinematics",
     "merge",
     "open_dataset",
-    "read_body",
     "read_c3d",
     "read_calibration",
     "read_keypoints",
@@ -87,7 +86,6 @@ __all__ = [
     "spine_from_joints",
     "translate",
     "triangulate",
-    "write_body",
     "write_calibration",
     "write_keypoints",
     "write_mot",

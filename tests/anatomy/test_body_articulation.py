@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from tools.split_models import split_mass
 
 from simspine.anatomy import osim
 from simspine.anatomy.body import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
@@ -18,7 +19,7 @@ from simspine.anatomy.curvature import (
 from simspine.anatomy.priors import EVERYDAY_MOTION_SHARE, LEVEL_AXIS_COORDINATES, level_priors
 from simspine.anatomy.recipes import build_body, read_prior, read_recipe
 from simspine.anatomy.scaling import measure_factors, scale_body
-from simspine.anatomy.split_torso import articulate_torso, carried_vertebrae, spine_levels, split_mass
+from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model, spine_kinematics, vertebra_centroids
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder
@@ -329,16 +330,17 @@ def test_building_twice_gives_the_same_file(articulated):
     assert build_body("articulated", "simspine37").osim == articulated.osim
 
 
-def test_what_cannot_be_split(release, plan, tmp_path):
-    poses = neutral_poses(release)
-    with pytest.raises(InputError, match="no joint that carries the body 'trunk'"):
-        articulate_torso(release.osim, replace(plan, split="trunk"), poses)
+def test_what_a_recipe_may_not_say_of_vertebrae(plan, tmp_path):
     with pytest.raises(InputError, match="none of the split body's"):
-        replace(plan, girdle="sternum")
+        replace(plan, rest="sternum")
     with pytest.raises(InputError, match="no disc"):
         replace(plan, centres={}).centre("C1_C2")
     data = yaml.safe_load((models_folder() / "articulated.yaml").read_text())
     data["regions"]["lumbar"]["Flex_Ext"]["mean"] = [1, 2]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data))
     with pytest.raises(InputError, match="lumbar: Flex_Ext has lists of other lengths than its 6 levels"):
+        read_recipe(str(tmp_path / "mine.yaml"))
+    data["articulation"]["neck_mass_share"] = 0.05
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match="unknown key 'neck_mass_share' in articulation"):
         read_recipe(str(tmp_path / "mine.yaml"))

@@ -47,18 +47,17 @@ def test_a_small_step_of_a_coordinate_moves_bodies_as_its_poses_do(release, wigg
     np.testing.assert_array_equal(found[..., 3, :], np.broadcast_to([0.0, 0.0, 0.0, 1.0], found[..., 3, :].shape))
 
 
-def test_threads_change_nothing(blazepose, wiggle, monkeypatch):
-    monkeypatch.setattr("simspine.anatomy.body.FRAMES_PER_POSE_BATCH", 3)
+def test_batches_change_nothing(blazepose, wiggle, monkeypatch):
     motion = wiggle(blazepose, frames=8)
     values = np.array(motion.values)
     values[4] = np.nan
     motion = motion.with_(values=values)
-    one, two = (forward_kinematics(blazepose, motion, threads) for threads in (1, 2))
-    np.testing.assert_array_equal(two.xyz, one.xyz)
-    one, two = (body_poses(blazepose, motion, threads) for threads in (1, 2))
-    for name, pose in one.items():
+    markers, poses = forward_kinematics(blazepose, motion), body_poses(blazepose, motion)
+    monkeypatch.setattr("simspine.anatomy.body.FRAMES_PER_POSE_BATCH", 3)
+    np.testing.assert_array_equal(forward_kinematics(blazepose, motion).xyz, markers.xyz)
+    for name, pose in body_poses(blazepose, motion).items():
         assert np.isnan(pose[4]).all()
-        np.testing.assert_array_equal(two[name], pose)
+        np.testing.assert_array_equal(poses[name], pose)
 
 
 def test_missing_coordinates_are_default_or_follow_their_coupler(release):

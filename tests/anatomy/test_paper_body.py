@@ -169,9 +169,10 @@ def test_a_recipe_with_vertebrae_has_no_neck_in_one_piece(tmp_path):
         read_recipe(str(path))
 
 
-def test_a_level_that_the_model_lacks(tmp_path):
-    free = {"regions": ["thoracic"], "of": "articulated"}
+@pytest.mark.parametrize(("region", "level"), [("thoracic", "T11_T12"), ("lumbar", "L4_L5")])
+def test_a_level_that_the_model_lacks_or_couples(tmp_path, region, level):
+    free = {"regions": [region], "of": "articulated"}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"name": "mine", "from": "coupled", "free": free}))
-    with pytest.raises(InputError, match="no coordinate T11_T12_Flex_Ext to free"):
+    with pytest.raises(InputError, match=f"no free coordinate {level}_Flex_Ext"):
         build_body(str(path), "simspine37")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from simspine.anatomy.body import neutral_poses
-from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle
 from simspine.anatomy.recipes import read_prior
+from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, girdle_angle
 from simspine.synthesis.bodies import truth_body, unscaled_body, unscaled_measures
 from simspine.synthesis.population import make_subject, read_population
 from simspine.synthesis.virtual_trial import make_trial

@@ -28,9 +28,8 @@ BLUE, GREEN, RED = np.array([[250.3, 150.6], [330.7, 301.2], [280.0, 260.0]])
 BOX = np.array([[200.0, 110.0, 380.0, 350.0]])
 
 
-def expected(order="rgb"):
-    three = {"rgb": [RED, GREEN, BLUE], "bgr": [BLUE, GREEN, RED]}[order]
-    return np.array([three[k % 3] for k in range(37)])
+def expected():
+    return np.array([(RED, GREEN, BLUE)[k % 3] for k in range(37)])
 
 
 def test_known_positions_come_back_through_crop_and_affine(network):
@@ -41,14 +40,6 @@ def test_known_positions_come_back_through_crop_and_affine(network):
     assert people.shape == (1, 37, 3)
     np.testing.assert_allclose(people[0, :, :2], expected(), atol=1)
     assert (people[0, :, 2] > 0.3).all()
-
-
-def test_the_order_of_colours_is_an_option(network):
-    detector = SpinePose(network, boxes=whole_image, channels="bgr")
-    (people,) = detector.detect([blobs([BLUE, GREEN, RED])], [BOX])
-    np.testing.assert_allclose(people[0, :, :2], expected("bgr"), atol=1)
-    with pytest.raises(InputError, match="'rgb' or 'bgr'"):
-        SpinePose(network, channels="gray")
 
 
 @pytest.mark.parametrize("box", [[150, 60, 420, 420], [230, 100, 360, 330], [-60, -40, 500, 600]])

@@ -232,21 +232,6 @@ def _read_store(path: Path):
     return read_store(path)
 
 
-def _compiled(path: Path) -> None:
-    from simspine.anatomy.body import Body, write_body
-
-    model = path.with_name("model.osim")
-    _osim(model)
-    write_body(path, Body.from_osim(model))
-    model.unlink()
-
-
-def _read_compiled(path: Path):
-    from simspine.anatomy.body import read_body
-
-    return read_body(path)
-
-
 def _dataset(path: Path) -> None:
     from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
 
@@ -556,7 +541,6 @@ READERS = {
     "metadata.xml": Reader("metadata.xml", _metadata, _read_rigs, m.TEXT),
     "VTP": Reader("mesh.vtp", _vtp, _read_vtp, m.TEXT),
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
-    "compiled body": Reader("body.h5", _compiled, _read_compiled),
     "store": Reader("trial.h5", _store, _read_store),
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),

@@ -1,7 +1,7 @@
 """The body and the spine: where vertebrae are, what their angles mean, what people's bodies are like.
 
 Read `body` first: a model as a tree of joints, and its forward kinematics (`tree`). `recipes` builds a body from a base
-model (`split_torso`, `model_edits`, `marker_sets`); `scaling` gives it a person's size. `vertebrae` and `curvature`
+model (`split_torso`, `marker_sets`); `scaling` gives it a person's size. `vertebrae` and `curvature`
 define level angles, lordosis and kyphosis; `clinical` and `alignment` define further parameters. `shape_model`,
 `shape_fit`, `complete_spine` and `spine_from_joints` hold the statistical shape of real spines. `priors` and
 `person_variation` hold published assumptions with their sources; `skin` the surface of the body, `occlusion` what it

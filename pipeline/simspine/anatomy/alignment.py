@@ -111,11 +111,6 @@ def lumbar_flexion(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     return relative_angles(_pose_of(poses, vertebrae["S1"].body), _pose_of(poses, vertebrae["T12"].body))[0][:, 0]
 
 
-def bodies_needed_by(vertebrae: VertebraeByLevel, levels: Sequence[str]) -> tuple[str, ...]:
-    """The bodies that carry some vertebrae, each once."""
-    return tuple(dict.fromkeys(vertebrae[level].body for level in levels))
-
-
 def _pose_of(poses: BodyPoses, body: str) -> np.ndarray:
     if body not in poses:
         raise unknown_name("body", body, poses, "the poses")

@@ -16,14 +16,13 @@ import numpy as np
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_couplers
-from simspine.anatomy.tree import Functions, Tree, all_poses, apply_couplers_to_frames
+from simspine.anatomy.tree import Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
-from simspine.core.arrays import Unchanging, map_on_threads
+from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
-from simspine.io.hdf5 import read_store, write_store
 from simspine.io.text_tables import decode_text, read_bytes, warn_assumed
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
@@ -283,7 +282,7 @@ def _is_rotational(coordinate) -> bool:
 FRAMES_PER_POSE_BATCH = 1000  # frames; poses of all bodies in all frames would take most of the memory
 
 
-def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequence[str] | None = None) -> Markers:
+def forward_kinematics(body: Body, motion: Motion, names: Sequence[str] | None = None) -> Markers:
     """Markers of a body at given coordinates.
 
     Parameters
@@ -291,8 +290,6 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequ
     body : Body
     motion : Motion
         Coordinates that it lacks are at their default, or follow their coupler.
-    threads : int
-        Frames are shared among so many.
     names : sequence of str, optional
         The markers wanted, in this order; all of the body by default.
 
@@ -317,17 +314,14 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequ
     names = body.marker_names if names is None else tuple(names)
     at = [body.marker_index(name) for name in names]
     xyz = np.empty((motion.frames, len(at), 3))
-
-    def place(start: int) -> None:
+    for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
         part = slice(start, start + FRAMES_PER_POSE_BATCH)
         xyz[part] = all_poses(body.tree, values[part])[2][:, at]
-
-    map_on_threads(place, range(0, motion.frames, FRAMES_PER_POSE_BATCH), threads)
     xyz.setflags(write=False)
     return Markers(names, motion.rate, xyz, "y_up", start=motion.start)
 
 
-def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:
+def body_poses(body: Body, motion: Motion) -> dict[str, np.ndarray]:
     """Pose of each rigid body in ground (y_up), `x_ground = pose @ x_body`.
 
     Parameters
@@ -335,8 +329,6 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
     body : Body
     motion : Motion
         Coordinates that it lacks are at their default, or follow their coupler.
-    threads : int
-        Frames are shared among so many.
 
     Returns
     -------
@@ -350,14 +342,11 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
     """
     values = _all_values(body, motion)
     poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
-
-    def place(start: int) -> None:
+    for start in range(0, motion.frames, FRAMES_PER_POSE_BATCH):
         part = slice(start, start + FRAMES_PER_POSE_BATCH)
         R, p, _ = all_poses(body.tree, values[part])
         poses[part, :, :3, :3], poses[part, :, :3, 3], poses[part, :, 3, 3] = R, p, 1.0
         poses[part][~np.isfinite(p).all(-1)] = np.nan
-
-    map_on_threads(place, range(0, motion.frames, FRAMES_PER_POSE_BATCH), threads)
     poses.setflags(write=False)
     return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
 
@@ -412,62 +401,3 @@ def _all_values(body: Body, motion: Motion) -> np.ndarray:
             )
     followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known as a whole or not
     return followed
-
-
-# A compiled body as a small file, so that the solver runs where OpenSim cannot be installed.
-COMPILED_BODY_VERSION = 1
-
-
-def write_body(path: str | PathLike, body: Body) -> None:
-    """Write all that is known about a body (HDF5), the text of its model file included.
-
-    Parameters
-    ----------
-    path : path
-    body : Body
-    """
-    tree = body.tree._asdict()
-    functions = tree.pop("functions")._asdict()
-    write_store(
-        path, compiled_body=COMPILED_BODY_VERSION, name=body.name, osim=body.osim, marker_offsets=body.marker_offsets,
-        coordinates=vars(body.coordinates), tree=tree, functions=functions, bodies=body.bodies,
-        marker_names=body.marker_names, marker_bodies=body.marker_bodies,
-    )  # fmt: skip
-
-
-def read_body(path: str | PathLike) -> Body:
-    """Read a body that `write_body` wrote. OpenSim is not needed.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    Body
-
-    Raises
-    ------
-    InputError
-        For another file or version.
-    """
-    stored = read_store(path)
-    version = stored.get("compiled_body")
-    if version != COMPILED_BODY_VERSION:
-        found = "no compiled body" if version is None else f"a compiled body of version {version}"
-        raise InputError(
-            f"{path} holds {found}; expected version {COMPILED_BODY_VERSION}. Write it anew from its .osim file."
-        )
-    try:
-        return Body(
-            name=stored["name"],
-            osim=stored["osim"],
-            bodies=tuple(stored["bodies"]),
-            coordinates=Coordinates(**stored["coordinates"] | {"names": tuple(stored["coordinates"]["names"])}),
-            marker_names=tuple(stored["marker_names"]),
-            marker_bodies=tuple(stored["marker_bodies"]),
-            marker_offsets=stored["marker_offsets"],
-            tree=Tree(**stored["tree"], functions=Functions(**stored["functions"])),
-        )
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(f"{path} is damaged ({error!r}). Write it anew from its .osim file.") from None

@@ -57,49 +57,26 @@ def published_bands(quantity: str) -> tuple[PublishedBand, ...]:
 
 @dataclass(frozen=True)
 class ClinicalDefinition:
-    """What a parameter is called, its unit ('rad' or 'm'), and what a positive value means."""
+    """What a parameter is called, its unit ('rad' or 'm'), and what a positive value means.
+
+    vertebrae, bodies: that it is a figure of, where a function of `simspine.anatomy.alignment` computes it. grounded:
+    it is also of how these stand to the ground, not only to one another.
+    """
 
     label: str
     unit: str
     positive: str
+    vertebrae: tuple[str, ...] = ()
+    bodies: tuple[str, ...] = ()
+    grounded: bool = False
 
 
-SPINAL_DEFINITIONS = {
-    "pelvic_incidence": ClinicalDefinition("Pelvic incidence", "rad", "always"),
-    "pelvic_tilt": ClinicalDefinition("Pelvic tilt", "rad", "sacrum behind the hips"),
-    "sacral_slope": ClinicalDefinition("Sacral slope", "rad", "endplate down forwards"),
-    "t1_slope": ClinicalDefinition("T1 slope", "rad", "endplate down forwards"),
-    "cervical_lordosis": ClinicalDefinition("Cervical lordosis, C2–C7", "rad", "lordosis"),
-    "sagittal_vertical_axis": ClinicalDefinition("Sagittal vertical axis, C7 to S1's rear corner", "m", "C7 in front"),
-    "coronal_balance": ClinicalDefinition("C7 plumb line, sideways from S1", "m", "to the right"),
-    "trunk_inclination": ClinicalDefinition("Trunk inclination", "rad", "forwards"),
-    "coronal_cobb": ClinicalDefinition("Coronal Cobb angle, T1–L5", "rad", "never negative"),
-    "lumbar_flexion": ClinicalDefinition("Lumbar flexion, T12 on S1", "rad", "bending forward"),
-}
+_PARAMETERS = json.loads(Path(__file__).with_name("clinical_parameters.json").read_text(encoding="utf-8"))
+SPINAL_DEFINITIONS = {name: ClinicalDefinition(**entry) for name, entry in _PARAMETERS["spinal"].items()}
 SIDE_WORDS = {"r": "right", "l": "left"}
-# Of each joint: bodies (proximal, distal; T4 stands for the body that carries the thorax), and its angles with their
-# names and what is positive.
+# Of each joint: bodies (proximal, distal), and its angles with their names and what is positive.
 JOINT_DEFINITIONS = {
-    "hip": (
-        ("pelvis", "femur"),
-        (("flexion", "flexion"), ("adduction", "adduction"), ("rotation", "inwards")),
-    ),
-    "knee": (
-        ("femur", "tibia"),
-        (("flexion", "flexion"), ("adduction", "adduction (varus)"), ("rotation", "tibia inwards")),
-    ),
-    "ankle": (
-        ("tibia", "calcn"),
-        (("dorsiflexion", "toes up"), ("inversion", "sole inwards"), ("rotation", "toes inwards")),
-    ),
-    "shoulder": (
-        ("T4", "humerus"),
-        (
-            ("plane", "in front of the frontal plane (0: abduction, 90: forward)"),
-            ("elevation", "never negative (0: hanging)"),
-            ("rotation", "inwards"),
-        ),
-    ),
+    joint: (tuple(entry["bodies"]), tuple(entry["angles"].items())) for joint, entry in _PARAMETERS["joints"].items()
 }
 CLINICAL_DEFINITIONS = SPINAL_DEFINITIONS | {
     f"{joint}_{angle}_{s}": ClinicalDefinition(f"{joint.capitalize()} {angle}, {side}", "rad", positive)
@@ -135,29 +112,13 @@ def clinical_measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) 
     bodies: the body's own; parameters that need one, or a vertebra, that it lacks are left out, and so is the sagittal
     vertical axis where S1 has no rear corner.
     """
-    pelvis, trunk = ("S1",), ("S1", "C7")
-    spinal = (
-        ("pelvic_incidence", pelvis, alignment.HIP_BODIES, False),
-        ("pelvic_tilt", pelvis, alignment.HIP_BODIES, True),
-        ("sacral_slope", pelvis, (), True),
-        ("t1_slope", ("T1",), (), True),
-        ("cervical_lordosis", ("C2", "C7"), (), False),
-        ("sagittal_vertical_axis", trunk, (), True),
-        ("coronal_balance", trunk, (), True),
-        ("trunk_inclination", trunk, (), True),
-        ("coronal_cobb", alignment.TRUNK_VERTEBRAE, (), False),
-        ("lumbar_flexion", ("S1", "T12"), (), False),
-    )
-    found = [
-        ClinicalMeasure(
-            (name,),
-            (*alignment.bodies_needed_by(vertebrae, levels), *others),
-            partial(_spine_angle_alone, getattr(alignment, name), vertebrae),
-            grounded,
-        )
-        for name, levels, others, grounded in spinal
-        if all(level in vertebrae for level in levels) and (name != SVA_PARAMETER or _has_corner(vertebrae["S1"]))
-    ]
+    found = []
+    for name, one in SPINAL_DEFINITIONS.items():
+        there = set(one.vertebrae) <= set(vertebrae)
+        if there and (name != SVA_PARAMETER or _has_corner(vertebrae["S1"])):
+            carriers = dict.fromkeys(vertebrae[level].body for level in one.vertebrae)
+            of = partial(_spine_angle_alone, getattr(alignment, name), vertebrae)
+            found.append(ClinicalMeasure((name,), (*carriers, *one.bodies), of, one.grounded))
     for joint, ((proximal, distal), angles) in JOINT_DEFINITIONS.items():
         for side in SIDE_WORDS:
             ends = (_body_of_level(proximal, side, vertebrae), f"{distal}_{side}")

@@ -26,12 +26,15 @@ class Place:
 
 
 @dataclass(frozen=True)
-class MeasuringPairs:
-    """Pairs of markers that measure a segment: one, or a left and a right one.
+class Segment:
+    """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
 
-    bends, max_asymmetry: as of a recipe's segment.
+    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed
+    difference between the sides where that must be wider than for the other segments.
     """
 
+    name: str
+    bodies: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     bends: bool = False
     max_asymmetry: float | None = None
@@ -44,7 +47,7 @@ class MarkerSet:
     names: {name in a recording: name here}, where they differ. unused: names of markers that have no place. own: names
     in a recording that are the set's own, not those of the set with its places. places_of: that set. origin: of the
     points, where the recording does not say; markers on the skin have no fixed place on the bone and count as detected.
-    pairs: {segment: what measures it where the recipe's own pairs are missing}.
+    segments: {segment: what measures it where the recipe's own pairs are missing}; a recipe says of which bodies it is.
     """
 
     name: str
@@ -52,7 +55,7 @@ class MarkerSet:
     places: Mapping[str, Place]
     names: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
-    pairs: Mapping[str, MeasuringPairs] = field(default_factory=dict)
+    segments: Mapping[str, Segment] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     places_of: str = ""
@@ -172,7 +175,7 @@ def read_marker_set(name: str) -> MarkerSet:
             places={**base.places, **places},  # what the file does not name is as there
             names={name: place for name, place in base.names.items() if name not in unused} | names,
             origin=Origin(data["origin"]) if "origin" in data else base.origin,
-            pairs={**base.pairs, **{key: _measuring_pairs(**entry) for key, entry in data.get("pairs", {}).items()}},
+            segments={**base.segments, **{key: segment_from(key, **e) for key, e in data.get("pairs", {}).items()}},
             unused=tuple(name for name in (*base.unused, *unused) if name not in names),
             own=(*_names_of(base), *names, *places, *unused) if names else tuple({**base.places, **places}),
             places_of=data["name"] if places else base.places_of,
@@ -206,8 +209,12 @@ def place_of(entry: Mapping) -> Place:
     return Place(str(entry["body"]), parse_point(entry["offset"]), float(entry.get("weight", 1.0)))
 
 
-def _measuring_pairs(pairs: Iterable[tuple[str, str]], **more) -> MeasuringPairs:
-    return MeasuringPairs(tuple((str(a), str(b)) for a, b in pairs), **more)
+def segment_from(
+    name: str, pairs, bodies: Iterable[str] = (), bends: bool = False, max_asymmetry: float | None = None
+) -> Segment:
+    """A segment out of a YAML entry."""
+    named = tuple((str(a), str(b)) for a, b in pairs)
+    return Segment(name, tuple(bodies), pairs=named, bends=bool(bends), max_asymmetry=max_asymmetry)
 
 
 def _set_of_skeleton(name: str) -> str:

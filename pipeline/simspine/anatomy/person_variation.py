@@ -3,19 +3,17 @@
 Each is a number, or a few, with what is assumed of people. What one knows of a person comes from `estimation`.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import PointTuple, parse_point
-from simspine.anatomy.model_edits import joint_below
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES, LevelPrior, LinearPrior
 from simspine.anatomy.tree import Functions, Tree, slots_of_joints, with_identity_function
 from simspine.core.errors import InputError, require_known
-from simspine.io.guarded import opensim_text, opensim_xml
 
 # Joints that lie elsewhere in the body that carries them. Each variation is one number, zero in the body as it was
 # scaled. In a tree it is a coordinate that slides joints (`add_variations`), so that a solver can find it; in a model
@@ -130,28 +128,18 @@ def vary_joint_places(
     for own, value in zip(moves, values, strict=True):
         for j, vector in own.items():
             shift[j] += value * vector
-    root = opensim_xml(body.osim)
-    for j in np.flatnonzero(shift.any(1)).tolist():
-        place = _place_in_parent(root, body.bodies[body.tree.child[j] - 1])
-        here = np.array((place.text or "").split(), float)
-        place.text = _numbers_text(here + shift[j])
-    listed = {marker.get("name"): marker for marker in root.iterfind("Model/MarkerSet/objects/Marker")}
+    carried = {body.bodies[child - 1]: row for child, row in zip(body.tree.child, shift, strict=True) if row.any()}
+    api, model = _opensim.opensim_api(), _opensim.load_opensim_model(body.osim)
+    model.initSystem()
+    for joint in model.getJointSet():
+        name = joint.getChildFrame().findBaseFrame().getName()
+        if name in carried:  # models built here have a frame of its own for each joint
+            frame = api.PhysicalOffsetFrame.safeDownCast(joint.getParentFrame())
+            frame.set_translation(api.Vec3(*(frame.get_translation().to_numpy() + carried[name]).tolist()))
     for name, offset in (markers or {}).items():
-        location = listed[name].find("location")
-        assert location is not None  # as OpenSim writes markers
-        location.text = _numbers_text(np.array((location.text or "").split(), float) + offset)
-    return Body.from_text(opensim_text(root), f"the body {body.name!r} of this person")
-
-
-def _place_in_parent(root: ET.Element, child: str) -> ET.Element:
-    """Where the joint that carries a body is in the body that it hangs from. Models built here have a frame for it."""
-    joints = root.find("Model/JointSet/objects")
-    assert joints is not None  # as OpenSim writes models
-    joint = joint_below(joints, child)
-    name = joint.findtext("socket_parent_frame", "").strip()
-    place = joint.find(f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
-    assert place is not None  # what such a frame is for
-    return place
+        marker = model.getMarkerSet().get(name)
+        marker.set_location(api.Vec3(*(marker.get_location().to_numpy() + offset).tolist()))
+    return Body.from_text(_opensim.opensim_model_xml(model), f"the body {body.name!r} of this person")
 
 
 def _is_zero(functions: Functions, f: int) -> bool:
@@ -159,10 +147,6 @@ def _is_zero(functions: Functions, f: int) -> bool:
         return True
     piece = functions.first[f]
     return functions.slope(f) == 0.0 and functions.coefficients[piece, 0] == 0.0
-
-
-def _numbers_text(values: np.ndarray) -> str:
-    return " ".join(repr(float(v)) for v in values)
 
 
 # A person's own standing curve is a difference to people's mean curve, in extension, one number a level. It moves

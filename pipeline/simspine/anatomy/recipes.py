@@ -14,14 +14,29 @@ import numpy as np
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, check_xml, neutral_markers, neutral_poses, read_model_file
 from simspine.anatomy.curvature import MESH_LEVELS, SPINE_MARKERS, parse_point, read_endplates
-from simspine.anatomy.marker_sets import Place, SkinPlace, place_of, read_marker_set, read_skin_table
-from simspine.anatomy.model_edits import NeckPiece, carry_neck, free_levels, neck_from
+from simspine.anatomy.marker_sets import (
+    Place,
+    Segment,
+    SkinPlace,
+    place_of,
+    read_marker_set,
+    read_skin_table,
+    segment_from,
+)
+from simspine.anatomy.osim import enforced_couplers
 from simspine.anatomy.person_variation import StandingPelvis, Variation, standing_pelvis_from, variation_from
-from simspine.anatomy.priors import LevelRegion, LinearPrior, Prior, region_from, rhythm_and_posture
+from simspine.anatomy.priors import (
+    LEVEL_AXIS_COORDINATES,
+    LevelRegion,
+    LinearPrior,
+    Prior,
+    region_from,
+    rhythm_and_posture,
+)
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
-from simspine.anatomy.split_torso import Articulation, Partition, articulate_torso, articulation_from, carried_vertebrae
+from simspine.anatomy.split_torso import Articulation, Partition, articulation_from, carried_vertebrae, neck_from
 from simspine.core.errors import InputError, require_known, unknown_name
-from simspine.core.settings import packaged_file, pose2sim_folder, read_mapping, recipe_path
+from simspine.core.settings import models_folder, packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
 
@@ -30,21 +45,6 @@ RECIPE_KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
     "virtual", "inferred", "articulation", "anatomy", "pelvis", "regions", "free", "neck",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
-
-    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed
-    difference between the sides where that must be wider than for the other segments.
-    """
-
-    name: str
-    bodies: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-    bends: bool = False
-    max_asymmetry: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Recipe:
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
     pelvis: StandingPelvis | None = None  # how people hold it who stand
-    freed: tuple[LevelRegion, ...] = ()  # whose levels lose their couplers; an articulation's are free as they are
-    neck: NeckPiece | None = None  # the neck as a body of its own, where there is no articulation
+    freed: tuple[LevelRegion, ...] = ()  # whose levels have no couplers; an articulation's are free as well
+    neck: Partition | None = None  # the neck as a body of its own, where there is no articulation
 
     @property
     def partition(self) -> Partition | None:
@@ -92,7 +92,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
         if "neck" in data:
-            neck = neck_from(data["neck"], read_endplates())
+            neck = neck_from(**data["neck"])
         if split is not None and ("neck" in data or "free" in data):
             raise InputError("`free` and `neck` go without `articulation`, whose levels are free as they are.")
         parts: Partition | None = neck if split is None else split
@@ -103,7 +103,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             name=data["name"],
             base=_base_model_path(path, **data["base"]),
             remove=tuple(data.get("remove", ())),
-            segments=tuple(_recipe_segment(key, parts, **entry) for key, entry in data["segments"].items()),
+            segments=tuple(segment_from(key, **_bodies_split(entry, parts)) for key, entry in data["segments"].items()),
             measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
@@ -134,13 +134,12 @@ def read_recipe(name: str = "coupled") -> Recipe:
 
 def measured_by(recipe: Recipe, marker_set: str, names: Collection[str]) -> Recipe:
     """The recipe with the marker set's pairs for those segments whose own pairs are not among the names."""
-    pairs = read_marker_set(marker_set).pairs
+    pairs = read_marker_set(marker_set).segments
     segments = []
     for segment in recipe.segments:
         own = {name for pair in segment.pairs for name in pair}
         if segment.name in pairs and not own <= set(names):
-            other = pairs[segment.name]
-            segment = replace(segment, pairs=other.pairs, bends=other.bends, max_asymmetry=other.max_asymmetry)
+            segment = replace(pairs[segment.name], bodies=segment.bodies)
         segments.append(segment)
     return replace(recipe, segments=tuple(segments))
 
@@ -158,18 +157,11 @@ def build_body(
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     fit = read_marker_set(marker_set)
-    model = _base_model(recipe.base)
+    model = opensim_base_model(recipe.base)
     for kind in recipe.remove:
         _removable_objects(model, kind).clearAndDestroy()
     model.updMarkerSet().clearAndDestroy()
-    if recipe.articulation is not None:
-        whole = _finished_body(model)
-        model = _opensim.load_opensim_model(articulate_torso(whole.osim, recipe.articulation, neutral_poses(whole)))
-    if recipe.freed:
-        model = _opensim.load_opensim_model(free_levels(_finished_body(model).osim, recipe.freed))
-    if recipe.neck is not None:
-        whole = _finished_body(model)
-        model = _opensim.load_opensim_model(carry_neck(whole.osim, recipe.neck, neutral_poses(whole)))
+    _limit_levels(model, recipe.regions)
     model.setName(f"simspine_{recipe.name}_{fit.name}")
     for name, place in fit.places.items():
         _add_marker(model, name, _place_on_recipe(recipe, base_name(name), place))
@@ -179,7 +171,7 @@ def build_body(
         _add_marker(model, level + VIRTUAL_SUFFIX, Place(vertebra.body, vertebra.centroid))
     for name, mark in read_skin_table().of(skin).items():
         _add_marker(model, name, _place_on_bone(recipe, mark, skin_height))
-    return place_inferred(_finished_body(model), recipe)
+    return place_inferred(finished_body(model), recipe)
 
 
 def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
@@ -195,7 +187,7 @@ def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
         markers.remove(markers.getIndex(name))
     for name, (carrier, offset) in _inferred_places(body, recipe.inferred).items():
         _add_marker(model, name + INFERRED_SUFFIX, Place(carrier, parse_point(offset)))
-    return _finished_body(model)
+    return finished_body(model)
 
 
 def _inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[str, np.ndarray]]:
@@ -281,9 +273,10 @@ def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
 
 def _base_model_path(recipe: Path, file: str) -> Path:
     """The base model: in the folder of the recipe, else among those packaged."""
-    for path in (recipe.parent / file, pose2sim_folder() / file):
-        if path.is_file():
-            return packaged_file(path) if path.parent == pose2sim_folder() else path
+    packaged = (models_folder(), pose2sim_folder())
+    for folder in (recipe.parent, *packaged):
+        if (folder / file).is_file():
+            return packaged_file(folder / file) if folder in packaged else folder / file
     raise InputError(f"{recipe} names the model {recipe.parent / file}, which does not exist.")
 
 
@@ -294,17 +287,9 @@ def _freed_regions(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
     return tuple(region_from(name, known[name]) for name in regions)
 
 
-def _recipe_segment(
-    name: str, parts: Partition | None, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None
-) -> Segment:
-    bodies = tuple(bodies) if parts is None else parts.bodies_of(bodies)
-    return Segment(
-        name=name,
-        bodies=bodies,
-        pairs=tuple((str(a), str(b)) for a, b in pairs),
-        bends=bool(bends),
-        max_asymmetry=max_asymmetry,
-    )
+def _bodies_split(entry: Mapping, parts: Partition | None) -> dict:
+    """A segment's entries, with the bodies that there are after the split."""
+    return dict(entry) if parts is None else {**entry, "bodies": parts.bodies_of(entry["bodies"])}
 
 
 def _linear_prior(
@@ -330,16 +315,35 @@ def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:
 def _place_on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
     """The place of a marker on the skin, on the recipe's body."""
     plan, offset = recipe.partition, mark.offset(height)
-    return Place(*plan.relocate_to(mark.vertebra, mark.body, offset)) if plan else Place(mark.body, offset)
+    return Place(*plan.relocate_on_bone(mark.vertebra, mark.body, offset)) if plan else Place(mark.body, offset)
 
 
-def _base_model(path: Path):
+def opensim_base_model(path: Path):
     """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for in its folder."""
     check_xml(read_model_file(path), f"model file {path}")
     try:
         return _opensim.opensim_api().Model(str(path))
     except RuntimeError as error:
         raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
+
+
+def _limit_levels(model, regions: Sequence[LevelRegion]) -> None:
+    """Give the coordinates of each level the ranges of its region."""
+    coordinates = model.updCoordinateSet()
+    known = {coordinate.getName() for coordinate in coordinates}
+    known -= {dependent for dependent, _, _ in enforced_couplers(model)}
+    for region in regions:
+        for axis, motions in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
+            for level, low, high in zip(region.levels, motions.lower, motions.upper, strict=True):
+                name = f"{level}_{axis}"
+                if name not in known:
+                    raise InputError(
+                        f"the base model has no free coordinate {name}, which the recipe's regions want; use the base "
+                        "of articulated.yaml or of paper.yaml."
+                    )
+                coordinates.get(name).setRangeMin(float(low))
+                coordinates.get(name).setRangeMax(float(high))
+                coordinates.get(name).setDefaultClamped(True)
 
 
 def _removable_objects(model, kind: str):
@@ -359,6 +363,6 @@ def _add_marker(model, name: str, place: Place) -> None:
     model.addMarker(marker)
 
 
-def _finished_body(model) -> Body:
+def finished_body(model) -> Body:
     model.finalizeConnections()
     return Body.from_text(_opensim.opensim_model_xml(model), f"model {model.getName()!r}")

@@ -11,8 +11,8 @@ import numpy as np
 
 from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_motion
-from simspine.anatomy.marker_sets import read_skin_table
-from simspine.anatomy.recipes import Recipe, Segment, place_inferred, read_recipe
+from simspine.anatomy.marker_sets import Segment, read_skin_table
+from simspine.anatomy.recipes import Recipe, place_inferred, read_recipe
 from simspine.anatomy.tree import all_poses, scaled_tree
 from simspine.core.errors import InputError
 from simspine.core.skeletons import is_skin_marker

@@ -17,9 +17,8 @@ from simspine.anatomy import osim as _opensim
 from simspine.anatomy.body import Body, neutral_poses
 from simspine.anatomy.curvature import Endplate, PointTuple, Vertebra, VertebraeOfBody, read_endplates, tilt_endplate
 from simspine.anatomy.marker_sets import Place, read_marker_set
-from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle, numbers_text
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, build_body, read_recipe
-from simspine.anatomy.split_torso import carried_vertebrae
+from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, carried_vertebrae, girdle_angle
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.synthesis.population import LEVEL_COORDINATES, SHIFT_DIRECTIONS, SyntheticSubject, population_articulation
 from simspine.synthesis.standing_posture import (
@@ -124,9 +123,9 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
         _edit_level(joints, level, sizes.below[k], sizes.above[k])
     for side in "rl":
         joint = _joint_of(joints, girdle_angle(CLAVICLE_MOTIONS[0], side))
-        _joint_centre(joint, "parent").text = numbers_text(generic.breastbone[side] * sizes.thorax)
+        _joint_centre(joint, "parent").text = _numbers_text(generic.breastbone[side] * sizes.thorax)
         hip = _joint_centre(_joint_of(joints, f"hip_flexion_{side}"), "parent")
-        hip.text = numbers_text(np.array((hip.text or "").split(), float) + sizes.hips)
+        hip.text = _numbers_text(np.array((hip.text or "").split(), float) + sizes.hips)
     _set_standing_defaults(joints, posture.pose, generic)
     places = _marker_places(recipe, sizes, vertebrae)
     _child_element(model, "MarkerSet/objects")[:] = [_marker_element(name, place) for name, place in places.items()]
@@ -213,7 +212,7 @@ def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.nda
     """Put the joint's centre where it is in both vertebrae, and give it three translations."""
     joint = _joint_of(joints, f"{level}_{LEVEL_COORDINATES[0]}")
     for which, point in (("parent", below), ("child", above)):
-        _joint_centre(joint, which).text = numbers_text(point)
+        _joint_centre(joint, which).text = _numbers_text(point)
     for number, direction in enumerate(SHIFT_DIRECTIONS, start=1):
         name = f"{level}_shift_{direction}"
         _child_element(joint, "coordinates").append(
@@ -235,9 +234,9 @@ def _set_standing_defaults(joints: ET.Element, pose: Mapping[str, float], generi
         name = coordinate.attrib["name"]
         if name not in pose:
             continue
-        _child_element(coordinate, "default_value").text = numbers_text(pose[name])
+        _child_element(coordinate, "default_value").text = _numbers_text(pose[name])
         if name.startswith((*generic.levels, "clavicle")):
-            _child_element(coordinate, "range").text = numbers_text(np.add(generic.ranges[name], pose[name]))
+            _child_element(coordinate, "range").text = _numbers_text(np.add(generic.ranges[name], pose[name]))
 
 
 def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody) -> dict[str, Place]:
@@ -249,7 +248,7 @@ def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody)
         if name in HIP_POINTS:
             return Place(body, tuple(np.add(_scaled_point(sizes.factors[body], offset), sizes.hips)))
         # what is neither vertebra nor clavicle grows with the rib cage
-        ribs = place.body == plan.split and body in plan.origins
+        ribs = place.body == plan.split and body in plan.chain
         return Place(body, _scaled_point(sizes.thorax if ribs else sizes.factors[body], offset))
 
     ears_and_eyes = {name: Place(body, offset) for name, (body, offset) in face_landmarks().items()}
@@ -264,7 +263,7 @@ def _marker_places(recipe: Recipe, sizes: BodySizes, vertebrae: VertebraeOfBody)
 def _marker_element(name: str, place: Place) -> ET.Element:
     return ET.fromstring(
         f'<Marker name="{name}"><socket_parent_frame>/bodyset/{place.body}</socket_parent_frame>'
-        f"<location>{numbers_text(place.offset)}</location><fixed>true</fixed></Marker>"
+        f"<location>{_numbers_text(place.offset)}</location><fixed>true</fixed></Marker>"
     )
 
 
@@ -287,3 +286,8 @@ def _child_element(element: ET.Element, path: str) -> ET.Element:
 def _scaled_point(factor: float, point: PointTuple) -> PointTuple:
     x, y, z = point
     return factor * x, factor * y, factor * z
+
+
+def _numbers_text(values) -> str:
+    """Numbers as a model file has them, to the last bit."""
+    return " ".join(repr(float(v)) for v in np.atleast_1d(values))

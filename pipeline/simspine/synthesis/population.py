@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 
 from simspine.anatomy.curvature import NEUTRAL_LLA
-from simspine.anatomy.model_edits import CLAVICLE_MOTIONS, girdle_angle
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.shape_model import (
     CHAIN_VECTOR_COUNT,
@@ -21,7 +20,7 @@ from simspine.anatomy.shape_model import (
     supine_to_standing_shift,
     vector_names,
 )
-from simspine.anatomy.split_torso import Articulation
+from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_angle
 from simspine.core.errors import InputError, unknown_name
 from simspine.synthesis.signals import random_stream
 
@@ -372,7 +371,7 @@ class SyntheticGirdle:
 
     def follow(self, flexion: np.ndarray, adduction: np.ndarray) -> dict[str, np.ndarray]:
         """{motion: rad, from rest} for arm angles (frames,) of one side; motions as in
-        `simspine.anatomy.model_edits`."""
+        `simspine.anatomy.split_torso`."""
         raised = np.arccos(np.clip(np.cos(flexion) * np.cos(adduction), -1.0, 1.0))
         beyond = SETTING_TRANSITION_RAD * np.logaddexp(0.0, (raised - SETTING_PHASE_RAD) / SETTING_TRANSITION_RAD)
         ahead = np.sin(flexion) * np.cos(adduction)  # forward part of the upper arm's direction

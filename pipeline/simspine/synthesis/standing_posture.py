@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from simspine.anatomy.curvature import Endplate, Vertebra, VertebraeOfBody, endplate_of, read_endplates
-from simspine.anatomy.model_edits import clavicle_body, girdle_angle
+from simspine.anatomy.split_torso import clavicle_body, girdle_angle
 from simspine.synthesis.population import SyntheticSubject, read_levels, read_population
 
 HANGING_ARM_ABDUCTION = np.radians(-7.0)  # abduction of hanging arms

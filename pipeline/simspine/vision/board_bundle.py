@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError
-from simspine.core.geometry import distort_points, distortion_derivative, project_one
+from simspine.core.geometry import project_one
 from simspine.core.types import Camera, read_only_array
 from simspine.vision.board import LEAST_CORNERS, Board
 from simspine.vision.bundle_adjustment import BlockSystem
@@ -75,7 +75,8 @@ WRONG_CORNER_NOISE_FACTOR, MIN_WRONG_CORNER_PX = 6.0, 1.0  # noise, px: a corner
 MIN_CORNER_NOISE_PX = 0.02  # px
 MAX_STEPS, CONVERGED_SHARE = 60, 1e-3  # at most; done when no parameter moves by more than this share of its deviation
 LEAST_DAMPING = 1e-12  # keeps places solvable of which the corners seen, all in a line, do not tell everything
-_LENS_STEP = 1e-6  # of difference quotients of coefficients, in which the models are all but linear
+# Of difference quotients: rotation and translation, log focal length and aspect, principal point, distortion.
+_POSE_STEP, _FOCAL_STEP, _CENTRE_STEP_PX, _LENS_STEP = 1e-5, 1e-5, 1e-2, 1e-5
 
 
 @dataclass(frozen=True)
@@ -205,22 +206,21 @@ class _BoardProblem:
     def equations(self, placed: PlacedBoards, noise: float) -> _BoardEquations:
         """Of one step from there."""
         count = parameter_count(placed.cameras)
-        arm = self.corners @ placed.R.swapaxes(-1, -2)
         residual = corner_residuals(self.xy, self.corners, placed)
         weight = np.nan_to_num(1 / (noise**2 * (1 + (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2)))
-        system = BlockSystem.empty(len(arm), 6, len(self.free), groups=(np.arange(6)[None],))
-        camera_sides = np.zeros((len(arm), len(self.free)))
+        by_camera, by_board = self._derivatives(placed)
+        residual, frames = np.nan_to_num(residual), len(residual)
+        system = BlockSystem.empty(frames, 6, len(self.free), groups=(np.arange(6)[None],))
+        camera_sides = np.zeros((frames, len(self.free)))
         for v in range(len(placed.cameras)):
-            seen, columns = np.flatnonzero(weight[:, v].any(1)), slice(v * count, (v + 1) * count)
-            by_camera, by_board = _corner_derivatives(placed.cameras[v], placed.t[seen], arm[seen], count)
-            w = np.repeat(weight[seen, v], 2, -1)[..., None]
-            r = np.nan_to_num(residual[seen, v]).reshape(len(seen), -1, 1)
-            camera_rows, board_rows = (w * by_camera).swapaxes(-1, -2), (w * by_board).swapaxes(-1, -2)
-            system.whole[columns, columns] = (camera_rows @ by_camera).sum(0)
-            camera_sides[seen, columns] = (camera_rows @ r)[..., 0]
-            system.frames[seen] += board_rows @ by_board
-            system.frame_side[seen] += (board_rows @ r)[..., 0]
-            system.coupling[seen, :, columns] = board_rows @ by_camera
+            columns = slice(v * count, (v + 1) * count)
+            camera, board = by_camera[:, v], by_board[:, v]
+            weighted_camera, weighted_board = (weight[:, v, :, None, None] * slopes for slopes in (camera, board))
+            system.whole[columns, columns] = np.einsum("fcxi,fcxj->ij", weighted_camera, camera, optimize=True)
+            camera_sides[:, columns] = np.einsum("fcxi,fcx->fi", weighted_camera, residual[:, v])
+            system.frames[...] += np.einsum("fcxi,fcxj->fij", weighted_board, board)
+            system.frame_side[...] += np.einsum("fcxi,fcx->fi", weighted_board, residual[:, v])
+            system.coupling[:, :, columns] = np.einsum("fcxi,fcxj->fij", weighted_board, camera)
         prior_side, precision = self._priors(placed.cameras, count)
         system.whole[...] += np.diag(precision)
         system.whole_side[:] = camera_sides.sum(0) + prior_side
@@ -229,6 +229,29 @@ class _BoardProblem:
             held[self.frame] = True
         system.frames[held], system.frame_side[held], system.coupling[held] = np.eye(6), 0.0, 0.0
         return _BoardEquations(system, camera_sides, precision)
+
+    def _derivatives(self, placed: PlacedBoards) -> tuple[np.ndarray, np.ndarray]:
+        """Of pixels by the camera's parameters (frames, cameras, corners, 2, count) and the board's place (…, 6)."""
+        count = parameter_count(placed.cameras)
+        steps = np.full(count + 6, _POSE_STEP)
+        steps[POSE_PARAMETERS:count] = _LENS_STEP
+        steps[POSE_PARAMETERS : POSE_PARAMETERS + 2] = _FOCAL_STEP
+        steps[POSE_PARAMETERS + 2 : POSE_PARAMETERS + 4] = _CENTRE_STEP_PX
+        slopes = np.zeros((*self.xy.shape, count + 6))
+        used = np.r_[self.free.reshape(-1, count).any(0), np.ones(6, bool)]
+        for i in np.flatnonzero(used):
+            shown = []
+            for change in (steps[i], -steps[i]):
+                of_cameras, of_boards = np.zeros((len(placed.cameras), count)), np.zeros((len(placed.R), 6))
+                if i < count:
+                    of_cameras[:, i] = change
+                else:
+                    of_boards[:, i - count] = change
+                moved = _step_taken(placed, of_cameras, of_boards)
+                assert moved is not None  # it hardly moves
+                shown.append(corner_residuals(self.xy, self.corners, moved))
+            slopes[..., i] = np.nan_to_num(shown[1] - shown[0]) / (2 * steps[i])
+        return slopes[..., :count], slopes[..., count:]
 
     def _priors(self, cameras: Sequence[Camera], count: int) -> tuple[np.ndarray, np.ndarray]:
         """What the lenses' priors add to side and diagonal of the cameras' equations: (cameras · parameters,) each."""
@@ -255,45 +278,6 @@ def _lens_prior_terms(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
 def _corner_noise(residual: np.ndarray) -> float:
     spread = np.abs(residual[np.isfinite(residual)])
     return max(MIN_CORNER_NOISE_PX, 1.4826 * float(np.median(spread))) if spread.size else np.inf
-
-
-def _corner_derivatives(
-    camera: Camera, places: np.ndarray, arm: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of pixels: by the camera's `count` parameters (f, 2 c, count), by the board's place (f, 2 c, 6).
-
-    places: (f, 3) m of the board. arm: (f, c, 3) m, corners from there, in the world's axes.
-    """
-    local = (arm + places[:, None]) @ camera.R.T + camera.t
-    ideal = local[..., :2] / local[..., 2:]
-    zoom = (
-        np.einsum("ij,jkfc->fcik", camera.K[:2, :2], distortion_derivative(camera, ideal)) / local[..., 2, None, None]
-    )
-    by_local = np.concatenate([zoom, -np.einsum("fcik,fck->fci", zoom, ideal)[..., None]], -1)
-    by_pose = np.concatenate([-_times_cross_matrix(by_local, local), by_local], -1)
-    by_world = by_local @ camera.R
-    by_board = np.concatenate([-_times_cross_matrix(by_world, arm), by_world], -1)
-    by_lens = _lens_derivatives(camera, ideal)
-    held = np.zeros((*by_lens.shape[:-1], count - POSE_PARAMETERS - by_lens.shape[-1]))
-    by_camera = np.concatenate([by_pose, by_lens, held], -1)
-    flat = (len(arm), 2 * arm.shape[1], -1)
-    return np.nan_to_num(by_camera).reshape(flat), np.nan_to_num(by_board).reshape(flat)
-
-
-def _lens_derivatives(camera: Camera, ideal: np.ndarray) -> np.ndarray:
-    """(f, c, 2, intrinsic parameters and coefficients) of pixels at ideal image coordinates (f, c, 2)."""
-    shown, K = distort_points(camera, ideal), camera.K[:2, :2]
-    columns = [shown * np.diag(K), shown[..., :1] * [0.5 * K[0, 0], 0] - shown[..., 1:] * [0, 0.5 * K[1, 1]]]
-    columns += [np.broadcast_to(axis, shown.shape) for axis in np.eye(2)]
-    for step in _LENS_STEP * np.eye(camera.distortion.size):
-        sides = [distort_points(camera.with_(distortion=camera.distortion + sign * step), ideal) for sign in (1, -1)]
-        columns.append((sides[0] - sides[1]) / (2 * _LENS_STEP) @ K.T)
-    return np.stack(columns, -1)
-
-
-def _times_cross_matrix(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """rows (.., 2, 3) times the cross-product matrix of points (.., 3)."""
-    return np.cross(rows, points[..., None, :])
 
 
 def _damped(system: BlockSystem, damping: float) -> BlockSystem:

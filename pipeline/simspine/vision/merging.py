@@ -10,8 +10,9 @@ import numpy as np
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
-from simspine.core.skeletons import SIMSPINE_SKELETON, PointCorrespondence, load_skeleton
+from simspine.core.skeletons import PointCorrespondence
 from simspine.core.types import Markers, Origin
+from simspine.vision.side_swaps import mirror_indices
 
 # One clock for two recordings: resampling, and whether their movements coincide.
 
@@ -183,13 +184,13 @@ def check_same_world(
     mocap: np.ndarray,
     names: Sequence[str],
     max_misfit: float,
-    swaps: Sequence[int] | None = None,
+    swaps: np.ndarray,
     hint: str = "",
 ) -> float:
     """Root mean square distance (m) of two sets (frames, markers, 3); InputError with a diagnosis beyond the limit.
 
-    swaps: index of each marker's mirror image; then left and right exchanged, or a mirrored axis, are an error also
-    within the limit where undoing them leaves less than half the distance. hint: added to the message.
+    swaps: index of each marker's mirror image, or its own. Left and right exchanged, or a mirrored axis, are an error
+    also within the limit where undoing them leaves less than half the distance. hint: added to the message.
     """
     misfit = _rms_distance(points, mocap)
     if not np.isfinite(misfit):  # they share no point in any frame
@@ -203,11 +204,9 @@ def check_same_world(
     )
 
 
-def _better_arrangement(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps) -> bool:
+def _better_arrangement(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps: np.ndarray) -> bool:
     """Whether the left for the right, or a mirrored axis, would agree far better."""
-    others = [mocap * signs for signs in _MIRRORED_AXES]
-    if swaps is not None:
-        others.append(mocap[:, list(swaps)])
+    others = [mocap[:, swaps], *(mocap * signs for signs in _MIRRORED_AXES)]
     return any(_rms_distance(points, other) < CLEARLY_BETTER_SHARE * misfit for other in others)
 
 
@@ -224,8 +223,9 @@ def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str],
     size = _rms_of_vectors(a - a.mean(0)) / max(_rms_of_vectors(b - b.mean(0)), 1e-12)
     if not 0.5 < size < 2:
         return f"the motion capture is {size:.3g} times as large. Is it in another unit? Metres are wanted."
-    sides = np.inf if swaps is None else _rms_distance(points, mocap[:, list(swaps)])
-    if sides <= min(limit, *(_rms_of_vectors(a * signs - b) for signs in _MIRRORED_AXES)):
+    if _rms_distance(points, mocap[:, swaps]) <= min(
+        limit, *(_rms_of_vectors(a * signs - b) for signs in _MIRRORED_AXES)
+    ):
         return "left and right are exchanged. Correct the names of the markers."
     for frame, order in _UP_INSTEAD.items():
         if _rms_of_vectors(a[:, order] - b) <= limit:
@@ -334,7 +334,7 @@ def merge_with_report(
     clock = _clock_text(shift, mocap.rate) if late and not fix_shift else ""
     corresponding = points.select(names).xyz
     misfit = check_same_world(
-        corresponding, known.xyz, known.names, max_misfit=max_misfit_m, swaps=_mirror_indices_or_none(names), hint=clock
+        corresponding, known.xyz, known.names, max_misfit=max_misfit_m, swaps=mirror_indices(names), hint=clock
     )
     if clock:
         warnings.warn(f"{clock} Set merge.fix_shift to undo it.", stacklevel=2)
@@ -420,12 +420,3 @@ def _marker_pairs(
         PointCorrespondence(marker, point, DEFAULT_MOCAP_WEIGHT, DEFAULT_MOCAP_SD_M)
         for marker, point in correspondence.items()
     ]
-
-
-def _mirror_indices_or_none(names: list[str]) -> list[int] | None:
-    """Index of each name's mirror image; None if one of them has none among the names."""
-    table = load_skeleton(SIMSPINE_SKELETON)
-    if any(name not in table.names for name in names):
-        return None
-    partners = [table.names[table.swaps[table.index(name)]] for name in names]
-    return [names.index(partner) for partner in partners] if set(partners) == set(names) else None

@@ -37,17 +37,12 @@ class Blob(NamedTuple):
     mass: float
 
 
-def half_window(radius: float) -> int:
-    """Half the side of the window that `contrast` looks at, px."""
-    return int(np.ceil(WINDOW_REACH * radius))
-
-
 def find_centre(crops: Crops, frame: int, xy: np.ndarray, radius: float) -> Blob:
     """The blob nearest to `xy` (2,) px in a frame.
 
     At the edge of clothes the place stays as given: there the marker's own dark side passes for cloth.
     """
-    place, mass, half = np.asarray(xy, float), 0.0, half_window(radius)
+    place, mass, half = np.asarray(xy, float), 0.0, int(np.ceil(WINDOW_REACH * radius))
     v, u = np.mgrid[-half : half + 1, -half : half + 1]
     near = np.exp(-0.5 * (u * u + v * v) / radius**2)
     for _ in range(CENTRE_STEPS):

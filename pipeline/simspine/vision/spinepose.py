@@ -177,8 +177,8 @@ class SpinePose:
 
     weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
     people are when `detect` gets no boxes (default: the extent of each person that BlazePose finds). people: most per
-    image. channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released
-    SpinePose code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models.
+    image. The network gets red, green and blue in this order, as RTMPose is trained; the released SpinePose code hands
+    over blue first, as OpenCV reads images. It also smooths the spine of its v1 models.
     Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.
     """
 
@@ -188,10 +188,7 @@ class SpinePose:
         device: str = "cpu",
         boxes: BoxSource | None = None,
         people: int = 4,
-        channels: str = "rgb",
     ):
-        if channels not in ("rgb", "bgr"):
-            raise InputError(f"channels is {channels!r}, expected 'rgb' or 'bgr'.")
         path = self._path = find_weights(weights)
         self._session = open_session(path, device)
         self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192), path)
@@ -199,7 +196,6 @@ class SpinePose:
         self._unbiased = any(word in path.name.lower() for word in UNBIASED_NAME_PARTS)
         self.skeleton = skeletons.skeleton_of_size(self._points).name
         self.people = people
-        self._channels = channels
         self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
 
     def detect(
@@ -244,8 +240,7 @@ class SpinePose:
         height, width = self._size
         x0, y0, w, h = frame
         matrix = np.array([[width / w, 0, -x0 * width / w], [0, height / h, -y0 * height / h]])
-        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        crop = crop[..., ::-1] if self._channels == "rgb" else crop
+        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)[..., ::-1]
         return ((crop.astype(np.float32) - IMAGENET_MEAN) / IMAGENET_SD).transpose(2, 0, 1)
 
     def forget(self) -> None:

@@ -233,7 +233,7 @@ def _one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: flo
             places[:] = np.nan
             for number, xy in rows[frame].items():
                 places[number - 1] = xy
-            usual = float(np.median([_dot_contrast(crops, frame, xy, radius) for xy in rows[frame].values()]))
+            usual = float(np.median([find_centre(crops, frame, xy, radius).mass for xy in rows[frame].values()]))
         else:
             for k in np.flatnonzero(np.isfinite(before[:, 0])):
                 places[k] = _dot_by_flow(crops, frame, step, place=before[k], motion=motion[k], dot=(radius, usual))
@@ -243,10 +243,6 @@ def _one_way(crops: Crops, rows: Mapping[int, DotPlaces], dots: int, radius: flo
         seen = np.isfinite(places[:, 0])
         found[frame, seen] = np.column_stack([places[seen], np.ones(seen.sum())])
     return found
-
-
-def _dot_contrast(crops: Crops, frame: int, place: np.ndarray, radius: float) -> float:
-    return find_centre(crops, frame, place, radius).mass
 
 
 def _dot_by_flow(
@@ -294,14 +290,10 @@ def _find_dots_again(crops: Crops, frame: int, places: np.ndarray, radius: float
         if (
             alone
             and within_distance(blob.xy, place, MAX_ROW_DEVIATION * length)
-            and _has_usual_contrast(blob.mass, usual)
+            and SIMILAR_CONTRAST_SHARE * usual <= blob.mass <= usual / SIMILAR_CONTRAST_SHARE
         ):
             places[k] = blob.xy
             tried.clear()
-
-
-def _has_usual_contrast(mass: float, usual: float) -> bool:
-    return SIMILAR_CONTRAST_SHARE * usual <= mass <= usual / SIMILAR_CONTRAST_SHARE
 
 
 def _from_neighbours(places: np.ndarray, k: int) -> tuple[np.ndarray, float, float] | None:
