@@ -18,13 +18,9 @@ from simspine.cli.options import (
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
 
 
-def _existing_config(context, parameter, path):
-    return None if path is None else packaged_config(context, parameter, path)
-
-
 _target_choice = with_options([
     click.argument("source", metavar="FOLDER|RESULTS"),
-    click.option("--config", "config_path", type=FILE_PATH, callback=_existing_config,
+    click.option("--config", "config_path", type=FILE_PATH, callback=lambda _, __, path: path and packaged_config(path),
                  help="Of the results.  [default: config.yaml there]"),
     result_subject_option,
     result_trial_option,

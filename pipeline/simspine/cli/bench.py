@@ -284,48 +284,37 @@ _comparison_options = with_options(
 )
 
 
-def _write_results(run, tables, json_path, form) -> None:
+def _write_results(tables, protocol, files, output, **options) -> None:
+    """Print the tables; output: of `_output_options`. files: predictions by name, and the truth. options: of the
+    protocol."""
     from simspine.evaluation.tables import join_tables
     from simspine.workflow.results import write_benchmark_results
 
-    click.echo(join_tables(form, tables))
-    if json_path is not None:
-        write_benchmark_results(run, tables, json_path)
+    click.echo(join_tables(output["form"], tables))
+    if output["json_path"] is not None:
+        write_benchmark_results(output["json_path"], tables, protocol, *files, options=options)
 
 
-def _benchmark_run(name, files, truth, options):
-    from simspine.workflow.results import BenchmarkRun, path_fingerprint
-
-    return BenchmarkRun(
-        name, {label: path_fingerprint(path) for label, path in files.items()}, path_fingerprint(truth), options
-    )
-
-
-def _named_predictions(predictions, truth):
-    """Files by name; both are needed."""
+def _read_predictions(read, predictions, truth):
+    """Files by name, and what `read` finds in them; predictions and truth are needed."""
     from simspine.workflow.results import named_files
 
     if not predictions or truth is None:
         raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
-    return named_files(predictions)
+    files = named_files(predictions)
+    return files, {name: read(path) for name, path in files.items()}
 
 
 @benchmark_group.command("multiview")
 @_comparison_options
-def benchmark_multiview_command(predictions, truth, subjects, form, json_path):
+def benchmark_multiview_command(predictions, truth, subjects, **output):
     """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
     from simspine.evaluation.point_protocols import evaluate_multiview
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    files = _named_predictions(predictions, truth)
-    found = {name: read_points(path) for name, path in files.items()}
-    true = truth_for(truth, (), _names_by_comma(subjects))
-    _write_results(
-        _benchmark_run("multiview", files, truth, {"subjects": subjects}),
-        evaluate_multiview(found, true),
-        json_path,
-        form,
-    )
+    files, found = _read_predictions(read_points, predictions, truth)
+    tables = evaluate_multiview(found, truth_for(truth, (), _names_by_comma(subjects)))
+    _write_results(tables, "multiview", (files, truth), output, subjects=subjects)
 
 
 @benchmark_group.command("offsets")
@@ -367,7 +356,7 @@ def benchmark_offsets_command(predictions, truth, subjects, out, form):
     show_default=True,
     help="Every n-th frame of the truth counts; 50 is 1 Hz.",
 )
-def benchmark_lifting_command(predictions, truth, subjects, step, form, json_path):
+def benchmark_lifting_command(predictions, truth, subjects, step, **output):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
@@ -375,16 +364,15 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, json_pat
     from simspine.evaluation.point_protocols import evaluate_lifting
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    files = _named_predictions(predictions, truth)
-    found = {name: read_points(path) for name, path in files.items()}
+    files, found = _read_predictions(read_points, predictions, truth)
     true = truth_for(truth, [s for own in found.values() for s in own], _names_by_comma(subjects), step)
-    run = _benchmark_run("lifting", files, truth, {"subjects": subjects, "step": step})
-    _write_results(run, evaluate_lifting(found, true, step), json_path, form)
+    tables = evaluate_lifting(found, true, step)
+    _write_results(tables, "lifting", (files, truth), output, subjects=subjects, step=step)
 
 
 @benchmark_group.command("angles")
 @_comparison_options
-def benchmark_angles_command(predictions, truth, subjects, form, json_path):
+def benchmark_angles_command(predictions, truth, subjects, **output):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
     The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
@@ -393,13 +381,11 @@ def benchmark_angles_command(predictions, truth, subjects, form, json_path):
     from simspine.evaluation.angle_protocol import evaluate_angles, read_angles
     from simspine.evaluation.point_sources import sequences_of_subjects
 
-    files = _named_predictions(predictions, truth)
-    found = {name: read_angles(path) for name, path in files.items()}
+    files, found = _read_predictions(read_angles, predictions, truth)
     whole = read_angles(truth)
     tested = sequences_of_subjects(whole, _names_by_comma(subjects))
     training = [sequence for sequence in whole if sequence not in tested]
-    tables = evaluate_angles(found, tested, training)
-    _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, json_path, form)
+    _write_results(evaluate_angles(found, tested, training), "angles", (files, truth), output, subjects=subjects)
 
 
 @benchmark_group.command("2d")
@@ -411,7 +397,7 @@ def benchmark_angles_command(predictions, truth, subjects, form, json_path):
     help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).",
 )
 @_output_options
-def benchmark_2d_command(predictions, truth, form, json_path):
+def benchmark_2d_command(predictions, truth, **output):
     """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
 
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
@@ -419,8 +405,6 @@ def benchmark_2d_command(predictions, truth, form, json_path):
     from simspine.evaluation.point_protocols import evaluate_images, read_found_people, read_labelled_people
     from simspine.io.coco import annotation_file
 
-    files = _named_predictions(predictions, truth)
-    labels = annotation_file(truth) if truth.is_dir() else truth
-    people = read_labelled_people(labels)
-    found = {name: read_found_people(path, labels) for name, path in files.items()}
-    _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), json_path, form)
+    labels = annotation_file(truth) if truth is not None and truth.is_dir() else truth
+    files, found = _read_predictions(lambda path: read_found_people(path, labels), predictions, labels)
+    _write_results(evaluate_images(found, read_labelled_people(labels)), "2d", (files, labels), output)

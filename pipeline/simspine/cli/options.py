@@ -44,7 +44,7 @@ class Within(click.FloatRange):
         return number
 
 
-def packaged_config(context, parameter, path: Path | None) -> Path:
+def packaged_config(path: Path | None) -> Path:
     """A configuration file; the one that comes with simspine under this name (demo, gait, human36m, virtual); that of a
     folder of results; or, where none is named, the only one in the working folder.
 
@@ -54,7 +54,14 @@ def packaged_config(context, parameter, path: Path | None) -> Path:
     from simspine.core.settings import data_folder, read_mapping
 
     if path is None:
-        return config_here()
+        found = configs_here()
+        if len(found) != 1:
+            there = f"there are {len(found)}: {', '.join(map(str, found))}"
+            raise InputError(
+                f"no configuration was named, and {there if found else f'there is none in {Path.cwd()}'}. Name one, or "
+                "write one by `simspine init FILES`."
+            )
+        return found[0]
     if path.is_dir() and (path / "config.yaml").is_file():
         results = Path(str(read_mapping(path / "config.yaml").get("results", path)))
         if results.resolve() != path.resolve():
@@ -89,15 +96,11 @@ def configs_here() -> list[Path]:
     return []
 
 
-def config_here() -> Path:
-    """The only one of `configs_here`; `InputError` that lists them where there are more, or none."""
-    from simspine.core.errors import InputError
+def named_config(path: Path | None):
+    """The configuration in the file that `packaged_config` finds, read and checked."""
+    from simspine.workflow.config import read_config
 
-    found = configs_here()
-    if len(found) != 1:
-        many = f"there are {len(found)}: {', '.join(map(str, found))}" if found else f"there is none in {Path.cwd()}"
-        raise InputError(f"no configuration was named, and {many}. Name one, or write one by `simspine init FILES`.")
-    return found[0]
+    return read_config(packaged_config(path))
 
 
 def config_option(
@@ -106,7 +109,7 @@ def config_option(
     argument: bool = True,
     needed: bool = True,
 ):
-    """CONFIG as the first argument, or as `--config`, handed to the command as `config_path`.
+    """CONFIG as the first argument, or as `--config`, handed to the command as `config`, read and checked.
 
     default: name of a packaged one, where none is named; else that of the working folder. argument: False for commands
     whose first argument is another. needed: False for commands that get None where none is named.
@@ -118,8 +121,7 @@ def config_option(
             if config_path is not None and config_argument is not None:
                 raise click.UsageError("CONFIG and --config were both given; they mean the same.")
             named = config_argument or config_path or (default and Path(default))
-            path = packaged_config(None, None, named) if named or needed else None
-            return command(*args, config_path=path, **chosen)
+            return command(*args, config=named_config(named) if named or needed else None, **chosen)
 
         option = click.option("--config", "config_path", type=FILE_PATH, help=help, show_default=default or False)
         first = click.argument("config_argument", required=False, metavar="[CONFIG]", type=FILE_PATH)

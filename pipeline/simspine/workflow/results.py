@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -127,17 +127,6 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
 # Benchmark results as a file
 
 
-@dataclass(frozen=True)
-class BenchmarkRun:
-    """What was done. name: of the protocol; methods: {name: SHA-256 of its predictions, '' where made in memory};
-    data: SHA-256 of the truth, or ''; options: what the protocol leaves open."""
-
-    name: str
-    methods: Mapping[str, str]
-    data: str
-    options: Mapping[str, Any]
-
-
 def named_files(arguments: Sequence[str]) -> dict[str, Path]:
     """{name: file} of 'name=file' or 'file', which is named after itself; `InputError` for a name given twice."""
     found: dict[str, Path] = {}
@@ -161,11 +150,19 @@ def path_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], path: Path) -> None:
-    """Write tables with what they are of as JSON."""
-    about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
-    about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
-    write_text(path, evaluation_json(tables, about=about, settings=dict(run.options), methods=dict(run.methods)))
+def write_benchmark_results(
+    path: Path,
+    tables: Sequence[EvaluationTable],
+    protocol: str,
+    predictions: Mapping[str, Path],
+    truth: Path,
+    options: Mapping[str, Any],
+) -> None:
+    """Write tables with what they are of as JSON. predictions: {name: file}; options: what the protocol leaves open."""
+    about = {"protocol": f"simspine benchmark {protocol}", "simspine": __version__, "date": date.today().isoformat()}
+    about |= {"truth": f"SHA-256 {path_fingerprint(truth)}"}
+    methods = {name: path_fingerprint(file) for name, file in predictions.items()}
+    write_text(path, evaluation_json(tables, about=about, settings=dict(options), methods=methods))
 
 
 _SPINE_FIELDS = (
