@@ -107,5 +107,5 @@ def test_settings_stand_where_results_are_kept(files):
     options = {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}}
     table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))
     predictions, out = {"a": files / "net.npz"}, files / "out.json"
-    write_benchmark_results(out, [table], "lifting", predictions, files / "truth.npz", options)
+    write_benchmark_results(out, [table], "lifting", predictions, truth=files / "truth.npz", options=options)
     assert json.loads(out.read_text())["settings"]["source"]["every"] == 50

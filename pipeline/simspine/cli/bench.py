@@ -292,7 +292,8 @@ def _write_results(tables, protocol, files, output, **options) -> None:
 
     click.echo(join_tables(output["form"], tables))
     if output["json_path"] is not None:
-        write_benchmark_results(output["json_path"], tables, protocol, *files, options=options)
+        predictions, truth = files
+        write_benchmark_results(output["json_path"], tables, protocol, predictions, truth=truth, options=options)
 
 
 def _read_predictions(read, predictions, truth):
@@ -406,5 +407,6 @@ def benchmark_2d_command(predictions, truth, **output):
     from simspine.io.coco import annotation_file
 
     labels = annotation_file(truth) if truth is not None and truth.is_dir() else truth
+    people = None if labels is None else read_labelled_people(labels)
     files, found = _read_predictions(lambda path: read_found_people(path, labels), predictions, labels)
-    _write_results(evaluate_images(found, read_labelled_people(labels)), "2d", (files, labels), output)
+    _write_results(evaluate_images(found, people), "2d", (files, labels), output)

@@ -321,6 +321,7 @@ def _add_stage(name: str, text: str) -> None:
         run_stage(name, config, subject, trial, force=force, quiet=quiet)
 
 
+main.add_command(detect_command)
 for _name, _text in STAGE_COMMANDS.items():
     _add_stage(_name, _text)
 
@@ -396,7 +397,6 @@ def doctor_command(config, schema):
 
 
 for _command in (
-    detect_command,
     export_command,
     cameras_group,
     bench_group,

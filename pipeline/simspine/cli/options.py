@@ -56,9 +56,9 @@ def packaged_config(path: Path | None) -> Path:
     if path is None:
         found = configs_here()
         if len(found) != 1:
-            there = f"there are {len(found)}: {', '.join(map(str, found))}"
+            many = f"there are {len(found)}: {', '.join(map(str, found))}"
             raise InputError(
-                f"no configuration was named, and {there if found else f'there is none in {Path.cwd()}'}. Name one, or "
+                f"no configuration was named, and {many if found else f'there is none in {Path.cwd()}'}. Name one, or "
                 "write one by `simspine init FILES`."
             )
         return found[0]

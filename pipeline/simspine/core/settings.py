@@ -26,7 +26,6 @@ from simspine.core.errors import InputError, nearest_name, require_known, requir
 MAX_YAML_BYTES = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
 MAX_YAML_ENTRIES = 100_000  # entries, aliases written out
 MAX_YAML_DEPTH = 50  # levels of nesting
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser where PyYAML was built with it
 MERGE_KEY_TAG = "tag:yaml.org,2002:merge"  # of the key <<
 _MAX_VALUE_CHARACTERS = 80  # characters of a value that a message repeats
 
@@ -56,7 +55,7 @@ def read_yaml(path: str | Path) -> Any:
 
 def _checked_node(text: str, where: str) -> Any:
     """What `yaml.safe_load` gives, its tree checked before anything is made of it, and parsed once for both."""
-    loader = _YAML_LOADER(text)
+    loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
         _check_nodes(root, where)

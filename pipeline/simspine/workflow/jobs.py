@@ -21,7 +21,6 @@ from simspine.workflow.up_to_date import (
     read_task_manifest,
     reason_not_done,
     remove_stale_locks,
-    results_manifest,
     run_task,
 )
 
@@ -148,9 +147,7 @@ class Step:
 
     @property
     def manifest(self) -> Path:
-        if self.subject is None:
-            return results_manifest(str(self.results), self.job)
-        return RunPaths(self.results, self.subject).manifest(self.stage, self.trial)
+        return RunPaths(self.results, self.subject or "").manifest(self.stage, self.trial)
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
@@ -239,9 +236,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
 
 def failure_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
     """The file that keeps a job's message where it failed."""
-    if subject is None:
-        return results_manifest(config.results, job).with_suffix(".failed")
-    return RunPaths(Path(config.results), subject).manifest(job, trial).with_suffix(".failed")
+    return RunPaths(Path(config.results), subject or "").manifest(job, trial).with_suffix(".failed")
 
 
 def mark_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
@@ -310,7 +305,8 @@ def stage_states(config: Config) -> list[StageState]:
     unsure: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
         try:
-            for step in _steps(config, subject):
+            steps = [capture_step(config, subject)] if config.virtual is not None and subject is not None else []
+            for step in steps + steps_of_trial(config, subject, JOBS_OF_ALL if subject is None else STAGES_OF_JOB):
                 try:
                     kind, why = _stage_state(config, step, unsure, of)
                 except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
@@ -321,12 +317,6 @@ def stage_states(config: Config) -> list[StageState]:
         except InputError as error:
             found.append(StageState("inputs", subject, None, kind=STATE_FAILED, why=str(error)))
     return found
-
-
-def _steps(config: Config, subject: str | None) -> Iterator[Step]:
-    if config.virtual is not None and subject is not None:
-        yield capture_step(config, subject)
-    yield from steps_of_trial(config, subject, JOBS_OF_ALL if subject is None else STAGES_OF_JOB)
 
 
 def _stage_state(config: Config, step: Step, unsure: set[Path], of: Callable[[Path], str]) -> tuple[str, str]:

@@ -36,7 +36,7 @@ from simspine.workflow.inputs import (
     capture_of_config,
     check_clicks_of,
     check_report,
-    copy_of_config,
+    open_copy_once,
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
@@ -61,7 +61,7 @@ def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> b
 def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> bool:
     from simspine.io.human36m.check import examine_copy
 
-    copy, used = copy_of_config(options), config.captured
+    copy, used = open_copy_once(options.human36m, options.cameras, options.lens), config.captured
     subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
     trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
     state = examine_copy(copy, subjects, trials, videos=videos)
@@ -296,12 +296,12 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
 
 def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:
     capture = capture_of_config(trial, subject, config)
-    if trial.markers is not None:
-        return _describe_markers(read_markers(capture.mocap[0], capture.frame, capture.resample), config.body.markers)
+    given = capture.motion_capture()
+    if trial.markers is not None and given is not None:
+        return _describe_markers(given, config.body.markers)
     cameras = capture.cameras()
     if isinstance(config.detection.person, list):
         _check_place(config.detection.person, cameras)
-    given = capture.motion_capture()
     mocap = "" if given is None else _describe_mocap(given, config.merge.correspondence or capture.correspondence)
     if capture.keypoints:
         read_detection_folders(name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton)

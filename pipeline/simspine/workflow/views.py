@@ -10,7 +10,7 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.core.errors import InputError, safe_file_name, unknown_name
+from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
@@ -36,7 +36,7 @@ from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.trial_page import REPORT_NOTICE, summary_statements
 from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
-from simspine.workflow.inputs import Context, named_or_first
+from simspine.workflow.inputs import Context
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -236,12 +236,12 @@ def write_overlay_of_trial(
     camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
     without videos are drawn on a plain ground.
     """
-    subject = named_or_first("subject", subject, list(config.subjects))
-    context = Context(config, subject, quiet)
-    trial = named_or_first("trial", trial, context.trials)
+    context = Context(config, subject or next(iter(config.subjects)), quiet)
+    trial = config.trials(context.subject, trial)[0]
     found = read_trial(context.paths, trial, context.capture(trial).videos)
     names = [c.name for c in found.cameras]
-    views = range(len(names)) if camera is None else [names.index(named_or_first("camera", camera, names))]
+    require_known("camera", () if camera is None else (camera,), names)
+    views = range(len(names)) if camera is None else [names.index(camera)]
     with context.progress(f"{trial}: overlay") as progress:
         body_video.write_overlay_video(found, out, views, progress=progress, show=show)
     return out
