@@ -167,14 +167,13 @@ def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) ->
 
 def package_versions() -> Mapping[str, str]:
     """{package: version} of what the numbers depend on."""
-    return {"python": platform.python_version()} | {name: _package_version(name) for name in RECORDED_PACKAGES}
-
-
-def _package_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    found = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 # A row for each frame (pandas), and arrays with named axes (xarray).

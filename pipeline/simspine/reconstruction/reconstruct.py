@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-# From videos, 2D points or markers to reconstructions, in memory: the list of stages, one after another.
-# `reconstruct` and `reconstruct_people` start from images, `fit_trials` from the markers of all trials of a
-# person.
-
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction(SolvedTrial):

@@ -56,8 +56,8 @@ def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
     if found.verdict is None or not rejected.any() or rejected.all():
         return found
     short = short_gap_frames(rejected, found.motion.rate, options.quality.max_gap_s)
-    solved = solve_kinematics(found.sized, _without_frames(found.markers, rejected), marker_set, options.ik)
-    result = _emptied_result(solved, rejected & ~short)
+    kept = found.markers.with_(xyz=np.where(rejected[:, None, None], np.nan, found.markers.xyz))
+    result = _emptied_result(solve_kinematics(found.sized, kept, marker_set, options.ik), rejected & ~short)
     spine = read_spine(found.sized, result)
     spine = replace(
         spine,
@@ -79,10 +79,6 @@ def short_gap_frames(rejected: np.ndarray, rate: float, max_gap_s: float) -> np.
     return short
 
 
-def _without_frames(markers: Markers, frames: np.ndarray) -> Markers:
-    return markers.with_(xyz=np.where(frames[:, None, None], np.nan, markers.xyz))
-
-
 def _emptied_result(result: Result, frames: np.ndarray) -> Result:
     """Nothing is known in these frames."""
 
@@ -91,14 +87,14 @@ def _emptied_result(result: Result, frames: np.ndarray) -> Result:
 
     motion, known = result.motion, result.posterior
     deviation = None if motion.deviation is None else empty(motion.deviation)
+    if known is not None:
+        known = Posterior(known.response, {name: empty(np.asarray(v)) for name, v in known.derived.items()})
     return replace(
         result,
         motion=motion.with_(values=empty(motion.values), deviation=deviation),
         marker_error=empty(result.marker_error),
         cost=empty(result.cost),
-        posterior=None
-        if known is None
-        else Posterior(known.response, {name: empty(np.asarray(v)) for name, v in known.derived.items()}),
+        posterior=known,
     )
 
 

@@ -73,7 +73,7 @@ def plan_triangulate(context: Context) -> list[StageTask]:
         work=partial(_judge_cameras, context),
         whole=True,
     )
-    points = _tasks_of_trials(
+    points = tasks_of_trials(
         partial(_triangulate, context),
         {trial: (paths.keypoints(trial), paths.cameras(trial)) for trial in context.filmed},
         lambda trial: (paths.points(trial),),
@@ -82,7 +82,7 @@ def plan_triangulate(context: Context) -> list[StageTask]:
     return [cameras, *points]
 
 
-def _tasks_of_trials(
+def tasks_of_trials(
     work: Callable[[str], dict],
     inputs: Mapping[str, tuple[Path, ...]],
     outputs: Callable[[str], tuple[Path, ...]],
@@ -301,7 +301,7 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 def plan_ik(context: Context) -> list[StageTask]:
     config, paths = context.config, context.paths
     shared = (paths.model, paths.scaling, *body_files(config.body))
-    return _tasks_of_trials(
+    return tasks_of_trials(
         partial(_solve, context),
         {trial: (paths.markers(trial), *shared) for trial in context.trials},
         lambda trial: tuple(paths.kinematics(trial, suffix) for suffix in (".h5", ".mot", IK_ERRORS_SUFFIX)),
@@ -327,7 +327,7 @@ def _solve(context: Context, trial: str) -> dict:
 
 def plan_vertebrae(context: Context) -> list[StageTask]:
     paths = context.paths
-    return _tasks_of_trials(
+    return tasks_of_trials(
         partial(_derive_vertebrae, context),
         {trial: (paths.kinematics(trial), paths.model, paths.scaling) for trial in context.trials},
         lambda trial: (paths.vertebrae(trial), paths.vertebrae(trial, ".trc")),
@@ -356,7 +356,7 @@ def plan_quality(context: Context) -> list[StageTask]:
     config, paths, fill = context.config, context.paths, context.config.quality.fill_gaps
     seen = {trial: paths.seen_files(trial) for trial in context.filmed}
     solved = (paths.vertebrae, paths.kinematics, paths.markers)
-    return _tasks_of_trials(
+    return tasks_of_trials(
         partial(_judge_trial, context),
         {trial: (*(of(trial) for of in solved), *seen.get(trial, ()), paths.model) for trial in context.trials},
         lambda trial: (paths.quality(trial), *(paths.filled_files(trial) if fill else ())),
@@ -391,7 +391,7 @@ def _judge_trial(context: Context, trial: str) -> dict:
 
 def plan_export(context: Context) -> list[StageTask]:
     paths = context.paths
-    tasks = _tasks_of_trials(
+    tasks = tasks_of_trials(
         partial(_export_trial, context),
         {
             trial: (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
