@@ -5,7 +5,15 @@ import re
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, json_option, quiet_option, with_options
+from simspine.cli.options import (
+    FILE_PATH,
+    config_option,
+    first_trial_options,
+    joint_trial_options,
+    json_option,
+    quiet_option,
+    with_options,
+)
 
 
 def parse_squares(context, parameter, text: str) -> tuple[int, int]:
@@ -95,10 +103,6 @@ def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path
     calibrate_by_person(recordings, lenses, height, out=out, figures=json_path, quiet=quiet)
 
 
-subject_option = click.option("--subject", help="Subject; all of them together if left out.")
-trial_option = click.option("--trial", help="One trial of the subject; all of them together if left out.")
-
-
 @click.group("cameras")
 def cameras_group():
     """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
@@ -125,8 +129,7 @@ def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
 
 @cameras_group.command("check")
 @config_option()
-@subject_option
-@trial_option
+@joint_trial_options
 @json_option
 def cameras_check_command(config, subject, trial, json_path):
     """Compare each camera with the others; name those that are off, late, mirrored or exchanged.
@@ -141,8 +144,7 @@ def cameras_check_command(config, subject, trial, json_path):
 
 @cameras_group.command("refine")
 @config_option()
-@subject_option
-@trial_option
+@joint_trial_options
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
 def cameras_refine_command(config, subject, trial, out, json_path):
@@ -158,8 +160,7 @@ def cameras_refine_command(config, subject, trial, out, json_path):
 
 @cameras_group.command("sync")
 @config_option()
-@click.option("--subject", help="Subject; the first if left out.")
-@click.option("--trial", help="Trial; the first if left out.")
+@first_trial_options
 @json_option
 def cameras_sync_command(config, subject, trial, json_path):
     """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.

@@ -8,10 +8,10 @@ import click
 from simspine.cli.options import (
     FILE_PATH,
     config_option,
+    first_trial_options,
     named_config,
     quiet_option,
-    result_subject_option,
-    result_trial_option,
+    result_trial_options,
     show_on_desktop,
     stage_options,
 )
@@ -134,8 +134,7 @@ def validate_dataset_command(dataset, config, out):
 
 @click.command("view")
 @click.argument("result", type=FILE_PATH)
-@result_subject_option
-@result_trial_option
+@result_trial_options
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
@@ -162,8 +161,7 @@ def view_command(result, subject, trial, out, opened, recording):
 @click.command("compare")
 @click.argument("before", type=FILE_PATH)
 @click.argument("after", type=FILE_PATH)
-@result_subject_option
-@result_trial_option
+@result_trial_options
 @click.option("--out", type=FILE_PATH, default=Path("comparison.html"), show_default=True, help="Page to write.")
 def compare_command(before, after, subject, trial, out):
     """Compare two trials of one movement: what changed, and whether that is more than the measurement error.
@@ -203,8 +201,7 @@ def cycles_command(result, out, right, left, bands, trial):
 
 @click.command("overlay")
 @config_option()
-@click.option("--subject", help="Subject; the first if left out.")
-@click.option("--trial", help="Trial; the first if left out.")
+@first_trial_options
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
 @click.option("--out", required=True, type=FILE_PATH, help="Video to write (.webm, .mp4; .avi: quick).")
 @click.option("--show", type=click.Choice(["lines", "bones"]), default="lines", show_default=True)

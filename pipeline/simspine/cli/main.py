@@ -366,12 +366,8 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, heig
     from simspine.workflow.setup import write_new_config
 
     person = {key: value for key, value in (("height", height), ("mass", mass)) if value is not None}
-    path = out or Path(f"configs/{name}.yaml")
-    click.echo(
-        write_new_config(
-            files, calibration, path, name=name, subject=subject, trial=trial, marker_set=marker_set, person=person
-        )
-    )
+    named = {"name": name, "subject": subject, "trial": trial, "marker_set": marker_set}
+    click.echo(write_new_config(files, calibration, out or Path(f"configs/{name}.yaml"), person=person, **named))
 
 
 @main.command("doctor")

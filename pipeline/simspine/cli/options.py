@@ -19,8 +19,6 @@ cores_option = click.option(
 
 
 json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
-result_subject_option = click.option("--subject", help="Subject, where the results hold several.")
-result_trial_option = click.option("--trial", help="Trial, where the results hold several.")
 
 
 def with_options(options: Sequence[Callable]) -> Callable:
@@ -137,10 +135,22 @@ def show_on_desktop(target: str) -> None:
         click.launch(target)
 
 
+def trial_options(subject: str, trial: str) -> Callable:
+    """--subject and --trial. subject, trial: what their help says after the word."""
+    return with_options([
+        click.option("--subject", help=f"Subject{subject}"),
+        click.option("--trial", help=f"Trial{trial}"),
+    ])  # fmt: skip
+
+
+first_trial_options = trial_options("; the first if left out.", "; the first if left out.")
+result_trial_options = trial_options(", where the results hold several.", ", where the results hold several.")
+joint_trial_options = trial_options(
+    "; all of them together if left out.", " of the subject; all of them together if left out."
+)
 stage_options = with_options([
     config_option(),
-    click.option("--subject", help="Subject; all of them if left out."),
-    click.option("--trial", help="One trial of the subject; all of them if left out."),
+    trial_options("; all of them if left out.", " of the subject; all of them if left out."),
     click.option("--force", is_flag=True, help="Do the work again even if it is done."),
     quiet_option,
 ])  # fmt: skip

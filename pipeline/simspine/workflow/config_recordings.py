@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import hypot
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
@@ -76,21 +76,8 @@ class SkinTape(Section):
 
     def on_skin(self) -> Tape:
         """The tape as the pipeline takes it."""
-        clicks = {
-            number: {
-                view: {frame: (x, y) for frame, x, y in rows if x is not None and y is not None}
-                for view, rows in views.items()
-            }
-            for number, views in self.clicks.items()
-        }
-        return Tape(
-            dots=self.dots,
-            spacing=self.spacing_mm / 1000,
-            first=self.first,
-            last=self.last,
-            clicks=clicks,
-            radius=self.radius_px,
-        )
+        spacing, clicks = self.spacing_mm / 1000, _by_frame(self.clicks)
+        return Tape(self.dots, spacing, self.first, self.last, clicks=clicks, radius=self.radius_px)
 
 
 class SkinMarkers(Section):
@@ -138,13 +125,15 @@ class SkinMarkers(Section):
 
     def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
         """{landmark: {view: {frame: (x, y) or None}}}."""
-        return {
-            landmark: {
-                view: {frame: None if x is None or y is None else (x, y) for frame, x, y in rows}
-                for view, rows in views.items()
-            }
-            for landmark, views in self.clicks.items()
-        }
+        return _by_frame(self.clicks)
+
+
+def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, dict[str, dict]]:
+    """{what was clicked: {view: {frame: (x, y), or None where it is hidden}}}."""
+    return {
+        what: {view: {frame: None if x is None else (x, y) for frame, x, y in rows} for view, rows in views.items()}
+        for what, views in clicks.items()
+    }
 
 
 def skin_markers_from(value) -> "SkinMarkers | str | None":
@@ -188,11 +177,9 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
     """`ValueError` unless each frame that is clicked has two dots or more, and they follow one another by number."""
     rows: dict[tuple[str, int], dict[int, complex]] = {}
     for number in sorted(clicks):
-        for view, at in clicks[number].items():
-            for frame, x, y in at:
-                assert x is not None  # null was refused
-                assert y is not None
-                rows.setdefault((view, frame), {})[number] = complex(x, y)
+        for view, at in _by_frame(clicks)[number].items():
+            for frame, xy in at.items():
+                rows.setdefault((view, frame), {})[number] = complex(*xy)
     for (view, frame), row in rows.items():
         numbers, places = list(row), list(row.values())
         if len(row) < 2:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -135,14 +135,27 @@ def prepare_results(results: Path, given: Mapping) -> None:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A task with its place in the workflow. subject, trial: None where it is of all of them."""
+class StageState:
+    """Of a stage of a trial. subject, trial: None where it is of all of them.
+
+    kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
+    not done, and may change it), to do. job: which one does it; None: inputs of all of the subject's are missing.
+    """
+
+    stage: str
+    subject: str | None
+    trial: str | None = None
+    kind: str = ""
+    why: str = ""
+    job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(StageState):
+    """A task with its place in the workflow."""
 
     results: Path
     job: str
-    stage: str
-    subject: str | None
-    trial: str | None
     task: StageTask
 
     @property
@@ -160,14 +173,12 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
     context = Context(config, subject, quiet=True, trial=trial)
     results = Path(config.results)
     return [
-        Step(
-            results=results, job=job, stage=stage, subject=subject, trial=None if task.whole else task.name, task=task
-        )
+        Step(stage, subject, None if task.whole else task.name, results=results, job=job, task=task)
         for job in jobs
         for stage in STAGES_OF_JOB[job].stages
         for task in tasks_of_stage(stage, context)
         if task.whole == STAGES_OF_JOB[job].whole
-    ]  # fmt: skip
+    ]
 
 
 def step_of_all(config: Config, job: str) -> Step:
@@ -176,7 +187,7 @@ def step_of_all(config: Config, job: str) -> Step:
     from simspine.workflow.reporting import page_task
 
     task = page_task(config) if job == "page" else dataset_task(config)
-    return Step(results=Path(config.results), job=job, stage=job, subject=None, trial=None, task=task)
+    return Step(job, None, results=Path(config.results), job=job, task=task)
 
 
 def capture_step(config: Config, subject: str) -> Step:
@@ -200,8 +211,7 @@ def capture_step(config: Config, subject: str) -> Step:
         work=dict,
         whole=True,
     )
-    results = Path(config.results)
-    return Step(results=results, job=CAPTURE_JOB, stage=CAPTURE_JOB, subject=subject, trial=None, task=task)
+    return Step(CAPTURE_JOB, subject, results=Path(config.results), job=CAPTURE_JOB, task=task)
 
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
@@ -283,25 +293,10 @@ STATE_STALE, STATE_WAITING, STATE_OPEN = "stale", "waiting", "to do"
 LONG_AGO = 1e9  # s, of all marks: whatever Snakemake compares in time, none is newer than another
 
 
-@dataclass(frozen=True)
-class StageState:
-    """Of a stage of a trial.
-
-    kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
-    not done, and may change it), to do. job: which one does it; None: inputs of all of the subject's are missing.
-    """
-
-    stage: str
-    subject: str | None
-    trial: str | None
-    kind: str
-    why: str = ""
-    job: str | None = None
-
-
 def stage_states(config: Config) -> list[StageState]:
     """Of every stage, trial by trial; all files of the results are read, and nothing is written."""
-    of, found = cache(file_checksum), []
+    of = cache(file_checksum)
+    found: list[StageState] = []
     unsure: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
         try:
@@ -311,11 +306,11 @@ def stage_states(config: Config) -> list[StageState]:
                     kind, why = _stage_state(config, step, unsure, of)
                 except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
                     kind, why = STATE_FAILED, f"cannot be read: {error}"
-                found.append(StageState(step.stage, step.subject, step.trial, kind=kind, why=why, job=step.job))
+                found.append(replace(step, kind=kind, why=why))
                 if kind != STATE_DONE:
                     unsure |= set(step.task.outputs)
         except InputError as error:
-            found.append(StageState("inputs", subject, None, kind=STATE_FAILED, why=str(error)))
+            found.append(StageState("inputs", subject, kind=STATE_FAILED, why=str(error)))
     return found
 
 
