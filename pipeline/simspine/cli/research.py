@@ -64,13 +64,16 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
     masks, cameras, points in space). The same settings and seed give the same bytes.
     """
+    from simspine.core.errors import require_known
+    from simspine.synthesis.actions import ACTION_NAMES
     from simspine.synthesis.rendered_crops import Style
     from simspine.synthesis.rendered_files import RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
     behind = () if backgrounds is None else background_files(backgrounds)
     style = Style(size=_picture_size(size), backgrounds=behind)
-    settings = RenderSettings(seed=seed, images=images, people=people, style=style, actions=_known_actions(actions))
+    require_known("action", actions, ACTION_NAMES)
+    settings = RenderSettings(seed=seed, images=images, people=people, style=style, actions=actions or None)
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures")
@@ -84,15 +87,6 @@ def _picture_size(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isdecimal() and 32 <= int(part) <= 4096 for part in parts):
         raise InputError(f"--size is {text!r}, expected width x height in px, each from 32 to 4096, such as 192x256.")
     return int(parts[0]), int(parts[1])
-
-
-def _known_actions(actions: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The actions, checked; None for all."""
-    from simspine.core.errors import require_known
-    from simspine.synthesis.actions import ACTION_NAMES
-
-    require_known("action", actions, ACTION_NAMES)
-    return actions or None
 
 
 @click.group("train")

@@ -210,14 +210,7 @@ def choose_cameras(
     return found
 
 
-CAMERAS = Stage(
-    "cameras",
-    choose_cameras,
-    takes=("keypoints", "cameras", "timing"),
-    gives=("cameras", "findings"),
-    sections=("cameras", "triangulation"),
-    of_person=True,
-)
+CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))
 
 
 def triangulate_person(
@@ -241,13 +234,7 @@ def triangulate_person(
     return {"points": points, "triangulation": report}
 
 
-TRIANGULATE = Stage(
-    "triangulate",
-    triangulate_person,
-    takes=("keypoints", "cameras", "timing"),
-    gives=("points", "triangulation"),
-    sections=("triangulation",),
-)
+TRIANGULATE = Stage("triangulate", triangulate_person, gives=("points", "triangulation"))
 
 
 def merge_points(
@@ -280,10 +267,4 @@ def merge_points(
     return {"markers": markers, "merging": report}
 
 
-MERGE = Stage(
-    "merge",
-    merge_points,
-    takes=("points", "mocap"),
-    gives=("markers", "merging"),
-    sections=("filter", "merge", "detection"),
-)
+MERGE = Stage("merge", merge_points, gives=("markers", "merging"))

@@ -212,13 +212,7 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
     return _seen(keypoints, timing, cameras, skeleton) | {"people_seen": people_seen}
 
 
-DETECT = Stage(
-    "detect",
-    detect_person,
-    takes=("recording",),
-    gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"),
-    sections=("detection",),
-)
+DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"))
 
 
 def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:

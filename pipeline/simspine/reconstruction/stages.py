@@ -148,27 +148,17 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
     known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
     findings = []
     if body.markers is None and known.name != MARKER_FILE_SET:
-        used = len(markers.names) - len(known.unknown_markers(markers.names))
-        findings.append(
-            Finding(
-                code=MARKER_SET_CODE,
-                severity=Severity.INFO,
-                message=f"the markers are those of the marker set {known.name!r}: it knows {used} of "
-                f"{len(markers.names)} names.",
-                suggestion="Name another set (`body.markers`) if they were placed by another protocol.",
-            )
-        )
+        count = len(markers.names)
+        used = count - len(known.unknown_markers(markers.names))
+        text = f"the markers are those of the marker set {known.name!r}: it knows {used} of {count} names."
+        cure = "Name another set (`body.markers`) if they were placed by another protocol."
+        findings.append(Finding(MARKER_SET_CODE, Severity.INFO, text, cure))
     if unknown := known.unknown_markers(markers.names):
-        near = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()]
-        findings.append(
-            Finding(
-                code=UNKNOWN_MARKERS_CODE,
-                severity=Severity.WARNING if any(unknown.values()) else Severity.INFO,
-                message=f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: "
-                f"{', '.join(near)}.",
-                suggestion="Rename those that are misspelt, or name the set that has them (`body.markers`).",
-            )
-        )
+        near = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items())
+        text = f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: {near}."
+        cure = "Rename those that are misspelt, or name the set that has them (`body.markers`)."
+        gravity = Severity.WARNING if any(unknown.values()) else Severity.INFO
+        findings.append(Finding(UNKNOWN_MARKERS_CODE, gravity, text, cure))
     return {
         "markers": known.renamed(markers_in_frame(markers, "y_up")),
         "skeleton": known.places_of or known.name,
@@ -246,14 +236,7 @@ def scale_person(
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
-SCALE = Stage(
-    "scale",
-    scale_person,
-    takes=("markers", "skeleton", "height", "mass"),
-    gives=("sized", "factors"),
-    sections=("body", "scaling", "ik"),
-    of_person=True,
-)
+SCALE = Stage("scale", scale_person, gives=("sized", "factors"), takes=("markers", "skeleton", "height", "mass"))
 
 
 def solve_trial(
@@ -286,13 +269,7 @@ def solve_trial(
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
 
-IK = Stage(
-    "ik",
-    solve_trial,
-    takes=("sized", "markers", "skeleton", "spine_markers"),
-    gives=("result",),
-    sections=("body", "ik"),
-)
+IK = Stage("ik", solve_trial, gives=("result",))
 
 
 def read_vertebrae(
@@ -316,9 +293,7 @@ def read_vertebrae(
     return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
 
 
-VERTEBRAE = Stage(
-    "vertebrae", read_vertebrae, takes=("sized", "result", "spine_markers"), gives=("spine", "poses"), sections=()
-)
+VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine", "poses"))
 
 
 # The stage quality: which frames of a solved trial can be trusted; the others filled in where that is asked for.
@@ -369,13 +344,7 @@ def judge_trial(
     return {"result": found.result, "spine": found.spine, "verdict": found.verdict}
 
 
-QUALITY = Stage(
-    "quality",
-    judge_trial,
-    takes=(*OF_TRIAL, "skeleton", "findings"),
-    gives=("result", "spine", "verdict"),
-    sections=("quality", "ik", "body"),
-)
+QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), takes=(*OF_TRIAL, "skeleton", "findings"))
 
 
 STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)

@@ -1,7 +1,7 @@
 """Calibration by a board: recordings of it in, a calibration and its errors out; and the board to print."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from simspine.core.arrays import evenly_spread, map_on_threads
 from simspine.core.errors import InputError
-from simspine.core.types import Camera
 from simspine.io.atomic import atomic_path
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.image_streams import Stills, open_recording
@@ -53,7 +52,13 @@ def calibrate_by_board(
         known = match_cameras_to_views(
             [recording.name for recording in recordings], read_calibration(request.intrinsics)
         )
-        _check_sizes(recordings, known, request.intrinsics)
+        for recording, camera in zip(recordings, known, strict=True):
+            if recording.size != camera.size:
+                raise InputError(
+                    f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
+                    f"{camera.name!r} in {request.intrinsics} is for {camera.size[0]}×{camera.size[1]} px. A lens "
+                    "holds for one size and zoom."
+                )
     views, rows = find_boards_in_recordings(request, recordings, threads)
     if request.lenses_only:
         found = calibrate_lenses(views, request.lens)
@@ -115,16 +120,6 @@ def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[Board
     return recordings
 
 
-def _check_sizes(recordings: Sequence[BoardRecording], cameras: Sequence[Camera], path: Path) -> None:
-    for recording, camera in zip(recordings, cameras, strict=True):
-        if recording.size != camera.size:
-            raise InputError(
-                f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
-                f"{camera.name!r} in {path} is for {camera.size[0]}×{camera.size[1]} px. A lens holds for one size "
-                "and zoom."
-            )
-
-
 def _corners_found(
     board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray], threads: int
 ) -> np.ndarray:
@@ -145,9 +140,7 @@ def _corners_found(
 
 def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> None:
     """`InputError` where the checkerboard is only a part of a larger one: inner corners were counted for squares."""
-    some = rows[evenly_spread(len(rows), SQUARES_CHECKED_IMAGES)]
-    for row, image in zip(some, recording.at(some.tolist()), strict=True):
-        columns, lines = checkerboard_in(image) or (0, 0)
+    for row, columns, lines in _checkerboards(recording, rows, SQUARES_CHECKED_IMAGES):
         if columns * lines > board.columns * board.rows:
             raise InputError(
                 f"{recording.path}, image {row}, shows a checkerboard of {columns}x{lines} squares, not "
@@ -155,13 +148,20 @@ def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> 
             )
 
 
+def _checkerboards(recording: BoardRecording, rows: np.ndarray, count: int) -> Iterator[tuple[int, int, int]]:
+    """Image, columns and rows of squares of the checkerboards in so many images, evenly spread."""
+    some = rows[evenly_spread(len(rows), count)].tolist()
+    for row, image in zip(some, recording.at(some), strict=True):
+        if (squares := checkerboard_in(image)) is not None:
+            yield row, *squares
+
+
 def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
     said = f"{recording.path}: a {board} is in none of the {len(rows)} images looked at."
     if board.marker:
         return InputError(f"{said} Look at --squares, --dictionary and --pattern.")
-    some = rows[evenly_spread(len(rows), BOARD_FRAMES_SEARCHED)]
-    finds = [(row, checkerboard_in(image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
-    found = next((f"Image {row} shows a checkerboard of {n[0]}x{n[1]} squares. " for row, n in finds if n), "")
+    finds = _checkerboards(recording, rows, BOARD_FRAMES_SEARCHED)
+    found = next((f"Image {row} shows a checkerboard of {m}x{n} squares. " for row, m, n in finds), "")
     return InputError(f"{said} {found}Count squares, not inner corners, and leave a white margin around the board.")
 
 

@@ -252,18 +252,16 @@ def calibrate_by_person(
         raise InputError(f"{out} exists already. Choose another --out.")
     videos = open_videos(recordings)
     check_synchronised(videos)
-    guessed = isinstance(lenses, float)
-    ordered = (
-        match_cameras_to_views(videos, lenses)
-        if isinstance(lenses, list)
-        else [_guessed_lens(video, lenses) for video in videos]
-    )
+    if isinstance(lenses, list):
+        ordered = match_cameras_to_views(videos, lenses)
+    else:
+        ordered = [_guessed_lens(video, lenses) for video in videos]
     with progress_bar("detecting", quiet) as progress:
         found = detect_in_videos(videos, DetectionOptions(people=1), progress=progress)
     xyc = found.people[:, :, 0].astype(float)
     confidence = np.clip(np.nan_to_num(xyc[..., 2]), 0, 1)
     seen = translate(Keypoints(found.names, found.rate, xyc[..., :2], confidence), found.skeleton)
-    placed = cameras_from_person(seen, ordered, height, guessed)
+    placed = cameras_from_person(seen, ordered, height, guessed=isinstance(lenses, float))
     write_calibration(out, placed.cameras)
     _print_places(placed, out)
     write_figures(figures, _place_figures(placed))

@@ -208,7 +208,8 @@ def _check_rows(where: str, rows) -> None:
         frame, x, y = row
         if isinstance(frame, bool) or not isinstance(frame, int) or frame < 0:
             raise ValueError(f"{where}: frame {value_text(frame)}; frames are whole numbers from 0")
-        if (x is None) != (y is None) or not all(v is None or _is_number(v) for v in (x, y)):
+        places = [value for value in (x, y) if value is not None]
+        if len(places) == 1 or any(type(v) not in (int, float) or not abs(v) < MAX_CLICK_PX for v in places):
             raise ValueError(f"{where}: {value_text(list(row))} is no click; {CLICK_ROW_HINT}")
         frames.append(frame)
     twice = sorted({frame for frame in frames if frames.count(frame) > 1})
@@ -216,10 +217,6 @@ def _check_rows(where: str, rows) -> None:
         raise ValueError(f"{where}: frame {twice[0]} is clicked more than once")
     if all(row[1] is None for row in rows):
         raise ValueError(f"{where}: the marker is hidden in all of them; leave the view out")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_CLICK_PX
 
 
 def clicks_in_file(data, path) -> SkinMarkers:

@@ -173,27 +173,27 @@ def export_dataset(config: Config) -> Path:
     write_text(results / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(results / "timings.json", json.dumps(computing_times(config), indent=1) + "\n")
     write_text(results / "clinical.csv", clinical_csv(summary["trials"]))
-    files = {
-        path.name: ManifestEntry("hdf5", sum(frames.values()), HDF5_UNITS, frames),
-        "provenance.json": ManifestEntry("json"),
-        "summary.json": ManifestEntry("json"),
-        "clinical.csv": ManifestEntry("csv"),
-    }
     if origin["notice"]:
         write_text(results / "NOTICE.txt", origin["notice"] + "\n")
-        files["NOTICE.txt"] = ManifestEntry("text")
-    files |= {name: ManifestEntry("quality") for name in ("quality.json", "quality.csv")}  # of `write_quality`
+    files = {name: ManifestEntry(kind) for name, kind in _dataset_files(origin).items()}
+    files[path.name] = ManifestEntry("hdf5", sum(frames.values()), HDF5_UNITS, frames)
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
     write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
     return path
 
 
+def _dataset_files(origin: Mapping) -> dict[str, str]:
+    """{name: kind} of the files beside the HDF5, without timings.json, which differs from run to run."""
+    notice = {"NOTICE.txt": "text"} if origin["notice"] else {}
+    quality = {"quality.json": "quality", "quality.csv": "quality"}
+    return {"provenance.json": "json", "summary.json": "json", "clinical.csv": "csv"} | quality | notice
+
+
 def dataset_task(config: Config) -> StageTask:
-    """`export_dataset` as a task; timings.json is not among its files, for it differs from run to run."""
+    """`export_dataset` as a task."""
     results, origin = Path(config.results), provenance_of_results(config)
-    names = [f"{config.name}.h5", "provenance.json", "summary.json", "clinical.csv", "quality.json", "quality.csv"]
-    names += [MANIFEST_FILE, *(["NOTICE.txt"] if origin["notice"] else [])]
+    names = [f"{config.name}.h5", *_dataset_files(origin), MANIFEST_FILE]
 
     def work() -> dict:
         export_dataset(config)
@@ -270,9 +270,8 @@ def _is_virtual(config: Config) -> bool:
     if config.capture is None:
         return False
     try:
-        record = json.loads((Path(config.capture.human36m) / "capture.json").read_text(encoding="utf-8"))
-        return record.get("virtual") is True
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return read_json(Path(config.capture.human36m) / "capture.json").get("virtual") is True
+    except (InputError, AttributeError):
         return False
 
 

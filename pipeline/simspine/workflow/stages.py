@@ -266,7 +266,11 @@ def _scale(context: Context) -> dict:
     try:
         found = SCALE(config, trials=trials)[last]
     except InputError as error:
-        raise InputError(f"{error}{_scaling_doubts(paths, context.trials)}") from None
+        # What was found about the cameras may be why the points fit nobody.
+        seen = [path for path in map(paths.cameras, context.trials) if path.is_file()]
+        said = [f.message for path in seen for f in camera_findings(path) if f.severity is not Severity.INFO]
+        doubts = " ".join(list(dict.fromkeys(said))[:MAX_DOUBTS_SHOWN])
+        raise InputError(f"{error}\nAbout the cameras: {doubts}" if doubts else str(error)) from None
     sized, factors = found["sized"], found["factors"]
     marker_set = marker_set_of(config.body, stored[last]["skeleton"])
     femur = _rounded(femur_lengths(sized.body))
@@ -275,14 +279,6 @@ def _scale(context: Context) -> dict:
     sized.body.write_osim(paths.model)
     write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
     return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
-
-
-def _scaling_doubts(paths: RunPaths, trials: Sequence[str]) -> str:
-    """What was found about the cameras, where that may be why the points fit nobody; '' where nothing was."""
-    cameras = filter(Path.is_file, map(paths.cameras, trials))
-    found = (finding for path in cameras for finding in camera_findings(path))
-    doubts = list(dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO))
-    return f"\nAbout the cameras: {' '.join(doubts[:MAX_DOUBTS_SHOWN])}" if doubts else ""
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:
