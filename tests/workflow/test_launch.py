@@ -150,7 +150,9 @@ def test_links_are_not_followed_out_of_the_results(tmp_path):
     (results / "config.yaml").symlink_to(kept)
     (results / "benchmarks/S01/bow_ik.tsv").symlink_to(kept)
     (results / "benchmarks/S02").symlink_to(outside)
-    prepare_results(results, {"name": "small"})
+    config = tmp_path / "mine.yaml"
+    config.write_text("name: small\n")
+    prepare_results(results, config)
     assert not [path for path in results.rglob("*") if path.is_symlink()]
     assert (results / "config.yaml").read_text() == "name: small\n"
     assert sorted(path.name for path in outside.iterdir()) == ["kept", "link"]

@@ -20,11 +20,6 @@ MAX_CLICK_PX = 1e7  # beyond any image
 CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
 
 
-def _without_default(schema: dict) -> None:
-    """Snakemake would fill it in where a file or nothing stands in the section's place, and fail."""
-    schema.pop("default")
-
-
 class SkinTape(Section):
     """A tape with a row of dots along the spine; the first dot is the one nearest to the head."""
 
@@ -38,18 +33,14 @@ class SkinTape(Section):
     """Level over which the last dot is."""
     clicks: dict[int, dict[str, list[SkinClick]]]
     """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in a frame that has any."""
-    radius_px: float = Field(4.0, ge=2, le=60, json_schema_extra=_without_default)
-    """Of a dot in the images, px; 4 if left out."""
+    radius_px: float = Field(4.0, ge=2, le=60)
+    """Of a dot in the images, px."""
 
     @field_validator("clicks", mode="before")
     @classmethod
     def _understood(cls, clicks):
         if not isinstance(clicks, Mapping) or not clicks:
             raise ValueError("clicks of the tape: expected {number of a dot: {view: [[frame, x, y], …]}}")
-        clicks = {  # a workflow manager hands keys on as text
-            int(number) if isinstance(number, str) and number.isdecimal() else number: views
-            for number, views in clicks.items()
-        }
         for number, views in clicks.items():
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"clicks of the tape: {number!r} is no dot's number; they count from 1 at the top")
@@ -85,9 +76,9 @@ class SkinMarkers(Section):
 
     clicks: dict[str, dict[str, list[SkinClick]]] = Field(default_factory=dict)
     """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
-    radius_px: float = Field(6.0, ge=2, le=60, json_schema_extra=_without_default)
-    """Of a marker in the images, px; 6 if left out."""
-    tape: SkinTape | None = Field(None, json_schema_extra=_without_default)
+    radius_px: float = Field(6.0, ge=2, le=60)
+    """Of a marker in the images, px."""
+    tape: SkinTape | None = None
     """A row of dots along the spine, as one object."""
 
     @model_validator(mode="before")

@@ -10,13 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from simspine.anatomy.clinical import compute_clinical_angles
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
-from simspine.io.atomic import write_text
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import read_bands, read_bytes
 from simspine.io.video import demo_folder, find_project
@@ -224,12 +221,6 @@ def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
     if capture.keypoints and trial.rate and capture.keypoints[0].is_dir():
         return (max(sum(1 for _ in folder.glob("*.json")) for folder in capture.keypoints) - 1) / trial.rate
     return None
-
-
-def write_config(config: Mapping, path: str | Path) -> None:
-    """A configuration as YAML; a workflow manager has mappings of its own kind."""
-    plain = json.loads(json.dumps(config, default=dict))
-    write_text(Path(path), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:

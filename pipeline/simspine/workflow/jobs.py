@@ -1,7 +1,7 @@
 """Stages of the workflow in order: which are done, and how the others are run, one by one or as jobs of Snakemake."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,7 +11,7 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import write_text
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
-from simspine.workflow.inputs import Context, has_pages_of_trials, write_config
+from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.up_to_date import (
     RunPaths,
     StageTask,
@@ -119,13 +119,13 @@ def check_writable(folder: Path) -> None:
 # Snakemake only puts jobs in order: it starts those without a mark, and `mark_done` sets the marks before it plans.
 
 
-def prepare_results(results: Path, given: Mapping) -> None:
-    """Before a run: a copy of the configuration as it was given, for readers of the results; nothing reads it to
+def prepare_results(results: Path, config: Path) -> None:
+    """Before a run: a copy of the configuration file, for readers of the results; nothing reads it to
     decide. Symbolic links among logs and computing times are removed: writing these would follow them. So are locks
     that killed processes left: a task that is done takes its lock no more."""
     remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
-        write_config(given, results / "config.yaml")
+        write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
         if folder.is_symlink():
             folder.unlink()

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from simspine.core.errors import InputError
-from simspine.core.settings import data_folder, read_yaml
+from simspine.core.settings import data_folder
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import check_inputs
 from simspine.workflow.jobs import (
@@ -73,7 +73,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         return
     command = [*_snakemake(results / STATE), *words, *options]
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
-        prepare_results(results, read_yaml(config))
+        prepare_results(results, config)
         shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
         if not options and not _unfinished(settings, partly=False):
             return
@@ -99,7 +99,7 @@ def run_here(config: Path) -> None:
     results = Path(settings.results)
     check_writable(results)
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
-        prepare_results(results, read_yaml(config))
+        prepare_results(results, config)
         for job, subject, trial in all_jobs(settings):
             run_job(settings, job, subject, trial)
 
