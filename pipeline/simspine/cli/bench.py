@@ -63,9 +63,8 @@ def bench_triangulation_command(path, quick):
 @bench_group.command("workflow")
 @_json_option
 @click.option("--frames", default="2000,5000,20000", show_default=True, help="Lengths of the trials, by comma.")
-@click.option("--detections", default="finetuned", show_default=True, help="Preset of the virtual detector.")
 @click.option("--quick", is_flag=True, help="Short trials: shows that it runs, not what a frame costs.")
-def bench_workflow_command(path, frames, detections, quick):
+def bench_workflow_command(path, frames, quick):
     """All stages from given 2D points, by length of the trial: processor time and memory of each."""
     from simspine.evaluation.tables import benchmark_json, metrics_table
     from simspine.workflow.bench_workflow import measure_workflow, stage_costs_table
@@ -74,16 +73,13 @@ def bench_workflow_command(path, frames, detections, quick):
         lengths = [100, 200] if quick else [int(text) for text in _names_by_comma(frames)]
     except ValueError:
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
-    metrics, details = measure_workflow(lengths, detections, say_progress)
+    metrics, details = measure_workflow(lengths, say_progress)
     click.echo(stage_costs_table(details["stages"]))
     if quick:  # starting a process takes longer than its frames: their cost cannot be measured
         metrics = []
-        click.echo(
-            "\nThese trials are too short to show what a frame costs: no slopes, no goals. Leave out --quick for them."
-        )
-    else:
-        click.echo("\n" + metrics_table(metrics))
-    _write_json(path, benchmark_json(metrics, {"frames": lengths, "detections": detections}) | details)
+    short = "These trials are too short to show what a frame costs: no slopes, no goals. Leave out --quick for them."
+    click.echo("\n" + (metrics_table(metrics) if metrics else short))
+    _write_json(path, benchmark_json(metrics, {"frames": lengths}) | details)
 
 
 @bench_group.command("accuracy")

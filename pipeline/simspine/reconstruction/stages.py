@@ -4,7 +4,7 @@ runs the same stages and adds load and save.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -41,10 +41,8 @@ from simspine.reconstruction.stage import Known, Options, Stage
 # around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with standard deviations
 # that grow into the gap. So filled frames fit the body as all others do, and are marked as inferred.
 
-Trial = TypeVar("Trial", bound=SolvedTrial)
 
-
-def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
+def fill_rejected(found: SolvedTrial, marker_set: str, options: Options) -> SolvedTrial:
     """The trial solved without its rejected frames: short gaps of them filled and marked, others NaN throughout.
 
     found: with a verdict. options: of them `quality` and `ik` count. The verdict keeps its findings and gets one more,
