@@ -62,11 +62,12 @@ def test_runs_from_any_folder_and_repeats_nothing(done):
     assert json.loads((results / "summary.json").read_text())["frames"] == 16
     assert "8 of 8 steps" in (results / "logs/run.log").read_text()
     assert yaml.safe_load((results / "config.yaml").read_text()) == yaml.safe_load((done / "mine.yaml").read_text())
-    before = made(results)
+    before, log = made(results), (results / "logs/run.log").stat().st_mtime_ns
     again = simspine("run", "mine.yaml", folder=done)
     assert again.returncode == 0
     assert "done" not in again.stdout, "nothing is repeated; the table is printed again"
     assert made(results) == before
+    assert (results / "logs/run.log").stat().st_mtime_ns == log, "Snakemake is not started"
     assert sorted(path.name for path in done.iterdir()) == ["mine.yaml", "my inputs", "results"], "no .snakemake"
     assert not (results / ".workflow").exists()
 
