@@ -37,16 +37,15 @@ _json_option = click.option("--json", "path", type=FILE_PATH, help="File for the
 
 @bench_group.command("ik")
 @_json_option
-@click.option("--opensim-frames", default=200, show_default=True, help="Frames that OpenSim solves.")
 @click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
 @click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
-def bench_ik_command(path, opensim_frames, frames, quick):
+def bench_ik_command(path, frames, quick):
     """Inverse kinematics, compared with OpenSim's."""
     from dataclasses import asdict
 
     from simspine.evaluation.bench_engines import QUICK_TRIALS, TrialSize, measure_ik
 
-    size = QUICK_TRIALS if quick else TrialSize(opensim_frames, frames, 4 * frames)
+    size = QUICK_TRIALS if quick else TrialSize(ours=frames, long=4 * frames)
     _write_figures(measure_ik(size, say_progress), {"frames": asdict(size)}, path)
 
 
@@ -94,8 +93,6 @@ def bench_workflow_command(path, frames, quick):
 @click.option("--families", default="published,scans,foreign", show_default=True, help="Of points in space; or none.")
 @click.option("--points", default="exact,white,detector", show_default=True, help="How points in space are off.")
 @click.option("--point-frames", default=500, show_default=True, help="From points in space: frames of a trial.")
-@click.option("--point-actions", help="From points in space: by comma, or all.  [default: five, or the family's own]")
-@click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy_command(path, presets, families, points, **sizes):
     """The pipeline compared with spines that are known, from 2D points and from points in space.
@@ -184,15 +181,7 @@ def _from_points(families, points, sizes):
     )
     from simspine.evaluation.tables import metrics_table
 
-    wanted = sizes["point_actions"]
-    actions = wanted if wanted in (None, "all") else _names_by_comma(wanted)
-    own = PointStudySize(
-        subjects=sizes["subjects"],
-        frames=sizes["point_frames"],
-        every=sizes["every"],
-        seed=sizes["seed"],
-        actions=actions,
-    )
+    own = PointStudySize(subjects=sizes["subjects"], frames=sizes["point_frames"], seed=sizes["seed"])
     size = QUICK_POINT_STUDY if sizes["quick"] else own
     metrics, outcome = measure_point_study(size, families, points, progress=say_progress)
     click.echo(point_study_tables(outcome) + "\n")
