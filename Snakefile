@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from simspine.workflow.config import check_config
+from simspine.workflow.config import read_config
 from simspine.workflow.inputs import check_inputs
 from simspine.workflow.launch import refuse_other_settings
 from simspine.workflow.jobs import STATE, marks_before_detect, marks_of
@@ -22,11 +22,12 @@ if not workflow.overwrite_configfiles:
     configfile: "configs/demo.yaml"
 
 
-# One line per fault, with the right key for a misspelt one.
-settings = check_config(config)
 # Jobs read the same file, so --config and further files are refused.
 refuse_other_settings(workflow.config_settings.config, workflow.configfiles)
-GIVEN = ["--config", str(workflow.configfiles[0])]
+CONFIG = Path(workflow.configfiles[0])
+GIVEN = ["--config", str(CONFIG)]
+# One line per fault, with the right key for a misspelt one.
+settings = read_config(CONFIG)
 
 RESULTS = settings.results
 DONE = f"{RESULTS}/{STATE}/done"
@@ -39,7 +40,7 @@ if workflow.is_main_process:
 
 
 onstart:
-    prepare_results(Path(RESULTS), config)
+    prepare_results(Path(RESULTS), CONFIG)
 
 
 wildcard_constraints:

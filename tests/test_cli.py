@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from simspine import __version__
 from simspine.cli.main import main
-from simspine.cli.options import config_here, packaged_config
+from simspine.cli.options import packaged_config
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.workflow.config import json_schema
@@ -138,7 +138,7 @@ def test_a_misspelt_packaged_configuration_is_named(arguments):
 def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
     (tmp_path / "demo").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert packaged_config(None, None, Path("demo")) == data_folder("configs") / "demo.yaml"
+    assert packaged_config(Path("demo")) == data_folder("configs") / "demo.yaml"
 
 
 @pytest.mark.parametrize("text", ["{}", "[]"])
@@ -177,7 +177,7 @@ def test_without_a_name_the_configuration_of_the_folder_is_taken_and_never_the_d
         "name: mine\nresults: results/mine\nsubjects: {S01: {trials: {a: {folder: x}}}}\n"
     )
     (tmp_path / "other.yaml").write_text("radius_px: 3\n")
-    assert config_here() == Path("mine.yaml")
+    assert packaged_config(None) == Path("mine.yaml")
     for arguments in (("summary",), ("summary", "mine.yaml"), ("summary", "--config", "mine.yaml")):
         done = call(*arguments)
         assert "results/mine" in done.output, (arguments, done.output)

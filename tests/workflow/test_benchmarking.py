@@ -18,7 +18,7 @@ from simspine.core.errors import InputError
 from simspine.evaluation.angle_protocol import AngleSequence, angle_names
 from simspine.evaluation.point_sources import write_point_sequences
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.workflow.results import BenchmarkRun, named_files, path_fingerprint, write_benchmark_results
+from simspine.workflow.results import named_files, path_fingerprint, write_benchmark_results
 
 
 def call(*arguments):
@@ -104,7 +104,8 @@ def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
 
 
 def test_settings_stand_where_results_are_kept(files):
-    about = BenchmarkRun("lifting", {"a": ""}, "", {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}})
+    options = {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}}
     table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))
-    write_benchmark_results(about, [table], files / "out.json")
-    assert json.loads((files / "out.json").read_text())["settings"]["source"]["every"] == 50
+    predictions, out = {"a": files / "net.npz"}, files / "out.json"
+    write_benchmark_results(out, [table], "lifting", predictions, truth=files / "truth.npz", options=options)
+    assert json.loads(out.read_text())["settings"]["source"]["every"] == 50

@@ -62,11 +62,12 @@ def test_runs_from_any_folder_and_repeats_nothing(done):
     assert json.loads((results / "summary.json").read_text())["frames"] == 16
     assert "8 of 8 steps" in (results / "logs/run.log").read_text()
     assert yaml.safe_load((results / "config.yaml").read_text()) == yaml.safe_load((done / "mine.yaml").read_text())
-    before = made(results)
+    before, log = made(results), (results / "logs/run.log").stat().st_mtime_ns
     again = simspine("run", "mine.yaml", folder=done)
     assert again.returncode == 0
     assert "done" not in again.stdout, "nothing is repeated; the table is printed again"
     assert made(results) == before
+    assert (results / "logs/run.log").stat().st_mtime_ns == log, "Snakemake is not started"
     assert sorted(path.name for path in done.iterdir()) == ["mine.yaml", "my inputs", "results"], "no .snakemake"
     assert not (results / ".workflow").exists()
 
@@ -150,7 +151,9 @@ def test_links_are_not_followed_out_of_the_results(tmp_path):
     (results / "config.yaml").symlink_to(kept)
     (results / "benchmarks/S01/bow_ik.tsv").symlink_to(kept)
     (results / "benchmarks/S02").symlink_to(outside)
-    prepare_results(results, {"name": "small"})
+    config = tmp_path / "mine.yaml"
+    config.write_text("name: small\n")
+    prepare_results(results, config)
     assert not [path for path in results.rglob("*") if path.is_symlink()]
     assert (results / "config.yaml").read_text() == "name: small\n"
     assert sorted(path.name for path in outside.iterdir()) == ["kept", "link"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from simspine.anatomy.shape_model import chain_derivatives, chain_jacobian, chain_positions, parameters_from_vectors
 from simspine.core.errors import InputError
@@ -157,7 +157,7 @@ def cross_product_matrix(v: np.ndarray) -> np.ndarray:
 
 def rotation_matrices(v: np.ndarray) -> np.ndarray:
     """Rotation vectors (n, 3) → matrices."""
-    return Rotation.from_rotvec(v).as_matrix()
+    return scipy.spatial.transform.Rotation.from_rotvec(v).as_matrix()
 
 
 # Points observed of a chain, and the generalised least-squares problem they make of its shape and pose.

@@ -9,8 +9,7 @@ from simspine.cli.options import (
     FOLDER_PATH,
     json_option,
     packaged_config,
-    result_subject_option,
-    result_trial_option,
+    result_trial_options,
     show_on_desktop,
     with_options,
 )
@@ -18,16 +17,11 @@ from simspine.cli.options import (
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
 
 
-def _existing_config(context, parameter, path):
-    return None if path is None else packaged_config(context, parameter, path)
-
-
 _target_choice = with_options([
     click.argument("source", metavar="FOLDER|RESULTS"),
-    click.option("--config", "config_path", type=FILE_PATH, callback=_existing_config,
+    click.option("--config", "config_path", type=FILE_PATH, callback=lambda _, __, path: path and packaged_config(path),
                  help="Of the results.  [default: config.yaml there]"),
-    result_subject_option,
-    result_trial_option,
+    result_trial_options,
     click.option("--out", "home", type=FOLDER_PATH, help="Folder of the annotations.  [default: annotations]"),
     click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
 ])  # fmt: skip
@@ -274,8 +268,7 @@ def clicks_command(target, annotator):
 @annotations_group.command("validate")
 @click.argument("candidate", type=FILE_PATH)
 @click.option("--reference", type=FILE_PATH, help="Results of the same recording with a body detector to compare with.")
-@result_subject_option
-@result_trial_option
+@result_trial_options
 @json_option
 @click.pass_context
 def validate_points_command(context, candidate: Path, reference, subject, trial, json_path):

@@ -35,16 +35,15 @@ _json_option = click.option("--json", "path", type=FILE_PATH, help="File for the
 
 @bench_group.command("ik")
 @_json_option
-@click.option("--opensim-frames", default=200, show_default=True, help="Frames that OpenSim solves.")
 @click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
 @click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
-def bench_ik_command(path, opensim_frames, frames, quick):
+def bench_ik_command(path, frames, quick):
     """Inverse kinematics, compared with OpenSim's."""
     from dataclasses import asdict
 
     from simspine.evaluation.bench_engines import QUICK_TRIALS, TrialSize, measure_ik
 
-    size = QUICK_TRIALS if quick else TrialSize(opensim_frames, frames, 4 * frames)
+    size = QUICK_TRIALS if quick else TrialSize(ours=frames, long=4 * frames)
     _write_figures(measure_ik(size, say_progress), {"frames": asdict(size)}, path)
 
 
@@ -61,9 +60,8 @@ def bench_triangulation_command(path, quick):
 @bench_group.command("workflow")
 @_json_option
 @click.option("--frames", default="2000,5000,20000", show_default=True, help="Lengths of the trials, by comma.")
-@click.option("--detections", default="finetuned", show_default=True, help="Preset of the virtual detector.")
 @click.option("--quick", is_flag=True, help="Short trials: shows that it runs, not what a frame costs.")
-def bench_workflow_command(path, frames, detections, quick):
+def bench_workflow_command(path, frames, quick):
     """All stages from given 2D points, by length of the trial: processor time and memory of each."""
     from simspine.evaluation.tables import benchmark_json, metrics_table
     from simspine.workflow.bench_workflow import measure_workflow, stage_costs_table
@@ -72,16 +70,13 @@ def bench_workflow_command(path, frames, detections, quick):
         lengths = [100, 200] if quick else [int(text) for text in _names_by_comma(frames)]
     except ValueError:
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
-    metrics, details = measure_workflow(lengths, detections, say_progress)
+    metrics, details = measure_workflow(lengths, say_progress)
     click.echo(stage_costs_table(details["stages"]))
     if quick:  # starting a process takes longer than its frames: their cost cannot be measured
         metrics = []
-        click.echo(
-            "\nThese trials are too short to show what a frame costs: no slopes, no goals. Leave out --quick for them."
-        )
-    else:
-        click.echo("\n" + metrics_table(metrics))
-    _write_json(path, benchmark_json(metrics, {"frames": lengths, "detections": detections}) | details)
+    short = "These trials are too short to show what a frame costs: no slopes, no goals. Leave out --quick for them."
+    click.echo("\n" + (metrics_table(metrics) if metrics else short))
+    _write_json(path, benchmark_json(metrics, {"frames": lengths}) | details)
 
 
 @bench_group.command("accuracy")
@@ -96,8 +91,6 @@ def bench_workflow_command(path, frames, detections, quick):
 @click.option("--families", default="published,scans,foreign", show_default=True, help="Of points in space; or none.")
 @click.option("--points", default="exact,white,detector", show_default=True, help="How points in space are off.")
 @click.option("--point-frames", default=500, show_default=True, help="From points in space: frames of a trial.")
-@click.option("--point-actions", help="From points in space: by comma, or all.  [default: five, or the family's own]")
-@click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy_command(path, presets, families, points, **sizes):
     """The pipeline compared with spines that are known, from 2D points and from points in space.
@@ -113,8 +106,6 @@ def bench_accuracy_command(path, presets, families, points, **sizes):
     presets, families, points, actions, bodies = (
         _names_by_comma(text) for text in (presets, families, points, sizes["actions"], sizes["bodies"])
     )
-    wanted = sizes["point_actions"]
-    chosen = wanted if wanted in (None, "all") else _names_by_comma(wanted)
     people = {"subjects": 1 if sizes["quick"] else sizes["subjects"], "seed": sizes["seed"]}
     lengths = (40, 100) if sizes["quick"] else (sizes["frames"], sizes["point_frames"])
     settings = {"presets": presets, "bodies": bodies, "spines": sizes["spines"], "families": families, "points": points}
@@ -124,7 +115,7 @@ def bench_accuracy_command(path, presets, families, points, **sizes):
         settings["from_images"] = asdict(size)
         found["from_images"] = measure_from_images(size, sizes["spines"], presets, bodies, progress=say_progress)
     if families:
-        size = StudySize(frames=lengths[1], every=sizes["every"], actions=chosen, **people)
+        size = StudySize(frames=lengths[1], **people)
         settings["from_points"] = asdict(size)
         found["from_points"] = measure_from_points(size, families, points, progress=say_progress)
     if not found:
@@ -251,48 +242,38 @@ _comparison_options = with_options(
 )
 
 
-def _write_results(run, tables, json_path, form) -> None:
+def _write_results(tables, protocol, files, output, **options) -> None:
+    """Print the tables; output: of `_output_options`. files: predictions by name, and the truth. options: of the
+    protocol."""
     from simspine.evaluation.tables import join_tables
     from simspine.workflow.results import write_benchmark_results
 
-    click.echo(join_tables(form, tables))
-    if json_path is not None:
-        write_benchmark_results(run, tables, json_path)
+    click.echo(join_tables(output["form"], tables))
+    if output["json_path"] is not None:
+        predictions, truth = files
+        write_benchmark_results(output["json_path"], tables, protocol, predictions, truth=truth, options=options)
 
 
-def _benchmark_run(name, files, truth, options):
-    from simspine.workflow.results import BenchmarkRun, path_fingerprint
-
-    return BenchmarkRun(
-        name, {label: path_fingerprint(path) for label, path in files.items()}, path_fingerprint(truth), options
-    )
-
-
-def _named_predictions(predictions, truth):
-    """Files by name; both are needed."""
+def _read_predictions(read, predictions, truth):
+    """Files by name, and what `read` finds in them; predictions and truth are needed."""
     from simspine.workflow.results import named_files
 
     if not predictions or truth is None:
         raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
-    return named_files(predictions)
+    files = named_files(predictions)
+    return files, {name: read(path) for name, path in files.items()}
 
 
 @benchmark_group.command("multiview")
 @_comparison_options
-def benchmark_multiview_command(predictions, truth, subjects, form, json_path):
+def benchmark_multiview_command(predictions, truth, subjects, **output):
     """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
     from simspine.evaluation.point_protocols import evaluate_multiview
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    files = _named_predictions(predictions, truth)
-    found = {name: read_points(path) for name, path in files.items()}
-    true = truth_for(truth, (), _names_by_comma(subjects))
-    _write_results(
-        _benchmark_run("multiview", files, truth, {"subjects": subjects}),
-        evaluate_multiview(found, true),
-        json_path,
-        form,
-    )
+    files, found = _read_predictions(read_points, predictions, truth)
+    tables = evaluate_multiview(found, truth_for(truth, (), _names_by_comma(subjects)))
+    _write_results(tables, "multiview", (files, truth), output, subjects=subjects)
 
 
 @benchmark_group.command("lifting")
@@ -304,7 +285,7 @@ def benchmark_multiview_command(predictions, truth, subjects, form, json_path):
     show_default=True,
     help="Every n-th frame of the truth counts; 50 is 1 Hz.",
 )
-def benchmark_lifting_command(predictions, truth, subjects, step, form, json_path):
+def benchmark_lifting_command(predictions, truth, subjects, step, **output):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
@@ -312,16 +293,15 @@ def benchmark_lifting_command(predictions, truth, subjects, step, form, json_pat
     from simspine.evaluation.point_protocols import evaluate_lifting
     from simspine.evaluation.point_sources import read_points, truth_for
 
-    files = _named_predictions(predictions, truth)
-    found = {name: read_points(path) for name, path in files.items()}
+    files, found = _read_predictions(read_points, predictions, truth)
     true = truth_for(truth, [s for own in found.values() for s in own], _names_by_comma(subjects), step)
-    run = _benchmark_run("lifting", files, truth, {"subjects": subjects, "step": step})
-    _write_results(run, evaluate_lifting(found, true, step), json_path, form)
+    tables = evaluate_lifting(found, true, step)
+    _write_results(tables, "lifting", (files, truth), output, subjects=subjects, step=step)
 
 
 @benchmark_group.command("angles")
 @_comparison_options
-def benchmark_angles_command(predictions, truth, subjects, form, json_path):
+def benchmark_angles_command(predictions, truth, subjects, **output):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
     The papers have no such protocol; this one is ours. Controls that know no frame are printed as well: the mean of
@@ -330,13 +310,11 @@ def benchmark_angles_command(predictions, truth, subjects, form, json_path):
     from simspine.evaluation.angle_protocol import evaluate_angles, read_angles
     from simspine.evaluation.point_sources import sequences_of_subjects
 
-    files = _named_predictions(predictions, truth)
-    found = {name: read_angles(path) for name, path in files.items()}
+    files, found = _read_predictions(read_angles, predictions, truth)
     whole = read_angles(truth)
     tested = sequences_of_subjects(whole, _names_by_comma(subjects))
     training = [sequence for sequence in whole if sequence not in tested]
-    tables = evaluate_angles(found, tested, training)
-    _write_results(_benchmark_run("angles", files, truth, {"subjects": subjects}), tables, json_path, form)
+    _write_results(evaluate_angles(found, tested, training), "angles", (files, truth), output, subjects=subjects)
 
 
 @benchmark_group.command("2d")
@@ -348,7 +326,7 @@ def benchmark_angles_command(predictions, truth, subjects, form, json_path):
     help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).",
 )
 @_output_options
-def benchmark_2d_command(predictions, truth, form, json_path):
+def benchmark_2d_command(predictions, truth, **output):
     """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
 
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
@@ -356,8 +334,7 @@ def benchmark_2d_command(predictions, truth, form, json_path):
     from simspine.evaluation.point_protocols import evaluate_images, read_found_people, read_labelled_people
     from simspine.io.coco import annotation_file
 
-    files = _named_predictions(predictions, truth)
-    labels = annotation_file(truth) if truth.is_dir() else truth
-    people = read_labelled_people(labels)
-    found = {name: read_found_people(path, labels) for name, path in files.items()}
-    _write_results(_benchmark_run("2d", files, labels, {}), evaluate_images(found, people), json_path, form)
+    labels = annotation_file(truth) if truth is not None and truth.is_dir() else truth
+    people = None if labels is None else read_labelled_people(labels)
+    files, found = _read_predictions(lambda path: read_found_people(path, labels), predictions, labels)
+    _write_results(evaluate_images(found, people), "2d", (files, labels), output)

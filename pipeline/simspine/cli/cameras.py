@@ -2,11 +2,18 @@
 
 import os
 import re
-from pathlib import Path
 
 import click
 
-from simspine.cli.options import FILE_PATH, config_option, json_option, quiet_option, with_options
+from simspine.cli.options import (
+    FILE_PATH,
+    config_option,
+    first_trial_options,
+    joint_trial_options,
+    json_option,
+    quiet_option,
+    with_options,
+)
 
 
 def parse_squares(context, parameter, text: str) -> tuple[int, int]:
@@ -73,9 +80,7 @@ def calibrate_board_command(
     request = BoardRequest(
         board=board, lens=lens, frames=frames, floor=floor, intrinsics=intrinsics, lenses_only=lenses_only
     )
-    calibrate_by_board(
-        [Path(path) for path in recordings], request, Path(out), figures=json_path, threads=os.cpu_count() or 1
-    )
+    calibrate_by_board(recordings, request, out, figures=json_path, threads=os.cpu_count() or 1)
 
 
 @calibrate_group.command("person")
@@ -95,13 +100,7 @@ def calibrate_person_command(recordings, intrinsics, fov, height, out, json_path
     from simspine.workflow.camera_files import calibrate_by_person, lenses_or_field_of_view
 
     lenses = lenses_or_field_of_view(intrinsics, fov)
-    calibrate_by_person(
-        [Path(path) for path in recordings], lenses, height, out=Path(out), figures=json_path, quiet=quiet
-    )
-
-
-subject_option = click.option("--subject", help="Subject; all of them together if left out.")
-trial_option = click.option("--trial", help="One trial of the subject; all of them together if left out.")
+    calibrate_by_person(recordings, lenses, height, out=out, figures=json_path, quiet=quiet)
 
 
 @click.group("cameras")
@@ -130,50 +129,44 @@ def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
 
 @cameras_group.command("check")
 @config_option()
-@subject_option
-@trial_option
+@joint_trial_options
 @json_option
-def cameras_check_command(config_path, subject, trial, json_path):
+def cameras_check_command(config, subject, trial, json_path):
     """Compare each camera with the others; name those that are off, late, mirrored or exchanged.
 
     Exit code: 0 no fault, 3 faults, 2 bad input.
     """
     from simspine.workflow.camera_files import print_check
-    from simspine.workflow.config import read_config
 
-    if print_check(read_config(config_path), subject, trial, json_path):
+    if print_check(config, subject, trial, json_path):
         raise SystemExit(3)
 
 
 @cameras_group.command("refine")
 @config_option()
-@subject_option
-@trial_option
+@joint_trial_options
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option
-def cameras_refine_command(config_path, subject, trial, out, json_path):
+def cameras_refine_command(config, subject, trial, out, json_path):
     """Write a calibration that agrees with what the cameras saw; the given one stays as it is.
 
     Only what the recording shows is changed, and by how many standard deviations is said for each value. World and
     scale stay the given calibration's.
     """
     from simspine.workflow.camera_files import print_refinement
-    from simspine.workflow.config import read_config
 
-    print_refinement(read_config(config_path), subject, trial, out=Path(out), figures=json_path)
+    print_refinement(config, subject, trial, out=out, figures=json_path)
 
 
 @cameras_group.command("sync")
 @config_option()
-@click.option("--subject", help="Subject; the first if left out.")
-@click.option("--trial", help="Trial; the first if left out.")
+@first_trial_options
 @json_option
-def cameras_sync_command(config_path, subject, trial, json_path):
+def cameras_sync_command(config, subject, trial, json_path):
     """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
 
     Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
     """
     from simspine.workflow.camera_files import print_delays
-    from simspine.workflow.config import read_config
 
-    print_delays(read_config(config_path), subject, trial, json_path)
+    print_delays(config, subject, trial, json_path)

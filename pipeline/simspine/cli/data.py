@@ -8,10 +8,10 @@ import click
 from simspine.cli.options import (
     FILE_PATH,
     config_option,
-    packaged_config,
+    first_trial_options,
+    named_config,
     quiet_option,
-    result_subject_option,
-    result_trial_option,
+    result_trial_options,
     show_on_desktop,
     stage_options,
 )
@@ -35,14 +35,11 @@ from simspine.cli.options import (
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True,
               help="With --format coco: each n-th frame.")  # fmt: skip
 @click.option("--out", type=FILE_PATH, help="With --format, --axes: folder to write.")
-def export_command(config_path, subject, trial, force, quiet, format_, axes, out, **chosen):
+def export_command(config, subject, trial, force, quiet, format_, axes, out, **chosen):
     """Write TRC, MOT, marker errors, and the data set's HDF5 and summary.
 
     With --format or --axes: write the finished data set in another form.
     """
-    from simspine.workflow.config import read_config
-
-    config = read_config(config_path)
     if format_ is None and axes is None:
         from simspine.workflow.jobs import run_stage
 
@@ -98,17 +95,15 @@ def verify_command(path, kinematics):
 @click.command("check", hidden=True)
 @config_option()
 @click.option("--quiet", is_flag=True, help="Only the files and the exit code.")
-def check_quality_command(config_path, quiet):
+def check_quality_command(config, quiet):
     """Sum up the quality of all trials: quality.csv, quality.json, and a table.
 
     Exit code: 0 nothing worse than an info, 3 warnings, 1 errors (frames were rejected), 2 bad input. The stage
     `quality` decides on each trial and never fails for what it finds; this command reads what it said.
     """
     from simspine.quality.assess import severity_exit_code
-    from simspine.workflow.config import read_config
     from simspine.workflow.results import print_quality, write_quality
 
-    config = read_config(config_path)
     verdicts = write_quality(config)
     if not quiet:
         print_quality(config, verdicts)
@@ -119,7 +114,7 @@ def check_quality_command(config_path, quiet):
 @click.argument("dataset", required=False, type=FILE_PATH)
 @config_option(help="Configuration whose results are taken where no DATASET is named.", argument=False, needed=False)
 @click.option("--out", type=FILE_PATH, help="Folder for the files; default: validation/ next to it.")
-def validate_dataset_command(dataset, config_path, out):
+def validate_dataset_command(dataset, config, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
 
     Each figure says what the data decided, and what the model or a prior did. Columns: docs/validation.md.
@@ -128,9 +123,7 @@ def validate_dataset_command(dataset, config_path, out):
     from simspine.workflow.results import write_validation
 
     if dataset is None:
-        from simspine.workflow.config import read_config
-
-        config = read_config(packaged_config(None, None, config_path))
+        config = config or named_config(None)
         dataset = Path(config.results) / f"{config.name}.h5"
         if not dataset.exists():
             raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")
@@ -141,8 +134,7 @@ def validate_dataset_command(dataset, config_path, out):
 
 @click.command("view")
 @click.argument("result", type=FILE_PATH)
-@result_subject_option
-@result_trial_option
+@result_trial_options
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
@@ -169,8 +161,7 @@ def view_command(result, subject, trial, out, opened, recording):
 @click.command("compare")
 @click.argument("before", type=FILE_PATH)
 @click.argument("after", type=FILE_PATH)
-@result_subject_option
-@result_trial_option
+@result_trial_options
 @click.option("--out", type=FILE_PATH, default=Path("comparison.html"), show_default=True, help="Page to write.")
 def compare_command(before, after, subject, trial, out):
     """Compare two trials of one movement: what changed, and whether that is more than the measurement error.
@@ -210,19 +201,13 @@ def cycles_command(result, out, right, left, bands, trial):
 
 @click.command("overlay")
 @config_option()
-@click.option("--subject", help="Subject; the first if left out.")
-@click.option("--trial", help="Trial; the first if left out.")
+@first_trial_options
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
 @click.option("--out", required=True, type=FILE_PATH, help="Video to write (.webm, .mp4; .avi: quick).")
 @click.option("--show", type=click.Choice(["lines", "bones"]), default="lines", show_default=True)
 @quiet_option
-def overlay_command(config_path, subject, trial, camera, out, show, quiet):
+def overlay_command(config, subject, trial, camera, out, show, quiet):
     """Draw the body on a trial's videos: lines and the spine, or bones."""
-    from simspine.workflow.config import read_config
     from simspine.workflow.views import write_overlay_of_trial
 
-    click.echo(
-        write_overlay_of_trial(
-            read_config(config_path), out, subject, trial=trial, camera=camera, show=show, quiet=quiet
-        )
-    )
+    click.echo(write_overlay_of_trial(config, out, subject, trial=trial, camera=camera, show=show, quiet=quiet))

@@ -9,7 +9,7 @@ from simspine.cli.options import (
     FILE_PATH,
     Within,
     config_option,
-    packaged_config,
+    named_config,
     quiet_option,
     show_on_desktop,
     with_options,
@@ -65,7 +65,7 @@ one_camera_options = with_options([
 @one_camera_options
 @quiet_option
 @click.pass_context
-def detect_command(context, source, config_path, subject, trial, force, quiet, **one_camera):
+def detect_command(context, source, config, subject, trial, force, quiet, **one_camera):
     """Find 2D points in each camera's video, and the person to follow.
 
     That is the workflow's first stage, of the configuration's recordings. With INPUT, people in the images of one
@@ -73,40 +73,33 @@ def detect_command(context, source, config_path, subject, trial, force, quiet, *
     from image to image; points of the spine that the detector does not give are inferred, and marked so in every file.
     Places are px of the image: angles and vertebrae take several cameras and the workflow.
     """
-    from simspine.workflow.config import read_config
-
-    if source is not None and source.lower().endswith((".yaml", ".yml")) and config_path is None:
-        source, config_path = None, Path(source)
+    if source is not None and source.lower().endswith((".yaml", ".yml")) and config is None:
+        source, config = None, named_config(Path(source))
     inputs = [text for text in (source, one_camera.pop("input_path")) if text is not None]
-    named = [name for name in context.params if _was_given(context, name)]
+    on_line = click.core.ParameterSource.COMMANDLINE
+    named = [name for name in context.params if context.get_parameter_source(name) is on_line]
     if len(inputs) > 1:
         raise click.UsageError("INPUT and --input_path were both given; they mean the same.")
     if inputs:
         for name in (name for name in ONLY_FOR_STAGE_OPTIONS if name in named):
             raise click.UsageError(f"--{name} is for the stage, of a configuration's recordings; leave out INPUT.")
-        _one_camera(inputs[0], config_path, quiet, one_camera)
+        _one_camera(inputs[0], config, quiet, one_camera)
         return
     for name in (name for name in one_camera if name in named):
         option = next(o for o in context.command.params if o.name == name)
         raise click.UsageError(f"{max(option.opts, key=len)} {ONLY_FOR_INPUT_HINT}")
     from simspine.workflow.jobs import run_stage
 
-    config = read_config(packaged_config(None, None, config_path))
-    run_stage("detect", config, subject, trial, force=force, quiet=quiet)
+    run_stage("detect", config or named_config(None), subject, trial, force=force, quiet=quiet)
 
 
-def _was_given(context: click.Context, name: str) -> bool:
-    """Whether the command line gave the parameter."""
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-
-
-def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict) -> None:
+def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.core.errors import InputError
     from simspine.io.image_streams import Webcam, open_camera
     from simspine.vision.one_camera import WatchSettings
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
-    options = _detection_options(config_path, chosen)
+    options = _detection_options(config, chosen)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     looking = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
@@ -183,27 +176,22 @@ def _calibrated_camera(path: Path, name: str | None, source: str):
     raise InputError(f"{path} has no camera {wanted!r}, but {', '.join(cameras)}; name one by --camera.")
 
 
-def _detection_options(config_path: Path | None, chosen: dict):
+def _detection_options(config, chosen: dict):
     """Section `detection` of the configuration, if one is named, with what the command line changes."""
     from simspine.core.errors import InputError
     from simspine.core.settings import SettingsError
     from simspine.reconstruction.stage import Options
     from simspine.vision.options import DetectionOptions
-    from simspine.workflow.config import read_config
 
-    base = DetectionOptions() if config_path is None else read_config(config_path).detection
+    base = DetectionOptions() if config is None else config.detection
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
     if chosen["model"] is not None or chosen["model_version"] != "latest":
         changes.setdefault("detector", "spinepose" if base.detector == "blazepose" else base.detector)
         if changes["detector"] == "blazepose":
             raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
-        changes["model"] = _model_of_version(chosen["model"] or base.model, chosen["model_version"])
+        model, version = chosen["model"] or base.model, chosen["model_version"]
+        changes["model"] = model if version == "latest" or Path(model).is_file() else f"{version}/{model}"
     try:
         return Options.model_validate({"detection": {**base.model_dump(), **changes}}).detection
     except SettingsError as wrong:
         raise InputError(wrong.faults[0]) from None
-
-
-def _model_of_version(model: str, version: str) -> str:
-    """SpinePose's id of a size in a version; a file stays itself."""
-    return model if version == "latest" or Path(model).is_file() else f"{version}/{model}"

@@ -31,6 +31,7 @@ from simspine.cli.options import (
     config_option,
     configs_here,
     cores_option,
+    named_config,
     packaged_config,
     stage_options,
 )
@@ -121,7 +122,7 @@ def main():
 # Runs, and what they need.
 
 
-@click.command("run")
+@main.command("run")
 @click.argument("config", required=False, type=FILE_PATH)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -133,19 +134,18 @@ def run_command(config, cores, dry_run, options):
     it, the only configuration in this folder or in its configs/ is run. Relative paths in it count from the
     working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
     """
-    from simspine.workflow.config import read_config
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
     if config is not None and str(config).startswith("-"):  # of Snakemake, after --
         config, options = None, (str(config), *options)
-    config = packaged_config(None, None, config)
-    run_workflow(config, cores, options, dry_run=dry_run)
+    path = packaged_config(config)
+    run_workflow(path, cores, options, dry_run=dry_run)
     if not dry_run:
-        print_summary(read_config(config))
+        print_summary(named_config(path))
 
 
-@click.command("demo")
+@main.command("demo")
 @click.argument("which", metavar="[gait]", type=click.Choice(["video", "gait"]), default="video")
 @cores_option
 def demo_command(which, cores):
@@ -153,22 +153,21 @@ def demo_command(which, cores):
 
     `simspine demo gait`: a person standing and walking, with markers on the skin, six of them along the spine.
     """
-    from simspine.core.settings import data_folder
-    from simspine.workflow.config import read_config
     from simspine.workflow.dataset import curvature_lines, print_summary
     from simspine.workflow.launch import run_here, run_workflow
 
-    config = data_folder("configs") / ("gait.yaml" if which == "gait" else "demo.yaml")
+    path = packaged_config(Path("gait" if which == "gait" else "demo"))
     if which == "gait":
-        run_here(config)
+        run_here(path)
     else:
-        run_workflow(config, cores)
-    print_summary(read_config(config))
-    for line in curvature_lines(read_config(config)) if which == "gait" else ():
+        run_workflow(path, cores)
+    config = named_config(path)
+    print_summary(config)
+    for line in curvature_lines(config) if which == "gait" else ():
         click.echo(line)
 
 
-@click.command("add-spine")
+@main.command("add-spine")
 @click.argument("folder", metavar="SESSION", type=FOLDER_PATH)
 @click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
 @click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
@@ -186,7 +185,7 @@ def add_spine_command(folder, rate, marker_set):
         click.echo(path)
 
 
-@click.command("back")
+@main.command("back")
 @click.argument("file", type=FILE_PATH)
 @click.option("--out", type=FOLDER_PATH, help="Folder for the results.  [default: <FILE>_spine beside it]")
 @click.option(
@@ -240,7 +239,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         click.echo(written)
 
 
-@click.command("warmup")
+@main.command("warmup")
 def warmup_command():
     """Compile the solvers' kernels, once after installation; the first recording then starts at once."""
     from simspine.workflow.setup import compile_kernels
@@ -249,57 +248,54 @@ def warmup_command():
     click.echo(f"done in {compile_kernels(click.echo):.0f} s")
 
 
-@click.command("status")
+@main.command("status")
 @config_option()
 @click.option("--quiet", is_flag=True, help="Only what is not done.")
-def status_command(config_path, quiet):
+def status_command(config, quiet):
     """Say what is done, running, failed, stale or still to do, by subject and trial, and why.
 
     All results are compared with the checksums in their manifests, and these with inputs, settings and code as they
     are. Exit code: 0 if all is done, 1 if not, 2 bad input. `simspine run` does what is not done.
     """
-    from simspine.workflow.config import read_config
     from simspine.workflow.jobs import STATE_DONE, stage_states, status_lines
 
-    found = stage_states(read_config(config_path))
+    found = stage_states(config)
     open_ = [state for state in found if state.kind != STATE_DONE]
     for line in status_lines(open_ if quiet else found):
         click.echo(line)
     sys.exit(1 if open_ else 0)
 
 
-@click.command("job", hidden=True)
+@main.command("job", hidden=True)
 @click.argument("name")
 @config_option(argument=False)
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
-def job_command(name, config_path, subject, trial):
+def job_command(name, config, subject, trial):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
     """
     from simspine.core.errors import unknown_name
-    from simspine.workflow.config import read_config
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job
     from simspine.workflow.up_to_date import hold_lock, run_task
 
     names = (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
     if name not in names:
         raise unknown_name("job", name, names)
-    config = read_config(config_path)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
 
         written = capture_step(config, subject).manifest.with_name("capture_files.lock")
         with hold_lock(written, f"another process is writing the virtual capture of {subject}"):
-            write_configured(config, config_path, subject=subject)
+            write_configured(config, subject=subject)
         step = capture_step(config, subject)
         run_task(step.manifest, step.task, step.stage)
     else:
         run_job(config, name, subject, trial)
 
 
-@click.group("model")
+@main.group("model")
 def model_group():
     """Body models."""
 
@@ -316,35 +312,27 @@ def build_command(name, markers, out):
     click.echo(out)
 
 
-for _command in (demo_command, run_command, add_spine_command, back_command, status_command):
-    main.add_command(_command)
-
-
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=text)
     @stage_options
-    def command(config_path, subject, trial, force, quiet):
-        from simspine.workflow.config import read_config
+    def command(config, subject, trial, force, quiet):
         from simspine.workflow.jobs import run_stage
 
-        run_stage(name, read_config(config_path), subject, trial, force=force, quiet=quiet)
+        run_stage(name, config, subject, trial, force=force, quiet=quiet)
 
 
 main.add_command(detect_command)
 for _name, _text in STAGE_COMMANDS.items():
     _add_stage(_name, _text)
-main.add_command(export_command)
 
 
 @main.command("report")
 @config_option()
-def report_command(config_path):
+def report_command(config):
     """Write the self-contained HTML report of the results, and where there are many trials a page of each."""
-    from simspine.workflow.config import read_config
     from simspine.workflow.jobs import run_stage
     from simspine.workflow.reporting import has_pages_of_trials, write_report_of
 
-    config = read_config(config_path)
     if has_pages_of_trials(config):
         run_stage("page", config, subject=None, trial=None)
     click.echo(write_report_of(config))
@@ -352,12 +340,11 @@ def report_command(config_path):
 
 @main.command("summary")
 @config_option()
-def summary_command(config_path):
+def summary_command(config):
     """Print the results' headline figures, and where the files are."""
-    from simspine.workflow.config import read_config
     from simspine.workflow.dataset import print_summary
 
-    print_summary(read_config(config_path))
+    print_summary(config)
 
 
 @main.command("init")
@@ -379,39 +366,35 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, heig
     from simspine.workflow.setup import write_new_config
 
     person = {key: value for key, value in (("height", height), ("mass", mass)) if value is not None}
-    path = out or Path(f"configs/{name}.yaml")
-    click.echo(
-        write_new_config(
-            files, calibration, path, name=name, subject=subject, trial=trial, marker_set=marker_set, person=person
-        )
-    )
+    named = {"name": name, "subject": subject, "trial": trial, "marker_set": marker_set}
+    click.echo(write_new_config(files, calibration, out or Path(f"configs/{name}.yaml"), person=person, **named))
 
 
 @main.command("doctor")
 @config_option(needed=False)
 @click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
-def doctor_command(config_path, schema):
+def doctor_command(config, schema):
     """Check the installation and a configuration: what is there, what fits, what is missing.
 
     Without CONFIG, the first configuration in this folder, if there is any.
     """
     import json
 
-    from simspine.workflow.config import json_schema, read_config
+    from simspine.workflow.config import json_schema
     from simspine.workflow.setup import examine_installation
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
-    path = config_path or next(iter(configs_here()), None)
-    if not examine_installation(None if path is None else read_config(path)):
+    if config is None and (here := configs_here()):
+        config = named_config(here[0])
+    if not examine_installation(config):
         sys.exit(2)
 
 
-for _group in (
+for _command in (
+    export_command,
     cameras_group,
-    warmup_command,
-    model_group,
     bench_group,
     benchmark_group,
     train_group,
@@ -426,6 +409,5 @@ for _group in (
     overlay_command,
     annotate_command,
     annotations_group,
-    job_command,
 ):
-    main.add_command(_group)
+    main.add_command(_command)

@@ -19,8 +19,6 @@ cores_option = click.option(
 
 
 json_option = click.option("--json", "json_path", type=FILE_PATH, help="Write the figures as JSON, too.")
-result_subject_option = click.option("--subject", help="Subject, where the results hold several.")
-result_trial_option = click.option("--trial", help="Trial, where the results hold several.")
 
 
 def with_options(options: Sequence[Callable]) -> Callable:
@@ -44,7 +42,7 @@ class Within(click.FloatRange):
         return number
 
 
-def packaged_config(context, parameter, path: Path | None) -> Path:
+def packaged_config(path: Path | None) -> Path:
     """A configuration file; the one that comes with simspine under this name (demo, gait, human36m, virtual); that of a
     folder of results; or, where none is named, the only one in the working folder.
 
@@ -54,7 +52,14 @@ def packaged_config(context, parameter, path: Path | None) -> Path:
     from simspine.core.settings import data_folder, read_mapping
 
     if path is None:
-        return config_here()
+        found = configs_here()
+        if len(found) != 1:
+            many = f"there are {len(found)}: {', '.join(map(str, found))}"
+            raise InputError(
+                f"no configuration was named, and {many if found else f'there is none in {Path.cwd()}'}. Name one, or "
+                "write one by `simspine init FILES`."
+            )
+        return found[0]
     if path.is_dir() and (path / "config.yaml").is_file():
         results = Path(str(read_mapping(path / "config.yaml").get("results", path)))
         if results.resolve() != path.resolve():
@@ -89,15 +94,11 @@ def configs_here() -> list[Path]:
     return []
 
 
-def config_here() -> Path:
-    """The only one of `configs_here`; `InputError` that lists them where there are more, or none."""
-    from simspine.core.errors import InputError
+def named_config(path: Path | None):
+    """The configuration in the file that `packaged_config` finds, read and checked."""
+    from simspine.workflow.config import read_config
 
-    found = configs_here()
-    if len(found) != 1:
-        many = f"there are {len(found)}: {', '.join(map(str, found))}" if found else f"there is none in {Path.cwd()}"
-        raise InputError(f"no configuration was named, and {many}. Name one, or write one by `simspine init FILES`.")
-    return found[0]
+    return read_config(packaged_config(path))
 
 
 def config_option(
@@ -106,7 +107,7 @@ def config_option(
     argument: bool = True,
     needed: bool = True,
 ):
-    """CONFIG as the first argument, or as `--config`, handed to the command as `config_path`.
+    """CONFIG as the first argument, or as `--config`, handed to the command as `config`, read and checked.
 
     default: name of a packaged one, where none is named; else that of the working folder. argument: False for commands
     whose first argument is another. needed: False for commands that get None where none is named.
@@ -118,8 +119,7 @@ def config_option(
             if config_path is not None and config_argument is not None:
                 raise click.UsageError("CONFIG and --config were both given; they mean the same.")
             named = config_argument or config_path or (default and Path(default))
-            path = packaged_config(None, None, named) if named or needed else None
-            return command(*args, config_path=path, **chosen)
+            return command(*args, config=named_config(named) if named or needed else None, **chosen)
 
         option = click.option("--config", "config_path", type=FILE_PATH, help=help, show_default=default or False)
         first = click.argument("config_argument", required=False, metavar="[CONFIG]", type=FILE_PATH)
@@ -135,10 +135,22 @@ def show_on_desktop(target: str) -> None:
         click.launch(target)
 
 
+def trial_options(subject: str, trial: str) -> Callable:
+    """--subject and --trial. subject, trial: what their help says after the word."""
+    return with_options([
+        click.option("--subject", help=f"Subject{subject}"),
+        click.option("--trial", help=f"Trial{trial}"),
+    ])  # fmt: skip
+
+
+first_trial_options = trial_options("; the first if left out.", "; the first if left out.")
+result_trial_options = trial_options(", where the results hold several.", ", where the results hold several.")
+joint_trial_options = trial_options(
+    "; all of them together if left out.", " of the subject; all of them together if left out."
+)
 stage_options = with_options([
     config_option(),
-    click.option("--subject", help="Subject; all of them if left out."),
-    click.option("--trial", help="One trial of the subject; all of them if left out."),
+    trial_options("; all of them if left out.", " of the subject; all of them if left out."),
     click.option("--force", is_flag=True, help="Do the work again even if it is done."),
     quiet_option,
 ])  # fmt: skip

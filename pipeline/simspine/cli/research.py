@@ -17,7 +17,7 @@ def capture_group():
 @click.option("--out", type=FILE_PATH, help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
 @quiet_option
-def capture_virtual_command(config_path, out, subject, quiet):
+def capture_virtual_command(config, out, subject, quiet):
     """Make people whose spines are known, film them with virtual cameras, and detect them as a detector would.
 
     Writes a folder laid out like a copy of Human3.6M (positions as CDF files), 2D points in detections/
@@ -25,33 +25,26 @@ def capture_virtual_command(config_path, out, subject, quiet):
 
     An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
     """
-    from simspine.workflow.config import read_config
-
-    write_configured(read_config(config_path), config_path, out, subject=subject, quiet=quiet)
+    write_configured(config, out, subject, quiet=quiet)
 
 
-def write_configured(
-    config, config_path: Path, out: Path | None = None, subject: str | None = None, quiet=False
-) -> Path:
-    """Write the virtual capture that a configuration describes; returns its folder.
+def write_configured(config, out: Path | None = None, subject: str | None = None, quiet=False) -> None:
+    """Write the virtual capture that a configuration describes.
 
-    out: that folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
+    out: its folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
     """
     from simspine.core.errors import InputError
     from simspine.synthesis.capture_files import CaptureSettings, write_capture
     from simspine.workflow.inputs import progress_bar
 
     if config.virtual is None:
-        raise InputError(f"{config_path} has no section `virtual`; see configs/virtual.yaml for one.")
-    if out is None and config.capture is None:
-        raise InputError(f"{config_path} names no folder (capture.human36m) to write to; say --out FOLDER.")
+        raise InputError(f"the configuration {config.name!r} has no section `virtual`; see configs/virtual.yaml.")
     folder = Path(config.capture.human36m) if out is None else out
     chosen = config.virtual.resolved()
     settings = CaptureSettings(**chosen.model_dump(exclude={"preset"}))
     with progress_bar("virtual capture, frames", quiet) as progress:
         written = write_capture(folder, settings, progress, subject)
     click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
-    return folder
 
 
 @capture_group.command("render")
@@ -90,15 +83,6 @@ def _picture_size(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isdecimal() and 32 <= int(part) <= 4096 for part in parts):
         raise InputError(f"--size is {text!r}, expected width x height in px, each from 32 to 4096, such as 192x256.")
     return int(parts[0]), int(parts[1])
-
-
-def _known_actions(actions: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The actions, checked; None for all."""
-    from simspine.core.errors import require_known
-    from simspine.synthesis.actions import ACTION_NAMES
-
-    require_known("action", actions, ACTION_NAMES)
-    return actions or None
 
 
 @click.group("train")

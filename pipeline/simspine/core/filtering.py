@@ -8,7 +8,7 @@ while they come.
 from typing import TypeVar
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
@@ -147,7 +147,7 @@ def _pchip_across(path: np.ndarray, known: np.ndarray, gap: np.ndarray) -> np.nd
     """(gap, 3): the path (frames, 3) in a gap, by the two known frames on either side, on which a PCHIP depends."""
     after = int(np.searchsorted(known, gap[-1]))
     near = known[max(after - 2, 0) : after + 2]
-    return PchipInterpolator(near, path[near])(gap)
+    return scipy.interpolate.PchipInterpolator(near, path[near])(gap)
 
 
 MIN_CUTOFF = 1.0  # Hz at rest

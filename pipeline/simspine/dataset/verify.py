@@ -184,13 +184,11 @@ def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, 
         if length != frames:
             span = frame_ranges(range(min(length, frames), max(length, frames)))
             found.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
-    return found + _number_faults(group, name, trial) if numbers and len(lengths) == len(EXPECTED_UNITS) else found
-
-
-def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
+    if not numbers or len(lengths) < len(EXPECTED_UNITS):
+        return found
     said = checked_attribute(group[OWN_GROUP], "rate") if OWN_GROUP in group else None
     rate = None if said is None else float(said)
-    found = [Fault(name, what, trial, span) for span, what in clock_faults(group["timestamps"][()], rate)]
+    found += [Fault(name, what, trial, span) for span, what in clock_faults(group["timestamps"][()], rate)]
     for key, unit in EXPECTED_UNITS.items():
         said = checked_attribute(group[key], "units", unit)
         if said != unit:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import cho_solve
+import scipy
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import Body
@@ -238,7 +238,7 @@ def _lowest_start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
 def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: float) -> PersonFit:
     k, n = at.constants.size, at.q.shape[1]
     factor = factorise_person_system(system, at, np.zeros(len(at.q)))
-    covariance = cho_solve((factor.corner, True), np.eye(len(factor.corner)))
+    covariance = scipy.linalg.cho_solve((factor.corner, True), np.eye(len(factor.corner)))
     subtracted = system.subtracted_constants
     asked = np.union1d(np.arange(system.visible_count), subtracted[subtracted >= 0]).astype(int)
     blocks, with_asked = _covariance_blocks(system, at, factor, covariance=covariance, asked=asked)

@@ -10,8 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_solve
-from scipy.linalg.blas import dtrsm
+import scipy
 
 from simspine.anatomy.tree import Tree
 from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
@@ -165,11 +164,11 @@ class BorderedFactor:
         offsets = right.offsets.copy()
         np.subtract.at(offsets, self.trial, carried[:, k:])
         left = np.concatenate([right.constants - carried[:, :k].sum(0), offsets.ravel()])
-        shared = cho_solve((self.corner, True), left)
+        shared = scipy.linalg.cho_solve((self.corner, True), left)
         constants, offsets = shared[:k], shared[k:].reshape(offsets.shape)
         both = np.hstack([np.broadcast_to(constants, (len(forward), k)), offsets[self.trial]])
         inner = forward - np.einsum("tia,ta->ti", self.half, both)
-        q = [dtrsm(1.0, L.T, v[:, None])[:, 0] for L, v in zip(self.lower, inner, strict=True)]  # L⁻ᵀ
+        q = [scipy.linalg.blas.dtrsm(1.0, L.T, v[:, None])[:, 0] for L, v in zip(self.lower, inner, strict=True)]  # L⁻ᵀ
         return Unknowns(np.array(q), constants, offsets).flat
 
 
@@ -252,7 +251,7 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
 
 def solve_forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k); NumPy would factorise L once more."""
-    return np.array([dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
+    return np.array([scipy.linalg.blas.dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
 
 
 MAX_PERSON_STEPS = 200  # 7 to 50 are taken, up to 120 with many outliers

@@ -6,7 +6,7 @@ from numbers import Integral
 from types import MappingProxyType
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from simspine.anatomy.body import (
     FRAMES_PER_POSE_BATCH,
@@ -341,7 +341,7 @@ def place_root(tree: Tree, j: int, pose: np.ndarray, values: np.ndarray) -> None
     turned = F[:, :3].T @ pose[:, :3] @ M[:, :3].T
     moved = F[:, :3].T @ (pose[:, 3] - F[:, 3]) - turned @ M[:, 3]
     axes, directions = tree.axes[j, :3], tree.axes[j, 3:]
-    values[tree.argument[j, :3]] = Rotation.from_matrix(turned).as_davenport(axes, "intrinsic")
+    values[tree.argument[j, :3]] = scipy.spatial.transform.Rotation.from_matrix(turned).as_davenport(axes, "intrinsic")
     values[tree.argument[j, 3:]] = np.linalg.solve(directions.T, moved)
 
 

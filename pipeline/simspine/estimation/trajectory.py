@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+import scipy
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.priors import LinearPrior, SharedError
@@ -119,7 +119,7 @@ def sampled_minimum(
         precision=np.float32,
         polish=0,
     )
-    return CubicSpline(time[chosen], found.coordinates)(time)
+    return scipy.interpolate.CubicSpline(time[chosen], found.coordinates)(time)
 
 
 def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+import scipy
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, Smoothness
@@ -314,7 +314,9 @@ def _starting_path(
             threads=solver.threads,
             begin=begin,
         )
-        rough = canonical_branch(body, gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest"))
+        rough = canonical_branch(
+            body, scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
+        )
         return sampled_minimum(problem.terms, rough, count, windows=_window_size(solver), threads=solver.threads)
 
     if solver.starts == 1:

@@ -11,8 +11,8 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import scipy
 import tomli_w
-from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError, unknown_name
 from simspine.core.types import MAX_CAMERA_DISTANCE_M, Camera
@@ -129,7 +129,7 @@ def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
             "size": [float(v) for v in camera.size],
             "matrix": camera.K.tolist(),
             "distortions": distortion if any(distortion[4:]) else distortion[:4],
-            "rotation": Rotation.from_matrix(camera.R).as_rotvec().tolist(),
+            "rotation": scipy.spatial.transform.Rotation.from_matrix(camera.R).as_rotvec().tolist(),
             "translation": camera.t.tolist(),
             "fisheye": camera.lens == "fisheye",
         }
@@ -153,7 +153,8 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
         turn = _float_array(_required_entry(table, "rotation", where), f"{where}: rotation")
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
-        R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
+        Rotation = scipy.spatial.transform.Rotation
+        R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (
             _required_entry(table, k, where) for k in ("size", "matrix", "distortions", "translation")
         )

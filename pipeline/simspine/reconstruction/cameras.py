@@ -15,7 +15,7 @@ from simspine.quality.findings import Finding, Severity
 from simspine.reconstruction.stage import Known, Stage
 from simspine.vision.bundle_adjustment import CameraPrior
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
-from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, Refined, refine_cameras, sample_frames_seen
+from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, refine_cameras, sample_frames_seen
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.vision.person_frame import vertical_of_world
 from simspine.vision.points import locate_points, make_markers
@@ -30,14 +30,10 @@ NOT_REPAIRED_TEXT = (
 
 @dataclass(frozen=True)
 class JudgedCameras:
-    """The cameras to use, as calibrated or refined, and what the comparison of the calibrated ones found.
-
-    refinement: where they were refined: what from.
-    """
+    """The cameras to use, as calibrated or refined, and what the comparison of the calibrated ones found."""
 
     cameras: tuple[Camera, ...]
     findings: tuple[Finding, ...] = ()
-    refinement: Refined | None = None
 
 
 @dataclass(frozen=True)
@@ -120,17 +116,14 @@ def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float
         text += " by the cameras' images, but the person lies or leans. Angles against the vertical may be wrong."
     else:
         known_to = math.degrees(vertical.tilt_sd)
-        how = f"as the person stood, ± {known_to:.0f}°" if known_to else _axis_text(vertical.up)
+        axis = int(np.abs(vertical.up).argmax())
+        sign = "-" if vertical.up[axis] < 0 else "+"
+        how = f"as the person stood, ± {known_to:.0f}°" if known_to else f"{sign}{'xyz'[axis]} points up"
         text += f"; the world was turned upright, {how}. The person faces OpenSim's x axis when most upright."
         cure += " `cameras.find_vertical: false` keeps it as it is."
     found = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
     cameras = tuple(vertical.turned_upright(camera) for camera in judged.cameras)
     return replace(judged, cameras=cameras, findings=(found, *judged.findings))
-
-
-def _axis_text(up: np.ndarray) -> str:
-    axis = int(np.abs(up).argmax())
-    return f"{'-' if up[axis] < 0 else '+'}{'xyz'[axis]} points up"
 
 
 def is_refined(findings: Sequence[Finding]) -> bool:
@@ -150,28 +143,20 @@ def _judged_as_given(
         refined = refine_cameras(some, chosen, camera_prior_of_options(options), min_confidence)
         left = compare_cameras(some, refined.cameras, min_confidence).findings
     except InputError as error:
+        text = f"the cameras could not be compared: {error}"
         cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
-        unknown = Finding(
-            assess.CAMERA_UNJUDGED_CODE, Severity.INFO, f"the cameras could not be compared: {error}", cure
-        )
-        return JudgedCameras(given, (unknown,))
+        return JudgedCameras(given, (Finding(assess.CAMERA_UNJUDGED_CODE, Severity.INFO, text, cure),))
     used = list(given)
     for view, camera in zip(compared.views, refined.cameras, strict=True):
         used[view] = camera
-    return JudgedCameras(
-        tuple(used), (_refinement_finding(refined), *_downgraded_if_refined(compared.findings, left)), refined
-    )
-
-
-def _refinement_finding(refined: Refined) -> Finding:
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     text = (
         f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
         f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile)."
     )
-    return Finding(
-        CAMERA_REFINED_CODE, Severity.INFO, text, "The given calibration stays as it is; a new one would be better."
-    )
+    cure = "The given calibration stays as it is; a new one would be better."
+    refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text, cure)
+    return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
 
 
 def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:
@@ -225,14 +210,7 @@ def choose_cameras(
     return found
 
 
-CAMERAS = Stage(
-    "cameras",
-    choose_cameras,
-    takes=("keypoints", "cameras", "timing"),
-    gives=("cameras", "findings"),
-    sections=("cameras", "triangulation"),
-    of_person=True,
-)
+CAMERAS = Stage("cameras", choose_cameras, gives=("cameras", "findings"), takes=("keypoints", "cameras", "timing"))
 
 
 def triangulate_person(
@@ -256,13 +234,7 @@ def triangulate_person(
     return {"points": points, "triangulation": report}
 
 
-TRIANGULATE = Stage(
-    "triangulate",
-    triangulate_person,
-    takes=("keypoints", "cameras", "timing"),
-    gives=("points", "triangulation"),
-    sections=("triangulation",),
-)
+TRIANGULATE = Stage("triangulate", triangulate_person, gives=("points", "triangulation"))
 
 
 def merge_points(
@@ -295,10 +267,4 @@ def merge_points(
     return {"markers": markers, "merging": report}
 
 
-MERGE = Stage(
-    "merge",
-    merge_points,
-    takes=("points", "mocap"),
-    gives=("markers", "merging"),
-    sections=("filter", "merge", "detection"),
-)
+MERGE = Stage("merge", merge_points, gives=("markers", "merging"))

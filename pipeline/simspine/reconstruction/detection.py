@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,13 +33,8 @@ DELAY_SEARCH_S = 10.0  # s by which views may be apart for their delays to be fo
 SURE_DRIFT_SD = 3.0  # standard deviations from which a drift that was found is undone
 
 
-@dataclass(frozen=True)
-class Delays:
-    """How late views are, in frames.
-
-    delays_frames: by how many each view shows an event later than the first view does, one value for each view or by
-    camera name (0 where left out); or 'find'. drift: by how many it gets later in 1000 frames.
-    """
+class Delays(NamedTuple):
+    """How late views are, in frames; as of `Delayed`. Views that are left out by name are not late."""
 
     delays_frames: ValuePerView | Literal["find"]
     drift: ValuePerView | None = None
@@ -217,13 +212,7 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
     return _seen(keypoints, timing, cameras, skeleton) | {"people_seen": people_seen}
 
 
-DETECT = Stage(
-    "detect",
-    detect_person,
-    takes=("recording",),
-    gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"),
-    sections=("detection",),
-)
+DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"))
 
 
 def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:

@@ -125,15 +125,7 @@ def _unchecked_data(found: SolvedTrial) -> TrialData:
     return TrialData(
         markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
-        levels=spine.levels,
-        angles=spine.angles,
-        lla=spine.lla,
-        tka=spine.tka,
-        angles_sd=spine.angles_sd,
-        lla_sd=spine.lla_sd,
-        tka_sd=spine.tka_sd,
-        lla_change_sd=spine.lla_change_sd,
-        tka_change_sd=spine.tka_change_sd,
+        **{name: getattr(spine, name) for name in ("levels", "angles", "angles_sd", *CURVATURE_FIGURES)},
         response=response,
         clinical_names=() if clinical is None else clinical.names,
         clinical_units=() if clinical is None else clinical.units,
@@ -167,14 +159,13 @@ def write_trials_dataset(path: str | PathLike, trials: Sequence[SolvedTrial]) ->
 
 def package_versions() -> Mapping[str, str]:
     """{package: version} of what the numbers depend on."""
-    return {"python": platform.python_version()} | {name: _package_version(name) for name in RECORDED_PACKAGES}
-
-
-def _package_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    found = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 # A row for each frame (pandas), and arrays with named axes (xarray).

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-# From videos, 2D points or markers to reconstructions, in memory: the list of stages, one after another.
-# `reconstruct` and `reconstruct_people` start from images, `fit_trials` from the markers of all trials of a
-# person.
-
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction(SolvedTrial):
@@ -159,7 +155,9 @@ def reconstruct(
     given, known = _mocap_of(mocap, sources), _cameras(cameras)
     trials = {}
     for trial, item in sources.items():
-        recording = _recording(item, known, options, progress)
+        recording = _recording(item, known, progress)
+        if recording.keypoints is None:
+            check_one_person(options.detection)
         about = {"subject": SUBJECT_NAME, "trial": trial, "videos": recording.videos, "recording": recording}
         trials[trial] = UNSEEN | about | {"mocap": given.get(trial), "height": height, "mass": mass}
     found = as_reconstructions(run_stages(trials, options))
@@ -201,8 +199,7 @@ def reconstruct_people(
         Where nobody is there for long enough, and as `reconstruct`.
     """
     options = _with_body(options or Options(), markers=marker_set)
-    plain, delays = (videos.source, videos.clocks) if isinstance(videos, Delayed) else (videos, None)
-    recording = TrialSource(_cameras(cameras), videos=_video_files(plain), delays=delays, progress=progress)
+    recording = _recording(videos, _cameras(cameras), progress)
     people = detect_people(options.detection, recording=recording)
     if not people:
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
@@ -306,13 +303,10 @@ def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
     return read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
 
 
-def _recording(
-    source: VideosOrKeypoints, cameras: list[Camera], options: Options, progress: Progress | None
-) -> TrialSource:
+def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progress | None) -> TrialSource:
     plain, delays = (source.source, source.clocks) if isinstance(source, Delayed) else (source, None)
     if isinstance(plain, Keypoints):
         return TrialSource(cameras, keypoints=plain, delays=delays)
-    check_one_person(options.detection)
     return TrialSource(cameras, videos=_video_files(plain), delays=delays, progress=progress)
 
 

@@ -83,11 +83,8 @@ class SolvedTrial(Unchanging):
 
     def video_frames(self, view: int) -> np.ndarray:
         """(frames,) int: the frame of a view's video nearest to each frame of the trial."""
-        return (
-            np.arange(self.spine.frames)
-            if self.timing is None
-            else self.timing.nearest_frames(view)[: self.spine.frames]
-        )
+        frames = self.spine.frames
+        return np.arange(frames) if self.timing is None else self.timing.nearest_frames(view)[:frames]
 
     @cached_property
     def poses(self) -> dict[str, np.ndarray]:
@@ -189,12 +186,8 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
     Raises `InputError` where the trial did not come from images.
     """
     there = set(found.used_keypoints.names) & set(found.model_markers.names)
-    return model_reprojection(
-        found.cameras,
-        found.model_markers,
-        found.used_keypoints,
-        [name for name in VIEW_FIT_LIMB_POINTS if name in there],
-    )
+    names = [name for name in VIEW_FIT_LIMB_POINTS if name in there]
+    return model_reprojection(found.cameras, found.model_markers, found.used_keypoints, names)
 
 
 def model_reprojection(
@@ -219,11 +212,8 @@ def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
     """One for each camera, in the order of the views; none where the trial did not come from images."""
     if found.keypoints is None or found.triangulation is None:
         return ()
-    report, distance = (
-        found.triangulation.of_points(without_skin_markers(found.triangulation.names)),
-        limb_distance(found),
-    )
-    fits = []
+    distance, fits = limb_distance(found), []
+    report = found.triangulation.of_points(without_skin_markers(found.triangulation.names))
     for view, camera in enumerate(found.cameras):
         observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]
         used = report.used[:, view].sum() / observed.sum() if observed.any() else np.nan

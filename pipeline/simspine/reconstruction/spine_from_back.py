@@ -7,6 +7,7 @@ as any other trial (`simspine.reconstruction.stages`).
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.back_line import BACK_LENGTHS_M
-from simspine.quality.findings import Finding, warning
+from simspine.quality.findings import warning
 from simspine.reconstruction.reconstruct import SUBJECT_NAME, UNSEEN, Reconstruction, as_reconstructions
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import IK, QUALITY, VERTEBRAE, run_stages
@@ -108,14 +109,19 @@ def spine_from_back(
     markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     heading_seen = psis is not None
     facing = None if heading_seen else heading or 0.0
-    known = {
+    known: dict[str, Any] = {
         "subject": SUBJECT_NAME,
         "trial": TRIAL_NAME,
         "markers": markers,
         "skeleton": "centres",
         "sized": _sized_body(markers.names, length, height, mass=mass, heading=facing),
-        "findings": () if heading_seen else (_heading_finding(heading),),
+        "findings": (),
     }
+    if not heading_seen:
+        source = "is assumed to be along x" if heading is None else "was given"
+        text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
+        cure = "Give the PSIS, or where the person faces (`heading`)."
+        known["findings"] = (warning("heading_not_seen", text, cure),)
     stages = (IK, VERTEBRAE, QUALITY)
     return as_reconstructions(run_stages({TRIAL_NAME: UNSEEN | known}, Options(), stages))[TRIAL_NAME]
 
@@ -133,7 +139,7 @@ def _markers_on_back(
     curves = [_back_curve(points[k], _of_frame(first, k), _of_frame(dimples, k)) for k in range(len(points))]
     length = _checked_length(curves, dimples)
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
-    dots = np.array([_evenly_spaced(curve, DOTS) for curve in curves])
+    dots = np.array([_dots_along(curve) for curve in curves])
     if dimples is not None:
         names = (*names, *PSIS_NAMES)
         dots = np.concatenate([dots, np.broadcast_to(dimples, (len(dots), 2, 3))], axis=1)
@@ -169,10 +175,10 @@ def _nearest(curve: np.ndarray, point: np.ndarray) -> int:
     return int(np.nanargmin(np.linalg.norm(curve - point, axis=1))) if np.isfinite(point).all() else 0
 
 
-def _evenly_spaced(curve: np.ndarray, count: int) -> np.ndarray:
-    """(count, 3) points along the curve, as far apart along it."""
+def _dots_along(curve: np.ndarray) -> np.ndarray:
+    """(dots, 3) points along the curve, as far apart along it."""
     along = distances_along(curve)
-    at = np.linspace(0.0, along[-1], count)
+    at = np.linspace(0.0, along[-1], DOTS)
     return np.stack([np.interp(at, along, curve[:, axis]) for axis in range(3)], axis=1)
 
 
@@ -278,12 +284,3 @@ def _sized_body(
         facing = LinearPrior({"pelvis_rotation": 1.0}, heading, HEADING_SD_RAD, source="heading as given")
         recipe = replace(recipe, priors=(*recipe.priors, facing))
     return SizedBody(scale_body(body, scale, mass, recipe), recipe, scale.by_body)
-
-
-def _heading_finding(heading: float | None) -> Finding:
-    source = "is assumed to be along x" if heading is None else "was given"
-    return warning(
-        "heading_not_seen",
-        f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured.",
-        "Give the PSIS, or where the person faces (`heading`).",
-    )

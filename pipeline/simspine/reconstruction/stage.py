@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -23,22 +24,37 @@ class Stage:
     ----------
     name : str
     work : callable
-        Takes the sections of the options by position, and what is known of a trial by name; returns {name: what it
-        found}.
-    takes, gives : tuple of str
-        These names.
+        Takes sections of the options by position, and what is known of a trial by name; returns {name: what it found}.
+        Where it looks at all trials of a person together it takes `trials`, {trial: {name: …}}, and returns the same.
+    gives, takes : tuple of str
+        Names of what it finds, and of what it takes: by default all parameters by name.
     sections : tuple of str
-        The sections of `Options` that decide how it works.
+        The sections of `Options` that decide how it works, by the types of its parameters by position.
     of_person : bool
-        `work` looks at all trials of a person together: it takes `trials`, {trial: {name: …}}, and returns the same.
+        Whether it takes all trials of a person together.
     """
 
     name: str
     work: Callable[..., dict[str, Any]]
-    takes: tuple[str, ...]
     gives: tuple[str, ...]
-    sections: tuple[str, ...]
-    of_person: bool = False
+    takes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        by_name = tuple(own.name for own in self._parameters if own.kind is own.KEYWORD_ONLY)
+        object.__setattr__(self, "takes", self.takes or by_name)
+
+    @property
+    def _parameters(self) -> list[Parameter]:
+        return list(signature(self.work).parameters.values())
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        of = {field.annotation: name for name, field in Options.model_fields.items()}
+        return tuple(of[own.annotation] for own in self._parameters if own.kind is own.POSITIONAL_OR_KEYWORD)
+
+    @property
+    def of_person(self) -> bool:
+        return any(own.name == "trials" for own in self._parameters)
 
     def __call__(self, options: Section, **given: Any) -> dict[str, Any]:
         """What `work` finds with the stage's sections of `options`."""

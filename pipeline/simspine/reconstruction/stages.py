@@ -4,7 +4,7 @@ runs the same stages and adds load and save.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -41,10 +41,8 @@ from simspine.reconstruction.stage import Known, Options, Stage
 # around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with standard deviations
 # that grow into the gap. So filled frames fit the body as all others do, and are marked as inferred.
 
-Trial = TypeVar("Trial", bound=SolvedTrial)
 
-
-def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
+def fill_rejected(found: SolvedTrial, marker_set: str, options: Options) -> SolvedTrial:
     """The trial solved without its rejected frames: short gaps of them filled and marked, others NaN throughout.
 
     found: with a verdict. options: of them `quality` and `ik` count. The verdict keeps its findings and gets one more,
@@ -56,8 +54,8 @@ def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
     if found.verdict is None or not rejected.any() or rejected.all():
         return found
     short = short_gap_frames(rejected, found.motion.rate, options.quality.max_gap_s)
-    solved = solve_kinematics(found.sized, _without_frames(found.markers, rejected), marker_set, options.ik)
-    result = _emptied_result(solved, rejected & ~short)
+    kept = found.markers.with_(xyz=np.where(rejected[:, None, None], np.nan, found.markers.xyz))
+    result = _emptied_result(solve_kinematics(found.sized, kept, marker_set, options.ik), rejected & ~short)
     spine = read_spine(found.sized, result)
     spine = replace(
         spine,
@@ -79,10 +77,6 @@ def short_gap_frames(rejected: np.ndarray, rate: float, max_gap_s: float) -> np.
     return short
 
 
-def _without_frames(markers: Markers, frames: np.ndarray) -> Markers:
-    return markers.with_(xyz=np.where(frames[:, None, None], np.nan, markers.xyz))
-
-
 def _emptied_result(result: Result, frames: np.ndarray) -> Result:
     """Nothing is known in these frames."""
 
@@ -91,14 +85,14 @@ def _emptied_result(result: Result, frames: np.ndarray) -> Result:
 
     motion, known = result.motion, result.posterior
     deviation = None if motion.deviation is None else empty(motion.deviation)
+    if known is not None:
+        known = Posterior(known.response, {name: empty(np.asarray(v)) for name, v in known.derived.items()})
     return replace(
         result,
         motion=motion.with_(values=empty(motion.values), deviation=deviation),
         marker_error=empty(result.marker_error),
         cost=empty(result.cost),
-        posterior=None
-        if known is None
-        else Posterior(known.response, {name: empty(np.asarray(v)) for name, v in known.derived.items()}),
+        posterior=known,
     )
 
 
@@ -152,27 +146,17 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
     known = find_marker_set(markers.names) if body.markers is None else read_marker_set(body.markers)
     findings = []
     if body.markers is None and known.name != MARKER_FILE_SET:
-        used = len(markers.names) - len(known.unknown_markers(markers.names))
-        findings.append(
-            Finding(
-                code=MARKER_SET_CODE,
-                severity=Severity.INFO,
-                message=f"the markers are those of the marker set {known.name!r}: it knows {used} of "
-                f"{len(markers.names)} names.",
-                suggestion="Name another set (`body.markers`) if they were placed by another protocol.",
-            )
-        )
+        count = len(markers.names)
+        used = count - len(known.unknown_markers(markers.names))
+        text = f"the markers are those of the marker set {known.name!r}: it knows {used} of {count} names."
+        cure = "Name another set (`body.markers`) if they were placed by another protocol."
+        findings.append(Finding(MARKER_SET_CODE, Severity.INFO, text, cure))
     if unknown := known.unknown_markers(markers.names):
-        near = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()]
-        findings.append(
-            Finding(
-                code=UNKNOWN_MARKERS_CODE,
-                severity=Severity.WARNING if any(unknown.values()) else Severity.INFO,
-                message=f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: "
-                f"{', '.join(near)}.",
-                suggestion="Rename those that are misspelt, or name the set that has them (`body.markers`).",
-            )
-        )
+        near = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items())
+        text = f"{len(unknown)} markers are not of the marker set {known.name!r} and were not used: {near}."
+        cure = "Rename those that are misspelt, or name the set that has them (`body.markers`)."
+        gravity = Severity.WARNING if any(unknown.values()) else Severity.INFO
+        findings.append(Finding(UNKNOWN_MARKERS_CODE, gravity, text, cure))
     return {
         "markers": known.renamed(markers_in_frame(markers, "y_up")),
         "skeleton": known.places_of or known.name,
@@ -250,14 +234,7 @@ def scale_person(
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
-SCALE = Stage(
-    "scale",
-    scale_person,
-    takes=("markers", "skeleton", "height", "mass"),
-    gives=("sized", "factors"),
-    sections=("body", "scaling", "ik"),
-    of_person=True,
-)
+SCALE = Stage("scale", scale_person, gives=("sized", "factors"), takes=("markers", "skeleton", "height", "mass"))
 
 
 def solve_trial(
@@ -290,13 +267,7 @@ def solve_trial(
     return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
 
-IK = Stage(
-    "ik",
-    solve_trial,
-    takes=("sized", "markers", "skeleton", "spine_markers"),
-    gives=("result",),
-    sections=("body", "ik"),
-)
+IK = Stage("ik", solve_trial, gives=("result",))
 
 
 def read_vertebrae(
@@ -320,9 +291,7 @@ def read_vertebrae(
     return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
 
 
-VERTEBRAE = Stage(
-    "vertebrae", read_vertebrae, takes=("sized", "result", "spine_markers"), gives=("spine", "poses"), sections=()
-)
+VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine", "poses"))
 
 
 # The stage quality: which frames of a solved trial can be trusted; the others filled in where that is asked for.
@@ -373,13 +342,7 @@ def judge_trial(
     return {"result": found.result, "spine": found.spine, "verdict": found.verdict}
 
 
-QUALITY = Stage(
-    "quality",
-    judge_trial,
-    takes=(*OF_TRIAL, "skeleton", "findings"),
-    gives=("result", "spine", "verdict"),
-    sections=("quality", "ik", "body"),
-)
+QUALITY = Stage("quality", judge_trial, gives=("result", "spine", "verdict"), takes=(*OF_TRIAL, "skeleton", "findings"))
 
 
 STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from simspine.core import geometry
 from simspine.core.arrays import median_of_known
@@ -265,7 +265,7 @@ def _share_out(frame: _Frame, positions: np.ndarray) -> list[tuple[np.ndarray, n
     for v in np.unique(frame.view):
         mine = np.flatnonzero(frame.view == v)
         cost = np.where(miss[:, mine] < MAX_RAY_MISS_M, miss[:, mine], 1e3)
-        for i, j in zip(*linear_sum_assignment(cost), strict=True):
+        for i, j in zip(*scipy.optimize.linear_sum_assignment(cost), strict=True):
             if cost[i, j] < MAX_RAY_MISS_M:
                 members[i].append(mine[j])
     return [(_nearest_to_rays(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2]
@@ -292,7 +292,7 @@ def _link_tracks(frames: Sequence[_Frame], people: Sequence[list], rate: float) 
                 cost[i, j] = apart if apart < reach else np.inf
         linked = {}
         if cost.size:
-            rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
+            rows, columns = scipy.optimize.linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
             linked = {j: alive[i] for i, j in zip(rows, columns, strict=True) if np.isfinite(cost[i, j])}
         for j, (position, members) in enumerate(found):
             if j not in linked:
@@ -403,7 +403,7 @@ class Identities:
         if people and self._tracks:
             cost = np.array([[relative_distance(t.expected(time), p) for t in self._tracks] for p in people])
             cost = np.where(cost < MAX_MATCH_DISTANCE, cost, IMPOSSIBLE_COST)
-            for i, j in zip(*linear_sum_assignment(cost), strict=True):
+            for i, j in zip(*scipy.optimize.linear_sum_assignment(cost), strict=True):
                 if cost[i, j] < IMPOSSIBLE_COST:
                     self._tracks[j].see(people[i], time)
                     numbers[i] = self._tracks[j].number

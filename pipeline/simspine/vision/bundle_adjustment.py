@@ -16,7 +16,7 @@ from math import radians
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
@@ -74,7 +74,7 @@ def changed_camera(camera: Camera, change: np.ndarray) -> Camera:
     It turns and moves along its own axes: right, down, forward.
     """
     change = np.asarray(change, float)
-    R = Rotation.from_rotvec(change[:3]).as_matrix() @ camera.R
+    R = scipy.spatial.transform.Rotation.from_rotvec(change[:3]).as_matrix() @ camera.R
     centre = camera.centre + camera.R.T @ change[3:6]
     K = camera.K.copy()
     K[:2, :2] *= np.exp(change[6])

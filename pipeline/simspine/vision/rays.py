@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import scipy
 from numba import njit
-from scipy.special import gammaincinv
 
 from simspine.core.geometry import distortion_derivative, undistort_pixels
 from simspine.core.types import Camera
@@ -335,7 +335,7 @@ def variance_inflation(squares: np.ndarray, views: np.ndarray, noise: np.ndarray
 def chi2_quantile(share: float, views: np.ndarray) -> np.ndarray:
     """Quantile of χ² with the 2·views − 3 degrees of freedom that a point seen by `views` (≥ 2) views leaves."""
     freedom = np.maximum(2 * np.arange(int(views.max(initial=0)) + 1) - 3, 1)
-    return 2 * gammaincinv(freedom / 2, share)[views]
+    return 2 * scipy.special.gammaincinv(freedom / 2, share)[views]
 
 
 _NEIGHBOUR_HORIZON_S = 0.5  # s; beyond, neighbouring frames have nothing to say

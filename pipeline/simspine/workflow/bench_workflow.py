@@ -33,9 +33,7 @@ class Cost:
     memory: float
 
 
-def measure_workflow(
-    lengths: Sequence[int], detections: str = "finetuned", say: Callable[[str], None] = lambda _: None
-) -> tuple[list[Metric], dict]:
+def measure_workflow(lengths: Sequence[int], say: Callable[[str], None] = lambda _: None) -> tuple[list[Metric], dict]:
     """Metrics, and under 'stages' what each stage took of each length. lengths: frames of the trials, two or more.
 
     say: called with a line as parts begin or end. Raises `InputError` for lengths that cannot be compared, and where a
@@ -50,7 +48,7 @@ def measure_workflow(
         _run_simspine_process("warmup")
         for frames in lengths:
             place = Path(folder) / str(frames)
-            config = _virtual_trial_config(place, frames, detections)
+            config = _virtual_trial_config(place, frames)
             say(f"{frames} frames: capture")
             _run_simspine_process("capture virtual --quiet", config)
             costs[frames] = {}
@@ -112,13 +110,13 @@ def _line_through(x0: float, y0: float, x1: float, y1: float) -> tuple[float, fl
     return slope, y0 - x0 * slope
 
 
-def _virtual_trial_config(folder: Path, frames: int, detections: str) -> Path:
+def _virtual_trial_config(folder: Path, frames: int) -> Path:
     """A configuration of one virtual trial of so many frames."""
     capture = folder / "capture"
     content = {
         "name": "bench",
         "results": str(folder),
-        "virtual": {"subjects": 1, "actions": [TIMED_ACTION], "frames": frames, "detections": detections},
+        "virtual": {"subjects": 1, "actions": [TIMED_ACTION], "frames": frames, "detections": "finetuned"},
         "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
         "detection": {"detector": "import"},
         "body": {"recipe": "articulated", "markers": "centres"},

@@ -1,8 +1,7 @@
 """Calibration by a board: recordings of it in, a calibration and its errors out; and the board to print."""
 
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +9,14 @@ import numpy as np
 
 from simspine.core.arrays import evenly_spread, map_on_threads
 from simspine.core.errors import InputError
-from simspine.core.types import Camera
-from simspine.io.atomic import atomic_path, write_text
+from simspine.io.atomic import atomic_path
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.image_streams import Stills, open_recording
 from simspine.io.video import TOLERATED_FRAMES, Video, check_synchronised, match_cameras_to_views
 from simspine.vision.board import Board, checkerboard_in, find_board, opencv_board
 from simspine.vision.board_bundle import BoardViews
 from simspine.vision.board_calibration import CalibratedCameras, calibrate_boards, calibrate_lenses
-from simspine.workflow.camera_files import print_table
+from simspine.workflow.camera_files import print_table, write_figures
 from simspine.workflow.inputs import progress_bar
 
 MIN_COVERAGE = 0.5  # share of an image below which a line says so
@@ -54,7 +52,13 @@ def calibrate_by_board(
         known = match_cameras_to_views(
             [recording.name for recording in recordings], read_calibration(request.intrinsics)
         )
-        _check_sizes(recordings, known, request.intrinsics)
+        for recording, camera in zip(recordings, known, strict=True):
+            if recording.size != camera.size:
+                raise InputError(
+                    f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
+                    f"{camera.name!r} in {request.intrinsics} is for {camera.size[0]}×{camera.size[1]} px. A lens "
+                    "holds for one size and zoom."
+                )
     views, rows = find_boards_in_recordings(request, recordings, threads)
     if request.lenses_only:
         found = calibrate_lenses(views, request.lens)
@@ -64,8 +68,7 @@ def calibrate_by_board(
     write_calibration(out, list(found.cameras))
     _print_tables(found, views.board, request)
     print(f"{out} written.")
-    if figures is not None:
-        write_text(figures, json.dumps(_calibration_figures(found), indent=2) + "\n")
+    write_figures(figures, _calibration_figures(found))
 
 
 def find_boards_in_recordings(
@@ -75,7 +78,9 @@ def find_boards_in_recordings(
 
     Raises `InputError` for a camera that shows the board nowhere, and says what it shows instead.
     """
-    rows = [evenly_spread(_decodable_frames(recording), request.frames) for recording in recordings]
+    # The last frames of a video may not be there to be decoded.
+    counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
+    rows = [evenly_spread(max(count, 1), request.frames) for count in counts]
     if request.floor is not None:
         last = min(recording.frames for recording in recordings) - 1
         if not 0 <= request.floor <= last:
@@ -93,11 +98,6 @@ def find_boards_in_recordings(
         _check_counts(board, recordings[0], rows[0][np.isfinite(xy[: len(rows[0]), 0, 0, 0])])
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
     return BoardViews(board, names, sizes, xy), rows[0]
-
-
-def _decodable_frames(recording: BoardRecording) -> int:
-    """Frames of a recording that can be decoded for sure."""
-    return max(recording.frames - TOLERATED_FRAMES, 1) if isinstance(recording, Video) else recording.frames
 
 
 def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[BoardRecording]:
@@ -120,16 +120,6 @@ def _open_recordings(paths: Sequence[Path], request: BoardRequest) -> list[Board
     return recordings
 
 
-def _check_sizes(recordings: Sequence[BoardRecording], cameras: Sequence[Camera], path: Path) -> None:
-    for recording, camera in zip(recordings, cameras, strict=True):
-        if recording.size != camera.size:
-            raise InputError(
-                f"{recording.path} has images of {recording.size[0]}×{recording.size[1]} px, the lens of "
-                f"{camera.name!r} in {path} is for {camera.size[0]}×{camera.size[1]} px. A lens holds for one size "
-                "and zoom."
-            )
-
-
 def _corners_found(
     board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray], threads: int
 ) -> np.ndarray:
@@ -150,9 +140,7 @@ def _corners_found(
 
 def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> None:
     """`InputError` where the checkerboard is only a part of a larger one: inner corners were counted for squares."""
-    some = rows[evenly_spread(len(rows), SQUARES_CHECKED_IMAGES)]
-    for row, image in zip(some, recording.at(some.tolist()), strict=True):
-        columns, lines = checkerboard_in(image) or (0, 0)
+    for row, columns, lines in _checkerboards(recording, rows, SQUARES_CHECKED_IMAGES):
         if columns * lines > board.columns * board.rows:
             raise InputError(
                 f"{recording.path}, image {row}, shows a checkerboard of {columns}x{lines} squares, not "
@@ -160,13 +148,20 @@ def _check_counts(board: Board, recording: BoardRecording, rows: np.ndarray) -> 
             )
 
 
+def _checkerboards(recording: BoardRecording, rows: np.ndarray, count: int) -> Iterator[tuple[int, int, int]]:
+    """Image, columns and rows of squares of the checkerboards in so many images, evenly spread."""
+    some = rows[evenly_spread(len(rows), count)].tolist()
+    for row, image in zip(some, recording.at(some), strict=True):
+        if (squares := checkerboard_in(image)) is not None:
+            yield row, *squares
+
+
 def _board_not_found_error(board: Board, recording: BoardRecording, rows: np.ndarray) -> InputError:
     said = f"{recording.path}: a {board} is in none of the {len(rows)} images looked at."
     if board.marker:
         return InputError(f"{said} Look at --squares, --dictionary and --pattern.")
-    some = rows[evenly_spread(len(rows), BOARD_FRAMES_SEARCHED)]
-    finds = [(row, checkerboard_in(image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
-    found = next((f"Image {row} shows a checkerboard of {n[0]}x{n[1]} squares. " for row, n in finds if n), "")
+    finds = _checkerboards(recording, rows, BOARD_FRAMES_SEARCHED)
+    found = next((f"Image {row} shows a checkerboard of {m}x{n} squares. " for row, m, n in finds), "")
     return InputError(f"{said} {found}Count squares, not inner corners, and leave a white margin around the board.")
 
 
@@ -194,20 +189,13 @@ def _print_tables(found: CalibratedCameras, board: Board, request: BoardRequest)
 
 
 def _calibration_figures(found: CalibratedCameras) -> dict:
-    columns: dict[str, Callable[[int], object]] = {
-        "views": lambda v: int(found.seen[v]),
-        "coverage": lambda v: float(found.coverage[v]),
-        "error_px": lambda v: float(found.error_px[v]),
-        "wrong_corners": lambda v: int(found.wrong[v]),
-        "focal_sd": lambda v: _plain_value(found.focal[v]),
-        "position_sd_m": lambda v: _plain_value(found.position[v]),
-        "rotation_sd_rad": lambda v: _plain_value(found.rotation[v]),
-    }
-    return {c.name: {key: column(v) for key, column in columns.items()} for v, c in enumerate(found.cameras)}
-
-
-def _plain_value(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    """{camera: figures}; None where nothing is known."""
+    columns = {
+        "views": found.seen, "coverage": found.coverage, "error_px": found.error_px, "wrong_corners": found.wrong,
+        "focal_sd": found.focal, "position_sd_m": found.position, "rotation_sd_rad": found.rotation,
+    }  # fmt: skip
+    plain = {key: [x if np.isfinite(x) else None for x in np.asarray(own).tolist()] for key, own in columns.items()}
+    return {c.name: {key: own[v] for key, own in plain.items()} for v, c in enumerate(found.cameras)}
 
 
 BOARD_FORMATS = (".pdf", ".png")

@@ -21,7 +21,6 @@ from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES
 from simspine.vision.camera_check import SURE_DISAGREEMENT_SD, join_recordings, same_rig
 from simspine.vision.camera_refine import Refined, refine_cameras, refinement_table
 from simspine.vision.cameras_from_person import FromPerson, cameras_from_person
-from simspine.vision.detector import Detections
 from simspine.vision.options import DetectionOptions
 from simspine.vision.person_frame import check_height
 from simspine.vision.points import detect_in_videos
@@ -103,14 +102,10 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not compared.findings:
         print("No camera disagrees by more than chance and a usual calibration's error.")
-    _write_json(out, {
-        "trials": seen.trials,
-        "cameras": [
-            {_CHECK_KEYS.get(name, name): value for name, value in asdict(check).items()} for check in compared.checks
-        ],
-        "findings": [finding.to_dict() for finding in compared.findings],
-    })  # fmt: skip
-    return bool(compared.findings)
+    checks = [{_CHECK_KEYS.get(name, name): value for name, value in asdict(one).items()} for one in compared.checks]
+    findings = [finding.to_dict() for finding in compared.findings]
+    write_figures(out, {"trials": seen.trials, "cameras": checks, "findings": findings})
+    return bool(findings)
 
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
@@ -122,23 +117,22 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
         seen.keypoints, seen.cameras, camera_prior_of_options(config.cameras), config.triangulation.min_confidence
     )
     write_calibration(out, refined.cameras)
-    print_table(f"Refined by {_what_is_compared(seen)}", REFINEMENT_HEADINGS, _refinement_rows(refined))
+    table = refinement_table(refined)
+    print_table(f"Refined by {_what_is_compared(seen)}", REFINEMENT_HEADINGS, _refinement_rows(refined, table))
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     print(
         f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
     )
     print(f"{out} written. Name it as the trial's `calibration`. What the recording does not show has its old value.")
-    _write_json(figures, {
-        "trials": seen.trials, "cameras": refinement_table(refined),
-        "median_px": refined.median_px, "p90_px": refined.p90_px,
-    })  # fmt: skip
+    errors = {"median_px": refined.median_px, "p90_px": refined.p90_px}
+    write_figures(figures, {"trials": seen.trials, "cameras": table} | errors)
 
 
-def _refinement_rows(refined: Refined) -> list[tuple[str, ...]]:
+def _refinement_rows(refined: Refined, table: Sequence[Mapping]) -> list[tuple[str, ...]]:
     """Of each value that changed: the change, in deviations of the prior, and the share that the recording decided."""
     prior_sd = dict(zip(CAMERA_PARAMETER_NAMES, refined.prior.deviations(), strict=True))
     rows: list[tuple[str, ...]] = []
-    for camera, changes in zip(refined.cameras, refinement_table(refined), strict=True):
+    for camera, changes in zip(refined.cameras, table, strict=True):
         for name in (name for name in REFINEMENT_FORMATS if name in changes):
             (change, sd), (unit, factor, digits) = changes[name], REFINEMENT_FORMATS[name]
             text = f"{factor * change:+.{digits}f} ± {factor * sd:.{digits}f} {unit}"
@@ -158,29 +152,18 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     sure_drift = np.abs(clocks.drift) > SURE_DISAGREEMENT_SD * clocks.drift_deviation
     before = np.zeros(len(clocks.delays_frames)) if known is None else known.delays_frames
     total = before + np.where(sure, clocks.delays_frames, 0.0)
-    rows = [
-        (view, _delay_text(late, sd, known_late, found), _delay_text(drift, drift_sd, 0.0, steady))
-        for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
-            clocks.views,
-            clocks.delays_frames,
-            clocks.deviation,
-            before,
-            sure,
-            clocks.drift,
-            clocks.drift_deviation,
-            sure_drift,
-            strict=True,
-        )
-    ]
+    late = map(_delay_text, clocks.delays_frames, clocks.deviation, before, sure)
+    drifts = map(_delay_text, clocks.drift, clocks.drift_deviation, np.zeros(len(before)), sure_drift)
+    rows = list(zip(clocks.views, late, drifts, strict=True))
     rows[0] = (clocks.views[0], "the reference", "")
     print_table(f"Clocks: {_what_is_compared(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     if known is not None:
         print("The trial's own delays are undone already; they are part of what is printed.")
     if not sure.any():
         print("No view is late by more than chance." if known is None else "With these delays no view is late.")
-    delays = {view: round(float(late), 2) for view, late in zip(clocks.views, total, strict=True)}
+    delays = {view: round(float(frames), 2) for view, frames in zip(clocks.views, total, strict=True)}
     print(delays_as_yaml(delays))
-    _write_json(out, {
+    write_figures(out, {
         "trials": seen.trials, "late_frames": delays,
         "found_frames": dict(zip(clocks.views, (before + clocks.delays_frames).tolist(), strict=True)),
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
@@ -224,7 +207,8 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str
     Console(width=max(console.width, whole)).print(shown)
 
 
-def _write_json(path: Path | None, content: dict) -> None:
+def write_figures(path: Path | None, content: dict) -> None:
+    """A command's figures as JSON, where a file is named."""
     if path is not None:
         write_text(path, json.dumps(content, indent=2) + "\n")
 
@@ -268,34 +252,25 @@ def calibrate_by_person(
         raise InputError(f"{out} exists already. Choose another --out.")
     videos = open_videos(recordings)
     check_synchronised(videos)
-    guessed = isinstance(lenses, float)
-    ordered = (
-        match_cameras_to_views(videos, lenses)
-        if isinstance(lenses, list)
-        else [_guessed_lens(video, lenses) for video in videos]
-    )
-    options = DetectionOptions(people=1)
+    if isinstance(lenses, list):
+        ordered = match_cameras_to_views(videos, lenses)
+    else:
+        ordered = [_guessed_lens(video, lenses) for video in videos]
     with progress_bar("detecting", quiet) as progress:
-        found = detect_in_videos(videos, options, progress=progress)
-    seen = _single_person_keypoints(found, found.skeleton)
-    placed = cameras_from_person(seen, ordered, height, guessed)
+        found = detect_in_videos(videos, DetectionOptions(people=1), progress=progress)
+    xyc = found.people[:, :, 0].astype(float)
+    confidence = np.clip(np.nan_to_num(xyc[..., 2]), 0, 1)
+    seen = translate(Keypoints(found.names, found.rate, xyc[..., :2], confidence), found.skeleton)
+    placed = cameras_from_person(seen, ordered, height, guessed=isinstance(lenses, float))
     write_calibration(out, placed.cameras)
     _print_places(placed, out)
-    if figures is not None:
-        write_text(figures, json.dumps(_place_figures(placed), indent=2) + "\n")
+    write_figures(figures, _place_figures(placed))
 
 
 def _guessed_lens(video: Video, angle: float) -> Camera:
     focal = max(video.size) / 2 / np.tan(angle / 2)
     K = [[focal, 0, video.size[0] / 2], [0, focal, video.size[1] / 2], [0, 0, 1]]
     return Camera(name=video.name, size=video.size, K=np.array(K), distortion=np.zeros(5), R=np.eye(3), t=np.zeros(3))
-
-
-def _single_person_keypoints(detections: Detections, skeleton: str) -> Keypoints:
-    """The only person looked for in each view, by SIMSPINE's names."""
-    xyc = detections.people[:, :, 0].astype(float)
-    confidence = np.clip(np.nan_to_num(xyc[..., 2]), 0, 1)
-    return translate(Keypoints(detections.names, detections.rate, xyc[..., :2], confidence), skeleton)
 
 
 def _print_places(found: FromPerson, out: Path) -> None:

@@ -32,16 +32,6 @@ RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "log
             "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
 
 
-def _optional_section():
-    """A section that may be absent. The schema has no default for it: Snakemake would fill in a null and check that."""
-
-    def absent(schema: dict) -> None:
-        schema.pop("default")
-        schema.update(schema.pop("anyOf")[0])
-
-    return Field(None, json_schema_extra=absent)
-
-
 class FootContacts(Section):
     """When each foot comes down, s: from one contact of a foot to the next is a cycle. They are yours."""
 
@@ -86,9 +76,9 @@ class Config(Options):
     """Folder for all results."""
     subjects: dict[SafeName, Subject] = Field(default_factory=dict, min_length=1)
     """People by name; with `capture`, only those there is something to say about, such as their height."""
-    capture: HumanCapture | None = _optional_section()
+    capture: HumanCapture | None = None
     """The data set that subjects and trials are from."""
-    virtual: Virtual | None = _optional_section()
+    virtual: Virtual | None = None
     """Make that data set first, with known truth."""
     report: ReportOptions = ReportOptions()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import hypot
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
@@ -20,11 +20,6 @@ MAX_CLICK_PX = 1e7  # beyond any image
 CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
 
 
-def _without_default(schema: dict) -> None:
-    """Snakemake would fill it in where a file or nothing stands in the section's place, and fail."""
-    schema.pop("default")
-
-
 class SkinTape(Section):
     """A tape with a row of dots along the spine; the first dot is the one nearest to the head."""
 
@@ -38,18 +33,14 @@ class SkinTape(Section):
     """Level over which the last dot is."""
     clicks: dict[int, dict[str, list[SkinClick]]]
     """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in a frame that has any."""
-    radius_px: float = Field(4.0, ge=2, le=60, json_schema_extra=_without_default)
-    """Of a dot in the images, px; 4 if left out."""
+    radius_px: float = Field(4.0, ge=2, le=60)
+    """Of a dot in the images, px."""
 
     @field_validator("clicks", mode="before")
     @classmethod
     def _understood(cls, clicks):
         if not isinstance(clicks, Mapping) or not clicks:
             raise ValueError("clicks of the tape: expected {number of a dot: {view: [[frame, x, y], …]}}")
-        clicks = {  # a workflow manager hands keys on as text
-            int(number) if isinstance(number, str) and number.isdecimal() else number: views
-            for number, views in clicks.items()
-        }
         for number, views in clicks.items():
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"clicks of the tape: {number!r} is no dot's number; they count from 1 at the top")
@@ -76,21 +67,8 @@ class SkinTape(Section):
 
     def on_skin(self) -> Tape:
         """The tape as the pipeline takes it."""
-        clicks = {
-            number: {
-                view: {frame: (x, y) for frame, x, y in rows if x is not None and y is not None}
-                for view, rows in views.items()
-            }
-            for number, views in self.clicks.items()
-        }
-        return Tape(
-            dots=self.dots,
-            spacing=self.spacing_mm / 1000,
-            first=self.first,
-            last=self.last,
-            clicks=clicks,
-            radius=self.radius_px,
-        )
+        spacing, clicks = self.spacing_mm / 1000, _by_frame(self.clicks)
+        return Tape(self.dots, spacing, self.first, self.last, clicks=clicks, radius=self.radius_px)
 
 
 class SkinMarkers(Section):
@@ -98,9 +76,9 @@ class SkinMarkers(Section):
 
     clicks: dict[str, dict[str, list[SkinClick]]] = Field(default_factory=dict)
     """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
-    radius_px: float = Field(6.0, ge=2, le=60, json_schema_extra=_without_default)
-    """Of a marker in the images, px; 6 if left out."""
-    tape: SkinTape | None = Field(None, json_schema_extra=_without_default)
+    radius_px: float = Field(6.0, ge=2, le=60)
+    """Of a marker in the images, px."""
+    tape: SkinTape | None = None
     """A row of dots along the spine, as one object."""
 
     @model_validator(mode="before")
@@ -138,13 +116,15 @@ class SkinMarkers(Section):
 
     def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
         """{landmark: {view: {frame: (x, y) or None}}}."""
-        return {
-            landmark: {
-                view: {frame: None if x is None or y is None else (x, y) for frame, x, y in rows}
-                for view, rows in views.items()
-            }
-            for landmark, views in self.clicks.items()
-        }
+        return _by_frame(self.clicks)
+
+
+def _by_frame(clicks: Mapping[Any, Mapping[str, list[SkinClick]]]) -> dict[Any, dict[str, dict]]:
+    """{what was clicked: {view: {frame: (x, y), or None where it is hidden}}}."""
+    return {
+        what: {view: {frame: None if x is None else (x, y) for frame, x, y in rows} for view, rows in views.items()}
+        for what, views in clicks.items()
+    }
 
 
 def skin_markers_from(value) -> "SkinMarkers | str | None":
@@ -188,11 +168,9 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[SkinClick]]]) -> 
     """`ValueError` unless each frame that is clicked has two dots or more, and they follow one another by number."""
     rows: dict[tuple[str, int], dict[int, complex]] = {}
     for number in sorted(clicks):
-        for view, at in clicks[number].items():
-            for frame, x, y in at:
-                assert x is not None  # null was refused
-                assert y is not None
-                rows.setdefault((view, frame), {})[number] = complex(x, y)
+        for view, at in _by_frame(clicks)[number].items():
+            for frame, xy in at.items():
+                rows.setdefault((view, frame), {})[number] = complex(*xy)
     for (view, frame), row in rows.items():
         numbers, places = list(row), list(row.values())
         if len(row) < 2:
@@ -221,7 +199,8 @@ def _check_rows(where: str, rows) -> None:
         frame, x, y = row
         if isinstance(frame, bool) or not isinstance(frame, int) or frame < 0:
             raise ValueError(f"{where}: frame {value_text(frame)}; frames are whole numbers from 0")
-        if (x is None) != (y is None) or not all(v is None or _is_number(v) for v in (x, y)):
+        places = [value for value in (x, y) if value is not None]
+        if len(places) == 1 or any(type(v) not in (int, float) or not abs(v) < MAX_CLICK_PX for v in places):
             raise ValueError(f"{where}: {value_text(list(row))} is no click; {CLICK_ROW_HINT}")
         frames.append(frame)
     twice = sorted({frame for frame in frames if frames.count(frame) > 1})
@@ -229,10 +208,6 @@ def _check_rows(where: str, rows) -> None:
         raise ValueError(f"{where}: frame {twice[0]} is clicked more than once")
     if all(row[1] is None for row in rows):
         raise ValueError(f"{where}: the marker is hidden in all of them; leave the view out")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_CLICK_PX
 
 
 def clicks_in_file(data, path) -> SkinMarkers:

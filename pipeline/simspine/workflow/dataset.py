@@ -25,9 +25,8 @@ from simspine.report.page import Row
 from simspine.report.summary import dataset_summary_metrics, summary_metrics, summary_rows
 from simspine.workflow import stages
 from simspine.workflow.config import Config
-from simspine.workflow.results import read_trial, seconds_of, write_quality
-from simspine.workflow.stages import TRC_FOLDERS
-from simspine.workflow.up_to_date import RunPaths, StageTask, read_json, read_task_manifest
+from simspine.workflow.results import read_trial, write_quality
+from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
 
@@ -52,11 +51,16 @@ def dataset_summary(config: Config) -> dict:
 
 
 def computing_times(config: Config) -> dict:
-    """Computing time, s, of all stages together and of each."""
+    """Computing time, s, of all stages together and of each that took some, out of the manifests."""
     spent: dict[str, float] = {}
-    for subject in config.subjects:
-        for stage, value in seconds_of(RunPaths(Path(config.results), subject), config.trials(subject)).items():
-            spent[stage] = round(spent.get(stage, 0.0) + value, 3)
+    for stage in STAGE_NAMES:
+        manifests = (
+            read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
+            for subject in config.subjects
+            for trial in (None, *config.trials(subject))
+        )
+        if seconds := [entry["seconds"] for entry in manifests if entry]:
+            spent[stage] = round(sum(seconds), 3)
     return {"seconds": round(sum(spent.values()), 3), "seconds_by_stage": spent}
 
 
@@ -70,25 +74,24 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
     trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
     of, each a row of its own; all three have neither low nor high.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CLINICAL_CSV_COLUMNS)
+    rows: list[dict] = []
     for trial, entry in trials.items():
-        for name, figure in entry["clinical"].items():
-            writer.writerow((trial, name, *(_styled_cell(figure[column]) for column in CLINICAL_CSV_COLUMNS[2:])))
+        rows += [{"trial": trial, "parameter": name} | figure for name, figure in entry["clinical"].items()]
         rhythm = entry["lumbopelvic_rhythm"]
         if rhythm is not None:
-            ratio, sd, lumbar, pelvis = (
-                _styled_cell(rhythm[key]) for key in ("ratio", "sd", "lumbar_deg", "pelvis_deg")
-            )
-            writer.writerow((trial, "lumbopelvic_rhythm", "1", ratio, sd, "", "", "", rhythm["reason"]))
-            for part, motion in (("lumbar", lumbar), ("pelvis", pelvis)):
-                writer.writerow((trial, f"lumbopelvic_rhythm_{part}", "deg", motion, "", "", "", "", ""))
+            of_trial, reason = {"trial": trial, "parameter": "lumbopelvic_rhythm"}, rhythm["reason"]
+            rows.append(of_trial | {"unit": "1", "mean": rhythm["ratio"], "sd": rhythm["sd"], "decided": reason})
+            for part in ("lumbar", "pelvis"):
+                about = {"parameter": f"lumbopelvic_rhythm_{part}", "unit": "deg", "mean": rhythm[f"{part}_deg"]}
+                rows.append(of_trial | about)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CLINICAL_CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {k: value if value is None or isinstance(value, str) else f"{value:.4g}" for k, value in row.items()}
+        )
     return out.getvalue()
-
-
-def _styled_cell(value: float | str | None) -> str:
-    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def read_summary(config: Config) -> dict:
@@ -144,7 +147,6 @@ def curvature_lines(config: Config) -> list[str]:
 
 
 _SD_KINDS = ("_sd", "_change_sd")
-_TRC_UNITS = {"markers": "m", "time": "s"}
 
 
 def export_dataset(config: Config) -> Path:
@@ -171,27 +173,27 @@ def export_dataset(config: Config) -> Path:
     write_text(results / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(results / "timings.json", json.dumps(computing_times(config), indent=1) + "\n")
     write_text(results / "clinical.csv", clinical_csv(summary["trials"]))
-    files = {
-        path.name: ManifestEntry("hdf5", sum(frames.values()), HDF5_UNITS, frames),
-        "provenance.json": ManifestEntry("json"),
-        "summary.json": ManifestEntry("json"),
-        "clinical.csv": ManifestEntry("csv"),
-    }
     if origin["notice"]:
         write_text(results / "NOTICE.txt", origin["notice"] + "\n")
-        files["NOTICE.txt"] = ManifestEntry("text")
-    files |= {name: ManifestEntry("quality") for name in ("quality.json", "quality.csv")}  # of `write_quality`
+    files = {name: ManifestEntry(kind) for name, kind in _dataset_files(origin).items()}
+    files[path.name] = ManifestEntry("hdf5", sum(frames.values()), HDF5_UNITS, frames)
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
     write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
     return path
 
 
+def _dataset_files(origin: Mapping) -> dict[str, str]:
+    """{name: kind} of the files beside the HDF5, without timings.json, which differs from run to run."""
+    notice = {"NOTICE.txt": "text"} if origin["notice"] else {}
+    quality = {"quality.json": "quality", "quality.csv": "quality"}
+    return {"provenance.json": "json", "summary.json": "json", "clinical.csv": "csv"} | quality | notice
+
+
 def dataset_task(config: Config) -> StageTask:
-    """`export_dataset` as a task; timings.json is not among its files, for it differs from run to run."""
+    """`export_dataset` as a task."""
     results, origin = Path(config.results), provenance_of_results(config)
-    names = [f"{config.name}.h5", "provenance.json", "summary.json", "clinical.csv", "quality.json", "quality.csv"]
-    names += [MANIFEST_FILE, *(["NOTICE.txt"] if origin["notice"] else [])]
+    names = [f"{config.name}.h5", *_dataset_files(origin), MANIFEST_FILE]
 
     def work() -> dict:
         export_dataset(config)
@@ -218,7 +220,7 @@ def dataset_files_of_subject(config: Config, subject: str) -> list[Path]:
 def dataset_files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple[Path, ...]:
     """Files of the stages that `read_trial` reads."""
     seen = paths.seen_files(trial) if trial in config.filmed_trials(paths.subject) else ()
-    filled = (paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")) if config.quality.fill_gaps else ()
+    filled = paths.filled_files(trial) if config.quality.fill_gaps else ()
     return (
         paths.model, paths.scaling, *seen,
         paths.markers(trial), paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial), *filled,
@@ -227,22 +229,16 @@ def dataset_files_of_trial(config: Config, paths: RunPaths, trial: str) -> tuple
 
 def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, ManifestEntry]:
     """The subject's files in the release's layout that are there (see `export`)."""
+    calibration = ManifestEntry("toml", units={"t": "m"})
     found = {
         f"export/models/{subject}.osim": ManifestEntry("osim"),
-        f"export/cameras/Calib_{subject}.toml": ManifestEntry("toml", units={"t": "m"}),
+        f"export/cameras/Calib_{subject}.toml": calibration,
     }
     for key, count in frames.items():
-        stem, of = key.replace("/", "_"), {key: count}
-        folder = f"export/kinematics/{subject}/{stem}/{stem}"
-        found |= {
-            f"export/cameras/Calib_{stem}.toml": ManifestEntry("toml", units={"t": "m"}),
-            **{
-                f"export/{kind}/{subject}/{stem}.trc": ManifestEntry("trc", count, _TRC_UNITS, of)
-                for kind in TRC_FOLDERS
-            },
-            f"{folder}.mot": ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, of),
-            f"{folder}_ik_marker_errors.sto": ManifestEntry("sto", count, {"error": "m", "time": "s"}, of),
-        }
+        found[f"export/cameras/Calib_{key.replace('/', '_')}.toml"] = calibration
+        for path, units in stages.export_files_of_trial(results, *key.split("/")).items():
+            entry = ManifestEntry(path.suffix[1:], count, units, {key: count})
+            found[path.relative_to(results).as_posix()] = entry
     return {name: entry for name, entry in found.items() if (results / name).is_file()}
 
 
@@ -274,9 +270,8 @@ def _is_virtual(config: Config) -> bool:
     if config.capture is None:
         return False
     try:
-        record = json.loads((Path(config.capture.human36m) / "capture.json").read_text(encoding="utf-8"))
-        return record.get("virtual") is True
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return read_json(Path(config.capture.human36m) / "capture.json").get("virtual") is True
+    except (InputError, AttributeError):
         return False
 
 

@@ -18,7 +18,6 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.reconstruction.detection import DETECT, Delays, TrialSource, detect_people
 from simspine.vision.detector import Detections, read_detections
 from simspine.vision.follow_skin_markers import SkinClicks
-from simspine.vision.synchronise import Timing
 from simspine.workflow.config_recordings import SharedSubject, Trial
 from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of, skin_marker_files, skin_markers_of
 from simspine.workflow.up_to_date import RunPaths, StageTask
@@ -53,9 +52,10 @@ def _detect(context: Context, name: str, trial: Trial) -> dict:
     with context.progress(f"{name}: detecting") as progress:
         recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
         seen = DETECT(context.config, recording=recording)
-    people_seen = seen.pop("people_seen")
-    write_store(context.paths.keypoints(name), **_kept_detections(seen))
-    return _detect_notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"])
+    views = _about_views(seen)
+    write_store(context.paths.keypoints(name), keypoints=seen["keypoints"], **views)
+    notes = _detect_notes(seen["keypoints"]) | {"people_seen": seen["people_seen"]}
+    return notes | {key: views[key] for key in ("timing",) if key in views}
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:
@@ -68,8 +68,7 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
         def take() -> dict:
             stored = read_store(everybody)
             own = stored["people"][person.rank - 1]
-            kept = {key: stored[key] for key in ("cameras", "skeleton", "timing") if key in stored}
-            write_store(out, keypoints=own, **kept)
+            write_store(out, keypoints=own, **{key: value for key, value in stored.items() if key != "people"})
             return _detect_notes(own)
 
         return StageTask(name=name, inputs=(everybody,), outputs=(out,), settings={"rank": person.rank}, work=take)
@@ -85,19 +84,14 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
                 f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
                 "docs/detection.md for what makes people hard to find."
             )
-        first = found[0]
-        kept = {"cameras": list(first["cameras"]), "skeleton": first["skeleton"], **_timing(first["timing"])}
-        write_store(everybody, people=[one["keypoints"] for one in found[: person.people]], **kept)
-        write_store(out, **_kept_detections(first))
-        return _detect_notes(first["keypoints"]) | {"people_followed": len(found)}
+        first, views = found[0]["keypoints"], _about_views(found[0])
+        write_store(everybody, people=[one["keypoints"] for one in found[: person.people]], **views)
+        write_store(out, keypoints=first, **views)
+        return _detect_notes(first) | {"people_followed": len(found)}
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
     return StageTask(name=name, inputs=capture.detected, outputs=(everybody, out), settings=settings, work=find)
-
-
-def delays_of_trial(trial: Trial) -> Delays | None:
-    return None if trial.delays is None else Delays(trial.delays, trial.drift)
 
 
 def _about_trial(trial: Trial) -> dict:
@@ -107,15 +101,11 @@ def _about_trial(trial: Trial) -> dict:
     return {"rate": trial.rate} | late | rig
 
 
-def _kept_detections(seen: Mapping[str, Any]) -> dict:
-    """What the file holds of what the stage found in a trial."""
-    own = {"keypoints": seen["keypoints"], "cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]}
-    return own | _timing(seen["timing"])
-
-
-def _timing(timing: Timing | None) -> dict:
-    """{'timing': which frames of the views belong together} where they are not just those of the same number."""
-    return {} if timing is None else {"timing": timing.to_dict()}
+def _about_views(seen: Mapping[str, Any]) -> dict:
+    """What a file holds of a trial's views besides the points: which frames belong together where not those of the
+    same number."""
+    timing = {} if seen["timing"] is None else {"timing": seen["timing"].to_dict()}
+    return {"cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]} | timing
 
 
 def _detect_notes(keypoints: Keypoints) -> dict:
@@ -130,7 +120,7 @@ def _detect_notes(keypoints: Keypoints) -> dict:
 def _recording(context: Context, name: str, trial: Trial, capture: CaptureSource) -> TrialSource:
     """What the trial's points come from; videos are not looked at here."""
     options = context.config.detection
-    cameras, delays = capture.cameras(), delays_of_trial(trial)
+    cameras, delays = capture.cameras(), None if trial.delays is None else Delays(trial.delays, trial.drift)
     if capture.stored:
         return replace(_stored_keypoints(capture.stored, cameras), delays=delays)
     if capture.keypoints:

@@ -85,11 +85,9 @@ class _Source:
     notes: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
     _bodies: dict[str, Body] = field(default_factory=dict)
 
-    @property
-    def centres(self) -> tuple[str, ...]:
-        """Names of the vertebrae whose centroids the file has; () where it has none."""
-        subject = self.file.subjects[0]
-        return self.file.centre_names(subject, self.file.trials(subject)[0])
+    def frames_of(self, subjects: Sequence[str]) -> dict[str, int]:
+        """{trial: frames} of those of the subjects that are out."""
+        return {key: count for key, count in self.frames.items() if key.split("/")[0] in subjects}
 
     def body(self, subject: str) -> Body:
         if subject not in self._bodies:
@@ -187,29 +185,20 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
 @contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
     """A temporary folder that takes the target's place when the block ends well; only an export of ours is replaced."""
-    if target.exists() and not (target.is_dir() and ((target / MANIFEST_FILE).is_file() or not any(target.iterdir()))):
+    if (target / MANIFEST_FILE).is_file():
+        ours = {MANIFEST_FILE, *read_dataset_manifest(target)["files"]}
+        there = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
+        if others := sorted(there - ours, key=lambda name: (name.startswith("."), name)):
+            raise InputError(
+                f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
+                "folder would be replaced as a whole; name another one with --out."
+            )
+    elif target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(
             f"{target} exists and is no export of ours (no {MANIFEST_FILE} in it); name another folder with --out."
         )
-    if (target / MANIFEST_FILE).is_file() and (others := _not_exported(target)):
-        raise InputError(
-            f"{target} holds {len(others)} files that its {MANIFEST_FILE} does not name, such as {others[0]}. The "
-            "folder would be replaced as a whole; name another one with --out."
-        )
     with atomic_folder(target, ours=re.compile(".*")) as folder:
         yield folder
-
-
-def _not_exported(folder: Path) -> list[str]:
-    """Files in a folder that its manifest does not name."""
-    files = read_dataset_manifest(folder)["files"]
-    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    others = (name for name in there if name not in files and name != MANIFEST_FILE)
-    return sorted(others, key=lambda name: (name.startswith("."), name))
-
-
-def _points_of_choice(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
-    return {key: count for key, count in source.frames.items() if key.split("/")[0] in subjects}
 
 
 def _export_hdf5(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
@@ -233,10 +222,9 @@ def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 
     files = {}
     for split, subjects in source.splits.items():
-        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=source.notice)
-        files[f"annotations/simspine_{split}.npz"] = ManifestEntry(
-            "npz", rows, MMPOSE_UNITS, _points_of_choice(source, subjects)
-        )
+        name, takes = f"annotations/simspine_{split}.npz", partial(source.takes, subjects, pictures=True)
+        rows = write_mmpose(folder, split, takes, notice=source.notice)
+        files[name] = ManifestEntry("npz", rows, MMPOSE_UNITS, source.frames_of(subjects))
     for path in sorted(folder.glob("annotations/*.pkl")):
         files[f"annotations/{path.name}"] = ManifestEntry("pickle", units=MMPOSE_UNITS)
     return files
@@ -245,14 +233,12 @@ def _export_npz(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
 def _export_coco(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     from simspine.io.coco import write_coco
 
-    files = {}
+    files, first = {}, source.file.subjects[0]
+    centres = source.file.centre_names(first, source.file.trials(first)[0])
     for split, subjects in source.splits.items():
-        path = f"annotations/person_keypoints_{split}.json"
-        takes = partial(source.takes, subjects, pictures=True)
-        rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every, centres=source.centres)
-        files[path] = ManifestEntry(
-            "coco", rows, {"keypoints": "px", "bbox": "px"}, _points_of_choice(source, subjects)
-        )
+        path, takes = f"annotations/person_keypoints_{split}.json", partial(source.takes, subjects, pictures=True)
+        rows = write_coco(folder / path, takes, notice=source.notice, every=source.choice.every, centres=centres)
+        files[path] = ManifestEntry("coco", rows, {"keypoints": "px", "bbox": "px"}, source.frames_of(subjects))
     return files
 
 
@@ -275,13 +261,6 @@ def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return {"frames.csv": ManifestEntry("csv", len(found), units, dict(source.frames))}
 
 
-def _known_deviations(body: Body, trial: TrialData) -> dict[str, np.ndarray]:
-    """Of composed axes that the data set has as figures."""
-    levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
-    clinical = {} if trial.clinical_sd is None else dict(zip(trial.clinical_names, trial.clinical_sd.T, strict=True))
-    return known_deviations(body, levels, clinical.get("lumbar_flexion"))
-
-
 def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
     """Where the standard deviation of an axis comes from."""
     if axis.how == AXIS_COMPOSED:
@@ -296,12 +275,16 @@ def _export_paper_axes(folder: Path, source: _Source) -> dict[str, ManifestEntry
     axes: tuple[PaperAxis, ...] = ()
     known: dict[str, np.ndarray] = {}
     for take in source.takes(source.file.subjects):
-        body, motion = source.body(take.subject), take.trial.motion
+        body, trial, motion = source.body(take.subject), take.trial, take.trial.motion
         path, count = f"{take.file_stem}.mot", motion.frames
         axes_of = to_paper_axes(body, motion)
-        write_mot(folder / path, axes_of, inferred=np.flatnonzero(take.trial.inferred))
+        write_mot(folder / path, axes_of, inferred=np.flatnonzero(trial.inferred))
         files[path] = ManifestEntry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
-        known = _known_deviations(body, take.trial)
+        levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
+        clinical = (
+            {} if trial.clinical_sd is None else dict(zip(trial.clinical_names, trial.clinical_sd.T, strict=True))
+        )
+        known = known_deviations(body, levels, clinical.get("lumbar_flexion"))
         sd = paper_axes_deviation(body, motion, known)
         if sd is not None:
             path = path.replace(".mot", "_sd.sto")

@@ -3,20 +3,17 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from simspine.anatomy.clinical import compute_clinical_angles
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError
 from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
-from simspine.io.atomic import write_text
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import read_bands, read_bytes
 from simspine.io.video import demo_folder, find_project
@@ -39,22 +36,18 @@ class CaptureSource:
 
     Without a calibration `mocap` is the trial's file of markers, and there is nothing else.
 
-    rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
-    of the motion capture's markers. frame: which way is up in it, where it does not say. start: s,
-    of its first frame, where not as it says. resample: frames/s at which to interpolate it.
+    given: the trial as it is configured. person: whose rig of a JSON calibration is meant where `given` names none.
+    correspondence: table of the motion capture's markers.
     """
 
+    given: Trial
     calibration: Path | None
     videos: tuple[Path, ...] = ()
     keypoints: tuple[Path, ...] = ()
     stored: Path | None = None
     mocap: tuple[Path, ...] = ()
-    rig: str | None = None
     person: str = ""
     correspondence: str | None = None
-    frame: str | None = None
-    start: float | None = None
-    resample: float | None = None
 
     @property
     def detected(self) -> tuple[Path, ...]:
@@ -68,7 +61,7 @@ class CaptureSource:
 
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
-        rig = self.rig
+        rig = self.given.rig
         if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _copy_rigs(self.calibration):
             rig = self.person
         return read_calibration(self.calibration, rig)
@@ -79,8 +72,9 @@ class CaptureSource:
 
         if not self.mocap:
             return None
-        markers = read_markers(self.mocap[0], self.frame, self.resample)
-        return markers if self.start is None else markers.with_(start=self.start)
+        given = self.given
+        markers = read_markers(self.mocap[0], given.mocap_frame, given.mocap_resample)
+        return markers if given.mocap_start is None else markers.with_(start=given.mocap_start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +82,18 @@ class HumanTrial(CaptureSource):
     """A trial of a Human3.6M copy, whose reader knows cameras and motion capture."""
 
     copy: "HumanCopy"
-    trial: str
 
     def cameras(self) -> list[Camera]:
         return self.copy.cameras(self.person)
 
     def motion_capture(self) -> Markers | None:
-        return self.copy.positions(self.person, self.trial) if self.mocap else None
+        return self.copy.positions(self.person, str(self.given.capture)) if self.mocap else None
 
 
 def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSource:
     """The trial's files; `InputError` names the first that is missing. None of them is read."""
     if trial.capture is not None and config.capture is not None:
-        return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
-
+        return _trial_of_copy(config.capture, config.detection.detector == "import", subject, trial)
     given = trial.mocap or trial.markers
     if given is not None and given.startswith(PACKAGED_FILE_PREFIX):
         given = str(data_folder("third_party") / given.removeprefix(PACKAGED_FILE_PREFIX))
@@ -117,16 +109,12 @@ def capture_of_config(trial: Trial, subject: str, config: Config) -> CaptureSour
         _existing_path(item, "keypoints", folder=not item.lower().endswith(TABLE_ENDINGS))
         for item in trial.keypoints or ()
     )
-    who = config.recorded_as(subject)
-    return CaptureSource(
-        calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
-        start=trial.mocap_start, resample=trial.mocap_resample,
-    )  # fmt: skip
+    return CaptureSource(trial, calibration, videos, folders, mocap=mocap, person=config.recorded_as(subject))
 
 
-def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
+def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: Trial) -> HumanTrial:
     """Files of a trial in a Human3.6M copy: videos, or 2D points if they are `imported`; and the motion capture."""
-    copy = copy_of_config(options)
+    copy, trial = open_copy_once(options.human36m, options.cameras, options.lens), str(given.capture)
     measured = copy.motion_capture_file(subject, trial)
     calibration = copy.camera_file(subject)
     mocap = () if measured is None else (measured,)
@@ -144,8 +132,8 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, trial: s
             "(capture.detections) and set detection.detector to import."
         )
     return HumanTrial(
-        calibration, videos, stored=stored, mocap=mocap, person=subject, correspondence="human36m", copy=copy,
-        trial=trial,
+        given=given, calibration=calibration, videos=videos, stored=stored, mocap=mocap, person=subject,
+        correspondence="human36m", copy=copy,
     )  # fmt: skip
 
 
@@ -176,13 +164,9 @@ def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
     return (Path(trial.skin_markers),) if isinstance(trial.skin_markers, str) else ()
 
 
-def copy_of_config(options: HumanCapture) -> "HumanCopy":
-    """The copy, opened once: its folders are listed a single time for all trials."""
-    return _open_copy(options.human36m, options.cameras, options.lens)
-
-
 @cache
-def _open_copy(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
+def open_copy_once(root: str, cameras: str | None, lens: str | None) -> "HumanCopy":
+    """The copy of Human3.6M; its folders are listed a single time for all trials."""
     from simspine.io.human36m.copy import open_copy
 
     return open_copy(root, cameras, lens)
@@ -239,16 +223,6 @@ def _trial_length(trial: Trial, subject: str, config: Config) -> float | None:
     return None
 
 
-def write_config(config: Mapping, path: str | Path) -> None:
-    """A configuration as YAML."""
-    write_text(Path(path), yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
-
-
-def _plain(config: Mapping) -> dict:
-    """Without the kinds of mapping that a workflow manager has of its own."""
-    return json.loads(json.dumps(config, default=dict))
-
-
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:
     found = Path(path)
     if not found.exists():
@@ -272,15 +246,6 @@ PROGRESS_LINE_INTERVAL_S = 5.0  # between two lines of progress in a log
 def timing_in(stored: Mapping) -> Timing | None:
     """Out of a file of keypoints: which frames of the views belong together, where that was given or found."""
     return Timing.from_dict(stored["timing"]) if "timing" in stored else None
-
-
-def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:
-    """The one that is named, which must be among `names`; the first of them where none is."""
-    if name is None:
-        return names[0]
-    if name not in names:
-        raise unknown_name(kind, name, names)
-    return name
 
 
 @dataclass(frozen=True)

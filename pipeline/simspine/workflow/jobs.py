@@ -1,9 +1,9 @@
 """Stages of the workflow in order: which are done, and how the others are run, one by one or as jobs of Snakemake."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import write_text
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
-from simspine.workflow.inputs import Context, has_pages_of_trials, write_config
+from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.up_to_date import (
     RunPaths,
     StageTask,
@@ -21,7 +21,6 @@ from simspine.workflow.up_to_date import (
     read_task_manifest,
     reason_not_done,
     remove_stale_locks,
-    results_manifest,
     run_task,
 )
 
@@ -120,13 +119,13 @@ def check_writable(folder: Path) -> None:
 # Snakemake only puts jobs in order: it starts those without a mark, and `mark_done` sets the marks before it plans.
 
 
-def prepare_results(results: Path, given: Mapping) -> None:
-    """Before a run: a copy of the configuration as it was given, for readers of the results; nothing reads it to
+def prepare_results(results: Path, config: Path) -> None:
+    """Before a run: a copy of the configuration file, for readers of the results; nothing reads it to
     decide. Symbolic links among logs and computing times are removed: writing these would follow them. So are locks
     that killed processes left: a task that is done takes its lock no more."""
     remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
-        write_config(given, results / "config.yaml")
+        write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
         if folder.is_symlink():
             folder.unlink()
@@ -136,21 +135,32 @@ def prepare_results(results: Path, given: Mapping) -> None:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A task with its place in the workflow. subject, trial: None where it is of all of them."""
+class StageState:
+    """Of a stage of a trial. subject, trial: None where it is of all of them.
+
+    kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
+    not done, and may change it), to do. job: which one does it; None: inputs of all of the subject's are missing.
+    """
+
+    stage: str
+    subject: str | None
+    trial: str | None = None
+    kind: str = ""
+    why: str = ""
+    job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(StageState):
+    """A task with its place in the workflow."""
 
     results: Path
     job: str
-    stage: str
-    subject: str | None
-    trial: str | None
     task: StageTask
 
     @property
     def manifest(self) -> Path:
-        if self.subject is None:
-            return results_manifest(str(self.results), self.job)
-        return RunPaths(self.results, self.subject).manifest(self.stage, self.trial)
+        return RunPaths(self.results, self.subject or "").manifest(self.stage, self.trial)
 
 
 def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None) -> list[Step]:
@@ -163,14 +173,12 @@ def steps_of_trial(config: Config, subject: str | None, jobs: Iterable[str], tri
     context = Context(config, subject, quiet=True, trial=trial)
     results = Path(config.results)
     return [
-        Step(
-            results=results, job=job, stage=stage, subject=subject, trial=None if task.whole else task.name, task=task
-        )
+        Step(stage, subject, None if task.whole else task.name, results=results, job=job, task=task)
         for job in jobs
         for stage in STAGES_OF_JOB[job].stages
         for task in tasks_of_stage(stage, context)
         if task.whole == STAGES_OF_JOB[job].whole
-    ]  # fmt: skip
+    ]
 
 
 def step_of_all(config: Config, job: str) -> Step:
@@ -179,7 +187,7 @@ def step_of_all(config: Config, job: str) -> Step:
     from simspine.workflow.reporting import page_task
 
     task = page_task(config) if job == "page" else dataset_task(config)
-    return Step(results=Path(config.results), job=job, stage=job, subject=None, trial=None, task=task)
+    return Step(job, None, results=Path(config.results), job=job, task=task)
 
 
 def capture_step(config: Config, subject: str) -> Step:
@@ -202,8 +210,7 @@ def capture_step(config: Config, subject: str) -> Step:
         work=dict,
         whole=True,
     )
-    results = Path(config.results)
-    return Step(results=results, job=CAPTURE_JOB, stage=CAPTURE_JOB, subject=subject, trial=None, task=task)
+    return Step(CAPTURE_JOB, subject, results=Path(config.results), job=CAPTURE_JOB, task=task)
 
 
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
@@ -238,9 +245,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
 
 def failure_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
     """The file that keeps a job's message where it failed."""
-    if subject is None:
-        return results_manifest(config.results, job).with_suffix(".failed")
-    return RunPaths(Path(config.results), subject).manifest(job, trial).with_suffix(".failed")
+    return RunPaths(Path(config.results), subject or "").manifest(job, trial).with_suffix(".failed")
 
 
 def mark_of(config: Config, job: str, subject: str | None = None, trial: str | None = None) -> Path:
@@ -287,45 +292,25 @@ STATE_STALE, STATE_WAITING, STATE_OPEN = "stale", "waiting", "to do"
 LONG_AGO = 1e9  # s, of all marks: whatever Snakemake compares in time, none is newer than another
 
 
-@dataclass(frozen=True)
-class StageState:
-    """Of a stage of a trial.
-
-    kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
-    not done, and may change it), to do. job: which one does it; None: inputs of all of the subject's are missing.
-    """
-
-    stage: str
-    subject: str | None
-    trial: str | None
-    kind: str
-    why: str = ""
-    job: str | None = None
-
-
 def stage_states(config: Config) -> list[StageState]:
     """Of every stage, trial by trial; all files of the results are read, and nothing is written."""
-    of, found = cache(file_checksum), []
+    of = cache(file_checksum)
+    found: list[StageState] = []
     unsure: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
         try:
-            for step in _steps(config, subject):
+            steps = [capture_step(config, subject)] if config.virtual is not None and subject is not None else []
+            for step in steps + steps_of_trial(config, subject, JOBS_OF_ALL if subject is None else STAGES_OF_JOB):
                 try:
                     kind, why = _stage_state(config, step, unsure, of)
                 except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
                     kind, why = STATE_FAILED, f"cannot be read: {error}"
-                found.append(StageState(step.stage, step.subject, step.trial, kind=kind, why=why, job=step.job))
+                found.append(replace(step, kind=kind, why=why))
                 if kind != STATE_DONE:
                     unsure |= set(step.task.outputs)
         except InputError as error:
-            found.append(StageState("inputs", subject, None, kind=STATE_FAILED, why=str(error)))
+            found.append(StageState("inputs", subject, kind=STATE_FAILED, why=str(error)))
     return found
-
-
-def _steps(config: Config, subject: str | None) -> Iterator[Step]:
-    if config.virtual is not None and subject is not None:
-        yield capture_step(config, subject)
-    yield from steps_of_trial(config, subject, JOBS_OF_ALL if subject is None else STAGES_OF_JOB)
 
 
 def _stage_state(config: Config, step: Step, unsure: set[Path], of: Callable[[Path], str]) -> tuple[str, str]:

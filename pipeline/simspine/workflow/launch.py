@@ -24,14 +24,15 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from simspine.core.errors import InputError
-from simspine.core.settings import data_folder, read_yaml
-from simspine.workflow.config import read_config
+from simspine.core.settings import data_folder
+from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import check_inputs
 from simspine.workflow.jobs import (
     STATE,
     STATE_DONE,
     STATE_STALE,
     STATE_WAITING,
+    StageState,
     all_jobs,
     check_writable,
     prepare_results,
@@ -56,8 +57,8 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     config: a configuration file; relative paths in it count from the working directory. options: handed on
     to Snakemake. dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
     Snakemake's own messages go to `<results>/logs/run.log`; it keeps its working state in the results as well, until it
-    is through. `InputError` for a faulty configuration, if another run is at work on the same results, if a stage
-    fails, or if not all is done at the end.
+    is through. Snakemake is not started where all is done already. `InputError` for a faulty configuration, if another
+    run is at work on the same results, if a stage fails, or if not all is done at the end.
     """
     refuse_other_settings([option for option in options if option.split("=")[0] in OTHER_SETTINGS], [config])
     settings = read_config(config)
@@ -72,8 +73,10 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         return
     command = [*_snakemake(results / STATE), *words, *options]
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
-        prepare_results(results, read_yaml(config))
+        prepare_results(results, config)
         shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
+        if not options and not _unfinished(settings, partly=False):
+            return
         (results / "logs").mkdir(exist_ok=True)
         with open(results / "logs/run.log", "w", encoding="utf-8") as log:
             try:
@@ -84,7 +87,9 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         if code:
             raise InputError(f"{_failure_error(failed, Path(log.name))}. {RESUME_HINT} Log: {log.name}")
         shutil.rmtree(results / STATE, ignore_errors=True)
-        _check_done(config, partly=bool(options))
+        if left := _unfinished(read_config(config), partly=bool(options)):  # the configuration as it is now
+            text = "the run is through, but not all of its results are up to date:"
+            raise InputError("\n".join([text, *status_lines(left), RESUME_HINT]))
 
 
 def run_here(config: Path) -> None:
@@ -94,7 +99,7 @@ def run_here(config: Path) -> None:
     results = Path(settings.results)
     check_writable(results)
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
-        prepare_results(results, read_yaml(config))
+        prepare_results(results, config)
         for job, subject, trial in all_jobs(settings):
             run_job(settings, job, subject, trial)
 
@@ -109,16 +114,10 @@ def refuse_other_settings(changes: Collection[str], files: Sequence[str | Path])
         )
 
 
-def _check_done(config: Path, partly: bool) -> None:
-    """`InputError` where something is not done, by the configuration as it is now. partly: only where it is stale."""
-    found = stage_states(read_config(config))
-    wrong = [
-        state for state in found if (state.kind in (STATE_STALE, STATE_WAITING) if partly else state.kind != STATE_DONE)
-    ]
-    if left := status_lines(wrong):
-        raise InputError(
-            "\n".join(["the run is through, but not all of its results are up to date:", *left, RESUME_HINT])
-        )
+def _unfinished(config: Config, partly: bool) -> list[StageState]:
+    """What is not done; partly: only what is stale."""
+    found = stage_states(config)
+    return [s for s in found if (s.kind in (STATE_STALE, STATE_WAITING) if partly else s.kind != STATE_DONE)]
 
 
 def _snakemake(state: Path) -> list[str]:

@@ -51,10 +51,6 @@ class LiftingTask:
     lifter: Lifter
     lens: LiftingLens
 
-    def begin(self) -> PeopleLifter:
-        """For one recording."""
-        return PeopleLifter(self.lifter, self.lens)
-
     @property
     def about(self) -> dict:
         """For a file that holds lifted points."""
@@ -90,16 +86,9 @@ class LiftingTask:
 
 
 def lifted_entry(pose: LiftedPose | None) -> dict:
-    """Of one person of a JSON file; nothing where nothing is known."""
-    if pose is None:
-        return {}
-    deviations = {} if pose.sd is None else {"lifted_points_3d_sd": _flat_numbers(pose.sd)}
-    return {"lifted_points_3d": _flat_numbers(pose.xyz)} | deviations
-
-
-def _flat_numbers(values: np.ndarray) -> list[float]:
-    """x y z of all points one after the other, to 0.01 mm."""
-    return np.round(values, 5).ravel().tolist()
+    """Of one person of a JSON file, x y z of all points to 0.01 mm; nothing where nothing is known."""
+    known = {} if pose is None else {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
+    return {name: np.round(values, 5).ravel().tolist() for name, values in known.items() if values is not None}
 
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -184,7 +173,14 @@ def watch_source(
             )
         if wanted.lifting is not None:
             check_lifter_points(wanted.lifting.lifter, watcher.given, watcher.detector)
-        sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
+        sinks: list[ImageSink] = []
+        if wanted.points is not None:
+            sinks.append(stack.enter_context(_points_sink(camera, looking, wanted, chosen)))
+        if wanted.picture is not None:
+            if isinstance(camera, Photographs):
+                sinks.append(stack.enter_context(_pictures_sink(camera, wanted.picture)))
+            else:
+                sinks.append(stack.enter_context(_video_sink(camera, wanted.picture)))
         stopped = stack.enter_context(ctrl_c_noted())
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
@@ -219,14 +215,15 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     if picture is not None and picture == points:
         raise InputError(f"{picture} is named for the picture and for the points; name two files.")
     if single:
-        _needs_ending(picture, PICTURE_SUFFIXES, "the picture of an image")
         _needs_ending(points, (".json",), "the points of an image")
-    elif not isinstance(camera, Photographs):
-        _needs_ending(picture, tuple(CODECS_BY_SUFFIX), "the video with people drawn on it")
-        _needs_none(points, "points of several images are a folder with a JSON file for each")
     else:
-        _needs_none(picture, "pictures of a folder's images are a folder")
         _needs_none(points, "points of several images are a folder with a JSON file for each")
+    if single:
+        _needs_ending(picture, PICTURE_SUFFIXES, "the picture of an image")
+    elif isinstance(camera, Photographs):
+        _needs_none(picture, "pictures of a folder's images are a folder")
+    else:
+        _needs_ending(picture, tuple(CODECS_BY_SUFFIX), "the video with people drawn on it")
 
 
 def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> None:
@@ -239,17 +236,6 @@ def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> Non
 def _needs_none(path: Path | None, what: str) -> None:
     if path is not None and (path.suffix.lower() in (".json", *PICTURE_SUFFIXES, *CODECS_BY_SUFFIX) or path.is_file()):
         raise InputError(f"{path}: {what}; name a folder.")
-
-
-def _sinks(camera: OneCameraSource, looking: WatchSettings, wanted: DetectionTask, chosen: Sequence[int]):
-    """Context managers of functions that take each image with its people and its drawn picture."""
-    if wanted.points is not None:
-        yield _points_sink(camera, looking, wanted, chosen)
-    if wanted.picture is not None:
-        if isinstance(camera, Photographs):
-            yield _pictures_sink(camera, wanted.picture)
-        else:
-            yield _video_sink(camera, wanted.picture)
 
 
 def _names_of(camera: OneCameraSource, ending: str) -> re.Pattern[str]:
@@ -278,7 +264,7 @@ def _points_sink(
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
-    people_lifter = None if lifting is None else lifting.begin()
+    people_lifter = None if lifting is None else PeopleLifter(lifting.lifter, lifting.lens)
 
     def write(folder: Path | None, poses: Mapping[int, LiftedPose]) -> None:
         shot, size, people = waiting.popleft()

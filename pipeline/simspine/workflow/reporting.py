@@ -45,6 +45,7 @@ from simspine.workflow.dataset import (
 )
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import read_trial
+from simspine.workflow.stages import tasks_of_trials
 from simspine.workflow.up_to_date import StageTask
 from simspine.workflow.views import ContactEvents, cycle_picture
 
@@ -54,7 +55,8 @@ MAX_CURVE_POINTS = 60  # of the small picture of a trial's lordosis
 
 @dataclass(frozen=True)
 class _Part:
-    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own."""
+    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own. curve:
+    lordosis over the trial for a small picture, degrees; NaN where frames were rejected."""
 
     section: TrialSection
     link: str
@@ -71,20 +73,13 @@ def page_of_trial(results: Path, subject: str, trial: str) -> Path:
 def plan_page(context: Context) -> list[StageTask]:
     """A page of each trial, for results with many (`has_pages_of_trials`)."""
     config, paths = context.config, context.paths
-    return [
-        StageTask(
-            name=trial,
-            inputs=(
-                *_bands_of(config),
-                *context.capture(trial).videos,
-                *dataset_files_of_trial(config, paths, trial),
-            ),
-            outputs=(page_of_trial(paths.results, context.subject, trial),),
-            settings={"name": config.name, "report": config.report.model_dump()},
-            work=partial(_write_trial_page, context, trial),
-        )
-        for trial in context.trials
-    ]
+    drawn = {trial: (*_bands_of(config), *context.capture(trial).videos) for trial in context.trials}
+    return tasks_of_trials(
+        partial(_write_trial_page, context),
+        {trial: (*files, *dataset_files_of_trial(config, paths, trial)) for trial, files in drawn.items()},
+        lambda trial: (page_of_trial(paths.results, context.subject, trial),),
+        settings={"name": config.name, "report": config.report.model_dump()},
+    )
 
 
 def _bands_of(config: Config) -> tuple[Path, ...]:
@@ -133,37 +128,30 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
         link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
     else:
         section = _part_section(found, config, f"t{order}", apart)
+    lordosis = np.where(found.rejected, np.nan, np.degrees(found.spine.lla))
     return _Part(
         section=section,
         link=link,
-        curve=_thinned_curve(found),
+        curve=tuple(lordosis[evenly_spread(len(lordosis), MAX_CURVE_POINTS)].tolist()),
         caveats=trial_caveats(found),
         figures=(*found.curvature_figures, *found.clinical_figures),
     )
 
 
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
-    """A trial's part of the page, or of its own page where it has one (apart)."""
+    """A trial's part of the page, or of its own page where it has one (apart).
+
+    Its angles over cycles come before its other figures, where the configuration names its events.
+    """
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
         section = trial_section_of(found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes)
-        return _with_cycles(section, found, config, prefix)
-
-
-def _with_cycles(section: TrialSection, found: SolvedTrial, config: Config, prefix: str) -> TrialSection:
-    """With the trial's angles over cycles before its other figures, where the configuration names its events."""
-    contacts = config.report.events.get(found.name.replace(" · ", "/"))
-    if contacts is None:
-        return section
-    bands = Path(config.report.bands) if config.report.bands else None
-    events: ContactEvents = {side[0]: times for side, times in contacts if times}
-    return replace(section, figures=(cycle_picture(found, events, bands, prefix), *section.figures))
-
-
-def _thinned_curve(found: SolvedTrial) -> tuple[float, ...]:
-    """Lordosis over the trial for a small picture, degrees; NaN where frames were rejected."""
-    values = np.where(found.rejected, np.nan, np.degrees(found.spine.lla))
-    return tuple(values[evenly_spread(len(values), MAX_CURVE_POINTS)].tolist())
+        contacts = config.report.events.get(f"{found.subject}/{found.trial}")
+        if contacts is None:
+            return section
+        events: ContactEvents = {side[0]: times for side, times in contacts if times}
+        cycles = cycle_picture(found, events, next(iter(_bands_of(config)), None), prefix)
+        return replace(section, figures=(cycles, *section.figures))
 
 
 def page_task(config: Config) -> StageTask:
@@ -200,10 +188,12 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     """The page of the data set."""
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
-    origin, box = (
-        provenance_of_results(config),
-        angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory"),
-    )
+    origin = provenance_of_results(config)
+    box = angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
+    image_settings = {
+        "detector": config.detection.detector,
+        "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
+    }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(
         title=config.name,
@@ -220,7 +210,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
             versions=origin["versions"],
             inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
             settings={
-                **(_image_settings(config) if any(map(config.filmed_trials, config.subjects)) else {}),
+                **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
                 "files next to this page": f"clinical.csv (these numbers), {config.name}.h5 (every frame), export/",
@@ -229,13 +219,6 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         licences=DETECTOR_LICENCES,
         notice=REPORT_NOTICE,
     )
-
-
-def _image_settings(config: Config) -> dict[str, str]:
-    return {
-        "detector": config.detection.detector,
-        "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
-    }
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
@@ -256,7 +239,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
                 name.replace("/", " · "),
                 _trial_lights(part.section),
                 str(entry["frames"]),
-                _left_out(entry),
+                f"{entry['frames_rejected']}" + (f", {n} inferred" if (n := entry.get("frames_inferred")) else ""),
                 number_text(entry["reprojection_px_median"], 1, "px"),
                 number_text(entry["marker_rms_mm"], 0, "mm"),
                 angle(entry, "lla"),
@@ -268,12 +251,6 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
         links=links,
         curves=tuple(part.curve for part in parts),
     )
-
-
-def _left_out(entry: dict) -> str:
-    """How many frames were rejected, and filled in."""
-    inferred = entry.get("frames_inferred")
-    return f"{entry['frames_rejected']}" + (f", {inferred} inferred" if inferred else "")
 
 
 def _trial_lights(section: TrialSection) -> str:

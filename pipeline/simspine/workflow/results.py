@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
 from simspine.workflow.inputs import timing_in
-from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, read_json, read_task_manifest
+from simspine.workflow.up_to_date import RunPaths, read_json
 
 # Tables out of results: quality of all trials, validation of a data set, benchmarks; on the terminal and as
 # files.
@@ -127,17 +127,6 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
 # Benchmark results as a file
 
 
-@dataclass(frozen=True)
-class BenchmarkRun:
-    """What was done. name: of the protocol; methods: {name: SHA-256 of its predictions, '' where made in memory};
-    data: SHA-256 of the truth, or ''; options: what the protocol leaves open."""
-
-    name: str
-    methods: Mapping[str, str]
-    data: str
-    options: Mapping[str, Any]
-
-
 def named_files(arguments: Sequence[str]) -> dict[str, Path]:
     """{name: file} of 'name=file' or 'file', which is named after itself; `InputError` for a name given twice."""
     found: dict[str, Path] = {}
@@ -161,11 +150,19 @@ def path_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_benchmark_results(run: BenchmarkRun, tables: Sequence[EvaluationTable], path: Path) -> None:
-    """Write tables with what they are of as JSON."""
-    about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
-    about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
-    write_text(path, evaluation_json(tables, about=about, settings=dict(run.options), methods=dict(run.methods)))
+def write_benchmark_results(
+    path: Path,
+    tables: Sequence[EvaluationTable],
+    protocol: str,
+    predictions: Mapping[str, Path],
+    truth: Path,
+    options: Mapping[str, Any],
+) -> None:
+    """Write tables with what they are of as JSON. predictions: {name: file}; options: what the protocol leaves open."""
+    about = {"protocol": f"simspine benchmark {protocol}", "simspine": __version__, "date": date.today().isoformat()}
+    about |= {"truth": f"SHA-256 {path_fingerprint(truth)}"}
+    methods = {name: path_fingerprint(file) for name, file in predictions.items()}
+    write_text(path, evaluation_json(tables, about=about, settings=dict(options), methods=methods))
 
 
 _SPINE_FIELDS = (
@@ -181,8 +178,9 @@ def camera_findings(path: Path) -> tuple[Finding, ...]:
 def mocap_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage merge found odd about motion capture. path: of the markers."""
     with open_hdf5_file(path) as file:
-        odd = "findings" in file
-    return camera_findings(path) if odd else ()
+        if "findings" not in file:
+            return ()
+    return camera_findings(path)
 
 
 def read_sized_body(paths: RunPaths) -> SizedBody:
@@ -219,7 +217,12 @@ def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarra
     """poses: of the body, {name: (frames, 4, 4)}, y_up."""
     parts = {name: getattr(spine, name) for name in _SPINE_FIELDS}
     parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
-    clinical = None if spine.clinical is None else _clinical_parts(spine.clinical)
+    clinical = None
+    if (known := spine.clinical) is not None:
+        clinical = {
+            "names": list(known.names), "units": list(known.units), "values": known.values,
+            "deviation": known.deviation, "forced": forced_to_json(known.forced),
+        }  # fmt: skip
     write_store(path, spine_markers=spine.markers, **parts, centres=spine.centres, clinical=clinical, poses=dict(poses))
 
 
@@ -236,22 +239,6 @@ def load_spine(path: Path) -> SpineKinematics:
         rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
         clinical=clinical, **parts,
     )  # fmt: skip
-
-
-def _clinical_parts(clinical: ClinicalParameters) -> dict:
-    return {
-        "names": list(clinical.names),
-        "units": list(clinical.units),
-        "values": clinical.values,
-        "deviation": clinical.deviation,
-        "forced": forced_to_json(clinical.forced),
-    }
-
-
-def triangulation_report(path: Path) -> TriangulationReport:
-    """How well the points fit the images. path: of the points."""
-    stored = read_store(path, ["report"])["report"]
-    return TriangulationReport(**{name: _plain_values(value) for name, value in stored.items()})
 
 
 def _plain_values(value):
@@ -279,13 +266,15 @@ def read_trial(
     are the points before they were merged.
     """
     verdict = Verdict.from_dict(read_json(paths.quality(name))) if judged and paths.quality(name).is_file() else None
-    filled = verdict is not None and verdict.filled
-    kinematics = paths.filled(name, "kinematics") if filled else paths.kinematics(name)
+    kinematics, vertebrae = paths.kinematics(name), paths.vertebrae(name)
+    if verdict is not None and verdict.filled:
+        kinematics, vertebrae = paths.filled_files(name)
     seen: dict = {}
     if images and paths.keypoints(name).is_file() and paths.points(name).is_file():
+        report = read_store(paths.points(name), ["report"])["report"]
         seen = {
             "cameras": tuple(read_store(paths.cameras(name), ["cameras"])["cameras"]),
-            "triangulation": triangulation_report(paths.points(name)),
+            "triangulation": TriangulationReport(**{key: _plain_values(value) for key, value in report.items()}),
         }
         if keypoints:
             stored = read_store(paths.keypoints(name))
@@ -296,18 +285,8 @@ def read_trial(
         markers=read_store(paths.markers(name), ["markers"])["markers"],
         sized=read_sized_body(paths),
         result=load_result(kinematics, () if derived else _SPINE_RESULT_FIELDS),
-        spine=load_spine(paths.filled(name, "vertebrae") if filled else paths.vertebrae(name)),
+        spine=load_spine(vertebrae),
         verdict=verdict,
         videos=tuple(videos),
         **seen,
     )
-
-
-def seconds_of(paths: RunPaths, trials: Sequence[str]) -> dict[str, float]:
-    """Computing time per stage of a subject, s, out of the manifests; only of stages that have some."""
-    spent: dict[str, float] = {}
-    for stage in STAGE_NAMES:
-        found = (read_task_manifest(paths.manifest(stage, trial)) for trial in (None, *trials))
-        if entries := [entry["seconds"] for entry in found if entry]:
-            spent[stage] = round(sum(entries), 3)
-    return spent

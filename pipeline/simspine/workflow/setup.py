@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from simspine.workflow.inputs import (
     capture_of_config,
     check_clicks_of,
     check_report,
-    copy_of_config,
+    open_copy_once,
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
@@ -46,22 +47,26 @@ SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
 
 
-def examine_capture(config: Config, capture: HumanCapture, say: SayFinding) -> bool:
-    """Say what the configuration's data set holds, and what is wrong with it; True if a run can start."""
-    if config.virtual is not None and not (Path(capture.human36m) / "capture.json").is_file():
-        say(NOTE_MARK, f"virtual capture: not made yet; the workflow makes it in {capture.human36m} first")
-        return True
+def _passes(check: Callable[[], object], say: SayFinding, place: str = "") -> bool:
+    """Say the text that a check returns, or the fault that it raises; False in that case, and where it says so."""
     try:
-        return _examine_copy(config, capture, say)
+        found = check()
     except InputError as fault:
-        say(FAULT_MARK, str(fault))
+        say(FAULT_MARK, f"{place}{fault}")
         return False
+    if isinstance(found, str):
+        say(OK_MARK, f"{place}{found}")
+    return found is not False
 
 
-def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> bool:
+def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> bool:
+    """Say what the configuration's data set holds, and what is wrong with it; True if a run can start."""
     from simspine.io.human36m.check import examine_copy
 
-    copy, used = copy_of_config(options), config.captured
+    if config.virtual is not None and not (Path(options.human36m) / "capture.json").is_file():
+        say(NOTE_MARK, f"virtual capture: not made yet; the workflow makes it in {options.human36m} first")
+        return True
+    copy, used = open_copy_once(options.human36m, options.cameras, options.lens), config.captured
     subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
     trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
     state = examine_copy(copy, subjects, trials, videos=videos)
@@ -69,16 +74,8 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> boo
         say(NOTE_MARK, line)
     if config.skipped:
         say(NOTE_MARK, f"  left out for their faults: {', '.join(config.skipped)}")
-    good = True
-    for subject, person in config.subjects.items():
-        for name, trial in person.trials.items():
-            if trial.capture is None:
-                continue
-            try:
-                capture_of_config(trial, subject, config)
-            except InputError as fault:
-                good = False
-                say(FAULT_MARK, f"{subject}/{name}: {fault}")
+    recorded = _recorded_trials(config, captured=True)
+    good = all([_passes(partial(capture_of_config, trial, s, config), say, f"{s}/{n}: ") for s, n, trial in recorded])
     found = {(trial.subject, trial.trial): trial for trial in state.trials}
     bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
     for things, kind in (
@@ -91,6 +88,12 @@ def _examine_copy(config: Config, options: HumanCapture, say: SayFinding) -> boo
     if good:
         say(OK_MARK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
     return good
+
+
+def _recorded_trials(config: Config, captured: bool) -> list[tuple[str, str, Trial]]:
+    """Subject, name and trial of each recording; captured: those of the data set, or all others."""
+    trials = ((subject, *item) for subject, person in config.subjects.items() for item in person.trials.items())
+    return [found for found in trials if (found[2].capture is not None) == captured]
 
 
 REQUIRED_MODULES = {
@@ -219,28 +222,18 @@ def examine_installation(config: Config | None) -> bool:
     if config is None:
         say(NOTE_MARK, "no configuration in this folder; `simspine init FILES` writes one")
         return good
+    checks: list[tuple[Callable[[], object], str]] = [
+        (partial(_describe_video, subject, name, trial, config), f"{subject}/{name}: ")
+        for subject, name, trial in _recorded_trials(config, captured=False)
+    ]
+    checks += [(partial(_describe_body, config), "body: recipe "), (partial(check_report, config), "")]
+    checks += [(partial(check_writable, Path(config.results)), "")]
     if config.capture is not None:
-        good = examine_capture(config, config.capture, say) and good
-    for subject, person in config.subjects.items():
-        for name, trial in person.trials.items():
-            if trial.capture is not None:
-                continue
-            try:
-                say(OK_MARK, f"{subject}/{name}: {_describe_video(subject, name, trial, config)}")
-            except InputError as fault:
-                good = False
-                say(FAULT_MARK, f"{subject}/{name}: {fault}")
-    try:
-        say(OK_MARK, f"body: recipe {_body_text(config)}")
-        check_report(config)
-        check_writable(Path(config.results))
-    except InputError as fault:
-        good = False
-        say(FAULT_MARK, str(fault))
-    return good
+        good = _passes(partial(_examine_capture, config, config.capture, say), say) and good
+    return all([_passes(check, say, place) for check, place in checks]) and good
 
 
-def _body_text(config: Config) -> str:
+def _describe_body(config: Config) -> str:
     recipe = read_recipe(config.body.recipe)
     if config.body.markers is None:
         return recipe.name
@@ -296,12 +289,12 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
 
 def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> str:
     capture = capture_of_config(trial, subject, config)
-    if trial.markers is not None:
-        return _describe_markers(read_markers(capture.mocap[0], capture.frame, capture.resample), config.body.markers)
+    given = capture.motion_capture()
+    if trial.markers is not None and given is not None:
+        return _describe_markers(given, config.body.markers)
     cameras = capture.cameras()
     if isinstance(config.detection.person, list):
         _check_place(config.detection.person, cameras)
-    given = capture.motion_capture()
     mocap = "" if given is None else _describe_mocap(given, config.merge.correspondence or capture.correspondence)
     if capture.keypoints:
         read_detection_folders(name, trial, capture, cameras=cameras, skeleton=config.detection.skeleton)

@@ -5,7 +5,7 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,9 +37,8 @@ from simspine.reconstruction.stages import (
     given_markers,
     marker_set_of,
 )
-from simspine.vision.merging import MergeReport
 from simspine.workflow.config import json_digest
-from simspine.workflow.inputs import Context, timing_in
+from simspine.workflow.inputs import CaptureSource, Context, timing_in
 from simspine.workflow.results import (
     camera_findings,
     load_result,
@@ -74,16 +73,23 @@ def plan_triangulate(context: Context) -> list[StageTask]:
         work=partial(_judge_cameras, context),
         whole=True,
     )
-    return [cameras] + [
-        StageTask(
-            name=trial,
-            inputs=(paths.keypoints(trial), paths.cameras(trial)),
-            outputs=(paths.points(trial),),
-            settings=options.model_dump(mode="json"),
-            work=partial(_triangulate, context, trial),
-        )
-        for trial in context.filmed
-    ]
+    points = tasks_of_trials(
+        partial(_triangulate, context),
+        {trial: (paths.keypoints(trial), paths.cameras(trial)) for trial in context.filmed},
+        lambda trial: (paths.points(trial),),
+        settings=options.model_dump(mode="json"),
+    )
+    return [cameras, *points]
+
+
+def tasks_of_trials(
+    work: Callable[[str], dict],
+    inputs: Mapping[str, tuple[Path, ...]],
+    outputs: Callable[[str], tuple[Path, ...]],
+    settings: dict,
+) -> list[StageTask]:
+    """A task for each trial. inputs: {trial: files}."""
+    return [StageTask(trial, files, outputs(trial), settings, partial(work, trial)) for trial, files in inputs.items()]
 
 
 def _judge_cameras(context: Context) -> dict:
@@ -126,24 +132,27 @@ def _merge_task(context: Context, trial: str) -> StageTask:
     table = merging["correspondence"] or capture.correspondence
     settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
     if capture.mocap:
-        settings |= {"merge": merging | {"correspondence": table}}
-    given = {"mocap_frame": capture.frame, "mocap_start": capture.start, "mocap_resample": capture.resample}
+        settings |= {"merge": merging | {"correspondence": table}, "given": _about_mocap(capture)}
     tables = (Path(table),) if capture.mocap and table and table.lower().endswith(".csv") else ()
     return StageTask(
         name=trial,
         inputs=(paths.points(trial), *capture.mocap, *tables),
         outputs=(paths.markers(trial), paths.markers(trial, ".trc")),
-        settings=settings | {name: value for name, value in given.items() if value is not None},
+        settings=settings,
         work=partial(_merge, context, trial, table),
     )
+
+
+def _about_mocap(capture: CaptureSource) -> dict:
+    """What the trial says of its motion capture."""
+    return capture.given.model_dump(include={"mocap_frame", "mocap_start", "mocap_resample"})
 
 
 def _marker_file_task(context: Context, trial: str) -> StageTask:
     """A file of markers in the place of points from images."""
     capture, paths = context.capture(trial), context.paths
-    settings = {"frame": capture.frame, "start": capture.start, "resample": capture.resample}
     sets = [path.read_text(encoding="utf-8") for path in sorted((models_folder() / "markers").glob("*.yaml"))]
-    settings |= {"marker_set": context.config.body.markers, "marker_sets": json_digest(sets)}
+    settings = {"marker_set": context.config.body.markers, "marker_sets": json_digest(sets)} | _about_mocap(capture)
 
     def work() -> dict:
         with warnings.catch_warnings(record=True) as heard:
@@ -184,7 +193,19 @@ def _merge(context: Context, trial: str, table: str | None) -> dict:
     markers, report = found["markers"], found["merging"]
     odd = _mocap_findings(heard, capture.mocap)
     notes = _keep_markers(paths, trial, markers, {"skeleton": stored["skeleton"], **odd})
-    return notes | ({} if report is None else _merge_notes(report))
+    if report is None:
+        return notes
+    shift = report.shift
+    about = {
+        "replaced": list(report.replaced_points),
+        "misfit_m": _finite_or_none(report.misfit),
+        "clock_late_s": _finite_or_none(shift.seconds),
+        "clock_late_sd_s": _finite_or_none(shift.deviation),
+        "clock_corrected": report.corrected,
+        "filled": report.filled_points,
+        "missing": report.missing_points,
+    }
+    return notes | {"mocap": about}
 
 
 def _mocap_findings(
@@ -203,21 +224,6 @@ def _mocap_findings(
                 text = text.replace(str(path), path.name)
             found.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text, MOCAP_FILE_ADVICE).to_dict())
     return {"findings": json.dumps(found)} if found and files else {}
-
-
-def _merge_notes(report: MergeReport) -> dict:
-    shift = report.shift
-    return {
-        "mocap": {
-            "replaced": list(report.replaced_points),
-            "misfit_m": _finite_or_none(report.misfit),
-            "clock_late_s": _finite_or_none(shift.seconds),
-            "clock_late_sd_s": _finite_or_none(shift.deviation),
-            "clock_corrected": report.corrected,
-            "filled": report.filled_points,
-            "missing": report.missing_points,
-        }
-    }
 
 
 def _finite_or_none(value: float) -> float | None:
@@ -260,7 +266,11 @@ def _scale(context: Context) -> dict:
     try:
         found = SCALE(config, trials=trials)[last]
     except InputError as error:
-        raise InputError(f"{error}{_scaling_doubts(paths, context.trials)}") from None
+        # What was found about the cameras may be why the points fit nobody.
+        seen = [path for path in map(paths.cameras, context.trials) if path.is_file()]
+        said = [f.message for path in seen for f in camera_findings(path) if f.severity is not Severity.INFO]
+        doubts = " ".join(list(dict.fromkeys(said))[:MAX_DOUBTS_SHOWN])
+        raise InputError(f"{error}\nAbout the cameras: {doubts}" if doubts else str(error)) from None
     sized, factors = found["sized"], found["factors"]
     marker_set = marker_set_of(config.body, stored[last]["skeleton"])
     femur = _rounded(femur_lengths(sized.body))
@@ -269,14 +279,6 @@ def _scale(context: Context) -> dict:
     sized.body.write_osim(paths.model)
     write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
     return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
-
-
-def _scaling_doubts(paths: RunPaths, trials: Sequence[str]) -> str:
-    """What was found about the cameras, where that may be why the points fit nobody; '' where nothing was."""
-    cameras = filter(Path.is_file, map(paths.cameras, trials))
-    found = (finding for path in cameras for finding in camera_findings(path))
-    doubts = list(dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO))
-    return f"\nAbout the cameras: {' '.join(doubts[:MAX_DOUBTS_SHOWN])}" if doubts else ""
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:
@@ -295,18 +297,12 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 def plan_ik(context: Context) -> list[StageTask]:
     config, paths = context.config, context.paths
     shared = (paths.model, paths.scaling, *body_files(config.body))
-    return [
-        StageTask(
-            name=trial,
-            inputs=(paths.markers(trial), *shared),
-            outputs=(
-                paths.kinematics(trial), paths.kinematics(trial, ".mot"), paths.kinematics(trial, IK_ERRORS_SUFFIX),
-            ),
-            settings={"ik": config.ik.model_dump(), "body": config.body.model_dump()},
-            work=partial(_solve, context, trial),
-        )
-        for trial in context.trials
-    ]  # fmt: skip
+    return tasks_of_trials(
+        partial(_solve, context),
+        {trial: (paths.markers(trial), *shared) for trial in context.trials},
+        lambda trial: tuple(paths.kinematics(trial, suffix) for suffix in (".h5", ".mot", IK_ERRORS_SUFFIX)),
+        settings={"ik": config.ik.model_dump(), "body": config.body.model_dump()},
+    )
 
 
 def _solve(context: Context, trial: str) -> dict:
@@ -327,16 +323,12 @@ def _solve(context: Context, trial: str) -> dict:
 
 def plan_vertebrae(context: Context) -> list[StageTask]:
     paths = context.paths
-    return [
-        StageTask(
-            name=trial,
-            inputs=(paths.kinematics(trial), paths.model, paths.scaling),
-            outputs=(paths.vertebrae(trial), paths.vertebrae(trial, ".trc")),
-            settings=context.config.body.model_dump(),
-            work=partial(_derive_vertebrae, context, trial),
-        )
-        for trial in context.trials
-    ]
+    return tasks_of_trials(
+        partial(_derive_vertebrae, context),
+        {trial: (paths.kinematics(trial), paths.model, paths.scaling) for trial in context.trials},
+        lambda trial: (paths.vertebrae(trial), paths.vertebrae(trial, ".trc")),
+        settings=context.config.body.model_dump(),
+    )
 
 
 def _derive_vertebrae(context: Context, trial: str) -> dict:
@@ -357,26 +349,16 @@ def _mean_degrees(angle: np.ndarray) -> float | None:
 
 
 def plan_quality(context: Context) -> list[StageTask]:
-    config, paths = context.config, context.paths
-    fill, filmed = config.quality.fill_gaps, context.filmed
-    return [
-        StageTask(
-            name=trial,
-            inputs=(
-                paths.vertebrae(trial), paths.kinematics(trial), paths.markers(trial),
-                *(paths.seen_files(trial) if trial in filmed else ()), paths.model,
-            ),
-            outputs=(paths.quality(trial), *(_filled_files(paths, trial) if fill else ())),
-            # Without filling nothing is solved again, and quality has no settings.
-            settings={name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {},
-            work=partial(_judge_trial, context, trial),
-        )
-        for trial in context.trials
-    ]  # fmt: skip
-
-
-def _filled_files(paths: RunPaths, trial: str) -> tuple[Path, Path]:
-    return paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")
+    config, paths, fill = context.config, context.paths, context.config.quality.fill_gaps
+    seen = {trial: paths.seen_files(trial) for trial in context.filmed}
+    solved = (paths.vertebrae, paths.kinematics, paths.markers)
+    return tasks_of_trials(
+        partial(_judge_trial, context),
+        {trial: (*(of(trial) for of in solved), *seen.get(trial, ()), paths.model) for trial in context.trials},
+        lambda trial: (paths.quality(trial), *(paths.filled_files(trial) if fill else ())),
+        # Without filling nothing is solved again, and quality has no settings.
+        settings={name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {},
+    )
 
 
 def _judge_trial(context: Context, trial: str) -> dict:
@@ -392,7 +374,7 @@ def _judge_trial(context: Context, trial: str) -> dict:
     )
     verdict = judged["verdict"]
     if fill:
-        kinematics, vertebrae = _filled_files(paths, trial)
+        kinematics, vertebrae = paths.filled_files(trial)
         save_result(kinematics, judged["result"])
         save_spine(vertebrae, judged["spine"], body_poses(found.body, judged["result"].motion))
     write_text(paths.quality(trial), json.dumps(verdict.to_dict(), indent=1) + "\n")
@@ -405,16 +387,15 @@ def _judge_trial(context: Context, trial: str) -> dict:
 
 def plan_export(context: Context) -> list[StageTask]:
     paths = context.paths
-    tasks = [
-        StageTask(
-            name=trial,
-            inputs=(paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model),
-            outputs=export_files_of_trial(paths.results, context.subject, trial),
-            settings={},
-            work=partial(_export_trial, context, trial),
-        )
-        for trial in context.trials
-    ]
+    tasks = tasks_of_trials(
+        partial(_export_trial, context),
+        {
+            trial: (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
+            for trial in context.trials
+        },
+        lambda trial: tuple(export_files_of_trial(paths.results, context.subject, trial)),
+        settings={},
+    )
     return [*tasks, _body_and_cameras_task(context)]
 
 
@@ -441,7 +422,7 @@ def _body_and_cameras_task(context: Context) -> StageTask:
     """One task for the subject: the trials share the body, and the cameras where they share a calibration."""
     root, subject, paths = context.paths.results / "export", context.subject, context.paths
     captures = {trial: context.capture(trial) for trial in context.filmed}
-    if len({(capture.calibration, capture.rig) for capture in captures.values()}) == 1:
+    if len({(capture.calibration, capture.given.rig) for capture in captures.values()}) == 1:
         named = {f"Calib_{subject}.toml": next(iter(captures.values()))}
     else:
         named = {f"Calib_{subject}_{trial}.toml": capture for trial, capture in captures.items()}
@@ -458,18 +439,21 @@ def _body_and_cameras_task(context: Context) -> StageTask:
         name=subject,
         inputs=(paths.model, *(capture.calibration for capture in cameras.values() if capture.calibration)),
         outputs=(model, *cameras),
-        settings={"rigs": [capture.rig for capture in cameras.values()]},
+        settings={"rigs": [capture.given.rig for capture in cameras.values()]},
         work=work,
         whole=True,
     )
 
 
-def export_files_of_trial(results: Path, subject: str, trial: str) -> tuple[Path, ...]:
-    """A trial's own files: points at three kinds of places, coordinates, marker errors."""
+def export_files_of_trial(results: Path, subject: str, trial: str) -> dict[Path, dict[str, str]]:
+    """A trial's own files, each with its units: points at three kinds of places, coordinates, marker errors."""
     root, stem = results / "export", f"{subject}_{trial}"
     folder = root / "kinematics" / subject / stem
-    trcs = (root / kind / subject / f"{stem}.trc" for kind in TRC_FOLDERS)
-    return (*trcs, folder / f"{stem}.mot", folder / f"{stem}{IK_ERRORS_SUFFIX}")
+    trcs = {root / kind / subject / f"{stem}.trc": {"markers": "m", "time": "s"} for kind in TRC_FOLDERS}
+    return trcs | {
+        folder / f"{stem}.mot": {"kinematics": "deg; m", "time": "s"},
+        folder / f"{stem}{IK_ERRORS_SUFFIX}": {"error": "m", "time": "s"},
+    }
 
 
 PLANNERS = {

@@ -29,7 +29,7 @@ STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "qu
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Files of one subject below the results folder."""
+    """Files of one subject below the results folder; with the subject '' those of all subjects together."""
 
     results: Path
     subject: str
@@ -81,14 +81,9 @@ class RunPaths:
     def quality(self, trial: str) -> Path:
         return self.folder / "quality" / f"{trial}.json"
 
-    def filled(self, trial: str, kind: str) -> Path:
-        """'kinematics' or 'vertebrae' after rejected frames were filled in."""
-        return self.folder / "quality" / f"{trial}_{kind}.h5"
-
-
-def results_manifest(results: str, job: str) -> Path:
-    """What a job over all subjects made, from what."""
-    return Path(results) / "manifests" / f"{job}.json"
+    def filled_files(self, trial: str) -> tuple[Path, Path]:
+        """Kinematics and vertebrae after rejected frames were filled in."""
+        return self.folder / "quality" / f"{trial}_kinematics.h5", self.folder / "quality" / f"{trial}_vertebrae.h5"
 
 
 # Locks that end with the process that holds them, however it ends

@@ -10,13 +10,13 @@ import numpy as np
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.core.errors import InputError, safe_file_name, unknown_name
+from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
-from simspine.io.text_tables import read_bands
+from simspine.io.text_tables import BandTable, read_bands
 from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
@@ -36,7 +36,7 @@ from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.trial_page import REPORT_NOTICE, summary_statements
 from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
-from simspine.workflow.inputs import Context, named_or_first
+from simspine.workflow.inputs import Context
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -75,6 +75,14 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
         if paths.vertebrae(result.stem).is_file():
             return paths, result.stem
     return None
+
+
+def _place_of_trial(result: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
+    """As `find_results`; `InputError` for any other file."""
+    found = find_results(result, subject, trial)
+    if found is None:
+        raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
+    return found
 
 
 def is_dataset(path: Path) -> bool:
@@ -142,12 +150,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     """
     if out.suffix.lower() != ".html":
         raise InputError(f"{out}: a comparison is a page; name a file that ends in .html.")
-    found = []
-    for place in (first, last):
-        result = find_results(place, subject, trial)
-        if result is None:
-            raise InputError(f"{place}: expected a results folder, or a trial's .h5 in it.")
-        found.append(result)
+    found = [_place_of_trial(place, subject, trial) for place in (first, last)]
     if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in found]
@@ -236,12 +239,12 @@ def write_overlay_of_trial(
     camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
     without videos are drawn on a plain ground.
     """
-    subject = named_or_first("subject", subject, list(config.subjects))
-    context = Context(config, subject, quiet)
-    trial = named_or_first("trial", trial, context.trials)
+    context = Context(config, subject or next(iter(config.subjects)), quiet)
+    trial = config.trials(context.subject, trial)[0]
     found = read_trial(context.paths, trial, context.capture(trial).videos)
     names = [c.name for c in found.cameras]
-    views = range(len(names)) if camera is None else [names.index(named_or_first("camera", camera, names))]
+    require_known("camera", () if camera is None else (camera,), names)
+    views = range(len(names)) if camera is None else [names.index(camera)]
     with context.progress(f"{trial}: overlay") as progress:
         body_video.write_overlay_video(found, out, views, progress=progress, show=show)
     return out
@@ -313,11 +316,7 @@ def write_cycles(
         raise InputError(f"{out}: expected a picture, {', '.join(CYCLE_FIGURE_SUFFIXES)}.")
     table = None if bands is None else read_bands(bands, compute_clinical_angles())
     subject, _, name = (trial or "").rpartition("/")
-    found = find_results(result, subject or None, name or None)
-    if found is None:
-        raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
-    read = read_trial(*found)
-    figure = cycle_figure(cycles_of_trial(read, events), table, cycle_spread_of(read), assumed_angles_of(read))
+    figure = _figure_of_cycles(read_trial(*_place_of_trial(result, subject or None, name or None)), events, table)
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=_CYCLE_DPI)
     return out
@@ -326,7 +325,7 @@ def write_cycles(
 def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None, prefix: str) -> Picture:
     """The same as a part of a page. prefix: of its ids there."""
     table = None if bands is None else read_bands(bands, compute_clinical_angles())
-    drawn = cycle_figure(cycles_of_trial(found, events), table, cycle_spread_of(found), assumed_angles_of(found))
+    drawn = _figure_of_cycles(found, events, table)
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
@@ -340,15 +339,12 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, bands: Path | None,
     )  # fmt: skip
 
 
-def cycle_spread_of(found: SolvedTrial) -> dict[str, float]:
-    """{angle: the typical ± of 95 % over the frames kept, rad} of those with standard deviations."""
-    known = ((figure.name, figure.sd) for figure in found.clinical_figures if figure.unit == "deg")
-    return {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
-
-
-def assumed_angles_of(found: SolvedTrial) -> set[str]:
-    """Names of the clinical parameters that the recording did not decide."""
-    return {figure.name for figure in found.clinical_figures if figure.is_assumed}
+def _figure_of_cycles(found: SolvedTrial, events: ContactEvents, bands: BandTable | None):
+    """Each angle with its typical ± of 95 % over the frames kept; what the recording did not decide is dashed."""
+    figures = found.clinical_figures
+    known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
+    spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
+    return cycle_figure(cycles_of_trial(found, events), bands, spread, {f.name for f in figures if f.is_assumed})
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
