@@ -32,7 +32,8 @@ one_camera_options = with_options([
                  help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
     click.option("-m", "--mode", "--model", "model",
-                 help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
+                 help="BlazePose: heavy, full (faster). SpinePose: small, medium, large, xlarge; or an .onnx file "
+                 "(SimCC or heat maps).  [default: heavy, full for a webcam; medium]"),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
@@ -107,12 +108,13 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
     options = _detection_options(config_path, chosen)
+    camera = open_camera(source)
+    options = options.for_webcam() if isinstance(camera, Webcam) else options
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     looking = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
-    camera = open_camera(source)
     live = view and isinstance(camera, Webcam)
     if unnamed and not view and isinstance(camera, Webcam):
         raise InputError(
@@ -188,18 +190,23 @@ def _detection_options(config_path: Path | None, chosen: dict):
     from simspine.core.errors import InputError
     from simspine.core.settings import SettingsError
     from simspine.reconstruction.stage import Options
-    from simspine.vision.options import DetectionOptions
+    from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
     from simspine.workflow.config import read_config
 
     base = DetectionOptions() if config_path is None else read_config(config_path).detection
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
-    if chosen["model"] is not None or chosen["model_version"] != "latest":
-        changes.setdefault("detector", "spinepose" if base.detector == "blazepose" else base.detector)
-        if changes["detector"] == "blazepose":
-            raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
-        changes["model"] = _model_of_version(chosen["model"] or base.model, chosen["model_version"])
+    model, version = chosen["model"], chosen["model_version"]
+    if model in BLAZEPOSE_MODELS:
+        changes.setdefault("detector", "blazepose")
+    elif (model is not None or version != "latest") and base.detector == "blazepose":
+        changes.setdefault("detector", "spinepose")
+    options = base.model_copy(update={"model": None} | changes if "detector" in changes else changes)
+    if version != "latest" and options.detector != "spinepose":
+        raise InputError(f"--model-version is of SpinePose's networks, not of {options.detector}'s. Leave it out.")
+    if model is not None or version != "latest":
+        changes["model"] = _model_of_version(model or options.network, version)
     try:
-        return Options.model_validate({"detection": {**base.model_dump(), **changes}}).detection
+        return Options.model_validate({"detection": {**options.model_dump(), **changes}}).detection
     except SettingsError as wrong:
         raise InputError(wrong.faults[0]) from None
 

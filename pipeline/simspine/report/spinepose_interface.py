@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
+from simspine.io.image_streams import Photographs, Webcam, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
 from simspine.vision.images import options_of_model, watch_camera
@@ -26,7 +26,6 @@ from simspine.vision.one_camera import (
     WatchSettings,
 )
 from simspine.vision.options import DetectionOptions
-from simspine.vision.points import IMAGE_DETECTORS
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
@@ -76,9 +75,9 @@ class SpinePoseEstimator:
     def _watcher(self) -> PeopleWatcher:
         return self.open_watcher(smooth=False)
 
-    def open_watcher(self, smooth: bool) -> PeopleWatcher:
+    def open_watcher(self, smooth: bool, live: bool = False) -> PeopleWatcher:
         """What looks at images one after the other, with the estimator's networks; to be closed in the end."""
-        return PeopleWatcher(WatchSettings(self._options, smooth))
+        return PeopleWatcher(WatchSettings(self._options.for_webcam() if live else self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
         if self.enable_lifting:
@@ -88,7 +87,7 @@ class SpinePoseEstimator:
         model = str(self.mode)
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
-        if model not in IMAGE_DETECTORS:
+        if options_of_model(model, self.max_detections).detector == "spinepose":
             try:
                 check_weights(model)
             except InputError as error:
@@ -225,7 +224,7 @@ def infer_video(
         raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
     with ExitStack() as stack:
         estimator = SpinePoseEstimator(mode, model_version, detector, **others)
-        watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
+        watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing, isinstance(camera, Webcam))))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         found = []
         for shot, people in watch_camera(camera, watcher):

@@ -233,7 +233,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
 
 def _image_settings(config: Config) -> dict[str, str]:
     return {
-        "detector": config.detection.detector,
+        "detector": f"{config.detection.detector} {config.detection.network}".rstrip(),
         "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
     }
 
