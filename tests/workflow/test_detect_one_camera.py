@@ -226,14 +226,12 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("chosen", "model"), [((), "full"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
-def test_a_webcam_has_the_faster_network_unless_another_is_chosen(chosen, model, photo, tmp_path, monkeypatch):
+def test_the_network_of_blazepose_is_an_option(chosen, model, photo, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
     monkeypatch.setattr(one_camera, "detector_of_options", lambda options: made.append(options.network) or Bodies())
-    assert call("0", "-s", tmp_path / "points", "--frames", 1, "--quiet", *chosen).exit_code == 0
     assert call(photo, "-s", tmp_path / "points.json", *chosen).exit_code == 0
-    assert made == [model, model if chosen else "heavy"]
-    assert json.loads((tmp_path / "points.json").read_text())["model"] == made[1]
+    assert made == [model]
+    assert json.loads((tmp_path / "points.json").read_text())["model"] == model
 
 
 def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
@@ -310,8 +308,8 @@ def failing(photo, video, tmp_path):
 
 CASES = (
     "folder", "cut", "other detector", "import", "no network", "no id", "device", "network of limbs", "text",
-    "blazepose's", "its versions", "version", "ending", "points", "video", "folder of points", "itself", "others' folder", "both",
-    "stage's", "ours", "config",
+    "blazepose's", "its versions", "version", "ending", "points", "video", "folder of points", "itself",
+    "others' folder", "both", "stage's", "ours", "config",
 )  # fmt: skip
 
 

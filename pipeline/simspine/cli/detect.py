@@ -32,8 +32,8 @@ one_camera_options = with_options([
                  help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
     click.option("-m", "--mode", "--model", "model",
-                 help="BlazePose: heavy, full (faster). SpinePose: small, medium, large, xlarge; or an .onnx file "
-                 "(SimCC or heat maps).  [default: heavy, full for a webcam; medium]"),
+                 help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
+                 "heat maps).  [default: full; medium]"),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
@@ -108,13 +108,12 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
     options = _detection_options(config_path, chosen)
-    camera = open_camera(source)
-    options = options.for_webcam() if isinstance(camera, Webcam) else options
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     looking = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
+    camera = open_camera(source)
     live = view and isinstance(camera, Webcam)
     if unnamed and not view and isinstance(camera, Webcam):
         raise InputError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.io.image_streams import Photographs, Webcam, open_camera, read_image, require_image, write_picture
+from simspine.io.image_streams import Photographs, open_camera, read_image, require_image, write_picture
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
 from simspine.vision.images import options_of_model, watch_camera
@@ -75,9 +75,9 @@ class SpinePoseEstimator:
     def _watcher(self) -> PeopleWatcher:
         return self.open_watcher(smooth=False)
 
-    def open_watcher(self, smooth: bool, live: bool = False) -> PeopleWatcher:
+    def open_watcher(self, smooth: bool) -> PeopleWatcher:
         """What looks at images one after the other, with the estimator's networks; to be closed in the end."""
-        return PeopleWatcher(WatchSettings(self._options.for_webcam() if live else self._options, smooth))
+        return PeopleWatcher(WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
         if self.enable_lifting:
@@ -224,7 +224,7 @@ def infer_video(
         raise InputError(f"{input_path} is no video; `infer_image` takes an image.")
     with ExitStack() as stack:
         estimator = SpinePoseEstimator(mode, model_version, detector, **others)
-        watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing, isinstance(camera, Webcam))))
+        watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
         found = []
         for shot, people in watch_camera(camera, watcher):

@@ -166,11 +166,7 @@ def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
 SPINEPOSE_SIZES = ("small", "medium", "large", "xlarge")
 SPINEPOSE_VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
 BOX_PADDING = 1.25  # of the box, as in training
-UNBIASED_NAME_PARTS = (
-    "udp",
-    "vitpose",
-    "sapiens",
-)  # in the names of files whose networks are trained on unbiased heat maps
+UNBIASED_NAME_PARTS = ("udp", "vitpose", "sapiens")  # in names of files of networks for unbiased heat maps
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
 IMAGENET_SD = np.array([58.395, 57.12, 57.375], np.float32)
 
@@ -183,7 +179,7 @@ class SpinePose:
     people are when `detect` gets no boxes (default: the extent of each person that BlazePose finds). people: most per
     image. channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released
     SpinePose code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models.
-    Heat maps are read without bias (UDP) where the file's name holds one of `UNBIASED_NAME_PARTS`, which are trained so.
+    Heat maps are read without bias (UDP) where the file's name holds one of `UNBIASED_NAME_PARTS`.
     """
 
     def __init__(
