@@ -199,7 +199,8 @@ def _detection_options(config_path: Path | None, chosen: dict):
         changes.setdefault("detector", "blazepose")
     elif (model is not None or version != "latest") and base.detector == "blazepose":
         changes.setdefault("detector", "spinepose")
-    options = base.model_copy(update={"model": None} | changes if "detector" in changes else changes)
+    kept = {} if changes.get("detector", base.detector) == base.detector else {"model": None}
+    options = base.model_copy(update=kept | changes)
     if version != "latest" and options.detector != "spinepose":
         raise InputError(f"--model-version is of SpinePose's networks, not of {options.detector}'s. Leave it out.")
     if model is not None or version != "latest":
