@@ -126,7 +126,7 @@ def clicks() -> Mapping:
 
 def detected(videos: Sequence[Video], cameras: Sequence[Camera], detector: str) -> Keypoints:
     """A detector's points of the person, in all views."""
-    options = DetectionOptions(detector=detector, people=1)
+    options = DetectionOptions(detector=detector, model="full", people=1)  # what `blazepose_spine` builds on
     seen = detect_in_videos(videos, options)
     return follow_person(seen, cameras, seen.skeleton, options)
 

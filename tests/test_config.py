@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.core.errors import InputError
+from simspine.vision.options import DetectionOptions
 from simspine.workflow.config import Config, check_config, json_digest, read_config
 
 FULL = {
@@ -189,6 +190,25 @@ def test_a_misspelt_value_is_refused_with_the_nearest_one(tmp_path, path, value,
     assert words in message
     assert "Did you mean" in message or path == ("detection", "model")
     assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("detection", "words"),
+    [
+        ({"model": "medium"}, "unknown model of blazepose 'medium'. Available: full, heavy"),
+        ({"detector": "blazepose_spine", "model": "heavy"}, "model heavy has no effect with blazepose_spine"),
+        ({"detector": "import", "model": "full"}, "model full has no effect with import"),
+        ({"detector": "spinepose", "model": "heavy"}, "SpinePose's weights 'heavy': no such file"),
+    ],
+)
+def test_a_model_of_another_detector_is_refused(tmp_path, detection, words):
+    assert words in refusal(tmp_path, FULL | {"detection": detection})
+
+
+def test_each_detector_has_its_own_model_by_default():
+    models = [DetectionOptions(detector=name).network for name in ("blazepose", "blazepose_spine", "spinepose")]
+    assert models == ["full", "full", "medium"]
+    assert DetectionOptions(model="heavy").network == "heavy"
 
 
 @pytest.mark.parametrize(

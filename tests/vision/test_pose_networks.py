@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from simspine.core.errors import InputError
 from simspine.io.video import demo_folder, find_project, open_videos
 from simspine.vision.blazepose import (
     PoseNetworks,
@@ -25,18 +26,20 @@ from simspine.vision.blazepose import (
 FOLDER = files("simspine.vision") / "networks"
 
 
-@pytest.mark.parametrize("name", ["pose_detection.tflite", "pose_landmark_full.tflite"])
+@pytest.mark.parametrize("name", ["pose_detection.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite"])
 def test_the_files_are_the_ones_the_page_names(name):
     row = next(line for line in (FOLDER / "README.md").read_text().splitlines() if f"`{name}`" in line)
     assert f"`{hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()}`" in row
     assert "Apache License" in (FOLDER / "LICENSE").read_text()
 
 
-def test_points_are_mediapipes():
-    """Oracle: MediaPipe 0.10.21, static images, complexity 1, on two frames of each of the demo's videos, to 0.1 px."""
-    table = json.loads(Path(__file__).with_name("blazepose_points.json").read_text())
+@pytest.mark.parametrize("model", ["full", "heavy"])
+def test_points_are_mediapipes(model):
+    """Oracle: MediaPipe 0.10.21 on static images, two frames of the demo's videos, to 0.1 px; heavy: its complexity 2
+    with the packaged file, on three of the four videos. In the other its finder's crop differs between processors."""
+    table = json.loads(Path(__file__).with_name("blazepose_points.json").read_text())[model]
     videos = [list(islice(video, 61)) for video in open_videos(find_project(demo_folder()).videos)]
-    networks, apart = PoseNetworks(), []
+    networks, apart = PoseNetworks(model), []
     for entry in table:
         image = np.ascontiguousarray(videos[entry["view"]][entry["frame"]][..., ::-1])
         found = networks.found_in(image, search_squares(*image.shape[1::-1])[0])  # as MediaPipe: the image as a whole
@@ -44,6 +47,16 @@ def test_points_are_mediapipes():
         apart.append(np.linalg.norm(pose.points[:, :2] - entry["xy"], axis=-1))
     assert np.median(apart) < 0.2
     assert np.percentile(apart, 95) < 2  # px; other CPUs round otherwise, and a landmark may be refined or not
+
+
+def test_heavy_is_another_network_and_a_third_is_refused():
+    """Other points than full's: by centimetres, but of the same person."""
+    table = json.loads(Path(__file__).with_name("blazepose_points.json").read_text())
+    full = {(entry["view"], entry["frame"]): np.array(entry["xy"]) for entry in table["full"]}
+    apart = [np.linalg.norm(entry["xy"] - full[entry["view"], entry["frame"]], axis=1) for entry in table["heavy"]]
+    assert 2 < np.median(apart) < 30
+    with pytest.raises(InputError, match="unknown model of BlazePose 'lite'"):
+        PoseNetworks("lite")
 
 
 def test_anchors_by_brute_force():

@@ -225,6 +225,15 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
     assert "nothing of webcam 0 would be kept" in done.output
 
 
+@pytest.mark.parametrize(("chosen", "model"), [((), "full"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
+def test_the_network_of_blazepose_is_an_option(chosen, model, photo, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(one_camera, "detector_of_options", lambda options: made.append(options.network) or Bodies())
+    assert call(photo, "-s", tmp_path / "points.json", *chosen).exit_code == 0
+    assert made == [model]
+    assert json.loads((tmp_path / "points.json").read_text())["model"] == model
+
+
 def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
     shown, keys = [], iter([255, 255, ord("q")])
     monkeypatch.setattr("simspine.io.image_streams._quiet_capture", Fake)
@@ -281,7 +290,8 @@ def failing(photo, video, tmp_path):
             "of 17 points, sees no point of the spine",
         ),
         "text": ((tmp_path / "note.mp4", *out), "note.mp4 cannot be opened as a video: it is a text file"),
-        "blazepose's": ((photo, "--detector", "blazepose", "-m", "small"), "blazepose has one only"),
+        "blazepose's": ((photo, "--detector", "blazepose", "-m", "small"), "unknown model of blazepose 'small'"),
+        "its versions": ((photo, "-m", "full", "--model-version", "v1"), "--model-version is of SpinePose's networks"),
         "version": ((photo, "-m", "small", "--model-version", "v1", "--no-view"), "v1/small"),
         "ending": ((photo, "-o", tmp_path / "out.webm"), "the ending for the picture of an image is .png"),
         "points": ((photo, "-s", tmp_path / "out"), "is .json"),
@@ -298,8 +308,8 @@ def failing(photo, video, tmp_path):
 
 CASES = (
     "folder", "cut", "other detector", "import", "no network", "no id", "device", "network of limbs", "text",
-    "blazepose's", "version", "ending", "points", "video", "folder of points", "itself", "others' folder", "both",
-    "stage's", "ours", "config",
+    "blazepose's", "its versions", "version", "ending", "points", "video", "folder of points", "itself",
+    "others' folder", "both", "stage's", "ours", "config",
 )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ one_camera_options = with_options([
                  help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
     click.option("-m", "--mode", "--model", "model",
-                 help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
+                 help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
+                 "heat maps).  [default: full; medium]"),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
@@ -181,17 +182,23 @@ def _detection_options(config, chosen: dict):
     from simspine.core.errors import InputError
     from simspine.core.settings import SettingsError
     from simspine.reconstruction.stage import Options
-    from simspine.vision.options import DetectionOptions
+    from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
 
     base = DetectionOptions() if config is None else config.detection
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
-    if chosen["model"] is not None or chosen["model_version"] != "latest":
-        changes.setdefault("detector", "spinepose" if base.detector == "blazepose" else base.detector)
-        if changes["detector"] == "blazepose":
-            raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
-        model, version = chosen["model"] or base.model, chosen["model_version"]
-        changes["model"] = model if version == "latest" or Path(model).is_file() else f"{version}/{model}"
+    model, version = chosen["model"], chosen["model_version"]
+    if model in BLAZEPOSE_MODELS:
+        changes.setdefault("detector", "blazepose")
+    elif (model is not None or version != "latest") and base.detector == "blazepose":
+        changes.setdefault("detector", "spinepose")
+    kept = {} if changes.get("detector", base.detector) == base.detector else {"model": None}
+    options = base.model_copy(update=kept | changes)
+    if version != "latest" and options.detector != "spinepose":
+        raise InputError(f"--model-version is of SpinePose's networks, not of {options.detector}'s. Leave it out.")
+    if model is not None or version != "latest":
+        network = model or options.network
+        changes["model"] = network if version == "latest" or Path(network).is_file() else f"{version}/{network}"
     try:
-        return Options.model_validate({"detection": {**base.model_dump(), **changes}}).detection
+        return Options.model_validate({"detection": {**options.model_dump(), **changes}}).detection
     except SettingsError as wrong:
         raise InputError(wrong.faults[0]) from None

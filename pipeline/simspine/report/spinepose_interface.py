@@ -26,7 +26,6 @@ from simspine.vision.one_camera import (
     WatchSettings,
 )
 from simspine.vision.options import DetectionOptions
-from simspine.vision.points import IMAGE_DETECTORS
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
@@ -88,7 +87,7 @@ class SpinePoseEstimator:
         model = str(self.mode)
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
-        if model not in IMAGE_DETECTORS:
+        if options_of_model(model, self.max_detections).detector == "spinepose":
             try:
                 check_weights(model)
             except InputError as error:

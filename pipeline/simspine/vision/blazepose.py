@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
+from simspine.vision.options import BLAZEPOSE_MODELS
 
 # Libraries that write to the terminal past Python.
 
@@ -190,11 +191,15 @@ def refine_landmarks(landmarks: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 class PoseNetworks:
-    """Both networks on one thread of the CPU; not to be shared among threads."""
+    """Both networks on one thread of the CPU; not to be shared among threads.
 
-    def __init__(self) -> None:
+    model: which network places the landmarks, of `BLAZEPOSE_MODELS`.
+    """
+
+    def __init__(self, model: str = "full") -> None:
+        require_known("model of BlazePose", [model], BLAZEPOSE_MODELS)
         self._finder = _run_network("pose_detection.tflite")
-        self._landmarks = _run_network("pose_landmark_full.tflite")
+        self._landmarks = _run_network(f"pose_landmark_{model}.tflite")
 
     def find(self, image: np.ndarray) -> list[Region]:
         """Where an RGB image (height, width, 3) uint8 may show people, the surest first.
@@ -320,12 +325,13 @@ def _add_unless_known(poses: list[Pose], pose: Pose | None) -> None:
 class BlazePose:
     """One tracker per view, for up to `people` people in it; `threads` views are worked on at once.
 
-    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept.
+    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept. model: of
+    `BLAZEPOSE_MODELS`.
     """
 
     skeleton = "blazepose33"
 
-    def __init__(self, people: int = 4, threads: int = 2):
+    def __init__(self, people: int = 4, threads: int = 2, model: str = "full"):
         if people < 1:
             raise InputError(f"people is {people}, expected the most to look for in an image, 1 or more.")
         self.people = people
@@ -333,7 +339,7 @@ class BlazePose:
         self._pool = ThreadPoolExecutor(max_workers=max(threads, 1))
         self._networks: SimpleQueue[PoseNetworks] = SimpleQueue()  # a pair for each thread, taken for one image
         for _ in range(max(threads, 1)):
-            self._networks.put(PoseNetworks())
+            self._networks.put(PoseNetworks(model))
 
     def detect(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None

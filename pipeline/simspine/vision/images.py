@@ -10,7 +10,7 @@ import numpy as np
 
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, open_camera, read_image, require_image
 from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
-from simspine.vision.options import DetectionOptions
+from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
 from simspine.vision.points import IMAGE_DETECTORS
 
 
@@ -47,8 +47,9 @@ def detect_image(
     image : (height, width, 3) array of uint8, or path
         BGR, as OpenCV reads it.
     model : str or path
-        'blazepose'; 'blazepose_spine' (experimental); a size of SpinePose ('medium', 'v1/large'), whose weights the
-        package spinepose downloads; or an ONNX file of SimCC or heat maps.
+        'blazepose', which is 'full'; 'heavy', its nearer, slower network; 'blazepose_spine' (experimental); a size of
+        SpinePose ('medium', 'v1/large'), whose weights the package spinepose downloads; or an ONNX file of SimCC or
+        heat maps.
     people : int
         The most people in an image.
     infer_spine : bool
@@ -139,6 +140,8 @@ def watch_camera(
 def options_of_model(model: str | PathLike, people: int) -> DetectionOptions:
     """The detector that a model's name means: its own, or a network of SpinePose's kind."""
     name = fspath(model)
+    if name in BLAZEPOSE_MODELS:
+        return DetectionOptions(model=name, people=people)
     if name in IMAGE_DETECTORS:
         return DetectionOptions.model_validate({"detector": name, "people": people})
     return DetectionOptions(detector="spinepose", model=name, people=people)

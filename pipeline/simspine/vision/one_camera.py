@@ -285,7 +285,7 @@ class PeopleWatcher:
         options = self._looking.detection
         if options.detector != "spinepose":
             return f"the detector {options.detector!r}"
-        return f"the network {options.model!r}, of {len(load_skeleton(self._detector.skeleton))} points,"
+        return f"the network {options.network!r}, of {len(load_skeleton(self._detector.skeleton))} points,"
 
     @property
     def sees_spine(self) -> bool:

@@ -41,12 +41,12 @@ def detector_of_options(options: DetectionOptions, boxes_known: bool = False) ->
         from simspine.vision.spinepose import SpinePose
 
         boxes = whole_image if boxes_known else None
-        return SpinePose(options.model, options.device, boxes=boxes, people=options.people)
+        return SpinePose(options.network, options.device, boxes=boxes, people=options.people)
     if options.detector == "blazepose_spine":
         from simspine.vision.blazepose_spine import BlazePoseSpine
 
         return BlazePoseSpine(options.people)
-    return BlazePose(options.people)
+    return BlazePose(options.people, model=options.network)
 
 
 def follow_person(

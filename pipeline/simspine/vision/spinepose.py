@@ -2,7 +2,7 @@
 
 Its networks are RTMPose (Jiang et al. 2023): a crop goes in, out come for each point two one-dimensional maps, one
 along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves, and any that
-gives heat maps instead (HRNet, ViTPose: `heatmaps`): the number of points decides the skeleton (37 SpineTrack, 26
+gives heat maps instead (HRNet, ViTPose, Sapiens): the number of points decides the skeleton (37 SpineTrack, 26
 HALPE, 17 COCO).
 
 SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
@@ -166,7 +166,7 @@ def _refined_maximum(heat: np.ndarray, cell: np.ndarray) -> np.ndarray:
 SPINEPOSE_SIZES = ("small", "medium", "large", "xlarge")
 SPINEPOSE_VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
 BOX_PADDING = 1.25  # of the box, as in training
-UNBIASED_NAME_PARTS = ("udp", "vitpose")  # in the names of files whose networks are trained on unbiased heat maps
+UNBIASED_NAME_PARTS = ("udp", "vitpose", "sapiens")  # in names of files of networks for unbiased heat maps
 IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
 IMAGENET_SD = np.array([58.395, 57.12, 57.375], np.float32)
 
@@ -179,7 +179,7 @@ class SpinePose:
     people are when `detect` gets no boxes (default: the extent of each person that BlazePose finds). people: most per
     image. The network gets red, green and blue in this order, as RTMPose is trained; the released SpinePose code hands
     over blue first, as OpenCV reads images. It also smooths the spine of its v1 models.
-    Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.
+    Heat maps are read without bias (UDP) where the file's name holds one of `UNBIASED_NAME_PARTS`.
     """
 
     def __init__(

@@ -214,7 +214,7 @@ def unknown_values(config: Config) -> list[str]:
         ("merge.correspondence", config.merge.correspondence, read_correspondence),
     ]
     if config.detection.detector == "spinepose":
-        checks.append(("detection.model", config.detection.model, known_weights))
+        checks.append(("detection.model", config.detection.network, known_weights))
     if config.virtual is not None:
         checks.append(("virtual.detections", config.virtual.detections, _check_detections))
     found = []

@@ -259,7 +259,8 @@ def _points_sink(
     photographs = isinstance(camera, Photographs)
     about = {
         "skeleton": FILE_POINT_ORDER.name, "point_names": [FILE_POINT_ORDER.names[i] for i in chosen],
-        "detector": looking.detection.detector, "smoothed": looking.smooth and not photographs,
+        "detector": looking.detection.detector, "model": looking.detection.network,
+        "smoothed": looking.smooth and not photographs,
         "source": camera.name, "cameras": ONE_CAMERA_NOTE,
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip

@@ -191,7 +191,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     origin = provenance_of_results(config)
     box = angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
     image_settings = {
-        "detector": config.detection.detector,
+        "detector": f"{config.detection.detector} {config.detection.network}".rstrip(),
         "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
     }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]

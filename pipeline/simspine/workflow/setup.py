@@ -305,7 +305,7 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     if clicks is not None:
         check_clicks_of(clicks, capture)
     if config.detection.detector == "spinepose":
-        check_weights(config.detection.model)
+        check_weights(config.detection.network)
     videos = open_videos(capture.videos)
     check_synchronised(videos, lengths_agree=trial.delays is None, resample=config.detection.resample)
     cameras, first = match_cameras_to_views(videos, cameras), videos[0]
