@@ -197,15 +197,18 @@ def _write_photographs(folder: Path) -> None:
 
 def _load_all(program: Program, place: RunFolder, commands: Sequence[str], say: ReportLine) -> None:
     """The commands once in this process, whose forks then have all libraries and kernels; in results of their own."""
-    text = (place.folder / RUN_CONFIG_FILE).read_text(encoding="utf-8")
-    (place.folder / f"loaded-{RUN_CONFIG_FILE}").write_text(text.replace(RESULTS_FOLDER, "loaded"), encoding="utf-8")
+    text = (place.folder / RUN_CONFIG_FILE).read_text(encoding="utf-8").replace(f": {RESULTS_FOLDER}", ": loaded")
+    (place.folder / f"loaded-{RUN_CONFIG_FILE}").write_text(text, encoding="utf-8")
     with contextlib.chdir(place.folder), contextlib.redirect_stdout(sys.stderr):
         for command in commands:
             if not command.startswith(("run ", "annotate ")):
                 say(f"loading: {command}")
                 words = command.replace(RUN_CONFIG_FILE, f"loaded-{RUN_CONFIG_FILE}").replace(RESULTS_FOLDER, "loaded")
-                with contextlib.suppress(SystemExit):
+                try:
                     program(words.split())
+                except SystemExit as end:
+                    if end.code:
+                        raise InputError(f"{words} failed by itself.") from None
 
 
 def _annotate_by_script(program: Program, words: Sequence[str]) -> None:
@@ -220,6 +223,9 @@ def decide_by_script() -> None:
         time.sleep(0.01)
         address = next(iter(re.findall(r"http://\S+/", Path("said.txt").read_text())), "")
     try:
+        urllib.request.urlopen(
+            f"{address}api/project", timeout=60
+        ).close()  # it answers once it can be stopped in order
         for frame in range(SCRIPTED_DECISIONS):
             journal = Path(RESULTS_FOLDER, JOURNAL).read_text(encoding="utf-8")
             if f'"f": {frame},' not in journal:
