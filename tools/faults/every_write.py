@@ -80,7 +80,7 @@ def measure_every_write(
     with tempfile.TemporaryDirectory() as folder:
         place = RunFolder(Path(folder) / "run", 1, ["Walking 1"], frames=20)
         place.results.mkdir()
-        _write_photographs(place.folder)
+        write_photographs(place.folder)
         commands = _commands_until(RUN_COMMANDS, only) + _commands_until(ANNOTATION_COMMANDS, only)
         _load_all(program, place, commands, say)
         for command in commands:
@@ -184,7 +184,7 @@ class _Refusal:
         return self.error if self.left == -1 or (self.left < 0 and lasts) else 0
 
 
-def _write_photographs(folder: Path) -> None:
+def write_photographs(folder: Path) -> None:
     """Eight photographs of two cameras, and labels of one of them."""
     names = load_skeleton("simspine37").names
     for camera in ("cam01", "cam02"):
