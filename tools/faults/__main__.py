@@ -27,7 +27,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--quick", action="store_true", help="a few kills over one trial: shows that it runs")
     parser.add_argument("--every-write", action="store_true", help="a fault at each change of a file instead")
-    parser.add_argument("--only", default="", metavar="COMMAND", help="every write: commands that begin so")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="every write: commands that begin so")
     parser.add_argument("--most", type=int, help="every write: errors at so many changes of each command")
     given = parser.parse_args(words)
     if not given.every_write and (given.only or given.most):

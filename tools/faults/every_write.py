@@ -72,7 +72,7 @@ def measure_every_write(
     """A small run and a small annotation, command by command, each from the results of those before.
 
     program: simspine's command line, given its words. most: errors at so many changes of a command, evenly spread; it
-    crashes at each. only: break the commands that begin so. Raises `InputError` where Linux does not ask, or a command
+    crashes at each. only: a pattern; break the commands that begin so. Raises `InputError` where Linux does not ask, or a command
     fails by itself.
     """
     if not sys.platform.startswith("linux") or os.uname().machine != "x86_64":
@@ -86,7 +86,7 @@ def measure_every_write(
         for command in commands:
             work = partial(_annotate_by_script, program) if command.startswith("annotate ") else program
             broken = BrokenCommand(place, command, partial(work, command.split()))
-            if command.startswith(only):
+            if re.match(only, command):
                 say(command)
                 yield broken.measure(most)
             else:
@@ -95,7 +95,7 @@ def measure_every_write(
 
 def _commands_until(commands: Sequence[str], only: str) -> Sequence[str]:
     """Those to the last that begins so."""
-    wanted = [number for number, command in enumerate(commands, 1) if command.startswith(only)]
+    wanted = [number for number, command in enumerate(commands, 1) if re.match(only, command)]
     return commands[: max(wanted, default=0)]
 
 
