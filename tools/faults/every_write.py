@@ -72,8 +72,8 @@ def measure_every_write(
     """A small run and a small annotation, command by command, each from the results of those before.
 
     program: simspine's command line, given its words. most: errors at so many changes of a command, evenly spread; it
-    crashes at each. only: a pattern; break the commands that begin so. Raises `InputError` where Linux does not ask, or a command
-    fails by itself.
+    crashes at each. only: a pattern; break the commands that begin so. Raises `InputError` where Linux does not ask, or
+    a command fails by itself.
     """
     if not sys.platform.startswith("linux") or os.uname().machine != "x86_64":
         raise InputError("--every-write needs Linux on x86-64, whose kernel asks before each change of a file.")

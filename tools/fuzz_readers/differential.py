@@ -86,8 +86,9 @@ def _their_c3d(path: Path) -> Numbers:
         reader = c3d.Reader(file)
         frames = np.array([points for _, points, _ in reader.read_frames()])
         scale = 0.001 if reader.get("POINT:UNITS").string_value.strip() == "mm" else 1.0
-        xyz = np.where(frames[..., 3:4] < 0, np.nan, frames[..., :3] * scale)
-        return {label.strip(): xyz[:, i] for i, label in enumerate(reader.point_labels)}
+        missing = (frames[..., 3:4] < 0) | (frames[..., :3] == 0).all(-1, keepdims=True)  # we take 0 0 0 as missing
+        xyz = np.where(missing, np.nan, frames[..., :3] * scale)
+        return {label.strip(" \0"): xyz[:, i] for i, label in enumerate(reader.point_labels)}
 
 
 def _our_store(path: Path) -> Numbers:
