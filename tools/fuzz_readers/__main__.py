@@ -79,7 +79,7 @@ def work(reader: str, folder: Path, seed: int, first: int, last: int) -> None:
         fork_guarded_readers()
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + _MORE, _address_space() + _MORE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    guarded.MIN_READ_SECONDS = SECONDS - 1  # a child is told so before the alarm rings
+    guarded.MIN_READ_SECONDS, guarded.MAX_WAIT_FACTOR = SECONDS - 1, 1.0  # a child ends before the alarm rings
     for number in range(first, last):
         path.write_bytes(case(reader, original, seed, number))
         print(f"at\t{number}", flush=True)
