@@ -1,15 +1,26 @@
 """Runs that are killed end in the results of runs that are not."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
-from click.testing import CliRunner
-from tools import break_writes
+from tools.faults.__main__ import main
+from tools.faults.every_write import JOURNAL, BrokenCommand, every_write_table, measure_every_write
+from tools.faults.runs import FaultOutcome, RunFolder, fault_table, result_checksums
 
-from simspine.cli.main import main
-from simspine.workflow.bench_faults import FaultOutcome, RunFolder, fault_table, result_checksums
+from simspine.cli.main import main as simspine
+from simspine.io.atomic import write_text
+from simspine.workflow.up_to_date import hold_lock
+
+WATCHED = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.uname().machine != "x86_64", reason="the kernel of Linux on x86-64 asks"
+)
 
 
 @pytest.mark.slow
@@ -17,8 +28,9 @@ from simspine.workflow.bench_faults import FaultOutcome, RunFolder, fault_table,
 def test_killed_runs_are_continued_by_the_same_command(tmp_path):
     """SIGKILL at random moments, to the command alone and to all of it: equal bytes, nothing left, nothing redone."""
     out = tmp_path / "faults.json"
-    done = CliRunner().invoke(main, ["bench", "faults", "--quick", "--json", str(out)])
-    assert done.exit_code == 0, done.output
+    with pytest.raises(SystemExit) as end:
+        main(["--quick", "--json", str(out)])
+    assert not end.value.code
     (killed,) = json.loads(out.read_text())["outcomes"]
     assert killed["fault"] == "SIGKILL at 3 random moments"
     assert killed["code"] == -signal.SIGKILL
@@ -58,44 +70,95 @@ def test_the_table_says_what_is_not_as_it_should_be():
     assert "through, other bytes, 2 files left, 1 pieces of work redone" in lines[3]
 
 
-TORN = """
-import os, sys
-if not os.path.exists("results/x"):
-    with open("results/x", "w") as file:
-        file.write(100 * "ab")
-"""
-WHOLE = """
-from simspine.io.atomic import write_text
-write_text("results/x", 100 * "ab")
-"""
-
-
-def broken(place, monkeypatch, code: str, faults=break_writes.FAULTS):
+def broken(place: RunFolder, work):
     """What is found of a program that is no command of ours."""
-    monkeypatch.setattr(break_writes, "CHILD", f"from tools.break_writes import DiskFault; DiskFault().install(){code}")
-    place.results.mkdir(exist_ok=True)
-    return break_writes.break_command(place, "x", None, tuple(faults))
+
+    def ends_as_commands_do():
+        try:
+            work()
+        except OSError:
+            sys.exit(2)
+
+    place.results.mkdir(parents=True, exist_ok=True)
+    return BrokenCommand(place, "x", ends_as_commands_do).measure()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
-def test_programs_that_leave_half_a_file_are_found_and_ours_is_not(tmp_path, monkeypatch):
-    """The first keeps what was cut short; the second writes as the package does."""
+def whole():
+    write_text("results/x", 100 * "ab")
+
+
+def torn():
+    """Takes a file that is there for a whole one."""
+    if not os.path.exists("results/x"):
+        Path("results/x").write_text(100 * "ab")
+
+
+def boastful():
+    """Confirms what is not on the disk yet."""
+    with open(f"results/{JOURNAL}", "a") as file:
+        if not file.tell():
+            file.write("head\ndecision\n")
+    print("confirmed", flush=True)
+    Path("results/after").touch()
+
+
+def honest():
+    """As decisions are taken: a lock, a file in a new folder; then they are confirmed."""
+    with hold_lock(Path("results/home/.anna.lock"), "busy"):
+        write_text(f"results/{JOURNAL}", "head\ndecision\n")
+        print("confirmed", flush=True)
+
+
+@WATCHED
+def test_programs_that_leave_half_a_file_are_found_and_ours_is_not(tmp_path):
     place = RunFolder(tmp_path / "p", 1, ["Walking 1"])
-    torn = broken(place, monkeypatch, TORN)
-    assert torn.changes == 2  # open, write
-    assert torn.tried == 6
-    assert "SIGKILL at 2, write results/x: other bytes" in torn.bad
+    found = broken(place, torn)
+    assert [found.changes, found.crashes, found.errors] == [2, 7, 4]  # open, write; one piece to be torn
+    for fault in ("killed at 2", "killed within the piece at 2", "power cut at 2", "disk full at 2"):
+        assert any(line.startswith(f"{fault}, write x: ") and "other bytes: x" in line for line in found.bad), fault
     (place.results / "x").unlink()
-    whole = broken(place, monkeypatch, WHOLE, ["SIGKILL"])
-    assert [whole.changes, whole.tried, whole.bad] == [6, 6, ()]  # mkdir, open, write, fsync, replace, fsync of folder
+    found = broken(place, whole)
+    assert [found.changes, found.bad] == [6, ()]  # mkdir, open, write, fsync, rename, fsync of the folder
+    cells = [cell.strip() for cell in every_write_table([found]).splitlines()[-1].split("|")]
+    assert cells[1:5] + cells[6:7] == ["x", "6", "19", "12", "0"]
 
 
+@WATCHED
+def test_what_is_confirmed_survives_a_power_cut(tmp_path):
+    """Also that of the folder's own name, which a lock may have made before."""
+    place = RunFolder(tmp_path / "p", 1, ["Walking 1"])
+    assert broken(place, honest).bad == ()
+    place = RunFolder(tmp_path / "q", 1, ["Walking 1"])
+    (place.results / "home").mkdir(parents=True)
+    found = broken(place, boastful)
+    assert {line.partition(" at ")[0] for line in found.bad if "confirmed decision is lost" in line} == {
+        "power cut", "power cut, names lost",
+    }  # fmt: skip
+
+
+@WATCHED
+def test_writes_of_libraries_and_of_other_processes_are_met(tmp_path):
+    """HDF5 writes by itself, and `cp` is another process: an error at each change of either is refused or shows."""
+
+    def work():
+        with h5py.File("results/a.h5", "w") as file:
+            file["x"] = np.arange(9)
+        subprocess.run(["cp", "results/a.h5", "results/b.h5"], check=True)
+
+    place = RunFolder(tmp_path / "p", 1, ["Walking 1"])
+    place.results.mkdir()
+    changes = BrokenCommand(place, "x", work).undisturbed().changes
+    assert {change.paths for change in changes} == {("a.h5",), ("b.h5",)}
+    assert sum(len(change.piece[1]) for change in changes if change.paths == ("a.h5",)) > 1000
+
+
+@WATCHED
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
-def test_decisions_are_taken_in_whole_or_not_at_all(tmp_path):
-    """The short form of `python -m tools.break_writes`: three changes of one command."""
-    command = next(line for line in break_writes.COMMANDS if line.startswith("annotations import"))
-    (found,) = break_writes.break_commands([command], 3)
-    assert found.bad == ()
-    assert found.changes > 8
-    assert found.tried >= 9
+def test_decisions_are_taken_in_whole_or_not_at_all():
+    """The short form of `--every-write`: one command, errors at three of its changes."""
+    found = [one for one in measure_every_write(simspine, 3, "annotate ") if one]
+    (one,) = found
+    assert one.bad == ()
+    assert one.changes > 20
+    assert one.crashes > 3 * one.changes
+    assert one.errors >= 6

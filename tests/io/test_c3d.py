@@ -12,6 +12,7 @@ from small_takes import FILLED, UNSOLVED, make_take
 
 from simspine.core.errors import InputError
 from simspine.io.c3d import read_c3d, write_c3d
+from simspine.io.trc import read_trc, write_trc
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,18 @@ def test_units_of_a_person(tmp_path, unit, metres):
         warnings.simplefilter("error" if unit else "ignore")
         found = read_c3d(tmp_path / "a.c3d")
     np.testing.assert_allclose(found.xyz, person, atol=1e-5)
+
+
+def test_labels_in_windows_1252_can_be_written_again(tmp_path):
+    """Found by fuzzing: ezc3d leaves what is no UTF-8 as lone surrogates, on which every writer failed."""
+    person = np.array([[[0.1, 1.7, 0.02], [0.01, 0.9, 0.2], [0.1, 0.01, 0.3]]] * 3)
+    content = {"names": ["#paule", "B", "C"], "rate": 100.0, "values": person}
+    write_small_c3d(tmp_path / "a.c3d", content, {"X_SCREEN": ["+X"], "Y_SCREEN": ["+Y"]})
+    (tmp_path / "a.c3d").write_bytes((tmp_path / "a.c3d").read_bytes().replace(b"#paule", "Épaule".encode("cp1252")))
+    found = read_c3d(tmp_path / "a.c3d")
+    assert found.names == ("Épaule", "B", "C")
+    write_trc(tmp_path / "a.trc", found)
+    assert read_trc(tmp_path / "a.trc").names == found.names
 
 
 def test_more_frames_in_whole_numbers(tmp_path):

@@ -38,7 +38,8 @@ def test_the_child_says_what_the_library_says(file):
     ("body", "words"),
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "its reader ended with -11"),
-        ("while True: pass", "found no end in 1 s"),
+        ("while True: pass", "found no end in 6 s"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "found no end in 1 s"),
         ("raise ValueError('so damaged')", "so damaged"),
         ("print('/x: not this one', file=sys.stderr); sys.exit(2)", "not this one"),
     ],
@@ -50,6 +51,26 @@ def test_how_a_reader_may_end(file, monkeypatch, body, words):
     monkeypatch.setattr(guarded, "_CHILD_COMMAND", (sys.executable, "-c", child))
     with pytest.raises(InputError, match=words):
         read_c3d(file)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of time and memory")
+def test_time_of_the_processor_is_limited_and_a_busy_machine_is_waited_for(file, monkeypatch):
+    """An endless reader ends after 2 s of work; one that waits for twice the limit is read."""
+    monkeypatch.setattr(guarded, "MIN_READ_SECONDS", 1.0)
+    monkeypatch.setattr(guarded, "MAX_WAIT_FACTOR", 60.0)
+    for body, ends in (("while True: pass", False), ("time.sleep(2.5)", True)):
+        code = (
+            "import sys, time, simspine.io.guarded as child\n"
+            f"def read(path):\n    {body}\n    return {{}}, {{}}\n"
+            "child._c3d_arrays = read\n"
+            "child.run_guarded_reader()"
+        )
+        monkeypatch.setattr(guarded, "_CHILD_COMMAND", (sys.executable, "-c", code))
+        if ends:
+            assert guarded.read_guarded("C3D", file) == ({}, {})
+        else:
+            with pytest.raises(InputError, match="found no end in 1 s"):
+                guarded.read_guarded("C3D", file)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory")

@@ -5,10 +5,10 @@ import shutil
 
 import h5py
 import pytest
+from tools.faults.runs import RUN_CONFIG_FILE, RunFolder, result_checksums, wait_for_run
 
 from simspine.cli.main import main
 from simspine.workflow import jobs
-from simspine.workflow.bench_faults import RUN_CONFIG_FILE, RunFolder, result_checksums, wait_for_run
 from simspine.workflow.config import read_config
 
 ACTIONS = ["Walking 1", "Greeting 1"]

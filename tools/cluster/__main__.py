@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tools.cluster.slurm import history, kill_node, missing, running, two_nodes
-
-from simspine.workflow.bench_faults import RUN_CONFIG_FILE, RunFolder, result_checksums
+from tools.faults.runs import RUN_CONFIG_FILE, RunFolder, result_checksums
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = "snakemake_executor_plugin_slurm"

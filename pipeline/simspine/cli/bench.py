@@ -195,22 +195,22 @@ def bench_real_command(path, gait, ct):
         write_text(path, evaluation_json(tables, trials=[asdict(trial) for trial in trials]))
 
 
-@bench_group.command("faults")
-@_json_option
-@click.option("--kills", default=200, show_default=True, help="How often a run is ended by SIGKILL.")
-@click.option("--seed", default=1, show_default=True, help="Of the moments.")
-@click.option("--quick", is_flag=True, help="A few kills over one trial: shows that it runs.")
-def bench_faults_command(path, kills, seed, quick):
-    """Kills, a full disk, missing memory, ctrl-C, two runs at once: what happens, and what the same command makes of it
-    then. Exit code 1 if results differ, files are left over or finished work is repeated."""
-    from simspine.workflow.bench_faults import fault_records, fault_table, measure_faults
+@bench_group.command("faults", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[--every-write] [--help]")
+def bench_faults_command(options):
+    """Kills, a full disk, missing memory, ctrl-C: what happens, and what the same command makes of it then.
 
-    kills = min(kills, 3) if quick else kills
-    found = measure_faults(kills, quick, seed, say=say_progress)
-    click.echo(fault_table(found))
-    _write_json(path, {"kills": kills, "seed": seed, "outcomes": fault_records(found)})
-    if not all(one.good for one in found):
-        raise SystemExit(1)
+    It needs simspine's source code, where it is `python -m tools.faults`.
+    """
+    import os
+    import subprocess
+    import sys
+
+    from simspine.core.settings import data_folder
+
+    places = os.pathsep.join(filter(None, [str(data_folder("tools").parent), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "tools.faults", *options]
+    raise SystemExit(subprocess.call(command, env=os.environ | {"PYTHONPATH": places}))
 
 
 @click.group("benchmark")

@@ -37,7 +37,7 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     target = Path(target)
     if not target.name:
         raise InputError(f"a name for the file to write is missing: '{target}' is a folder.")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent, sync)
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
     temporary = target.with_name(f".{stem}.{HOST_DIGEST}-{os.getpid()}-{secrets.token_hex(6)}.tmp{suffix}")
@@ -54,8 +54,15 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         _name_as_user_does(error, temporary, target)
         raise
     if sync:
-        with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened
-            _flush_to_disk(target.parent)
+        _flush_folder(target.parent)
+
+
+def make_folder(folder: Path, sync: bool = True) -> None:
+    """With those above it. sync: a power cut takes none of their names once this returns."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing if sync else ():
+        _flush_folder(place.parent)
 
 
 @contextmanager
@@ -140,6 +147,11 @@ def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
     """Write lines, given without their ends, as `write_text` does; one is in memory at a time."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
+
+
+def _flush_folder(folder: Path) -> None:
+    with suppress(OSError):  # folders cannot be opened on Windows; what was renamed there stays
+        _flush_to_disk(folder)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -15,7 +15,7 @@ from simspine.core.types import Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial, points_at_other_places
 from simspine.io.guarded import c3d_parts
-from simspine.io.text_tables import list_names, named_columns, warn_left_out
+from simspine.io.text_tables import decode_text, list_names, named_columns, warn_left_out
 from simspine.io.trc import metres_per_unit, read_trc, without_points_at_zero
 
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
@@ -146,7 +146,13 @@ def _trial_field(parameters, name: str) -> int:
 
 def _parameter_texts(group, name: str) -> list[str]:
     """The texts of a parameter; none if it is not there."""
-    return [str(text).strip() for text in group.get(name, {}).get("value", ())] if name in group else []
+    return [_text(str(text)).strip() for text in group.get(name, {}).get("value", ())] if name in group else []
+
+
+def _text(text: str) -> str:
+    """Bytes that are no UTF-8 come as lone surrogates, which no file can hold; older software wrote Windows-1252."""
+    content = text.encode("utf-8", "surrogateescape")
+    return text if text.isascii() else decode_text(content, "a text in it")[0]
 
 
 def _point_labels(point) -> list[str]:

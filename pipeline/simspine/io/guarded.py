@@ -8,6 +8,7 @@ import json
 import os
 import pickletools
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -178,7 +179,7 @@ def _limit_resources(memory: int, seconds: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         resource.setrlimit(resource.RLIMIT_AS, (_LIBRARY_ADDRESS_SPACE + memory, _LIBRARY_ADDRESS_SPACE + memory))
 
 
@@ -246,7 +247,8 @@ def _json_value(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-MIN_READ_SECONDS, SECONDS_PER_BYTE = 10.0, 1e-6  # s; files are read at 50 MB/s and more
+MIN_READ_SECONDS, SECONDS_PER_BYTE = 10.0, 1e-6  # s of the processor; files are read at 50 MB/s and more
+MAX_WAIT_FACTOR = 6.0  # times as long on the clock: a busy machine has other work, too
 _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()"
 _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
@@ -268,10 +270,15 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
         command = [*_CHILD_COMMAND, kind, str(out), str(memory), str(round(seconds) + 1), os.path.abspath(path)]
         try:
             done = subprocess.run(
-                command, capture_output=True, timeout=seconds, check=False, env=environment, stdin=subprocess.DEVNULL
-            )
+                command, capture_output=True, timeout=MAX_WAIT_FACTOR * seconds, check=False, env=environment,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?") from None
+            raise InputError(
+                f"{path}: its reader found no end in {MAX_WAIT_FACTOR * seconds:.0f} s; damaged?"
+            ) from None
+        if os.name == "posix" and done.returncode == -signal.SIGXCPU:
+            raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         if said and done.returncode == REFUSED_EXIT_CODE:
             raise InputError(said[0])

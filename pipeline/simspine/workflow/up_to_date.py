@@ -18,7 +18,7 @@ from pathlib import Path
 
 from simspine import __version__
 from simspine.core.errors import InputError, require_path
-from simspine.io.atomic import write_text
+from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
 # Where each file of a run lies
@@ -105,7 +105,7 @@ def hold_lock(
     locks. busy: says what another process does that is in the block. This one waits for it, without `patience_s` as
     long as it takes; else raises `InputError` that many seconds later, with the advice.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if fcntl is None:
         yield ()
         return

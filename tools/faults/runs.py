@@ -1,4 +1,4 @@
-"""`simspine bench faults`: what goes wrong on a machine, done to real runs over a small virtual set.
+"""What goes wrong on a machine, done to real runs over a small virtual set.
 
 After each fault the same command is given again. It must end well, and all results must be those of a run that nothing
 disturbed, byte by byte, run logs and computing times aside.
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ FILES_THAT_VARY = ("logs/", "benchmarks/", "timings.json")
 class RunFolder:
     """A folder with a configuration in which runs are disturbed, and the results of one that was not."""
 
-    def __init__(self, folder: Path, subjects: int, actions: list[str]):
+    def __init__(self, folder: Path, subjects: int, actions: list[str], frames: int = 40):
         self.folder = folder
         self.reference: dict[str, str] = {}
         self.idle_s = 0.0
@@ -39,7 +40,7 @@ class RunFolder:
         content = {
             "name": "faults",
             "results": RESULTS_FOLDER,
-            "virtual": {"subjects": subjects, "actions": actions, "frames": 40, "detections": "exact"},
+            "virtual": {"subjects": subjects, "actions": actions, "frames": frames, "detections": "exact"},
             "capture": {"human36m": f"{RESULTS_FOLDER}/capture", "detections": f"{RESULTS_FOLDER}/capture/detections"},
             "detection": {"detector": "import"},
             "body": {"recipe": "coupled", "markers": "centres"},
@@ -104,15 +105,21 @@ def result_checksums(results: Path) -> dict[str, str]:
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results).as_posix()
         if path.is_file() and not name.startswith(FILES_THAT_VARY):
-            found[name] = hashlib.sha256(_without_seconds(path)).hexdigest()
+            found[name] = hashlib.sha256(without_seconds(name, path.read_bytes())).hexdigest()
     return found
 
 
-def _without_seconds(path: Path) -> bytes:
-    if path.parent.name == "manifests" or path.parent.parent.name == "manifests":
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        return json.dumps(entry | {"seconds": 0}).encode()
-    return path.read_bytes()
+def without_seconds(name: str, content: bytes) -> bytes:
+    if is_manifest(name):
+        with suppress(ValueError, TypeError):  # cut short
+            return json.dumps(json.loads(content) | {"seconds": 0}).encode()
+    return content
+
+
+def is_manifest(name: str) -> bool:
+    """Whether it is the path of a whole one."""
+    path = Path(name)
+    return "manifests" in path.parts[-3:-1] and path.suffix == ".json" and path.name[0] != "."
 
 
 def wait_for_run(run: subprocess.Popen) -> tuple[int, str]:

@@ -1,0 +1,156 @@
+"""Whether memory and open files stay as they are: `python -m tools.faults.soak [--seconds 600]`.
+
+Half of the time four scripted annotators take decisions at four servers of `simspine annotate`, as fast as these
+confirm them. In the other half one process solves a small trial again and again. Memory and open files are read after
+each round; the first rounds, in which libraries and caches are loaded, do not count. Needs Linux.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.faults.every_write import RUN_COMMANDS, send_decision, write_photographs
+from tools.faults.runs import RESULTS_FOLDER, RunFolder
+
+from simspine.evaluation.tables import aligned_markdown
+
+ANNOTATORS = ("anna", "ben", "cleo", "dan")
+FRAMES = 8  # photographs of a camera
+LOADING_SHARE = 0.3  # of the rounds, which do not count
+MOST_GROWTH_MIB = 16.0  # from the first rounds that count to the last
+
+
+@dataclass(frozen=True)
+class Use:
+    """Of a process, after a round of work. memory_mib: resident; files: open ones."""
+
+    memory_mib: float
+    files: int
+
+
+@dataclass(frozen=True)
+class SoakOutcome:
+    """begin, end: medians over the first and the last tenth of the rounds that count."""
+
+    work: str
+    rounds: int
+    begin: Use
+    end: Use
+
+    @property
+    def good(self) -> bool:
+        return self.end.memory_mib - self.begin.memory_mib < MOST_GROWTH_MIB and self.end.files <= self.begin.files
+
+
+def use_of(process: int | str = "self") -> Use:
+    """What a process uses now."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return Use(pages * os.sysconf("SC_PAGESIZE") / 2**20, len(os.listdir(f"/proc/{process}/fd")))
+
+
+def judge(work: str, found: Sequence[Use]) -> SoakOutcome:
+    """Over all rounds of a piece of work."""
+    counted = found[int(LOADING_SHARE * len(found)) :]
+    tenth = max(1, len(counted) // 10)
+
+    def middle(uses: Sequence[Use]) -> Use:
+        memory, files = sorted(one.memory_mib for one in uses), sorted(one.files for one in uses)
+        return Use(memory[len(uses) // 2], files[len(uses) // 2])
+
+    return SoakOutcome(work, len(found), middle(counted[:tenth]), middle(counted[-tenth:]))
+
+
+def repeat(work: Callable[[], object], seconds: float) -> list[Use]:
+    """What this process uses after each round of some work."""
+    end, found = time.monotonic() + seconds, []
+    while time.monotonic() < end or len(found) < 3:
+        work()
+        found.append(use_of())
+    return found
+
+
+def soak_annotate(folder: Path, seconds: float) -> list[SoakOutcome]:
+    """Four servers, each with the decisions of a person who looks at every photograph in turn."""
+    write_photographs(folder)
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(_server(folder, name)) for name in ANNOTATORS]
+        found: list[list[Use]] = [[] for _ in servers]
+        end, number = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            for (process, address), uses in zip(servers, found, strict=True):
+                send_decision(address, number % FRAMES, ("Hip", "Neck")[number // FRAMES % 2])
+                uses.append(use_of(process))
+            number += 1
+        for name in ANNOTATORS:
+            lines = (folder / "annotations" / f"{name}.jsonl").read_bytes().count(b"\n")
+            assert lines == 1 + number, f"{name}: {lines - 1} of {number} confirmed decisions are in the journal"
+    return [judge(f"annotate, {name}", uses) for name, uses in zip(ANNOTATORS, found, strict=True)]
+
+
+@contextlib.contextmanager
+def _server(folder: Path, annotator: str) -> Iterator[tuple[int, str]]:
+    command = [sys.executable, "-m", "simspine", "annotate", "photographs", "--out", "annotations", "--no-open"]
+    with subprocess.Popen(
+        [*command, "--annotator", annotator], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        address = re.findall(r"http://\S+/", server.stdout.readline())[0]
+        yield server.pid, address
+        server.send_signal(signal.SIGINT)
+
+
+def soak_jobs(folder: Path, seconds: float) -> SoakOutcome:
+    """A small trial from its points to its report, again and again in this process."""
+    from simspine.cli.main import main as simspine
+
+    place = RunFolder(folder, 1, ["Walking 1"], frames=20)
+    again = [command for command in RUN_COMMANDS if "markers" in command or "motion" in command]
+
+    def solve() -> None:
+        for path in (place.results / "S1/manifests").rglob("*/Walking_1.json"):
+            if path.parent.name != "detect":
+                path.unlink()
+        for command in again:
+            simspine(command.split(), standalone_mode=False)
+
+    with contextlib.chdir(folder), contextlib.redirect_stdout(open(os.devnull, "w")):
+        for command in RUN_COMMANDS[: RUN_COMMANDS.index(again[-1])]:
+            simspine(command.split(), standalone_mode=False)
+        return judge("jobs markers, motion", repeat(solve, seconds))
+
+
+def soak_table(found: Sequence[SoakOutcome]) -> str:
+    """A line for each process, in Markdown."""
+    rows: list[tuple[str, ...]] = [
+        ("process", "rounds", "MiB", "MiB at the end", "open files", "at the end"),
+        ("---", "--:", "--:", "--:", "--:", "--:"),
+    ]
+    for one in found:
+        memory = f"{one.begin.memory_mib:.1f}", f"{one.end.memory_mib:.1f}"
+        rows.append((one.work, str(one.rounds), *memory, str(one.begin.files), str(one.end.files)))
+    return aligned_markdown(rows)
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600.0, help="of all of it (default: 600)")
+    given = parser.parse_args(words)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "photographs").mkdir()
+        found = soak_annotate(Path(folder), given.seconds / 2)
+        found.append(soak_jobs(Path(folder) / RESULTS_FOLDER, given.seconds / 2))
+    print(soak_table(found))
+    sys.exit(not all(one.good for one in found))
+
+
+if __name__ == "__main__":
+    main()
