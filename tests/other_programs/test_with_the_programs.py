@@ -5,8 +5,7 @@ triangulates, filters and writes, as its users have it do.
 """
 
 import logging
-import os
-import shutil
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -181,38 +180,26 @@ def pose2sim_project(folder: Path, px_points, names) -> Path:
     return project
 
 
-def test_pose2sim_before_and_after_its_triangulation(tmp_path):
-    """Its reader reads what was added; what was seen is where its own triangulation has it."""
-    pytest.importorskip("Pose2Sim")
+def test_the_spine_as_a_step_of_a_pose2sim_project(tmp_path):
+    """By the example of the documentation. What was seen is where Pose2Sim's own triangulation has it."""
     common = pytest.importorskip("Pose2Sim.common")
-    triangulation = pytest.importorskip("Pose2Sim.triangulation")
-    import tomllib
-
     import Pose2Sim
 
+    example = runpy.run_path(str(Path(__file__).parents[2] / "docs/how-to/pose2sim_step.py"))
     whole, centres = person("halpe26")
     names, xyz = native("halpe26", whole)
     project = pose2sim_project(tmp_path, np.moveaxis(project_points(ring(), xyz), 0, 1), names)
     demo = Path(Pose2Sim.__file__).parent / "Demo_SinglePerson/Config.toml"
     text = demo.read_text(encoding="utf-8").replace("frame_rate = 'auto'", f"frame_rate = {RATE:g}")
     (project / "Config.toml").write_text(text, encoding="utf-8")
-    config = tomllib.loads(text)
-    config["project"] |= {"project_dir": str(project)}
-    here = Path.cwd()
-    os.chdir(project)
-    try:
-        triangulation.triangulate_all(config)
-    finally:
-        os.chdir(here)
-    (theirs,) = (project / "pose-3d").glob("*.trc")
-    shutil.move(theirs, tmp_path / "theirs.trc")
-    add(project)
-    added = project / "pose-3d/Session_spine.trc"
+    added, *_ = example["run"](project, ["triangulation"])
+    assert added == project / "pose-3d/Session_spine.trc"
     cells, _, time, found, _ = common.read_trc(added)
     assert len(time) == FRAMES
     assert set(LEVELS) <= set(found)
     check_markers(added, centres)
-    own, triangulated = read_markers(added), read_markers(tmp_path / "theirs.trc")
+    (theirs,) = [path for path in (project / "pose-3d").glob("*.trc") if path != added]
+    own, triangulated = read_markers(added), read_markers(theirs)
     for name in ("RKnee", "LElbow", "RAnkle"):
         apart = own.xyz[:, own.index(name)] - triangulated.xyz[:, triangulated.index(name)]
         assert np.linalg.norm(apart, axis=1).max() < 0.005
