@@ -44,10 +44,16 @@ def test_bids_holds_the_numbers(bids, take):
     assert set(channels["units"]) == {"m", "rad"}
 
 
-def test_names_that_become_one_in_bids_are_refused(tmp_path, take):
-    takes = [take, ExportTrial("S01", "walk_1", take.trial)]
-    with pytest.raises(InputError, match=r"S01/walk_1 would be .*_task-walk1_.* in BIDS, as S01/walk 1; rename"):
+@pytest.mark.parametrize("other", ["walk_1", "Walk 1"])  # the second is another file only where case counts
+def test_names_that_become_one_in_bids_are_refused(tmp_path, take, other):
+    takes = [take, ExportTrial("S01", other, take.trial)]
+    with pytest.raises(InputError, match=rf"S01/{other} would be .*_task-[wW]alk1_.* in BIDS, as S01/walk 1; rename"):
         write_bids(tmp_path, takes, name="study")
+
+
+def test_a_name_of_which_bids_leaves_nothing_is_refused(tmp_path, take):
+    with pytest.raises(InputError, match=r"S01/歩行: BIDS names subjects and tasks by A-Z"):
+        write_bids(tmp_path, [ExportTrial("S01", "歩行", take.trial)], name="study")
 
 
 def test_without_the_package_the_cure_is_named(tmp_path, take, monkeypatch):

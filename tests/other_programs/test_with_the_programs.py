@@ -4,8 +4,9 @@ Each test runs where its program is installed. A person whose spine is known is 
 triangulates, filters and writes, as its users have it do.
 """
 
-import logging
+import os
 import runpy
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -149,26 +150,48 @@ def test_caliscope(tmp_path):
     check_markers(target.with_name(f"{target.stem}_labelled.trc"), centres)
 
 
-def test_freemocap(tmp_path, monkeypatch):
-    """Its own split into tables of body, hands and face, mm; its own loader still reads the folder."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # it cannot be imported where something else logs
-    saving = pytest.importorskip("freemocap.core_processes.post_process_skeleton_data.split_and_save")
-    loading = pytest.importorskip("freemocap.data_layer.data_saver.data_loader")
-    from skellytracker.trackers.mediapipe_tracker.mediapipe_model_info import MediapipeModelInfo
+FREEMOCAP_WRITES = """
+import sys
+import numpy as np
+from freemocap.core_processes.post_process_skeleton_data.split_and_save import split_and_save
+from skellytracker.trackers.mediapipe_tracker.mediapipe_model_info import MediapipeModelInfo
+
+folder = sys.argv[1]
+body = np.load(folder + "/body.npy")
+others = np.repeat(body[:, :1], MediapipeModelInfo.num_tracked_points - body.shape[1], axis=1)
+skeleton = np.concatenate([body, others], axis=1)
+split_and_save(skeleton, MediapipeModelInfo(), folder + "/output_data")
+np.save(folder + "/output_data/mediapipe_skeleton_3d.npy", skeleton)
+"""
+FREEMOCAP_READS = """
+import sys
+from freemocap.data_layer.data_saver.data_loader import DataLoader
+
+loader = DataLoader(sys.argv[1])
+print(loader.number_of_frames, len(loader._load_dataframe("simspine_spine_3d_xyz.csv")))
+"""
+
+
+@pytest.mark.skipif("FREEMOCAP_PYTHON" not in os.environ, reason="FREEMOCAP_PYTHON names no interpreter")
+def test_freemocap(tmp_path):
+    """Its own split into tables of body, hands and face, mm; its own loader still reads the folder.
+
+    FreeMoCap needs an older NumPy than SIMSPINE: FREEMOCAP_PYTHON is the interpreter of its own environment.
+    """
+
+    def freemocap(script: str) -> str:
+        command = [os.environ["FREEMOCAP_PYTHON"], "-c", script, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     whole, centres = person("blazepose33")
     _, body = native("blazepose33", whole)
-    others = np.repeat(body[:, :1], MediapipeModelInfo.num_tracked_points - body.shape[1], axis=1)
-    skeleton = 1000 * np.concatenate([body, others], axis=1)
-    output = tmp_path / "output_data"
-    output.mkdir()
-    saving.split_and_save(skeleton, MediapipeModelInfo(), str(output))
-    np.save(output / "mediapipe_skeleton_3d.npy", skeleton)
+    np.save(tmp_path / "body.npy", 1000 * body)
+    for folder in ("output_data", "synchronized_videos"):
+        (tmp_path / folder).mkdir()
+    freemocap(FREEMOCAP_WRITES)
     add(tmp_path, "--rate", str(RATE))
-    check_near(read_wide(output / "simspine_spine_3d_xyz.csv"), centres, 0.001)
-    loader = loading.DataLoader(tmp_path)
-    assert loader.number_of_frames == FRAMES
-    assert len(loader._load_dataframe("simspine_spine_3d_xyz.csv")) == FRAMES
+    check_near(read_wide(tmp_path / "output_data/simspine_spine_3d_xyz.csv"), centres, 0.001)
+    assert freemocap(FREEMOCAP_READS).split()[-2:] == [str(FRAMES), str(FRAMES)]
 
 
 def pose2sim_project(folder: Path, px_points, names) -> Path:
@@ -204,6 +227,27 @@ def test_the_spine_as_a_step_of_a_pose2sim_project(tmp_path):
         apart = own.xyz[:, own.index(name)] - triangulated.xyz[:, triangulated.index(name)]
         assert np.linalg.norm(apart, axis=1).max() < 0.005
     np.testing.assert_allclose(cells.to_numpy().reshape(FRAMES, -1, 3), own.xyz, atol=1e-6)
+
+
+def test_sports2d(tmp_path):
+    """Its writer of points in metres, a trial that begins late, and the file that its marker augmentation adds."""
+    sports2d = pytest.importorskip("Sports2D.process")
+    common = pytest.importorskip("Pose2Sim.common")
+    whole, centres = person("halpe26")
+    names, xyz = native("halpe26", markers_in_frame(whole, "y_up"))
+    folder = tmp_path / "walk_Sports2D"
+    folder.mkdir()
+    time = pd.Series(3.0 + np.arange(FRAMES) / RATE, index=range(150, 150 + FRAMES), name="time")
+    axes = [pd.DataFrame(xyz[..., axis], columns=names, index=time.index) for axis in range(3)]
+    table = sports2d.trc_data_from_XYZtime(*axes, time)
+    for name in ("m_person00", "m_person00_LSTM", "px_person00"):
+        sports2d.make_trc_with_trc_data(table, folder / f"walk_Sports2D_{name}.trc", fps=RATE)
+    assert "session of Sports2D, 1 trial(s)" in add(tmp_path)
+    added = folder / "walk_Sports2D_m_person00_spine.trc"
+    check_markers(added, centres)
+    _, _, times, found, _ = common.read_trc(added)
+    assert set(LEVELS) <= set(found)
+    np.testing.assert_allclose(times, time, atol=1e-6)
 
 
 def test_opensim_reads_markers_motion_and_model(tmp_path):

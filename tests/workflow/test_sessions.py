@@ -195,8 +195,9 @@ def test_vicon(tmp_path):
     own = [label for label in own if label not in ("T1", "T3", "T5", "T7", "T9", "T11", "L2", "L4")]
     xyz = markers_in_frame(whole.select([known.names[label] for label in own]), "y_up").xyz
     content = {"names": [f"Ada:{label}" for label in own], "values": xyz, "rate": RATE}
-    write_small_c3d(tmp_path / "walk.c3d", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
-    assert "session of Vicon" in add(tmp_path)
+    (tmp_path / "notes.txt").write_text("not a recording")
+    write_small_c3d(tmp_path / "walk.C3D", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
+    assert "session of Vicon, 1 trial(s)" in add(tmp_path)  # also where *.c3d and *.C3D are the same files
     check_markers(tmp_path / "walk_spine.c3d", centres)
 
 

@@ -244,17 +244,21 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     _write_json(folder / "dataset_description.json", description)
     write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
     write_text(folder / ".bidsignore", "manifest.json\nNOTICE.txt\n")
-    labels: dict[str, str] = {}
+    labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
+    people: set[str] = set()
     for take in takes:
         subject, task = (re.sub(r"[^A-Za-z0-9]", "", text) for text in (take.subject, take.name))
         stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
-        if not subject or not task or labels.setdefault(stem, take.path) != take.path:
+        taken = labels.setdefault(stem.casefold(), take)
+        if not subject or not task:
             raise InputError(
-                f"{take.path} would be {stem} in BIDS, as {labels.get(stem)}; rename the trial or subject."
+                f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it so that some are left."
             )
+        if taken is not take:
+            raise InputError(f"{take.path} would be {stem} in BIDS, as {taken.path}; rename the trial or the subject.")
+        people.add(f"sub-{subject}")
         files |= _write_bids_trial(folder, stem, take)
-    people = sorted({stem.partition("/")[0] for stem in labels})
-    write_text(folder / "participants.tsv", "\n".join(["participant_id", *people]) + "\n")
+    write_text(folder / "participants.tsv", "\n".join(["participant_id", *sorted(people)]) + "\n")
     return files
 
 

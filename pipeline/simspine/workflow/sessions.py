@@ -276,8 +276,8 @@ def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
 
 
 def _vicon(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in sorted((*folder.glob("*.c3d"), *folder.glob("*.C3D"))):
-        if SUFFIX not in path.name:
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() == ".c3d" and SUFFIX not in path.name:
             targets = (path.with_name(f"{path.stem}{SUFFIX}.c3d"), *_kinematics(folder, path.stem))
             yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
 
