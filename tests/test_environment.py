@@ -127,6 +127,9 @@ def test_every_setting_is_explained():
 
 
 def test_no_oracle_is_skipped_for_want_of_a_package():
-    """Packages of the lock are there, or the installation is at fault."""
+    """Packages of the lock are there, or the installation is at fault. Other programs that read our files need not be
+    there: their tests are in one folder.
+    """
     skip = "importor" + "skip"
-    assert [path.name for path in (ROOT / "tests").rglob("*.py") if skip in path.read_text(encoding="utf-8")] == []
+    files = [path for path in (ROOT / "tests").rglob("*.py") if skip in path.read_text(encoding="utf-8")]
+    assert {path.parent.name for path in files} == {"other_programs"}

@@ -1,5 +1,7 @@
 """The library's one call: the same numbers as the workflow's files, the truth, round trips, and clear errors."""
 
+import html
+import re
 import sys
 from dataclasses import replace
 
@@ -67,6 +69,20 @@ def test_what_a_person_does_most(in_memory, truth, tmp_path):
         trial = data["person", "trial"].read()
     np.testing.assert_array_equal(trial.lla, in_memory.lla)
     np.testing.assert_array_equal(trial.markers.covariance, in_memory.spine.markers.covariance)
+
+
+def test_a_notebook_shows_the_player_and_stays_small(in_memory, monkeypatch):
+    """The page in the frame asks for nothing from elsewhere; of a trial of more frames than it holds some are left."""
+    for most in (300, 4):
+        monkeypatch.setattr("simspine.report.trial_page._NOTEBOOK_FRAMES", most)
+        shown = in_memory._repr_html_()
+        assert len(shown) < 3e6
+        (page,) = re.findall(r'srcdoc="([^"]*)"', shown)
+        page = html.unescape(page)
+        assert "default-src 'none'" in page
+        frames, total = (int(re.search(rf'"{key}": ?(\d+)', page)[1]) for key in ("frames", "total"))
+        assert total == in_memory.spine.frames
+        assert frames == min(total, 4 if most == 4 else total)
 
 
 def test_a_table_has_a_row_for_each_frame_in_degrees_and_mm(in_memory, tmp_path):

@@ -4,89 +4,37 @@ import json
 
 import numpy as np
 import pytest
+import tomli_w
 from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
+from session_person import (
+    FRAMES,
+    LEVELS,
+    RATE,
+    add,
+    check_markers,
+    check_near,
+    long_rows,
+    native,
+    person,
+    read_wide,
+    write_wide,
+)
 from small_c3d import write_small_c3d
 from small_project import ring
 from small_videos import write_video
 
-from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
 from simspine.cli.main import main
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton
-from simspine.core.types import Keypoints, Markers, Motion
+from simspine.core.types import Keypoints, Markers
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import write_calibration
 from simspine.io.keypoint_json import write_keypoints
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.workflow.config import read_config
-
-FRAMES, RATE = 12, 50.0
-LEVELS = ("T8", "T12", "L3", "S1")
-FAR = 0.06  # m, of an unseen vertebra from the truth; wrong axes, units or sides are far beyond
-
-
-def person(layout: str, recipe: str = "articulated") -> tuple[Markers, Markers]:
-    """Points of a layout on a person who stands and sways, z up, by their native names; and centres of vertebrae."""
-    body = build_body(recipe, layout, skin_of(layout), 0.007)
-    c = body.coordinates
-    values = np.tile(c.default, (FRAMES, 1))
-    values[:, c.names.index("pelvis_ty")] = 0.95
-    values[:, c.names.index("pelvis_tilt")] += 0.05 * np.sin(np.arange(FRAMES) / 4)
-    whole = forward_kinematics(body, Motion(c.names, RATE, values, c.rotational))
-    whole = markers_in_frame(whole, "z_up")
-    centres = whole.select([level + VIRTUAL_SUFFIX for level in LEVELS]).with_(names=LEVELS)
-    return whole, centres
-
-
-def skin_of(layout: str) -> list[str]:
-    return [name for name in set(read_marker_set(layout).names.values()) if name.endswith("_skin")]
-
-
-def native(layout: str, whole: Markers) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and places of all points of a detector's layout; those without a counterpart are where the nose is."""
-    skeleton = load_skeleton(layout)
-    places = [whole.xyz[:, whole.index(skeleton.to_simspine.get(name, "Nose"))] for name in skeleton.names]
-    return skeleton.names, np.stack(places, 1)
-
-
-def write_wide(path, names, xyz, first: str = "") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [([first] if first else []) + [f"{name}_{axis}" for name in names for axis in "xyz"]]
-    rows += [([str(k)] if first else []) + [f"{value:.9g}" for value in row.ravel()] for k, row in enumerate(xyz)]
-    path.write_text("\n".join(",".join(row) for row in rows) + "\n")
-
-
-def read_wide(path) -> dict[str, np.ndarray]:
-    head, *rows = [line.split(",") for line in path.read_text().splitlines()]
-    cells = np.array(rows, float)
-    return {level: np.stack([cells[:, head.index(f"{level}_{axis}")] for axis in "xyz"], 1) for level in LEVELS}
-
-
-def add(folder, *more):
-    """The command's output; no file of the session is changed, and a second call writes nothing."""
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    done = CliRunner().invoke(main, ["add-spine", str(folder), *more])
-    assert done.exit_code == 0, done.output
-    assert all(path.read_bytes() == content for path, content in before.items())
-    again = CliRunner().invoke(main, ["add-spine", str(folder), *more])
-    assert again.exit_code == 2
-    assert "exists already; nothing of a session is written over" in again.output
-    return done.output
-
-
-def check_near(found: dict[str, np.ndarray], centres: Markers, unit: float = 1.0) -> None:
-    for level, places in found.items():
-        far = np.linalg.norm(places * unit - centres.xyz[:, centres.index(level)], axis=1)
-        assert far.max() < FAR, (level, far.max())
-
-
-def check_markers(path, centres: Markers) -> None:
-    written = markers_in_frame(read_markers(path), "z_up")
-    check_near({level: written.xyz[:, written.index(level)] for level in LEVELS}, centres)
 
 
 def test_freemocap_in_millimetres(tmp_path):
@@ -111,22 +59,103 @@ def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     whole, centres = person("coco17")
     names, xyz = native("coco17", whole)
     turn = Rotation.from_euler("xyz", [110, 20, 0], degrees=True).as_matrix()
-    write_wide(tmp_path / "walk/pose-3d/take1.csv", names, 1000 * xyz @ turn.T, "fnum")
+    table = tmp_path / "walk/pose-3d/take1.csv"
+    write_wide(table, names, 1000 * xyz @ turn.T, "fnum")
     said = add(tmp_path, "--rate", "50")
     assert "session of Anipose" in said
     found = read_wide(tmp_path / "walk/pose-3d/take1_spine.csv")
     check_near({level: places @ turn for level, places in found.items()}, centres, 0.001)
-    assert "L3_error" in (tmp_path / "walk/pose-3d/take1_spine.csv").read_text().splitlines()[0]
+    head = (tmp_path / "walk/pose-3d/take1_spine.csv").read_text().splitlines()[0]
+    assert head.startswith(table.read_text().splitlines()[0])  # the viewer joins limbs and vertebrae of one file
+    assert "L3_error" in head
 
 
-def test_caliscope(tmp_path):
-    whole, centres = person("blazepose33")
-    names, xyz = native("blazepose33", whole)
-    write_wide(tmp_path / "recordings/walk/POSE/xyz_POSE_labelled.csv", names, xyz, "sync_index")
-    assert "session of Caliscope" in add(tmp_path, "--rate", "50")
-    target = tmp_path / "recordings/walk/SIMSPINE/xyz_SIMSPINE_spine_labelled"
-    check_near(read_wide(target.with_suffix(".csv")), centres)
-    check_markers(target.with_suffix(".trc"), centres)
+def test_anipose_leaves_out_points_that_its_own_viewer_leaves_out(tmp_path):
+    whole, centres = person("coco17")
+    names, xyz = native("coco17", whole)
+    xyz = xyz.copy()
+    wild = names.index("left_wrist")
+    xyz[4:, wild] += 3.0
+    path = tmp_path / "walk/pose-3d/take1.csv"
+    write_wide(path, names, xyz)
+    head, *rows = path.read_text().splitlines()
+    rows = [f"{row},{0 if k < 4 else 80}" for k, row in enumerate(rows)]
+    path.write_text("\n".join([f"{head},left_wrist_error", *rows]) + "\n")
+    add(tmp_path, "--rate", "50")
+    check_near(read_wide(tmp_path / "walk/pose-3d/take1_spine.csv"), centres)
+
+
+def caliscope_session(folder, names, xyz, left_out=()):
+    """As Caliscope 0.11 writes it: the labelled table has no number of the frame, and no row where nothing was seen."""
+    seen = [k for k in range(len(xyz)) if k not in left_out]
+    write_wide(folder / "xyz_POSE_labelled.csv", names, xyz[seen])
+    rows = long_rows(xyz, seen, first=3)
+    head = "sync_index,object_id,keypoint_id,x_coord,y_coord,z_coord,frame_time"
+    (folder / "xyz_POSE.csv").write_text("\n".join([head, *rows]) + "\n")
+
+
+def test_caliscope_with_frames_in_which_nothing_was_seen(tmp_path):
+    """The frame rate is that of its times; points are called as Caliscope's HALPE model calls them."""
+    whole, centres = person("halpe26")
+    names, xyz = native("halpe26", whole)
+    sides = {"L": "left_", "R": "right_"}
+    plain = [f"{sides[name[0]]}{name[1:].lower()}" if name[:2].isupper() else name.lower() for name in names]
+    caliscope_session(tmp_path / "recordings/walk/POSE", plain, xyz, left_out=(5, 6))
+    assert "session of Caliscope" in add(tmp_path)
+    target = tmp_path / "recordings/walk/SIMSPINE/xyz_SIMSPINE_spine"
+    seen = [k for k in range(FRAMES) if k not in (5, 6)]
+    kept = centres.with_(xyz=centres.xyz[seen])
+    check_near(read_wide(target.with_name(f"{target.name}_labelled.csv")), kept)
+    check_markers(target.with_name(f"{target.name}_labelled.trc"), centres)
+    assert read_markers(target.with_name(f"{target.name}_labelled.trc")).rate == pytest.approx(RATE)
+    head, *rows = (line.split(",") for line in target.with_suffix(".csv").read_text().splitlines())
+    indices = {int(row[head.index("sync_index")]) for row in rows}
+    assert indices == {k + 3 for k in seen}
+
+
+def test_caliscope_tables_that_do_not_agree_are_refused(tmp_path):
+    names, xyz = native("blazepose33", person("blazepose33")[0])
+    folder = tmp_path / "recordings/walk/POSE"
+    caliscope_session(folder, names, xyz)
+    write_wide(folder / "xyz_POSE_labelled.csv", names, xyz[:-1])
+    refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert f"points in {FRAMES} frames, but its labelled table has {FRAMES - 1} rows" in refused.output
+    (folder / "xyz_POSE.csv").unlink()
+    refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "xyz_POSE.csv is missing" in refused.output
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["z_up", "a_cameras_world"])
+def test_a_person_who_lies_is_not_stood_up_where_the_cameras_say_so(tmp_path, turned):
+    """Anipose's calibration next to the points: the images are upright, so the person lies."""
+    whole, centres = person("coco17")
+    names, xyz = native("coco17", whole)
+    lying = Rotation.from_euler("y", -90, degrees=True).as_matrix()  # on the back
+    lift = np.array([1.0, 0.0, 1.0])
+    world = ring()[1].R if turned else np.eye(3)
+    places = (xyz @ lying.T + lift) @ world.T
+    write_wide(tmp_path / "walk/pose-3d/take1.csv", names, places)
+    tables = {
+        f"cam_{k}": {
+            "name": camera.name,
+            "size": list(camera.size),
+            "matrix": camera.K.tolist(),
+            "distortions": camera.distortion.tolist(),
+            "rotation": Rotation.from_matrix(camera.R @ world.T).as_rotvec().tolist(),
+            "translation": camera.t.tolist(),
+        }
+        for k, camera in enumerate(ring())
+    }
+    (tmp_path / "calibration").mkdir()
+    (tmp_path / "calibration/calibration.toml").write_text(tomli_w.dumps(tables))
+    said = add(tmp_path, "--rate", "50")
+    assert ("as the cameras were held" in said) is turned
+    assert "as the person stood" not in said
+    found = read_wide(tmp_path / "walk/pose-3d/take1_spine.csv")
+    truth = centres.with_(xyz=(centres.xyz @ lying.T + lift) @ world.T)
+    check_near(found, truth)
 
 
 def test_easymocap(tmp_path):
@@ -166,8 +195,9 @@ def test_vicon(tmp_path):
     own = [label for label in own if label not in ("T1", "T3", "T5", "T7", "T9", "T11", "L2", "L4")]
     xyz = markers_in_frame(whole.select([known.names[label] for label in own]), "y_up").xyz
     content = {"names": [f"Ada:{label}" for label in own], "values": xyz, "rate": RATE}
-    write_small_c3d(tmp_path / "walk.c3d", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
-    assert "session of Vicon" in add(tmp_path)
+    (tmp_path / "notes.txt").write_text("not a recording")
+    write_small_c3d(tmp_path / "walk.C3D", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
+    assert "session of Vicon, 1 trial(s)" in add(tmp_path)  # also where *.c3d and *.C3D are the same files
     check_markers(tmp_path / "walk_spine.c3d", centres)
 
 

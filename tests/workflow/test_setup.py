@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 from click.testing import CliRunner
 from small_videos import drop_camera, write_video
@@ -93,6 +94,17 @@ def test_doctor_is_content_with_a_good_project(copied):
     assert "S01/bow: 4 folders of keypoints, 4 cameras" in done.output
     assert "body: recipe coupled" in done.output
     assert "fault" not in done.output
+
+
+@pytest.mark.parametrize("packages", [["opencv-python-headless"], ["opencv-python", "opencv-python-headless"]])
+def test_doctor_finds_a_second_opencv(tmp_path, monkeypatch, packages):
+    """As the extra spinepose leaves it: two packages whose files are in one folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simspine.workflow.setup.packages_distributions", lambda: {"cv2": packages})
+    found = CliRunner().invoke(main, ["doctor"])
+    assert found.exit_code == (0 if len(packages) == 1 else 2)
+    assert f"OpenCV {cv2.__version__}, from {', '.join(packages)}" in " ".join(found.output.split())
+    assert ("pip uninstall opencv-python;" in " ".join(found.output.split())) is (len(packages) == 2)
 
 
 def test_doctor_describes_videos(videos):

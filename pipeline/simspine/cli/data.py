@@ -21,7 +21,7 @@ from simspine.cli.options import (
 
 @click.command("export")
 @stage_options
-@click.option("--format", "format_", type=click.Choice(["hdf5", "csv", "npz", "coco", "c3d"]),
+@click.option("--format", "format_", type=click.Choice(["hdf5", "csv", "npz", "coco", "c3d", "nwb", "bids"]),
               help="Write the whole data set, once the stage has run, in this format; csv: a row a frame.")  # fmt: skip
 @click.option("--axes", type=click.Choice(["62"]),
               help="Write the motions of the whole data set in the 62 axes of the SIMSPINE paper (.mot).")  # fmt: skip

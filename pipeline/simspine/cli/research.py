@@ -64,11 +64,14 @@ def capture_render_command(out, images, people, seed, size, actions, backgrounds
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
     masks, cameras, points in space). The same settings and seed give the same bytes.
     """
+    from simspine.core.errors import require_known
+    from simspine.synthesis.actions import ACTION_NAMES
     from simspine.synthesis.rendered_crops import RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
     behind = () if backgrounds is None else background_files(backgrounds)
-    chosen = {"size": _picture_size(size), "backgrounds": behind, "actions": _known_actions(actions)}
+    require_known("action", actions, ACTION_NAMES)
+    chosen = {"size": _picture_size(size), "backgrounds": behind, "actions": actions or None}
     settings = RenderSettings(seed=seed, images=images, people=people, **chosen)
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)

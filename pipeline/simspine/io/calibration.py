@@ -56,7 +56,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
         For an unknown format, missing or malformed entries, and units that cannot be metres. Cameras that stand
         unusually close or far apart, and images that a program turned, are reported as warnings.
     """
-    cameras = _cameras_in_file(path, subject)
+    cameras = cameras_as_written(path, subject)
     if not cameras:
         raise InputError(f"{path}: no camera in the file.")
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
@@ -65,7 +65,8 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     return cameras
 
 
-def _cameras_in_file(path: str | os.PathLike, subject: str | None) -> list[Camera]:
+def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
+    """As `read_calibration`, in the file's own unit of length, whatever that is."""
     suffix = Path(path).suffix.lower()
     if suffix in (".pickle", ".pkl"):
         return _cameras_of_opencap(Path(path))

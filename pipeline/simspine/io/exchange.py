@@ -1,14 +1,29 @@
-"""Trials on their way to other programs: what their cameras see, and what their images are called."""
+"""Trials on their way to other programs: what their cameras see, what their images are called; NWB and BIDS."""
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import change_frame, distortion_reach, project_points
 from simspine.core.types import Camera, Markers
+from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
+
+if TYPE_CHECKING:
+    import pynwb
+
+BIDS_VERSION = "1.10.0"
+_AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
+_LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
 
 @dataclass(frozen=True)
@@ -111,3 +126,168 @@ def image_stem(take: ExportTrial, camera: Camera) -> str:
 def image_name(stem: str, frame: int) -> str:
     """The image of a frame. Files count from 1, as MMPose extracts them; `frame` counts from 0."""
     return f"{stem}{frame + 1:06d}.jpg"
+
+
+# NWB (nwb.org) with the extension ndx-pose, and BIDS for motion (bids.neuroimaging.io): formats of neuroscience.
+
+
+class Channel(NamedTuple):
+    """A column of numbers of a trial. kind: BIDS' type. component: x, y, z or n/a. values: (frames,), in the unit."""
+
+    name: str
+    component: str
+    kind: str
+    point: str
+    unit: str
+    values: np.ndarray
+
+
+def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
+    """Write a trial as Neurodata Without Borders: points and vertebral centres as ndx-pose has them, m; angles, rad.
+
+    NWB wants the time of the recording, which is not known: the file has that of its writing, and says so.
+    """
+    try:
+        import ndx_pose
+        import pynwb
+    except ImportError:
+        raise InputError(
+            "NWB needs the package ndx-pose, which is not installed: pip install 'simspine[nwb]'."
+        ) from None
+    trial, software = take.trial, {"source_software": "SIMSPINE", "source_software_version": version("simspine")}
+    about = f"Trial {take.name} of {take.subject}. The time of the recording is not known; given is that of this file."
+    file = pynwb.NWBFile(
+        session_description=" ".join(filter(None, (about, notice))),
+        identifier=take.path,
+        session_start_time=datetime.now(UTC),
+        keywords=["spine", "kinematics", "motion capture"],
+        subject=pynwb.file.Subject(subject_id=take.subject, species="Homo sapiens", sex="U", age="P0Y/"),
+    )
+    behavior = file.create_processing_module("behavior", "Spine kinematics estimated with SIMSPINE")
+    clock = {"rate": float(trial.markers.rate), "starting_time": float(trial.markers.start)}
+    skeletons, poses = [], []
+    for kind, points in _point_sets(trial).items():
+        skeletons.append(ndx_pose.Skeleton(name=kind, nodes=list(points.names)))
+        series = [
+            ndx_pose.PoseEstimationSeries(
+                name=name, data=points.xyz[:, i], unit="meters", reference_frame=_AXES_TEXT,
+                description=f"Place of {name}, NaN where it is not known.", **clock,
+            )
+            for i, name in enumerate(points.names)
+        ]  # fmt: skip
+        poses.append(
+            ndx_pose.PoseEstimation(
+                name=f"{kind}_pose", pose_estimation_series=series, skeleton=skeletons[-1],
+                description=f"Places of {kind}.", **software,
+            )
+        )  # fmt: skip
+    behavior.add([ndx_pose.Skeletons(skeletons=skeletons), *poses])
+    for channel in _angle_channels(trial):
+        behavior.add(
+            pynwb.TimeSeries(
+                name=channel.name, data=channel.values, unit="radians", description=f"{channel.name}, rad", **clock
+            )
+        )
+    _add_unkept_frames(file, trial)
+    with atomic_path(path) as temporary, pynwb.NWBHDF5IO(temporary, "w") as out:
+        out.write(file)
+
+
+def _add_unkept_frames(file: "pynwb.NWBFile", trial: TrialData) -> None:
+    """Intervals of the frames that were not kept as they were measured, and why."""
+    rows = [
+        (number, status, reason)
+        for number, (status, reason) in enumerate(zip(trial.status or (), trial.reasons or (), strict=True))
+        if status != "kept"
+    ]
+    if not rows:
+        return
+    table = file.create_time_intervals(name="frames_not_kept", description="Frames whose figures need care")
+    for name, text in (("status", "corrected, rejected or inferred"), ("reason", "in words")):
+        table.add_column(name=name, description=text)
+    for number, status, reason in rows:
+        start, length = trial.markers.start + number / trial.markers.rate, 1 / trial.markers.rate
+        table.add_row(start_time=start, stop_time=start + length, status=status, reason=reason or "n/a")
+
+
+def _point_sets(trial: TrialData) -> dict[str, Markers]:
+    return {"points": trial.markers} | ({} if trial.centres is None else {"vertebrae": trial.centres})
+
+
+def _angle_channels(trial: TrialData) -> Iterator[Channel]:
+    """LLA, TKA and the angles of each level, with their standard deviations."""
+    known: dict[str, np.ndarray | None] = {name: getattr(trial, name) for name in ("lla", "lla_sd", "tka", "tka_sd")}
+    for suffix, angles in (("", trial.angles), ("_sd", trial.angles_sd)):
+        if angles is not None:
+            for i, level in enumerate(trial.levels):
+                known |= {f"{level}_{axis}{suffix}": angles[:, i, k] for k, axis in enumerate(_LEVEL_AXES)}
+    for name, values in known.items():
+        if values is not None:
+            yield Channel(re.sub(r"\W", "_", name), "n/a", "JNTANG", name.removesuffix("_sd"), "rad", values)
+
+
+def _place_channels(trial: TrialData) -> Iterator[Channel]:
+    for points in _point_sets(trial).values():
+        for i, name in enumerate(points.names):
+            for k, axis in enumerate("xyz"):
+                yield Channel(f"{name}_{axis}", axis, "POS", name, "m", points.xyz[:, i, k])
+
+
+def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice: str = "") -> dict[str, int]:
+    """Write a BIDS data set of motion; returns its files (relative to the folder) with their frames, 0 where none.
+
+    A trial is a task, which BIDS names by letters and digits. Raises `InputError` where two names become the same.
+    """
+    made_by = [{"Name": "SIMSPINE", "Version": version("simspine")}]
+    description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
+    files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0, ".bidsignore": 0}
+    _write_json(folder / "dataset_description.json", description)
+    write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
+    write_text(folder / ".bidsignore", "manifest.json\nNOTICE.txt\n")
+    labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
+    people: set[str] = set()
+    for take in takes:
+        subject, task = (re.sub(r"[^A-Za-z0-9]", "", text) for text in (take.subject, take.name))
+        stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
+        taken = labels.setdefault(stem.casefold(), take)
+        if not subject or not task:
+            raise InputError(
+                f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it so that some are left."
+            )
+        if taken is not take:
+            raise InputError(f"{take.path} would be {stem} in BIDS, as {taken.path}; rename the trial or the subject.")
+        people.add(f"sub-{subject}")
+        files |= _write_bids_trial(folder, stem, take)
+    write_text(folder / "participants.tsv", "\n".join(["participant_id", *sorted(people)]) + "\n")
+    return files
+
+
+def _write_bids_trial(folder: Path, stem: str, take: ExportTrial) -> dict[str, int]:
+    trial = take.trial
+    channels = [*_place_channels(trial), *_angle_channels(trial)]
+    rate, frames = float(trial.markers.rate), trial.markers.frames
+    about = {
+        "TaskName": take.name, "SamplingFrequency": rate, "TrackingSystemName": "SIMSPINE",
+        "RecordingType": "continuous", "RecordingDuration": frames / rate, "MotionChannelCount": len(channels),
+        "TrackedPointsCount": sum(len(points.names) for points in _point_sets(trial).values()),
+        "POSChannelCount": sum(channel.kind == "POS" for channel in channels),
+        "JNTANGChannelCount": sum(channel.kind == "JNTANG" for channel in channels),
+    }  # fmt: skip
+    head = ["name", "component", "type", "tracked_point", "units", "reference_frame"]
+    rows = [[*channel[:-1], "ground" if channel.kind == "POS" else "n/a"] for channel in channels]
+    axes = {"RotationRule": "right-hand", "RotationOrder": "n/a", "SpatialAxes": "ASR", "Description": _AXES_TEXT}
+    frame = {"Description": "World of the points", "Levels": {"ground": axes}}
+    values = pd.DataFrame({i: channel.values for i, channel in enumerate(channels)})
+    tables = {"channels": pd.DataFrame(rows, columns=head), "motion": values}
+    for kind, table in tables.items():
+        options: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
+        text = table.to_csv(**options, header=kind == "channels", float_format="%.9g")
+        write_text(folder / f"{stem}_{kind}.tsv", text)
+    _write_json(folder / f"{stem}_motion.json", about)
+    _write_json(folder / f"{stem}_channels.json", {"reference_frame": frame})
+    others = dict.fromkeys((f"{stem}_{kind}" for kind in ("motion.json", "channels.tsv", "channels.json")), 0)
+    return {f"{stem}_motion.tsv": frames} | others
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

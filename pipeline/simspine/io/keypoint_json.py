@@ -289,19 +289,34 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
 
 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
-    """A table's names as the skeleton spells them: case and separators do not count. `InputError` for unknown ones."""
+    """A table's names as the skeleton spells them: case, separators, and L for left do not count. `InputError` for
+    unknown ones.
+    """
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where, ())
     known = [skeleton] if skeleton else skeletons.skeleton_names()
-    for name in known:
-        spelt = {re.sub(r"[\W_]", "", own.lower()): own for own in skeletons.load_skeleton(name).names}
-        found = [spelt.get(re.sub(r"[\W_]", "", own.lower())) for own in names]
-        if None not in found and len(set(found)) == len(found):
-            return tuple(own for own in found if own is not None)
+    for spell in (_plain_name, _plain_side):
+        fitting = {}
+        for name in known:
+            own = skeletons.load_skeleton(name).names
+            spelt = dict(zip(map(spell, own), own, strict=True))
+            found = [spelt[plain] for plain in map(spell, names) if plain in spelt]
+            if len(set(found)) == len(names):
+                fitting.setdefault(len(own) if spell is _plain_side else 0, tuple(found))
+        if fitting:
+            return fitting[min(fitting)]
     raise InputError(
         f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(known)}). Rename them in the "
         "table, or name all of them in order (skeleton=[…])."
     )
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _plain_side(name: str) -> str:
+    return _plain_name(re.sub(r"^(l)eft|^(r)ight", r"\1\2", name.lower()))
 
 
 def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:

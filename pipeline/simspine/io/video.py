@@ -312,18 +312,27 @@ def find_project(folder: str | Path) -> Pose2SimProject:
     videos = _files_with_endings(folder / "videos", VIDEO_ENDINGS)
     if not videos:
         raise InputError(f"no videos ({', '.join(VIDEO_ENDINGS)}) in {folder / 'videos'}. Put one per camera there.")
-    searched = []
-    for place in (folder, folder.resolve().parent):
-        for calibration in sorted(p for p in place.iterdir() if p.is_dir() and "calib" in p.name.lower()):
-            searched.append(str(calibration))
-            for ending in CALIBRATION_ENDINGS:
-                found = _files_with_endings(calibration, (ending,))
-                if found:
-                    return Pose2SimProject(videos, max(found, key=lambda p: (p.stat().st_mtime, p.name)))
+    if calibration := find_calibration(folder):
+        return Pose2SimProject(videos, calibration)
+    searched = ", ".join(map(str, _calibration_folders(folder)))
     raise InputError(
         f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched "
-        f"{', '.join(searched) or 'for a folder with calib in its name, there and one level up'}."
+        f"{searched or 'for a folder with calib in its name, there and one level up'}."
     )
+
+
+def find_calibration(folder: Path) -> Path | None:
+    """The calibration file of a Pose2Sim project or trial, as `find_project` takes it; None where there is none."""
+    for calibration in _calibration_folders(folder):
+        for ending in CALIBRATION_ENDINGS:
+            if found := _files_with_endings(calibration, (ending,)):
+                return max(found, key=lambda path: (path.stat().st_mtime, path.name))
+    return None
+
+
+def _calibration_folders(folder: Path) -> list[Path]:
+    places = [sorted(path for path in place.iterdir() if path.is_dir()) for place in (folder, folder.resolve().parent)]
+    return [path for paths in places for path in paths if "calib" in path.name.lower()]
 
 
 def demo_folder(name: str = "Demo_SinglePerson") -> Path:

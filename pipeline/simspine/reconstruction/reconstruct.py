@@ -64,6 +64,12 @@ class Reconstruction(SolvedTrial):
 
         return write_trial_report(path, self)
 
+    def _repr_html_(self) -> str:
+        """The trial in 3D, as a Jupyter notebook shows it."""
+        from simspine.report.trial_page import notebook_player
+
+        return notebook_player(self)
+
     def to_dataframe(self) -> "pandas.DataFrame":
         """A row for each frame; every column's name ends in its unit: degrees, mm, s.
 

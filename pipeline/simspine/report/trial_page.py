@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from simspine.report.page import (
     TrialSection,
     cause_of_finding,
     interval_text,
+    render_page,
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
@@ -57,6 +59,7 @@ from simspine.report.trial_sections import TrialParts, most_moved, scene_of_tria
 
 
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
+_NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _WHERE_TO_MARK = "C7, T7, T10, L3 and both PSIS"
 
@@ -357,3 +360,14 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     )
     write_report(path, content)
     return Path(path)
+
+
+def notebook_player(trial: SolvedTrial) -> str:
+    """The 3D player of a trial for a cell of a notebook: a frame that needs nothing else, of a bounded size."""
+    scene = scene_of_trial(trial, frame_step(trial.spine.frames, _NOTEBOOK_FRAMES))
+    section = TrialSection(name=trial.name, player=pack_scene(scene, _NOTEBOOK_FRAMES))
+    page = render_page(ReportContent(title=trial.trial, trials=(section,), alone=True))
+    return (
+        f'<iframe title="{escape(trial.trial)}" srcdoc="{escape(page)}" sandbox="allow-scripts" '
+        'style="width: 100%; height: 44rem; border: 0"></iframe>'
+    )

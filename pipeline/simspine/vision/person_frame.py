@@ -217,12 +217,13 @@ def vertical_of_world(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[C
     """Up, where it is not the z of the calibration's world; None where it is, or where a lying person leaves it open.
 
     A person who lies or stands on the hands looks like one who stands in a world that is turned. The cameras tell them
-    apart: their images are nearly upright. A world in which neither person nor cameras stand along z is turned.
+    apart: their images are nearly upright. A world in which neither person nor cameras stand along z is turned. Where
+    no camera is given, the person is taken to stand.
 
     names, xyz: points (frames, points, 3) m, in that world. Raises `InputError` where shoulders or ankles are not seen.
     """
     by_person, upright = _up_by_posture(names, xyz)
-    by_cameras = -np.mean([camera.R[1] for camera in cameras], axis=0)
+    by_cameras = -np.mean([camera.R[1] for camera in cameras], axis=0) if cameras else by_person
     person_tilt, camera_tilt = (float(angle_between(up, Z_AXIS)) for up in (by_person, by_cameras))
     apart = float(angle_between(by_person, by_cameras))
     cameras_deny = camera_tilt < MAX_CAMERA_ROLL_RAD and apart > person_tilt / 2

@@ -40,7 +40,7 @@ from simspine.estimation.uncertainty import known_deviations, paper_axes_deviati
 from simspine.io.atomic import atomic_folder, write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, LazyTrials, SubjectData, TrialData, skeleton_indices, write_dataset
-from simspine.io.exchange import ExportTrial, points_at_other_places
+from simspine.io.exchange import ExportTrial, points_at_other_places, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
 from simspine.reconstruction.publish import (
     TABLE_DECIMALS,
@@ -261,6 +261,21 @@ def _export_csv(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
     return {"frames.csv": ManifestEntry("csv", len(found), units, dict(source.frames))}
 
 
+def _export_nwb(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
+    files = {}
+    for take in source.takes(source.file.subjects):
+        path, count = f"{take.file_stem}.nwb", take.trial.markers.frames
+        write_nwb(folder / path, take, notice=source.notice)
+        files[path] = ManifestEntry("nwb", count, {"points": "m", "angles": "rad"}, {take.path: count})
+    return files
+
+
+def _export_bids(folder: Path, source: _Source) -> dict[str, ManifestEntry]:
+    takes = source.takes(source.file.subjects)
+    written = write_bids(folder, takes, name=source.name, notice=source.notice)
+    return {path: ManifestEntry("text" if not rows else "bids", rows) for path, rows in written.items()}
+
+
 def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
     """Where the standard deviation of an axis comes from."""
     if axis.how == AXIS_COMPOSED:
@@ -308,5 +323,7 @@ _WRITER_OF_FORMAT = {
     "coco": _export_coco,
     "c3d": _export_c3d,
     "csv": _export_csv,
+    "nwb": _export_nwb,
+    "bids": _export_bids,
     PAPER_AXES_CHOICE: _export_paper_axes,
 }

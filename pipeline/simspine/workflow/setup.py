@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +202,23 @@ def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
     return about | ({"delays": "find"} if apart else {})
 
 
+def _examine_opencv(say: SayFinding) -> bool:
+    """Say which OpenCV is loaded; False where several packages hold one: each writes over the files of the others."""
+    try:
+        import cv2
+    except ImportError as error:
+        say(FAULT_MARK, f"OpenCV cannot be loaded: {error}")
+        return False
+    packages = sorted(set(packages_distributions().get("cv2", ())))
+    say(OK_MARK if len(packages) < 2 else FAULT_MARK, f"OpenCV {cv2.__version__}, from {', '.join(packages)}")
+    if len(packages) < 2:
+        return True
+    others = " ".join(name for name in packages if name != "opencv-python-headless")
+    cure = f"pip uninstall {others}; pip install --force-reinstall --no-deps opencv-python-headless"
+    say(NOTE_MARK, f"one OpenCV must be left, as extras such as spinepose bring another: {cure}")
+    return False
+
+
 def examine_installation(config: Config | None) -> bool:
     """Print what is installed and whether a configuration's inputs fit; True if a run can start."""
     from rich.console import Console
@@ -219,6 +236,7 @@ def examine_installation(config: Config | None) -> bool:
         except PackageNotFoundError:
             good = good and package in OPTIONAL_MODULES
             say(f"[{'red' if package in REQUIRED_MODULES else 'dim'}]missing[/]  ", f"{package}: {use}")
+    good = _examine_opencv(say) and good
     if config is None:
         say(NOTE_MARK, "no configuration in this folder; `simspine init FILES` writes one")
         return good

@@ -1,0 +1,26 @@
+"""The spine as a step of a Pose2Sim project: `python pose2sim_step.py PROJECT`.
+
+Pose2Sim detects and triangulates as it always does. Then the spine is added to its folders pose-3d/ and kinematics/.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from Pose2Sim import Pose2Sim
+
+from simspine.workflow.sessions import add_spine, read_session
+
+STEPS = ("calibration", "poseEstimation", "synchronization", "personAssociation", "triangulation", "filtering")
+
+
+def run(project: Path, steps: Sequence[str] = STEPS) -> list[Path]:
+    """The steps of Pose2Sim, then the spine; returns the files that were added."""
+    for step in steps:
+        getattr(Pose2Sim, step)(str(project))
+    return add_spine(read_session(project))
+
+
+if __name__ == "__main__":
+    for path in run(Path(sys.argv[1])):
+        print(path)

@@ -1,0 +1,62 @@
+"""BIDS files of a small trial of known numbers. Its validator, and readers of NWB: `tests/other_programs`."""
+
+import json
+import sys
+
+import numpy as np
+import pandas
+import pytest
+from neuroscience_trial import FRAMES, RATE, neuroscience_take
+
+from simspine.core.errors import InputError
+from simspine.io.exchange import ExportTrial, write_bids, write_nwb
+
+
+@pytest.fixture(scope="module")
+def take() -> ExportTrial:
+    return neuroscience_take()
+
+
+@pytest.fixture
+def bids(take, tmp_path):
+    files = write_bids(tmp_path, [take], name="study")
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} == set(files)
+    return tmp_path
+
+
+def test_bids_holds_the_numbers(bids, take):
+    """By the columns that its own table of channels names; the motion has no line of names, as BIDS wants it."""
+    folder, stem = bids / "sub-S01/motion", "sub-S01_task-walk1_tracksys-SIMSPINE"
+    about = json.loads((folder / f"{stem}_motion.json").read_text())
+    channels = pandas.read_csv(folder / f"{stem}_channels.tsv", sep="\t", keep_default_na=False)
+    motion = pandas.read_csv(folder / f"{stem}_motion.tsv", sep="\t", header=None, na_values="n/a")
+    assert motion.shape == (FRAMES, about["MotionChannelCount"])
+    assert about["SamplingFrequency"] == RATE
+    assert about["TaskName"] == "walk 1"
+    names = channels["name"].tolist()
+    for points in (take.trial.markers, take.trial.centres):
+        for name in points.names:
+            columns = [names.index(f"{name}_{axis}") for axis in "xyz"]
+            np.testing.assert_allclose(motion[columns], points.xyz[:, points.index(name)], atol=1e-8)
+    np.testing.assert_allclose(motion[names.index("lla")], take.trial.lla, atol=1e-8)
+    found = motion[names.index("L5_S1_lateral_bending_sd")]
+    np.testing.assert_allclose(found, take.trial.angles_sd[:, 1, 1], atol=1e-8)
+    assert set(channels["units"]) == {"m", "rad"}
+
+
+@pytest.mark.parametrize("other", ["walk_1", "Walk 1"])  # the second is another file only where case counts
+def test_names_that_become_one_in_bids_are_refused(tmp_path, take, other):
+    takes = [take, ExportTrial("S01", other, take.trial)]
+    with pytest.raises(InputError, match=rf"S01/{other} would be .*_task-[wW]alk1_.* in BIDS, as S01/walk 1; rename"):
+        write_bids(tmp_path, takes, name="study")
+
+
+def test_a_name_of_which_bids_leaves_nothing_is_refused(tmp_path, take):
+    with pytest.raises(InputError, match=r"S01/歩行: BIDS names subjects and tasks by A-Z"):
+        write_bids(tmp_path, [ExportTrial("S01", "歩行", take.trial)], name="study")
+
+
+def test_without_the_package_the_cure_is_named(tmp_path, take, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ndx_pose", None)
+    with pytest.raises(InputError, match=r"pip install 'simspine\[nwb\]'"):
+        write_nwb(tmp_path / "walk.nwb", take)

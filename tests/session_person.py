@@ -1,0 +1,86 @@
+"""A person whose spine is known, as sessions of other programs hold them, and `simspine add-spine` tried on these."""
+
+import numpy as np
+from click.testing import CliRunner
+
+from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
+from simspine.cli.main import main
+from simspine.core.geometry import markers_in_frame
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Markers, Motion
+from simspine.io.c3d import read_markers
+
+FRAMES, RATE = 12, 50.0
+LEVELS = ("T8", "T12", "L3", "S1")
+FAR = 0.06  # m, of an unseen vertebra from the truth; wrong axes, units or sides are far beyond
+
+
+def person(layout: str, recipe: str = "articulated") -> tuple[Markers, Markers]:
+    """Points of a layout on a person who stands and sways, z up, by their native names; and centres of vertebrae."""
+    body = build_body(recipe, layout, skin_of(layout), 0.007)
+    c = body.coordinates
+    values = np.tile(c.default, (FRAMES, 1))
+    values[:, c.names.index("pelvis_ty")] = 0.95
+    values[:, c.names.index("pelvis_tilt")] += 0.05 * np.sin(np.arange(FRAMES) / 4)
+    whole = forward_kinematics(body, Motion(c.names, RATE, values, c.rotational))
+    whole = markers_in_frame(whole, "z_up")
+    centres = whole.select([level + VIRTUAL_SUFFIX for level in LEVELS]).with_(names=LEVELS)
+    return whole, centres
+
+
+def skin_of(layout: str) -> list[str]:
+    return [name for name in set(read_marker_set(layout).names.values()) if name.endswith("_skin")]
+
+
+def native(layout: str, whole: Markers) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and places of all points of a detector's layout; those without a counterpart are where the nose is."""
+    skeleton = load_skeleton(layout)
+    places = [whole.xyz[:, whole.index(skeleton.to_simspine.get(name, "Nose"))] for name in skeleton.names]
+    return skeleton.names, np.stack(places, 1)
+
+
+def write_wide(path, names, xyz, first: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [([first] if first else []) + [f"{name}_{axis}" for name in names for axis in "xyz"]]
+    rows += [([str(k)] if first else []) + [f"{value:.9g}" for value in row.ravel()] for k, row in enumerate(xyz)]
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n")
+
+
+def read_wide(path) -> dict[str, np.ndarray]:
+    head, *rows = [line.split(",") for line in path.read_text().splitlines()]
+    cells = np.array(rows, float)
+    return {level: np.stack([cells[:, head.index(f"{level}_{axis}")] for axis in "xyz"], 1) for level in LEVELS}
+
+
+def add(folder, *more):
+    """The command's output; no file of the session is changed, and a second call writes nothing."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    done = CliRunner().invoke(main, ["add-spine", str(folder), *more])
+    assert done.exit_code == 0, done.output
+    assert all(path.read_bytes() == content for path, content in before.items())
+    again = CliRunner().invoke(main, ["add-spine", str(folder), *more])
+    assert again.exit_code == 2
+    assert "exists already; nothing of a session is written over" in again.output
+    return done.output
+
+
+def check_near(found: dict[str, np.ndarray], centres: Markers, unit: float = 1.0) -> None:
+    for level, places in found.items():
+        far = np.linalg.norm(places * unit - centres.xyz[:, centres.index(level)], axis=1)
+        assert far.max() < FAR, (level, far.max())
+
+
+def check_markers(path, centres: Markers) -> None:
+    written = markers_in_frame(read_markers(path), "z_up")
+    check_near({level: written.xyz[:, written.index(level)] for level in LEVELS}, centres)
+
+
+def long_rows(xyz, frames, first: int = 0) -> list[str]:
+    """Rows of Caliscope's table of single points: sync_index, object, point, x, y, z, time."""
+    return [
+        f"{first + k},0,{i},{x:.9g},{y:.9g},{z:.9g},{100 + k / RATE:.6f}"
+        for k in frames
+        for i, (x, y, z) in enumerate(xyz[k])
+    ]
