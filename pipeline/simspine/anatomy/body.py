@@ -19,7 +19,7 @@ from simspine.anatomy.osim import axis_coordinate_names, compile_tree, enforced_
 from simspine.anatomy.tree import Functions, Tree, all_poses, apply_couplers_to_frames
 from simspine.anatomy.vertebrae import Coupler
 from simspine.core.arrays import Unchanging, map_on_threads
-from simspine.core.errors import InputError, index_of_name, require_path, unknown_name
+from simspine.core.errors import InputError, index_of_name, reason_of, require_path, unknown_name
 from simspine.core.types import Markers, Motion
 from simspine.io.atomic import write_text
 from simspine.io.guarded import parse_xml, plain_names
@@ -470,4 +470,4 @@ def read_body(path: str | PathLike) -> Body:
             tree=Tree(**stored["tree"], functions=Functions(**stored["functions"])),
         )
     except Exception as error:  # damaged files end in many ways
-        raise InputError(f"{path} is damaged ({error!r}). Write it anew from its .osim file.") from None
+        raise InputError(f"{path} is damaged ({reason_of(error)}). Write it anew from its .osim file.") from None

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from simspine.core.errors import InputError, Remark, naming_table, require_path, unknown_name
+from simspine.core.errors import InputError, Remark, naming_table, reason_of, require_path, unknown_name
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
     try:
         return loads(content)
     except (ValueError, SyntaxError, LookupError, RecursionError) as error:
-        raise InputError(f"{path}: not {kind} ({error}).") from None
+        raise InputError(f"{path}: not {kind} ({reason_of(error)}).") from None
 
 
 def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:

@@ -21,9 +21,10 @@ from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
+from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import write_trc
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
-from simspine.quality.findings import names_text
+from simspine.quality.findings import Severity, names_text
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stages import given_markers
@@ -40,7 +41,7 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
-from simspine.workflow.sessions import read_session
+from simspine.workflow.sessions import OtherSession, read_session
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
@@ -109,7 +110,8 @@ def write_new_config(
     *,
     name: str,
     subject: str,
-    trial: str,
+    trial: str | None = None,
+    rate: float | None = None,
     marker_set: str | None = None,
     person: Mapping[str, float] | None = None,
 ) -> str:
@@ -120,20 +122,29 @@ def write_new_config(
     said = " "
     if missing := [str(file) for file in files if not file.exists()]:
         raise InputError(f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder.")
+    session = len(files) == 1 and files[0].is_dir() and calibration is None
+    markers = all(file.suffix.lower() in MARKER_FILES for file in files)
+    for option, value, kind, wanted in (
+        ("--rate", rate, "a session's folder", session),
+        ("--trial", trial, "videos", not (session or markers)),
+        ("--calibration", calibration, "videos", not (session or markers)),
+    ):
+        if value is not None and not wanted:
+            raise InputError(f"{option} goes with {kind}; of {files[0]} it has no effect. Leave it out.")
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
     trials: dict[str, dict] = {}
-    if len(files) == 1 and files[0].is_dir() and calibration is None:
-        subjects, marker_set, said = _session_subjects(files[0], out, subject, person=person, marker_set=marker_set)
-    elif all(file.suffix.lower() in MARKER_FILES for file in files):
-        if calibration is not None:
-            raise InputError("marker files need no calibration of cameras; leave --calibration out.")
+    if session:
+        subjects, marker_set, said = _session_subjects(
+            read_session(files[0], rate), out, subject, person=person, marker_set=marker_set
+        )
+    elif markers:
         trials, said = _marker_trials(files, marker_set)
     elif calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
-        trials = {trial: _video_trial(files, calibration)}
+        trials = {trial or "trial": _video_trial(files, calibration)}
     content: dict = {"name": name, "results": f"results/{name}"}
     content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
@@ -167,13 +178,12 @@ def _safe_name(text: str) -> str:
 
 
 def _session_subjects(
-    folder: Path, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
+    session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
 ) -> tuple[dict[str, dict], str | None, str]:
     """People and trials of another program's session, their marker set, and what is to be said.
 
     Points in tables that a configuration cannot name are written as TRC files into a folder beside it.
     """
-    session = read_session(folder)
     known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
     subjects: dict[str, dict] = {}
     for trial in session.trials:
@@ -290,7 +300,12 @@ def _describe_markers(given: Markers, marker_set: str | None) -> str:
             f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
             f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`), or rename them."
         )
-    said = "".join(f"; {finding.message.rstrip('.')}" for finding in found["findings"])
+    said = ""
+    for finding in found["findings"]:
+        if finding.severity == Severity.WARNING:
+            warn_assumed(f"{finding.message} {finding.suggestion}")
+        else:
+            said += f"; {finding.message.rstrip('.')}"
     return f"{len(used)} of {len(given.names)} markers are of the set {known.name!r}, {given.frames} frames{said}"
 
 
