@@ -202,8 +202,9 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
         least, most = BACK_LENGTHS_M
         raise InputError(
             f"{path}: the line is {length:.4g} {unit or 'units'} long, which is a back in "
-            f"{' or '.join(fitting) or 'no unit'}; expected {least} to {most} m from C7 to the sacrum. Its longest step "
-            f"is {step:.4g}: is a point off the line?{f' Name the unit (`--unit {fitting[0]}`).' if may_name else ''}"
+            f"{' or '.join(fitting) or 'no unit'}; expected {least} to {most} m from C7 to the sacrum. Its longest "
+            f"step is {step:.4g}: is a point off the line?"
+            + (f" Name the unit (`--unit {fitting[0]}`)." if may_name else "")
         )
     unit = unit or fitting[0]
     metres = xyz / UNITS_PER_METRE[unit]

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.marker_sets import marker_set_names, read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
@@ -293,12 +293,19 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
 def _describe_markers(given: Markers, marker_set: str | None) -> str:
     """How many markers of a file are of the marker set, and which are not; `InputError` where none is."""
     found = given_markers(given, BodyOptions(markers=marker_set))
+    ever = given.present.any(0)
+    if not ever.any():
+        raise InputError(f"none of the {len(given.names)} markers is seen in any frame; was an empty trial exported?")
+    if not ever.all():
+        never = [name for name, seen in zip(given.names, ever, strict=True) if not seen]
+        warn_assumed(f"{len(never)} markers are seen in no frame: {names_text(never)}.")
     known, names = read_marker_set(marker_set or found["skeleton"]), found["markers"].names
     used = [name for name in names if name in known.places or name.endswith(SKIN_SUFFIX)]
     if not used:
         raise InputError(
             f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
-            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`), or rename them."
+            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`: "
+            f"{', '.join(marker_set_names())}), or rename them."
         )
     said = ""
     for finding in found["findings"]:
