@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import simspine as ss
+from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.back_line import read_back_line
 
@@ -131,8 +133,9 @@ def test_points_that_are_left_out_are_said(tmp_path):
     with pytest.warns(UserWarning, match=r"2 of 40 points lack a coordinate \(line 5, 22\)"):
         found = read_back_line(write_csv(tmp_path / "a.csv", points))
     assert np.isnan(found.points[0]).any(1).sum() == 2
-    with pytest.warns(UserWarning, match="40 of 40"), pytest.raises(InputError, match="fewer than two points of the line"):
-        read_back_line(write_csv(tmp_path / "b.csv", LINE * np.nan))
+    path = write_csv(tmp_path / "b.csv", LINE * np.nan)
+    with pytest.warns(UserWarning, match="40 of 40"), pytest.raises(InputError, match="fewer than two points"):
+        read_back_line(path)
 
 
 def test_decimal_commas_of_a_spreadsheet(tmp_path):
@@ -148,3 +151,16 @@ def test_messages_about_the_unit_say_the_one_that_fits(tmp_path):
         read_back_line(path, "mm")
     with pytest.raises(InputError, match=r"units long, which is a back in no unit.*look|no unit.*longest step is 0\.5"):
         read_back_line(write_csv(tmp_path / "b.csv", LINE + np.eye(40)[:, [12]] * [0.5, 0, 0]))
+
+
+def test_frames_that_were_rejected_are_no_success(tmp_path):
+    """One of six frames shows nothing: results are written, and the exit code is 1."""
+    names = [f"p{i:02}" for i in range(len(LINE))]
+    xyz = np.tile(LINE, (6, 1, 1))
+    for frames, code in ((6, 0), (3, 1)):
+        xyz[frames:4] = np.nan
+        ss.write_trc(tmp_path / f"{frames}.trc", ss.Markers(names, 50.0, xyz, "y_up"))
+        done = CliRunner().invoke(main, ["back", str(tmp_path / f"{frames}.trc")])
+        assert done.exit_code == code, done.output
+        assert ("error: inverse kinematics did not solve 1 of 6 frames" in done.output) == bool(code)
+        assert (tmp_path / f"{frames}_spine/report.html").is_file()

@@ -167,6 +167,18 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     assert "beyond its error" not in table
 
 
+def test_other_people_and_movements_are_not_compared_without_a_word(finished, tmp_path):
+    shutil.copytree(finished.results, tmp_path / "later")
+    page = ("--out", tmp_path / "c.html")
+    assert "is compared with" not in run("compare", finished.results, tmp_path / "later", *page).output
+    for path in (*tmp_path.rglob("bow.*"), tmp_path / "later/S01"):
+        path.rename(path.with_name(path.name.replace("bow", "turn").replace("S01", "Ada")))
+    done = run("compare", finished.results, tmp_path / "later", *page)
+    assert done.exit_code == 0, done.output
+    assert "'S01' is compared with 'Ada'. Is this one person?" in done.output
+    assert "'bow' is compared with 'turn'. Is this one movement?" in done.output
+
+
 def test_recording_has_the_cameras(finished, tmp_path):
     done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
     assert done.exit_code == 0, done.output
