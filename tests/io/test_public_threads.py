@@ -346,7 +346,7 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path):
     [
         pytest.param([{"keypoints": [1, 2, 3]}], "not a keypoint file as OpenPose writes them", id="pose2sim#88"),
         pytest.param({"instance_info": []}, "'people' is missing", id="pose2sim#186"),
-        pytest.param({"people": []}, "nobody is in any of the files", id="pose2sim#100"),
+        pytest.param({"people": []}, "nobody is in any of the files", id="Sports2D#1"),
     ],
 )
 def test_other_json_files_are_refused(tmp_path, content, said):

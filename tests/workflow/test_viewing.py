@@ -171,7 +171,7 @@ def test_other_people_and_movements_are_not_compared_without_a_word(finished, tm
     shutil.copytree(finished.results, tmp_path / "later")
     page = ("--out", tmp_path / "c.html")
     assert "is compared with" not in run("compare", finished.results, tmp_path / "later", *page).output
-    for path in (*tmp_path.rglob("bow.*"), tmp_path / "later/S01"):
+    for path in (*tmp_path.rglob("bow.*"), *tmp_path.rglob("S01.osim"), tmp_path / "later/S01"):
         path.rename(path.with_name(path.name.replace("bow", "turn").replace("S01", "Ada")))
     done = run("compare", finished.results, tmp_path / "later", *page)
     assert done.exit_code == 0, done.output

@@ -380,23 +380,12 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, rate
     FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
     session of another program, as of `simspine add-spine`.
     """
-    from simspine.workflow.setup import write_new_config
+    from simspine.workflow.setup import GivenFiles, write_new_config
 
     person = {key: value for key, value in (("height", height), ("mass", mass)) if value is not None}
     path = out or Path(f"configs/{name}.yaml")
-    click.echo(
-        write_new_config(
-            files,
-            calibration,
-            path,
-            name=name,
-            subject=subject,
-            trial=trial,
-            rate=rate,
-            marker_set=marker_set,
-            person=person,
-        )
-    )
+    given = GivenFiles(files, calibration, trial, rate)
+    click.echo(write_new_config(given, path, name=name, subject=subject, marker_set=marker_set, person=person))
 
 
 @main.command("doctor")

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -103,15 +104,48 @@ REQUIRED_MODULES = {
 OPTIONAL_MODULES = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
 
 
+@dataclass(frozen=True)
+class GivenFiles:
+    """What a configuration is to be written for: videos of one trial, marker files, or the folder of a session.
+
+    calibration, trial: of videos, the trial's name. rate: frames/s of a session, where no file of it says. `InputError`
+    for files that do not exist, and where one of the others would have no effect.
+    """
+
+    files: Sequence[Path]
+    calibration: Path | None = None
+    trial: str | None = None
+    rate: float | None = None
+
+    def __post_init__(self):
+        if missing := [str(file) for file in self.files if not file.exists()]:
+            raise InputError(
+                f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder."
+            )
+        videos = not (self.is_session or self.are_markers)
+        for option, kind, has_effect in (
+            ("rate", "a session's folder", self.is_session),
+            ("trial", "videos", videos),
+            ("calibration", "videos", videos),
+        ):
+            if getattr(self, option) is not None and not has_effect:
+                raise InputError(f"--{option} goes with {kind}; of {self.files[0]} it has no effect. Leave it out.")
+
+    @property
+    def is_session(self) -> bool:
+        return len(self.files) == 1 and self.files[0].is_dir() and self.calibration is None
+
+    @property
+    def are_markers(self) -> bool:
+        return all(file.suffix.lower() in MARKER_FILES for file in self.files)
+
+
 def write_new_config(
-    files: Sequence[Path],
-    calibration: Path | None,
+    given: GivenFiles,
     out: Path,
     *,
     name: str,
     subject: str,
-    trial: str | None = None,
-    rate: float | None = None,
     marker_set: str | None = None,
     person: Mapping[str, float] | None = None,
 ) -> str:
@@ -120,31 +154,19 @@ def write_new_config(
     person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
     """
     said = " "
-    if missing := [str(file) for file in files if not file.exists()]:
-        raise InputError(f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder.")
-    session = len(files) == 1 and files[0].is_dir() and calibration is None
-    markers = all(file.suffix.lower() in MARKER_FILES for file in files)
-    for option, value, kind, wanted in (
-        ("--rate", rate, "a session's folder", session),
-        ("--trial", trial, "videos", not (session or markers)),
-        ("--calibration", calibration, "videos", not (session or markers)),
-    ):
-        if value is not None and not wanted:
-            raise InputError(f"{option} goes with {kind}; of {files[0]} it has no effect. Leave it out.")
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
     trials: dict[str, dict] = {}
-    if session:
-        subjects, marker_set, said = _session_subjects(
-            read_session(files[0], rate), out, subject, person=person, marker_set=marker_set
-        )
-    elif markers:
-        trials, said = _marker_trials(files, marker_set)
-    elif calibration is None:
+    if given.is_session:
+        session = read_session(given.files[0], given.rate)
+        subjects, marker_set, said = _session_subjects(session, out, subject, person=person, marker_set=marker_set)
+    elif given.are_markers:
+        trials, said = _marker_trials(given.files, marker_set)
+    elif given.calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
-        trials = {trial or "trial": _video_trial(files, calibration)}
+        trials = {given.trial or "trial": _video_trial(given.files, given.calibration)}
     content: dict = {"name": name, "results": f"results/{name}"}
     content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
