@@ -210,6 +210,6 @@ def test_options_without_effect_are_refused(tmp_path):
     (tmp_path / "a.c3d").write_bytes(b"")
     found = call("init", tmp_path / "a.c3d", "--calibration", tmp_path / "none.toml", "--out", tmp_path / "x.yaml")
     assert found.exit_code == 2
-    assert "leave --calibration out" in found.output
+    assert "--calibration goes with videos" in found.output
     found = call("init", tmp_path / "none.mp4", "--out", tmp_path / "x.yaml")
     assert "does not exist; expected videos" in " ".join(found.output.split())

@@ -82,7 +82,7 @@ def test_a_flipped_byte(copy, array, chunk):
     assert "differs from its checksum" in found[0]
     assert texts(copy / "tiny.h5") == found[1:]  # by itself, without a manifest
     done = CliRunner().invoke(main, ["verify", str(copy)])
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert f"{trial}: {name} is damaged" in done.output
 
 
@@ -253,10 +253,18 @@ class TestTables:
 def test_the_manifest_itself(copy):
     path = copy / "manifest.json"
     path.write_text(path.read_text()[:100])
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match=r"is damaged: not the JSON of a manifest \(line \d+, column \d+: "):
         verify_dataset(copy)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="'manifest' is missing"):
+        verify_dataset(copy)
+    (copy / "x.trc").write_text("PathFileType")
+    with pytest.raises(InputError, match=r"x\.trc: expected a folder of results, its manifest\.json, or"):
+        verify_dataset(copy / "x.trc")
+    (copy / "x.h5").write_text("no")
+    assert texts(copy / "x.h5") == ["fault: x.h5: cannot be read as HDF5 (it does not begin as an HDF5 file does)"]
     path.unlink()
-    with pytest.raises(InputError, match="is no data set that simspine exported"):
+    with pytest.raises(InputError, match="expected a folder of results"):
         verify_dataset(copy)
     with pytest.raises(InputError, match="does not exist"):
         verify_dataset(copy / "nowhere")

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import simspine as ss
+from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.io.back_line import read_back_line
 
@@ -123,3 +125,42 @@ def test_misspelt_columns_and_landmarks_are_refused_with_the_nearest_name(tmp_pa
     names[-2] = "LPISS"
     with pytest.raises(InputError, match=r"unknown landmark 'LPISS' in .*line 42.*Did you mean 'LPSIS'"):
         read_back_line(write_csv(tmp_path / "c.csv", points, "name,x,y,z", names))
+
+
+def test_points_that_are_left_out_are_said(tmp_path):
+    points = LINE.copy()
+    points[[3, 20]] = np.nan
+    with pytest.warns(UserWarning, match=r"2 of 40 points lack a coordinate \(line 5, 22\)"):
+        found = read_back_line(write_csv(tmp_path / "a.csv", points))
+    assert np.isnan(found.points[0]).any(1).sum() == 2
+    path = write_csv(tmp_path / "b.csv", LINE * np.nan)
+    with pytest.warns(UserWarning, match="40 of 40"), pytest.raises(InputError, match="fewer than two points"):
+        read_back_line(path)
+
+
+def test_decimal_commas_of_a_spreadsheet(tmp_path):
+    path = write_csv(tmp_path / "a.csv", LINE)
+    path.write_text(path.read_text().replace(",", ";").replace(".", ","))
+    assert read_back_line(path).points[0] == pytest.approx(LINE, abs=1e-6)
+
+
+def test_messages_about_the_unit_say_the_one_that_fits(tmp_path):
+    """A unit that is given is checked as well; the longest step shows a point off the line."""
+    path = write_csv(tmp_path / "a.csv", LINE)
+    with pytest.raises(InputError, match=r"0\.\d+ mm long, which is a back in m;.*--unit m"):
+        read_back_line(path, "mm")
+    with pytest.raises(InputError, match=r"units long, which is a back in no unit.*look|no unit.*longest step is 0\.5"):
+        read_back_line(write_csv(tmp_path / "b.csv", LINE + np.eye(40)[:, [12]] * [0.5, 0, 0]))
+
+
+def test_frames_that_were_rejected_are_no_success(tmp_path):
+    """One of six frames shows nothing: results are written, and the exit code is 1."""
+    names = [f"p{i:02}" for i in range(len(LINE))]
+    xyz = np.tile(LINE, (6, 1, 1))
+    for frames, code in ((6, 0), (3, 1)):
+        xyz[frames:4] = np.nan
+        ss.write_trc(tmp_path / f"{frames}.trc", ss.Markers(names, 50.0, xyz, "y_up"))
+        done = CliRunner().invoke(main, ["back", str(tmp_path / f"{frames}.trc")])
+        assert done.exit_code == code, done.output
+        assert ("error: inverse kinematics did not solve 1 of 6 frames" in done.output) == bool(code)
+        assert (tmp_path / f"{frames}_spine/report.html").is_file()

@@ -458,7 +458,7 @@ class TestPlausible:
             read_calibration(self.rig(tmp_path / "c.toml", factor))
 
     def test_millimetres_are_refused(self, tmp_path):
-        with pytest.raises(InputError, match=r"3\.16 m if in mm.*seems to be in millimetres"):
+        with pytest.raises(InputError, match=r"3\.16 m if in mm.*by 1000 if they are millimetres"):
             read_calibration(self.rig(tmp_path / "c.toml", 1000.0))
 
     def test_cameras_in_one_place(self, tmp_path):

@@ -111,6 +111,9 @@ def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):
     [
         (("--marker-set", "blazepos"), "Did you mean 'blazepose'"),
         (("--height", "17"), "height"),
+        (("--trial", "walk"), "--trial goes with videos"),
+        (("--rate", "50"), "--rate goes with a session's folder"),
+        (("--calibration", "c.toml"), "--calibration goes with videos"),
     ],
 )
 def test_init_writes_nothing_where_markers_do_not_fit(files, tmp_path, arguments, said):

@@ -243,6 +243,24 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", ("nose",), np.zeros((2, 1, 3)))
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
     assert "name --rate" in refused.output
+    refused = CliRunner().invoke(main, ["init", str(tmp_path), "--rate", "50", "--out", str(tmp_path / "c.yaml")])
+    assert "name --rate" not in refused.output
+
+
+def test_the_spine_of_a_child(tmp_path):
+    """The advice can be followed: a person of 1.1 m, 0.62 of the model."""
+    whole, centres = person("opencap")
+    known = read_marker_set("opencap")
+    labels = [label for label, place in known.names.items() if label.endswith("_study") and place in whole.names]
+    xyz = 0.62 * whole.select([known.names[label] for label in labels]).xyz
+    (tmp_path / "MarkerData").mkdir()
+    write_trc(tmp_path / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
+    refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "--min-factor 0.5" in refused.output
+    assert not list(tmp_path.rglob("*_spine*"))
+    add(tmp_path, "--min-factor", "0.5")
+    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.62 * centres.xyz))
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_doctor_refuses_detection_that_cannot_work(videos, words):
     project, _ = videos
     project.change(detection=FILMED_FAULTS[words])
     done = call("doctor", "--config", project.file)
-    assert done.exit_code == 2, done.output
+    assert done.exit_code == 1, done.output
     assert words in " ".join(done.output.split())
     assert done.output.count("fault  ") == 1
 
@@ -150,7 +150,7 @@ def test_clicks_on_a_tape_that_shows_no_row_are_refused_before_the_detector_runs
     project.trial(skin_markers={"tape": tape})
     monkeypatch.setattr(detect_stage, "DETECT", lambda *_, **__: pytest.fail("the detector runs"))
     done = call("doctor", "--config", project.file)
-    assert done.exit_code == 2, done.output
+    assert done.exit_code == 1, done.output
     said = "cam01: between the clicks on dots 1 and 20 of the tape in frame 3"
     assert f"S01/bow: {said}" in " ".join(done.output.split())
     assert said in refused(project, "detect")
@@ -163,11 +163,11 @@ def test_doctor_is_content_with_a_point_that_cameras_see(videos):
 
 
 @pytest.mark.parametrize("words", FAULTS)
-def test_doctor_finds_the_fault_and_exits_with_2(copied, words):
+def test_doctor_finds_the_fault_and_exits_with_1(copied, words):
     FAULTS[words](copied)
     before = copied.contents()
     done = call("doctor", "--config", copied.file)
-    assert done.exit_code == 2, done.output
+    assert done.exit_code == 1, done.output
     assert words in done.output
     assert done.output.count("fault  ") == 1
     assert copied.contents() == before
@@ -206,8 +206,9 @@ def test_bands_that_cannot_be_read_are_named_before_the_work(copied):
     trial = next(iter(read_config(copied.file).trials("S01")))
     text = f"\nreport: {{events: {{S01/{trial}: {{right: [0.1, 0.2]}}}}, bands: no-such.csv}}\n"
     copied.file.write_text(copied.file.read_text() + text)
-    for done in (call("doctor", "--config", copied.file), call("run", copied.file)):
-        assert done.exit_code == 2, done.output
+    for command, code in (("doctor", 1), ("run", 2)):
+        done = call(command, copied.file)
+        assert done.exit_code == code, done.output
         assert "table of bands no-such.csv does not exist" in done.output
 
 
@@ -218,8 +219,9 @@ def test_contacts_outside_the_trial_are_named_before_the_work(copied):
     last = (len(list(files.glob("*.json"))) - 1) / rate
     plain = copied.file.read_text()
     copied.file.write_text(plain + f"\nreport: {{events: {{S01/{trial}: {{left: [0.0, {last + 0.01:.3f}]}}}}}}\n")
-    for done in (call("doctor", "--config", copied.file), call("run", copied.file)):
-        assert done.exit_code == 2, done.output
+    for command, code in (("doctor", 1), ("run", 2)):
+        done = call(command, copied.file)
+        assert done.exit_code == code, done.output
         assert f"S01/{trial}: left: {last + 0.01:g} s is outside the trial" in done.output
     copied.file.write_text(plain + f"\nreport: {{events: {{S01/{trial}: {{left: [0.0, {last:.9f}]}}}}}}\n")
     assert "is outside the trial" not in call("doctor", "--config", copied.file).output

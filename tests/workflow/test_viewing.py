@@ -60,6 +60,7 @@ def test_what_cannot_be_shown_is_said(finished, tmp_path):
         (tmp_path / "none", "does not exist"),
         (tmp_path, "holds no results"),
         (finished.file, "not an HDF5 file"),
+        (finished.results / "S01/markers/bow.trc", "not an HDF5 file"),
     ):
         done = run("view", place, "--no-open")
         assert done.exit_code == 2
@@ -164,6 +165,18 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     table = table[: table.index("</section>")]
     assert "within its error" in table
     assert "beyond its error" not in table
+
+
+def test_other_people_and_movements_are_not_compared_without_a_word(finished, tmp_path):
+    shutil.copytree(finished.results, tmp_path / "later")
+    page = ("--out", tmp_path / "c.html")
+    assert "is compared with" not in run("compare", finished.results, tmp_path / "later", *page).output
+    for path in (*tmp_path.rglob("bow.*"), *tmp_path.rglob("S01.osim"), tmp_path / "later/S01"):
+        path.rename(path.with_name(path.name.replace("bow", "turn").replace("S01", "Ada")))
+    done = run("compare", finished.results, tmp_path / "later", *page)
+    assert done.exit_code == 0, done.output
+    assert "'S01' is compared with 'Ada'. Is this one person?" in done.output
+    assert "'bow' is compared with 'turn'. Is this one movement?" in done.output
 
 
 def test_recording_has_the_cameras(finished, tmp_path):

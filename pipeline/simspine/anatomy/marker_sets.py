@@ -97,6 +97,11 @@ class MarkerSet:
         names = tuple(known.get(name) or name for name in markers.names)
         if twice := sorted({name for name in names if names.count(name) > 1}):
             found = [own for own, name in zip(markers.names, names, strict=True) if name in twice]
+            people = sorted({own.rpartition(":")[0] for own in found} - {""})
+            if len(people) > 1:
+                raise InputError(
+                    f"the markers are those of {', '.join(people)}; expected one person's. Export each alone."
+                )
             raise InputError(
                 f"the markers {', '.join(found)} are the same place in the marker set {self.name!r}; expected one of "
                 "them. Leave the others out."
@@ -126,13 +131,18 @@ LEAST_SHARE, ENOUGH_MARKERS = 0.5, 12  # of a recording's names that a set must 
 RIVAL_SHARE = 0.8  # of the names that the best set knows: another set with as many may be meant
 
 
+def marker_set_names() -> list[str]:
+    """The packaged sets of markers that people place."""
+    files = sorted((models_folder() / "markers").glob("*.yaml"))
+    return [path.stem for path in files if "source" in read_mapping(path)]
+
+
 def find_marker_set(recorded: Sequence[str]) -> MarkerSet:
     """The marker set whose names a recording has; that of joint centres where no set knows enough of the names.
 
     Raises `InputError` where two sets know as many, and put the same name at different places.
     """
-    files = sorted((models_folder() / "markers").glob("*.yaml"))
-    sets = [read_marker_set(path.stem) for path in files if "source" in read_mapping(path)]
+    sets = [read_marker_set(name) for name in marker_set_names()]
     centres = read_marker_set(MARKER_FILE_SET)
     known = {one.name: _own_names(one, recorded) for one in (centres, *sets)}
     best = max((centres, *sets), key=lambda one: (len(known[one.name]), -len(one.own)))

@@ -296,7 +296,8 @@ def _check_segment_factor(factor: SegmentFactor, limits: ScalingLimits) -> None:
     raise InputError(
         f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:g}…{high:g}: "
         f"{numbers or factor.reason}. Are the points in metres, and of one person? "
-        "If so, set scaling.min_factor or scaling.max_factor (Options(scaling={'min_factor': 0.5})); body and priors "
+        "If so, set scaling.min_factor or scaling.max_factor (in Python Options(scaling={'min_factor': 0.5}), for "
+        "`simspine add-spine` --min-factor 0.5); body and priors "
         "are an adult's."
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, safe_file_name, unknown_name
+from simspine.core.errors import InputError, reason_of, safe_file_name, unknown_name
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints, read_only_array
 from simspine.io.atomic import write_text
@@ -224,7 +224,7 @@ def read_journal(path: Path) -> list[Edit]:
                 if not (isinstance(entry, dict) and "rings" in entry):  # version 0.1 kept outlines of people as well
                     edits.append(edit_from(entry))
             except (InputError, ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: no decision about a point ({error}).") from None
+                raise InputError(f"{path}, line {number}: no decision about a point ({reason_of(error)}).") from None
     return edits
 
 
@@ -235,7 +235,7 @@ def edit_from(entry) -> Edit:
         visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
         time = entry.get("t")
     except (TypeError, LookupError, ValueError) as error:
-        raise InputError(f"not a decision about a point: {error!r}") from None
+        raise InputError(f"not a decision about a point: {reason_of(error)}") from None
     if type(frame) is not int or type(view) is not int or not isinstance(point, str):
         raise InputError(f"frame {frame!r}, view {view!r}, point {point!r}: expected two whole numbers and a name")
     numbers = all(type(v) in (int, float) and abs(v) < MAX_POINT_DISTANCE_PX for v in (x, y))  # not so: NaN

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, reason_of
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
 from simspine.estimation.result import Result
 from simspine.io.text_tables import parse_content, read_bytes
@@ -235,7 +235,8 @@ def frames_to_annotate(path: Path) -> tuple[int, ...]:
             raise ValueError("frames are whole numbers")
     except (TypeError, LookupError, ValueError) as error:
         raise InputError(
-            f"{path}: not a biomechanical validation ({error!r}); expected what `annotations validate --json` writes."
+            f"{path}: not a biomechanical validation ({reason_of(error)}); expected what `annotations validate --json` "
+            "writes."
         ) from None
     return tuple(frames)
 

@@ -78,7 +78,7 @@ def _refuse_options(chosen: dict, why: str) -> None:
 def verify_command(path, kinematics):
     """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.
 
-    Names each broken file and, in HDF5 files, trial and array. Exit code 0: whole; 2: broken.
+    Names each broken file and, in HDF5 files, trial and array. Exit code: 0 whole, 1 broken, 2 nothing to verify.
     """
     from simspine.dataset.verify import verify_dataset as check
 
@@ -89,7 +89,7 @@ def verify_command(path, kinematics):
         # With a manifest every byte is checked; in a file by itself the arrays only.
         known = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
         click.echo(f"{path}: {known}")
-    sys.exit(2 if faults else 0)
+    sys.exit(1 if faults else 0)
 
 
 @click.command("check", hidden=True)
@@ -126,7 +126,7 @@ def validate_dataset_command(dataset, config, out):
         config = config or named_config(None)
         dataset = Path(config.results) / f"{config.name}.h5"
         if not dataset.exists():
-            raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")
+            raise InputError(f"{dataset} does not exist. Run `simspine run` first, or name a data set (.h5).")
     folder = dataset if dataset.is_dir() else dataset.parent
     for path in write_validation(dataset, out or folder / "validation"):
         click.echo(path)

@@ -28,6 +28,7 @@ from simspine.cli.detect import detect_command
 from simspine.cli.options import (
     FILE_PATH,
     FOLDER_PATH,
+    Within,
     config_option,
     configs_here,
     cores_option,
@@ -171,7 +172,8 @@ def demo_command(which, cores):
 @click.argument("folder", metavar="SESSION", type=FOLDER_PATH)
 @click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
 @click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
-def add_spine_command(folder, rate, marker_set):
+@click.option("--min-factor", type=Within(0.3, 1), help="Children: least size of a segment relative to an adult's.")
+def add_spine_command(folder, rate, marker_set, min_factor):
     """Give a SESSION of another program its spine, in its own folders and formats.
 
     SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose or EasyMocap, or of
@@ -181,7 +183,7 @@ def add_spine_command(folder, rate, marker_set):
 
     session = read_session(folder, rate)
     click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
-    for path in add_spine(session, marker_set, click.echo):
+    for path in add_spine(session, marker_set, click.echo, min_factor):
         click.echo(path)
 
 
@@ -204,7 +206,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     """From a line on the skin of the back to the spine under it: FILE → report, table and data set.
 
     FILE: a CSV file with columns x, y, z (and name for C7, LPSIS, RPSIS), from C7 down; markers (.trc, .c3d); or a
-    scan of the back (.ply) with the midline's points painted red.
+    scan of the back (.ply) with the midline's points painted red. Exit code: 0, or 1 where frames were rejected.
     """
     import math
 
@@ -237,6 +239,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         click.echo(f"{finding.severity}: {finding.message} {finding.suggestion}")
     for written in files:
         click.echo(written)
+    sys.exit(1 if any(finding.severity == "error" for finding in result.findings) else 0)
 
 
 @main.command("warmup")
@@ -354,20 +357,22 @@ def summary_command(config):
 @click.option("--out", type=FILE_PATH, show_default="configs/NAME.yaml")
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
-@click.option("--trial", default="trial", show_default=True, help="Videos: name of the trial.")
+@click.option("--trial", help="Videos: name of the trial.  [default: trial]")
+@click.option("--rate", type=click.FloatRange(1, 10_000), help="Sessions: frames per second, where no file says.")
 @click.option("--height", type=float, help="Of the person, m.")
 @click.option("--mass", type=float, help="Of the person, kg.")
-def init_command(files, calibration, marker_set, out, name, subject, trial, height, mass):
+def init_command(files, calibration, marker_set, out, name, subject, trial, rate, height, mass):
     """Write a configuration for your own FILES after checking that they fit.
 
     FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
     session of another program, as of `simspine add-spine`.
     """
-    from simspine.workflow.setup import write_new_config
+    from simspine.workflow.setup import GivenFiles, write_new_config
 
     person = {key: value for key, value in (("height", height), ("mass", mass)) if value is not None}
-    named = {"name": name, "subject": subject, "trial": trial, "marker_set": marker_set}
-    click.echo(write_new_config(files, calibration, out or Path(f"configs/{name}.yaml"), person=person, **named))
+    path = out or Path(f"configs/{name}.yaml")
+    given = GivenFiles(files, calibration, trial, rate)
+    click.echo(write_new_config(given, path, name=name, subject=subject, marker_set=marker_set, person=person))
 
 
 @main.command("doctor")
@@ -376,7 +381,8 @@ def init_command(files, calibration, marker_set, out, name, subject, trial, heig
 def doctor_command(config, schema):
     """Check the installation and a configuration: what is there, what fits, what is missing.
 
-    Without CONFIG, the first configuration in this folder, if there is any.
+    Without CONFIG, the first configuration in this folder, if there is any. Exit code: 0 a run can start, 1 something
+    is missing or does not fit, 2 the configuration cannot be read.
     """
     import json
 
@@ -389,7 +395,7 @@ def doctor_command(config, schema):
     if config is None and (here := configs_here()):
         config = named_config(here[0])
     if not examine_installation(config):
-        sys.exit(2)
+        sys.exit(1)
 
 
 for _command in (

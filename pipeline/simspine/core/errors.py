@@ -6,6 +6,7 @@ and exits with code 2; library callers catch :class:`InputError`.
 
 import csv
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -86,6 +87,22 @@ def naming_table(path: object) -> Iterator[None]:
         yield
     except csv.Error as error:
         raise InputError(f"{path}: no readable table of cells ({error}). Save it anew as CSV.") from None
+
+
+# What HDF5's library says of a file, and what that means.
+_HDF5_REASONS = {"signature not found": "it does not begin as an HDF5 file does", "truncated file": "it is cut short"}
+
+
+def reason_of(error: Exception) -> str:
+    """Why a library could not read something, without names of Python's types."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing" if error.args else "an entry is missing"
+    if isinstance(error, TypeError | AttributeError):
+        return "an entry is of another kind than expected"
+    text = str(error)
+    return next((reason for words, reason in _HDF5_REASONS.items() if words in text), text)
 
 
 def nearest_name(found: str, names: Sequence[str]) -> str | None:

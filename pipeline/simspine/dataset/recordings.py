@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, require_file_name, require_known, unknown_name
+from simspine.core.errors import InputError, reason_of, require_file_name, require_known, unknown_name
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
 from simspine.io.atomic import check_version, write_text
@@ -89,7 +89,7 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
     """The manifest at `path` or in the folder `path`; `InputError` if there is none or it is damaged."""
     file = path / MANIFEST_FILE if path.is_dir() else path
     if not file.is_file():
-        raise InputError(f"{file} does not exist: {path} is no data set that simspine exported. Run `simspine export`.")
+        raise InputError(f"{file} does not exist; expected a folder of results, or one that `simspine export` wrote.")
     text = read_bytes(file)
     try:
         content = json.loads(text)
@@ -99,7 +99,7 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
         for name in content["files"]:
             _ = [require_file_name(part) for part in name.split("/")]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{file} is damaged: not the JSON of a manifest ({error!r}). Export again.") from None
+        raise InputError(f"{file} is damaged: not the JSON of a manifest ({reason_of(error)}). Export again.") from None
     check_version(schema, MANIFEST_SCHEMA, file)
     return content
 

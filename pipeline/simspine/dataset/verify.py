@@ -12,7 +12,7 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.core.arrays import frame_ranges
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, reason_of
 from simspine.dataset.recordings import read_dataset_manifest, sha256_of_file
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import OWN_GROUP
@@ -49,6 +49,8 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
         raise InputError(f"{path} does not exist.")
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
         return verify_hdf5(path, path.name, None) or (_kinematics_faults(path, path.name) if kinematics else [])
+    if path.is_file() and path.suffix != ".json":
+        raise InputError(f"{path}: expected a folder of results, its manifest.json, or a data set's .h5.")
     manifest = read_dataset_manifest(path)
     folder = path if path.is_dir() else path.parent
     found: list[Fault] = []
@@ -121,7 +123,7 @@ def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers
                     )
             return found
     except _READ_ERRORS as error:
-        return [Fault(name, f"cannot be read as HDF5 ({error})")]
+        return [Fault(name, f"cannot be read as HDF5 ({reason_of(error)})")]
 
 
 def _trial_names(file: h5py.File) -> list[str]:

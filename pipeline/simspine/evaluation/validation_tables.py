@@ -328,7 +328,7 @@ def _columns_of_quantity(quantity: str) -> dict[str, Callable[[Any], str]]:
     title = quantity.upper()
     return {
         f"{title}{SPREAD_NOTE}": lambda row: _mean_and_sd_text(get(row, "mean_deg"), get(row, "sd_deg")),
-        f"paper {title} (sd)": lambda row: _mean_and_sd_text(
+        f"SIMSPINE paper, {title} (sd)": lambda row: _mean_and_sd_text(
             getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg"), 2
         ),
         f"{title}, ± 95 %": lambda row: _number_text(_NORMAL_95 * get(row, "uncertainty_deg")),
@@ -337,7 +337,7 @@ def _columns_of_quantity(quantity: str) -> dict[str, Callable[[Any], str]]:
 
 
 _CURVATURE_COLUMNS: Mapping[str, Callable[[Any], str]] = {
-    "": lambda row: row.name,
+    "Action or subject": lambda row: row.name,
     "Subjects": lambda row: str(row.subjects),
     "Trials": lambda row: str(row.trials),
     "Frames": lambda row: str(row.frames),

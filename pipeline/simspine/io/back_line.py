@@ -11,8 +11,8 @@ from simspine.core.errors import InputError, naming_table, unknown_name
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
-from simspine.io.c3d import read_c3d
-from simspine.io.text_tables import parse_number, read_bytes, read_text
+from simspine.io.c3d import MARKER_FILES, read_c3d
+from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_left_out
 from simspine.io.trc import read_trc
 
 UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
@@ -75,8 +75,12 @@ def read_back_line(path: Path, unit: str | None = None, line: Path | None = None
 
 
 def _line_of_csv(path: Path, unit: str | None) -> BackLine:
+    lines = read_text(path).splitlines()
+    mark = cell_separator(lines[0] if lines else "") or ","
+    if mark != ",":  # then a comma marks decimals
+        lines = [line.replace(",", ".") for line in lines]
     with naming_table(path):
-        rows = list(csv.DictReader(read_text(path).splitlines()))
+        rows = list(csv.DictReader(lines, delimiter=mark))
     columns = {} if not rows else {(name or "").strip().lower(): name for name in rows[0]}
     stated = next((end for end in UNITS_PER_METRE if {f"{axis}_{end}" for axis in "xyz"} <= set(columns)), None)
     wanted = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
@@ -94,7 +98,10 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
         names.append((row[columns["name"]] or "").strip() if "name" in columns else "")
         if names[-1] and _landmark(names[-1]) not in (*LANDMARKS, *MIDLINE_MARKERS):
             raise unknown_name("landmark", names[-1], (*LANDMARKS, *MIDLINE_MARKERS), f"{path}, line {number}")
-    return _in_metres(path, np.array(points, float)[None], names, unit or stated)
+    xyz = np.array(points, float)
+    if missing := [str(number) for number, known in enumerate(np.isfinite(xyz).all(1), 2) if not known]:
+        warn_left_out(f"{path}: {len(missing)} of {len(xyz)} points lack a coordinate (line {', '.join(missing[:8])}).")
+    return _in_metres(path, xyz[None], names, unit or stated)
 
 
 def _line_of_markers(path: Path, unit: str | None) -> BackLine:
@@ -186,15 +193,20 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
     """xyz: (frames, points, 3) in the file's unit, which its length shows where it is not known."""
     labels = [_landmark(name) for name in names]
     on_line = [i for i, label in enumerate(labels) if label not in LANDMARKS[1:]]
-    length = _line_length(xyz[:, on_line])
-    if unit is None:
-        fitting = [u for u, per in UNITS_PER_METRE.items() if BACK_LENGTHS_M[0] <= length / per <= BACK_LENGTHS_M[1]]
-        if len(fitting) != 1:
-            raise InputError(
-                f"{path}: the line is {length:.4g} long, which is a back in {' or '.join(fitting) or 'no unit'}; "
-                "expected one from C7 to the sacrum. Say the unit (`--unit mm`), or look at the points."
-            )
-        unit = fitting[0]
+    length, step = _line_length(xyz[:, on_line])
+    if np.isnan(length):
+        raise InputError(f"{path}: fewer than two points of the line have three coordinates; expected a dense line.")
+    fitting = [u for u, per in UNITS_PER_METRE.items() if BACK_LENGTHS_M[0] <= length / per <= BACK_LENGTHS_M[1]]
+    if unit not in fitting and (unit is not None or len(fitting) != 1):
+        may_name = fitting and path.suffix.lower() not in MARKER_FILES
+        least, most = BACK_LENGTHS_M
+        raise InputError(
+            f"{path}: the line is {length:.4g} {unit or 'units'} long, which is a back in "
+            f"{' or '.join(fitting) or 'no unit'}; expected {least} to {most} m from C7 to the sacrum. Its longest "
+            f"step is {step:.4g}: is a point off the line?"
+            + (f" Name the unit (`--unit {fitting[0]}`)." if may_name else "")
+        )
+    unit = unit or fitting[0]
     metres = xyz / UNITS_PER_METRE[unit]
     at = {label: metres[:, labels.index(label)] for label in LANDMARKS if label in labels}
     one_side = {"LPSIS", "RPSIS"} & set(at)
@@ -204,11 +216,13 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
     return BackLine(metres[:, on_line], at.get("C7"), psis, unit)
 
 
-def _line_length(xyz: np.ndarray) -> float:
-    """Median over the frames, of the points that are there."""
-    lengths = []
+def _line_length(xyz: np.ndarray) -> tuple[float, float]:
+    """Length of the line and of its longest step, of the points that are there: medians over the frames."""
+    found = []
     for points in xyz:
         there = points[np.isfinite(points).all(1)]
         if len(there) > 1:
-            lengths.append(float(distances_along(there)[-1]))
-    return float(np.median(lengths)) if lengths else float("nan")
+            along = distances_along(there)
+            found.append((along[-1], np.diff(along).max()))
+    length, step = np.median(found, axis=0) if found else (np.nan, np.nan)
+    return float(length), float(step)

@@ -70,7 +70,11 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> l
     suffix = Path(path).suffix.lower()
     if suffix in (".pickle", ".pkl"):
         return _cameras_of_opencap(Path(path))
-    text = text_tables.read_text(path).strip()
+    content = text_tables.read_bytes(path)
+    try:
+        text = text_tables.decode_text(content, path)[0].strip()
+    except InputError:
+        raise InputError(f"{path}: no text. {_READABLE_FORMATS}; export or convert it to one of them.") from None
     if not text:
         raise InputError(f"{path}: the file is empty.")
     if text.startswith("<"):
@@ -99,7 +103,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
         "was measured in another unit or counted in squares, multiply all translations by that length in metres"
     )
     if apart > MAX_CAMERA_DISTANCE_M:
-        raise InputError(f"{found}; its translation seems to be in millimetres (divide by 1000).")
+        raise InputError(f"{found}. Divide them by 100 if they are centimetres, by 1000 if they are millimetres.")
     text_tables.warn_assumed(f"{found}. Read as metres.")
 
 
@@ -295,10 +299,12 @@ def _cameras_of_easymocap(path: Path) -> list[Camera]:
     listed, cameras = inside.getNode("names"), []
     for name in (listed.at(i).string() for i in range(listed.size())):
         where = f"{path.parent}, EasyMocap's camera {name!r}"
-        nodes = {"K": inside, "dist": inside, "Rot": outside, "T": outside}
+        nodes = {"K": inside, "dist": inside, "Rot": outside, "R": outside, "T": outside}
         found = {key: store.getNode(f"{key}_{name}").mat() for key, store in nodes.items()}
         there = {key: matrix for key, matrix in found.items() if matrix is not None}
-        K, distortion, R, t = (_required_entry(there, key, where) for key in nodes)
+        if "Rot" not in there and np.size(there.get("R")) == 3:  # the rotation vector alone
+            there["Rot"] = scipy.spatial.transform.Rotation.from_rotvec(np.ravel(there["R"])).as_matrix()
+        K, distortion, R, t = (_required_entry(there, key, where) for key in ("K", "dist", "Rot", "T"))
         size = [inside.getNode(f"{key}_{name}").real() for key in "WH"]
         if min(size) <= 0:
             size = [round(2 * K[0, 2]), round(2 * K[1, 2])]

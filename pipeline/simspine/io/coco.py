@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, reason_of, unknown_name
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import read_only_array
 from simspine.io.atomic import atomic_path, write_text
@@ -189,7 +189,7 @@ def _naming_file(path: str | os.PathLike, expected: str) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not {expected} ({error!r}).") from None
+        raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
 
 
 def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, missing_file, require_known, require_path
+from simspine.core.errors import InputError, missing_file, reason_of, require_known, require_path
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.io.atomic import (
     MAX_ATTRIBUTE_BYTES,
@@ -66,7 +66,7 @@ def open_checked(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 def damaged_error(where: str | os.PathLike, error: Exception) -> InputError:
     """What to say of a file whose reading ended with `error`."""
-    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
+    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({reason_of(error)})")
 
 
 def checked_member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError, require_distinct_files, safe_file_name
+from simspine.core.errors import InputError, reason_of, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
@@ -246,7 +246,7 @@ def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:
         poses = [next((person[key] for key in _POSE_KEYS if person.get(key)), ()) for person in people or ()]
         arrays = [np.array(pose, float) for pose in poses]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({error!r}).") from None
+        raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({reason_of(error)}).") from None
     out = []
     for person in arrays:
         if person.ndim != 1 or person.size % 3:
@@ -323,7 +323,9 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Names, and (frames, points, 3) x px, y px, score."""
     if path.suffix.lower() != ".csv":
         return _points_in_hdf5(path)
-    rows = [line.split(",") for _, line in text_tables.read_lines(path)]
+    lines = [line for _, line in text_tables.read_lines(path)]
+    mark = text_tables.cell_separator(lines[0]) or ","
+    rows = [(line if mark == "," else line.replace(",", ".")).split(mark) for line in lines]
     head = {row[0]: row for row in rows[:4]}
     if not {"bodyparts", "coords"} <= head.keys():
         raise InputError(
@@ -331,9 +333,24 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
         )
     if "individuals" in head and len(set(head["individuals"][1:])) > 1:
         raise InputError(f"{path}: holds several individuals; export a table for each.")
-    cells = [row[1:] for row in rows if row[0] not in _TABLE_HEAD]
-    values = parse_cells(cells, len(head["coords"]) - 1, path)
+    rows = [row for row in rows if row[0] not in _TABLE_HEAD]
+    values = parse_cells([row[1:] for row in rows], len(head["coords"]) - 1, path)
+    values = _rows_at_frames(values, [row[0].strip() for row in rows], path)
     return _ordered_points(head["bodyparts"][1:], head["coords"][1:], values, path)
+
+
+def _rows_at_frames(values: np.ndarray, numbers: Sequence[str], path: Path) -> np.ndarray:
+    """The rows at the frames that their first cells say, where these are numbers; frames without a row are NaN."""
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        return values
+    frames = np.array(numbers, float)
+    if (np.diff(frames) <= 0).any() or frames[-1] > _FARTHEST_GAP * len(frames) + 1000:
+        raise InputError(f"{path}: its first column is to count frames, but goes from {numbers[0]} to {numbers[-1]}.")
+    placed = np.full((int(frames[-1]) + 1, values.shape[1]), np.nan)
+    placed[frames.astype(int)] = values
+    if absent := len(placed) - len(values):
+        text_tables.warn_assumed(f"{path}: {absent} frames have no row, so they are empty.")
+    return placed
 
 
 def parse_cells(rows: Sequence[Sequence[str]], width: int, path: object) -> np.ndarray:
@@ -375,7 +392,9 @@ def _point_names(
     """Names of the points: given, SpinePose's nine, of the known skeleton with that many, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
-            raise InputError(f"{where}: nobody in any of the files, and no skeleton given to name the points.")
+            raise InputError(
+                f"{where}: nobody is in any of the files. Detect again; were images turned, or the person out of view?"
+            )
         if points == len(skeletons.SPINEPOSE_SPINE):
             return skeletons.SPINEPOSE_SPINE
         if points == _OPENPOSE_POINTS:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from simspine.core.errors import InputError, Remark, naming_table, require_path, unknown_name
+from simspine.core.errors import InputError, Remark, naming_table, reason_of, require_path, unknown_name
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -75,16 +75,18 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
     try:
         return loads(content)
     except (ValueError, SyntaxError, LookupError, RecursionError) as error:
-        raise InputError(f"{path}: not {kind} ({error}).") from None
+        raise InputError(f"{path}: not {kind} ({reason_of(error)}).") from None
 
 
 def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
     """Lines that are not blank, each with its number and without its end (LF, CRLF or CR).
 
-    Not `str.splitlines`, which also breaks at form feeds and the like. Raises `InputError` for a file without any.
+    Not `str.splitlines`, which also breaks at form feeds and the like. Separators alone make a row of missing values in
+    a CSV file, and a blank line elsewhere. Raises `InputError` for a file without any line.
     """
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    filled = [(n, line) for n, line in enumerate(lines, 1) if line.strip(" \t,;")]
+    blank = " \t" if Path(path).suffix.lower() == ".csv" else " \t,;"
+    filled = [(n, line) for n, line in enumerate(lines, 1) if line.strip(blank)]
     if not filled:
         raise InputError(f"{path}: the file is empty.")
     return filled

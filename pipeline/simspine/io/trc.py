@@ -97,9 +97,13 @@ def read_trc(
             text_tables.warn_assumed(
                 f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}."
             )
-    found, rate = uniform_rows(
-        found, StatedRate(text_tables.positive_number(header.get("DataRate")), rate, resample), str(path)
-    )
+    said = text_tables.positive_number(header.get("DataRate"))
+    if said is None:
+        text_tables.warn_assumed(
+            f"{path}: the header's DataRate is {header.get('DataRate') or 'missing'}, expected frames per second; the "
+            "Time column tells them."
+        )
+    found, rate = uniform_rows(found, StatedRate(said, rate, resample), str(path))
     xyz = _whole_points(found.values[:, 1:].reshape(len(found.time), -1, 3), path)
     names, xyz = text_tables.named_columns(names, xyz, "marker", f"{path}, line {lines[3][0]}")
     xyz = xyz * metres_per_unit(xyz, header.get("Units", ""), path)

@@ -252,7 +252,7 @@ def assess_trial(
         findings += marker_checks.check_marker_jumps(measured)
         findings += marker_checks.check_bone_lengths(measured)
         findings += marker_checks.check_sides(measured)
-        findings += marker_checks.check_vertical(measured)
+        findings += marker_checks.check_vertical(measured, spine.centres)
         findings += spine_checks.check_measured_shape(measured)
     if triangulation is not None:
         findings += marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px)

@@ -52,16 +52,22 @@ def check_sides(measured: Markers) -> Iterator[Finding]:
             yield warning(code, text, suggestion, frames=odd)
 
 
-def check_vertical(measured: Markers) -> Iterator[Finding]:
-    """A person who lies in all frames, or whose file has another vertical: nothing in the points tells these apart."""
-    tilt = body_axis_tilt(measured)
+def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterator[Finding]:
+    """A person who lies in all frames, or whose file has another vertical: nothing in the points tells these apart.
+
+    centres: of the fitted vertebrae, which count where shoulders or ankles have no point of their own.
+    """
+    tilt, line = body_axis_tilt(measured), "ankles to shoulders"
+    if centres is not None and not np.isfinite(tilt).any() and {"C7", "S1"} <= set(centres.names):
+        trunk = _pair_vector_and_middle(centres, ("C7", "S1"))[0]
+        tilt, line = _angle_between(trunk, np.broadcast_to(_body_up(centres), trunk.shape)), "S1 to C7"
     if not np.isfinite(tilt).any():
         return
     least, most = float(np.nanmin(tilt)), float(np.nanmax(tilt))
     if least > THRESHOLDS["lying"].value_si and most < THRESHOLDS["upside_down"].value_si:
         yield warning(
             "lying",
-            f"the line from ankles to shoulders is {np.degrees(least):.0f}° to {np.degrees(most):.0f}° from the "
+            f"the line from {line} is {np.degrees(least):.0f}° to {np.degrees(most):.0f}° from the "
             "vertical in all frames.",
             "Unless the person lies: the vertical axis of the file or the calibration is another one. Angles of pelvis "
             "and trunk against the vertical are wrong then. Turn the points, or name their frame ('z_up', 'y_up').",
@@ -350,16 +356,22 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
 _LIMB_JOINTS = ("hip_flexion", "knee_angle", "elbow_flex")  # not the shoulder's, which trade off near a gimbal lock
 
 
+def unseen_limb_joints(motion: Motion) -> dict[str, np.ndarray]:
+    """{joint of an arm or leg: (frames,) bool, where its standard deviation says that nothing was seen of it}."""
+    if motion.deviation is None:
+        return {}
+    limit = THRESHOLDS["limb_unseen"].value_si
+    joints = [(i, name) for i, name in enumerate(motion.names) if name[:-2] in _LIMB_JOINTS]
+    return {name: np.asarray(motion.deviation[:, i] > limit) for i, name in joints}
+
+
 def check_limbs_seen(motion: Motion) -> Iterator[Finding]:
-    """Joints of arms and legs whose standard deviation says that nothing was seen of them: one warning."""
-    limit = THRESHOLDS["limb_unseen"]
-    names = [name for name in motion.names if name[:-2] in _LIMB_JOINTS]
-    if motion.deviation is None or not names:
-        return
-    spread = motion.deviation[:, [motion.names.index(name) for name in names]]
-    unseen = np.asarray(spread > limit.value_si)
-    if unseen.any():
-        said = [name for name, odd in zip(names, np.any(unseen, axis=0), strict=True) if odd]
+    """Joints of arms and legs of which nothing was seen: one warning."""
+    limit, joints = THRESHOLDS["limb_unseen"], unseen_limb_joints(motion)
+    said = [name for name, odd in joints.items() if odd.any()]
+    if said and motion.deviation is not None:
+        unseen = np.stack([joints[name] for name in said], axis=1)
+        spread = motion.deviation[:, [motion.names.index(name) for name in said]]
         yield warning(
             "limb_unseen",
             f"{names_text(said, 8)}: not known in {unseen.any(1).sum()} of {len(unseen)} frames (± up to "

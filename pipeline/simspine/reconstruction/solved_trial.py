@@ -1,6 +1,6 @@
 """What each stage found in one trial, and what follows from it: points of the body, figures, how each view fits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from simspine.estimation.result import Result
 from simspine.estimation.solve_trial import decided_shares, lumbopelvic_rhythm_of
 from simspine.quality.assess import ViewFit, observed_angle_shares
 from simspine.quality.findings import Finding, Verdict
+from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import (
     ClinicalFigure,
     clinical_figures,
@@ -91,6 +92,11 @@ class SolvedTrial(Unchanging):
         """{body: (frames, 4, 4)} in ground, y_up."""
         return body_poses(self.body, self.motion)
 
+    def shown_poses(self, step: int = 1) -> dict[str, np.ndarray]:
+        """Poses of every step-th frame for pictures: NaN for limbs in frames in which nothing was seen of them."""
+        every = self.poses if step == 1 else body_poses(self.body, self.motion.every(step))
+        return without_unseen_limbs(every, self.body, self.motion, step)
+
     @cached_property
     def model_markers(self) -> Markers:
         """All markers of the body by forward kinematics, y_up."""
@@ -98,10 +104,14 @@ class SolvedTrial(Unchanging):
 
     @cached_property
     def model_points(self) -> Markers:
-        """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine; y_up."""
+        """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine; y_up. Limbs are
+        missing in frames in which nothing was seen of them."""
         spine, model = self.spine.markers, self.model_markers
         limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
-        both = model.select(limbs)
+        xyz, unseen = np.array(model.xyz), unseen_bodies(self.body, self.motion)
+        for name in limbs:
+            xyz[unseen.get(self.body.marker_bodies[self.body.marker_index(name)], ()), model.index(name)] = np.nan
+        both = model.with_(xyz=xyz).select(limbs)
         return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
 
     @cached_property
@@ -167,6 +177,26 @@ class SolvedTrial(Unchanging):
         keypoints, report = self.keypoints_and_triangulation
         some = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
         return exchange_sides(some.select(report.names), report.swapped[frames])
+
+
+def unseen_bodies(body: Body, motion: Motion) -> dict[str, np.ndarray]:
+    """{body of an arm or leg: (frames,) bool, where nothing was seen of a joint that moves it}."""
+    joints, names, found = unseen_limb_joints(motion), body.free_names, {}
+    for number, name in enumerate(body.bodies, 1):
+        moving = [joints[names[column]] for column in body.tree.columns_of(number) if names[column] in joints]
+        if np.any(moving):
+            found[name] = np.any(moving, axis=0)
+    return found
+
+
+def without_unseen_limbs(
+    poses: Mapping[str, np.ndarray], body: Body, motion: Motion, step: int = 1
+) -> dict[str, np.ndarray]:
+    """The poses (4, 4) of every step-th frame, with NaN where `unseen_bodies` says that nothing was seen."""
+    unseen, shown = unseen_bodies(body, motion), dict(poses)
+    for name in unseen.keys() & shown.keys():
+        shown[name] = np.where(unseen[name][::step, None, None], np.nan, shown[name])
+    return shown
 
 
 def body_edges() -> tuple[tuple[str, str], ...]:

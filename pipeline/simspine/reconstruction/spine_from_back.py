@@ -109,6 +109,8 @@ def spine_from_back(
     markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     heading_seen = psis is not None
     facing = None if heading_seen else heading or 0.0
+    if facing is not None and not np.isfinite(facing):
+        raise InputError(f"heading is {heading}; expected an angle from x to where the person faces.")
     known: dict[str, Any] = {
         "subject": SUBJECT_NAME,
         "trial": TRIAL_NAME,
@@ -137,7 +139,7 @@ def _markers_on_back(
         if given is not None and len(given) not in (1, len(points)):
             raise InputError(f"{name} has {len(given)} frames, the line {len(points)}; expected as many, or one.")
     curves = [_back_curve(points[k], _of_frame(first, k), _of_frame(dimples, k)) for k in range(len(points))]
-    length = _checked_length(curves, dimples)
+    length = _checked_length(points, curves, dimples, frame=frame)
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([_dots_along(curve) for curve in curves])
     if dimples is not None:
@@ -182,13 +184,16 @@ def _dots_along(curve: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(at, along, curve[:, axis]) for axis in range(3)], axis=1)
 
 
-def _checked_length(curves: list[np.ndarray], dimples: np.ndarray | None) -> float:
-    """m, from C7 to S1 along the skin. Raises `InputError` for a line that is no back."""
+def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
+    """m, along the skin. frame: of the points that were given. Raises `InputError` for a line that is no back."""
     lengths = np.array([distances_along(curve)[-1] for curve in curves])
     if not np.isfinite(lengths).any():
+        known = int(np.isfinite(points).all(-1).sum(-1).max(initial=0))
+        if known < MIN_POINTS:
+            raise InputError(f"the line has {known} points with three coordinates; expected {MIN_POINTS} or more.")
         raise InputError(
-            f"the line has fewer than {MIN_POINTS} points between C7 and the PSIS; expected a dense line, from C7 down "
-            "to the height of the PSIS."
+            f"the line has {known} points, but fewer than {MIN_POINTS} of them from C7 down to the height of the PSIS. "
+            "Are C7 and the PSIS where the line begins and ends, and does it run downwards?"
         )
     length = float(np.nanmedian(lengths))
     shortest, longest = BACK_LENGTHS_M
@@ -203,7 +208,8 @@ def _checked_length(curves: list[np.ndarray], dimples: np.ndarray | None) -> flo
     if abs(fall) < MIN_FALL_SHARE * length:
         raise InputError(
             f"the line falls by {fall:.2f} m over its length of {length:.2f} m; expected a back that is upright. "
-            "Does another axis point up? Then name the frame ('z_up', on the command line --frame z_up)."
+            f"It was read as {frame}; does another axis point up? Then name that frame ('y_up' or 'z_up', on the "
+            "command line --frame)."
         )
     if fall < 0:
         raise InputError(

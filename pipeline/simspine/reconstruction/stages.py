@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.body import body_poses
-from simspine.anatomy.marker_sets import MARKER_FILE_SET, find_marker_set, read_marker_set
+from simspine.anatomy.marker_sets import (
+    MARKER_FILE_SET,
+    PELVIS_SKIN_MARKERS,
+    MarkerSet,
+    find_marker_set,
+    read_marker_set,
+)
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
 from simspine.anatomy.scaling import ScaleFactors
 from simspine.core.arrays import runs_of_frames
 from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame
+from simspine.core.skeletons import skin_landmark
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
 from simspine.estimation.options import BodyOptions, KinematicsOptions, ScalingOptions
@@ -28,9 +35,10 @@ from simspine.quality.findings import (
     Severity,
     Verdict,
     sum_up_findings,
+    warning,
     where_true,
 )
-from simspine.quality.marker_checks import sides_exchanged
+from simspine.quality.marker_checks import HIP_PAIR, sides_exchanged
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
 from simspine.reconstruction.detection import DETECT
 from simspine.reconstruction.solved_trial import SolvedTrial, view_fits
@@ -132,7 +140,7 @@ def marker_set_of(options: BodyOptions, skeleton: str) -> str:
     return options.markers or skeleton
 
 
-MARKER_SET_CODE, UNKNOWN_MARKERS_CODE = "marker_set", "unknown_markers"
+MARKER_SET_CODE, UNKNOWN_MARKERS_CODE, PELVIS_UNSEEN_CODE = "marker_set", "unknown_markers", "pelvis_unseen"
 
 
 def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
@@ -157,11 +165,26 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
         cure = "Rename those that are misspelt, or name the set that has them (`body.markers`)."
         gravity = Severity.WARNING if any(unknown.values()) else Severity.INFO
         findings.append(Finding(UNKNOWN_MARKERS_CODE, gravity, text, cure))
-    return {
-        "markers": known.renamed(markers_in_frame(markers, "y_up")),
-        "skeleton": known.places_of or known.name,
-        "findings": tuple(findings),
-    }
+    given, skeleton = known.renamed(markers_in_frame(markers, "y_up")), known.places_of or known.name
+    if not _shows_pelvis(given.names, read_marker_set(skeleton)):
+        text = (
+            "no pair of markers shows the left and right side of the pelvis, so its pose is inferred from trunk "
+            "and thighs."
+        )
+        cure = (
+            "Are LASI and RASI, LPSI and RPSI or the hip joint centres missing, or called otherwise? Angles of "
+            "pelvis, hips and lumbar spine are uncertain without them."
+        )
+        findings.append(warning(PELVIS_UNSEEN_CODE, text, cure))
+    return {"markers": given, "skeleton": skeleton, "findings": tuple(findings)}
+
+
+def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:
+    """Whether markers, or the joint centres of the hips, are on both sides of the pelvis."""
+    on_pelvis = (places.places[name] for name in names if name in places.places)
+    sides = {np.sign(round(place.offset[2], 2)) for place in on_pelvis if place.body == "pelvis"} - {0.0}
+    landmarks = {skin_landmark(name) for name in names}
+    return len(sides) == 2 or any(set(pair) <= landmarks for pair in (PELVIS_SKIN_MARKERS, HIP_PAIR))
 
 
 def body_of_person(

@@ -134,7 +134,7 @@ def write_overlay_video(
     drawn on a plain ground. progress: called with (frames done, frames in all). show: 'lines' or 'bones'. Raises
     `InputError` for a body without bones where these are to be shown.
     """
-    solid = None if show == "lines" else bones_solid(bones_and_joints(trial.body.osim)[0], trial.poses)
+    solid = None if show == "lines" else bones_solid(bones_and_joints(trial.body.osim)[0], trial.shown_poses())
     alone = len(views) == 1
     height = trial.cameras[views[0]].size[1] if alone else OVERLAY_TILE_PX
     rooms = {v: person_crop_box(trial.cameras[v], trial.model_points) for v in views}

@@ -68,6 +68,7 @@ CAUSE_OF_CODE = {
     "asymmetry": "bones differ left to right",
     "markers_missing": "many markers are missing",
     "marker_never_seen": "markers that are never seen",
+    "pelvis_unseen": "no marker shows both sides of the pelvis",
     "limb_unseen": "arms or legs were not seen",
     "inferred_points": "many points were inferred from others",
     "estimated_points": "many points were estimated by a network that does not see them",

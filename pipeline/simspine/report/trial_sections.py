@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
-from simspine.anatomy.body import body_poses
 from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
 from simspine.anatomy.vertebrae import SpineKinematics
@@ -75,7 +74,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         name=trial.name,
         spine=chain_of_body(spine.markers),
         points=trial.markers,
-        poses=trial.poses if step == 1 else body_poses(trial.body, trial.motion.every(step)),
+        poses=trial.shown_poses(step),
         bones=shapes,
         segments=pairs,
         cameras=tuple(trial.cameras),

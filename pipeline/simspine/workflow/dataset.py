@@ -98,7 +98,7 @@ def read_summary(config: Config) -> dict:
     path = Path(config.results) / "summary.json"
     found = read_json(path)
     if not isinstance(found, dict) or "rejected_because" not in found:
-        raise InputError(f"{path} is damaged: it lacks the counts of frames. Run `simspine export` again.")
+        raise InputError(f"{path} is damaged: it lacks the counts of frames. Run `simspine run` again.")
     return found
 
 

@@ -144,7 +144,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     results = Path(config.results)
     path = results / f"{config.name}.h5"
     if not path.is_file():
-        raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
+        raise InputError(f"{path} does not exist: the data set is not made yet. Run `simspine run` first.")
     if kind == PAPER_AXES_CHOICE:
         choice = replace(choice, contents="angles")
     elif choice.contents == "angles" and kind != "hdf5":
@@ -152,7 +152,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
-            warnings.warn(f"{path} was made with another configuration; run `simspine export` again.", stacklevel=2)
+            warnings.warn(f"{path} was made with another configuration; run `simspine run` again.", stacklevel=2)
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else POINT_ORDER_OF_COUNT[choice.points]

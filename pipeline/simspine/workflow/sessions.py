@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, reason_of
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_of_names
@@ -32,8 +32,10 @@ from simspine.io.mot import write_mot
 from simspine.io.text_tables import parse_content, read_lines, read_text, warn_assumed
 from simspine.io.trc import metres_per_unit, write_trc
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, find_project, match_cameras_to_views, open_video
+from simspine.quality.findings import Severity
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.reconstruct import Reconstruction, fit_trials, reconstruct
+from simspine.reconstruction.stage import Options
 from simspine.vision.person_frame import Z_AXIS, vertical_of_world
 
 ANIPOSE_MAX_ERROR_PX = 50.0  # points of a larger reprojection error are not shown by Anipose's viewer
@@ -95,9 +97,15 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     )
 
 
-def add_spine(session: OtherSession, marker_set: str | None = None, say: Callable[[str], None] = print) -> list[Path]:
+def add_spine(
+    session: OtherSession,
+    marker_set: str | None = None,
+    say: Callable[[str], None] = print,
+    min_factor: float | None = None,
+) -> list[Path]:
     """Reconstruct all trials and write their spine into the session; returns the files.
 
+    min_factor: least size of a segment relative to an adult's (`scaling.min_factor`), for children.
     Raises `InputError` before any work where a file is there already, and as `reconstruct` and `fit_trials`.
     """
     if there := [path for trial in session.trials for path in trial.targets if path.exists()]:
@@ -105,11 +113,14 @@ def add_spine(session: OtherSession, marker_set: str | None = None, say: Callabl
     written: list[Path] = []
     for person in dict.fromkeys(trial.person for trial in session.trials):
         own = [trial for trial in session.trials if trial.person == person]
-        found = _reconstructed(session, own, marker_set)
+        found = _reconstructed(session, own, marker_set, min_factor=min_factor)
         for trial in own:
             for path in trial.targets:
                 _write_spine(path, found[trial.name], trial)
             written += trial.targets
+            for finding in found[trial.name].findings:
+                if finding.severity != Severity.INFO:
+                    say(f"{trial.name}: {finding.severity}: {finding.message} {finding.suggestion}")
             for figure in found[trial.name].curvature_figures:
                 sd = "" if figure.sd is None else f" ± {1.96 * figure.sd:.0f}"
                 say(f"{trial.name}: {figure.label} {figure.mean or np.nan:.0f}{sd}°, {figure.decided_by}")
@@ -117,10 +128,11 @@ def add_spine(session: OtherSession, marker_set: str | None = None, say: Callabl
 
 
 def _reconstructed(
-    session: OtherSession, own: Sequence[SessionTrial], marker_set: str | None
+    session: OtherSession, own: Sequence[SessionTrial], marker_set: str | None, min_factor: float | None
 ) -> dict[str, Reconstruction]:
     about = {"marker_set": marker_set or own[0].marker_set}
     size = {"height": session.height, "mass": session.mass}
+    size |= {} if min_factor is None else {"options": Options(scaling={"min_factor": min_factor})}
     in_space = {trial.name: trial.source for trial in own if isinstance(trial.source, Markers)}
     if in_space:
         return fit_trials(in_space, **about, **size)  # type: ignore[arg-type]
@@ -344,7 +356,9 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         try:
             people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{place}: expected people with id and keypoints3d in each file ({error!r}).") from None
+            raise InputError(
+                f"{place}: expected people with id and keypoints3d in each file ({reason_of(error)})."
+            ) from None
         for number in sorted({key for frame in people for key in frame}):
             shapes = {frame[number].shape for frame in people if number in frame}
             shape = shapes.pop()

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import yaml
 
 from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.marker_sets import marker_set_names, read_marker_set
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
@@ -22,9 +23,10 @@ from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
+from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import write_trc
 from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
-from simspine.quality.findings import names_text
+from simspine.quality.findings import Severity, names_text
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stages import given_markers
@@ -41,7 +43,7 @@ from simspine.workflow.inputs import (
     skin_markers_of,
 )
 from simspine.workflow.jobs import check_writable
-from simspine.workflow.sessions import read_session
+from simspine.workflow.sessions import OtherSession, read_session
 
 SayFinding = Callable[[str, str], None]
 OK_MARK, FAULT_MARK, NOTE_MARK = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
@@ -105,14 +107,48 @@ REQUIRED_MODULES = {
 OPTIONAL_MODULES = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
 
 
+@dataclass(frozen=True)
+class GivenFiles:
+    """What a configuration is to be written for: videos of one trial, marker files, or the folder of a session.
+
+    calibration, trial: of videos, the trial's name. rate: frames/s of a session, where no file of it says. `InputError`
+    for files that do not exist, and where one of the others would have no effect.
+    """
+
+    files: Sequence[Path]
+    calibration: Path | None = None
+    trial: str | None = None
+    rate: float | None = None
+
+    def __post_init__(self):
+        if missing := [str(file) for file in self.files if not file.exists()]:
+            raise InputError(
+                f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder."
+            )
+        videos = not (self.is_session or self.are_markers)
+        for option, kind, has_effect in (
+            ("rate", "a session's folder", self.is_session),
+            ("trial", "videos", videos),
+            ("calibration", "videos", videos),
+        ):
+            if getattr(self, option) is not None and not has_effect:
+                raise InputError(f"--{option} goes with {kind}; of {self.files[0]} it has no effect. Leave it out.")
+
+    @property
+    def is_session(self) -> bool:
+        return len(self.files) == 1 and self.files[0].is_dir() and self.calibration is None
+
+    @property
+    def are_markers(self) -> bool:
+        return all(file.suffix.lower() in MARKER_FILES for file in self.files)
+
+
 def write_new_config(
-    files: Sequence[Path],
-    calibration: Path | None,
+    given: GivenFiles,
     out: Path,
     *,
     name: str,
     subject: str,
-    trial: str,
     marker_set: str | None = None,
     person: Mapping[str, float] | None = None,
 ) -> str:
@@ -121,22 +157,19 @@ def write_new_config(
     person: height (m) and mass (kg), as far as they are known. Nothing is written if the files do not fit.
     """
     said = " "
-    if missing := [str(file) for file in files if not file.exists()]:
-        raise InputError(f"{', '.join(missing)} does not exist; expected videos, marker files or a session's folder.")
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
     trials: dict[str, dict] = {}
-    if len(files) == 1 and files[0].is_dir() and calibration is None:
-        subjects, marker_set, said = _session_subjects(files[0], out, subject, person=person, marker_set=marker_set)
-    elif all(file.suffix.lower() in MARKER_FILES for file in files):
-        if calibration is not None:
-            raise InputError("marker files need no calibration of cameras; leave --calibration out.")
-        trials, said = _marker_trials(files, marker_set)
-    elif calibration is None:
+    if given.is_session:
+        session = read_session(given.files[0], given.rate)
+        subjects, marker_set, said = _session_subjects(session, out, subject, person=person, marker_set=marker_set)
+    elif given.are_markers:
+        trials, said = _marker_trials(given.files, marker_set)
+    elif given.calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
-        trials = {trial: _video_trial(files, calibration)}
+        trials = {given.trial or "trial": _video_trial(given.files, given.calibration)}
     content: dict = {"name": name, "results": f"results/{name}"}
     content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
@@ -170,13 +203,12 @@ def _safe_name(text: str) -> str:
 
 
 def _session_subjects(
-    folder: Path, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
+    session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
 ) -> tuple[dict[str, dict], str | None, str]:
     """People and trials of another program's session, their marker set, and what is to be said.
 
     Points in tables that a configuration cannot name are written as TRC files into a folder beside it.
     """
-    session = read_session(folder)
     known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
     subjects: dict[str, dict] = {}
     for trial in session.trials:
@@ -294,14 +326,26 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
 def _describe_markers(given: Markers, marker_set: str | None) -> str:
     """How many markers of a file are of the marker set, and which are not; `InputError` where none is."""
     found = given_markers(given, BodyOptions(markers=marker_set))
+    ever = given.present.any(0)
+    if not ever.any():
+        raise InputError(f"none of the {len(given.names)} markers is seen in any frame; was an empty trial exported?")
+    if not ever.all():
+        never = [name for name, seen in zip(given.names, ever, strict=True) if not seen]
+        warn_assumed(f"{len(never)} markers are seen in no frame: {names_text(never)}.")
     known, names = read_marker_set(marker_set or found["skeleton"]), found["markers"].names
     used = [name for name in names if name in known.places or name.endswith(SKIN_SUFFIX)]
     if not used:
         raise InputError(
             f"none of the {len(given.names)} markers ({names_text(given.names)}) is of the marker set {known.name!r} "
-            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`), or rename them."
+            f"({names_text(list(known.places))}). Name another set (`body.markers`, `--marker-set`: "
+            f"{', '.join(marker_set_names())}), or rename them."
         )
-    said = "".join(f"; {finding.message.rstrip('.')}" for finding in found["findings"])
+    said = ""
+    for finding in found["findings"]:
+        if finding.severity == Severity.WARNING:
+            warn_assumed(f"{finding.message} {finding.suggestion}")
+        else:
+            said += f"; {finding.message.rstrip('.')}"
     return f"{len(used)} of {len(given.names)} markers are of the set {known.name!r}, {given.frames} frames{said}"
 
 

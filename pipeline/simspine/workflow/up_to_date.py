@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from simspine import __version__
-from simspine.core.errors import InputError, require_path
+from simspine.core.errors import InputError, reason_of, require_path
 from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
@@ -236,13 +236,15 @@ def read_json(path: Path) -> dict:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: not JSON ({error}). {_remedy_text(path)}") from None
+        raise InputError(f"{path} is damaged: not JSON ({reason_of(error)}). {_remedy_text(path)}") from None
 
 
 def _remedy_text(path: Path) -> str:
     """For a result the stage that makes it; nothing for a recording."""
     stage = "export" if path.name == "summary.json" else MADE_BY_KEY.get(path.parent.name, path.parent.name)
-    return f"Run `simspine {stage}` with the same configuration first." if stage in STAGE_NAMES else ""
+    if stage not in STAGE_NAMES:
+        return ""
+    return f"Run `simspine {stage}` with the same configuration first, or `simspine run`, which runs all stages."
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What there is to see of a trial, out of results' files: 3D scenes, videos with the body, Rerun recordings, cycles."""
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import angle_cycles
+from simspine.anatomy.body import Body
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, require_known, safe_file_name, unknown_name
@@ -17,8 +19,9 @@ from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
 from simspine.io.text_tables import BandTable, read_bands
+from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
-from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
+from simspine.reconstruction.solved_trial import SolvedTrial, body_edges, without_unseen_limbs
 from simspine.report import body_video, canvas
 from simspine.report.body_video import shown_in
 from simspine.report.bones import bones_and_joints
@@ -70,7 +73,7 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
         if (result / "vertebrae").is_dir():
             return find_trial(result.parent, result.name, trial)
         return find_trial(result, subject, trial)
-    if result.parent.name in VIEWABLE_STAGES:
+    if result.parent.name in VIEWABLE_STAGES and result.suffix == ".h5":
         paths = RunPaths(result.parents[2], result.parents[1].name)
         if paths.vertebrae(result.stem).is_file():
             return paths, result.stem
@@ -104,6 +107,9 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_KEYS}
     angles = {key: found for key, found in angles.items() if found[0] is not None}
     shapes, pairs = bones_and_joints(model)
+    poses = entry.poses
+    if poses and any(odd.any() for odd in unseen_limb_joints(entry.motion).values()):
+        poses = without_unseen_limbs(poses, Body.from_text(model, f"model of {chosen[0]}"), entry.motion)
     estimated = is_estimated(entry.fitted, entry.fitted_origin)
     kept = np.array([word not in ("rejected", "inferred") for word in entry.status or ()], bool)
     kept = kept if len(kept) else np.ones(entry.markers.frames, bool)
@@ -113,7 +119,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         name=" · ".join(chosen),
         spine=chain_of_body(entry.markers),
         points=None,
-        poses=entry.poses,
+        poses=poses,
         bones=shapes,
         segments=pairs,
         cameras=tuple(cameras),
@@ -154,10 +160,24 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     if found[0][0].vertebrae(found[0][1]).resolve() == found[1][0].vertebrae(found[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in found]
+    _warn_of_other_trials(*trials)
     folders = [paths.results.resolve().name for paths, _ in found]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
     write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), " → ".join(names)))
     return out
+
+
+def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
+    """A comparison is of one person and one movement; names that differ may say otherwise."""
+    for kind, one, other, cause in (
+        ("person", first.subject, last.subject, "the people's"),
+        ("movement", first.trial, last.trial, "the movements'"),
+    ):
+        if one != other:
+            warnings.warn(
+                f"{one!r} is compared with {other!r}. Is this one {kind}? If not, the differences are {cause}.",
+                stacklevel=2,
+            )
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial], title: str) -> ReportContent:
