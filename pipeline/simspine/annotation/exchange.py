@@ -53,7 +53,8 @@ def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int)
 
 
 def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
-    """A row per image. decided_only: leave out images of which nobody has looked at a point."""
+    """A row per image. decided_only: leave out images of which nobody has looked at a point, and inferred points that
+    nobody has."""
     rows = [
         (frame, view)
         for frame in range(recording.frames)
@@ -67,7 +68,7 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
         )
     at = tuple(np.array(rows).T)
     points = np.concatenate([np.nan_to_num(labels.xy[at]), labels.visibility[at][..., None]], -1)
-    points[points[..., 2] == 0] = 0.0
+    points[(points[..., 2] == 0) | (labels.guessed[at] & decided_only)] = 0.0
     return LabelledImages(
         names=labels.names,
         file_names=tuple(recording.image_name(frame, view) for frame, view in rows),

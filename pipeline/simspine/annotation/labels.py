@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, safe_file_name, unknown_name
 from simspine.core.geometry import project_points
-from simspine.core.types import Camera, Keypoints, read_only_array
+from simspine.core.types import Camera, Keypoints, Origin, read_only_array
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
 from simspine.vision.triangulation import triangulate
@@ -57,6 +57,7 @@ class Labels:
 
     names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points) of
     the numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
+    inferred: (frames, views, points) bool, places that no detector saw; None where all were seen.
     """
 
     names: tuple[str, ...]
@@ -64,6 +65,7 @@ class Labels:
     visibility: np.ndarray
     status: np.ndarray
     confidence: np.ndarray
+    inferred: np.ndarray | None = None
 
     def __post_init__(self):
         xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
@@ -87,20 +89,30 @@ class Labels:
         return self.status != PointStatus.UNSEEN
 
     @property
+    def guessed(self) -> np.ndarray:
+        """(frames, views, points) bool: places that no detector saw, and nobody has looked at or moved."""
+        return ~self.decided & (self.inferred if self.inferred is not None else np.False_)
+
+    @property
     def confirmed(self) -> np.ndarray:
         """(frames, views, points) bool: what a person accepted, or placed by hand."""
         return (self.status == PointStatus.ACCEPTED) | (self.status == PointStatus.CORRECTED)
 
 
-def pseudo_labels(keypoints: Keypoints) -> Labels:
-    """What nobody has looked at yet. A point without a place is absent until it is given one."""
+def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> Labels:
+    """What nobody has looked at yet. A point without a place is absent until it is given one.
+
+    inferred: (frames, views, points) bool, places that no detector saw; None where the origin of the points decides.
+    """
     placed = np.isfinite(keypoints.xy).all(-1)
+    unseen = keypoints.of_origin(Origin.INFERRED, Origin.ESTIMATED)
     return Labels(
         names=keypoints.names,
         xy=keypoints.xy,
         visibility=np.where(placed, Visibility.SEEN, Visibility.ABSENT),
         status=np.full(placed.shape, PointStatus.UNSEEN),
         confidence=keypoints.confidence,
+        inferred=placed & unseen if inferred is None else placed & inferred,
     )
 
 
@@ -328,9 +340,13 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
 
 
 def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
-    """(frames, views, points) px between each point and where all views together place it; NaN where they cannot."""
-    sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * labels.labelled
-    keypoints = Keypoints(labels.names, rate, np.where(labels.labelled[..., None], labels.xy, np.nan), sure)
+    """(frames, views, points) px between each point and where all views together place it; NaN where they cannot.
+
+    Inferred points are left out: they come from one place in space, so that their agreement is no evidence.
+    """
+    seen = labels.labelled & ~labels.guessed
+    sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
+    keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), sure)
     largest = float(max(max(camera.size) for camera in cameras))
     placed = triangulate(keypoints, cameras, min_confidence=0.0, max_error_px=largest, fix_swaps=False)
     return np.linalg.norm(np.moveaxis(project_points(cameras, placed.xyz), 0, 1) - keypoints.xy, axis=-1)
@@ -363,8 +379,8 @@ def frame_batch(
 
 
 def finished_frames(labels: Labels) -> np.ndarray:
-    """(frames,) bool: frames of which somebody has looked at every point that has a place."""
-    open_points = labels.labelled & ~labels.decided
+    """(frames,) bool: frames of which somebody has looked at every point that a detector saw."""
+    open_points = labels.labelled & ~labels.decided & ~labels.guessed
     return labels.decided.any((1, 2)) & ~open_points.any((1, 2))
 
 

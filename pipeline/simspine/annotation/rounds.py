@@ -236,7 +236,9 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
             f"{path}: frames and views are {proposed.xy.shape[:2]}; this recording has {recording.start.xy.shape[:2]}. "
             "Choose another folder with --out."
         )
-    return replace(recording, start=pseudo_labels(_laid_over(recording, proposed)))
+    points = _laid_over(recording, proposed)
+    unmoved = np.isclose(points.xy, recording.start.xy, rtol=0.0, atol=MOVED_PX).all(-1)
+    return replace(recording, start=pseudo_labels(points, recording.start.guessed & unmoved))
 
 
 def _laid_over(recording: RecordedViews, points: Keypoints) -> Keypoints:

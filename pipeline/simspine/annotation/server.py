@@ -95,7 +95,7 @@ class Session:
 
     def _own(self, labels: Labels) -> None:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""
-        self._names, self._confidence = labels.names, labels.confidence
+        self._names, self._confidence, self._inferred = labels.names, labels.confidence, labels.inferred
         self._xy, self._visibility, self._status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
         self._counts = np.zeros((labels.frames, len(PointStatus)), int)
         self._done, self._begun = np.zeros((2, labels.frames), bool)
@@ -117,6 +117,7 @@ class Session:
             visibility=self._visibility[frames],
             status=self._status[frames],
             confidence=self._confidence[frames],
+            inferred=None if self._inferred is None else self._inferred[frames],
         )
 
     def labels(self) -> Labels:
@@ -148,15 +149,14 @@ class Session:
         return [[recording.image_name(f, v).rpartition("/")[2] for v in views] for f in range(recording.frames)]
 
     def frame(self, frame: int) -> dict[str, Any]:
-        """[view][point] x, y, visibility, status, confidence; null for a coordinate that is none."""
+        """[view][point] x, y, visibility, status, confidence, inferred; null for a coordinate that is none."""
         if not 0 <= frame < self.recording.frames:
             raise InputError(f"no frame {frame}: there are {self.recording.frames}, counted from 0.")
         with self._lock:
             xy = self._xy[frame].round(3)
-            parts = zip(
-                xy.reshape(-1, 2).tolist(), self._visibility[frame].ravel().tolist(),
-                self._status[frame].ravel().tolist(), self._confidence[frame].ravel().round(3).tolist(), strict=True,
-            )  # fmt: skip
+            inferred = np.zeros(xy.shape[:2], bool) if self._inferred is None else self._inferred[frame]
+            flags = self._visibility[frame], self._status[frame], self._confidence[frame].round(3), inferred
+            parts = zip(xy.reshape(-1, 2).tolist(), *(values.ravel().tolist() for values in flags), strict=True)
             flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
         points = len(self._names)
         return {"points": [flat[i : i + points] for i in range(0, len(flat), points)]}
