@@ -151,16 +151,16 @@ def test_summary_rows():
         "Frames rejected": ("3 of 100", "check"),
         "Views": ("4", ""),
         "Reprojection, 90th percentile": ("31.3 px", "check"),
-        "Detected points kept": ("98.4 %", "good"),
+        "Detected points placed in space": ("98.4 %", "good"),
         "Marker RMS": ("24 mm", ""),
-        "Body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
+        "Fitted body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
         "Lumbar lordosis, L1–S1": ("41\u00a0±\u00a033°", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
-    assert notes["Marker RMS"] == "limbs 24, spine –"
-    assert notes["Body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
+    assert notes["Marker RMS"] == "limbs 24, spine –; from points in space to the fitted body"
+    assert notes["Fitted body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
     assert notes["Lumbar lordosis, L1–S1"] == "very uncertain: 95 % of adults lie within ± 22° of their mean"
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()

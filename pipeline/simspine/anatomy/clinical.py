@@ -73,7 +73,9 @@ SPINAL_DEFINITIONS = {
     "sagittal_vertical_axis": ClinicalDefinition("Sagittal vertical axis, C7 to S1's rear corner", "m", "C7 in front"),
     "coronal_balance": ClinicalDefinition("C7 plumb line, sideways from S1", "m", "to the right"),
     "trunk_inclination": ClinicalDefinition("Trunk inclination", "rad", "forwards"),
-    "coronal_cobb": ClinicalDefinition("Coronal Cobb angle, T1–L5", "rad", "never negative"),
+    "coronal_cobb": ClinicalDefinition(
+        "Sideways bend of the spine, T1–L5 (largest Cobb angle)", "rad", "never negative"
+    ),
     "lumbar_flexion": ClinicalDefinition("Lumbar flexion, T12 on S1", "rad", "bending forward"),
 }
 SIDE_WORDS = {"r": "right", "l": "left"}

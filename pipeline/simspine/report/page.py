@@ -132,17 +132,26 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A name and what is said of it: of what is no measurement, why; of a file, what it holds."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
-    links: for each row where its first cell leads, none if empty. curves: for each row values over time, drawn small
-    at its end (NaN = a gap), none if empty.
+    notes: below it. links: for each row where its first cell leads, none if empty. curves: for each row values over
+    time, drawn small at its end (NaN = a gap), none if empty.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     folded: str = ""
+    notes: tuple[Statement, ...] = ()
     links: tuple[str, ...] = ()
     curves: tuple[tuple[float, ...], ...] = ()
 
@@ -211,14 +220,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Statement:
-    """A name and why it is no measurement: inferred by a rule, or forced by the model."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
@@ -256,7 +257,7 @@ class ReportContent:
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
     this one belongs to. alone: a player and nothing else. validation_tables: the data set compared with
-    the literature. comparisons: trials of one person side by side; changes: figures of them.
+    the literature. comparisons: trials of one person side by side; changes: figures of them. files: next to the page.
     """
 
     title: str
@@ -276,6 +277,7 @@ class ReportContent:
     validation_tables: tuple[PageTable, ...] = ()
     comparisons: tuple[PageTable, ...] = ()
     changes: tuple[Picture, ...] = ()
+    files: tuple[Statement, ...] = ()
 
 
 # One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players.

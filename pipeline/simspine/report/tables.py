@@ -59,21 +59,39 @@ if TYPE_CHECKING:
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # an interval this wide says nothing
-ALIGNMENT_NOTE = (
-    "Mean over the frames kept, from the least to the greatest value, and the range between them. Tilts, slopes and "
-    "the plumb line count from the vertical. Definitions: docs/clinical.md."
+MEANS_NOTE = "Mean over the frames kept, from the least to the greatest value, and the range between them."
+INTERVAL_NOTES = (
+    Statement("± of a mean", "how well the angle is known in a typical frame. It is not the spread over time, and more "
+              "frames do not make it smaller, since most errors last through a trial."),
+    Statement("± of a range", "an upper bound: the errors of both extreme frames count as independent."),
+)  # fmt: skip
+SPINAL_NOTES = (
+    Statement("Lordosis, kyphosis", "Cobb angles between endplates."),
+    Statement("Sideways bend", "what the person did in the trial is part of it, so it is no finding about a curved "
+              "spine."),
+    Statement("Lumbar flexion", "0 in the model's neutral pose."),
+    Statement("Tilts, slopes, plumb lines", "count from the vertical. All definitions: docs/clinical.md."),
+)  # fmt: skip
+RHYTHM_NOTE = Statement(
+    "Lumbopelvic rhythm",
+    "lumbar flexion over forward tilt of the pelvis, from the straightest to the most bent posture. Errors that both "
+    "postures share cancel in its ±.",
 )
-NORM_NOTE = (
-    " Norm: 95 % of healthy adults who stand, where its definition is this one, the recording decided the value, and "
-    "the person held still."
+NORM_NOTE = Statement(
+    "Norm",
+    "95 % of healthy adults who stand, where its definition is this one, the recording decided the value, and the "
+    "person held still.",
 )
-LIMB_NOTE = (
-    "Angles as the ISB defines them, with the same signs on both sides. The last column is for right / left where they "
-    "differ. Plane and rotation of a shoulder mean nothing while the arm hangs. Right − left: of the means; the errors "
-    "of both sides count as independent."
+NO_NORM_NOTE = Statement(
+    "Norms", "none is shown: it would need the same definition, a value that the recording decided, and a still person."
+)
+LIMB_NOTES = (
+    Statement("Angles", "as the ISB defines them, with the same signs on both sides."),
+    Statement("Shoulder", "plane and rotation mean nothing while the arm hangs."),
+    Statement("Right − left", "of the means; the errors of both sides count as independent. ●: larger than its ±."),
+    Statement("Verdict", "right / left where they differ."),
 )
 NORM_COLUMN = 4  # of the table of pelvis and spine
-STILL_NOTE = "One frame. " + ALIGNMENT_NOTE.partition(". ")[2]
 
 
 def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
@@ -93,8 +111,16 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    note = (ALIGNMENT_NOTE if moves else STILL_NOTE) + NORM_NOTE * has_norms
-    tables = (PageTable(columns, tuple(alignment), note), PageTable(sides, tuple(limbs), LIMB_NOTE))
+    notes = (*INTERVAL_NOTES * moves, *SPINAL_NOTES, *(RHYTHM_NOTE,) * (len(alignment) > len(spinal)))
+    tables = (
+        PageTable(
+            columns,
+            tuple(alignment),
+            MEANS_NOTE if moves else "One frame.",
+            notes=(*notes, NORM_NOTE if has_norms else NO_NORM_NOTE),
+        ),
+        PageTable(sides, tuple(limbs), notes=LIMB_NOTES),
+    )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
 
@@ -187,7 +213,9 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
     if right is None or left is None or right.mean is None or left.mean is None:
         return "–"
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
-    return interval_text(right.mean - left.mean, sd, right.unit, signed=True)
+    by = right.mean - left.mean
+    beyond = sd is not None and round(abs(by)) > round(NORMAL_95 * sd) and not (right.is_assumed or left.is_assumed)
+    return "● " * beyond + interval_text(by, sd, right.unit, signed=True)
 
 
 def _mean_text(figure: ClinicalFigure) -> str:
@@ -268,8 +296,9 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     caption = (
-        f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. Sums "
-        "over levels and segments in space have a ±, but no such share of their own."
+        f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. A "
+        "level's angle is 0 in the model's neutral pose. Sums (lumbar: L1 on S1; thoracic: T1 on T12; neck: head on "
+        "T1) and segments in space (pelvis, thorax: to the axes of the calibration) have a ±, but no such share."
     )
     if estimated:
         caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."

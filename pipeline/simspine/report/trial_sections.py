@@ -38,7 +38,7 @@ from simspine.report.level_figures import (
 from simspine.report.page import UNIT_SIGNS, interval_text
 from simspine.report.scene import Curve, PackedScene, Scene
 from simspine.report.spine_figures import curves_figure
-from simspine.report.summary import ESTIMATED_VERDICTS
+from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
     CONSTANT_RANGE,
     ESTIMATED_BY,
@@ -288,12 +288,13 @@ def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     report = parts.triangulation
     if report is None:
         return
-    observed = report.of_points(name for name in report.names if parts.origin.get(name) != Origin.INFERRED)
+    observed = detected_points(report, parts.measured)
     yield (
         reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped),
-        "reprojection", "Reprojection errors", "Distribution of reprojection errors and share kept per camera",
-        "How far the triangulated points land from the detections in each image. Observations the other cameras "
-        "contradict are left out; the dashed curve shows the errors with them.",
+        "reprojection", "Reprojection errors", "Distribution of reprojection errors and share used per camera",
+        "How far the triangulated points land from the detections in each image, markers on the skin left out. "
+        "Detections that the other cameras contradict are not used; the dashed curve has them too. Left and right of a "
+        "detection are exchanged where the other cameras show that the detector mixed them up.",
     )  # fmt: skip
     origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in report.names]
     yield (

@@ -18,6 +18,7 @@ from simspine.report.page import (
     PageTable,
     Provenance,
     ReportContent,
+    Statement,
     TrialSection,
     interval_text,
     number_text,
@@ -146,7 +147,14 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
     """A trial's part of the page, or of its own page where it has one (apart)."""
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
-        section = trial_section_of(found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes)
+        section = trial_section_of(
+            found,
+            prefix,
+            config.report.sample_frames,
+            most=most,
+            film_bytes=film_bytes,
+            how=_image_sentence(found, config),
+        )
         return _with_cycles(section, found, config, prefix)
 
 
@@ -223,18 +231,38 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
                 **(_image_settings(config) if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
-                "files next to this page": f"clinical.csv (these numbers), {config.name}.h5 (every frame), export/",
             },
         ),
         licences=DETECTOR_LICENCES,
         notice=REPORT_NOTICE,
-    )
+        files=(
+            Statement("clinical.csv", "The means of this page. Its column sd is one standard deviation: ± here is 1.96 "
+                      "times as much."),
+            Statement(f"{config.name}.h5", "Every frame: angles, points and places of the vertebrae, each with one "
+                      "standard deviation, in radians and metres."),
+            Statement("export/", "For OpenSim: the scaled model (.osim), motion (.mot), markers (.trc), marker errors "
+                      "(.sto); and the cameras."),
+            Statement("quality.csv", "Findings of the quality checks."),
+        ),
+    )  # fmt: skip
+
+
+def _image_sentence(found: SolvedTrial, config: Config) -> str:
+    """How points were found and filtered, for a methods section."""
+    low_pass = f"Points in space were low-pass filtered ({_low_pass(config)})."
+    detector = config.detection.detector
+    by = "given as files" if detector == "import" else f"found by the detector {detector}"
+    return f"Points in the images were {by}. {low_pass}" if found.cameras else low_pass
+
+
+def _low_pass(config: Config) -> str:
+    return f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase"
 
 
 def _image_settings(config: Config) -> dict[str, str]:
     return {
         "detector": config.detection.detector,
-        "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
+        "low-pass": _low_pass(config),
     }
 
 
