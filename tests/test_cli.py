@@ -152,6 +152,12 @@ def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text):
     assert "summary.json is damaged" in done.stderr
 
 
+def test_view_writes_one_file_at_a_time(tmp_path):
+    done = call("view", tmp_path, "--out", tmp_path / "x.html", "--rerun", tmp_path / "x.rrd")
+    assert done.exit_code == 2
+    assert "one file at a time" in done.stderr
+
+
 def test_commands_stand_in_groups_once_each():
     from simspine.cli.main import COMMAND_GROUPS
 

@@ -166,6 +166,13 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     assert "beyond its error" not in table
 
 
+def test_recording_has_the_cameras(finished, tmp_path):
+    done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
+    assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
+
+
 def test_the_report_draws_cycles_whose_events_are_named(copied):
     last = 15 / RATE
     settings = copied.settings

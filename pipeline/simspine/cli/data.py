@@ -145,11 +145,19 @@ def validate_dataset_command(dataset, config_path, out):
 @result_trial_option
 @click.option("--out", type=FILE_PATH, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
-def view_command(result, subject, trial, out, opened):
+@click.option("--rerun", "recording", type=FILE_PATH, help="Write a Rerun recording (.rrd) instead.")
+def view_command(result, subject, trial, out, opened, recording):
     """Show RESULT in three dimensions.
 
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
     """
+    if out is not None and recording is not None:
+        raise click.UsageError("--out and --rerun are two commands: one file at a time.")
+    if recording is not None:
+        from simspine.workflow.views import record_rerun
+
+        click.echo(record_rerun(result, recording, subject, trial))
+        return
     from simspine.workflow.views import write_view
 
     page = write_view(result, out, subject, trial=trial)

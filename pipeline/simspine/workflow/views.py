@@ -1,4 +1,4 @@
-"""What there is to see of a trial, out of results' files: 3D scenes, videos with the body, cycles."""
+"""What there is to see of a trial, out of results' files: 3D scenes, videos with the body, Rerun recordings, cycles."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,18 @@ import numpy as np
 
 from simspine.anatomy.alignment import angle_cycles
 from simspine.anatomy.clinical import SIDE_WORDS, compute_clinical_angles
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError, safe_file_name, unknown_name
+from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
 from simspine.io.text_tables import read_bands
 from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
-from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import body_video, canvas
+from simspine.report.body_video import shown_in
 from simspine.report.bones import bones_and_joints
 from simspine.report.dataset_figures import (
     beyond_error,
@@ -28,10 +31,11 @@ from simspine.report.dataset_figures import (
     known_in_several,
 )
 from simspine.report.page import NORMAL_95, Picture, ReportContent, TrialSection, write_report
+from simspine.report.rerun_recording import CameraView, write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.trial_page import REPORT_NOTICE, summary_statements
 from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
-from simspine.workflow.config import Config
+from simspine.workflow.config import Config, read_config
 from simspine.workflow.inputs import Context, named_or_first
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
@@ -241,6 +245,55 @@ def write_overlay_of_trial(
     with context.progress(f"{trial}: overlay") as progress:
         body_video.write_overlay_video(found, out, views, progress=progress, show=show)
     return out
+
+
+# A Rerun recording of a trial, out of results' files.
+
+
+def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
+    """Write the recording of a trial; with cameras and videos where the result has them."""
+    if out.suffix != ".rrd":
+        raise InputError(f"{out}: Rerun's recordings end in .rrd; name the file so.")
+    place = find_results(result, subject, trial)
+    if place is None:
+        write_recording(out, read_scene(result, subject, trial))
+        return out
+    found = read_trial(*place)
+    seen = (
+        () if found.keypoints is None else (_camera_views(found, _trial_videos(*place)), shown_in(found, slice(None)))
+    )
+    write_recording(out, scene_of_trial(found), *seen)
+    return out
+
+
+def _camera_views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
+    model = found.model_points
+    lines = [(model.names.index(a), model.names.index(b)) for a, b in body_edges() if {a, b} <= set(model.names)]
+    spine = [model.names.index(name) for name in SPINE_CHAIN_MARKERS if name in model.names]
+    xyz = change_frame(model.xyz, model.frame, "z_up")
+    return [
+        CameraView(
+            camera=camera,
+            video=videos.get(v),
+            xy=project_one(camera, xyz),
+            lines=lines,
+            spine=spine,
+            shown=found.video_frames(v),
+        )
+        for v, camera in enumerate(found.cameras)
+    ]
+
+
+def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
+    """Videos by number of the camera, as the run's own configuration names them; those that are gone are left out."""
+    file = paths.results / "config.yaml"
+    if not file.is_file():
+        return {}
+    try:
+        videos = Context(read_config(file), paths.subject).capture(trial).videos
+    except (InputError, KeyError):
+        return {}
+    return {v: path for v, path in enumerate(videos) if path.is_file()}
 
 
 CYCLE_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")

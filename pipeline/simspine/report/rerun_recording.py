@@ -1,0 +1,214 @@
+"""A trial as a Rerun recording (.rrd): videos with 2D overlays, the body in 3D, curvature over time.
+
+Rerun (rerun.io, Apache-2.0/MIT) is an optional package. Its pinhole camera has no lens distortion. Overlays on the
+images are exact; images in the 3D view are approximate.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.anatomy.skin import surface_normals
+from simspine.core.errors import InputError
+from simspine.core.geometry import frame_rotation, smooth_curve
+from simspine.core.types import Camera, Keypoints
+from simspine.io.atomic import atomic_path
+from simspine.report.figure_style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, SKY, VERMILLION, to_bgr
+from simspine.report.scene import Scene, tube_radius, unit_quaternions
+
+RERUN_TIMELINE = "time"
+_BONE_COLOUR, _VERTEBRA_COLOUR = "#e4dcc8", "#f0c56b"
+_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; others are SKY
+_VIDEO_CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
+
+    spine: its points of the spine from below upwards. shown: (frames,) int, the video's frame at each of the trial's.
+    """
+
+    camera: Camera
+    video: Path | None
+    xy: np.ndarray
+    lines: Sequence[tuple[int, ...]]
+    spine: Sequence[int]
+    shown: np.ndarray | None = None
+
+
+def write_recording(
+    path: str | os.PathLike, scene: Scene, views: Sequence[CameraView] = (), keypoints: Keypoints | None = None
+) -> None:
+    """Write `scene` and its `views` to `path`. keypoints: (frames, views, …) in the order of the cameras.
+
+    Raises `InputError` where the package rerun-sdk is missing.
+    """
+    try:
+        import rerun as rr
+    except ModuleNotFoundError:
+        raise InputError("recordings need the package rerun-sdk: pip install 'simspine[rerun]'.") from None
+    # The same trial gives a recording of the same name, so that Rerun puts new over old.
+    recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
+    with atomic_path(path) as temporary, recording as stream:
+        try:
+            stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, views))
+        except RuntimeError as error:  # Rerun's, for whatever the file system says
+            raise InputError(f"{path} cannot be written: {error}") from None
+        log = _Log(rr, stream, scene.spine.time)
+        log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
+        _log_body(log, scene)
+        _log_points(log, scene)
+        _log_curves(log, scene)
+        for number, view in enumerate(views):
+            _log_view(log, view, keypoints, number)
+        stream.flush()
+        stream.disconnect()
+
+
+class _Log:
+    """Logs what stays and what changes, at the times of the frames."""
+
+    def __init__(self, rr, stream, time: np.ndarray):
+        self.rr, self.stream, self.time = rr, stream, time
+
+    def still(self, place: str, *things) -> None:
+        self.stream.log(place, *things, static=True)
+
+    def columns(self, place: str, columns, frames: np.ndarray) -> None:
+        """Columns with a row for each of these frames."""
+        clock = self.rr.TimeColumn(RERUN_TIMELINE, duration=self.time[frames])
+        self.stream.send_columns(place, indexes=[clock], columns=columns)
+
+    def each(self, place: str, things: Iterator) -> None:
+        """One thing a frame."""
+        for time, thing in zip(self.time, things, strict=True):
+            self.stream.set_time(RERUN_TIMELINE, duration=time)
+            self.stream.log(place, thing)
+        self.stream.reset_time()
+
+
+def _log_body(log: _Log, scene: Scene) -> None:
+    rr = log.rr
+    for name, pose in scene.poses.items():
+        known = np.flatnonzero(np.isfinite(pose).all((1, 2)))
+        if known.size:
+            turn = unit_quaternions(pose[known, :3, :3])
+            columns = rr.Transform3D.columns(translation=pose[known, :3, 3], quaternion=turn)
+            log.columns(f"body/bones/{name}", columns, known)
+    for bone in scene.bones:
+        mesh = rr.Mesh3D(
+            vertex_positions=bone.points.astype(np.float32),
+            triangle_indices=bone.triangles.astype(np.uint32),
+            vertex_normals=surface_normals(bone.points, bone.triangles).astype(np.float32),
+            albedo_factor=_rgb_tuple(_VERTEBRA_COLOUR if bone.kind == "vertebra" else _BONE_COLOUR),
+        )
+        log.still(f"body/bones/{bone.body}/{bone.kind}", mesh)
+    radii = tube_radius(scene.spine)
+    chain = scene.spine.xyz
+    red = _rgb_tuple(VERMILLION)
+    log.each("body/spine", (rr.LineStrips3D([_known_points(points)], radii=0.006, colors=[red]) for points in chain))
+    if radii is not None:
+
+        def balls(points: np.ndarray, radius: np.ndarray):
+            keep = np.isfinite(points).all(-1)
+            sizes = np.repeat(radius[keep, None], 3, 1)
+            return rr.Ellipsoids3D(centers=points[keep], half_sizes=sizes, colors=[(*red, 60)], fill_mode="solid")
+
+        log.each("body/uncertainty", map(balls, chain, radii))
+
+
+def _log_points(log: _Log, scene: Scene) -> None:
+    if scene.points is None:
+        return
+    rr, points = log.rr, scene.points
+    for origin in dict.fromkeys(points.origins):
+        some = points.select(points.names_of(origin))
+        colours, names = [_rgb_tuple(ORIGIN_COLOURS[origin])], np.array(some.names)
+        log.each(
+            f"body/points/{origin}",
+            (
+                rr.Points3D(xyz[keep], radii=0.012, colors=colours, labels=list(names[keep]), show_labels=False)
+                for xyz, keep in zip(some.xyz, some.present, strict=True)
+            ),
+        )
+
+
+def _log_curves(log: _Log, scene: Scene) -> None:
+    rr = log.rr
+    for curve, colour in zip(scene.curves, (BLUE, VERMILLION, GREEN), strict=False):
+        known = np.flatnonzero(np.isfinite(curve.values))
+        name = f"{curve.label} ({curve.note})" if curve.note else curve.label
+        paint = _rgb_tuple(GREY if curve.forced else colour)
+        place = f"curves/{rr.escape_entity_path_part(curve.name)}"
+        log.still(place, rr.SeriesLines(names=name, widths=2, colors=paint))
+        log.columns(place, rr.Scalars.columns(scalars=curve.values[known]), known)
+    before = "kept"
+    for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
+        if status != before:
+            log.stream.set_time(RERUN_TIMELINE, duration=time)
+            level = "WARN" if status in ("rejected", "inferred") else "INFO"
+            log.stream.log("quality", rr.TextLog(f"{status}: {reason}" if reason else status, level=level))
+            log.stream.reset_time()
+        before = status
+
+
+def _log_view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
+    rr, camera = log.rr, view.camera
+    place = f"body/cameras/{camera.name}"
+    ink = (255, 255, 255) if view.video else (130, 138, 146)
+    to_y_up = frame_rotation("z_up", "y_up")
+    log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
+    log.still(place, rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4))
+    if view.video is not None and view.video.suffix.lower() in _VIDEO_CONTAINERS:
+        video = rr.AssetVideo(path=view.video)
+        log.still(f"{place}/video", video)
+        at = np.asarray(video.read_frame_timestamps_nanos())
+        shown = np.arange(len(log.time)) if view.shown is None else view.shown
+        frames = np.flatnonzero(shown < len(at))
+        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[shown[frames]]), frames)
+    log.each(
+        f"{place}/fitted",
+        (
+            rr.LineStrips2D(
+                [_known_points(xy[list(line)]) for line in view.lines], radii=-1.5, colors=[ink], draw_order=20
+            )
+            for xy in view.xy
+        ),
+    )
+    curves = (smooth_curve(_known_points(xy[list(view.spine)])) for xy in view.xy)
+    red = _rgb_tuple(VERMILLION)
+    log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
+    if keypoints is None:
+        return
+    colours = np.array([_rgb_tuple(_ON_IMAGES.get(origin, SKY)) for origin in keypoints.origins])
+    log.each(
+        f"{place}/points",
+        (
+            rr.Points2D(xy[keep], radii=-3, colors=colours[keep], draw_order=40)
+            for xy in keypoints.xy[:, number]
+            for keep in [np.isfinite(xy).all(-1)]
+        ),
+    )
+
+
+def _rerun_blueprint(scene: Scene, views: Sequence[CameraView]):
+    import rerun.blueprint as rrb
+
+    space = rrb.Spatial3DView(origin="body", name=scene.name)
+    curves = rrb.TimeSeriesView(origin="curves", name="Curvature, °")
+    images = [rrb.Spatial2DView(origin=f"body/cameras/{view.camera.name}", name=view.camera.name) for view in views]
+    left = rrb.Vertical(space, curves, row_shares=[3, 1])
+    layout = rrb.Horizontal(left, rrb.Grid(*images), column_shares=[1, 1]) if images else left
+    return rrb.Blueprint(layout, collapse_panels=True)
+
+
+def _known_points(points: np.ndarray) -> np.ndarray:
+    return points[np.isfinite(points).all(-1)]
+
+
+def _rgb_tuple(colour: str) -> tuple[int, ...]:
+    return to_bgr(colour)[::-1]
