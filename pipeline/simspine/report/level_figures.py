@@ -276,7 +276,7 @@ def _kept_bars(
         share = (observed & kept)[:, v].sum() / total if total else np.nan
         axes.barh(v, 1, color="none", edgecolor=GREY, linewidth=0.6, height=0.62)
         axes.barh(v, share, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], height=0.62, alpha=0.85)
-        text = f"{100 * share:.0f} %" if total else "no detections"
+        text = f"{100 * share:.1f} %" if total else "no detections"
         text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} of {total}"
         axes.text(1.03, v, text, va="center", fontsize=8.5)
     axes.set_yticks(range(len(cameras)), cameras)

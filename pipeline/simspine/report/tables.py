@@ -44,6 +44,7 @@ from simspine.report.page import (
     PageTable,
     Statement,
     interval_text,
+    named_notes,
     number_text,
     unbreakable,
 )
@@ -60,37 +61,6 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # an interval this wide says nothing
 MEANS_NOTE = "Mean over the frames kept, from the least to the greatest value, and the range between them."
-INTERVAL_NOTES = (
-    Statement("± of a mean", "how well the angle is known in a typical frame. It is not the spread over time, and more "
-              "frames do not make it smaller, since most errors last through a trial."),
-    Statement("± of a range", "an upper bound: the errors of both extreme frames count as independent."),
-)  # fmt: skip
-SPINAL_NOTES = (
-    Statement("Lordosis, kyphosis", "Cobb angles between endplates."),
-    Statement("Sideways bend", "what the person did in the trial is part of it, so it is no finding about a curved "
-              "spine."),
-    Statement("Lumbar flexion", "0 in the model's neutral pose."),
-    Statement("Tilts, slopes, plumb lines", "count from the vertical. All definitions: docs/clinical.md."),
-)  # fmt: skip
-RHYTHM_NOTE = Statement(
-    "Lumbopelvic rhythm",
-    "lumbar flexion over forward tilt of the pelvis, from the straightest to the most bent posture. Errors that both "
-    "postures share cancel in its ±.",
-)
-NORM_NOTE = Statement(
-    "Norm",
-    "95 % of healthy adults who stand, where its definition is this one, the recording decided the value, and the "
-    "person held still.",
-)
-NO_NORM_NOTE = Statement(
-    "Norms", "none is shown: it would need the same definition, a value that the recording decided, and a still person."
-)
-LIMB_NOTES = (
-    Statement("Angles", "as the ISB defines them, with the same signs on both sides."),
-    Statement("Shoulder", "plane and rotation mean nothing while the arm hangs."),
-    Statement("Right − left", "of the means; the errors of both sides count as independent. ●: larger than its ±."),
-    Statement("Verdict", "right / left where they differ."),
-)
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
@@ -111,15 +81,12 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    notes = (*INTERVAL_NOTES * moves, *SPINAL_NOTES, *(RHYTHM_NOTE,) * (len(alignment) > len(spinal)))
+    notes = ["mean", "range"] * moves + ["curvature", "bend", "flexion", "vertical"]
+    notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
+    title = MEANS_NOTE if moves else "One frame."
     tables = (
-        PageTable(
-            columns,
-            tuple(alignment),
-            MEANS_NOTE if moves else "One frame.",
-            notes=(*notes, NORM_NOTE if has_norms else NO_NORM_NOTE),
-        ),
-        PageTable(sides, tuple(limbs), notes=LIMB_NOTES),
+        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
+        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
@@ -397,12 +364,6 @@ def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
 
 
 SKIN_FOLDED = "Markers on the skin"
-SKIN_NOTE = (
-    "Frames in space: frames in which two views show it at the same place. Reprojection: median distance in the images "
-    "from the place in space. From the body: distance from its place on the fitted body, median and 90th percentile. "
-    "The lasting part of it is the marker's own place (palpation, depth of the tissue), which is fitted with the "
-    "motion. The changing part is skin that moves over the bone."
-)
 
 
 def skin_table(triangulation: "TriangulationReport | None", ik: "Result | None") -> tuple[PageTable, ...]:
@@ -417,7 +378,8 @@ def skin_table(triangulation: "TriangulationReport | None", ik: "Result | None")
         groups[f"tape, {len(dots)} dots, {skin_landmark(dots[0])} to {skin_landmark(dots[-1])}"] = dots
     columns = ("Over", "Frames in space", "Frames by view", "Reprojection, px", "From the body, mm")
     rows = tuple(_skin_row(label, names, triangulation, ik) for label, names in groups.items())
-    return (PageTable(columns, rows, SKIN_NOTE, SKIN_FOLDED),)
+    notes = named_notes("skin_frames", "skin_reprojection", "skin_body")
+    return (PageTable(columns, rows, folded=SKIN_FOLDED, notes=notes),)
 
 
 def _skin_row(

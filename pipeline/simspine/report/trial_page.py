@@ -37,6 +37,8 @@ from simspine.report.page import (
     TrialSection,
     cause_of_finding,
     interval_text,
+    named_picture,
+    page_words,
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
@@ -274,15 +276,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
         deviation,
         1e3 * (skin - base) @ planes.T if len(skin) else None,
     )
-    return (
-        Picture(
-            "The spine in both planes",
-            "Centres of the vertebrae seen from the right and from behind, with their intervals",
-            "Planes of the pelvis, made vertical. The band is the 95 % interval of each place. Neighbouring levels "
-            "share most of their error.",
-            svg=figure_svg(figure, f"{prefix}-posture"),
-        ),
-    )
+    return (named_picture("posture", svg=figure_svg(figure, f"{prefix}-posture")),)
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
@@ -291,14 +285,6 @@ REPORT_NOTICE = (
     "angles come from a body model fitted to points that cameras or markers showed. They were not checked against "
     "images of this person's vertebrae."
 )
-DETECTOR_LICENCES = {
-    "simspine": "BSD-3-Clause",
-    "Pose2Sim (model, demo videos)": "BSD-3-Clause",
-    "OpenSim": "Apache-2.0",
-    "BlazePose's networks": "Apache-2.0",
-    "three.js, in this page (3D player)": "MIT",
-    "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
-}
 
 
 def trial_section_of(
@@ -336,14 +322,7 @@ def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
     if not trial.videos:
         return ()
-    return (
-        Picture(
-            "On the images",
-            "Detected points and the fitted body drawn on sample frames of each camera",
-            "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
-            data=image_webp(overlay_picture(trial, samples)),
-        ),
-    )
+    return (named_picture("overlay", data=image_webp(overlay_picture(trial, samples))),)
 
 
 def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
@@ -385,7 +364,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
         trials=(trial_section_of(trial),),
         provenance=Provenance(versions=dict(package_versions())),
-        licences=DETECTOR_LICENCES,
+        licences=page_words("licences"),
         notice=REPORT_NOTICE,
         **angles_not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )

@@ -195,8 +195,8 @@ class TrialParts:
         return np.full((len(spine.levels), 3), np.nan) if self.shares is None else self.shares
 
 
-# A figure of a trial with what the page says of it: key, title, alternative text, caption.
-DrawnFigure = tuple["Figure", str, str, str, str]
+# A figure of a trial, its key in `words.yaml`, and what follows the caption.
+DrawnFigure = tuple["Figure", str, str]
 
 
 def trial_section(
@@ -215,8 +215,8 @@ def trial_section(
 
     def pictures(drawn: Iterable[DrawnFigure]) -> tuple[page.Picture, ...]:
         found = []
-        for figure, key, title, alt, caption in drawn:
-            found.append(page.Picture(title, alt, caption, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
+        for figure, key, more in drawn:
+            found.append(page.named_picture(key, more, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
             # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
             # one another, so that it goes with a look for cycles among new objects only.
             del figure
@@ -251,18 +251,11 @@ def _curve_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
         return
     curves = curves_of_trial(spine, parts.clinical)
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
-    caption = (
-        "Bands: 95 %. A dashed orange curve is assumed: it says little about this person. A dashed grey one is the "
-        "model's."
-    )
-    gait = " Cycles of gait are drawn where the configuration names the contacts of the feet (report.events)."
     spinal, limbs = ([curve for curve in curves if bool(curve.panel) is sided] for sided in (False, True))
     if spinal:
-        drawn = curves_figure(spine.time, spinal, parts.status)
-        yield drawn, "spinal", "Pelvis and spine over time", "Angles of pelvis and spine over time", caption + estimated
+        yield curves_figure(spine.time, spinal, parts.status), "spinal", estimated
     if limbs:
-        drawn = curves_figure(spine.time, limbs, parts.status)
-        yield drawn, "limbs", "Limbs over time", "Angles of the limbs over time, right and left", caption + gait
+        yield curves_figure(spine.time, limbs, parts.status), "limbs", ""
     yield from _level_figures(parts, spine)
 
 
@@ -273,14 +266,8 @@ def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnF
     at = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
-    title = "Range of each level" if spine.frames > 1 else "Angle of each level"
-    yield (
-        range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced),
-        "range", title, "For each level the range of its angles with a 95 % interval",
-        "Relative to the model's neutral pose. Boxes: from the least to the greatest angle. Lines: 95 % beyond. A "
-        "hollow, dashed box is assumed: the model distributes the motion over these levels. A pale box is partly "
-        "measured.",
-    )  # fmt: skip
+    figure = range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced)
+    yield figure, "range" if spine.frames > 1 else "angle", ""
 
 
 def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
@@ -289,40 +276,21 @@ def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     if report is None:
         return
     observed = detected_points(report, parts.measured)
-    yield (
-        reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped),
-        "reprojection", "Reprojection errors", "Distribution of reprojection errors and share used per camera",
-        "How far the triangulated points land from the detections in each image, markers on the skin left out. "
-        "Detections that the other cameras contradict are not used; the dashed curve has them too. Left and right of a "
-        "detection are exchanged where the other cameras show that the detector mixed them up.",
-    )  # fmt: skip
+    yield reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped), "reprojection", ""
     origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in report.names]
-    yield (
-        reprojection_by_point_figure(report.error_px, report.used, report.names, cameras=report.views, origin=origins),
-        "points", "Reprojection errors by point", "Median error and share kept for each point in each camera",
-        "Dark cells are trouble: one dark column is a camera, one dark row a point.",
-    )  # fmt: skip
+    by_point = reprojection_by_point_figure(report.error_px, report.used, report.names, report.views, origin=origins)
+    yield by_point, "points", ""
 
 
 def _marker_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
     """Marker errors, and when each marker is known."""
     if parts.ik is not None:
         origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in parts.ik.marker_names]
-        yield (
-            marker_error_figure(parts.ik.marker_names, parts.ik.marker_error, origins),
-            "markers", "Marker errors", "Distance between each measured marker and the body, median and quartiles",
-            "How far the body's markers lie from the measured ones. Hollow points were inferred or estimated: a small "
-            "error there says that body and inference agree, not that the spine was detected.",
-        )  # fmt: skip
+        yield marker_error_figure(parts.ik.marker_names, parts.ik.marker_error, origins), "markers", ""
     if parts.measured is not None and parts.measured.frames > 1:
         measured = parts.measured
-        yield (
-            availability_figure(measured.time, measured.names, point_states(measured), parts.status),
-            "presence", "Detected, inferred, filled, missing",
-            "For each point, when it was detected, estimated, inferred or filled",
-            "Full bars were detected or given, dotted ones estimated by a network that does not see them, hollow ones "
-            "inferred from others; hatched stretches were interpolated.",
-        )  # fmt: skip
+        states = point_states(measured)
+        yield availability_figure(measured.time, measured.names, states, parts.status), "presence", ""
 
 
 def page_finding(finding: Finding) -> page.PageFinding:

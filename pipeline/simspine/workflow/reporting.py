@@ -22,13 +22,13 @@ from simspine.report.page import (
     TrialSection,
     interval_text,
     number_text,
+    page_words,
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.summary import verdict_on
 from simspine.report.tables import Caveats, validation_text_tables
 from simspine.report.trial_page import (
-    DETECTOR_LICENCES,
     FILM_BYTES,
     REPORT_NOTICE,
     angles_not_measured,
@@ -233,7 +233,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
                 "inverse kinematics": config.ik.engine,
             },
         ),
-        licences=DETECTOR_LICENCES,
+        licences=page_words("licences"),
         notice=REPORT_NOTICE,
         files=(
             Statement("clinical.csv", "The means of this page. Its column sd is one standard deviation: ± here is 1.96 "
