@@ -53,8 +53,7 @@ def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int)
 
 
 def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
-    """A row per image. decided_only: leave out images of which nobody has looked at a point, and inferred points that
-    nobody has."""
+    """A row per image. decided_only: leave out images without any decision, and inferred points without one."""
     rows = [
         (frame, view)
         for frame in range(recording.frames)
@@ -134,7 +133,7 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
         for k, point in enumerate(images.names)
     )
     edits = [edit for edit in made if edit is not None]
-    apply_edits(labels, edits)  # raises for what is no point of the recording
+    apply_edits(labels, edits)  # raises for points that the recording lacks
     return edits
 
 

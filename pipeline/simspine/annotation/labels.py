@@ -1,4 +1,4 @@
-"""What people say of points in images: decisions, the journal that keeps them, which frames come first, agreement."""
+"""Decisions of people about points in images: their journal, the order of frames, agreement."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from simspine.vision.triangulation import triangulate
 class Visibility(IntEnum):
     """Whether a point shows, with COCO's numbers."""
 
-    ABSENT = 0  # outside the image, or nobody knows where
+    ABSENT = 0  # outside the image, or its place is unknown
     HIDDEN = 1  # something covers it; its place is known nevertheless
     SEEN = 2
 
@@ -31,7 +31,7 @@ class Visibility(IntEnum):
 class PointStatus(IntEnum):
     """What a person did about a point. Kept with it to the last file."""
 
-    UNSEEN = 0  # nobody has looked at it yet: a pseudo-label
+    UNSEEN = 0  # not looked at yet: a pseudo-label
     ACCEPTED = 1  # looked at, and left as it was
     CORRECTED = 2  # placed or moved by hand
     DERIVED = 3  # moved because others were: along the spine's curve, or to where the other views see it
@@ -85,12 +85,12 @@ class Labels:
 
     @property
     def decided(self) -> np.ndarray:
-        """(frames, views, points) bool: what somebody has looked at or moved."""
+        """(frames, views, points) bool: points that a person looked at or moved."""
         return self.status != PointStatus.UNSEEN
 
     @property
     def guessed(self) -> np.ndarray:
-        """(frames, views, points) bool: places that no detector saw, and nobody has looked at or moved."""
+        """(frames, views, points) bool: inferred points without a decision."""
         return ~self.decided & (self.inferred if self.inferred is not None else np.False_)
 
     @property
@@ -100,7 +100,7 @@ class Labels:
 
 
 def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> Labels:
-    """What nobody has looked at yet. A point without a place is absent until it is given one.
+    """Labels without any decision. A point without a place is absent until it is placed.
 
     inferred: (frames, views, points) bool, places that no detector saw; None where the origin of the points decides.
     """
@@ -171,7 +171,7 @@ def journal_file(folder: Path, annotator: str) -> Path:
 
 
 def annotators_in(folder: Path) -> list[str]:
-    """Names of those who have a journal, sorted."""
+    """Names of the annotators who have a journal, sorted."""
     return sorted(
         path.name.removesuffix(JOURNAL_SUFFIX) for path in folder.glob(f"*{JOURNAL_SUFFIX}") if path.name[0] != "."
     )
@@ -215,7 +215,7 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Go to the end of the last whole line, cut off what is behind it, and say where that is."""
+    """Cut the file after its last whole line, go there, and return the position."""
     end = file.seek(0, os.SEEK_END)
     if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
         file.seek(0)
@@ -241,7 +241,7 @@ def read_journal(path: Path) -> list[Edit]:
 
 
 def edit_from(entry) -> Edit:
-    """A decision as JSON says it: f, v, p, x, y, see, how, and t if timed. `InputError` for anything else."""
+    """A decision from JSON: f, v, p, x, y, see, how, and t if timed. `InputError` for anything else."""
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
         visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
@@ -379,7 +379,7 @@ def frame_batch(
 
 
 def finished_frames(labels: Labels) -> np.ndarray:
-    """(frames,) bool: frames of which somebody has looked at every point that a detector saw."""
+    """(frames,) bool: frames with a decision about each detected point."""
     open_points = labels.labelled & ~labels.decided & ~labels.guessed
     return labels.decided.any((1, 2)) & ~open_points.any((1, 2))
 
@@ -436,7 +436,7 @@ def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
 
 
 def agreement_text(rows: Sequence[PointAgreement]) -> str:
-    """A table of the points that somebody can be compared in."""
+    """A table of the points that two annotators decided."""
     lines = [f"{'point':<14} {'pairs':>6} {'median px':>10} {'90 % px':>9} {'% of size':>10} {'same flag %':>12}"]
     for row in rows:
         if row.count or np.isfinite(row.same_visibility):

@@ -64,7 +64,7 @@ class RecordedViews:
 
     @property
     def photographs(self) -> bool:
-        """Whether every view is a folder of photographs: nobody knows when these were taken."""
+        """Whether every view is a folder of photographs, which have no times."""
         return all(isinstance(source, Stills) for source in self.sources)
 
     def image_name(self, frame: int, view: int) -> str:

@@ -140,7 +140,7 @@ def with_proposals(recording: RecordedViews) -> RecordedViews:
 def advance_round(
     recording: RecordedViews, annotator: str, size: int, hook: TrainingHook | None, say: Callable[[str], None]
 ) -> tuple[Round, ...]:
-    """Go on as far as is possible without a person, and return all rounds.
+    """Do all steps that need no person, and return all rounds.
 
     The first call draws a batch of `size` frames. Once these are corrected the next call exports them, trains by the
     hook, takes its points, and draws the next batch. Raises `InputError` for a hook that fails or leaves no points;

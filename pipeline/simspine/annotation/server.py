@@ -1,4 +1,4 @@
-"""The annotation page's server: for this computer only, and only for who has the address.
+"""The server of the annotation page: for this computer only, and only with the secret address.
 
 Bound to the loopback interface. The first part of every path is a random token. A request whose Host is not this
 server's (DNS rebinding) or whose Origin is another page's is refused, so that no page open in the same browser can read
@@ -141,7 +141,7 @@ class Session:
         }  # fmt: skip
 
     def _photographs(self) -> list[list[str]] | None:
-        """[frame][view] file names of photographs; None of videos, whose images have times."""
+        """[frame][view] file names of photographs; None for videos."""
         recording = self.recording
         if not recording.photographs:
             return None
@@ -199,7 +199,7 @@ class Session:
         return self.summary()
 
     def agreement(self) -> dict[str, Any]:
-        """How far those agree who have annotated this recording; no rows where there is only one."""
+        """Agreement of the recording's annotators; no rows for a single one."""
         people = annotators_in(self.recording.home)
         if len(people) < 2:
             return {"annotators": people, "rows": []}
@@ -263,7 +263,7 @@ class AnnotationServer(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(24)
         self.tickets = {secrets.token_urlsafe(24): True}
         journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
-        own_port = 49152 + int.from_bytes(journal[:2], "big") // 4  # up to 65535: ports that are nobody's for good
+        own_port = 49152 + int.from_bytes(journal[:2], "big") // 4  # up to 65535: the dynamic ports
         for number in (port,) if port else (own_port, 0):
             try:
                 super().__init__((LOCAL_HOST, number), _Handler)
@@ -283,7 +283,7 @@ class AnnotationServer(ThreadingHTTPServer):
         return f"http://{LOCAL_HOST}:{self.server_port}/{next(iter(self.tickets), '')}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error; anything else is printed."""
+        """Print errors, except that a browser closed the connection."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 

@@ -36,7 +36,7 @@ FINDING_LIGHTS = tuple(_LIGHT_OF.values())
 
 
 def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
-    """'12.3 px'; an en dash where the value is missing, so that nobody reads nan as a result."""
+    """'12.3 px'; an en dash for a missing value."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
@@ -82,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Statement:
-    """A name and what is said of it: of what is no measurement, why; of a file, what it holds."""
+    """A name and a sentence about it."""
 
     name: str
     reason: str
@@ -145,7 +145,7 @@ class PageFinding:
 
     @property
     def light(self) -> str:
-        """One of `FINDING_LIGHTS`: no finding says that something is in order."""
+        """One of `FINDING_LIGHTS`; a finding is never 'good'."""
         return _LIGHT_OF[self.severity]
 
 

@@ -57,12 +57,12 @@ _SUMMARY_LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
-# Verdicts that rest on points nobody saw.
+# Verdicts that rest on estimated points.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
 
 
 def median_or_none(values: np.ndarray | None) -> float | None:
-    """Median of what is known; None where nothing is."""
+    """Median of the finite values; None without any."""
     return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
 

@@ -54,12 +54,12 @@ if TYPE_CHECKING:
     from simspine.vision.triangulation import TriangulationReport
 
 
-# Clinical parameters of a trial, with what is published of standing adults.
+# Clinical parameters of a trial, with published values of standing adults.
 
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
-UNKNOWN_FROM_DEG = 90.0  # an interval this wide says nothing
+UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
 MEANS_NOTE = "Mean over the frames kept, from the least to the greatest value, and the range between them."
 NORM_COLUMN = 4  # of the table of pelvis and spine
 

@@ -1,4 +1,4 @@
-"""A reconstruction as part of a report's page, and what a page says over several of them."""
+"""The page of a trial: statements, text for a methods section, pictures."""
 
 import os
 from collections.abc import Sequence
@@ -154,7 +154,7 @@ def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """What is known of a curvature. by: who decided it."""
+    """A sentence on a curvature. by: source of the information."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."

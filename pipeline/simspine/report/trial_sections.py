@@ -87,13 +87,13 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
 
 
 def chain_of_body(spine: Markers) -> Markers:
-    """Those of the spine's points that a tube joins; all of them where none of the usual names is there."""
+    """Points of the spine that the tube joins; all points if none has a usual name."""
     chain = [point for point in SPINE_CHAIN_MARKERS if point in spine.names]
     return spine.select(chain) if chain else spine
 
 
 def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """Curves of lordosis, kyphosis and clinical parameters; none of a single frame, in which nothing moves."""
+    """Curves of lordosis, kyphosis and clinical parameters; none for a single frame."""
     clinical = spine.clinical
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_KEYS
@@ -156,7 +156,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 @dataclass(frozen=True, eq=False)
 class TrialParts:
-    """What is known of a trial; a part that is None has no figure.
+    """Results of a trial; a part that is None gets no figure.
 
     spine: its kinematics. verdict: of quality control. triangulation: how well the points fit the images. ik: the
     solution. measured: the markers inverse kinematics was given, with origin and filled. levels: of the body, with
