@@ -53,7 +53,16 @@ from simspine.report.tables import (
     not_measured,
     range_of,
 )
-from simspine.report.trial_sections import TrialParts, most_moved, scene_of_trial, trial_section
+from simspine.report.trial_sections import (
+    check_figures,
+    curve_figures,
+    most_moved,
+    page_finding,
+    rejected_frames,
+    scene_of_trial,
+    section_pictures,
+    trial_tables,
+)
 
 # Four statements on a trial that come before everything else.
 
@@ -298,24 +307,21 @@ def trial_section_of(
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
     3D player holds. film_bytes: of all pictures next to it. how: points were found, for the text of a methods section.
     """
-    parts = TrialParts(
-        spine=trial.spine,
-        verdict=trial.verdict,
-        triangulation=trial.triangulation,
-        ik=trial.result,
-        measured=trial.markers,
-        levels=trial.sized.levels,
-        shares=trial.observed_shares,
-        clinical=(*trial.curvature_figures, *trial.clinical_figures),
-        rhythm=trial.lumbopelvic_rhythm,
-    )
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
-    overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
-    section = trial_section(
-        trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial)
+    return TrialSection(
+        name=trial.name,
+        findings=tuple(map(page_finding, trial.findings)),
+        overlays=_overlay_sheet(trial, samples),
+        figures=section_pictures(curve_figures(trial), prefix),
+        tables=trial_tables(trial),
+        rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
+        player=pack_scene(scene, most),
+        glance=summary_statements(trial),
+        checks=section_pictures(check_figures(trial), prefix),
+        posture=_posture_pictures(trial, prefix),
+        methods=methods_text(trial, how),
     )
-    return replace(section, posture=_posture_pictures(trial, prefix), methods=methods_text(trial, how))
 
 
 def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:

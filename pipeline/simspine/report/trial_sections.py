@@ -3,17 +3,13 @@
 import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.body import body_poses
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
@@ -22,7 +18,6 @@ from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
     ClinicalFigure,
     Observability,
-    is_estimated,
 )
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
@@ -36,7 +31,7 @@ from simspine.report.level_figures import (
     reprojection_figure,
 )
 from simspine.report.page import UNIT_SIGNS, interval_text
-from simspine.report.scene import Curve, PackedScene, Scene
+from simspine.report.scene import Curve, Scene
 from simspine.report.spine_figures import curves_figure
 from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
@@ -51,9 +46,6 @@ from simspine.report.tables import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from simspine.estimation.result import Result
-    from simspine.vision.triangulation import TriangulationReport
 
 
 # A reconstruction as the 3D player shows it.
@@ -153,144 +145,78 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 # Sections of figures and tables.
 
-
-@dataclass(frozen=True, eq=False)
-class TrialParts:
-    """Results of a trial; a part that is None gets no figure.
-
-    spine: its kinematics. verdict: of quality control. triangulation: how well the points fit the images. ik: the
-    solution. measured: the markers inverse kinematics was given, with origin and filled. levels: of the body, with
-    their coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
-    (`quality.observability.level_shares`). clinical, rhythm: clinical parameters of the trial.
-    """
-
-    spine: SpineKinematics | None = None
-    verdict: Verdict | None = None
-    triangulation: "TriangulationReport | None" = None
-    ik: "Result | None" = None
-    measured: Markers | None = None
-    levels: Sequence[Level] = SPINE_LEVELS
-    shares: np.ndarray | None = None
-    clinical: Sequence[ClinicalFigure] = ()
-    rhythm: LumbopelvicRhythm | None = None
-
-    @property
-    def status(self) -> list[str] | None:
-        return None if self.verdict is None else [str(s) for s in self.verdict.status]
-
-    @cached_property
-    def origin(self) -> dict[str, str]:
-        """{marker: origin}. Triangulation knows an inferred point by its plain name, so that is there as well."""
-        if self.measured is None:
-            return {}
-        origin = dict(zip(self.measured.names, map(str, self.measured.origins), strict=True))
-        return {base_name(name): kind for name, kind in origin.items()} | origin
-
-    @property
-    def spine_estimated(self) -> bool:
-        """Whether points of the spine that were fitted were estimated."""
-        return self.measured is not None and is_estimated(self.measured.names, self.measured.origins)
-
-    def level_shares(self, spine: SpineKinematics) -> np.ndarray:
-        return np.full((len(spine.levels), 3), np.nan) if self.shares is None else self.shares
-
-
 # A figure of a trial, its key in `words.yaml`, and what follows the caption.
 DrawnFigure = tuple["Figure", str, str]
 
 
-def trial_section(
-    name: str,
-    prefix: str,
-    parts: TrialParts,
-    *,
-    overlays: Sequence[page.Picture] = (),
-    player: PackedScene | None = None,
-    glance: Sequence[page.Statement] = (),
-) -> page.TrialSection:
-    """Figures, findings and reasons of one trial. prefix: an id, different for each trial of the page ('t1').
+def section_pictures(drawn: Iterable[DrawnFigure], prefix: str) -> tuple[page.Picture, ...]:
+    """Figures as pictures of a page. prefix: an id, different for each trial of the page ('t1')."""
+    found = []
+    for figure, key, more in drawn:
+        found.append(page.named_picture(key, more, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
+        # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
+        # one another, so that it goes with a look for cycles among new objects only.
+        del figure
+        gc.collect(0)
+    return tuple(found)
 
-    overlays: pictures of the images. player: the trial in 3D. glance: what comes first.
-    """
 
-    def pictures(drawn: Iterable[DrawnFigure]) -> tuple[page.Picture, ...]:
-        found = []
-        for figure, key, more in drawn:
-            found.append(page.named_picture(key, more, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
-            # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
-            # one another, so that it goes with a look for cycles among new objects only.
-            del figure
-            gc.collect(0)
-        return tuple(found)
-
-    spine, verdict = parts.spine, parts.verdict
-    tables = [*clinical_tables(parts.clinical, parts.rhythm)]
-    if spine is not None and spine.angles_sd is not None:
-        kept = None if verdict is None else ~verdict.rejected
-        tables.append(
-            angle_table(spine, parts.level_shares(spine), parts.levels, kept=kept, estimated=parts.spine_estimated)
+def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
+    """Clinical parameters, angles of the levels, markers on the skin."""
+    spine, levels = trial.spine, ()
+    if spine.angles_sd is not None:
+        levels = (
+            angle_table(
+                spine, trial.observed_shares, trial.sized.levels, kept=~trial.rejected, estimated=trial.spine_estimated
+            ),
         )
-    tables += skin_table(parts.triangulation, parts.ik)
-    return page.TrialSection(
-        name=name,
-        findings=() if verdict is None else tuple(map(page_finding, verdict.findings)),
-        overlays=tuple(overlays),
-        figures=pictures(_curve_figures(parts)),
-        tables=tuple(tables),
-        rejected=() if verdict is None else rejected_frames(verdict),
-        player=player,
-        glance=tuple(glance),
-        checks=pictures(chain(_triangulation_figures(parts), _marker_figures(parts))),
-    )
+    clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
+    return (*clinical, *levels, *skin_table(trial.triangulation, trial.result))
 
 
-def _curve_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
+def _status(trial: SolvedTrial) -> list[str] | None:
+    return None if trial.verdict is None else [str(status) for status in trial.verdict.status]
+
+
+def curve_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
     """All angles over time; of a single frame the levels alone."""
-    spine = parts.spine
-    if spine is None:
-        return
-    curves = curves_of_trial(spine, parts.clinical)
-    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
+    spine, status = trial.spine, _status(trial)
+    curves = curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures))
+    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
     spinal, limbs = ([curve for curve in curves if bool(curve.panel) is sided] for sided in (False, True))
     if spinal:
-        yield curves_figure(spine.time, spinal, parts.status), "spinal", estimated
+        yield curves_figure(spine.time, spinal, status), "spinal", estimated
     if limbs:
-        yield curves_figure(spine.time, limbs, parts.status), "limbs", ""
-    yield from _level_figures(parts, spine)
-
-
-def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
-    """Ranges of the levels' angles; of a single frame the angles."""
-    joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
+        yield curves_figure(spine.time, limbs, status), "limbs", ""
+    joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
+    angles, shares = spine.angles[:, at], trial.observed_shares[at]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
-    figure = range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced)
+    figure = range_profile(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
     yield figure, "range" if spine.frames > 1 else "angle", ""
 
 
-def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Reprojection errors by camera, and by point."""
-    report = parts.triangulation
-    if report is None:
-        return
-    observed = detected_points(report, parts.measured)
-    yield reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped), "reprojection", ""
-    origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in report.names]
-    by_point = reprojection_by_point_figure(report.error_px, report.used, report.names, report.views, origin=origins)
-    yield by_point, "points", ""
-
-
-def _marker_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Marker errors, and when each marker is known."""
-    if parts.ik is not None:
-        origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in parts.ik.marker_names]
-        yield marker_error_figure(parts.ik.marker_names, parts.ik.marker_error, origins), "markers", ""
-    if parts.measured is not None and parts.measured.frames > 1:
-        measured = parts.measured
-        states = point_states(measured)
-        yield availability_figure(measured.time, measured.names, states, parts.status), "presence", ""
+def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
+    """Reprojection errors by camera and by point, marker errors, and when each marker is known."""
+    report, markers = trial.triangulation, trial.markers
+    origin = dict(zip(markers.names, map(str, markers.origins), strict=True))
+    # Triangulation knows an inferred point by its plain name.
+    origin = {base_name(name): kind for name, kind in origin.items()} | origin
+    if report is not None:
+        seen = detected_points(report, markers)
+        yield reprojection_figure(seen.error_px, seen.used, seen.views, seen.swapped), "reprojection", ""
+        origins = [origin.get(name, str(Origin.DETECTED)) for name in report.names]
+        by_point = reprojection_by_point_figure(
+            report.error_px, report.used, report.names, report.views, origin=origins
+        )
+        yield by_point, "points", ""
+    fitted = trial.result.marker_names
+    origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]
+    yield marker_error_figure(fitted, trial.result.marker_error, origins), "markers", ""
+    if markers.frames > 1:
+        states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
+        yield states, "presence", ""
 
 
 def page_finding(finding: Finding) -> page.PageFinding:
