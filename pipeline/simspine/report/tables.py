@@ -182,7 +182,7 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
     by = right.mean - left.mean
     beyond = sd is not None and round(abs(by)) > round(NORMAL_95 * sd) and not (right.is_assumed or left.is_assumed)
-    return "● " * beyond + interval_text(by, sd, right.unit, signed=True)
+    return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
 
 
 def _mean_text(figure: ClinicalFigure) -> str:

@@ -221,8 +221,9 @@ def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
 
 def page_finding(finding: Finding) -> page.PageFinding:
     """A finding of quality control as the page shows it."""
-    severity, advice = str(finding.severity), finding.suggestion
-    return page.PageFinding(finding.code, severity, finding.message, advice, frames=finding.span, where=finding.where)
+    message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
+    severity = str(finding.severity)
+    return page.PageFinding(finding.code, severity, message, advice, frames=finding.span, where=finding.where)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:

@@ -235,16 +235,8 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         ),
         licences=page_words("licences"),
         notice=REPORT_NOTICE,
-        files=(
-            Statement("clinical.csv", "The means of this page. Its column sd is one standard deviation: ± here is 1.96 "
-                      "times as much."),
-            Statement(f"{config.name}.h5", "Every frame: angles, points and places of the vertebrae, each with one "
-                      "standard deviation, in radians and metres."),
-            Statement("export/", "For OpenSim: the scaled model (.osim), motion (.mot), markers (.trc), marker errors "
-                      "(.sto); and the cameras."),
-            Statement("quality.csv", "Findings of the quality checks."),
-        ),
-    )  # fmt: skip
+        files=tuple(Statement(name.replace("NAME", config.name), text) for name, text in page_words("files").items()),
+    )
 
 
 def _image_sentence(found: SolvedTrial, config: Config) -> str:
