@@ -133,9 +133,9 @@ def table_of_people(name: str, title: str) -> dict[str, dict[str, float | None]]
 
 
 def with_best(values: list[float | None], decimals: int = 1) -> list[str]:
-    """The figures as text, the least in bold; an empty cell where there is none."""
-    texts = ["" if value is None else f"{value:.{decimals}f}" for value in values]
-    least = min((text for text in texts if text), key=float)
+    """The figures as text, the least in bold; a dash where there is none."""
+    texts = ["–" if value is None else f"{value:.{decimals}f}" for value in values]
+    least = min((text for text in texts if text != "–"), key=float)
     return [f"**{text}**" if text == least else text for text in texts]
 
 
@@ -170,7 +170,7 @@ def radiograph_rows() -> dict[str, list[str]]:
         line = errors["line"][figure] if errors["line"][figure] is not None else errors["moved line"][figure]
         values = [errors["simspine"][figure], line, *(errors[name][figure] for name in ("mean", "regression"))]
         share = inside["stated 90 %"].get(figure)
-        rows[label] = [*with_best(values), "" if share is None else f"{share:.2f}"]
+        rows[label] = [*with_best(values), "–" if share is None else f"{share:.2f}"]
     return rows
 
 
