@@ -163,13 +163,10 @@ def section_pictures(drawn: Iterable[DrawnFigure], prefix: str) -> tuple[page.Pi
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     """Clinical parameters, angles of the levels, markers on the skin."""
-    spine, levels = trial.spine, ()
+    spine, levels = trial.spine, list[page.PageTable]()
     if spine.angles_sd is not None:
-        levels = (
-            angle_table(
-                spine, trial.observed_shares, trial.sized.levels, kept=~trial.rejected, estimated=trial.spine_estimated
-            ),
-        )
+        kept, estimated = ~trial.rejected, trial.spine_estimated
+        levels.append(angle_table(spine, trial.observed_shares, trial.sized.levels, kept=kept, estimated=estimated))
     clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
     return (*clinical, *levels, *skin_table(trial.triangulation, trial.result))
 
