@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
-from simspine.annotation.labels import Edit, PointStatus, Visibility, apply_edits, pseudo_labels
+from simspine.annotation.labels import (
+    Edit,
+    PointStatus,
+    Visibility,
+    apply_edits,
+    finished_frames,
+    pseudo_labels,
+)
 from simspine.core.errors import InputError
-from simspine.core.types import Keypoints
+from simspine.core.types import Keypoints, Origin
 
 
 def labels():
@@ -45,3 +52,15 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
 def test_a_decision_about_nothing_is_refused(frame, view, point, told):
     with pytest.raises(InputError, match=told):
         apply_edits(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)])
+
+
+def test_a_frame_is_finished_without_its_inferred_points():
+    """These stay guesses until somebody decides about each; a detected point that nobody looked at keeps it open."""
+    kinds = (Origin.DETECTED, Origin.INFERRED, Origin.ESTIMATED)
+    start = pseudo_labels(Keypoints(("a", "b", "c"), 30.0, np.ones((2, 1, 3, 2)), np.ones((2, 1, 3)), origin=kinds))
+    assert start.guessed[0, 0].tolist() == [False, True, True]
+    seen = Edit(0, 0, "a", 1.0, 1.0, Visibility.SEEN, PointStatus.ACCEPTED)
+    guess = Edit(1, 0, "b", 1.0, 1.0, Visibility.SEEN, PointStatus.ACCEPTED)
+    after = apply_edits(start, [seen, guess])
+    assert finished_frames(after).tolist() == [True, False]
+    assert after.guessed[1, 0].tolist() == [False, False, True]

@@ -263,7 +263,8 @@ def test_flags_steps_and_nudges_by_keys(opened):
     press("Shift+ArrowRight")
     assert opened.point(1, "LKnee")["x"] == pytest.approx(x + 1)
     press("x")
-    assert opened.point(1, "LKnee") | {"sure": 0} == {"x": None, "y": None, "see": 0, "how": 2, "sure": 0}
+    gone = {"x": None, "y": None, "see": 0, "how": 2, "sure": 0, "inferred": False}
+    assert opened.point(1, "LKnee") | {"sure": 0} == gone
     first = opened.do("return a.point")
     press("n")
     assert opened.do("return a.point") != first
@@ -303,6 +304,80 @@ def test_accepting_a_frame_goes_on_to_the_next_of_the_batch(opened):
     assert (status[labels.labelled[batch[0]]] > 0).all()
     assert not labels.decided[batch[1]].any()
     opened.page.wait_for_selector(f'[data-frame="{batch[0]}"].done')
+
+
+INFERRED = ("Spine_02", "Neck")
+
+
+@pytest.fixture
+def with_guesses(recording):
+    """The recording with two points of the spine that no detector saw."""
+    start, inferred = recording.start, np.zeros(recording.start.status.shape, bool)
+    inferred[..., [start.names.index(name) for name in INFERRED]] = True
+    found = Served(replace(recording, start=replace(start, inferred=inferred)))
+    yield found
+    found.stop()
+
+
+def test_inferred_points_stay_open_when_a_frame_is_accepted(browser, with_guesses):
+    """Their places agree between the views, since they come from one place in space: that is no evidence."""
+    batch = [entry["frame"] for entry in with_guesses.session.summary()["batch"]]
+    with Page(browser, with_guesses) as page:
+        for name in INFERRED:
+            assert page.do("return a.rig.ghost(a.points, 0, argument)", page.index(name)) is None
+            assert page.do("return a.rig.lines(a.points, 0, argument)", page.index(name)) == []
+        assert page.do("return a.rig.ghost(a.points, 0, argument)", page.index("Spine_03")) is not None
+        page.select("Neck")
+        assert "inferred, not seen" in page.page.locator("[data-part=card]").inner_text()
+        page.page.keyboard.press("a")  # one by itself, in the active view
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_function(f"() => document.body.dataset.frame === '{batch[1]}'")
+        assert "7 inferred points" in page.page.locator("[data-part=said]").inner_text()
+        page.saved()
+    labels = with_guesses.session.labels()
+    status = labels.status[batch[0]]
+    for name in INFERRED:
+        assert (status[1:, labels.names.index(name)] == PointStatus.UNSEEN).all(), name
+    assert status[0, labels.names.index("Neck")] == PointStatus.ACCEPTED
+    assert (status[:, labels.names.index("Spine_03")] == PointStatus.ACCEPTED).all()
+    assert batch[0] in with_guesses.session.progress()["done"]
+
+
+def test_inferred_points_look_inferred(browser, with_guesses):
+    """A diamond, where a detected point is a ring: nearer to its middle along the diagonals, by the root of a half."""
+    with Page(browser, with_guesses, device_scale_factor=4) as page:
+        page.select("Nose")
+        ratio = {}
+        for name in ("Spine_03", "Spine_02"):
+            page.do("a.shown = {}; a.points[1].forEach((p, i) => (p.see = i === argument ? 2 : 0)); a.redraw()",
+                    page.index(name))  # fmt: skip
+            page.page.wait_for_timeout(100)
+            at = page.point(1, name)
+            u, v = page.do("return a.views[1].toScreen(argument[0], argument[1])", [at["x"], at["y"]])
+            rows, columns = np.nonzero(np.abs(page.picture(1) - (0x2F, 0xD3, 0x9A)).sum(2) < 60)
+            x, y = (columns + 0.5) / 4 - u, (rows + 0.5) / 4 - v
+            away, turn = np.hypot(x, y), np.abs(np.arctan2(np.abs(y), np.abs(x)) - np.pi / 4)
+            ratio[name] = np.median(away[turn < 0.1]) / np.median(away[turn > np.pi / 4 - 0.1])
+        assert ratio["Spine_03"] == pytest.approx(1, abs=0.05)
+        assert ratio["Spine_02"] == pytest.approx(0.5**0.5, abs=0.1)
+
+
+def test_a_frame_that_loads_slowly_is_announced_and_takes_no_decision(browser, served):
+    batch = [entry["frame"] for entry in served.session.summary()["batch"]]
+    with Page(browser, served) as page:
+        held = []
+        page.page.route("**/api/frame/*", lambda route: held.append(route))
+        page.do("a.images.clear(); a.labels.frames.delete(argument); void a.goTo(argument)", batch[1])
+        page.page.wait_for_selector("body[aria-busy=true]")
+        assert page.page.locator("[data-part=frame]").inner_text() == f"Loading frame {batch[1]} …"
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_timeout(100)
+        assert page.do("return [a.frame, a.labels.done.length]") == [batch[1], 0]
+        for route in held:
+            route.continue_()
+        page.page.wait_for_function(f"() => document.body.dataset.frame === '{batch[1]}'")
+        assert page.page.locator("[data-part=frame]").inner_text() == f"Frame {batch[1]}"
+        assert page.page.get_attribute("body", "aria-busy") == "false"
 
 
 def test_the_other_views_say_where_a_point_is(opened):

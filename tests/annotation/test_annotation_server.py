@@ -90,7 +90,7 @@ def test_frames_and_images(served, drawn):
     assert (status, headers["Content-Type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8")
     points = json.loads(ask(served, "api/frame/3")[2])["points"]
     assert [len(view) for view in points] == [38] * 4
-    assert points[0][-1] == [None, None, 0, 0, 0.0]  # the marker on the skin, not placed
+    assert points[0][-1] == [None, None, 0, 0, 0.0, False]  # the marker on the skin, not placed
 
 
 def test_decisions_are_on_the_disk_when_the_answer_comes(served):
@@ -99,7 +99,7 @@ def test_decisions_are_on_the_disk_when_the_answer_comes(served):
     assert json.loads(body)["counts"]["corrected"] == 1
     (edit,) = read_journal(served.session._path)
     assert (edit.frame, edit.view, edit.point, edit.x, edit.y) == (2, 1, "Spine_03", 100.5, 200.25)
-    x, y, see, how, _ = json.loads(ask(served, "api/frame/2")[2])["points"][1][served.session.project()["chain"][3]]
+    x, y, see, how, *_ = json.loads(ask(served, "api/frame/2")[2])["points"][1][served.session.project()["chain"][3]]
     assert (x, y, see, how) == (100.5, 200.25, 2, 2)
 
 

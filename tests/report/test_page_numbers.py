@@ -90,6 +90,20 @@ def test_cursor_mean_table_and_statement_come_from_one_posterior(page, trial):
         np.testing.assert_allclose(arrays[f"sd/{number}"], np.degrees(sd), atol=0.01)
 
 
+def test_all_figures_are_there(page, trial):
+    """Of the levels no segment in space, which turns too far for their scale; inferred points bear their sign."""
+    text = page.read_text()
+    titles = [
+        "Pelvis and spine over time", "Limbs over time", "Range of each level", "Reprojection errors",
+        "Reprojection errors by point", "Marker errors", "Detected, inferred, filled, missing",
+    ]  # fmt: skip
+    at = [text.index(f"<h4>{title}</h4>") for title in titles]
+    assert at == sorted(at)
+    levels = text[at[2] : text.index("</figure>", at[2])]
+    assert "L4-L5" in levels
+    assert "pelvis" not in levels
+
+
 def test_a_range_has_the_deviations_of_its_two_frames(page, trial):
     clinical, kept = trial.spine.clinical, ~trial.rejected
     values, sd = np.degrees(clinical.of("trunk_inclination")[kept]), np.degrees(clinical.sd("trunk_inclination")[kept])

@@ -8,16 +8,14 @@ from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import add_inferred_suffix
-from simspine.core.types import Camera, Forced, Keypoints, Markers, Motion, Origin
-from simspine.estimation.result import Result
+from simspine.core.types import Camera, Forced, Keypoints, Markers, Origin
 from simspine.quality.findings import Finding, Severity, sum_up_findings
 from simspine.reconstruction.solved_trial import model_reprojection
 from simspine.report import page as content
 from simspine.report.overlay import add_inferred_points, frame_layer, sample_frames
-from simspine.report.page import render_page
-from simspine.report.summary import summary_rows
+from simspine.report.summary import detected_points, summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
-from simspine.report.trial_sections import TrialParts, rejected_frames, trial_section
+from simspine.report.trial_sections import page_finding, rejected_frames
 from simspine.vision.triangulation import TriangulationReport
 
 FRAMES = 20
@@ -78,45 +76,15 @@ def cameras():
     return [Camera(f"c{i}", (1000, 800), K, [0.1, 0, 0, 0, 0], turn, [0.1 * i, 0, 4]) for i in range(2)]
 
 
-def test_section_has_everything(measured, spine, assessed):
-    report = triangulation(NAMES, np.full((FRAMES, 2, 4), 3.0))
-    motion = Motion(("a",), 50, np.zeros((FRAMES, 1)), (True,))
-    ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), np.ones(FRAMES, bool), ("",) * FRAMES)
-    section = trial_section(
-        "walk",
-        "t1",
-        TrialParts(spine=spine, verdict=assessed, triangulation=report, ik=ik, measured=measured),
-    )
-    assert [f.title for f in section.figures] == ["Range of each level"]
-    assert [f.title for f in section.checks] == [
-        "Reprojection errors", "Reprojection errors by point", "Marker errors", "Detected, inferred, filled, missing",
-    ]  # fmt: skip
-    assert section.name == "walk"
-    assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
-    assert [f.light for f in section.findings] == ["bad", "bad", "info"]
-    assert section.findings[0].frames == "3–4, 9"
-    levels = section.figures[0].svg
-    assert "L4-L5" in levels
-    assert "pelvis" not in levels
-    assert "Spine_01 ○" in section.checks[1].svg
-    page = render_page(content.ReportContent("t", trials=(section,)))
-    assert page.count("rejected frames (3 of 20)") == 1  # where each point came from
-
-
 def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
-    """Triangulation knows 'Spine_01', the fit 'Spine_01_inferred': its 90 px must not enter the distribution."""
-    errors = np.tile([3.0, 90.0], (FRAMES, 2, 1))
-    report = triangulation(("LHip", "Spine_01"), errors)
-    markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
-    section = trial_section("walk", "t1", TrialParts(triangulation=report, measured=markers))
-    assert "90th percentile 3.0 px" in section.checks[0].svg
-    assert "Spine_01 ○" in section.checks[1].svg
-
-
-def test_section_leaves_out_what_is_missing(spine):
-    section = trial_section("walk", "t1", TrialParts(spine=spine))
-    assert [f.title for f in section.figures] == ["Range of each level"]
-    assert section.findings == section.rejected == ()
+    """Triangulation knows 'Spine_01', the fit 'Spine_01_inferred': its 90 px must not enter the distribution. Nor may
+    the 0.5 px of a marker on the skin: the median is the detector's."""
+    errors = np.tile([3.0, 90.0, 0.5], (FRAMES, 2, 1))
+    report = triangulation(("LHip", "Spine_01", "C7_skin"), errors)
+    names, origins = ("LHip", "Spine_01_inferred", "C7_skin"), ("detected", "inferred", "detected")
+    markers = Markers(names, 50, np.zeros((FRAMES, 3, 3)), origin=origins)
+    assert (detected_points(report, markers).error_px == 3.0).all()
+    assert detected_points(report, markers).names == ("LHip",)
 
 
 def test_not_measured_says_what_and_why(measured, spine):
@@ -128,6 +96,13 @@ def test_not_measured_says_what_and_why(measured, spine):
     assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"
     assert forced[2].reason.startswith("the sum follows the images")
     assert not_measured([]) == {"inferred": (), "forced": (), "assumed": ()}
+
+
+def test_rejections_have_their_frames_and_reasons(assessed):
+    assert rejected_frames(assessed) == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
+    found = [page_finding(finding) for finding in assessed.findings]
+    assert [finding.light for finding in found] == ["bad", "bad", "info"]
+    assert found[0].frames == "3–4, 9"
 
 
 def test_rejections_of_nothing():
@@ -151,16 +126,16 @@ def test_summary_rows():
         "Frames rejected": ("3 of 100", "check"),
         "Views": ("4", ""),
         "Reprojection, 90th percentile": ("31.3 px", "check"),
-        "Detected points kept": ("98.4 %", "good"),
+        "Detected points placed in space": ("98.4 %", "good"),
         "Marker RMS": ("24 mm", ""),
-        "Body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
+        "Fitted body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
         "Lumbar lordosis, L1–S1": ("41\u00a0±\u00a033°", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
-    assert notes["Marker RMS"] == "limbs 24, spine –"
-    assert notes["Body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
+    assert notes["Marker RMS"] == "limbs 24, spine –; from points in space to the fitted body"
+    assert notes["Fitted body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
     assert notes["Lumbar lordosis, L1–S1"] == "very uncertain: 95 % of adults lie within ± 22° of their mean"
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()

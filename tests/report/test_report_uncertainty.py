@@ -14,7 +14,6 @@ from simspine.report.level_figures import PALE, ends_of_span, range_profile, spi
 from simspine.report.page import render_page
 from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, caveats_of_trial, not_measured
-from simspine.report.trial_sections import TrialParts, trial_section
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
@@ -126,12 +125,9 @@ def test_assumed_statements_sum_up_runs_of_levels():
     assert assumed([spine(forced={"tka": RIGID})], [np.ones((9, 3))]) == ()
 
 
-def test_levels_are_drawn_as_ranges():
-    section = trial_section("walk", "t1", TrialParts(spine=spine(), levels=TABLE, shares=SHARES))
-    assert [f.title for f in section.figures] == ["Range of each level"]
-    few = trial_section("walk", "t1", TrialParts(spine=spine(sd=False), levels=TABLE[:3]))
-    assert [f.title for f in few.figures] == ["Range of each level"]
-    assert few.tables == ()
+def test_what_is_assumed_stands_before_the_findings():
+    table = angle_table(spine(), SHARES, TABLE)
+    section = content.TrialSection("walk", tables=(table,))
     page = render_page(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
     assert "Assumed, or very uncertain" in page
     assert page.index("sd 17°") < page.index('<section id="quality"')

@@ -53,7 +53,7 @@ def _click_rows(recording: RecordedViews, labels: Labels, view: int, point: int)
 
 
 def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
-    """A row per image. decided_only: leave out images of which nobody has looked at a point."""
+    """A row per image. decided_only: leave out images without any decision, and inferred points without one."""
     rows = [
         (frame, view)
         for frame in range(recording.frames)
@@ -67,7 +67,7 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
         )
     at = tuple(np.array(rows).T)
     points = np.concatenate([np.nan_to_num(labels.xy[at]), labels.visibility[at][..., None]], -1)
-    points[points[..., 2] == 0] = 0.0
+    points[(points[..., 2] == 0) | (labels.guessed[at] & decided_only)] = 0.0
     return LabelledImages(
         names=labels.names,
         file_names=tuple(recording.image_name(frame, view) for frame, view in rows),
@@ -133,7 +133,7 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
         for k, point in enumerate(images.names)
     )
     edits = [edit for edit in made if edit is not None]
-    apply_edits(labels, edits)  # raises for what is no point of the recording
+    apply_edits(labels, edits)  # raises for points that the recording lacks
     return edits
 
 

@@ -1,4 +1,4 @@
-"""What people say of points in images: decisions, the journal that keeps them, which frames come first, agreement."""
+"""Decisions of people about points in images: their journal, the order of frames, agreement."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, reason_of, safe_file_name, unknown_name
 from simspine.core.geometry import project_points
-from simspine.core.types import Camera, Keypoints, read_only_array
+from simspine.core.types import Camera, Keypoints, Origin, read_only_array
 from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
 from simspine.vision.triangulation import triangulate
@@ -23,7 +23,7 @@ from simspine.vision.triangulation import triangulate
 class Visibility(IntEnum):
     """Whether a point shows, with COCO's numbers."""
 
-    ABSENT = 0  # outside the image, or nobody knows where
+    ABSENT = 0  # outside the image, or its place is unknown
     HIDDEN = 1  # something covers it; its place is known nevertheless
     SEEN = 2
 
@@ -31,7 +31,7 @@ class Visibility(IntEnum):
 class PointStatus(IntEnum):
     """What a person did about a point. Kept with it to the last file."""
 
-    UNSEEN = 0  # nobody has looked at it yet: a pseudo-label
+    UNSEEN = 0  # not looked at yet: a pseudo-label
     ACCEPTED = 1  # looked at, and left as it was
     CORRECTED = 2  # placed or moved by hand
     DERIVED = 3  # moved because others were: along the spine's curve, or to where the other views see it
@@ -57,6 +57,7 @@ class Labels:
 
     names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points) of
     the numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
+    inferred: (frames, views, points) bool, places that no detector saw; None where all were seen.
     """
 
     names: tuple[str, ...]
@@ -64,6 +65,7 @@ class Labels:
     visibility: np.ndarray
     status: np.ndarray
     confidence: np.ndarray
+    inferred: np.ndarray | None = None
 
     def __post_init__(self):
         xy = read_only_array("Labels", "xy", self.xy, (None, None, len(self.names), 2))
@@ -83,8 +85,13 @@ class Labels:
 
     @property
     def decided(self) -> np.ndarray:
-        """(frames, views, points) bool: what somebody has looked at or moved."""
+        """(frames, views, points) bool: points that a person looked at or moved."""
         return self.status != PointStatus.UNSEEN
+
+    @property
+    def guessed(self) -> np.ndarray:
+        """(frames, views, points) bool: inferred points without a decision."""
+        return ~self.decided & (self.inferred if self.inferred is not None else np.False_)
 
     @property
     def confirmed(self) -> np.ndarray:
@@ -92,15 +99,20 @@ class Labels:
         return (self.status == PointStatus.ACCEPTED) | (self.status == PointStatus.CORRECTED)
 
 
-def pseudo_labels(keypoints: Keypoints) -> Labels:
-    """What nobody has looked at yet. A point without a place is absent until it is given one."""
+def pseudo_labels(keypoints: Keypoints, inferred: np.ndarray | None = None) -> Labels:
+    """Labels without any decision. A point without a place is absent until it is placed.
+
+    inferred: (frames, views, points) bool, places that no detector saw; None where the origin of the points decides.
+    """
     placed = np.isfinite(keypoints.xy).all(-1)
+    unseen = keypoints.of_origin(Origin.INFERRED, Origin.ESTIMATED)
     return Labels(
         names=keypoints.names,
         xy=keypoints.xy,
         visibility=np.where(placed, Visibility.SEEN, Visibility.ABSENT),
         status=np.full(placed.shape, PointStatus.UNSEEN),
         confidence=keypoints.confidence,
+        inferred=placed & unseen if inferred is None else placed & inferred,
     )
 
 
@@ -159,7 +171,7 @@ def journal_file(folder: Path, annotator: str) -> Path:
 
 
 def annotators_in(folder: Path) -> list[str]:
-    """Names of those who have a journal, sorted."""
+    """Names of the annotators who have a journal, sorted."""
     return sorted(
         path.name.removesuffix(JOURNAL_SUFFIX) for path in folder.glob(f"*{JOURNAL_SUFFIX}") if path.name[0] != "."
     )
@@ -203,7 +215,7 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def _end_of_lines(file: FileIO) -> int:
-    """Go to the end of the last whole line, cut off what is behind it, and say where that is."""
+    """Cut the file after its last whole line, go there, and return the position."""
     end = file.seek(0, os.SEEK_END)
     if end and file.seek(end - 1) == end - 1 and file.read(1) != b"\n":
         file.seek(0)
@@ -229,7 +241,7 @@ def read_journal(path: Path) -> list[Edit]:
 
 
 def edit_from(entry) -> Edit:
-    """A decision as JSON says it: f, v, p, x, y, see, how, and t if timed. `InputError` for anything else."""
+    """A decision from JSON: f, v, p, x, y, see, how, and t if timed. `InputError` for anything else."""
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
         visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
@@ -328,9 +340,13 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
 
 
 def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
-    """(frames, views, points) px between each point and where all views together place it; NaN where they cannot."""
-    sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * labels.labelled
-    keypoints = Keypoints(labels.names, rate, np.where(labels.labelled[..., None], labels.xy, np.nan), sure)
+    """(frames, views, points) px between each point and where all views together place it; NaN where they cannot.
+
+    Inferred points are left out: they come from one place in space, so that their agreement is no evidence.
+    """
+    seen = labels.labelled & ~labels.guessed
+    sure = np.where(labels.decided, 1.0, np.clip(labels.confidence, 0.05, 1.0)) * seen
+    keypoints = Keypoints(labels.names, rate, np.where(seen[..., None], labels.xy, np.nan), sure)
     largest = float(max(max(camera.size) for camera in cameras))
     placed = triangulate(keypoints, cameras, min_confidence=0.0, max_error_px=largest, fix_swaps=False)
     return np.linalg.norm(np.moveaxis(project_points(cameras, placed.xyz), 0, 1) - keypoints.xy, axis=-1)
@@ -363,8 +379,8 @@ def frame_batch(
 
 
 def finished_frames(labels: Labels) -> np.ndarray:
-    """(frames,) bool: frames of which somebody has looked at every point that has a place."""
-    open_points = labels.labelled & ~labels.decided
+    """(frames,) bool: frames with a decision about each detected point."""
+    open_points = labels.labelled & ~labels.decided & ~labels.guessed
     return labels.decided.any((1, 2)) & ~open_points.any((1, 2))
 
 
@@ -420,7 +436,7 @@ def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
 
 
 def agreement_text(rows: Sequence[PointAgreement]) -> str:
-    """A table of the points that somebody can be compared in."""
+    """A table of the points that two annotators decided."""
     lines = [f"{'point':<14} {'pairs':>6} {'median px':>10} {'90 % px':>9} {'% of size':>10} {'same flag %':>12}"]
     for row in rows:
         if row.count or np.isfinite(row.same_visibility):

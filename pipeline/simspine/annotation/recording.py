@@ -64,7 +64,7 @@ class RecordedViews:
 
     @property
     def photographs(self) -> bool:
-        """Whether every view is a folder of photographs: nobody knows when these were taken."""
+        """Whether every view is a folder of photographs, which have no times."""
         return all(isinstance(source, Stills) for source in self.sources)
 
     def image_name(self, frame: int, view: int) -> str:
@@ -110,7 +110,8 @@ def open_target(target: Target) -> RecordedViews:
     shape = (*found.start.xy.shape[:2], len(more))
     nowhere = Keypoints(tuple(more), found.rate, np.full((*shape, 2), np.nan), np.zeros(shape))
     start = Keypoints(found.start.names, found.rate, found.start.xy, found.start.confidence)
-    return replace(found, start=pseudo_labels(skeletons.with_points_added(start, nowhere)))
+    guessed = np.concatenate([found.start.guessed, np.zeros(shape, bool)], 2)
+    return replace(found, start=pseudo_labels(skeletons.with_points_added(start, nowhere), guessed))
 
 
 def _recording_of_target(target: Target) -> RecordedViews:
@@ -142,6 +143,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
+    detected = pseudo_labels(keypoints)
     note = (
         f"{paths.vertebrae(name)} does not exist: points of the spine that the detector did not see have no first "
         "guess, and are left out. `simspine run` makes it."
@@ -159,7 +161,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
         sources=sources,
         rows=rows,
         cameras=tuple(cameras),
-        start=pseudo_labels(keypoints),
+        start=pseudo_labels(keypoints, detected.inferred | ~detected.labelled),
         rate=keypoints.rate,
         home=home,
         note=note,

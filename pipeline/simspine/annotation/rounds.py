@@ -140,7 +140,7 @@ def with_proposals(recording: RecordedViews) -> RecordedViews:
 def advance_round(
     recording: RecordedViews, annotator: str, size: int, hook: TrainingHook | None, say: Callable[[str], None]
 ) -> tuple[Round, ...]:
-    """Go on as far as is possible without a person, and return all rounds.
+    """Do all steps that need no person, and return all rounds.
 
     The first call draws a batch of `size` frames. Once these are corrected the next call exports them, trains by the
     hook, takes its points, and draws the next batch. Raises `InputError` for a hook that fails or leaves no points;
@@ -236,7 +236,9 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
             f"{path}: frames and views are {proposed.xy.shape[:2]}; this recording has {recording.start.xy.shape[:2]}. "
             "Choose another folder with --out."
         )
-    return replace(recording, start=pseudo_labels(_laid_over(recording, proposed)))
+    points = _laid_over(recording, proposed)
+    unmoved = np.isclose(points.xy, recording.start.xy, rtol=0.0, atol=MOVED_PX).all(-1)
+    return replace(recording, start=pseudo_labels(points, recording.start.guessed & unmoved))
 
 
 def _laid_over(recording: RecordedViews, points: Keypoints) -> Keypoints:

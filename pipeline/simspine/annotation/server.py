@@ -1,4 +1,4 @@
-"""The annotation page's server: for this computer only, and only for who has the address.
+"""The server of the annotation page: for this computer only, and only with the secret address.
 
 Bound to the loopback interface. The first part of every path is a random token. A request whose Host is not this
 server's (DNS rebinding) or whose Origin is another page's is refused, so that no page open in the same browser can read
@@ -95,7 +95,7 @@ class Session:
 
     def _own(self, labels: Labels) -> None:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""
-        self._names, self._confidence = labels.names, labels.confidence
+        self._names, self._confidence, self._inferred = labels.names, labels.confidence, labels.inferred
         self._xy, self._visibility, self._status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
         self._counts = np.zeros((labels.frames, len(PointStatus)), int)
         self._done, self._begun = np.zeros((2, labels.frames), bool)
@@ -117,6 +117,7 @@ class Session:
             visibility=self._visibility[frames],
             status=self._status[frames],
             confidence=self._confidence[frames],
+            inferred=None if self._inferred is None else self._inferred[frames],
         )
 
     def labels(self) -> Labels:
@@ -140,7 +141,7 @@ class Session:
         }  # fmt: skip
 
     def _photographs(self) -> list[list[str]] | None:
-        """[frame][view] file names of photographs; None of videos, whose images have times."""
+        """[frame][view] file names of photographs; None for videos."""
         recording = self.recording
         if not recording.photographs:
             return None
@@ -148,15 +149,14 @@ class Session:
         return [[recording.image_name(f, v).rpartition("/")[2] for v in views] for f in range(recording.frames)]
 
     def frame(self, frame: int) -> dict[str, Any]:
-        """[view][point] x, y, visibility, status, confidence; null for a coordinate that is none."""
+        """[view][point] x, y, visibility, status, confidence, inferred; null for a coordinate that is none."""
         if not 0 <= frame < self.recording.frames:
             raise InputError(f"no frame {frame}: there are {self.recording.frames}, counted from 0.")
         with self._lock:
             xy = self._xy[frame].round(3)
-            parts = zip(
-                xy.reshape(-1, 2).tolist(), self._visibility[frame].ravel().tolist(),
-                self._status[frame].ravel().tolist(), self._confidence[frame].ravel().round(3).tolist(), strict=True,
-            )  # fmt: skip
+            inferred = np.zeros(xy.shape[:2], bool) if self._inferred is None else self._inferred[frame]
+            flags = self._visibility[frame], self._status[frame], self._confidence[frame].round(3), inferred
+            parts = zip(xy.reshape(-1, 2).tolist(), *(values.ravel().tolist() for values in flags), strict=True)
             flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
         points = len(self._names)
         return {"points": [flat[i : i + points] for i in range(0, len(flat), points)]}
@@ -199,7 +199,7 @@ class Session:
         return self.summary()
 
     def agreement(self) -> dict[str, Any]:
-        """How far those agree who have annotated this recording; no rows where there is only one."""
+        """Agreement of the recording's annotators; no rows for a single one."""
         people = annotators_in(self.recording.home)
         if len(people) < 2:
             return {"annotators": people, "rows": []}
@@ -263,7 +263,7 @@ class AnnotationServer(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(24)
         self.tickets = {secrets.token_urlsafe(24): True}
         journal = hashlib.sha256(session.project()["file"].encode("utf-8", "surrogateescape")).digest()
-        own_port = 49152 + int.from_bytes(journal[:2], "big") // 4  # up to 65535: ports that are nobody's for good
+        own_port = 49152 + int.from_bytes(journal[:2], "big") // 4  # up to 65535: the dynamic ports
         for number in (port,) if port else (own_port, 0):
             try:
                 super().__init__((LOCAL_HOST, number), _Handler)
@@ -283,7 +283,7 @@ class AnnotationServer(ThreadingHTTPServer):
         return f"http://{LOCAL_HOST}:{self.server_port}/{next(iter(self.tickets), '')}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error; anything else is printed."""
+        """Print errors, except that a browser closed the connection."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 

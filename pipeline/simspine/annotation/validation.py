@@ -73,7 +73,7 @@ class Validation:
 
     @property
     def unseen(self) -> bool:
-        """Whether no point of the spine was seen, so that nothing can be said of it."""
+        """Whether no point of the spine was seen."""
         return not np.isfinite(self.spine_m)
 
     @property

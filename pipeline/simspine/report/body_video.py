@@ -61,7 +61,7 @@ class Writer:
         codecs = CODECS_BY_SUFFIX[self._path.suffix.lower()]
         for codec in codecs:
             letters = int.from_bytes(codec.encode(), "little")
-            with quiet_stderr():  # it says that it dislikes the letters of VP8, and writes it
+            with quiet_stderr():  # OpenCV warns about the code of VP8, but writes it
                 file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
             if file.isOpened():
                 self.codec = codec
@@ -91,7 +91,7 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
             yield writer
             writer.close()
         except BaseException:
-            with suppress(InputError):  # what went wrong first is what is told
+            with suppress(InputError):  # report the first error
                 writer.close()
             raise
         if not writer.frames:
@@ -100,7 +100,7 @@ def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """OpenCV says on the terminal which encoders it lacks; the next one is tried anyway."""
+    """Silence OpenCV's messages about missing encoders: the next encoder is tried anyway."""
     from cv2.utils import logging
 
     before = logging.getLogLevel()
@@ -113,7 +113,7 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 def _even_size(image: np.ndarray) -> np.ndarray:
-    """Encoders want even widths and heights: a row or column at the edge goes."""
+    """The image with even width and height, as encoders need: one row or column at the edge is cut off."""
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
@@ -193,7 +193,7 @@ def camera_grid_picture(
             solid.draw(image, trial.cameras[view], frame)
         cells.append(draw_overlay(image, layer, text, height=height, crop=boxes[view]))
         if trial.rejected[frame]:
-            assert verdict is not None  # who rejected
+            assert verdict is not None  # a frame was rejected
             _draw_border(cells[-1], to_bgr(STATUS_COLOURS[str(verdict.status[frame])]))
     if len(cells) == 1:
         return cells[0]

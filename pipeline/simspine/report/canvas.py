@@ -37,7 +37,7 @@ _SUBPIXEL_BITS = 4  # OpenCV takes coordinates in 1/16 px
 _MAX_COORDINATE_PX = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
 DARK_GROUND = (24, 20, 18)
-SIDE_COLOURS = {"left": SKY, "right": PURPLE}  # of the body, where the two are told apart
+SIDE_COLOURS = {"left": SKY, "right": PURPLE}  # colours of the two sides of the body
 # What a legend explains, in its order.
 LEGEND_SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "estimated": "estimated, not seen",

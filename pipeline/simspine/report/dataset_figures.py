@@ -27,7 +27,7 @@ from simspine.report.figure_style import (
     new_figure,
     patch_key,
 )
-from simspine.report.page import NORMAL_95, PageTable, interval_text, number_text, unbreakable
+from simspine.report.page import NORMAL_95, PageTable, interval_text, named_notes, number_text, unbreakable
 from simspine.report.tables import label_with_sign, range_of
 
 if TYPE_CHECKING:
@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are for the table of trials
 BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
 NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
-COMPARISON_NOTE = (
-    "Mean over the frames kept, and from … to. Only trials of the same movement can be compared. Difference: the last "
-    "trial less the first. The errors of both count as independent. That is too wide where both have the same cameras "
-    "and the same body, whose errors cancel. Range: from the least to the greatest value. What the model sets is left "
-    "out. Assumed: the recording of one of the trials did not decide the angle."
-)
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,8 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
         ]
         rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *cells))
     columns = ("Angle", *trials, "Difference of means", "Means", "Difference of ranges", "Ranges")
-    return PageTable(columns, tuple(rows), COMPARISON_NOTE) if rows else None
+    notes = named_notes("compared_means", "compared_ranges", "difference", "compared_assumed")
+    return PageTable(columns, tuple(rows), notes=notes) if rows else None
 
 
 def _figure_cell(figure: ClinicalFigure | None) -> str:

@@ -239,7 +239,7 @@ def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[
     with matplotlib_style():
         figure = new_figure(3.5)
         left, right = figure.subplots(1, 2, width_ratios=[1.55, 1])
-        _draw_cumulative(left, errors[observed], label="all cameras, before pruning", color=GREY, linestyle="--")
+        _draw_cumulative(left, errors[observed], label="all cameras, unused ones too", color=GREY, linestyle="--")
         for v, camera in enumerate(cameras):
             own = errors[:, v][observed[:, v] & kept[:, v]]
             _draw_cumulative(left, own, label=camera, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], **MEASURED_STYLE)
@@ -249,11 +249,11 @@ def reprojection_figure(errors: np.ndarray, kept: np.ndarray, cameras: Sequence[
             left.set_xlim(max(0.1, np.percentile(errors[observed], 0.5)), np.percentile(errors[observed], 99.8) * 1.1)
         left.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
         left.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-        left.set(ylim=(0, 1), xlabel="reprojection error (px, logarithmic)", ylabel="observations below")
+        left.set(ylim=(0, 1), xlabel="reprojection error (px, logarithmic)", ylabel="detections below")
         left.set_title(
-            f"Kept observations: median {np.median(good):.1f} px, 90th percentile {np.percentile(good, 90):.1f} px"
+            f"Used detections: median {np.median(good):.1f} px, 90th percentile {np.percentile(good, 90):.1f} px"
             if good.size
-            else "No observation was kept"
+            else "No detection was used"
         )
         if observed.any():
             left.legend(loc="lower right")
@@ -276,20 +276,20 @@ def _kept_bars(
         share = (observed & kept)[:, v].sum() / total if total else np.nan
         axes.barh(v, 1, color="none", edgecolor=GREY, linewidth=0.6, height=0.62)
         axes.barh(v, share, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], height=0.62, alpha=0.85)
-        text = f"{100 * share:.1f} %" if total else "no observations"
-        text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} swapped"
+        text = f"{100 * share:.1f} %" if total else "no detections"
+        text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} of {total}"
         axes.text(1.03, v, text, va="center", fontsize=8.5)
     axes.set_yticks(range(len(cameras)), cameras)
     axes.invert_yaxis()
     axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-    axes.set(xlim=(0, 1.62), title="Share of observations kept", xlabel="kept (left/right swaps undone: points)")
+    axes.set(xlim=(0, 1.62), title="Share used  ·  left and right exchanged", xlabel="detections used")
     axes.grid(False)
 
 
 def reprojection_by_point_figure(
     errors: np.ndarray, kept: np.ndarray, names: Sequence[str], cameras: Sequence[str], origin: Sequence[str]
 ) -> "Figure":
-    """Median error of kept observations, and share kept, for each point in each camera.
+    """Median error of used detections, and share used, for each point in each camera.
 
     errors, kept: (frames, views, points), px and bool. origin: per point; inferred ones get a hollow
     circle, estimated ones a hollow diamond.
@@ -318,8 +318,8 @@ def reprojection_by_point_figure(
             axes.set_xticks(range(len(cameras)), cameras)
         said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
         note = f"   ({'; '.join(said)})" if said else ""
-        left.set(title="Median error of kept observations (px)", xlabel="camera")
-        right.set(title="Observations kept (%)", xlabel=f"camera{note}")
+        left.set(title="Median error of used detections (px)", xlabel="camera")
+        right.set(title="Detections used (%)", xlabel=f"camera{note}")
     return figure
 
 

@@ -6,78 +6,26 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
+from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.quality.findings import THRESHOLDS
 from simspine.report.figure_style import NAMED_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
-# What each finding of quality control is about, in the words of who reads a report: one line for a cause.
+# What the page says apart from numbers stands in words.yaml.
 
 
-CAUSE_OF_CODE = {
-    "not_solved": "frames without a solution",
-    "frame_rmse": "the body is far from the points in some frames",
-    "lla_implausible": "a lordosis that no person reaches",
-    "tka_implausible": "a kyphosis that no person reaches",
-    "jump": "movement faster than people move",
-    "gap_filled": "short gaps of markers were interpolated",
-    "rejected_filled": "rejected frames were filled in from the frames around",
-    "wrap_repaired": "angles were carried over a jump of 360°",
-    "lla_fast": "lordosis changes faster than people bend",
-    "tka_fast": "kyphosis changes faster than people bend",
-    "level_range": "levels beyond their published range",
-    "level_extent": "levels that travel further than people can",
-    "coordinate_range": "joints beyond the model's range",
-    "shape_fitted": "the fitted spine is unlike real spines",
-    "shape_fitted_level": "single fitted vertebrae are unlike real spines",
-    "shape_measured": "the spine's points are unlike real spines",
-    "shape_measured_level": "single points of the spine are unlike real spines",
-    "trunk_twist": "shoulders face away from the pelvis",
-    "feet_backwards": "feet face away from the pelvis",
-    "upside_down": "the shoulders are below the ankles",
-    "lying": "the person lies, or the vertical is another axis",
-    "marker_far": "markers far from the body",
-    "marker_flagged": "markers very far from the body",
-    "reprojection": "points far from their images in some frames",
-    "reprojection_point": "points far from their images over the trial",
-    "person_fit": "the fit of the body to the person ran out of steps",
-    "view_absent": "cameras that hardly see the person",
-    "marker_unknown": "markers with names that nothing has were left out",
-    "skin_marker_lost": "markers on the skin were lost for most of the trial",
-    "skin_marker_order": "markers on the skin are out of order",
-    "view_unused": "cameras whose points contradict the others",
-    "view_off": "the body is not on the person in some cameras",
-    "camera_delays": "cameras were late, which was undone",
-    "camera_refined": "cameras were refined by what they saw",
-    "world_vertical": "the calibration's z axis does not point up",
-    "camera_shift": "cameras disagree about where the person is",
-    "camera_roll": "cameras are turned about their axis compared with the others",
-    "camera_scale": "cameras show the person too large or too small",
-    "camera_late": "cameras are late",
-    "camera_mirrored": "a video is mirrored",
-    "camera_turned": "a video is upside down",
-    "camera_turned_left": "videos are turned by a quarter",
-    "camera_turned_right": "videos are turned by a quarter",
-    "camera_sides": "left and right are exchanged in a video",
-    "camera_exchanged": "two videos belong to one another's camera",
-    "camera_unjudged": "cameras could not be compared",
-    "mocap_file": "a file of motion capture contradicts itself, or the cameras",
-    "marker_jump": "markers jump from one frame to the next",
-    "bone_length": "bones change their length",
-    "asymmetry": "bones differ left to right",
-    "markers_missing": "many markers are missing",
-    "marker_never_seen": "markers that are never seen",
-    "pelvis_unseen": "no marker shows both sides of the pelvis",
-    "limb_unseen": "arms or legs were not seen",
-    "inferred_points": "many points were inferred from others",
-    "estimated_points": "many points were estimated by a network that does not see them",
-}
+@cache
+def page_words(part: str) -> dict:
+    """A part of `words.yaml`: 'causes', 'notes', 'figures' or 'licences'."""
+    return read_yaml(Path(__file__).with_name("words.yaml"))[part]
 
 
 def cause_of_finding(code: str) -> str:
     """What a finding with this code is about; the code itself where it is a new one."""
-    return CAUSE_OF_CODE.get(code, code.replace("_", " "))
+    return page_words("causes").get(code, code.replace("_", " "))
 
 
 # What the report page says, as plain data: no files, no arrays. `page.write_report` turns it into HTML.
@@ -88,7 +36,7 @@ FINDING_LIGHTS = tuple(_LIGHT_OF.values())
 
 
 def number_text(value: float | None, digits: int = 1, unit: str = "") -> str:
-    """'12.3 px'; an en dash where the value is missing, so that nobody reads nan as a result."""
+    """'12.3 px'; an en dash for a missing value."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
@@ -133,17 +81,26 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A name and a sentence about it."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
-    links: for each row where its first cell leads, none if empty. curves: for each row values over time, drawn small
-    at its end (NaN = a gap), none if empty.
+    notes: below it. links: for each row where its first cell leads, none if empty. curves: for each row values over
+    time, drawn small at its end (NaN = a gap), none if empty.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     folded: str = ""
+    notes: tuple[Statement, ...] = ()
     links: tuple[str, ...] = ()
     curves: tuple[tuple[float, ...], ...] = ()
 
@@ -188,7 +145,7 @@ class PageFinding:
 
     @property
     def light(self) -> str:
-        """One of `FINDING_LIGHTS`: no finding says that something is in order."""
+        """One of `FINDING_LIGHTS`; a finding is never 'good'."""
         return _LIGHT_OF[self.severity]
 
 
@@ -211,12 +168,15 @@ class Picture:
         return f"data:image/webp;base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A name and why it is no measurement: inferred by a rule, or forced by the model."""
+def named_picture(key: str, more: str = "", *, svg: str = "", data: bytes = b"") -> Picture:
+    """A picture with its title, alternative text and caption out of `words.yaml`. more: after the caption."""
+    title, alt, caption = page_words("figures")[key]
+    return Picture(title, alt, caption + more, svg=svg, data=data)
 
-    name: str
-    reason: str
+
+def named_notes(*keys: str) -> tuple[Statement, ...]:
+    """Notes out of `words.yaml`."""
+    return tuple(Statement(*page_words("notes")[key]) for key in keys)
 
 
 @dataclass(frozen=True)
@@ -257,7 +217,7 @@ class ReportContent:
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
     this one belongs to. alone: a player and nothing else. validation_tables: the data set compared with
-    the literature. comparisons: trials of one person side by side; changes: figures of them.
+    the literature. comparisons: trials of one person side by side; changes: figures of them. files: next to the page.
     """
 
     title: str
@@ -277,6 +237,7 @@ class ReportContent:
     validation_tables: tuple[PageTable, ...] = ()
     comparisons: tuple[PageTable, ...] = ()
     changes: tuple[Picture, ...] = ()
+    files: tuple[Statement, ...] = ()
 
 
 # One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players.

@@ -227,7 +227,7 @@ class LiveWindow:
             ) from None
 
     def show(self, picture: np.ndarray) -> bool:
-        """Whether to go on: False once somebody closed the window, or pressed q or escape."""
+        """False once the window was closed, or q or escape was pressed."""
         import cv2
 
         cv2.imshow(self._name, picture)

@@ -56,7 +56,7 @@ def write_recording(
     with atomic_path(path) as temporary, recording as stream:
         try:
             stream.save(str(temporary), default_blueprint=_rerun_blueprint(scene, views))
-        except RuntimeError as error:  # Rerun's, for whatever the file system says
+        except RuntimeError as error:  # Rerun's error for any fault of the file system
             raise InputError(f"{path} cannot be written: {error}") from None
         log = _Log(rr, stream, scene.spine.time)
         log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)

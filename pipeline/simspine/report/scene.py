@@ -77,7 +77,7 @@ class Film:
 
 TUBE_SD = 1.96  # the tube reaches this many standard deviations: 95 % of the error in each direction
 MOST_FRAMES = 3000  # a page holds no more of a trial: about 4 MB; longer ones are thinned
-TRUNK_M = (0.45, 1.2)  # above the floor: a trunk's lowest point, of people who sit or stand
+TRUNK_M = (0.45, 1.2)  # height of a trunk's lowest point above the floor, sitting or standing
 _IMAGE_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 
@@ -145,7 +145,7 @@ class Scene:
 
     @property
     def summary(self) -> str:
-        """What the player shows, for those who cannot see it."""
+        """What the player shows, as text for screen readers."""
         parts = [f"{self.frames} frames at {self.spine.rate:g} per second", f"{len(self.cameras)} cameras"]
         for curve in (curve for curve in self.curves if curve.chosen):
             known = curve.values[np.isfinite(curve.values) & ~self.rejected]
@@ -286,7 +286,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
 
 
 def _film_header(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
-    """A film's part of the header; where its points lie goes to the block. step: of the frames kept."""
+    """A film's part of the header; its points are added to the block. step: of the frames kept."""
     block.lengths(f"body/{number}", film.body[:: step // film.step])
     block.lengths(f"seen/{number}", film.seen[:: step // film.step])
     ends = np.cumsum([0, *map(len, film.pictures)]).tolist()

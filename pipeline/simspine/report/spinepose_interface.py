@@ -140,7 +140,7 @@ def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray,
 
 
 def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarray:
-    """(people, 37 or 9, 3) x px, y px, score; of no size where there is nobody."""
+    """(people, 37 or 9, 3) x px, y px, score; empty without people."""
     if not people:
         return np.array([])
     places, scores = _keypoints_and_scores(people)

@@ -33,6 +33,7 @@ from simspine.quality.observability import (
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
 from simspine.report.page import NORMAL_95, Row, interval_text, number_text
+from simspine.vision.triangulation import TriangulationReport
 
 _CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 
@@ -40,14 +41,14 @@ _CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], T
 _SUMMARY_LINES = (
     ("frames", "Frames", "", 0, "", None, ""),
     ("views", "Views", "", 0, "cameras", None, ""),
-    ("reprojection_px_median", "Reprojection, median", "px", 1, "detected points", None, ""),
+    ("reprojection_px_median", "Reprojection, median", "px", 1, "without markers on the skin", None, ""),
     ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
-    ("points_kept_share", "Detected points kept", "%", 1, "at least 97 wanted", (0.97, 1), ""),
-    ("points_contributed_share", "Points a camera gives", "%", 1,
+    ("points_kept_share", "Detected points placed in space", "%", 1, "at least 97 wanted", (0.97, 1), ""),
+    ("points_contributed_share", "Detections used, of each camera", "%", 1,
      f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.value_si, 1),
      "points_contributed_share_by_camera"),
-    ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
-    ("model_reprojection_px_median", "Body to detected limb points", "px", 1,
+    ("marker_rms_mm", "Marker RMS", "mm", 0, "from points in space to the fitted body", None, "marker_rms_mm_by_group"),
+    ("model_reprojection_px_median", "Fitted body to detected limb points", "px", 1,
      f"at most {_DISTANCE_THRESHOLD.value:g} wanted", (0, _DISTANCE_THRESHOLD.value),
      "model_reprojection_px_by_camera"),
     ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
@@ -56,12 +57,12 @@ _SUMMARY_LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
-# Verdicts that rest on points nobody saw.
+# Verdicts that rest on estimated points.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
 
 
 def median_or_none(values: np.ndarray | None) -> float | None:
-    """Median of what is known; None where nothing is."""
+    """Median of the finite values; None without any."""
     return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
 
@@ -239,7 +240,7 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         "frames": spine.frames,
         "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
-        **_image_metrics(trial, unseen),
+        **_image_metrics(trial),
         "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, UNSEEN_GROUPS)]),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
@@ -274,8 +275,14 @@ IMAGE_METRICS = (
 ABOUT_IMAGES = (*IMAGE_METRICS, "views", "cameras_off", "points_contributed_share", "model_reprojection_px_median")
 
 
-def _image_metrics(trial: SolvedTrial, unseen: Sequence[str]) -> dict:
-    """How well points and body fit the images; None where there were none. unseen: estimated points, left out."""
+def detected_points(report: TriangulationReport, markers: Markers | None) -> TriangulationReport:
+    """How well what a detector saw fits the images; without markers on the skin, whose places are far more exact."""
+    unseen = [base_name(name) for name in markers.names_of(Origin.ESTIMATED, Origin.INFERRED)] if markers else ()
+    return report.of_points(name for name in without_skin_markers(report.names) if name not in unseen)
+
+
+def _image_metrics(trial: SolvedTrial) -> dict:
+    """How well points and body fit the images; None where there were none."""
     fits, report = view_fits(trial), trial.triangulation
     by_camera = {
         "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
@@ -284,7 +291,7 @@ def _image_metrics(trial: SolvedTrial, unseen: Sequence[str]) -> dict:
     if report is None:
         names = (*IMAGE_METRICS, "points_contributed_share", "model_reprojection_px_median")
         return dict.fromkeys(names) | by_camera
-    points = report.of_points(name for name in without_skin_markers(report.names) if name not in unseen)
+    points = detected_points(report, trial.markers)
     summary = points.summary()
     return (
         {name: summary[name] for name in IMAGE_METRICS}

@@ -44,6 +44,7 @@ from simspine.report.page import (
     PageTable,
     Statement,
     interval_text,
+    named_notes,
     number_text,
     unbreakable,
 )
@@ -53,27 +54,14 @@ if TYPE_CHECKING:
     from simspine.vision.triangulation import TriangulationReport
 
 
-# Clinical parameters of a trial, with what is published of standing adults.
+# Clinical parameters of a trial, with published values of standing adults.
 
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
-UNKNOWN_FROM_DEG = 90.0  # an interval this wide says nothing
-ALIGNMENT_NOTE = (
-    "Mean over the frames kept, from the least to the greatest value, and the range between them. Tilts, slopes and "
-    "the plumb line count from the vertical. Definitions: docs/clinical.md."
-)
-NORM_NOTE = (
-    " Norm: 95 % of healthy adults who stand, where its definition is this one, the recording decided the value, and "
-    "the person held still."
-)
-LIMB_NOTE = (
-    "Angles as the ISB defines them, with the same signs on both sides. The last column is for right / left where they "
-    "differ. Plane and rotation of a shoulder mean nothing while the arm hangs. Right − left: of the means; the errors "
-    "of both sides count as independent."
-)
+UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
+MEANS_NOTE = "Mean over the frames kept, from the least to the greatest value, and the range between them."
 NORM_COLUMN = 4  # of the table of pelvis and spine
-STILL_NOTE = "One frame. " + ALIGNMENT_NOTE.partition(". ")[2]
 
 
 def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
@@ -93,8 +81,13 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    note = (ALIGNMENT_NOTE if moves else STILL_NOTE) + NORM_NOTE * has_norms
-    tables = (PageTable(columns, tuple(alignment), note), PageTable(sides, tuple(limbs), LIMB_NOTE))
+    notes = ["mean", "range"] * moves + ["curvature", "bend", "flexion", "vertical"]
+    notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
+    title = MEANS_NOTE if moves else "One frame."
+    tables = (
+        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
+        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
+    )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
 
@@ -187,7 +180,9 @@ def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) ->
     if right is None or left is None or right.mean is None or left.mean is None:
         return "–"
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
-    return interval_text(right.mean - left.mean, sd, right.unit, signed=True)
+    by = right.mean - left.mean
+    beyond = sd is not None and round(abs(by)) > round(NORMAL_95 * sd) and not (right.is_assumed or left.is_assumed)
+    return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True)
 
 
 def _mean_text(figure: ClinicalFigure) -> str:
@@ -268,8 +263,9 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     caption = (
-        f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. Sums "
-        "over levels and segments in space have a ±, but no such share of their own."
+        f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. A "
+        "level's angle is 0 in the model's neutral pose. Sums (lumbar: L1 on S1; thoracic: T1 on T12; neck: head on "
+        "T1) and segments in space (pelvis, thorax: to the axes of the calibration) have a ±, but no such share."
     )
     if estimated:
         caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."
@@ -368,12 +364,6 @@ def _level_runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
 
 
 SKIN_FOLDED = "Markers on the skin"
-SKIN_NOTE = (
-    "Frames in space: frames in which two views show it at the same place. Reprojection: median distance in the images "
-    "from the place in space. From the body: distance from its place on the fitted body, median and 90th percentile. "
-    "The lasting part of it is the marker's own place (palpation, depth of the tissue), which is fitted with the "
-    "motion. The changing part is skin that moves over the bone."
-)
 
 
 def skin_table(triangulation: "TriangulationReport | None", ik: "Result | None") -> tuple[PageTable, ...]:
@@ -388,7 +378,8 @@ def skin_table(triangulation: "TriangulationReport | None", ik: "Result | None")
         groups[f"tape, {len(dots)} dots, {skin_landmark(dots[0])} to {skin_landmark(dots[-1])}"] = dots
     columns = ("Over", "Frames in space", "Frames by view", "Reprojection, px", "From the body, mm")
     rows = tuple(_skin_row(label, names, triangulation, ik) for label, names in groups.items())
-    return (PageTable(columns, rows, SKIN_NOTE, SKIN_FOLDED),)
+    notes = named_notes("skin_frames", "skin_reprojection", "skin_body")
+    return (PageTable(columns, rows, folded=SKIN_FOLDED, notes=notes),)
 
 
 def _skin_row(

@@ -1,4 +1,4 @@
-"""A reconstruction as part of a report's page, and what a page says over several of them."""
+"""The page of a trial: statements, text for a methods section, pictures."""
 
 import os
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
-from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
+from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS, SPINAL_DEFINITIONS
 from simspine.core.arrays import frame_ranges
-from simspine.core.skeletons import is_skin_marker, without_skin_markers
+from simspine.core.skeletons import is_skin_marker, skin_landmark, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Severity
@@ -38,12 +38,14 @@ from simspine.report.page import (
     TrialSection,
     cause_of_finding,
     interval_text,
+    named_picture,
+    page_words,
     render_page,
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
 from simspine.report.spine_figures import posture_figure
-from simspine.report.summary import DOTS_OF_TAPE, median_or_none, spine_points_by_source
+from simspine.report.summary import DOTS_OF_TAPE, detected_points, median_or_none, spine_points_by_source
 from simspine.report.tables import (
     ESTIMATED_BY,
     INFERRED_BY,
@@ -53,7 +55,16 @@ from simspine.report.tables import (
     not_measured,
     range_of,
 )
-from simspine.report.trial_sections import TrialParts, most_moved, scene_of_trial, trial_section
+from simspine.report.trial_sections import (
+    check_figures,
+    curve_figures,
+    most_moved,
+    page_finding,
+    rejected_frames,
+    scene_of_trial,
+    section_pictures,
+    trial_tables,
+)
 
 # Four statements on a trial that come before everything else.
 
@@ -118,7 +129,18 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     curvature = [_curvature_sentence(figure, by) for figure in trial.curvature_figures]
     limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
-    return " ".join(filter(None, [_limb_angle_groups(trial.clinical_figures) if limbs else "", *curvature]))
+    of_limbs = _limb_angle_groups(trial.clinical_figures) if limbs else ""
+    return " ".join(filter(None, [*curvature, _trunk_sentence(trial.clinical_figures), of_limbs]))
+
+
+def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
+    """What was measured of the trunk as a whole."""
+    found = [
+        f"{figure.label.partition(',')[0]} {interval_text(figure.mean, figure.sd, figure.unit)}"
+        for figure in figures
+        if figure.name in SPINAL_DEFINITIONS and figure.decided_by == str(Observability.MEASURED)
+    ]
+    return f"The trunk as a whole was measured: {'; '.join(found)}." if found else ""
 
 
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
@@ -144,7 +166,7 @@ def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """What is known of a curvature. by: who decided it."""
+    """A sentence on a curvature. by: source of the information."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
@@ -200,28 +222,50 @@ def _advice_sentence(trial: SolvedTrial) -> str:
     return " ".join(text for wanted, text in advice if wanted) or "Nothing: record it the same way."
 
 
-def methods_text(trial: SolvedTrial) -> str:
-    """Sentences for the methods section of a paper, with the numbers of this recording."""
-    spine, report, distance = trial.spine, trial.triangulation, median_or_none(trial.result.marker_error)
-    source = f"{len(trial.cameras)} cameras" if trial.cameras else "markers"
+def methods_text(trial: SolvedTrial, how: str = "") -> str:
+    """Sentences for the methods section of a paper, with the numbers of this recording. how: points were found and
+    filtered, in sentences."""
+    spine, body, distance = trial.spine, trial.body, median_or_none(trial.result.marker_error)
+    sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
+    source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
-    error = None if report is None else median_or_none(report.error_px[report.used])
+    skin = [skin_landmark(name) for name in is_skin_marker(trial.markers.names)]
     values = [
         f"{figure.label} {interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
         for figure in trial.curvature_figures
         if figure.mean is not None
     ]
+    engine = "to all frames at once, as a maximum a posteriori estimate with priors on posture and smoothness"
     parts = (
-        f"Posture and movement were recorded with {source} ({frames}) and reconstructed with simspine "
+        f"Posture and movement were recorded with {source}, {frames}, and reconstructed with simspine "
         f"{package_versions().get('simspine', '')}.",
-        f"Points detected in the images were triangulated (median reprojection error {error:.1f} px)." if error else "",
-        f"The body model '{trial.sized.recipe.name}' was fitted to them.",
-        f"Its markers lie {1e3 * distance:.0f} mm (median) from the measured ones." if distance else "",
+        how,
+        _points_sentence(trial),
+        f"Markers on the skin: {', '.join(skin)}." if skin else "",
+        f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
+        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
+        f"and fitted {'frame by frame' if trial.result.posterior is None else engine}.",
+        f"Its markers lie {1e3 * distance:.0f} mm (median) from the measured points." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
-        f"Means with 95 % intervals: {'; '.join(values)}." if values else "",
-        "Intervals hold errors of points, body size and published priors, and hold if these are right.",
+        f"Means over the trial, with 95 % intervals: {'; '.join(values)}." if values else "",
+        "An interval is 1.96 standard deviations of the estimate in a typical frame, not the spread over frames. It "
+        "holds errors of points, body size and published priors, and is right if these are.",
     )
     return " ".join(filter(None, parts))
+
+
+def _points_sentence(trial: SolvedTrial) -> str:
+    """How well detected points fit the images, as in the figures of the fit; '' without images."""
+    if trial.triangulation is None:
+        return ""
+    seen = detected_points(trial.triangulation, trial.markers)
+    error, noise = median_or_none(seen.error_px[seen.used]), median_or_none(seen.noise_px)
+    if error is None or noise is None:
+        return ""
+    return (
+        f"Detected points were triangulated: median reprojection error {error:.1f} px, noise {noise:.1f} px per image "
+        "coordinate (median over points, estimated from the disagreement of the cameras)."
+    )
 
 
 def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
@@ -244,31 +288,15 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
         deviation,
         1e3 * (skin - base) @ planes.T if len(skin) else None,
     )
-    return (
-        Picture(
-            "The spine in both planes",
-            "Centres of the vertebrae seen from the right and from behind, with their intervals",
-            "Planes of the pelvis, made vertical. The band is the 95 % interval of each place. Neighbouring levels "
-            "share most of their error.",
-            svg=figure_svg(figure, f"{prefix}-posture"),
-        ),
-    )
+    return (named_picture("posture", svg=figure_svg(figure, f"{prefix}-posture")),)
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
 FILM_BYTES = 6_000_000  # of pictures in a trial's page; as text they take a third more
 REPORT_NOTICE = (
-    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
-    "images of this person's vertebrae and are not for diagnosis."
+    "angles come from a body model fitted to points that cameras or markers showed. They were not checked against "
+    "images of this person's vertebrae."
 )
-DETECTOR_LICENCES = {
-    "simspine": "BSD-3-Clause",
-    "Pose2Sim (model, demo videos)": "BSD-3-Clause",
-    "OpenSim": "Apache-2.0",
-    "BlazePose's networks": "Apache-2.0",
-    "three.js, in this page (3D player)": "MIT",
-    "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
-}
 
 
 def trial_section_of(
@@ -277,42 +305,33 @@ def trial_section_of(
     samples: int = OVERLAY_SAMPLES,
     most: int = MOST_FRAMES,
     film_bytes: int = FILM_BYTES,
+    how: str = "",
 ) -> TrialSection:
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
-    3D player holds. film_bytes: of all pictures next to it.
+    3D player holds. film_bytes: of all pictures next to it. how: points were found, for the text of a methods section.
     """
-    parts = TrialParts(
-        spine=trial.spine,
-        verdict=trial.verdict,
-        triangulation=trial.triangulation,
-        ik=trial.result,
-        measured=trial.markers,
-        levels=trial.sized.levels,
-        shares=trial.observed_shares,
-        clinical=(*trial.curvature_figures, *trial.clinical_figures),
-        rhythm=trial.lumbopelvic_rhythm,
-    )
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
-    overlays, player = _overlay_sheet(trial, samples), pack_scene(scene, most)
-    section = trial_section(
-        trial.name, prefix, parts, overlays=overlays, player=player, glance=summary_statements(trial)
+    return TrialSection(
+        name=trial.name,
+        findings=tuple(map(page_finding, trial.findings)),
+        overlays=_overlay_sheet(trial, samples),
+        figures=section_pictures(curve_figures(trial), prefix),
+        tables=trial_tables(trial),
+        rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
+        player=pack_scene(scene, most),
+        glance=summary_statements(trial),
+        checks=section_pictures(check_figures(trial), prefix),
+        posture=_posture_pictures(trial, prefix),
+        methods=methods_text(trial, how),
     )
-    return replace(section, posture=_posture_pictures(trial, prefix), methods=methods_text(trial))
 
 
 def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
     if not trial.videos:
         return ()
-    return (
-        Picture(
-            "On the images",
-            "Detected points and the fitted body drawn on sample frames of each camera",
-            "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
-            data=image_webp(overlay_picture(trial, samples)),
-        ),
-    )
+    return (named_picture("overlay", data=image_webp(overlay_picture(trial, samples))),)
 
 
 def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
@@ -354,7 +373,7 @@ def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
         subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
         trials=(trial_section_of(trial),),
         provenance=Provenance(versions=dict(package_versions())),
-        licences=DETECTOR_LICENCES,
+        licences=page_words("licences"),
         notice=REPORT_NOTICE,
         **angles_not_measured([trial_caveats(trial)], fitted=trial.result.posterior is None),
     )

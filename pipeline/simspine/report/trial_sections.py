@@ -3,16 +3,12 @@
 import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import SIDE_WORDS
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_LEVELS, Level
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
@@ -21,7 +17,6 @@ from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import (
     ClinicalFigure,
     Observability,
-    is_estimated,
 )
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
@@ -35,9 +30,9 @@ from simspine.report.level_figures import (
     reprojection_figure,
 )
 from simspine.report.page import UNIT_SIGNS, interval_text
-from simspine.report.scene import Curve, PackedScene, Scene
+from simspine.report.scene import Curve, Scene
 from simspine.report.spine_figures import curves_figure
-from simspine.report.summary import ESTIMATED_VERDICTS
+from simspine.report.summary import ESTIMATED_VERDICTS, detected_points
 from simspine.report.tables import (
     CONSTANT_RANGE,
     ESTIMATED_BY,
@@ -50,9 +45,6 @@ from simspine.report.tables import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from simspine.estimation.result import Result
-    from simspine.vision.triangulation import TriangulationReport
 
 
 # A reconstruction as the 3D player shows it.
@@ -86,13 +78,13 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
 
 
 def chain_of_body(spine: Markers) -> Markers:
-    """Those of the spine's points that a tube joins; all of them where none of the usual names is there."""
+    """Points of the spine that the tube joins; all points if none has a usual name."""
     chain = [point for point in SPINE_CHAIN_MARKERS if point in spine.names]
     return spine.select(chain) if chain else spine
 
 
 def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """Curves of lordosis, kyphosis and clinical parameters; none of a single frame, in which nothing moves."""
+    """Curves of lordosis, kyphosis and clinical parameters; none for a single frame."""
     clinical = spine.clinical
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in CURVATURE_KEYS
@@ -152,181 +144,82 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
 
 # Sections of figures and tables.
 
-
-@dataclass(frozen=True, eq=False)
-class TrialParts:
-    """What is known of a trial; a part that is None has no figure.
-
-    spine: its kinematics. verdict: of quality control. triangulation: how well the points fit the images. ik: the
-    solution. measured: the markers inverse kinematics was given, with origin and filled. levels: of the body, with
-    their coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
-    (`quality.observability.level_shares`). clinical, rhythm: clinical parameters of the trial.
-    """
-
-    spine: SpineKinematics | None = None
-    verdict: Verdict | None = None
-    triangulation: "TriangulationReport | None" = None
-    ik: "Result | None" = None
-    measured: Markers | None = None
-    levels: Sequence[Level] = SPINE_LEVELS
-    shares: np.ndarray | None = None
-    clinical: Sequence[ClinicalFigure] = ()
-    rhythm: LumbopelvicRhythm | None = None
-
-    @property
-    def status(self) -> list[str] | None:
-        return None if self.verdict is None else [str(s) for s in self.verdict.status]
-
-    @cached_property
-    def origin(self) -> dict[str, str]:
-        """{marker: origin}. Triangulation knows an inferred point by its plain name, so that is there as well."""
-        if self.measured is None:
-            return {}
-        origin = dict(zip(self.measured.names, map(str, self.measured.origins), strict=True))
-        return {base_name(name): kind for name, kind in origin.items()} | origin
-
-    @property
-    def spine_estimated(self) -> bool:
-        """Whether points of the spine that were fitted were estimated."""
-        return self.measured is not None and is_estimated(self.measured.names, self.measured.origins)
-
-    def level_shares(self, spine: SpineKinematics) -> np.ndarray:
-        return np.full((len(spine.levels), 3), np.nan) if self.shares is None else self.shares
+# A figure of a trial, its key in `words.yaml`, and what follows the caption.
+DrawnFigure = tuple["Figure", str, str]
 
 
-# A figure of a trial with what the page says of it: key, title, alternative text, caption.
-DrawnFigure = tuple["Figure", str, str, str, str]
+def section_pictures(drawn: Iterable[DrawnFigure], prefix: str) -> tuple[page.Picture, ...]:
+    """Figures as pictures of a page. prefix: an id, different for each trial of the page ('t1')."""
+    found = []
+    for figure, key, more in drawn:
+        found.append(page.named_picture(key, more, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
+        # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
+        # one another, so that it goes with a look for cycles among new objects only.
+        del figure
+        gc.collect(0)
+    return tuple(found)
 
 
-def trial_section(
-    name: str,
-    prefix: str,
-    parts: TrialParts,
-    *,
-    overlays: Sequence[page.Picture] = (),
-    player: PackedScene | None = None,
-    glance: Sequence[page.Statement] = (),
-) -> page.TrialSection:
-    """Figures, findings and reasons of one trial. prefix: an id, different for each trial of the page ('t1').
-
-    overlays: pictures of the images. player: the trial in 3D. glance: what comes first.
-    """
-
-    def pictures(drawn: Iterable[DrawnFigure]) -> tuple[page.Picture, ...]:
-        found = []
-        for figure, key, title, alt, caption in drawn:
-            found.append(page.Picture(title, alt, caption, svg=canvas.figure_svg(figure, f"{prefix}-{key}")))
-            # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
-            # one another, so that it goes with a look for cycles among new objects only.
-            del figure
-            gc.collect(0)
-        return tuple(found)
-
-    spine, verdict = parts.spine, parts.verdict
-    tables = [*clinical_tables(parts.clinical, parts.rhythm)]
-    if spine is not None and spine.angles_sd is not None:
-        kept = None if verdict is None else ~verdict.rejected
-        tables.append(
-            angle_table(spine, parts.level_shares(spine), parts.levels, kept=kept, estimated=parts.spine_estimated)
-        )
-    tables += skin_table(parts.triangulation, parts.ik)
-    return page.TrialSection(
-        name=name,
-        findings=() if verdict is None else tuple(map(page_finding, verdict.findings)),
-        overlays=tuple(overlays),
-        figures=pictures(_curve_figures(parts)),
-        tables=tuple(tables),
-        rejected=() if verdict is None else rejected_frames(verdict),
-        player=player,
-        glance=tuple(glance),
-        checks=pictures(chain(_triangulation_figures(parts), _marker_figures(parts))),
-    )
+def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
+    """Clinical parameters, angles of the levels, markers on the skin."""
+    spine, levels = trial.spine, list[page.PageTable]()
+    if spine.angles_sd is not None:
+        kept, estimated = ~trial.rejected, trial.spine_estimated
+        levels.append(angle_table(spine, trial.observed_shares, trial.sized.levels, kept=kept, estimated=estimated))
+    clinical = clinical_tables((*trial.curvature_figures, *trial.clinical_figures), trial.lumbopelvic_rhythm)
+    return (*clinical, *levels, *skin_table(trial.triangulation, trial.result))
 
 
-def _curve_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
+def _status(trial: SolvedTrial) -> list[str] | None:
+    return None if trial.verdict is None else [str(status) for status in trial.verdict.status]
+
+
+def curve_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
     """All angles over time; of a single frame the levels alone."""
-    spine = parts.spine
-    if spine is None:
-        return
-    curves = curves_of_trial(spine, parts.clinical)
-    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated
-    caption = (
-        "Bands: 95 %. A dashed orange curve is assumed: it says little about this person. A dashed grey one is the "
-        "model's."
-    )
-    gait = " Cycles of gait are drawn where the configuration names the contacts of the feet (report.events)."
+    spine, status = trial.spine, _status(trial)
+    curves = curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures))
+    estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
     spinal, limbs = ([curve for curve in curves if bool(curve.panel) is sided] for sided in (False, True))
     if spinal:
-        drawn = curves_figure(spine.time, spinal, parts.status)
-        yield drawn, "spinal", "Pelvis and spine over time", "Angles of pelvis and spine over time", caption + estimated
+        yield curves_figure(spine.time, spinal, status), "spinal", estimated
     if limbs:
-        drawn = curves_figure(spine.time, limbs, parts.status)
-        yield drawn, "limbs", "Limbs over time", "Angles of the limbs over time, right and left", caption + gait
-    yield from _level_figures(parts, spine)
-
-
-def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[DrawnFigure]:
-    """Ranges of the levels' angles; of a single frame the angles."""
-    joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
+        yield curves_figure(spine.time, limbs, status), "limbs", ""
+    joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
+    angles, shares = spine.angles[:, at], trial.observed_shares[at]
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
-    title = "Range of each level" if spine.frames > 1 else "Angle of each level"
-    yield (
-        range_profile(joints, angles, sd, shares=shares, status=parts.status, forced=spine.forced),
-        "range", title, "For each level the range of its angles with a 95 % interval",
-        "Relative to the model's neutral pose. Boxes: from the least to the greatest angle. Lines: 95 % beyond. A "
-        "hollow, dashed box is assumed: the model distributes the motion over these levels. A pale box is partly "
-        "measured.",
-    )  # fmt: skip
+    figure = range_profile(joints, angles, sd, shares=shares, status=status, forced=spine.forced)
+    yield figure, "range" if spine.frames > 1 else "angle", ""
 
 
-def _triangulation_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Reprojection errors by camera, and by point."""
-    report = parts.triangulation
-    if report is None:
-        return
-    observed = report.of_points(name for name in report.names if parts.origin.get(name) != Origin.INFERRED)
-    yield (
-        reprojection_figure(observed.error_px, observed.used, observed.views, observed.swapped),
-        "reprojection", "Reprojection errors", "Distribution of reprojection errors and share kept per camera",
-        "How far the triangulated points land from the detections in each image. Observations the other cameras "
-        "contradict are left out; the dashed curve shows the errors with them.",
-    )  # fmt: skip
-    origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in report.names]
-    yield (
-        reprojection_by_point_figure(report.error_px, report.used, report.names, cameras=report.views, origin=origins),
-        "points", "Reprojection errors by point", "Median error and share kept for each point in each camera",
-        "Dark cells are trouble: one dark column is a camera, one dark row a point.",
-    )  # fmt: skip
-
-
-def _marker_figures(parts: TrialParts) -> Iterator[DrawnFigure]:
-    """Marker errors, and when each marker is known."""
-    if parts.ik is not None:
-        origins = [parts.origin.get(name, str(Origin.DETECTED)) for name in parts.ik.marker_names]
-        yield (
-            marker_error_figure(parts.ik.marker_names, parts.ik.marker_error, origins),
-            "markers", "Marker errors", "Distance between each measured marker and the body, median and quartiles",
-            "How far the body's markers lie from the measured ones. Hollow points were inferred or estimated: a small "
-            "error there says that body and inference agree, not that the spine was detected.",
-        )  # fmt: skip
-    if parts.measured is not None and parts.measured.frames > 1:
-        measured = parts.measured
-        yield (
-            availability_figure(measured.time, measured.names, point_states(measured), parts.status),
-            "presence", "Detected, inferred, filled, missing",
-            "For each point, when it was detected, estimated, inferred or filled",
-            "Full bars were detected or given, dotted ones estimated by a network that does not see them, hollow ones "
-            "inferred from others; hatched stretches were interpolated.",
-        )  # fmt: skip
+def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
+    """Reprojection errors by camera and by point, marker errors, and when each marker is known."""
+    report, markers = trial.triangulation, trial.markers
+    origin = dict(zip(markers.names, map(str, markers.origins), strict=True))
+    # Triangulation knows an inferred point by its plain name.
+    origin = {base_name(name): kind for name, kind in origin.items()} | origin
+    if report is not None:
+        seen = detected_points(report, markers)
+        yield reprojection_figure(seen.error_px, seen.used, seen.views, seen.swapped), "reprojection", ""
+        origins = [origin.get(name, str(Origin.DETECTED)) for name in report.names]
+        by_point = reprojection_by_point_figure(
+            report.error_px, report.used, report.names, report.views, origin=origins
+        )
+        yield by_point, "points", ""
+    fitted = trial.result.marker_names
+    origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]
+    yield marker_error_figure(fitted, trial.result.marker_error, origins), "markers", ""
+    if markers.frames > 1:
+        states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
+        yield states, "presence", ""
 
 
 def page_finding(finding: Finding) -> page.PageFinding:
     """A finding of quality control as the page shows it."""
-    severity, advice = str(finding.severity), finding.suggestion
-    return page.PageFinding(finding.code, severity, finding.message, advice, frames=finding.span, where=finding.where)
+    message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
+    severity = str(finding.severity)
+    return page.PageFinding(finding.code, severity, message, advice, frames=finding.span, where=finding.where)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:

@@ -18,16 +18,17 @@ from simspine.report.page import (
     PageTable,
     Provenance,
     ReportContent,
+    Statement,
     TrialSection,
     interval_text,
     number_text,
+    page_words,
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.summary import verdict_on
 from simspine.report.tables import Caveats, validation_text_tables
 from simspine.report.trial_page import (
-    DETECTOR_LICENCES,
     FILM_BYTES,
     REPORT_NOTICE,
     angles_not_measured,
@@ -145,7 +146,10 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
     """
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
-        section = trial_section_of(found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes)
+        how = _image_sentence(found, config)
+        section = trial_section_of(
+            found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes, how=how
+        )
         contacts = config.report.events.get(f"{found.subject}/{found.trial}")
         if contacts is None:
             return section
@@ -191,8 +195,8 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     origin = provenance_of_results(config)
     box = angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
     image_settings = {
-        "detector": f"{config.detection.detector} {config.detection.network}".rstrip(),
-        "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
+        "detector": _detector(config),
+        "low-pass": _low_pass(config),
     }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(
@@ -213,12 +217,27 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
                 **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
-                "files next to this page": f"clinical.csv (these numbers), {config.name}.h5 (every frame), export/",
             },
         ),
-        licences=DETECTOR_LICENCES,
+        licences=page_words("licences"),
         notice=REPORT_NOTICE,
+        files=tuple(Statement(name.replace("NAME", config.name), text) for name, text in page_words("files").items()),
     )
+
+
+def _image_sentence(found: SolvedTrial, config: Config) -> str:
+    """How points were found and filtered, for a methods section."""
+    low_pass = f"Points in space were low-pass filtered ({_low_pass(config)})."
+    by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
+    return f"Points in the images were {by}. {low_pass}" if found.cameras else low_pass
+
+
+def _low_pass(config: Config) -> str:
+    return f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase"
+
+
+def _detector(config: Config) -> str:
+    return f"{config.detection.detector} {config.detection.network}".rstrip()
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> PageTable | None:

@@ -1,7 +1,7 @@
 // What the views say to each other about a point: lines, and where the others together place it.
 
 import { Camera, epipolar, triangulate } from "./camera.js";
-import { HOW } from "./labels.js";
+import { HOW, isGuess } from "./labels.js";
 
 export class Rig {
   constructor(views) {
@@ -14,12 +14,13 @@ export class Rig {
     if (!this.calibrated) return [];
     return points.flatMap((others, v) => {
       const seen = others[point];
-      if (v === view || !seen.see) return [];
+      if (v === view || !seen.see || isGuess(seen)) return [];
       return [{ view: v, pieces: epipolar(this.cameras[v], this.cameras[view], seen.x, seen.y) }];
     });
   }
 
-  // Where views other than `view` place a point in it, [x, y]; null with fewer than two of them.
+  // Where views other than `view` place a point in it, [x, y]; null with fewer than two of them. Inferred points are left
+  // out: those of all views come from one place in space, so that they agree whatever the images show.
   // only: whether to use views in which a person has decided, and no others.
   ghost(points, view, point, only = false) {
     if (!this.calibrated) return null;
@@ -27,7 +28,7 @@ export class Rig {
     points.forEach((others, v) => {
       const { x, y, see, how, sure } = others[point];
       const own = how === HOW.corrected || how === HOW.accepted;
-      if (v !== view && see && (own || !only)) seen.push({ camera: this.cameras[v], x, y, weight: own ? 1 : Math.max(0.05, sure) });
+      if (v !== view && see && !isGuess(others[point]) && (own || !only)) seen.push({ camera: this.cameras[v], x, y, weight: own ? 1 : Math.max(0.05, sure) });
     });
     if (seen.length < 2) return null;
     const place = triangulate(seen);

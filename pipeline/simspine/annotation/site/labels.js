@@ -2,6 +2,8 @@
 
 export const SEE = { absent: 0, hidden: 1, seen: 2 };
 export const HOW = { unseen: 0, accepted: 1, corrected: 2, derived: 3 };
+// Whether a point is where no detector saw it, and nobody has looked at it or moved it.
+export const isGuess = ({ inferred, how }) => inferred && how === HOW.unseen;
 const RETRY_MS = 1500;
 
 // What the address asks for, as another page's link does: #frame=12&point=Spine_04; -1 for what it does not name.
@@ -23,7 +25,7 @@ export class Labels extends EventTarget {
   constructor(project) {
     super();
     this.project = project;
-    this.frames = new Map(); // number → [view][point] {x, y, see, how, sure}
+    this.frames = new Map(); // number → [view][point] {x, y, see, how, sure, inferred}
     this.done = []; // changes that can be undone
     this.undone = [];
     this.unsaved = [];
@@ -38,7 +40,7 @@ export class Labels extends EventTarget {
       const answer = await fetch(`api/frame/${frame}`);
       if (!answer.ok) throw new Error(await answer.text());
       const { points } = await answer.json();
-      const made = points.map((view) => view.map(([x, y, see, how, sure]) => ({ x, y, see, how, sure })));
+      const made = points.map((view) => view.map(([x, y, see, how, sure, inferred]) => ({ x, y, see, how, sure, inferred })));
       if (!this.frames.has(frame)) this.frames.set(frame, made);
       for (const edit of this.unsaved) if (edit.f === frame) this.put(edit);
     }

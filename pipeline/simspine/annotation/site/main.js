@@ -1,18 +1,19 @@
 // The page to place and correct points: what is shown, what keys do, and how the parts hear of each other.
 
 import { Rig } from "./geometry.js";
-import { HOW, Labels, SEE, asked, counterparts } from "./labels.js";
+import { HOW, Labels, SEE, asked, counterparts, isGuess } from "./labels.js";
 import { PointCard, PointList, Timeline, showAgreement } from "./panel.js";
 import { View } from "./view.js";
 
 const ORDER = ["Spine", "Skin", "Head", "Trunk", "Arms", "Legs", "Feet", "Other"];
 const AHEAD = 2; // frames whose images are fetched before they are asked for
 const KEPT = 24; // images per view in memory
+const LATE_MS = 150; // a frame that takes longer is announced
 const find = (name) => document.querySelector(`[data-part="${name}"]`);
 
 class App {
   constructor(project, summary) {
-    Object.assign(this, { project, summary, frame: -1, point: -1, active: 0, alone: -1, points: null, loupe: false });
+    Object.assign(this, { project, summary, frame: -1, point: -1, active: 0, alone: -1, points: null, loupe: false, loading: false, late: false });
     this.shown = { curve: true, lines: true, ghosts: true, allGhosts: false, body: true };
     this.order = project.points.map((_, i) => i).sort((a, b) => this.rank(a) - this.rank(b));
     this.rig = new Rig(project.views);
@@ -96,7 +97,7 @@ class App {
     this.list.update();
     this.card.update();
     this.timeline.update();
-    find("frame").textContent = `Frame ${this.frame}`;
+    find("frame").textContent = this.late ? `Loading frame ${this.frame} …` : `Frame ${this.frame}`;
     const names = this.project.images?.[this.frame];
     if (names) this.views.forEach((view, v) => (view.canvas.title = names[v]));
     find("time").textContent = names ? names[Math.max(0, this.alone)] : `${(this.frame / this.project.rate).toFixed(2)} s of ${(this.project.frames / this.project.rate).toFixed(1)} s`;
@@ -109,8 +110,32 @@ class App {
     frame = Math.max(0, Math.min(this.project.frames - 1, frame));
     if (frame === this.frame) return;
     this.frame = frame;
-    const points = await this.labels.load(frame);
+    this.loading = true;
+    const timer = setTimeout(() => frame === this.frame && this.loading && this.setLate(true), LATE_MS);
+    try {
+      await this.fetchFrame(frame);
+    } finally {
+      clearTimeout(timer);
+      if (frame === this.frame) this.loading = false;
+    }
     if (frame !== this.frame) return; // gone on meanwhile
+    this.setLate(false);
+    document.body.dataset.frame = frame;
+    for (let k = 1; k <= AHEAD; k++) this.fetchAhead(frame + k);
+    const next = this.summary.batch[this.batchPlace() + 1];
+    if (next) this.fetchAhead(next.frame);
+  }
+
+  setLate(late) {
+    this.late = late;
+    document.body.setAttribute("aria-busy", late);
+    this.refresh();
+  }
+
+  // Points and images of a frame, unless another one is wanted meanwhile.
+  async fetchFrame(frame) {
+    const points = await this.labels.load(frame);
+    if (frame !== this.frame) return;
     const first = !this.points;
     this.points = points;
     if (first && this.point < 0) this.point = this.order[0];
@@ -120,11 +145,6 @@ class App {
     }));
     if (frame !== this.frame) return;
     for (const view of this.views) if (view.fitted === "person") view.fit("person");
-    this.refresh();
-    document.body.dataset.frame = frame;
-    for (let k = 1; k <= AHEAD; k++) this.fetchAhead(frame + k);
-    const next = this.summary.batch[this.batchPlace() + 1];
-    if (next) this.fetchAhead(next.frame);
   }
 
   fetchAhead(frame) {
@@ -159,8 +179,9 @@ class App {
     this.select(this.order[(at + way + this.order.length) % this.order.length]);
   }
 
+  // None while a frame is loading: what is shown is the one before.
   change(changes) {
-    return this.labels.change(this.frame, changes);
+    return !this.loading && this.labels.change(this.frame, changes);
   }
 
   // Put the selected point somewhere. Where the next one has no place yet it is next.
@@ -207,10 +228,11 @@ class App {
     return how === HOW.derived ? HOW.corrected : how === HOW.unseen ? HOW.accepted : how;
   }
 
+  // Several points at once: those that were inferred stay as they are, since no image was asked about them.
   accept(views, points) {
-    const changes = views.flatMap((v) =>
-      points.map((p) => ({ v, p, ...this.labels.plain(this.frame, v, p) })).filter((c) => c.see),
-    );
+    const single = views.length === 1 && points.length === 1;
+    const counts = ({ see, how, inferred }) => see && (single || !inferred || how === HOW.accepted || how === HOW.corrected);
+    const changes = views.flatMap((v) => points.filter((p) => counts(this.points[v][p])).map((p) => ({ v, p, ...this.labels.plain(this.frame, v, p) })));
     this.change(changes.map((c) => ({ ...c, how: App.accepted(c.how) })));
   }
 
@@ -269,7 +291,10 @@ class App {
   }
 
   async acceptFrame() {
+    if (this.loading) return;
     this.accept([...this.views.keys()], [...this.project.points.keys()]);
+    const left = this.points.flat().filter((point) => point.see && isGuess(point)).length;
+    if (left) this.say(`${left} inferred points of frame ${this.frame} stay open: no detector saw them. Place them, or accept each by itself (a).`, 7000);
     await this.nextInBatch();
   }
 
@@ -384,6 +409,7 @@ async function start() {
   app.tellProgress();
   app.setActive(0);
   app.layout();
+  find("said").hidden = true;
   if (!(await app.follow())) await app.goTo(summary.batch[0]?.frame ?? 0);
   document.body.dataset.ready = "yes";
   if (!Object.values(summary.counts).some(Boolean)) app.say("No point is placed yet: click in an image where the selected one is; then the next one is selected.", 9000);

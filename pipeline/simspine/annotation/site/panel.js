@@ -1,6 +1,6 @@
 // What stands around the views: the list of points, the order of work, how far it is, how far people agree.
 
-import { HOW, SEE } from "./labels.js";
+import { HOW, SEE, isGuess } from "./labels.js";
 
 const WORDS = { uncertainty: "low confidence", disagreement: "views disagree", jitter: "jumps", named: "named by the validation", round: "of this round" };
 const MARKS = ["unseen", "accepted", "corrected", "derived"];
@@ -57,7 +57,7 @@ export class PointList {
       const said = [];
       [...button.querySelector(".marks").children].forEach((mark, v) => {
         const point = app.points?.[v]?.[i];
-        const state = !point || (!point.see && point.how === HOW.unseen) ? "none" : point.see === SEE.absent ? "absent" : MARKS[point.how];
+        const state = !point || (!point.see && point.how === HOW.unseen) ? "none" : point.see === SEE.absent ? "absent" : isGuess(point) ? "inferred" : MARKS[point.how];
         const kind = `${state}${point?.see === SEE.hidden ? " hidden" : ""}`;
         if (mark.className !== kind) mark.className = kind;
         said.push(`${app.project.views[v].name}: ${kind}`);
@@ -82,9 +82,10 @@ export class PointCard {
     this.title.textContent = app.title(app.point);
     const rows = app.project.views.map((view, v) => {
       const { x, y, see, how, sure } = app.points[v][app.point];
+      const looked = isGuess(app.points[v][app.point]) ? "inferred, not seen" : `${Math.round(100 * sure)} % sure`;
       const ghost = see ? app.rig.ghost(app.points, v, app.point) : null;
       const off = ghost ? `${Math.hypot(ghost[0] - x, ghost[1] - y).toFixed(1)} px` : "";
-      const words = [!see ? (how === HOW.unseen ? "not placed" : "absent") : see === SEE.hidden ? "hidden" : "", how === HOW.unseen ? (see ? `${Math.round(100 * sure)} % sure` : "") : MARKS[how]];
+      const words = [!see ? (how === HOW.unseen ? "not placed" : "absent") : see === SEE.hidden ? "hidden" : "", how === HOW.unseen ? (see ? looked : "") : MARKS[how]];
       return make(
         "tr",
         { class: v === app.active ? "active" : "" },

@@ -1,6 +1,6 @@
 // One view: its image, the points on it, and the hand that moves them.
 
-import { HOW, SEE } from "./labels.js";
+import { HOW, SEE, isGuess } from "./labels.js";
 import { curve, shares } from "./spine.js";
 
 const REACH_PX = 11; // on the screen: how near a press must be to take a point
@@ -8,6 +8,7 @@ const STILL_PX = 4; // a press that moves less is a click
 const LOUPE = { radius: 74, times: 4 };
 const COLOURS = { left: "#56b4e9", right: "#f0a020", middle: "#2fd39a", skin: "#f0e442" };
 const DARK = "rgba(10, 14, 18, .85)";
+const GUESS_DASHES = [4, 4]; // of lines to points that no detector saw
 export const LINES = ["#ff8fc8", "#9dff6b", "#ffd166", "#7cc4ff", "#ff9e7a", "#c9a6ff", "#7ef0e4", "#e6e6e6"]; // of the views
 
 export class View {
@@ -185,6 +186,8 @@ export class View {
     pen.fillStyle = "#0d1013";
     pen.fillRect(0, 0, this.width, this.height);
     this.scene();
+    if (this.app.late) this.label(this.width / 2 - 60, this.height / 2, `loading frame ${this.app.frame} …`);
+    else if (this.points && !this.image && !this.app.loading) this.label(this.width / 2 - 60, this.height / 2, "this image cannot be read");
     const held = this.drag?.point >= 0 && this.drag.moved;
     if ((held || this.app.loupe) && this.pointer) this.loupe();
   }
@@ -238,7 +241,7 @@ export class View {
       if (!point.see || !other?.see || (project.chain.includes(i) && project.chain.includes(parent))) return;
       this.path([[point.x, point.y], [other.x, other.y]]);
       this.pen.globalAlpha = 0.6;
-      this.stroke(COLOURS[side], 1.6);
+      this.stroke(COLOURS[side], 1.6, isGuess(point) || isGuess(other) ? GUESS_DASHES : []);
       this.pen.globalAlpha = 1;
     });
   }
@@ -249,8 +252,11 @@ export class View {
     const places = curve(placed.map((p) => [p.x, p.y]));
     this.path(places);
     this.stroke("rgba(10,14,18,.6)", 4.5);
-    this.path(places);
-    this.stroke("#ff7a45", 2.2);
+    const each = (places.length - 1) / (placed.length - 1);
+    placed.slice(1).forEach((p, i) => {
+      this.path(places.slice(i * each, (i + 1) * each + 1));
+      this.stroke("#ff7a45", 2.2, isGuess(p) || isGuess(placed[i]) ? GUESS_DASHES : []);
+    });
   }
 
   ghosts() {
@@ -286,6 +292,7 @@ export class View {
     const radius = chosen ? 6.5 : 4.2;
     pen.beginPath();
     if (point.how === HOW.derived) pen.rect(x - radius * 0.85, y - radius * 0.85, radius * 1.7, radius * 1.7);
+    else if (isGuess(point)) this.diamond(x, y, radius * 1.2);
     else pen.arc(x, y, radius, 0, 7);
     this.stroke(DARK, 4.6);
     const filled = point.how === HOW.corrected || point.how === HOW.accepted;
@@ -301,6 +308,12 @@ export class View {
     pen.arc(x, y, 11.5, 0, 7);
     this.stroke("#fff", 1.2);
     if (app.active === this.index && !this.enlarged) this.label(x, y, app.title(i));
+  }
+
+  diamond(x, y, half) {
+    this.pen.moveTo(x, y - half);
+    for (const [u, v] of [[half, 0], [0, half], [-half, 0]]) this.pen.lineTo(x + u, y + v);
+    this.pen.closePath();
   }
 
   label(x, y, text) {
