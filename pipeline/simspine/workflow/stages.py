@@ -89,7 +89,10 @@ def tasks_of_trials(
     settings: dict,
 ) -> list[StageTask]:
     """A task for each trial. inputs: {trial: files}."""
-    return [StageTask(trial, files, outputs(trial), settings, partial(work, trial)) for trial, files in inputs.items()]
+    return [
+        StageTask(name=trial, inputs=files, outputs=outputs(trial), settings=settings, work=partial(work, trial))
+        for trial, files in inputs.items()
+    ]
 
 
 def _judge_cameras(context: Context) -> dict:
