@@ -302,7 +302,7 @@ def _cameras_of_easymocap(path: Path) -> list[Camera]:
         nodes = {"K": inside, "dist": inside, "Rot": outside, "R": outside, "T": outside}
         found = {key: store.getNode(f"{key}_{name}").mat() for key, store in nodes.items()}
         there = {key: matrix for key, matrix in found.items() if matrix is not None}
-        if "Rot" not in there and np.size(there.get("R")) == 3:  # the rotation vector alone
+        if "Rot" not in there and "R" in there and there["R"].size == 3:  # the rotation vector alone
             there["Rot"] = scipy.spatial.transform.Rotation.from_rotvec(np.ravel(there["R"])).as_matrix()
         K, distortion, R, t = (_required_entry(there, key, where) for key in ("K", "dist", "Rot", "T"))
         size = [inside.getNode(f"{key}_{name}").real() for key in "WH"]

@@ -216,8 +216,8 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
             "the line runs upwards; expected its points from C7 down. Reverse their order, or turn the vertical axis."
         )
     if dimples is not None:
-        frame = next(k for k, curve in enumerate(curves) if curve is upright)
-        _check_round_upper_back(upright, dimples[min(frame, len(dimples) - 1)])
+        row = next(k for k, curve in enumerate(curves) if curve is upright)
+        _check_round_upper_back(upright, dimples[min(row, len(dimples) - 1)])
     return length
 
 

@@ -131,7 +131,7 @@ def _reconstructed(
     session: OtherSession, own: Sequence[SessionTrial], marker_set: str | None, min_factor: float | None
 ) -> dict[str, Reconstruction]:
     about = {"marker_set": marker_set or own[0].marker_set}
-    size = {"height": session.height, "mass": session.mass}
+    size: dict[str, Any] = {"height": session.height, "mass": session.mass}
     size |= {} if min_factor is None else {"options": Options(scaling={"min_factor": min_factor})}
     in_space = {trial.name: trial.source for trial in own if isinstance(trial.source, Markers)}
     if in_space:

@@ -326,7 +326,7 @@ def _describe_mocap(given: Markers, table: str | None) -> str:
 def _describe_markers(given: Markers, marker_set: str | None) -> str:
     """How many markers of a file are of the marker set, and which are not; `InputError` where none is."""
     found = given_markers(given, BodyOptions(markers=marker_set))
-    ever = given.present.any(0)
+    ever = np.any(given.present, axis=0)
     if not ever.any():
         raise InputError(f"none of the {len(given.names)} markers is seen in any frame; was an empty trial exported?")
     if not ever.all():
