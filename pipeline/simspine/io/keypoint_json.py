@@ -296,7 +296,7 @@ def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | No
         return _point_names(skeleton, len(names), where, ())
     known = [skeleton] if skeleton else skeletons.skeleton_names()
     for spell in (_plain_name, _plain_side):
-        fitting = {}
+        fitting: dict[int, tuple[str, ...]] = {}
         for name in known:
             own = skeletons.load_skeleton(name).names
             spelt = dict(zip(map(spell, own), own, strict=True))

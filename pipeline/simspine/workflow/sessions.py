@@ -265,8 +265,8 @@ def _size_of_person(folder: Path) -> tuple[float | None, float | None]:
     path = folder / "sessionMetadata.yaml"
     about = read_mapping(path) if path.is_file() else _pose2sim_project(folder)
     keys = ("height_m", "mass_kg") if path.is_file() else ("participant_height", "participant_mass")
-    height, mass = (about.get(key) for key in keys)
-    return tuple(float(number) if isinstance(number, int | float) else None for number in (height, mass))
+    height, mass = (float(about[key]) if isinstance(about.get(key), int | float) else None for key in keys)
+    return height, mass
 
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
