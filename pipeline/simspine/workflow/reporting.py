@@ -226,10 +226,11 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
 
 
 def _image_sentence(found: SolvedTrial, config: Config) -> str:
-    """How points were found and filtered, for a methods section."""
-    low_pass = f"Points in space were low-pass filtered ({_low_pass(config)})."
+    """How points were found and filtered, for a methods section; '' without images."""
+    if not found.cameras:
+        return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
-    return f"Points in the images were {by}. {low_pass}" if found.cameras else low_pass
+    return f"Points in the images were {by}. Points in space were low-pass filtered ({_low_pass(config)})."
 
 
 def _low_pass(config: Config) -> str:
