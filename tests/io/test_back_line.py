@@ -101,6 +101,8 @@ def test_what_is_no_line_is_refused(tmp_path):
     text = write_ply(tmp_path / "g.ply", LINE, np.tile([200, 20, 20], (40, 1))).read_bytes()
     for content, said in (
         (whole[:60], "no PLY file"),
+        (whole.replace(b"format binary", b"format\x1dbinary", 1), "format '' of a PLY file"),  # a format without a name
+        (whole.replace(b"vertex 40", b"vertex " + 5000 * b"9"), "the first element"),  # beyond what `int` takes
         (whole[:-20], "40 vertices are announced, 38 are there"),
         (text[:-8], "cut short"),
         (whole.replace(b"float x", b"float a"), "no x, y, z"),

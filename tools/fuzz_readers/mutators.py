@@ -158,6 +158,8 @@ def zip_members(content: bytes, rng: random.Random) -> bytes:
             members = {info.filename: archive.read(info) for info in archive.infolist()}
     except Exception:  # damaged archives end in many ways
         return flip_bits(content, rng)
+    if not members:
+        return flip_bits(content, rng)
     name = rng.choice(sorted(members))
     if rng.random() < 0.02:
         members[name] = members[name][:128] + bytes(300 << 20)

@@ -1,6 +1,7 @@
 """A line on the skin of the back from a file: CSV, markers (TRC, C3D) or points of a scan (PLY)."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def _scan_vertices(path: Path) -> np.ndarray:
         raise InputError(f"{path}: no PLY file; expected 'ply' in its first line and 'end_header' after the header.")
     body = content[len(head) + len(mark) :].split(b"\n", 1)[-1]
     elements = [i for i, line in enumerate(lines) if line[:1] == ["element"]]
-    if not elements or lines[elements[0]][1:2] != ["vertex"] or not lines[elements[0]][-1].isdecimal():
+    if not elements or lines[elements[0]][1:2] != ["vertex"] or not re.fullmatch(r"\d{1,12}", lines[elements[0]][-1]):
         raise InputError(f"{path}: the first element of the PLY file is no vertex; expected points with x, y and z.")
     end = elements[1] if len(elements) > 1 else len(lines)
     properties = [line[1:] for line in lines[elements[0] + 1 : end] if line[:1] == ["property"]]
@@ -155,7 +156,10 @@ def _scan_vertices(path: Path) -> np.ndarray:
         raise InputError(
             f"{path}: vertices have no x, y, z, or properties that repeat or are no numbers: {', '.join(unknown)}."
         )
-    count, kind = int(lines[elements[0]][-1]), next((line[1] for line in lines if line[:1] == ["format"]), "")
+    count, kind = (
+        int(lines[elements[0]][-1]),
+        next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), ""),
+    )
     order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(kind)
     if order is None:
         raise InputError(f"{path}: format {kind!r} of a PLY file; expected ascii or binary.")

@@ -223,14 +223,19 @@ def _angle_channels(trial: TrialData) -> Iterator[Channel]:
                 known |= {f"{level}_{axis}{suffix}": angles[:, i, k] for k, axis in enumerate(_LEVEL_AXES)}
     for name, values in known.items():
         if values is not None:
-            yield Channel(re.sub(r"\W", "_", name), "n/a", "JNTANG", name.removesuffix("_sd"), "rad", values)
+            yield Channel(
+                name=re.sub(r"\W", "_", name), component="n/a", kind="JNTANG",
+                point=name.removesuffix("_sd"), unit="rad", values=values,
+            )  # fmt: skip
 
 
 def _place_channels(trial: TrialData) -> Iterator[Channel]:
     for points in _point_sets(trial).values():
         for i, name in enumerate(points.names):
             for k, axis in enumerate("xyz"):
-                yield Channel(f"{name}_{axis}", axis, "POS", name, "m", points.xyz[:, i, k])
+                yield Channel(
+                    name=f"{name}_{axis}", component=axis, kind="POS", point=name, unit="m", values=points.xyz[:, i, k]
+                )
 
 
 def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice: str = "") -> dict[str, int]:
