@@ -68,14 +68,14 @@ CHECKED = {
     "cli/options.py": {"path"},
     "core/settings.py": {"name"},
     "core/skeletons.py": {"name"},
-    "io/exchange.py": {"stem"},
+    "io/exchange.py": {"kind", "stem"},
     "io/keypoint_json.py": {"stem"},
     "io/npz.py": {"name", "split"},
     "learning/spine_samples.py": {"where.split"},
     "reconstruction/publish.py": {"first.subject"},
     "synthesis/capture_files.py": {"official", "subject", "trial", "true"},
     "workflow/config.py": {"self.name"},
-    "workflow/dataset.py": {"config.name", "folder", "kind", "paths.subject", "stem", "subject", "trial"},
+    "workflow/dataset.py": {"config.name", "key.replace('/', '_')", "paths.subject", "subject", "trial"},
     "workflow/exchange.py": {"config.name", "source.name", "split", "take.file_stem"},
     "workflow/inputs.py": {"trial"},
     "workflow/jobs.py": {"subject", "trial or job"},
@@ -84,7 +84,7 @@ CHECKED = {
     "workflow/results.py": {"name"},
     "workflow/sessions.py": {"name", "path.stem"},
     "workflow/stages.py": {"stem", "subject", "trial"},
-    "workflow/up_to_date.py": {"job", "kind", "self.subject", "stage", "suffix", "trial"},
+    "workflow/up_to_date.py": {"self.subject", "stage", "suffix", "trial"},
 }
 FILE_END = re.compile(
     r"[\w/]*\.(json|jpg|h5|trc|mot|sto|csv|toml|yaml|mp4|webm|html|c3d|npz|pkl|osim|done|lock|vtp|cdf)|_json"

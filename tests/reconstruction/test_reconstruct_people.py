@@ -37,11 +37,11 @@ def test_each_person_is_where_they_are(truth, seen, filmed, monkeypatch):
         assert {finding.subject for finding in person.findings} <= {person.subject}
 
 
-def test_one_person_cannot_be_all(truth, seen):
+def test_one_person_cannot_be_all(truth, seen, filmed):
     with pytest.raises(ss.InputError, match="reconstruct_people gives everybody"):
         follow_person(seen, truth.cameras, "spinetrack37", OPTIONS.detection)
     with pytest.raises(ss.InputError, match="reconstruct_people gives everybody"):  # before a video is looked at
-        ss.reconstruct("nowhere", truth.cameras, options=OPTIONS)
+        ss.reconstruct(filmed.folder, truth.cameras, options=OPTIONS)
 
 
 def test_nobody_for_long_enough(truth, seen, filmed, monkeypatch):

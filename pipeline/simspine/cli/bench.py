@@ -1,5 +1,7 @@
 """simspine bench: simspine on this machine; and simspine benchmark: predictions of anyone, by the papers' protocols."""
 
+from pathlib import Path
+
 import click
 
 from simspine.cli.options import FILE_PATH, FOLDER_PATH, with_options
@@ -206,9 +208,12 @@ def bench_faults_command(options):
     import subprocess
     import sys
 
-    from simspine.core.settings import data_folder
+    from simspine.core.errors import InputError
 
-    places = os.pathsep.join(filter(None, [str(data_folder("tools").parent), os.environ.get("PYTHONPATH")]))
+    source = Path(__file__).resolve().parents[3]
+    if not (source / "tools/faults").is_dir():
+        raise InputError("`bench faults` needs simspine's source code. Clone the repository and run it from there.")
+    places = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "tools.faults", *options]
     raise SystemExit(subprocess.call(command, env=os.environ | {"PYTHONPATH": places}))
 

@@ -80,7 +80,8 @@ def _key_rows(path: str | os.PathLike, columns: Mapping[str, Any]) -> pd.DataFra
         texts = np.ravel(columns.get(name, [""] * len(frame))).tolist()
         if len(texts) != len(frame):
             raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {len(frame)}.")
-        rows[name] = [text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in texts]
+        letters = [text if isinstance(text, bytes) else str(text).encode("utf-8", "replace") for text in texts]
+        rows[name] = [text.decode("utf-8", "replace") for text in letters]  # pandas refuses damaged letters
     return pd.DataFrame(rows)
 
 

@@ -245,7 +245,7 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     """
     made_by = [{"Name": "SIMSPINE", "Version": version("simspine")}]
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
-    files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0, ".bidsignore": 0}
+    files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
     _write_json(folder / "dataset_description.json", description)
     write_text(folder / "README", f"{name}: spine kinematics estimated with SIMSPINE, in m and rad. {notice}\n")
     write_text(folder / ".bidsignore", "manifest.json\nNOTICE.txt\n")

@@ -81,8 +81,7 @@ def parse_content(loads: Callable[[C], T], content: C, kind: str, path: str | os
 def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
     """Lines that are not blank, each with its number and without its end (LF, CRLF or CR).
 
-    Not `str.splitlines`, which also breaks at form feeds and the like. Separators alone make a row of missing values in
-    a CSV file, and a blank line elsewhere. Raises `InputError` for a file without any line.
+    Separators alone are a row of a CSV file, and a blank line elsewhere. Raises `InputError` where there is no line.
     """
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     blank = " \t" if Path(path).suffix.lower() == ".csv" else " \t,;"

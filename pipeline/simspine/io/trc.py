@@ -98,7 +98,7 @@ def read_trc(
                 f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}."
             )
     said = text_tables.positive_number(header.get("DataRate"))
-    if said is None:
+    if said is None and rate is None and len(rows) > 1:
         text_tables.warn_assumed(
             f"{path}: the header's DataRate is {header.get('DataRate') or 'missing'}, expected frames per second; the "
             "Time column tells them."
