@@ -9,7 +9,7 @@ import numpy as np
 
 from simspine.anatomy.alignment import RHYTHM_PARAMETERS, TRUNK_VERTEBRAE
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS, SPINAL_DEFINITIONS, published_bands
-from simspine.anatomy.curvature import MOTION_PLANES, Level
+from simspine.anatomy.curvature import MOTION_PLANES, Level, curvature_sd_of_people
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINE_REGIONS
@@ -173,8 +173,8 @@ class ClinicalFigure:
     unit: 'deg' or 'mm'. mean, minimum, maximum: over the frames, None where no frame is known; sd: typical (median)
     standard deviation, None where there is none or the model gives the value. known_share: of the frames. decided_by:
     in words what the figure rests on. range_sd: standard deviation of the range, maximum less minimum. It counts the
-    errors of both frames as independent. Errors that last through the trial cancel, so it is an upper bound. None of
-    what does not change.
+    errors of both frames as independent, but for how a person's endplates tilt, which is the same in both. Other errors
+    that last through the trial cancel, too, so it is an upper bound. None of what does not change.
     """
 
     name: str
@@ -255,10 +255,13 @@ def clinical_figures(
     kept: np.ndarray | None = None,
     shares: Mapping[str, float] | None = None,
     estimated: bool = False,
+    sacral_tilt_sd: float = 0.0,
 ) -> tuple[ClinicalFigure, ...]:
-    """A figure of each parameter. kept: (frames,) bool, all by default. shares: {parameter: share of it that the data
-    decided, 0…1}, of those for which that is known. Others that adults are known to differ in have 1 − (sd / spread)².
-    estimated: points of the spine were, so that its parameters are no measurements.
+    """A figure of each parameter.
+
+    kept: (frames,) bool, all by default. shares: {parameter: share of it that the data decided, 0…1}, of those for
+    which that is known. Others that adults are known to differ in have 1 − (sd / spread)². estimated: points of the
+    spine were, so that its parameters are no measurements. sacral_tilt_sd: rad, of the endplate of S1, see `SizedBody`.
     """
     frames = np.ones(len(clinical.values), bool) if kept is None else kept
     return tuple(
@@ -268,19 +271,21 @@ def clinical_figures(
             frames,
             share=(shares or {}).get(name, np.nan),
             estimated=estimated and name in SPINAL_DEFINITIONS,
+            constant_sd=curvature_sd_of_people(name, sacral_tilt_sd),
         )
         for name in clinical.names
     )
 
 
 def _clinical_figure(
-    clinical: ClinicalParameters, name: str, kept: np.ndarray, share: float, estimated: bool
+    clinical: ClinicalParameters, name: str, kept: np.ndarray, share: float, estimated: bool, constant_sd: float
 ) -> ClinicalFigure:
     definition = CLINICAL_DEFINITIONS[name]
     unit, factor = WRITTEN_UNITS[definition.unit]
     kinds = {fact.kind for fact in clinical.forced.get(name, ())}
     deviation = None if kinds - {ForcedKind.SUM} else clinical.sd(name)
-    found = angle_statistics(factor * clinical.of(name), None if deviation is None else factor * deviation, kept)
+    scaled = None if deviation is None else factor * deviation
+    found = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
     decided_by = forced or _in_words(name, found.mean, found.sd, share=share, estimated=estimated)
     return ClinicalFigure(name=name, label=definition.label, unit=unit, decided_by=decided_by, **found._asdict())
@@ -297,13 +302,18 @@ class AngleStatistics(NamedTuple):
     range_sd: float | None
 
 
-def angle_statistics(values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray) -> AngleStatistics:
-    """Of one quantity over the frames that are kept; values, deviation, kept: (frames,)."""
+def angle_statistics(
+    values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, constant_sd: float = 0.0
+) -> AngleStatistics:
+    """Of one quantity over the frames that are kept; values, deviation, kept: (frames,). constant_sd: of the deviation,
+    the part of errors that are the same in all frames."""
     at = kept & np.isfinite(values)
     known = values[at]
     if not known.size:
         return AngleStatistics(mean=None, sd=None, minimum=None, maximum=None, known_share=0.0, range_sd=None)
     ends = None if deviation is None else deviation[at][[known.argmin(), known.argmax()]]
+    if ends is not None:
+        ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
     return AngleStatistics(
         mean=float(known.mean()),
         sd=None if deviation is None else float(np.nanmedian(deviation[kept])),
@@ -345,25 +355,24 @@ def curvature_figures(
     kept: np.ndarray,
     forced: Mapping[str, bool],
     estimated: bool = False,
+    sacral_tilt_sd: float = 0.0,
 ) -> tuple[ClinicalFigure, ...]:
     """A figure of 'lla' and 'tka', whichever are there. angles: {name: (values, standard deviation)}, (frames,) rad.
 
-    kept: (frames,) bool. forced: whether the model sets it. estimated: points of the spine were.
+    kept: (frames,) bool. forced: whether the model sets it. estimated: points of the spine were. sacral_tilt_sd: as of
+    `clinical_figures`.
     """
-    return tuple(
-        _curvature_figure(name, angles[name], kept=kept, forced=forced[name], estimated=estimated)
-        for name in LABELS
-        if name in angles
-    )
-
-
-def _curvature_figure(
-    name: str, angle: tuple[np.ndarray, np.ndarray | None], kept: np.ndarray, forced: bool, estimated: bool
-) -> ClinicalFigure:
-    values, deviation = angle
-    found = angle_statistics(np.degrees(values), None if deviation is None or forced else np.degrees(deviation), kept)
-    decided_by = str(curvature_verdict(share_of_curvature(name, found.sd), forced, estimated))
-    return ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
+    figures = []
+    for name in (name for name in LABELS if name in angles):
+        values, deviation = angles[name]
+        known = None if deviation is None or forced[name] else np.degrees(deviation)
+        of_endplates = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
+        found = angle_statistics(np.degrees(values), known, kept, constant_sd=of_endplates)
+        decided_by = str(curvature_verdict(share_of_curvature(name, found.sd), forced[name], estimated))
+        figures.append(
+            ClinicalFigure(name=name, label=LABELS[name], unit="deg", decided_by=decided_by, **found._asdict())
+        )
+    return tuple(figures)
 
 
 def share_by_deviation(sd: float, before: float) -> float:

@@ -134,7 +134,9 @@ class SolvedTrial(Unchanging):
         shares = decided_shares(self.sized, self.result) | composed_shares(
             clinical, kept, lordosis, levels=self.spine.levels, level_shares=self.observed_shares
         )
-        return clinical_figures(clinical, kept, shares, self.spine_estimated)
+        return clinical_figures(
+            clinical, kept, shares, estimated=self.spine_estimated, sacral_tilt_sd=self.sized.sacral_tilt_sd
+        )
 
     @cached_property
     def curvature_figures(self) -> tuple[ClinicalFigure, ...]:
@@ -142,7 +144,8 @@ class SolvedTrial(Unchanging):
         spine = self.spine
         angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
         forced = {name: bool(forced_mask([name], spine.forced).any()) for name in angles}
-        return curvature_figures(angles, ~self.rejected, forced, self.spine_estimated)
+        tilt_sd = self.sized.sacral_tilt_sd
+        return curvature_figures(angles, ~self.rejected, forced, estimated=self.spine_estimated, sacral_tilt_sd=tilt_sd)
 
     @cached_property
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:
