@@ -13,7 +13,7 @@ from simspine.quality.findings import Finding, Severity, sum_up_findings
 from simspine.reconstruction.solved_trial import model_reprojection
 from simspine.report import page as content
 from simspine.report.overlay import add_inferred_points, frame_layer, sample_frames
-from simspine.report.summary import detected_points, summary_rows
+from simspine.report.summary import detected_points, lost_markers_text, summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
 from simspine.report.trial_sections import page_finding, rejected_frames
 from simspine.vision.triangulation import TriangulationReport
@@ -215,3 +215,11 @@ def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cam
     assert (shown.confidence[:, :, 3] == 0).all()
     detected = keypoints.select(NAMES[:3])
     assert add_inferred_points(detected, cameras, turned.select(NAMES[:3])) == detected
+
+
+def test_lost_markers_are_counted_among_all():
+    ways = {"on the skin": ["C7", "T7", "LPSIS (14 % of the frames)"]}
+    assert lost_markers_text(ways, ["LPSIS"]) == (
+        "1 of 3 skin markers was lost for most of the trial: LPSIS (14 % of the frames)"
+    )
+    assert lost_markers_text(ways, ["L3", "LPSIS"]).startswith("2 of 4 skin markers were lost")  # L3 was never seen

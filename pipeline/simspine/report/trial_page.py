@@ -115,7 +115,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
 
 
 _SKIN_NAMES = " LPSIS and RPSIS are the left and right posterior superior iliac spine."
-_NO_LUMBAR_MARKER = " None is on a lumbar vertebra, so lordosis is not measured."
+_NO_LUMBAR_MARKER = " No marker is on a lumbar vertebra, so lordosis is not measured."
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
