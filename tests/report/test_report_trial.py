@@ -137,9 +137,7 @@ def test_summary_rows():
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
-    assert notes["Marker RMS"] == (
-        "limbs 24, spine –; root mean square distance from points in space to the fitted body"
-    )
+    assert notes["Marker RMS"] == "limbs 24, spine –; from points in space to the fitted body"
     assert notes["Fitted body to detected limb points, median"] == "a 9.0, b 31.0; at most 30 wanted"
     assert (
         notes["Lumbar lordosis, L1–S1"]

@@ -110,19 +110,18 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"Of the spine itself nothing was seen: {estimated}"
     else:
         seen = "Of the spine itself nothing was seen: it is inferred from the limbs."
-    seen += _SKIN_NAMES * ("PSIS" in seen) + _NO_LUMBAR_MARKER * _lacks_lumbar_marker(trial, ways)
+    seen += _skin_sentences(trial, ways)
     return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
 
 
-_SKIN_NAMES = " LPSIS and RPSIS are the left and right posterior superior iliac spine."
-_NO_LUMBAR_MARKER = " No marker is on a lumbar vertebra, so lordosis is not measured."
-
-
-def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
-    """Whether only skin markers show the spine, none of them a lumbar vertebra, and lordosis was not decided."""
-    lumbar = [name for name in ways.get(SKIN_MARKER_GROUP, ()) if name[0] == "L" and name[1:2].isdigit()]
+def _skin_sentences(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> str:
+    """Long names of markers, and whether lordosis was not decided since none lies over a lumbar vertebra."""
+    skin = ways.get(SKIN_MARKER_GROUP, ())
+    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in skin)
     assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
-    return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
+    psis = " LPSIS and RPSIS are the left and right posterior superior iliac spine." * ("PSIS" in "".join(skin))
+    none = " No marker is on a lumbar vertebra, so lordosis is not measured."
+    return psis + none * ([*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed)
 
 
 def _named(way: str, names: Sequence[str]) -> str:
@@ -206,18 +205,15 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         parts.append(f"{int(trial.rejected.sum())} of {trial.spine.frames} frames were rejected ({frames}).")
     parts.append(_undecided_level_count(trial.observed_shares))
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
-    lost = lost_markers_text(spine_points_by_source(trial.markers), _lost_markers(trial))
-    named = (lost if finding.code == SKIN_LOST_CODE else cause_of_finding(finding.code) for finding in warned)
+    lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
+    lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
+    named = (lost_text if finding.code == SKIN_LOST_CODE else cause_of_finding(finding.code) for finding in warned)
     causes = list(dict.fromkeys(named))
     if causes:
         more = len(causes) - _MAX_CAUSES
         rest = f"; and {more} more" if more > 0 else ""
         parts.append(f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}.")
     return " ".join(filter(None, parts)) or "Nothing stood out."
-
-
-def _lost_markers(trial: SolvedTrial) -> list[str]:
-    return [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
 
 
 def _undecided_level_count(shares: np.ndarray) -> str:
@@ -234,7 +230,7 @@ def _undecided_level_count(shares: np.ndarray) -> str:
 def _advice_sentence(trial: SolvedTrial) -> str:
     """What would make this recording surer, by what it lacked."""
     codes, ways = {finding.code for finding in trial.findings}, spine_points_by_source(trial.markers)
-    lost = _lost_markers(trial)
+    lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
     advice = (
         (not ways, f"Put markers on the skin over {_WHERE_TO_MARK}."),
         (lost, f"Keep the marker{'s' * (len(lost) != 1)} over {', '.join(lost)} in view of two cameras."),
@@ -243,7 +239,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         (any(figure.is_assumed for figure in trial.curvature_figures),
          "For the curvature itself, " + "measure a line of points along the back, or " * (DOTS_OF_TAPE not in ways)
          + "use a radiograph."),
-        (codes & {"bone_length", "marker_jump", "markers_missing"}, 
+        (codes & {"bone_length", "marker_jump", "markers_missing"},
          "If clothes were loose or light was poor: fitted clothes and more light help the detector."),
     )  # fmt: skip
     return " ".join(text for wanted, text in advice if wanted) or "Nothing: record it the same way."

@@ -14,10 +14,7 @@ from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import (
-    ClinicalFigure,
-    Observability,
-)
+from simspine.quality.observability import ClinicalFigure, Observability
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints

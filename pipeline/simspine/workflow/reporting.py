@@ -200,7 +200,8 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         "low-pass": _low_pass(config),
     }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
-    if _finds_with(config, "blaze"):
+    unused = tuple({"blazepose", "spinepose"} - {config.detection.detector})
+    if "blazepose" not in unused:
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
@@ -217,34 +218,16 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
             versions=origin["versions"],
             inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
             settings={
-                **_command(config),
+                "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
                 **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
             },
         ),
-        licences={
-            name: terms
-            for name, terms in page_words("licences").items()
-            if not name.startswith(("BlazePose", "SpinePose")) or _finds_with(config, name[:5].lower())
-        },
+        licences={name: terms for name, terms in page_words("licences").items() if not name.lower().startswith(unused)},
         notice=REPORT_NOTICE,
         files=tuple(Statement(name.replace("NAME", config.name), text) for name, text in page_words("files").items()),
     )
-
-
-def _finds_with(config: Config, start: str) -> bool:
-    return config.detection.detector.startswith(start)
-
-
-def _command(config: Config) -> dict[str, str]:
-    """The configuration's copy next to the page, and the command that runs it."""
-    if not (Path(config.results) / "config.yaml").is_file():
-        return {}
-    return {
-        "configuration file": "config.yaml, a copy next to this page",
-        "command": "simspine run CONFIG, from the folder of the first run",
-    }
 
 
 def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[TrialSection]) -> tuple[Row, ...]:
@@ -255,8 +238,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
     clocks = Row("Cameras' clocks", "delays undone" if delays else "taken as given", " ".join(dict.fromkeys(delays)))
-    at = next((i for i, row in enumerate(rows) if row.label == "Calibration"), None)
-    return rows if at is None or not summary["views"] else (*rows[: at + 1], clocks, *rows[at + 1 :])
+    return (*rows, clocks) if summary["views"] else rows
 
 
 def _image_sentence(found: SolvedTrial, config: Config) -> str:
