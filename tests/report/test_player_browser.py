@@ -330,6 +330,16 @@ def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, 
         assert window.root.locator(".p-note").all_text_contents() == ["very uncertain", "set by the model"]
 
 
+def test_a_script_that_fails_is_said_in_the_box(browser, address):
+    """Without the browser's observer of what is in view the player's script ends with an error."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.add_init_script("delete window.IntersectionObserver")
+        page.goto(address)
+        assert page.locator('[data-part="failed"]').first.is_visible()
+        assert page.locator('[data-part="failed"]').nth(1).is_visible()
+
+
 def test_without_webgl_it_says_so_and_the_page_stays(browser, address):
     with browser.new_context() as context:
         page = context.new_page()
@@ -337,7 +347,7 @@ def test_without_webgl_it_says_so_and_the_page_stays(browser, address):
         page.goto(address)
         page.locator(".player").first.scroll_into_view_if_needed()
         page.wait_for_selector(".player[data-ready=failed]")
-        assert "cannot draw" in page.locator('[data-part="failed"]').first.inner_text()
+        assert "cannot be drawn" in page.locator('[data-part="failed"]').first.inner_text()
         assert page.locator("h1").inner_text() == "Players"
 
 

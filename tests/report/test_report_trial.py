@@ -13,7 +13,7 @@ from simspine.quality.findings import Finding, Severity, sum_up_findings
 from simspine.reconstruction.solved_trial import model_reprojection
 from simspine.report import page as content
 from simspine.report.overlay import add_inferred_points, frame_layer, sample_frames
-from simspine.report.summary import detected_points, summary_rows
+from simspine.report.summary import detected_points, lost_markers_text, summary_rows
 from simspine.report.tables import caveats_of_trial, not_measured
 from simspine.report.trial_sections import page_finding, rejected_frames
 from simspine.vision.triangulation import TriangulationReport
@@ -99,7 +99,10 @@ def test_not_measured_says_what_and_why(measured, spine):
 
 
 def test_rejections_have_their_frames_and_reasons(assessed):
-    assert rejected_frames(assessed) == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
+    assert rejected_frames(assessed) == (
+        ("3, 9", "curvature speed"),
+        ("4", "curvature speed; jump level"),
+    )
     found = [page_finding(finding) for finding in assessed.findings]
     assert [finding.light for finding in found] == ["bad", "bad", "info"]
     assert found[0].frames == "3–4, 9"
@@ -128,15 +131,18 @@ def test_summary_rows():
         "Reprojection, 90th percentile": ("31.3 px", "check"),
         "Detected points placed in space": ("98.4 %", "good"),
         "Marker RMS": ("24 mm", ""),
-        "Fitted body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
+        "Fitted body to detected limb points, median": ("13.4 px", "check"),  # one camera is beyond the limit
         "Lumbar lordosis, L1–S1": ("41\u00a0±\u00a033°", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
     notes = {row.label: row.note for row in rows}
     assert notes["Marker RMS"] == "limbs 24, spine –; from points in space to the fitted body"
-    assert notes["Fitted body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
-    assert notes["Lumbar lordosis, L1–S1"] == "very uncertain: 95 % of adults lie within ± 22° of their mean"
+    assert notes["Fitted body to detected limb points, median"] == "a 9.0, b 31.0; at most 30 wanted"
+    assert (
+        notes["Lumbar lordosis, L1–S1"]
+        == "very uncertain: 95 % of adults lie within ± 22° of their mean (Asian Spine J 2019)"
+    )
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
 
@@ -145,12 +151,13 @@ def test_angles_in_the_summary_have_their_interval():
     (measured,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
     assert (measured.value, measured.note, measured.light) == (
         "41.2\u00a0±\u00a04.0°",
-        "measured: 97 % by the data; 95 % of adults lie within ± 22° of their mean",
+        "measured: 97 % by the data; 95 % of adults lie within ± 22° of their mean (Asian Spine J 2019)",
         "",
     )
     (assumed,) = summary_rows({"tka_deg_mean": 38.6, "tka_deg_sd": 9.06})
     assert (assumed.note, assumed.light) == (
-        "assumed: 18 % by the data; 95 % of adults lie within ± 20° of their mean",
+        "assumed: 18 % by the data; 95 % of adults lie within ± 20° of their mean "
+        "(normal range quoted in Spine Secrets)",
         "check",
     )
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})
@@ -206,3 +213,11 @@ def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cam
     assert (shown.confidence[:, :, 3] == 0).all()
     detected = keypoints.select(NAMES[:3])
     assert add_inferred_points(detected, cameras, turned.select(NAMES[:3])) == detected
+
+
+def test_lost_markers_are_counted_among_all():
+    ways = {"on the skin": ["C7", "T7", "LPSIS (14 % of the frames)"]}
+    assert lost_markers_text(ways, ["LPSIS"]) == (
+        "1 of 3 skin markers was lost for most of the trial: LPSIS (14 % of the frames)"
+    )
+    assert lost_markers_text(ways, ["L3", "LPSIS"]).startswith("2 of 4 skin markers were lost")  # L3 was never seen

@@ -17,24 +17,24 @@ def calibration(**found):
     [
         ({}, "good", "they agree with what they saw"),
         ({"cameras_refined": True}, "good", "they agree with what they saw"),
-        ({"cameras_off": ["cam02"], "cameras_off_as_used": ["cam02"]}, "check", "cam02 off; see the findings"),
-        ({"cameras_off": ["cam02"], "cameras_refined": True}, "", "cam02 off as calibrated; see the findings"),
+        ({"cameras_off": ["cam02"], "cameras_off_as_used": ["cam02"]}, "check", "cam02 is off. See the findings."),
+        ({"cameras_off": ["cam02"], "cameras_refined": True}, "", "As given: cam02 is off. The refined cameras agree."),
         (
             {"cameras_off": ["cam02"], "cameras_off_as_used": ["cam02"], "cameras_refined": True},
             "check",
-            "cam02 off still; see the findings",
+            "After refinement: cam02 is off. See the findings.",
         ),
         (
             {"cameras_off": ["cam03"], "cameras_at_odds": ["cam01", "cam02"], "cameras_refined": True},
             "",
-            "cam03 off as calibrated; cam01, cam02 disagree with one another as calibrated; see the findings",
+            "As given: cam03 is off. cam01, cam02 disagree with one another. The refined cameras agree.",
         ),
         (
             {"cameras_at_odds": ["cam01", "cam02"], "cameras_at_odds_as_used": ["cam01", "cam02"]},
             "check",
-            "cam01, cam02 disagree with one another; see the findings",
+            "cam01, cam02 disagree with one another. See the findings.",
         ),
-        ({"cameras_off_as_used": ["cam03"]}, "check", "cam03 off; see the findings"),  # contradicts the others
+        ({"cameras_off_as_used": ["cam03"]}, "check", "cam03 is off. See the findings."),  # contradicts the others
         ({"cameras_unjudged": ["all"]}, "", "the cameras could not be compared; see the findings"),
         ({"cameras_unjudged": ["cam01"]}, "", "cam01 could not be compared; see the findings"),
     ],

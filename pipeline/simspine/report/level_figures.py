@@ -276,13 +276,15 @@ def _kept_bars(
         share = (observed & kept)[:, v].sum() / total if total else np.nan
         axes.barh(v, 1, color="none", edgecolor=GREY, linewidth=0.6, height=0.62)
         axes.barh(v, share, color=COLOUR_CYCLE[v % len(COLOUR_CYCLE)], height=0.62, alpha=0.85)
-        text = f"{100 * share:.1f} %" if total else "no detections"
-        text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} of {total}"
-        axes.text(1.03, v, text, va="center", fontsize=8.5)
+        axes.text(1.28, v, f"{100 * share:.1f} %" if total else "none", va="center", ha="right", fontsize=8.5)
+        exchanged = f"{100 * (swapped[:, v] & observed[:, v]).sum() / max(total, 1):.1f} %"
+        axes.text(1.6, v, exchanged, va="center", ha="right", fontsize=8.5)
     axes.set_yticks(range(len(cameras)), cameras)
     axes.invert_yaxis()
     axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-    axes.set(xlim=(0, 1.62), title="Share used  ·  left and right exchanged", xlabel="detections used")
+    for right_end, title in ((1.28, "used"), (1.62, "L/R exch.")):
+        axes.text(right_end, -0.55, title, va="bottom", ha="right", fontsize=8.5)
+    axes.set(xlim=(0, 1.62), xlabel="detections used; left and right exchanged")
     axes.grid(False)
 
 
@@ -374,7 +376,7 @@ def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequen
         axes.set(xlim=(0, max(high * 1.08, 1.12 * FLAG_MM if flagged else 0)), ylim=(len(names) - 0.4, -0.6),
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8.5)
-        axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=20)
+        axes.set_title("Marker errors of the fit: median and middle half of the frames", pad=20)
         kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK_COLOUR)) for kind in kinds]
         axes.legend(handles=keys, loc="lower right")

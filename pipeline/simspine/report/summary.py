@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
+from simspine.anatomy.clinical import published_bands
 from simspine.core.errors import InputError
 from simspine.core.skeletons import (
     SPINE_REGIONS,
@@ -41,14 +42,14 @@ _CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], T
 _SUMMARY_LINES = (
     ("frames", "Frames", "", 0, "", None, ""),
     ("views", "Views", "", 0, "cameras", None, ""),
-    ("reprojection_px_median", "Reprojection, median", "px", 1, "without markers on the skin", None, ""),
-    ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
+    ("reprojection_px_median", "Reprojection, median", "px", 1, "of used detections; skin markers left out", None, ""),
+    ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "of the same; at most 25 wanted", (0, 25), ""),
     ("points_kept_share", "Detected points placed in space", "%", 1, "at least 97 wanted", (0.97, 1), ""),
     ("points_contributed_share", "Detections used, of each camera", "%", 1,
      f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.value_si, 1),
      "points_contributed_share_by_camera"),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "from points in space to the fitted body", None, "marker_rms_mm_by_group"),
-    ("model_reprojection_px_median", "Fitted body to detected limb points", "px", 1,
+    ("model_reprojection_px_median", "Fitted body to detected limb points, median", "px", 1,
      f"at most {_DISTANCE_THRESHOLD.value:g} wanted", (0, _DISTANCE_THRESHOLD.value),
      "model_reprojection_px_by_camera"),
     ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
@@ -119,10 +120,11 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     """Whether the calibration is in order: only where nothing was found of any camera."""
     refined, unjudged = summary.get("cameras_refined"), summary.get("cameras_unjudged", ())
     value = "refined" if refined else "as given"
-    if as_used := _disagreement_text(summary, "_as_used", " still" if refined else ""):
-        note, light = f"{as_used}; see the findings", "check"
-    elif given := _disagreement_text(summary, "", " as calibrated"):
-        note, light = f"{given}; see the findings", "" if refined else "check"
+    if as_used := _disagreement_text(summary, "_as_used"):
+        note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
+    elif given := _disagreement_text(summary, ""):
+        note = f"As given: {given} " + ("The refined cameras agree." if refined else "See the findings.")
+        light = "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
         note, light = f"{which} could not be compared; see the findings", ""
@@ -131,13 +133,13 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     return Row("Calibration", value, note, light)
 
 
-def _disagreement_text(summary: Mapping[str, Any], which: str, when: str) -> str:
-    """'cam03 off, cam01 and cam02 disagree with one another'; '' where no camera does. which: end of the keys."""
+def _disagreement_text(summary: Mapping[str, Any], which: str) -> str:
+    """'cam03 is off. cam01, cam02 disagree with one another.'; '' where no camera does. which: end of the keys."""
     off, at_odds = (summary.get(f"cameras_{key}{which}", ()) for key in ("off", "at_odds"))
-    parts = [f"{', '.join(off)} off{when}"] if off else []
+    parts = [f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off."] if off else []
     if at_odds:
-        parts.append(f"{', '.join(at_odds)} disagree with one another{when}")
-    return "; ".join(parts)
+        parts.append(f"{', '.join(at_odds)} disagree with one another.")
+    return " ".join(parts)
 
 
 def _seen_by(summary: Mapping[str, Any]) -> Row:
@@ -155,8 +157,16 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
         return Row("Spine seen by", text, f"{doubted[0]} do not lie in this order: see the findings", "check")
     note = "; ".join(", ".join(names) for names in ways.values())
     if lost:
-        return Row("Spine seen by", text, f"{note}; {', '.join(lost)} lost for most of the trial", "check")
+        return Row("Spine seen by", text, f"{note}; {lost_markers_text(ways, lost)}", "check")
     return Row("Spine seen by", text, note, "good")
+
+
+def lost_markers_text(ways: Mapping[str, Sequence[str]], lost: Sequence[str]) -> str:
+    """'1 of 4 skin markers was lost for most of the trial: LPSIS'. ways: of `spine_points_by_source`."""
+    shown = {name.partition(" ")[0]: name for name in ways.get(SKIN_MARKER_GROUP, ())}
+    names, count = ", ".join(shown.get(name, name) for name in lost), len({*shown, *lost})
+    verb = "was" if len(lost) == 1 else "were"
+    return f"{len(lost)} of {count} skin markers {verb} lost for most of the trial: {names}"
 
 
 def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: bool) -> tuple[str, str]:
@@ -169,7 +179,8 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
     if sd is None or sd != sd:
         return "", ""
     verdict = verdict_on(quantity, sd, estimated=estimated)
-    spread = f"95 % of adults lie within ± {NORMAL_95 * spread_of_adults(quantity):.0f}° of their mean"
+    source = published_bands(quantity)[0].source.partition(",")[0]
+    spread = f"95 % of adults lie within ± {NORMAL_95 * spread_of_adults(quantity):.0f}° of their mean ({source})"
     by = "the data, estimated points among them" if estimated else "the data"
     if verdict is not Observability.VERY_UNCERTAIN:
         spread = f"{observed_share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
@@ -81,7 +81,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    notes = ["mean", "range"] * moves + ["curvature", "bend", "flexion", "vertical"]
+    notes = ["underline"] + ["mean", "range"] * moves + ["curvature", "bend", "flexion", "vertical"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = MEANS_NOTE if moves else "One frame."
     tables = (
@@ -109,8 +109,9 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
-    norm = norm_text(figure) or "–"
-    return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm, figure.decided_by)
+    span += ", not measured" * (figure.is_assumed and _moves(figure))
+    verdict = figure.decided_by + "; not a diagnosis" * (figure.name == "coronal_cobb")
+    return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -154,9 +155,9 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
-    parts = f"{_clinical_degrees(rhythm.lumbar)} lumbar, {_clinical_degrees(rhythm.pelvis)} pelvis"
+    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
     why = f"{verdict}, as lumbar flexion and pelvic tilt" if verdict else "no ± is known"
-    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), parts, "–", "–", why)
+    return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", why)
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -282,7 +283,8 @@ class Caveats:
     """What was not measured in one trial.
 
     inferred: names of points that a rule placed. estimated: of those that a network placed. forced: what the model
-    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced.
+    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced. figures: {label:
+    verdict} of pelvis and spine that the recording did not decide.
     """
 
     inferred: tuple[str, ...]
@@ -290,6 +292,7 @@ class Caveats:
     levels: tuple[str, ...]
     shares: np.ndarray
     estimated: tuple[str, ...] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 class NotMeasured(TypedDict):
@@ -332,8 +335,11 @@ def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
 
 
 def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
-    """Runs of levels for each plane; means over the trials count. Curvature has its verdict in the tables."""
-    statements: list[Statement] = []
+    """Figures of pelvis and spine, then runs of levels for each plane, of which means over the trials count."""
+    labels: dict[str, dict[str, None]] = defaultdict(dict)
+    for label, verdict in (item for trial in trials for item in trial.figures.items()):
+        labels[verdict][label] = None
+    statements = [Statement("; ".join(names), verdict) for verdict, names in labels.items()]
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
     for trial in trials:
         by_levels[trial.levels].append(trial.shares)

@@ -28,6 +28,13 @@
   });
   dark.addEventListener("change", apply);
   apply();
+  // A script that fails leaves players without a picture: their boxes say so.
+  const failed = () => {
+    for (const root of document.querySelectorAll(".player")) {
+      if (!root.player) root.querySelector('[data-part="failed"]').hidden = false;
+    }
+  };
+  addEventListener("error", failed);
   // A heading that a link leads to is opened; on paper all are open.
   const reveal = () => {
     const part = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details");

@@ -1,7 +1,7 @@
 """The page of a trial: statements, text for a methods section, pictures."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS, SPINAL_DEFINITIONS
 from simspine.core.arrays import frame_ranges
-from simspine.core.skeletons import is_skin_marker, skin_landmark, without_skin_markers
+from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Severity
@@ -24,6 +24,7 @@ from simspine.quality.observability import (
     observed_share_text,
     share_of_curvature,
 )
+from simspine.reconstruction.cameras import CAMERA_REFINED_CODE
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
@@ -45,7 +46,14 @@ from simspine.report.page import (
 )
 from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
 from simspine.report.spine_figures import posture_figure
-from simspine.report.summary import DOTS_OF_TAPE, detected_points, median_or_none, spine_points_by_source
+from simspine.report.summary import (
+    DOTS_OF_TAPE,
+    SKIN_MARKER_GROUP,
+    detected_points,
+    lost_markers_text,
+    median_or_none,
+    spine_points_by_source,
+)
 from simspine.report.tables import (
     ESTIMATED_BY,
     INFERRED_BY,
@@ -102,7 +110,18 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"Of the spine itself nothing was seen: {estimated}"
     else:
         seen = "Of the spine itself nothing was seen: it is inferred from the limbs."
+    seen += _skin_sentences(trial, ways)
     return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
+
+
+def _skin_sentences(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> str:
+    """Long names of markers, and whether lordosis was not decided since none lies over a lumbar vertebra."""
+    skin = ways.get(SKIN_MARKER_GROUP, ())
+    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in skin)
+    assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
+    psis = " LPSIS and RPSIS are the left and right posterior superior iliac spine." * ("PSIS" in "".join(skin))
+    none = " No marker is on a lumbar vertebra, so lordosis is not measured."
+    return psis + none * ([*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed)
 
 
 def _named(way: str, names: Sequence[str]) -> str:
@@ -173,7 +192,7 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     value = f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}"
     if figure.is_assumed:
         share = observed_share_text(share_of_curvature(figure.name, figure.sd))
-        return f"{value} says little of this person: {by} decided {share} of it."
+        return f"{value} says little of this person: {by} decided {share} of it. Do not record it as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
@@ -186,7 +205,10 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         parts.append(f"{int(trial.rejected.sum())} of {trial.spine.frames} frames were rejected ({frames}).")
     parts.append(_undecided_level_count(trial.observed_shares))
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
-    causes = list(dict.fromkeys(cause_of_finding(finding.code) for finding in warned))
+    lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
+    lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
+    named = (lost_text if finding.code == SKIN_LOST_CODE else cause_of_finding(finding.code) for finding in warned)
+    causes = list(dict.fromkeys(named))
     if causes:
         more = len(causes) - _MAX_CAUSES
         rest = f"; and {more} more" if more > 0 else ""
@@ -217,7 +239,8 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         (any(figure.is_assumed for figure in trial.curvature_figures),
          "For the curvature itself, " + "measure a line of points along the back, or " * (DOTS_OF_TAPE not in ways)
          + "use a radiograph."),
-        (codes & {"bone_length", "marker_jump", "markers_missing"}, "Fitted clothes and more light help the detector."),
+        (codes & {"bone_length", "marker_jump", "markers_missing"},
+         "If clothes were loose or light was poor: fitted clothes and more light help the detector."),
     )  # fmt: skip
     return " ".join(text for wanted, text in advice if wanted) or "Nothing: record it the same way."
 
@@ -229,7 +252,8 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
     source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
-    skin = [skin_landmark(name) for name in is_skin_marker(trial.markers.names)]
+    ways = spine_points_by_source(trial.markers)
+    skin = [name for way in (SKIN_MARKER_GROUP, DOTS_OF_TAPE) for name in ways.get(way, ())]
     values = [
         f"{figure.label} {interval_text(figure.mean, figure.sd, figure.unit)} ({figure.decided_by or 'no interval'})"
         for figure in trial.curvature_figures
@@ -262,9 +286,13 @@ def _points_sentence(trial: SolvedTrial) -> str:
     error, noise = median_or_none(seen.error_px[seen.used]), median_or_none(seen.noise_px)
     if error is None or noise is None:
         return ""
+    refined = next((f.message.partition(": ")[2] for f in trial.findings if f.code == CAMERA_REFINED_CODE), "")
+    exchanged = int((seen.swapped & np.isfinite(seen.error_px)).sum())
     return (
-        f"Detected points were triangulated: median reprojection error {error:.1f} px, noise {noise:.1f} px per image "
-        "coordinate (median over points, estimated from the disagreement of the cameras)."
+        f"The calibration was refined from the same images: {refined} " * bool(refined)
+        + f"Left and right of {exchanged} detections were exchanged. " * bool(exchanged)
+        + f"Detected points were triangulated: median reprojection error {error:.1f} px, noise {noise:.1f} px per "
+        + "image coordinate (median over points, estimated from the disagreement of the cameras)."
     )
 
 
@@ -357,7 +385,9 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
     """What was not measured in one trial."""
-    return caveats_of_trial(trial.markers, trial.spine, trial.observed_shares)
+    spinal = (*trial.curvature_figures, *(f for f in trial.clinical_figures if f.name in SPINAL_DEFINITIONS))
+    figures = {figure.label: figure.decided_by for figure in spinal if figure.is_assumed}
+    return replace(caveats_of_trial(trial.markers, trial.spine, trial.observed_shares), figures=figures)
 
 
 def angles_not_measured(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:

@@ -14,10 +14,7 @@ from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import (
-    ClinicalFigure,
-    Observability,
-)
+from simspine.quality.observability import ClinicalFigure, Observability
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
@@ -46,11 +43,14 @@ from simspine.report.tables import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from simspine.vision.triangulation import TriangulationReport
+
 
 # A reconstruction as the 3D player shows it.
 
 
 CURVATURE_KEYS = ("lla", "tka")
+MANY_EXCHANGED = 0.1  # share of a view's detections
 MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -125,7 +125,7 @@ def _panel_of(figure: ClinicalFigure) -> str:
 def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel = _panel_of(figure)
-    said = figure.is_assumed or forced or figure.verdict in ESTIMATED_VERDICTS
+    said = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
         label=figure.label,
@@ -201,18 +201,29 @@ def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
     origin = {base_name(name): kind for name, kind in origin.items()} | origin
     if report is not None:
         seen = detected_points(report, markers)
-        yield reprojection_figure(seen.error_px, seen.used, seen.views, seen.swapped), "reprojection", ""
+        yield reprojection_figure(seen.error_px, seen.used, seen.views, seen.swapped), "reprojection", _exchanged(seen)
         origins = [origin.get(name, str(Origin.DETECTED)) for name in report.names]
         by_point = reprojection_by_point_figure(
             report.error_px, report.used, report.names, report.views, origin=origins
         )
         yield by_point, "points", ""
-    fitted = trial.result.marker_names
+    # A posterior comes from the fit over all frames, which gives inferred points no weight.
+    unfitted = () if trial.result.posterior is None else markers.names_of(Origin.INFERRED)
+    fitted = [name for name in trial.result.marker_names if name not in unfitted]
+    columns = [trial.result.marker_names.index(name) for name in fitted]
     origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]
-    yield marker_error_figure(fitted, trial.result.marker_error, origins), "markers", ""
+    yield marker_error_figure(fitted, trial.result.marker_error[:, columns], origins), "markers", ""
     if markers.frames > 1:
         states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
         yield states, "presence", ""
+
+
+def _exchanged(seen: "TriangulationReport") -> str:
+    """A sentence on the views of which many detections were exchanged left to right."""
+    observed = np.isfinite(seen.error_px)
+    share = (seen.swapped & observed).sum((0, 2)) / np.maximum(observed.sum((0, 2)), 1)
+    many = [f"{view} {100 * s:.0f} %" for view, s in zip(seen.views, share, strict=True) if s > MANY_EXCHANGED]
+    return f" Left and right of many detections were exchanged: {', '.join(many)}." if many else ""
 
 
 def page_finding(finding: Finding) -> page.PageFinding:
@@ -228,5 +239,5 @@ def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for frame in np.flatnonzero(verdict.rejected):
         filled = ("filled in: inferred, not seen",) if verdict.inferred[frame] else ()
-        groups[(*verdict.reasons[frame], *filled)].append(int(frame))
-    return tuple((frame_ranges(frames), ", ".join(reasons)) for reasons, frames in groups.items())
+        groups[(*map(page.cause_of_finding, verdict.reasons[frame]), *filled)].append(int(frame))
+    return tuple((frame_ranges(frames), "; ".join(reasons)) for reasons, frames in groups.items())

@@ -18,6 +18,7 @@ from simspine.report.page import (
     PageTable,
     Provenance,
     ReportContent,
+    Row,
     Statement,
     TrialSection,
     interval_text,
@@ -26,7 +27,7 @@ from simspine.report.page import (
     write_report,
 )
 from simspine.report.scene import MOST_FRAMES
-from simspine.report.summary import verdict_on
+from simspine.report.summary import INFERRED_SPINE_GROUP, verdict_on
 from simspine.report.tables import Caveats, validation_text_tables
 from simspine.report.trial_page import (
     FILM_BYTES,
@@ -199,10 +200,13 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         "low-pass": _low_pass(config),
     }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
+    unused = tuple({"blazepose", "spinepose"} - {config.detection.detector})
+    if "blazepose" not in unused:
+        image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
         subtitle=", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()),
-        summary=summary_table_rows(summary),
+        summary=_summary_with_clocks(summary, config, sections),
         findings=tuple(findings) if links else (),
         inferred=box["inferred"],
         forced=box["forced"],
@@ -214,15 +218,27 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
             versions=origin["versions"],
             inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
             settings={
+                "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
                 **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
                 "inverse kinematics": config.ik.engine,
             },
         ),
-        licences=page_words("licences"),
+        licences={name: terms for name, terms in page_words("licences").items() if not name.lower().startswith(unused)},
         notice=REPORT_NOTICE,
         files=tuple(Statement(name.replace("NAME", config.name), text) for name, text in page_words("files").items()),
     )
+
+
+def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[TrialSection]) -> tuple[Row, ...]:
+    """The summary's rows, and one on the cameras' clocks; errors only of points that were fitted."""
+    if config.ik.engine == "trajectory":
+        groups = {name: rms for name, rms in summary["marker_rms_mm_by_group"].items() if name != INFERRED_SPINE_GROUP}
+        summary = summary | {"marker_rms_mm_by_group": groups}
+    rows = summary_table_rows(summary)
+    delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
+    clocks = Row("Cameras' clocks", "delays undone" if delays else "taken as given", " ".join(dict.fromkeys(delays)))
+    return (*rows, clocks) if summary["views"] else rows
 
 
 def _image_sentence(found: SolvedTrial, config: Config) -> str:

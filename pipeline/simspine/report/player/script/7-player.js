@@ -219,6 +219,7 @@ function start(root) {
   try {
     loadLibrary();
     root.player = new Player(root);
+    root.querySelector('[data-part="failed"]').hidden = true;
   } catch (error) {
     root.dataset.ready = "failed";
     root.querySelector('[data-part="failed"]').hidden = false;
