@@ -110,7 +110,7 @@ def test_the_range_counts_the_errors_of_both_its_ends():
 
 
 def test_how_a_persons_endplate_tilts_does_not_count_in_a_range():
-    """Of a deviation of 5° in each frame, 3° are the sacrum's endplate, tilted alike in all frames: 4° each are left."""
+    """Of a deviation of 5° in each frame, 3° are the endplate of the sacrum, alike in all frames: 4° each are left."""
     values = [10.0, 40.0, 20.0, 30.0, 20.0]
     found = _of("sacral_slope", values, 5.0, sacral_tilt_sd=np.radians(3.0))
     assert (found.sd, found.range_sd) == pytest.approx((5.0, np.hypot(4.0, 4.0)))
