@@ -200,7 +200,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         "low-pass": _low_pass(config),
     }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
-    unused = tuple({"blazepose", "spinepose"} - {config.detection.detector})
+    unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
     if "blazepose" not in unused:
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
