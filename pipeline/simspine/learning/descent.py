@@ -152,7 +152,7 @@ def write_losses(path: Path, history: DescentHistory, watched: str) -> None:
     """A CSV file with a line an epoch: means of the losses, their weighted sum, and what was watched."""
     rows = pd.DataFrame(history.losses).sort_index(axis=1).assign(**{watched: history.watched})
     rows.index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
-    write_text(path, rows.to_csv(lineterminator="\n"))
+    write_text(path, rows.to_csv(lineterminator="\n", na_rep="nan"))
 
 
 @dataclass(frozen=True, eq=False)
