@@ -230,7 +230,7 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     trial = read_config(config).subjects["S01"].trials["walk"]
     assert (len(trial.keypoints), trial.rate) == (len(cameras), RATE)
     assert "session of Pose2Sim" in add(project)
-    check_markers(project / "walk/pose-3d/walk_spine.trc", centres)
+    check_markers(project / "walk/kinematics/walk_spine.trc", centres)
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)
 
 

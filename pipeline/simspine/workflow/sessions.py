@@ -235,7 +235,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         if calibration is None:
             continue
         name = place.resolve().name
-        targets = (place / f"pose-3d/{name}{SUFFIX}.trc", *_kinematics(place / "kinematics", name))
+        targets = (place / f"kinematics/{name}{SUFFIX}.trc", *_kinematics(place / "kinematics", name))
         if not views:
             yield SessionTrial(name, place, targets, files={"folder": str(place)})
             continue
