@@ -15,7 +15,6 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import models_folder, read_mapping
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
-POSITIVE_DIRECTIONS = ("flexion (bending forward)", "bending to the right", "turning to the left")
 
 
 @dataclass(frozen=True)

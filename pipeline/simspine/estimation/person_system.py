@@ -168,7 +168,8 @@ class BorderedFactor:
         constants, offsets = shared[:k], shared[k:].reshape(offsets.shape)
         both = np.hstack([np.broadcast_to(constants, (len(forward), k)), offsets[self.trial]])
         inner = forward - np.einsum("tia,ta->ti", self.half, both)
-        q = [scipy.linalg.blas.dtrsm(1.0, L.T, v[:, None])[:, 0] for L, v in zip(self.lower, inner, strict=True)]  # L⁻ᵀ
+        dtrsm = scipy.linalg.blas.dtrsm
+        q = [dtrsm(1.0, L.T, v[:, None])[:, 0] for L, v in zip(self.lower, inner, strict=True)]  # L⁻ᵀ
         return Unknowns(np.array(q), constants, offsets).flat
 
 
@@ -251,7 +252,8 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
 
 def solve_forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k); NumPy would factorise L once more."""
-    return np.array([scipy.linalg.blas.dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
+    dtrsm = scipy.linalg.blas.dtrsm
+    return np.array([dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
 
 
 MAX_PERSON_STEPS = 200  # 7 to 50 are taken, up to 120 with many outliers
