@@ -150,9 +150,10 @@ RADIOGRAPH_ROWS = {
 GAIT_ROWS = {
     "simspine + standing offset": "simspine, with the standing trial",
     "spline + standing offset": "spline through the others, with the standing trial",
+    "simspine, height from standing": "simspine, height on the back from the standing trial",
+    "spline": "spline, place along the back from the standing trial",
+    "rigid back": "back as one rigid body, from the standing trial",
     "simspine": "simspine alone",
-    "spline": "spline alone",
-    "rigid back": "back as one rigid body",
 }
 CT_ROWS = {
     "simspine": "prior of simspine",

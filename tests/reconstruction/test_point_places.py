@@ -138,11 +138,27 @@ def test_the_place_of_a_marker_on_the_skin_is_the_persons():
     rows, _, precision, _ = Prior(priors).arrays(places.coordinate_names, 1.0)
     covariance = np.linalg.inv(rows.T @ (precision[:, None] * rows))
     sd = {name: np.array(place.sd) for name, place in table.of(names[:-1]).items()}
-    shared = np.square(table.pelvis_sd)
+    shared, depth = np.square(table.pelvis_sd), np.array([table.person_depth_sd**2, 0.0, 0.0])
     for name in names[:-1]:
         at = 3 * places.points.index(name) + np.arange(3)
-        of_pelvis = shared if "PSIS" in name else 0.0
-        np.testing.assert_allclose(np.diag(covariance)[at], sd[name] ** 2 + of_pelvis)
+        in_common = shared if "PSIS" in name else depth
+        np.testing.assert_allclose(np.diag(covariance)[at], sd[name] ** 2 + in_common)
     left, right = (3 * places.points.index(name) + np.arange(3) for name in ("LPSIS_skin", "RPSIS_skin"))
     np.testing.assert_allclose(covariance[left, right], shared)
     assert "T7.40_skin" not in _places(("C7_skin", "T7.40_skin")).points
+
+
+def test_neighbouring_markers_on_the_skin_err_alike():
+    """Like dots of a tape, by their distance; the depth that a person's skin has in common is unknown only where other
+    points of the body show it."""
+    skin, table = ("T10_skin", "T12_skin", "C7_skin"), read_skin_table()
+    sd = {name: np.array(place.sd) for name, place in table.of(skin).items()}
+    apart = abs(table.along("T12") - table.along("T10"))
+    alike = np.exp(-apart / table.correlation) * sd["T10_skin"] * sd["T12_skin"]
+    for others, depth in (((), 0.0), (("LKnee",), table.person_depth_sd**2)):
+        places = _places((*skin, *others))
+        rows, _, precision, _ = Prior(places.priors(LASTING_PLACE_SD_M, {})).arrays(places.coordinate_names, 1.0)
+        covariance = np.linalg.inv(rows.T @ (precision[:, None] * rows))
+        t10, t12 = (3 * places.points.index(name) + np.arange(3) for name in ("T10_skin", "T12_skin"))
+        np.testing.assert_allclose(np.diag(covariance[t10][:, t12]), alike + [depth, 0.0, 0.0])
+        assert covariance[t10[0], t12[1]] == pytest.approx(0.0, abs=1e-12)

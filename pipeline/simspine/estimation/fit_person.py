@@ -361,7 +361,8 @@ def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, 
     """{marker whose place is published: unknowns of the bias that its place is free of}."""
     on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
     points = [name for name in SPINE_MARKERS if name in body.marker_names]
-    return dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in points}
+    followed = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
+    return followed | {point: places.region_of(point) for point in points}
 
 
 def _noise_after_fit(

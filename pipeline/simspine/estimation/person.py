@@ -22,7 +22,7 @@ from simspine.anatomy.person_variation import SACRAL_TILT, levels_given_known_cu
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
-from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton
+from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton, skin_landmark
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.options import KinematicsOptions
 
@@ -233,13 +233,41 @@ class PointPlaces:
             for region in self.regions
             for axis in "xyz"
         ]
-        pelvis = pelvis_skin_pair(is_skin_marker(self.sd))
+        pelvis, on_back = pelvis_skin_pair(is_skin_marker(self.sd)), self.skin_along_spine
         for i, (name, sd) in enumerate(zip(self.coordinate_names, each.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             bias = {region[i % 3]: -1.0} if region else {}
-            if self.points[i // 3] not in pelvis:
+            if self.points[i // 3] not in (*pelvis, *on_back):
                 found.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
+        found += self._skin_priors(on_back)
         return [*found, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors()]
+
+    @property
+    def skin_along_spine(self) -> tuple[str, ...]:
+        """Single markers on the skin over the spine, downwards."""
+        levels = read_skin_table().levels
+        found = [name for name in is_skin_marker(self.sd) if skin_landmark(name) in levels]
+        return tuple(sorted(found, key=lambda name: levels.index(skin_landmark(name))))
+
+    def _skin_priors(self, markers: Sequence[str]) -> Iterator[LinearPrior]:
+        """Neighbouring markers on the skin err alike, in depth and in the level that was palpated.
+
+        Errors are correlated like those of dots of a tape, exp(−distance / correlation length). All depths of a person
+        have a part in common, which other points of the body show; without these it is not estimated
+        (`simspine.estimation.solve_trial`). markers: along the spine.
+        """
+        if not markers:
+            return
+        table, only_skin = read_skin_table(), len(is_skin_marker(self.points)) == len(self.points)
+        along = np.array([table.along(marker) for marker in markers])
+        correlation = np.exp(-np.abs(np.subtract.outer(along, along)) / table.correlation)
+        shared_sd = (0.0 if only_skin else table.person_depth_sd, 0.0, 0.0)
+        for k, axis in enumerate("xyz"):
+            sd = np.array([np.broadcast_to(self.sd[marker], 3)[k] for marker in markers])
+            covariance = correlation * np.outer(sd, sd) + shared_sd[k] ** 2
+            names = [f"place of {marker}, {axis}" for marker in markers]
+            for row in np.linalg.inv(np.linalg.cholesky(covariance)).tolist():
+                yield LinearPrior(dict(zip(names, row, strict=True)), 0.0, 1.0, "places on the skin")
 
     def _pelvis_priors(self, left: str, right: str) -> Iterator[LinearPrior]:
         """Both posterior superior iliac spines of a person lie elsewhere on the sacrum than the model's.

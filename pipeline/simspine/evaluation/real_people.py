@@ -15,7 +15,7 @@ from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set, read_skin_table
 from simspine.anatomy.person_variation import curve_prior, is_flexion_prior, levels_given_curve
 from simspine.anatomy.priors import LinearPrior, Prior, level_priors
-from simspine.anatomy.recipes import VIRTUAL_SUFFIX, read_recipe
+from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError
 from simspine.core.geometry import distances_along, markers_in_frame
 from simspine.core.skeletons import SKIN_SUFFIX
@@ -31,6 +31,7 @@ from simspine.reconstruction.stages import body_of_person
 COVERAGE_COLUMNS = tuple(TableColumn(f"inside {percent} %", "%", 0) for percent in STATED_PERCENT)
 MARKER_SET = "plugin_gait"
 PLAIN, REGISTERED = "simspine", "simspine + standing offset"
+LEVELLED = "simspine, height from standing"
 LEFT_OUT = ("T2", "T6", "T10", "T12")
 STANDING_TRIAL = "0"
 GAIT_RATE_HZ = 100.0
@@ -100,8 +101,27 @@ class MarkerPrediction:
     @property
     def deviation(self) -> np.ndarray:
         """(frames, 3) m."""
-        lasting = self.axes @ self.lasting @ np.swapaxes(self.axes, -1, -2)
-        return np.sqrt(np.diagonal(self.posture + lasting, axis1=-2, axis2=-1) + self.noise**2)
+        return self._deviation(self.lasting)
+
+    def _deviation(self, lasting: np.ndarray) -> np.ndarray:
+        in_ground = self.axes @ lasting @ np.swapaxes(self.axes, -1, -2)
+        return np.sqrt(np.diagonal(self.posture + in_ground, axis1=-2, axis2=-1) + self.noise**2)
+
+    def standing_offset(self, seen: np.ndarray) -> np.ndarray:
+        """(3,) m: forward, up and right of its place, where the marker is seen (frames, 3) m in this trial."""
+        return np.nanmean(np.einsum("tji,tj->ti", self.axes, seen - self.place), axis=0)
+
+    def at_height_of(self, standing: "MarkerPrediction", seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places and deviations (frames, 3) m with the marker as high on the vertebra as in the standing trial.
+
+        This is what a spline through the other markers needs, too: how far along the back the marker lies.
+
+        seen: (frames, 3) m of the marker in the standing trial.
+        """
+        along = np.array([0.0, 1.0, 0.0])
+        across = np.diag(1.0 - along)
+        place = self.place + self.axes @ (along * standing.standing_offset(seen))
+        return place, self._deviation(across @ self.lasting @ across)
 
     def registered(self, standing: "MarkerPrediction", seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places and deviations (frames, 3) m with the marker's offset on the vertebra as in the standing trial.
@@ -112,7 +132,7 @@ class MarkerPrediction:
 
         seen: (frames, 3) m of the marker in the standing trial.
         """
-        offset = np.nanmean(np.einsum("tji,tj->ti", standing.axes, seen - standing.place), axis=0)
+        offset = standing.standing_offset(seen)
         seen_here = np.isfinite(self.slips).any((0, 2))
         along, slips = self.along[seen_here], (self.slips - np.nanmean(standing.slips, axis=0))[:, seen_here]
         full, own_slip = np.isfinite(slips).all((1, 2)), np.full_like(self.place, np.nan)
@@ -134,8 +154,7 @@ def predict_left_out(trials: Mapping[str, Markers], level: str) -> dict[str, Mar
     sized, _ = body_of_person(list(known.values()), GAIT_OPTIONS.body.recipe, MARKER_SET, GAIT_OPTIONS)
     assert sized.person is not None  # the recipe has an anatomy
     name = level + SKIN_SUFFIX
-    of_body = np.asarray(sized.person.place_covariance_from_body[level + VIRTUAL_SUFFIX])
-    (on_skin,) = table.of([level]).values()
+    lasting = np.asarray(sized.person.place_covariance_from_body[name])
     carrier = sized.body.bodies[sized.body.tree.marker_body[sized.body.marker_index(name)] - 1]
     others = [other for other in BACK_MARKERS if other != level]
     on_back = distances_along(np.nanmean(trials[STANDING_TRIAL].select(BACK_MARKERS).xyz, axis=0))
@@ -150,7 +169,7 @@ def predict_left_out(trials: Mapping[str, Markers], level: str) -> dict[str, Mar
             place=places[:, 0],
             axes=axes,
             posture=result.posterior.derived["markers"][:, 0],
-            lasting=of_body + np.diag(np.square(on_skin.sd)),
+            lasting=lasting,
             noise=table.noise,
             slips=np.einsum("tji,tmj->tmi", axes, hidden[trial].select(others).xyz - places[:, 1:]),
             along=np.delete(on_back, BACK_MARKERS.index(level)),
@@ -204,9 +223,14 @@ def _score_trial(
     """None where no frame shows all markers that are needed."""
     standing, own = trials[STANDING_TRIAL], predictions[trial]
     truth = trials[trial].select([level]).xyz[:, 0]
-    registered = own.registered(predictions[STANDING_TRIAL], standing.select([level]).xyz[:, 0])
-    stated = {REGISTERED: registered, PLAIN: (own.place, own.deviation)}
-    places = {REGISTERED: registered[0], PLAIN: own.place} | back_marker_baselines(trials[trial], standing, level)
+    still, seen = predictions[STANDING_TRIAL], standing.select([level]).xyz[:, 0]
+    stated = {
+        REGISTERED: own.registered(still, seen),
+        LEVELLED: own.at_height_of(still, seen),
+        PLAIN: (own.place, own.deviation),
+    }
+    places = {name: place for name, (place, _) in stated.items()}
+    places |= back_marker_baselines(trials[trial], standing, level)
     kept = np.isfinite([*places.values(), truth]).all((0, 2))
     if not kept.any():
         return None
