@@ -207,8 +207,8 @@ def femur_lengths(body: Body) -> dict[str, float]:
 
 NOISE_ROUNDS = 5
 POSTURE_DURATION_S = 1.0  # s: as long as a posture lasts, the body is wrong in the same way
-# A detector's error in all trials, as a ratio of its variation from trial to trial. A half lies between what suits a
-# detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and 1 the
+# A detector's bias of a person, as a ratio of its variation from trial to trial. A half lies between what suits a
+# detector with a systematic error (1 or more) and one that errs anew in each trial (0): with 0, a half and 1 the
 # former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm.
 DETECTOR_BIAS_RATIO = 0.5
 # Share of the variance of lasting errors from which a detector's bias in all trials says how large errors of one are.
@@ -402,7 +402,7 @@ def _fitted_body(
 def _person_of_fit(
     unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, trials: int, options: KinematicsOptions
 ) -> Person:
-    """The person's anatomy, standing curve and detector. options: with the detector's error in everybody."""
+    """The person's anatomy, standing curve and detector. options: with the systematic detector error."""
     count, curve, regions = len(unknowns.variations), unknowns.curve_part, unknowns.places.regions
     values, sd = fit.solution.constants[:count], np.sqrt(np.diag(fit.covariance)[:count])
     anatomy = zip(unknowns.variation_names, zip(values.tolist(), sd.tolist(), strict=True), strict=True)
@@ -452,8 +452,8 @@ def _with_noise(
 
 
 def _detector_bias_sd(regions: Iterable[str], noise: KinematicsOptions) -> dict[str, float]:
-    """m: how far a detector's error in all trials of a person may be from its measured error in everybody, or from none
-    where that was not measured."""
+    """m: standard deviation of a detector's bias of a person, about its measured systematic error, or about zero where
+    none was measured."""
     measured = noise.detector_offsets
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
     assumed = DETECTOR_BIAS_RATIO * noise.region_sd_m * detector_error_share(noise.marker_sd_m) ** 0.5

@@ -146,7 +146,7 @@ def accumulate_inertia(tree: Tree, at: PosedBodies, y, w, loss: int, scale, newt
     """Set K, F and S of `sums`. What slides in space is no lever of a rotation.
 
     newton: where the loss is linear, K has no curvature along the residual, ρ' (I − r rᵀ / d²): with ρ'' the
-    Hessian's own, so that steps near the minimum are right beside outliers too.
+    Hessian's own, so that steps near the minimum are right in the presence of outliers too.
     """
     x = at.x
     K, F, S, _ = sums

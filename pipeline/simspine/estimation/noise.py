@@ -1,7 +1,7 @@
 """How far markers are off, as configured and as learnt from all trials of a person; and the frames that teach it.
 
-The fit to a person takes a posture from each of a few frames. From a single noisy frame the spine would be taken for
-bent, and so for longer than it is; so positions are smoothed first (`smooth_positions`), and the noise taken out is
+The fit to a person takes a posture from each of a few frames. A single noisy frame would bend the spine, and so
+lengthen it; so positions are smoothed first (`smooth_positions`), and the noise taken out is
 added to what the fit learns of the rest (`add_white_noise`).
 """
 
@@ -68,9 +68,9 @@ def _spine_points(markers: Markers) -> tuple[str, ...]:
 
 
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
-    """What points of a detector may be off by throughout a recording; motion capture errs by itself.
+    """Errors that a detector's points share throughout a recording; markers of motion capture share none.
 
-    Points of one region of the spine err together, about their mean error in everybody where that is known; dots of a
+    Points of one region of the spine err together, about the systematic detector error where that is known; dots of a
     tape by how well the bone under them is known.
     """
     detected = markers.names_of(*FROM_DETECTOR)

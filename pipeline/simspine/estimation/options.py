@@ -46,8 +46,8 @@ class KinematicsOptions(Section):
     error_correlation_s: float = Field(2.0, ge=0)
     """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
     acceleration_sd: float = Field(8.0, gt=0)
-    """Trajectory: how fast angles of pelvis and neck change their speed, one standard deviation, rad/s², as assumed of
-    anyone: a body that is fitted to the person learns from each trial how fast they move."""
+    """Trajectory: how fast angles of pelvis and neck change their speed, one standard deviation, rad/s², for people in
+    general; a body that is fitted to the person learns it from each trial."""
     level_acceleration_sd: float = Field(3.0, gt=0)
     """Trajectory: the same of each lumbar and thoracic level, rad/s²; smaller is calmer."""
     limb_acceleration_sd: float = Field(30.0, gt=0)

@@ -3,7 +3,7 @@
 A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and the
 detector puts the point off it, always in the same way. People are symmetrical, so what points are off to the side is
 the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
-A detector may also put all points of a region too high in everybody, which looks like a body of another shape. Where
+A systematic detector error, such as a region whose points are all too high, looks like a body of another shape. Where
 that was not measured on people whose points are known (`KinematicsOptions.detector_offsets`), only its variation from
 trial to trial is known; the part that is the same in all trials is taken as a share of it
 (`simspine.estimation.fit_person`), as far as the detector's errors last at all.
@@ -58,7 +58,7 @@ class Person:
     """What all trials say of a person apart from the body itself.
 
     curve_coordinates: names of the standing curve's k unknowns (`curve_names`). curve_mean: (k,) rad, from people's
-    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of the prior on anyone's curve. trials: how
+    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of people's curves. trials: how
     many there are. learnt_noise_options: options of inverse kinematics that were learnt from the recordings.
     weight_factors: by marker, learnt as well. anatomy: {variation: (value, standard deviation)}, see
     `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad or m}, its change with each of r
@@ -145,7 +145,7 @@ class Person:
 
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:
-    """The recipe's priors about this person's standing curve instead of anyone's, as a trial's evidence is added to it.
+    """The recipe's priors about this person's standing curve instead of people's, as a trial's evidence is added to it.
 
     The trial's own share in what is known of the curve is left out.
     """
@@ -223,7 +223,7 @@ class PointPlaces:
         return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
 
     def priors(self, lasting_sd: float, detector_bias_sd: Mapping[str, float]) -> list[LinearPrior]:
-        """What is assumed of the unknowns; m, lasting_sd of whoever found the points of the spine."""
+        """What is assumed of the unknowns; m, lasting_sd: of the points of the spine."""
         limbs = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
         found = [
@@ -285,7 +285,7 @@ class PointPlaces:
     def _symmetry_priors(self) -> list[LinearPrior]:
         """Points of limbs lie at mirrored places left and right; markers that a hand put somewhere do not.
 
-        Without these priors a motion to one side is taken for a body that is crooked.
+        Without these priors a motion to one side would look like a crooked body.
         """
         joints = set(load_skeleton(SIMSPINE_SKELETON).names) & set(self.sd)
         pairs = [

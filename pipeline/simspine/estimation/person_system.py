@@ -16,7 +16,7 @@ from simspine.anatomy.tree import Tree
 from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, ChordStep, clipped_step
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
-UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody saw is anything
+UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: where no marker is seen, the path is unknown
 
 
 @dataclass(frozen=True, eq=False)
