@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tools.bench.engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
+from tools.bench.figures import Metric, benchmark_json, metrics_table
 
 from simspine.anatomy.recipes import build_body
 from simspine.cli.main import main
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints
-from simspine.evaluation.bench_engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
-from simspine.evaluation.tables import Metric, benchmark_json, metrics_table
 
 
 @pytest.mark.parametrize(

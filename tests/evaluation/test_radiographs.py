@@ -5,10 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-
-from simspine.cli.main import main
-from simspine.core.errors import InputError
-from simspine.evaluation.radiographs import (
+from tools.bench.radiographs import (
     _mean_of_others,
     _ridge,
     interval_table,
@@ -16,6 +13,9 @@ from simspine.evaluation.radiographs import (
     radiograph_table,
     read_radiographed_people,
 )
+
+from simspine.cli.main import main
+from simspine.core.errors import InputError
 
 PEOPLE = 12
 

@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from tools.bench.spine_errors import OWN_SPINE_MARKERS
+from tools.bench.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
 from simspine.anatomy.priors import Prior
@@ -14,8 +16,6 @@ from simspine.core.types import Markers, Origin
 from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
-from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS
-from simspine.evaluation.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
 from simspine.quality.assess import check_solved_trial
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import body_of_person

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
+from tools.bench.figures import STATED_PERCENT, coverage
 
 from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError
-from simspine.evaluation.metrics import STATED_PERCENT, coverage, finite_values, rms_or_nan
+from simspine.evaluation.metrics import finite_values, rms_or_nan
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.io.npz import read_npz
 from simspine.reconstruction.spine_from_back import spine_from_back

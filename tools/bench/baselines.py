@@ -26,6 +26,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import find_objects, label
 from scipy.signal import butter, filtfilt
+from tools.bench.engines import triangulate_plainly
+from tools.bench.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 
 from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_markers, neutral_motion
 from simspine.anatomy.curvature import (
@@ -50,9 +52,7 @@ from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.result import Solver
 from simspine.estimation.solve_trial import read_spine
-from simspine.evaluation.bench_engines import triangulate_plainly
 from simspine.evaluation.metrics import finite_values, mean_or_nan
-from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 
 TRUE_POINT_MARKER_SET = "centres"  # marker set: where the virtual capture has its points
 BASELINE_NAMES = ("curve", "tangents", "mean", "constant")
