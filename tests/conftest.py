@@ -1,5 +1,6 @@
 """Fixtures that several folders share: a synthetic project with known truth, and the command line on it."""
 
+import gc
 import re
 import shutil
 from collections import Counter
@@ -37,6 +38,13 @@ def pytest_collection_modifyitems(items):
     """Files with most slow tests come first, so that no worker is left with a long file at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish():
+    """Modules and tests that are loaded live on: neither the collector nor forks of this process go through them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)  # as in simspine's own commands
 
 
 @pytest.fixture(scope="session")

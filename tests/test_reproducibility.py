@@ -20,7 +20,7 @@ from simspine.workflow.config import check_config
 from simspine.workflow.jobs import run_stage
 
 ROOT = Path(__file__).parents[1]
-DEMO_FRAMES = 40
+DEMO_FRAMES = 24
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FEATURES = """
 import json, numba, numpy, scipy.linalg, threadpoolctl
@@ -74,7 +74,7 @@ def virtual(place: Path) -> dict:
     return {
         "name": "virtual",
         "results": str(place / "virtual"),
-        "virtual": {"subjects": 1, "actions": ["Walking_1"], "frames": 60, "detections": "finetuned", "seed": 3},
+        "virtual": {"subjects": 1, "actions": ["Walking_1"], "frames": 40, "detections": "finetuned", "seed": 3},
         "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
         "detection": {"detector": "import"},
         "body": {"markers": "centres"},
