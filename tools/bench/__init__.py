@@ -2,5 +2,5 @@
 
 Read `accuracy` first: our estimates, the published procedure and simple rules (`baselines`) on the trials of
 `study_trials`, scored by `spine_errors`. `real_people` and `radiographs` compare with people who exist, `engines` and
-`workflow` measure time and memory. The measures that anyone's predictions are judged by are in `simspine.evaluation`.
+`workflow` measure time and memory. `simspine.evaluation` holds the measures that judge any method's predictions.
 """

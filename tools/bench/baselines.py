@@ -359,7 +359,7 @@ def blend_model_and_measured(model: Markers, measured: Markers) -> Markers:
 FASTEST_SHARE_LEFT_OUT = 0.2  # of the frames, left out
 STRAIGHTEST_FRAMES_USED = 50  # frames with the least flexion of hips and knees
 TRIMMED_SEGMENT_SHARE = 0.2  # of a length's values, half at each end
-PEER_BODY_MASS_KG = 70.0  # kg, for everybody
+PEER_BODY_MASS_KG = 70.0  # kg, of all people
 
 
 def slow_straight_frames(trials: Sequence[Markers]) -> np.ndarray:

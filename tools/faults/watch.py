@@ -139,7 +139,7 @@ def _answer_until_end(listener: int, process: int, home: str, decide: Decide) ->
     os.close(ended)
 
 
-def _change_asked_for(asked: bytes | bytearray, home: str) -> Change | None:
+def _change_asked_for(asked: bytes, home: str) -> Change | None:
     """None for what is not below the folder `home`."""
     _, process, _, number = struct.unpack_from("=QIIi", asked)
     values = struct.unpack_from("=6Q", asked, 32)
