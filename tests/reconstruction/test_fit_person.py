@@ -45,6 +45,12 @@ def fitted():
     return truth, seen, body_of_person(seen, "articulated", "centres", Options())[0]
 
 
+@pytest.fixture
+def one_round(monkeypatch):
+    """Of fit and noise, not five: where fits are compared with one another, or must only be finite."""
+    monkeypatch.setattr("simspine.estimation.fit_person.NOISE_ROUNDS", 1)
+
+
 def _vertebrae_off(truth, seen, sized) -> float:
     """m, mean over trials, the first frames, and vertebrae."""
     off = []
@@ -153,6 +159,7 @@ def test_bodies_without_an_anatomy_stay_as_they_were_sized():
     assert with_fit.body == without.body
 
 
+@pytest.mark.usefixtures("one_round")
 def test_gaps_and_points_that_never_appear_are_no_obstacle():
     _, (_, _, walking) = _trials(80)
     xyz = np.array(walking.xyz)
@@ -164,6 +171,7 @@ def test_gaps_and_points_that_never_appear_are_no_obstacle():
     assert np.isfinite(sized.body.marker_offsets).all()
 
 
+@pytest.mark.usefixtures("one_round")
 def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
     """Of the other trials nothing is left out for it."""
     _, (first, *others), _ = fitted
@@ -228,7 +236,7 @@ def test_a_known_systematic_error_of_the_detector_is_subtracted(fitted, off_when
         np.testing.assert_allclose(corrected.person.detector_bias[region].offset_m, off, atol=0.008)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("one_round")
 def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body():
     """Fitted with them, the pelvis would face backwards in a third of all frames."""
     _, (standing, bending, walking) = _trials(30)
@@ -245,6 +253,7 @@ def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body():
     assert only.trials == 1
 
 
+@pytest.mark.usefixtures("one_round")
 def test_a_trial_in_which_nobody_is_seen_is_left_out():
     _, (standing, bending, _) = _trials(60)
     nobody = bending.with_(xyz=np.full(bending.xyz.shape, np.nan))
@@ -255,6 +264,7 @@ def test_a_trial_in_which_nobody_is_seen_is_left_out():
     np.testing.assert_allclose(with_nobody.body.marker_offsets, alone.body.marker_offsets, atol=1e-9)
 
 
+@pytest.mark.usefixtures("one_round")
 def test_a_person_seen_in_a_few_frames_of_a_long_trial_is_fitted_by_these():
     _, (standing, _, _) = _trials(100)
     xyz = np.full(standing.xyz.shape, np.nan)
