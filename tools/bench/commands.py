@@ -2,13 +2,9 @@
 
 import click
 
+from simspine.cli.bench import names_by_comma
 from simspine.cli.options import FILE_PATH, FOLDER_PATH
 from simspine.cli.research import say_progress
-
-
-def _names_by_comma(text: str) -> tuple[str, ...]:
-    """Names by comma; 'none' is nothing."""
-    return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
 
 def _write_json(path, content) -> None:
@@ -64,7 +60,7 @@ def bench_workflow_command(path, frames, quick):
     from tools.bench.workflow import measure_workflow, stage_costs_table
 
     try:
-        lengths = [100, 200] if quick else [int(text) for text in _names_by_comma(frames)]
+        lengths = [100, 200] if quick else [int(text) for text in names_by_comma(frames)]
     except ValueError:
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
     metrics, details = measure_workflow(lengths, say_progress)
@@ -101,7 +97,7 @@ def bench_accuracy_command(path, presets, families, points, **sizes):
     from tools.bench.study_trials import StudySize
 
     presets, families, points, actions, bodies = (
-        _names_by_comma(text) for text in (presets, families, points, sizes["actions"], sizes["bodies"])
+        names_by_comma(text) for text in (presets, families, points, sizes["actions"], sizes["bodies"])
     )
     people = {"subjects": 1 if sizes["quick"] else sizes["subjects"], "seed": sizes["seed"]}
     lengths = (40, 100) if sizes["quick"] else (sizes["frames"], sizes["point_frames"])

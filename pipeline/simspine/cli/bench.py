@@ -67,7 +67,7 @@ _comparison_options = with_options(
 )
 
 
-def _names_by_comma(text: str) -> tuple[str, ...]:
+def names_by_comma(text: str) -> tuple[str, ...]:
     """Names by comma; 'none' is nothing."""
     return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
 
@@ -102,7 +102,7 @@ def benchmark_multiview_command(predictions, truth, subjects, **output):
     from simspine.evaluation.point_sources import read_points, truth_for
 
     files, found = _read_predictions(read_points, predictions, truth)
-    tables = evaluate_multiview(found, truth_for(truth, (), _names_by_comma(subjects)))
+    tables = evaluate_multiview(found, truth_for(truth, (), names_by_comma(subjects)))
     _write_results(tables, "multiview", (files, truth), output, subjects=subjects)
 
 
@@ -124,7 +124,7 @@ def benchmark_lifting_command(predictions, truth, subjects, step, **output):
     from simspine.evaluation.point_sources import read_points, truth_for
 
     files, found = _read_predictions(read_points, predictions, truth)
-    true = truth_for(truth, [s for own in found.values() for s in own], _names_by_comma(subjects), step)
+    true = truth_for(truth, [s for own in found.values() for s in own], names_by_comma(subjects), step)
     tables = evaluate_lifting(found, true, step)
     _write_results(tables, "lifting", (files, truth), output, subjects=subjects, step=step)
 
@@ -142,7 +142,7 @@ def benchmark_angles_command(predictions, truth, subjects, **output):
 
     files, found = _read_predictions(read_angles, predictions, truth)
     whole = read_angles(truth)
-    tested = sequences_of_subjects(whole, _names_by_comma(subjects))
+    tested = sequences_of_subjects(whole, names_by_comma(subjects))
     training = [sequence for sequence in whole if sequence not in tested]
     _write_results(evaluate_angles(found, tested, training), "angles", (files, truth), output, subjects=subjects)
 
