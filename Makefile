@@ -35,9 +35,10 @@ $(STAMP): requirements.lock pyproject.toml
 demo: env  ## four real videos in, vertebral kinematics out
 	@$(BIN)/simspine demo --cores $(CORES)
 
-# Before the workers start, so that each kernel is compiled once.
+# Before the workers start, so that each kernel is compiled once: for this processor, and for any (tests/kernels.py),
+# which reference results are computed with.
 $(VENV)/.kernels: $(STAMP) $(shell grep -rl "^@njit" pipeline/simspine)
-	@$(BIN)/simspine warmup
+	@$(BIN)/python tests/kernels.py Sandybridge -m simspine warmup & any=$$!; $(BIN)/simspine warmup && wait $$any
 	@touch $@
 
 # One thread of BLAS in each worker: more than there are processors wait for each other, and waiting costs as much again.

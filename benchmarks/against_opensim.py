@@ -25,8 +25,7 @@ from benchmarks.agreement.comparison import (
     side_by_side,
 )
 from benchmarks.agreement.opensim_tool import tool_result
-
-from simspine.evaluation.tables import benchmark_json
+from tools.bench.figures import benchmark_json
 
 
 def main():

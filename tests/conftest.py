@@ -1,5 +1,6 @@
 """Fixtures that several folders share: a synthetic project with known truth, and the command line on it."""
 
+import gc
 import re
 import shutil
 from collections import Counter
@@ -22,6 +23,7 @@ from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
 from simspine.core.types import Keypoints
 from simspine.io.calibration import write_calibration
 
+FORKING = ("test_faults.py", "test_launch.py", "test_snakefile.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No graphics card, no first-run pages, nothing fetched in the background.
 SWITCHES = [
@@ -34,9 +36,19 @@ settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items):
-    """Files with most slow tests come first, so that no worker is left with a long file at the end."""
+    """Files that fork this process come first, since a fork takes ten times as long once hundreds of tests have run.
+
+    Then those with most slow tests, so that no worker is left with a long file at the end.
+    """
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    items.sort(key=lambda item: (item.path.name not in FORKING, -slow[item.path]))
+
+
+def pytest_collection_finish():
+    """Modules and tests that are loaded live on: neither the collector nor forks of this process go through them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)  # as in simspine's own commands
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 Nothing that they change is left in this process, and the seconds that Python and libraries take to load are paid once.
 """
 
+import gc
 import os
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def run_forked(command: Callable[[], object], folder: Path, **environment: str) 
 def _exit_code_of(command: Callable[[], object], folder: Path, environment: dict[str, str]) -> int:
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - this process ends soon
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    gc.freeze()  # what the collector does not go through is not copied into this process
     try:
         os.environ.update(environment)
         os.chdir(folder)

@@ -349,8 +349,9 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     """The click command that words call, and what is left of them."""
     command: click.Command = main
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        assert words[0] in command.commands, f"simspine {words[0]}"
-        command, words = command.commands[words[0]], words[1:]
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"simspine {words[0]}"
+        command, words = found, words[1:]
     return command, words
 
 

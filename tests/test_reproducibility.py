@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,12 @@ import pytest
 import yaml
 from kernels import GENERIC, SETS, variables
 from promise import SAME_M, SAME_RAD, SAME_SHARE
-from small_videos import write_beginning_of_the_demo
 
-from simspine.io.hdf5 import read_store
-from simspine.workflow.config import check_config
-from simspine.workflow.jobs import run_stage
+from simspine.core.types import Keypoints
+from simspine.io.calibration import read_calibration
+from simspine.io.hdf5 import read_store, write_store
+from simspine.io.video import demo_folder
+from simspine.workflow.up_to_date import RunPaths
 
 ROOT = Path(__file__).parents[1]
 DEMO_FRAMES = 40
@@ -94,18 +94,20 @@ def run(kernels: str, *commands: list[str], **environment: str) -> None:
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """{set of kernels: folder} of results: the demo's first frames from one set of 2D points, a virtual capture from
+    """{set of kernels: folder} of results: the demo's first frames from its stored 2D points, a virtual capture from
     its start."""
     folder = tmp_path_factory.mktemp("kernels")
     demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
-    trial = demo["subjects"]["S01"]["trials"]["balance"]
-    trial |= write_beginning_of_the_demo(folder, DEMO_FRAMES)
-    del trial["folder"]
-    run_stage("detect", check_config(demo | {"results": str(folder / "demo")}), None, None, quiet=True)
+    with np.load(ROOT / "tests/reference/inputs.npz") as stored:
+        values = (stored[name][:DEMO_FRAMES].astype(float) for name in ("xy", "confidence"))
+        seen = Keypoints(stored["keypoint_names"].tolist(), 60.0, *values)
+    cameras = read_calibration(next((demo_folder() / "calibration").glob("*.qca.txt")))
     folders = {name: folder / name for name in SETS if variables(name) is not None}
     for name, place in folders.items():
-        shutil.copytree(folder / "demo", place / "demo")
-        demo_stages = stages(demo | {"results": str(place / "demo")}, place / "demo.yaml")
+        detected = RunPaths(place / "demo", "S01").keypoints("balance")
+        detected.parent.mkdir(parents=True)
+        write_store(detected, keypoints=seen, cameras=list(cameras), skeleton="blazepose33")
+        _, *demo_stages = stages(demo | {"results": str(place / "demo")}, place / "demo.yaml")
         run(name, *demo_stages, *stages(virtual(place), place / "virtual.yaml", "capture virtual"))
     return folders
 

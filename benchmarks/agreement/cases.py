@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tools.bench.engines import walking_markers, walking_motion
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, build_body
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Markers
-from simspine.evaluation.bench_engines import walking_markers, walking_motion
 
 MARKER_SET = "simspine-release"
 NOISE = 0.005  # m

@@ -14,13 +14,13 @@ from benchmarks.agreement.cases import NOISE, Case
 from benchmarks.agreement.nearest_minimum import nearest_minimum
 from benchmarks.agreement.observability import ObservedCoordinates, observability, slope_left
 from benchmarks.agreement.opensim_tool import ToolResult
+from tools.bench.figures import Metric
 
 from simspine.anatomy.body import follow_couplers
 from simspine.core.geometry import wrap_angles
 from simspine.estimation import frame_engine, inverse_kinematics
 from simspine.estimation.frame_engine import Frames
 from simspine.estimation.result import canonical_branch, result_of
-from simspine.evaluation.tables import Metric
 
 COST_RATIO = 1.001
 AGREE_RAD, AGREE_M = float(np.radians(0.5)), 0.001

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from tools.bench.engines import walking_markers, walking_motion
 
 from simspine.estimation import frame_engine
 from simspine.estimation.frame_engine import Frames, fit_frames
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.marker_kernels import body_columns
-from simspine.evaluation.bench_engines import walking_markers, walking_motion
 
 NOISE = 0.005  # m
 

@@ -7,12 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-
-from simspine.cli.main import main
-from simspine.core.errors import InputError
-from simspine.evaluation import bench_accuracy
-from simspine.evaluation.baselines import BASELINE_NAMES
-from simspine.evaluation.bench_accuracy import (
+from tools.bench import accuracy as bench_accuracy
+from tools.bench.accuracy import (
     ACCURACY_LEVELS,
     LEVELS_BY_REGION,
     OUR_FIGURES,
@@ -26,8 +22,9 @@ from simspine.evaluation.bench_accuracy import (
     person_table,
     study_tables,
 )
-from simspine.evaluation.spine_errors import SpineErrors, spine_error_figures, spine_errors_of
-from simspine.evaluation.study_trials import (
+from tools.bench.baselines import BASELINE_NAMES
+from tools.bench.spine_errors import SpineErrors, spine_error_figures, spine_errors_of
+from tools.bench.study_trials import (
     POINT_ERRORS_BY_NAME,
     StudySize,
     filmed_trial,
@@ -35,6 +32,9 @@ from simspine.evaluation.study_trials import (
     trial_in_space,
     trials_of_people,
 )
+
+from simspine.cli.main import main
+from simspine.core.errors import InputError
 
 SIZE = StudySize(1, 60, actions=("Directions", "Sitting"))
 FILMED = StudySize(1, 40, every=1, actions=("Walking",))

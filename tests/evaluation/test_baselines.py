@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-
-from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
-from simspine.core.skeletons import VERTEBRA_OF
-from simspine.core.types import Markers
-from simspine.evaluation.baselines import (
+from tools.bench.accuracy import ACCURACY_LEVELS, LEVELS_BY_REGION
+from tools.bench.baselines import (
     BASELINE_NAMES,
     baseline_estimates,
     curve_angles,
@@ -15,9 +12,12 @@ from simspine.evaluation.baselines import (
     spine_by_curve,
     without_motion,
 )
-from simspine.evaluation.bench_accuracy import ACCURACY_LEVELS, LEVELS_BY_REGION
-from simspine.evaluation.spine_errors import spine_error_figures, spine_errors_of
-from simspine.evaluation.study_trials import PointErrors, StudySize, trial_in_space, trials_of_people
+from tools.bench.spine_errors import spine_error_figures, spine_errors_of
+from tools.bench.study_trials import PointErrors, StudySize, trial_in_space, trials_of_people
+
+from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
+from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.types import Markers
 
 RADIUS = 0.4
 

@@ -2,16 +2,16 @@ import json
 
 import pytest
 from click.testing import CliRunner
-
-from simspine.cli.main import main
-from simspine.core.errors import InputError
-from simspine.workflow import bench_workflow
-from simspine.workflow.bench_workflow import (
+from tools.bench import workflow as bench_workflow
+from tools.bench.workflow import (
     TIMED_STAGES,
     Cost,
     cost_scaling,
     measure_workflow,
 )
+
+from simspine.cli.main import main
+from simspine.core.errors import InputError
 
 
 def costs(*lengths, bend=0.0):

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tools.bench.engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
+from tools.bench.figures import Metric, benchmark_json, metrics_table
 
 from simspine.anatomy.recipes import build_body
+from simspine.cli import bench
 from simspine.cli.main import main
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints
-from simspine.evaluation.bench_engines import synthetic_views, triangulate_plainly, walking_markers, walking_motion
-from simspine.evaluation.tables import Metric, benchmark_json, metrics_table
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,16 @@ def test_no_goal_is_neither_met_nor_not():
     metric = Metric("speed", 1.0, "×", "higher")
     assert metric.met is None
     assert "met" not in metrics_table([metric])
+
+
+@pytest.mark.parametrize("words", [["ik"], ["--help"]])
+def test_measurements_need_the_source_code(words, monkeypatch):
+    """As in an installed wheel; predictions can be evaluated there."""
+    monkeypatch.setattr(bench, "__file__", "/site-packages/simspine/cli/bench.py")
+    done = CliRunner().invoke(main, ["bench", *words])
+    assert done.exit_code == 2
+    assert done.stderr == "error: `simspine bench` needs simspine's source code; install it from a clone.\n"
+    assert CliRunner().invoke(main, ["benchmark", "--help"]).exit_code == 0
 
 
 def test_a_walk_is_smooth_and_inside_the_limits():

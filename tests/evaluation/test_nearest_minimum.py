@@ -5,11 +5,11 @@ import pytest
 from benchmarks.agreement.cases import walking_case
 from benchmarks.agreement.nearest_minimum import nearest_minimum
 from scipy.optimize import least_squares
+from tools.bench.engines import walking_motion
 
 from simspine.anatomy.tree import markers_and_jacobian
 from simspine.estimation import frame_engine
 from simspine.estimation.frame_engine import Frames
-from simspine.evaluation.bench_engines import walking_motion
 
 
 @pytest.fixture(scope="module")

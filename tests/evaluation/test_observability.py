@@ -12,13 +12,13 @@ from benchmarks.agreement.observability import (
     stopping_distance,
 )
 from scipy.optimize import brentq
+from tools.bench.engines import walking_motion
 
 from simspine.anatomy.body import follow_couplers
 from simspine.anatomy.tree import all_coordinates
 from simspine.estimation import frame_engine
 from simspine.estimation.frame_engine import Frames
 from simspine.estimation.result import result_of
-from simspine.evaluation.bench_engines import walking_motion
 
 N, ROWS, NOISE = 5, 30, 0.004
 OPEN = np.full(N, np.inf)

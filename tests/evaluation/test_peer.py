@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy.signal import butter, freqz
+from tools.bench import baselines as peer
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.core.errors import InputError
 from simspine.core.types import Markers, Origin
-from simspine.evaluation import baselines as peer
 
 RATE = 50.0
 NECK = SPINE_CHAIN_MARKERS.index("Neck")

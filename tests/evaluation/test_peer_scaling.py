@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from tools.bench.baselines import plain_factors, slow_straight_frames
+from tools.bench.engines import walking_motion
 
 from simspine.anatomy.body import forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set
@@ -9,8 +11,6 @@ from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, scale_body
 from simspine.core.errors import InputError
 from simspine.core.types import Markers, Motion
-from simspine.evaluation.baselines import plain_factors, slow_straight_frames
-from simspine.evaluation.bench_engines import walking_motion
 
 
 @pytest.fixture(scope="module")

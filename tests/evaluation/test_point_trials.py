@@ -4,13 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from simspine.anatomy.curvature import SPINE_MARKERS
-from simspine.core.errors import InputError
-from simspine.core.filtering import lowpass
-from simspine.core.skeletons import SPINE_REGIONS
-from simspine.core.types import Origin
-from simspine.evaluation.study_trials import (
+from tools.bench.study_trials import (
     LIMB_POINT_SD_M,
     POINT_ERRORS_BY_NAME,
     TRUTH_FAMILIES,
@@ -19,6 +13,12 @@ from simspine.evaluation.study_trials import (
     trial_in_space,
     trials_of_people,
 )
+
+from simspine.anatomy.curvature import SPINE_MARKERS
+from simspine.core.errors import InputError
+from simspine.core.filtering import lowpass
+from simspine.core.skeletons import SPINE_REGIONS
+from simspine.core.types import Origin
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.foreign_motion import FOREIGN_ACTIONS
 

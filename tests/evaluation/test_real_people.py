@@ -6,17 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 from click.testing import CliRunner
-
-from simspine.anatomy.body import body_poses, forward_kinematics
-from simspine.anatomy.marker_sets import read_marker_set
-from simspine.anatomy.recipes import build_body
-from simspine.cli.main import main
-from simspine.core.errors import InputError
-from simspine.core.geometry import markers_in_frame
-from simspine.core.types import Markers, Motion
-from simspine.evaluation import real_people
-from simspine.evaluation.baselines import BACK_MARKERS, back_marker_baselines
-from simspine.evaluation.real_people import (
+from tools.bench import real_people
+from tools.bench.baselines import BACK_MARKERS, back_marker_baselines
+from tools.bench.real_people import (
     CT_LEVELS,
     PLAIN,
     REGISTERED,
@@ -30,6 +22,14 @@ from simspine.evaluation.real_people import (
     read_gait_people,
     score_gait,
 )
+
+from simspine.anatomy.body import body_poses, forward_kinematics
+from simspine.anatomy.marker_sets import read_marker_set
+from simspine.anatomy.recipes import build_body
+from simspine.cli.main import main
+from simspine.core.errors import InputError
+from simspine.core.geometry import markers_in_frame
+from simspine.core.types import Markers, Motion
 
 FRAMES = 40
 OFFSET = np.array([0.0, 0.0, 0.012])  # m to the right: where T6's marker lies on its vertebra

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tools.bench.spine_errors import TrialSpine, every_nth_frame, spine_error_figures, spine_errors_of
 
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.errors import InputError
 from simspine.core.types import Markers
-from simspine.evaluation.spine_errors import TrialSpine, every_nth_frame, spine_error_figures, spine_errors_of
 
 RATE, FRAMES = 50.0, 200
 LEVELS = ("L5-S1", "L4-L5")

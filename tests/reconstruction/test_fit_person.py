@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from tools.bench.spine_errors import OWN_SPINE_MARKERS
+from tools.bench.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
 
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
 from simspine.anatomy.priors import Prior
@@ -14,14 +16,13 @@ from simspine.core.types import Markers, Origin
 from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.estimation.person import Person, personal_prior
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
-from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS
-from simspine.evaluation.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
 from simspine.quality.assess import check_solved_trial
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import body_of_person
 from simspine.synthesis.foreign_motion import make_foreign_subject, make_foreign_trial
 
 SD = 0.005  # m, of spine points from frame to frame
+SCORED = 40  # frames of each trial whose vertebrae are compared
 FIXED = Options(scaling=ScalingOptions(anatomy=False))
 
 
@@ -44,22 +45,34 @@ def fitted():
     return truth, seen, body_of_person(seen, "articulated", "centres", Options())[0]
 
 
+@pytest.fixture
+def one_round(monkeypatch):
+    """Of fit and noise, not five: where fits are compared with one another, or must only be finite."""
+    monkeypatch.setattr("simspine.estimation.fit_person.NOISE_ROUNDS", 1)
+
+
 def _vertebrae_off(truth, seen, sized) -> float:
-    """m, mean over trials, frames and vertebrae."""
+    """m, mean over trials, the first frames, and vertebrae."""
     off = []
     for trial, markers in zip(truth, seen, strict=True):
-        centres = read_spine(sized, solve_kinematics(sized, markers, "centres", Options().ik)).centres
+        begun = markers.with_(xyz=markers.xyz[:SCORED])
+        centres = read_spine(sized, solve_kinematics(sized, begun, "centres", Options().ik)).centres
         names = [name for name in trial.centres.names if name in centres.names]
-        off.append(np.linalg.norm(centres.select(names).xyz - trial.centres.select(names).xyz, axis=-1).mean())
+        exact = trial.centres.select(names).xyz[:SCORED]
+        off.append(np.linalg.norm(centres.select(names).xyz - exact, axis=-1).mean())
     return float(np.mean(off))
 
 
+@pytest.fixture(scope="module")
+def off_when_fitted(fitted) -> float:
+    return _vertebrae_off(*fitted)
+
+
 @pytest.mark.slow
-def test_vertebrae_of_another_anatomy_come_nearer(fitted):
-    truth, seen, sized = fitted
-    assert _vertebrae_off(truth, seen, sized) < 0.5 * _vertebrae_off(
-        truth, seen, body_of_person(seen, "articulated", "centres", FIXED)[0]
-    )
+def test_vertebrae_of_another_anatomy_come_nearer(fitted, off_when_fitted):
+    truth, seen, _ = fitted
+    plain = body_of_person(seen, "articulated", "centres", FIXED)[0]
+    assert off_when_fitted < 0.5 * _vertebrae_off(truth, seen, plain)
 
 
 def test_noise_is_learnt(fitted):
@@ -146,6 +159,7 @@ def test_bodies_without_an_anatomy_stay_as_they_were_sized():
     assert with_fit.body == without.body
 
 
+@pytest.mark.usefixtures("one_round")
 def test_gaps_and_points_that_never_appear_are_no_obstacle():
     _, (_, _, walking) = _trials(80)
     xyz = np.array(walking.xyz)
@@ -157,6 +171,7 @@ def test_gaps_and_points_that_never_appear_are_no_obstacle():
     assert np.isfinite(sized.body.marker_offsets).all()
 
 
+@pytest.mark.usefixtures("one_round")
 def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
     """Of the other trials nothing is left out for it."""
     _, (first, *others), _ = fitted
@@ -201,10 +216,11 @@ def test_where_points_beside_the_spine_lie_on_a_person_is_in_their_intervals():
     assert 0.6 < np.sqrt(np.mean(squares)) < 1.4
 
 
-def test_what_a_detector_is_off_by_in_everybody_is_taken_off_where_it_is_known(fitted):
-    """Points 25 mm forward of vertebrae and 15 mm up, as another convention has them. Learnt from this person alone it
-    passes for anatomy for the most part; told, it leaves the vertebrae where they are without it."""
-    truth, seen, sized = fitted
+@pytest.mark.slow
+def test_a_known_systematic_error_of_the_detector_is_subtracted(fitted, off_when_fitted):
+    """Points 25 mm forward of vertebrae and 15 mm up, as another convention has them. From this person alone most of it
+    is taken for anatomy. With the error known, vertebrae lie where they lie without it."""
+    truth, seen, _ = fitted
     off, moved = (0.025, 0.015, 0.0), []
     for markers, trial in zip(seen, truth, strict=True):
         xyz, axes = np.array(markers.xyz), trunk_axes(trial.points.names, trial.points.xyz)
@@ -213,17 +229,17 @@ def test_what_a_detector_is_off_by_in_everybody_is_taken_off_where_it_is_known(f
         moved.append(markers.with_(xyz=xyz))
     offsets = {region: RegionOffset(mean_m=off, sd_m=0.005) for region in SPINE_REGIONS}
     known = Options(ik=KinematicsOptions(detector_offsets=offsets))
-    told, untold = (body_of_person(moved, "articulated", "centres", options)[0] for options in (known, Options()))
-    assert _vertebrae_off(truth, moved, told) < _vertebrae_off(truth, seen, sized) + 0.004
-    assert _vertebrae_off(truth, moved, untold) > 0.012
+    corrected, plain = (body_of_person(moved, "articulated", "centres", options)[0] for options in (known, Options()))
+    assert _vertebrae_off(truth, moved, corrected) < off_when_fitted + 0.004
+    assert _vertebrae_off(truth, moved, plain) > 0.012
     for region in SPINE_REGIONS:
-        np.testing.assert_allclose(told.person.detector_bias[region].offset_m, off, atol=0.008)
+        np.testing.assert_allclose(corrected.person.detector_bias[region].offset_m, off, atol=0.008)
 
 
-def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body(fitted):
+@pytest.mark.usefixtures("one_round")
+def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body():
     """Fitted with them, the pelvis would face backwards in a third of all frames."""
-    _, seen, _ = fitted
-    standing, bending, walking = seen
+    _, (standing, bending, walking) = _trials(30)
     other = [{"L": "R", "R": "L"}.get(name[0], name[0]) + name[1:] for name in walking.names]
     names = [o if o in walking.names else name for o, name in zip(other, walking.names, strict=True)]
     turned = walking.with_(xyz=walking.xyz[:, walking.indices(names)])
@@ -237,6 +253,7 @@ def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body(fitted):
     assert only.trials == 1
 
 
+@pytest.mark.usefixtures("one_round")
 def test_a_trial_in_which_nobody_is_seen_is_left_out():
     _, (standing, bending, _) = _trials(60)
     nobody = bending.with_(xyz=np.full(bending.xyz.shape, np.nan))
@@ -247,6 +264,7 @@ def test_a_trial_in_which_nobody_is_seen_is_left_out():
     np.testing.assert_allclose(with_nobody.body.marker_offsets, alone.body.marker_offsets, atol=1e-9)
 
 
+@pytest.mark.usefixtures("one_round")
 def test_a_person_seen_in_a_few_frames_of_a_long_trial_is_fitted_by_these():
     _, (standing, _, _) = _trials(100)
     xyz = np.full(standing.xyz.shape, np.nan)

@@ -4,11 +4,11 @@ from detector_errors import PAPER, region_errors
 from mean_distances import mpjpe
 from scipy.stats import spearmanr
 from stick_person import stick_person
+from tools.bench.engines import triangulate_plainly
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import POINTS_BY_REGION, load_skeleton
-from simspine.evaluation.bench_engines import triangulate_plainly
 from simspine.synthesis import virtual_detector, virtual_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import (

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tools.bench.engines import triangulate_plainly
 
 from simspine.anatomy.body import Body, forward_kinematics
 from simspine.cli.main import main
@@ -13,7 +14,6 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.dataset.recordings import sha256_of_file
-from simspine.evaluation.bench_engines import triangulate_plainly
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.copy import open_copy
 from simspine.io.mot import read_mot

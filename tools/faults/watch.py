@@ -6,6 +6,7 @@ writes of HDF5, OpenSim and processes that are started count as Python's own do.
 
 import ctypes
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -78,6 +79,7 @@ def _be_watched(work: Callable[[], object], folder: Path, parent: socket.socket,
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.stdout, sys.stderr = (open(stream, "w", closefd=False, encoding="utf-8") for stream in (1, 2))  # noqa: SIM115
+    gc.freeze()  # what the collector does not go through is not copied into this process
     code: object = 0
     try:
         listener = _ask_before_changes()

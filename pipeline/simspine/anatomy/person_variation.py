@@ -162,8 +162,8 @@ LOWEST_LEVEL_MEAN_NAME = "mean of the lowest disc"  # rad, error of the mean of 
 
 
 def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
-    """Names of the unknowns of the curve; at the end `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, if anything is said
-    of them."""
+    """Names of the unknowns of the curve; at the end `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, where a prior has
+    them."""
     own = (
         _own_curve_name(name) for name in dict.fromkeys(n for p in levels if is_flexion_prior(p) for n in p.combination)
     )

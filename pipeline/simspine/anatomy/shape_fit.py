@@ -5,7 +5,7 @@ distance from prior, points and orientation (`ObservedChain.cost`) is least. β 
 spin, or three: in these coordinates it does not depend on the way there what is found.
 
 Each step is Gauss–Newton's, a generalised least-squares problem. On its own it may end in a swing between two states:
-leaning the trunk and bending the spine back is told by the prior alone, and there the curvature that Gauss–Newton
+only the prior distinguishes leaning the trunk from bending the spine back, and there the curvature that Gauss–Newton
 leaves out can be larger than what it has. So the step is improved by those before (Anderson's acceleration, which finds
 the few directions with another curvature; Walker & Ni 2011) and no step is taken that does not lower the cost:
 where the improved one fails, Gauss–Newton's own, then halves of it, as the gradient points downhill.

@@ -12,7 +12,6 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError
@@ -144,15 +143,6 @@ def _course_correlation(error: np.ndarray, reference: np.ndarray) -> float:
     if len(true) < 3 or np.ptp(true) < MIN_MOVEMENT_RANGE or np.ptp(found) < 1e-9:
         return float("nan")
     return float(np.corrcoef(found, true)[0, 1])
-
-
-STATED_PERCENT = (50, 80, 90, 95)  # of the intervals whose coverage tables show
-STATED_HALF_WIDTHS = ndtri(0.5 + np.array(STATED_PERCENT) / 200)  # in standard deviations
-
-
-def coverage(scaled: np.ndarray) -> tuple[float, ...]:
-    """Share of errors, in standard deviations, that lie in each of the `STATED_PERCENT` intervals."""
-    return tuple(float((np.abs(scaled) <= half).mean()) for half in STATED_HALF_WIDTHS)
 
 
 # Errors of motion: of the points' velocities and accelerations, from neighbouring frames.

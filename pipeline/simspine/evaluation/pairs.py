@@ -276,7 +276,7 @@ def mean_mm(errors: Sequence[np.ndarray]) -> float:
 
 
 def found_points_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Sequence[str]) -> tuple[str, ...]:
-    """`found_points_note` of each method, methods of which the same is to be said together."""
+    """`found_points_note` of each method, methods with the same note together."""
     alike: dict[str, list[str]] = {}
     for method, pairs in methods.items():
         alike.setdefault(found_points_note(pairs, wanted), []).append(method)

@@ -299,7 +299,7 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
 
 
 def sequences_of_subjects(sequences: Sequence[Any], subjects: Sequence[str] = TEST_SUBJECTS) -> tuple[Any, ...]:
-    """Those of the people named, or of everybody (`ALL_SUBJECTS`); `InputError` where nobody of them is there."""
+    """Those of the people named, or of all (`ALL_SUBJECTS`); `InputError` where none of them is there."""
     there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
     found = tuple(s for s in sequences if ALL_SUBJECTS in subjects or s.subject in subjects)
     if not found:

@@ -1,21 +1,16 @@
-"""Tables of results and their writers (text, Markdown, JSON), figures with goals, and what the papers fix.
+"""Tables of results and their writers (text, Markdown, JSON), and what the papers' protocols fix.
 
-`EvaluationTable` holds the results of a protocol, `Metric` a figure of a benchmark with its goal. Rows that the papers
-print come from `published.csv`: other people's data, so only roughly comparable.
+Rows that the papers print come from `published.csv`: other people's data, so only roughly comparable.
 """
 
 import csv
 import json
-import os
-import platform
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -221,53 +216,8 @@ def trial_key(trial: str) -> str:
     return re.sub(r"[\s_.-]+", "_", trial).lower()
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One figure. better: 'higher' or 'lower'. goal: what it should reach, None where there is none."""
-
-    key: str
-    value: float
-    unit: str
-    better: str
-    goal: float | None = None
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the goal is reached; None without one."""
-        if self.goal is None:
-            return None
-        return self.value >= self.goal if self.better == "higher" else self.value <= self.goal
-
-
-def benchmark_json(metrics: Sequence[Metric], settings: Mapping) -> dict:
-    """What is written: date, machine, settings, and each metric by its key."""
-    return {
-        "date": date.today().isoformat(),
-        "machine": machine_description(),
-        "settings": dict(settings),
-        "metrics": {m.key: {k: v for k, v in asdict(m).items() if k != "key"} | {"met": m.met} for m in metrics},
-    }
-
-
-def metrics_table(metrics: Sequence[Metric]) -> str:
-    """A Markdown table."""
-    rows: list[Sequence[str]] = [("measured", "value", "unit", "goal", ""), ("---", "---:", "---", "---:", "---")]
-    for m in metrics:
-        goal = "" if m.goal is None else f"{'≥' if m.better == 'higher' else '≤'} {m.goal:g}"
-        rows.append((m.key, f"{m.value:.4g}", m.unit, goal, {None: "", True: "met", False: "**not met**"}[m.met]))
-    return aligned_markdown(rows)
-
-
 def aligned_markdown(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with columns of one width; the second row is the line below the heading."""
     cells = [[cell.replace("|", "/") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells)
-
-
-def machine_description() -> str:
-    """Processor and number of cores; no names."""
-    info = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)", info.read_text(), re.MULTILINE) if info.is_file() else None
-    model = named[1] if named else platform.processor() or platform.machine()
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"

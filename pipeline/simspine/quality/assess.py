@@ -345,7 +345,7 @@ def verdicts_dict(verdicts: VerdictsByTrial) -> dict:
     }
 
 
-MAX_UNFINISHED_GAIN = 0.01  # squared standard deviations: no result is off by more than a tenth of its own for it
+MAX_UNFINISHED_GAIN = 0.01  # squared standard deviations: results differ by a tenth of their own at most
 
 
 def check_solved_trial(

@@ -188,7 +188,7 @@ def act_sitting(score: Score, repeat: int) -> None:
                 bring_hand(score, done, side, (0.45, -0.62, 0.05))
         elif kind < 0.55:  # back
             score.degrees(done, tilt=score.near(9.0), lumbar_flexion=-4.0, neck_flexion=6.0)
-        elif kind < 0.85:  # round to somebody
+        elif kind < 0.85:  # round to another person
             turn = score.near(1.0) * score.rng.choice([-1.0, 1.0])
             score.degrees(done * turn, lumbar_rotation=4.0, thoracic_rotation=16.0, neck_rotation=10.0)
         else:  # stretching

@@ -32,7 +32,7 @@ from simspine.synthesis.foreign_body import (
 )
 from simspine.synthesis.signals import minimum_jerk_step
 
-# A motion of somebody of another anatomy while it is composed: coordinates as functions of time alone.
+# A motion of a person of another anatomy while it is composed: coordinates as functions of time alone.
 # A longer trial goes on where a shorter one ends. Noise is a sum of slow sines, transitions have least jerk.
 
 
@@ -224,7 +224,7 @@ def _hip_height(c: ForeignCourse, phase: np.ndarray, gait: tuple) -> np.ndarray:
 
 
 def _add_sway(c: ForeignCourse, size: float = 1.0) -> None:
-    """Sway, breathing, small corrections of posture; how somebody carries themselves in this trial."""
+    """Sway, breathing, small corrections of posture; the carriage of the person in this trial."""
     rng = c.draw("carriage")
     breath = np.sin(2 * np.pi * c.time / rng.uniform(3.2, 4.8) + rng.uniform(0, 6))
     c.hips[:, 0] += c.wander("sway_x", 0.006)

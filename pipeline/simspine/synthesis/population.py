@@ -116,7 +116,7 @@ Stream = Callable[..., np.random.Generator]
 
 
 def sample_shape(draw: Stream, tall: float, spread: float) -> np.ndarray:
-    """(72,) parameters of the chain (`simspine.anatomy.shape_model`), of somebody lying.
+    """(72,) parameters of the chain (`simspine.anatomy.shape_model`), of a person lying.
 
     tall: stature relative to the mean, whose relative spread between people is `spread`: all lengths grow with it, and
     what the scans' lengths vary in common beyond it is drawn. So over many people mean and covariance are the model's.

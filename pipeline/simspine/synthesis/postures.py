@@ -277,7 +277,7 @@ class Score:
 
 
 def add_breathing(score: Score) -> None:
-    """Breathing and the small motions of somebody who stands or sits still; arms hang loosely."""
+    """Breathing and the small motions of a person who stands or sits still; arms hang loosely."""
     rate = score.near(0.25)
     breath = np.sin(2 * np.pi * (rate * score.time + 0.3 * score.wander(4.0)))
     score.degrees(breath, thoracic_flexion=-score.near(0.8), lumbar_flexion=0.3, neck_flexion=0.3)

@@ -123,7 +123,7 @@ GENERATED_MOTION_FRAMES = 300  # frames of each motion that is made up
 
 @dataclass(frozen=True, eq=False)
 class Performer:
-    """Somebody and what they do. name: of the person. points: (frames, 37, 3) m, z up, SIMSPINE's. maps: (frames,
+    """A person and their motion. name: of the person. points: (frames, 37, 3) m, z up, SIMSPINE's. maps: (frames,
     segments, 3, 4), rest → world. reach: (37,) m, see `flesh_depths`. floor: m, its height.
     """
 
@@ -168,7 +168,7 @@ def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = Non
 
 _BACKGROUND_SCALE = 0.5  # px of a room for one of the picture: out of focus behind the person
 _BACKGROUND_BLUR_PX = 0.7  # px of the room, one standard deviation
-_MAX_CROP_ATTEMPTS = 20  # until somebody is in sight
+_MAX_CROP_ATTEMPTS = 20  # until the person is in sight
 _OWN_BACKGROUND = 0.7  # share of pictures before the user's images, where there are any
 
 

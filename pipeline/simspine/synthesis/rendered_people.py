@@ -223,7 +223,7 @@ def linear_rgb(srgb: tuple[float, float, float] | np.ndarray) -> tuple[float, fl
 
 
 def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
-    """An appearance; everybody wears a top, something on the legs, and mostly shoes."""
+    """An appearance: a top, something on the legs, and mostly shoes."""
     place = rng.uniform(0, len(SKIN_TONES) - 1.001)
     low, share = int(place), place % 1
     tone = (1 - share) * np.array(SKIN_TONES[low]) + share * np.array(SKIN_TONES[low + 1])

@@ -93,7 +93,7 @@ class Config(Options):
         return results
 
     @model_validator(mode="after")
-    def _everybody(self):
+    def _all_subjects(self):
         """Subjects and trials of the data set join those named; no file is looked at."""
         if self.capture is not None:
             self.__dict__["subjects"] = people_of_capture(self.capture, self.virtual, self.subjects)

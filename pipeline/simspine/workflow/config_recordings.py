@@ -327,7 +327,7 @@ class SharedSubject(Subject):
     group: str
     """Name under which the recording is configured."""
     rank: int
-    """1 for who is seen most."""
+    """1 for the person visible in most views and frames."""
 
 
 def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
@@ -405,7 +405,7 @@ class Virtual(Section):
 def people_of_capture(
     capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]
 ) -> dict[str, Subject]:
-    """Everybody in the data set with all usable trials, and those named in addition."""
+    """All people of the data set with all usable trials, and those named in addition."""
     trials: dict[str, dict[str, Trial]] = {}
     for name, trial in chosen_trials(capture, virtual):
         own = trials.setdefault(name, {})

@@ -184,7 +184,7 @@ def export_dataset(config: Config) -> Path:
 
 
 def _dataset_files(origin: Mapping) -> dict[str, str]:
-    """{name: kind} of the files beside the HDF5, without timings.json, which differs from run to run."""
+    """{name: kind} of the files next to the HDF5, without timings.json, which differs from run to run."""
     notice = {"NOTICE.txt": "text"} if origin["notice"] else {}
     quality = {"quality.json": "quality", "quality.csv": "quality"}
     return {"provenance.json": "json", "summary.json": "json", "clinical.csv": "csv"} | quality | notice

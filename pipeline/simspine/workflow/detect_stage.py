@@ -1,6 +1,6 @@
 """Images, folders of 2D points, or a file of ours → keypoints/<trial>.h5: 37 points per view of the person followed,
 and the cameras in the order of the views. Of a recording that several subjects share, the first one's stage keeps
-everybody, and the others take theirs from it.
+all people, and the others take theirs from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,19 +59,19 @@ def _detect(context: Context, name: str, trial: Trial) -> dict:
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:
-    """One of several people of a recording: who is seen most is looked for with all the others."""
+    """One of several people of a recording: all are followed together, by the stage of the first."""
     ((name, trial),) = person.trials.items()
     out = context.paths.keypoints(name)
-    everybody = RunPaths(context.paths.results, f"{person.group}_1").people(name)
+    of_all = RunPaths(context.paths.results, f"{person.group}_1").people(name)
     if person.rank > 1:
 
         def take() -> dict:
-            stored = read_store(everybody)
+            stored = read_store(of_all)
             own = stored["people"][person.rank - 1]
             write_store(out, keypoints=own, **{key: value for key, value in stored.items() if key != "people"})
             return _detect_notes(own)
 
-        return StageTask(name=name, inputs=(everybody,), outputs=(out,), settings={"rank": person.rank}, work=take)
+        return StageTask(name=name, inputs=(of_all,), outputs=(out,), settings={"rank": person.rank}, work=take)
     capture, options = context.capture(name), context.config.detection
 
     def find() -> dict:
@@ -85,13 +85,13 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
                 "docs/detection.md for what makes people hard to find."
             )
         first, views = found[0]["keypoints"], _about_views(found[0])
-        write_store(everybody, people=[one["keypoints"] for one in found[: person.people]], **views)
+        write_store(of_all, people=[one["keypoints"] for one in found[: person.people]], **views)
         write_store(out, keypoints=first, **views)
         return _detect_notes(first) | {"people_followed": len(found)}
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about_trial(trial)
     settings |= {"people": person.people}
-    return StageTask(name=name, inputs=capture.detected, outputs=(everybody, out), settings=settings, work=find)
+    return StageTask(name=name, inputs=capture.detected, outputs=(of_all, out), settings=settings, work=find)
 
 
 def _about_trial(trial: Trial) -> dict:
@@ -152,7 +152,7 @@ def _stored_keypoints(path: Path, cameras: Sequence[Camera]) -> TrialSource:
 def read_detection_folders(
     name: str, trial: Trial, capture: CaptureSource, cameras: Sequence[Camera], skeleton: str | None
 ) -> tuple[Detections, skeletons.Skeleton]:
-    """Everybody in the folders of keypoints; `InputError` unless there are as many as cameras."""
+    """All people in the folders of keypoints; `InputError` unless there are as many as cameras."""
     assert trial.rate is not None  # `Trial` wants one with keypoints
     if len(cameras) != len(capture.keypoints):
         raise InputError(

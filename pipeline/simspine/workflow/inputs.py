@@ -193,8 +193,8 @@ def check_inputs(config: Config) -> None:
 
 
 def check_report(config: Config) -> None:
-    """`InputError` where the report's table of bands cannot be read, or contacts lie outside their trial: to be said
-    before hours of work."""
+    """`InputError` where the report's table of bands cannot be read, or contacts lie outside their trial, before hours
+    of work."""
     if config.report.bands:
         read_bands(_existing_path(config.report.bands, "table of bands"), compute_clinical_angles())
     for name, contacts in config.report.events.items():

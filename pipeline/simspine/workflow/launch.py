@@ -246,7 +246,7 @@ def _keep_state_in(folder: Path) -> None:
         return persistence(**options | {"path": folder})
 
     workflow.FilePersistence = kept
-    LoggerManager.setup_logfile = lambda *_, **__: None  # what it says is kept by whoever started it
+    LoggerManager.setup_logfile = lambda *_, **__: None  # the process that started it keeps its output
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def write_new_config(
 
 
 def _marker_trials(files: Sequence[Path], marker_set: str | None) -> tuple[dict[str, dict], str]:
-    """A trial for each file, named after it, and what is to be said of their markers."""
+    """A trial for each file, named after it, and a note on their markers."""
     trials: dict[str, dict] = {}
     said = ""
     for file in files:
@@ -205,9 +205,9 @@ def _safe_name(text: str) -> str:
 def _session_subjects(
     session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None, marker_set: str | None
 ) -> tuple[dict[str, dict], str | None, str]:
-    """People and trials of another program's session, their marker set, and what is to be said.
+    """People and trials of another program's session, their marker set, and a note.
 
-    Points in tables that a configuration cannot name are written as TRC files into a folder beside it.
+    Points in tables that a configuration cannot name are written as TRC files into a folder next to it.
     """
     known = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
     subjects: dict[str, dict] = {}

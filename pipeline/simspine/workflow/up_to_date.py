@@ -47,7 +47,7 @@ class RunPaths:
         return self.folder / "keypoints" / f"{trial}.h5"
 
     def people(self, trial: str) -> Path:
-        """Everybody followed in a recording that several subjects share; in the folder of the first of them."""
+        """All people followed in a recording that several subjects share; in the folder of the first of them."""
         return self.folder / "keypoints" / f"{trial}_people.h5"
 
     def cameras(self, trial: str) -> Path:

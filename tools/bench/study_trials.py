@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+from tools.bench.baselines import TRUE_POINT_MARKER_SET, peer_estimates, peer_markers
+from tools.bench.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError, require_known
@@ -20,8 +22,6 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.options import BodyOptions
-from simspine.evaluation.baselines import TRUE_POINT_MARKER_SET, peer_estimates, peer_markers
-from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, UNSEEN
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import run_stages

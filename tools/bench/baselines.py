@@ -26,6 +26,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import find_objects, label
 from scipy.signal import butter, filtfilt
+from tools.bench.engines import triangulate_plainly
+from tools.bench.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 
 from simspine.anatomy.body import Body, body_poses, forward_kinematics, neutral_markers, neutral_motion
 from simspine.anatomy.curvature import (
@@ -50,9 +52,7 @@ from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.result import Solver
 from simspine.estimation.solve_trial import read_spine
-from simspine.evaluation.bench_engines import triangulate_plainly
 from simspine.evaluation.metrics import finite_values, mean_or_nan
-from simspine.evaluation.spine_errors import OWN_SPINE_MARKERS, TrialSpine
 
 TRUE_POINT_MARKER_SET = "centres"  # marker set: where the virtual capture has its points
 BASELINE_NAMES = ("curve", "tangents", "mean", "constant")
@@ -359,7 +359,7 @@ def blend_model_and_measured(model: Markers, measured: Markers) -> Markers:
 FASTEST_SHARE_LEFT_OUT = 0.2  # of the frames, left out
 STRAIGHTEST_FRAMES_USED = 50  # frames with the least flexion of hips and knees
 TRIMMED_SEGMENT_SHARE = 0.2  # of a length's values, half at each end
-PEER_BODY_MASS_KG = 70.0  # kg, for everybody
+PEER_BODY_MASS_KG = 70.0  # kg, of all people
 
 
 def slow_straight_frames(trials: Sequence[Markers]) -> np.ndarray:

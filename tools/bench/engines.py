@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from tools.bench.figures import Metric
 
 from simspine.anatomy.body import Body, follow_couplers, forward_kinematics
 from simspine.anatomy.osim import opensim_api
@@ -30,7 +31,6 @@ from simspine.core.skeletons import INFERRED_SUFFIX, load_skeleton
 from simspine.core.types import Camera, Keypoints, Markers, Motion
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.result import Result, Solver
-from simspine.evaluation.tables import Metric
 from simspine.io.calibration import read_calibration
 from simspine.io.video import demo_folder, find_project, match_cameras_to_views, open_videos
 from simspine.synthesis.virtual_trial import look_at_rotation
@@ -203,8 +203,8 @@ def frames_per_second(solve: Callable[[], Result], repeats: int = 2) -> tuple[fl
 
 def _memory_of_child(engine: str, frames: int) -> float:
     """MiB that a process that runs this module holds at most."""
-    command = [sys.executable, "-m", "simspine.evaluation.bench_engines", engine, str(frames)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "tools.bench.engines", engine, str(frames)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     return float(done.stdout.splitlines()[-1])
 
 

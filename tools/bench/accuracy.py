@@ -10,14 +10,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-
-from simspine.anatomy.curvature import LUMBAR_LEVELS, THORACIC_LEVELS
-from simspine.anatomy.recipes import read_recipe
-from simspine.core.errors import InputError, require_known
-from simspine.evaluation.baselines import baseline_estimates
-from simspine.evaluation.metrics import finite_values, mean_or_nan, rms_or_nan
-from simspine.evaluation.spine_errors import SpineErrors, every_nth_frame, spine_error_figures, spine_errors_of
-from simspine.evaluation.study_trials import (
+from tools.bench.baselines import baseline_estimates
+from tools.bench.spine_errors import SpineErrors, every_nth_frame, spine_error_figures, spine_errors_of
+from tools.bench.study_trials import (
     POINT_ERRORS_BY_NAME,
     TRUTH_FAMILIES,
     Method,
@@ -30,6 +25,11 @@ from simspine.evaluation.study_trials import (
     trial_in_space,
     trials_of_people,
 )
+
+from simspine.anatomy.curvature import LUMBAR_LEVELS, THORACIC_LEVELS
+from simspine.anatomy.recipes import read_recipe
+from simspine.core.errors import InputError, require_known
+from simspine.evaluation.metrics import finite_values, mean_or_nan, rms_or_nan
 from simspine.evaluation.tables import aligned_markdown
 from simspine.synthesis.virtual_detector import read_preset
 

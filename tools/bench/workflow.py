@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from tools.bench.figures import Metric
 
 from simspine.core.errors import InputError
-from simspine.evaluation.tables import Metric, aligned_markdown
+from simspine.evaluation.tables import aligned_markdown
 
 TIMED_STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export", "report")
 TIMED_ACTION = "Walking 1"

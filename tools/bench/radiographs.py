@@ -2,8 +2,8 @@
 
 Levels are not marked on the radiographs' line of centres, so all is compared at shares of the height from C7 (0) to
 the middle of the PSIS (1). Angles are between tangents of the line of centres, each a mean over ± 6 % of the height:
-kyphosis at 0.10 and 0.55 (about T3 and T12), lordosis at 0.60 and 0.90 (about L1 and L4). Whoever reads a radiograph
-twice differs by 5° in either.
+kyphosis at 0.10 and 0.55 (about T3 and T12), lordosis at 0.60 and 0.90 (about L1 and L4). Two readings of one
+radiograph differ by 5° in either.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
+from tools.bench.figures import STATED_PERCENT, coverage
 
 from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError
-from simspine.evaluation.metrics import STATED_PERCENT, coverage, finite_values, rms_or_nan
+from simspine.evaluation.metrics import finite_values, rms_or_nan
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.io.npz import read_npz
 from simspine.reconstruction.spine_from_back import spine_from_back

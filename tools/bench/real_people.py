@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
+from tools.bench.baselines import BACK_MARKERS, back_marker_baselines
+from tools.bench.figures import STATED_PERCENT, coverage
 
 from simspine.anatomy.body import body_poses, forward_kinematics
 from simspine.anatomy.marker_sets import read_marker_set, read_skin_table
@@ -21,8 +23,6 @@ from simspine.core.geometry import distances_along, markers_in_frame
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers
 from simspine.estimation.solve_trial import solve_kinematics
-from simspine.evaluation.baselines import BACK_MARKERS, back_marker_baselines
-from simspine.evaluation.metrics import STATED_PERCENT, coverage
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.io.npz import read_npz
 from simspine.reconstruction.stage import Options
