@@ -287,7 +287,7 @@ def _model_sources(trial: SolvedTrial) -> list[str]:
     """Sentences on the publications of the parent model, and on those that its priors are from."""
     recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
     texts = [axis.source for region in recipe.regions for axis in region.axes] + [one.source for one in recipe.priors]
-    cited = {found[1] for text in texts for part in text.split("; ") if (found := _CITED.match(part))}
+    cited = {found[1] for text in texts for part in re.split("; | and ", text) if (found := _CITED.match(part))}
     priors = bool(cited) and trial.result.posterior is not None
     words = page_words("methods")
     return [words["parent"].format(parent=parent[1].strip())] * bool(parent) + [
