@@ -17,6 +17,14 @@ def test_a_known_ratio_comes_back_wherever_the_trunk_starts(ratio):
     assert found.lumbar / found.pelvis == pytest.approx(ratio)
 
 
+def test_both_postures_have_their_frames():
+    """Rests of 30 frames at 0 and 20 frames at 60°; in between nothing within a tenth of the range from either."""
+    trunk = np.radians(np.concatenate([np.zeros(30), np.linspace(8, 52, 50), np.full(20, 60.0)]))
+    found = lumbopelvic_rhythm(0.6 * trunk, 0.4 * trunk)
+    assert (found.straight, found.bent) == (tuple(range(30)), tuple(range(80, 100)))
+    assert found.lumbar == pytest.approx(np.radians(36))
+
+
 def test_missing_frames_are_passed_over():
     lumbar, pelvis = 0.6 * BEND, 0.4 * BEND
     lumbar = np.where(np.arange(400) % 7 == 0, np.nan, lumbar)

@@ -1,6 +1,6 @@
 """Files as users of other programs reported them in public threads: read right, or refused with a cure.
 
-Each test names its threads; docs/reliability.md lists them. The numbers are made here.
+Each test names its threads. The numbers are made here.
 """
 
 import json

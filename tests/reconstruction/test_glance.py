@@ -1,14 +1,15 @@
-"""The four statements that come first: they say what the figures behind them say."""
+"""The five statements that come first: they say what the figures behind them say."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from simspine.core.types import Origin
 from simspine.quality.findings import Finding
-from simspine.quality.observability import ClinicalFigure
+from simspine.quality.observability import ClinicalFigure, Observability
 from simspine.report.body_video import films_of_trial, shown_in
-from simspine.report.trial_page import _limb_angle_groups, summary_statements
+from simspine.report.trial_page import _limb_angle_groups, methods_text, summary_statements
 from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
@@ -45,9 +46,33 @@ def test_a_wide_interval_says_little(found):
 def test_causes_are_named_once(found):
     warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
     other = Finding("camera_shift", "info", "mended", "None.")
-    _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
+    _, _, _, careful, _ = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
     assert careful.count("bones change their length") == 1
     assert "cameras" not in careful
+
+
+def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
+    *_, excluded, _, _ = said(found)
+    for figure in (*found.curvature_figures, *found.clinical_figures):
+        name = figure.label.partition(",")[0]
+        if figure.is_assumed or figure.verdict is Observability.FORCED:
+            assert name in excluded, name
+    wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)))
+    assert "Lumbar lordosis" in said(replace(found, spine=wide))[2]
+    narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
+    assert "Lumbar lordosis" not in said(replace(found, spine=narrow))[2]
+
+
+def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers_only(found):
+    """Most markers inferred, and half a metre off: the median of the fitted ones is that of the others."""
+    names, fitted = found.result.marker_names, found.result.marker_names[:5]
+    origin = [Origin.DETECTED if name in fitted else Origin.INFERRED for name in found.markers.names]
+    error = np.where([name in fitted for name in names], 0.005, np.full_like(found.result.marker_error, 0.5))
+    markers, result = found.markers.with_(origin=origin), replace(found.result, marker_error=error)
+    text = methods_text(replace(found, markers=markers, result=result))
+    assert "Its markers lie 5 mm (median)" in text
+    for wanted in ("Pagnon", "simspine's own solver", "White & Panjabi 1978"):
+        assert wanted in text
 
 
 def figure(name, sd, decided):

@@ -5,9 +5,11 @@ import pytest
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, PUBLISHED_ADULTS
+from simspine.anatomy.curvature import COBB_REFERENCES
 from simspine.anatomy.vertebrae import ClinicalParameters
 from simspine.core.types import Forced
 from simspine.quality.observability import ClinicalFigure, clinical_figures
+from simspine.report.page import page_words
 from simspine.report.tables import clinical_tables, norm_of
 
 NAMES = tuple(CLINICAL_DEFINITIONS)
@@ -53,6 +55,36 @@ def test_the_rhythm_has_the_weaker_verdict_of_both_angles_and_no_norm(tables):
     assert rhythm["Mean"] == "1.2 ± 0.6"
     assert next(iter(rhythm.values())).endswith("(50° over 40°)")
     assert (rhythm["Norm"], rhythm["Verdict"]) == ("–", "assumed, as lumbar flexion and pelvic tilt")
+
+
+def test_the_rhythm_names_its_frames(tables):
+    figures = clinical_figures(
+        ClinicalParameters(("pelvic_tilt",), ("rad",), np.radians([[3.0], [9.0]]), np.full((2, 1), 0.02))
+    )
+    found = LumbopelvicRhythm(1.2, 0.3, np.radians(50), np.radians(40), straight=(0, 1, 2), bent=(8, 9))
+    label = clinical_tables(figures, found)[0].rows[-1][0]
+    assert label.endswith("(50° over 40°; frames 0–2 to frames 8–9)")
+    scattered = LumbopelvicRhythm(1.2, 0.3, np.radians(50), np.radians(40), straight=(0,), bent=(3, 5, 7, 9))
+    assert clinical_tables(figures, scattered)[0].rows[-1][0].endswith("frames 0 to frames among 3–9)")
+
+
+def test_definitions_name_the_endplates_that_are_measured():
+    """Against the endplates of `simspine.anatomy.curvature`."""
+    said = dict(page_words("definitions"))
+    words = {"superior": "upper", "inferior": "lower"}
+    for name, key in (
+        ("Lumbar lordosis", "lla"),
+        ("Thoracic kyphosis", "tka"),
+        ("Cervical lordosis", "cervical_lordosis"),
+    ):
+        (upper, side), (lower, other) = COBB_REFERENCES[key]
+        both = f"the {words[side]} endplates of {upper} and {lower}"
+        each = f"the {words[side]} endplate of {upper} and the {words[other]} endplate of {lower}"
+        assert (both if side == other else each) in said[name]
+
+
+def test_what_the_model_sets_has_no_difference_between_sides(tables):
+    assert _row(tables[1], "Knee, adduction")["Right − left"] == "–"
 
 
 def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):

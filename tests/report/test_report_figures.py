@@ -58,9 +58,27 @@ def test_assumed_and_forced_curves_are_dashed_and_a_left_side_is_not():
     knee, lordosis, flexion = figure.axes[:3]
     assert [(line.is_dashed(), line.get_marker()) for line in curves(knee)] == [(False, "None"), (False, "o")]
     assert [line.is_dashed() for axes in (lordosis, flexion) for line in curves(axes)] == [True, True]
-    assert {FORCED_LABEL, "assumed", "left (dots)"} <= set(texts(figure).split(" | "))
+    assert {FORCED_LABEL, "assumed or very uncertain", "left (dots)"} <= set(texts(figure).split(" | "))
     assert "Flexion (°, very uncertain)" in texts(figure)
     assert FORCED_LABEL not in texts(curves_figure(TIME, free))
+
+
+def test_the_band_of_what_is_never_negative_ends_at_0():
+    figure = curves_figure(TIME, [curve("Cobb", 3, np.full(40, 2.0), least=0.0)])
+    edge = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert (edge.min(), edge.max()) == pytest.approx((0.0, 3 + 1.96 * 2))
+
+
+def test_long_titles_take_two_lines_that_fit_above_their_panel():
+    """Measured: a line must not be wider than its panel and the gap to the next."""
+    long = [curve(f"Sideways bend of a spine, T1–L5 (largest Cobb angle {side})", 3, note="assumed") for side in "ab"]
+    figure = curves_figure(TIME, long)
+    figure.draw_without_rendering()
+    left, right = (axes.get_window_extent() for axes in figure.axes)
+    title = figure.axes[0].title.get_window_extent()
+    assert title.x1 < right.x0
+    assert figure.axes[0].get_title(loc="left").count("\n") == 1
+    assert left.width > 0
 
 
 def test_the_spine_of_one_frame_is_seen_in_both_planes_on_one_scale():

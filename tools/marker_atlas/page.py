@@ -34,7 +34,7 @@ def page(atlas: Atlas) -> str:
         ankle=_range([(_released(atlas, "RAnkle") - atlas.joint("talus_r"))[1]]),
         spine_table=_spine_table(atlas),
         other_table=_other_table(atlas),
-        spacing_table=_spacing_table(atlas),
+        spacing=_spacing_range(atlas),
     )
 
 
@@ -84,16 +84,12 @@ def _apart(atlas: Atlas, name: str, places: Mapping[str, Place]) -> str:
     return f"{1e3 * np.linalg.norm(atlas.at(places[name]) - _released(atlas, name)):.0f}"
 
 
-def _spacing_table(atlas: Atlas) -> str:
-    rows = []
-    for pair, (mean, sd) in atlas.plan.spacing.items():
-        own = np.linalg.norm(np.subtract(*(atlas.centroid(level) for level in pair.split("-"))))
-        rows.append((pair, f"{1e3 * own:.1f}", f"{1e3 * mean:.1f} ± {1e3 * sd:.1f}", _signed((own - mean) / sd)))
-    return _table("level; model, mm; CT, mm; difference, sd", rows)
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 1) + 0:+.1f}".replace("-", "−")
+def _spacing_range(atlas: Atlas) -> str:
+    """Smallest and largest difference between the model's spacing and that of CT scans, standard deviations."""
+    own = {pair: np.linalg.norm(np.subtract(*map(atlas.centroid, pair.split("-")))) for pair in atlas.plan.spacing}
+    apart = sorted(((own[pair] - mean) / sd, pair) for pair, (mean, sd) in atlas.plan.spacing.items())
+    ends = (f"{round(value, 1) + 0:+.1f}".replace("-", "−") + f" ({pair})" for value, pair in (apart[0], apart[-1]))
+    return " to ".join(ends)
 
 
 def _arrow(before: str, after: str) -> str:

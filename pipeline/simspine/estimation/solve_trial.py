@@ -131,11 +131,11 @@ def lumbopelvic_rhythm_of(clinical: ClinicalParameters, kept: np.ndarray, result
         return LumbopelvicRhythm(
             ratio=None, sd=None, lumbar=None, pelvis=None, reason="the body lacks what it is measured on"
         )
-    lumbar, tilt = (clinical.of(name)[kept] for name in RHYTHM_PARAMETERS)
+    lumbar, tilt = (np.where(kept, clinical.of(name), np.nan) for name in RHYTHM_PARAMETERS)
     change = None if result.posterior is None else result.posterior.derived.get(CHANGE_KEY)
     if change is None or change.shape[1] < 2 + len(RHYTHM_PARAMETERS):  # after lordosis and kyphosis
         return lumbopelvic_rhythm(lumbar, -tilt)
-    return lumbopelvic_rhythm(lumbar, -tilt, *change[kept, 2 : 2 + len(RHYTHM_PARAMETERS)].T)
+    return lumbopelvic_rhythm(lumbar, -tilt, *change[:, 2 : 2 + len(RHYTHM_PARAMETERS)].T)
 
 
 def _forced_parameters(sized: SizedBody, some: tuple[ClinicalMeasure, ...]) -> dict[str, tuple[Forced, ...]]:

@@ -87,21 +87,21 @@ def _draw_circle(image: np.ndarray, centre, radius: float, colour, width: int) -
 def draw_square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
     """A filled square standing on its side."""
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    _draw_polygon(image, centre + (half + edge_width) * corners, edge)
-    _draw_polygon(image, centre + half * corners, colour)
+    _fill_polygons(image, ((centre + (half + edge_width) * corners, edge), (centre + half * corners, colour)))
 
 
 def draw_diamond(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
     """A filled square standing on a corner."""
     corners = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
-    _draw_polygon(image, centre + (half + edge_width) * corners, edge)
-    _draw_polygon(image, centre + half * corners, colour)
+    _fill_polygons(image, ((centre + (half + edge_width) * corners, edge), (centre + half * corners, colour)))
 
 
-def _draw_polygon(image: np.ndarray, corners: np.ndarray, colour) -> None:
+def _fill_polygons(image: np.ndarray, polygons: Sequence[tuple[np.ndarray, tuple[int, ...]]]) -> None:
+    """polygons: (corners, colour) of each, the lowest first."""
     import cv2
 
-    cv2.fillPoly(image, [_fixed_points(corners)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+    for corners, colour in polygons:
+        cv2.fillPoly(image, [_fixed_points(corners)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
@@ -288,14 +288,8 @@ def _draw_symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> N
             draw_diamond(image, at, 1.9 * unit, colour=BACKGROUND, edge=colour, edge_width=0.8 * unit)
     if kind == "unsure":
         for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
-            draw_disc(
-                image,
-                at + np.array([step * unit, 0]),
-                radius * unit,
-                colour=to_bgr(GREY),
-                edge=DARK_GROUND,
-                edge_width=0.5 * unit,
-            )
+            place = at + np.array([step * unit, 0])
+            draw_disc(image, place, radius * unit, colour=to_bgr(GREY), edge=DARK_GROUND, edge_width=0.5 * unit)
     if kind in ("spine", "spine_seen"):
         draw_line(image, across, to_bgr(VERMILLION), 2.2 * unit)
         draw_disc(image, at, 2.0 * unit, colour=to_bgr(VERMILLION), edge=(255, 255, 255), edge_width=0.7 * unit)

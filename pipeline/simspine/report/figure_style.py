@@ -10,6 +10,7 @@ black are left out of figures because they vanish on white and on dark pages.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.typing import RcKeyType
 
 
 ArtistStyle = dict[str, Any]  # keyword arguments of Matplotlib's artists
@@ -51,48 +51,12 @@ STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION, "i
 
 PAGE_WIDTH_IN = 8.6  # inches: the width of the page's column
 
-_MATPLOTLIB_SETTINGS: "dict[RcKeyType, Any]" = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9.0,
-    "axes.labelcolor": INK_COLOUR,
-    "axes.titlecolor": INK_COLOUR,
-    "axes.edgecolor": INK_COLOUR,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "grid.color": INK_COLOUR,
-    "grid.alpha": 0.12,
-    "grid.linewidth": 0.6,
-    "text.color": INK_COLOUR,
-    "text.parse_math": False,  # names come from files: a dollar sign is a dollar sign
-    "xtick.color": INK_COLOUR,
-    "ytick.color": INK_COLOUR,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "lines.solid_capstyle": "round",
-    "hatch.linewidth": 0.6,
-    "svg.fonttype": "none",  # text stays text: searchable, read aloud, small
-    "svg.hashsalt": "simspine",  # the same figure gives the same bytes
-}
-
 
 def matplotlib_style() -> AbstractContextManager[None]:
-    """Matplotlib's settings while a figure is made or saved; what was set before comes back afterwards."""
+    """`figures.mplstyle` while a figure is made or saved; what was set before comes back afterwards."""
     import matplotlib as mpl
 
-    return mpl.rc_context(_MATPLOTLIB_SETTINGS)
+    return mpl.rc_context(fname=Path(__file__).with_name("figures.mplstyle"))
 
 
 def marker_style(origin: str, colour: str) -> ArtistStyle:

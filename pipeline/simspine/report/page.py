@@ -263,6 +263,7 @@ def render_page(content: ReportContent) -> str:
         words=_LIGHT_WORDS,
         counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
         grouped=_grouped_findings,
+        definitions=page_words("definitions"),
         limits={name: f"{THRESHOLDS[name].value:g} %" for name in ("measured", "assumed")}
         | {"imprecise": f"{NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°"},
     )

@@ -87,7 +87,8 @@ class Curve:
 
     forced: the model sets it, so that it is no measurement. panel: of the curves that share one, its title; '' where
     the curve is alone. chosen: shown from the start. unit: of the values where they are no degrees. assumed: the
-    recording did not decide it; it is drawn dashed. mean: over the frames kept with its interval, as text.
+    recording did not decide it; it is drawn dashed. mean: over the frames kept with its interval, as text. least: that
+    the quantity can have, where its band ends.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Curve:
     unit: str = "°"
     assumed: bool = False
     mean: str = ""
+    least: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +270,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[at])
     header["films"] = [_film_header(film, i, step, block) for i, film in enumerate(scene.films)]
-    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean")
+    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean", "least")
     header["curves"] = [{key: getattr(curve, key) for key in said} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -1,6 +1,7 @@
 """Figures of one trial: all angles over time, the spine of one frame in both planes."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,8 @@ AXIS_TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
 
 
 _CURVE_COLUMNS = 2
+_TITLE_LETTERS = 50  # of a line above a panel; longer titles take two
+_ASSUMED_KEY = "assumed or very uncertain"
 _DOTS = 14  # along the curve of a left side, so that it is known without its colour
 
 
@@ -59,7 +62,8 @@ def curves_figure(time: np.ndarray, curves: Sequence[Curve], status: Sequence[st
                 _draw_curve(axes, time, curve)
             shade_rejected(axes, time, status, labelled=number == 0)
             notes = dict.fromkeys(curve.note for curve in own if curve.note)
-            axes.set_title(f"{title} ({', '.join([own[0].unit.strip(), *notes])})", fontsize=9.0)
+            heading = f"{title} ({', '.join([own[0].unit.strip(), *notes])})"
+            axes.set_title("\n".join(wrap(heading, _TITLE_LETTERS)), fontsize=9.0)
             time_axis(axes, time, labelled=number + _CURVE_COLUMNS >= len(panels))
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
@@ -81,7 +85,8 @@ def _draw_curve(axes: "Axes", time: np.ndarray, curve: Curve) -> None:
     values, style = require_shape(curve.label, curve.values, time.shape), curve_style(curve)
     if curve.sd is not None:
         reach = NORMAL_95 * require_shape(f"{curve.label}, deviation", curve.sd, time.shape)
-        fill_band(axes, time, values - reach, values + reach, color=style["color"], alpha=0.16)
+        low = values - reach if curve.least is None else np.maximum(values - reach, curve.least)
+        fill_band(axes, time, low, values + reach, color=style["color"], alpha=0.16)
     if curve.name == "left":
         style |= {"marker": "o", "markersize": 3, "markevery": max(1, len(time) // _DOTS)}
     axes.plot(time, values, **style)
@@ -92,7 +97,10 @@ def _curve_keys(curves: Sequence[Curve]) -> list:
     entries = (
         ("right" in sides, line_key("right", color=BLUE)),
         ("left" in sides, line_key("left (dots)", color=VERMILLION, marker="o", markersize=3)),
-        (any(curve.assumed for curve in curves), line_key("assumed", color=ORANGE, linestyle=ASSUMED_DASHES)),
+        (
+            any(curve.assumed for curve in curves),
+            line_key("assumed or very uncertain", color=ORANGE, linestyle=ASSUMED_DASHES),
+        ),
         (any(curve.forced for curve in curves), line_key(figure_style.FORCED_LABEL, **figure_style.FORCED_STYLE)),
     )
     return [key for there, key in entries if there]

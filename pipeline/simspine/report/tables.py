@@ -18,7 +18,7 @@ from simspine.anatomy.clinical import (
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
-from simspine.core.arrays import runs_of_frames
+from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.skeletons import base_name, is_skin_marker, is_tape_dot, skin_landmark
 from simspine.core.types import Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_tables import (
@@ -46,6 +46,7 @@ from simspine.report.page import (
     interval_text,
     named_notes,
     number_text,
+    page_words,
     unbreakable,
 )
 
@@ -81,7 +82,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     columns = ("Pelvis and spine", "Mean" if moves else "Value", "From … to", "Range", "Norm", "Verdict")
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
-    notes = ["underline"] + ["mean", "range"] * moves + ["curvature", "bend", "flexion", "vertical"]
+    notes = ["underline"] + ["mean", "range", "not_measured"] * moves + ["curvature", "bend"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = MEANS_NOTE if moves else "One frame."
     tables = (
@@ -155,9 +156,16 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     label = "Lumbopelvic rhythm, lumbar over pelvic motion"
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
-    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)})"
+    frames = f"; frames {_few_frames(rhythm.straight)} to frames {_few_frames(rhythm.bent)}" * bool(rhythm.bent)
+    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
     why = f"{verdict}, as lumbar flexion and pelvic tilt" if verdict else "no ± is known"
     return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", why)
+
+
+def _few_frames(frames: Sequence[int]) -> str:
+    """The frames, of many stretches only the first and the last frame."""
+    text = frame_ranges(frames)
+    return text if text.count(",") < 2 else f"among {min(frames)}–{max(frames)}"
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -177,8 +185,8 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
 
 
 def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) -> str:
-    """The right side's mean less the left one's, with an interval where both sides have one."""
-    if right is None or left is None or right.mean is None or left.mean is None:
+    """The right mean less the left one, with an interval where both sides have one; none of what the model sets."""
+    if right is None or left is None or right.mean is None or left.mean is None or not right.is_of_person:
         return "–"
     sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
     by = right.mean - left.mean
@@ -262,20 +270,10 @@ def angle_table(
 
 def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
-    measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
-    caption = (
-        f"{measured[0]}: the data decided at least {high}; assumed: less than {low}; between them {measured[1]}. A "
-        "level's angle is 0 in the model's neutral pose. Sums (lumbar: L1 on S1; thoracic: T1 on T12; neck: head on "
-        "T1) and segments in space (pelvis, thorax: to the axes of the calibration) have a ±, but no such share."
-    )
-    if estimated:
-        caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."
-    if as_sums:
-        caption += (
-            " Measured as a sum: one coordinate turns several levels. The data determine their sum, the model its "
-            "distribution over the levels."
-        )
-    return caption
+    measured, partly = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
+    words = page_words("levels")
+    caption = words["shares"].format(measured=measured, partly=partly, low=low, high=high)
+    return caption + words["estimated"].format(by=ESTIMATED_BY) * estimated + words["sums"] * as_sums
 
 
 @dataclass(frozen=True, eq=False)

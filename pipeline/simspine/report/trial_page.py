@@ -1,6 +1,7 @@
 """The page of a trial: statements, text for a methods section, pictures."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -17,11 +18,13 @@ from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
+    ASSUMED_VERDICTS,
     MEASURED_IMPRECISELY,
     ClinicalFigure,
     Observability,
     estimated_of_spine,
     observed_share_text,
+    rhythm_verdict,
     share_of_curvature,
 )
 from simspine.reconstruction.cameras import CAMERA_REFINED_CODE
@@ -66,28 +69,33 @@ from simspine.report.tables import (
 from simspine.report.trial_sections import (
     check_figures,
     curve_figures,
+    fitted_markers,
     most_moved,
     page_finding,
+    panel_of,
     rejected_frames,
     scene_of_trial,
     section_pictures,
     trial_tables,
 )
 
-# Four statements on a trial that come before everything else.
+# Five statements on a trial that come before everything else.
 
 
 _MAX_CAUSES = 3  # warnings that are named; the rest are counted
 _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2 MB, most of it the player
+_RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
-_WHERE_TO_MARK = "C7, T7, T10, L3 and both PSIS"
+_PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
+_CITED = re.compile(r"(?:[a-z]+ )?([A-Z][a-z]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """What was measured, how sure, what to be careful with, what to do better next time: a few sentences each."""
+    """What was measured, how sure, what not to use, what to be careful with, what to do better next time."""
     return (
         Statement("What was measured", _measured_sentence(trial)),
         Statement("How sure", _certainty_sentence(trial)),
+        Statement("Do not use", _exclusion_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
         Statement("Better next time", _advice_sentence(trial)),
     )
@@ -104,29 +112,31 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
-        parts = [f"{len(names)} {_DECISION_TEXTS.get(way, way)}{_named(way, names)}" for way, names in ways.items()]
-        seen = f"Of the spine itself it rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
-    elif guessed:
-        seen = f"Of the spine itself nothing was seen: {estimated}"
+        kinds = page_words("sources")
+        parts = [
+            f"{len(names)} {kinds.get(way, way)}" + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
+            for way, names in ways.items()
+        ]
+        seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
-        seen = "Of the spine itself nothing was seen: it is inferred from the limbs."
+        seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     seen += _skin_sentences(trial, ways)
     return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
 
 
 def _skin_sentences(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> str:
     """Long names of markers, and whether lordosis was not decided since none lies over a lumbar vertebra."""
-    skin = ways.get(SKIN_MARKER_GROUP, ())
-    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in skin)
-    assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
-    psis = " LPSIS and RPSIS are the left and right posterior superior iliac spine." * ("PSIS" in "".join(skin))
+    psis = " LPSIS and RPSIS are the left and right posterior superior iliac spine."
     none = " No marker is on a lumbar vertebra, so lordosis is not measured."
-    return psis + none * ([*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed)
+    return psis * ("PSIS" in str(ways.get(SKIN_MARKER_GROUP))) + none * _lacks_lumbar_marker(trial, ways)
 
 
-def _named(way: str, names: Sequence[str]) -> str:
-    """The names, but for the dots of a tape."""
-    return "" if way == DOTS_OF_TAPE else f": {', '.join(names)}"
+def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
+    """Whether single markers on the skin, none of them lumbar, are all that was seen of the spine, and lordosis was not
+    decided."""
+    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
+    assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
+    return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
 
 
 def _moved_sentence(trial: SolvedTrial) -> str:
@@ -134,14 +144,6 @@ def _moved_sentence(trial: SolvedTrial) -> str:
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
     parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
     return f" Largest movements: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
-
-
-_DECISION_TEXTS = {
-    "on the skin": "markers on the back",
-    "detected": "points that the detector found",
-    "given": "points of motion capture",
-    DOTS_OF_TAPE: "points on a line along the back",
-}
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
@@ -195,60 +197,63 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
         return f"{value} says little of this person: {by} decided {share} of it. Do not record it as a measurement."
     if figure.verdict is Observability.FORCED:
         return f"{value} is set by the model."
+    if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
+        share = observed_share_text(share_of_curvature(figure.name, figure.sd))
+        return f"{value} was {figure.decided_by}: {by} decided {share} of it, published knowledge the rest."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
 
 
+def _exclusion_sentence(trial: SolvedTrial) -> str:
+    """Frames that were rejected, and angles that the recording did not decide."""
+    frames = frame_ranges(np.flatnonzero(trial.rejected))
+    parts = [f"Rejected frames: {frames}." if frames else "No frame was rejected."]
+    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    assumed = [figure for figure in figures if figure.is_assumed]
+    forced = [figure for figure in figures if figure.verdict is Observability.FORCED]
+    for why, some in (("Not measured in this person", assumed), ("Set by the model", forced)):
+        names = dict.fromkeys(panel_of(figure).partition(",")[0] for figure in some)
+        rhythm = [_RHYTHM] * (some is assumed and rhythm_verdict(figures) in ASSUMED_VERDICTS)
+        parts += [f"{why}: {', '.join([*names, *rhythm])}."] if names else []
+    known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
+    if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
+        parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
+    return " ".join(parts)
+
+
 def _caution_sentence(trial: SolvedTrial) -> str:
-    parts = []
-    if trial.rejected.any():
-        frames = frame_ranges(np.flatnonzero(trial.rejected))
-        parts.append(f"{int(trial.rejected.sum())} of {trial.spine.frames} frames were rejected ({frames}).")
-    parts.append(_undecided_level_count(trial.observed_shares))
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
     named = (lost_text if finding.code == SKIN_LOST_CODE else cause_of_finding(finding.code) for finding in warned)
     causes = list(dict.fromkeys(named))
-    if causes:
-        more = len(causes) - _MAX_CAUSES
-        rest = f"; and {more} more" if more > 0 else ""
-        parts.append(f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}.")
-    return " ".join(filter(None, parts)) or "Nothing stood out."
-
-
-def _undecided_level_count(shares: np.ndarray) -> str:
-    """How many levels' flexion was not decided by the data. shares: (levels, 3)."""
-    known = shares[:, 0][np.isfinite(shares[:, 0])]
-    assumed = int((known < THRESHOLDS["assumed"].value_si).sum())
-    if not assumed:
-        return ""
-    return (
-        f"Single vertebrae: flexion of {assumed} of {known.size} levels follows published knowledge, not this person."
-    )
+    more = len(causes) - _MAX_CAUSES
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:
     """What would make this recording surer, by what it lacked."""
     codes, ways = {finding.code for finding in trial.findings}, spine_points_by_source(trial.markers)
     lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
-    advice = (
-        (not ways, f"Put markers on the skin over {_WHERE_TO_MARK}."),
-        (lost, f"Keep the marker{'s' * (len(lost) != 1)} over {', '.join(lost)} in view of two cameras."),
-        (0 < len(trial.cameras) < _FEW_CAMERAS, "Use three cameras or more, one of them behind the person."),
-        ("camera_refined" in codes, "Calibrate the cameras again: the calibration did not fit these images."),
-        (any(figure.is_assumed for figure in trial.curvature_figures),
-         "For the curvature itself, " + "measure a line of points along the back, or " * (DOTS_OF_TAPE not in ways)
-         + "use a radiograph."),
-        (codes & {"bone_length", "marker_jump", "markers_missing"},
-         "If clothes were loose or light was poor: fitted clothes and more light help the detector."),
-    )  # fmt: skip
-    return " ".join(text for wanted, text in advice if wanted) or "Nothing: record it the same way."
+    assumed = any(figure.is_assumed for figure in trial.curvature_figures)
+    lacks = {
+        "lumbar_marker": _lacks_lumbar_marker(trial, ways),
+        "any_marker": not ways,
+        "lost_markers": bool(lost),
+        "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
+        "calibration": CAMERA_REFINED_CODE in codes,
+        "tape": assumed and DOTS_OF_TAPE not in ways,
+        "radiograph": assumed and DOTS_OF_TAPE in ways,
+        "detector": bool(codes & {"bone_length", "marker_jump", "markers_missing"}),
+    }
+    advice = [text.format(lost=", ".join(lost)) for name, text in page_words("advice").items() if lacks[name]]
+    return " ".join(["Most important first:"] * (len(advice) > 1) + advice) or "Nothing: record it the same way."
 
 
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
     """Sentences for the methods section of a paper, with the numbers of this recording. how: points were found and
     filtered, in sentences."""
-    spine, body, distance = trial.spine, trial.body, median_or_none(trial.result.marker_error)
+    spine, body, distance = trial.spine, trial.body, median_or_none(fitted_markers(trial)[1])
     sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
     source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
@@ -259,7 +264,7 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         for figure in trial.curvature_figures
         if figure.mean is not None
     ]
-    engine = "to all frames at once, as a maximum a posteriori estimate with priors on posture and smoothness"
+    words = page_words("methods")
     parts = (
         f"Posture and movement were recorded with {source}, {frames}, and reconstructed with simspine "
         f"{package_versions().get('simspine', '')}.",
@@ -268,14 +273,26 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"Markers on the skin: {', '.join(skin)}." if skin else "",
         f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
         f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
-        f"and fitted {'frame by frame' if trial.result.posterior is None else engine}.",
-        f"Its markers lie {1e3 * distance:.0f} mm (median) from the measured points." if distance else "",
+        f"and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
+        *_model_sources(trial),
+        f"Its markers lie {1e3 * distance:.0f} mm (median) from the points fitted." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
         f"Means over the trial, with 95 % intervals: {'; '.join(values)}." if values else "",
-        "An interval is 1.96 standard deviations of the estimate in a typical frame, not the spread over frames. It "
-        "holds errors of points, body size and published priors, and is right if these are.",
+        words["intervals"],
     )
     return " ".join(filter(None, parts))
+
+
+def _model_sources(trial: SolvedTrial) -> list[str]:
+    """Sentences on the publications of the parent model, and on those that its priors are from."""
+    recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
+    texts = [axis.source for region in recipe.regions for axis in region.axes] + [one.source for one in recipe.priors]
+    cited = {found[1] for text in texts for part in re.split("; | and ", text) if (found := _CITED.match(part))}
+    priors = bool(cited) and trial.result.posterior is not None
+    words = page_words("methods")
+    return [words["parent"].format(parent=parent[1].strip())] * bool(parent) + [
+        words["priors"].format(cited="; ".join(sorted(cited)))
+    ] * priors
 
 
 def _points_sentence(trial: SolvedTrial) -> str:
@@ -288,11 +305,11 @@ def _points_sentence(trial: SolvedTrial) -> str:
         return ""
     refined = next((f.message.partition(": ")[2] for f in trial.findings if f.code == CAMERA_REFINED_CODE), "")
     exchanged = int((seen.swapped & np.isfinite(seen.error_px)).sum())
+    words = page_words("methods")
     return (
-        f"The calibration was refined from the same images: {refined} " * bool(refined)
-        + f"Left and right of {exchanged} detections were exchanged. " * bool(exchanged)
-        + f"Detected points were triangulated: median reprojection error {error:.1f} px, noise {noise:.1f} px per "
-        + "image coordinate (median over points, estimated from the disagreement of the cameras)."
+        words["refined"].format(refined=refined) * bool(refined)
+        + words["exchanged"].format(count=exchanged) * bool(exchanged)
+        + words["triangulated"].format(error=error, noise=noise)
     )
 
 

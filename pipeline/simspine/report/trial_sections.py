@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.anatomy.clinical import SIDE_WORDS
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 CURVATURE_KEYS = ("lla", "tka")
 MANY_EXCHANGED = 0.1  # share of a view's detections
+_ASSUMED_CURVES = " A dashed orange curve is assumed or very uncertain, as its title says."
+_FORCED_CURVES = " A dashed grey curve is set by the model."
 MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -71,7 +73,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         segments=pairs,
         cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
-        reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
+        reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
         curves=curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures)),
         step=step,
     )
@@ -105,7 +107,7 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tupl
         if figure.name in angles
         and (figure.name in CURVATURE_KEYS or (figure.is_of_person and range_of(figure) > CONSTANT_RANGE))
     ]
-    panels = list(dict.fromkeys(map(_panel_of, most_moved(shown))))
+    panels = list(dict.fromkeys(map(panel_of, most_moved(shown))))
     return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
 
 
@@ -116,7 +118,7 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
     return sorted(moving, key=lambda figure: range_of(figure) / (figure.sd or 1.0), reverse=True)
 
 
-def _panel_of(figure: ClinicalFigure) -> str:
+def panel_of(figure: ClinicalFigure) -> str:
     """The label without its side."""
     of_side = figure.name.endswith(tuple(f"_{side}" for side in SIDE_WORDS))
     return figure.label.rpartition(", ")[0] if of_side else figure.label
@@ -124,7 +126,8 @@ def _panel_of(figure: ClinicalFigure) -> str:
 
 def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
-    panel = _panel_of(figure)
+    panel = panel_of(figure)
+    positive = "" if figure.name in CURVATURE_KEYS else CLINICAL_DEFINITIONS[figure.name].positive
     said = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=figure.label.rpartition(", ")[2] if panel != figure.label else figure.label,
@@ -139,6 +142,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
         mean=interval_text(figure.mean, figure.sd, figure.unit),
+        least=0.0 if positive.startswith("never negative") else None,
     )
 
 
@@ -179,11 +183,11 @@ def curve_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
     spine, status = trial.spine, _status(trial)
     curves = curves_of_trial(spine, (*trial.curvature_figures, *trial.clinical_figures))
     estimated = f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * trial.spine_estimated
-    spinal, limbs = ([curve for curve in curves if bool(curve.panel) is sided] for sided in (False, True))
-    if spinal:
-        yield curves_figure(spine.time, spinal, status), "spinal", estimated
-    if limbs:
-        yield curves_figure(spine.time, limbs, status), "limbs", ""
+    for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
+        if shown := [curve for curve in curves if bool(curve.panel) is sided]:
+            assumed = _ASSUMED_CURVES * any(curve.assumed for curve in shown)
+            forced = _FORCED_CURVES * any(curve.forced for curve in shown)
+            yield curves_figure(spine.time, shown, status), key, assumed + forced + more
     joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
@@ -207,15 +211,20 @@ def check_figures(trial: SolvedTrial) -> Iterator[DrawnFigure]:
             report.error_px, report.used, report.names, report.views, origin=origins
         )
         yield by_point, "points", ""
-    # A posterior comes from the fit over all frames, which gives inferred points no weight.
-    unfitted = () if trial.result.posterior is None else markers.names_of(Origin.INFERRED)
-    fitted = [name for name in trial.result.marker_names if name not in unfitted]
-    columns = [trial.result.marker_names.index(name) for name in fitted]
+    fitted, errors = fitted_markers(trial)
     origins = [origin.get(name, str(Origin.DETECTED)) for name in fitted]
-    yield marker_error_figure(fitted, trial.result.marker_error[:, columns], origins), "markers", ""
+    yield marker_error_figure(fitted, errors, origins), "markers", ""
     if markers.frames > 1:
         states = availability_figure(markers.time, markers.names, point_states(markers), _status(trial))
         yield states, "presence", ""
+
+
+def fitted_markers(trial: SolvedTrial) -> tuple[list[str], np.ndarray]:
+    """Markers with a weight in the fit, and their distances (frames, markers) from the body, m. The fit over all
+    frames, which gives a posterior, leaves inferred markers out."""
+    unfitted = () if trial.result.posterior is None else trial.markers.names_of(Origin.INFERRED)
+    fitted = [name for name in trial.result.marker_names if name not in unfitted]
+    return fitted, trial.result.marker_error[:, [trial.result.marker_names.index(name) for name in fitted]]
 
 
 def _exchanged(seen: "TriangulationReport") -> str:

@@ -197,7 +197,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     box = angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
     image_settings = {
         "detector": _detector(config),
-        "low-pass": _low_pass(config),
+        "filter": _low_pass(config),
     }
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
@@ -246,11 +246,13 @@ def _image_sentence(found: SolvedTrial, config: Config) -> str:
     if not found.cameras:
         return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
-    return f"Points in the images were {by}. Points in space were low-pass filtered ({_low_pass(config)})."
+    return f"Points in the images were {by}. Paths of points in space: {_low_pass(config)}, before the body was fitted."
 
 
 def _low_pass(config: Config) -> str:
-    return f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase"
+    if config.filter.cutoff_hz is None:
+        return "not filtered"
+    return page_words("methods")["filter"].format(cutoff=config.filter.cutoff_hz, order=config.filter.order)
 
 
 def _detector(config: Config) -> str:

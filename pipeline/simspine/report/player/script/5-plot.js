@@ -92,10 +92,11 @@ class Plot {
   // Least and greatest value that a panel shows.
   range(curves) {
     let [low, high] = [Infinity, -Infinity];
-    for (const { values, sd, band } of curves) {
+    for (const { values, sd, band, least } of curves) {
       values.forEach((value, frame) => {
         const reach = Math.min(sd && Number.isFinite(sd[frame]) ? sd[frame] : 0, 40);
-        if (Number.isFinite(value)) [low, high] = [Math.min(low, value - reach), Math.max(high, value + reach)];
+        const bottom = Math.max(value - reach, least ?? -Infinity);
+        if (Number.isFinite(value)) [low, high] = [Math.min(low, bottom), Math.max(high, value + reach)];
       });
       if (band) [low, high] = [Math.min(low, band[0]), Math.max(high, band[1])];
     }
@@ -137,7 +138,7 @@ class Plot {
     }
     curves.forEach((curve, i) => {
       curve.look = `${curve.forced ? " p-forced" : curve.assumed ? " p-noted" : ""}${i ? " p-second" : ""}`;
-      if (curve.sd) this.ribbon(inside, curve.values, curve.sd, y, curve.look);
+      if (curve.sd) this.ribbon(inside, curve, y);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
@@ -183,14 +184,15 @@ class Plot {
     return text;
   }
 
-  ribbon(parent, values, sd, y, look) {
+  // The band of 95 %; it ends at the least value that the quantity can have.
+  ribbon(parent, { values, sd, least, look }, y) {
     for (let start = 0; start < values.length; start++) {
       if (!Number.isFinite(values[start]) || !Number.isFinite(sd[start])) continue;
       let end = start;
       while (end + 1 < values.length && Number.isFinite(values[end + 1]) && Number.isFinite(sd[end + 1])) end++;
       let text = "";
       for (let f = start; f <= end; f++) text += `${f === start ? "M" : "L"}${this.x(f).toFixed(1)} ${y(values[f] + sd[f]).toFixed(1)}`;
-      for (let f = end; f >= start; f--) text += `L${this.x(f).toFixed(1)} ${y(values[f] - sd[f]).toFixed(1)}`;
+      for (let f = end; f >= start; f--) text += `L${this.x(f).toFixed(1)} ${y(Math.max(values[f] - sd[f], least ?? -Infinity)).toFixed(1)}`;
       svgElement(parent, "path", { class: `p-ribbon${look}`, d: `${text}Z` });
       start = end;
     }
