@@ -34,6 +34,7 @@ from simspine.cli.options import (
     cores_option,
     named_config,
     packaged_config,
+    quiet_option,
     stage_options,
 )
 from simspine.cli.research import capture_group, train_group
@@ -173,18 +174,29 @@ def demo_command(which, cores):
 @click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
 @click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
 @click.option("--min-factor", type=Within(0.3, 1), help="Children: least size of a segment relative to an adult's.")
-def add_spine_command(folder, rate, marker_set, min_factor):
+@click.option("--max-asymmetry", type=Within(0.01, 1), help="Largest share by which left and right limbs may differ.")
+@quiet_option
+def add_spine_command(folder, rate, marker_set, quiet, **limits):
     """Give a SESSION of another program its spine, in its own folders and formats.
 
-    SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose or EasyMocap, or of
-    Vicon's C3D files. Files are added, named …_spine; none of the session's is changed or written over.
+    SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose, EasyMocap or
+    movement, or of Vicon's C3D files. Files are added; none of the session's is changed or written over. Exit code: 0,
+    1 where frames were rejected, or 2 for input that cannot be used.
     """
-    from simspine.workflow.sessions import add_spine, read_session
+    from simspine.workflow.sessions import add_spine, grouped_messages, read_session
 
-    session = read_session(folder, rate)
-    click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
-    for path in add_spine(session, marker_set, click.echo, min_factor):
-        click.echo(path)
+    scaling = {name: value for name, value in limits.items() if value is not None}
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            session = read_session(folder, rate)
+            click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
+            added = add_spine(session, marker_set, scaling, quiet)
+        finally:
+            for text in grouped_messages(str(one.message) for one in caught):
+                click.secho(f"warning: {_printable(text)}", fg="yellow", err=True)
+    for line in (*grouped_messages(added.notes), *added.files, f"To see it: {session.to_see}.", *added.results):
+        click.echo(_printable(line))
+    sys.exit(1 if added.faults else 0)
 
 
 @main.command("back")
