@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 from simspine.core.errors import InputError, reason_of, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.settings import read_mapping
-from simspine.core.skeletons import load_skeleton, skeleton_of_names
+from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.estimation.options import ScalingOptions
 from simspine.io.atomic import write_text
@@ -497,7 +497,7 @@ def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         for person, xyz in poses.people.items():
             name = path.stem if len(poses.people) == 1 else f"{path.stem}_{safe_file_name(person)}"
             known = names_of_skeleton(poses.names, None, path)
-            points = _person(known, xyz, path, rate=said, unit="", calibrations=())
+            points = _person(known, xyz, path, rate=said, unit="")
             targets, write = (path.with_name(f"{name}{SUFFIX}.nc"),), partial(write_poses, said, person)
             yield replace(points, name=name, targets=targets, person=person, write_table=write)
 
@@ -551,19 +551,29 @@ def _points_of_table(
     labels = [label for label in labels if {f"{label}_y", f"{label}_z"} <= columns and not _FACE_OR_HAND.search(label)]
     if table.empty or not labels:
         raise InputError(f"{path}: {len(labels)} points in {len(table)} rows; expected columns NAME_x, NAME_y, NAME_z.")
-    known = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), None, path)
+    tracker = re.sub(r"[\W_]", "", path.stem.lower())  # Caliscope's files are named after it
+    said = next((name for name in skeleton_names() if name in tracker), None)
+    known = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), said, path)
     xyz = table[[f"{label}_{axis}" for label in labels for axis in "xyz"]].to_numpy().reshape(len(table), -1, 3)
-    return _person(known, xyz, path, rate=rate, unit=unit, calibrations=calibrations)
+    return _person(known, xyz, path, rate=rate, unit=unit, calibrations=calibrations, said=said)
 
 
 def _person(
-    names: Sequence[str], xyz: np.ndarray, path: Path, *, rate: float, unit: str, calibrations: Iterable[Path]
+    names: Sequence[str],
+    xyz: np.ndarray,
+    path: Path,
+    *,
+    rate: float,
+    unit: str,
+    calibrations: Iterable[Path] = (),
+    said: str | None = None,
 ) -> SessionTrial:
     """Points of a detector in space, in metres, z up, by SIMSPINE's names.
 
     xyz: (frames, points, 3) in the unit. calibrations: files that may say where the cameras were; the first counts.
+    said: the points' skeleton; by default their names tell it.
     """
-    xyz, skeleton = without_points_at_zero(xyz, path), skeleton_of_names(names)
+    xyz, skeleton = without_points_at_zero(xyz, path), load_skeleton(said) if said else skeleton_of_names(names)
     kept = [i for i, name in enumerate(names) if name in skeleton.to_simspine]
     own = tuple(skeleton.to_simspine[names[i]] for i in kept)
     _require_points(Markers(own, rate, xyz[:, kept], "z_up"), str(path))
