@@ -210,6 +210,28 @@ def write_opencap(folder, change=lambda labels, xyz: xyz) -> Markers:
     return centres
 
 
+def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
+    _, xyz = native("body25", person("body25")[0])
+    (tmp_path / "keypoints3d").mkdir()
+    for k, row in enumerate(xyz):
+        people = [{"id": who, "keypoints3d": (row + np.array([who, 0, 0])).tolist()} for who in range(1 + (k > 4))]
+        (tmp_path / f"keypoints3d/{k:06d}.json").write_text(json.dumps(people))
+    first, second = read_session(tmp_path, rate=RATE).trials
+    assert first.targets != second.targets
+    assert second.source.present.any(1).tolist() == [k > 4 for k in range(FRAMES)]
+
+
+def test_trials_of_one_name_are_told_apart_or_refused(tmp_path):
+    """Anipose numbers takes anew in each session; Caliscope keeps the points of several trackers."""
+    names, xyz = native("coco17", person("coco17")[0])
+    for session in ("a", "b"):
+        write_wide(tmp_path / session / "pose-3d/take1.csv", names, xyz)
+    assert [trial.name for trial in read_session(tmp_path, rate=RATE).trials] == ["a_take1", "b_take1"]
+    for tracker in ("HOLISTIC", "POSE"):
+        caliscope_session(tmp_path / "c/recordings/walk" / tracker, names, xyz)
+    assert "perhaps of two trackers" in refusal(tmp_path / "c")
+
+
 def test_opencap_by_its_markers_and_what_it_says_of_the_person(tmp_path):
     centres = write_opencap(tmp_path)
     (tmp_path / "sessionMetadata.yaml").write_text("mass_kg: 70.0\nheight_m: 1.75\n")

@@ -32,7 +32,7 @@ from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, ExportTrial, read_poses, write_poses
 from simspine.io.keypoint_json import names_of_skeleton, parse_cells, read_keypoints
 from simspine.io.mot import write_mot
-from simspine.io.text_tables import parse_content, read_lines, read_text, warn_assumed, warn_left_out
+from simspine.io.text_tables import parse_content, read_lines, read_text, repeated_names, warn_assumed, warn_left_out
 from simspine.io.trc import metres_per_unit, without_points_at_zero, write_trc
 from simspine.io.video import VIDEO_ENDINGS, find_calibration, find_project, match_cameras_to_views, open_video
 from simspine.quality.findings import Severity
@@ -114,12 +114,12 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name the folder of a session: {read}.")
     for tool, about in programs.items():
-        trials = tuple(_READERS[tool](folder, rate))
+        trials = _distinct_names(list(_READERS[tool](folder, rate)), folder)
         for trial in trials:
             if not isinstance(trial.source, Path):
                 _require_points(trial.source, f"{folder}, trial {trial.name!r}")
         if trials:
-            return OtherSession(tool, trials, *_size_of_person(folder), to_see=about["to_see"])
+            return OtherSession(tool, tuple(trials), *_size_of_person(folder), to_see=about["to_see"])
     for tool, about in programs.items():
         if any(path for pattern in about["begun"] for path in folder.glob(pattern)):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
@@ -127,6 +127,20 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
         f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
         "markers as .trc or .c3d (`simspine init`)."
     )
+
+
+def _distinct_names(trials: list[SessionTrial], folder: Path) -> list[SessionTrial]:
+    """The trials; those of one name also have the name of the folder that holds the folder of their files."""
+    names = [trial.name for trial in trials]
+    trials = [
+        replace(trial, name=f"{trial.targets[0].parents[1].name}_{trial.name}")
+        if names.count(trial.name) > 1
+        else trial
+        for trial in trials
+    ]
+    if repeated := repeated_names(trial.name for trial in trials):
+        raise InputError(f"{folder}: several trials are {repeated}, perhaps of two trackers. Move all but one away.")
+    return trials
 
 
 def _require_points(points: Keypoints | Markers, where: str) -> None:
@@ -472,7 +486,8 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             raise InputError(
                 f"{place}: expected people with id and keypoints3d in each file ({reason_of(error)})."
             ) from None
-        for number in sorted({key for frame in people for key in frame}):
+        numbers = sorted({key for frame in people for key in frame})
+        for number in numbers:
             shapes = {frame[number].shape for frame in people if number in frame}
             shape = shapes.pop()
             if shapes or len(shape) != 2 or shape[1] < 3:
@@ -483,7 +498,7 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             said, calibrations = _rate_of(folder, rate), [folder / "intri.yml"]
             points = _person(names, xyz[:, : len(names)], place, rate=said, unit="m", calibrations=calibrations)
             name = f"{folder.resolve().name}_{number}"
-            target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(people[0]) > 1 else ""))
+            target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
             write = partial(_write_easymocap, [path.name for path in files])
             yield replace(points, name=name, targets=(target,), person=str(number), write_table=write)
 
