@@ -135,16 +135,32 @@ def run_command(config, cores, dry_run, options):
     CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, gait, virtual. Without
     it, the only configuration in this folder or in its configs/ is run. Relative paths in it count from the
     working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
+
+    CONFIG may be a marker file (.c3d, .trc): its configuration, configs/NAME.yaml, is written first.
     """
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
     if config is not None and str(config).startswith("-"):  # of Snakemake, after --
         config, options = None, (str(config), *options)
-    path = packaged_config(config)
+    markers = config is not None and config.suffix.lower() in (".c3d", ".trc")
+    path = _config_of_markers(config) if markers else packaged_config(config)
     run_workflow(path, cores, options, dry_run=dry_run)
     if not dry_run:
         print_summary(named_config(path))
+
+
+def _config_of_markers(file: Path) -> Path:
+    """configs/NAME.yaml of a marker file, written unless it is there."""
+    from simspine.core.errors import InputError
+    from simspine.workflow.setup import GivenFiles, write_new_config
+
+    path = Path(f"configs/{file.stem}.yaml")
+    if not path.exists():
+        click.echo(write_new_config(GivenFiles([file]), path, name=file.stem, subject="S01").split(" Next:")[0])
+    elif str(file) not in path.read_text(encoding="utf-8"):
+        raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
+    return path
 
 
 @main.command("demo")

@@ -317,26 +317,25 @@ class Poses(NamedTuple):
 def read_poses(path: Path) -> Poses:
     """A netCDF file of movement, whatever the order of its axes. `InputError` for points in images (x and y alone)."""
     with open_checked(path) as file:
-        if not isinstance(file.get("position"), h5py.Dataset):
+        position = file.get("position")
+        if not isinstance(position, h5py.Dataset):
             raise InputError(f"{path}: no position in it; expected poses as movement writes them (to_netcdf).")
-        axes = [axis[0].name.strip("/").rstrip("s") if len(axis) else "" for axis in file["position"].dims]
-        if sorted(axes) != ["individual", "keypoint", "space", "time"]:
-            raise InputError(f"{path}: position has the axes {axes}; expected time, space, keypoints and individuals.")
-        order = [axes.index(name) for name in ("individual", "time", "keypoint", "space")]
-        xyz = checked_values(file["position"]).transpose(order).astype(float)
-        if xyz.shape[3] != 3:
-            raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
-        points, people = (
-            tuple(text.decode() if isinstance(text, bytes) else str(text) for text in checked_values(axis[0]))
-            for axis in (file["position"].dims[order[2]], file["position"].dims[order[0]])
-        )
-        time = checked_values(file["position"].dims[order[1]][0]).astype(float)
-        said = checked_attribute(file, "fps")
-        software, unit = (str(checked_attribute(file, name, "")) for name in ("source_software", "time_unit"))
-    rate = float(np.ravel(said)[0]) if isinstance(said, int | float | np.number | np.ndarray) else None
-    if rate is None and unit.startswith("s") and len(time) > 1:
-        rate = float(1 / np.median(np.diff(time)))
-    return Poses(points, dict(zip(people, xyz, strict=True)), rate, software)
+        scales = {one[0].name.strip("/").rstrip("s"): checked_values(one[0]) for one in position.dims if len(one)}
+        if sorted(scales) != ["individual", "keypoint", "space", "time"]:
+            raise InputError(f"{path}: axes {', '.join(scales)}; expected time, space, keypoints and individuals.")
+        order = [list(scales).index(name) for name in ("individual", "time", "keypoint", "space")]
+        xyz = checked_values(position).transpose(order).astype(float)
+        rate, software, unit = (checked_attribute(file, name, "") for name in ("fps", "source_software", "time_unit"))
+    if xyz.shape[3] != 3:
+        raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
+    names, people = (
+        tuple(text.decode() if isinstance(text, bytes) else str(text) for text in scales[name])
+        for name in ("keypoint", "individual")
+    )
+    said = None if isinstance(rate, str) else float(np.ravel(rate)[0])
+    if said is None and str(unit).startswith("s") and len(xyz[0]) > 1:
+        said = float(1 / np.median(np.diff(scales["time"])))
+    return Poses(names, dict(zip(people, xyz, strict=True)), said, str(software))
 
 
 def write_poses(rate: float, person: str, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
