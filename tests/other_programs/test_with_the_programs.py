@@ -148,7 +148,7 @@ def test_caliscope(tmp_path):
     folder = tmp_path / "recordings/walk/RTMPOSE_M_HALPE26"
     folder.mkdir(parents=True)
     reconstruct_xyz(ImagePoints(pd.DataFrame(rows)), array, Tracker(), folder, xy_gap_fill=1)
-    add(tmp_path)
+    add(tmp_path, code=1)  # a frame in which nobody was seen has no result
     target = tmp_path / "recordings/walk/ONNX_SIMSPINE/xyz_ONNX_SIMSPINE.csv"
     read = WorldPoints.from_csv(target)
     assert (read.min_index, read.max_index) == (3, 3 + FRAMES - 1)
@@ -266,6 +266,28 @@ def test_sports2d(tmp_path):
     _, _, times, found, _ = common.read_trc(added)
     assert set(LEVELS) <= set(found)
     np.testing.assert_allclose(times, time, atol=1e-6)
+
+
+def test_movement(tmp_path):
+    """Its data set of a person in space, as it makes one of DeepLabCut's or SLEAP's points; its own kinematics after."""
+    loading = pytest.importorskip("movement.io.load_poses")
+    kinematics = pytest.importorskip("movement.kinematics")
+    import xarray
+
+    whole, centres = person("coco17")
+    names, xyz = native("coco17", whole)
+    position = 1000 * xyz.swapaxes(1, 2)[..., None]
+    data = loading.from_numpy(position, None, ["ada"], list(names), fps=RATE, source_software="SLEAP")
+    data.to_netcdf(tmp_path / "walk.nc")
+    add(tmp_path)
+    found = xarray.load_dataset(tmp_path / "walk_spine.nc")
+    assert (found.attrs["ds_type"], found.attrs["fps"], found.attrs["time_unit"]) == ("poses", RATE, "seconds")
+    check_near(
+        {level: found.position.sel(keypoints=level, individuals="ada").values for level in LEVELS}, centres, 0.001
+    )
+    speed = kinematics.compute_velocity(found.position).sel(keypoints="T8", individuals="ada", space="y").values
+    wanted = np.gradient(1000 * centres.xyz[:, centres.index("T8"), 1], 1 / RATE)
+    np.testing.assert_allclose(speed[2:-2], wanted[2:-2], atol=60)
 
 
 def test_opensim_reads_markers_motion_and_model(tmp_path):

@@ -157,7 +157,7 @@ def _config_of_markers(file: Path) -> Path:
 
     path = Path(f"configs/{file.stem}.yaml")
     if not path.exists():
-        click.echo(write_new_config(GivenFiles([file]), path, name=file.stem, subject="S01").split(" Next:")[0])
+        click.echo(write_new_config(GivenFiles([file]), path, name=file.stem, subject="S01").split("Next:")[0].rstrip())
     elif str(file) not in path.read_text(encoding="utf-8"):
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
     return path
