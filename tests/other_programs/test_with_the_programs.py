@@ -269,7 +269,7 @@ def test_sports2d(tmp_path):
 
 
 def test_movement(tmp_path):
-    """Its data set of a person in space, as it makes one of DeepLabCut's or SLEAP's points; its own kinematics after."""
+    """Its data set of points in space, as it makes one of SLEAP's; its own kinematics of what was added."""
     loading = pytest.importorskip("movement.io.load_poses")
     kinematics = pytest.importorskip("movement.kinematics")
     import xarray

@@ -294,7 +294,6 @@ def write_movement(path, names, xyz, people=("ada",), **about):
 
 def test_movement_with_two_people(tmp_path):
     """Points of DeepLabCut or SLEAP in space; what is added is read by xarray as movement reads it."""
-    pytest.importorskip("h5netcdf")
     whole, centres = person("coco17")
     names, xyz = native("coco17", whole)
     aside = np.array([1.5, 0.4, 0.0])
@@ -311,7 +310,6 @@ def test_movement_with_two_people(tmp_path):
 
 
 def test_movement_files_that_are_refused(tmp_path):
-    pytest.importorskip("h5netcdf")
     names, xyz = native("coco17", person("coco17")[0])
     path = tmp_path / "walk.nc"
     xarray.Dataset({"speed": ("time", np.zeros(3))}).to_netcdf(path, engine="h5netcdf")
