@@ -326,16 +326,16 @@ def read_poses(path: Path) -> Poses:
         order = [list(scales).index(name) for name in ("individual", "time", "keypoint", "space")]
         xyz = checked_values(position).transpose(order).astype(float)
         rate, software, unit = (checked_attribute(file, name, "") for name in ("fps", "source_software", "time_unit"))
-    if xyz.shape[3] != 3:
-        raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
-    names, people = (
-        tuple(text.decode() if isinstance(text, bytes) else str(text) for text in scales[name])
-        for name in ("keypoint", "individual")
-    )
-    said = None if isinstance(rate, str) else float(np.ravel(rate)[0])
-    if said is None and str(unit).startswith("s") and len(xyz[0]) > 1:
-        said = float(1 / np.median(np.diff(scales["time"])))
-    return Poses(names, dict(zip(people, xyz, strict=True)), said, str(software))
+        if xyz.shape[3] != 3:
+            raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
+        names, people = (
+            tuple(text.decode() if isinstance(text, bytes) else str(text) for text in scales[name])
+            for name in ("keypoint", "individual")
+        )
+        said = None if isinstance(rate, str) else float(np.ravel(rate)[0])
+        if said is None and str(unit).startswith("s") and len(xyz[0]) > 1:
+            said = float(1 / np.median(np.diff(scales["time"])))
+        return Poses(names, dict(zip(people, xyz, strict=True)), said, str(software))
 
 
 def write_poses(rate: float, person: str, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
