@@ -54,7 +54,7 @@ from simspine.workflow.inputs import progress_bar
 ANIPOSE_MAX_ERROR_PX = 50.0  # points of a larger reprojection error are not shown by Anipose's viewer
 ANIPOSE_MIN_CAMERAS = 2.0  # points seen by fewer are not shown by it
 ANIPOSE_FOLDER = "pose-3d-spine"
-CALISCOPE_TRACKER = "SIMSPINE"
+CALISCOPE_TRACKER = "SIMSPINE"  # with ONNX_ before it, which Caliscope adds to names of model cards
 SHARED_ENDINGS = (".toml",)  # of files for a program's viewer that serve several trials; written once
 PLANE_MAX_ASYMMETRY = 0.3  # of left and right in Sports2D's points: limbs out of the film's plane appear short
 SUFFIX = "_spine"  # of files that are added
@@ -430,8 +430,7 @@ def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
 def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for path in sorted(folder.glob("recordings/*/*/xyz_*_labelled.csv")):
         recording = path.parents[1]
-        tracker = f"ONNX_{CALISCOPE_TRACKER}"
-        target = recording / tracker / f"xyz_{tracker}.csv"
+        target = recording / f"ONNX_{CALISCOPE_TRACKER}" / f"xyz_ONNX_{CALISCOPE_TRACKER}.csv"
         if path.parent == target.parent:
             continue
         table, frames = _on_all_frames(_read_table(path), path.with_name(path.name.replace("_labelled", "")))
@@ -439,8 +438,8 @@ def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         said = rate or (1 / interval if interval > 0 else _rate_of(recording, rate))
         calibrations = sorted(folder.rglob("camera_array.toml"), key=lambda file: -len(file.parts))
         points = _points_of_table(table, path, said, unit="m", calibrations=calibrations)
-        others = (f"xyz_{tracker}_labelled.csv", f"xyz_{tracker}.trc", f"{CALISCOPE_TRACKER}.toml")
-        targets = (target, *map(target.with_name, others))
+        card, labelled = f"{CALISCOPE_TRACKER}.toml", f"xyz_ONNX_{CALISCOPE_TRACKER}_labelled.csv"
+        targets = (target, target.with_name(labelled), target.with_suffix(".trc"), target.with_name(card))
         yield replace(points, name=recording.name, targets=targets, write_table=partial(_write_caliscope, frames))
 
 
