@@ -54,11 +54,11 @@ def read_wide(path) -> dict[str, np.ndarray]:
     return {level: np.stack([cells[:, head.index(f"{level}_{axis}")] for axis in "xyz"], 1) for level in LEVELS}
 
 
-def add(folder, *more):
-    """The command's output; no file of the session is changed, and a second call writes nothing."""
+def add(folder, *more, code=0):
+    """The command's output; no file of the session is changed, and a second call writes nothing. code: its exit code"""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = CliRunner().invoke(main, ["add-spine", str(folder), *more])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == code, done.output
     assert all(path.read_bytes() == content for path, content in before.items())
     again = CliRunner().invoke(main, ["add-spine", str(folder), *more])
     assert again.exit_code == 2

@@ -15,7 +15,7 @@ from simspine.cli.main import main
 from simspine.cli.options import packaged_config
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
-from simspine.workflow.config import json_schema
+from simspine.workflow.config import json_schema, read_config
 from simspine.workflow.up_to_date import STAGE_NAMES
 
 
@@ -213,3 +213,21 @@ def test_options_without_effect_are_refused(tmp_path):
     assert "--calibration goes with videos" in found.output
     found = call("init", tmp_path / "none.mp4", "--out", tmp_path / "x.yaml")
     assert "does not exist; expected videos" in " ".join(found.output.split())
+
+
+def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypatch):
+    """README's one command. What runs afterwards is the workflow, as of any configuration."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(data_folder("third_party") / "gait/walking.c3d", "walk.c3d")
+    ran = []
+    monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda path, *_, **__: ran.append(path))
+    for _ in range(2):  # the second time it is there
+        assert CliRunner().invoke(main, ["run", "walk.c3d", "--dry-run"]).exit_code == 0
+    assert ran == [Path("configs/walk.yaml")] * 2
+    config = read_config(ran[0])
+    assert (config.name, config.subjects["S01"].trials["walk"].markers) == ("walk", "walk.c3d")
+    (tmp_path / "other").mkdir()
+    shutil.copy("walk.c3d", "other/walk.c3d")
+    refused = CliRunner().invoke(main, ["run", "other/walk.c3d", "--dry-run"])
+    assert refused.exit_code == 2
+    assert "configs/walk.yaml is of other files" in refused.output

@@ -1,6 +1,6 @@
 """The spine as a step of a Pose2Sim project: `python pose2sim_step.py PROJECT`.
 
-Pose2Sim detects and triangulates as it always does. Then the spine is added to its folders pose-3d/ and kinematics/.
+Pose2Sim detects and triangulates as it always does. Then the spine is added to its folder kinematics/.
 """
 
 import sys
@@ -18,7 +18,7 @@ def run(project: Path, steps: Sequence[str] = STEPS) -> list[Path]:
     """The steps of Pose2Sim, then the spine; returns the files that were added."""
     for step in steps:
         getattr(Pose2Sim, step)(str(project))
-    return add_spine(read_session(project))
+    return list(add_spine(read_session(project)).files)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ CHECKED = {
     "annotation/rounds.py": {"view"},  # in a message
     "cli/annotate.py": {"file.stem"},
     "cli/data.py": {"config.name"},
-    "cli/main.py": {"name"},
+    "cli/main.py": {"file.stem", "name"},
     "cli/options.py": {"path"},
     "core/settings.py": {"name"},
     "core/skeletons.py": {"name"},
@@ -82,7 +82,7 @@ CHECKED = {
     "workflow/one_camera.py": {"camera.name", "shot.name"},
     "workflow/reporting.py": {"config.name", "subject", "trial"},
     "workflow/results.py": {"name"},
-    "workflow/sessions.py": {"name", "path.stem"},
+    "workflow/sessions.py": {"path.stem"},
     "workflow/stages.py": {"stem", "subject", "trial"},
     "workflow/up_to_date.py": {"self.subject", "stage", "suffix", "trial"},
 }

@@ -276,6 +276,7 @@ class TestRig:
         ("x.toml", "", "empty"),
         ("x.dat", "hello", "unknown calibration format"),
         ("x.toml", "[metadata]\na = 1", "no camera"),
+        ("x.toml", "[a]\nrotation = [0.0, 90.0, 0.0]", "more than a turn; are these degrees"),
     ],
 )
 def test_refused(tmp_path, name, text, message):

@@ -8,7 +8,7 @@ from simspine.anatomy.marker_sets import read_marker_set
 from simspine.core.errors import InputError
 from simspine.core.skeletons import load_skeleton, translate
 from simspine.core.types import Keypoints
-from simspine.io.keypoint_json import read_keypoints, write_keypoints
+from simspine.io.keypoint_json import names_of_skeleton, read_keypoints, write_keypoints
 from simspine.vision.detector import read_detections
 
 LAYOUTS = ("body25", "body25b", "coco17", "coco_wholebody133", "halpe26", "halpe136", "blazepose33", "spinetrack37")
@@ -100,3 +100,13 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
         read_keypoints([tmp_path / "mouse.csv"], rate=30.0)
     with pytest.raises(InputError, match=r"dlc0\.csv is a table, others are folders"):
         read_keypoints([tmp_path, tmp_path / "dlc0.csv"], rate=30.0)
+
+
+def test_points_called_as_in_two_skeletons_are_of_the_one_that_has_no_others():
+    """'hip' of HALPE's 26 points lies between the hip joints, that of SpineTrack's 37 on the sacrum."""
+    halpe = load_skeleton("halpe26").names
+    sides = {"L": "left_", "R": "right_"}
+    spelt = tuple(f"{sides[n[0]]}{n[1:]}".lower() if n[:2].isupper() else n.lower() for n in halpe)
+    assert names_of_skeleton(spelt, None, "table.csv") == halpe
+    track = load_skeleton("spinetrack37").names
+    assert names_of_skeleton(track[5:30], None, "table.csv") == track[5:30]

@@ -76,10 +76,19 @@ def test_anipose(tmp_path):
     table = session / "pose-3d/take1.csv"
     triangulate.triangulate(config, str(tmp_path / "calibration"), str(session), str(session), files, str(table))
     assert "as the person stood" in add(tmp_path, "--rate", str(RATE))
-    added = session / "pose-3d/take1_spine.csv"
+    added = session / "pose-3d-spine/take1.csv"
     offsets = {camera.name: (0, 0) for camera in cameras}
     points, px, _ = projection.get_projected_points(config, str(added), group, offsets)
     assert set(names) < set(points)
+    from anipose.anipose import load_config
+
+    shown = load_config(str(tmp_path / "walk/config_spine.toml"))
+    assert (session / shown["pipeline"]["pose_3d"] / "take1.csv") == added
+    table = pd.read_csv(added)
+    visible = [
+        (table[f"{level}_ncams"] >= 2).mean() >= 0.2 and (table[f"{level}_error"] < 100).all() for level in LEVELS
+    ]
+    assert all(visible)  # as visualize_labels of its label_videos_3d asks
     truth = project_points(ring(), centres.xyz)
     for level in LEVELS:
         found = px[:, points.index(level)]
@@ -139,15 +148,24 @@ def test_caliscope(tmp_path):
     folder = tmp_path / "recordings/walk/RTMPOSE_M_HALPE26"
     folder.mkdir(parents=True)
     reconstruct_xyz(ImagePoints(pd.DataFrame(rows)), array, Tracker(), folder, xy_gap_fill=1)
-    add(tmp_path)
-    target = tmp_path / "recordings/walk/SIMSPINE/xyz_SIMSPINE_spine.csv"
+    add(tmp_path, code=1)  # a frame in which nobody was seen has no result
+    target = tmp_path / "recordings/walk/ONNX_SIMSPINE/xyz_ONNX_SIMSPINE.csv"
     read = WorldPoints.from_csv(target)
     assert (read.min_index, read.max_index) == (3, 3 + FRAMES - 1)
     assert 3 + 7 not in set(read.df["sync_index"])
     for index, points in read.df.groupby("sync_index"):
         if index != 3 + 6:  # the time of a filled frame is Caliscope's own
             np.testing.assert_allclose(points["frame_time"], 100 + (index - 3) / RATE, atol=1e-6)
-    check_markers(target.with_name(f"{target.stem}_labelled.trc"), centres)
+    check_markers(target.with_suffix(".trc"), centres)
+    from caliscope.trackers import tracker_registry
+
+    tracker_registry.scan_onnx_models(target.parent)  # the folder of models, into which its user puts the card
+    assert tracker_registry.is_registered(target.parent.name)
+    own = tracker_registry.model_card_for(target.parent.name)
+    assert len(tracker_registry.wireframe_for(target.parent.name).segments) == len(own.point_name_to_id) - 1
+    for level in LEVELS:
+        places = read.df[read.df["keypoint_id"] == own.point_name_to_id[level]][["x_coord", "y_coord", "z_coord"]]
+        assert np.linalg.norm(places.to_numpy() - centres.xyz[: len(places), centres.index(level)], axis=1).max() < 0.08
 
 
 FREEMOCAP_WRITES = """
@@ -248,6 +266,28 @@ def test_sports2d(tmp_path):
     _, _, times, found, _ = common.read_trc(added)
     assert set(LEVELS) <= set(found)
     np.testing.assert_allclose(times, time, atol=1e-6)
+
+
+def test_movement(tmp_path):
+    """Its data set of points in space, as it makes one of SLEAP's; its own kinematics of what was added."""
+    loading = pytest.importorskip("movement.io.load_poses")
+    kinematics = pytest.importorskip("movement.kinematics")
+    import xarray
+
+    whole, centres = person("coco17")
+    names, xyz = native("coco17", whole)
+    position = 1000 * xyz.swapaxes(1, 2)[..., None]
+    data = loading.from_numpy(position, None, ["ada"], list(names), fps=RATE, source_software="SLEAP")
+    data.to_netcdf(tmp_path / "walk.nc")
+    add(tmp_path)
+    found = xarray.load_dataset(tmp_path / "walk_spine.nc")
+    assert (found.attrs["ds_type"], found.attrs["fps"], found.attrs["time_unit"]) == ("poses", RATE, "seconds")
+    check_near(
+        {level: found.position.sel(keypoints=level, individuals="ada").values for level in LEVELS}, centres, 0.001
+    )
+    speed = kinematics.compute_velocity(found.position).sel(keypoints="T8", individuals="ada", space="y").values
+    wanted = np.gradient(1000 * centres.xyz[:, centres.index("T8"), 1], 1 / RATE)
+    np.testing.assert_allclose(speed[2:-2], wanted[2:-2], atol=60)
 
 
 def test_opensim_reads_markers_motion_and_model(tmp_path):

@@ -1,10 +1,13 @@
 """`simspine add-spine` on small sessions of other programs, in their layouts, of a person whose spine is known."""
 
 import json
+import re
+import tomllib
 
 import numpy as np
 import pytest
 import tomli_w
+import xarray
 from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
 from session_person import (
@@ -35,6 +38,7 @@ from simspine.io.keypoint_json import write_keypoints
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.workflow.config import read_config
+from simspine.workflow.sessions import grouped_messages, read_session
 
 
 def test_freemocap_in_millimetres(tmp_path):
@@ -61,13 +65,21 @@ def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     turn = Rotation.from_euler("xyz", [110, 20, 0], degrees=True).as_matrix()
     table = tmp_path / "walk/pose-3d/take1.csv"
     write_wide(table, names, 1000 * xyz @ turn.T, "fnum")
+    (tmp_path / "config.toml").write_text('project = "p"\n[labeling]\nscheme = [["nose", "left_eye"]]\n')
     said = add(tmp_path, "--rate", "50")
     assert "session of Anipose" in said
-    found = read_wide(tmp_path / "walk/pose-3d/take1_spine.csv")
+    assert "anipose --config config_spine.toml label-3d" in said
+    found = read_wide(tmp_path / "walk/pose-3d-spine/take1.csv")
     check_near({level: places @ turn for level, places in found.items()}, centres, 0.001)
-    head = (tmp_path / "walk/pose-3d/take1_spine.csv").read_text().splitlines()[0]
+    head = (tmp_path / "walk/pose-3d-spine/take1.csv").read_text().splitlines()[0]
     assert head.startswith(table.read_text().splitlines()[0])  # the viewer joins limbs and vertebrae of one file
     assert "L3_error" in head
+    config = tomllib.loads((tmp_path / "config_spine.toml").read_text())
+    assert config["project"] == "p"
+    assert config["pipeline"]["pose_3d"] == "pose-3d-spine"
+    ours, theirs = config["labeling"]["scheme"][::-1]
+    assert theirs == ["nose", "left_eye"]
+    assert set(LEVELS) <= set(ours) <= {name.removesuffix("_x") for name in head.split(",")}
 
 
 def test_anipose_leaves_out_points_that_its_own_viewer_leaves_out(tmp_path):
@@ -79,38 +91,52 @@ def test_anipose_leaves_out_points_that_its_own_viewer_leaves_out(tmp_path):
     path = tmp_path / "walk/pose-3d/take1.csv"
     write_wide(path, names, xyz)
     head, *rows = path.read_text().splitlines()
-    rows = [f"{row},{0 if k < 4 else 80}" for k, row in enumerate(rows)]
-    path.write_text("\n".join([f"{head},left_wrist_error", *rows]) + "\n")
+    rows = [f"{row},{0 if k < 4 else 80},{3 if k < 6 else 1}" for k, row in enumerate(rows)]
+    path.write_text("\n".join([f"{head},left_wrist_error,left_wrist_ncams", *rows]) + "\n")
     add(tmp_path, "--rate", "50")
-    check_near(read_wide(tmp_path / "walk/pose-3d/take1_spine.csv"), centres)
+    added = tmp_path / "walk/pose-3d-spine/take1.csv"
+    check_near(read_wide(added), centres)
+    head, *rows = (line.split(",") for line in added.read_text().splitlines())
+    cameras = [float(row[head.index("L3_ncams")]) for row in rows]
+    assert cameras == [3.0] * 6 + [2.0] * (FRAMES - 6)  # its viewer hides points of fewer than two
 
 
 def caliscope_session(folder, names, xyz, left_out=()):
     """As Caliscope 0.11 writes it: the labelled table has no number of the frame, and no row where nothing was seen."""
     seen = [k for k in range(len(xyz)) if k not in left_out]
-    write_wide(folder / "xyz_POSE_labelled.csv", names, xyz[seen])
+    write_wide(folder / f"xyz_{folder.name}_labelled.csv", names, xyz[seen])
     rows = long_rows(xyz, seen, first=3)
     head = "sync_index,object_id,keypoint_id,x_coord,y_coord,z_coord,frame_time"
-    (folder / "xyz_POSE.csv").write_text("\n".join([head, *rows]) + "\n")
+    (folder / f"xyz_{folder.name}.csv").write_text("\n".join([head, *rows]) + "\n")
 
 
 def test_caliscope_with_frames_in_which_nothing_was_seen(tmp_path):
-    """The frame rate is that of its times; points are called as Caliscope's HALPE model calls them."""
+    """The frame rate is that of its times; points are called as Caliscope's HALPE model calls them. One point was never
+    seen, so that the names alone would be SpineTrack's, whose neck and hip are elsewhere. Two frames have no result."""
     whole, centres = person("halpe26")
     names, xyz = native("halpe26", whole)
     sides = {"L": "left_", "R": "right_"}
     plain = [f"{sides[name[0]]}{name[1:].lower()}" if name[:2].isupper() else name.lower() for name in names]
-    caliscope_session(tmp_path / "recordings/walk/POSE", plain, xyz, left_out=(5, 6))
-    assert "session of Caliscope" in add(tmp_path)
-    target = tmp_path / "recordings/walk/SIMSPINE/xyz_SIMSPINE_spine"
+    caliscope_session(tmp_path / "recordings/walk/RTMPOSE_M_HALPE26", plain[:-1], xyz[:, :-1], left_out=(5, 6))
+    said = add(tmp_path, code=1)
+    assert "session of Caliscope" in said
+    assert "did not solve 2 of 12 frames" in said
+    assert said.count("walk: error") == 1
+    target = tmp_path / "recordings/walk/ONNX_SIMSPINE/xyz_ONNX_SIMSPINE"
     seen = [k for k in range(FRAMES) if k not in (5, 6)]
     kept = centres.with_(xyz=centres.xyz[seen])
     check_near(read_wide(target.with_name(f"{target.name}_labelled.csv")), kept)
-    check_markers(target.with_name(f"{target.name}_labelled.trc"), centres)
-    assert read_markers(target.with_name(f"{target.name}_labelled.trc")).rate == pytest.approx(RATE)
+    check_markers(target.with_suffix(".trc"), centres)
+    assert read_markers(target.with_suffix(".trc")).rate == pytest.approx(RATE)
     head, *rows = (line.split(",") for line in target.with_suffix(".csv").read_text().splitlines())
     indices = {int(row[head.index("sync_index")]) for row in rows}
     assert indices == {k + 3 for k in seen}
+    card = tomllib.loads(target.with_name("SIMSPINE.toml").read_text())
+    found = {}
+    for level in LEVELS:
+        own = [row for row in rows if int(row[head.index("keypoint_id")]) == card["points"][level]]
+        found[level] = np.array([[float(row[head.index(f"{axis}_coord")]) for axis in "xyz"] for row in own])
+    check_near(found, kept)
 
 
 def test_caliscope_tables_that_do_not_agree_are_refused(tmp_path):
@@ -153,7 +179,7 @@ def test_a_person_who_lies_is_not_stood_up_where_the_cameras_say_so(tmp_path, tu
     said = add(tmp_path, "--rate", "50")
     assert ("as the cameras were held" in said) is turned
     assert "as the person stood" not in said
-    found = read_wide(tmp_path / "walk/pose-3d/take1_spine.csv")
+    found = read_wide(tmp_path / "walk/pose-3d-spine/take1.csv")
     truth = centres.with_(xyz=(centres.xyz @ lying.T + lift) @ world.T)
     check_near(found, truth)
 
@@ -173,15 +199,45 @@ def test_easymocap(tmp_path):
     check_near({level: places[:, frames[0]["names"].index(level)] for level in LEVELS}, centres)
 
 
-def test_opencap_by_its_markers_and_what_it_says_of_the_person(tmp_path):
+def write_opencap(folder, change=lambda labels, xyz: xyz) -> Markers:
+    """MarkerData/walk.trc of a person whose vertebrae are returned. change: of the points (frames, markers, 3)."""
     whole, centres = person("opencap")
     known = read_marker_set("opencap")
     labels = [label for label, place in known.names.items() if label.endswith("_study") and place in whole.names]
-    xyz = whole.select([known.names[label] for label in labels]).xyz
-    (tmp_path / "MarkerData").mkdir()
-    write_trc(tmp_path / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
+    xyz = change(labels, np.array(whole.select([known.names[label] for label in labels]).xyz))
+    (folder / "MarkerData").mkdir()
+    write_trc(folder / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
+    return centres
+
+
+def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
+    _, xyz = native("body25", person("body25")[0])
+    (tmp_path / "keypoints3d").mkdir()
+    for k, row in enumerate(xyz):
+        people = [{"id": who, "keypoints3d": (row + np.array([who, 0, 0])).tolist()} for who in range(1 + (k > 4))]
+        (tmp_path / f"keypoints3d/{k:06d}.json").write_text(json.dumps(people))
+    first, second = read_session(tmp_path, rate=RATE).trials
+    assert first.targets != second.targets
+    assert second.source.present.any(1).tolist() == [k > 4 for k in range(FRAMES)]
+
+
+def test_trials_of_one_name_are_told_apart_or_refused(tmp_path):
+    """Anipose numbers takes anew in each session; Caliscope keeps the points of several trackers."""
+    names, xyz = native("coco17", person("coco17")[0])
+    for session in ("a", "b"):
+        write_wide(tmp_path / session / "pose-3d/take1.csv", names, xyz)
+    assert [trial.name for trial in read_session(tmp_path, rate=RATE).trials] == ["a_take1", "b_take1"]
+    for tracker in ("HOLISTIC", "POSE"):
+        caliscope_session(tmp_path / "c/recordings/walk" / tracker, names, xyz)
+    assert "perhaps of two trackers" in refusal(tmp_path / "c")
+
+
+def test_opencap_by_its_markers_and_what_it_says_of_the_person(tmp_path):
+    centres = write_opencap(tmp_path)
     (tmp_path / "sessionMetadata.yaml").write_text("mass_kg: 70.0\nheight_m: 1.75\n")
-    assert "session of OpenCap" in add(tmp_path)
+    said = add(tmp_path)
+    assert "session of OpenCap" in said
+    assert re.match(r"walk: Thoracic kyphosis, .* ± \d+°", said.splitlines()[-1])  # the result comes last
     check_markers(tmp_path / "MarkerData/walk_spine.trc", centres)
     assert read_mot(tmp_path / "OpenSimData/Kinematics/walk_spine.mot").frames == FRAMES
     assert (tmp_path / "OpenSimData/Kinematics/walk_spine.osim").is_file()
@@ -213,6 +269,139 @@ def test_sports2d_each_person_by_itself(tmp_path):
         check_markers(folder / f"film_Sports2D_m_person{number:02}_spine.trc", centres)
 
 
+def test_limbs_out_of_the_plane_of_a_film_are_short(tmp_path):
+    """Sports2D: the left arm points at the camera, so that its forearm appears 18 % shorter than the right one."""
+    whole, centres = person("halpe26")
+    names = tuple(name for name in load_skeleton("halpe26").names if name in whole.names)
+    xyz = np.array(whole.select(names).xyz)
+    elbow, wrist = names.index("LElbow"), names.index("LWrist")
+    xyz[:, wrist] = xyz[:, elbow] + 0.82 * (xyz[:, wrist] - xyz[:, elbow])
+    write_trc(tmp_path / "film_m_person00.trc", Markers(names, RATE, xyz, "z_up"))
+    refused = CliRunner().invoke(main, ["add-spine", str(tmp_path), "--max-asymmetry", "0.1"])
+    assert refused.exit_code == 2
+    assert "add-spine` --max-asymmetry" in refused.output
+    assert re.search("limbs outside the plane of the film appear short", add(tmp_path))
+    check_markers(tmp_path / "film_m_person00_spine.trc", centres)
+
+
+def write_movement(path, names, xyz, people=("ada",), **about):
+    """As movement does: its arrays by xarray. xyz: (frames, points, 3, people)."""
+    axes = {"time": np.arange(len(xyz)) / RATE, "space": list("xyz"), "keypoints": list(names)}
+    position = xarray.DataArray(xyz.swapaxes(1, 2), {**axes, "individuals": list(people)}, (*axes, "individuals"))
+    data = xarray.Dataset({"position": position}, attrs={"source_software": "DeepLabCut", "ds_type": "poses", **about})
+    data.to_netcdf(path, engine="h5netcdf")
+
+
+def test_movement_with_two_people(tmp_path):
+    """Points of DeepLabCut or SLEAP in space; what is added is read by xarray as movement reads it."""
+    whole, centres = person("coco17")
+    names, xyz = native("coco17", whole)
+    aside = np.array([1.5, 0.4, 0.0])
+    write_movement(tmp_path / "walk.nc", names, 100 * np.stack([xyz, xyz + aside], -1), ("ada", "bob"), fps=RATE)
+    assert "session of movement, 2 trial(s)" in add(tmp_path)
+    for who, moved in (("ada", 0 * aside), ("bob", aside)):
+        with xarray.open_dataset(tmp_path / f"walk_{who}_spine.nc", engine="h5netcdf") as found:
+            assert found.position.dims == ("time", "space", "keypoints", "individuals")
+            assert found.confidence.dims == ("time", "keypoints", "individuals")
+            assert found.attrs["fps"] == RATE
+            np.testing.assert_allclose(found.time, np.arange(FRAMES) / RATE)
+            places = {level: found.position.sel(keypoints=level, individuals=who).values for level in LEVELS}
+        check_near(places, centres.with_(xyz=centres.xyz + moved), 0.01)
+
+
+def test_movement_files_that_are_refused(tmp_path):
+    names, xyz = native("coco17", person("coco17")[0])
+    path = tmp_path / "walk.nc"
+    xarray.Dataset({"speed": ("time", np.zeros(3))}).to_netcdf(path, engine="h5netcdf")
+    assert "no position in it" in refusal(tmp_path)
+    flat = xarray.DataArray(xyz[..., :2, None], dims=("time", "keypoints", "space", "individuals"),
+                            coords={"keypoints": list(names), "space": ["x", "y"], "time": np.arange(FRAMES) / RATE,
+                                    "individuals": ["ada"]})  # fmt: skip
+    xarray.Dataset({"position": flat}).to_netcdf(path, engine="h5netcdf")
+    assert "points of 2 coordinates, in images" in refusal(tmp_path)
+    path.write_bytes(b"CDF\x01" + bytes(40))
+    assert "cannot be read as HDF5" in refusal(tmp_path)
+
+
+def refusal(folder, *more) -> str:
+    """What the command says of a session that it refuses: one error and nothing of NumPy's."""
+    refused = CliRunner().invoke(main, ["add-spine", str(folder), *more])
+    assert refused.exit_code == 2, refused.output
+    assert refused.output.count("error: ") == 1
+    assert not re.search("RuntimeWarning|slice|invalid value|divide", refused.output)
+    return " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize(
+    ("files", "tool", "lacking"),
+    [
+        (["pose/c1_json/c1_000000.json"], "Pose2Sim", "no calibration"),
+        (["walk/videos/c1.mp4"], "Pose2Sim", "a .toml or .qca.txt file in a folder with calib in its name"),
+        (["walk/pose-2d/take1.h5"], "Anipose", "anipose triangulate"),
+        (["synchronized_videos/c1.mp4"], "FreeMoCap", "output_data/…_body_3d_xyz.csv is missing"),
+        (["camera_array.toml", "recordings/walk/cam_0.mp4"], "Caliscope", "Run its reconstruction"),
+        (["MarkerData/PreAugmentation/walk.trc"], "OpenCap", "no .trc file outside PreAugmentation/"),
+        (["film_Sports2D/film_Sports2D_px_person00.trc"], "Sports2D", "`to_meters = true`"),
+        (["annots/c1/000000.json"], "EasyMocap", "Run its triangulation"),
+        (["Walk.x2d", "Walk.xcp"], "Vicon", "Export C3D"),
+    ],
+)
+def test_what_a_half_session_lacks(tmp_path, files, tool, lacking):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    said = refusal(tmp_path)
+    assert f"looks like a session of {tool}, but" in said
+    assert lacking in said
+
+
+def test_sessions_without_a_single_place_are_refused(tmp_path):
+    names, xyz = native("blazepose33", person("blazepose33")[0])
+    write_wide(tmp_path / "a/output_data/mediapipe_body_3d_xyz.csv", names, 0 * xyz)
+    (tmp_path / "b").mkdir()
+    write_opencap(tmp_path / "b", lambda labels, xyz: 0 * xyz)
+    empty = Keypoints(load_skeleton("coco17").names, RATE, np.zeros((3, 2, 17, 2)), np.zeros((3, 2, 17)))
+    for folder in write_keypoints(tmp_path / "c/pose", empty, ["c1", "c2"]):
+        for path in folder.iterdir():
+            path.write_text(json.dumps({"people": [{"pose_keypoints_2d": [0.0] * 51}]}))
+    (tmp_path / "c/calibration").mkdir()
+    write_calibration(
+        tmp_path / "c/calibration/Calib.toml", [c.with_(name=f"c{k}") for k, c in enumerate(ring()[:2], 1)]
+    )
+    for folder in "abc":
+        assert "every point is missing or at 0 0 0 in every frame" in refusal(tmp_path / folder, "--rate", "50")
+        assert not list(tmp_path.rglob("*_spine*"))
+
+
+def test_frames_with_errors_give_exit_code_1_and_progress_is_shown(tmp_path, monkeypatch):
+    """A third of the person is elsewhere in one frame: no body explains it."""
+
+    def torn(labels, xyz):
+        xyz[5, ::3] += [4.0, 0.0, 0.0]
+        return xyz
+
+    write_opencap(tmp_path, torn)
+    monkeypatch.setattr("simspine.workflow.inputs.PROGRESS_LINE_INTERVAL_S", 0.0)
+    done = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
+    assert done.exit_code == 1, done.output
+    assert "walk: error: " in done.output
+    assert re.search(r"walk: steps: 2 of 4, about \d+ s left", done.output)
+    assert (tmp_path / "MarkerData/walk_spine.trc").is_file()
+
+
+def test_messages_of_one_kind_are_said_once():
+    said = [f"camera 'cam{k}' turned by {k}.5°." for k in range(4)] + ["a marker jumped in frames 3, 4."]
+    assert grouped_messages(said) == [said[0] + " (3 more of this kind.)", said[-1]]
+
+
+def test_a_trial_whose_own_name_ends_in_spine_is_read(tmp_path):
+    write_opencap(tmp_path)
+    (tmp_path / "MarkerData/walk.trc").rename(tmp_path / "MarkerData/low_spine.trc")
+    assert [trial.name for trial in read_session(tmp_path).trials] == ["low_spine"]
+    (tmp_path / "MarkerData/low_spine_spine.trc").write_text("added")
+    assert [trial.name for trial in read_session(tmp_path).trials] == ["low_spine"]
+
+
 def test_pose2sim_from_its_2d_points(tmp_path):
     whole, centres = person("halpe26")
     names, xyz = native("halpe26", whole)
@@ -238,7 +427,17 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
     assert refused.exit_code == 2
-    for name in ("Pose2Sim", "Sports2D", "OpenCap", "FreeMoCap", "Caliscope", "Anipose", "EasyMocap", "Vicon"):
+    for name in (
+        "Pose2Sim",
+        "Sports2D",
+        "OpenCap",
+        "FreeMoCap",
+        "Caliscope",
+        "Anipose",
+        "EasyMocap",
+        "movement",
+        "Vicon",
+    ):
         assert name in refused.output
     write_wide(tmp_path / "output_data/mediapipe_body_3d_xyz.csv", ("nose",), np.zeros((2, 1, 3)))
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
@@ -249,12 +448,7 @@ def test_other_folders_are_refused_with_what_is_read(tmp_path):
 
 def test_the_spine_of_a_child(tmp_path):
     """The advice can be followed: a person of 1.1 m, 0.62 of the model."""
-    whole, centres = person("opencap")
-    known = read_marker_set("opencap")
-    labels = [label for label, place in known.names.items() if label.endswith("_study") and place in whole.names]
-    xyz = 0.62 * whole.select([known.names[label] for label in labels]).xyz
-    (tmp_path / "MarkerData").mkdir()
-    write_trc(tmp_path / "MarkerData/walk.trc", Markers(tuple(labels), RATE, xyz, "z_up"))
+    centres = write_opencap(tmp_path, lambda labels, xyz: 0.62 * xyz)
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
     assert refused.exit_code == 2
     assert "--min-factor 0.5" in refused.output

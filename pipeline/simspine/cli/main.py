@@ -34,6 +34,7 @@ from simspine.cli.options import (
     cores_option,
     named_config,
     packaged_config,
+    quiet_option,
     stage_options,
 )
 from simspine.cli.research import capture_group, train_group
@@ -134,16 +135,32 @@ def run_command(config, cores, dry_run, options):
     CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, gait, virtual. Without
     it, the only configuration in this folder or in its configs/ is run. Relative paths in it count from the
     working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
+
+    CONFIG may be a marker file (.c3d, .trc): its configuration, configs/NAME.yaml, is written first.
     """
     from simspine.workflow.dataset import print_summary
     from simspine.workflow.launch import run_workflow
 
     if config is not None and str(config).startswith("-"):  # of Snakemake, after --
         config, options = None, (str(config), *options)
-    path = packaged_config(config)
+    markers = config is not None and config.suffix.lower() in (".c3d", ".trc")
+    path = _config_of_markers(config) if markers else packaged_config(config)
     run_workflow(path, cores, options, dry_run=dry_run)
     if not dry_run:
         print_summary(named_config(path))
+
+
+def _config_of_markers(file: Path) -> Path:
+    """configs/NAME.yaml of a marker file, written unless it is there."""
+    from simspine.core.errors import InputError
+    from simspine.workflow.setup import GivenFiles, write_new_config
+
+    path = Path(f"configs/{file.stem}.yaml")
+    if not path.exists():
+        click.echo(write_new_config(GivenFiles([file]), path, name=file.stem, subject="S01").split("Next:")[0].rstrip())
+    elif str(file) not in path.read_text(encoding="utf-8"):
+        raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
+    return path
 
 
 @main.command("demo")
@@ -173,18 +190,29 @@ def demo_command(which, cores):
 @click.option("--rate", type=click.FloatRange(1, 10_000), help="Frames per second, where no file of the session says.")
 @click.option("--marker-set", help="Of the session's markers.  [default: by their names]")
 @click.option("--min-factor", type=Within(0.3, 1), help="Children: least size of a segment relative to an adult's.")
-def add_spine_command(folder, rate, marker_set, min_factor):
+@click.option("--max-asymmetry", type=Within(0.01, 1), help="Largest share by which left and right limbs may differ.")
+@quiet_option
+def add_spine_command(folder, rate, marker_set, quiet, **limits):
     """Give a SESSION of another program its spine, in its own folders and formats.
 
-    SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose or EasyMocap, or of
-    Vicon's C3D files. Files are added, named …_spine; none of the session's is changed or written over.
+    SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose, EasyMocap or
+    movement, or of Vicon's C3D files. Files are added; none of the session's is changed or written over. Exit code: 0,
+    1 where frames were rejected, or 2 for input that cannot be used.
     """
-    from simspine.workflow.sessions import add_spine, read_session
+    from simspine.workflow.sessions import add_spine, grouped_messages, read_session
 
-    session = read_session(folder, rate)
-    click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
-    for path in add_spine(session, marker_set, click.echo, min_factor):
-        click.echo(path)
+    scaling = {name: value for name, value in limits.items() if value is not None}
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            session = read_session(folder, rate)
+            click.echo(f"{folder}: a session of {session.tool}, {len(session.trials)} trial(s)")
+            added = add_spine(session, marker_set, scaling, quiet)
+        finally:
+            for text in grouped_messages(str(one.message) for one in caught):
+                click.secho(f"warning: {_printable(text)}", fg="yellow", err=True)
+    for line in (*grouped_messages(added.notes), *added.files, f"To see it: {session.to_see}.", *added.results):
+        click.echo(_printable(line))
+    sys.exit(1 if added.faults else 0)
 
 
 @main.command("back")

@@ -158,6 +158,8 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
         turn = _float_array(_required_entry(table, "rotation", where), f"{where}: rotation")
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
+        if turn.size == 3 and np.linalg.norm(turn) > 2 * np.pi:
+            raise InputError(f"{where}: rotation {turn.ravel().tolist()} is more than a turn; are these degrees?")
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
         size, K, distortion, t = (

@@ -1,14 +1,15 @@
-"""Trials on their way to other programs: what their cameras see, what their images are called; NWB and BIDS."""
+"""Trials on their way to other programs: what their cameras see, image names; NWB and BIDS; movement's netCDF."""
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import h5py
 import numpy as np
 import pandas as pd
 
@@ -17,11 +18,13 @@ from simspine.core.geometry import change_frame, distortion_reach, project_point
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
+from simspine.io.hdf5 import checked_attribute, checked_values, create_file, open_checked, put_text
 
 if TYPE_CHECKING:
     import pynwb
 
 BIDS_VERSION = "1.10.0"
+OWN_SOFTWARE = "SIMSPINE"
 _AXES_TEXT = "x forward of the standing person's model, y up, z to the right; origin as in the recording"
 _LEVEL_AXES = ("flexion", "lateral_bending", "axial_rotation")
 
@@ -154,7 +157,7 @@ def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
         raise InputError(
             "NWB needs the package ndx-pose, which is not installed: pip install 'simspine[nwb]'."
         ) from None
-    trial, software = take.trial, {"source_software": "SIMSPINE", "source_software_version": version("simspine")}
+    trial, software = take.trial, {"source_software": OWN_SOFTWARE, "source_software_version": version("simspine")}
     about = f"Trial {take.name} of {take.subject}. The time of the recording is not known; given is that of this file."
     file = pynwb.NWBFile(
         session_description=" ".join(filter(None, (about, notice))),
@@ -296,3 +299,59 @@ def _write_bids_trial(folder: Path, stem: str, take: ExportTrial) -> dict[str, i
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+# Poses as movement keeps them (movement.neuroinformatics.dev): netCDF 4, which is HDF5 with named axes.
+
+
+class Poses(NamedTuple):
+    """Points of people in space. people: {name: (frames, points, 3)} in the file's unit. rate: frames/s, None where the
+    file does not say it. software: that the poses came from."""
+
+    names: tuple[str, ...]
+    people: dict[str, np.ndarray]
+    rate: float | None
+    software: str
+
+
+def read_poses(path: Path) -> Poses:
+    """A netCDF file of movement, whatever the order of its axes. `InputError` for points in images (x and y alone)."""
+    with open_checked(path) as file:
+        position = file.get("position")
+        if not isinstance(position, h5py.Dataset):
+            raise InputError(f"{path}: no position in it; expected poses as movement writes them (to_netcdf).")
+        scales = {one[0].name.strip("/").rstrip("s"): checked_values(one[0]) for one in position.dims if len(one)}
+        if sorted(scales) != ["individual", "keypoint", "space", "time"]:
+            raise InputError(f"{path}: axes {', '.join(scales)}; expected time, space, keypoints and individuals.")
+        order = [list(scales).index(name) for name in ("individual", "time", "keypoint", "space")]
+        xyz = checked_values(position).transpose(order).astype(float)
+        rate, software, unit = (checked_attribute(file, name, "") for name in ("fps", "source_software", "time_unit"))
+        if xyz.shape[3] != 3:
+            raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
+        names, people = (
+            tuple(text.decode() if isinstance(text, bytes) else str(text) for text in scales[name])
+            for name in ("keypoint", "individual")
+        )
+        said = None if isinstance(rate, str) else float(np.ravel(rate)[0])
+        if said is None and str(unit).startswith("s") and len(xyz[0]) > 1:
+            said = float(1 / np.median(np.diff(scales["time"])))
+        return Poses(names, dict(zip(people, xyz, strict=True)), said, str(software))
+
+
+def write_poses(rate: float, person: str, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+    """Write points of one person, (frames, points, 3), as movement reads them. No detector saw them: confidence NaN."""
+    axes = {"time": np.arange(len(xyz)) / rate, "space": list("xyz"), "keypoints": list(names), "individuals": [person]}
+    with atomic_path(path) as temporary, create_file(temporary) as file:
+        for name, values in axes.items():
+            text = None if name == "time" else h5py.string_dtype()
+            file.create_dataset(name, data=values, dtype=text).make_scale(name)
+        for name, values in {
+            "position": xyz.swapaxes(1, 2)[..., None],
+            "confidence": np.full((len(xyz), len(names), 1), np.nan),
+        }.items():
+            data = file.create_dataset(name, data=values)
+            for axis, scale in enumerate(scale for scale in axes if name == "position" or scale != "space"):
+                data.dims[axis].attach_scale(file[scale])
+        for name, said in (("source_software", OWN_SOFTWARE), ("ds_type", "poses"), ("time_unit", "seconds")):
+            put_text(file, name, said)
+        file.attrs["fps"] = rate

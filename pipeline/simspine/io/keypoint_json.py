@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -291,20 +292,22 @@ def _people_in_tables(paths: Sequence, skeleton: str | Sequence[str] | None) -> 
 def names_of_skeleton(names: tuple[str, ...], skeleton: str | Sequence[str] | None, where) -> tuple[str, ...]:
     """A table's names as the skeleton spells them: case, separators, and L for left do not count. `InputError` for
     unknown ones.
+
+    A skeleton with just these points comes first: 'hip' is another place in HALPE's 26 points than in SpineTrack's 37.
     """
     if skeleton is not None and not isinstance(skeleton, str):
         return _point_names(skeleton, len(names), where, ())
     known = [skeleton] if skeleton else skeletons.skeleton_names()
-    for spell in (_plain_name, _plain_side):
-        fitting: dict[int, tuple[str, ...]] = {}
-        for name in known:
-            own = skeletons.load_skeleton(name).names
-            spelt = dict(zip(map(spell, own), own, strict=True))
-            found = [spelt[plain] for plain in map(spell, names) if plain in spelt]
-            if len(set(found)) == len(names):
-                fitting.setdefault(len(own) if spell is _plain_side else 0, tuple(found))
-        if fitting:
-            return fitting[min(fitting)]
+    fitting: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for name, spell in product(known, (_plain_name, _plain_side)):
+        own = skeletons.load_skeleton(name).names
+        spelt = dict(zip(map(spell, own), own, strict=True))
+        found = [spelt[plain] for plain in map(spell, names) if plain in spelt]
+        if len(set(found)) == len(names):
+            by_side = spell is _plain_side
+            fitting.setdefault((len(own) != len(names), by_side, by_side * len(own)), tuple(found))
+    if fitting:
+        return fitting[min(fitting)]
     raise InputError(
         f"{where}: its points {', '.join(names)} are those of no skeleton ({', '.join(known)}). Rename them in the "
         "table, or name all of them in order (skeleton=[…])."

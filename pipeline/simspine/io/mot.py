@@ -151,7 +151,7 @@ _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
 # What OpenSim's other storage files hold, whatever their header says of degrees: by a column's name, or their title.
 _NO_ANGLE_NAME = re.compile(
     r"force|torque|moment|activation|excitation|control|fiber|tendon|length|power|reserve|residual|actuator|grf|emg"
-    r"|error|muscle|(^|_)cop(_|$)|(_[pvfm]|^[fm]p?\d?)[xyz]\d?$",
+    r"|error|muscle|grm|(^|_)cop(_|\d|[xyz]|$)|(_[pvfm]|^[fmpt]p?\d?)[xyz]\d?$",
     re.IGNORECASE,
 )
 _COUPLED_KNEE_NAME = re.compile(r"^knee_angle_[rl]_beta$")
