@@ -3,8 +3,8 @@
     python benchmarks/spine_ablation.py configs/training/spine-detector.yaml --what losses fractions
 
 losses: the paper's rows. fractions: 1 to 100 % of the last training set, at equal numbers of steps. mixing: a second
-set in each batch or each epoch. curriculum: single stages. teacher: without it, from its weights, and with its maps as well. Each network has a folder of its own below
-`--out`, and a killed run goes on by the same command.
+set in each batch or each epoch. curriculum: single stages. teacher: without it, from its weights, and with its maps as
+well. Each network has a folder of its own below `--out`, and a killed run goes on by the same command.
 """
 
 import argparse

@@ -18,6 +18,7 @@ from simspine.vision.person_frame import MEAN_STATURE_M, STATURE_SD_M, PersonFra
 WARM_UP_FRAMES = 30  # as SpinePose
 MIN_POINTS_OF_ROOT = 4  # image points by which the root is placed
 INDEPENDENT_POINTS = 4.0  # so many of a pose's errors are independent of each other
+LEAN_SD = np.radians(6.0)  # how far lifted people lean, mostly along the line of sight: 0.5 to 16° in real views
 UNKNOWN_PITCH_SD = np.radians(10.0)  # of a camera that is taken to be level
 LEVEL_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # ahead, left, up
 
@@ -103,7 +104,7 @@ def frame_of_poses(names: Sequence[str], poses: Sequence[LiftedPose], choices: W
     scale, scale_sd = found.scale, found.scale_sd
     if not choices.metric_scale:
         scale, scale_sd = 1.0, float(np.hypot(found.scale_sd, STATURE_SD_M / MEAN_STATURE_M))
-    R, origin, tilt = found.R, found.origin * scale / found.scale, found.tilt_sd
+    R, origin, tilt = found.R, found.origin * scale / found.scale, float(np.hypot(found.tilt_sd, LEAN_SD))
     if not choices.ground_plane:
         R, tilt = LEVEL_CAMERA, float(UNKNOWN_PITCH_SD)
         feet = [names.index(name) for name in ("RHeel", "LHeel", "RBigToe", "LBigToe") if name in names]

@@ -38,7 +38,7 @@ from simspine.vision.spinepose import open_session, run_session
 
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
 TRAIN_LIFTER_HINT = "`simspine train lifting` writes one (lifter.onnx)"
-PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # its card: docs/lifter.md
+PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # described in networks/README.md
 _AT_ONCE = 4096
 
 
