@@ -147,8 +147,6 @@ class LiftingTraining(Section):
     """Epochs after which the rate is multiplied by `step_factor`."""
     step_factor: float = Field(0.1, gt=0, le=1)
     """See `step_epochs`."""
-    redraw: bool = False
-    """Each epoch sees every sample with the detector's errors of another one, and half of the samples mirrored."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where: the GPU if there is one, and PyTorch can use it; or as named."""
 

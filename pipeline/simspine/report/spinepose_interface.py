@@ -69,6 +69,8 @@ class SpinePoseEstimator:
         Of lifting: leave out what is not wanted.
     warmup_frames : int
         Of lifting: images that decide where the world is.
+    show_lifting_panel : bool
+        Without effect: no panel is drawn.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
