@@ -1,4 +1,4 @@
-"""The examples of SpinePose's two READMEs with one import changed: the offline detector, and a stand-in of its network."""
+"""The examples of SpinePose's two READMEs with one import changed: by the offline detector and a stand-in network."""
 
 import json
 
