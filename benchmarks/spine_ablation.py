@@ -2,9 +2,9 @@
 
     python benchmarks/spine_ablation.py configs/training/spine-detector.yaml --what losses fractions
 
-losses: the paper's rows. fractions: 1 to 100 % of the last training set, at equal numbers of steps. curriculum: single
-stages. teacher: without it, from its weights, and with its maps as well. Each network has a folder of its own below
-`--out`, and a killed run goes on by the same command.
+losses: the paper's rows. fractions: 1 to 100 % of the last training set, at equal numbers of steps. mixing: a second
+set in each batch or each epoch. curriculum: single stages. teacher: without it, from its weights, and with its maps as
+well. Each network has a folder of its own below `--out`, and a killed run goes on by the same command.
 """
 
 import argparse
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VariantOptions = dict[str, SpineDetectorOptions]
+MIXED_FRACTIONS = (0.01, 0.02, 0.05, 0.1)  # of the second set, next to all of the first
 DATA_FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # of the last set named
 LOSS_ROWS: Mapping[str, tuple[str, ...]] = {
     "position": (),
@@ -63,6 +64,20 @@ def variants_by_fractions(options: SpineDetectorOptions) -> VariantOptions:
     return made
 
 
+def variants_by_mixing(options: SpineDetectorOptions) -> VariantOptions:
+    """The first set with 0 to 10 % of the second: mixed in each batch, half of it from either, and in each epoch."""
+    if len(options.data.train) < 2:
+        raise InputError("to compare ways of mixing two training sets are needed; name a second one in data.train.")
+    first, second = options.data.train
+    made = {"0 %": options.model_copy(update={"data": options.data.model_copy(update={"train": (first,)})})}
+    for fraction in MIXED_FRACTIONS:
+        few = second.model_copy(update={"fraction": fraction})
+        for mixing in ("batch", "epoch"):
+            data = options.data.model_copy(update={"train": (first, few), "mixing": mixing})
+            made[f"{100 * fraction:g} %, each {mixing}"] = options.model_copy(update={"data": data})
+    return made
+
+
 def variants_by_curriculum(options: SpineDetectorOptions) -> VariantOptions:
     """The options with single stages of their curriculum throughout, with mirroring alone, and with all in turn."""
     made = {"mirroring alone": options.model_copy(update={"curriculum": (CurriculumStage(),)})}
@@ -88,6 +103,7 @@ ABLATION_VARIANTS: Mapping[str, Callable[[SpineDetectorOptions], VariantOptions]
     "teacher": variants_by_teacher,
     "curriculum": variants_by_curriculum,
     "fractions": variants_by_fractions,
+    "mixing": variants_by_mixing,
 }
 
 

@@ -352,13 +352,17 @@ def in_ellipse(recording: Recording, truths: Mapping[str, Truth], spine: Spine) 
 
 def left_out(recording: Recording, seen: Keypoints) -> np.ndarray:
     """(views, frames, 9) px between a view's points and those that the other views place in space."""
-    nine, cameras = seen.select(list(SPINE)), recording.cameras
+    return without_a_view(seen.select(list(SPINE)), recording.cameras)
+
+
+def without_a_view(spine: Keypoints, cameras: Sequence[Camera]) -> np.ndarray:
+    """The same of any points."""
     found = []
     for view, camera in enumerate(cameras):
         others = [v for v in range(len(cameras)) if v != view]
-        some = nine.with_(xy=nine.xy[:, others], confidence=nine.confidence[:, others])
+        some = spine.with_(xy=spine.xy[:, others], confidence=spine.confidence[:, others])
         xyz = triangulate(some, [cameras[v] for v in others]).xyz
-        found.append(np.linalg.norm(project_points([camera], xyz)[0] - nine.xy[:, view], axis=-1))
+        found.append(np.linalg.norm(project_points([camera], xyz)[0] - spine.xy[:, view], axis=-1))
     return np.array(found)
 
 

@@ -151,21 +151,3 @@ def test_each_method_lifts_better_than_the_mean_pose(method, views, tmp_path):
         data = some.samples(own)
         error[name] = np.linalg.norm(some.lift_samples(data) - data.xyz, axis=-1).mean()
     assert error["network"] < 0.6 * error["mean"]
-
-
-def test_redrawn_samples_are_learnt_from_and_a_killed_run_goes_on_as_if_it_were_not(tiny, views, tmp_path):
-    def losses(folder, redraw, epochs=4):
-        training = tiny.training.model_copy(update={"redraw": redraw, "epochs": epochs})
-        lifter = fit_lifter(tiny.model_copy(update={"training": training}), views, tmp_path / folder)
-        return [losses["total"] for losses in lifter.history.losses]
-
-    plain, first, again = losses("a", False), losses("b", True), losses("c", True)
-    assert first == again
-    assert first != plain
-    assert first[-1] < first[0]
-    redrawing = replace(LEARNING, redrawn=lambda epoch: (LEARNING.features + epoch, LEARNING.targets))
-    whole, history = fit_network(MAKE, redrawing, SETTINGS, run(tmp_path / "whole"))
-    fit_network(MAKE, redrawing, SETTINGS, run(tmp_path / "cut", until=3))
-    resumed, gone_on = fit_network(MAKE, redrawing, SETTINGS, run(tmp_path / "cut"))
-    assert gone_on.losses == history.losses
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))

@@ -280,7 +280,7 @@ def failing(photo, video, tmp_path):
     return {
         "folder": ((broken, "-o", tmp_path / "out", "-s", tmp_path / "out2"), "b.png cannot be read"),
         "cut": ((tmp_path / "cut.avi", *out), "cut.avi"),
-        "other detector": ((photo, "--detector", "yolox"), "detector"),
+        "other detector": ((photo, "--detector", "yolo"), "detector"),
         "import": ((photo, "--detector", "import", "--no-view"), "unknown detector for images 'import'"),
         "no network": ((photo, "-m", tmp_path / "net.onnx", "--no-view"), "net.onnx cannot be opened as an ONNX"),
         "no id": ((photo, "-m", "gigantic", "--no-view"), "gigantic"),
@@ -296,7 +296,7 @@ def failing(photo, video, tmp_path):
         "ending": ((photo, "-o", tmp_path / "out.webm"), "the ending for the picture of an image is .png"),
         "points": ((photo, "-s", tmp_path / "out"), "is .json"),
         "video": ((video, "-o", tmp_path / "out.png"), "is .mp4 or .webm"),
-        "folder of points": ((video, "-s", tmp_path / "out.json"), "name a folder"),
+        "folder of points": ((video, "-s", tmp_path / "out.png"), "name a folder"),
         "itself": ((photo, "-o", photo), "it would replace what is looked at"),
         "others' folder": ((video, "-s", own), "thesis.json for one, and would be replaced"),
         "both": ((photo, "-i", photo), "mean the same"),

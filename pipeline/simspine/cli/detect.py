@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from simspine import __version__
 from simspine.cli.options import (
     FILE_PATH,
     Within,
@@ -30,7 +31,8 @@ one_camera_options = with_options([
                  help="Points as OpenPose JSON: a .json file for an image, else a folder with one for each."),
     click.option("--view/--no-view", default=None,
                  help="Show what is drawn: a webcam at once, else in the end.  [default: if no file is named]"),
-    click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
+    click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose] rfdetr and "
+                 "yolox, SpinePose's finders of people: BlazePose finds them."),
     click.option("-m", "--mode", "--model", "model",
                  help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
                  "heat maps).  [default: full; medium]"),
@@ -46,15 +48,45 @@ one_camera_options = with_options([
                  help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
     click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
     click.option("--lift", type=FILE_PATH,
-                 help="Lifter (lifter.onnx of `simspine train lifting`): points in space as well, in the file of "
-                 "--save-path. Estimated from one camera, relative to the root; no measurement."),
+                 help="Lifter (lifter.onnx of `simspine train lifting`, SpinePose's): points in space as well, in the "
+                 "file of --save-path. Estimated from one camera, relative to the root; no measurement."),
+    click.option("--enable-lifting", is_flag=True,
+                 help="Points in metres in a world with a floor, by --lift or the packaged lifter, with intervals."),
     click.option("--fov", type=Within(5, 170),
-                 help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
+                 help="Lifting: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
+    click.option("--camera-field-of-view", type=Within(5, 170), help="Lifting: along its diagonal, in place of --fov."),
     click.option("--calibration", type=FILE_PATH,
-                 help="--lift: calibration file with the camera, in place of --fov."),
+                 help="Lifting: calibration file with the camera, in place of --fov."),
     click.option("--camera", "camera_name",
                  help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
+    click.option("--primary-subject-height", type=float,
+                 help="World: height of the first person, m.  [default: unknown; intervals are wider]"),
+    click.option("--no-metric-scale", is_flag=True, help="World: lengths as the lifter gives them, of mean adults."),
+    click.option("--no-camera-pose", is_flag=True, help="World: the camera's own axes."),
+    click.option("--no-ground-plane", is_flag=True, help="World: the camera is taken to be level."),
+    click.option("--warmup-frames", type=click.IntRange(1),
+                 help="World: images that decide where it is.  [default: 30]"),
+    click.option("--hardware-acceleration/--no-hardware-acceleration", default=None,
+                 help="SpinePose's network on a GPU where onnxruntime has one, or never."),
+    click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
+# SpinePose's options whose absence changes nothing here: a command line written for it runs, and a line states it.
+WITHOUT_EFFECT = {
+    "mixed_precision": "--mixed-precision: networks run in full precision",
+    "no_lifting_panel": "--no-lifting-panel: no panel is drawn",
+}
+spinepose_options = with_options(
+    [
+        click.option("--mixed-precision/--no-mixed-precision", default=False, hidden=True),
+        click.option("--no-lifting-panel", is_flag=True, hidden=True),
+    ]
+)
+FOR_LIFTING = {"fov": "--fov", "camera_field_of_view": "--camera-field-of-view", "calibration": "--calibration",
+               "camera_name": "--camera"}  # fmt: skip
+FOR_WORLD = {"primary_subject_height": "--primary-subject-height", "no_metric_scale": "--no-metric-scale",
+             "no_camera_pose": "--no-camera-pose", "no_ground_plane": "--no-ground-plane",
+             "warmup_frames": "--warmup-frames"}  # fmt: skip
+PEOPLE_FINDERS = ("rfdetr", "yolox")
 
 
 @click.command("detect")
@@ -64,6 +96,7 @@ one_camera_options = with_options([
 @click.option("--trial", help="Stage: one trial of the subject; all of them if left out.")
 @click.option("--force", is_flag=True, help="Stage: do the work again even if it is done.")
 @one_camera_options
+@spinepose_options
 @quiet_option
 @click.pass_context
 def detect_command(context, source, config, subject, trial, force, quiet, **one_camera):
@@ -74,6 +107,9 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
     from image to image; points of the spine that the detector does not give are inferred, and marked so in every file.
     Places are px of the image: angles and vertebrae take several cameras and the workflow.
     """
+    if one_camera.pop("version"):
+        click.echo(f"simspine {__version__}")
+        return
     if source is not None and source.lower().endswith((".yaml", ".yml")) and config is None:
         source, config = None, named_config(Path(source))
     inputs = [text for text in (source, one_camera.pop("input_path")) if text is not None]
@@ -100,6 +136,13 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.vision.one_camera import WatchSettings
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
+    for name in (name for name in WITHOUT_EFFECT if chosen[name]):
+        click.echo(f"{WITHOUT_EFFECT[name]}.", err=True)
+    if chosen["detector"] in PEOPLE_FINDERS:
+        click.echo(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
+        chosen["detector"] = None
+    if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
+        chosen["device"] = _fastest_device() if chosen["hardware_acceleration"] else "cpu"
     options = _detection_options(config, chosen)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     looking = WatchSettings(options, not chosen["nosmooth"], infer)
@@ -138,21 +181,34 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
         sys.exit(130)
 
 
+def _fastest_device() -> str | None:
+    import onnxruntime
+
+    return "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else None
+
+
 def _lifting_of_options(chosen: dict, source: str):
     """What lifts people into space, or None."""
     from simspine.core.errors import InputError
-    from simspine.vision.one_camera import Lifter, LiftingLens
+    from simspine.vision.lifted_world import WARM_UP_FRAMES, WorldChoices
+    from simspine.vision.one_camera import PACKAGED_LIFTER, Lifter, LiftingLens
     from simspine.workflow.one_camera import LiftingTask
 
-    if chosen["lift"] is None:
-        for name, option in {"fov": "--fov", "calibration": "--calibration", "camera_name": "--camera"}.items():
-            if chosen[name] is not None:
-                raise InputError(f"{option} is for --lift; name a lifter, or leave it out.")
+    lifts, in_world = chosen["lift"] is not None or chosen["enable_lifting"], chosen["enable_lifting"]
+    for options, there, wanted in (
+        (FOR_LIFTING, lifts, "--lift; name a lifter"), (FOR_WORLD, in_world, "--enable-lifting; add that"),
+    ):  # fmt: skip
+        given = [option for name, option in options.items() if chosen[name] not in (None, False)]
+        if given and not there:
+            raise InputError(f"{given[0]} is for {wanted}, or leave it out.")
+    if not lifts:
         return None
     if chosen["points"] is None:
-        raise InputError("--lift gives points in space; name where they go (--save-path).")
-    if chosen["fov"] is not None and chosen["calibration"] is not None:
-        raise InputError("--fov and --calibration were both given; the calibration has the field of view.")
+        raise InputError(f"{'--enable-lifting' if in_world else '--lift'} gives points in space; name where they go "
+                         "(--save-path).")  # fmt: skip
+    lenses = [option for name, option in FOR_LIFTING.items() if chosen[name] is not None and name != "camera_name"]
+    if len(lenses) > 1:
+        raise InputError(f"{' and '.join(lenses)} were both given; each states the field of view. Leave one out.")
     if chosen["camera_name"] is not None and chosen["calibration"] is None:
         raise InputError("--camera is of the cameras in --calibration; name that file.")
     camera = (
@@ -160,7 +216,15 @@ def _lifting_of_options(chosen: dict, source: str):
         if chosen["calibration"] is None
         else _calibrated_camera(chosen["calibration"], chosen["camera_name"], source)
     )
-    return LiftingTask(Lifter(chosen["lift"]), LiftingLens(chosen["fov"], camera))
+    world = WorldChoices(
+        chosen["primary_subject_height"],
+        metric_scale=not chosen["no_metric_scale"],
+        camera_pose=not chosen["no_camera_pose"],
+        ground_plane=not chosen["no_ground_plane"],
+        warm_up=chosen["warmup_frames"] or WARM_UP_FRAMES,
+    )
+    lens = LiftingLens(chosen["fov"], camera, chosen["camera_field_of_view"])
+    return LiftingTask(Lifter(chosen["lift"] or PACKAGED_LIFTER), lens, world if in_world else None)
 
 
 def _calibrated_camera(path: Path, name: str | None, source: str):

@@ -1,5 +1,6 @@
 """The command line: read arguments, call one function, report. Heavy imports wait until a command runs."""
 
+import copy
 import errno
 import gc
 import os
@@ -353,6 +354,9 @@ def _add_stage(name: str, text: str) -> None:
 
 
 main.add_command(detect_command)
+_alias = copy.copy(detect_command)
+_alias.hidden = True
+main.add_command(_alias, "spinepose")
 for _name, _text in STAGE_COMMANDS.items():
     _add_stage(_name, _text)
 

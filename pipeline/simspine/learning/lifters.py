@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from simspine.learning.samples import (
     lifting_views_of_dataset,
     lifting_views_of_subjects,
     predicted_sequences,
-    redraw_samples,
     samples_digest,
 )
 
@@ -177,8 +175,7 @@ def fit_lifter(
     """
     names = chosen_points(views[0].truth.names, options.points) if views else LIFTED_SPINE_POINTS
     learnt = views_of_subjects(views, options.train)
-    every = samples_for(options, learnt, names)
-    data = every.usable()
+    data = samples_for(options, learnt, names).usable()
     if len(data) < 2:
         raise InputError(
             f"{len(data)} samples to learn from (subjects {', '.join(options.train)}, input {options.input}): at least "
@@ -192,9 +189,6 @@ def fit_lifter(
     from simspine.learning.descent import DescentRun, TrainingIdentity
 
     learning = _learning_data(data, encoding, samples_for(options, views_of_subjects(views, options.test), names))
-    if options.training.redraw:
-        exact = lifting_samples(learnt, names, True, sample_length(options)).rows(every.good)
-        learning = replace(learning, redrawn=partial(_redrawn_epoch, data, exact, encoding, options.seed))
     stated = options.model_dump(mode="json", exclude={"training": {"device"}})
     run = DescentRun(
         folder=Path(folder),
@@ -227,14 +221,6 @@ def _fit_network(
         network=network,
         data=run.identity.data,
     )
-
-
-def _redrawn_epoch(
-    data: LiftingSamples, exact: LiftingSamples, encoding: Encoding, seed: int, epoch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features and targets of an epoch."""
-    found = redraw_samples(data, exact, seed, epoch)
-    return encoding.features(found), encoding.targets(found)
 
 
 def _learning_data(data: LiftingSamples, encoding: Encoding, watched: LiftingSamples) -> "LearningData":

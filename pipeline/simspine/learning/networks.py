@@ -87,15 +87,13 @@ PREDICTED_AT_ONCE = 4096
 @dataclass(frozen=True, eq=False)
 class LearningData:
     """Standardised arrays. features: (samples, frames, inputs). targets: (samples, outputs). watched: features of other
-    people, or None. error_mm: from predicted targets of the watched to a figure worth watching. redrawn: from the
-    number of an epoch to features and targets in the place of these, or None.
+    people, or None. error_mm: from predicted targets of the watched to a figure worth watching.
     """
 
     features: np.ndarray
     targets: np.ndarray
     watched: np.ndarray | None = None
     error_mm: Callable[[np.ndarray], float] | None = None
-    redrawn: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
 
 
 def fit_network(
@@ -111,7 +109,7 @@ def fit_network(
     given = _device_tensors((data.features, data.targets), run.device)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        features, targets = given if data.redrawn is None else _device_tensors(data.redrawn(epoch), run.device)
+        features, targets = given
         for chosen in torch.randperm(len(features)).split(settings.batch):
             if len(chosen) > 1:  # batch norm needs two
                 chosen = chosen.to(features.device)

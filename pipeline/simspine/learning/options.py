@@ -147,8 +147,6 @@ class LiftingTraining(Section):
     """Epochs after which the rate is multiplied by `step_factor`."""
     step_factor: float = Field(0.1, gt=0, le=1)
     """See `step_epochs`."""
-    redraw: bool = False
-    """Each epoch sees every sample with the detector's errors of another one, and half of the samples mirrored."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where: the GPU if there is one, and PyTorch can use it; or as named."""
 
@@ -274,10 +272,12 @@ class LabelledSet(Section):
 
 
 class SpineData(Section):
-    """Which images. With two sets half of each batch is from either, whatever their sizes."""
+    """Which images."""
 
     train: tuple[LabelledSet, ...] = Field((), max_length=2)
     """One or two sets to learn from."""
+    mixing: Literal["batch", "epoch"] = "batch"
+    """Of two sets. batch: half of each batch is from either. epoch: everybody of both once an epoch, in one order."""
     test: LabelledSet | None = None
     """A set to judge by: after each epoch by the mean error, at the end by the papers' figures. Decides nothing."""
     points: Literal["all", "trunk", "body"] = "all"

@@ -330,27 +330,3 @@ def _detections_by_camera(folder: str, recording: Recording, names: tuple[str, .
     if missing := [camera.name for camera in recording.cameras if camera.name not in there]:
         raise InputError(f"{path}: no detections of camera {', '.join(missing)}; there are {', '.join(there)}.")
     return there
-
-
-def redraw_samples(data: LiftingSamples, exact: LiftingSamples, seed: int, epoch: int) -> LiftingSamples:
-    """Each sample with the detector's errors, and gaps, of another one; half of them seen in a mirror.
-
-    data: as detected; exact: the same samples with the projected truth as image points. Equal arguments give equal
-    samples. Errors of a sample stay together over points and frames, so that they are correlated as they were.
-    """
-    random = np.random.default_rng([seed, epoch])
-    seen = exact.seen + (data.seen - exact.seen)[random.permutation(len(data))]
-    turned = random.random(len(data)) < 0.5
-    return LiftingSamples(
-        data.names,
-        np.where(turned[:, None, None, None], mirrored_points(data.names, seen), seen),
-        np.where(turned[:, None, None], mirrored_points(data.names, data.xyz), data.xyz),
-    )
-
-
-def mirrored_points(names: tuple[str, ...], places: np.ndarray) -> np.ndarray:
-    """Places (…, points, 2 or 3) with x turned round, left points in the places of right ones."""
-    skeleton = load_skeleton(SIMSPINE_SKELETON)
-    others = [skeleton.names[skeleton.swaps[skeleton.index(name)]] for name in names]
-    signs = np.where(np.arange(places.shape[-1]) == 0, -1.0, 1.0)
-    return places[..., [names.index(name) for name in others], :] * signs

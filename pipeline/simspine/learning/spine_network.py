@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
@@ -131,6 +132,14 @@ class SpineNetwork(nn.Module):
         spread = self.spread(hidden)
         spread = torch.cat([spread[..., :2].clamp(*SPINE_LOG_SD_LIMITS), spread[..., 2:]], -1)
         return NetworkOutputs(SimccMaps(self.x(hidden), self.y(hidden)), spread)
+
+
+def network_size(network: nn.Module) -> tuple[float, float]:
+    """Millions of parameters, and 10⁹ multiplications with their additions for a crop."""
+    weights = list(network.parameters())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, *CROP_SIZE_PX, device=weights[0].device))
+    return sum(part.numel() for part in weights) / 1e6, counter.get_total_flops() / 2e9
 
 
 class Backbone(nn.Module):

@@ -16,7 +16,7 @@ from simspine.core.errors import InputError, safe_file_name
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share
 from simspine.evaluation.point_protocols import evaluate_images
-from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, evaluation_json
+from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json
 from simspine.io.atomic import write_text
 from simspine.io.coco import read_coco_labels
 from simspine.io.image_streams import open_images_in_any_order
@@ -85,7 +85,7 @@ def train_detector(
     say(", ".join(f"{len(people)} people" for people in sets) + f" to learn from, {len(test or ())} to judge by")
     judged = None if test is None else CropReader((test,), options.seed, options.training.threads)
     shown = tuple(crops_per_epoch(where, people) for where, people in zip(data.train, sets, strict=True))
-    reader = CropReader(sets, options.seed, options.training.threads, shown=shown)
+    reader = CropReader(sets, options.seed, options.training.threads, shown=shown, mixing=data.mixing)
     state, start = _fit_networks(options, reader, judged, folder=folder, say=say)
     weights = NetworkWeights(options.network, data.names, state)
     save_weights(folder / WEIGHTS_FILE, weights)
@@ -164,11 +164,14 @@ JUDGED_COLUMNS = (
     *(TableColumn(f"PCK {share:g}", "", 3) for share in PCK_SHARES),
     TableColumn(SIDES_EXCHANGED_LABEL, "%", 1),
     TableColumn(f"within {100 * NOMINAL_ELLIPSE_COVERAGE:.0f} % ellipses", "%", 1),
+    TableColumn("parameters", "10⁶", 2),
+    TableColumn("FLOPs", "10⁹", 2),
 )
 JUDGED_NOTES = (
     "Boxes are the labelled ones. PCK: share of labels nearer than that share of the box's shorter side.",
     f"{SIDES_EXCHANGED_LABEL}: of points with a left and a right, labelled more than {MIN_SIDE_SEPARATION:g} of that "
     "side apart, those found nearer to the other one's label; 50 is chance.",
+    "FLOPs: a multiplication and an addition count as one, as in MMPose's tables.",
 )
 
 
@@ -178,17 +181,20 @@ def judged_tables(
     """Figures of networks on a reader's people, compared with the mean places of the people learnt from: error, PCK and
     how many labels the ellipses hold, then the papers' average precision and AUC.
     """
+    from simspine.learning.spine_network import network_size
     from simspine.learning.spine_training import mean_places, sight_people, to_image_px
 
     people = judged.sets[0]
     same = np.broadcast_to(mean_places(learnt), (len(people), len(people.names), 2))
     places, confidence = {MEAN_PLACE_LABEL: to_image_px(same, people.box)}, {MEAN_PLACE_LABEL: np.ones(same.shape[:2])}
-    held: dict[str, float] = {}
+    held: dict[str, tuple[float, ...]] = {}
     for name, network in networks.items():
         seen = sight_people(network, judged)
         places[name], confidence[name] = to_image_px(seen.places, people.box), seen.confidence
-        held[name] = 100 * share_in_ellipses(seen.places - seen.labels, seen.covariance)
-    rows = [row for name, found in places.items() for row in _judged_rows(name, found, people, held.get(name))]
+        inside = 100 * share_in_ellipses(seen.places - seen.labels, seen.covariance)
+        held[name] = (inside, *network_size(network))
+    nothing = (None, None, None)
+    rows = [row for name, found in places.items() for row in _judged_rows(name, found, people, held.get(name, nothing))]
     own = EvaluationTable(
         name="spine_detector",
         title="Detector: error of points",
@@ -204,16 +210,16 @@ def judged_tables(
     return (own, *evaluate_images(found_people, labels))
 
 
-def _judged_rows(name: str, found: np.ndarray, people: LabelledPeople, held: float | None) -> list[TableRow]:
+def _judged_rows(name: str, found: np.ndarray, people: LabelledPeople, held: tuple[TableCell, ...]) -> list[TableRow]:
     """Rows of the spine, if its points are among the people's, and of all points."""
     side = (people.box[:, 2:] - people.box[:, :2]).min(1)
     spine = [people.names.index(point) for point in SPINETRACK_REGIONS["spine"] if point in people.names]
     rows = []
     if spine:
         figures = _judged_figures(found[:, spine], people.keypoints[:, spine], side)
-        rows.append(TableRow(name, "spine", (*figures, None, None)))
+        rows.append(TableRow(name, "spine", (*figures, None, None, None, None)))
     figures = _judged_figures(found, people.keypoints, side)
-    return [*rows, TableRow(name, "all", (*figures, exchanged_share(found, people, side), held))]
+    return [*rows, TableRow(name, "all", (*figures, exchanged_share(found, people, side), *held))]
 
 
 def _judged_figures(found: np.ndarray, labels: np.ndarray, side: np.ndarray) -> tuple[float, ...]:

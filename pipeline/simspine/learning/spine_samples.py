@@ -262,17 +262,18 @@ class CropBatch:
 @dataclass(frozen=True, eq=False)
 class CropReader:
     """Cuts people out of their images. sets: one or two, with the same points. shown: how many crops of each set an
-    epoch goes through, as if it had so many people; everybody once if left out.
+    epoch goes through, as if it had so many people; everybody once if left out. mixing: of two sets, see `SpineData`.
     """
 
     sets: tuple[LabelledPeople, ...]
     seed: int
     threads: int = 1
     shown: tuple[int, ...] = ()
+    mixing: str = "batch"
 
     def count(self, batch: int) -> int:
         """How many batches an epoch has."""
-        return batches_in(self._shown, batch)
+        return sum(self._shown) // batch if self.mixing == "epoch" else batches_in(self._shown, batch)
 
     @property
     def _shown(self) -> tuple[int, ...]:
@@ -286,7 +287,8 @@ class CropReader:
     def epoch(self, number: int, stage: CurriculumStage, batch: int) -> Iterator[CropBatch]:
         """The batches of an epoch, in random order, augmented. A last batch that is not full is left out."""
         sizes = [len(people) for people in self.sets]
-        rows = epoch_rows(sizes, batch, random_stream(self.seed, "order", str(number)), self._shown)
+        rng = random_stream(self.seed, "order", str(number))
+        rows = (shuffled_rows if self.mixing == "epoch" else epoch_rows)(sizes, batch, rng, self._shown)
         for start in range(0, len(rows), BATCHES_AHEAD):
             whole = np.concatenate(rows[start : start + BATCHES_AHEAD])
             made = map_on_threads(partial(self._drawn, number, stage), [tuple(row) for row in whole], self.threads)
@@ -339,6 +341,21 @@ def epoch_rows(
     rows = np.concatenate(made, 1)
     places = np.arange(count * batch).reshape(count, batch, 1)
     return list(np.concatenate([rows, places], 2))
+
+
+def shuffled_rows(
+    sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
+) -> list[np.ndarray]:
+    """As `epoch_rows`, of all sets in one random order: batches have what comes of each, in proportion to the sizes."""
+    made, shown = [], shown or sizes
+    for which, (size, wanted) in enumerate(zip(sizes, shown, strict=True)):
+        rows = np.concatenate([rng.permutation(size) for _ in range(-(-wanted // size))])[:wanted]
+        made.append(np.column_stack([np.full(wanted, which), rows]))
+    count = sum(shown) // batch
+    if count == 0:
+        raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
+    rows = rng.permutation(np.concatenate(made))[: count * batch]
+    return list(np.column_stack([rows, np.arange(count * batch)]).reshape(count, batch, 3))
 
 
 def batches_in(sizes: Sequence[int], batch: int) -> int:

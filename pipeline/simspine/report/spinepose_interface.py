@@ -4,7 +4,7 @@
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +18,15 @@ from simspine.io.image_streams import Photographs, open_camera, read_image, requ
 from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
 from simspine.vision.images import options_of_model, watch_camera
+from simspine.vision.lifted_world import WARM_UP_FRAMES, FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_SPINE_INDICES,
+    PACKAGED_LIFTER,
     DetectedPerson,
+    Lifter,
+    LiftingLens,
+    PeopleLifter,
     PeopleWatcher,
     WatchSettings,
 )
@@ -47,13 +52,25 @@ class SpinePoseEstimator:
     detector : str
         'rfdetr' or 'yolox'; without effect.
     enable_lifting : bool
-        Refused: `simspine detect --lift` lifts points into space.
+        Give points in space as well: in the camera's axes, or by `infer_image` and `infer_video` in the world.
     device : str
         'auto' and 'cpu': the processor; 'cuda'.
     hardware_acceleration, mixed_precision : bool
         Without effect.
     max_detections : int
         The most people in an image.
+    lifter : str
+        ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
+    camera_field_of_view : float
+        Of lifting: degrees along the image's diagonal; 60 along the longer side if left out.
+    primary_subject_height : float
+        Of lifting: of the first person, m; unknown if left out.
+    estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
+        Of lifting: leave out what is not wanted.
+    warmup_frames : int
+        Of lifting: images that decide where the world is.
+    show_lifting_panel : bool
+        Without effect: no panel is drawn.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
@@ -66,6 +83,14 @@ class SpinePoseEstimator:
     hardware_acceleration: bool = True
     mixed_precision: bool = False
     max_detections: int = 4
+    lifter: str | PathLike = PACKAGED_LIFTER
+    camera_field_of_view: float | None = None
+    primary_subject_height: float | None = None
+    estimate_metric_scale: bool = True
+    estimate_camera_pose: bool = True
+    estimate_ground_plane: bool = True
+    warmup_frames: int = WARM_UP_FRAMES
+    show_lifting_panel: bool = False
 
     def __post_init__(self):
         self._options = self._detection_options()
@@ -80,8 +105,6 @@ class SpinePoseEstimator:
         return PeopleWatcher(WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
-        if self.enable_lifting:
-            raise InputError("enable_lifting is not offered here; `simspine detect --lift LIFTER` lifts points.")
         if self.detector not in PEOPLE_FINDERS:
             raise InputError(f"detector is {self.detector!r}, expected {' or '.join(PEOPLE_FINDERS)}.")
         model = str(self.mode)
@@ -105,12 +128,30 @@ class SpinePoseEstimator:
         self._people = self._watcher.watch_image(require_image(image), time=0.0, boxes=bboxes)
         return self._people
 
-    def __call__(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         """Points (people, 37, 2) px in SpinePose's order, and scores (people, 37).
 
-        What is not there is 0 0 with score 0. bboxes: as of `find_people`.
+        What is not there is 0 0 with score 0. With `enable_lifting` also points (people, 37, 3) m in the camera's axes.
+        bboxes: as of `find_people`.
         """
-        return _keypoints_and_scores(self.find_people(image, bboxes))
+        people = self.find_people(image, bboxes)
+        if not self.enable_lifting:
+            return _keypoints_and_scores(people)
+        placer = self.open_placer(camera_pose=False)
+        placer.push(people, 0.0, (image.shape[1], image.shape[0]))
+        return *_keypoints_and_scores(people), _rows_in_space(people, placer.flush()[0], False)[..., :3]
+
+    def open_placer(self, camera_pose: bool) -> PeoplePlacer:
+        """What puts people into space as their images come. camera_pose: into a world, not the camera's axes."""
+        lens = LiftingLens(diagonal_deg=self.camera_field_of_view)
+        choices = WorldChoices(
+            self.primary_subject_height,
+            metric_scale=self.estimate_metric_scale,
+            camera_pose=camera_pose and self.estimate_camera_pose,
+            ground_plane=self.estimate_ground_plane or not camera_pose,
+            warm_up=self.warmup_frames,
+        )
+        return PeoplePlacer(PeopleLifter(Lifter(self.lifter), lens), choices)
 
     estimate = __call__
 
@@ -148,6 +189,16 @@ def _result_rows(people: Sequence[DetectedPerson], spine_only: bool) -> np.ndarr
     return rows[:, list(FILE_SPINE_INDICES)] if spine_only else rows
 
 
+def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose], spine_only: bool) -> np.ndarray:
+    """(people, 37 or 9, 4) x y z m, score; 0 for what was not placed."""
+    chosen = FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES))
+    rows = np.zeros((len(people), len(FILE_POINT_NAMES), 4))
+    for row, one in zip(rows, people, strict=True):
+        if one.number in placed:
+            row[:] = placed[one.number].rows(FILE_POINT_NAMES, one.scores)[0]
+    return rows[:, list(chosen)]
+
+
 def infer_image(
     input_path: str | PathLike,
     mode: str = "medium",
@@ -156,7 +207,7 @@ def infer_image(
     model_version: str = "latest",
     detector: str = "rfdetr",
     **others,
-) -> np.ndarray:
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """People in an image file, as SpinePose's function of this name gives them.
 
     Parameters
@@ -173,7 +224,8 @@ def infer_image(
     Returns
     -------
     array
-        (people, 37 or 9, 3): x px, y px, score; of no size where there is nobody.
+        (people, 37 or 9, 3): x px, y px, score; of no size where there is nobody. With `enable_lifting` a pair: these,
+        and (people, 37 or 9, 4) x y z m in the world, score.
 
     Raises
     ------
@@ -183,9 +235,13 @@ def infer_image(
     image = read_image(Path(input_path))
     with closing(SpinePoseEstimator(mode, model_version, detector, **others)) as estimator:
         people = estimator.find_people(image)
+        placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
     if vis_path is not None:
         write_picture(Path(vis_path), draw(image, people, spine_only))
-    return _result_rows(people, spine_only)
+    if placer is None:
+        return _result_rows(people, spine_only)
+    placer.push(people, 0.0, (image.shape[1], image.shape[0]))
+    return _result_rows(people, spine_only), _rows_in_space(people, placer.flush()[0], spine_only)
 
 
 def infer_video(
@@ -197,7 +253,7 @@ def infer_video(
     model_version: str = "latest",
     detector: str = "rfdetr",
     **others,
-) -> list[np.ndarray]:
+) -> list:
     """People in a video, image by image, as SpinePose's function of this name gives them.
 
     Parameters
@@ -211,7 +267,7 @@ def infer_video(
 
     Returns
     -------
-    list of array
+    list
         As of `infer_image`, for each image.
 
     Raises
@@ -226,9 +282,17 @@ def infer_video(
         estimator = SpinePoseEstimator(mode, model_version, detector, **others)
         watcher = stack.enter_context(closing(estimator.open_watcher(use_smoothing)))
         video = None if vis_path is None else stack.enter_context(video_writer(vis_path, camera.rate))
-        found = []
+        placer = estimator.open_placer(camera_pose=True) if estimator.enable_lifting else None
+        found, everybody, placed = [], [], []
         for shot, people in watch_camera(camera, watcher):
             found.append(_result_rows(people, spine_only))
+            everybody.append(people)
+            if placer is not None:
+                placed += placer.push(people, shot.time, (shot.image.shape[1], shot.image.shape[0]))
             if video is not None:
                 video.add(draw(shot.image, people, spine_only))
-        return found
+        if placer is None:
+            return found
+        placed += placer.flush()
+        space = [_rows_in_space(people, own, spine_only) for people, own in zip(everybody, placed, strict=True)]
+        return list(zip(found, space, strict=True))

@@ -1,7 +1,7 @@
 """Points in space of the people that one camera sees, by a lifter, image by image.
 
-Monocular: how large somebody is, and so how far away, one camera hardly shows. All of it is estimated, relative to each
-person's root, and no measurement.
+One camera hardly shows how large somebody is, and so how far away. All points are estimated, none is measured;
+`lifted_world` puts them into metres and a world with a floor.
 """
 
 import hashlib
@@ -38,6 +38,7 @@ from simspine.vision.spinepose import open_session, run_session
 
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
 TRAIN_LIFTER_HINT = "`simspine train lifting` writes one (lifter.onnx)"
+PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # described in networks/README.md
 _AT_ONCE = 4096
 
 
@@ -52,6 +53,8 @@ class LifterCard(Section):
     """Names of the points that go in and come out, in their order, as SIMSPINE calls them; the first is the root."""
     seen: tuple[str, ...] = Field(min_length=1)
     """Those whose image points it was trained with; of the others none is looked at, and all are placed in space."""
+    optional: tuple[str, ...] = ()
+    """Those of `seen` that a detector may lack."""
     frames: int = Field(ge=1)
     """Of a sample, odd; the middle one's points come out. Beyond the first and last frame these are repeated."""
     interval_s: float = Field(ge=0)
@@ -88,23 +91,31 @@ class LifterCard(Section):
 
 
 class LiftedPose(NamedTuple):
-    """xyz: (points, 3) m relative to the root, camera's axes. sd: the same shape, or None where it is not known."""
+    """xyz: (points, 3) m relative to the root, camera's axes. sd: the same shape, or None where it is not known. image:
+    (points, 2) what was lifted, in focal lengths, NaN = missing."""
 
     xyz: np.ndarray
     sd: np.ndarray | None = None
+    image: np.ndarray = np.empty((0, 2))
 
 
 class Lifter:
-    """A lifter, opened."""
+    """A lifter, opened: ours, or SpinePose's, which has no card."""
 
-    def __init__(self, path: str | Path):
-        """Raises `InputError` for what is not there, no ONNX file, no lifter of ours, or one of another version."""
+    def __init__(self, path: str | Path = PACKAGED_LIFTER):
+        """Raises `InputError` for what is not there, no ONNX file, no lifter, or one of another version."""
         self.path = Path(path)
         if not self.path.is_file():
             raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_LIFTER_HINT}.")
         if self.path.suffix.lower() == ".pt":
             raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, next to checkpoint.pt.")
         self._session = open_session(self.path)
+        self._is_spinepose = CARD_KEY not in self._session.get_modelmeta().custom_metadata_map and [
+            entry.shape[1:] for entry in (*self._session.get_inputs(), *self._session.get_outputs())
+        ] == [[len(FILE_POINT_NAMES), 2], [len(FILE_POINT_NAMES), 3]]
+        if self._is_spinepose:
+            self.card = _spinepose_card(self.sha256)
+            return
         self.card = read_lifter_card(self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
         found = [entry.name for entry in (*self._session.get_inputs(), *self._session.get_outputs())]
         wanted = ["image", "xyz", *(["sd"] if self.card.sd else [])]
@@ -128,10 +139,27 @@ class Lifter:
         blind = ~np.isfinite(image[:, self.card.frames // 2, looked_at]).any((1, 2))
         outputs = [[np.empty((0, wanted[1], 3))]] * (1 + self.card.sd)
         for start in range(0, len(image), _AT_ONCE):
-            part = run_session(self._session, image[start : start + _AT_ONCE].astype(np.float32), self.path)
+            part = self._run(image[start : start + _AT_ONCE].astype(np.float32))
             outputs = [[*before, own.astype(float)] for before, own in zip(outputs, part, strict=True)]
         found = [np.where(blind[:, None, None], np.nan, np.concatenate(parts)) for parts in outputs]
         return found[0], found[1] if self.card.sd else None
+
+    def _run(self, image: np.ndarray) -> list[np.ndarray]:
+        """Of SpinePose's lifter points go in and come out in its order, 0 0 for those not seen."""
+        if not self._is_spinepose:
+            return run_session(self._session, image, self.path)
+        order = [self.card.points.index(name) for name in FILE_POINT_NAMES]
+        (found,) = run_session(self._session, np.nan_to_num(image[:, 0, order]), self.path)
+        xyz = found[:, np.argsort(order)]
+        return [xyz - xyz[:, :1]]
+
+
+def _spinepose_card(digest: str) -> LifterCard:
+    points = ("Hip", *(name for name in FILE_POINT_NAMES if name != "Hip"))
+    return LifterCard(
+        method="spinepose", points=points, seen=points, optional=points, frames=1, interval_s=0.0,
+        trained_on="what its authors state", data=digest,
+    )  # fmt: skip
 
 
 def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
@@ -350,12 +378,13 @@ USUAL_FOV_DEG = 60.0  # along the longer side: between phones' main cameras (65 
 
 @dataclass(frozen=True)
 class LiftingLens:
-    """What is known of the camera's lens. camera: of a calibration, or None; fov_deg: field of view along the longer
-    side of the image, or None; without either `USUAL_FOV_DEG` is assumed. Lens and principal point of a field of view:
-    a pinhole's, in the middle."""
+    """What is known of the camera's lens. camera: of a calibration, or None. fov_deg: field of view along the longer
+    side of the image, diagonal_deg: along its diagonal, or None. Without any, `USUAL_FOV_DEG` is assumed. Lens and
+    principal point of a field of view: a pinhole's, in the middle."""
 
     fov_deg: float | None = None
     camera: Camera | None = None
+    diagonal_deg: float | None = None
 
     def of(self, size: tuple[int, int]) -> Camera:
         """The camera of images (width, height); `InputError` where the calibrated one's are of
@@ -367,7 +396,10 @@ class LiftingLens:
                     f"are {_size_text(size)}. Name the calibration of these images, or --fov."
                 )
             return self.camera
-        focal = max(size) / 2 / np.tan(np.radians(self.fov_deg or USUAL_FOV_DEG) / 2)
+        across, degrees = float(max(size)), self.fov_deg or USUAL_FOV_DEG
+        if self.diagonal_deg is not None:
+            across, degrees = float(np.hypot(*size)), self.diagonal_deg
+        focal = across / 2 / np.tan(np.radians(degrees) / 2)
         K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
         return Camera(name="one", size=size, K=K, distortion=np.zeros(5), R=np.eye(3), t=np.zeros(3))
 
@@ -376,6 +408,8 @@ class LiftingLens:
         """Where it is known from."""
         if self.camera is not None:
             return f"calibrated ({self.camera.name})"
+        if self.diagonal_deg is not None:
+            return f"{self.diagonal_deg:g}° along the diagonal, as given"
         if self.fov_deg is not None:
             return f"{self.fov_deg:g}° along the longer side, as given"
         return f"{USUAL_FOV_DEG:g}° along the longer side, assumed (--fov or --calibration tells)"
@@ -396,6 +430,7 @@ class PeopleLifter:
 
     def __init__(self, lifter: Lifter, lens: LiftingLens):
         self._lifter, self._lens = lifter, lens
+        self.names = lifter.card.points
         self._columns = [
             FILE_POINT_NAMES.index(name) if name in FILE_POINT_NAMES else -1 for name in lifter.card.points
         ]
@@ -441,7 +476,7 @@ class PeopleLifter:
             return {}
         xyz, sd = self._lifter.lift(np.array(windows))
         return {
-            number: LiftedPose(xyz[i], None if sd is None else sd[i])
+            number: LiftedPose(xyz[i], None if sd is None else sd[i], moment.image[number])
             for i, number in enumerate(moment.image)
             if np.isfinite(xyz[i]).all()
         }
@@ -458,7 +493,7 @@ class PeopleLifter:
 
 def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> None:
     """`InputError` where the lifter was trained with image points that the detector does not give."""
-    missing = [name for name in lifter.card.seen if name not in given]
+    missing = [name for name in lifter.card.seen if name not in (*given, *lifter.card.optional)]
     if missing:
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise InputError(

@@ -160,7 +160,7 @@ def _floor_normal(feet: np.ndarray, up: np.ndarray) -> tuple[np.ndarray | None, 
     """The floor's normal (3,) by where each foot's points (frames, points, 3) stand, and its standard deviation, rad;
     None and posture's where they stand in one place or on a line."""
     standing = []
-    for path in feet.swapaxes(0, 1):
+    for path in feet.swapaxes(0, 1) if len(feet) > 2 else ():  # an image or two show no speed
         speed = np.linalg.norm(np.gradient(path, axis=0), axis=-1)
         known = np.isfinite(speed) & np.isfinite(path).all(-1)
         if known.sum() >= 3:

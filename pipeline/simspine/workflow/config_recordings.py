@@ -315,8 +315,9 @@ class Subject(Section):
     """Recordings by name. May be left out for a subject of the data set in section `capture`."""
     height: float | None = Field(None, gt=0.5, lt=2.5)
     """Standing height, m. Estimated from the segments if left out."""
-    mass: float = Field(70.0, gt=5, lt=300)
-    """Body mass, kg. It scales inertia only and does not change kinematics."""
+    mass: float | None = Field(70.0, gt=5, lt=300)
+    """Body mass, kg; null: it grows with the cube of the stature that the markers show. It scales inertia only and does
+    not change kinematics."""
     people: int | None = Field(None, ge=1, le=32)
     """With `detection.person: all`: how many are in the trial; they become <name>_1, <name>_2, …, most seen first."""
 

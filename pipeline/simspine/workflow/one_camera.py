@@ -22,6 +22,7 @@ from simspine.report import canvas
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.people_pictures import LiveWindow, draw, with_legend
 from simspine.vision.images import watch_camera
+from simspine.vision.lifted_world import FramedPose, PeoplePlacer, WorldChoices
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_POINT_ORDER,
@@ -35,6 +36,7 @@ from simspine.vision.one_camera import (
     WatchSettings,
     check_lifter_points,
 )
+from simspine.vision.person_frame import PersonFrame
 from simspine.workflow.inputs import progress_bar
 from simspine.workflow.jobs import check_writable
 
@@ -44,12 +46,19 @@ SCALE_UNKNOWN_NOTE = (
 )
 
 
+WORLD_NOTE = (
+    "m, z up, origin on the floor between the feet, x to where the person faces when most upright; estimated from the "
+    "person's size and stance, with a standard deviation of each coordinate (pose_keypoints_3d_sd)"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class LiftingTask:
-    """What lifts people, and what is known of the camera's lens."""
+    """What lifts people, what is known of the camera's lens, and what is estimated of the world; None: no world."""
 
     lifter: Lifter
     lens: LiftingLens
+    world: WorldChoices | None = None
 
     @property
     def about(self) -> dict:
@@ -81,7 +90,7 @@ class LiftingTask:
             f"lifted by {self.lifter.path.name} ({card.method}{frames}; learnt from {card.trained_on}): "
             f"{len(card.points)} points of a person in space, relative to {card.points[0]}, all of them estimated",
             f"field of view: {self.lens.words}",
-            f"scale: {SCALE_UNKNOWN_NOTE}.",
+            f"scale: {SCALE_UNKNOWN_NOTE}." if self.world is None else f"world: {WORLD_NOTE}.",
         ]
 
 
@@ -89,6 +98,25 @@ def lifted_entry(pose: LiftedPose | None) -> dict:
     """Of one person of a JSON file, x y z of all points to 0.01 mm; nothing where nothing is known."""
     known = {} if pose is None else {"lifted_points_3d": pose.xyz, "lifted_points_3d_sd": pose.sd}
     return {name: np.round(values, 5).ravel().tolist() for name, values in known.items() if values is not None}
+
+
+def placed_entry(seen: DetectedPerson, found: FramedPose, chosen: Sequence[int]) -> dict[str, list[float]]:
+    """Of one person of a JSON file as SpinePose has it: x y z score of the chosen points, 0 for those not placed."""
+    rows = dict(zip(("", "_sd"), found.rows(FILE_POINT_NAMES, seen.scores), strict=True))
+    return {f"pose_keypoints_3d{key}": np.round(part[list(chosen)], 5).ravel().tolist() for key, part in rows.items()}
+
+
+def frame_entry(frame: PersonFrame | None) -> dict:
+    """Of a file with placed points: the world they are in."""
+    if frame is None:
+        return {}
+    camera = -frame.R @ frame.origin
+    return {"world": {
+        "axes": WORLD_NOTE, "camera_position_m": np.round(camera, 4).tolist(),
+        "camera_axes": np.round(frame.R.T, 6).tolist(),
+        "scale_sd": round(frame.scale_sd, 4), "scale_from": frame.scale_from, "height_known": frame.height_known,
+        "vertical_from": frame.vertical_from, "tilt_sd_deg": round(float(np.degrees(frame.tilt_sd)), 2),
+    }}  # fmt: skip
 
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -217,7 +245,7 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     if single:
         _needs_ending(points, (".json",), "the points of an image")
     else:
-        _needs_none(points, "points of several images are a folder with a JSON file for each")
+        _needs_none(points, "points of several images are a folder with a JSON file for each", (".json",))
     if single:
         _needs_ending(picture, PICTURE_SUFFIXES, "the picture of an image")
     elif isinstance(camera, Photographs):
@@ -233,8 +261,10 @@ def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> Non
         raise InputError(f"{path} is a folder, and {what} is a file; name one.")
 
 
-def _needs_none(path: Path | None, what: str) -> None:
-    if path is not None and (path.suffix.lower() in (".json", *PICTURE_SUFFIXES, *CODECS_BY_SUFFIX) or path.is_file()):
+def _needs_none(path: Path | None, what: str, allowed: tuple[str, ...] = ()) -> None:
+    """allowed: endings that a folder may have all the same, as SpinePose's program makes one named x.json."""
+    endings = {".json", *PICTURE_SUFFIXES, *CODECS_BY_SUFFIX}.difference(allowed)
+    if path is not None and (path.suffix.lower() in endings or path.is_file()):
         raise InputError(f"{path}: {what}; name a folder.")
 
 
@@ -265,13 +295,25 @@ def _points_sink(
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[CameraImage, tuple[int, int], Sequence[DetectedPerson]]] = deque()
-    people_lifter = None if lifting is None else PeopleLifter(lifting.lifter, lifting.lens)
+    people_lifter: PeopleLifter | PeoplePlacer | None = None
+    if lifting is not None:
+        people_lifter = PeopleLifter(lifting.lifter, lifting.lens)
+    if lifting is not None and lifting.world is not None:
+        people_lifter = PeoplePlacer(PeopleLifter(lifting.lifter, lifting.lens), lifting.world)
 
-    def write(folder: Path | None, poses: Mapping[int, LiftedPose]) -> None:
+    def write(folder: Path | None, poses: Mapping[int, LiftedPose | FramedPose]) -> None:
         shot, size, people = waiting.popleft()
-        entries = [image_entry(seen, chosen) | lifted_entry(poses.get(seen.number)) for seen in people]
+        entries, world = [], {}
+        for seen in people:
+            found = poses.get(seen.number)
+            entry = image_entry(seen, chosen)
+            if isinstance(found, FramedPose):
+                entry |= placed_entry(seen, found, chosen)
+                world, found = frame_entry(found.frame), found.pose
+            entries.append(entry | lifted_entry(found))
         file = path if folder is None else folder / f"{shot.name}.json"
-        write_people_json(file, entries, about | {"image": shot.name, "image_size": list(size), "time_s": shot.time})
+        where = {"image": shot.name, "image_size": list(size), "time_s": shot.time}
+        write_people_json(file, entries, about | world | where)
 
     def sink(
         folder: Path | None, shot: CameraImage, people: Sequence[DetectedPerson], drawn: np.ndarray | None

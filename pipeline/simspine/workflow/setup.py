@@ -61,6 +61,9 @@ def _passes(check: Callable[[], object], say: SayFinding, place: str = "") -> bo
     return found is not False
 
 
+MOST_FAULTS_SHOWN = 3  # trials of a copy of Human3.6M whose faults are written out
+
+
 def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> bool:
     """Say what the configuration's data set holds, and what is wrong with it; True if a run can start."""
     from simspine.io.human36m.check import examine_copy
@@ -77,7 +80,7 @@ def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> 
     if config.skipped:
         say(NOTE_MARK, f"  left out for their faults: {', '.join(config.skipped)}")
     recorded = _recorded_trials(config, captured=True)
-    good = all([_passes(partial(capture_of_config, trial, s, config), say, f"{s}/{n}: ") for s, n, trial in recorded])
+    good = _trials_of_capture_pass(config, recorded, say)
     found = {(trial.subject, trial.trial): trial for trial in state.trials}
     bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
     for things, kind in (
@@ -90,6 +93,23 @@ def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> 
     if good:
         say(OK_MARK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
     return good
+
+
+def _trials_of_capture_pass(config: Config, recorded: list[tuple[str, str, Trial]], say: SayFinding) -> bool:
+    """Say what is wrong with the first trials, and of how many more; True if nothing is."""
+    faults: list[str] = []
+    for subject, name, trial in recorded:
+        _passes(
+            partial(capture_of_config, trial, subject, config),
+            lambda _, text: faults.append(text),
+            f"{subject}/{name}: ",
+        )
+    for text in faults[:MOST_FAULTS_SHOWN]:
+        say(FAULT_MARK, text)
+    if len(faults) > MOST_FAULTS_SHOWN:
+        rest = f"{len(faults) - MOST_FAULTS_SHOWN} more trials have such faults"
+        say(FAULT_MARK, f"{rest}; name what the copy holds in capture.subjects and capture.actions")
+    return not faults
 
 
 def _recorded_trials(config: Config, captured: bool) -> list[tuple[str, str, Trial]]:

@@ -1,0 +1,176 @@
+"""Lifted people in a world of metres with a floor, from one camera.
+
+A lifter gives a pose relative to its root. How far away the root is follows from the image and the lens; metres follow
+from the stature; the vertical and the floor follow from how the person stands (`person_frame`). Each of the three has a
+standard deviation, and so has every coordinate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.core.errors import InputError
+from simspine.vision.one_camera import DetectedPerson, LiftedPose, PeopleLifter
+from simspine.vision.person_frame import MEAN_STATURE_M, STATURE_SD_M, PersonFrame, check_height, person_frame
+
+WARM_UP_FRAMES = 30  # as SpinePose
+MIN_POINTS_OF_ROOT = 4  # image points by which the root is placed
+INDEPENDENT_POINTS = 4.0  # so many of a pose's errors are independent of each other
+LEAN_SD = np.radians(6.0)  # how far lifted people lean, mostly along the line of sight: 0.5 to 16° in real views
+UNKNOWN_PITCH_SD = np.radians(10.0)  # of a camera that is taken to be level
+LEVEL_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # ahead, left, up
+
+
+@dataclass(frozen=True)
+class WorldChoices:
+    """What is estimated. height: of the first person, m; unknown if left out. metric_scale: metres by that height, or
+    by adults' mean. camera_pose: a world with z up; else the camera's axes. ground_plane: vertical and floor by the
+    person; else the camera is taken to be level. warm_up: frames that decide.
+    """
+
+    height: float | None = None
+    metric_scale: bool = True
+    camera_pose: bool = True
+    ground_plane: bool = True
+    warm_up: int = WARM_UP_FRAMES
+
+    def __post_init__(self):
+        check_height(self.height)
+        if self.height is not None and not self.metric_scale:
+            raise InputError("a height has no effect without a metric scale; leave one of them out.")
+        if not self.camera_pose and not self.ground_plane:
+            raise InputError("without the camera's pose there is no ground plane to leave out; leave one of them out.")
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedPose:
+    """xyz, sd: (points, 3) m in the world, in the order of the lifter's points."""
+
+    xyz: np.ndarray
+    sd: np.ndarray
+
+
+class FramedPose(NamedTuple):
+    """A pose, where it is in the world, and that world; None where they are not known. names: of the points."""
+
+    pose: LiftedPose
+    placed: PlacedPose | None
+    frame: PersonFrame | None
+    names: tuple[str, ...]
+
+    def rows(self, names: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x y z score (points, 4) and deviations (points, 3) of the named points; 0 for those not placed."""
+        points, sd = np.zeros((len(names), 4)), np.zeros((len(names), 3))
+        if self.placed is not None:
+            to = [i for i, name in enumerate(names) if name in self.names]
+            columns = [self.names.index(names[i]) for i in to]
+            points[to, :3], points[to, 3], sd[to] = self.placed.xyz[columns], scores[to], self.placed.sd[columns]
+        return points, sd
+
+
+def root_in_camera(pose: LiftedPose) -> tuple[np.ndarray, float]:
+    """The root (3,) in the camera's axes, in the lifter's unit, that puts the pose where its image is; and the relative
+    standard deviation of its distance. NaN where too few points were seen.
+
+    Linear least squares: x (Z + tz) = X + tx and y (Z + tz) = Y + ty of each point.
+    """
+    seen = np.isfinite(pose.image).all(1)
+    if seen.sum() < MIN_POINTS_OF_ROOT:
+        return np.full(3, np.nan), np.nan
+    image, body = pose.image[seen], pose.xyz[seen]
+    sides = np.zeros((len(image), 2, 3))
+    sides[:, 0, 0] = sides[:, 1, 1] = 1.0
+    sides[:, :, 2] = -image
+    root = np.linalg.lstsq(sides.reshape(-1, 3), (image * body[:, 2:] - body[:, :2]).ravel())[0]
+    if root[2] + body[:, 2].min() <= 0:
+        return np.full(3, np.nan), np.nan
+    off = (body[:, :2] + root[:2]) / (body[:, 2:] + root[2]) - image
+    error = root[2] * np.sqrt((off**2).sum(1).mean())
+    if pose.sd is not None:
+        error = np.hypot(error, np.sqrt((pose.sd[seen, :2] ** 2).sum(1).mean()))
+    extent = np.sqrt(((body[:, :2] - body[:, :2].mean(0)) ** 2).sum(1).mean())
+    return root, float(error / extent / np.sqrt(INDEPENDENT_POINTS))
+
+
+def frame_of_poses(names: Sequence[str], poses: Sequence[LiftedPose], choices: WorldChoices) -> PersonFrame | None:
+    """The world by one person's poses; None where none of them can be placed."""
+    placed = [pose.xyz + root_in_camera(pose)[0] for pose in poses]
+    xyz = np.array([points for points in placed if np.isfinite(points).all()])
+    if not len(xyz):
+        return None
+    found = person_frame(names, xyz, choices.height)
+    scale, scale_sd = found.scale, found.scale_sd
+    if not choices.metric_scale:
+        scale, scale_sd = 1.0, float(np.hypot(found.scale_sd, STATURE_SD_M / MEAN_STATURE_M))
+    R, origin, tilt = found.R, found.origin * scale / found.scale, float(np.hypot(found.tilt_sd, LEAN_SD))
+    if not choices.ground_plane:
+        R, tilt = LEVEL_CAMERA, float(UNKNOWN_PITCH_SD)
+        feet = [names.index(name) for name in ("RHeel", "LHeel", "RBigToe", "LBigToe") if name in names]
+        origin = R.T @ np.quantile((scale * xyz[:, feet] @ R.T).reshape(-1, 3), [0.5, 0.5, 0.05], 0).diagonal()
+    if not choices.camera_pose:
+        R, origin, tilt = np.eye(3), np.zeros(3), 0.0
+    return PersonFrame(
+        scale=scale, scale_sd=scale_sd, R=R, origin=origin, tilt_sd=tilt, scale_from=found.scale_from,
+        height_known=found.height_known, vertical_from=found.vertical_from if choices.ground_plane else "camera",
+    )  # fmt: skip
+
+
+def place_pose(pose: LiftedPose, frame: PersonFrame) -> PlacedPose | None:
+    """A pose in the world with standard deviations; None where it cannot be placed.
+
+    They add those of the pose, of the distance along the line of sight, and about the origin of scale and vertical.
+    """
+    root, far_sd = root_in_camera(pose)
+    if not np.isfinite(root).all():
+        return None
+    body = frame.scale * pose.xyz
+    camera = body + frame.scale * root
+    world = (camera - frame.origin) @ frame.R.T
+    own = np.zeros_like(body) if pose.sd is None else frame.scale * pose.sd
+    variance = (own**2) @ (frame.R.T**2)
+    variance = variance + (far_sd * frame.scale * (frame.R @ root)) ** 2
+    variance = variance + (frame.scale_sd * world) ** 2
+    across = np.linalg.norm(world[:, :2], axis=1)
+    variance = variance + (frame.tilt_sd * np.stack([world[:, 2], world[:, 2], across], 1)) ** 2
+    return PlacedPose(world, np.sqrt(variance))
+
+
+class PeoplePlacer:
+    """Puts lifted people into the world as their images come: `push`, and `flush` in the end.
+
+    The first frames are held back until they have decided the world by the person who is in most of them.
+    """
+
+    def __init__(self, lifter: PeopleLifter, choices: WorldChoices):
+        self._lifter, self._choices = lifter, choices
+        self._held: list[Mapping[int, LiftedPose]] = []
+        self.frame: PersonFrame | None = None
+
+    def push(self, people: Sequence[DetectedPerson], time: float, size: tuple[int, int]) -> list[dict[int, FramedPose]]:
+        """One more image: {person: pose, placed pose} for each that is complete by it, in their order."""
+        self._held += self._lifter.push(people, time, size)
+        if self.frame is None and len(self._held) < self._choices.warm_up:
+            return []
+        return self._released()
+
+    def flush(self) -> list[dict[int, FramedPose]]:
+        """What was held back; the next image begins a recording of its own."""
+        self._held += self._lifter.flush()
+        released = self._released()
+        self.frame = None
+        return released
+
+    def _released(self) -> list[dict[int, FramedPose]]:
+        held, self._held = self._held, []
+        numbers = [number for poses in held for number in poses]
+        if self.frame is None and numbers:
+            first = max(sorted(set(numbers)), key=numbers.count)
+            poses = [poses[first] for poses in held if first in poses]
+            self.frame = frame_of_poses(self._lifter.names, poses, self._choices)
+        return [{number: self._framed(pose) for number, pose in poses.items()} for poses in held]
+
+    def _framed(self, pose: LiftedPose) -> FramedPose:
+        placed = None if self.frame is None else place_pose(pose, self.frame)
+        return FramedPose(pose, placed, self.frame, self._lifter.names)
