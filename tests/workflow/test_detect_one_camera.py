@@ -225,7 +225,7 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
     assert "nothing of webcam 0 would be kept" in done.output
 
 
-@pytest.mark.parametrize(("chosen", "model"), [((), "full"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
+@pytest.mark.parametrize(("chosen", "model"), [((), "heavy"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
 def test_the_network_of_blazepose_is_an_option(chosen, model, photo, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(one_camera, "detector_of_options", lambda options: made.append(options.network) or Bodies())

@@ -33,7 +33,7 @@ one_camera_options = with_options([
     click.option("--detector", help="blazepose, spinepose, …: as detection.detector.  [default: blazepose]"),
     click.option("-m", "--mode", "--model", "model",
                  help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
-                 "heat maps).  [default: full; medium]"),
+                 "heat maps).  [default: heavy, before a webcam full; medium]"),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
@@ -102,11 +102,12 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
 
     options = _detection_options(config, chosen)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
-    looking = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
     camera = open_camera(source)
+    options = options.for_live_use() if isinstance(camera, Webcam) else options
+    looking = WatchSettings(options, not chosen["nosmooth"], infer)
     live = view and isinstance(camera, Webcam)
     if unnamed and not view and isinstance(camera, Webcam):
         raise InputError(
