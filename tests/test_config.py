@@ -209,8 +209,6 @@ def test_each_detector_has_its_own_model_by_default():
     models = [DetectionOptions(detector=name).network for name in ("blazepose", "blazepose_spine", "spinepose")]
     assert models == ["heavy", "full", "medium"]
     assert DetectionOptions(model="full").network == "full"
-    assert DetectionOptions().for_live_use().network == "full"
-    assert DetectionOptions(model="heavy").for_live_use().network == "heavy"
 
 
 @pytest.mark.parametrize(

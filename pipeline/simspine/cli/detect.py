@@ -97,17 +97,16 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
 def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.core.errors import InputError
     from simspine.io.image_streams import Webcam, open_camera
-    from simspine.vision.one_camera import WatchSettings
+    from simspine.vision.one_camera import WatchSettings, options_for_camera
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
-    options = _detection_options(config, chosen)
+    camera = open_camera(source)
+    options = options_for_camera(_detection_options(config, chosen), camera)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
+    looking = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
-    camera = open_camera(source)
-    options = options.for_live_use() if isinstance(camera, Webcam) else options
-    looking = WatchSettings(options, not chosen["nosmooth"], infer)
     live = view and isinstance(camera, Webcam)
     if unnamed and not view and isinstance(camera, Webcam):
         raise InputError(

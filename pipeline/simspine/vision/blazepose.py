@@ -20,8 +20,6 @@ from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
 from simspine.vision.options import BLAZEPOSE_MODELS
 
-# Libraries that write to the terminal past Python.
-
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
@@ -35,9 +33,6 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(sink)
-
-
-# Non-maximum suppression that averages what it suppresses.
 
 
 def weighted_nms(found: np.ndarray, overlap: float) -> np.ndarray:

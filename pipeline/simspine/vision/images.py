@@ -8,16 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.io.image_streams import (
-    CameraImage,
-    OneCameraSource,
-    Photographs,
-    Webcam,
-    open_camera,
-    read_image,
-    require_image,
-)
-from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
+from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, open_camera, read_image, require_image
+from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings, options_for_camera
 from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
 from simspine.vision.points import IMAGE_DETECTORS
 
@@ -123,8 +115,7 @@ def detect_video(
     1 1 (37, 2) 9
     """
     camera = open_camera(fspath(source))
-    options = options_of_model(model, people)
-    options = options.for_live_use() if isinstance(camera, Webcam) else options
+    options = options_for_camera(options_of_model(model, people), camera)
     settings = WatchSettings(options, smooth and not isinstance(camera, Photographs), infer_spine)
     return _detected_frames(camera, settings)
 

@@ -69,11 +69,6 @@ class DetectionOptions(Section):
         """The model that runs: the one chosen, or the detector's default; nothing for `import`."""
         return self.model or DEFAULT_MODELS.get(self.detector, "")
 
-    def for_live_use(self) -> Self:
-        """These options with the network that keeps up with a webcam, unless one is chosen."""
-        own = self.model is None and self.detector == "blazepose"
-        return self.model_copy(update={"model": LIVE_MODEL}) if own else self
-
 
 class CameraOptions(Section):
     """The cameras compared with one another, and their world with the person they saw."""
