@@ -267,15 +267,12 @@ def _run_network(name: str):
 _FINDER_ANCHORS = finder_anchors()
 
 
-# People of one view from image to image: each is looked for where they were, and new ones every few images.
-
-
 SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next: it takes as long as the points of three people
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person
 
 
 class PoseTracker:
-    """Up to `people` people of one view. Who has been followed longest comes first."""
+    """Up to `people` people of one view, each looked for where they were. Who has been followed longest comes first."""
 
     def __init__(self, people: int):
         self._most, self._images = people, 0
