@@ -207,8 +207,8 @@ def test_a_model_of_another_detector_is_refused(tmp_path, detection, words):
 
 def test_each_detector_has_its_own_model_by_default():
     models = [DetectionOptions(detector=name).network for name in ("blazepose", "blazepose_spine", "spinepose")]
-    assert models == ["full", "full", "medium"]
-    assert DetectionOptions(model="heavy").network == "heavy"
+    assert models == ["heavy", "full", "medium"]
+    assert DetectionOptions(model="full").network == "full"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from drawn_bodies import BODY, Bodies, image_of, write_frames
 from simspine.cli.main import main
 from simspine.core.settings import data_folder
 from simspine.core.skeletons import load_skeleton
+from simspine.io.image_streams import Webcam
 from simspine.io.keypoint_json import read_people_json
 from simspine.io.video import open_video
 from simspine.vision import one_camera
@@ -225,13 +226,18 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
     assert "nothing of webcam 0 would be kept" in done.output
 
 
-@pytest.mark.parametrize(("chosen", "model"), [((), "full"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
+@pytest.mark.parametrize(("chosen", "model"), [((), "heavy"), (("-m", "heavy"), "heavy"), (("-m", "full"), "full")])
 def test_the_network_of_blazepose_is_an_option(chosen, model, photo, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(one_camera, "detector_of_options", lambda options: made.append(options.network) or Bodies())
     assert call(photo, "-s", tmp_path / "points.json", *chosen).exit_code == 0
     assert made == [model]
     assert json.loads((tmp_path / "points.json").read_text())["model"] == model
+
+
+@pytest.mark.parametrize(("chosen", "model"), [(None, "full"), ("heavy", "heavy")])
+def test_before_a_webcam_blazepose_takes_its_faster_network_unless_one_is_chosen(chosen, model):
+    assert one_camera.options_for_camera(DetectionOptions(model=chosen), Webcam(0, 30.0)).network == model
 
 
 def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):

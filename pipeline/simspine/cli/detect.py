@@ -35,7 +35,7 @@ one_camera_options = with_options([
                  "yolox, SpinePose's finders of people: BlazePose finds them."),
     click.option("-m", "--mode", "--model", "model",
                  help="BlazePose: full, heavy. SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or "
-                 "heat maps).  [default: full; medium]"),
+                 "heat maps).  [default: heavy, before a webcam full; medium]"),
     click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                  show_default=True, help="SpinePose: of the --mode."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]),
@@ -133,7 +133,7 @@ def detect_command(context, source, config, subject, trial, force, quiet, **one_
 def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.core.errors import InputError
     from simspine.io.image_streams import Webcam, open_camera
-    from simspine.vision.one_camera import WatchSettings
+    from simspine.vision.one_camera import WatchSettings, options_for_camera
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
     for name in (name for name in WITHOUT_EFFECT if chosen[name]):
@@ -143,13 +143,13 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
         chosen["detector"] = None
     if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
         chosen["device"] = _fastest_device() if chosen["hardware_acceleration"] else "cpu"
-    options = _detection_options(config, chosen)
+    camera = open_camera(source)
+    options = options_for_camera(_detection_options(config, chosen), camera)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     looking = WatchSettings(options, not chosen["nosmooth"], infer)
     lifting = _lifting_of_options(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
-    camera = open_camera(source)
     live = view and isinstance(camera, Webcam)
     if unnamed and not view and isinstance(camera, Webcam):
         raise InputError(

@@ -20,8 +20,6 @@ from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
 from simspine.vision.options import BLAZEPOSE_MODELS
 
-# Libraries that write to the terminal past Python.
-
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
@@ -35,9 +33,6 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(sink)
-
-
-# Non-maximum suppression that averages what it suppresses.
 
 
 def weighted_nms(found: np.ndarray, overlap: float) -> np.ndarray:
@@ -272,15 +267,12 @@ def _run_network(name: str):
 _FINDER_ANCHORS = finder_anchors()
 
 
-# People of one view from image to image: each is looked for where they were, and new ones every few images.
-
-
 SEARCH_INTERVAL_IMAGES = 6  # from one search for new people to the next: it takes as long as the points of three people
 SAME_POSE_DISTANCE = 0.12  # of the crop's side: two poses whose points lie nearer than this on average are one person
 
 
 class PoseTracker:
-    """Up to `people` people of one view. Who has been followed longest comes first."""
+    """Up to `people` people of one view, each looked for where they were. Who has been followed longest comes first."""
 
     def __init__(self, people: int):
         self._most, self._images = people, 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, open_camera, read_image, require_image
-from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
+from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings, options_for_camera
 from simspine.vision.options import BLAZEPOSE_MODELS, DetectionOptions
 from simspine.vision.points import IMAGE_DETECTORS
 
@@ -47,7 +47,7 @@ def detect_image(
     image : (height, width, 3) array of uint8, or path
         BGR, as OpenCV reads it.
     model : str or path
-        'blazepose', which is 'full'; 'heavy', its nearer, slower network; 'blazepose_spine' (experimental); a size of
+        'blazepose', which is 'heavy'; 'full', its faster network; 'blazepose_spine' (experimental); a size of
         SpinePose ('medium', 'v1/large'), whose weights the package spinepose downloads; or an ONNX file of SimCC or
         heat maps.
     people : int
@@ -115,9 +115,8 @@ def detect_video(
     1 1 (37, 2) 9
     """
     camera = open_camera(fspath(source))
-    settings = WatchSettings(
-        options_of_model(model, people), smooth and not isinstance(camera, Photographs), infer_spine
-    )
+    options = options_for_camera(options_of_model(model, people), camera)
+    settings = WatchSettings(options, smooth and not isinstance(camera, Photographs), infer_spine)
     return _detected_frames(camera, settings)
 
 

@@ -23,10 +23,11 @@ from simspine.core.geometry import smooth_curve, undistort_pixels
 from simspine.core.settings import Section, SettingsError
 from simspine.core.skeletons import SPINEPOSE_SPINE, Skeleton, load_skeleton
 from simspine.core.types import Camera
+from simspine.io.image_streams import OneCameraSource, Webcam
 from simspine.io.video import SIZE_TOLERANCE_SHARE
 from simspine.vision.association import Identities, drop_doubles
 from simspine.vision.detector import Detector, estimated_by
-from simspine.vision.options import DetectionOptions
+from simspine.vision.options import LIVE_MODEL, DetectionOptions
 from simspine.vision.points import IMAGE_DETECTORS, detector_of_options
 from simspine.vision.spinepose import open_session, run_session
 
@@ -236,6 +237,12 @@ class DetectedPerson:
     def mean_confidence(self) -> float:
         """Of the detected points; 0 where there are none."""
         return float(self.scores[self.detected].mean()) if self.detected.any() else 0.0
+
+
+def options_for_camera(options: DetectionOptions, camera: OneCameraSource) -> DetectionOptions:
+    """The options with BlazePose's faster network before a webcam, unless a network is chosen."""
+    own = isinstance(camera, Webcam) and options.model is None and options.detector == "blazepose"
+    return options.model_copy(update={"model": LIVE_MODEL}) if own else options
 
 
 @dataclass(frozen=True)

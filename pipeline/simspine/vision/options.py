@@ -8,7 +8,8 @@ from simspine.core.errors import unknown_name
 from simspine.core.settings import Section
 
 BLAZEPOSE_MODELS = ("full", "heavy")  # heavy errs by a quarter less, and takes 3.5 times as long
-DEFAULT_MODELS = {"blazepose": "full", "blazepose_spine": "full", "spinepose": "medium"}
+LIVE_MODEL = "full"  # of BlazePose before a webcam
+DEFAULT_MODELS = {"blazepose": "heavy", "blazepose_spine": "full", "spinepose": "medium"}
 
 
 class DetectionOptions(Section):
@@ -18,7 +19,7 @@ class DetectionOptions(Section):
     """blazepose works offline; blazepose_spine (experimental) estimates the spine's points from what blazepose sees;
     spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
     model: str | None = None
-    """The detector's network. blazepose: full (default) or heavy (nearer, 3.5 times slower). spinepose: model id
+    """The detector's network. blazepose: heavy (default) or full (farther off, 3.5 times as fast). spinepose: model id
     (small, medium (default), large, xlarge; v1/ or v2/ before it), or a path to an ONNX file of SimCC (RTMPose) or heat
     maps (HRNet, ViTPose, Sapiens)."""
     device: Literal["cpu", "cuda"] = "cpu"
