@@ -1,0 +1,423 @@
+"""What other programs leave in the folders of a session: a reader for each, and tables in its own format.
+
+A session's points are read as that program left them: 2D points with a calibration (Pose2Sim), tables of points in
+space (FreeMoCap, Caliscope, Anipose, EasyMocap, movement), or files of markers (OpenCap, Sports2D, Vicon).
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tomli_w
+from scipy.spatial.transform import Rotation
+
+from simspine.core.errors import InputError, reason_of, safe_file_name
+from simspine.core.geometry import project_points
+from simspine.core.settings import read_mapping
+from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
+from simspine.core.types import Camera, Keypoints, Markers
+from simspine.io.atomic import write_text
+from simspine.io.c3d import read_markers
+from simspine.io.calibration import cameras_as_written, read_calibration
+from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
+from simspine.io.keypoint_json import names_of_skeleton, parse_cells, read_keypoints
+from simspine.io.text_tables import parse_content, read_lines, read_text, warn_assumed, warn_left_out
+from simspine.io.trc import metres_per_unit, without_points_at_zero
+from simspine.io.video import VIDEO_ENDINGS, find_calibration, match_cameras_to_views, open_video
+from simspine.vision.person_frame import Z_AXIS, vertical_of_world
+
+ANIPOSE_MAX_ERROR_PX = 50.0  # points of a larger reprojection error are not shown by Anipose's viewer
+ANIPOSE_MIN_CAMERAS = 2.0  # points seen by fewer are not shown by it
+ANIPOSE_FOLDER = "pose-3d-spine"
+CALISCOPE_TRACKER = "SIMSPINE"  # with ONNX_ before it, which Caliscope adds to names of model cards
+SUFFIX = "_spine"  # of files that are added
+MIN_SHARE_IN_IMAGE = 0.5  # of a camera that belongs to the points: how many of them are in its image
+Rate = float | None
+TableWriter = Callable[[Path, Sequence[str], np.ndarray], None]  # file or folder, names, xyz (frames, points, 3)
+
+
+@dataclass(frozen=True)
+class SessionTrial:
+    """A trial of a session. source: 2D points, points in space (m), or a folder with videos; targets: files to add.
+
+    calibration: of 2D points. marker_set: of points in space, where their names do not say. person: whose it is.
+    turn: (3, 3) from the session's coordinates to ours in z_up, in metres. write_table: writes points in the session's
+    coordinates and format. files: what a configuration says of the trial; empty where no file of the session can be
+    named there.
+    """
+
+    name: str
+    source: Keypoints | Markers | Path
+    targets: tuple[Path, ...]
+    calibration: Path | None = None
+    marker_set: str | None = None
+    person: str = "person"
+    turn: np.ndarray | None = None
+    write_table: TableWriter | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+
+def require_points(points: Keypoints | Markers, where: str) -> None:
+    """Raise `InputError` where no point was seen at all."""
+    places = points.xy if isinstance(points, Keypoints) else points.xyz
+    if not np.isfinite(places).any():
+        raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def _write_wide(path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+    """A row a frame, columns NAME_x, NAME_y, NAME_z."""
+    _write_csv(path, _wide_table(names, xyz))
+
+
+def _wide_table(names: Sequence[str], xyz: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(xyz.reshape(len(xyz), -1), columns=[f"{name}_{axis}" for name in names for axis in "xyz"])
+
+
+def _write_anipose(own: pd.DataFrame, config: Path, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+    """The session's own table with the vertebrae as further points: Anipose's viewer joins points of one file.
+
+    Anipose wants an error, a score and a number of cameras for each point, and hides those of too few cameras. A
+    vertebra was in no image: it gets no error, the score 1 and as many cameras as the points that it follows from.
+    A path that ends in .toml: the session's configuration, with the folders of these tables and the line of vertebrae.
+    """
+    if path.suffix == ".toml":
+        content = _toml_of(config)
+        pipeline = {**content.get("pipeline", {}), "pose_3d": ANIPOSE_FOLDER, "videos_labeled_3d": "videos-3d-spine"}
+        labeling = dict(content.get("labeling", {}))
+        if labeling.get("scheme"):  # without one, all points are drawn
+            labeling["scheme"] = [*labeling["scheme"], list(names)]
+        return write_text(path, tomli_w.dumps({**content, "pipeline": pipeline, "labeling": labeling}))
+    cameras = own.loc[:, own.columns.str.endswith("_ncams")].median(axis=1).fillna(0.0)
+    quality = {"error": 0.0, "ncams": np.maximum(cameras, ANIPOSE_MIN_CAMERAS), "score": 1.0}
+    columns = {f"{name}_{key}": np.broadcast_to(value, len(own)) for name in names for key, value in quality.items()}
+    added = pd.concat([_wide_table(names, xyz), pd.DataFrame(columns)], axis=1)
+    ordered = [f"{name}_{part}" for name in names for part in (*"xyz", *quality)]
+    return _write_csv(path, pd.concat([own, added[ordered]], axis=1))
+
+
+def _toml_of(path: Path) -> dict[str, Any]:
+    """{} where there is no such file."""
+    return parse_content(tomllib.loads, read_text(path), "valid TOML", path) if path.is_file() else {}
+
+
+def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+    """Caliscope's two tables: a row a frame (…_labelled.csv), or a row a point. frames: sync_index and frame_time.
+
+    A path that ends in .toml: a model card, by which Caliscope lists the tables as those of a tracker and draws lines.
+    """
+    if path.suffix == ".toml":
+        model = {"name": CALISCOPE_TRACKER, "model_path": f"{CALISCOPE_TRACKER}.onnx", "format": "simcc"}
+        lines = {f"{a}_{b}": {"color": "y", "points": [a, b]} for a, b in pairwise(names)}
+        numbers = {name: i for i, name in enumerate(names)}
+        card = {"model": {**model, "input_size": [192, 256]}, "points": numbers, "segments": lines}
+        return write_text(path, tomli_w.dumps(card))
+    if path.stem.endswith("_labelled"):
+        return _write_wide(path, names, xyz[frames.index])
+    rows = frames.loc[frames.index.repeat(len(names))].assign(
+        object_id=0, keypoint_id=np.tile(np.arange(len(names)), len(frames))
+    )
+    rows[["x_coord", "y_coord", "z_coord"]] = xyz[frames.index].reshape(-1, 3)
+    order = ["sync_index", "object_id", "keypoint_id", "x_coord", "y_coord", "z_coord", "frame_time"]
+    return _write_csv(path, rows[order].dropna())
+
+
+def _write_easymocap(files: Sequence[str], folder: Path, names: Sequence[str], xyz: np.ndarray) -> None:
+    """A JSON file a frame: one person with keypoints3d, x y z and confidence of each vertebra from C1 to S1."""
+    for file, row in zip(files, xyz, strict=True):
+        points = [[*map(float, place), 1.0] if np.isfinite(place).all() else [0.0] * 4 for place in row]
+        write_text(folder / file, json.dumps([{"id": 0, "names": names, "keypoints3d": points}]), sync=False)
+
+
+# What each program leaves. A reader yields nothing where the folder is not of its program.
+
+
+def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        kinds = [place / kind for kind in ("pose-associated", "pose-sync", "pose") if (place / kind).is_dir()]
+        views = sorted(path for path in kinds[0].iterdir() if path.is_dir()) if kinds else []
+        calibration = find_calibration(place) if views or (place / "videos").is_dir() else None
+        if calibration is None:
+            if views:
+                warn_left_out(f"{place}: 2D points without a calibration in a folder named …calib…; left out.")
+            continue
+        name = place.resolve().name
+        targets = (place / f"kinematics/{name}{SUFFIX}.trc", *_kinematics(place / "kinematics", name))
+        if not views:
+            yield SessionTrial(name, place, targets, files={"folder": str(place)})
+            continue
+        cameras = read_calibration(calibration)
+        order = [camera.name for camera in match_cameras_to_views(views, cameras)]
+        views = [views[order.index(camera.name)] for camera in cameras if camera.name in order]
+        said = _pose2sim_rate(place, folder) or _rate_of(place, rate)
+        files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": said}
+        yield SessionTrial(name, read_keypoints(views, rate=said), targets, calibration=calibration, files=files)
+
+
+def _pose2sim_rate(*folders: Path) -> Rate:
+    said = [_pose2sim_project(folder).get("frame_rate") for folder in folders]
+    return next((float(number) for number in said if isinstance(number, int | float) and number > 0), None)
+
+
+def _pose2sim_project(folder: Path) -> Mapping[str, Any]:
+    """What Config.toml says of the project; {} without that file."""
+    project = _toml_of(folder / "Config.toml").get("project")
+    return project if isinstance(project, dict) else {}
+
+
+def size_of_person(folder: Path) -> tuple[float | None, float | None]:
+    """Height, m, and mass, kg, as OpenCap's or Pose2Sim's file says; None where it names none, or several people's."""
+    path = folder / "sessionMetadata.yaml"
+    about = read_mapping(path) if path.is_file() else _pose2sim_project(folder)
+    keys = ("height_m", "mass_kg") if path.is_file() else ("participant_height", "participant_mass")
+    height, mass = (float(about[key]) if isinstance(about.get(key), int | float) else None for key in keys)
+    return height, mass
+
+
+def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.rglob("*_m_person*.trc")):
+        if re.search(r"_m_person\d+$", path.stem):  # others were added, by us or by the marker augmentation
+            markers, person = read_markers(path), path.stem.rpartition("_")[2]
+            targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *_kinematics(path.parent, path.stem))
+            skeleton = skeleton_of_names([name for name in markers.names if name in load_skeleton("halpe26").names])
+            files = {"markers": str(path)}
+            yield SessionTrial(path.stem, markers, targets, marker_set=skeleton.name, person=person, files=files)
+
+
+def _is_added(path: Path) -> bool:
+    """Whether it was added to another file of its folder, as its name says."""
+    names = {path.name.lower() for path in path.parent.iterdir()}
+    return path.stem.endswith(SUFFIX) and f"{path.stem.removesuffix(SUFFIX)}{path.suffix}".lower() in names
+
+
+def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.glob("MarkerData/**/*.trc")):
+        if not _is_added(path) and "PreAugmentation" not in path.parts:
+            motion = _kinematics(folder / "OpenSimData/Kinematics", path.stem)
+            targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *motion)
+            yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
+
+
+def _vicon(folder: Path, _: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() == ".c3d" and not _is_added(path):
+            targets = (path.with_name(f"{path.stem}{SUFFIX}.c3d"), *_kinematics(folder, path.stem))
+            yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
+
+
+def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.glob("output_data/*_body_3d_xyz.csv")):
+        table = _read_table(path)
+        calibrations = folder.glob("*_camera_calibration.toml")
+        points = _points_of_table(table, path, _rate_of(folder, rate), unit="mm", calibrations=calibrations)
+        target = path.with_name(f"simspine{SUFFIX}_3d_xyz.csv")
+        yield replace(points, name=folder.resolve().name, targets=(target,), write_table=_write_wide)
+
+
+def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.glob("recordings/*/*/xyz_*_labelled.csv")):
+        recording = path.parents[1]
+        target = recording / f"ONNX_{CALISCOPE_TRACKER}" / f"xyz_ONNX_{CALISCOPE_TRACKER}.csv"
+        if path.parent == target.parent:
+            continue
+        table, frames = _on_all_frames(_read_table(path), path.with_name(path.name.replace("_labelled", "")))
+        interval = float(np.median(np.diff(frames["frame_time"]) / np.diff(frames["sync_index"])))
+        said = rate or (1 / interval if interval > 0 else _rate_of(recording, rate))
+        calibrations = sorted(folder.rglob("camera_array.toml"), key=lambda file: -len(file.parts))
+        points = _points_of_table(table, path, said, unit="m", calibrations=calibrations)
+        card, labelled = f"{CALISCOPE_TRACKER}.toml", f"xyz_ONNX_{CALISCOPE_TRACKER}_labelled.csv"
+        targets = (target, target.with_name(labelled), target.with_suffix(".trc"), target.with_name(card))
+        yield replace(points, name=recording.name, targets=targets, write_table=partial(_write_caliscope, frames))
+
+
+def _on_all_frames(labelled: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Caliscope's table with a row for each frame, and sync_index and frame_time of those that it had.
+
+    Its rows are not numbered, and frames without points are left out; the table of single points (path) says which.
+    """
+    points = _read_table(path)
+    if absent := [column for column in ("sync_index", "frame_time") if column not in points]:
+        raise InputError(f"{path}: no column {absent[0]}; expected Caliscope's table of points.")
+    times = points.groupby("sync_index", as_index=False)["frame_time"].mean()
+    if len(times) != len(labelled) or len(times) < 2:
+        raise InputError(f"{path}: points in {len(times)} frames, but its labelled table has {len(labelled)} rows.")
+    times["sync_index"] = times["sync_index"].astype(int)
+    times.index = pd.Index(times["sync_index"] - times["sync_index"].min())
+    return labelled.set_index(times.index).reindex(range(times.index.max() + 1)), times
+
+
+def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.rglob("pose-3d/*.csv")):
+        session, table = path.parents[1], _read_table(path)
+        places = (session, *session.resolve().parents[:3])
+        calibrations = [place / "calibration/calibration.toml" for place in places]
+        shown = table.copy()
+        for column in table.columns[table.columns.str.endswith("_error")]:
+            bad = table[column] > ANIPOSE_MAX_ERROR_PX
+            shown.loc[bad, [column.replace("_error", f"_{axis}") for axis in "xyz"]] = np.nan
+        points = _points_of_table(shown, path, _rate_of(session, rate), unit="", calibrations=calibrations)
+        target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
+        config = next((file for file in configs if file.is_file()), session / "config.toml")
+        targets = (target, config.with_name(f"config{SUFFIX}.toml"))
+        yield replace(points, name=path.stem, targets=targets, write_table=partial(_write_anipose, table, config))
+
+
+def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
+    for place in sorted((*folder.glob("keypoints3d"), *folder.glob("output*/**/keypoints3d"))):
+        files = sorted(place.glob("*.json"))
+        frames = [parse_content(json.loads, read_text(path), "valid JSON", path) for path in files]
+        try:
+            people = [{one["id"]: np.array(one["keypoints3d"], float) for one in frame} for frame in frames]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{place}: expected people with id and keypoints3d in each file ({reason_of(error)})."
+            ) from None
+        numbers = sorted({key for frame in people for key in frame})
+        for number in numbers:
+            shapes = {frame[number].shape for frame in people if number in frame}
+            shape = shapes.pop()
+            if shapes or len(shape) != 2 or shape[1] < 3:
+                raise InputError(f"{place}: person {number} has the shape {shape}; expected (points, 3 or 4).")
+            rows = np.array([frame.get(number, np.full(shape, np.nan)) for frame in people])
+            xyz = np.where(rows[..., 3:] > 0, rows[..., :3], np.nan) if shape[1] > 3 else rows
+            names = load_skeleton("body25").names[: len(rows[0])]
+            said, calibrations = _rate_of(folder, rate), [folder / "intri.yml"]
+            points = _person(names, xyz[:, : len(names)], place, rate=said, unit="m", calibrations=calibrations)
+            name = f"{folder.resolve().name}_{number}"
+            target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
+            write = partial(_write_easymocap, [path.name for path in files])
+            yield replace(points, name=name, targets=(target,), person=str(number), write_table=write)
+
+
+def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
+    for path in sorted(folder.glob("*.nc")):
+        poses = read_poses(path)
+        if poses.software == OWN_SOFTWARE:
+            continue
+        said = rate or poses.rate or _rate_of(folder, rate)
+        for person, xyz in poses.people.items():
+            name = path.stem if len(poses.people) == 1 else f"{path.stem}_{safe_file_name(person)}"
+            known = names_of_skeleton(poses.names, None, path)
+            points = _person(known, xyz, path, rate=said, unit="")
+            targets, write = (path.with_name(f"{name}{SUFFIX}.nc"),), partial(write_poses, said, person)
+            yield replace(points, name=name, targets=targets, person=person, write_table=write)
+
+
+READERS: dict[str, Callable[[Path, Rate], Iterator[SessionTrial]]] = {
+    "OpenCap": _opencap,
+    "FreeMoCap": _freemocap,
+    "Caliscope": _caliscope,
+    "Sports2D": _sports2d,
+    "Anipose": _anipose,
+    "EasyMocap": _easymocap,
+    "movement": _movement,
+    "Pose2Sim": _pose2sim,
+    "Vicon": _vicon,
+}
+
+
+def _kinematics(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}{SUFFIX}.mot", folder / f"{name}{SUFFIX}.osim"
+
+
+def _rate_of(folder: Path, given: Rate) -> float:
+    """Frames/s: as given, else of the first video below the folder."""
+    if given is not None:
+        return given
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file():
+            return open_video(path).rate
+    raise InputError(f"{folder}: no file says how many frames a second there are, and no video is there; name --rate.")
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """A table of numbers under a line of names."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing, which the program writes with the others of its folder.")
+    head, *rows = [line.split(",") for _, line in read_lines(path)]
+    cells = parse_cells(rows, len(head), path).reshape(-1, len(head))
+    return pd.DataFrame(cells, columns=[name.strip() for name in head])
+
+
+# Points of hands and faces, as FreeMoCap's trackers, Caliscope's and COCO-WholeBody call them.
+_FACE_OR_HAND = re.compile(r"^face_\d+$|_hand_root$|_(thumb|\w*finger)\d$")
+
+
+def _points_of_table(
+    table: pd.DataFrame, path: Path, rate: float, *, unit: str, calibrations: Iterable[Path]
+) -> SessionTrial:
+    """A table with columns NAME_x, NAME_y, NAME_z, a row a frame; other columns are left out."""
+    columns = set(table.columns)
+    labels = [column[:-2] for column in table.columns if column.endswith("_x")]
+    labels = [label for label in labels if {f"{label}_y", f"{label}_z"} <= columns and not _FACE_OR_HAND.search(label)]
+    if table.empty or not labels:
+        raise InputError(f"{path}: {len(labels)} points in {len(table)} rows; expected columns NAME_x, NAME_y, NAME_z.")
+    tracker = re.sub(r"[\W_]", "", path.stem.lower())  # Caliscope's files are named after it
+    said = next((name for name in skeleton_names() if name in tracker), None)
+    known = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), said, path)
+    xyz = table[[f"{label}_{axis}" for label in labels for axis in "xyz"]].to_numpy().reshape(len(table), -1, 3)
+    return _person(known, xyz, path, rate=rate, unit=unit, calibrations=calibrations, said=said)
+
+
+def _person(
+    names: Sequence[str],
+    xyz: np.ndarray,
+    path: Path,
+    *,
+    rate: float,
+    unit: str,
+    calibrations: Iterable[Path] = (),
+    said: str | None = None,
+) -> SessionTrial:
+    """Points of a detector in space, in metres, z up, by SIMSPINE's names.
+
+    xyz: (frames, points, 3) in the unit. calibrations: files that may say where the cameras were; the first counts.
+    said: the points' skeleton; by default their names tell it.
+    """
+    xyz, skeleton = without_points_at_zero(xyz, path), load_skeleton(said) if said else skeleton_of_names(names)
+    kept = [i for i, name in enumerate(names) if name in skeleton.to_simspine]
+    own = tuple(skeleton.to_simspine[names[i]] for i in kept)
+    require_points(Markers(own, rate, xyz[:, kept], "z_up"), str(path))
+    given = next((cameras_as_written(file) for file in calibrations if file.is_file()), [])
+    turn = metres_per_unit(xyz, unit, path) * _upright_turn(own, xyz[:, kept], given, path)
+    markers = Markers(own, rate, xyz[:, kept] @ turn.T, "z_up")
+    return SessionTrial(path.stem, markers, (), marker_set=skeleton.name, turn=turn)
+
+
+def _upright_turn(names: Sequence[str], xyz: np.ndarray, cameras: Sequence[Camera], path: Path) -> np.ndarray:
+    """(3, 3): the rotation that makes z point up. cameras: in the unit of xyz, perhaps of another world."""
+    if lacking := [f"{side}{part}" for part in ("Shoulder", "Ankle") for side in "LR" if f"{side}{part}" not in names]:
+        raise InputError(f"{path}: the points {', '.join(lacking)} are not there; expected a whole person.")
+    cameras = cameras if _see_points(cameras, xyz) else ()
+    vertical = vertical_of_world(names, xyz, cameras)
+    if vertical is None:
+        return np.eye(3)
+    how = "as the person stood on average" if vertical.R is not None else "as the cameras were held"
+    how += "" if cameras else ". No calibration of its cameras was found, which would tell a person who lies"
+    warn_assumed(
+        f"{path}: z is {np.degrees(vertical.tilt):.0f}° from the vertical; the world was turned upright, {how}."
+    )
+    return Rotation.align_vectors([Z_AXIS], [vertical.up])[0].as_matrix() if vertical.R is None else vertical.R
+
+
+def _see_points(cameras: Sequence[Camera], xyz: np.ndarray) -> bool:
+    """Whether most points are in the images. FreeMoCap turns its points, and leaves the cameras as they are."""
+    known = xyz[np.isfinite(xyz).all(-1)]
+    if not cameras or not len(known):
+        return False
+    sizes = np.array([camera.size for camera in cameras])[:, None]
+    px = project_points(cameras, known)
+    with np.errstate(invalid="ignore"):
+        inside = ((px >= 0) & (px <= sizes)).all(-1)
+    return bool((inside.mean(1) > MIN_SHARE_IN_IMAGE).all())
