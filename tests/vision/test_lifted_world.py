@@ -151,8 +151,7 @@ LIMBS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow",
 
 
 def test_single_views_of_a_real_person_agree_with_four_cameras():
-    """BlazePose's points in the first image of each of the packaged recording's views; truth is what all four together give.
-    A temporal lifter trained on the actions alone was 127 mm off."""
+    """BlazePose's points in the first image of each packaged view; truth is what all four together give."""
     table = json.loads(Path(__file__).with_name("blazepose_points.json").read_text())["full"]
     cameras = read_calibration(next((demo_folder() / "calibration").iterdir()))
     native = load_skeleton("blazepose33").names
