@@ -1,7 +1,7 @@
 """How far lifted points of one camera are from those of four, in the packaged videos.
 
     simspine train lifting configs/training/lifter.yaml --out results/lifter
-    python -m benchmarks.lifted_on_real_images --lifter results/lifter/lifter.onnx
+    python -m benchmarks.lifted_on_real_images --lifter results/lifter/lifter.onnx   # the packaged one if left out
 
 Each camera's video is looked at as `simspine detect --lift` does, with the refined calibration and with the field of
 view that is assumed where none is known. True are the twelve joints of the limbs that the same detector gives in all
@@ -21,7 +21,15 @@ from simspine.evaluation.metrics import point_distances, scale_aligned, similari
 from simspine.io.video import Video
 from simspine.learning.lifters import source_views
 from simspine.learning.options import LIFTING_TRAIN_SUBJECTS, LiftingSource
-from simspine.vision.one_camera import DetectedPerson, Lifter, LiftingLens, PeopleLifter, PeopleWatcher, WatchSettings
+from simspine.vision.one_camera import (
+    PACKAGED_LIFTER,
+    DetectedPerson,
+    Lifter,
+    LiftingLens,
+    PeopleLifter,
+    PeopleWatcher,
+    WatchSettings,
+)
 from simspine.vision.options import DetectionOptions
 
 JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]
@@ -29,7 +37,9 @@ JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lifter", type=Path, nargs="+", required=True, help="lifter.onnx of a training for BlazePose")
+    parser.add_argument(
+        "--lifter", type=Path, nargs="+", default=[PACKAGED_LIFTER], help="other lifters, for BlazePose"
+    )
     options = parser.parse_args()
     videos, limbs, refined = with_refined_cameras()
     truth = in_space(limbs, refined)

@@ -1,10 +1,18 @@
 """People of one camera in metres and a world with a floor; truth from virtual people and from cameras that know it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton, translate
+from simspine.core.types import Keypoints
+from simspine.evaluation.metrics import point_distances, similarity_aligned
+from simspine.io.calibration import read_calibration
 from simspine.io.human36m.names import select_trials
+from simspine.io.video import demo_folder
 from simspine.synthesis.capture_files import motion_of_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import read_preset
@@ -19,6 +27,7 @@ from simspine.vision.one_camera import (
     PeopleLifter,
 )
 from simspine.vision.person_frame import person_frame
+from simspine.vision.triangulation import triangulate
 
 SEED, SUBJECT = 977, 11  # nobody of these was learnt from
 NAMES = FILE_POINT_NAMES
@@ -136,3 +145,33 @@ def test_the_packaged_lifter_turns_with_the_camera(walker):
     about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     plain, turned = (lifter.lift((part[..., :2] / part[..., 2:])[:, None])[0] for part in (rays, rays @ about_y.T))
     np.testing.assert_allclose(turned, plain @ about_y.T, atol=0.02)
+
+
+LIMBS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]
+
+
+def test_single_views_of_a_real_person_agree_with_four_cameras():
+    """BlazePose's points in the first image of each packaged view; truth is what all four together give."""
+    table = json.loads(Path(__file__).with_name("blazepose_points.json").read_text())["full"]
+    cameras = read_calibration(next((demo_folder() / "calibration").iterdir()))
+    native = load_skeleton("blazepose33").names
+    xy = np.zeros((1, 4, 33, 2))
+    for row in (row for row in table if row["frame"] == 0):
+        xy[0, row["view"]] = np.array(row["xy"])[:, :2]
+    seen = translate(Keypoints(native, 60.0, xy, np.ones((1, 4, 33))), "blazepose33")
+    truth = triangulate(seen, cameras)
+    true = truth.xyz[:, [truth.index(name) for name in LIMBS]]
+    lifter, aligned, inside = Lifter(), [], []
+    at = [lifter.card.points.index(name) for name in LIMBS]
+    columns = [seen.names.index(name) if name in seen.names else None for name in NAMES]
+    for view, camera in enumerate(cameras):
+        people = PeopleLifter(lifter, LiftingLens(camera=camera))
+        points = np.array([seen.xy[0, view, i] if i is not None else (np.nan, np.nan) for i in columns])
+        one = DetectedPerson(points, np.isfinite(points).all(1) * 1.0, *np.zeros((2, 37), bool))
+        (poses,) = people.push([one], 0.0, camera.size)
+        own, known = poses[1].xyz[at], true[0] @ camera.R.T
+        aligned.append(point_distances(similarity_aligned(own[None], known[None]), known[None]).mean())
+        error = (own - own[:2].mean(0)) - (known - known[:2].mean(0))
+        inside.append(np.abs(error) < 1.645 * poses[1].sd[at])
+    assert np.mean(aligned) < 0.1
+    assert np.mean(inside) > 0.75
