@@ -149,6 +149,16 @@ def test_the_srgb_curve_is_the_standards():
     np.testing.assert_array_equal(red, [[[0, 0, 255]]])
 
 
+def test_a_pixel_without_a_colour_is_black_and_changes_no_other():
+    grey = np.full((8, 8, 3), 0.2, np.float32)
+    lost = grey.copy()
+    grey[1, 1], lost[1, 1] = 0, np.nan
+    noisy = Sensor(noise=(0.02, 0.0))
+    image, wanted = (expose_picture(some, noisy, np.random.default_rng(0)) for some in (lost, grey))
+    np.testing.assert_array_equal(image, wanted)
+    assert image[1, 1].max() == 0
+
+
 def test_noise_is_as_strong_as_stated():
     grey = np.full((200, 200, 3), 0.24, np.float32)
     image = expose_picture(grey, Sensor(noise=(0.02, 0.0)), np.random.default_rng(0)).astype(float)

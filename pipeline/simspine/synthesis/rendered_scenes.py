@@ -145,6 +145,7 @@ def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator
     """(height, width, 3) uint8 BGR of linear colours (height, width, 3), as the sensor has them."""
     import cv2
 
+    colours = np.nan_to_num(colours)  # NaN would be looked up beyond the curve
     chosen = _MEAN_BRIGHTNESS / max(float(colours[::4, ::4].mean()), 1e-3)
     image = colours * (sensor.exposure * chosen * np.array(sensor.balance, np.float32))
     if sensor.blur > 0.2:
