@@ -21,15 +21,8 @@ from simspine.evaluation.metrics import point_distances, scale_aligned, similari
 from simspine.io.video import Video
 from simspine.learning.lifters import source_views
 from simspine.learning.options import LIFTING_TRAIN_SUBJECTS, LiftingSource
-from simspine.vision.one_camera import (
-    PACKAGED_LIFTER,
-    DetectedPerson,
-    Lifter,
-    LiftingLens,
-    PeopleLifter,
-    PeopleWatcher,
-    WatchSettings,
-)
+from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.one_camera import DetectedPerson, PeopleWatcher, WatchSettings
 from simspine.vision.options import DetectionOptions
 
 JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]

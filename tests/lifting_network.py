@@ -5,7 +5,7 @@ import json
 import onnx
 from onnx import TensorProto, helper
 
-from simspine.vision.one_camera import CARD_KEY, LifterCard
+from simspine.vision.lifter import CARD_KEY, LifterCard
 
 POINTS = ("Hip", "LHip", "RHip", "Neck", "LShoulder")
 

@@ -10,7 +10,7 @@ from simspine.core.errors import InputError
 from simspine.core.settings import Section, SettingsError
 from simspine.learning.options import LiftingTraining
 from simspine.reconstruction.stage import Options
-from simspine.vision.one_camera import LifterCard
+from simspine.vision.lifter import LifterCard
 
 
 class Hall(Section):

@@ -9,7 +9,7 @@ from simspine.learning.lifters import fit_lifter, views_of_subjects
 from simspine.learning.onnx_files import LIFTER_FILE, export_lifter
 from simspine.learning.runs import train_lifting
 from simspine.learning.samples import LIFTED_SPINE_POINTS, lifting_samples
-from simspine.vision.one_camera import Lifter
+from simspine.vision.lifter import Lifter
 
 pytestmark = pytest.mark.learn
 

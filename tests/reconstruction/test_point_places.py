@@ -160,5 +160,5 @@ def test_neighbouring_markers_on_the_skin_err_alike():
         rows, _, precision, _ = Prior(places.priors(LASTING_PLACE_SD_M, {})).arrays(places.coordinate_names, 1.0)
         covariance = np.linalg.inv(rows.T @ (precision[:, None] * rows))
         t10, t12 = (3 * places.points.index(name) + np.arange(3) for name in ("T10_skin", "T12_skin"))
-        np.testing.assert_allclose(np.diag(covariance[t10][:, t12]), alike + [depth, 0.0, 0.0])
+        np.testing.assert_allclose(np.diag(covariance[t10][:, t12]), alike + np.array([depth, 0.0, 0.0]))
         assert covariance[t10[0], t12[1]] == pytest.approx(0.0, abs=1e-12)

@@ -18,14 +18,8 @@ from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import read_preset
 from simspine.synthesis.virtual_trial import detect_trial, make_trial, true_points, virtual_rig
 from simspine.vision.lifted_world import PeoplePlacer, WorldChoices, frame_of_poses, place_pose, root_in_camera
-from simspine.vision.one_camera import (
-    FILE_POINT_NAMES,
-    DetectedPerson,
-    LiftedPose,
-    Lifter,
-    LiftingLens,
-    PeopleLifter,
-)
+from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 from simspine.vision.person_frame import person_frame
 from simspine.vision.triangulation import triangulate
 

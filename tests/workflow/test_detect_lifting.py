@@ -16,7 +16,8 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera
 from simspine.io.calibration import write_calibration
 from simspine.vision import one_camera
-from simspine.vision.one_camera import CARD_KEY, FILE_POINT_NAMES, DetectedPerson, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.lifter import CARD_KEY, Lifter, LiftingLens, PeopleLifter
+from simspine.vision.one_camera import FILE_POINT_NAMES, DetectedPerson
 
 SIZE = (320, 240)
 SEEN = {"LHip": "left_hip", "RHip": "right_hip", "LShoulder": "left_shoulder"}

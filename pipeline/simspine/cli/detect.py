@@ -191,7 +191,7 @@ def _lifting_of_options(chosen: dict, source: str):
     """What lifts people into space, or None."""
     from simspine.core.errors import InputError
     from simspine.vision.lifted_world import WARM_UP_FRAMES, WorldChoices
-    from simspine.vision.one_camera import PACKAGED_LIFTER, Lifter, LiftingLens
+    from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens
     from simspine.workflow.one_camera import LiftingTask
 
     lifts, in_world = chosen["lift"] is not None or chosen["enable_lifting"], chosen["enable_lifting"]

@@ -15,7 +15,7 @@ from simspine.io.atomic import atomic_path
 from simspine.learning.lifters import FittedLifter, given_points, sample_length
 from simspine.learning.options import LiftingOptions
 from simspine.learning.samples import Encoding, neighbours_of_root
-from simspine.vision.one_camera import CARD_KEY, LifterCard
+from simspine.vision.lifter import CARD_KEY, LifterCard
 from simspine.vision.spinepose import open_session
 
 # A trained network as an ONNX file: whole or not at all, with properties, and checked against PyTorch.

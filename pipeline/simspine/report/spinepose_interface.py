@@ -19,14 +19,11 @@ from simspine.report.body_video import video_writer
 from simspine.report.people_pictures import draw
 from simspine.vision.images import options_of_model, watch_camera
 from simspine.vision.lifted_world import WARM_UP_FRAMES, FramedPose, PeoplePlacer, WorldChoices
+from simspine.vision.lifter import PACKAGED_LIFTER, Lifter, LiftingLens, PeopleLifter
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_SPINE_INDICES,
-    PACKAGED_LIFTER,
     DetectedPerson,
-    Lifter,
-    LiftingLens,
-    PeopleLifter,
     PeopleWatcher,
     WatchSettings,
 )
@@ -151,7 +148,7 @@ class SpinePoseEstimator:
             ground_plane=self.estimate_ground_plane or not camera_pose,
             warm_up=self.warmup_frames,
         )
-        return PeoplePlacer(PeopleLifter(Lifter(self.lifter), lens), choices)
+        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens), choices)
 
     estimate = __call__
 

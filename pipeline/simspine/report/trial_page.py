@@ -288,11 +288,12 @@ def _model_sources(trial: SolvedTrial) -> list[str]:
     recipe, parent = trial.sized.recipe, _PUBLICATION.search(trial.body.osim)
     texts = [axis.source for region in recipe.regions for axis in region.axes] + [one.source for one in recipe.priors]
     cited = {found[1] for text in texts for part in re.split("; | and ", text) if (found := _CITED.match(part))}
-    priors = bool(cited) and trial.result.posterior is not None
-    words = page_words("methods")
-    return [words["parent"].format(parent=parent[1].strip())] * bool(parent) + [
-        words["priors"].format(cited="; ".join(sorted(cited)))
-    ] * priors
+    words, sentences = page_words("methods"), []
+    if parent:
+        sentences.append(words["parent"].format(parent=parent[1].strip()))
+    if cited and trial.result.posterior is not None:
+        sentences.append(words["priors"].format(cited="; ".join(sorted(cited))))
+    return sentences
 
 
 def _points_sentence(trial: SolvedTrial) -> str:

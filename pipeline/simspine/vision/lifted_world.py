@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.core.errors import InputError
-from simspine.vision.one_camera import DetectedPerson, LiftedPose, PeopleLifter
+from simspine.vision.lifter import LiftedPose, PeopleLifter
+from simspine.vision.one_camera import DetectedPerson
 from simspine.vision.person_frame import MEAN_STATURE_M, STATURE_SD_M, PersonFrame, check_height, person_frame
 
 WARM_UP_FRAMES = 30  # as SpinePose

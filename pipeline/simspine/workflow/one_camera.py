@@ -23,18 +23,14 @@ from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.people_pictures import LiveWindow, draw, with_legend
 from simspine.vision.images import watch_camera
 from simspine.vision.lifted_world import FramedPose, PeoplePlacer, WorldChoices
+from simspine.vision.lifter import LiftedPose, Lifter, LiftingLens, PeopleLifter, check_lifter_points
 from simspine.vision.one_camera import (
     FILE_POINT_NAMES,
     FILE_POINT_ORDER,
     FILE_SPINE_INDICES,
     DetectedPerson,
-    LiftedPose,
-    Lifter,
-    LiftingLens,
-    PeopleLifter,
     PeopleWatcher,
     WatchSettings,
-    check_lifter_points,
 )
 from simspine.vision.person_frame import PersonFrame
 from simspine.workflow.inputs import progress_bar
