@@ -9,6 +9,7 @@ import os
 import pickletools
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -143,6 +144,7 @@ def _array_of_call(call: list) -> np.ndarray:
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
 
 
+SMALLEST_CDF_RECORD = 28  # bytes
 REFUSED_EXIT_CODE = 2  # exit code with a message for the user
 _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened
 
@@ -218,8 +220,9 @@ def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def _pose(path: str) -> np.ndarray:
     import cdflib
 
+    _check_records(Path(path))
     file = cdflib.CDF(Path(path))
-    _check_length(file)
+    _check_records(Path(file.file))  # the unpacked copy of a compressed file
     names = [*file.cdf_info().rVariables, *file.cdf_info().zVariables]
     if "Pose" not in names:
         raise InputError(f"no variable 'Pose' in the file; found {', '.join(names) or 'none'}.")
@@ -229,13 +232,20 @@ def _pose(path: str) -> np.ndarray:
     return values.astype(float)
 
 
-def _check_length(file: Any) -> None:
-    """cdflib reads zeros beyond the end of a file that was cut short; the end stands in the file's second record."""
-    content, width = Path(file.file).read_bytes(), 8 if file.cdfversion == 3 else 4
+def _check_records(path: Path) -> None:
+    """cdflib reads zeros beyond the end of the file and trusts counts of records; its second record has both."""
+    content = path.read_bytes()
+    if content[4:8] != b"\0\0\xff\xff":
+        return  # compressed
+    width = 8 if content.startswith(b"\xcd\xf3") else 4
     start = int.from_bytes(content[12 + width : 12 + 2 * width], "big")
-    end = int.from_bytes(content[start + 4 + 4 * width : start + 4 + 5 * width], "big")
+    place = start + 4 + 4 * width
+    end = int.from_bytes(content[place : place + width], "big")
     if max(start, end) > len(content):
         raise ValueError(f"{len(content)} of {max(start, end)} bytes are there")
+    variables, attributes, _, dimensions, others = struct.unpack_from(">5I", content, place + width)
+    if SMALLEST_CDF_RECORD * max(variables, attributes, dimensions, others) > len(content):
+        raise ValueError("its header announces more records than the file can hold")
 
 
 def _json_value(value: Any) -> Any:
@@ -247,7 +257,7 @@ def _json_value(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-MIN_READ_SECONDS, SECONDS_PER_BYTE = 10.0, 1e-6  # s of the processor; files are read at 50 MB/s and more
+MIN_READ_SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6  # s of the processor; starting takes 0.5 s, then 50 MB/s and more
 MAX_WAIT_FACTOR = 6.0  # times as long on the clock: a busy machine has other work, too
 _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()"
 _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
