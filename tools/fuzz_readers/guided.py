@@ -8,7 +8,7 @@ A file must be read, or refused by an `InputError` that names it, within 5 s and
 child process. Here it is a fork of this one, so that its libraries are loaded once. `--cores` processes work at a time,
 in slices of half a minute: the reader that is furthest from its number of files is next, and slices of one reader share
 their corpus. Afterwards the files found are read once more by `coverage`, for the share of branches: of the modules of
-simspine that the reader loads and enters. A reader whose library is missing is named and left out.
+simspine that the reader loads and enters. A reader that cannot read its valid file, as without its library, is named and left out.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def run_campaigns(campaigns: list[Campaign], seconds: float, cores: int, seed: i
 
 
 def prepared(reader: str, files: int, folder: Path) -> Campaign | None:
-    """With the valid file in its corpus; None, and a line, where a library of the reader is missing."""
+    """With the valid file in its corpus; None, and a line, where the machine lacks what the reader needs."""
     corpus = folder / seed_folder(reader).name
     corpus.mkdir(parents=True, exist_ok=True)
     try:
@@ -172,8 +172,8 @@ def prepared(reader: str, files: int, folder: Path) -> Campaign | None:
             path.write_bytes(seed_file(reader, Path(place)))
             (corpus / "valid").write_bytes(path.read_bytes())
             READERS[reader].read(path)
-    except ImportError as error:
-        print(f"{reader}: left out, {error}", file=sys.stderr, flush=True)
+    except Exception as error:  # what a machine lacks shows in many ways
+        print(f"{reader}: left out, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return None
     return Campaign(reader, files // 10 if reader in BEHIND_A_CHILD else files, corpus)
 
