@@ -8,7 +8,7 @@ A file must be read, or refused by an `InputError` that names it, within 5 s and
 child process. Here it is a fork of this one, so that its libraries are loaded once. `--cores` processes work at a time,
 in slices of half a minute: the reader that is furthest from its number of files is next, and slices of one reader share
 their corpus. Afterwards the files found are read once more by `coverage`, for the share of branches: of the modules of
-simspine that the reader loads and enters. A reader that cannot read its valid file, as without its library, is named and left out.
+simspine that the reader loads and enters. A reader that cannot read its valid file is named and left out.
 """
 
 import argparse
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 SEEDS = ROOT / "tests/corpus/fuzz"
 LIMIT_MIB = 1024
 LARGEST_FILE = 1 << 14  # bytes, or twice the valid file's
-SLICE_SECONDS, REPLAY_SECONDS = 30, 60
+SLICE_SECONDS, REPLAY_SECONDS = 30, 20
 BEHIND_A_CHILD = {"C3D", "CDF"}  # a tenth of the files
 MOST_ENDS = 20  # processes of a reader that a file has ended, until it is given up
 KEPT_SEEDS, KEPT_BYTES = 12, 4096  # of each reader, in the repository
@@ -188,7 +188,7 @@ def keep_unwanted(reader: str, content: bytes) -> str:
 
 
 def replay(reader: str, corpus: Path) -> None:
-    """In a process of its own, under `coverage`: read the files of a corpus, for a minute at most."""
+    """In a process of its own, under `coverage`: read the files of a corpus, for 20 s at most."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         path = Path(folder) / READERS[reader].name

@@ -280,6 +280,8 @@ class LabelledImages:
             object.__setattr__(
                 self, field, read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
             )
+        if (self.sizes < 1).any():
+            raise InputError("LabelledImages.sizes: expected at least one px.")
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():
             raise InputError("LabelledImages.points: expected finite px, and 0, 1 or 2 for how a point shows.")
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(POINT_STATUSES):
