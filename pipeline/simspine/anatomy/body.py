@@ -73,7 +73,6 @@ class Coordinates(Unchanging):
 _XML_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*(["'])([\w.:-]+)\1""")
 _DECLARED_ENCODING = re.compile(r"""^(\s*<\?xml[^>]*?encoding\s*=\s*["'])(?!utf-8["'])[\w.:-]+(["'])""", re.IGNORECASE)
 _FOLDER_OF_MESH = re.compile(r"(<(?:mesh|geometry)_file>)[^<]*[/\\]")
-_NAMES_A_FILE = re.compile(r"\w*file(_?names?|s)?")  # elements by which OpenSim opens other files
 _WESTERN_ENCODINGS = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252")
 
 
@@ -240,11 +239,10 @@ def check_xml(osim: str, where: str) -> None:
             "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
         )
     for element in root.iter():
-        named = element.get("file") or (_NAMES_A_FILE.fullmatch(element.tag) and element.text) or ""
+        named = element.get("file") or (element.tag.endswith(("file", "files", "filename")) and element.text) or ""
         if "file" in element.attrib or re.search(r"[/\\]", named):
             raise InputError(
-                f"{where}: <{element.tag:.40}> is in another file ({named:.100}), and no other file is read. Open the "
-                "model in OpenSim, and save it as one file."
+                f"{where}: <{element.tag:.40}> is in another file ({named:.100}). Save the model as one file."
             )
 
 

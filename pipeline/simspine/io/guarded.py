@@ -24,7 +24,6 @@ from simspine.core.errors import InputError, missing_file, require_path
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
-# defusedxml refuses the former and not the latter; the standard library's parser tells of both while it reads.
 
 
 class _LimitedTree(ElementTree.TreeBuilder):
@@ -67,13 +66,6 @@ def opensim_xml(osim: str) -> ElementTree.Element:
 def plain_names(osim: str) -> str:
     """A model's text with `..` for `::` in the names of elements."""
     return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
-
-
-def opensim_text(root: ElementTree.Element) -> str:
-    """A model's text as OpenSim reads it."""
-    ElementTree.indent(root, "\t")
-    text = ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
-    return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)
 
 
 # Pickles from strangers: a pickle is a program. Here its steps are only listed; nothing that it names is imported or
@@ -156,7 +148,8 @@ def run_guarded_reader() -> None:
         readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays}
         _limit_resources(int(memory), int(seconds))
         arrays, said = readers[kind](path)
-        text = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        content = json.dumps(said, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
+        text = np.frombuffer(content.encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
@@ -192,15 +185,13 @@ def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     file = ezc3d.c3d(path)
     parameters = {
         group: {
-            name: {"value": _json_value(entry["value"])}
+            name: {"value": entry["value"]}
             for name, entry in entries.items()
             if isinstance(entry, dict) and "value" in entry
         }
         for group, entries in file["parameters"].items()
     }
-    header = {
-        group: {key: _json_value(value) for key, value in entries.items()} for group, entries in file["header"].items()
-    }
+    header = {group: dict(entries) for group, entries in file["header"].items()}
     arrays = {"points": file["data"]["points"], "residuals": file["data"]["meta_points"]["residuals"]}
     return arrays, {"parameters": parameters, "header": header}
 
@@ -248,15 +239,6 @@ def _check_records(path: Path) -> None:
         raise ValueError("its header announces more records than the file can hold")
 
 
-def _json_value(value: Any) -> Any:
-    """What JSON can say."""
-    if isinstance(value, np.ndarray | np.generic):
-        return _json_value(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_json_value(entry) for entry in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
 MIN_READ_SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6  # s of the processor; starting takes 0.5 s, then 50 MB/s and more
 MAX_WAIT_FACTOR = 6.0  # times as long on the clock: a busy machine has other work, too
 _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()"
@@ -283,10 +265,8 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
                 command, capture_output=True, timeout=MAX_WAIT_FACTOR * seconds, check=False, env=environment,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise InputError(
-                f"{path}: its reader found no end in {MAX_WAIT_FACTOR * seconds:.0f} s; damaged?"
-            ) from None
+        except subprocess.TimeoutExpired as end:
+            raise InputError(f"{path}: its reader found no end in {end.timeout:.0f} s; damaged?") from None
         if os.name == "posix" and done.returncode == -signal.SIGXCPU:
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

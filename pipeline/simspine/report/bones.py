@@ -1,7 +1,6 @@
 """Bones of a body as meshes for pictures and pages, and the block of numbers that a page carries them in."""
 
 import os
-import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from functools import lru_cache
@@ -132,7 +131,7 @@ def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str
     for body in opensim_xml(osim).iter("Body"):
         parts: dict[str, list[Bone]] = {}
         for mesh, offset in _meshes_of_body(body):
-            name = re.split(r"[/\\]", (mesh.findtext("mesh_file") or "").strip())[-1]  # no other folder's
+            name = Path((mesh.findtext("mesh_file") or "").strip().replace("\\", "/")).name  # no other folder's
             path = folder / name
             if path.suffix.lower() != ".vtp" or not path.is_file():
                 missing.append(name)
