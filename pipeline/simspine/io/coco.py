@@ -348,13 +348,14 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(found["keypoints"][..., 2:] > 0, found["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
+    count = status.shape[1]
     rows = json.loads(read_bytes(path))["annotations"]
     for i, words in enumerate(row.get("status") for row in rows):
         if words is None:
             continue
-        if not isinstance(words, list) or len(words) != len(names) or any(word not in POINT_STATUSES for word in words):
+        if not isinstance(words, list) or len(words) != count or any(word not in POINT_STATUSES for word in words):
             raise InputError(
-                f"{path}, image {found['file_name'][i]}: `status` is {words!r:.80}; expected {len(names)} of "
+                f"{path}, image {found['file_name'][i]}: `status` is {words!r:.80}; expected {count} of "
                 f"{', '.join(POINT_STATUSES)}."
             )
         status[i] = [POINT_STATUSES.index(word) for word in words]
