@@ -4,11 +4,15 @@ The campaign with many more: `python -m tools.fuzz_readers` (docs/reliability.md
 """
 
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
-from tools.fuzz_readers.__main__ import case, outcome, seed_file
+from tools.fuzz_readers.__main__ import case, outcome, peak, seed_file
 from tools.fuzz_readers.readers import READERS
+
+from simspine.core.errors import InputError
 
 SLOW = {"C3D": 4, "CDF": 4, "configuration": 40, "body recipe": 10, "marker set": 40, "endplates": 25,
         "detection preset": 40, "OpenSim model": 40, "npz table": 25}  # fmt: skip
