@@ -68,8 +68,7 @@ def plain_names(osim: str) -> str:
     return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
 
 
-# Pickles from strangers: a pickle is a program. Here its steps are only listed; nothing that it names is imported or
-# called, and arrays are made from the bytes in it.
+# Pickles from strangers are programs: their steps are only listed, nothing is called, arrays are made from the bytes.
 
 
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
