@@ -34,7 +34,10 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
         ("a: &a [*a]", "a piece that holds itself"),
         ("[" * 60 + "]" * 60, "levels of nesting"),
         ("[" * 30_000, "nested too deeply"),
-        ("a: " + "9" * 5000, "cannot be read as YAML"),
+        ("a: 1\nb: " + "9" * 5000, "line 2: a number of 5000 characters"),
+        ("a: " + ":".join(["59"] * 200_000), "a number of 599999 characters"),  # of base 60
+        ("a: " + ":".join(["59"] * 2000) + ".5", "a number of 6001 characters"),
+        ("a: 0b" + "1" * 9000, "a number of 9002 characters"),
         ("a: !!python/object/apply:os.system ['touch y']", "cannot be read as YAML"),
         ("x" * (1 << 21), "larger than 1 MiB"),
         ("a: 2024-99-99", "cannot be read as YAML"),

@@ -8,6 +8,7 @@ carried keeps its place. Bodies, joints, couplers and ranges are found by name; 
 Which vertebrae there are, where their joints are and what carries which point is in the recipes.
 """
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Container, Mapping, Sequence
 from copy import deepcopy
@@ -31,7 +32,7 @@ from simspine.anatomy.split_torso import (
 )
 from simspine.core.errors import InputError
 from simspine.core.settings import models_folder
-from simspine.io.guarded import opensim_text, opensim_xml
+from simspine.io.guarded import opensim_xml
 
 WHOLE_MODEL_NAME = "Pose2Sim_without_muscles"
 REPLACED_JOINT = "head_torso"  # the one joint of neck and skull
@@ -49,6 +50,13 @@ ARM_JOINT = "acromial"
 CLAVICLE_RANGES = {"protraction": np.radians([-40.0, 40.0]), "elevation": np.radians([-25.0, 60.0])}
 # Axes of the right clavicle in the thorax: forward, up, right. Those of the left one have the other sign.
 CLAVICLE_AXES_RIGHT = {"protraction": (0.0, 1.0, 0.0), "elevation": (-1.0, 0.0, 0.0)}
+
+
+def opensim_text(root: ET.Element) -> str:
+    """A model's text as OpenSim reads it; `simspine.io.guarded.plain_names` undone."""
+    ET.indent(root, "\t")
+    text = ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)
 
 
 def articulate_torso(

@@ -1,3 +1,6 @@
+import os
+import re
+
 import numpy as np
 import pytest
 
@@ -129,3 +132,30 @@ def test_what_opensims_parser_never_sees(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(InputError, match=rf"mine\.osim.*{words}"):
         Body.from_osim(path)
+
+
+def with_mesh(osim: str, named: str) -> str:
+    begin, _, rest = osim.partition("<mesh_file>")
+    return f"{begin}<mesh_file>{named}</mesh_file>{rest.partition('</mesh_file>')[2]}"
+
+
+def test_parts_in_other_files_are_not_read(blazepose, tmp_path):
+    """OpenSim reads an element with the attribute `file` from there: markers of other models would come along."""
+    markers = re.search(r"<MarkerSet.*?</MarkerSet>", blazepose.osim, re.S)[0]
+    (tmp_path / "others.xml").write_text(f"<OpenSimDocument Version='40600'>{markers}</OpenSimDocument>")
+    outside = f"<MarkerSet name='markerset' file='{tmp_path}/others.xml'/>"
+    with pytest.raises(InputError, match=r"<MarkerSet> is in another file .*others\.xml"):
+        Body.from_text(blazepose.osim.replace(markers, outside))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_meshes_in_other_folders_are_not_opened(blazepose, tmp_path):
+    """OpenSim would wait for the content of a pipe, and fetch a mesh from another computer."""
+    pipe = tmp_path / "x.vtp"
+    os.mkfifo(pipe)
+    found = Body.from_text(with_mesh(blazepose.osim, str(pipe)))
+    assert "<mesh_file>x.vtp</mesh_file>" in found.osim
+    np.testing.assert_array_equal(found.tree.to_joint, blazepose.tree.to_joint)
+    for hidden in (str(pipe).replace("/", "&#47;"), f"<![CDATA[{pipe}]]>"):
+        with pytest.raises(InputError, match="<mesh_file> is in another file"):
+            Body.from_text(with_mesh(blazepose.osim, hidden))

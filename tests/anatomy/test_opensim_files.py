@@ -6,11 +6,12 @@ import tempfile
 from contextlib import contextmanager
 
 import pytest
+from tools.split_models import opensim_text
 
 from simspine.anatomy import osim
 from simspine.anatomy.body import Body
 from simspine.core.errors import InputError
-from simspine.io.guarded import opensim_text, opensim_xml
+from simspine.io.guarded import opensim_xml
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
 

@@ -73,9 +73,16 @@ def test_nothing_confirmed_is_lost_by_a_kill(path):
 
 def test_another_recordings_journal_is_refused(path):
     before = path.read_bytes()
-    with pytest.raises(InputError, match="left, right"):
+    with pytest.raises(InputError, match=r"\['left', 'right'\]; this recording has front"):
         start_journal(path, "jump", ("front",), ("Hip",))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("views", [5, None, [{}], "left"])
+def test_a_head_with_other_things_than_views_is_refused(path, views):
+    path.write_text(json.dumps({"schema": 1, "views": views}) + "\n")
+    with pytest.raises(InputError, match=r"this recording has left, right\."):
+        start_journal(path, "walk", ("left", "right"), ())
 
 
 def test_damage_in_the_middle_is_named_by_its_line(path):

@@ -1,6 +1,7 @@
 """CDF pose files: round trip, an independent reading, equal bytes, damage."""
 
 import gzip
+import os
 import struct
 import sys
 import time
@@ -100,6 +101,33 @@ def test_announced_records(tmp_path, poses):
     _changed(path, 24, b"\x7f\xff\xff\xf0")
     with pytest.raises(InputError, match=r"a\.cdf: not a readable CDF file"):
         copy.read_pose(path)
+
+
+@pytest.mark.parametrize("place", [44, 48, 56, 60])
+def test_counts_of_the_header(tmp_path, poses, place):
+    """2^31 - 1 variables of each kind, attributes, dimensions (GDR): cdflib would look for each."""
+    path = write_variable(tmp_path / "a.cdf", "Pose", poses.reshape(40, 96))
+    content = bytearray(path.read_bytes())
+    header = struct.unpack(">q", content[20:28])[0]
+    content[header + place : header + place + 4] = b"\x7f\xff\xff\xff"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.cdf: .* announces more records than the file can hold"):
+        copy.read_pose(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of time")
+def test_an_index_without_end_costs_less_than_five_seconds(tmp_path, poses):
+    path = write_variable(tmp_path / "a.cdf", "Pose", poses.reshape(40, 96))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"Pose\0") - 84 + 28
+    index = struct.unpack(">q", content[at : at + 8])[0]
+    content[index + 24 : index + 28] = b"\x7f\xff\xff\xff"  # entries in use (VXR)
+    path.write_bytes(content)
+    before = os.times()
+    with pytest.raises(InputError, match=r"a\.cdf: its reader found no end in (3|18) s"):
+        copy.read_pose(path)
+    spent = os.times()
+    assert spent.children_user + spent.children_system - before.children_user - before.children_system < 5
 
 
 def test_an_index_that_leads_to_itself(tmp_path, poses):

@@ -182,6 +182,15 @@ def test_bones_lie_where_the_model_puts_them(meshes):
     assert missing == ("gone.vtp",)
 
 
+def test_meshes_of_other_folders_are_not_read(meshes):
+    inside = meshes / "geometry"
+    inside.mkdir()
+    for folder in ("../", "..\\", f"{meshes}/"):
+        found, missing = bones_of_model(OSIM.replace("thoracic6_s", f"{folder}thoracic6_s"), inside)
+        assert not found
+        assert "thoracic6_s.vtp" in missing
+
+
 def test_joints_join_bodies():
     assert joint_pairs(OSIM) == (("pelvis", "T6"),)
 

@@ -79,7 +79,6 @@ def work(reader: str, folder: Path, seed: int, first: int, last: int) -> None:
         fork_guarded_readers()
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + _MORE, _address_space() + _MORE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    guarded.MIN_READ_SECONDS, guarded.MAX_WAIT_FACTOR = SECONDS - 1, 1.0  # a child ends before the alarm rings
     for number in range(first, last):
         path.write_bytes(case(reader, original, seed, number))
         print(f"at\t{number}", flush=True)
@@ -97,6 +96,7 @@ def fork_guarded_readers() -> None:
     import ezc3d  # noqa: F401
 
     guarded._LIBRARY_ADDRESS_SPACE += _address_space()
+    guarded.MIN_READ_SECONDS, guarded.MAX_WAIT_FACTOR = 1.0, 3.0  # a child ends before the alarm rings
     guarded.subprocess = _Forks  # type: ignore[assignment]
 
 

@@ -5,22 +5,26 @@ also has simspine's. Files begin with the seeds in tests/corpus/fuzz and the val
 by libFuzzer and by the mutators of this folder in turn; what reaches a new branch of simspine is damaged further.
 
 A file must be read, or refused by an `InputError` that names it, within 5 s and 1 GiB. Readers of C3D and CDF run in a
-child process. Here it is a fork of this one, so that its libraries are loaded once. Afterwards the files found are read
-once more by `coverage`, for the share of branches: of the modules of simspine that the reader loads and enters.
+child process. Here it is a fork of this one, so that its libraries are loaded once. `--cores` processes work at a time,
+in slices of half a minute: the reader that is furthest from its number of files is next, and slices of one reader share
+their corpus. Afterwards the files found are read once more by `coverage`, for the share of branches: of the modules of
+simspine that the reader loads and enters. A reader that cannot read its valid file is named and left out.
 """
 
 import argparse
 import contextlib
 import hashlib
 import json
-import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.fuzz_readers.__main__ import SECONDS, fork_guarded_readers, outcome, row, seed_file
@@ -30,10 +34,13 @@ from tools.fuzz_readers.readers import READERS
 ROOT = Path(__file__).parents[2]
 SEEDS = ROOT / "tests/corpus/fuzz"
 LIMIT_MIB = 1024
-LARGEST_FILE = 1 << 17  # bytes
+LARGEST_FILE = 1 << 14  # bytes, or twice the valid file's
+SLICE_SECONDS, REPLAY_SECONDS = 30, 20
+BEHIND_A_CHILD = {"C3D", "CDF"}  # a tenth of the files
+MOST_ENDS = 20  # processes of a reader that a file has ended, until it is given up
 KEPT_SEEDS, KEPT_BYTES = 12, 4096  # of each reader, in the repository
 FOUND = re.compile(r"^UNWANTED\t(.*)$", re.MULTILINE)
-PROGRESS = re.compile(r"^#(\d+)\t.*?cov: (\d+) ft: (\d+)", re.MULTILINE)
+PROGRESS = re.compile(r"^#(\d+)\t", re.MULTILINE)
 
 
 def seed_folder(reader: str) -> Path:
@@ -51,14 +58,18 @@ def fuzz(reader: str, folder: Path, words: list[str]) -> None:
     with atheris.instrument_imports(include=["simspine"]):
         path.write_bytes(original)
         outcome(reader, path)  # loads what the reader needs
-    fork_guarded_readers()
+    with contextlib.suppress(ImportError):
+        fork_guarded_readers()
+    known = set()
 
     def test_one(data: bytes) -> None:
         path.write_bytes(data)
         found, said = outcome(reader, path)
         if found not in ("read", "InputError"):
-            print(f"UNWANTED\t{found} {said}", flush=True)
-            os.abort()
+            kind = fault_kind(f"{found} {said}")
+            if kind not in known:
+                known.add(kind)
+                print(f"UNWANTED\t{kind} {keep_unwanted(reader, data)}", flush=True)
 
     def damage(data: bytes, largest: int, seed: int) -> bytes:
         rng = random.Random(seed)
@@ -70,67 +81,134 @@ def fuzz(reader: str, folder: Path, words: list[str]) -> None:
     atheris.Fuzz()
 
 
-def campaign(reader: str, files: int, seconds: int, seed: int, corpus: Path) -> dict:
-    """Counts of a reader. corpus: where the files that reach something new are kept."""
-    counts = {"files": 0, "features": 0, "kept": 0, "unwanted": []}
+def fault_kind(said: str) -> str:
+    """What was said, without numbers and paths, which differ from file to file."""
+    return " ".join(re.sub(r"/\S+|\d+", "*", said).split())[:200]
+
+
+@dataclass
+class Campaign:
+    """A reader's files so far. corpus: where those that reach something new are kept. ends: of its processes."""
+
+    reader: str
+    files: int
+    corpus: Path
+    ran: int = 0
+    seconds: float = 0.0
+    slices: int = 0
+    working: int = 0
+    ends: int = 0
+    unwanted: dict[str, str] = field(default_factory=dict)  # kind of fault: a file
+
+    @property
+    def share(self) -> float:
+        """Of its files; 1 for a reader that is given up."""
+        return 1.0 if self.ends >= MOST_ENDS else self.ran / self.files
+
+    def counts(self) -> dict:
+        kept = len(list(self.corpus.iterdir()))
+        names = {"reader": self.reader, "files": self.ran, "seconds": round(self.seconds), "kept": kept}
+        return names | {"taken": 0, "branches": 0, "unwanted": self.unwanted}
+
+    def slice(self, place: Path, seconds: int, seed: int) -> None:
+        """One process, for some seconds. place: an empty folder for the file that is read."""
+        largest = max(LARGEST_FILE, 2 * len(seed_file(self.reader, place)))
+        left = max(1, self.files - self.ran)
+        words = [
+            f"-runs={left}", f"-max_total_time={seconds}", f"-timeout={SECONDS}", f"-rss_limit_mb={4 * LIMIT_MIB}",
+            f"-max_len={largest}", "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={place}/",
+            f"-seed={seed}", str(self.corpus),
+        ]  # fmt: skip
+        if seed_folder(self.reader).is_dir():
+            words.append(str(seed_folder(self.reader)))
+        command = [sys.executable, "-m", "tools.fuzz_readers.guided", "--worker", str(place), "--reader", self.reader]
+        begun = time.monotonic()
+        done = subprocess.run([*command, *words], capture_output=True, text=True, errors="replace", check=False)
+        said = done.stdout + done.stderr
+        ran, steps = re.search(r"stat::number_of_executed_units: (\d+)", said), PROGRESS.findall(said)
+        self.ran += int(ran[1]) if ran else int(steps[-1]) if steps else 1
+        self.seconds += time.monotonic() - begun
+        for line in FOUND.findall(said):
+            kind, _, file = line.rpartition(" ")
+            self.unwanted.setdefault(kind, file)
+        if done.returncode:
+            self.ends += 1
+            bad = [file for file in place.iterdir() if re.match(r"(crash|timeout|oom|slow-unit|leak)-", file.name)]
+            kind = fault_kind(f"ended with {done.returncode} {bad[0].name.partition('-')[0] if bad else said[-400:]}")
+            if kind not in self.unwanted:
+                self.unwanted[kind] = keep_unwanted(self.reader, bad[0].read_bytes()) if bad else ""
+
+
+def run_campaigns(campaigns: list[Campaign], seconds: float, cores: int, seed: int) -> None:
+    """Slices of the readers that are furthest from their end, so many at a time, until the time or all files are."""
+    end, lock = time.monotonic() + seconds, threading.Lock()
+
+    def work() -> None:
+        while (left := int(end - time.monotonic())) > 0:
+            with lock:
+                waiting = [one for one in campaigns if one.share < 1]
+                if not waiting:
+                    return
+                chosen = min(waiting, key=lambda one: (one.share + 0.02 * one.working, one.slices))
+                chosen.working, chosen.slices = chosen.working + 1, chosen.slices + 1
+                number = seed * 1000 + chosen.slices
+            with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+                chosen.slice(Path(place), min(SLICE_SECONDS, left), number)
+            with lock:
+                chosen.working -= 1
+
+    with ThreadPoolExecutor(cores) as pool:
+        for job in [pool.submit(work) for _ in range(cores)]:
+            job.result()
+
+
+def prepared(reader: str, files: int, folder: Path) -> Campaign | None:
+    """With the valid file in its corpus; None, and a line, where the machine lacks what the reader needs."""
+    corpus = folder / seed_folder(reader).name
     corpus.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + seconds
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
-        folder = Path(place)
-        (corpus / "valid").write_bytes(seed_file(reader, folder))
-        while counts["files"] < files and (left := int(end - time.monotonic())) > 0 and len(counts["unwanted"]) < 20:
-            words = [
-                f"-runs={files - counts['files']}", f"-max_total_time={left}", f"-timeout={SECONDS}",
-                f"-rss_limit_mb={4 * LIMIT_MIB}", f"-max_len={LARGEST_FILE}", "-print_final_stats=1", "-verbosity=1",
-                f"-artifact_prefix={folder}/", f"-seed={seed + len(counts['unwanted'])}", str(corpus),
-            ]  # fmt: skip
-            if seed_folder(reader).is_dir():
-                words.append(str(seed_folder(reader)))
-            command = [sys.executable, "-m", "tools.fuzz_readers.guided", "--worker", place, "--reader", reader, *words]
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-            said = done.stdout + done.stderr
-            steps = PROGRESS.findall(said)
-            ran = re.search(r"stat::number_of_executed_units: (\d+)", said)
-            counts["files"] += int(ran[1]) if ran else int(steps[-1][0]) if steps else 1
-            counts["features"] = max(counts["features"], *(int(step[2]) for step in steps), 0)
-            if done.returncode:
-                why = FOUND.search(said)
-                bad = sorted(folder.glob("*-*"), key=lambda file: file.stat().st_mtime)
-                bad = [file for file in bad if re.match(r"(crash|timeout|oom|slow-unit|leak)-", file.name)]
-                name = keep_unwanted(reader, bad[-1]) if bad else ""
-                counts["unwanted"].append(f"{why[1] if why else said[-400:]} {name}")
-    counts["kept"] = len(list(corpus.iterdir()))
-    return counts
+    try:
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+            path = Path(place) / READERS[reader].name
+            path.write_bytes(seed_file(reader, Path(place)))
+            (corpus / "valid").write_bytes(path.read_bytes())
+            READERS[reader].read(path)
+    except Exception as error:  # what a machine lacks shows in many ways
+        print(f"{reader}: left out, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return None
+    return Campaign(reader, files // 10 if reader in BEHIND_A_CHILD else files, corpus)
 
 
-def keep_unwanted(reader: str, file: Path) -> str:
+def keep_unwanted(reader: str, content: bytes) -> str:
     """Put a file that was not read as it should be where it can be looked at."""
     place = Path(tempfile.gettempdir()) / "simspine-fuzz-unwanted"
     place.mkdir(exist_ok=True)
-    kept = place / f"{re.sub(r'[^a-zA-Z0-9]+', '-', reader)}-{file.name}"
-    kept.write_bytes(file.read_bytes())
-    file.unlink()
+    kept = place / f"{re.sub(r'[^a-zA-Z0-9]+', '-', reader)}-{hashlib.sha256(content).hexdigest()[:12]}"
+    kept.write_bytes(content)
     return str(kept)
 
 
 def replay(reader: str, corpus: Path) -> None:
-    """In a process of its own, under `coverage`: read every file of a corpus."""
+    """In a process of its own, under `coverage`: read the files of a corpus, for 20 s at most."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         path = Path(folder) / READERS[reader].name
         path.write_bytes(seed_file(reader, Path(folder)))
+        end = time.monotonic() + REPLAY_SECONDS
         for file in sorted(corpus.iterdir()):
+            if time.monotonic() > end:
+                break
             path.write_bytes(file.read_bytes())
             with contextlib.suppress(Exception):
                 outcome(reader, path)
 
 
-def branches(reader: str, corpus: Path) -> tuple[int, int]:
+def branches(one: Campaign) -> tuple[int, int]:
     """Branches of simspine's functions that the files of a corpus have entered: those taken, and all of them."""
+    corpus, reader = one.corpus, one.reader
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         data, report = Path(folder) / "data", Path(folder) / "report.json"
         given = ["--data-file", str(data)]
-        source = ["run", "--branch", "--source", "simspine", *given, "-m", "tools.fuzz_readers.guided"]
+        source = ["run", "--branch", "--include=*/simspine/*", *given, "-m", "tools.fuzz_readers.guided"]
         for words in ([*source, "--replay", str(corpus), "--reader", reader], ["json", *given, "-o", str(report)]):
             subprocess.run([sys.executable, "-m", "coverage", *words], capture_output=True, check=False)
         taken = total = 0
@@ -153,11 +231,17 @@ def keep_seeds(reader: str, corpus: Path) -> None:
         (place / hashlib.sha256(content).hexdigest()[:12]).write_bytes(content)
 
 
+def save(table: list[dict], path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reader", action="append", choices=READERS, help="only this one (may be repeated)")
-    parser.add_argument("--files", type=int, default=100_000, help="damaged files for each reader, at most")
-    parser.add_argument("--seconds", type=int, default=10**6, help="for each reader, at most")
+    parser.add_argument("--files", type=int, default=100_000, help="for each reader; a tenth behind a child")
+    parser.add_argument("--seconds", type=int, default=10**6, help="for all readers, at most")
+    parser.add_argument("--cores", type=int, default=1, help="processes at a time (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, help="folder for files that reach something new (default: none is kept)")
     parser.add_argument("--keep-seeds", action="store_true", help="put some of them into tests/corpus/fuzz")
@@ -174,26 +258,34 @@ def main() -> None:
     if given.replay:
         replay(chosen[0], given.replay)
         return
-    heads = ("reader", "files", "seconds", "kept", "branches", "share", "unwanted")
-    print(row(heads), row(["---"] + ["--:"] * (len(heads) - 1)), sep="\n", flush=True)
-    table = []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        for reader in chosen:
-            corpus = (given.corpus or Path(folder)) / seed_folder(reader).name
-            begun = time.monotonic()
-            counts = campaign(reader, given.files, given.seconds, given.seed, corpus)
-            spent = round(time.monotonic() - begun)
-            taken, total = branches(reader, corpus)
-            share = f"{100 * taken / max(total, 1):.0f} %"
-            cells = (reader, counts["files"], spent, counts["kept"], f"{taken} of {total}", share)
-            print(row((*cells, len(counts["unwanted"]))), flush=True)
-            table.append({"reader": reader, **counts, "seconds": spent, "taken": taken, "branches": total})
-            for line in counts["unwanted"]:
-                print(f"{reader}: {line}", file=sys.stderr, flush=True)
-            if given.keep_seeds:
-                keep_seeds(reader, corpus)
-    if given.json is not None:
-        given.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        found = [prepared(reader, given.files, given.corpus or Path(folder)) for reader in chosen]
+        campaigns = [one for one in found if one is not None]
+        run_campaigns(campaigns, given.seconds, given.cores, given.seed)
+        if given.keep_seeds:
+            for one in campaigns:
+                keep_seeds(one.reader, one.corpus)
+        table = [one.counts() for one in campaigns]
+        save(table, given.json)  # what follows takes minutes
+        with ThreadPoolExecutor(given.cores) as pool:
+            for counts, (taken, total) in zip(table, pool.map(branches, campaigns), strict=True):
+                counts.update(taken=taken, branches=total)
+        save(table, given.json)
+    heads = ("reader", "files", "seconds", "kept", "branches", "share", "unwanted")
+    print(row(heads), row(["---"] + ["--:"] * (len(heads) - 1)), sep="\n")
+    for one in table:
+        share = f"{100 * one['taken'] / max(one['branches'], 1):.0f} %"
+        cells = (
+            one["reader"],
+            one["files"],
+            one["seconds"],
+            one["kept"],
+            f"{one['taken']} of {one['branches']}",
+            share,
+        )
+        print(row((*cells, len(one["unwanted"]))))
+        for kind, file in one["unwanted"].items():
+            print(f"{one['reader']}: {kind} {file}", file=sys.stderr, flush=True)
     sys.exit(any(one["unwanted"] for one in table))
 
 

@@ -72,6 +72,7 @@ class Coordinates(Unchanging):
 
 _XML_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*(["'])([\w.:-]+)\1""")
 _DECLARED_ENCODING = re.compile(r"""^(\s*<\?xml[^>]*?encoding\s*=\s*["'])(?!utf-8["'])[\w.:-]+(["'])""", re.IGNORECASE)
+_FOLDER_OF_MESH = re.compile(r"(<(?:mesh|geometry)_file>)[^<]*[/\\]")
 _WESTERN_ENCODINGS = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252")
 
 
@@ -152,6 +153,7 @@ class Body(Unchanging):
     @classmethod
     def from_text(cls, osim: str, where: str = "the text handed in") -> Self:
         """The body in the text of an OpenSim model file. `where` names the source in error messages."""
+        osim = _FOLDER_OF_MESH.sub(r"\1", osim)
         check_xml(osim, where)
         try:
             model = _opensim.load_opensim_model(osim)
@@ -236,6 +238,12 @@ def check_xml(osim: str, where: str) -> None:
             f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
             "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
         )
+    for element in root.iter():
+        named = element.get("file") or (element.tag.endswith(("file", "files", "filename")) and element.text) or ""
+        if "file" in element.attrib or re.search(r"[/\\]", named):
+            raise InputError(
+                f"{where}: <{element.tag:.40}> is in another file ({named:.100}). Save the model as one file."
+            )
 
 
 def _opensim_reason(error: RuntimeError) -> str:

@@ -124,7 +124,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             freed=_freed_regions(**data["free"]) if "free" in data else (),
             neck=neck,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         if isinstance(error, InputError):
             raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
         raise InputError(

@@ -324,11 +324,6 @@ def posed_points(skin: BoundSkin, maps: np.ndarray) -> np.ndarray:
     return blend_points(skin.points, asset.carriers, asset.weights, np.ascontiguousarray(maps))
 
 
-def posed_skin(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(frames, n, 3) m: the skin in the poses {body: (frames, 4, 4)}, in their frame."""
-    return np.stack([posed_points(skin, maps) for maps in segment_maps(skin, poses)])
-
-
 @njit(cache=True, error_model="numpy", nogil=True)
 def blend_points(points, carriers, weights, maps):
     """points (n, 3) by the maps (segments, 3, 4) of their carriers (n, k), weighted (n, k): (n, 3)."""

@@ -192,8 +192,8 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
     found = _journal_head(path, content)
     if found.get("views") != head["views"]:
         raise InputError(
-            f"{path}: decisions about the views {', '.join(map(str, found.get('views') or ['none']))}; this recording "
-            f"has {', '.join(views)}. Choose another folder with --out."
+            f"{path}: decisions about the views {found.get('views')!r:.200}; this recording has {', '.join(views)}. "
+            "Choose another folder with --out."
         )
     with open(path, "r+b", buffering=0) as file:
         _end_of_lines(file)

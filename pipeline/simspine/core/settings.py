@@ -26,6 +26,7 @@ from simspine.core.errors import InputError, nearest_name, require_known, requir
 MAX_YAML_BYTES = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
 MAX_YAML_ENTRIES = 100_000  # entries, aliases written out
 MAX_YAML_DEPTH = 50  # levels of nesting
+MAX_NUMBER_CHARACTERS = 100  # longer numbers of base 60 (1:59:59) take minutes
 MERGE_KEY_TAG = "tag:yaml.org,2002:merge"  # of the key <<
 _MAX_VALUE_CHARACTERS = 80  # characters of a value that a message repeats
 
@@ -78,6 +79,8 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
             raise InputError(f"{where}: {what}; write it without.")
         if isinstance(node, yaml.MappingNode):
             _check_keys(node, where)
+        if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_NUMBER_CHARACTERS:
+            raise InputError(f"{where}, line {node.start_mark.line + 1}: a number of {len(node.value)} characters.")
         open_nodes.add(key)
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
         nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))

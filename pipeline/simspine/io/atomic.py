@@ -2,8 +2,7 @@
 
 A file is written beside its target, flushed, renamed: a run that is killed leaves the old file or the new one. What may
 stay behind is a hidden `.name.<host>-<process>-<random>.tmp.suffix`, which no reader looks at. The next writing of the
-same file removes it if its process is gone; of another machine, once it is a day old. Reasons of the limits:
-docs/reliability.md.
+same file removes it if its process is gone; of another machine, once it is a day old.
 """
 
 import errno

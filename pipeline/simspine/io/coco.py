@@ -280,6 +280,8 @@ class LabelledImages:
             object.__setattr__(
                 self, field, read_only_array("LabelledImages", field, getattr(self, field), shape=shape, dtype=dtype)
             )
+        if (self.sizes < 1).any():
+            raise InputError("LabelledImages.sizes: expected at least one px.")
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():
             raise InputError("LabelledImages.points: expected finite px, and 0, 1 or 2 for how a point shows.")
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(POINT_STATUSES):
@@ -346,13 +348,14 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(found["keypoints"][..., 2:] > 0, found["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
+    count = status.shape[1]
     rows = json.loads(read_bytes(path))["annotations"]
     for i, words in enumerate(row.get("status") for row in rows):
         if words is None:
             continue
-        if not isinstance(words, list) or len(words) != len(names) or any(word not in POINT_STATUSES for word in words):
+        if not isinstance(words, list) or len(words) != count or any(word not in POINT_STATUSES for word in words):
             raise InputError(
-                f"{path}, image {found['file_name'][i]}: `status` is {words!r:.80}; expected {len(names)} of "
+                f"{path}, image {found['file_name'][i]}: `status` is {words!r:.80}; expected {count} of "
                 f"{', '.join(POINT_STATUSES)}."
             )
         status[i] = [POINT_STATUSES.index(word) for word in words]

@@ -9,6 +9,7 @@ import os
 import pickletools
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ from simspine.core.errors import InputError, missing_file, require_path
 from simspine.io.atomic import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION_FACTOR
 
 # XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
-# defusedxml refuses the former and not the latter; the standard library's parser tells of both while it reads.
 
 
 class _LimitedTree(ElementTree.TreeBuilder):
@@ -68,15 +68,7 @@ def plain_names(osim: str) -> str:
     return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
 
 
-def opensim_text(root: ElementTree.Element) -> str:
-    """A model's text as OpenSim reads it."""
-    ElementTree.indent(root, "\t")
-    text = ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
-    return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)
-
-
-# Pickles from strangers: a pickle is a program. Here its steps are only listed; nothing that it names is imported or
-# called, and arrays are made from the bytes in it.
+# Pickles from strangers are programs: their steps are only listed, nothing is called, arrays are made from the bytes.
 
 
 def pickled_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -143,6 +135,7 @@ def _array_of_call(call: list) -> np.ndarray:
 # The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs.
 
 
+SMALLEST_CDF_RECORD = 28  # bytes
 REFUSED_EXIT_CODE = 2  # exit code with a message for the user
 _LIBRARY_ADDRESS_SPACE = 512 << 20  # bytes for Python and the libraries, which take 120 MB before a file is opened
 
@@ -154,7 +147,8 @@ def run_guarded_reader() -> None:
         readers = {"C3D": _c3d_arrays, "CDF": _cdf_arrays}
         _limit_resources(int(memory), int(seconds))
         arrays, said = readers[kind](path)
-        text = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        content = json.dumps(said, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
+        text = np.frombuffer(content.encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
@@ -190,15 +184,13 @@ def _c3d_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     file = ezc3d.c3d(path)
     parameters = {
         group: {
-            name: {"value": _json_value(entry["value"])}
+            name: {"value": entry["value"]}
             for name, entry in entries.items()
             if isinstance(entry, dict) and "value" in entry
         }
         for group, entries in file["parameters"].items()
     }
-    header = {
-        group: {key: _json_value(value) for key, value in entries.items()} for group, entries in file["header"].items()
-    }
+    header = {group: dict(entries) for group, entries in file["header"].items()}
     arrays = {"points": file["data"]["points"], "residuals": file["data"]["meta_points"]["residuals"]}
     return arrays, {"parameters": parameters, "header": header}
 
@@ -218,8 +210,9 @@ def _cdf_arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def _pose(path: str) -> np.ndarray:
     import cdflib
 
+    _check_records(Path(path))
     file = cdflib.CDF(Path(path))
-    _check_length(file)
+    _check_records(Path(file.file))  # the unpacked copy of a compressed file
     names = [*file.cdf_info().rVariables, *file.cdf_info().zVariables]
     if "Pose" not in names:
         raise InputError(f"no variable 'Pose' in the file; found {', '.join(names) or 'none'}.")
@@ -229,25 +222,23 @@ def _pose(path: str) -> np.ndarray:
     return values.astype(float)
 
 
-def _check_length(file: Any) -> None:
-    """cdflib reads zeros beyond the end of a file that was cut short; the end stands in the file's second record."""
-    content, width = Path(file.file).read_bytes(), 8 if file.cdfversion == 3 else 4
+def _check_records(path: Path) -> None:
+    """cdflib reads zeros beyond the end of the file and trusts counts of records; its second record has both."""
+    content = path.read_bytes()
+    if content[4:8] != b"\0\0\xff\xff":
+        return  # compressed
+    width = 8 if content.startswith(b"\xcd\xf3") else 4
     start = int.from_bytes(content[12 + width : 12 + 2 * width], "big")
-    end = int.from_bytes(content[start + 4 + 4 * width : start + 4 + 5 * width], "big")
+    place = start + 4 + 4 * width
+    end = int.from_bytes(content[place : place + width], "big")
     if max(start, end) > len(content):
         raise ValueError(f"{len(content)} of {max(start, end)} bytes are there")
+    variables, attributes, _, dimensions, others = struct.unpack_from(">5I", content, place + width)
+    if SMALLEST_CDF_RECORD * max(variables, attributes, dimensions, others) > len(content):
+        raise ValueError("its header announces more records than the file can hold")
 
 
-def _json_value(value: Any) -> Any:
-    """What JSON can say."""
-    if isinstance(value, np.ndarray | np.generic):
-        return _json_value(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_json_value(entry) for entry in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-MIN_READ_SECONDS, SECONDS_PER_BYTE = 10.0, 1e-6  # s of the processor; files are read at 50 MB/s and more
+MIN_READ_SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6  # s of the processor; starting takes 0.5 s, then 50 MB/s and more
 MAX_WAIT_FACTOR = 6.0  # times as long on the clock: a busy machine has other work, too
 _CHILD_CODE = "from simspine.io.guarded import run_guarded_reader; run_guarded_reader()"
 _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
@@ -273,10 +264,8 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
                 command, capture_output=True, timeout=MAX_WAIT_FACTOR * seconds, check=False, env=environment,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise InputError(
-                f"{path}: its reader found no end in {MAX_WAIT_FACTOR * seconds:.0f} s; damaged?"
-            ) from None
+        except subprocess.TimeoutExpired as end:
+            raise InputError(f"{path}: its reader found no end in {end.timeout:.0f} s; damaged?") from None
         if os.name == "posix" and done.returncode == -signal.SIGXCPU:
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

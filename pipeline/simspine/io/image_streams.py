@@ -95,8 +95,7 @@ def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
 
 
 def read_image(file: Path) -> np.ndarray:
-    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what cannot be read, or is far larger than its
-    file: OpenCV takes the memory that an image announces."""
+    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what is damaged, or far larger than its file."""
     import cv2
     from PIL import Image
 
@@ -105,6 +104,8 @@ def read_image(file: Path) -> np.ndarray:
     try:
         with Image.open(file) as head:
             announced = 3 * head.width * head.height
+            if head.format == "PNG":
+                head.verify()  # a damaged length of a piece
     except Exception:  # damaged headers end in many ways
         raise unreadable from None
     check_announced_bytes(str(file), announced, file.stat().st_size)

@@ -353,6 +353,8 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
         if coarse or spread > (rows.step + _MAX_TIME_JITTER * interval) * (1 + 1e-6) + rounding:
             raise _uneven_error(time, where, coarse)
     mean = (len(time) - 1) / float(time[-1] - time[0])
+    if not np.isfinite(mean):
+        raise _uneven_error(time, where, True)
     band = rows.step * (1 + 1e-6) + rounding
     band = band if spread <= band else 2 * spread
     customary, television = (

@@ -131,7 +131,7 @@ def bones_of_model(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str
     for body in opensim_xml(osim).iter("Body"):
         parts: dict[str, list[Bone]] = {}
         for mesh, offset in _meshes_of_body(body):
-            name = (mesh.findtext("mesh_file") or "").strip()
+            name = Path((mesh.findtext("mesh_file") or "").strip().replace("\\", "/")).name  # no other folder's
             path = folder / name
             if path.suffix.lower() != ".vtp" or not path.is_file():
                 missing.append(name)
