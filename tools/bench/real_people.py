@@ -84,9 +84,10 @@ class MarkerPrediction:
     """Where a marker that was left out should be in a trial, in ground.
 
     place: (frames, 3) m, of the body's marker. axes: (frames, 3, 3), of the vertebra below it. posture: (frames, 3, 3)
-    m², of the solution. lasting: (3, 3) m², along the axes, of the body and of the marker's place on it. noise: m, of
-    skin over bone. slips: (frames, others, 3) m along the axes, how far the other markers of the back are seen off
-    their places on the body. along: (others,) m along the back from the uppermost; at: m, of the marker itself.
+    m², of the solution without what lasts. lasting: (3, 3) m², along the axes, of the body and of the marker's place on
+    it. noise: m, of skin over bone. slips: (frames, others, 3) m along the axes, how far the other markers of the back
+    are seen off their places on the body. along: (others,) m along the back from the uppermost; at: m, of the marker
+    itself.
     """
 
     place: np.ndarray
@@ -168,7 +169,7 @@ def predict_left_out(trials: Mapping[str, Markers], level: str) -> dict[str, Mar
         found[trial] = MarkerPrediction(
             place=places[:, 0],
             axes=axes,
-            posture=result.posterior.derived["markers"][:, 0],
+            posture=result.posterior.derived["markers"][:, 0] - axes @ lasting @ np.swapaxes(axes, -1, -2),
             lasting=lasting,
             noise=table.noise,
             slips=np.einsum("tji,tmj->tmi", axes, hidden[trial].select(others).xyz - places[:, 1:]),
