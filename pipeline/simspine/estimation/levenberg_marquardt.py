@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from simspine.anatomy.priors import likeliest_variance
 from simspine.core.arrays import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
-from simspine.estimation.terms import SmoothnessTerm, Term
+from simspine.estimation.terms import LimitTerm, SmoothnessTerm, Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
@@ -62,6 +62,8 @@ def minimise_terms(
     is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
     grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
     what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+    Limits that such a step ran into count in the next one as if they held already: a primal-dual active set
+    (Hintermüller, Ito & Kunisch 2003). Otherwise a nearly straight knee does not know of its limit.
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
     tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
@@ -70,15 +72,16 @@ def minimise_terms(
     """
     system = _DampedSystem(terms, z.shape, precision)
     here = _evaluated(terms, z)
-    chord, near, promise = None, False, np.inf
+    chord, near, promise, tried = None, False, np.inf, None
     steps, reason = 0, "out of iterations"
     while steps < iterations:
         if chord is None:
-            chord = system.factorise(here.z, near)
+            chord = system.factorise(here.z, near, tried)
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        step = clipped_step(-chord.solve(here.gradient))
+        led = chord.fresh and bool(system.pull.any())  # by limits ahead, so that it promises nothing by itself
+        step = clipped_step(-chord.solve(here.gradient + system.pull if led else here.gradient))
         before, promise = promise, -float((here.gradient * step).sum())
         if not chord.fresh and promise > CHORD_PROMISE_RATIO * before:
             chord = None
@@ -92,9 +95,12 @@ def minimise_terms(
             chord.update_from_step(step, there.gradient - here.gradient)
         else:
             chord = None
+        tried = there.z
         if gain > 0.0:
             near = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
-            here = there
+            here, tried = there, None
+        if led:
+            continue
         exact, enough = (share * here.cost.sum() + 1e-16 * len(z) for share in (POLISHED_COST_SHARE, tolerance))
         if left <= enough and (gain > 0.0 or left <= exact):
             reason, iterations = "", min(iterations, steps + polish)
@@ -159,20 +165,25 @@ class ChordStep:
 
 class _DampedSystem:
     """The system of all terms with a damping of its own for each frame. newton: whether the last factor was of Newton's
-    Hessian."""
+    Hessian. pull: (frames, free) half the gradient of the limits ahead that it has."""
 
     def __init__(self, terms: Sequence[Term], shape: tuple[int, ...], precision: FloatType):
         self.newton = False
+        self.pull = np.zeros(shape)
         self._terms, self._system = terms, BandedSystem(shape[0], shape[1], precision)
         self._damping = np.full(shape[0], 1e-8)
 
-    def factorise(self, z: np.ndarray, newton: bool) -> ChordStep | None:
+    def factorise(self, z: np.ndarray, newton: bool, tried: np.ndarray | None = None) -> ChordStep | None:
         """A factor at z, of Newton's Hessian if asked for and positive, else Gauss–Newton's; None if none is positive.
 
+        tried: (frames, free) where a step led to that gained nothing; limits between count.
         A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
         """
         for _ in range(MAX_FACTORISATIONS):
             assemble_system(self._terms, z, self._system, newton)
+            self.pull = np.zeros(z.shape)
+            if tried is not None:
+                self._add_limits_ahead(z, tried)
             factor = self._system.factorise(self._damping[:, None] * self._system.band[0].reshape(z.shape) + 1e-12)
             if factor is not None:
                 self.newton = newton
@@ -184,6 +195,13 @@ class _DampedSystem:
             else:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
         return None
+
+    def _add_limits_ahead(self, z: np.ndarray, tried: np.ndarray) -> None:
+        for term in self._terms:
+            if isinstance(term, LimitTerm):
+                curvature, pull = term.ahead(z, tried)
+                self._system.add_diagonal(curvature)
+                self.pull += pull
 
     def adapt_damping(self, before: np.ndarray, after: np.ndarray, promise: float) -> None:
         """before, after: (frames,) costs of a step."""
