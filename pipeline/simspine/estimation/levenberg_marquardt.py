@@ -72,35 +72,31 @@ def minimise_terms(
     """
     system = _DampedSystem(terms, z.shape, precision)
     here = _evaluated(terms, z)
-    chord, near, promise, tried = None, False, np.inf, None
+    chord, near, promise = None, False, np.inf
     steps, reason = 0, "out of iterations"
     while steps < iterations:
         if chord is None:
-            chord = system.factorise(here.z, near, tried)
+            chord = system.factorise(here.z, near)
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        led = chord.fresh and bool(system.pull.any())  # by limits ahead, so that it promises nothing by itself
-        step = clipped_step(-chord.solve(here.gradient + system.pull if led else here.gradient))
+        step = clipped_step(-chord.solve(here.gradient + chord.pull))
         before, promise = promise, -float((here.gradient * step).sum())
         if not chord.fresh and promise > CHORD_PROMISE_RATIO * before:
             chord = None
             continue
         steps += 1
-        left = promise * (0.1 if system.newton and chord.fresh else 1.0)
+        left = np.inf if np.any(chord.pull) else promise * (0.1 if system.newton and chord.fresh else 1.0)
         there = _evaluated(terms, here.z + step)
         gain = here.cost.sum() - there.cost.sum()
-        system.adapt_damping(here.cost, there.cost, promise)
+        system.learn_from_step(here.cost, there, promise)
         if gain > GOOD_GAIN_RATIO * promise:
             chord.update_from_step(step, there.gradient - here.gradient)
         else:
             chord = None
-        tried = there.z
         if gain > 0.0:
             near = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
-            here, tried = there, None
-        if led:
-            continue
+            here = there
         exact, enough = (share * here.cost.sum() + 1e-16 * len(z) for share in (POLISHED_COST_SHARE, tolerance))
         if left <= enough and (gain > 0.0 or left <= exact):
             reason, iterations = "", min(iterations, steps + polish)
@@ -137,16 +133,16 @@ class Solvable(Protocol):
 
 class ChordStep:
     """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
-    BFGS: Nocedal 1980). fresh: no step was taken since then."""
+    BFGS: Nocedal 1980). fresh: no step was taken since then. pull: to add to the first gradient."""
 
-    def __init__(self, factor: Solvable):
-        self.fresh = True
+    def __init__(self, factor: Solvable, pull: np.ndarray | float = 0.0):
+        self.fresh, self.pull = True, pull
         self._factor = factor
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def update_from_step(self, step: np.ndarray, change: np.ndarray) -> None:
         """step changed the gradient by `change`, arrays of one shape; no correction where that shows no curvature."""
-        self.fresh = False
+        self.fresh, self.pull = False, 0.0
         curvature = float((step * change).sum())
         if curvature > 0.0:
             self._pairs.append((step, change, curvature))
@@ -165,29 +161,26 @@ class ChordStep:
 
 class _DampedSystem:
     """The system of all terms with a damping of its own for each frame. newton: whether the last factor was of Newton's
-    Hessian. pull: (frames, free) half the gradient of the limits ahead that it has."""
+    Hessian."""
 
     def __init__(self, terms: Sequence[Term], shape: tuple[int, ...], precision: FloatType):
         self.newton = False
-        self.pull = np.zeros(shape)
+        self._tried: np.ndarray | None = None  # (frames, free) where a step led to that gained nothing
         self._terms, self._system = terms, BandedSystem(shape[0], shape[1], precision)
         self._damping = np.full(shape[0], 1e-8)
 
-    def factorise(self, z: np.ndarray, newton: bool, tried: np.ndarray | None = None) -> ChordStep | None:
+    def factorise(self, z: np.ndarray, newton: bool) -> ChordStep | None:
         """A factor at z, of Newton's Hessian if asked for and positive, else Gauss–Newton's; None if none is positive.
 
-        tried: (frames, free) where a step led to that gained nothing; limits between count.
         A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
         """
         for _ in range(MAX_FACTORISATIONS):
             assemble_system(self._terms, z, self._system, newton)
-            self.pull = np.zeros(z.shape)
-            if tried is not None:
-                self._add_limits_ahead(z, tried)
+            pull = self._add_limits_ahead(z)
             factor = self._system.factorise(self._damping[:, None] * self._system.band[0].reshape(z.shape) + 1e-12)
             if factor is not None:
                 self.newton = newton
-                return ChordStep(factor)
+                return ChordStep(factor, pull)
             if newton:
                 newton = False
             elif self._system.band.dtype == np.float32:
@@ -196,17 +189,21 @@ class _DampedSystem:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
         return None
 
-    def _add_limits_ahead(self, z: np.ndarray, tried: np.ndarray) -> None:
+    def _add_limits_ahead(self, z: np.ndarray) -> np.ndarray | float:
+        """Add the Hessian of those that the last step ran into; half their gradient at z, see `LimitTerm.ahead`."""
+        pull = 0.0
         for term in self._terms:
-            if isinstance(term, LimitTerm):
-                curvature, pull = term.ahead(z, tried)
+            if self._tried is not None and isinstance(term, LimitTerm):
+                curvature, pull = term.ahead(z, self._tried)
                 self._system.add_diagonal(curvature)
-                self.pull += pull
+        return pull
 
-    def adapt_damping(self, before: np.ndarray, after: np.ndarray, promise: float) -> None:
-        """before, after: (frames,) costs of a step."""
+    def learn_from_step(self, before: np.ndarray, there: _Evaluation, promise: float) -> None:
+        """Adapt the damping. before: (frames,) costs."""
+        after = there.cost
         gain = before.sum() - after.sum()
         rose = _sum_over_neighbours(after - before) > 1e-4 * _sum_over_neighbours(before)
+        self._tried = None if gain > 0.0 else there.z
         grows = (rose & (gain < GOOD_GAIN_RATIO * promise)) | (gain <= 0.0)
         self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
 

@@ -213,12 +213,10 @@ class PriorTerm:
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
         alone, first, inner, last, next_one = self._frame_blocks
-        if len(z) == 1:
-            system.add_same(alone)
-            return
-        system.add_same(first, frames=slice(1))
-        system.add_same(inner, frames=slice(1, len(z) - 1))
-        system.add_same(last, frames=slice(len(z) - 1, None))
+        end = len(z) - 1
+        system.add_same(first if end else alone, frames=slice(1))
+        system.add_same(inner, frames=slice(1, end))
+        system.add_same(last, frames=slice(max(end, 1), None))
         system.add_same(next_one, lag=1)
 
     @cached_property
