@@ -62,8 +62,8 @@ def minimise_terms(
     is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
     grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
     what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
-    Limits that such a step ran into count in the next one as if they held already: a primal-dual active set
-    (Hintermüller, Ito & Kunisch 2003). Otherwise a nearly straight knee does not know of its limit.
+    Limits that such a step ran into near the end count in the next one as if they held already: a primal-dual active
+    set (Hintermüller, Ito & Kunisch 2003). Otherwise a nearly straight knee does not know of its limit.
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
     tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
@@ -176,7 +176,7 @@ class _DampedSystem:
         """
         for _ in range(MAX_FACTORISATIONS):
             assemble_system(self._terms, z, self._system, newton)
-            pull = self._add_limits_ahead(z)
+            pull = self._add_limits_ahead(z) if newton else 0.0
             factor = self._system.factorise(self._damping[:, None] * self._system.band[0].reshape(z.shape) + 1e-12)
             if factor is not None:
                 self.newton = newton
@@ -191,7 +191,7 @@ class _DampedSystem:
 
     def _add_limits_ahead(self, z: np.ndarray) -> np.ndarray | float:
         """Add the Hessian of those that the last step ran into; half their gradient at z, see `LimitTerm.ahead`."""
-        pull = 0.0
+        pull: np.ndarray | float = 0.0
         for term in self._terms:
             if self._tried is not None and isinstance(term, LimitTerm):
                 curvature, pull = term.ahead(z, self._tried)

@@ -225,9 +225,8 @@ class PriorTerm:
         the one before."""
         later, held = self._later, self.repetition * self.precision
         before = later * self.decay**2  # of a frame, in what the one after it adds
-        single = held + self.precision
-        weights = (single, single + before, held + later + before, held + later, -later * self.decay)
-        return [self._block(weight) for weight in weights]
+        weights = (self.precision, self.precision + before, later + before, later)
+        return [*(self._block(held + weight) for weight in weights), -self._block(later * self.decay)]
 
     @property
     def _later(self) -> np.ndarray:
