@@ -62,8 +62,7 @@ def minimise_terms(
     is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
     grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
     what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
-    Limits that such a step ran into near the end count in the next one as if they held already: a primal-dual active
-    set (Hintermüller, Ito & Kunisch 2003). Otherwise a nearly straight knee does not know of its limit.
+    Limits that a step ran into near the end count in the next one (active sets: Hintermüller, Ito & Kunisch 2003).
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
     tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
@@ -200,9 +199,8 @@ class _DampedSystem:
 
     def learn_from_step(self, before: np.ndarray, there: _Evaluation, promise: float) -> None:
         """Adapt the damping. before: (frames,) costs."""
-        after = there.cost
-        gain = before.sum() - after.sum()
-        rose = _sum_over_neighbours(after - before) > 1e-4 * _sum_over_neighbours(before)
+        gain = before.sum() - there.cost.sum()
+        rose = _sum_over_neighbours(there.cost - before) > 1e-4 * _sum_over_neighbours(before)
         self._tried = None if gain > 0.0 else there.z
         grows = (rose & (gain < GOOD_GAIN_RATIO * promise)) | (gain <= 0.0)
         self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))

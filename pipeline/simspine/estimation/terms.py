@@ -221,8 +221,7 @@ class PriorTerm:
 
     @cached_property
     def _frame_blocks(self) -> list[np.ndarray]:
-        """(free, free): of a single frame, of the first of several, of those between, of the last one, and of each with
-        the one before."""
+        """(free, free) each: of a single frame; of the first, an inner and the last of several; of two neighbours."""
         later, held = self._later, self.repetition * self.precision
         before = later * self.decay**2  # of a frame, in what the one after it adds
         weights = (self.precision, self.precision + before, later + before, later)
