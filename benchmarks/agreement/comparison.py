@@ -18,7 +18,7 @@ from tools.bench.figures import Metric
 
 from simspine.anatomy.body import follow_couplers
 from simspine.core.geometry import wrap_angles
-from simspine.estimation import frame_engine, inverse_kinematics
+from simspine.estimation import frame_engine
 from simspine.estimation.frame_engine import Frames
 from simspine.estimation.result import canonical_branch, result_of
 
@@ -129,7 +129,7 @@ def restarted(case: Case, frames: Sequence[int], accuracy: float = 1e-6) -> np.n
     ratio = []
     for t in frames:
         one, start = case.markers.with_(xyz=case.markers.xyz[t : t + 1]), found.motion.values[t]
-        theirs = inverse_kinematics.solve_with_opensim(case.body, one, weights[:1], tasks, accuracy, start=start)
+        theirs = frame_engine.solve_with_opensim(case.body, one, weights[:1], tasks, accuracy, start=start)
         ratio.append(theirs.cost[0] / found.cost[t])
     return np.array(ratio)
 

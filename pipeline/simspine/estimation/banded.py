@@ -274,14 +274,6 @@ class BandedSystem:
             self.band[0] += damping.reshape(-1)
         return Factor(self.band, self.frames, self.n, sweeps) if band_factorise(self.band) else None
 
-    def dense(self) -> np.ndarray:
-        """H in full, for tests on small problems."""
-        size = self.frames * self.n
-        H = np.zeros((size, size))
-        for d in range(min(2 * self.n + 1, size)):
-            H[np.arange(d, size), np.arange(size - d)] = self.band[d, : size - d]
-        return H + np.tril(H, -1).T
-
 
 class Factor:
     """L of H = L Lᵀ, in the band's layout. sweeps: the precision of what is computed of the inverse."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -79,28 +80,13 @@ def inverse_kinematics(
     _check_rate(turned)
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
-    if engine == "opensim":
-        from simspine.estimation.frame_engine import solve_with_opensim
-
-        return solve_with_opensim(
-            body,
-            turned,
-            w,
-            coordinate_tasks=solver.coordinate_tasks,
-            accuracy=tolerance,
-            min_markers=solver.min_markers,
-        )
-    if engine == "frames":
+    if engine != "trajectory":
         from simspine.estimation import frame_engine
 
-        return frame_engine.solve_frames(
-            body,
-            turned,
-            w,
-            coordinate_tasks=solver.coordinate_tasks,
-            tolerance=tolerance,
-            min_markers=solver.min_markers,
-        )
+        how: dict[str, Any] = {"coordinate_tasks": solver.coordinate_tasks, "min_markers": solver.min_markers}
+        if engine == "opensim":
+            return frame_engine.solve_with_opensim(body, turned, w, accuracy=tolerance, **how)
+        return frame_engine.solve_frames(body, turned, w, tolerance=tolerance, **how)
     if not (((w > 0) & markers.present).sum(1) >= solver.min_markers).any():
         raise InputError(f"no frame has {solver.min_markers} markers or more; nothing to solve.")
     from simspine.estimation import trajectory_engine

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from simspine.anatomy.priors import likeliest_variance
 from simspine.core.arrays import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
-from simspine.estimation.terms import SmoothnessTerm, Term
+from simspine.estimation.terms import LimitTerm, SmoothnessTerm, Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
@@ -62,6 +62,7 @@ def minimise_terms(
     is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
     grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
     what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+    Limits that a step ran into near the end count in the next one (active sets: Hintermüller, Ito & Kunisch 2003).
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
     tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
@@ -78,16 +79,16 @@ def minimise_terms(
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        step = clipped_step(-chord.solve(here.gradient))
+        step = clipped_step(-chord.solve(here.gradient + chord.pull))
         before, promise = promise, -float((here.gradient * step).sum())
         if not chord.fresh and promise > CHORD_PROMISE_RATIO * before:
             chord = None
             continue
         steps += 1
-        left = promise * (0.1 if system.newton and chord.fresh else 1.0)
+        left = np.inf if np.any(chord.pull) else promise * (0.1 if system.newton and chord.fresh else 1.0)
         there = _evaluated(terms, here.z + step)
         gain = here.cost.sum() - there.cost.sum()
-        system.adapt_damping(here.cost, there.cost, promise)
+        system.learn_from_step(here.cost, there, promise)
         if gain > GOOD_GAIN_RATIO * promise:
             chord.update_from_step(step, there.gradient - here.gradient)
         else:
@@ -131,16 +132,16 @@ class Solvable(Protocol):
 
 class ChordStep:
     """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
-    BFGS: Nocedal 1980). fresh: no step was taken since then."""
+    BFGS: Nocedal 1980). fresh: no step was taken since then. pull: to add to the first gradient."""
 
-    def __init__(self, factor: Solvable):
-        self.fresh = True
+    def __init__(self, factor: Solvable, pull: np.ndarray | float = 0.0):
+        self.fresh, self.pull = True, pull
         self._factor = factor
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def update_from_step(self, step: np.ndarray, change: np.ndarray) -> None:
         """step changed the gradient by `change`, arrays of one shape; no correction where that shows no curvature."""
-        self.fresh = False
+        self.fresh, self.pull = False, 0.0
         curvature = float((step * change).sum())
         if curvature > 0.0:
             self._pairs.append((step, change, curvature))
@@ -163,6 +164,7 @@ class _DampedSystem:
 
     def __init__(self, terms: Sequence[Term], shape: tuple[int, ...], precision: FloatType):
         self.newton = False
+        self._tried: np.ndarray | None = None  # (frames, free) where a step led to that gained nothing
         self._terms, self._system = terms, BandedSystem(shape[0], shape[1], precision)
         self._damping = np.full(shape[0], 1e-8)
 
@@ -173,10 +175,11 @@ class _DampedSystem:
         """
         for _ in range(MAX_FACTORISATIONS):
             assemble_system(self._terms, z, self._system, newton)
+            pull = self._add_limits_ahead(z) if newton else 0.0
             factor = self._system.factorise(self._damping[:, None] * self._system.band[0].reshape(z.shape) + 1e-12)
             if factor is not None:
                 self.newton = newton
-                return ChordStep(factor)
+                return ChordStep(factor, pull)
             if newton:
                 newton = False
             elif self._system.band.dtype == np.float32:
@@ -185,10 +188,20 @@ class _DampedSystem:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
         return None
 
-    def adapt_damping(self, before: np.ndarray, after: np.ndarray, promise: float) -> None:
-        """before, after: (frames,) costs of a step."""
-        gain = before.sum() - after.sum()
-        rose = _sum_over_neighbours(after - before) > 1e-4 * _sum_over_neighbours(before)
+    def _add_limits_ahead(self, z: np.ndarray) -> np.ndarray | float:
+        """Add the Hessian of those that the last step ran into; half their gradient at z, see `LimitTerm.ahead`."""
+        pull: np.ndarray | float = 0.0
+        for term in self._terms:
+            if self._tried is not None and isinstance(term, LimitTerm):
+                curvature, pull = term.ahead(z, self._tried)
+                self._system.add_diagonal(curvature)
+        return pull
+
+    def learn_from_step(self, before: np.ndarray, there: _Evaluation, promise: float) -> None:
+        """Adapt the damping. before: (frames,) costs."""
+        gain = before.sum() - there.cost.sum()
+        rose = _sum_over_neighbours(there.cost - before) > 1e-4 * _sum_over_neighbours(before)
+        self._tried = None if gain > 0.0 else there.z
         grows = (rose & (gain < GOOD_GAIN_RATIO * promise)) | (gain <= 0.0)
         self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
 

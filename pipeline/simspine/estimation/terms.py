@@ -7,6 +7,7 @@ minimum is the posterior's precision.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -76,6 +77,13 @@ class LimitTerm:
     def curvature(self, z: np.ndarray) -> np.ndarray:
         """(frames, free): half the second derivatives."""
         return (self._excess(z) != 0.0) * self.informative / self.sd**2
+
+    def ahead(self, z: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Half the second derivatives and the gradient at z (frames, free) of limits that `tried` is beyond and z is
+        not, as if they already held: a step by these ends where both are in balance."""
+        reached = (self._excess(tried) != 0.0) & (self._excess(z) == 0.0)
+        limit = np.where(tried > self.upper, self.upper, self.lower)
+        return reached / self.sd**2, np.where(reached, z - limit, 0.0) / self.sd**2
 
     def where_measured(self, information: np.ndarray) -> "LimitTerm":
         """For standard deviations: a coordinate that markers do not show is not known because it rests at its limit.
@@ -204,12 +212,20 @@ class PriorTerm:
         return cost
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        later, held, last = self._later, self.repetition * self.precision, len(z) - 1
+        alone, first, inner, last, next_one = self._frame_blocks
+        end = len(z) - 1
+        system.add_same(first if end else alone, frames=slice(1))
+        system.add_same(inner, frames=slice(1, end))
+        system.add_same(last, frames=slice(max(end, 1), None))
+        system.add_same(next_one, lag=1)
+
+    @cached_property
+    def _frame_blocks(self) -> list[np.ndarray]:
+        """(free, free) each: of a single frame; of the first, an inner and the last of several; of two neighbours."""
+        later, held = self._later, self.repetition * self.precision
         before = later * self.decay**2  # of a frame, in what the one after it adds
-        system.add_same(self._block(held + self.precision + (before if last else 0.0)), frames=slice(1))
-        system.add_same(self._block(held + later + before), frames=slice(1, last))
-        system.add_same(self._block(held + later), frames=slice(max(last, 1), None))
-        system.add_same(-self._block(later * self.decay), lag=1)
+        weights = (self.precision, self.precision + before, later + before, later)
+        return [*(self._block(held + weight) for weight in weights), -self._block(later * self.decay)]
 
     @property
     def _later(self) -> np.ndarray:
