@@ -212,6 +212,7 @@ def _load_all(program: Program, place: RunFolder, commands: Sequence[str], say: 
 
 
 def _annotate_by_script(program: Program, words: Sequence[str]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     threading.Thread(target=decide_by_script, daemon=True).start()
     program(words)
 
