@@ -1,0 +1,84 @@
+"""Pictures of the demonstration for the documents: `python -m tools.document_pictures RESULTS`, after `simspine demo`.
+
+Writes `demo.png`, `player.png` and `report.jpg` into `docs/images`. Needs Chromium and playwright.
+"""
+
+import shutil
+import sys
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from simspine.report import canvas
+from simspine.report.figure_style import matplotlib_style
+from simspine.report.spine_figures import curves_figure
+from simspine.report.trial_page import overlay_picture
+from simspine.report.trial_sections import curves_of_trial
+from simspine.workflow.config import read_config
+from simspine.workflow.inputs import Context
+from simspine.workflow.results import SolvedTrial, read_trial
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs/images"
+SUBJECT, TRIAL = "S01", "balance"
+CURVES_INCHES = (8.6, 2.6)
+CREDIT = "Videos: demo data of Pose2Sim, BSD-3-Clause"
+PLAYER_FRAME = 45
+COLOURS = 256  # of a small PNG file
+BROWSER_SWITCHES = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+
+
+def read_demonstration(results: Path) -> SolvedTrial:
+    """The solved trial with its 2D points."""
+    context = Context(read_config(results / "config.yaml"), SUBJECT)
+    return read_trial(context.paths, TRIAL, context.capture(TRIAL).videos, keypoints=True)
+
+
+def demonstration_picture(trial: SolvedTrial) -> np.ndarray:
+    """The views of one frame above lordosis and kyphosis over time."""
+    views = overlay_picture(trial, 1)
+    width = views.shape[1]
+    curves = curves_of_trial(trial.spine, (*trial.curvature_figures, *trial.clinical_figures))[:2]
+    with matplotlib_style():
+        figure = curves_figure(trial.spine.time, curves)
+        figure.set_facecolor("white")
+        figure.set_size_inches(*CURVES_INCHES)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=width / CURVES_INCHES[0], facecolor="white")
+    below = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    below = cv2.resize(below, (width, round(below.shape[0] * width / below.shape[1])))
+    credit = canvas.draw_text(np.full((44, width, 3), 255, np.uint8), (14, 22), CREDIT, 18, (90, 90, 90))
+    return np.vstack([views, below, credit])
+
+
+def photograph_report(page_file: Path, folder: Path) -> None:
+    """The player and the top of the report, as a browser shows them: player.png and report.png."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER_SWITCHES)
+        page = browser.new_page(viewport={"width": 1440, "height": 1160}, color_scheme="light")
+        page.set_default_timeout(120_000)
+        page.goto(page_file.resolve().as_uri())
+        page.locator(".player").scroll_into_view_if_needed()
+        page.wait_for_selector('.player[data-ready="yes"]')
+        page.evaluate(f"document.querySelector('.player').player.seek({PLAYER_FRAME})")
+        page.wait_for_timeout(6000)
+        page.locator(".player").screenshot(path=folder / "player.png")
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_timeout(1500)
+        page.set_viewport_size({"width": 1440, "height": 1000})
+        page.screenshot(path=folder / "report.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    demonstration = Path(sys.argv[1])
+    picture = demonstration_picture(read_demonstration(demonstration))
+    Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).quantize(COLOURS, kmeans=COLOURS).save(IMAGES / "demo.png", optimize=True)
+    with TemporaryDirectory() as taken:
+        photograph_report(demonstration / "report.html", Path(taken))
+        Image.open(Path(taken, "player.png")).quantize(COLOURS, kmeans=COLOURS).save(IMAGES / "player.png", optimize=True)
+        Image.open(Path(taken, "report.png")).convert("RGB").resize((1200, 833)).save(IMAGES / "report.jpg", quality=85)
