@@ -236,6 +236,11 @@ def validation_text_tables(dataset) -> tuple[PageTable, ...]:
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
+# Sums that are, apart from a constant, a parameter of the table above: they have its verdict.
+VERDICT_OF_SUM = {
+    ("lumbar", MOTION_PLANES[0]): "as lumbar lordosis",
+    ("pelvis", MOTION_PLANES[0]): "as pelvic tilt",
+}
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
@@ -262,7 +267,8 @@ def angle_table(
             span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
             means = (interval_text(found.mean, found.sd, "deg"), interval_text(span, found.range_sd, "deg"))
             share = "–" if forced else observed_share_text(shares[i, k])
-            rows.append((level, plane, *means, share, str(words[i][k]) or "–"))
+            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), "–")
+            rows.append((level, plane, *means, share, verdict))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
     return PageTable(ANGLE_TABLE_COLUMNS, tuple(rows), _angle_table_caption(estimated, as_sums), folded)

@@ -124,11 +124,15 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
 
 
+PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
+
+
 def _skin_sentences(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> str:
     """Long names of markers, and whether lordosis was not decided since none lies over a lumbar vertebra."""
-    psis = " LPSIS and RPSIS are the left and right posterior superior iliac spine."
+    sides = [word for marker, word in PSIS_SIDES.items() if marker in str(ways.get(SKIN_MARKER_GROUP))]
+    psis = f" PSIS: posterior superior iliac spine, {' and '.join(sides)}." if sides else ""
     none = " No marker is on a lumbar vertebra, so lordosis is not measured."
-    return psis * ("PSIS" in str(ways.get(SKIN_MARKER_GROUP))) + none * _lacks_lumbar_marker(trial, ways)
+    return psis + none * _lacks_lumbar_marker(trial, ways)
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -206,7 +210,7 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
 def _exclusion_sentence(trial: SolvedTrial) -> str:
     """Frames that were rejected, and angles that the recording did not decide."""
     frames = frame_ranges(np.flatnonzero(trial.rejected))
-    parts = [f"Rejected frames: {frames}." if frames else "No frame was rejected."]
+    parts = [f"Rejected frames: {frames}."] if frames else []
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     assumed = [figure for figure in figures if figure.is_assumed]
     forced = [figure for figure in figures if figure.verdict is Observability.FORCED]
@@ -217,7 +221,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
     if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
         parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
-    return " ".join(parts)
+    return " ".join(parts if frames else [*parts, "All frames were kept."])
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
