@@ -244,7 +244,7 @@ class ReportContent:
 
 
 PAGE_TEMPLATE = "page.html.j2"
-_LIGHT_WORDS = {"good": "in order", "info": "information", "check": "look at this", "bad": "problem"}
+_LIGHT_WORDS = {"good": "in order", "info": "information", "check": "warning", "bad": "error"}
 
 
 def render_page(content: ReportContent) -> str:
