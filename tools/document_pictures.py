@@ -29,6 +29,7 @@ CURVES_INCHES = (8.6, 2.6)
 CREDIT = "Videos: demo data of Pose2Sim, BSD-3-Clause"
 PLAYER_FRAME = 45
 COLOURS = 256  # of a small PNG file
+REPORT_SIZE = (1200, 833)  # px
 BROWSER_SWITCHES = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
@@ -74,11 +75,17 @@ def photograph_report(page_file: Path, folder: Path) -> None:
         browser.close()
 
 
+def save_small(picture: Image.Image, path: Path) -> None:
+    """As a PNG file of few colours."""
+    picture.quantize(COLOURS, kmeans=COLOURS).save(path, optimize=True)
+
+
 if __name__ == "__main__":
     demonstration = Path(sys.argv[1])
-    picture = demonstration_picture(read_demonstration(demonstration))
-    Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).quantize(COLOURS, kmeans=COLOURS).save(IMAGES / "demo.png", optimize=True)
+    views_and_curves = demonstration_picture(read_demonstration(demonstration))
+    save_small(Image.fromarray(cv2.cvtColor(views_and_curves, cv2.COLOR_BGR2RGB)), IMAGES / "demo.png")
     with TemporaryDirectory() as taken:
         photograph_report(demonstration / "report.html", Path(taken))
-        Image.open(Path(taken, "player.png")).quantize(COLOURS, kmeans=COLOURS).save(IMAGES / "player.png", optimize=True)
-        Image.open(Path(taken, "report.png")).convert("RGB").resize((1200, 833)).save(IMAGES / "report.jpg", quality=85)
+        save_small(Image.open(Path(taken, "player.png")), IMAGES / "player.png")
+        top = Image.open(Path(taken, "report.png")).convert("RGB").resize(REPORT_SIZE)
+        top.save(IMAGES / "report.jpg", quality=85)

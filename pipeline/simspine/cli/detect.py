@@ -142,7 +142,9 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
         click.echo(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
         chosen["detector"] = None
     if chosen["hardware_acceleration"] is not None and chosen["device"] is None:
-        chosen["device"] = _fastest_device() if chosen["hardware_acceleration"] else "cpu"
+        from simspine.vision.spinepose import fastest_device
+
+        chosen["device"] = fastest_device() if chosen["hardware_acceleration"] else "cpu"
     camera = open_camera(source)
     options = options_for_camera(_detection_options(config, chosen), camera)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
@@ -179,12 +181,6 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     if found.stopped:
         click.echo("stopped; the files hold what was seen until then.", err=True)
         sys.exit(130)
-
-
-def _fastest_device() -> str | None:
-    import onnxruntime
-
-    return "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else None
 
 
 def _lifting_of_options(chosen: dict, source: str):

@@ -237,9 +237,7 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
         summary = summary | {"marker_rms_mm_by_group": groups}
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
-    meaning = (
-        " ".join(dict.fromkeys(delays)) or "frames of one number count as simultaneous; no delay was undone"
-    )
+    meaning = " ".join(dict.fromkeys(delays)) or "frames of one number count as simultaneous; no delay was undone"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "taken as given", meaning)
     return (*rows, clocks) if summary["views"] else rows
 
