@@ -347,10 +347,11 @@ def refusal(folder, *more) -> str:
     ],
 )
 def test_what_a_half_session_lacks(tmp_path, files, tool, lacking):
+    session = tmp_path / "session"  # calibrations are looked for in the folder above as well
     for name in files:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("{}")
-    said = refusal(tmp_path)
+        (session / name).parent.mkdir(parents=True, exist_ok=True)
+        (session / name).write_text("{}")
+    said = refusal(session)
     assert f"looks like a session of {tool}, but" in said
     assert lacking in said
 
