@@ -294,8 +294,8 @@ def _points_sink(
     people_lifter: PeopleLifter | PeoplePlacer | None = None
     if lifting is not None:
         people_lifter = PeopleLifter(lifting.lifter, lifting.lens)
-    if lifting is not None and lifting.world is not None:
-        people_lifter = PeoplePlacer(PeopleLifter(lifting.lifter, lifting.lens), lifting.world)
+        if lifting.world is not None:
+            people_lifter = PeoplePlacer(people_lifter, lifting.world)
 
     def write(folder: Path | None, poses: Mapping[int, LiftedPose | FramedPose]) -> None:
         shot, size, people = waiting.popleft()
