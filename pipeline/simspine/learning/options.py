@@ -277,7 +277,7 @@ class SpineData(Section):
     train: tuple[LabelledSet, ...] = Field((), max_length=2)
     """One or two sets to learn from."""
     mixing: Literal["batch", "epoch"] = "batch"
-    """Of two sets. batch: half of each batch is from either. epoch: everybody of both once an epoch, in one order."""
+    """Of two sets. batch: half of each batch is from either. epoch: every image of both once an epoch, in one order."""
     test: LabelledSet | None = None
     """A set to judge by: after each epoch by the mean error, at the end by the papers' figures. Decides nothing."""
     points: Literal["all", "trunk", "body"] = "all"
