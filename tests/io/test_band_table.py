@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
-from simspine.io.text_tables import read_bands
+from simspine.io.band_table import read_bands
 
 ANGLES = {"hip_flexion", "hip_flexion_r", "hip_flexion_l", "pelvic_tilt"}
 SOURCE = "# source: Somebody 2001, table 3\n"

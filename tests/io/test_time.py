@@ -70,6 +70,33 @@ def test_few_rows_that_fit_several_rates_give_a_warning():
     assert read(printed(np.arange(4) / 100, 2), given=100.0) == (100.0, False)
 
 
+@pytest.mark.parametrize(
+    ("true", "frames", "start"), [(59.94, 100, 15.629523494298121), (143.0, 30, 0.1096), (29.97, 1300, 7.2)]
+)
+def test_rates_that_differ_by_less_than_the_printed_step_shows(true, frames, start):
+    """Whatever rate is taken, a warning names another one, or the times exclude all that lie a step away."""
+    rows = printed(start + np.arange(frames) / true, 3)
+    found, warned = read(rows)
+    assert warned or abs(1 / found - 1 / true) * (frames - 1) <= 1.01e-3
+    assert read(rows, header=true) == (true, False)
+    assert read(rows, given=true) == (true, False)
+
+
+def test_the_warning_names_both_rates():
+    rows = printed(0.1096 + np.arange(30) / 143, 3)
+    with pytest.warns(UserWarning, match=r"printed to 0\.001 s and fit 144 and 143 frames/s; took 144 \(rate=…\)"):
+        uniform_rows(rows, StatedRate(), "x.mot")
+
+
+@pytest.mark.parametrize("frames", [5, 40, 100, 1000])
+@pytest.mark.parametrize("rate", [30.0, 50.0, 60.0, 100.0, 120.0])
+def test_times_printed_to_a_millisecond_mostly_tell_the_rate(rate, frames):
+    """A warning in every file would be overlooked."""
+    found, warned = read(printed(np.arange(frames) / rate, 3))
+    assert found == rate
+    assert not warned or frames == 5
+
+
 def test_a_stated_rate_that_is_not_the_headers_gives_a_warning():
     assert read(printed(np.arange(1) / 50, 2), header=50.0, given=25.0) == (25.0, True)
 

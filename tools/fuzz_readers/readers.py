@@ -452,7 +452,7 @@ def _bands(path: Path) -> None:
 
 
 def _read_bands(path: Path):
-    from simspine.io.text_tables import read_bands
+    from simspine.io.band_table import read_bands
 
     return read_bands(path, ["knee_angle_r"])
 

@@ -1,19 +1,18 @@
 """What text formats share: tolerant lines in, numbers out, names of columns, the frame rate behind printed times."""
 
-import csv
-import io
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
-from simspine.core.errors import InputError, Remark, naming_table, reason_of, require_path, unknown_name
+from simspine.core.errors import InputError, Remark, reason_of, require_path
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -327,6 +326,14 @@ def _time_spread_s(interval: float, time: np.ndarray) -> float:
     return float(np.ptp(time - interval * np.arange(len(time))))
 
 
+def _closest_interval(time: np.ndarray) -> float:
+    """The interval of the line from which the times lie apart least."""
+    line = float(np.polyfit(np.arange(len(time)), time, 1)[0])
+    reach = 2 * _time_spread_s(line, time) / (len(time) - 1)  # beyond, they lie farther apart
+    bounds, options = (line - reach, line + reach), {"xatol": 1e-9 * reach}
+    return float(minimize_scalar(_time_spread_s, bounds=bounds, args=(time,), method="bounded", options=options).x)
+
+
 def _time_rounding(time: np.ndarray) -> float:
     return 4 * float(np.spacing(np.abs(time).max())) + 1e-12
 
@@ -346,15 +353,15 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
     time, rounding = rows.time, _time_rounding(rows.time)
     if not time[-1] - time[0] > len(time) * np.finfo(float).tiny:
         raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
-    interval = float(np.polyfit(np.arange(len(time)), time, 1)[0])
+    interval = _closest_interval(time)
     spread, steps = _time_spread_s(interval, time), np.diff(time)
     if np.ptp(steps) > rounding:
         coarse = rows.step > _MAX_ROUNDING_RESOLVED * interval
         if coarse or spread > (rows.step + _MAX_TIME_JITTER * interval) * (1 + 1e-6) + rounding:
             raise _uneven_error(time, where, coarse)
     mean = (len(time) - 1) / float(time[-1] - time[0])
-    band = rows.step * (1 + 1e-6) + rounding
-    band = band if spread <= band else 2 * spread
+    printed = rows.step * (1 + 1e-6) + rounding
+    band = printed if spread <= printed else 2 * spread
     customary, television = (
         [rate for rate in sorted(known, key=lambda rate: abs(rate - mean)) if _time_spread_s(1 / rate, time) <= band]
         for known in (_CUSTOMARY_RATES_HZ, _TELEVISION_RATES_HZ)
@@ -365,9 +372,17 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
         if rate and _time_spread_s(1 / rate, time) <= band
     ]
     found = float([*customary, *television, *rounded, mean][0])
-    if len(customary) > 1 and warn:
+    # Other rates that fit as well, though their last frame is more than a printed step away.
+    end = 1.01 * rows.step / (len(time) - 1)
+    whole = np.floor(found / (1 + found * end)), np.ceil(found / max(1 - found * end, 1e-3))
+    others = customary[1:] + [
+        rate
+        for rate in (*television, *whole)
+        if rate and abs(1 / rate - 1 / found) > end and _time_spread_s(1 / rate, time) <= printed
+    ]
+    if others and warn:
         warn_assumed(
-            f"{where}: the times are printed to {rows.step:g} s and fit {customary[0]} and {customary[1]} frames/s; "
+            f"{where}: the times are printed to {rows.step:g} s and fit {found:g} and {others[0]:g} frames/s; "
             f"took {found:g} (rate=…)."
         )
     return found
@@ -422,79 +437,3 @@ def _resampled_rows(rows: TimedRows, rate: float, where: str) -> TimedRows:
             f"{where}: {int(far.sum())} frames lie in gaps of more than {_MAX_BRIDGED_GAP_S:g} s; left missing."
         )
     return TimedRows(grid, np.where(far, np.nan, values), 0.0)
-
-
-# A lab's normative bands of angles over a cycle: CSV in degrees, after a first line `# source: …`. simspine has none.
-BAND_COLUMNS = ("angle", "percent", "mean", "sd")
-_SOURCE_COMMENT = "# source:"
-_MIN_CYCLE_PLACES, _MAX_ANGLE_DEG = 11, 360.0  # fewer places of a cycle would cut its peaks
-
-
-@dataclass(frozen=True, eq=False)
-class NormativeBand:
-    """percent: (places,) of the cycle, ascending from 0 to 100. mean, sd: (places,) rad."""
-
-    percent: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class BandTable:
-    """source: as the file cites it. bands: {angle: band}; an angle without side serves both."""
-
-    source: str
-    bands: dict[str, NormativeBand]
-
-    def of(self, name: str) -> NormativeBand | None:
-        """The band of an angle, its own or that of both sides; None where there is none."""
-        return self.bands.get(name, self.bands.get(name.removesuffix("_r").removesuffix("_l")))
-
-
-def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
-    """The bands in a file. angles: names that may occur, with and without side.
-
-    Raises `InputError` for a file without source, other columns, unknown angles, figures that are none, cycles that do
-    not run from 0 to 100, and standard deviations that are not positive.
-    """
-    path = Path(path)
-    first, _, rest = decode_text(read_bytes(path), path)[0].lstrip("\ufeff").partition("\n")
-    first = first.strip(' \t\r,;"')  # spreadsheets quote a line with commas, and fill it up to the number of columns
-    source = first[len(_SOURCE_COMMENT) :].strip()
-    if not first.lower().startswith(_SOURCE_COMMENT) or not source:
-        raise InputError(
-            f"{path}: the first line must say where the bands come from: `{_SOURCE_COMMENT} author, year, table`."
-        )
-    semicolons = ";" in rest.partition("\n")[0]  # where a comma marks decimals, spreadsheets part columns by these
-    with naming_table(path):
-        cells = io.StringIO(rest, newline="")
-        lines = list(csv.DictReader(cells, BAND_COLUMNS, delimiter=";" if semicolons else ",", skipinitialspace=True))
-    columns = list(lines[0].values()) if lines else []
-    if tuple(str(name).strip() for name in columns) != BAND_COLUMNS:
-        raise InputError(f"{path}: line 2 has the columns {columns}, expected {', '.join(BAND_COLUMNS)}.")
-    rows: dict[str, list[list[float]]] = {}
-    for number, row in enumerate(lines[1:], 3):
-        if None in row:  # such as decimal commas between commas
-            cure = "separate numbers with decimal commas by semicolons."
-            raise InputError(f"{path}, line {number}: over {len(BAND_COLUMNS)} cells; {cure}")
-        if row["angle"] not in angles:
-            raise unknown_name("angle", row["angle"], sorted(angles), f"{path}, line {number}")
-        try:
-            numbers = [row[column] for column in BAND_COLUMNS[1:]]
-            values = [float(text.replace(",", ".") if semicolons else text) for text in numbers]
-        except (TypeError, ValueError, AttributeError):
-            raise InputError(f"{path}, line {number}: expected three numbers: percent, mean, sd.") from None
-        rows.setdefault(row["angle"], []).append(values)
-    if not rows:
-        raise InputError(f"{path} holds no bands.")
-    return BandTable(source, {angle: _parse_band(np.array(values), angle, path) for angle, values in rows.items()})
-
-
-def _parse_band(values: np.ndarray, angle: str, path: Path) -> NormativeBand:
-    percent, mean, sd = values.T
-    ends = len(percent) >= _MIN_CYCLE_PLACES and percent[0] == 0 and percent[-1] == 100
-    if not (ends and (np.diff(percent) > 0).all()):
-        raise InputError(f"{path}: {angle}: percent must ascend from 0 to 100 in {_MIN_CYCLE_PLACES} rows or more.")
-    if not (np.isfinite(values).all() and (sd > 0).all() and (np.abs(values[:, 1:]) < _MAX_ANGLE_DEG).all()):
-        raise InputError(f"{path}: {angle}: expected degrees, and standard deviations above 0.")
-    return NormativeBand(percent, np.radians(mean), np.radians(sd))

@@ -10,7 +10,7 @@ import numpy as np
 from simspine.anatomy.alignment import CYCLE_PERCENT
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
 from simspine.core.errors import InputError
-from simspine.io.text_tables import BandTable
+from simspine.io.band_table import BandTable
 from simspine.quality.observability import ClinicalFigure
 from simspine.report.figure_style import (
     ASSUMED_DASHES,

@@ -14,8 +14,9 @@ from simspine.anatomy.clinical import compute_clinical_angles
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder, read_yaml
 from simspine.core.types import Camera, Markers
+from simspine.io.band_table import read_bands
 from simspine.io.keypoint_json import TABLE_ENDINGS
-from simspine.io.text_tables import read_bands, read_bytes
+from simspine.io.text_tables import read_bytes
 from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config

@@ -16,9 +16,9 @@ from simspine.core.errors import InputError, require_known, safe_file_name, unkn
 from simspine.core.geometry import change_frame, project_one
 from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
+from simspine.io.band_table import BandTable, read_bands
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import open_hdf5_file
-from simspine.io.text_tables import BandTable, read_bands
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges, without_unseen_limbs
