@@ -4,6 +4,7 @@ import errno
 import os
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tools.split_models import opensim_text
@@ -45,6 +46,14 @@ def test_a_model_that_opensim_cannot_write_names_the_folder(release):
     assert osim.opensim_model_xml(model) == whole
 
 
+def _tetrahedron() -> str:
+    """A mesh file in the working folder; its name."""
+    corners, faces = ["0 0 0", "0.1 0 0", "0 0.1 0", "0 0 0.1"], ["1 3 2", "1 2 4", "1 4 3", "2 3 4"]
+    lines = [f"v {corner}" for corner in corners] + [f"f {face}" for face in faces]
+    Path("solid.obj").write_text("\n".join(lines) + "\n")
+    return "solid.obj"
+
+
 def _add_contact(model, kind: str) -> None:
     """Contact geometry on the right foot and the floor, and a force of OpenSim's between them."""
     import opensim
@@ -58,8 +67,17 @@ def _add_contact(model, kind: str) -> None:
         force = opensim.SmoothSphereHalfSpaceForce("force", heel, plane)
     elif kind == "ExponentialContactForce":
         force = opensim.ExponentialContactForce(opensim.Transform(), foot, zero)
+    elif kind == "MeyerFregly2016Force":
+        station, force = opensim.Station(foot, zero), opensim.MeyerFregly2016Force()
+        station.setName("sole")
+        model.addComponent(station)
+        force.connectSocket_station(station)
+    elif kind == "components":  # where Moco's examples keep their forces
+        model.addComponent(opensim.SmoothSphereHalfSpaceForce("force", heel, plane))
+        return
     elif kind.startswith("Contact"):
         solids = {
+            "ContactMesh": lambda: opensim.ContactMesh(_tetrahedron(), zero, zero, foot, "solid"),
             "ContactEllipsoid": lambda: opensim.ContactEllipsoid(
                 opensim.Vec3(0.1, 0.2, 0.1), zero, zero, foot, "solid"
             ),
@@ -81,14 +99,15 @@ def _add_contact(model, kind: str) -> None:
     "kind",
     [
         "HuntCrossleyForce", "ElasticFoundationForce", "SmoothSphereHalfSpaceForce", "ExponentialContactForce",
-        "ContactEllipsoid", "ContactCylinder", "ContactTorus",
+        "MeyerFregly2016Force", "ContactEllipsoid", "ContactCylinder", "ContactTorus", "ContactMesh", "components",
     ],
 )  # fmt: skip
-def test_models_with_contact_are_read(release, tmp_path, kind):
+def test_models_with_contact_are_read(release, tmp_path, kind, monkeypatch):
     """As OpenSim writes them, with names of elements that are none in XML; edited, OpenSim still reads the contact."""
     import opensim
 
     opensim.Logger.setLevelString("off")
+    monkeypatch.chdir(tmp_path)
     release.write_osim(tmp_path / "plain.osim")
     model = opensim.Model(str(tmp_path / "plain.osim"))
     _add_contact(model, kind)

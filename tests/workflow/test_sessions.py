@@ -336,13 +336,15 @@ def refusal(folder, *more) -> str:
     ("files", "tool", "lacking"),
     [
         (["pose/c1_json/c1_000000.json"], "Pose2Sim", "no calibration"),
-        (["walk/videos/c1.mp4"], "Pose2Sim", "a .toml or .qca.txt file in a folder with calib in its name"),
+        (["videos/c1.mp4"], "Pose2Sim", "no calibration"),
+        (["Config.toml", "walk/videos/c1.mp4"], "Pose2Sim", "a .toml or .qca.txt file in a folder with calib in its name"),
         (["walk/pose-2d/take1.h5"], "Anipose", "anipose triangulate"),
         (["synchronized_videos/c1.mp4"], "FreeMoCap", "output_data/…_body_3d_xyz.csv is missing"),
         (["camera_array.toml", "recordings/walk/cam_0.mp4"], "Caliscope", "Run its reconstruction"),
         (["MarkerData/PreAugmentation/walk.trc"], "OpenCap", "no .trc file outside PreAugmentation/"),
         (["film_Sports2D/film_Sports2D_px_person00.trc"], "Sports2D", "`to_meters = true`"),
         (["annots/c1/000000.json"], "EasyMocap", "Run its triangulation"),
+        (["openpose/c1/000000_keypoints.json", "intri.yml"], "EasyMocap", "Run its triangulation"),
         (["Walk.x2d", "Walk.xcp"], "Vicon", "Export C3D"),
     ],
 )
@@ -354,6 +356,25 @@ def test_what_a_half_session_lacks(tmp_path, files, tool, lacking):
     said = refusal(session)
     assert f"looks like a session of {tool}, but" in said
     assert lacking in said
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["Config.toml", "static/page.html"],
+        ["third_party/pose2sim/model.osim", "configs/c.toml", "Snakefile"],
+        ["pose/readme.md", "videos/raw/readme"],
+        ["output_data/sums.csv"],
+        ["recordings/voice/take.wav"],
+        ["annots/notes.txt", "openpose/c1/000000_keypoints.json"],
+        ["MarkerData/readme.txt"],
+    ],
+)
+def test_a_folder_of_a_common_name_is_no_session(tmp_path, files):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert "is no session that is known: OpenCap (MarkerData/)" in refusal(tmp_path)
 
 
 def test_sessions_without_a_single_place_are_refused(tmp_path):

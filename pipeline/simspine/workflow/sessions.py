@@ -80,7 +80,7 @@ def read_session(folder: Path, rate: Rate = None) -> OtherSession:
         if trials:
             return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=about["to_see"])
     for tool, about in programs.items():
-        if any(path for pattern in about["begun"] for path in folder.glob(pattern)):
+        if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")
     raise InputError(
         f"{folder} is no session that is known: {read}. Name the folder that holds these; of another program, export "
