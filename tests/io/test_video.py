@@ -115,11 +115,15 @@ def _video(name, frames=100, rate=60.0, size=(1080, 1920)):
 
 
 def test_rates_may_differ_by_a_thousandth_and_lengths_where_that_is_known():
-    """59.94 beside 59.9401 frames/s is a header's last digit; one in a thousand is a frame in 17 s."""
+    """59.94 beside 59.9401 frames/s is a header's last digit; half of a thousandth is half a frame in 1000."""
     check_synchronised([_video("a.mp4", rate=59.94), _video("b.mp4", rate=59.9401)])
     check_synchronised([_video("a.mp4", rate=60.0), _video("b.mp4", rate=60.059)])
     with pytest.raises(InputError, match=r"frame rates differ \(60 to 60\.061 frames/s\)"):
         check_synchronised([_video("a.mp4", rate=60.0), _video("b.mp4", rate=60.061)])
+    with pytest.raises(InputError, match=r"frame rates differ \(60 to 60\.03 frames/s\)") as fault:
+        check_synchronised([_video("a.mp4", 1200, 60.0), _video("b.mp4", 1200, 60.03)])
+    assert "resample: 0" not in str(fault.value)  # which does not say what rate is right
+    check_synchronised([_video("a.mp4", 900, 60.0), _video("b.mp4", 900, 60.03)])
     check_synchronised([_video("a.mp4"), _video("b.mp4", frames=97)], lengths_agree=False)
     with pytest.raises(InputError, match="lengths differ"):
         check_synchronised([_video("a.mp4"), _video("b.mp4", frames=97)])

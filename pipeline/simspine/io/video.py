@@ -52,7 +52,7 @@ def describe_foreign_file(path: Path) -> str:
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
-RATE_TOLERANCE = 1e-3
+RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # of videos taken together: of their rates, and in all of them
 _MAX_UNEVENNESS = 0.6  # of a frame's time: how far time stamps may lie off an even rate, first to last
 _MAX_BRIDGED_GAP_S = 0.1  # frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
@@ -217,8 +217,8 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
 
 
 def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None) -> None:
-    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by at most 0.1 %, and time
-    stamps are as even as the rate says.
+    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by at most 0.1 % and half a
+    frame in all, and time stamps are as even as the rate says.
 
     lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
     it is said or to be found how late each is. resample: of `DetectionOptions`.
@@ -239,7 +239,8 @@ def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resa
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
         cures.append(DELAYS_HINT)
-    differ = not resample and max(rates) - min(rates) > RATE_TOLERANCE * min(rates)
+    apart = max(rates) / min(rates) - 1
+    differ = not resample and (apart > RATE_TOLERANCE or apart * max(lengths) > _MAX_DRIFT_FRAMES)
     if differ:
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
     if uneven or differ:
@@ -247,9 +248,10 @@ def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resa
         fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
         cures.append(
             f"Have them resampled by their time stamps (`detection: {{resample: {fastest:.0f}}}` frames/s), or "
-            "convert them to one rate (ffmpeg -r). If a trigger took the frames and only the time stamps are wrong: "
-            "`resample: 0`."
+            "convert them to one rate (ffmpeg -r)."
         )
+    if uneven:
+        cures.append("If a trigger took the frames and only the time stamps are wrong: `resample: 0`.")
     if faults:
         width = max(len(video.path.name) for video in videos)
         table = [f"  {'video':<{width}}  frames  frames/s  size"] + [
