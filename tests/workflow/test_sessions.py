@@ -284,12 +284,12 @@ def test_limbs_out_of_the_plane_of_a_film_are_short(tmp_path):
     check_markers(tmp_path / "film_m_person00_spine.trc", centres)
 
 
-def write_movement(path, names, xyz, people=("ada",), **about):
+def write_movement(path, names, xyz, people=("ada",), version="NETCDF4", **about):
     """As movement does: its arrays by xarray. xyz: (frames, points, 3, people)."""
     axes = {"time": np.arange(len(xyz)) / RATE, "space": list("xyz"), "keypoints": list(names)}
     position = xarray.DataArray(xyz.swapaxes(1, 2), {**axes, "individuals": list(people)}, (*axes, "individuals"))
     data = xarray.Dataset({"position": position}, attrs={"source_software": "DeepLabCut", "ds_type": "poses", **about})
-    data.to_netcdf(path, engine="h5netcdf")
+    data.to_netcdf(path, format=version, engine="h5netcdf" if version == "NETCDF4" else "scipy")
 
 
 def test_movement_with_two_people(tmp_path):
@@ -319,8 +319,20 @@ def test_movement_files_that_are_refused(tmp_path):
                                     "individuals": ["ada"]})  # fmt: skip
     xarray.Dataset({"position": flat}).to_netcdf(path, engine="h5netcdf")
     assert "points of 2 coordinates, in images" in refusal(tmp_path)
-    path.write_bytes(b"CDF\x01" + bytes(40))
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
     assert "cannot be read as HDF5" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["NETCDF3_CLASSIC", "NETCDF3_64BIT"])
+def test_movement_in_netcdf_3_is_refused_with_a_cure_that_works(tmp_path, monkeypatch, version):
+    names, xyz = native("coco17", person("coco17")[0])
+    write_movement(tmp_path / "OLD.nc", names, xyz[..., None], ("ada",), version=version, fps=RATE)
+    monkeypatch.chdir(tmp_path)
+    (cure,) = re.findall(r"In Python: (xarray\S+\(.*\))\.", refusal(tmp_path))
+    eval(cure, {"xarray": xarray})
+    (tmp_path / "OLD.nc").unlink()
+    (trial,) = read_session(tmp_path).trials
+    np.testing.assert_allclose(trial.source.xyz[:, trial.source.index("LKnee")], xyz[:, names.index("left_knee")])
 
 
 def refusal(folder, *more) -> str:
@@ -337,7 +349,11 @@ def refusal(folder, *more) -> str:
     [
         (["pose/c1_json/c1_000000.json"], "Pose2Sim", "no calibration"),
         (["videos/c1.mp4"], "Pose2Sim", "no calibration"),
-        (["Config.toml", "walk/videos/c1.mp4"], "Pose2Sim", "a .toml or .qca.txt file in a folder with calib in its name"),
+        (
+            ["Config.toml", "walk/videos/c1.mp4"],
+            "Pose2Sim",
+            "file in a folder with calib in its name",
+        ),
         (["walk/pose-2d/take1.h5"], "Anipose", "anipose triangulate"),
         (["synchronized_videos/c1.mp4"], "FreeMoCap", "output_data/…_body_3d_xyz.csv is missing"),
         (["camera_array.toml", "recordings/walk/cam_0.mp4"], "Caliscope", "Run its reconstruction"),

@@ -19,6 +19,7 @@ from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
 from simspine.io.hdf5 import checked_attribute, checked_values, create_file, open_checked, put_text
+from simspine.io.text_tables import read_bytes
 
 if TYPE_CHECKING:
     import pynwb
@@ -316,6 +317,9 @@ class Poses(NamedTuple):
 
 def read_poses(path: Path) -> Poses:
     """A netCDF file of movement, whatever the order of its axes. `InputError` for points in images (x and y alone)."""
+    if read_bytes(path)[:3] == b"CDF":
+        cure = 'xarray.load_dataset("OLD.nc").to_netcdf("NEW.nc", engine="h5netcdf")'
+        raise InputError(f"{path}: netCDF 3, and netCDF 4 is read. In Python: {cure}.")
     with open_checked(path) as file:
         position = file.get("position")
         if not isinstance(position, h5py.Dataset):
@@ -328,14 +332,17 @@ def read_poses(path: Path) -> Poses:
         rate, software, unit = (checked_attribute(file, name, "") for name in ("fps", "source_software", "time_unit"))
         if xyz.shape[3] != 3:
             raise InputError(f"{path}: points of {xyz.shape[3]} coordinates, in images; triangulate them first.")
-        names, people = (
-            tuple(text.decode() if isinstance(text, bytes) else str(text) for text in scales[name])
-            for name in ("keypoint", "individual")
-        )
+        names, people = (tuple(map(_one_text, scales[name])) for name in ("keypoint", "individual"))
         said = None if isinstance(rate, str) else float(np.ravel(rate)[0])
         if said is None and str(unit).startswith("s") and len(xyz[0]) > 1:
             said = float(1 / np.median(np.diff(scales["time"])))
         return Poses(names, dict(zip(people, xyz, strict=True)), said, str(software))
+
+
+def _one_text(cell) -> str:
+    """A text; files that were netCDF 3 once have its letters one by one."""
+    cell = b"".join(cell) if isinstance(cell, np.ndarray) else cell
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
 
 
 def write_poses(rate: float, person: str, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:

@@ -217,8 +217,8 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
 
 
 def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None) -> None:
-    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by at most 0.1 % and half a
-    frame in all, and time stamps are as even as the rate says.
+    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by 0.1 % and half a frame
+    in all at most, and time stamps are as even as the rate says.
 
     lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
     it is said or to be found how late each is. resample: of `DetectionOptions`.
