@@ -49,3 +49,13 @@ def test_what_refinement_mends_is_information_and_what_it_leaves_a_warning(off, 
     about = [finding for finding in judged.findings if finding.where == true[1].name]
     assert {finding.severity for finding in about} == {Severity.INFO if mended else Severity.WARNING}
     assert all(("after refinement" in finding.message) != mended for finding in about)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("off", "refined"), [(one(), False), (one(centre_x=15.0), True)])
+def test_auto_refines_where_the_check_names_a_camera(off, refined):
+    keypoints, true, _ = walk("exact")
+    given = (true[0], undone(true[1], off), *true[2:])
+    judged = judge_cameras({"t": (keypoints, given)}, CameraOptions(refine="auto"), 0.3)["t"]
+    assert ("camera_refined" in {finding.code for finding in judged.findings}) == refined
+    assert (judged.cameras != given) == refined

@@ -53,6 +53,7 @@ def test_freemocap_in_millimetres(tmp_path):
     assert done.exit_code == 0, done.output
     settings = read_config(config)
     assert settings.body.markers == "blazepose33"
+    assert settings.cameras.refine is False  # there are none
     (trial,) = settings.subjects["S01"].trials.values()
     assert read_markers(trial.markers).rate == pytest.approx(RATE)
     check_near(read_wide(tmp_path / "output_data/simspine_spine_3d_xyz.csv"), centres, 0.001)
@@ -454,6 +455,7 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     config = tmp_path / "config.yaml"
     done = CliRunner().invoke(main, ["init", str(project), "--out", str(config)])
     assert done.exit_code == 0, done.output
+    assert read_config(config).cameras.refine == "auto"
     trial = read_config(config).subjects["S01"].trials["walk"]
     assert (len(trial.keypoints), trial.rate) == (len(cameras), RATE)
     assert "session of Pose2Sim" in add(project)

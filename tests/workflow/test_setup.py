@@ -31,6 +31,9 @@ def test_init_writes_a_configuration_that_works(videos):
     assert list(config.subjects) == ["Ada"]
     assert config.subjects["Ada"].trials["trial"].videos == [str(file) for file in files]
     assert config.results == "results/mine"
+    assert config.cameras.refine == "auto"
+    for file, camera in zip(files, ("cam01", "cam02", "cam03", "cam04"), strict=True):
+        assert f"{file.name}: camera {camera}" in done.output
     assert call("doctor", "--config", out).exit_code == 0
 
 

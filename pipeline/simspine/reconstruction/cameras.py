@@ -137,7 +137,8 @@ def _judged_as_given(
     given = tuple(cameras)
     try:
         compared = compare_cameras(seen, given, min_confidence)
-        if compared.mixed_up or not options.refine:
+        asked = any(finding.suggestion == assess.REFINE_HINT for finding in compared.findings)
+        if compared.mixed_up or not (asked if options.refine == "auto" else options.refine):
             return JudgedCameras(given, compared.findings)
         some, chosen = select_views(seen, compared.views), [given[view] for view in compared.views]
         refined = refine_cameras(some, chosen, camera_prior_of_options(options), min_confidence)

@@ -153,7 +153,8 @@ def _reconstructed(
     """Of each trial of a person. Trials in space share one body; those of images have one each."""
     marker_set = marker_set or own[0].marker_set
     limits = {"max_asymmetry": PLANE_MAX_ASYMMETRY} if session.tool == "Sports2D" else {}
-    options = Options(body={} if marker_set is None else {"markers": marker_set}, scaling={**limits, **(scaling or {})})
+    body = {} if marker_set is None else {"markers": marker_set}
+    options = Options(cameras={"refine": "auto"}, body=body, scaling={**limits, **(scaling or {})})
     person = UNSEEN | {"subject": SUBJECT_NAME, "height": session.height, "mass": session.mass}
     known: dict[str, Known] = {}
     in_space = {t.name: given_markers(t.source, options.body) for t in own if isinstance(t.source, Markers)}

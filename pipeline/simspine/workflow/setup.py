@@ -189,9 +189,12 @@ def write_new_config(
     elif given.calibration is None:
         raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
     else:
-        trials = {given.trial or "trial": _video_trial(given.files, given.calibration)}
+        trial, said = _video_trial(given.files, given.calibration)
+        trials = {given.trial or "trial": trial}
     content: dict = {"name": name, "results": f"results/{name}"}
     content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
+    if any("markers" not in trial for one in content["subjects"].values() for trial in one["trials"].values()):
+        content["cameras"] = {"refine": "auto"}
     content |= {} if marker_set is None else {"body": {"markers": marker_set}}
     check_config(content, "the configuration from these arguments")
     lines = (
@@ -200,7 +203,7 @@ def write_new_config(
     )
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     if any("delays" in one for one in trials.values()):
-        said = " The videos differ in length, so their delays will be found (`delays: find`). "
+        said += "The videos differ in length, so their delays will be found (`delays: find`). "
     return f"{out} written.{said}Next: simspine run {out}"
 
 
@@ -243,15 +246,17 @@ def _session_subjects(
     return subjects, marker_set or session.trials[0].marker_set, said
 
 
-def _video_trial(videos: Sequence[Path], calibration: Path) -> dict:
+def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, str]:
+    """The trial, and a note that shows whose camera each video is."""
     opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
     check_synchronised(opened, lengths_agree=False)
-    match_cameras_to_views(opened, read_calibration(calibration))
+    cameras = match_cameras_to_views(opened, read_calibration(calibration))
+    said = "".join(f"\n{path.name}: camera {camera.name}" for path, camera in zip(videos, cameras, strict=True))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
     apart = len({video.frames for video in opened}) > 1
-    return about | ({"delays": "find"} if apart else {})
+    return about | ({"delays": "find"} if apart else {}), f"{said}\n"
 
 
 def _examine_opencv(say: SayFinding) -> bool:
