@@ -489,3 +489,10 @@ def test_images_that_qualisys_turned_are_reported(demo, tmp_path, recwarn):
     (tmp_path / "x.qca.txt").write_text(text)
     with pytest.warns(UserWarning, match=r"shown turned \(cam03 by 90°"):
         read_calibration(tmp_path / "x.qca.txt")
+
+
+def test_a_camera_that_was_not_calibrated_lies_in_another(tmp_path):
+    cameras = [camera(name, seed=seed) for name, seed in (("a", 1), ("b", 2), ("c", 3))]
+    write_calibration(tmp_path / "c.toml", [*cameras, cameras[1].with_(name="d")])
+    with pytest.warns(UserWarning, match="camera 'b' and camera 'd' are in one place"):
+        read_calibration(tmp_path / "c.toml")

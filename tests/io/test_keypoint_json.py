@@ -200,7 +200,8 @@ def test_numbers_that_do_not_count_the_same_frames(tmp_path, numbers, message):
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ([range(20), range(3, 19)], "begin at different numbers.*cam1_json: 3 to 18, 16 files"),
+        ([range(20), range(3, 19)], "begin or end apart.*cam1_json: 3 to 18, 16 files"),
+        ([range(20), range(12)], "begin or end apart.*cam1_json: 0 to 11, 12 files"),
         ([range(0, 20, 2)] * 2, "9 frames have a file in no folder"),
         ([[0, 1, 2, 3, 9, 10]] * 2, "5 frames have a file in no folder"),
     ],

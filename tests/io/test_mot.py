@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from simspine.core.errors import InputError
 from simspine.core.types import Motion
-from simspine.io.mot import is_rotational, read_mot, write_mot
+from simspine.io.mot import is_rotational, read_mot, write_mot, write_sto
 
 NAMES = ("pelvis_tilt", "pelvis_tx", "knee_angle_r", "knee_angle_r_beta", "Abs_t1", "Abs_r1")
 TURNING = (True, False, True, True, False, True)
@@ -243,3 +243,18 @@ def test_the_caller_decides(tmp_path):
     values = storage(tmp_path / "x.mot", "x", ["error_angle", "sway"])
     motion = read_mot(tmp_path / "x.mot", rotational={"error_angle": True, "sway": False})
     np.testing.assert_allclose(motion.values, values * [np.pi / 180, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("in_degrees", "size", "said"), [(True, 1.1, "Are they radians"), (False, 63.0, "degrees")])
+def test_angles_that_are_hardly_in_the_unit_of_the_header(tmp_path, in_degrees, size, said):
+    """A squat in radians, called degrees, and in degrees, called radians."""
+    names = ("hip_flexion_r", "knee_angle_r", "ankle_angle_r", "hip_flexion_l", "knee_angle_l", "ankle_angle_l")
+    values = size * np.sin(np.arange(20) / 6)[:, None] * np.linspace(0.5, 1, 6)
+    write_sto(tmp_path / "x.mot", "Coordinates", names, time=np.arange(20) / 50, values=values, in_degrees=in_degrees)
+    with pytest.warns(UserWarning, match=said):
+        read_mot(tmp_path / "x.mot")
+    values = np.radians(values) if size > 10 else np.degrees(values)
+    write_sto(tmp_path / "x.mot", "Coordinates", names, time=np.arange(20) / 50, values=values, in_degrees=in_degrees)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_mot(tmp_path / "x.mot")

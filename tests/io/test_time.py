@@ -97,6 +97,23 @@ def test_times_printed_to_a_millisecond_mostly_tell_the_rate(rate, frames):
     assert not warned or frames == 5
 
 
+@pytest.mark.parametrize(("rate", "unit", "named"), [(120.0, 1e3, "milliseconds"), (59.94, 59.94, "frames")])
+def test_times_in_other_units_than_seconds(rate, unit, named):
+    rows = printed(unit * np.arange(40) / rate, 3)
+    for how in ("header", "given"):
+        with pytest.warns(UserWarning, match=f"its times are not seconds; taken as {named}, at {rate:g} frames/s"):
+            found, again = uniform_rows(rows, StatedRate(**{how: rate}), "x.trc")
+        assert again == rate
+        np.testing.assert_allclose(found.time, np.arange(40) / rate, atol=1e-5)
+
+
+def test_less_than_a_frame_a_second_is_refused_unless_it_is_stated():
+    rows = printed(8.0 * np.arange(10), 1)
+    with pytest.raises(InputError, match=r"0\.125 frames/s by its times. Are they milliseconds"):
+        read(rows)
+    assert read(rows, given=0.125) == (0.125, False)
+
+
 def test_a_stated_rate_that_is_not_the_headers_gives_a_warning():
     assert read(printed(np.arange(1) / 50, 2), header=50.0, given=25.0) == (25.0, True)
 

@@ -25,6 +25,8 @@ _QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
 _OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # axes of the upright board (x, y, z) to z up
+_ORIGIN = "the world's origin"
+_LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
 _FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
 _READABLE_FORMATS = (
@@ -91,9 +93,12 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> l
 def _check_distances(cameras: Sequence[Camera], path) -> None:
     """`InputError` where lengths cannot be metres, a warning where they hardly are."""
     places = [(camera.centre, f"camera {camera.name!r}") for camera in cameras]
-    pairs = combinations([*places, (np.zeros(3), "the world's origin")], 2)
+    pairs = combinations([*places, (np.zeros(3), _ORIGIN)], 2)
     distances = [(float(np.linalg.norm(a - b)), f"{one} and {other}") for (a, one), (b, other) in pairs]
     apart, which = max(distances, key=lambda pair: round(pair[0], 3))
+    nearest, twins = min((pair for pair in distances if not pair[1].endswith(_ORIGIN)), default=(apart, ""))
+    if nearest < _LEAST_CAMERA_DISTANCE_M and apart > 0:
+        text_tables.warn_assumed(f"{path}: {twins} are in one place. Was one of them calibrated?")
     least, most = _USUAL_CAMERA_DISTANCES_M
     if least <= apart <= most or apart == 0:  # a file of lenses alone has all cameras in one place
         return

@@ -27,6 +27,7 @@ _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
 _OPENPOSE_POINTS = 25
 _MAX_OPENPOSE_SHARE = 0.8  # of the length that the bones have in the other order of points
 _MIN_FILES_JUDGED = 4  # in a folder, for its numbers to be looked at
+_MAX_LATE_END = 2  # frames by which folders may end apart without a warning
 _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts milliseconds, not frames
 
 
@@ -211,13 +212,15 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
             f"the numbers in the names of keypoint files do not count frames: usually one is {usual} more than the one "
             f"before, as milliseconds are ({said}). Rename the files so that they count frames: 0, 1, 2, …"
         )
-    if len({min(view) for view in views}) > 1:
+    if len({min(view) for view in views}) > 1 or np.ptp([max(view) for view in views]) > _MAX_LATE_END:
         if len({(len(view), max(view) - min(view)) for view in views}) == 1:
             raise InputError(
                 f"folders of keypoint files hold as many files, but are numbered apart ({said}). Files of one number "
                 "must show the same instant: renumber them."
             )
-        text_tables.warn_assumed(f"folders of keypoint files begin at different numbers, taken as frames: {said}.")
+        text_tables.warn_assumed(
+            f"folders of keypoint files begin or end apart, their numbers taken as frames: {said}."
+        )
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
     if absent:

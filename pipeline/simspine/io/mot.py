@@ -163,6 +163,7 @@ _NO_ANGLES_TITLE = re.compile(
 # OpenSim 4's names of states and outputs: /jointset/hip_r/hip_flexion_r/value, /forceset/soleus_r/activation.
 _STATE_NAME = re.compile(r"(?:.*/)?(?P<name>[^/|]+)[/|](?P<kind>value|speed)|/.*")
 _OWN_HEADER_KEY = "coupledInDegrees"  # header key of our own files: nothing to guess
+_MANY_ANGLES, _MOST_RADIANS = 6, 20.0  # so many are not all within 3°; more than three turns
 _COUPLED_MATCH_RAD = 0.02  # rad, how near a coupled knee column must be to the knee's own to identify its unit
 
 
@@ -228,6 +229,7 @@ def read_mot(
         degrees = not states
         unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"
         text_tables.warn_assumed(f"{path}: the header has no inDegrees; read as {unit}.")
+    _warn_of_unit(table.values[:, turning], degrees, path)
     factor = np.where(turning & degrees, np.pi / 180, 1.0)
     if degrees:
         factor[_coupled_in_radians(table, path)] = 1.0
@@ -238,6 +240,15 @@ def read_mot(
     stated = StatedRate(text_tables.positive_number(table.header.get("DataRate")), rate, resample)
     rows, rate = uniform_rows(text_tables.TimedRows(table.time, values, table.step), stated, str(path))
     return Motion(table.names, rate, rows.values, turning, start=float(rows.time[0]))
+
+
+def _warn_of_unit(angles: np.ndarray, degrees: bool, path) -> None:
+    """A warning where a trial's angles, as written, are hardly in the unit of the header."""
+    largest = float(np.nanmax(np.abs(angles), initial=0.0))
+    if degrees and angles.shape[1] >= _MANY_ANGLES and 0 < largest < np.pi:
+        text_tables.warn_assumed(f"{path}: read as degrees, and no angle exceeds {largest:.2g}. Are they radians?")
+    if not degrees and largest > _MOST_RADIANS:
+        text_tables.warn_assumed(f"{path}: read as radians, and angles reach {largest:.3g}. Are they degrees?")
 
 
 def write_mot(

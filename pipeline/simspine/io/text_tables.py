@@ -293,12 +293,20 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
     rows = _without_repeated_end(rows, where)
     if known := _stated_rate(rows, stated, where):
         return rows, known
+    said = stated.given or stated.header or np.inf
+    for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / said)):
+        scaled = replace(rows, time=seconds * rows.time, step=seconds * rows.step)
+        if said < np.inf and _explains_times(said, scaled):
+            warn_assumed(f"{where}: its times are not seconds; taken as {unit}, at {said:g} frames/s as stated.")
+            return scaled, said
     if len(rows.time) == 1:
         warn_assumed(
             f"{where}: a single frame and nothing that tells the rate; {ASSUMED_RATE:g} frames/s assumed (rate=…)."
         )
         return rows, ASSUMED_RATE
     found = _rate_of_column(rows, where, warn=not (stated.given or stated.header))
+    if found < 1:
+        raise InputError(f"{where}: {found:.3g} frames/s by its times. Are they milliseconds? Name the rate (rate=…).")
     if stated.given:
         raise InputError(
             f"{where}: rate={stated.given:g}, but its time column has {found:.5g} frames/s. Leave rate out, or "
