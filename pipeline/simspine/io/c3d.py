@@ -21,7 +21,7 @@ from simspine.io.trc import metres_per_unit, read_trc, without_points_at_zero
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 _MOST_IN_HEADER = 0xFFFF  # frames, all that the header's words can count
-_INTEL = 84  # kind of processor in the parameters, whose order of bytes is the usual one
+_INTEL, _MIPS = 84, 86  # kinds of processor in the parameters; the first one's order of bytes is the usual one
 
 
 def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
@@ -95,12 +95,17 @@ def _markers_of_c3d(
 
 def _announced_frames(path: Path) -> int:
     """Last less first frame number + 1, of the header's 16-bit words; they are too small where there are very many."""
-    with open(path, "rb") as file:
-        header = file.read(10)
-        file.seek(512 * (header[0] - 1) + 3)
-        order = ">" if file.read(1) == b"\x56" else "<"  # 86: MIPS
-    first, last = struct.unpack(order + "HH", header[6:10])
+    header, order = _header_words(path)
+    first, last = struct.unpack(f"{'>' if order == _MIPS else '<'}HH", header[6:10])
     return last - first + 1
+
+
+def _header_words(path: Path) -> tuple[bytes, int]:
+    """The first 18 bytes, and the kind of processor."""
+    with open(path, "rb") as file:
+        header = file.read(18)
+        file.seek(512 * (header[0] - 1) + 3)
+        return header, file.read(1)[0]
 
 
 def _with_frames_beyond_header(
@@ -126,10 +131,8 @@ def _with_frames_beyond_header(
 def _rows_of_data(path: Path) -> tuple[np.ndarray, float, bool]:
     """Points of all frames that the file has room for (frames, 4 · points), their scale (below 0: floating point), and
     whether the header has counted as far as it can."""
-    with open(path, "rb") as file:
-        header = file.read(18)
-        file.seek(512 * (header[0] - 1) + 3)
-        order = "<" if file.read(1)[0] == _INTEL else ">"
+    header, kind = _header_words(path)
+    order = "<" if kind == _INTEL else ">"
     count, analog, _, last = struct.unpack("<HHHH", header[2:10])
     scale, block = struct.unpack("<fH", header[12:])
     values = np.fromfile(path, np.dtype(f"{order}f4" if scale < 0 else f"{order}i2"), offset=512 * (block - 1))

@@ -167,14 +167,10 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
             raise InputError(f"{where}: rotation {turn.ravel().tolist()} is more than a turn; are these degrees?")
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
-        size, K, distortion, t = (
-            _required_entry(table, k, where) for k in ("size", "matrix", "distortions", "translation")
-        )
-        cameras.append(
-            _calibrated_camera(
-                name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(table, where)
-            )
-        )
+        keys = ("size", "matrix", "distortions", "translation")
+        size, K, distortion, t = (_required_entry(table, key, where) for key in keys)
+        lens = _lens_model(table, where)
+        cameras.append(_calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens))
     return cameras
 
 
@@ -200,11 +196,8 @@ def _cameras_of_json(text: str, path, subject: str | None) -> list[Camera]:
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
-        cameras.append(
-            _calibrated_camera(
-                name, size, K, distortion=distortion, t=t, R=R, where=where, lens=_lens_model(entry, where)
-            )
-        )
+        lens = _lens_model(entry, where)
+        cameras.append(_calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens))
     return cameras
 
 
@@ -216,18 +209,16 @@ def _cameras_of_qualisys(text: str, path) -> list[Camera]:
     normalised coordinates and have no unit, so they are *not* divided by 64 (Pose2Sim's converter does, which all but
     switches the lens model off).
     """
-    entries = list(
-        text_tables.parse_content(ElementTree.fromstring, text, "a readable Qualisys calibration", path).iter("camera")
-    )
+    root = text_tables.parse_content(ElementTree.fromstring, text, "a readable Qualisys calibration", path)
+    entries = list(root.iter("camera"))
     if not entries and ("<KeyFrame" in text or Path(path).suffix.lower() == ".xcp"):
         raise InputError(f"{path}: a Vicon calibration (.xcp) is not read: {_VICON_CURE}. {_READABLE_FORMATS}.")
     if not entries:
         raise InputError(f"{path}: XML without <camera>; a Qualisys calibration (.qca.txt) was expected.")
     # marker cameras take no video; a file made by hand has no model ("none")
     video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
-    _warn_turned(
-        {e.get("serial", ""): text_tables.parse_number(e.get("viewrotation", "0"), str(path)) for e in video}, path
-    )
+    turns = {e.get("serial", ""): text_tables.parse_number(e.get("viewrotation", "0"), str(path)) for e in video}
+    _warn_turned(turns, path)
     cameras = [_qualisys_camera(entry, path) for entry in video]
     return sorted(
         cameras, key=lambda c: [p.lstrip("0").rjust(_MAX_SORTED_DIGITS) for p in re.split(r"(\d+)", c.name.lower())]
@@ -261,15 +252,8 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    return _calibrated_camera(
-        name,
-        (right - left + 1, bottom - top + 1),
-        K,
-        distortion=[*radial[:2], *tangential, radial[2]],
-        t=t,
-        R=R,
-        where=where,
-    )
+    size, distortion = (right - left + 1, bottom - top + 1), [*radial[:2], *tangential, radial[2]]
+    return _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where)
 
 
 def _cameras_of_opencap(path: Path) -> list[Camera]:
@@ -295,9 +279,7 @@ def _cameras_of_easymocap(path: Path) -> list[Camera]:
     stores = []
     for file in (path.with_name("intri.yml"), path.with_name("extri.yml")):
         if not file.is_file():
-            raise InputError(
-                f"{path}: EasyMocap's calibration is intri.yml with extri.yml beside it; {file} is missing."
-            )
+            raise InputError(f"{path}: EasyMocap's calibration is intri.yml and extri.yml; {file} is missing.")
         try:
             stores.append(cv2.FileStorage(text_tables.read_text(file), cv2.FILE_STORAGE_MEMORY))
         except (cv2.error, SystemError):

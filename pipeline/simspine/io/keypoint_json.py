@@ -237,10 +237,8 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
         text_tables.warn_assumed(
             f"{empty[0]}: empty, as are {len(empty) - 1} more files of the folder; taken as frames without detection."
         )
-    return {
-        number: _people_in_file(content, view[number]) if content.strip() else []
-        for number, content in contents.items()
-    }
+    people = {number: _people_in_file(content, view[number]) for number, content in contents.items() if content.strip()}
+    return {number: [] for number in view} | people
 
 
 def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:

@@ -370,24 +370,19 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
     mean = (len(time) - 1) / float(time[-1] - time[0])
     printed = rows.step * (1 + 1e-6) + rounding
     band = printed if spread <= printed else 2 * spread
-    customary, television = (
-        [rate for rate in sorted(known, key=lambda rate: abs(rate - mean)) if _time_spread_s(1 / rate, time) <= band]
-        for known in (_CUSTOMARY_RATES_HZ, _TELEVISION_RATES_HZ)
-    )
-    rounded = [
-        rate
-        for rate in (round(mean), round(mean, 3), round(mean, 6))
-        if rate and _time_spread_s(1 / rate, time) <= band
-    ]
+
+    def fitting(rates: Iterable[float], band: float) -> list[float]:
+        nearest = sorted((rate for rate in rates if rate > 0), key=lambda rate: abs(rate - mean))
+        return [rate for rate in nearest if _time_spread_s(1 / rate, time) <= band]
+
+    customary, television = fitting(_CUSTOMARY_RATES_HZ, band), fitting(_TELEVISION_RATES_HZ, band)
+    rounded = [rate for digits in (0, 3, 6) for rate in fitting([round(mean, digits)], band)]
     found = float([*customary, *television, *rounded, mean][0])
     # Other rates that fit as well, though their last frame is more than a printed step away.
     end = 1.01 * rows.step / (len(time) - 1)
     whole = np.floor(found / (1 + found * end)), np.ceil(found / max(1 - found * end, 1e-3))
-    others = customary[1:] + [
-        rate
-        for rate in (*television, *whole)
-        if rate and abs(1 / rate - 1 / found) > end and _time_spread_s(1 / rate, time) <= printed
-    ]
+    far = [rate for rate in fitting([*television, *whole], printed) if abs(1 / rate - 1 / found) > end]
+    others = customary[1:] + far
     if others and warn:
         warn_assumed(
             f"{where}: the times are printed to {rows.step:g} s and fit {found:g} and {others[0]:g} frames/s; "
