@@ -32,9 +32,7 @@ _MAX_FRAME_STEP = 9  # usual step of frame numbers; a larger one counts millisec
 
 
 def read_keypoints(
-    folders: Sequence[str | os.PathLike],
-    skeleton: str | Sequence[str] | None = None,
-    rate: float | None = None,
+    folders: Sequence[str | os.PathLike], skeleton: str | Sequence[str] | None = None, rate: float | None = None
 ) -> Keypoints:
     """Read one person from one folder of JSON files per camera (OpenPose, Pose2Sim), or one table (DeepLabCut, SLEAP).
 

@@ -44,6 +44,8 @@ from simspine.reconstruction.detection import DETECT
 from simspine.reconstruction.solved_trial import SolvedTrial, view_fits
 from simspine.reconstruction.stage import Known, Options, Stage
 
+MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
+
 # After the verdict: rejected frames are taken out, short gaps filled (SIMSPINE's third step of quality control). The
 # trajectory engine sees the trial without the markers of rejected frames. What it gives there follows from the frames
 # around and from the smoothness and priors of the body: a smoother in the sense of Kalman's, with standard deviations
@@ -227,7 +229,7 @@ def scale_person(
     scaling : ScalingOptions
     ik : KinematicsOptions
     trials : {trial: dict}
-        Of each trial: markers (y_up), skeleton, height (m), mass (kg).
+        Of each trial: markers (y_up), skeleton, height (m), mass (kg), findings (about its cameras).
 
     Returns
     -------
@@ -237,7 +239,8 @@ def scale_person(
     Raises
     ------
     InputError
-        Where trials have points of several skeletons, since the body has one place for each point.
+        Where trials have points of several skeletons, since the body has one place for each point, and where the points
+        fit nobody; then with what was found about the cameras.
     """
     sets = {trial: marker_set_of(body, known["skeleton"]) for trial, known in trials.items()}
     (first, marker_set), *others = sets.items()
@@ -251,13 +254,21 @@ def scale_person(
     known = trials[first]
     options = Options(body=body, scaling=scaling, ik=ik)
     markers = [own["markers"] for own in trials.values()]
-    sized, factors = body_of_person(
-        markers, body.recipe, marker_set, options=options, height=known["height"], mass=known["mass"]
-    )
+    try:
+        sized, factors = body_of_person(
+            markers, body.recipe, marker_set, options=options, height=known["height"], mass=known["mass"]
+        )
+    except InputError as error:
+        found = [finding for own in trials.values() for finding in own["findings"]]
+        said = dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO)
+        doubts = " ".join(list(said)[:MAX_DOUBTS_SHOWN])
+        raise InputError(f"{error}\nAbout the cameras: {doubts}" if doubts else str(error)) from None
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
-SCALE = Stage("scale", scale_person, gives=("sized", "factors"), takes=("markers", "skeleton", "height", "mass"))
+SCALE = Stage(
+    "scale", scale_person, gives=("sized", "factors"), takes=("markers", "skeleton", "height", "mass", "findings")
+)
 
 
 def solve_trial(

@@ -35,13 +35,7 @@ from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
 from simspine.workflow.config_recordings import HumanCapture, Trial
 from simspine.workflow.detect_stage import read_detection_folders
-from simspine.workflow.inputs import (
-    capture_of_config,
-    check_clicks_of,
-    check_report,
-    open_copy_once,
-    skin_markers_of,
-)
+from simspine.workflow.inputs import capture_of_config, check_clicks_of, check_report, open_copy_once, skin_markers_of
 from simspine.workflow.jobs import check_writable
 from simspine.workflow.sessions import OtherSession, read_session
 

@@ -28,15 +28,7 @@ from simspine.io.trc import write_trc
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE, is_refined
 from simspine.reconstruction.publish import check_points_follow_angles
-from simspine.reconstruction.stages import (
-    IK,
-    OF_TRIAL,
-    QUALITY,
-    SCALE,
-    VERTEBRAE,
-    given_markers,
-    marker_set_of,
-)
+from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers, marker_set_of
 from simspine.workflow.config import json_digest
 from simspine.workflow.inputs import CaptureSource, Context, timing_in
 from simspine.workflow.results import (
@@ -53,7 +45,6 @@ from simspine.workflow.up_to_date import RunPaths, StageTask
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
 MOCAP_FILE_ADVICE = "What the file says contradicts what it holds, or the cameras: check how it was exported."
 IK_ERRORS_SUFFIX = "_ik_marker_errors.sto"
-MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
 # Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
 TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
 
@@ -261,19 +252,15 @@ def plan_scale(context: Context) -> list[StageTask]:
 def _scale(context: Context) -> dict:
     config, paths, person = context.config, context.paths, context.config.subject(context.subject)
     stored = {trial: read_store(paths.markers(trial)) for trial in context.trials}
+    about = {"height": person.height, "mass": person.mass}
     trials = {
-        trial: {"markers": item["markers"], "skeleton": item["skeleton"], "height": person.height, "mass": person.mass}
+        trial: about
+        | {"markers": item["markers"], "skeleton": item["skeleton"]}
+        | {"findings": camera_findings(paths.cameras(trial)) if paths.cameras(trial).is_file() else ()}
         for trial, item in stored.items()
     }
     last = context.trials[-1]
-    try:
-        found = SCALE(config, trials=trials)[last]
-    except InputError as error:
-        # What was found about the cameras may be why the points fit nobody.
-        seen = [path for path in map(paths.cameras, context.trials) if path.is_file()]
-        said = [f.message for path in seen for f in camera_findings(path) if f.severity is not Severity.INFO]
-        doubts = " ".join(list(dict.fromkeys(said))[:MAX_DOUBTS_SHOWN])
-        raise InputError(f"{error}\nAbout the cameras: {doubts}" if doubts else str(error)) from None
+    found = SCALE(config, trials=trials)[last]
     sized, factors = found["sized"], found["factors"]
     marker_set = marker_set_of(config.body, stored[last]["skeleton"])
     femur = _rounded(femur_lengths(sized.body))

@@ -79,11 +79,7 @@ class CopyState:
 
 
 def examine_copy(
-    copy: Copy,
-    subjects: Iterable[str] | None = None,
-    actions: Iterable[str] | None = None,
-    *,
-    videos: bool = True,
+    copy: Copy, subjects: Iterable[str] | None = None, actions: Iterable[str] | None = None, *, videos: bool = True
 ) -> CopyState:
     """Look at every trial asked for.
 
@@ -130,12 +126,7 @@ def _trial_state(copy: Copy, subject: str, trial: str, videos: bool) -> TrialSta
     if frames and not is_unusable(faults):
         faults += [fault for fault in length_faults(subject, trial, frames, counts) if fault.camera not in known]
     return TrialState(
-        subject=subject,
-        trial=trial,
-        frames=frames,
-        views=len(paths),
-        problems=tuple(problems),
-        faults=tuple(faults),
+        subject=subject, trial=trial, frames=frames, views=len(paths), problems=tuple(problems), faults=tuple(faults)
     )
 
 
