@@ -122,9 +122,7 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
     cloud = np.column_stack([vertices[axis] for axis in "xyz"]).astype(float)
     if line is None:
         if not {"red", "green", "blue"} <= set(vertices.dtype.names or ()):
-            raise InputError(
-                f"{path} has no colours; paint the midline's points red, or hand in the line as CSV (`--line`)."
-            )
+            raise InputError(f"{path} has no colours; paint the midline red, or hand in the line as CSV (`--line`).")
         red, green, blue = (vertices[colour].astype(float) for colour in ("red", "green", "blue"))
         marked = (red > 0) & (red >= MARKED_RED_RATIO * green) & (red >= MARKED_RED_RATIO * blue)
         points = _in_order(cloud[marked])
@@ -156,19 +154,15 @@ def _scan_vertices(path: Path) -> np.ndarray:
         raise InputError(
             f"{path}: vertices have no x, y, z, or properties that repeat or are no numbers: {', '.join(unknown)}."
         )
-    count, kind = (
-        int(lines[elements[0]][-1]),
-        next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), ""),
-    )
+    count = int(lines[elements[0]][-1])
+    kind = next((line[1] for line in lines if line[:1] == ["format"] and line[1:]), "")
     order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "<"}.get(kind)
     if order is None:
         raise InputError(f"{path}: format {kind!r} of a PLY file; expected ascii or binary.")
     layout = np.dtype([(name, order + PLY_TYPES[of]) for of, name in properties])
     if kind != "ascii":
-        if len(body) < count * layout.itemsize:
-            raise InputError(
-                f"{path}: {count} vertices are announced, {len(body) // layout.itemsize} are there; cut short?"
-            )
+        if (room := len(body) // layout.itemsize) < count:
+            raise InputError(f"{path}: {count} vertices are announced, {room} are there; cut short?")
         return np.frombuffer(body, layout, count)
     rows = body.split(b"\n")[:count]
     try:

@@ -330,9 +330,7 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     rows = [(line if mark == "," else line.replace(",", ".")).split(mark) for line in lines]
     head = {row[0]: row for row in rows[:4]}
     if not {"bodyparts", "coords"} <= head.keys():
-        raise InputError(
-            f"{path}: no table of DeepLabCut (lines scorer, bodyparts, coords). Export one, or SLEAP's .h5."
-        )
+        raise InputError(f"{path}: no table of DeepLabCut (scorer, bodyparts, coords). Export one, or SLEAP's .h5.")
     if "individuals" in head and len(set(head["individuals"][1:])) > 1:
         raise InputError(f"{path}: holds several individuals; export a table for each.")
     rows = [row for row in rows if row[0] not in _TABLE_HEAD]
