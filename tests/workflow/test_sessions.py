@@ -492,6 +492,7 @@ def test_the_spine_of_a_child(tmp_path):
     refused = CliRunner().invoke(main, ["add-spine", str(tmp_path)])
     assert refused.exit_code == 2
     assert "--min-factor 0.5" in refused.output
+    assert "error: walk: segment" in refused.output
     assert not list(tmp_path.rglob("*_spine*"))
     add(tmp_path, "--min-factor", "0.5")
     check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.62 * centres.xyz))

@@ -20,7 +20,7 @@ from simspine.io.c3d import write_c3d
 from simspine.io.calibration import read_calibration
 from simspine.io.exchange import ExportTrial
 from simspine.io.mot import write_mot
-from simspine.io.text_tables import repeated_names, warn_assumed
+from simspine.io.text_tables import list_names, repeated_names, warn_assumed
 from simspine.io.trc import write_trc
 from simspine.io.video import find_project
 from simspine.quality.findings import Severity
@@ -194,7 +194,10 @@ def _run_with_bar(
     with progress_bar(f"{next(iter(known))}: steps", quiet) as show:
         for done, (stage, names) in enumerate(steps):
             show(done, len(steps))
-            found |= stage.run({name: found[name] for name in names}, options)
+            try:
+                found |= stage.run({name: found[name] for name in names}, options)
+            except InputError as error:
+                raise InputError(f"{list_names(names)}: {error}") from None
         show(len(steps), len(steps))
     return found
 
