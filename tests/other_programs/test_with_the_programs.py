@@ -17,6 +17,7 @@ from session_person import FRAMES, LEVELS, RATE, add, check_markers, check_near,
 from small_project import ring
 
 from simspine.core.geometry import markers_in_frame, project_points
+from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints, Markers
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import read_calibration, write_calibration
@@ -252,7 +253,8 @@ def test_sports2d(tmp_path):
     sports2d = pytest.importorskip("Sports2D.process")
     common = pytest.importorskip("Pose2Sim.common")
     whole, centres = person("halpe26")
-    names, xyz = native("halpe26", markers_in_frame(whole, "y_up"))
+    names = tuple(name for name in load_skeleton("halpe26").names if name in whole.names)
+    xyz = markers_in_frame(whole, "y_up").select(names).xyz
     folder = tmp_path / "walk_Sports2D"
     folder.mkdir()
     time = pd.Series(3.0 + np.arange(FRAMES) / RATE, index=range(150, 150 + FRAMES), name="time")
