@@ -87,9 +87,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
     wanted = [f"{axis}_{stated}" if stated else axis for axis in "xyz"]
     if not set(wanted) <= set(columns):
         found = ", ".join(columns) or "none"
-        raise InputError(
-            f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), and name if there is any."
-        )
+        raise InputError(f"{path}: columns are {found}; expected x, y, z (or x_mm, y_mm, z_mm), perhaps name.")
     known = (*wanted, "name")
     if unknown := [column for column in columns if column not in known]:
         raise unknown_name("column", unknown[0], known, str(path))
