@@ -25,6 +25,7 @@ _QUALISYS_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
 _OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # axes of the upright board (x, y, z) to z up
+_TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
 _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
@@ -167,8 +168,7 @@ def _cameras_of_toml(text: str, path) -> list[Camera]:
             raise InputError(f"{where}: rotation {turn.ravel().tolist()} is more than a turn; are these degrees?")
         Rotation = scipy.spatial.transform.Rotation
         R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
-        keys = ("size", "matrix", "distortions", "translation")
-        size, K, distortion, t = (_required_entry(table, key, where) for key in keys)
+        size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
         lens = _lens_model(table, where)
         cameras.append(_calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens))
     return cameras
@@ -247,13 +247,14 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
         [0, fv / _QUALISYS_SUBPIXELS, cv / _QUALISYS_SUBPIXELS - top],
         [0, 0, 1],
     ]
-    radial = attributes("intrinsic", "radialDistortion1 radialDistortion2 radialDistortion3")
-    tangential = attributes("intrinsic", "tangentalDistortion1 tangentalDistortion2")  # Qualisys' spelling
+    tangential = "tangentalDistortion1 tangentalDistortion2"  # Qualisys' spelling
+    distortion = attributes("intrinsic", f"radialDistortion1 radialDistortion2 {tangential} radialDistortion3")
     axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     R = _HALF_TURN @ axes
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    size, distortion = (right - left + 1, bottom - top + 1), [*radial[:2], *tangential, radial[2]]
-    return _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where)
+    return _calibrated_camera(
+        name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
+    )
 
 
 def _cameras_of_opencap(path: Path) -> list[Camera]:

@@ -381,8 +381,8 @@ def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
     # Other rates that fit as well, though their last frame is more than a printed step away.
     end = 1.01 * rows.step / (len(time) - 1)
     whole = np.floor(found / (1 + found * end)), np.ceil(found / max(1 - found * end, 1e-3))
-    far = [rate for rate in fitting([*television, *whole], printed) if abs(1 / rate - 1 / found) > end]
-    others = customary[1:] + far
+    others = fitting([*television, *whole], printed)
+    others = customary[1:] + [rate for rate in others if abs(1 / rate - 1 / found) > end]
     if others and warn:
         warn_assumed(
             f"{where}: the times are printed to {rows.step:g} s and fit {found:g} and {others[0]:g} frames/s; "

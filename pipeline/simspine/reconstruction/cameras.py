@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -134,20 +135,19 @@ def is_refined(findings: Sequence[Finding]) -> bool:
 def _judged_as_given(
     seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float
 ) -> JudgedCameras:
-    given = tuple(cameras)
     try:
-        compared = compare_cameras(seen, given, min_confidence)
-        asked = any(finding.suggestion == assess.REFINE_HINT for finding in compared.findings)
+        compared = compare_cameras(seen, cameras, min_confidence)
+        asked = assess.REFINE_HINT in map(attrgetter("suggestion"), compared.findings)
         if compared.mixed_up or not (asked if options.refine == "auto" else options.refine):
-            return JudgedCameras(given, compared.findings)
-        some, chosen = select_views(seen, compared.views), [given[view] for view in compared.views]
+            return JudgedCameras(tuple(cameras), compared.findings)
+        some, chosen = select_views(seen, compared.views), [cameras[view] for view in compared.views]
         refined = refine_cameras(some, chosen, camera_prior_of_options(options), min_confidence)
         left = compare_cameras(some, refined.cameras, min_confidence).findings
     except InputError as error:
         text = f"the cameras could not be compared: {error}"
         cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
-        return JudgedCameras(given, (Finding(assess.CAMERA_UNJUDGED_CODE, Severity.INFO, text, cure),))
-    used = list(given)
+        return JudgedCameras(tuple(cameras), (Finding(assess.CAMERA_UNJUDGED_CODE, Severity.INFO, text, cure),))
+    used = list(cameras)
     for view, camera in zip(compared.views, refined.cameras, strict=True):
         used[view] = camera
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px

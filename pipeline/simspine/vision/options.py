@@ -77,8 +77,7 @@ class CameraOptions(Section):
     """Turn the world upright where neither the person nor the cameras stand along its z axis; the report says so."""
 
     refine: bool | Literal["auto"] = False
-    """Replace the calibration by one that agrees with what the cameras saw; the report says what was changed. `auto`:
-    only where a camera is found to be off."""
+    """Use a calibration that agrees with what the cameras saw, and say what was changed; `auto`: where one is off."""
     rotation_deg: float = Field(0.5, ge=0)
     """Refinement: how far a camera may be turned, one standard deviation about each axis, degrees; 0 keeps it."""
     position_m: float = Field(0.02, ge=0)
