@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from simspine.core.errors import InputError, Remark, reason_of, require_path
 
@@ -336,6 +335,8 @@ def _time_spread_s(interval: float, time: np.ndarray) -> float:
 
 def _closest_interval(time: np.ndarray) -> float:
     """The interval of the line from which the times lie apart least."""
+    from scipy.optimize import minimize_scalar  # not loaded with every reader
+
     line = float(np.polyfit(np.arange(len(time)), time, 1)[0])
     reach = 2 * _time_spread_s(line, time) / (len(time) - 1)  # beyond, they lie farther apart
     bounds, options = (line - reach, line + reach), {"xatol": 1e-9 * reach}
