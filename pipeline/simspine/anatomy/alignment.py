@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import Endplate, Vertebra, cobb_angle, endplate_of, signed_angle, signed_angle_of
 from simspine.anatomy.vertebrae import relative_angles
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import as_rotations, zxy_angles
 
 UP_AXIS = np.array([0.0, 1.0, 0.0])
@@ -112,8 +112,7 @@ def lumbar_flexion(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
 
 
 def _pose_of(poses: BodyPoses, body: str) -> np.ndarray:
-    if body not in poses:
-        raise unknown_name("body", body, poses, "the poses")
+    require_known("body", (body,), poses, "the poses")
     return np.asarray(poses[body], float)
 
 
@@ -191,8 +190,7 @@ def joint_angles(proximal: np.ndarray, distal: np.ndarray, joint: str, side: str
     Of the ankle: dorsiflexion, inversion, internal rotation of the calcaneus on the tibia. proximal, distal: poses
     (frames, 4, 4) or rotations (frames, 3, 3) in ground. Continuous in time.
     """
-    if joint not in JOINT_SIGNS:
-        raise unknown_name("joint", joint, JOINT_SIGNS)
+    require_known("joint", (joint,), JOINT_SIGNS)
     return zxy_angles(_relative_rotation(proximal, distal, side))[0] * np.array(JOINT_SIGNS[joint]) + 0.0
 
 
@@ -213,8 +211,7 @@ def shoulder_angles(thorax: np.ndarray, humerus: np.ndarray, side: str) -> np.nd
 
 def _relative_rotation(proximal: np.ndarray, distal: np.ndarray, side: str) -> np.ndarray:
     """(frames, 3, 3): the distal body in the proximal one's frame, of a left limb as a right one's mirror image."""
-    if side not in ("r", "l"):
-        raise unknown_name("side", side, ("r", "l"))
+    require_known("side", (side,), ("r", "l"))
     turn = np.swapaxes(as_rotations(proximal, "proximal"), 1, 2) @ as_rotations(distal, "distal")
     return turn if side == "r" else MIRROR_MATRIX @ turn @ MIRROR_MATRIX
 

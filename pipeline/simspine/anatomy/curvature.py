@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import models_folder, read_mapping
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
@@ -135,10 +135,8 @@ VertebraeOfBody = dict[str, Vertebra]
 
 def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endplate:
     """The 'superior' or 'inferior' endplate of a level; raises `InputError` naming those there are."""
-    if level not in vertebrae:
-        raise unknown_name("vertebra", level, vertebrae)
-    if side not in ENDPLATE_SIDES:
-        raise unknown_name("endplate", side, ENDPLATE_SIDES)
+    require_known("vertebra", (level,), vertebrae)
+    require_known("endplate", (side,), ENDPLATE_SIDES)
     found = getattr(vertebrae[level], side)
     if found is None:
         raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
@@ -254,8 +252,7 @@ def cobb_angle(
     only changes the sign. In a motion without bending and twisting all choices agree. NaN where a pose is, or where
     an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
     """
-    if plane not in COBB_PLANES:
-        raise unknown_name("plane", plane, COBB_PLANES)
+    require_known("plane", (plane,), COBB_PLANES)
     axis = COBB_PLANES[plane]
     bodies = (upper.body, lower.body) if reference is None else (reference,)
     across = np.sum([_body_rotation(poses, body)[:, :, axis] for body in bodies], axis=0)
@@ -316,6 +313,5 @@ def curvature_sd_of_people(figure: str, sacral: float) -> float:
 
 
 def _body_rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
-    if body not in poses:
-        raise unknown_name("body", body, poses, "the poses")
+    require_known("body", (body,), poses, "the poses")
     return np.asarray(poses[body])[:, :3, :3]

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from simspine.anatomy.body import Body, body_poses, follow_couplers
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
 from simspine.core.types import Motion
 
@@ -98,8 +98,7 @@ def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> Res
     share = np.array([1.0 - female, female])
     points, places = np.tensordot(share, asset.points, 1), np.tensordot(share, asset.places, 1)
     for name, units in (shape or {}).items():
-        if name not in asset.directions:
-            raise unknown_name("direction of shape", name, asset.directions)
+        require_known("direction of shape", (name,), asset.directions)
         k = asset.directions.index(name)
         points += units * np.tensordot(share, asset.moved[:, k], 1)
         places += units * np.tensordot(share, asset.places_moved[:, k], 1)

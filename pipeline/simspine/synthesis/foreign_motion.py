@@ -12,7 +12,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import SPINE_MARKERS, Level
 from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.core.types import Markers
 from simspine.synthesis.foreign_anatomy import ForeignSpine, ForeignSubject, read_foreign, sample_subject
@@ -408,8 +408,7 @@ def make_foreign_trial(subject: ForeignSubject, action: str, frames: int) -> For
 
     Raises `InputError` for an action that does not exist and for less than one frame.
     """
-    if action not in FOREIGN_ACTIONS:
-        raise unknown_name("action", action, FOREIGN_ACTIONS)
+    require_known("action", (action,), FOREIGN_ACTIONS)
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more.")
     found, poses = trunk_and_limbs(subject, foreign_pose(subject, action, frames))

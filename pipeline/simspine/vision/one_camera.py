@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from simspine.anatomy.spine_from_joints import spine_in_image
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import OneEuro
 from simspine.core.geometry import smooth_curve
 from simspine.core.skeletons import SPINEPOSE_SPINE, Skeleton, load_skeleton
@@ -98,8 +98,7 @@ class PeopleWatcher:
 
     def __init__(self, looking: WatchSettings):
         options = looking.detection
-        if options.detector not in IMAGE_DETECTORS:
-            raise unknown_name("detector for images", options.detector, IMAGE_DETECTORS)
+        require_known("detector for images", (options.detector,), IMAGE_DETECTORS)
         self._detector: Detector = detector_of_options(options)
         self._looking = looking
         skeleton = load_skeleton(self._detector.skeleton)
