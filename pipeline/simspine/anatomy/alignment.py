@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.anatomy.curvature import Endplate, Vertebra, cobb_angle, endplate_of, signed_angle, signed_angle_of
+from simspine.anatomy.curvature import (
+    Endplate,
+    Vertebra,
+    cobb_angle,
+    endplate_of,
+    pose_of,
+    signed_angle,
+    signed_angle_of,
+)
 from simspine.anatomy.vertebrae import relative_angles
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import as_rotations, zxy_angles
@@ -49,7 +57,7 @@ def pelvic_incidence(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarra
 def t1_slope(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """Angle between T1's upper endplate and the horizontal; positive where it slopes down forwards."""
     plate = endplate_of(vertebrae, "T1", "superior")
-    return signed_angle(_endplate_normal(poses, plate), UP_AXIS, _pose_of(poses, plate.body)[:, :3, 2])
+    return signed_angle(_endplate_normal(poses, plate), UP_AXIS, pose_of(poses, plate.body)[:, :3, 2])
 
 
 def cervical_lordosis(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
@@ -108,21 +116,16 @@ def coronal_cobb(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
 
 def lumbar_flexion(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """Flexion of T12 on the sacrum, 0 in the model's neutral pose: the lumbar part of bending forward."""
-    return relative_angles(_pose_of(poses, vertebrae["S1"].body), _pose_of(poses, vertebrae["T12"].body))[0][:, 0]
-
-
-def _pose_of(poses: BodyPoses, body: str) -> np.ndarray:
-    require_known("body", (body,), poses, "the poses")
-    return np.asarray(poses[body], float)
+    return relative_angles(pose_of(poses, vertebrae["S1"].body), pose_of(poses, vertebrae["T12"].body))[0][:, 0]
 
 
 def _endplate_normal(poses: BodyPoses, plate: Endplate) -> np.ndarray:
-    return _pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal)
+    return pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal)
 
 
 def _normal_and_forward(poses: BodyPoses, plate: Endplate) -> np.ndarray:
     """(2, 3, frames): an endplate's normal and its body's forward axis, a row for each component."""
-    pose = _pose_of(poses, plate.body)
+    pose = pose_of(poses, plate.body)
     parts = np.zeros((2, 3, 4, 4))
     for row in range(3):
         parts[0, row, row, :3] = plate.normal
@@ -131,7 +134,7 @@ def _normal_and_forward(poses: BodyPoses, plate: Endplate) -> np.ndarray:
 
 
 def _place_of_point(poses: BodyPoses, body: str, point: Sequence[float]) -> np.ndarray:
-    pose = _pose_of(poses, body)
+    pose = pose_of(poses, body)
     return pose[:, :3, :3] @ np.array(point) + pose[:, :3, 3]
 
 
@@ -143,7 +146,7 @@ def _sacral_endplate_centre(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np
 
 def _from_hips(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     return _sacral_endplate_centre(poses, vertebrae) - np.mean(
-        [_pose_of(poses, hip)[:, :3, 3] for hip in HIP_BODIES], axis=0
+        [pose_of(poses, hip)[:, :3, 3] for hip in HIP_BODIES], axis=0
     )
 
 
@@ -158,7 +161,7 @@ def _c7_centre(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
 
 def _pelvis_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """(frames, 3) rightward axis of the pelvis, with which the sacrum's is aligned."""
-    return _pose_of(poses, vertebrae["S1"].body)[:, :3, 2]
+    return pose_of(poses, vertebrae["S1"].body)[:, :3, 2]
 
 
 def _horizontal_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:

@@ -255,10 +255,10 @@ def cobb_angle(
     require_known("plane", (plane,), COBB_PLANES)
     axis = COBB_PLANES[plane]
     bodies = (upper.body, lower.body) if reference is None else (reference,)
-    across = np.sum([_body_rotation(poses, body)[:, :, axis] for body in bodies], axis=0)
+    across = np.sum([pose_of(poses, body)[:, :3, axis] for body in bodies], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         across = across / np.linalg.norm(across, axis=-1, keepdims=True)
-    n_upper, n_lower = (_body_rotation(poses, plate.body) @ np.array(plate.normal) for plate in (upper, lower))
+    n_upper, n_lower = (pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal) for plate in (upper, lower))
     return signed_angle(n_lower, n_upper, across)
 
 
@@ -287,6 +287,12 @@ def _dot_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
+def pose_of(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
+    """(frames, 4, 4) of a body; raises `InputError` naming those there are."""
+    require_known("body", (body,), poses, "the poses")
+    return np.asarray(poses[body], float)
+
+
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
     """LLA (frames,) rad: Cobb angle from the superior endplate of S1 to that of L1, lordosis positive."""
     upper, lower = (endplate_of(vertebrae, *which) for which in LLA_LEVELS)
@@ -310,8 +316,3 @@ def curvature_sd_of_people(figure: str, sacral: float) -> float:
         return CORNER_SD
     plates = COBB_REFERENCES.get(figure, ())
     return float(np.sqrt(sum((sacral if level == "S1" else TILT_SD) ** 2 for level, _ in plates)))
-
-
-def _body_rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
-    require_known("body", (body,), poses, "the poses")
-    return np.asarray(poses[body])[:, :3, :3]

@@ -74,7 +74,7 @@ def evaluate_lifting(
     is a multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
     Raises `InputError` where a method predicts none of the trials.
     """
-    thinned = [every_step(sequence, step) for sequence in truth]
+    thinned = [true.select(true.names, true.frames[true.frames % step == 0]) for true in truth]
     pairs = pair_methods_with_truth(
         {m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, PROTOCOL_SPINE_POINTS
     )
@@ -82,11 +82,6 @@ def evaluate_lifting(
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
     notes = (*_LIFTING_NOTES, used, *found)
     return _by_region(pairs, notes), _by_action(pairs, notes)
-
-
-def every_step(sequence: PointSequence, step: int) -> PointSequence:
-    """The frames whose number is a multiple of `step`."""
-    return sequence.select(sequence.names, sequence.frames[sequence.frames % step == 0])
 
 
 def _with_root(sequence: PointSequence) -> PointSequence:

@@ -370,13 +370,6 @@ _FOREIGN_ACTION_FUNCTIONS: dict[str, Callable[[ForeignCourse], None]] = {
 FOREIGN_ACTIONS = tuple(_FOREIGN_ACTION_FUNCTIONS)
 
 
-def foreign_pose(subject: ForeignSubject, action: str, frames: int) -> ForeignPose:
-    """All coordinates of a trial, 50 Hz."""
-    course = ForeignCourse(subject, action, frames)
-    _FOREIGN_ACTION_FUNCTIONS[action](course)
-    return course.pose()
-
-
 @dataclass(frozen=True, eq=False)
 class ForeignTrial:
     """A trial whose truth is known, 50 Hz, y_up (x forward, y up, z right), metres, without gaps.
@@ -411,7 +404,9 @@ def make_foreign_trial(subject: ForeignSubject, action: str, frames: int) -> For
     require_known("action", (action,), FOREIGN_ACTIONS)
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more.")
-    found, poses = trunk_and_limbs(subject, foreign_pose(subject, action, frames))
+    course = ForeignCourse(subject, action, frames)
+    _FOREIGN_ACTION_FUNCTIONS[action](course)
+    found, poses = trunk_and_limbs(subject, course.pose())
     spine = spine_truth_of(subject, found, poses)
     names = load_skeleton("simspine37").names
     points = Markers(names, FOREIGN_RATE_HZ, np.stack([found[name] for name in names], 1), frame="y_up")

@@ -228,14 +228,10 @@ def _draw_background(
     if images and rng.random() < _OWN_BACKGROUND:
         return _part_of_image(images[int(rng.integers(len(images)))], camera.size, rng)
     room = draw_room(rng, camera.centre[None], floor)
-    view = see_room(room, finer_camera(camera, _BACKGROUND_SCALE), *room_light(light))
+    lamp = light.strength * max(float(light.way[2]), 0.3)
+    view = see_room(room, finer_camera(camera, _BACKGROUND_SCALE), 0.5 * (light.sky + light.ground), lamp)
     soft = cv2.GaussianBlur(add_floor_shadow(view, shadow), (0, 0), _BACKGROUND_BLUR_PX)
     return cv2.resize(soft, camera.size, interpolation=cv2.INTER_LINEAR)
-
-
-def room_light(light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) linear colours that a room gets from everywhere, and from the lamp."""
-    return 0.5 * (light.sky + light.ground), light.strength * max(float(light.way[2]), 0.3)
 
 
 def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -35,7 +35,7 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
     across = np.cross(way, [0.11, 0.27, 0.95] if abs(way[2]) < 0.9 else [1.0, 0, 0])
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(way, across), -way])
-    placed = turn_points(points, frame)
+    placed = (frame @ points.T).astype(np.float32).T
     low = np.array([axis.min() for axis in placed.T])
     wide = max(float(axis.max() - least) for axis, least in zip(placed.T[:2], low, strict=False))
     scale = (_SHADOW_SIZE - 5) / wide
@@ -45,17 +45,6 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
     placed += origin.astype(np.float32)
     seen = rasterise_triangles(placed[:, :2], placed[:, 2], triangles, (_SHADOW_SIZE, _SHADOW_SIZE))
     return ShadowMap(seen.depth, scaled.astype(np.float32), origin.astype(np.float32))
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def turn_points(points, frame):
-    """frame @ x of points (n, 3): (n, 3) float32, stored axis by axis."""
-    out = np.empty((3, len(points)), np.float32)
-    for i in range(len(points)):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        for k in range(3):
-            out[k, i] = frame[k, 0] * x + frame[k, 1] * y + frame[k, 2] * z
-    return out.T
 
 
 class DrawnPixels(NamedTuple):
@@ -192,28 +181,13 @@ def pattern_at(x, y, z, m):
         one = 0.5 if a - np.floor(a) < 0.5 else 0.0
         return one + (0.5 if b - np.floor(b) < 0.5 else 0.0)
     if kind == 4:
-        return 1.0 if value_noise(x / size, y / size, z / size) > 0.58 else 0.0
+        return 1.0 if noise_gradient(x / size, y / size, z / size)[0] > 0.58 else 0.0
     return 0.0
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def value_noise(x, y, z):
-    """Smooth noise 0…1 with features of length 1: values at the corners of a grid, blended."""
-    i, j, k = np.floor(x), np.floor(y), np.floor(z)
-    a, b, c = x - i, y - j, z - k
-    a, b, c = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
-    h = _lattice_seed(int(i), int(j), int(k))
-    low = (_hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a) * (1 - b)
-    low += (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
-    h += _SEED_STEP_Z
-    high = (_hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a) * (1 - b)
-    high += (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
-    return low * (1 - c) + high * c
-
-
-@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def noise_gradient(x, y, z):
-    """`value_noise`, and its gradient in three numbers."""
+    """Smooth noise 0…1 with features of length 1 (values at the corners of a grid, blended), and its gradient."""
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
     h = _lattice_seed(int(i), int(j), int(k))
@@ -239,20 +213,6 @@ def noise_gradient(x, y, z):
     dz = ((high0 + e * (high1 - high0)) - (low0 + e * (low1 - low0))) * 6 * c * (1 - c)
     value = (low0 + e * (low1 - low0)) * (1 - f) + (high0 + e * (high1 - high0)) * f
     return value, dx, dy, dz
-
-
-@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def value_noise_2d(x, y, layer):
-    """Smooth noise 0…1 in a plane; each whole number `layer` has its own."""
-    i, j = np.floor(x), np.floor(y)
-    a, b = x - i, y - j
-    a, b = a * a * (3 - 2 * a), b * b * (3 - 2 * b)
-    h = _lattice_seed(int(i), int(j), int(layer))
-    low = _hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a
-    return (
-        low * (1 - b)
-        + (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
-    )
 
 
 @njit(cache=True, nogil=True)
@@ -386,7 +346,9 @@ def _shade_room(ways, eye, box, colours, second, tile, posters, light, lamp, dar
             for c in range(3):
                 colour = colours[wall, c] * (1 - amount) + second[wall, c] * amount
                 if poster >= 0:
-                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * value_noise_2d(u * 4.0, v * 4.0, poster))
+                    colour = posters[poster, 5 + c] * (
+                        0.55 + 0.9 * noise_gradient(u * 4.0, v * 4.0, np.float32(poster))[0]
+                    )
                 dark[row, column, c] = colour * bright * light[c]
                 bright_part[row, column, c] = colour * bright * lamp[c]
 
@@ -395,10 +357,10 @@ def _shade_room(ways, eye, box, colours, second, tile, posters, light, lamp, dar
 def _wall_texture(u, v, wall, tile):
     """Share of the second colour at a place of a wall."""
     if tile <= 0.0:
-        return np.float32(0.25) * value_noise_2d(u * 6, v * 6, wall)
+        return np.float32(0.25) * noise_gradient(u * 6, v * 6, np.float32(wall))[0]
     a, b, grain, joint = u / tile, v / tile, np.float32(0.1), np.float32(0.03)
     if wall == 2:  # planks: joints along one way, ends displaced from row to row
-        grain = np.float32(0.5) * value_noise_2d(a * 9, np.float32(1.2) * b, np.floor(a))
+        grain = np.float32(0.5) * noise_gradient(a * 9, np.float32(1.2) * b, np.floor(a))[0]
         b = b / 5 + np.float32(0.37) * np.floor(a)
         joint = np.float32(0.006)
     if a - np.floor(a) < np.float32(0.03) or b - np.floor(b) < joint:

@@ -174,17 +174,9 @@ def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarr
 
 # Where the joints of Human3.6M's skeleton are on the body; several are duplicates, as in the data set.
 _HUMAN36M_JOINT_PLACES = {
-    "Hip": ("joint_hip_r", "joint_hip_l"),
-    "Spine": ("L1",),
-    "Thorax": ("C7",),
-    "Head": ("vertex",),
-}
-_HUMAN36M_JOINT_PLACES |= {
-    "NeckNose": ("head_front",),
-    "SpineBase": _HUMAN36M_JOINT_PLACES["Hip"],
-    "LCollar": ("C7",),
-    "RCollar": ("C7",),
-}
+    "Hip": ("joint_hip_r", "joint_hip_l"), "SpineBase": ("joint_hip_r", "joint_hip_l"), "Spine": ("L1",),
+    "Thorax": ("C7",), "LCollar": ("C7",), "RCollar": ("C7",), "NeckNose": ("head_front",), "Head": ("vertex",),
+}  # fmt: skip
 _HUMAN36M_JOINT_PLACES |= {
     f"{side}{joint}": (f"{marker}_{side.lower()}",)
     for side in "RL"

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import marker_set_path
-from simspine.core.errors import InputError, require_distinct_files, require_known, unknown_name
+from simspine.core.errors import InputError, require_distinct_files, require_known
 from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path
 from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
@@ -196,9 +196,6 @@ def json_digest(value) -> str:
 # Values that name one of several things, or a file: whether there is such a thing.
 
 
-DETECTION_PRESET_NAMES = ("exact", "finetuned", "zero-shot")  # of a virtual capture
-
-
 def unknown_values(config: Config) -> list[str]:
     """A line for each setting whose value names nothing that there is, with the nearest name; [] if all is well.
 
@@ -213,7 +210,9 @@ def unknown_values(config: Config) -> list[str]:
     if config.detection.detector == "spinepose":
         checks.append(("detection.model", config.detection.network, known_weights))
     if config.virtual is not None:
-        checks.append(("virtual.detections", config.virtual.detections, _check_detections))
+        from simspine.synthesis.virtual_detector import read_preset
+
+        checks.append(("virtual.detections", config.virtual.detections, read_preset))
     found = []
     for place, value, check in checks:
         try:
@@ -222,14 +221,6 @@ def unknown_values(config: Config) -> list[str]:
         except InputError as error:
             found.append(f"{place}: {error}")
     return found
-
-
-def _check_detections(name: str) -> None:
-    if not name.endswith((".yaml", ".yml")):
-        if name not in DETECTION_PRESET_NAMES:
-            raise unknown_name("kind of detections", name, (*DETECTION_PRESET_NAMES, "a YAML file"))
-    elif not Path(name).is_file():
-        raise InputError(f"file of detections {name} does not exist.")
 
 
 # From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema.
