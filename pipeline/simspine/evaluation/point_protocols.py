@@ -180,17 +180,14 @@ def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
             for order, factor in ((1, 1e3), (2, 1.0))
             for names in POINT_COLUMNS.values()
         ]
-        remark = "" if np.isfinite(cells).any() else _why_still(own)
+        remark = (
+            "" if np.isfinite(cells).any() else "no velocities: no two frames that follow one another are predicted"
+        )
+        if all(pair.rate is None for pair in own):
+            remark = "no velocities: the truth has no rate"
         rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
     notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
     return EvaluationTable("multiview_motion", "Errors of motion by region", columns, rows=tuple(rows), notes=notes)
-
-
-def _why_still(pairs: Sequence[PointPair]) -> str:
-    """Why nothing is known of motion."""
-    if all(pair.rate is None for pair in pairs):
-        return "no velocities: the truth has no rate"
-    return "no velocities: no two frames that follow one another are predicted"
 
 
 def _motion_errors(order: int, pair: PointPair, names: Sequence[str]) -> np.ndarray:

@@ -10,14 +10,7 @@ from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import median_of_known, rms_of_known
 from simspine.core.errors import InputError, nearest_name
 from simspine.core.geometry import angle_between
-from simspine.core.skeletons import (
-    SIMSPINE_SKELETON,
-    is_skin_marker,
-    is_tape_dot,
-    load_skeleton,
-    skin_landmark,
-    unit_vectors,
-)
+from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
 from simspine.quality.spine_checks import jump_frames
@@ -95,7 +88,9 @@ def trunk_twist_angle(measured: Markers) -> np.ndarray:
     if not {*HIP_PAIR, *SHOULDER_PAIR} <= set(measured.names):
         return np.full(measured.frames, np.nan)
     hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
-    trunk = unit_vectors(shoulder[1] - hip[1])
+    trunk = shoulder[1] - hip[1]
+    length = np.linalg.norm(trunk, axis=-1, keepdims=True)
+    trunk = trunk / np.where(length > 0, length, np.nan)
     return angle_between(*(line - (line * trunk).sum(-1, keepdims=True) * trunk for line in (hip[0], shoulder[0])))
 
 

@@ -257,9 +257,5 @@ def _read_record(path: Path) -> dict:
 
 def _json_text(content) -> str:
     """JSON of plain values, dataclasses and arrays; NaN (not sampled) is null."""
-    plain = to_jsonable_python(content, fallback=_nan_as_none, inf_nan_mode="null")
+    plain = to_jsonable_python(content, fallback=np.ndarray.tolist, inf_nan_mode="null")
     return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
-
-
-def _nan_as_none(array: np.ndarray) -> list:
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
