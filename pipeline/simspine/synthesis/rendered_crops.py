@@ -39,7 +39,7 @@ from simspine.synthesis.rendered_scenes import (
     jpeg_bytes,
     take_picture,
 )
-from simspine.synthesis.shading import ShadowMap, add_floor_shadow, see_room, shadow_map
+from simspine.synthesis.shading import ShadowMap, see_room, shadow_map
 from simspine.synthesis.signals import random_stream
 from simspine.synthesis.virtual_trial import make_trial
 
@@ -229,8 +229,9 @@ def _draw_background(
         return _part_of_image(images[int(rng.integers(len(images)))], camera.size, rng)
     room = draw_room(rng, camera.centre[None], floor)
     lamp = light.strength * max(float(light.way[2]), 0.3)
-    view = see_room(room, finer_camera(camera, _BACKGROUND_SCALE), 0.5 * (light.sky + light.ground), lamp)
-    soft = cv2.GaussianBlur(add_floor_shadow(view, shadow), (0, 0), _BACKGROUND_BLUR_PX)
+    coarse = finer_camera(camera, _BACKGROUND_SCALE)
+    seen = see_room(room, coarse, 0.5 * (light.sky + light.ground), lamp=lamp, shadow=shadow)
+    soft = cv2.GaussianBlur(seen, (0, 0), _BACKGROUND_BLUR_PX)
     return cv2.resize(soft, camera.size, interpolation=cv2.INTER_LINEAR)
 
 
