@@ -224,7 +224,7 @@ def test_detections_of_a_virtual_capture_are_known(tmp_path):
     virtual = {key: value for key, value in FULL.items() if key not in ("subjects", "detection", "report")}
     virtual |= {"capture": {"human36m": "copy"}, "virtual": {"detections": "zero-shott"}}
     message = refusal(tmp_path, virtual)
-    assert "virtual.detections: unknown kind of detections 'zero-shott'. Did you mean 'zero-shot'?" in message
+    assert "virtual.detections: unknown preset of detections 'zero-shott'. Did you mean 'zero-shot'?" in message
     virtual["virtual"]["detections"] = "own.yaml"
     assert "own.yaml does not exist" in refusal(tmp_path, virtual)
 

@@ -7,6 +7,7 @@ from small_dataset import camera
 from simspine.anatomy.body import Body, body_poses, follow_couplers, forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import read_endplates, scale_vertebrae
 from simspine.anatomy.occlusion import REFERENCE_THIGH_M, bone_capsules, hidden_points
+from simspine.anatomy.osim import load_opensim_model, opensim_model_xml, scale_opensim_model
 from simspine.anatomy.recipes import build_body, read_recipe, vertebra_markers
 from simspine.anatomy.split_torso import carried_vertebrae
 from simspine.anatomy.vertebrae import vertebra_centroids
@@ -15,7 +16,7 @@ from simspine.core.geometry import change_frame
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Motion
 from simspine.reconstruction.publish import body_points, check_points_follow_angles
-from simspine.synthesis.bodies import _scaled_model_xml, face_landmarks
+from simspine.synthesis.bodies import face_landmarks
 
 NAMES = load_skeleton("simspine37").names
 FACE = ("LEye", "REye", "LEar", "REar")
@@ -68,7 +69,10 @@ def test_centroids_are_those_of_the_vertebrae_in_their_poses(recipe):
     """The body's markers against centroid and pose of each vertebra, on a sized body in any posture."""
     body = build_body(recipe, "simspine-release")
     factors = {name: 0.9 + 0.2 * (i % 3) / 2 for i, name in enumerate(body.bodies)}
-    sized = Body.from_text(_scaled_model_xml(body, factors, 70.0))
+    model = load_opensim_model(body.osim)
+    model.initSystem()
+    scale_opensim_model(model, factors, 70.0)
+    sized = Body.from_text(opensim_model_xml(model))
     rng = np.random.default_rng(3)
     free = body.coordinates.free
     values = np.tile(neutral_motion(sized).values, (4, 1))

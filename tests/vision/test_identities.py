@@ -1,6 +1,6 @@
 import numpy as np
 
-from simspine.core.filtering import OneEuro
+from simspine.core.filtering import MIN_CUTOFF, SPEED_COEFFICIENT, SPEED_CUTOFF, OneEuro
 from simspine.vision.association import MAX_IDENTITY_GAP_S, Identities, drop_doubles
 
 RATE = 30.0
@@ -89,11 +89,11 @@ def paper_filter(values, rate, min_cutoff, beta, speed_cutoff, extent):
 def test_the_filter_is_the_papers():
     rng = np.random.default_rng(4)
     path = np.cumsum(rng.normal(0, 3, (80, 3, 2)), 0)
-    filtered = OneEuro(0.8, 25.0, 1.0)
+    filtered, figures = OneEuro(), (MIN_CUTOFF, SPEED_COEFFICIENT, SPEED_CUTOFF)
     found = np.array([filtered.step(xy, i / RATE, 200.0) for i, xy in enumerate(path)])
     for point in range(3):
         for axis in range(2):
-            expected = paper_filter(path[:, point, axis], RATE, 0.8, 25.0, 1.0, 200.0)
+            expected = paper_filter(path[:, point, axis], RATE, *figures, 200.0)
             np.testing.assert_allclose(found[:, point, axis], expected, rtol=1e-9)
 
 

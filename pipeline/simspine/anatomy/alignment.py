@@ -12,9 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.anatomy.curvature import Endplate, Vertebra, cobb_angle, endplate_of, signed_angle, signed_angle_of
+from simspine.anatomy.curvature import (
+    Endplate,
+    Vertebra,
+    cobb_angle,
+    endplate_of,
+    pose_of,
+    signed_angle,
+    signed_angle_of,
+)
 from simspine.anatomy.vertebrae import relative_angles
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import as_rotations, zxy_angles
 
 UP_AXIS = np.array([0.0, 1.0, 0.0])
@@ -49,7 +57,7 @@ def pelvic_incidence(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarra
 def t1_slope(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """Angle between T1's upper endplate and the horizontal; positive where it slopes down forwards."""
     plate = endplate_of(vertebrae, "T1", "superior")
-    return signed_angle(_endplate_normal(poses, plate), UP_AXIS, _pose_of(poses, plate.body)[:, :3, 2])
+    return signed_angle(_endplate_normal(poses, plate), UP_AXIS, pose_of(poses, plate.body)[:, :3, 2])
 
 
 def cervical_lordosis(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
@@ -108,22 +116,16 @@ def coronal_cobb(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
 
 def lumbar_flexion(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """Flexion of T12 on the sacrum, 0 in the model's neutral pose: the lumbar part of bending forward."""
-    return relative_angles(_pose_of(poses, vertebrae["S1"].body), _pose_of(poses, vertebrae["T12"].body))[0][:, 0]
-
-
-def _pose_of(poses: BodyPoses, body: str) -> np.ndarray:
-    if body not in poses:
-        raise unknown_name("body", body, poses, "the poses")
-    return np.asarray(poses[body], float)
+    return relative_angles(pose_of(poses, vertebrae["S1"].body), pose_of(poses, vertebrae["T12"].body))[0][:, 0]
 
 
 def _endplate_normal(poses: BodyPoses, plate: Endplate) -> np.ndarray:
-    return _pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal)
+    return pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal)
 
 
 def _normal_and_forward(poses: BodyPoses, plate: Endplate) -> np.ndarray:
     """(2, 3, frames): an endplate's normal and its body's forward axis, a row for each component."""
-    pose = _pose_of(poses, plate.body)
+    pose = pose_of(poses, plate.body)
     parts = np.zeros((2, 3, 4, 4))
     for row in range(3):
         parts[0, row, row, :3] = plate.normal
@@ -132,7 +134,7 @@ def _normal_and_forward(poses: BodyPoses, plate: Endplate) -> np.ndarray:
 
 
 def _place_of_point(poses: BodyPoses, body: str, point: Sequence[float]) -> np.ndarray:
-    pose = _pose_of(poses, body)
+    pose = pose_of(poses, body)
     return pose[:, :3, :3] @ np.array(point) + pose[:, :3, 3]
 
 
@@ -144,7 +146,7 @@ def _sacral_endplate_centre(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np
 
 def _from_hips(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     return _sacral_endplate_centre(poses, vertebrae) - np.mean(
-        [_pose_of(poses, hip)[:, :3, 3] for hip in HIP_BODIES], axis=0
+        [pose_of(poses, hip)[:, :3, 3] for hip in HIP_BODIES], axis=0
     )
 
 
@@ -159,7 +161,7 @@ def _c7_centre(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
 
 def _pelvis_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
     """(frames, 3) rightward axis of the pelvis, with which the sacrum's is aligned."""
-    return _pose_of(poses, vertebrae["S1"].body)[:, :3, 2]
+    return pose_of(poses, vertebrae["S1"].body)[:, :3, 2]
 
 
 def _horizontal_rightward(poses: BodyPoses, vertebrae: VertebraeByLevel) -> np.ndarray:
@@ -191,8 +193,7 @@ def joint_angles(proximal: np.ndarray, distal: np.ndarray, joint: str, side: str
     Of the ankle: dorsiflexion, inversion, internal rotation of the calcaneus on the tibia. proximal, distal: poses
     (frames, 4, 4) or rotations (frames, 3, 3) in ground. Continuous in time.
     """
-    if joint not in JOINT_SIGNS:
-        raise unknown_name("joint", joint, JOINT_SIGNS)
+    require_known("joint", (joint,), JOINT_SIGNS)
     return zxy_angles(_relative_rotation(proximal, distal, side))[0] * np.array(JOINT_SIGNS[joint]) + 0.0
 
 
@@ -213,8 +214,7 @@ def shoulder_angles(thorax: np.ndarray, humerus: np.ndarray, side: str) -> np.nd
 
 def _relative_rotation(proximal: np.ndarray, distal: np.ndarray, side: str) -> np.ndarray:
     """(frames, 3, 3): the distal body in the proximal one's frame, of a left limb as a right one's mirror image."""
-    if side not in ("r", "l"):
-        raise unknown_name("side", side, ("r", "l"))
+    require_known("side", (side,), ("r", "l"))
     turn = np.swapaxes(as_rotations(proximal, "proximal"), 1, 2) @ as_rotations(distal, "distal")
     return turn if side == "r" else MIRROR_MATRIX @ turn @ MIRROR_MATRIX
 

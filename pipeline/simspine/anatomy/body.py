@@ -165,10 +165,12 @@ class Body(Unchanging):
         if model.getBodySet().getSize() == 0:
             raise InputError(f"{where} is an OpenSim model without bodies.")
         markers = list(model.getMarkerSet())
-        offsets = np.array([_marker_offset_in_body(marker) for marker in markers]).reshape(-1, 3)
+        state, bases = model.getWorkingState(), [marker.getParentFrame().findBaseFrame() for marker in markers]
+        places = (m.findLocationInFrame(state, base).to_numpy() for m, base in zip(markers, bases, strict=True))
+        offsets = np.array(list(places)).reshape(-1, 3)
         offsets.setflags(write=False)
         coordinates = _coordinates_of_model(model)
-        carriers = tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers)
+        carriers = tuple(base.getName() for base in bases)
         return cls(
             name=model.getName(),
             osim=osim,
@@ -250,12 +252,6 @@ def _opensim_reason(error: RuntimeError) -> str:
     """The telling line of an OpenSim exception."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].split("': ", 1)[-1][:300] if lines else "no reason given."
-
-
-def _marker_offset_in_body(marker) -> np.ndarray:
-    """Offset of a marker in the frame of the body that carries it (its own frame may be one fixed to the body)."""
-    state = marker.getModel().getWorkingState()
-    return marker.findLocationInFrame(state, marker.getParentFrame().findBaseFrame()).to_numpy()
 
 
 def _coordinates_of_model(model) -> Coordinates:

@@ -413,20 +413,17 @@ class Plausibility:
 def shape_plausibility(
     points: Mapping[str, np.ndarray],
     covariance: float | np.ndarray | Mapping[str, np.ndarray | float] | None = None,
-    posture: str = "any",
-    model: ShapeModel | None = None,
 ) -> Plausibility:
     """How unlikely the points are for a human spine, whatever its pose in space.
 
-    points: {level: (3,) or (frames, 3)} m, at least `MIN_POINTS_FOR_SHAPE` levels; covariance and posture as in
-    `complete_spine`.
+    points: {level: (3,) or (frames, 3)} m, at least `MIN_POINTS_FOR_SHAPE` levels; covariance as in `complete_spine`.
     What a turn of the whole could explain is never unlikely: that a spine faces backwards does not show. Raises
     `InputError` as `complete_spine` does.
     """
     levels, y = checked_points(points, MIN_POINTS_FOR_SHAPE)
     C = checked_covariances(covariance, levels, len(y))
     at = np.array([CHAIN_LEVELS.index(level) for level in levels])
-    problem = ShapePosterior(*(model or packaged_shape_model()).prior(posture), at)
+    problem = ShapePosterior(*packaged_shape_model().prior("any"), at)
     parts = [
         _shape_distances(problem, y[i : i + FRAMES_AT_A_TIME], C[i : i + FRAMES_AT_A_TIME])
         for i in range(0, len(y), FRAMES_AT_A_TIME)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import models_folder, read_mapping
 
 MOTION_PLANES = ("flexion", "lateral bending", "axial rotation")
@@ -135,10 +135,8 @@ VertebraeOfBody = dict[str, Vertebra]
 
 def endplate_of(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endplate:
     """The 'superior' or 'inferior' endplate of a level; raises `InputError` naming those there are."""
-    if level not in vertebrae:
-        raise unknown_name("vertebra", level, vertebrae)
-    if side not in ENDPLATE_SIDES:
-        raise unknown_name("endplate", side, ENDPLATE_SIDES)
+    require_known("vertebra", (level,), vertebrae)
+    require_known("endplate", (side,), ENDPLATE_SIDES)
     found = getattr(vertebrae[level], side)
     if found is None:
         raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
@@ -254,14 +252,13 @@ def cobb_angle(
     only changes the sign. In a motion without bending and twisting all choices agree. NaN where a pose is, or where
     an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
     """
-    if plane not in COBB_PLANES:
-        raise unknown_name("plane", plane, COBB_PLANES)
+    require_known("plane", (plane,), COBB_PLANES)
     axis = COBB_PLANES[plane]
     bodies = (upper.body, lower.body) if reference is None else (reference,)
-    across = np.sum([_body_rotation(poses, body)[:, :, axis] for body in bodies], axis=0)
+    across = np.sum([pose_of(poses, body)[:, :3, axis] for body in bodies], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         across = across / np.linalg.norm(across, axis=-1, keepdims=True)
-    n_upper, n_lower = (_body_rotation(poses, plate.body) @ np.array(plate.normal) for plate in (upper, lower))
+    n_upper, n_lower = (pose_of(poses, plate.body)[:, :3, :3] @ np.array(plate.normal) for plate in (upper, lower))
     return signed_angle(n_lower, n_upper, across)
 
 
@@ -290,6 +287,12 @@ def _dot_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
+def pose_of(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
+    """(frames, 4, 4) of a body; raises `InputError` naming those there are."""
+    require_known("body", (body,), poses, "the poses")
+    return np.asarray(poses[body], float)
+
+
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
     """LLA (frames,) rad: Cobb angle from the superior endplate of S1 to that of L1, lordosis positive."""
     upper, lower = (endplate_of(vertebrae, *which) for which in LLA_LEVELS)
@@ -313,9 +316,3 @@ def curvature_sd_of_people(figure: str, sacral: float) -> float:
         return CORNER_SD
     plates = COBB_REFERENCES.get(figure, ())
     return float(np.sqrt(sum((sacral if level == "S1" else TILT_SD) ** 2 for level, _ in plates)))
-
-
-def _body_rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
-    if body not in poses:
-        raise unknown_name("body", body, poses, "the poses")
-    return np.asarray(poses[body])[:, :3, :3]

@@ -4,7 +4,7 @@ The one module that imports `opensim`. It goes through OpenSim's API, so that ev
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +59,18 @@ def _passed_on() -> Iterator[Path]:
         except OSError as error:
             error.filename = f"the temporary file of a model for OpenSim in {tempfile.gettempdir()}"
             raise
+
+
+def scale_opensim_model(model, factors: Mapping[str, float], mass: float) -> bool:
+    """Scale bodies by their factors, equally along all axes, to a mass of the whole, kg; whether OpenSim could."""
+    osim, scales = opensim_api(), opensim_api().ScaleSet()
+    for name, factor in factors.items():
+        scale = osim.Scale()
+        scale.setSegmentName(name)
+        scale.setScaleFactors(osim.Vec3(factor, factor, factor))
+        scale.setApply(True)
+        scales.cloneAndAppend(scale)
+    return model.scale(model.getWorkingState(), scales, True, float(mass))
 
 
 def set_coordinates(coordinates: Sequence, row: Sequence[float], state) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known, unknown_name
 
 
 @dataclass(frozen=True)
@@ -214,8 +214,7 @@ class Prior:
         S = np.zeros((len(self.terms), len(names)))
         for row, term in zip(S, self.terms, strict=True):
             for name, coefficient in term.combination.items():
-                if name not in names:
-                    raise unknown_name("coordinate", name, names, "the prior")
+                require_known("coordinate", (name,), names, "the prior")
                 row[list(names).index(name)] = coefficient
         mean = np.array([term.mean for term in self.terms])
         time = np.array([term.correlation_time for term in self.terms])

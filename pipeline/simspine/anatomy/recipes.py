@@ -35,7 +35,7 @@ from simspine.anatomy.priors import (
 )
 from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
 from simspine.anatomy.split_torso import Articulation, Partition, articulation_from, carried_vertebrae, neck_from
-from simspine.core.errors import InputError, require_known, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import models_folder, packaged_file, pose2sim_folder, read_mapping, recipe_path
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, base_name
 from simspine.core.types import Markers
@@ -348,15 +348,13 @@ def _limit_levels(model, regions: Sequence[LevelRegion]) -> None:
 
 def _removable_objects(model, kind: str):
     sets = {"forces": "ForceSet", "controllers": "ControllerSet", "contact_geometry": "ContactGeometrySet"}
-    if kind not in sets:
-        raise unknown_name("kind of component to remove", kind, sets)
+    require_known("kind of component to remove", (kind,), sets)
     return getattr(model, f"upd{sets[kind]}")()
 
 
 def _add_marker(model, name: str, place: Place) -> None:
     bodies = [body.getName() for body in model.getBodySet()]
-    if place.body not in bodies:
-        raise unknown_name("body", place.body, bodies, f"the place of marker {name!r}")
+    require_known("body", (place.body,), bodies, f"the place of marker {name!r}")
     osim = _opensim.opensim_api()
     marker = osim.Marker(name, model.getBodySet().get(place.body), osim.Vec3(*place.offset))
     marker.set_fixed(True)

@@ -143,21 +143,13 @@ def scale_body(body: Body, factors: ScaleFactors, mass: float | None = None, rec
     inferred markers are placed anew (see `recipes.place_inferred`).
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    osim = _opensim.opensim_api()
     model = _opensim.load_opensim_model(body.osim)
     state = model.initSystem()
     if mass is None:
         mass = model.getTotalMass(state) * factors.stature_factor**3
     elif not MASS_LIMITS_KG[0] < mass < MASS_LIMITS_KG[1]:
         raise InputError(f"mass is {mass} kg, expected one between {MASS_LIMITS_KG[0]:g} and {MASS_LIMITS_KG[1]:g} kg.")
-    scale_set = osim.ScaleSet()
-    for name, factor in factors.by_body.items():
-        entry = osim.Scale()
-        entry.setSegmentName(name)
-        entry.setScaleFactors(osim.Vec3(factor, factor, factor))
-        entry.setApply(True)
-        scale_set.cloneAndAppend(entry)
-    if not model.scale(state, scale_set, True, float(mass)):
+    if not _opensim.scale_opensim_model(model, factors.by_body, mass):
         raise InputError(f"OpenSim could not scale body {body.name!r} with factors {factors.by_segment}.")
     _keep_skin_depth(model, factors.by_body)
     scaled = Body.from_text(_opensim.opensim_model_xml(model), f"scaled model {body.name!r}")

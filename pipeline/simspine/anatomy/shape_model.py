@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
 from simspine.io.text_tables import read_bytes
 
@@ -108,8 +108,7 @@ class ShapeModel:
 
     def prior(self, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance with the allowance for a posture: 'supine' (none), 'standing' or 'any'."""
-        if posture not in MOVEMENT_SHARES_OF_POSTURE:
-            raise unknown_name("posture", posture, MOVEMENT_SHARES_OF_POSTURE)
+        require_known("posture", (posture,), MOVEMENT_SHARES_OF_POSTURE)
         return self.mean, self.covariance + movement_covariance(MOVEMENT_SHARES_OF_POSTURE[posture])
 
 

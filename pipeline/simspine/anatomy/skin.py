@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 
 from simspine.anatomy.body import Body, body_poses, follow_couplers
-from simspine.core.errors import InputError, unknown_name
+from simspine.anatomy.recipes import VIRTUAL_SUFFIX
+from simspine.core.errors import InputError, require_known
 from simspine.core.settings import packaged_file
 from simspine.core.types import Motion
 
@@ -98,8 +99,7 @@ def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> Res
     share = np.array([1.0 - female, female])
     points, places = np.tensordot(share, asset.points, 1), np.tensordot(share, asset.places, 1)
     for name, units in (shape or {}).items():
-        if name not in asset.directions:
-            raise unknown_name("direction of shape", name, asset.directions)
+        require_known("direction of shape", (name,), asset.directions)
         k = asset.directions.index(name)
         points += units * np.tensordot(share, asset.moved[:, k], 1)
         places += units * np.tensordot(share, asset.places_moved[:, k], 1)
@@ -110,7 +110,6 @@ def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> Res
 # surface's joint to the body's, the way to the next joint to the body's way, and stretches the part to the body's
 # length; across, the whole person has one scale. From then on the part goes with its segment.
 _FACE_POINTS = {"nose": "Nose", "eye_r": "REye", "eye_l": "LEye", "vertex": "Head"}
-_VIRTUAL_SUFFIX = "_virtual"
 _FOOT_HIGH = 0.85  # the surface's ankle is 85 mm above its sole; with what is left 10 mm lie under the heel bone
 _HEEL_BEHIND, _TOE_BEFORE = 0.012, 0.006  # m: skin beyond the points of heel and big toe, which lie on the bone
 
@@ -192,10 +191,9 @@ def _head_map(body: Body, pose: np.ndarray, at: Mapping, joints: Mapping) -> np.
     """The similarity that takes nose, eyes and vertex to the body's, and the joint to the body's."""
     source, target = [at["head"]], [joints["head"]]
     for landmark, marker in _FACE_POINTS.items():
-        name = marker if marker in body.marker_names and f"{marker}{_VIRTUAL_SUFFIX}" not in body.marker_names else ""
-        name = name or f"{marker}{_VIRTUAL_SUFFIX}"
-        if name in body.marker_names:
-            offset = body.marker_offsets[body.marker_index(name)]
+        names = [name for name in (f"{marker}{VIRTUAL_SUFFIX}", marker) if name in body.marker_names]
+        if names:
+            offset = body.marker_offsets[body.marker_index(names[0])]
             source.append(at[landmark])
             target.append((pose @ [*offset, 1])[:3])
     if len(source) < 3:

@@ -18,7 +18,7 @@ from simspine.anatomy.curvature import (
     thoracic_kyphosis,
 )
 from simspine.core.arrays import Unchanging
-from simspine.core.errors import InputError, index_of_name, unknown_name
+from simspine.core.errors import InputError, index_of_name, require_known, unknown_name
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
 from simspine.core.types import Forced, ForcedKind, Markers, read_only_array
 
@@ -339,8 +339,7 @@ def vertebra_centroids(
     """Centroids in ground of vertebrae (scaled as the body is): Markers C1…L5, S1 (m, y_up)."""
     xyz = []
     for vertebra in vertebrae.values():
-        if vertebra.body not in poses:
-            raise unknown_name("body", vertebra.body, poses, "the poses")
+        require_known("body", (vertebra.body,), poses, "the poses")
         pose = np.asarray(poses[vertebra.body], float)
         xyz.append(pose[:, :3, :3] @ np.array(vertebra.centroid) + pose[:, :3, 3])
     return Markers(tuple(vertebrae), rate, np.stack(xyz, 1), frame="y_up", start=start)

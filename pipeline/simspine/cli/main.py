@@ -308,13 +308,12 @@ def job_command(name, config, subject, trial):
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
     """
-    from simspine.core.errors import unknown_name
+    from simspine.core.errors import require_known
     from simspine.workflow.jobs import CAPTURE_JOB, JOBS_OF_ALL, STAGES_OF_JOB, capture_step, run_job
     from simspine.workflow.up_to_date import hold_lock, run_task
 
     names = (CAPTURE_JOB, *STAGES_OF_JOB, *JOBS_OF_ALL)
-    if name not in names:
-        raise unknown_name("job", name, names)
+    require_known("job", (name,), names)
     if name == CAPTURE_JOB:
         from simspine.cli.research import write_configured
 

@@ -162,10 +162,7 @@ class OneEuro:
     past alone, and so lags. Speeds count in the person's extents: the distance from the camera does not matter.
     """
 
-    def __init__(
-        self, min_cutoff: float = MIN_CUTOFF, beta: float = SPEED_COEFFICIENT, speed_cutoff: float = SPEED_CUTOFF
-    ):
-        self._min_cutoff, self._beta, self._speed_cutoff = min_cutoff, beta, speed_cutoff
+    def __init__(self) -> None:
         self._xy: np.ndarray | None = None
         self._speed = np.zeros(0)
         self._time = 0.0
@@ -181,8 +178,8 @@ class OneEuro:
             return xy
         step = time - self._time
         speed = np.where(np.isfinite(self._xy), (xy - self._xy) / step, 0.0)
-        self._speed = self._speed + _smoothing_share(self._speed_cutoff, step) * (np.nan_to_num(speed) - self._speed)
-        cutoff = self._min_cutoff + self._beta * np.abs(self._speed) / max(extent, 1.0)
+        self._speed = self._speed + _smoothing_share(SPEED_CUTOFF, step) * (np.nan_to_num(speed) - self._speed)
+        cutoff = MIN_CUTOFF + SPEED_COEFFICIENT * np.abs(self._speed) / max(extent, 1.0)
         smooth = self._xy + _smoothing_share(cutoff, step) * (xy - self._xy)
         fresh = ~np.isfinite(self._xy)
         self._xy = np.where(fresh, xy, smooth)

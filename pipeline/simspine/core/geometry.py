@@ -353,7 +353,7 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if (
         len(a) == len(angles)
         and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_GIMBAL_LOCK_RAD
-        and not _half_turn_steps(a).any()
+        and np.abs(np.diff(a, axis=0)).max(initial=0.0) <= np.pi
     ):
         return out, np.zeros(len(out), bool)
     near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_RAD
@@ -376,11 +376,6 @@ def unwrap_angles(angles: np.ndarray) -> np.ndarray:
         valid = np.isfinite(column)
         column[valid] = np.unwrap(column[valid])
     return out
-
-
-def _half_turn_steps(angles: np.ndarray) -> np.ndarray:
-    """Where an angle steps by more than half a turn, of (frames, angles) rad."""
-    return np.abs(angles[1:] - angles[:-1]) > np.pi
 
 
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:

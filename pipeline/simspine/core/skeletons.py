@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, naming_table, require_path, unknown_name
+from simspine.core.errors import InputError, index_of_name, naming_table, require_known, require_path, unknown_name
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
@@ -142,8 +142,7 @@ def table_names_in(folder: str) -> tuple[str, ...]:
 @cache
 def load_skeleton(name: str) -> Skeleton:
     """The skeleton `name`; raises `InputError` listing those there are."""
-    if name not in skeleton_names():
-        raise unknown_name("skeleton", name, skeleton_names())
+    require_known("skeleton", (name,), skeleton_names())
     text = files(__package__).joinpath("tables", f"{name}.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     names = tuple(row["name"] for row in rows)
@@ -365,8 +364,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
 
 
 def _point_correspondence(row: dict, where: str) -> PointCorrespondence:
-    if row["point"] not in load_skeleton(SIMSPINE_SKELETON).names:
-        raise unknown_name("point", row["point"], load_skeleton(SIMSPINE_SKELETON).names, where)
+    require_known("point", (row["point"],), load_skeleton(SIMSPINE_SKELETON).names, where)
     try:
         weight, sd = float(row["weight"]), float(row["sd_m"])
     except (TypeError, ValueError):

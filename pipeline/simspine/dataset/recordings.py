@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, reason_of, require_file_name, require_known, unknown_name
+from simspine.core.errors import InputError, reason_of, require_file_name, require_known
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.types import Camera
 from simspine.io.atomic import check_version, write_text
@@ -374,8 +374,7 @@ class Recording:
 
     def array(self, field: str, first: int = 0, last: int | None = None) -> np.ndarray:
         """One of `WINDOW_FIELDS` for frames first … last-1, in radians and metres."""
-        if field not in WINDOW_FIELDS:
-            raise unknown_name("field", field, WINDOW_FIELDS)
+        require_known("field", (field,), WINDOW_FIELDS)
         last = self.frames if last is None else last
         return self.data.file.array(self.subject, self.name, WINDOW_FIELDS[field], slice(first, last))
 

@@ -6,7 +6,7 @@ A file of angles is a table with a row per frame (`simspine.evaluation.point_sou
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -98,15 +98,13 @@ def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     kind = kind_of_source(path)
     if kind == "trc":
         raise InputError(f"{path}: TRC files hold no angles. Give a table of angles, a data set or a virtual capture.")
-    read = {"table": _of_table, "dataset": _of_dataset, "capture": _of_capture}[kind]
-    found = tuple(read(path))
+    if kind == "table":
+        found = sequences_of_table(path, "angle", (), needed=(), make=AngleSequence)
+    else:
+        found = tuple(_of_dataset(path) if kind == "dataset" else _of_capture(path))
     if not found:
         raise InputError(f"{path}: holds no trial with angles.")
     return found
-
-
-def _of_table(path: Path) -> Iterable[AngleSequence]:
-    return sequences_of_table(path, "angle", (), needed=(), make=AngleSequence)
 
 
 def _of_dataset(path: Path) -> Iterator[AngleSequence]:

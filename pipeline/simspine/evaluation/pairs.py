@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import WORLD_FRAMES
 from simspine.evaluation.metrics import (
@@ -195,8 +195,7 @@ def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndar
     measure: 'world', as they are; 'rooted', both relative to their `ROOT_POINT`; 'scaled', rooted and after the best
     scale per frame; 'aligned', after the best similarity per frame onto these very points.
     """
-    if measure not in DISTANCE_MEASURES:
-        raise unknown_name("measure", measure, DISTANCE_MEASURES)
+    require_known("measure", (measure,), DISTANCE_MEASURES)
     if not set(names) <= set(pair.names):
         return np.zeros((len(pair.frames), 0))
     columns = [pair.names.index(name) for name in names]

@@ -74,7 +74,7 @@ def evaluate_lifting(
     is a multiple of `step` count. The fifteen spine points are needed; a prediction without the root has it at zero.
     Raises `InputError` where a method predicts none of the trials.
     """
-    thinned = [every_step(sequence, step) for sequence in truth]
+    thinned = [true.select(true.names, true.frames[true.frames % step == 0]) for true in truth]
     pairs = pair_methods_with_truth(
         {m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, PROTOCOL_SPINE_POINTS
     )
@@ -82,11 +82,6 @@ def evaluate_lifting(
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
     notes = (*_LIFTING_NOTES, used, *found)
     return _by_region(pairs, notes), _by_action(pairs, notes)
-
-
-def every_step(sequence: PointSequence, step: int) -> PointSequence:
-    """The frames whose number is a multiple of `step`."""
-    return sequence.select(sequence.names, sequence.frames[sequence.frames % step == 0])
 
 
 def _with_root(sequence: PointSequence) -> PointSequence:
@@ -185,17 +180,14 @@ def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
             for order, factor in ((1, 1e3), (2, 1.0))
             for names in POINT_COLUMNS.values()
         ]
-        remark = "" if np.isfinite(cells).any() else _why_still(own)
+        remark = (
+            "" if np.isfinite(cells).any() else "no velocities: no two frames that follow one another are predicted"
+        )
+        if all(pair.rate is None for pair in own):
+            remark = "no velocities: the truth has no rate"
         rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
     notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
     return EvaluationTable("multiview_motion", "Errors of motion by region", columns, rows=tuple(rows), notes=notes)
-
-
-def _why_still(pairs: Sequence[PointPair]) -> str:
-    """Why nothing is known of motion."""
-    if all(pair.rate is None for pair in pairs):
-        return "no velocities: the truth has no rate"
-    return "no velocities: no two frames that follow one another are predicted"
 
 
 def _motion_errors(order: int, pair: PointPair, names: Sequence[str]) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.skeletons import POINTS_BY_REGION, SIMSPINE_SKELETON, SPINE_REGIONS, load_skeleton
 from simspine.io.human36m.names import HUMAN36M_ACTIONS, canonical_action
 
@@ -78,8 +78,7 @@ class EvaluationTable:
     def value(self, method: str, label: str, column: str) -> TableCell:
         """One cell; `InputError` for a row or a column that does not exist."""
         names = [c.name for c in self.columns]
-        if column not in names:
-            raise unknown_name("column", column, names, f"table {self.name}")
+        require_known("column", (column,), names, f"table {self.name}")
         for row in self.rows:
             if (row.method, row.label) == (method, label):
                 return row.cells[names.index(column)]
@@ -145,8 +144,7 @@ def evaluation_json(tables: Sequence[EvaluationTable], **more: Any) -> str:
 def join_tables(form: str, tables: Sequence[EvaluationTable]) -> str:
     """All tables as 'text' or as 'markdown'."""
     writers = {"text": evaluation_text, "markdown": evaluation_markdown}
-    if form not in writers:
-        raise unknown_name("way to write a table", form, writers)
+    require_known("way to write a table", (form,), writers)
     return "\n".join(writers[form](table) for table in tables)
 
 

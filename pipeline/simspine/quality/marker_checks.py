@@ -9,6 +9,7 @@ from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS, read_skin_table
 from simspine.core.arrays import median_of_known, rms_of_known
 from simspine.core.errors import InputError, nearest_name
+from simspine.core.geometry import angle_between
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
@@ -60,7 +61,7 @@ def check_vertical(measured: Markers, centres: Markers | None = None) -> Iterato
     tilt, line = body_axis_tilt(measured), "ankles to shoulders"
     if centres is not None and not np.isfinite(tilt).any() and {"C7", "S1"} <= set(centres.names):
         trunk = _pair_vector_and_middle(centres, ("C7", "S1"))[0]
-        tilt, line = _angle_between(trunk, np.broadcast_to(_body_up(centres), trunk.shape)), "S1 to C7"
+        tilt, line = angle_between(trunk, _body_up(centres)), "S1 to C7"
     if not np.isfinite(tilt).any():
         return
     least, most = float(np.nanmin(tilt)), float(np.nanmax(tilt))
@@ -87,8 +88,10 @@ def trunk_twist_angle(measured: Markers) -> np.ndarray:
     if not {*HIP_PAIR, *SHOULDER_PAIR} <= set(measured.names):
         return np.full(measured.frames, np.nan)
     hip, shoulder = (_pair_vector_and_middle(measured, names) for names in (HIP_PAIR, SHOULDER_PAIR))
-    trunk = _unit_vectors(shoulder[1] - hip[1])
-    return _angle_between(*(line - (line * trunk).sum(-1, keepdims=True) * trunk for line in (hip[0], shoulder[0])))
+    trunk = shoulder[1] - hip[1]
+    length = np.linalg.norm(trunk, axis=-1, keepdims=True)
+    trunk = trunk / np.where(length > 0, length, np.nan)
+    return angle_between(*(line - (line * trunk).sum(-1, keepdims=True) * trunk for line in (hip[0], shoulder[0])))
 
 
 def feet_turn_angle(measured: Markers) -> np.ndarray:
@@ -105,7 +108,7 @@ def feet_turn_angle(measured: Markers) -> np.ndarray:
     turns = []
     for heel, toe in FOOT_PAIRS:
         foot = -_pair_vector_and_middle(measured, (heel, toe))[0]
-        turns.append(_angle_between(foot - (foot @ up)[:, None] * up, forward))
+        turns.append(angle_between(foot - (foot @ up)[:, None] * up, forward))
     over = body_axis_tilt(measured) > THRESHOLDS["upside_down"].value_si
     return np.where(steep | over, np.nan, np.minimum(*turns))
 
@@ -116,7 +119,7 @@ def body_axis_tilt(measured: Markers) -> np.ndarray:
     if not {*SHOULDER_PAIR, *ANKLE_PAIR} <= set(measured.names):
         return np.full(measured.frames, np.nan)
     line = _pair_vector_and_middle(measured, SHOULDER_PAIR)[1] - _pair_vector_and_middle(measured, ANKLE_PAIR)[1]
-    return _angle_between(line, np.broadcast_to(_body_up(measured), line.shape))
+    return angle_between(line, _body_up(measured))
 
 
 def _body_up(measured: Markers) -> np.ndarray:
@@ -127,17 +130,6 @@ def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[
     """From the second point to the first, and the middle, (frames, 3) each."""
     first, second = (measured.xyz[:, i] for i in measured.indices(names))
     return first - second, (first + second) / 2
-
-
-def _unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """NaN where there is no direction."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(length > 1e-9, length, np.nan)
-
-
-def _angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(frames,) rad between vectors (frames, 3)."""
-    return np.arccos(np.clip((_unit_vectors(a) * _unit_vectors(b)).sum(-1), -1, 1))
 
 
 # Checks of markers on the skin: are they seen, and do they lie where their names say?

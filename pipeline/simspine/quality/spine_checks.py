@@ -31,6 +31,8 @@ from simspine.quality.observability import forced_mask
 PELVIS_COORDINATES = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 _CURVATURE_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}
 _GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are to the ground
+_JUMP_LIMITS = dict.fromkeys(_GROUND_SEGMENTS, "jump_segment") | {"neck": "jump_neck"}  # of all others: jump_level
+_JUMP_LIMITS |= dict.fromkeys(("lumbar", "thorax-pelvis"), "jump_curvature")
 _RANGE_PERCENTILES = (1, 99)  # per cent: as `simspine.evaluation.validation_tables` takes a range of motion
 
 
@@ -77,7 +79,11 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
     is right, so the frames on both sides of it are. Levels that jump together (as coupled ones do) make one finding.
     """
     series = [
-        (f"{MOTION_PLANES[axis]} of {level}", spine.angles[:, k, axis], THRESHOLDS[_jump_limit(level)])
+        (
+            f"{MOTION_PLANES[axis]} of {level}",
+            spine.angles[:, k, axis],
+            THRESHOLDS[_JUMP_LIMITS.get(level, "jump_level")],
+        )
         for k, level in enumerate(spine.levels)
         for axis in range(3)
     ]
@@ -132,12 +138,6 @@ def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -
             faulty[k + 1 : back + 1] = True
             at = [m for m in at if m > back]
     return faulty, float(step[jump].max() * rate) if jump.any() else 0.0
-
-
-def _jump_limit(level: str) -> str:
-    if level in _GROUND_SEGMENTS:
-        return "jump_segment"
-    return {"neck": "jump_neck", "lumbar": "jump_curvature", "thorax-pelvis": "jump_curvature"}.get(level, "jump_level")
 
 
 def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:

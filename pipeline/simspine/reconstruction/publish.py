@@ -21,7 +21,6 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, base_name
 from simspine.core.types import Markers, Motion, Origin
 from simspine.estimation.result import rms_of_frames
-from simspine.io.atomic import atomic_path
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
 from simspine.reconstruction.solved_trial import SolvedTrial
 
@@ -257,12 +256,6 @@ def _unit_columns(
         if deviation is not None:
             columns[f"{name}_sd_{shown}"] = factor * deviation.reshape(rows.shape)[:, i]
     return columns
-
-
-def write_trial_csv(path: Path, found: SolvedTrial) -> None:
-    """`frame_table` as CSV."""
-    with atomic_path(path) as temporary:
-        frame_table(found).round(TABLE_DECIMALS).to_csv(temporary)
 
 
 def labelled_arrays(found: SolvedTrial) -> "xarray.Dataset":

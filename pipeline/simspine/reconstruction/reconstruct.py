@@ -52,10 +52,12 @@ class Reconstruction(SolvedTrial):
         The table of `to_dataframe` goes next to it, as a CSV file of the same name. Raises `InputError` where `path`
         does not end in .h5, and if points do not follow from the angles.
         """
-        from simspine.reconstruction.publish import write_trial_csv, write_trials_dataset
+        from simspine.io.atomic import atomic_path
+        from simspine.reconstruction.publish import TABLE_DECIMALS, write_trials_dataset
 
         written = write_trials_dataset(path, [self])
-        write_trial_csv(written.with_suffix(".csv"), self)
+        with atomic_path(written.with_suffix(".csv")) as temporary:
+            self.to_dataframe().round(TABLE_DECIMALS).to_csv(temporary)
         return written
 
     def report(self, path: str | PathLike) -> Path:

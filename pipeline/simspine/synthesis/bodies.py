@@ -115,7 +115,10 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
     vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
     posture = find_standing_posture(subject, generic, sizes, vertebrae)
     sizes = with_leg_lengths(subject, generic, sizes, posture)
-    root = ET.fromstring(_scaled_model_xml(base, sizes.factors, subject.mass))
+    scaled = _opensim.load_opensim_model(base.osim)
+    scaled.initSystem()
+    _opensim.scale_opensim_model(scaled, sizes.factors, subject.mass)
+    root = ET.fromstring(_opensim.opensim_model_xml(scaled))
     model = _child_element(root, "Model")
     model.set("name", f"virtual_{subject.name}")
     joints = _child_element(model, "JointSet/objects")
@@ -191,21 +194,6 @@ def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
         superior=own(vertebra.superior, superior),
         inferior=own(vertebra.inferior, inferior),
     )
-
-
-def _scaled_model_xml(base: Body, factors: Mapping[str, float], mass: float) -> str:
-    osim = _opensim.opensim_api()
-    model = _opensim.load_opensim_model(base.osim)
-    state = model.initSystem()
-    scales = osim.ScaleSet()
-    for name, factor in factors.items():
-        scale = osim.Scale()
-        scale.setSegmentName(name)
-        scale.setScaleFactors(osim.Vec3(factor, factor, factor))
-        scale.setApply(True)
-        scales.cloneAndAppend(scale)
-    model.scale(state, scales, True, float(mass))
-    return _opensim.opensim_model_xml(model)
 
 
 def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.ndarray) -> None:

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from pydantic_core import to_jsonable_python
 
 from simspine import __version__
 from simspine.core.errors import InputError, unknown_name
@@ -141,7 +142,7 @@ def write_capture(
         write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
     for name, cameras in rigs.items():
         write_calibration(folder / camera_file(name), cameras)
-    people = {subject.name: _to_plain(subject) for subject in subjects}
+    people = {subject.name: subject for subject in subjects}
     write_text(folder / "truth" / "subjects.json", _json_text(people))
 
     chosen = [subject for subject in subjects if only in (None, subject.name)]
@@ -180,7 +181,7 @@ def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Prese
         "frames": settings.frames,
         "spines": settings.spines,
         "detections": preset.model_dump(mode="json"),
-        "cameras": _settings_digest({name: [_to_plain(c) for c in cameras] for name, cameras in rigs.items()}),
+        "cameras": _settings_digest(dict(rigs)),
     }
 
 
@@ -255,19 +256,6 @@ def _read_record(path: Path) -> dict:
 
 
 def _json_text(content) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _to_plain(value):
-    """Dataclasses, mappings and arrays as JSON can say them; NaN (not sampled) as null."""
-    if is_dataclass(value):
-        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _to_plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return _to_plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_to_plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return _to_plain(value.item())
-    return None if isinstance(value, float) and value != value else value
+    """JSON of plain values, dataclasses and arrays; NaN (not sampled) is null."""
+    plain = to_jsonable_python(content, fallback=np.ndarray.tolist, inf_nan_mode="null")
+    return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"

@@ -12,7 +12,7 @@ import numpy as np
 
 from simspine.anatomy.curvature import SPINE_MARKERS, Level
 from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
 from simspine.core.types import Markers
 from simspine.synthesis.foreign_anatomy import ForeignSpine, ForeignSubject, read_foreign, sample_subject
@@ -370,13 +370,6 @@ _FOREIGN_ACTION_FUNCTIONS: dict[str, Callable[[ForeignCourse], None]] = {
 FOREIGN_ACTIONS = tuple(_FOREIGN_ACTION_FUNCTIONS)
 
 
-def foreign_pose(subject: ForeignSubject, action: str, frames: int) -> ForeignPose:
-    """All coordinates of a trial, 50 Hz."""
-    course = ForeignCourse(subject, action, frames)
-    _FOREIGN_ACTION_FUNCTIONS[action](course)
-    return course.pose()
-
-
 @dataclass(frozen=True, eq=False)
 class ForeignTrial:
     """A trial whose truth is known, 50 Hz, y_up (x forward, y up, z right), metres, without gaps.
@@ -408,11 +401,12 @@ def make_foreign_trial(subject: ForeignSubject, action: str, frames: int) -> For
 
     Raises `InputError` for an action that does not exist and for less than one frame.
     """
-    if action not in FOREIGN_ACTIONS:
-        raise unknown_name("action", action, FOREIGN_ACTIONS)
+    require_known("action", (action,), FOREIGN_ACTIONS)
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more.")
-    found, poses = trunk_and_limbs(subject, foreign_pose(subject, action, frames))
+    course = ForeignCourse(subject, action, frames)
+    _FOREIGN_ACTION_FUNCTIONS[action](course)
+    found, poses = trunk_and_limbs(subject, course.pose())
     spine = spine_truth_of(subject, found, poses)
     names = load_skeleton("simspine37").names
     points = Markers(names, FOREIGN_RATE_HZ, np.stack([found[name] for name in names], 1), frame="y_up")

@@ -21,7 +21,7 @@ from simspine.anatomy.shape_model import (
     vector_names,
 )
 from simspine.anatomy.split_torso import CLAVICLE_MOTIONS, Articulation, girdle_angle
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.synthesis.signals import random_stream
 
 # The population that synthetic subjects are drawn from: the tables of this room, in SI units.
@@ -226,8 +226,7 @@ def sample_spine(
 
     All but spacing and curve is the same for equal streams in either family.
     """
-    if family not in SPINE_FAMILIES:
-        raise unknown_name("family of spines", family, SPINE_FAMILIES)
+    require_known("family of spines", (family,), SPINE_FAMILIES)
     spine = _published_spine(draw, sex, stature, hips_forward)
     if family == "published":
         return spine

@@ -38,26 +38,18 @@ def rasterise_triangles(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray
     width, height = size
     near, seen = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
     nearest = np.zeros((height, width), np.int64)
-    _fill_nearest(
-        np.ascontiguousarray(px, np.float32), _inverse_depth(np.asarray(depth, np.float32)), triangles, nearest
-    )
+    depth = np.asarray(depth, np.float32)
+    inverse = np.where(depth > NEAR_PLANE_M, _ONE / np.where(depth > NEAR_PLANE_M, depth, _ONE), _ZERO)
+    _fill_nearest(np.ascontiguousarray(px, np.float32), inverse, triangles, nearest)
     _unpack_nearest(nearest, near, seen)
     return Visible(near, seen)
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _inverse_depth(depth):
-    """1 / depth (n,) float32; 0 for what is not before the camera."""
-    out = np.zeros_like(depth)
-    for i in range(len(depth)):
-        if depth[i] > NEAR_PLANE_M:
-            out[i] = _ONE / depth[i]
-    return out
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _fill_nearest(px, inverse, triangles, nearest):
     """Draw into `nearest` (height, width) int64: the bits of 1 / depth above those of the triangle's number.
+
+    inverse: (points,) 1 / depth, 0 for what is not before the camera.
 
     Positive floats are ordered as their bits are, so the larger key is the nearer triangle, and of equally near ones,
     numbers being complemented, the first. One maximum in the place of a branch is what makes small triangles cheap.

@@ -39,7 +39,7 @@ from simspine.synthesis.rendered_scenes import (
     jpeg_bytes,
     take_picture,
 )
-from simspine.synthesis.shading import ShadowMap, add_floor_shadow, see_room, shadow_map
+from simspine.synthesis.shading import ShadowMap, see_room, shadow_map
 from simspine.synthesis.signals import random_stream
 from simspine.synthesis.virtual_trial import make_trial
 
@@ -228,14 +228,11 @@ def _draw_background(
     if images and rng.random() < _OWN_BACKGROUND:
         return _part_of_image(images[int(rng.integers(len(images)))], camera.size, rng)
     room = draw_room(rng, camera.centre[None], floor)
-    view = see_room(room, finer_camera(camera, _BACKGROUND_SCALE), *room_light(light))
-    soft = cv2.GaussianBlur(add_floor_shadow(view, shadow), (0, 0), _BACKGROUND_BLUR_PX)
+    lamp = light.strength * max(float(light.way[2]), 0.3)
+    coarse = finer_camera(camera, _BACKGROUND_SCALE)
+    seen = see_room(room, coarse, 0.5 * (light.sky + light.ground), lamp=lamp, shadow=shadow)
+    soft = cv2.GaussianBlur(seen, (0, 0), _BACKGROUND_BLUR_PX)
     return cv2.resize(soft, camera.size, interpolation=cv2.INTER_LINEAR)
-
-
-def room_light(light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) linear colours that a room gets from everywhere, and from the lamp."""
-    return 0.5 * (light.sky + light.ground), light.strength * max(float(light.way[2]), 0.3)
 
 
 def _part_of_image(path: Path, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -198,12 +198,9 @@ def to_srgb(colours: np.ndarray) -> np.ndarray:
     return _SRGB_CURVE[steps]
 
 
-def _srgb_curve() -> np.ndarray:
-    x = np.linspace(0, 1, 8192)
-    return np.round(255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)).astype(np.uint8)
-
-
-_SRGB_CURVE = _srgb_curve()
+_LINEAR = np.linspace(0, 1, 8192)
+_SRGB_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
+_SRGB_CURVE = np.round(255 * _SRGB_CURVE).astype(np.uint8)
 
 
 # One camera's picture of a scene: colours, and what of it is whom.

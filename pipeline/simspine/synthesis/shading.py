@@ -35,7 +35,7 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
     across = np.cross(way, [0.11, 0.27, 0.95] if abs(way[2]) < 0.9 else [1.0, 0, 0])
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(way, across), -way])
-    placed = turn_points(points, frame)
+    placed = (frame @ points.T).astype(np.float32).T
     low = np.array([axis.min() for axis in placed.T])
     wide = max(float(axis.max() - least) for axis, least in zip(placed.T[:2], low, strict=False))
     scale = (_SHADOW_SIZE - 5) / wide
@@ -45,17 +45,6 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
     placed += origin.astype(np.float32)
     seen = rasterise_triangles(placed[:, :2], placed[:, 2], triangles, (_SHADOW_SIZE, _SHADOW_SIZE))
     return ShadowMap(seen.depth, scaled.astype(np.float32), origin.astype(np.float32))
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def turn_points(points, frame):
-    """frame @ x of points (n, 3): (n, 3) float32, stored axis by axis."""
-    out = np.empty((3, len(points)), np.float32)
-    for i in range(len(points)):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        for k in range(3):
-            out[k, i] = frame[k, 0] * x + frame[k, 1] * y + frame[k, 2] * z
-    return out.T
 
 
 class DrawnPixels(NamedTuple):
@@ -192,28 +181,13 @@ def pattern_at(x, y, z, m):
         one = 0.5 if a - np.floor(a) < 0.5 else 0.0
         return one + (0.5 if b - np.floor(b) < 0.5 else 0.0)
     if kind == 4:
-        return 1.0 if value_noise(x / size, y / size, z / size) > 0.58 else 0.0
+        return 1.0 if noise_gradient(x / size, y / size, z / size)[0] > 0.58 else 0.0
     return 0.0
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def value_noise(x, y, z):
-    """Smooth noise 0…1 with features of length 1: values at the corners of a grid, blended."""
-    i, j, k = np.floor(x), np.floor(y), np.floor(z)
-    a, b, c = x - i, y - j, z - k
-    a, b, c = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
-    h = _lattice_seed(int(i), int(j), int(k))
-    low = (_hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a) * (1 - b)
-    low += (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
-    h += _SEED_STEP_Z
-    high = (_hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a) * (1 - b)
-    high += (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
-    return low * (1 - c) + high * c
-
-
-@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def noise_gradient(x, y, z):
-    """`value_noise`, and its gradient in three numbers."""
+    """Smooth noise 0…1 with features of length 1 (values at the corners of a grid, blended), and its gradient."""
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
     h = _lattice_seed(int(i), int(j), int(k))
@@ -239,20 +213,6 @@ def noise_gradient(x, y, z):
     dz = ((high0 + e * (high1 - high0)) - (low0 + e * (low1 - low0))) * 6 * c * (1 - c)
     value = (low0 + e * (low1 - low0)) * (1 - f) + (high0 + e * (high1 - high0)) * f
     return value, dx, dy, dz
-
-
-@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def value_noise_2d(x, y, layer):
-    """Smooth noise 0…1 in a plane; each whole number `layer` has its own."""
-    i, j = np.floor(x), np.floor(y)
-    a, b = x - i, y - j
-    a, b = a * a * (3 - 2 * a), b * b * (3 - 2 * b)
-    h = _lattice_seed(int(i), int(j), int(layer))
-    low = _hash_to_unit(h) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X) * a
-    return (
-        low * (1 - b)
-        + (_hash_to_unit(h + _SEED_STEP_Y) * (1 - a) + _hash_to_unit(h + _SEED_STEP_X + _SEED_STEP_Y) * a) * b
-    )
 
 
 @njit(cache=True, nogil=True)
@@ -311,67 +271,43 @@ def pixel_rays(camera: Camera) -> np.ndarray:
     return cv2.remap(ways.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
 
 
-@dataclass(frozen=True, eq=False)
-class RoomView:
-    """A room in one camera, but for shadows. dark: (height, width, 3) float32 linear colours without the lamp; lamp:
-    what the lamp adds. places: (height, width, 3) m, of what is seen. floor: (height, width) bool.
+def see_room(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray, shadow: ShadowMap) -> np.ndarray:
+    """(height, width, 3) float32 linear colours of a room in a camera, with a person's shadow on its floor.
+
+    light, lamp: (3,) linear RGB that everything gets, and that the lamp adds.
     """
-
-    dark: np.ndarray
-    lamp: np.ndarray
-    places: np.ndarray
-    floor: np.ndarray
-
-
-def see_room(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray) -> RoomView:
-    """A room in a camera. light, lamp: (3,) linear RGB that everything gets, and that the lamp adds."""
-    shape = (camera.size[1], camera.size[0])
-    dark, bright, places = (np.empty((*shape, 3), np.float32) for _ in range(3))
-    floor = np.zeros(shape, np.bool_)
+    out = np.empty((camera.size[1], camera.size[0], 3), np.float32)
     box = np.stack([room.low, room.high]).astype(np.float32)
     _shade_room(
         pixel_rays(camera), camera.centre.astype(np.float32), box, room.colours.astype(np.float32),
         room.second.astype(np.float32), room.tile.astype(np.float32), room.posters.astype(np.float32),
-        light.astype(np.float32), lamp.astype(np.float32), dark, bright, places, floor,
+        light.astype(np.float32), lamp.astype(np.float32), *shadow, out,
     )  # fmt: skip
-    return RoomView(dark, bright, places, floor)
-
-
-def add_floor_shadow(view: RoomView, shadow: ShadowMap) -> np.ndarray:
-    """(height, width, 3) float32 linear colours of a room, with a person's shadow on its floor."""
-    out = np.empty_like(view.dark)
-    _shadow_on_floor(view.dark, view.lamp, view.places, view.floor, *shadow, out)
     return out
 
 
-@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def _shadow_on_floor(dark, lamp, places, floor, map_depth, frame, origin, out):
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            reached = np.float32(_ON_WALLS)
-            if floor[y, x]:
-                reached = light_share_at(places[y, x, 0], places[y, x, 1], places[y, x, 2], map_depth, frame, origin)
-            for c in range(3):
-                out[y, x, c] = dark[y, x, c] + reached * lamp[y, x, c]
+@njit(cache=True, error_model="numpy", nogil=True)
+def wall_hit(eye, way, box):
+    """How far a ray from inside a box goes, in lengths of `way`, and the number of the wall it meets."""
+    nearest, wall = np.float32(np.inf), 0
+    for axis in range(3):
+        side = 1 if way[axis] > 0.0 else 0
+        far = (box[side, axis] - eye[axis]) / way[axis]
+        if far < nearest:
+            nearest, wall = far, axis + 3 * side
+    return nearest, wall
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def _shade_room(ways, eye, box, colours, second, tile, posters, light, lamp, dark, bright_part, places, floor):
-    x0, y0, z0 = eye[0], eye[1], eye[2]
-    for row in range(dark.shape[0]):
-        for column in range(dark.shape[1]):
-            wx, wy, wz = ways[row, column, 0], ways[row, column, 1], ways[row, column, 2]
-            # the eye is inside, so each way leaves through the nearest of three planes
-            sx, sy, sz = 1 if wx > 0.0 else 0, 1 if wy > 0.0 else 0, 1 if wz > 0.0 else 0
-            tx, ty, tz = (box[sx, 0] - x0) / wx, (box[sy, 1] - y0) / wy, (box[sz, 2] - z0) / wz
-            nearest, wall = tx, 3 * sx
-            if ty < nearest:
-                nearest, wall = ty, 1 + 3 * sy
-            if tz < nearest:
-                nearest, wall = tz, 2 + 3 * sz
-            x, y, z = x0 + nearest * wx, y0 + nearest * wy, z0 + nearest * wz
-            places[row, column, 0], places[row, column, 1], places[row, column, 2] = x, y, z
-            floor[row, column] = wall == 2
+def _shade_room(
+    ways, eye, box, colours, second, tile, posters, light, lamp, map_depth, frame, origin, out
+):  # fmt: skip
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            way = ways[row, column]
+            nearest, wall = wall_hit(eye, way, box)
+            x, y, z = eye[0] + nearest * way[0], eye[1] + nearest * way[1], eye[2] + nearest * way[2]
+            reached = light_share_at(x, y, z, map_depth, frame, origin) if wall == 2 else _ON_WALLS
             axis = wall % 3
             u, v = (y if axis == 0 else x), (y if axis == 2 else z)
             amount = _wall_texture(u, v, wall, tile[wall])
@@ -383,22 +319,23 @@ def _shade_room(ways, eye, box, colours, second, tile, posters, light, lamp, dar
             bright = np.float32(1.0)
             if axis != 2:  # darker towards floor and corners
                 bright = np.float32(0.7) + np.float32(0.375) * min(z - box[0, 2], np.float32(0.8))
+            stain = noise_gradient(u * 4.0, v * 4.0, np.float32(poster))[0] if poster >= 0 else 0.0
             for c in range(3):
                 colour = colours[wall, c] * (1 - amount) + second[wall, c] * amount
                 if poster >= 0:
-                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * value_noise_2d(u * 4.0, v * 4.0, poster))
-                dark[row, column, c] = colour * bright * light[c]
-                bright_part[row, column, c] = colour * bright * lamp[c]
+                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * stain)
+                lamps = np.float32(colour * bright * lamp[c])
+                out[row, column, c] = np.float32(colour * bright * light[c]) + reached * lamps
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _wall_texture(u, v, wall, tile):
     """Share of the second colour at a place of a wall."""
     if tile <= 0.0:
-        return np.float32(0.25) * value_noise_2d(u * 6, v * 6, wall)
+        return np.float32(0.25) * noise_gradient(u * 6, v * 6, np.float32(wall))[0]
     a, b, grain, joint = u / tile, v / tile, np.float32(0.1), np.float32(0.03)
     if wall == 2:  # planks: joints along one way, ends displaced from row to row
-        grain = np.float32(0.5) * value_noise_2d(a * 9, np.float32(1.2) * b, np.floor(a))
+        grain = np.float32(0.5) * noise_gradient(a * 9, np.float32(1.2) * b, np.floor(a))[0]
         b = b / 5 + np.float32(0.37) * np.floor(a)
         joint = np.float32(0.006)
     if a - np.floor(a) < np.float32(0.03) or b - np.floor(b) < joint:

@@ -15,7 +15,7 @@ from simspine.anatomy.body import Body, body_poses, forward_kinematics
 from simspine.anatomy.recipes import virtual_spine_markers
 from simspine.anatomy.split_torso import spine_levels
 from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import axes_after_least_rotation, load_skeleton, unit_vectors, upright_axes
 from simspine.core.types import Camera, Markers, Motion
@@ -174,17 +174,9 @@ def _axes_and_bend(names: tuple[str, ...], joints: np.ndarray) -> tuple[np.ndarr
 
 # Where the joints of Human3.6M's skeleton are on the body; several are duplicates, as in the data set.
 _HUMAN36M_JOINT_PLACES = {
-    "Hip": ("joint_hip_r", "joint_hip_l"),
-    "Spine": ("L1",),
-    "Thorax": ("C7",),
-    "Head": ("vertex",),
-}
-_HUMAN36M_JOINT_PLACES |= {
-    "NeckNose": ("head_front",),
-    "SpineBase": _HUMAN36M_JOINT_PLACES["Hip"],
-    "LCollar": ("C7",),
-    "RCollar": ("C7",),
-}
+    "Hip": ("joint_hip_r", "joint_hip_l"), "SpineBase": ("joint_hip_r", "joint_hip_l"), "Spine": ("L1",),
+    "Thorax": ("C7",), "LCollar": ("C7",), "RCollar": ("C7",), "NeckNose": ("head_front",), "Head": ("vertex",),
+}  # fmt: skip
 _HUMAN36M_JOINT_PLACES |= {
     f"{side}{joint}": (f"{marker}_{side.lower()}",)
     for side in "RL"
@@ -225,8 +217,7 @@ def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: 
     Deterministic: the same subject, action, repeat and length give the same numbers. Raises `InputError` for an action
     that does not exist.
     """
-    if action not in FRAMES_PER_ACTION:
-        raise unknown_name("action", action, FRAMES_PER_ACTION)
+    require_known("action", (action,), FRAMES_PER_ACTION)
     if repeat < 1:
         raise InputError(f"repeat is {repeat}, expected 1, 2, …")
     if frames is not None and frames < 1:

@@ -1,6 +1,6 @@
 """Calibration boards (ChArUco boards and checkerboards): their corners in an image, and where a board is by these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -210,6 +210,13 @@ class BoardPose:
 _NO_BOARD_POSE = BoardPose(np.eye(3), np.array([0, 0, 1.0]), np.inf)
 
 
+def corner_rms_px(camera: Camera, pose: BoardPose, board: Board, xy: np.ndarray) -> float:
+    """Root mean square distance of corners, px; large where one is behind the camera."""
+    shown = project_one(camera, board.corners @ pose.R.T + pose.t)
+    miss = np.linalg.norm(shown - xy, axis=-1)[np.isfinite(xy).all(-1)]
+    return float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))
+
+
 def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[BoardPose]:
     """Where the board is in a camera's frame by its corners (corners, 2) px alone, best first.
 
@@ -226,7 +233,6 @@ def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[Bo
     _, turns, moves, _ = cv2.solvePnPGeneric(board.corners[good], ideal[good], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
     found = []
     for turn, move in zip(turns, moves, strict=True):
-        R, t = cv2.Rodrigues(turn)[0], move.ravel()
-        miss = np.linalg.norm(project_one(centred, board.corners @ R.T + t) - xy, axis=-1)[np.isfinite(xy).all(-1)]
-        found.append(BoardPose(R, t, float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))))
+        pose = BoardPose(cv2.Rodrigues(turn)[0], move.ravel())
+        found.append(replace(pose, error_px=corner_rms_px(centred, pose, board, xy)))
     return sorted(found, key=lambda pose: pose.error_px) or [_NO_BOARD_POSE]

@@ -9,9 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError
-from simspine.core.geometry import project_one
 from simspine.core.types import Camera
-from simspine.vision.board import Board, BoardPose, board_poses_by_view
+from simspine.vision.board import Board, BoardPose, board_poses_by_view, corner_rms_px
 from simspine.vision.board_bundle import (
     POSE_PARAMETERS,
     BoardFit,
@@ -49,7 +48,7 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> tuple[PlacedBo
     xy = views.xy.copy()
     for f, v in alone if views.board.half_turn else ():
         xy[f, v] = min(
-            _corner_orders(xy[f, v], views.board), key=partial(_corner_rms_px, cameras[v], boards[f], views.board)
+            _corner_orders(xy[f, v], views.board), key=partial(corner_rms_px, cameras[v], boards[f], views.board)
         )
     return PlacedBoards(cameras, R, t), BoardViews(views.board, views.names, views.sizes, xy)
 
@@ -107,7 +106,7 @@ def _relative_pose(views: BoardViews, lenses: Sequence[Camera], alone: dict, a: 
 def _median_board_error(camera: Camera, proposal: BoardPose, judges: list, board: Board) -> float:
     """Median over frames of the errors, px, of the board where camera a saw it."""
     centred = camera.with_(R=proposal.R, t=proposal.t)
-    return float(np.median([min(_corner_rms_px(centred, pose, board, xy) for pose in poses) for xy, poses in judges]))
+    return float(np.median([min(corner_rms_px(centred, pose, board, xy) for pose in poses) for xy, poses in judges]))
 
 
 def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, frame: int) -> BoardPose:
@@ -117,16 +116,9 @@ def _best_board_pose(views: BoardViews, cameras: Sequence[Camera], alone: dict, 
     orders = {v: _corner_orders(views.xy[frame, v], views.board) for v in who}
 
     def cost(pose: BoardPose) -> float:
-        return sum(min(_corner_rms_px(cameras[v], pose, views.board, xy) for xy in orders[v]) for v in who)
+        return sum(min(corner_rms_px(cameras[v], pose, views.board, xy) for xy in orders[v]) for v in who)
 
     return min(proposals, key=cost)
-
-
-def _corner_rms_px(camera: Camera, pose: BoardPose, board: Board, xy: np.ndarray) -> float:
-    """Root mean square distance of corners, px; large where one is behind the camera."""
-    shown = project_one(camera, board.corners @ pose.R.T + pose.t)
-    miss = np.linalg.norm(shown - xy, axis=-1)[np.isfinite(xy).all(-1)]
-    return float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))
 
 
 MIN_BOARD_VIEWS = 4  # of one camera, for its lens

@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.anatomy.marker_sets import Tape, read_skin_table
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import skin_landmark, with_points_added
 from simspine.core.types import Camera, Keypoints
@@ -200,8 +200,7 @@ def check_clicks(
     dots = {} if tape is None else {f"dot {number} of the tape": views for number, views in tape.clicks.items()}
     for name, views in {**clicks, **dots}.items():
         for view, at in views.items():
-            if view not in by_view:
-                raise unknown_name("view", view, by_view, f"the clicks of {name}")
+            require_known("view", (view,), by_view, f"the clicks of {name}")
             _check_places(name, view, at, by_view[view])
 
 

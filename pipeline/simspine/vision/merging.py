@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
 from simspine.core.skeletons import PointCorrespondence
@@ -409,10 +409,8 @@ def _marker_pairs(
             )
         return pairs
     for marker, point in correspondence.items():
-        if marker not in mocap.names:
-            raise unknown_name("marker", marker, mocap.names, "the motion capture")
-        if point not in points.names:
-            raise unknown_name("point", point, points.names, "the triangulated points")
+        require_known("marker", (marker,), mocap.names, "the motion capture")
+        require_known("point", (point,), points.names, "the triangulated points")
     twice = sorted({p for p in correspondence.values() if list(correspondence.values()).count(p) > 1})
     if twice or not correspondence:
         raise InputError(f"the correspondence must name each point once; found {', '.join(twice) or 'none at all'}.")

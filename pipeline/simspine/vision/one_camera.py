@@ -1,15 +1,15 @@
 """The people that one camera sees, image by image: points in the image, followed and smoothed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 
 from simspine.anatomy.spine_from_joints import spine_in_image
-from simspine.core.errors import InputError, unknown_name
+from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import OneEuro
 from simspine.core.geometry import smooth_curve
-from simspine.core.skeletons import SPINEPOSE_SPINE, Skeleton, load_skeleton
+from simspine.core.skeletons import SPINEPOSE_SPINE, load_skeleton
 from simspine.io.image_streams import OneCameraSource, Webcam
 from simspine.vision.association import Identities, drop_doubles
 from simspine.vision.detector import Detector, estimated_by
@@ -98,12 +98,12 @@ class PeopleWatcher:
 
     def __init__(self, looking: WatchSettings):
         options = looking.detection
-        if options.detector not in IMAGE_DETECTORS:
-            raise unknown_name("detector for images", options.detector, IMAGE_DETECTORS)
+        require_known("detector for images", (options.detector,), IMAGE_DETECTORS)
         self._detector: Detector = detector_of_options(options)
         self._looking = looking
         skeleton = load_skeleton(self._detector.skeleton)
-        self._columns = skeleton_index_of_file_point(skeleton)
+        found = {i: skeleton.from_simspine(name) for i, name in enumerate(FILE_POINT_NAMES)}
+        self._columns = {i: column for i, column in found.items() if column is not None}  # of the file's points
         estimated = [skeleton.to_simspine.get(name) for name in estimated_by(self._detector)]
         self._estimated = np.array([name in estimated for name in FILE_POINT_NAMES])
         self.reset_identities()
@@ -182,12 +182,6 @@ class PeopleWatcher:
         self._detector.close()
 
 
-def skeleton_index_of_file_point(skeleton: Skeleton) -> MappingProxyType[int, int]:
-    """{position in `FILE_POINT_NAMES`: position among the skeleton's points}."""
-    found = {i: skeleton.from_simspine(name) for i, name in enumerate(FILE_POINT_NAMES)}
-    return MappingProxyType({i: column for i, column in found.items() if column is not None})
-
-
 def add_inferred_spine(seen: DetectedPerson) -> DetectedPerson:
     """With the points of the spine that are missing placed by hips, shoulders and head, and marked as inferred."""
     missing = [i for i in FILE_SPINE_INDICES if not np.isfinite(seen.points[i]).all()]
@@ -202,7 +196,7 @@ def add_inferred_spine(seen: DetectedPerson) -> DetectedPerson:
     return replace(seen, points=xy, scores=confidence, inferred=inferred)
 
 
-def _in_file_order(points: np.ndarray, columns: MappingProxyType[int, int]) -> DetectedPerson:
+def _in_file_order(points: np.ndarray, columns: Mapping[int, int]) -> DetectedPerson:
     """(points, 3) of a detector in the order of `FILE_POINT_NAMES`."""
     if points.ndim != 2 or points.shape[1] != 3 or len(points) <= max(columns.values()):
         raise InputError(f"the detector gave points of shape {points.shape}, which is not its skeleton's.")

@@ -15,7 +15,7 @@ from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
-from simspine.vision.camera_check import essential_matrix, sampson_distances
+from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.camera_refine import refine_cameras
 
 # Clocks of views: which frame of each view shows an instant, and what views saw brought to common instants.
@@ -314,10 +314,8 @@ def _pairwise_costs(
     shifts = np.arange(-(farthest // step) * step, farthest + 1, step)
     cost = np.full((views, views, len(shifts)), np.nan)
     for a, b in combinations(range(views), 2):
-        matrix = essential_matrix(cameras[a], cameras[b])
-        focal = np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0])
-        pair = (rays[a], rays[b]), (moving[a], moving[b])
-        cost[a, b] = [focal * _median_epipolar_distance(matrix, *pair, shift) for shift in shifts.tolist()]
+        pair = (cameras[a], cameras[b]), (rays[a], rays[b]), (moving[a], moving[b])
+        cost[a, b] = [_median_epipolar_distance(*pair, shift) for shift in shifts.tolist()]
         cost[b, a] = cost[a, b, ::-1]
     return cost, shifts
 
@@ -350,9 +348,9 @@ def _moving_frames(rays: np.ndarray) -> np.ndarray:
 
 
 def _median_epipolar_distance(
-    matrix: np.ndarray, rays: Sequence[np.ndarray], moving: Sequence[np.ndarray], shift: int
+    cameras: tuple[Camera, Camera], rays: Sequence[np.ndarray], moving: Sequence[np.ndarray], shift: int
 ) -> float:
-    """Median epipolar distance of two views, the second so many frames late; NaN where they share too little."""
+    """Median epipolar distance, px, of two views, the second so many frames late; NaN where they share too little."""
     a, b = rays
     least = max(MIN_OVERLAP_FRAMES, MIN_SHARED_SHARE * min(len(a), len(b)))
     if min(len(a), len(b) - shift) - max(0, -shift) < least:
@@ -360,7 +358,7 @@ def _median_epipolar_distance(
     frames = np.r_[moving[0], moving[1] - shift]
     frames = frames[(frames >= 0) & (frames < len(a)) & (frames + shift >= 0) & (frames + shift < len(b))]
     first, second = a[frames][:, :, None], b[frames + shift][:, None]
-    both = median_of_known(np.abs(sampson_distances(matrix, first, second)))  # (frames, people, people)
+    both = median_of_known(np.abs(epipolar_distances_px(*cameras, first, second)))  # (frames, people, people)
     nearest = np.where(np.isfinite(both), both, np.inf).min((1, 2))
     nearest = nearest[np.isfinite(nearest)]
     return float(np.median(nearest)) if len(nearest) >= MIN_OVERLAP_FRAMES / 2 else np.nan

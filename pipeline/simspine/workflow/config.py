@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.anatomy.marker_sets import marker_set_path
-from simspine.core.errors import InputError, require_distinct_files, unknown_name
+from simspine.core.errors import InputError, require_distinct_files, require_known
 from simspine.core.settings import Section, SettingsError, fault_line, read_yaml, recipe_path
 from simspine.core.skeletons import load_skeleton, read_correspondence
 from simspine.reconstruction.stage import Options
@@ -121,8 +121,7 @@ class Config(Options):
         self.__dict__["subjects"] = shared_subjects(self.subjects)
         trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
         for name in self.report.events:
-            if name not in trials:
-                raise unknown_name("trial", name, trials, "report.events")
+            require_known("trial", (name,), trials, "report.events")
         return self
 
     def _several_people(self) -> None:
@@ -162,8 +161,7 @@ class Config(Options):
         return {name: why for name, why in self.known_faults.items() if tuple(name.split("/")) not in self.captured}
 
     def subject(self, name: str) -> Subject:
-        if name not in self.subjects:
-            raise unknown_name("subject", name, self.subjects, "the configuration")
+        require_known("subject", (name,), self.subjects, "the configuration")
         return self.subjects[name]
 
     def recorded_as(self, subject: str) -> str:
@@ -176,8 +174,7 @@ class Config(Options):
         trials = list(self.subject(subject).trials)
         if only is None:
             return trials
-        if only not in trials:
-            raise unknown_name("trial", only, trials, f"subject {subject}")
+        require_known("trial", (only,), trials, f"subject {subject}")
         return [only]
 
     def filmed_trials(self, subject: str, only: str | None = None) -> list[str]:
@@ -199,9 +196,6 @@ def json_digest(value) -> str:
 # Values that name one of several things, or a file: whether there is such a thing.
 
 
-DETECTION_PRESET_NAMES = ("exact", "finetuned", "zero-shot")  # of a virtual capture
-
-
 def unknown_values(config: Config) -> list[str]:
     """A line for each setting whose value names nothing that there is, with the nearest name; [] if all is well.
 
@@ -216,7 +210,9 @@ def unknown_values(config: Config) -> list[str]:
     if config.detection.detector == "spinepose":
         checks.append(("detection.model", config.detection.network, known_weights))
     if config.virtual is not None:
-        checks.append(("virtual.detections", config.virtual.detections, _check_detections))
+        from simspine.synthesis.virtual_detector import read_preset
+
+        checks.append(("virtual.detections", config.virtual.detections, read_preset))
     found = []
     for place, value, check in checks:
         try:
@@ -225,14 +221,6 @@ def unknown_values(config: Config) -> list[str]:
         except InputError as error:
             found.append(f"{place}: {error}")
     return found
-
-
-def _check_detections(name: str) -> None:
-    if not name.endswith((".yaml", ".yml")):
-        if name not in DETECTION_PRESET_NAMES:
-            raise unknown_name("kind of detections", name, (*DETECTION_PRESET_NAMES, "a YAML file"))
-    elif not Path(name).is_file():
-        raise InputError(f"file of detections {name} does not exist.")
 
 
 # From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema.

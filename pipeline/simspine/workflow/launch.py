@@ -65,7 +65,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     check_inputs(settings)
     results = Path(settings.results)
     check_writable(results)
-    words = ["--snakefile", str(snakefile()), "--configfile", str(config)]
+    words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
     words += ["--cores", str(cores), "--rerun-incomplete"]
     if dry_run:
         with TemporaryDirectory() as folder:
@@ -134,11 +134,6 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
         return f"job {', '.join(dict.fromkeys(failed))} failed{why}"
     said = [line for line in text.splitlines() if line.strip()]
     return "\n".join(["the workflow failed", *said[-LAST_LINES_SHOWN:]])
-
-
-def snakefile() -> Path:
-    """The Snakefile that comes with simspine."""
-    return data_folder("configs").parent / "Snakefile"
 
 
 def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
