@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -158,6 +159,17 @@ def test_links_are_not_followed_out_of_the_results(tmp_path):
     assert (results / "config.yaml").read_text() == "name: small\n"
     assert sorted(path.name for path in outside.iterdir()) == ["kept", "link"]
     assert kept.read_text() == "kept"
+
+
+@pytest.mark.parametrize("place", ["logs", "logs/run.log", "benchmarks/S01/bow_ik.tsv"])
+def test_pipes_among_the_logs_are_removed(tmp_path, place):
+    """Who writes to a pipe waits until somebody reads."""
+    pipe, config = tmp_path / "results" / place, tmp_path / "mine.yaml"
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    config.write_text("name: small\n")
+    prepare_results(tmp_path / "results", config)
+    assert not pipe.exists()
 
 
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):

@@ -114,12 +114,13 @@ def write_state(folder: Path, state: State) -> None:
 def comparable(state: State, whole: bool = False) -> dict[str, str]:
     """{file: sha256 of its content} without times, and without random parts of names.
 
-    whole: with logs and folders, and with temporary files, whose content no reader looks at, by their names.
+    whole: with folders, and with logs and temporary files, whose content no reader looks at, by their names.
     """
     found = {}
     for name, content in state.items():
         if whole or (content is not None and not name.startswith(FILES_THAT_VARY)):
             plain = TEMPORARY_NAME.sub(".tmp", name)
-            content = b"" if plain != name else TIME_OF_DECISION.sub(b"", content or b"")
+            dull = plain != name or name.startswith(FILES_THAT_VARY)
+            content = b"" if dull else TIME_OF_DECISION.sub(b"", content or b"")
             found[plain] = hashlib.sha256(without_seconds(name, content)).hexdigest()
     return found

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache, lru_cache
+from os.path import isdir, isfile
 from pathlib import Path
 from types import UnionType
 from typing import Any, Self, Union, cast, get_args, get_origin
@@ -49,14 +50,14 @@ def read_yaml(path: str | Path) -> Any:
     except InputError:
         raise
     except RecursionError:
-        raise InputError(f"{path}: nested too deeply; at most {MAX_YAML_DEPTH} levels.") from None
+        raise InputError(f"{path}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from None
 
 
 def _checked_node(text: str, where: str) -> Any:
     """What `yaml.safe_load` gives, its tree checked before anything is made of it, and parsed once for both."""
-    loader = yaml.SafeLoader(text)
+    loader = _FlatLoader(text)
     try:
         root = loader.get_single_node()
         _check_nodes(root, where)
@@ -65,18 +66,31 @@ def _checked_node(text: str, where: str) -> Any:
         loader.dispose()
 
 
+class _FlatLoader(yaml.SafeLoader):
+    """Stops at the first level too many: going on to the end takes seconds."""
+
+    levels = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.levels += 1
+        if self.levels > MAX_YAML_DEPTH + 1:
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self.levels -= 1
+        return node
+
+
 def _check_nodes(root: yaml.Node | None, where: str) -> None:
-    """Raise unless the tree, with aliases written out, has few enough entries and levels, and no key twice."""
+    """Raise unless the tree, with aliases written out, has few enough entries, and no key twice."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
-    def size(node: yaml.Node, depth: int) -> int:
+    def size(node: yaml.Node) -> int:
         key = id(node)
         if key in sizes:
             return sizes[key]
-        if depth > MAX_YAML_DEPTH or key in open_nodes:
-            what = "a piece that holds itself" if key in open_nodes else f"more than {MAX_YAML_DEPTH} levels of nesting"
-            raise InputError(f"{where}: {what}; write it without.")
+        if key in open_nodes:
+            raise InputError(f"{where}: a piece that holds itself; write it without.")
         if isinstance(node, yaml.MappingNode):
             _check_keys(node, where)
         if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_NUMBER_CHARACTERS:
@@ -84,7 +98,7 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
         open_nodes.add(key)
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
         nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))
-        sizes[key] = 1 + sum(size(part, depth + 1) for part in nodes)
+        sizes[key] = 1 + sum(map(size, nodes))
         open_nodes.discard(key)
         if sizes[key] > MAX_YAML_ENTRIES:
             raise InputError(
@@ -93,7 +107,7 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
         return sizes[key]
 
     if root is not None:
-        size(root, 0)
+        size(root)
 
 
 def _check_keys(mapping: yaml.MappingNode, where: str) -> None:
@@ -162,13 +176,13 @@ def pose2sim_folder() -> Path:
 def recipe_path(name: str) -> Path:
     """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
     if str(name).endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
+        if not isfile(name):
             raise InputError(f"recipe {name} does not exist.")
         return Path(name)
     folder = models_folder()
     path = folder / f"{name}.yaml"
-    if not path.is_file():
-        inside = path.parent if path.parent.is_dir() else folder
+    if not isfile(path):  # unlike `Path.is_file`, not an error where the name is too long
+        inside = path.parent if folder in path.parents and isdir(path.parent) else folder
         prefix = inside.relative_to(folder).as_posix().removeprefix(".")
         known = sorted(
             f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem not in NOT_RECIPES

@@ -192,7 +192,8 @@ def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
     if folder.is_file():
         raise InputError(f"{folder} is a file; a folder to write to is wanted.")
     found = _read_record(folder / record)
-    if folder.is_dir() and any(folder.iterdir()) and found.get(key) is not True:
+    others = [path for path in folder.glob("*") if path.name[0] != "."]  # hidden: half a record, of a killed process
+    if others and found.get(key) is not True:
         raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")
     return found
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from os.path import isfile
 from pathlib import Path
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -231,7 +232,7 @@ def _check_detections(name: str) -> None:
     if not name.endswith((".yaml", ".yml")):
         if name not in DETECTION_PRESET_NAMES:
             raise unknown_name("kind of detections", name, (*DETECTION_PRESET_NAMES, "a YAML file"))
-    elif not Path(name).is_file():
+    elif not isfile(name):
         raise InputError(f"file of detections {name} does not exist.")
 
 

@@ -121,17 +121,20 @@ def check_writable(folder: Path) -> None:
 
 def prepare_results(results: Path, config: Path) -> None:
     """Before a run: a copy of the configuration file, for readers of the results; nothing reads it to
-    decide. Symbolic links among logs and computing times are removed: writing these would follow them. So are locks
-    that killed processes left: a task that is done takes its lock no more."""
+    decide. Links, pipes and devices among logs and computing times are removed: writing follows links, and waits at
+    pipes. So are locks that killed processes left: a task that is done takes its lock no more."""
     remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
-        if folder.is_symlink():
-            folder.unlink()
+        _remove_unless_plain(folder)
         for path in list(folder.rglob("*")):
-            if path.is_symlink():
-                path.unlink()
+            _remove_unless_plain(path)
+
+
+def _remove_unless_plain(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        path.unlink()
 
 
 @dataclass(frozen=True)
