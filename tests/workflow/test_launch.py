@@ -172,6 +172,18 @@ def test_pipes_among_the_logs_are_removed(tmp_path, place):
     assert not pipe.exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+@pytest.mark.parametrize("lines", [1, 5000])
+def test_a_full_disk_for_the_log_stops_nobody(lines):
+    """Snakemake's messages are read on, also where there are more of them than a pipe holds."""
+    says = f"import sys; sys.stderr.write({lines} * 'Error in rule ik:\\n'); print('through')"
+    log = open("/dev/full", "w")  # noqa: SIM115 - closing it raises
+    code, failed = launch._follow_output([sys.executable, "-c", says], log, ())
+    assert (code, len(failed)) == (0, lines)
+    with pytest.raises(OSError, match="No space"):
+        log.close()
+
+
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):
     """As where the configuration was changed while it was at work: Snakemake ends with 0 here, and nothing was done."""
     copied.change(ik={"weights": {"LKnee": 0.5}})

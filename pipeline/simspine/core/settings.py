@@ -57,7 +57,7 @@ def read_yaml(path: str | Path) -> Any:
 
 def _checked_node(text: str, where: str) -> Any:
     """What `yaml.safe_load` gives, its tree checked before anything is made of it, and parsed once for both."""
-    loader = _FlatLoader(text)
+    loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
         _check_nodes(root, where)
@@ -66,31 +66,18 @@ def _checked_node(text: str, where: str) -> Any:
         loader.dispose()
 
 
-class _FlatLoader(yaml.SafeLoader):
-    """Stops at the first level too many: going on to the end takes seconds."""
-
-    levels = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        self.levels += 1
-        if self.levels > MAX_YAML_DEPTH + 1:
-            raise RecursionError
-        node = super().compose_node(parent, index)
-        self.levels -= 1
-        return node
-
-
 def _check_nodes(root: yaml.Node | None, where: str) -> None:
-    """Raise unless the tree, with aliases written out, has few enough entries, and no key twice."""
+    """Raise unless the tree, with aliases written out, has few enough entries and levels, and no key twice."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
-    def size(node: yaml.Node) -> int:
+    def size(node: yaml.Node, depth: int) -> int:
         key = id(node)
         if key in sizes:
             return sizes[key]
-        if key in open_nodes:
-            raise InputError(f"{where}: a piece that holds itself; write it without.")
+        if depth > MAX_YAML_DEPTH or key in open_nodes:
+            what = "a piece that holds itself" if key in open_nodes else f"more than {MAX_YAML_DEPTH} levels of nesting"
+            raise InputError(f"{where}: {what}; write it without.")
         if isinstance(node, yaml.MappingNode):
             _check_keys(node, where)
         if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_NUMBER_CHARACTERS:
@@ -98,7 +85,7 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
         open_nodes.add(key)
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
         nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))
-        sizes[key] = 1 + sum(map(size, nodes))
+        sizes[key] = 1 + sum(size(part, depth + 1) for part in nodes)
         open_nodes.discard(key)
         if sizes[key] > MAX_YAML_ENTRIES:
             raise InputError(
@@ -107,7 +94,7 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
         return sizes[key]
 
     if root is not None:
-        size(root)
+        size(root, 0)
 
 
 def _check_keys(mapping: yaml.MappingNode, where: str) -> None:

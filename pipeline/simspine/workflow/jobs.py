@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from simspine.core.errors import InputError
@@ -127,14 +128,9 @@ def prepare_results(results: Path, config: Path) -> None:
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
-        _remove_unless_plain(folder)
-        for path in list(folder.rglob("*")):
-            _remove_unless_plain(path)
-
-
-def _remove_unless_plain(path: Path) -> None:
-    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
-        path.unlink()
+        for path in chain([folder], folder.rglob("*")):  # a folder that is a link goes before it is looked into
+            if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+                path.unlink()
 
 
 @dataclass(frozen=True)

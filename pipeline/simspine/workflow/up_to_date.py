@@ -270,12 +270,7 @@ class StageTask:
         }
 
 
-def run_task(
-    path: Path,
-    task: StageTask,
-    stage: str,
-    force: bool = False,
-) -> bool:
+def run_task(path: Path, task: StageTask, stage: str, force: bool = False) -> bool:
     """Do the task's work unless it is done; whether it was done now.
 
     path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
