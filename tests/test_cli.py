@@ -231,3 +231,19 @@ def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypa
     refused = CliRunner().invoke(main, ["run", "other/walk.c3d", "--dry-run"])
     assert refused.exit_code == 2
     assert "configs/walk.yaml is of other files" in refused.output
+
+
+def test_a_marker_file_is_not_taken_for_another_of_the_same_name(tmp_path, monkeypatch):
+    """Its path is the end of the other's. Names that a configuration cannot have get underscores."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simspine.workflow.launch.run_workflow", lambda *_, **__: None)
+    (tmp_path / "other day's").mkdir()
+    other = Path("other day's/Walk 01.c3d")
+    for path in (other, Path(other.name)):
+        shutil.copy(data_folder("third_party") / "gait/walking.c3d", path)
+    for _ in range(2):
+        assert CliRunner().invoke(main, ["run", str(other), "--dry-run"]).exit_code == 0
+    assert read_config("configs/Walk_01.yaml").subjects["S01"].trials["Walk_01"].markers == str(other)
+    refused = CliRunner().invoke(main, ["run", other.name, "--dry-run"])
+    assert refused.exit_code == 2
+    assert "configs/Walk_01.yaml is of other files than Walk 01.c3d" in refused.output

@@ -33,7 +33,9 @@ def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
         (bomb(40, "{{<<: [*a{0}, *a{0}]}}"), f"aliases stand for more than {MAX_YAML_ENTRIES}"),
         ("a: &a [*a]", "a piece that holds itself"),
         ("[" * 60 + "]" * 60, "levels of nesting"),
-        ("[" * 30_000, "nested too deeply"),
+        ("[" * 30_000, "levels of nesting"),
+        ("a: " + "- " * 2000, "cannot be read as YAML"),
+        ("- " * 2000, "levels of nesting"),
         ("a: 1\nb: " + "9" * 5000, "line 2: a number of 5000 characters"),
         ("a: " + ":".join(["59"] * 200_000), "a number of 599999 characters"),  # of base 60
         ("a: " + ":".join(["59"] * 2000) + ".5", "a number of 6001 characters"),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cdflib
@@ -14,6 +15,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.dataset.recordings import sha256_of_file
+from simspine.io.atomic import HOST_DIGEST
 from simspine.io.hdf5 import read_store
 from simspine.io.human36m.copy import open_copy
 from simspine.io.mot import read_mot
@@ -193,6 +195,14 @@ def test_other_peoples_files_are_not_touched(tmp_path):
     with pytest.raises(InputError, match=r"unknown subject 'S7'.*S1"):
         write_capture(tmp_path / "new", EXACT, only="S7")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_was_killed_at_its_first_file_is_continued(tmp_path):
+    """Half of the record, under its temporary name, is all that is in the folder."""
+    (tmp_path / "capture").mkdir()
+    (tmp_path / f"capture/.capture.{HOST_DIGEST}-999999999-0123456789ab.tmp.json").write_text('{"virt')
+    write_capture(tmp_path / "capture", replace(EXACT, frames=5))
+    assert not list((tmp_path / "capture").glob(".*"))
 
 
 def test_command(tmp_path, capture):

@@ -161,6 +161,7 @@ def test_inferred_points_are_not_looked_at_and_nobody_is_lifted_by_nothing(tmp_p
         (lambda path: blob_network(path), "this ONNX network is no lifter of simspine"),
         (lambda path: lifting_network(path, properties=of_version(7)), "a lifter of version 7, this simspine reads 1"),
         (lambda path: lifting_network(path, properties={CARD_KEY: "[]"}), "a lifter of version None"),
+        (lambda path: lifting_network(path, properties={CARD_KEY: "[" * 9999}), "a lifter of version None"),
         (
             lambda path: lifting_network(path, properties={CARD_KEY: '{"version": 1}'}),
             "the lifter's own description is",

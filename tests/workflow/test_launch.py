@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -158,6 +159,29 @@ def test_links_are_not_followed_out_of_the_results(tmp_path):
     assert (results / "config.yaml").read_text() == "name: small\n"
     assert sorted(path.name for path in outside.iterdir()) == ["kept", "link"]
     assert kept.read_text() == "kept"
+
+
+@pytest.mark.parametrize("place", ["logs", "logs/run.log", "benchmarks/S01/bow_ik.tsv"])
+def test_pipes_among_the_logs_are_removed(tmp_path, place):
+    """Who writes to a pipe waits until somebody reads."""
+    pipe, config = tmp_path / "results" / place, tmp_path / "mine.yaml"
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    config.write_text("name: small\n")
+    prepare_results(tmp_path / "results", config)
+    assert not pipe.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+@pytest.mark.parametrize("lines", [1, 5000])
+def test_a_full_disk_for_the_log_stops_nobody(lines):
+    """Snakemake's messages are read on, also where there are more of them than a pipe holds."""
+    says = f"import sys; sys.stderr.write({lines} * 'Error in rule ik:\\n'); print('through')"
+    log = open("/dev/full", "w")  # noqa: SIM115 - closing it raises
+    code, failed = launch._follow_output([sys.executable, "-c", says], log, ())
+    assert (code, len(failed)) == (0, lines)
+    with pytest.raises(OSError, match="No space"):
+        log.close()
 
 
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):

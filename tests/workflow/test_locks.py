@@ -62,3 +62,18 @@ def test_locks_of_killed_processes_are_removed_and_held_ones_stay(tmp_path):
         remove_stale_locks(tmp_path)
         assert held.exists()
     assert not left.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_place_of_a_lock_leads_nowhere(tmp_path, there):
+    outside, path = tmp_path / "outside", tmp_path / "results/x.lock"
+    path.parent.mkdir()
+    path.symlink_to(outside)
+    if there:
+        outside.write_text("kept")
+    with hold_lock(path, "x", 0.1):
+        assert is_lock_held(path)
+        assert not path.is_symlink()
+    assert not path.exists()
+    assert outside.exists() == there
+    assert not there or outside.read_text() == "kept"

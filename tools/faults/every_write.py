@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from tools.faults.forks import run_in_forks
 from tools.faults.runs import RESULTS_FOLDER, RUN_CONFIG_FILE, ReportLine, RunFolder, is_manifest
 from tools.faults.states import CrashStates, State, comparable, read_state, write_state
 from tools.faults.watch import NEED_SPACE, Change, Decide, run_watched
@@ -69,7 +70,8 @@ class WriteOutcome:
 def measure_every_write(
     program: Program, most: int | None = None, only: str = "", say: ReportLine = lambda _: None
 ) -> Iterator[WriteOutcome]:
-    """A small run and a small annotation, command by command, each from the results of those before.
+    """A small run and a small annotation, command by command, each from the results of those before, `run` from those
+    before the last job.
 
     program: simspine's command line, given its words. most: errors at so many changes of a command, evenly spread; it
     crashes at each. only: a pattern; break the commands that begin so. Raises `InputError` where Linux does not ask, or
@@ -83,9 +85,16 @@ def measure_every_write(
         write_photographs(place.folder)
         commands = _commands_until(RUN_COMMANDS, only) + _commands_until(ANNOTATION_COMMANDS, only)
         _load_all(program, place, commands, say)
+        works = {
+            "run": partial(run_in_forks, program, place.folder / "forks"),
+            "annotate": partial(_annotate_by_script, program),
+        }
+        start = read_state(place.results)
         for command in commands:
-            work = partial(_annotate_by_script, program) if command.startswith("annotate ") else program
-            broken = BrokenCommand(place, command, partial(work, command.split()))
+            if command.startswith("run "):  # it is to do the last job once more
+                write_state(place.results, start)
+            broken = BrokenCommand(place, command, partial(works.get(command.split()[0], program), command.split()))
+            start = broken.start
             if re.match(only, command):
                 say(command)
                 yield broken.measure(most)
@@ -199,6 +208,8 @@ def _load_all(program: Program, place: RunFolder, commands: Sequence[str], say: 
     """The commands once in this process, whose forks then have all libraries and kernels; in results of their own."""
     text = (place.folder / RUN_CONFIG_FILE).read_text(encoding="utf-8").replace(f": {RESULTS_FOLDER}", ": loaded")
     (place.folder / f"loaded-{RUN_CONFIG_FILE}").write_text(text, encoding="utf-8")
+    import snakemake.cli  # noqa: F401
+
     with contextlib.chdir(place.folder), contextlib.redirect_stdout(sys.stderr):
         for command in commands:
             if not command.startswith(("run ", "annotate ")):

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -66,10 +66,11 @@ class RunFolder:
         self.reference = result_checksums(self.results)
         self.results.rename(self.kept)
 
-    def start(self, cores: int = 2, memory: int | None = None) -> subprocess.Popen:
-        """`simspine run` as a process with a group of its own. memory: bytes of address space that it may have."""
+    def start(self, cores: int = 2, memory: int | None = None, by: Sequence[str] = ()) -> subprocess.Popen:
+        """`simspine run` as a process with a group of its own. memory: bytes of address space that it may have; by: a
+        command that starts it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "simspine", "run", RUN_CONFIG_FILE, "--cores", str(cores)],
+            [*by, sys.executable, "-m", "simspine", "run", RUN_CONFIG_FILE, "--cores", str(cores)],
             cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             preexec_fn=partial(_limit_run, memory),
         )  # fmt: skip
@@ -349,7 +350,18 @@ def fault_two_runs(place: RunFolder) -> FaultOutcome:
     return _rerun_and_judge(place, "two runs at once", code, said)
 
 
-FAULT_CASES = (fault_disk_full, fault_out_of_memory, fault_job_killed, fault_interrupted, fault_two_runs)
+def fault_clock(place: RunFolder) -> FaultOutcome:
+    """The clock is 400 days late for the middle of the work, and early for its end; `faketime` says so to a process."""
+    place.fresh("S1/markers")
+    if shutil.which("faketime") is None:
+        return FaultOutcome("clock 400 days off", -1, "not tried: needs faketime", continued=True, equal=True)
+    wait_for_run(place.start(by=("faketime", "-f", "-400d")))
+    shutil.rmtree(place.results / "S1/kinematics")
+    code, said = wait_for_run(place.start(by=("faketime", "-f", "+400d")))
+    return _rerun_and_judge(place, "clock 400 days off", code, said)
+
+
+FAULT_CASES = (fault_disk_full, fault_out_of_memory, fault_job_killed, fault_interrupted, fault_two_runs, fault_clock)
 
 
 def fault_table(found: list[FaultOutcome]) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from tools.faults.runs import FILES_THAT_VARY, without_seconds
 from tools.faults.watch import Change
 
+from simspine.workflow.jobs import STATE
+
 State = dict[str, bytes | None]
 """Content of each file below a folder, by its path there; None of a folder."""
 
@@ -114,12 +116,16 @@ def write_state(folder: Path, state: State) -> None:
 def comparable(state: State, whole: bool = False) -> dict[str, str]:
     """{file: sha256 of its content} without times, and without random parts of names.
 
-    whole: with logs and folders, and with temporary files, whose content no reader looks at, by their names.
+    whole: with folders, and with logs and temporary files, whose content no reader looks at, by their names; without
+    what Snakemake keeps, which a run removes before anything else.
     """
     found = {}
     for name, content in state.items():
+        if name.startswith(f"{STATE}/"):
+            continue
         if whole or (content is not None and not name.startswith(FILES_THAT_VARY)):
             plain = TEMPORARY_NAME.sub(".tmp", name)
-            content = b"" if plain != name else TIME_OF_DECISION.sub(b"", content or b"")
+            dull = plain != name or name.startswith(FILES_THAT_VARY)
+            content = b"" if dull else TIME_OF_DECISION.sub(b"", content or b"")
             found[plain] = hashlib.sha256(without_seconds(name, content)).hexdigest()
     return found

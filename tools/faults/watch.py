@@ -123,9 +123,7 @@ def _answer_until_end(listener: int, process: int, home: str, decide: Decide) ->
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
     waiting.register(ended, select.POLLIN)
-    while ended not in (ready := dict(waiting.poll())):
-        if not ready.get(listener, 0) & select.POLLIN:
-            continue
+    while ended not in (ready := dict(waiting.poll())) and ready[listener] & select.POLLIN:  # else: nobody can ask
         asked = bytearray(80)
         with suppress(FileNotFoundError):  # killed before its question was read, or before the answer
             fcntl.ioctl(listener, RECEIVE, asked)

@@ -114,7 +114,13 @@ def yaml_tree(content: bytes, rng: random.Random) -> bytes:
         levels = rng.choice((3, 9, 30))
         bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, levels))
         return bomb.encode() + content
-    return _in_tree(content, rng, yaml.safe_load, lambda tree: yaml.safe_dump(tree, sort_keys=False).encode())
+    loader, dumper = (getattr(yaml, f"C{kind}", getattr(yaml, kind)) for kind in ("SafeLoader", "SafeDumper"))
+    return _in_tree(
+        content,
+        rng,
+        lambda c: yaml.load(c, loader),
+        lambda tree: yaml.dump(tree, Dumper=dumper, sort_keys=False, encoding="utf-8"),
+    )
 
 
 def _in_tree(content: bytes, rng: random.Random, loads, dumps) -> bytes:

@@ -104,6 +104,14 @@ def _read_marker_set(path: Path):
     return read_marker_set(str(path))
 
 
+def _endplates(path: Path) -> None:
+    from simspine.core.settings import models_folder
+
+    shipped = yaml.safe_load((models_folder() / "endplates.yaml").read_text())["vertebrae"]
+    few = {name: shipped[name] for name in ("C2", "L5", "S1")}
+    path.write_text(yaml.safe_dump({"vertebrae": few}, sort_keys=False))
+
+
 def _read_endplates(path: Path):
     from simspine.anatomy.curvature import read_endplates
 
@@ -230,6 +238,18 @@ def _read_store(path: Path):
     from simspine.io.hdf5 import read_store
 
     return read_store(path)
+
+
+def _poses(path: Path) -> None:
+    from simspine.io.exchange import write_poses
+
+    write_poses(50.0, "anna", path, NAMES, np.random.default_rng(0).uniform(0, 2, (6, 4, 3)))
+
+
+def _read_poses(path: Path):
+    from simspine.io.exchange import read_poses
+
+    return read_poses(path)
 
 
 def _dataset(path: Path) -> None:
@@ -531,9 +551,9 @@ _JSON = (*m.TEXT, m.json_tree, m.json_tree, m.json_tree)
 _YAML = (*m.TEXT, m.yaml_tree, m.yaml_tree, m.yaml_tree)
 READERS = {
     "configuration": Reader("config.yaml", _config, _read_config, _YAML),
-    "body recipe": Reader("recipe.yaml", _shipped("coupled.yaml"), _read_recipe, _YAML),
-    "marker set": Reader("markers.yaml", _shipped("markers/blazepose.yaml"), _read_marker_set, _YAML),
-    "endplates": Reader("endplates.yaml", _shipped("endplates.yaml"), _read_endplates, _YAML),
+    "body recipe": Reader("recipe.yaml", _shipped("paper.yaml"), _read_recipe, _YAML),
+    "marker set": Reader("markers.yaml", _shipped("markers/rizzoli_spine.yaml"), _read_marker_set, _YAML),
+    "endplates": Reader("endplates.yaml", _endplates, _read_endplates, _YAML),
     "detection preset": Reader("preset.yaml", _preset, _read_preset, _YAML),
     "calibration TOML": Reader("cameras.toml", _toml, _read_calibration, (*m.TEXT, m.toml_tree, m.toml_tree)),
     "calibration JSON": Reader("rig.json", _rig, _read_calibration, _JSON),
@@ -542,6 +562,7 @@ READERS = {
     "VTP": Reader("mesh.vtp", _vtp, _read_vtp, m.TEXT),
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
     "store": Reader("trial.h5", _store, _read_store),
+    "netCDF poses": Reader("poses.nc", _poses, _read_poses),
     "data set": Reader("data.h5", _dataset, _read_dataset),
     "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
     "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),

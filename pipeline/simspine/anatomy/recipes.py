@@ -85,8 +85,8 @@ class Recipe:
 def read_recipe(name: str = "coupled") -> Recipe:
     """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
     path = recipe_path(name)
-    data = _with_base(path)
     try:
+        data = _with_base(path)
         require_known("key", data, RECIPE_KEYS, str(path))
         split, neck = None, None
         if "articulation" in data:

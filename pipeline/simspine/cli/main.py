@@ -3,6 +3,7 @@
 import copy
 import errno
 import gc
+import json
 import os
 import signal
 import sys
@@ -154,12 +155,14 @@ def run_command(config, cores, dry_run, options):
 def _config_of_markers(file: Path) -> Path:
     """configs/NAME.yaml of a marker file, written unless it is there."""
     from simspine.core.errors import InputError
-    from simspine.workflow.setup import GivenFiles, write_new_config
+    from simspine.core.settings import read_mapping
+    from simspine.workflow.setup import GivenFiles, config_name, write_new_config
 
-    path = Path(f"configs/{file.stem}.yaml")
+    name = config_name(file.stem)
+    path = Path(f"configs/{name}.yaml")
     if not path.exists():
-        click.echo(write_new_config(GivenFiles([file]), path, name=file.stem, subject="S01").split("Next:")[0].rstrip())
-    elif str(file) not in path.read_text(encoding="utf-8"):
+        click.echo(write_new_config(GivenFiles([file]), path, name=name, subject="S01").split("Next:")[0].rstrip())
+    elif json.dumps(str(file)) not in json.dumps(read_mapping(path), default=str):  # as a whole, not the end of another
         raise InputError(f"{path} is of other files than {file}. Name the configuration, or move it away.")
     return path
 

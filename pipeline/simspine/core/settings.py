@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache, lru_cache
+from os.path import isdir, isfile
 from pathlib import Path
 from types import UnionType
 from typing import Any, Self, Union, cast, get_args, get_origin
@@ -49,7 +50,7 @@ def read_yaml(path: str | Path) -> Any:
     except InputError:
         raise
     except RecursionError:
-        raise InputError(f"{path}: nested too deeply; at most {MAX_YAML_DEPTH} levels.") from None
+        raise InputError(f"{path}: more than {MAX_YAML_DEPTH} levels of nesting; write it without.") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from None
 
@@ -162,13 +163,13 @@ def pose2sim_folder() -> Path:
 def recipe_path(name: str) -> Path:
     """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
     if str(name).endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
+        if not isfile(name):
             raise InputError(f"recipe {name} does not exist.")
         return Path(name)
     folder = models_folder()
     path = folder / f"{name}.yaml"
-    if not path.is_file():
-        inside = path.parent if path.parent.is_dir() else folder
+    if not isfile(path):  # unlike `Path.is_file`, not an error where the name is too long
+        inside = path.parent if folder in path.parents and isdir(path.parent) else folder
         prefix = inside.relative_to(folder).as_posix().removeprefix(".")
         known = sorted(
             f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem not in NOT_RECIPES

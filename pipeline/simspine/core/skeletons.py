@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
+from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -331,7 +332,7 @@ def _require_table(name: str) -> None:
     """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
     if name.lower().endswith(".csv"):
         require_path(name)
-        if not Path(name).is_file():
+        if not isfile(name):
             raise InputError(f"table of correspondences {name} does not exist.")
     elif name not in correspondence_names():
         raise unknown_name("table of correspondences", name, correspondence_names())

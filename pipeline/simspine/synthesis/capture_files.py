@@ -188,12 +188,12 @@ def _stated_settings(settings: CaptureSettings, trials: list[str], preset: Prese
 def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
     """The record of a folder of this kind, empty for a new one; never one that holds something else.
 
-    record: name of its file, whose `key` is true.
+    record: name of its file, whose `key` is true. Hidden files do not count: a killed process leaves half a record.
     """
     if folder.is_file():
         raise InputError(f"{folder} is a file; a folder to write to is wanted.")
     found = _read_record(folder / record)
-    if folder.is_dir() and any(folder.iterdir()) and found.get(key) is not True:
+    if any(path.name[0] != "." for path in folder.glob("*")) and found.get(key) is not True:
         raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")
     return found
 

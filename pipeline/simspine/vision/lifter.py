@@ -162,7 +162,7 @@ def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
         raise InputError(f"{path}: this ONNX network is no lifter of simspine; {TRAIN_LIFTER_HINT}.")
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     version = content.get("version") if isinstance(content, dict) else None
     if version != CARD_VERSION:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from simspine.core.errors import InputError
@@ -121,16 +122,14 @@ def check_writable(folder: Path) -> None:
 
 def prepare_results(results: Path, config: Path) -> None:
     """Before a run: a copy of the configuration file, for readers of the results; nothing reads it to
-    decide. Symbolic links among logs and computing times are removed: writing these would follow them. So are locks
-    that killed processes left: a task that is done takes its lock no more."""
+    decide. Links, pipes and devices among logs and computing times are removed: writing follows links, and waits at
+    pipes. So are locks that killed processes left: a task that is done takes its lock no more."""
     remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
-        if folder.is_symlink():
-            folder.unlink()
-        for path in list(folder.rglob("*")):
-            if path.is_symlink():
+        for path in chain([folder], folder.rglob("*")):  # a folder that is a link goes before it is looked into
+            if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
                 path.unlink()
 
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,8 +150,9 @@ def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) 
         task = bar.add_task("steps", total=None)
 
         def message(line: str) -> None:
-            log.write(line)
-            log.flush()
+            with suppress(OSError):  # a full disk: Snakemake would wait for good if nobody read on
+                log.write(line)
+                log.flush()
             if found := STEPS_LINE.search(line):
                 bar.update(task, completed=int(found[1]), total=int(found[2]))
             if found := FAILED_RULE_LINE.search(line):
@@ -160,15 +162,10 @@ def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) 
             bar.console.print(line.rstrip("\n"), markup=False)
 
         with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=environment,
-            pass_fds=lock,
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+            env=environment, pass_fds=lock,
             preexec_fn=partial(_end_with_parent, os.getpid()) if sys.platform == "linux" else None,
-        ) as child:
+        ) as child:  # fmt: skip
             assert child.stdout is not None
             assert child.stderr is not None
             reader = threading.Thread(target=_each_line, args=(child.stderr, message))

@@ -207,14 +207,14 @@ def _marker_trials(files: Sequence[Path], marker_set: str | None) -> tuple[dict[
     said = ""
     for file in files:
         said += f"\n{file}: {_describe_markers(read_markers(file), marker_set)}."
-        name = _safe_name(file.stem)
+        name = config_name(file.stem)
         if name in trials:
             raise InputError(f"two files would be the trial {name!r}, the second is {file}; rename one of them.")
         trials[name] = {"markers": str(file)}
     return trials, said + "\n"
 
 
-def _safe_name(text: str) -> str:
+def config_name(text: str) -> str:
     """A name as configurations take it."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "trial"
 
@@ -235,7 +235,7 @@ def _session_subjects(
             write_trc(path, trial.source)
             files = {"markers": str(path)}
         who = subject if trial.person == "person" else trial.person
-        subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"][_safe_name(trial.name)] = files
+        subjects.setdefault(who, {**known, **(person or {}), "trials": {}})["trials"][config_name(trial.name)] = files
     said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
     return subjects, marker_set or session.trials[0].marker_set, said
 

@@ -148,7 +148,9 @@ def is_lock_held(path: Path) -> bool:
 
 def _try_lock(path: Path) -> int | None:
     """The descriptor of the lock; None if another process has it, -1 where the file system knows no locks."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    if path.is_symlink():  # the file would be made where it points to
+        path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with suppress(FileNotFoundError):  # the one before removed the file: then this lock holds nobody off
