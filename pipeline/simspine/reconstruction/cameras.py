@@ -22,6 +22,7 @@ from simspine.vision.points import locate_points, make_markers
 from simspine.vision.synchronise import Timing
 
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
+REFINEMENT_REMOVED_IT = "Refinement removed it."
 WORLD_VERTICAL_CODE = "world_vertical"
 NOT_REPAIRED_TEXT = (
     "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
@@ -167,7 +168,7 @@ def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding])
         if finding.severity is Severity.INFO:
             yield finding
         elif (finding.code, finding.where) not in remaining:
-            yield replace(finding, severity=Severity.INFO, suggestion="Refinement removed it.")
+            yield replace(finding, severity=Severity.INFO, suggestion=REFINEMENT_REMOVED_IT)
     for finding in left:
         cure = finding.suggestion if finding.code == assess.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
         yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)

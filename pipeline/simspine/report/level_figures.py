@@ -18,6 +18,7 @@ from simspine.report.figure_style import (
     MEASURED_STYLE,
     ORANGE,
     ORIGIN_COLOURS,
+    PALE,
     VERMILLION,
     ArtistStyle,
     figure_legend,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 # The limits of the verdicts: measured is filled, partly measured pale, assumed hollow and dashed.
 MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
-PALE = 0.4  # opacity of what is partly measured
 SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
 
 
@@ -305,9 +305,10 @@ def reprojection_by_point_figure(
             median[p, v] = np.median(errors[use, v, p])
         if observed[:, v, p].any():
             share[p, v] = use.sum() / observed[:, v, p].sum()
+    seen = observed.any(1).mean(0)
     labels = [
-        f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name
-        for name, kind in zip(names, origin, strict=True)
+        f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name + _rarely_seen(part)
+        for name, kind, part in zip(names, origin, seen, strict=True)
     ]
     with matplotlib_style():
         figure = new_figure(1.0 + 0.19 * len(names))
@@ -321,8 +322,13 @@ def reprojection_by_point_figure(
         said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
         note = f"   ({'; '.join(said)})" if said else ""
         left.set(title="Median error of used detections (px)", xlabel="camera")
-        right.set(title="Detections used (%)", xlabel=f"camera{note}")
+        right.set(title="Used, of the detections there were (%)", xlabel=f"camera{note}")
     return figure
+
+
+def _rarely_seen(share: float) -> str:
+    """In which share of the frames a point was detected, if in fewer than half of them."""
+    return f" (in {100 * share:.0f} % of frames)" if 0 < share < 0.5 else ""
 
 
 def _draw_number_table(axes: "Axes", values: np.ndarray, colours: str, high: float) -> None:

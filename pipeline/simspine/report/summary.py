@@ -44,8 +44,10 @@ _SUMMARY_LINES = (
     ("views", "Views", "", 0, "cameras", None, ""),
     ("reprojection_px_median", "Reprojection, median", "px", 1, "of used detections; skin markers left out", None, ""),
     ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "of the same; at most 25 wanted", (0, 25), ""),
-    ("points_kept_share", "Detected points placed in space", "%", 1, "at least 97 wanted", (0.97, 1), ""),
-    ("points_contributed_share", "Detections used, of each camera", "%", 1,
+    ("points_kept_share", "Detected points placed in space", "%", 1, "skin markers left out; at least 97 wanted",
+     (0.97, 1), ""),
+    ("detections_used", "Detections used", "", 0, "", None, ""),
+    ("points_contributed_share", "Share of detections used, of each camera", "%", 1,
      f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.value_si, 1),
      "points_contributed_share_by_camera"),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "from points in space to the fitted body", None, "marker_rms_mm_by_group"),
@@ -95,6 +97,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             if not given:
                 text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
+        elif key == "detections_used":
+            note = f"of {summary['detections']} that there were; skin markers left out"
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
         rows.append(Row(label, text, notes.get(key, note), light))
@@ -123,7 +127,7 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        note = f"As given: {given} " + ("The refined cameras agree." if refined else "See the findings.")
+        note = "settled: the refined cameras agree" if refined else f"As given: {given} See the findings."
         light = "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
@@ -157,7 +161,7 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
         return Row("Spine seen by", text, f"{doubted[0]} do not lie in this order: see the findings", "check")
     note = "; ".join(", ".join(names) for names in ways.values())
     if lost:
-        return Row("Spine seen by", text, f"{note}; {lost_markers_text(ways, lost)}", "check")
+        return Row("Spine seen by", text, f"{note}; {len(lost)} of them lost for most of the trial", "check")
     return Row("Spine seen by", text, note, "good")
 
 
@@ -180,11 +184,10 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
         return "", ""
     verdict = verdict_on(quantity, sd, estimated=estimated)
     source = published_bands(quantity)[0].source.partition(",")[0]
-    spread = f"95 % of adults lie within ± {NORMAL_95 * spread_of_adults(quantity):.0f}° of their mean ({source})"
-    by = "the data, estimated points among them" if estimated else "the data"
-    if verdict is not Observability.VERY_UNCERTAIN:
-        spread = f"{observed_share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
-    return f"{verdict}: {spread}", "check" if verdict in ASSUMED_VERDICTS else ""
+    by = "the data, estimated points among them, decided" if estimated else "the data decided"
+    share = f"{by} {observed_share_text(share_of_curvature(quantity, sd))}"
+    spread = f"adults who stand differ by ± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
+    return f"{verdict}: {share}; {spread}", "check" if verdict in ASSUMED_VERDICTS else ""
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
@@ -231,7 +234,7 @@ MEAN_METRICS = (
 CAMERA_METRICS = (
     "cameras_off", "cameras_at_odds", "cameras_off_as_used", "cameras_at_odds_as_used", "cameras_unjudged",
 )  # fmt: skip
-SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
+SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected", "detections", "detections_used")
 METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
@@ -246,13 +249,13 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
-    groups = np.array([ESTIMATED_SPINE_GROUP if name in unseen else _group_of(name) for name in solved.marker_names])
+    groups = _groups_of_markers(trial)
     return {
         "frames": spine.frames,
         "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
         **_image_metrics(trial),
-        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, UNSEEN_GROUPS)]),
+        "marker_rms_mm": marker_rms_mm(trial),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED_SPINE_GROUP)
@@ -279,11 +282,25 @@ def summary_metrics(trial: SolvedTrial) -> dict:
     }
 
 
+def _groups_of_markers(trial: SolvedTrial) -> np.ndarray:
+    """(markers,) group of each fitted marker."""
+    unseen = trial.markers.names_of(Origin.ESTIMATED)
+    return np.array([ESTIMATED_SPINE_GROUP if n in unseen else _group_of(n) for n in trial.result.marker_names])
+
+
+def marker_rms_mm(trial: SolvedTrial) -> float | None:
+    """Root mean square distance, mm, from the points that were seen to the fitted body."""
+    return _rms_mm(trial.result.marker_error[:, ~np.isin(_groups_of_markers(trial), UNSEEN_GROUPS)])
+
+
 IMAGE_METRICS = (
     "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "observations_dropped_share",
     "observations_swapped_share",
 )  # fmt: skip
-ABOUT_IMAGES = (*IMAGE_METRICS, "views", "cameras_off", "points_contributed_share", "model_reprojection_px_median")
+ABOUT_IMAGES = (
+    *IMAGE_METRICS, "views", "cameras_off", "detections_used", "points_contributed_share",
+    "model_reprojection_px_median",
+)  # fmt: skip
 
 
 def detected_points(report: TriangulationReport, markers: Markers | None) -> TriangulationReport:
@@ -301,13 +318,15 @@ def _image_metrics(trial: SolvedTrial) -> dict:
     }
     if report is None:
         names = (*IMAGE_METRICS, "points_contributed_share", "model_reprojection_px_median")
-        return dict.fromkeys(names) | by_camera
+        return dict.fromkeys(names) | by_camera | {"detections": 0, "detections_used": 0}
     points = detected_points(report, trial.markers)
     summary = points.summary()
     return (
         {name: summary[name] for name in IMAGE_METRICS}
         | by_camera
         | {
+            "detections": int(np.isfinite(points.error_px).sum()),
+            "detections_used": int(points.used.sum()),
             "points_contributed_share": float(points.used.mean()),
             "model_reprojection_px_median": median_or_none(limb_distance(trial)),
         }

@@ -110,7 +110,7 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
-    span += ", not measured" * (figure.is_assumed and _moves(figure))
+    span += f", {figure.decided_by}" * (figure.is_assumed and _moves(figure))
     verdict = figure.decided_by + "; not a diagnosis" * (figure.name == "coronal_cobb")
     return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 
@@ -237,10 +237,7 @@ INFERRED_BY = "vertebral centres of real spines (a statistical model) that go wi
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 # Sums that are, apart from a constant, a parameter of the table above: they have its verdict.
-VERDICT_OF_SUM = {
-    ("lumbar", MOTION_PLANES[0]): "as lumbar lordosis",
-    ("pelvis", MOTION_PLANES[0]): "as pelvic tilt",
-}
+VERDICT_OF_SUM = {("lumbar", MOTION_PLANES[0]): "as lumbar lordosis", ("pelvis", MOTION_PLANES[0]): "as pelvic tilt"}
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
-from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS, SPINAL_DEFINITIONS
+from simspine.anatomy.clinical import (
+    JOINT_DEFINITIONS,
+    PUBLISHED_ADULTS,
+    SIDE_WORDS,
+    SPINAL_DEFINITIONS,
+    published_bands,
+)
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
@@ -54,6 +60,7 @@ from simspine.report.summary import (
     SKIN_MARKER_GROUP,
     detected_points,
     lost_markers_text,
+    marker_rms_mm,
     median_or_none,
     spine_points_by_source,
 )
@@ -69,7 +76,6 @@ from simspine.report.tables import (
 from simspine.report.trial_sections import (
     check_figures,
     curve_figures,
-    fitted_markers,
     most_moved,
     page_finding,
     panel_of,
@@ -87,7 +93,7 @@ _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2
 _RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
-_CITED = re.compile(r"(?:[a-z]+ )?([A-Z][a-z]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
+_CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
@@ -212,12 +218,12 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    assumed = [figure for figure in figures if figure.is_assumed]
-    forced = [figure for figure in figures if figure.verdict is Observability.FORCED]
-    for why, some in (("Not measured in this person", assumed), ("Set by the model", forced)):
-        names = dict.fromkeys(panel_of(figure).partition(",")[0] for figure in some)
-        rhythm = [_RHYTHM] * (some is assumed and rhythm_verdict(figures) in ASSUMED_VERDICTS)
-        parts += [f"{why}: {', '.join([*names, *rhythm])}."] if names else []
+    of_verdict: dict[str, dict[str, None]] = {str(word): {} for word in (*ASSUMED_VERDICTS, Observability.FORCED)}
+    for figure in (one for one in figures if one.is_assumed or one.verdict is Observability.FORCED):
+        of_verdict.setdefault(str(figure.verdict) or figure.decided_by, {})[panel_of(figure).partition(",")[0]] = None
+    if (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:
+        of_verdict[str(verdict)][_RHYTHM] = None
+    parts += [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items() if names]
     known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
     if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
         parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
@@ -257,7 +263,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
     """Sentences for the methods section of a paper, with the numbers of this recording. how: points were found and
     filtered, in sentences."""
-    spine, body, distance = trial.spine, trial.body, median_or_none(fitted_markers(trial)[1])
+    spine, body, distance = trial.spine, trial.body, marker_rms_mm(trial)
     sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
     source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
@@ -279,12 +285,27 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
         f"and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
-        f"Its markers lie {1e3 * distance:.0f} mm (median) from the points fitted." if distance else "",
+        f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
         f"Means over the trial, with 95 % intervals: {'; '.join(values)}." if values else "",
         words["intervals"],
+        words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
     )
     return " ".join(filter(None, parts))
+
+
+def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
+    """{short name: source} of how adults differ in the trial's parameters, of which the verdicts make use."""
+    names = [figure.name for figure in (*trial.curvature_figures, *trial.clinical_figures)]
+    sources = [PUBLISHED_ADULTS[name].source for name in names if name in PUBLISHED_ADULTS]
+    sources += [published_bands(figure.name)[0].source for figure in trial.curvature_figures]
+    return {source.partition(",")[0]: source for source in sources}
+
+
+def cited_references(trial: SolvedTrial, methods: str) -> tuple[Statement, ...]:
+    """What a text for a methods section cites, in full."""
+    known = _sources_of_adults(trial) | page_words("references")
+    return tuple(Statement(name, text) for name, text in sorted(known.items()) if name in methods)
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
@@ -309,12 +330,13 @@ def _points_sentence(trial: SolvedTrial) -> str:
     if error is None or noise is None:
         return ""
     refined = next((f.message.partition(": ")[2] for f in trial.findings if f.code == CAMERA_REFINED_CODE), "")
-    exchanged = int((seen.swapped & np.isfinite(seen.error_px)).sum())
+    observed = np.isfinite(seen.error_px)
+    exchanged, used = int((seen.swapped & observed).sum()), int((seen.used & observed).sum())
     words = page_words("methods")
     return (
         words["refined"].format(refined=refined) * bool(refined)
         + words["exchanged"].format(count=exchanged) * bool(exchanged)
-        + words["triangulated"].format(error=error, noise=noise)
+        + words["triangulated"].format(error=error, noise=noise, used=used, count=int(observed.sum()))
     )
 
 
@@ -362,6 +384,7 @@ def trial_section_of(
     """
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
+    methods = methods_text(trial, how)
     return TrialSection(
         name=trial.name,
         findings=tuple(map(page_finding, trial.findings)),
@@ -373,7 +396,8 @@ def trial_section_of(
         glance=summary_statements(trial),
         checks=section_pictures(check_figures(trial), prefix),
         posture=_posture_pictures(trial, prefix),
-        methods=methods_text(trial, how),
+        methods=methods,
+        references=cited_references(trial, methods),
     )
 
 

@@ -247,6 +247,7 @@ def _image_sentence(found: SolvedTrial, config: Config) -> str:
     if not found.cameras:
         return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
+    by += " (Bazarevsky 2020)" * config.detection.detector.startswith("blazepose")
     return f"Points in the images were {by}. Paths of points in space: {_low_pass(config)}, before the body was fitted."
 
 
