@@ -155,7 +155,7 @@ def test_angles_in_the_summary_have_their_interval():
     )
     (assumed,) = summary_rows({"tka_deg_mean": 38.6, "tka_deg_sd": 9.06})
     assert (assumed.note, assumed.light) == (
-        "assumed: the data decided 18 %; adults who stand differ by ± 20° (normal range quoted in Spine Secrets)",
+        "assumed: the data decided 18 %; adults who stand differ by ± 20° (Spine Secrets (Devlin))",
         "check",
     )
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})

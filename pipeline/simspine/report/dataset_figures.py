@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -234,30 +234,3 @@ def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> 
     if known.any():
         mean = values[known].mean(0)
         axes.plot(CYCLE_PERCENT, mean, linewidth=1.8, marker=dots, markersize=3, markevery=10, **look)
-
-
-def agreement_figure(people: Sequence[Mapping[str, Any]], angles: Sequence[str]) -> "Figure":
-    """Bland–Altman figures, a panel for each angle: difference of two methods over their mean, a dot a person.
-
-    people: rows with `<angle>_deg` and `<angle>_radiograph_deg`. Lines: the mean difference and ± 1.96 standard
-    deviations of it (Bland & Altman 1986, Lancet 327:307). Raises `InputError` where no person has both.
-    """
-    with matplotlib_style():
-        figure = new_figure(3.2)
-        for axes, angle in zip(figure.subplots(1, len(angles), squeeze=False)[0], angles, strict=True):
-            pairs = [(row[f"{angle}_deg"], row[f"{angle}_radiograph_deg"]) for row in people]
-            pairs = [pair for pair in pairs if None not in pair]
-            if not pairs:
-                raise InputError(f"nobody has a {angle} from both methods; nothing can be compared.")
-            estimate, radiograph = np.array(pairs).T
-            difference = estimate - radiograph
-            limits = 1.96 * difference.std(ddof=1) if len(difference) > 1 else 0.0
-            axes.plot((estimate + radiograph) / 2, difference, "o", color=BLUE, markersize=3, alpha=0.6)
-            for offset, dashes in ((0.0, "-"), (-limits, "--"), (limits, "--")):
-                axes.axhline(difference.mean() + offset, color=VERMILLION, linestyle=dashes, linewidth=1.2)
-            axes.set(
-                title=f"{angle.capitalize()}: {difference.mean():+.1f} ± {limits:.1f}°",
-                xlabel="mean of both (°)",
-                ylabel="simspine less radiograph (°)",
-            )
-    return figure
