@@ -218,7 +218,8 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    of_verdict: dict[str, dict[str, None]] = {str(word): {} for word in (*ASSUMED_VERDICTS, Observability.FORCED)}
+    order = (Observability.ASSUMED, Observability.VERY_UNCERTAIN, Observability.FORCED)
+    of_verdict: dict[str, dict[str, None]] = {str(word): {} for word in order}
     for figure in (one for one in figures if one.is_assumed or one.verdict is Observability.FORCED):
         of_verdict.setdefault(str(figure.verdict) or figure.decided_by, {})[panel_of(figure).partition(",")[0]] = None
     if (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:

@@ -195,10 +195,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     origin = provenance_of_results(config)
     box = angles_not_measured([part.caveats for part in parts], fitted=config.ik.engine != "trajectory")
-    image_settings = {
-        "detector": _detector(config),
-        "filter": _low_pass(config),
-    }
+    image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
     if "blazepose" not in unused:
