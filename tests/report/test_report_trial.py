@@ -214,8 +214,8 @@ def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cam
 
 
 def test_lost_markers_are_counted_among_all():
-    ways = {"on the skin": ["C7", "T7", "LPSIS (14 % of the frames)"]}
+    ways = {"on the skin": ["C7", "T7", "LPSIS (this one in 14 % of the frames)"]}
     assert lost_markers_text(ways, ["LPSIS"]) == (
-        "1 of 3 skin markers was lost for most of the trial: LPSIS (14 % of the frames)"
+        "1 of 3 skin markers was lost for most of the trial: LPSIS (this one in 14 % of the frames)"
     )
     assert lost_markers_text(ways, ["L3", "LPSIS"]).startswith("2 of 4 skin markers were lost")  # L3 was never seen

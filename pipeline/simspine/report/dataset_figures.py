@@ -171,13 +171,11 @@ def cycle_figure(
     spread: Mapping[str, float] | None = None,
     assumed: Collection[str] = (),
 ) -> "Figure":
-    """A panel for each angle, right and left in one: every cycle thin, their mean thick, from three cycles on with ± 1
-    standard deviation of theirs, the normative band behind.
+    """A panel for each angle: every cycle thin, their mean thick with ± 1 standard deviation, the normative band behind.
 
-    angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. bands: mean
-    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, for the titles. assumed: angles that the
-    recording did not decide; they are dashed, say so, and have no band.
-    Raises `InputError` where nothing moves.
+    angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
+    {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed, and without a band. Raises
+    `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
     if not moving:

@@ -49,9 +49,8 @@ _DOTS = 14  # along the curve of a left side, so that it is known without its co
 def curves_figure(time: np.ndarray, curves: Sequence[Curve], status: Sequence[str] | None = None) -> "Figure":
     """A panel for each curve, right and left of a joint in one.
 
-    time: (frames,) s. status: per frame kept, corrected, rejected or inferred (shaded). Bands: 95 % intervals. What is
-    partly measured is pale, assumed dashed and orange, very uncertain dotted and orange, what the model sets dashed and
-    grey; all say so. Left sides have dots.
+    time: (frames,) s. status: per frame kept, corrected, rejected or inferred (shaded). Bands: 95 % intervals. Each
+    verdict has its look (`curve_style`), left sides have dots.
     """
     time = np.asarray(time, float)
     panels: dict[str, list[Curve]] = {}

@@ -33,32 +33,9 @@ from simspine.quality.observability import (
 )
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
-from simspine.report.page import NORMAL_95, Row, interval_text, number_text
+from simspine.report.page import NORMAL_95, Row, interval_text, number_text, page_words
 from simspine.vision.triangulation import TriangulationReport
 
-_CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
-
-# key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
-_SUMMARY_LINES = (
-    ("frames", "Frames", "", 0, "", None, ""),
-    ("views", "Views", "", 0, "cameras", None, ""),
-    ("reprojection_px_median", "Reprojection, median", "px", 1, "of used detections; skin markers left out", None, ""),
-    ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "of the same; at most 25 wanted", (0, 25), ""),
-    ("points_kept_share", "Detected points placed in space", "%", 1, "skin markers left out; at least 97 wanted",
-     (0.97, 1), ""),
-    ("detections_used", "Detections used", "", 0, "", None, ""),
-    ("points_contributed_share", "Share of detections used, of each camera", "%", 1,
-     f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.value_si, 1),
-     "points_contributed_share_by_camera"),
-    ("marker_rms_mm", "Marker RMS", "mm", 0, "from points in space to the fitted body", None, "marker_rms_mm_by_group"),
-    ("model_reprojection_px_median", "Fitted body to detected limb points, median", "px", 1,
-     f"at most {_DISTANCE_THRESHOLD.value:g} wanted", (0, _DISTANCE_THRESHOLD.value),
-     "model_reprojection_px_by_camera"),
-    ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
-    ("tka_deg_mean", "Thoracic kyphosis, T3–T12", "°", 1, "", None, ""),
-    ("femur_m", "Femur length", "m", 3, "0.36–0.48 is human", (0.36, 0.48), ""),
-    ("seconds", "Computing time", "s", 0, "", None, ""),
-)  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
 # Verdicts that rest on estimated points.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
@@ -78,17 +55,18 @@ def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated:
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
     """Rows for what `summary.json` holds, in a fixed order; keys it lacks are left out, unknown ones are not shown.
 
-    A value may be a number, None or NaN (shown as '–'), or a mapping {part: number}, whose parts share the row. Parts
-    of a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
-    {key: text} put in place of the default note. Lights follow the limits stated in the notes.
+    A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. notes: {key: text} in place of the
+    default note. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
     if summary.get("views") == 0:  # a file of markers
         summary = {key: value for key, value in summary.items() if key not in ABOUT_IMAGES}
     rows = []
-    for key, label, unit, digits, note, limit, parts in _SUMMARY_LINES:
+    for key, (label, unit, digits, note, limit, parts) in page_words("summary").items():
         if key not in summary:
             continue
+        limit = [THRESHOLDS[end].value_si if isinstance(end, str) else end for end in limit]
+        note = note.format_map({name: f"{threshold.value:g}" for name, threshold in THRESHOLDS.items()})
         text = _value_text(summary[key], unit, digits)
         light = _light_of_worst(summary.get(parts) or summary[key], limit)
         if (quantity := key[:3]) in _CURVATURE_KEYS:
@@ -208,11 +186,11 @@ def _value_text(value: float | Mapping[str, float | None] | None, unit: str, dig
     return f"{text}°" if unit == "°" and text != "–" else text
 
 
-def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: tuple | None) -> str:
+def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: Sequence[float]) -> str:
     """Of the worst part."""
     values = list(value.values()) if isinstance(value, Mapping) else [value]
     known = [v for v in values if v is not None and v == v]
-    if limit is None or not known:
+    if not limit or not known:
         return ""
     return "good" if all(limit[0] <= v <= limit[1] for v in known) else "check"
 
@@ -435,7 +413,7 @@ def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
 
 def _with_share(name: str, seen: float) -> str:
     """The name, and in how many of the frames it was seen if not in all."""
-    return name if seen == 1 else f"{name} ({100 * seen:.0f} % of the frames)"
+    return name if seen == 1 else f"{name} (this one in {100 * seen:.0f} % of the frames)"
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

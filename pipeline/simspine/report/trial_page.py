@@ -21,7 +21,7 @@ from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import THRESHOLDS, Severity
+from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
     ASSUMED_VERDICTS,
@@ -126,19 +126,12 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
-    seen += _skin_sentences(trial, ways)
-    return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
+    sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
+    long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
+    return f"{by} {span}. {skeleton}{seen}{''.join(long_names)}{_moved_sentence(trial)}"
 
 
 PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
-
-
-def _skin_sentences(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> str:
-    """Long names of markers, and whether lordosis was not decided since none lies over a lumbar vertebra."""
-    sides = [word for marker, word in PSIS_SIDES.items() if marker in str(ways.get(SKIN_MARKER_GROUP))]
-    psis = f" PSIS: posterior superior iliac spine, {' and '.join(sides)}." if sides else ""
-    none = " No marker is on a lumbar vertebra, so lordosis is not measured."
-    return psis + none * _lacks_lumbar_marker(trial, ways)
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
@@ -153,25 +146,29 @@ def _moved_sentence(trial: SolvedTrial) -> str:
     """What moved most for its error."""
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
     parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Largest movements: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
+    return f" Largest ranges: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
+    if _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers)):
+        by = f"no marker is on a lumbar vertebra, and {by}"
     curvature = [_curvature_sentence(figure, by) for figure in trial.curvature_figures]
     limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
     of_limbs = _limb_angle_groups(trial.clinical_figures) if limbs else ""
-    return " ".join(filter(None, [*curvature, _trunk_sentence(trial.clinical_figures), of_limbs]))
+    trunk = _trunk_sentence(trial.clinical_figures, moves=trial.spine.frames > 1)
+    return " ".join(filter(None, [*curvature, trunk, of_limbs]))
 
 
-def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
+def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
     """What was measured of the trunk as a whole."""
     found = [
         f"{figure.label.partition(',')[0]} {interval_text(figure.mean, figure.sd, figure.unit)}"
         for figure in figures
         if figure.name in SPINAL_DEFINITIONS and figure.decided_by == str(Observability.MEASURED)
     ]
-    return f"The trunk as a whole was measured: {'; '.join(found)}." if found else ""
+    of_motion = " (means of the movement, no standing posture)" * moves
+    return f"The trunk as a whole was measured{of_motion}: {'; '.join(found)}." if found else ""
 
 
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
@@ -224,22 +221,27 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
         of_verdict.setdefault(str(figure.verdict) or figure.decided_by, {})[panel_of(figure).partition(",")[0]] = None
     if (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:
         of_verdict[str(verdict)][_RHYTHM] = None
-    parts += [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items() if names]
+    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items() if names]
+    parts += ["Neither values nor changes of these were measured.", *unmeasured] if unmeasured else []
     known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
     if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
         parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
-    return " ".join(parts if frames else [*parts, "All frames were kept."])
+    return " ".join(parts if frames else [*parts, "No frame was rejected."])
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
-    named = (lost_text if finding.code == SKIN_LOST_CODE else cause_of_finding(finding.code) for finding in warned)
-    causes = list(dict.fromkeys(named))
+    causes = list(dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned))
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
     return f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
+
+
+def _cause_and_place(finding: Finding) -> str:
+    places = ", ".join(filter(None, (finding.where, f"frames {finding.span}" * bool(finding.frames))))
+    return cause_of_finding(finding.code) + f" ({places})" * bool(places)
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:

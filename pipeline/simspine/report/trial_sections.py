@@ -62,9 +62,7 @@ AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
 
 def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
-    """One trial in 3D; cameras, measured points and verdict where they are known. step: poses are of every step-th
-    frame, for the memory of long trials.
-    """
+    """One trial in 3D. step: poses are of every step-th frame, for the memory of long trials."""
     spine, verdict = trial.spine, trial.verdict
     shapes, pairs = bones_and_joints(trial.body.osim)
     return Scene(

@@ -218,7 +218,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
                 "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
                 **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
-                "inverse kinematics": config.ik.engine,
+                "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
             },
         ),
         licences={name: terms for name, terms in page_words("licences").items() if not name.lower().startswith(unused)},
@@ -234,7 +234,9 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
         summary = summary | {"marker_rms_mm_by_group": groups}
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
-    meaning = " ".join(dict.fromkeys(delays)) or "frames of one number count as simultaneous; no delay was undone"
+    unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
+    found = "see the findings" if unjudged else "no camera was found to be late"
+    meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "taken as given", meaning)
     return (*rows, clocks) if summary["views"] else rows
 
