@@ -102,7 +102,7 @@ def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
     assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
-    assert readings[1] == f"{scene.curves[1].values[25]:.1f}°"
+    assert readings[1] == f"{scene.curves[1].values[25]:.1f}°, {scene.curves[1].note}"  # with its verdict
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
 

@@ -171,7 +171,7 @@ def cycle_figure(
     spread: Mapping[str, float] | None = None,
     assumed: Collection[str] = (),
 ) -> "Figure":
-    """A panel for each angle: every cycle thin, their mean thick with ± 1 standard deviation, the normative band behind.
+    """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation, the normative band behind.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
     {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed, and without a band. Raises

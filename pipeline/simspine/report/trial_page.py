@@ -151,9 +151,8 @@ def _moved_sentence(trial: SolvedTrial) -> str:
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
-    if _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers)):
-        by = f"no marker is on a lumbar vertebra, and {by}"
-    curvature = [_curvature_sentence(figure, by) for figure in trial.curvature_figures]
+    why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
     of_limbs = _limb_angle_groups(trial.clinical_figures) if limbs else ""
     trunk = _trunk_sentence(trial.clinical_figures, moves=trial.spine.frames > 1)
