@@ -241,7 +241,7 @@ def page_finding(finding: Finding) -> page.PageFinding:
     message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
     code = SETTLED_CODE if advice == REFINEMENT_REMOVED_IT else finding.code
     if code == SETTLED_CODE:
-        message = message.replace(f" {WHICH_CAMERA_OPEN_HINT}", "")
+        message, advice = message.replace(f" {WHICH_CAMERA_OPEN_HINT}", ""), ""
     return page.PageFinding(code, str(finding.severity), message, advice, frames=finding.span, where=finding.where)
 
 
