@@ -218,10 +218,11 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     of_verdict: dict[str, dict[str, None]] = {str(word): {} for word in order}
     for figure in (one for one in figures if one.is_assumed or one.verdict is Observability.FORCED):
         of_verdict.setdefault(str(figure.verdict) or figure.decided_by, {})[panel_of(figure).partition(",")[0]] = None
-    if (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:
+    if trial.spine.frames > 1 and (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:
         of_verdict[str(verdict)][_RHYTHM] = None
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items() if names]
-    parts += ["Neither values nor changes of these were measured.", *unmeasured] if unmeasured else []
+    what = "Neither values nor changes of these" if trial.spine.frames > 1 else "None of these values"
+    parts += [f"{what} were measured.", *unmeasured] if unmeasured else []
     known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
     if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
         parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")

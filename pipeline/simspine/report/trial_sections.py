@@ -98,10 +98,7 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """A curve of each figure: right and left in one panel; without clinical parameters that the model sets.
-
-    figures: what each angle rests on: verdict, mean and norm of a curve are its figure's.
-    """
+    """A curve of each figure, with its verdict, mean and norm; right and left in one panel; not what the model sets."""
     shown = [
         figure
         for figure in figures
@@ -246,8 +243,7 @@ def page_finding(finding: Finding) -> page.PageFinding:
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:
-    """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur; those that
-    were filled in say so."""
+    """(frames, reasons) of the rejected frames, one row per set of reasons; those that were filled in say so."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for frame in np.flatnonzero(verdict.rejected):
         filled = ("filled in: inferred, not seen",) if verdict.inferred[frame] else ()

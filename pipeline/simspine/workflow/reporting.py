@@ -101,11 +101,8 @@ def _write_trial_page(context: Context, trial: str) -> dict:
 
 
 def write_report_of(config: Config) -> Path:
-    """Write <results>/report.html; returns its path.
-
-    With few trials all is on that page. With many it links to pages of the trials
-    (`plan_page`). Raises `InputError` where results are missing or damaged.
-    """
+    """Write <results>/report.html, with many trials linked to their pages (`plan_page`); returns its path. Raises
+    `InputError` where results are missing or damaged."""
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
@@ -141,10 +138,7 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
 
 
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
-    """A trial's part of the page, or of its own page where it has one (apart).
-
-    Its angles over cycles come before its other figures, where the configuration names its events.
-    """
+    """A trial's part of the page, or of its own page where it has one (apart); cycles come first."""
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
         how = _image_sentence(found, config)
