@@ -30,6 +30,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
+    SEVERAL_ANGLES,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -122,8 +123,9 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
-    span += f", {figure.decided_by}" * (figure.is_assumed and _moves(figure))
-    verdict = figure.decided_by + "; no sign of scoliosis" * (figure.name == "coronal_cobb")
+    within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
+    span += (f", {figure.decided_by}" if figure.is_assumed else ", within its ±" * within) * _moves(figure)
+    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 
 
@@ -276,7 +278,7 @@ def angle_table(
             span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
             means = (interval_text(found.mean, found.sd, "deg"), interval_text(span, found.range_sd, "deg"))
             share = "–" if forced else observed_share_text(shares[i, k])
-            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), "not judged")
+            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), SEVERAL_ANGLES)
             rows.append((level, plane, *means, share, verdict))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"

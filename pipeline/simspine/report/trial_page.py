@@ -135,8 +135,7 @@ PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
 
 
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
-    """Whether single markers on the skin, none of them lumbar, are all that was seen of the spine, and lordosis was not
-    decided."""
+    """Whether single markers on the skin, none of them lumbar, are all that was seen, and lordosis was not decided."""
     lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
     assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
     return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
@@ -161,13 +160,13 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
 
 def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
     """What was measured of the trunk as a whole."""
-    found = [
-        f"{figure.label.partition(',')[0]} {interval_text(figure.mean, figure.sd, figure.unit)}"
-        for figure in figures
-        if figure.name in SPINAL_DEFINITIONS and figure.decided_by == str(Observability.MEASURED)
-    ]
+    found: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
+    for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in found):
+        name = figure.label.partition(",")[0]
+        found[figure.decided_by].append(f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}")
     of_motion = " (means of the movement, no standing posture)" * moves
-    return f"The trunk as a whole was measured{of_motion}: {'; '.join(found)}." if found else ""
+    heads = (f"The trunk as a whole was measured{of_motion}", "Partly measured, too")
+    return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
 
 
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
@@ -226,7 +225,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
     if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
         parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
-    return " ".join(parts if frames else [*parts, "No frame was rejected."])
+    return " ".join(parts) or "Nothing: all was measured."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
@@ -236,7 +235,8 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     causes = list(dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned))
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
-    return f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
+    kept = "No frame was rejected. " * (not trial.rejected.any())
+    return kept + (f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out.")
 
 
 def _cause_and_place(finding: Finding) -> str:
@@ -264,8 +264,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 
 
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
-    """Sentences for the methods section of a paper, with the numbers of this recording. how: points were found and
-    filtered, in sentences."""
+    """Sentences for the methods section of a paper. how: points were found and filtered, in sentences."""
     spine, body, distance = trial.spine, trial.body, marker_rms_mm(trial)
     sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
     source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
@@ -283,7 +282,7 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"{package_versions().get('simspine', '')}.",
         how,
         _points_sentence(trial),
-        f"Markers on the skin: {', '.join(skin)}." if skin else "",
+        words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
         f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
         f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
         f"and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
