@@ -200,7 +200,7 @@ def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: Seq
 
 FEET_POINTS = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
 INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP = "inferred spine", "estimated spine"
-UNSEEN_GROUPS = (INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP)  # no points that were seen
+UNSEEN_GROUPS = {Origin.INFERRED: INFERRED_SPINE_GROUP, Origin.ESTIMATED: ESTIMATED_SPINE_GROUP}
 SKIN_MARKER_GROUP, DOTS_OF_TAPE = "on the skin", "dots of a tape"
 HEAD_GROUP_POINTS = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
@@ -262,13 +262,15 @@ def summary_metrics(trial: SolvedTrial) -> dict:
 
 def _groups_of_markers(trial: SolvedTrial) -> np.ndarray:
     """(markers,) group of each fitted marker."""
-    unseen = trial.markers.names_of(Origin.ESTIMATED)
-    return np.array([ESTIMATED_SPINE_GROUP if n in unseen else _group_of(n) for n in trial.result.marker_names])
+    origins = dict(zip(trial.markers.names, trial.markers.origins, strict=True))
+    return np.array(
+        [UNSEEN_GROUPS.get(origins.get(name, Origin.GIVEN)) or _group_of(name) for name in trial.result.marker_names]
+    )
 
 
 def marker_rms_mm(trial: SolvedTrial) -> float | None:
     """Root mean square distance, mm, from the points that were seen to the fitted body."""
-    return _rms_mm(trial.result.marker_error[:, ~np.isin(_groups_of_markers(trial), UNSEEN_GROUPS)])
+    return _rms_mm(trial.result.marker_error[:, ~np.isin(_groups_of_markers(trial), [*UNSEEN_GROUPS.values()])])
 
 
 IMAGE_METRICS = (
