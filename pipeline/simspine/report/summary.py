@@ -262,10 +262,8 @@ def summary_metrics(trial: SolvedTrial) -> dict:
 
 def _groups_of_markers(trial: SolvedTrial) -> np.ndarray:
     """(markers,) group of each fitted marker."""
-    origins = dict(zip(trial.markers.names, trial.markers.origins, strict=True))
-    return np.array(
-        [UNSEEN_GROUPS.get(origins.get(name, Origin.GIVEN)) or _group_of(name) for name in trial.result.marker_names]
-    )
+    groups = {name: UNSEEN_GROUPS.get(o) for name, o in zip(trial.markers.names, trial.markers.origins, strict=True)}
+    return np.array([groups.get(name) or _group_of(name) for name in trial.result.marker_names])
 
 
 def marker_rms_mm(trial: SolvedTrial) -> float | None:
