@@ -84,6 +84,7 @@ test-wheel: env  ## the wheel in empty environments, each Python there is, with 
 	$(BIN)/python tests/try_wheel.py
 
 docs: env  ## the documentation as a site, docs/_build/index.html
+	$(BIN)/simspine demo
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . docs/_build
 
 release-check: env  ## what a release needs, made and checked in dist/ (docs/releasing.md)

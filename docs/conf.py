@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 import simspine
 
 HERE = Path(__file__).parent
+DEMO_REPORT = HERE.parent / "results/demo/report.html"  # `make docs` makes it
 sys.path.insert(0, str(HERE))  # notebook_pages
 
 project, author, copyright = "simspine", "the simspine developers", "2026, the simspine developers"
@@ -78,7 +80,8 @@ def add_contents(app, name: str, source: list[str]) -> None:
     if name == "docs/configuration":
         source[0] += "\n" + all_keys()
     elif name == root_doc:
-        source[0] += "\n\n" + contents()
+        link = f'<p><a href="../{DEMO_REPORT.name}">The report on the demonstration</a>, as simspine makes it.</p>'
+        source[0] += "\n\n" + (link + "\n\n") * DEMO_REPORT.is_file() + contents()
     elif name == "notebooks/README":
         source[0] += "\n\n" + toctree(sorted(path.stem for path in (HERE.parent / "notebooks").glob("*.ipynb")))
 
@@ -119,6 +122,8 @@ def write_index(app, error) -> None:
     if error is None:
         page = '<!doctype html><meta http-equiv="refresh" content="0; url=docs/README.html"><title>simspine</title>\n'
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
+        if DEMO_REPORT.is_file():
+            shutil.copy(DEMO_REPORT, app.outdir)
 
 
 def setup(app) -> None:

@@ -1,6 +1,7 @@
 """Pictures of the demonstration for the documents: `python -m tools.document_pictures RESULTS`, after `simspine demo`.
 
-Writes `demo.png`, `player.png` and `report.jpg` into `docs/images`. Needs Chromium and playwright.
+Writes `demo.png`, `player.png`, `report.jpg` and `report-screens.jpg` into `docs/images`.
+Needs Chromium and playwright.
 """
 
 import shutil
@@ -30,6 +31,9 @@ CREDIT = "Videos: demo data of Pose2Sim, BSD-3-Clause"
 PLAYER_FRAME = 45
 COLOURS = 256  # of a small PNG file
 REPORT_SIZE = (1200, 833)  # px
+# Width in px, colours and medium of the report's screens side by side; their height there.
+SCREENS = ((1440, "dark", "screen"), (900, "light", "screen"), (390, "light", "screen"), (794, "light", "print"))
+SCREEN_HEIGHT = 640
 BROWSER_SWITCHES = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
@@ -72,7 +76,30 @@ def photograph_report(page_file: Path, folder: Path) -> None:
         page.wait_for_timeout(1500)
         page.set_viewport_size({"width": 1440, "height": 1000})
         page.screenshot(path=folder / "report.png")
+        for number, (width, colours, medium) in enumerate(SCREENS):
+            page = browser.new_page(viewport={"width": width, "height": 1100}, color_scheme=colours)
+            page.goto(page_file.resolve().as_uri())
+            page.locator(".player").scroll_into_view_if_needed()
+            page.wait_for_selector('.player[data-ready="yes"]', timeout=120_000)
+            page.evaluate("scrollTo(0, 0)")
+            page.emulate_media(media=medium, color_scheme=colours)
+            page.wait_for_timeout(4000)
+            page.screenshot(path=folder / f"screen-{number}.png")
+            page.close()
         browser.close()
+
+
+def screens_side_by_side(folder: Path) -> Image.Image:
+    """The report on a desktop in the dark, a tablet, a telephone and paper."""
+    screens = [Image.open(folder / f"screen-{number}.png").convert("RGB") for number in range(len(SCREENS))]
+    scaled = [screen.resize((screen.width * SCREEN_HEIGHT // screen.height, SCREEN_HEIGHT)) for screen in screens]
+    gap = 12
+    sheet = Image.new("RGB", (sum(screen.width + gap for screen in scaled) - gap, SCREEN_HEIGHT), "white")
+    left = 0
+    for screen in scaled:
+        sheet.paste(screen, (left, 0))
+        left += screen.width + gap
+    return sheet
 
 
 def save_small(picture: Image.Image, path: Path) -> None:
@@ -89,3 +116,4 @@ if __name__ == "__main__":
         save_small(Image.open(Path(taken, "player.png")), IMAGES / "player.png")
         top = Image.open(Path(taken, "report.png")).convert("RGB").resize(REPORT_SIZE)
         top.save(IMAGES / "report.jpg", quality=85)
+        screens_side_by_side(Path(taken)).save(IMAGES / "report-screens.jpg", quality=80)

@@ -64,13 +64,13 @@ def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
 
 
 def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers_only(found):
-    """Most markers inferred, and half a metre off: the median of the fitted ones is that of the others."""
+    """Most markers inferred, and half a metre off: the root mean square is that of the others."""
     names, fitted = found.result.marker_names, found.result.marker_names[:5]
     origin = [Origin.DETECTED if name in fitted else Origin.INFERRED for name in found.markers.names]
     error = np.where([name in fitted for name in names], 0.005, np.full_like(found.result.marker_error, 0.5))
     markers, result = found.markers.with_(origin=origin), replace(found.result, marker_error=error)
     text = methods_text(replace(found, markers=markers, result=result))
-    assert "Its markers lie 5 mm (median)" in text
+    assert "Marker RMS, from points in space to the fitted body: 5 mm." in text
     for wanted in ("Pagnon", "simspine's own solver", "White & Panjabi 1978"):
         assert wanted in text
 

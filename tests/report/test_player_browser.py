@@ -102,7 +102,7 @@ def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
     assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
-    assert readings[1] == f"{scene.curves[1].values[25]:.1f}°"
+    assert readings[1] == f"{scene.curves[1].values[25]:.1f}°, {scene.curves[1].note}"  # with its verdict
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
 
@@ -316,18 +316,32 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
 def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
     plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain", assumed=True)
     some = replace(
-        scene, curves=(plain, other, replace(other, sd=None, note="set by the model", assumed=False, forced=True))
+        scene,
+        curves=(
+            plain,
+            replace(other, note="assumed"),
+            other,
+            replace(other, sd=None, note="set by the model", assumed=False, forced=True),
+        ),
     )
     trials = (content.TrialSection("walk", player=pack_scene(some)),)
     write_report(tmp_path / "curves.html", content.ReportContent("walk", trials=trials, alone=True))
     with Opened(browser, (tmp_path / "curves.html").as_uri(), color_scheme="light") as window:
         looks = window.page.evaluate(
             "[...document.querySelectorAll('.p-curve')].map(getComputedStyle)"
-            ".map((look) => [look.stroke, look.strokeDasharray !== 'none'])"
+            ".map((look) => [look.stroke, look.strokeDasharray])"
         )
         rgb = [f"rgb({red}, {green}, {blue})" for blue, green, red in map(to_bgr, (BLUE, ORANGE, GREY))]
-        assert looks == [[rgb[0], False], [rgb[1], True], [rgb[2], True]]
-        assert window.root.locator(".p-note").all_text_contents() == ["very uncertain", "set by the model"]
+        assert [stroke for stroke, _ in looks] == [rgb[0], rgb[1], rgb[1], rgb[2]]
+        assert len({dashes for _, dashes in looks}) == 4, "solid, assumed, very uncertain, set by the model"
+        readings = window.root.locator(".p-reading").all_inner_texts()
+        assert [reading.partition(", ")[2] for reading in readings] == [
+            "",
+            "assumed",
+            "very uncertain",
+            "set by the model",
+        ]
+        assert window.root.locator(".p-note").all_text_contents() == ["assumed", "very uncertain", "set by the model"]
 
 
 def test_a_script_that_fails_is_said_in_the_box(browser, address):

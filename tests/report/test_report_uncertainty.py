@@ -62,7 +62,7 @@ def test_profile_shows_the_verdict_of_each_level():
     np.testing.assert_allclose([b.get_width() for b in boxes], 4)
     assert [mpl.colors.to_hex(b.get_edgecolor()) for b in boxes[:4]] == [ORANGE, GREY, BLUE, ORANGE]
     assert [b.get_linestyle() for b in boxes[:4]] == ["--", "--", "solid", "--"]
-    assert [b.get_facecolor()[3] for b in boxes[:4]] == [0, 0, PALE, 0]
+    assert [b.get_facecolor()[3] for b in boxes[:4]] == [0, 0, PALE / 2, 0]
     assert [(i, b.get_facecolor()[3]) for i, b in enumerate(turns) if b.get_facecolor()[3] > 0] == [(7, 1)]
     assert "4.0°" in texts(figure)
     for wanted in ("measured", "partly measured", "assumed", "set by the model's couplers"):
@@ -102,7 +102,7 @@ def test_table_of_angles():
     assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
     assert rows["L5-S1", "lateral bending"][-1] == "measured"
     unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
-    assert {row[-1] for row in unknown.rows} == {"–"}
+    assert {row[-1] for row in unknown.rows} == {"several angles: read the ±"}
 
 
 def assumed(spines, shares):

@@ -141,8 +141,9 @@ def bench_radiographs_command(folder, path, figure):
     for table in tables:
         click.echo(evaluation_text(table))
     if figure is not None:
+        from tools.bench.figures import agreement_figure
+
         from simspine.io.atomic import atomic_path
-        from simspine.report.dataset_figures import agreement_figure
 
         with atomic_path(figure) as temporary:
             agreement_figure(rows, ("kyphosis", "lordosis")).savefig(

@@ -23,6 +23,7 @@ from simspine.vision.points import locate_points, make_markers
 from simspine.vision.synchronise import Timing
 
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that says so
+REFINEMENT_REMOVED_IT = "Refinement removed it."
 WORLD_VERTICAL_CODE = "world_vertical"
 NOT_REPAIRED_TEXT = (
     "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
@@ -155,7 +156,7 @@ def _judged_as_given(
         f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
         f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile)."
     )
-    cure = "The calibration file was not changed; this run used refined cameras. A new calibration would be better."
+    cure = "The calibration file was not changed; this run used refined cameras. Calibrate anew for the next."
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO, text, cure)
     return JudgedCameras(tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left)))
 
@@ -168,7 +169,7 @@ def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding])
         if finding.severity is Severity.INFO:
             yield finding
         elif (finding.code, finding.where) not in remaining:
-            yield replace(finding, severity=Severity.INFO, suggestion="Refinement removed it.")
+            yield replace(finding, severity=Severity.INFO, suggestion=REFINEMENT_REMOVED_IT)
     for finding in left:
         cure = finding.suggestion if finding.code == assess.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
         yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)

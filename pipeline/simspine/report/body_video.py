@@ -299,16 +299,9 @@ def _film_of_view(
     lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
     body = _pixels_in_picture(project_one(camera, change_frame(model.xyz[::step], model.frame, "z_up")), box, scale)
     points = np.empty((len(body), 0, 2)) if seen is None else _pixels_in_picture(seen, box, scale)
+    numbers = [names[name] for name in spine]
     return Film(
-        camera.name,
-        size,
-        pictures,
-        every * step,
-        body=body,
-        lines=lines,
-        spine=[names[name] for name in spine],
-        seen=points,
-        step=step,
+        camera.name, size, pictures, every * step, body=body, lines=lines, spine=numbers, seen=points, step=step
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -171,13 +171,11 @@ def cycle_figure(
     spread: Mapping[str, float] | None = None,
     assumed: Collection[str] = (),
 ) -> "Figure":
-    """A panel for each angle, right and left in one: every cycle thin, their mean thick, from three cycles on with ± 1
-    standard deviation of theirs, the normative band behind.
+    """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation, the normative band behind.
 
-    angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. bands: mean
-    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, for the titles. assumed: angles that the
-    recording did not decide; they are dashed, say so, and have no band.
-    Raises `InputError` where nothing moves.
+    angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
+    {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed, and without a band. Raises
+    `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
     if not moving:
@@ -234,30 +232,3 @@ def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> 
     if known.any():
         mean = values[known].mean(0)
         axes.plot(CYCLE_PERCENT, mean, linewidth=1.8, marker=dots, markersize=3, markevery=10, **look)
-
-
-def agreement_figure(people: Sequence[Mapping[str, Any]], angles: Sequence[str]) -> "Figure":
-    """Bland–Altman figures, a panel for each angle: difference of two methods over their mean, a dot a person.
-
-    people: rows with `<angle>_deg` and `<angle>_radiograph_deg`. Lines: the mean difference and ± 1.96 standard
-    deviations of it (Bland & Altman 1986, Lancet 327:307). Raises `InputError` where no person has both.
-    """
-    with matplotlib_style():
-        figure = new_figure(3.2)
-        for axes, angle in zip(figure.subplots(1, len(angles), squeeze=False)[0], angles, strict=True):
-            pairs = [(row[f"{angle}_deg"], row[f"{angle}_radiograph_deg"]) for row in people]
-            pairs = [pair for pair in pairs if None not in pair]
-            if not pairs:
-                raise InputError(f"nobody has a {angle} from both methods; nothing can be compared.")
-            estimate, radiograph = np.array(pairs).T
-            difference = estimate - radiograph
-            limits = 1.96 * difference.std(ddof=1) if len(difference) > 1 else 0.0
-            axes.plot((estimate + radiograph) / 2, difference, "o", color=BLUE, markersize=3, alpha=0.6)
-            for offset, dashes in ((0.0, "-"), (-limits, "--"), (limits, "--")):
-                axes.axhline(difference.mean() + offset, color=VERMILLION, linestyle=dashes, linewidth=1.2)
-            axes.set(
-                title=f"{angle.capitalize()}: {difference.mean():+.1f} ± {limits:.1f}°",
-                xlabel="mean of both (°)",
-                ylabel="simspine less radiograph (°)",
-            )
-    return figure

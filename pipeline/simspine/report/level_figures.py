@@ -18,6 +18,7 @@ from simspine.report.figure_style import (
     MEASURED_STYLE,
     ORANGE,
     ORIGIN_COLOURS,
+    PALE,
     VERMILLION,
     ArtistStyle,
     figure_legend,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 # The limits of the verdicts: measured is filled, partly measured pale, assumed hollow and dashed.
 MEASURED_FROM, ASSUMED_BELOW = THRESHOLDS["measured"].value_si, THRESHOLDS["assumed"].value_si
-PALE = 0.4  # opacity of what is partly measured
 SHORT_PLANE_NAMES = ("flexion", "to the right", "to the left")
 
 
@@ -56,7 +56,7 @@ def _looks_by_verdict(shares: np.ndarray, forced: np.ndarray) -> list[tuple[np.n
     assumed, partly = shares < ASSUMED_BELOW, (shares >= ASSUMED_BELOW) & (shares < MEASURED_FROM)
     return [
         (~forced & ~assumed & ~partly, {"facecolor": BLUE, "edgecolor": BLUE}),
-        (~forced & partly, {"facecolor": (BLUE, PALE), "edgecolor": BLUE}),
+        (~forced & partly, {"facecolor": (BLUE, PALE / 2), "edgecolor": (BLUE, PALE)}),
         (~forced & assumed, {"facecolor": "none", "edgecolor": ORANGE, "linestyle": "--"}),
         (forced, {"facecolor": "none", "edgecolor": GREY, "linestyle": "--"}),
     ]
@@ -75,9 +75,7 @@ def range_profile(
 ) -> "Figure":
     """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
 
-    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A bar from the least to the greatest
-    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: measured;
-    pale: partly measured; hollow and dashed: assumed, or (grey) set by the model.
+    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. Looks: see `_looks_by_verdict`.
     """
     mask = forced_mask(levels, forced or {})
     kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
@@ -182,8 +180,7 @@ _STATE_STYLES: dict[str, tuple[float, ArtistStyle]] = {
 
 
 def point_states(markers: Markers) -> np.ndarray:
-    """(frames, markers) of indices into `POINT_STATES_DRAWN`. Where a gap was filled, that outranks the point's
-    origin."""
+    """(frames, markers) of indices into `POINT_STATES_DRAWN`. A filled gap outranks the point's origin."""
     origin = markers.origins
     state = np.broadcast_to([POINT_STATES_DRAWN.index(str(o)) for o in origin], (markers.frames, len(origin))).copy()
     if markers.filled is not None:
@@ -197,9 +194,7 @@ def availability_figure(
 ) -> "Figure":
     """One line per point over time.
 
-    state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded. Detected
-    and given points are full bars, estimated ones dotted, inferred ones hollow, filled gaps half as high and hatched,
-    missing ones empty.
+    state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame; rejected ones are shaded.
     """
     half = time_step(time) / 2
     with matplotlib_style():
@@ -293,8 +288,7 @@ def reprojection_by_point_figure(
 ) -> "Figure":
     """Median error of used detections, and share used, for each point in each camera.
 
-    errors, kept: (frames, views, points), px and bool. origin: per point; inferred ones get a hollow
-    circle, estimated ones a hollow diamond.
+    errors, kept: (frames, views, points), px and bool. origin: per point; inferred and estimated ones get a sign.
     """
     observed = np.isfinite(errors)
     median = np.full((len(names), len(cameras)), np.nan)
@@ -305,9 +299,10 @@ def reprojection_by_point_figure(
             median[p, v] = np.median(errors[use, v, p])
         if observed[:, v, p].any():
             share[p, v] = use.sum() / observed[:, v, p].sum()
+    seen = observed.any(1).mean(0)
     labels = [
-        f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name
-        for name, kind in zip(names, origin, strict=True)
+        f"{name} {_UNSEEN_SIGNS[kind][0]}" if kind in _UNSEEN_SIGNS else name + _rarely_seen(part)
+        for name, kind, part in zip(names, origin, seen, strict=True)
     ]
     with matplotlib_style():
         figure = new_figure(1.0 + 0.19 * len(names))
@@ -321,8 +316,13 @@ def reprojection_by_point_figure(
         said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN_SIGNS.items() if kind in origin]
         note = f"   ({'; '.join(said)})" if said else ""
         left.set(title="Median error of used detections (px)", xlabel="camera")
-        right.set(title="Detections used (%)", xlabel=f"camera{note}")
+        right.set(title="Used, of the detections there were (%)", xlabel=f"camera{note}")
     return figure
+
+
+def _rarely_seen(share: float) -> str:
+    """In which share of the frames a point was detected, if in fewer than half of them."""
+    return f" (in {100 * share:.0f} % of frames)" if 0 < share < 0.5 else ""
 
 
 def _draw_number_table(axes: "Axes", values: np.ndarray, colours: str, high: float) -> None:
@@ -348,8 +348,7 @@ def _draw_number_table(axes: "Axes", values: np.ndarray, colours: str, high: flo
 def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequence[str]) -> "Figure":
     """Distance between each measured marker and the body's: median, and the middle half of the frames.
 
-    errors: (frames, markers) m, NaN = marker missing. origin: per marker; hollow where inferred. The distance at which
-    the validation protocol sends a marker back is drawn when in range.
+    errors: (frames, markers) m, NaN = missing. origin: per marker; hollow where inferred.
     """
     errors = 1000 * errors
     known = np.isfinite(errors).any(0)
@@ -376,7 +375,7 @@ def marker_error_figure(names: Sequence[str], errors: np.ndarray, origin: Sequen
         axes.set(xlim=(0, max(high * 1.08, 1.12 * FLAG_MM if flagged else 0)), ylim=(len(names) - 0.4, -0.6),
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8.5)
-        axes.set_title("Marker errors of the fit: median and middle half of the frames", pad=20)
+        axes.set_title("Marker errors of the fit: median (dot, number), middle half of the frames (line)", pad=20)
         kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK_COLOUR)) for kind in kinds]
         axes.legend(handles=keys, loc="lower right")

@@ -184,7 +184,7 @@ class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
     glance: what comes first. figures: of the angles; checks: of cameras and markers. posture: the spine of a single
-    frame. methods: text for a paper.
+    frame. methods: text for a paper; references: what it cites.
     """
 
     name: str
@@ -198,6 +198,7 @@ class TrialSection:
     checks: tuple[Picture, ...] = ()
     posture: tuple[Picture, ...] = ()
     methods: str = ""
+    references: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ class Scene:
         for curve in (curve for curve in self.curves if curve.chosen):
             known = curve.values[np.isfinite(curve.values) & ~self.rejected]
             if known.size:
-                parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f} degrees")
+                unit = " degrees" if curve.unit == "°" else curve.unit
+                parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f}{unit}")
         if self.rejected.any():
             parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
         return f"{self.name}: {', '.join(parts)}."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.core.arrays import require_shape
+from simspine.quality.observability import VERY_UNCERTAIN, Observability
 from simspine.report import figure_style
 from simspine.report.figure_style import (
     ASSUMED_DASHES,
@@ -14,7 +15,9 @@ from simspine.report.figure_style import (
     GREEN,
     INK_COLOUR,
     ORANGE,
+    PALE,
     VERMILLION,
+    VERY_UNCERTAIN_DASHES,
     ArtistStyle,
     figure_legend,
     fill_band,
@@ -37,17 +40,17 @@ AXIS_TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
 # Angles over time, as the 3D player has them.
 
 
+PARTLY = (str(Observability.PARTLY), str(Observability.PARTLY_ESTIMATED))
 _CURVE_COLUMNS = 2
 _TITLE_LETTERS = 50  # of a line above a panel; longer titles take two
-_ASSUMED_KEY = "assumed or very uncertain"
 _DOTS = 14  # along the curve of a left side, so that it is known without its colour
 
 
 def curves_figure(time: np.ndarray, curves: Sequence[Curve], status: Sequence[str] | None = None) -> "Figure":
     """A panel for each curve, right and left of a joint in one.
 
-    time: (frames,) s. status: per frame kept, corrected, rejected or inferred (shaded). Bands: 95 % intervals. What is
-    assumed is dashed and orange, what the model sets dashed and grey; both say so. Left sides have dots.
+    time: (frames,) s. status: per frame kept, corrected, rejected or inferred (shaded). Bands: 95 % intervals. Each
+    verdict has its look (`curve_style`), left sides have dots.
     """
     time = np.asarray(time, float)
     panels: dict[str, list[Curve]] = {}
@@ -76,9 +79,10 @@ def curve_style(curve: Curve) -> ArtistStyle:
     if curve.forced:
         return dict(figure_style.FORCED_STYLE)
     if curve.assumed:
-        return {"color": ORANGE, "linestyle": ASSUMED_DASHES, "linewidth": 1.5}
+        dashes = VERY_UNCERTAIN_DASHES if curve.note == VERY_UNCERTAIN else ASSUMED_DASHES
+        return {"color": ORANGE, "linestyle": dashes, "linewidth": 1.5}
     colour = {"right": BLUE, "left": VERMILLION}.get(curve.name, INK_COLOUR)
-    return {"color": colour, "linestyle": "-", "linewidth": 1.5}
+    return {"color": colour, "linestyle": "-", "linewidth": 1.5, "alpha": PALE if curve.note in PARTLY else 1.0}
 
 
 def _draw_curve(axes: "Axes", time: np.ndarray, curve: Curve) -> None:
@@ -93,14 +97,16 @@ def _draw_curve(axes: "Axes", time: np.ndarray, curve: Curve) -> None:
 
 
 def _curve_keys(curves: Sequence[Curve]) -> list:
-    sides = {curve.name for curve in curves}
+    sides, notes = {curve.name for curve in curves}, {curve.note for curve in curves}
     entries = (
         ("right" in sides, line_key("right", color=BLUE)),
         ("left" in sides, line_key("left (dots)", color=VERMILLION, marker="o", markersize=3)),
+        (notes & {*PARTLY}, line_key("partly measured: pale", color=INK_COLOUR, alpha=PALE)),
         (
-            any(curve.assumed for curve in curves),
-            line_key("assumed or very uncertain", color=ORANGE, linestyle=ASSUMED_DASHES),
+            any(curve.assumed and curve.note != VERY_UNCERTAIN for curve in curves),
+            line_key("assumed", color=ORANGE, linestyle=ASSUMED_DASHES),
         ),
+        (VERY_UNCERTAIN in notes, line_key(VERY_UNCERTAIN, color=ORANGE, linestyle=VERY_UNCERTAIN_DASHES)),
         (any(curve.forced for curve in curves), line_key(figure_style.FORCED_LABEL, **figure_style.FORCED_STYLE)),
     )
     return [key for there, key in entries if there]

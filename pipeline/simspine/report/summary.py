@@ -33,30 +33,9 @@ from simspine.quality.observability import (
 )
 from simspine.reconstruction.cameras import is_refined
 from simspine.reconstruction.solved_trial import VIEW_FIT_LIMB_POINTS, SolvedTrial, limb_distance, view_fits
-from simspine.report.page import NORMAL_95, Row, interval_text, number_text
+from simspine.report.page import NORMAL_95, Row, interval_text, number_text, page_words
 from simspine.vision.triangulation import TriangulationReport
 
-_CONTRIBUTION_THRESHOLD, _DISTANCE_THRESHOLD = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
-
-# key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
-_SUMMARY_LINES = (
-    ("frames", "Frames", "", 0, "", None, ""),
-    ("views", "Views", "", 0, "cameras", None, ""),
-    ("reprojection_px_median", "Reprojection, median", "px", 1, "of used detections; skin markers left out", None, ""),
-    ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "of the same; at most 25 wanted", (0, 25), ""),
-    ("points_kept_share", "Detected points placed in space", "%", 1, "at least 97 wanted", (0.97, 1), ""),
-    ("points_contributed_share", "Detections used, of each camera", "%", 1,
-     f"at least {_CONTRIBUTION_THRESHOLD.value:g} of each wanted", (_CONTRIBUTION_THRESHOLD.value_si, 1),
-     "points_contributed_share_by_camera"),
-    ("marker_rms_mm", "Marker RMS", "mm", 0, "from points in space to the fitted body", None, "marker_rms_mm_by_group"),
-    ("model_reprojection_px_median", "Fitted body to detected limb points, median", "px", 1,
-     f"at most {_DISTANCE_THRESHOLD.value:g} wanted", (0, _DISTANCE_THRESHOLD.value),
-     "model_reprojection_px_by_camera"),
-    ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
-    ("tka_deg_mean", "Thoracic kyphosis, T3–T12", "°", 1, "", None, ""),
-    ("femur_m", "Femur length", "m", 3, "0.36–0.48 is human", (0.36, 0.48), ""),
-    ("seconds", "Computing time", "s", 0, "", None, ""),
-)  # fmt: skip
 _CURVATURE_KEYS = ("lla", "tka")
 # Verdicts that rest on estimated points.
 ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
@@ -76,17 +55,18 @@ def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated:
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
     """Rows for what `summary.json` holds, in a fixed order; keys it lacks are left out, unknown ones are not shown.
 
-    A value may be a number, None or NaN (shown as '–'), or a mapping {part: number}, whose parts share the row. Parts
-    of a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
-    {key: text} put in place of the default note. Lights follow the limits stated in the notes.
+    A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. notes: {key: text} in place of the
+    default note. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
     if summary.get("views") == 0:  # a file of markers
         summary = {key: value for key, value in summary.items() if key not in ABOUT_IMAGES}
     rows = []
-    for key, label, unit, digits, note, limit, parts in _SUMMARY_LINES:
+    for key, (label, unit, digits, note, limit, parts) in page_words("summary").items():
         if key not in summary:
             continue
+        limit = [THRESHOLDS[end].value_si if isinstance(end, str) else end for end in limit]
+        note = note.format_map({name: f"{threshold.value:g}" for name, threshold in THRESHOLDS.items()})
         text = _value_text(summary[key], unit, digits)
         light = _light_of_worst(summary.get(parts) or summary[key], limit)
         if (quantity := key[:3]) in _CURVATURE_KEYS:
@@ -95,6 +75,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             if not given:
                 text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
+        elif key == "detections_used":
+            note = f"of {summary['detections']} that there were; skin markers left out"
         else:
             note = "; ".join(filter(None, (_parts_text(summary.get(parts), unit, digits), note)))
         rows.append(Row(label, text, notes.get(key, note), light))
@@ -123,7 +105,7 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        note = f"As given: {given} " + ("The refined cameras agree." if refined else "See the findings.")
+        note = "settled: the refined cameras agree" if refined else f"As given: {given} See the findings."
         light = "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
@@ -157,7 +139,7 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
         return Row("Spine seen by", text, f"{doubted[0]} do not lie in this order: see the findings", "check")
     note = "; ".join(", ".join(names) for names in ways.values())
     if lost:
-        return Row("Spine seen by", text, f"{note}; {lost_markers_text(ways, lost)}", "check")
+        return Row("Spine seen by", text, f"{note}; {len(lost)} of them lost for most of the trial", "check")
     return Row("Spine seen by", text, note, "good")
 
 
@@ -180,11 +162,10 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
         return "", ""
     verdict = verdict_on(quantity, sd, estimated=estimated)
     source = published_bands(quantity)[0].source.partition(",")[0]
-    spread = f"95 % of adults lie within ± {NORMAL_95 * spread_of_adults(quantity):.0f}° of their mean ({source})"
-    by = "the data, estimated points among them" if estimated else "the data"
-    if verdict is not Observability.VERY_UNCERTAIN:
-        spread = f"{observed_share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
-    return f"{verdict}: {spread}", "check" if verdict in ASSUMED_VERDICTS else ""
+    by = "the data, estimated points among them, decided" if estimated else "the data decided"
+    share = f"{by} {observed_share_text(share_of_curvature(quantity, sd))}"
+    spread = f"adults who stand differ by ± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
+    return f"{verdict}: {share}; {spread}", "check" if verdict in ASSUMED_VERDICTS else ""
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
@@ -205,11 +186,11 @@ def _value_text(value: float | Mapping[str, float | None] | None, unit: str, dig
     return f"{text}°" if unit == "°" and text != "–" else text
 
 
-def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: tuple | None) -> str:
+def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: Sequence[float]) -> str:
     """Of the worst part."""
     values = list(value.values()) if isinstance(value, Mapping) else [value]
     known = [v for v in values if v is not None and v == v]
-    if limit is None or not known:
+    if not limit or not known:
         return ""
     return "good" if all(limit[0] <= v <= limit[1] for v in known) else "check"
 
@@ -219,7 +200,7 @@ def _light_of_worst(value: float | Mapping[str, float | None] | None, limit: tup
 
 FEET_POINTS = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
 INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP = "inferred spine", "estimated spine"
-UNSEEN_GROUPS = (INFERRED_SPINE_GROUP, ESTIMATED_SPINE_GROUP)  # no points that were seen
+UNSEEN_GROUPS = {Origin.INFERRED: INFERRED_SPINE_GROUP, Origin.ESTIMATED: ESTIMATED_SPINE_GROUP}
 SKIN_MARKER_GROUP, DOTS_OF_TAPE = "on the skin", "dots of a tape"
 HEAD_GROUP_POINTS = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
@@ -231,7 +212,7 @@ MEAN_METRICS = (
 CAMERA_METRICS = (
     "cameras_off", "cameras_at_odds", "cameras_off_as_used", "cameras_at_odds_as_used", "cameras_unjudged",
 )  # fmt: skip
-SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
+SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected", "detections", "detections_used")
 METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
@@ -246,13 +227,13 @@ def summary_metrics(trial: SolvedTrial) -> dict:
         raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
-    groups = np.array([ESTIMATED_SPINE_GROUP if name in unseen else _group_of(name) for name in solved.marker_names])
+    groups = _groups_of_markers(trial)
     return {
         "frames": spine.frames,
         "views": len(trial.cameras),
         **_camera_metrics(verdict.findings),
         **_image_metrics(trial),
-        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, UNSEEN_GROUPS)]),
+        "marker_rms_mm": marker_rms_mm(trial),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED_SPINE_GROUP)
@@ -279,11 +260,25 @@ def summary_metrics(trial: SolvedTrial) -> dict:
     }
 
 
+def _groups_of_markers(trial: SolvedTrial) -> np.ndarray:
+    """(markers,) group of each fitted marker."""
+    groups = {name: UNSEEN_GROUPS.get(o) for name, o in zip(trial.markers.names, trial.markers.origins, strict=True)}
+    return np.array([groups.get(name) or _group_of(name) for name in trial.result.marker_names])
+
+
+def marker_rms_mm(trial: SolvedTrial) -> float | None:
+    """Root mean square distance, mm, from the points that were seen to the fitted body."""
+    return _rms_mm(trial.result.marker_error[:, ~np.isin(_groups_of_markers(trial), [*UNSEEN_GROUPS.values()])])
+
+
 IMAGE_METRICS = (
     "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "observations_dropped_share",
     "observations_swapped_share",
 )  # fmt: skip
-ABOUT_IMAGES = (*IMAGE_METRICS, "views", "cameras_off", "points_contributed_share", "model_reprojection_px_median")
+ABOUT_IMAGES = (
+    *IMAGE_METRICS, "views", "cameras_off", "detections_used", "points_contributed_share",
+    "model_reprojection_px_median",
+)  # fmt: skip
 
 
 def detected_points(report: TriangulationReport, markers: Markers | None) -> TriangulationReport:
@@ -301,13 +296,15 @@ def _image_metrics(trial: SolvedTrial) -> dict:
     }
     if report is None:
         names = (*IMAGE_METRICS, "points_contributed_share", "model_reprojection_px_median")
-        return dict.fromkeys(names) | by_camera
+        return dict.fromkeys(names) | by_camera | {"detections": 0, "detections_used": 0}
     points = detected_points(report, trial.markers)
     summary = points.summary()
     return (
         {name: summary[name] for name in IMAGE_METRICS}
         | by_camera
         | {
+            "detections": int(np.isfinite(points.error_px).sum()),
+            "detections_used": int(points.used.sum()),
             "points_contributed_share": float(points.used.mean()),
             "model_reprojection_px_median": median_or_none(limb_distance(trial)),
         }
@@ -416,7 +413,7 @@ def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
 
 def _with_share(name: str, seen: float) -> str:
     """The name, and in how many of the frames it was seen if not in all."""
-    return name if seen == 1 else f"{name} ({100 * seen:.0f} % of the frames)"
+    return name if seen == 1 else f"{name} (this one in {100 * seen:.0f} % of the frames)"
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

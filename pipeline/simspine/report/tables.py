@@ -30,6 +30,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
+    SEVERAL_ANGLES,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -37,6 +38,7 @@ from simspine.quality.observability import (
     observability_of,
     observed_share_text,
     rhythm_verdict,
+    spread_of_adults,
 )
 from simspine.report.page import (
     NORMAL_95,
@@ -85,12 +87,23 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     notes = ["underline"] + ["mean", "range", "not_measured"] * moves + ["curvature", "bend"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = MEANS_NOTE if moves else "One frame."
+    spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
+    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, to judge the recording. No norm.")
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
+        PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moves else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
+
+
+def _spread_text(quantity: str) -> str:
+    """By how much standing adults differ, as an interval of 95 %; '' where that is not known."""
+    if quantity in CURVATURE_KEYS:
+        return f"± {NORMAL_95 * spread_of_adults(quantity):.0f}°"
+    adults = PUBLISHED_ADULTS.get(quantity)
+    unit = "" if adults is None else " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
+    return "" if adults is None else f"± {NORMAL_95 * adults.sd:.0f}{unit}"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -110,8 +123,9 @@ def _moves(figure: ClinicalFigure) -> bool:
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
-    span += ", not measured" * (figure.is_assumed and _moves(figure))
-    verdict = figure.decided_by + "; not a diagnosis" * (figure.name == "coronal_cobb")
+    within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
+    span += (f", {figure.decided_by}" if figure.is_assumed else ", within its ±" * within) * _moves(figure)
+    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 
 
@@ -237,10 +251,7 @@ INFERRED_BY = "vertebral centres of real spines (a statistical model) that go wi
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 # Sums that are, apart from a constant, a parameter of the table above: they have its verdict.
-VERDICT_OF_SUM = {
-    ("lumbar", MOTION_PLANES[0]): "as lumbar lordosis",
-    ("pelvis", MOTION_PLANES[0]): "as pelvic tilt",
-}
+VERDICT_OF_SUM = {("lumbar", MOTION_PLANES[0]): "as lumbar lordosis", ("pelvis", MOTION_PLANES[0]): "as pelvic tilt"}
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", "Mean", "Range", "Decided by the data", "Verdict")
 
 
@@ -267,7 +278,7 @@ def angle_table(
             span = None if found.maximum is None or found.minimum is None else found.maximum - found.minimum
             means = (interval_text(found.mean, found.sd, "deg"), interval_text(span, found.range_sd, "deg"))
             share = "–" if forced else observed_share_text(shares[i, k])
-            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), "–")
+            verdict = str(words[i][k]) or VERDICT_OF_SUM.get((level, plane), SEVERAL_ANGLES)
             rows.append((level, plane, *means, share, verdict))
     as_sums = any(word is Observability.SUM for line in words for word in line)
     folded = f"All {len(rows)} angles of the levels: mean, range, verdict"
@@ -284,11 +295,10 @@ def _angle_table_caption(estimated: bool, as_sums: bool) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Caveats:
-    """What was not measured in one trial.
+    """What was not measured in one trial. inferred, estimated: points that a rule, or a network, placed.
 
-    inferred: names of points that a rule placed. estimated: of those that a network placed. forced: what the model
-    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced. figures: {label:
-    verdict} of pelvis and spine that the recording did not decide.
+    shares: (levels, 3) that the data decided; NaN where not known, or forced. figures: {label: verdict} of pelvis and
+    spine that the recording did not decide.
     """
 
     inferred: tuple[str, ...]

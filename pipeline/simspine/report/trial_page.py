@@ -10,12 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
-from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS, SPINAL_DEFINITIONS
+from simspine.anatomy.clinical import (
+    JOINT_DEFINITIONS,
+    PUBLISHED_ADULTS,
+    SIDE_WORDS,
+    SPINAL_DEFINITIONS,
+    published_bands,
+)
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import THRESHOLDS, Severity
+from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
     ASSUMED_VERDICTS,
@@ -54,6 +60,7 @@ from simspine.report.summary import (
     SKIN_MARKER_GROUP,
     detected_points,
     lost_markers_text,
+    marker_rms_mm,
     median_or_none,
     spine_points_by_source,
 )
@@ -69,7 +76,6 @@ from simspine.report.tables import (
 from simspine.report.trial_sections import (
     check_figures,
     curve_figures,
-    fitted_markers,
     most_moved,
     page_finding,
     panel_of,
@@ -87,7 +93,7 @@ _NOTEBOOK_FRAMES = 300  # a cell of a notebook holds no more of a trial: about 2
 _RHYTHM = "Lumbopelvic rhythm"
 _FEW_CAMERAS = 3  # fewer see too little of a back that turns
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
-_CITED = re.compile(r"(?:[a-z]+ )?([A-Z][a-z]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
+_CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
@@ -120,24 +126,16 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
-    seen += _skin_sentences(trial, ways)
-    return f"{by} {span}. {skeleton}{seen}{_moved_sentence(trial)}"
+    sides = {name: side for name, side in PSIS_SIDES.items() if name in str(ways.get(SKIN_MARKER_GROUP))}
+    long_names = [f" {name}: {side} posterior superior iliac spine." for name, side in sides.items()]
+    return f"{by} {span}. {skeleton}{seen}{''.join(long_names)}{_moved_sentence(trial)}"
 
 
 PSIS_SIDES = {"LPSIS": "left", "RPSIS": "right"}
 
 
-def _skin_sentences(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> str:
-    """Long names of markers, and whether lordosis was not decided since none lies over a lumbar vertebra."""
-    sides = [word for marker, word in PSIS_SIDES.items() if marker in str(ways.get(SKIN_MARKER_GROUP))]
-    psis = f" PSIS: posterior superior iliac spine, {' and '.join(sides)}." if sides else ""
-    none = " No marker is on a lumbar vertebra, so lordosis is not measured."
-    return psis + none * _lacks_lumbar_marker(trial, ways)
-
-
 def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
-    """Whether single markers on the skin, none of them lumbar, are all that was seen of the spine, and lordosis was not
-    decided."""
+    """Whether single markers on the skin, none of them lumbar, are all that was seen, and lordosis was not decided."""
     lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
     assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
     return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
@@ -147,25 +145,28 @@ def _moved_sentence(trial: SolvedTrial) -> str:
     """What moved most for its error."""
     moved = most_moved((*trial.curvature_figures, *trial.clinical_figures))[:2]
     parts = [f"{figure.label}: {interval_text(range_of(figure), figure.range_sd, figure.unit)}" for figure in moved]
-    return f" Largest movements: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
+    return f" Largest ranges: {'; '.join(parts)}." if parts and trial.spine.frames > 1 else ""
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
-    curvature = [_curvature_sentence(figure, by) for figure in trial.curvature_figures]
+    why = "no marker is on a lumbar vertebra, and " * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    curvature = [_curvature_sentence(figure, why * (figure.name == "lla") + by) for figure in trial.curvature_figures]
     limbs = without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))
     of_limbs = _limb_angle_groups(trial.clinical_figures) if limbs else ""
-    return " ".join(filter(None, [*curvature, _trunk_sentence(trial.clinical_figures), of_limbs]))
+    trunk = _trunk_sentence(trial.clinical_figures, moves=trial.spine.frames > 1)
+    return " ".join(filter(None, [*curvature, trunk, of_limbs]))
 
 
-def _trunk_sentence(figures: Sequence[ClinicalFigure]) -> str:
+def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
     """What was measured of the trunk as a whole."""
-    found = [
-        f"{figure.label.partition(',')[0]} {interval_text(figure.mean, figure.sd, figure.unit)}"
-        for figure in figures
-        if figure.name in SPINAL_DEFINITIONS and figure.decided_by == str(Observability.MEASURED)
-    ]
-    return f"The trunk as a whole was measured: {'; '.join(found)}." if found else ""
+    found: dict[str, list[str]] = {str(Observability.MEASURED): [], str(Observability.PARTLY): []}
+    for figure in (one for one in figures if one.name in SPINAL_DEFINITIONS and one.decided_by in found):
+        name = figure.label.partition(",")[0]
+        found[figure.decided_by].append(f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}")
+    of_motion = " (means of the movement, no standing posture)" * moves
+    heads = (f"The trunk as a whole was measured{of_motion}", "Partly measured, too")
+    return " ".join(f"{head}: {'; '.join(some)}." for head, some in zip(heads, found.values(), strict=True) if some)
 
 
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
@@ -212,27 +213,35 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    assumed = [figure for figure in figures if figure.is_assumed]
-    forced = [figure for figure in figures if figure.verdict is Observability.FORCED]
-    for why, some in (("Not measured in this person", assumed), ("Set by the model", forced)):
-        names = dict.fromkeys(panel_of(figure).partition(",")[0] for figure in some)
-        rhythm = [_RHYTHM] * (some is assumed and rhythm_verdict(figures) in ASSUMED_VERDICTS)
-        parts += [f"{why}: {', '.join([*names, *rhythm])}."] if names else []
+    order = (Observability.ASSUMED, Observability.VERY_UNCERTAIN, Observability.FORCED)
+    of_verdict: dict[str, dict[str, None]] = {str(word): {} for word in order}
+    for figure in (one for one in figures if one.is_assumed or one.verdict is Observability.FORCED):
+        of_verdict.setdefault(str(figure.verdict) or figure.decided_by, {})[panel_of(figure).partition(",")[0]] = None
+    if trial.spine.frames > 1 and (verdict := rhythm_verdict(figures)) in ASSUMED_VERDICTS:
+        of_verdict[str(verdict)][_RHYTHM] = None
+    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in of_verdict.items() if names]
+    what = "Neither values nor changes of these" if trial.spine.frames > 1 else "None of these values"
+    parts += [f"{what} were measured.", *unmeasured] if unmeasured else []
     known = trial.observed_shares[:, 0][np.isfinite(trial.observed_shares[:, 0])]
     if count := int((known < THRESHOLDS["assumed"].value_si).sum()):
         parts.append(f"Single vertebrae: flexion of {count} of {known.size} levels follows published knowledge.")
-    return " ".join(parts if frames else [*parts, "All frames were kept."])
+    return " ".join(parts) or "Nothing: all was measured."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
-    named = (lost_text if finding.code == SKIN_LOST_CODE else cause_of_finding(finding.code) for finding in warned)
-    causes = list(dict.fromkeys(named))
+    causes = list(dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned))
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
-    return f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
+    kept = "No frame was rejected. " * (not trial.rejected.any())
+    return kept + (f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out.")
+
+
+def _cause_and_place(finding: Finding) -> str:
+    places = ", ".join(filter(None, (finding.where, f"frames {finding.span}" * bool(finding.frames))))
+    return cause_of_finding(finding.code) + f" ({places})" * bool(places)
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:
@@ -255,9 +264,8 @@ def _advice_sentence(trial: SolvedTrial) -> str:
 
 
 def methods_text(trial: SolvedTrial, how: str = "") -> str:
-    """Sentences for the methods section of a paper, with the numbers of this recording. how: points were found and
-    filtered, in sentences."""
-    spine, body, distance = trial.spine, trial.body, median_or_none(fitted_markers(trial)[1])
+    """Sentences for the methods section of a paper. how: points were found and filtered, in sentences."""
+    spine, body, distance = trial.spine, trial.body, marker_rms_mm(trial)
     sizes = dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in trial.cameras)
     source = f"{len(trial.cameras)} cameras ({' and '.join(sizes)})" if trial.cameras else "markers"
     frames = "one frame" if spine.frames == 1 else f"{spine.frames} frames at {spine.rate:g} Hz"
@@ -274,17 +282,32 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"{package_versions().get('simspine', '')}.",
         how,
         _points_sentence(trial),
-        f"Markers on the skin: {', '.join(skin)}." if skin else "",
+        words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
         f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
         f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
         f"and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
-        f"Its markers lie {1e3 * distance:.0f} mm (median) from the points fitted." if distance else "",
+        f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
         f"Means over the trial, with 95 % intervals: {'; '.join(values)}." if values else "",
         words["intervals"],
+        words["adults"].format(cited="; ".join(sorted(_sources_of_adults(trial)))),
     )
     return " ".join(filter(None, parts))
+
+
+def _sources_of_adults(trial: SolvedTrial) -> dict[str, str]:
+    """{short name: source} of how adults differ in the trial's parameters, of which the verdicts make use."""
+    names = [figure.name for figure in (*trial.curvature_figures, *trial.clinical_figures)]
+    sources = [PUBLISHED_ADULTS[name].source for name in names if name in PUBLISHED_ADULTS]
+    sources += [published_bands(figure.name)[0].source for figure in trial.curvature_figures]
+    return {source.partition(",")[0]: source for source in sources}
+
+
+def cited_references(trial: SolvedTrial, methods: str) -> tuple[Statement, ...]:
+    """What a text for a methods section cites, in full."""
+    known = _sources_of_adults(trial) | page_words("references")
+    return tuple(Statement(name, text) for name, text in sorted(known.items()) if name in methods)
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
@@ -309,12 +332,13 @@ def _points_sentence(trial: SolvedTrial) -> str:
     if error is None or noise is None:
         return ""
     refined = next((f.message.partition(": ")[2] for f in trial.findings if f.code == CAMERA_REFINED_CODE), "")
-    exchanged = int((seen.swapped & np.isfinite(seen.error_px)).sum())
+    observed = np.isfinite(seen.error_px)
+    exchanged, used = int((seen.swapped & observed).sum()), int((seen.used & observed).sum())
     words = page_words("methods")
     return (
         words["refined"].format(refined=refined) * bool(refined)
         + words["exchanged"].format(count=exchanged) * bool(exchanged)
-        + words["triangulated"].format(error=error, noise=noise)
+        + words["triangulated"].format(error=error, noise=noise, used=used, count=int(observed.sum()))
     )
 
 
@@ -362,6 +386,7 @@ def trial_section_of(
     """
     step = frame_step(trial.spine.frames, most)
     scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
+    methods = methods_text(trial, how)
     return TrialSection(
         name=trial.name,
         findings=tuple(map(page_finding, trial.findings)),
@@ -373,7 +398,8 @@ def trial_section_of(
         glance=summary_statements(trial),
         checks=section_pictures(check_figures(trial), prefix),
         posture=_posture_pictures(trial, prefix),
-        methods=methods_text(trial, how),
+        methods=methods,
+        references=cited_references(trial, methods),
     )
 
 

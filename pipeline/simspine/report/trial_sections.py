@@ -13,8 +13,10 @@ from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import base_name
 from simspine.core.types import Markers, Origin
+from simspine.quality.assess import WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability
+from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import canvas, page
 from simspine.report.bones import bones_and_joints
@@ -51,7 +53,8 @@ if TYPE_CHECKING:
 
 CURVATURE_KEYS = ("lla", "tka")
 MANY_EXCHANGED = 0.1  # share of a view's detections
-_ASSUMED_CURVES = " A dashed orange curve is assumed or very uncertain, as its title says."
+SETTLED_CODE = "camera_settled"  # of what refined cameras no longer have: one line of the page
+_ASSUMED_CURVES = " A dashed orange curve is assumed, a dotted one very uncertain, a pale one partly measured."
 _FORCED_CURVES = " A dashed grey curve is set by the model."
 MOST_MOVED = 2  # curves shown from the start, with lordosis and kyphosis: those that moved most for their error
 # {parameter: (values, sd)}, (frames,) rad or m
@@ -59,9 +62,7 @@ AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
 
 def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
-    """One trial in 3D; cameras, measured points and verdict where they are known. step: poses are of every step-th
-    frame, for the memory of long trials.
-    """
+    """One trial in 3D. step: poses are of every step-th frame, for the memory of long trials."""
     spine, verdict = trial.spine, trial.verdict
     shapes, pairs = bones_and_joints(trial.body.osim)
     return Scene(
@@ -97,10 +98,7 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """A curve of each figure: right and left in one panel; without clinical parameters that the model sets.
-
-    figures: what each angle rests on: verdict, mean and norm of a curve are its figure's.
-    """
+    """A curve of each figure, with its verdict, mean and norm; right and left in one panel; not what the model sets."""
     shown = [
         figure
         for figure in figures
@@ -238,13 +236,14 @@ def _exchanged(seen: "TriangulationReport") -> str:
 def page_finding(finding: Finding) -> page.PageFinding:
     """A finding of quality control as the page shows it."""
     message, advice = (text.replace("`", "") for text in (finding.message, finding.suggestion))
-    severity = str(finding.severity)
-    return page.PageFinding(finding.code, severity, message, advice, frames=finding.span, where=finding.where)
+    code = SETTLED_CODE if advice == REFINEMENT_REMOVED_IT else finding.code
+    if code == SETTLED_CODE:
+        message, advice = message.replace(f" {WHICH_CAMERA_OPEN_HINT}", ""), ""
+    return page.PageFinding(code, str(finding.severity), message, advice, frames=finding.span, where=finding.where)
 
 
 def rejected_frames(verdict: Verdict) -> tuple[tuple[str, str], ...]:
-    """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur; those that
-    were filled in say so."""
+    """(frames, reasons) of the rejected frames, one row per set of reasons; those that were filled in say so."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for frame in np.flatnonzero(verdict.rejected):
         filled = ("filled in: inferred, not seen",) if verdict.inferred[frame] else ()

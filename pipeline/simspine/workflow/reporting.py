@@ -95,11 +95,8 @@ def _write_trial_page(context: Context, trial: str) -> dict:
 
 
 def write_report_of(config: Config) -> Path:
-    """Write <results>/report.html; returns its path.
-
-    With few trials all is on that page. With many it links to pages of the trials
-    (`plan_page`). Raises `InputError` where results are missing or damaged.
-    """
+    """Write <results>/report.html, with many trials linked to their pages (`plan_page`); returns its path. Raises
+    `InputError` where results are missing or damaged."""
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
@@ -135,10 +132,7 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
 
 
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
-    """A trial's part of the page, or of its own page where it has one (apart).
-
-    Its angles over cycles come before its other figures, where the configuration names its events.
-    """
+    """A trial's part of the page, or of its own page where it has one (apart); cycles come first."""
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
         how = _image_sentence(found, config)
@@ -212,7 +206,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
                 "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
                 **(image_settings if any(map(config.filmed_trials, config.subjects)) else {}),
                 "body": config.body.recipe,
-                "inverse kinematics": config.ik.engine,
+                "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
             },
         ),
         licences={name: terms for name, terms in page_words("licences").items() if not name.lower().startswith(unused)},
@@ -228,7 +222,9 @@ def _summary_with_clocks(summary: dict, config: Config, sections: Sequence[Trial
         summary = summary | {"marker_rms_mm_by_group": groups}
     rows = summary_table_rows(summary)
     delays = [f.message for section in sections for f in section.findings if f.code == "camera_delays"]
-    meaning = " ".join(dict.fromkeys(delays)) or "frames of one number count as simultaneous; no delay was undone"
+    unjudged = {"camera_late", "camera_unjudged"} & {f.code for section in sections for f in section.findings}
+    found = "see the findings" if unjudged else "no camera was found to be late"
+    meaning = " ".join(dict.fromkeys(delays)) or f"frames of one number count as simultaneous; {found}"
     clocks = Row("Cameras' clocks", "delays undone" if delays else "taken as given", meaning)
     return (*rows, clocks) if summary["views"] else rows
 
@@ -238,6 +234,7 @@ def _image_sentence(found: SolvedTrial, config: Config) -> str:
     if not found.cameras:
         return ""
     by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
+    by += " (Bazarevsky 2020)" * config.detection.detector.startswith("blazepose")
     return f"Points in the images were {by}. Paths of points in space: {_low_pass(config)}, before the body was fitted."
 
 

@@ -137,13 +137,15 @@ class Plot {
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${String(+mark.toFixed(1)).replace("-", "−")}${unit === "°" ? unit : ""}`);
     }
     curves.forEach((curve, i) => {
-      curve.look = `${curve.forced ? " p-forced" : curve.assumed ? " p-noted" : ""}${i ? " p-second" : ""}`;
+      const doubt = curve.note === "very uncertain" ? " p-noted p-doubted" : " p-noted";
+      const look = curve.forced ? " p-forced" : curve.assumed ? doubt : curve.note.startsWith("partly") ? " p-partly" : "";
+      curve.look = `${look}${i ? " p-second" : ""}`;
       if (curve.sd) this.ribbon(inside, curve, y);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
     this.heading(panel, curves, top, height, narrow);
-    const lines = curves.map(({ values, sd, name }) => ({ values, sd, name }));
+    const lines = curves.map(({ values, sd, name, note }) => ({ values, sd, name, note }));
     return { lines, y, top, unit };
   }
 
@@ -215,13 +217,14 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const texts = lines.map(({ values, sd, name, dot }) => {
+      const texts = lines.map(({ values, sd, name, note, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
-        return side + (known ? intervalText(value, sd?.[frame], unit) : "–");
+        // The verdict is the trial's: a single moment has none of its own.
+        return side + (known ? intervalText(value, sd?.[frame], unit) + (note ? `, ${note}` : "") : "–");
       });
       reading.replaceChildren(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
     }
