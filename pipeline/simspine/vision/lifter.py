@@ -227,10 +227,10 @@ class _Moment:
 class PeopleLifter:
     """Lifts people as their images come: `push`, and `flush` in the end. A lifter that sees several frames waits for
     those after the image; beyond the ends, and where somebody is not seen, the nearest image of that person stands in,
-    as in training."""
+    as in training. least_score: of a point that is looked at."""
 
-    def __init__(self, lifter: Lifter, lens: LiftingLens):
-        self._lifter, self._lens = lifter, lens
+    def __init__(self, lifter: Lifter, lens: LiftingLens, least_score: float = 0.0):
+        self._lifter, self._lens, self._least_score = lifter, lens, least_score
         self.names = lifter.card.points
         self._columns = [
             FILE_POINT_NAMES.index(name) if name in FILE_POINT_NAMES else -1 for name in lifter.card.points
