@@ -149,16 +149,6 @@ def curvature_lines(config: Config) -> list[str]:
 _SD_KINDS = ("_sd", "_change_sd")
 
 
-def exported_subjects(config: Config) -> list[str]:
-    """The subjects all of whose trials the stage `export` has written."""
-    paths = {subject: RunPaths(Path(config.results), subject) for subject in config.subjects}
-    return [
-        subject
-        for subject, own in paths.items()
-        if all(own.manifest("export", trial).is_file() for trial in (None, *config.trials(subject)))
-    ]
-
-
 def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
     """Write <name>.h5, summary.json, clinical.csv, provenance.json and manifest.json of a data set of these subjects.
 

@@ -87,9 +87,13 @@ def run_stage(
         tasks = [task for task in tasks_of_stage(stage, context) if trial is None or task.whole or task.name == trial]
         do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
-        from simspine.workflow.dataset import export_dataset, exported_subjects
+        from simspine.workflow.dataset import dataset_files_of_subject, export_dataset
 
-        there = list(config.subjects) if subject is None else exported_subjects(config)
+        there = [
+            name
+            for name in config.subjects
+            if subject is None or all(file.is_file() for file in dataset_files_of_subject(config, name))
+        ]
         part = f": {', '.join(there)} of {len(config.subjects)} subjects" if len(there) < len(config.subjects) else ""
         print(f"{export_dataset(config, there)}{part}")
 
