@@ -114,7 +114,7 @@ def propose_spines(path: Path, least_height: float) -> LabelledImages:
             if name not in seen:
                 person[names.index(name)] = x, y, COCO_HIDDEN
     files = tuple(str(found["file_name"][i]) for i in rows)
-    return LabelledImages(names, files, found["size"][rows].astype(int), points, status)
+    return LabelledImages(names, files, sizes=found["size"][rows].astype(int), points=points, status=status)
 
 
 def write_annotation_file(

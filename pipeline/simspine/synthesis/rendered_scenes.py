@@ -278,10 +278,9 @@ def draw_camera(
     k1 = placing.normal(-0.12, 0.08)
     distortion = np.array([k1, -k1 * placing.uniform(0.5, 1.2), *placing.normal(0, 1e-3, 2), 0.0])
     unit = Camera(name="unit", size=size, K=np.eye(3), distortion=distortion, R=R, t=-R @ eye)
-    seen = points
     if rng.random() < _CLOSE_UP_SHARE:  # head to hips, or a part about one point
-        seen = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
-    at = project_one(unit, seen)
+        points = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
+    at = project_one(unit, points)
     low, high = at.min(0), at.max(0)
     focal = rng.uniform(0.6, 0.92) * float(np.min(np.array(size) / (high - low)))
     centre = np.array(size) / 2 + rng.normal(0, 0.03, 2) * size - focal * (low + high) / 2
