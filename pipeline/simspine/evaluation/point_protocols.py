@@ -275,11 +275,7 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
         for name, points in subsets.items():
             own = [SPINETRACK_TABLE.index(point) for point in points]
             found[method][name] = average_precision(labels.select(own), people.select(own), sigmas[own])
-    return (
-        _precision_summary(found, tuple(subsets)),
-        _precision_details(found),
-        _auc_table(predictions, labels, point_sets),
-    )
+    return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels, point_sets)
 
 
 def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
@@ -292,11 +288,9 @@ def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]],
     return SPINETRACK_REGIONS, POINT_SETS
 
 
-def _precision_summary(
-    found: Mapping[str, Mapping[str, Mapping[str, float]]], subsets: Sequence[str]
-) -> EvaluationTable:
+def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
     """found: {method: {subset: its figures}}."""
-    keys = [(name, figure) for name in subsets for figure in ("AP", "AR")]
+    keys = [(name, figure) for name in next(iter(found.values())) for figure in ("AP", "AR")]
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
     rows = [
         TableRow(method, ALL_SUBSETS, tuple(own[name][figure] for name, figure in keys))

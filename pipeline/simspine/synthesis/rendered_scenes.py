@@ -254,13 +254,11 @@ _CAMERA_HEIGHTS_M = (0.3, 2.4)  # m above the floor
 _OFF_AXIS_SD_RAD = np.radians(9.0)  # of the person from the middle of the full image, one standard deviation
 _CLOSE_UP_SHARE = 0.15  # share of pictures that show only a part of the person
 
+_Stand = tuple[np.random.Generator, np.ndarray]
+
 
 def draw_camera(
-    rng: np.random.Generator,
-    points: np.ndarray,
-    floor: float,
-    size: tuple[int, int],
-    fixed: tuple[np.random.Generator, np.ndarray] | None = None,
+    rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int], fixed: _Stand | None = None
 ) -> Camera:
     """A camera of `size` px that sees points (n, 3) m of a person, z up.
 
