@@ -280,7 +280,7 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
 
 def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
     """The points of each subset, and of each area under the curve."""
-    labelled = (labels.keypoints[..., 2] > 0).any(0)
+    labelled = np.asarray((labels.keypoints[..., 2] > 0).any(0))
     for name, count in OTHER_LABELS.items():
         if not labelled[count:].any():
             points = SPINETRACK_TABLE.names[:count]
