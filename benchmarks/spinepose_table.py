@@ -56,12 +56,16 @@ def table_rows(spine: Keypoints, cameras: Sequence[Camera]) -> list[str]:
     shown = np.isfinite(spine.xy).all(-1) & (spine.confidence > 0)
     rows = []
     for i, (name, level) in enumerate(SPINE.items()):
-        figures = [f"{100 * shown[..., i].mean():.0f} %", f"{np.nanmedian(closure[..., i]):.1f}"]
-        figures += [f"{np.nanmedian(apart[..., i]):.1f}"]
+        figures = [f"{100 * shown[..., i].mean():.0f} %", *(median_text(off[..., i]) for off in (closure, apart))]
         last = i == length.shape[1]
         figures += ["", ""] if last else [f"{np.nanmean(length[:, i]):.0f}", f"{np.nanstd(length[:, i]):.1f}"]
         rows.append(f"| {name} ({level}) | {' | '.join(figures)} |")
     return rows
+
+
+def median_text(off: np.ndarray) -> str:
+    """px; a dash where nothing was seen."""
+    return f"{np.nanmedian(off):.1f}" if np.isfinite(off).any() else "–"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An ONNX network with SpinePose's inputs and outputs whose function is known."""
+"""ONNX networks with the inputs and outputs of SpinePose's detector and lifter, whose functions are known."""
 
 import onnx
 from onnx import TensorProto, helper
@@ -33,6 +33,25 @@ def blob_network(path, batch="batch", points=37, size=SIZE):
             helper.make_tensor_value_info("simcc_y", TensorProto.FLOAT, [batch, points, 2 * height]),
         ],
         [channels, double, factor],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
+def flat_lifter(path):
+    """A network like SpinePose's lifter, (n, 37, 2) → (n, 37, 3): x and y as they come in, z = 1."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Slice", ["in", "a", "b", "axis"], ["x"]),
+            helper.make_node("Mul", ["x", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "one"], ["z"]),
+            helper.make_node("Concat", ["in", "z"], ["out"], axis=2),
+        ],
+        "lifter",
+        [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["n", 37, 2])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 37, 3])],
+        [helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in (("a", 0), ("b", 1), ("axis", 2))]
+        + [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in (("zero", 0.0), ("one", 1.0))],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
     return path

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from drawn_recording import off_by, true_points, write_recording
+from stick_person import STANDING
 
 from simspine.annotation.exchange import (
     edits_from,
@@ -25,7 +27,7 @@ from simspine.annotation.recording import Target, open_target
 from simspine.annotation.server import labels_of
 from simspine.cli.main import main
 from simspine.core.errors import InputError
-from simspine.core.skeletons import load_skeleton, without_skin_markers
+from simspine.core.skeletons import VERTEBRA_OF, load_skeleton, without_skin_markers
 from simspine.core.types import Keypoints
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.coco import read_coco_labels, to_simspine
@@ -258,3 +260,49 @@ def test_camera_names_of_a_calibration_write_nowhere_else(tmp_path, evil):
     made = set(tmp_path.rglob("*")) - before
     assert made
     assert all(path.is_relative_to(out) for path in made)
+
+
+def seen_from_the_side(px_per_m, left):
+    """{SIMSPINE name: x, y px} of the standing person, who looks to the right of the image."""
+    both = {"R" + name[1:]: (a, -b, c) for name, (a, b, c) in STANDING.items() if name[0] == "L"} | STANDING
+    return {name: (left + px_per_m * (a + 0.3 * b), 470 - px_per_m * c) for name, (a, b, c) in both.items()}
+
+
+def coco_of(people, hidden=()):
+    """A COCO file of 17 points: [(image, points)]. hidden: numbers of those whose left hip is covered."""
+    table, rows = load_skeleton("coco17"), []
+    for number, (image, points) in enumerate(people):
+        names = [table.to_simspine[name] for name in table.names]
+        xy = np.array([points[name] for name in names])
+        v = [1 if number in hidden and name == "LHip" else 2 for name in names]
+        low, high = xy.min(0), xy.max(0)
+        rows.append({
+            "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "bbox": [*low, *(high - low)],
+            "keypoints": np.column_stack([xy, v]).ravel().tolist(),
+        })  # fmt: skip
+    images = [{"id": i, "width": 640, "height": 480, "file_name": f"{i}.jpg"} for i in {image for image, _ in people}]
+    return {"images": images, "annotations": rows, "categories": [{"id": 1, "keypoints": list(table.names)}]}
+
+
+def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
+    small, large, larger = (seen_from_the_side(*size) for size in ((60, 100), (200, 150), (240, 400)))
+    people = [(1, small), (2, large), (2, larger), (3, larger), (4, large)]
+    (tmp_path / "limbs.json").write_text(json.dumps(coco_of(people, hidden=[3])))
+    call = ["annotations", "propose", str(tmp_path / "limbs.json"), "--out", str(tmp_path / "started.json")]
+    done = CliRunner().invoke(main, call)
+    assert done.exit_code == 0, done.output
+    found = to_simspine(read_coco_labels(tmp_path / "started.json"))
+    assert found.file_names == ("2.jpg", "4.jpg")  # of the second image the larger person
+    for row, truth, unit in ((found.points[0], larger, 240), (found.points[1], large, 200)):
+        for name, (x, y, v) in zip(found.names, row, strict=True):
+            if name in VERTEBRA_OF:
+                assert v == 1
+                assert np.hypot(x - truth[name][0], y - truth[name][1]) < 0.1 * unit
+            elif v:
+                np.testing.assert_allclose((x, y), truth[name], atol=1e-3)
+    spine = [name in VERTEBRA_OF for name in found.names]
+    assert (found.status[:, spine] == PointStatus.UNSEEN).all()
+    assert (found.points[0, :, 2] == 2).sum() == 17
+    done = CliRunner().invoke(main, [*call, "--least-height", "0.95"])
+    assert done.exit_code == 2
+    assert "nobody is 0.95 of the image's height" in done.output

@@ -51,6 +51,28 @@ def test_exact_points_score_one_and_a_bad_spine_costs_the_spine_only(tmp_path):
     assert {row.source for row in auc.rows if row.source} == {"SimSpine (CVPR 2026), Table 2"}
 
 
+@pytest.mark.parametrize(("name", "count"), [("COCO", 17), ("Halpe26", 26)])
+def test_labels_of_other_sets_are_a_subset_of_that_name(tmp_path, name, count):
+    """Files of 17 and 26 points that name none. A method with 37 points is judged by these alone."""
+    truth = people()
+    write_labels(tmp_path / "labels.json", truth[:, :count])
+    spoilt = truth.copy()
+    spoilt[:, count:, :2] += 400
+    write_results(tmp_path / "all.json", spoilt)
+    write_results(tmp_path / "own.json", truth[:, :count])
+    labels = read_labelled_people(tmp_path / "labels.json")
+    found = {
+        method: read_found_people(tmp_path / f"{method}.json", tmp_path / "labels.json") for method in ("all", "own")
+    }
+    summary, details, auc = evaluate_images(found, labels)
+    assert [column.name for column in summary.columns] == [f"{name} AP", f"{name} AR"]
+    assert {row.label for row in details.rows} == {name}
+    for method in found:
+        assert summary.value(method, "all", f"{name} AP") == pytest.approx(1)
+        assert auc.value(method, "all", f"{count} points, 0–0.95") == pytest.approx(19 / 20)
+    assert not [row for row in (*summary.rows, *auc.rows) if row.source]  # published ones are of other points
+
+
 def test_points_are_shifted_by_a_known_share_of_the_box(tmp_path):
     """12.5 % of the shorter side: seventeen of twenty thresholds up to 0.95, seven of those up to 0.19."""
     truth = people()

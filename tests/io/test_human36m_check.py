@@ -122,7 +122,7 @@ def test_whole_trials_and_known_faults(copy):
 def test_what_is_missing_is_listed(copy):
     state = check.examine_copy(copy, ["S1", "S9"], ["Walking"], videos=False)
     assert [s.missing for s in state.subjects] == [("Walking_1", "Walking_2"), ("Walking_2",)]
-    assert state.lines()[1:3] == ["  S1: 0 trials, 0 frames, no videos", "    missing: Walking_1, Walking_2"]
+    assert state.lines()[2:4] == ["    missing: Walking_2", "  nothing of S1"]
     with pytest.raises(InputError, match="S2"):
         check.examine_copy(copy, ["S2"])
     everything = check.examine_copy(copy, videos=False)

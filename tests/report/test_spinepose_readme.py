@@ -5,9 +5,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from blob_network import blob_network
+from blob_network import blob_network, flat_lifter
 from click.testing import CliRunner
-from onnx import TensorProto, helper, save
 
 import simspine as ss
 from simspine import SpinePoseEstimator, infer_image, infer_video
@@ -97,23 +96,7 @@ def test_version_and_options_without_effect(files):
 
 def test_its_own_lifter_is_read(tmp_path):
     """(n, 37, 2) → (n, 37, 3) in SpinePose's order: x and y as they come in, z = 1; relative to its hip."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Slice", ["in", "a", "b", "axis"], ["x"]),
-            helper.make_node("Mul", ["x", "zero"], ["nothing"]),
-            helper.make_node("Add", ["nothing", "one"], ["z"]),
-            helper.make_node("Concat", ["in", "z"], ["out"], axis=2),
-        ],
-        "lifter",
-        [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["n", 37, 2])],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 37, 3])],
-        [helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in (("a", 0), ("b", 1), ("axis", 2))]
-        + [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in (("zero", 0.0), ("one", 1.0))],
-    )  # fmt: skip
-    save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(tmp_path / "own.onnx")
-    )
-    lifter = Lifter(tmp_path / "own.onnx")
+    lifter = Lifter(flat_lifter(tmp_path / "own.onnx"))
     image = np.random.default_rng(3).uniform(-0.3, 0.3, (2, 1, 37, 2))
     xyz, sd = lifter.lift(image)
     assert sd is None

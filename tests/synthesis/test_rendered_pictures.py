@@ -227,6 +227,20 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
     assert max(greens) > 0.3
 
 
+def test_the_preset_has_fixed_cameras(tmp_path):
+    """Their axes and places stay; each picture is another part of their image. A person whose motion is short."""
+    words = ["capture", "render", "--out", str(tmp_path), "--preset", "spinetrack", "--size", "64x64", "--quiet"]
+    done = CliRunner().invoke(main, [*words, "--images", "12", "--people", "1", "--action", "Waiting"])
+    assert done.exit_code == 0, done.output
+    content = json.loads((tmp_path / "annotations/person_keypoints_train-unreal.json").read_text())
+    cameras = [image["camera"] for image in content["images"]]
+    places = {tuple(np.round(-np.array(c["R"]).T @ c["t"], 5)) for c in cameras}
+    assert 1 < len({str(c["R"]) for c in cameras}) == len(places) <= 5
+    assert len({str(c["K"]) for c in cameras}) == 12
+    stated = json.loads((tmp_path / RENDER_RECORD_FILE).read_text())["settings"]
+    assert (stated["fixed_cameras"], stated["people"], stated["actions"]) == (5, 1, ["Waiting"])
+
+
 def test_the_surface_has_the_points_it_is_drawn_with(who):
     mesh = person_mesh(who.person, who.maps[0])
     assert len(mesh.points) >= len(skin_asset().weights)

@@ -410,3 +410,23 @@ def test_csv_is_one_table_of_all_trials(finished, results, tmp_path):
         l1 = found.spine.centres.index("L1")
         np.testing.assert_allclose(own["L1_x_mm"] / 1000, found.spine.centres.xyz[:, l1, 0], atol=1e-8)
     assert read_dataset_manifest(folder)["files"]["frames.csv"]["rows"] == len(table)
+
+
+def test_after_one_subject_there_is_a_data_set_of_those_that_are_exported(copied, tmp_path):
+    settings = copied.settings
+    settings["subjects"]["S02"] = {"trials": {"bow": dict(settings["subjects"]["S01"]["trials"]["bow"])}}
+    copied.write(settings)
+    (copied.results / "synthetic.h5").unlink()
+    done = CliRunner().invoke(main, ["export", str(copied.file), "--subject", "S01"])
+    assert done.exit_code == 0, done.output
+    assert "synthetic.h5: S01 of 2 subjects" in done.output
+    assert [str(fault) for fault in verify_dataset(copied.results)] == []
+    with DatasetFile(copied.results / "synthetic.h5") as file:
+        assert list(file.subjects) == ["S01"]
+        assert file.provenance["configuration_hash"] == copied.config.hash
+    done = CliRunner().invoke(main, ["export", str(copied.file), "--axes", "62", "--out", str(tmp_path / "axes")])
+    assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "axes"))  # no word of another configuration
+    assert list((tmp_path / "axes").rglob("*.mot"))
+    done = CliRunner().invoke(main, ["export", str(copied.file)])
+    assert done.exit_code == 2  # S02 is to be solved first
+    assert "S02" in done.output

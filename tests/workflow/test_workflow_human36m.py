@@ -316,3 +316,14 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     assert "not made yet" in done.output
     config = read_config(file)
     assert marks_before_detect(config, "S1", "Walking_1") == [str(mark_of(config, CAPTURE_JOB, "S1"))]
+
+
+def test_doctor_on_a_part_of_the_data_set_is_short_and_names_the_settings(copy):
+    whole = {key: value for key, value in copy.settings["capture"].items() if key not in ("actions", "subjects")}
+    copy.change(capture=whole)
+    done = CliRunner().invoke(main, ["doctor", "--config", str(copy.file)])
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
+    about = lines[next(i for i, line in enumerate(lines) if "Human3.6M copy" in line) :]
+    assert "name what the copy holds in capture.subjects and capture.actions" in done.output
+    assert len(about) < 14, done.output

@@ -36,8 +36,11 @@ EAR_FROM_C1_SD = (0.30, np.radians(15.0), np.radians(15.0))
 SHOULDER_FROM_T2_M = (0.0320, -0.0013)  # m: forward, up of T2's centre, where T3 to T1 leads as below
 T3_TO_T1 = (0.0117, 0.0389)
 
-HIPS_ERROR = (0.010, 0.010, 0.010)  # m, forward, up, right: places that detectors mean by a joint differ by so much
-SHOULDERS_ERROR = (0.020, 0.020, 0.012)  # the girdle moves on the thorax
+# m, forward, up, right. Detectors' hips are 30–50 mm from the joint centres (Needham 2021, 10.1038/s41598-021-00212-x):
+# 23 mm along each axis, of which left and right cancel. The middle of the shoulders differs between standing people by
+# 18 and 16 mm forward and up (six with markers), a detector by 12 mm (rendered people), raised arms move it by 18 mm.
+HIPS_ERROR = (0.023, 0.023, 0.010)
+SHOULDERS_ERROR = (0.030, 0.025, 0.012)
 EARS_ERROR = (0.008, 0.008, 0.008)
 # Of either line against where the trunk as a whole faces: twist, one arm reaching forward.
 FACING_LINE_SD = np.radians(10.0)

@@ -5,12 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_in_image
 from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, apply_edits
 from simspine.annotation.recording import Images, RecordedViews
 from simspine.core.errors import InputError, safe_file_name
-from simspine.core.skeletons import is_skin_marker, skin_landmark
+from simspine.core.skeletons import is_skin_marker, load_skeleton, skin_landmark
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.coco import LabelledImages, to_spinetrack, write_coco_labels
+from simspine.io.coco import (
+    COCO_HIDDEN,
+    COCO_VISIBLE,
+    LabelledImages,
+    in_spinetrack_order,
+    read_coco,
+    to_spinetrack,
+    write_coco_labels,
+)
 
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
 OPENPOSE_SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # its files know scores only
@@ -75,6 +84,37 @@ def labelled_images_of(recording: RecordedViews, labels: Labels, decided_only: b
         points=points,
         status=labels.status[at],
     )
+
+
+def propose_spines(path: Path, least_height: float) -> LabelledImages:
+    """The largest person of each image of a COCO file whose trunk is in sight, with points of the spine proposed.
+
+    least_height: of the person, as a share of the image's. Hips and shoulders must be labelled as seen. The spine's
+    points follow from them and the head; they count as hidden, and nobody has looked at them. `InputError` where nobody
+    is left.
+    """
+    table, found = load_skeleton("spinetrack37"), read_coco(path)
+    names = tuple(table.to_simspine[name] for name in table.names)
+    points = in_spinetrack_order(found["keypoints"], tuple(found["names"].tolist()), str(path))
+    trunk = points[:, [names.index(name) for name in REQUIRED_JOINTS], 2] == COCO_VISIBLE
+    tall = found["bbox"][:, 3] >= least_height * found["size"][:, 1]
+    good = np.flatnonzero(trunk.all(1) & tall & ~found["crowd"])
+    if not len(good):
+        raise InputError(
+            f"{path}: of {len(points)} people nobody is {least_height:g} of the image's height or more with hips and "
+            "shoulders in sight; lower --least-height, or name another file."
+        )
+    largest = {str(found["file_name"][i]): i for i in good[np.argsort(found["area"][good], kind="stable")]}
+    rows = sorted(largest.values())
+    points = np.where(points[rows, :, 2:] > 0, points[rows], 0.0)
+    status = np.where(points[..., 2] > 0, PointStatus.ACCEPTED, PointStatus.UNSEEN)
+    for person in points:
+        seen = {name: np.array([x, y, 1.0]) for name, (x, y, v) in zip(names, person, strict=True) if v > 0}
+        for name, (x, y, _) in spine_in_image(seen).items():
+            if name not in seen:
+                person[names.index(name)] = x, y, COCO_HIDDEN
+    files = tuple(str(found["file_name"][i]) for i in rows)
+    return LabelledImages(names, files, sizes=found["size"][rows].astype(int), points=points, status=status)
 
 
 def write_annotation_file(

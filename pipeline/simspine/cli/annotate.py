@@ -7,6 +7,7 @@ import click
 from simspine.cli.options import (
     FILE_PATH,
     FOLDER_PATH,
+    Within,
     json_option,
     packaged_config,
     result_trial_options,
@@ -164,6 +165,23 @@ def import_labels_command(target, annotator, path):
         start_journal(file, recording.name, recording.views, recording.start.names)
         append_edits(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")
+
+
+@annotations_group.command("propose")
+@click.argument("labels", type=FILE_PATH)
+@click.option("--out", "path", type=FILE_PATH, required=True, help="COCO file to write.")
+@click.option("--least-height", type=Within(0, 1), default=0.4, show_default=True, help="As a share of the image's.")
+def propose_command(labels, path, least_height):
+    """From LABELS of limbs (COCO) the large people whose trunk is in sight, with points of the spine proposed.
+
+    One person an image. The points follow from hips, shoulders and head; SpineTrack's annotation began in this way.
+    """
+    from simspine.annotation.exchange import propose_spines
+    from simspine.io.coco import write_coco_labels
+
+    found = propose_spines(labels, least_height)
+    write_coco_labels(path, found)
+    click.echo(f"{path}: {len(found.file_names)} people")
 
 
 @annotations_group.command("agreement")

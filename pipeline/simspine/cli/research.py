@@ -49,8 +49,14 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 
 @capture_group.command("render")
 @click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
-@click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="How many pictures.")
-@click.option("--people", type=click.IntRange(1), default=16, show_default=True, help="How many different people.")
+@click.option(
+    "--preset",
+    type=click.Choice(["spinetrack"]),
+    help="25,000 pictures of 16 people in 10 actions by 5 fixed cameras; other options change single counts.",
+)
+@click.option("--images", type=click.IntRange(1), help="How many pictures.  [default: 1000]")
+@click.option("--people", type=click.IntRange(1), help="How many different people.  [default: 16]")
+@click.option("--fixed-cameras", type=click.IntRange(1), help="So many cameras.  [default: another for each picture]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
 @click.option("--size", default="192x256", show_default=True, help="Width x height of the pictures, px.")
 @click.option(
@@ -58,21 +64,24 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 )
 @click.option("--backgrounds", type=FILE_PATH, help="Folder of images to put people before, in addition to the rooms.")
 @quiet_option
-def capture_render_command(out, images, people, seed, size, actions, backgrounds, quiet):
+def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet, **counts):
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
     masks, cameras, points in space). The same settings and seed give the same bytes.
     """
+    from dataclasses import replace
+
     from simspine.core.errors import require_known
     from simspine.synthesis.actions import ACTION_NAMES
-    from simspine.synthesis.rendered_crops import RenderSettings, background_files, write_pictures
+    from simspine.synthesis.rendered_crops import SPINETRACK_COUNTS, RenderSettings, background_files, write_pictures
     from simspine.workflow.inputs import progress_bar
 
     behind = () if backgrounds is None else background_files(backgrounds)
     require_known("action", actions, ACTION_NAMES)
-    chosen = {"size": _picture_size(size), "backgrounds": behind, "actions": actions or None}
-    settings = RenderSettings(seed=seed, images=images, people=people, **chosen)
+    chosen = {name: value for name, value in (counts | {"actions": actions}).items() if value}
+    base = RenderSettings() if preset is None else SPINETRACK_COUNTS
+    settings = replace(base, seed=seed, size=_picture_size(size), backgrounds=behind, **chosen)
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)
     click.echo(f"{out}: {written} pictures")

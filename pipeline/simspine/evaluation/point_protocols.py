@@ -204,6 +204,7 @@ POINT_SETS = {
     "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
     "37": SPINETRACK_TABLE.names,
 }
+OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # sets whose points are the first of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
 _AP_NOTES = (
     "Over OKS 0.50 to 0.95, by pycocotools, with SpineTrack's sigmas; medium 32² to 96² px, large above. Subsets: "
@@ -255,21 +256,33 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
 
 def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> tuple[EvaluationTable, ...]:
     """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC. Points in SpineTrack's
-    order. Raises `InputError` where a method has nobody in any of the images.
+    order. Labels of the 17 points of COCO or the 26 of Halpe alone are one subset of that name. Raises `InputError`
+    where a method has nobody in any of the images.
     """
+    subsets, point_sets = _labelled_subsets(labels)
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
     found: dict[str, dict[str, dict[str, float]]] = {}
     for method, people in predictions.items():
         found[method] = {}
-        for name, points in SPINETRACK_REGIONS.items():
+        for name, points in subsets.items():
             own = [SPINETRACK_TABLE.index(point) for point in points]
             found[method][name] = average_precision(labels.select(own), people.select(own), sigmas[own])
-    return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels)
+    return _precision_summary(found), _precision_details(found), _auc_table(predictions, labels, point_sets)
+
+
+def _labelled_subsets(labels: ImagePeople) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
+    """The points of each subset, and of each area under the curve."""
+    labelled = np.asarray((labels.keypoints[..., 2] > 0).any(0))
+    for name, count in OTHER_LABELS.items():
+        if not labelled[count:].any():
+            points = SPINETRACK_TABLE.names[:count]
+            return {name: points}, {str(count): points}
+    return SPINETRACK_REGIONS, POINT_SETS
 
 
 def _precision_summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
     """found: {method: {subset: its figures}}."""
-    keys = [(name, figure) for name in SPINETRACK_REGIONS for figure in ("AP", "AR")]
+    keys = [(name, figure) for name in next(iter(found.values())) for figure in ("AP", "AR")]
     columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
     rows = [
         TableRow(method, ALL_SUBSETS, tuple(own[name][figure] for name, figure in keys))
@@ -290,8 +303,10 @@ def _precision_details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     return EvaluationTable("images_details", "All figures of average precision", columns, rows=rows, notes=_AP_NOTES)
 
 
-def _auc_table(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> EvaluationTable:
-    names = [f"{count} points, {span}" for count in POINT_SETS for span in PCK_THRESHOLDS]
+def _auc_table(
+    predictions: Mapping[str, ImagePeople], labels: ImagePeople, point_sets: Mapping[str, Sequence[str]]
+) -> EvaluationTable:
+    names = [f"{count} points, {span}" for count in point_sets for span in PCK_THRESHOLDS]
     columns = (*(TableColumn(name, "", 3) for name in names), TableColumn(PUBLISHED_AUC_COLUMN, "", 3))
     people = np.flatnonzero(~labels.crowd)
     size = labels.box[people, 2:].min(1)
@@ -299,12 +314,12 @@ def _auc_table(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> E
     for method, found in predictions.items():
         places = match_people(found, labels)[people]
         cells: list[TableCell] = []
-        for points in POINT_SETS.values():
+        for points in point_sets.values():
             own = [SPINETRACK_TABLE.index(point) for point in points]
             exact = labels.keypoints[people][:, own]
             cells += [pck_auc(places[:, own], exact, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
         rows.append(TableRow(method, ALL_SUBSETS, (*cells, None)))
-    rows += published_rows("images_auc", columns)
+    rows += published_rows("images_auc", columns) if point_sets is POINT_SETS else ()
     return EvaluationTable("images_auc", "Area under the curve of PCK", columns, rows=tuple(rows), notes=_AUC_NOTES)
 
 

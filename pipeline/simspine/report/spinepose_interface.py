@@ -50,6 +50,16 @@ class SpinePoseEstimator:
         'rfdetr' or 'yolox'; without effect.
     enable_lifting : bool
         Give points in space as well: in the camera's axes, or by `infer_image` and `infer_video` in the world.
+    lifting_thr : float
+        Of lifting: points with a lower score are not looked at.
+    camera_intrinsics : (3, 3) array
+        Of lifting: focal lengths and principal point, px.
+    camera_field_of_view : float
+        Of lifting: degrees along the image's diagonal; 60 along the longer side if left out.
+    estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
+        Of lifting: leave out what is not wanted.
+    primary_subject_height : float
+        Of lifting: of the first person, m; unknown if left out.
     device : str
         'auto' and 'cpu': the processor; 'cuda'.
     hardware_acceleration, mixed_precision : bool
@@ -58,12 +68,6 @@ class SpinePoseEstimator:
         The most people in an image.
     lifter : str
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
-    camera_field_of_view : float
-        Of lifting: degrees along the image's diagonal; 60 along the longer side if left out.
-    primary_subject_height : float
-        Of lifting: of the first person, m; unknown if left out.
-    estimate_metric_scale, estimate_camera_pose, estimate_ground_plane : bool
-        Of lifting: leave out what is not wanted.
     warmup_frames : int
         Of lifting: images that decide where the world is.
     show_lifting_panel : bool
@@ -76,14 +80,16 @@ class SpinePoseEstimator:
     model_version: str = "latest"
     detector: str = "rfdetr"
     enable_lifting: bool = False
+    lifting_thr: float = 0.0
+    camera_intrinsics: np.ndarray | None = None
+    camera_field_of_view: float | None = None
+    estimate_metric_scale: bool = True
+    primary_subject_height: float | None = None
     device: str = "auto"
     hardware_acceleration: bool = True
     mixed_precision: bool = False
     max_detections: int = 4
     lifter: str | PathLike = PACKAGED_LIFTER
-    camera_field_of_view: float | None = None
-    primary_subject_height: float | None = None
-    estimate_metric_scale: bool = True
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
     warmup_frames: int = WARM_UP_FRAMES
@@ -140,7 +146,7 @@ class SpinePoseEstimator:
 
     def open_placer(self, camera_pose: bool) -> PeoplePlacer:
         """What puts people into space as their images come. camera_pose: into a world, not the camera's axes."""
-        lens = LiftingLens(diagonal_deg=self.camera_field_of_view)
+        lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
         choices = WorldChoices(
             self.primary_subject_height,
             metric_scale=self.estimate_metric_scale,
@@ -148,7 +154,7 @@ class SpinePoseEstimator:
             ground_plane=self.estimate_ground_plane or not camera_pose,
             warm_up=self.warmup_frames,
         )
-        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens), choices)
+        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), lens, self.lifting_thr), choices)
 
     estimate = __call__
 

@@ -185,11 +185,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Style:
-    """size: (width, height) px. samples: a side of each pixel. backgrounds: image files to put people before."""
+    """size: (width, height) px. samples: a side of each pixel. backgrounds: image files to put people before.
+    fixed_cameras: how many stand about the middle of each person's motion; 0: another one for each picture."""
 
     size: tuple[int, int] = (192, 256)
     samples: int = 2
     backgrounds: tuple[Path, ...] = ()
+    fixed_cameras: int = 0
 
 
 def draw_sample(who: Performer, style: Style, seed: int, number: int) -> Sample:
@@ -205,7 +207,11 @@ def _attempt_crop(who: Performer, style: Style, rng: np.random.Generator) -> Sam
     frame = int(rng.integers(who.frames))
     dressed = replace(who.person, appearance=recolour_clothes(who.person.appearance, rng))
     body = person_mesh(dressed, who.maps[frame], breath=float(rng.uniform(-1, 1)))
-    camera = draw_camera(rng, body.points[::40], who.floor, style.size)
+    fixed = None
+    if style.fixed_cameras:
+        placing = random_stream(0, "fixed camera", str(rng.integers(style.fixed_cameras)))
+        fixed = (placing, who.points.mean((0, 1)))
+    camera = draw_camera(rng, body.points[::40], who.floor, style.size, fixed=fixed)
     light, sensor = draw_light(rng), draw_sensor(rng)
     things = draw_things(rng, camera.centre, body.points[::300])
     shadow = shadow_map(body.points, body.triangles, light.way)
@@ -267,6 +273,10 @@ class RenderSettings(Style):
     images: int = 1000
     people: int = 16
     actions: tuple[str, ...] | None = None
+
+
+# As many as SpineTrack's rendered part has (its motions are others): docs/rendered-people.md.
+SPINETRACK_COUNTS = RenderSettings(images=25_000, people=16, actions=ACTION_NAMES[:10], fixed_cameras=5)
 
 
 def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[int, int], None] | None = None) -> int:

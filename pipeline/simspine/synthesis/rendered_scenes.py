@@ -251,27 +251,31 @@ _CAMERA_HEIGHTS_M = (0.3, 2.4)  # m above the floor
 _OFF_AXIS_SD_RAD = np.radians(9.0)  # of the person from the middle of the full image, one standard deviation
 _CLOSE_UP_SHARE = 0.15  # share of pictures that show only a part of the person
 
+_Stand = tuple[np.random.Generator, np.ndarray]
 
-def draw_camera(rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int]) -> Camera:
+
+def draw_camera(
+    rng: np.random.Generator, points: np.ndarray, floor: float, size: tuple[int, int], fixed: _Stand | None = None
+) -> Camera:
     """A camera of `size` px that sees points (n, 3) m of a person, z up.
 
     It stands anywhere around, looks past the person a little, and what is kept of its image is the part around them:
-    the principal point may lie outside. The lens is bent as much as those of Human3.6M.
+    the principal point may lie outside. The lens is bent as much as those of Human3.6M. fixed: what draws its place and
+    lens, and the place (3,) m about which it stands; `rng` and the person if left out.
     """
-    middle = (points.min(0) + points.max(0)) / 2
-    turn, far = rng.uniform(0, 2 * np.pi), rng.uniform(*_CAMERA_DISTANCES_M)
+    placing, middle = fixed or (rng, (points.min(0) + points.max(0)) / 2)
+    turn, far = placing.uniform(0, 2 * np.pi), placing.uniform(*_CAMERA_DISTANCES_M)
     eye = np.array(
-        [*(middle[:2] + far * np.array([np.cos(turn), np.sin(turn)])), floor + rng.uniform(*_CAMERA_HEIGHTS_M)]
+        [*(middle[:2] + far * np.array([np.cos(turn), np.sin(turn)])), floor + placing.uniform(*_CAMERA_HEIGHTS_M)]
     )
-    aim = middle + np.linalg.norm(eye - middle) * np.tan(rng.normal(0, _OFF_AXIS_SD_RAD, 3).clip(-0.35, 0.35))
-    R = look_at_rotation(eye, aim, np.radians(rng.normal(0, 5.0)))
-    k1 = rng.normal(-0.12, 0.08)
-    distortion = np.array([k1, -k1 * rng.uniform(0.5, 1.2), rng.normal(0, 1e-3), rng.normal(0, 1e-3), 0.0])
+    aim = middle + np.linalg.norm(eye - middle) * np.tan(placing.normal(0, _OFF_AXIS_SD_RAD, 3).clip(-0.35, 0.35))
+    R = look_at_rotation(eye, aim, np.radians(placing.normal(0, 5.0)))
+    k1 = placing.normal(-0.12, 0.08)
+    distortion = np.array([k1, -k1 * placing.uniform(0.5, 1.2), *placing.normal(0, 1e-3, 2), 0.0])
     unit = Camera(name="unit", size=size, K=np.eye(3), distortion=distortion, R=R, t=-R @ eye)
-    seen = points
     if rng.random() < _CLOSE_UP_SHARE:  # head to hips, or a part about one point
-        seen = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
-    at = project_one(unit, seen)
+        points = points[points[:, 2] > np.quantile(points[:, 2], rng.uniform(0.25, 0.55))]
+    at = project_one(unit, points)
     low, high = at.min(0), at.max(0)
     focal = rng.uniform(0.6, 0.92) * float(np.min(np.array(size) / (high - low)))
     centre = np.array(size) / 2 + rng.normal(0, 0.03, 2) * size - focal * (low + high) / 2

@@ -19,7 +19,7 @@ from simspine.vision.person_frame import MEAN_STATURE_M, STATURE_SD_M, PersonFra
 WARM_UP_FRAMES = 30  # as SpinePose
 MIN_POINTS_OF_ROOT = 4  # image points by which the root is placed
 INDEPENDENT_POINTS = 4.0  # so many of a pose's errors are independent of each other
-LEAN_SD = np.radians(6.0)  # how far lifted people lean, mostly along the line of sight: 1 to 9° in real views
+LEAN_SD = np.radians(4.6)  # how far lifted people lean along the line of sight: `python -m tools.lifter.lean`
 UNKNOWN_PITCH_SD = np.radians(10.0)  # of a camera that is taken to be level
 LEVEL_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # ahead, left, up
 

@@ -178,12 +178,13 @@ def read_lifter_card(text: str | None, path: str | Path) -> LifterCard:
 @dataclass(frozen=True)
 class LiftingLens:
     """What is known of the camera's lens. camera: of a calibration, or None. fov_deg: field of view along the longer
-    side of the image, diagonal_deg: along its diagonal, or None. Without any, `USUAL_FOV_DEG` is assumed. Lens and
-    principal point of a field of view: a pinhole's, in the middle."""
+    side of the image, diagonal_deg: along its diagonal, or None. K: (3, 3) px, of images of any size. Without any,
+    `USUAL_FOV_DEG` is assumed. Lens and principal point of a field of view: a pinhole's, in the middle."""
 
     fov_deg: float | None = None
     camera: Camera | None = None
     diagonal_deg: float | None = None
+    K: np.ndarray | None = None
 
     def of(self, size: tuple[int, int]) -> Camera:
         """The camera of images (width, height); `InputError` where the calibrated one's are of
@@ -199,7 +200,8 @@ class LiftingLens:
         if self.diagonal_deg is not None:
             across, degrees = float(np.hypot(*size)), self.diagonal_deg
         focal = across / 2 / np.tan(np.radians(degrees) / 2)
-        K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
+        middle = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
+        K = middle if self.K is None else np.asarray(self.K, float)
         return Camera(name="one", size=size, K=K, distortion=np.zeros(5), R=np.eye(3), t=np.zeros(3))
 
     @property
@@ -225,10 +227,10 @@ class _Moment:
 class PeopleLifter:
     """Lifts people as their images come: `push`, and `flush` in the end. A lifter that sees several frames waits for
     those after the image; beyond the ends, and where somebody is not seen, the nearest image of that person stands in,
-    as in training."""
+    as in training. least_score: of a point that is looked at."""
 
-    def __init__(self, lifter: Lifter, lens: LiftingLens):
-        self._lifter, self._lens = lifter, lens
+    def __init__(self, lifter: Lifter, lens: LiftingLens, least_score: float = 0.0):
+        self._lifter, self._lens, self._least_score = lifter, lens, least_score
         self.names = lifter.card.points
         self._columns = [
             FILE_POINT_NAMES.index(name) if name in FILE_POINT_NAMES else -1 for name in lifter.card.points
@@ -282,7 +284,8 @@ class PeopleLifter:
 
     def _image(self, seen: DetectedPerson, camera: Camera) -> np.ndarray:
         """(points, 2) in focal lengths; NaN where the detector gave nothing."""
-        xy = np.where(seen.inferred[:, None], np.nan, seen.points)[self._columns]
+        unknown = seen.inferred | (seen.scores < self._least_score)
+        xy = np.where(unknown[:, None], np.nan, seen.points)[self._columns]
         xy[np.array(self._columns) < 0] = np.nan
         there = np.isfinite(xy).all(1)
         out = np.full(xy.shape, np.nan)

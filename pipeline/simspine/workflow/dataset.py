@@ -149,24 +149,26 @@ def curvature_lines(config: Config) -> list[str]:
 _SD_KINDS = ("_sd", "_change_sd")
 
 
-def export_dataset(config: Config) -> Path:
-    """Write <name>.h5, summary.json, clinical.csv, provenance.json and manifest.json of the whole data set.
+def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
+    """Write <name>.h5, summary.json, clinical.csv, provenance.json and manifest.json of a data set of these subjects.
 
     Returns the HDF5's path. Equal results give equal bytes; computing times, which differ from run to run, go to
     timings.json, which the manifest does not list.
 
     Nothing is written where a trial's points are not the forward kinematics of its angles.
     """
-    results = Path(config.results)
-    origin = provenance_of_results(config)
+    results, whole = Path(config.results), config
+    config = config.model_copy(update={"subjects": {name: config.subjects[name] for name in subjects}})
+    stated = {"configuration": whole.model_dump(mode="json"), "configuration_hash": whole.hash}
+    origin = provenance_of_results(config) | stated
     deviations: dict[str, float] = {}
     frames: dict[str, int] = {}
-    subjects = {
+    data = {
         subject: _subject_data(RunPaths(results, subject), config.trials(subject), deviations, frames)
         for subject in config.subjects
     }
     path = results / f"{config.name}.h5"
-    write_dataset(path, Dataset(subjects, origin))
+    write_dataset(path, Dataset(data, origin))
     write_text(results / "provenance.json", json.dumps(origin, indent=1, sort_keys=True) + "\n")
     write_quality(config)
     summary = dataset_summary(config)
@@ -196,7 +198,7 @@ def dataset_task(config: Config) -> StageTask:
     names = [f"{config.name}.h5", *_dataset_files(origin), MANIFEST_FILE]
 
     def work() -> dict:
-        export_dataset(config)
+        export_dataset(config, list(config.subjects))
         return {}
 
     inputs = [file for subject in config.subjects for file in dataset_files_of_subject(config, subject)]

@@ -75,9 +75,10 @@ def run_stage(
 ) -> None:
     """Run a stage of one subject or all of them (None), skipping what is done; a line per subject says what ran.
 
-    Where `export` makes the data set of all subjects, it speaks only of what ran: the data set's line says the rest.
+    `export` without a trial makes the data set as well, of all subjects or, after one, of those that are exported. It
+    speaks only of what ran: the data set's line says the rest.
     """
-    makes_dataset = stage == "export" and subject is None
+    makes_dataset = stage == "export" and (subject is None or trial is None)
     subjects = list(config.subjects) if subject is None else [subject]
     for name in subjects:
         config.trials(name, trial)  # both must exist
@@ -87,9 +88,15 @@ def run_stage(
         tasks = [task for task in tasks_of_stage(stage, context) if trial is None or task.whole or task.name == trial]
         do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
-        from simspine.workflow.dataset import export_dataset
+        from simspine.workflow.dataset import dataset_files_of_subject, export_dataset
 
-        print(export_dataset(config))
+        there = [
+            name
+            for name in config.subjects
+            if subject is None or all(file.is_file() for file in dataset_files_of_subject(config, name))
+        ]
+        part = f": {', '.join(there)} of {len(config.subjects)} subjects" if len(there) < len(config.subjects) else ""
+        print(f"{export_dataset(config, there)}{part}")
 
 
 def do_tasks(

@@ -10,6 +10,8 @@ from simspine.io.human36m.copy import Copy
 from simspine.io.human36m.names import TrialFault, is_unusable, length_faults
 from simspine.io.video import open_video
 
+MOST_NAMED = 6  # of the trials that a subject lacks
+
 
 @dataclass(frozen=True)
 class TrialState:
@@ -59,16 +61,19 @@ class CopyState:
     def lines(self) -> list[str]:
         """The report in words: a line per subject, then what is wrong, then known faults."""
         out = [f"Human3.6M copy {self.root}"]
-        for s in self.subjects:
+        absent = [s.subject for s in self.subjects if not s.trials and not s.strays]
+        for s in (s for s in self.subjects if s.subject not in absent):
             frames = sum(trial.frames for trial in s.trials)
             out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames, {_views_text(s.trials)}")
             if s.missing:
-                out.append(f"    missing: {', '.join(s.missing)}")
+                more = f" and {len(s.missing) - MOST_NAMED} more" if len(s.missing) > MOST_NAMED else ""
+                out.append(f"    missing: {', '.join(s.missing[:MOST_NAMED])}{more}")
             if s.strays:
                 out.append(f"    no trials of {s.subject}, left out: {', '.join(s.strays)}")
             if s.cameras:
                 out.append(f"    cameras: {s.cameras}")
             out += [f"    {trial.trial}: {problem}" for trial in s.trials for problem in trial.problems]
+        out += [f"  nothing of {', '.join(absent)}"] * bool(absent)
         faults = [str(fault) for trial in self.trials for fault in trial.faults]
         out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
         count = sum(trial.usable for trial in self.trials)
