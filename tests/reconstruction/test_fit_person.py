@@ -79,15 +79,12 @@ def test_noise_is_learnt(fitted):
     person = fitted[2].person
     assert person.trials == 3
     named = {
-        name: person.learnt_noise_options["marker_sd_m"] / np.sqrt(person.weight_factors[name])
-        for name in ("Spine_02", "Spine_04")
+        name: person.noise.detected_sd / np.sqrt(person.noise.weight_factors[name]) for name in ("Spine_02", "Spine_04")
     }
     for name, sd in named.items():
         assert 0.6 * SD < sd < 1.6 * SD, name
-    assert person.learnt_noise_options["region_sd_m"] < 0.5 * Options().ik.region_sd_m  # there is none
-    assert (
-        person.learnt_noise_options["error_correlation_s"] < 0.5 * Options().ik.error_correlation_s
-    )  # nor is there a memory
+    assert person.noise.region_sd < 0.5 * Options().ik.region_sd_m  # there is none
+    assert person.noise.correlation_s < 0.5 * Options().ik.error_correlation_s  # nor is there a memory
 
 
 def test_what_all_trials_said_survives_a_file(fitted):
@@ -96,8 +93,7 @@ def test_what_all_trials_said_survives_a_file(fitted):
     for field in fields(Person):
         a, b = getattr(person, field.name), getattr(again, field.name)
         np.testing.assert_array_equal(a, b) if isinstance(a, np.ndarray) else None
-    assert again.learnt_noise_options == person.learnt_noise_options
-    assert again.weight_factors == person.weight_factors
+    assert again.noise == person.noise
     assert dict(again.body_error_modes) == dict(person.body_error_modes)
 
 
@@ -130,7 +126,7 @@ def test_errors_said_to_be_independent_do_not_bend_the_body():
     seen = [trial_in_space(trial, POINT_ERRORS_BY_NAME["detector"], 1).points for trial in trials]
     options = Options(ik=KinematicsOptions(error_correlation_s=0.0))
     person = body_of_person(seen, "articulated", "centres", options)[0].person
-    assert person.learnt_noise_options["region_sd_m"] < 2 * POINT_ERRORS_BY_NAME["detector"].region
+    assert person.noise.region_sd < 2 * POINT_ERRORS_BY_NAME["detector"].region
     width = {variation.name: variation.sd for variation in read_recipe("articulated").anatomy}
     assert max(abs(value) / width[name] for name, (value, _) in person.anatomy.items()) < 3.0
 
@@ -167,7 +163,8 @@ def test_gaps_and_points_that_never_appear_are_no_obstacle():
     xyz[20:40, walking.index("LKnee")] = np.nan
     xyz[50] = np.nan
     sized, _ = body_of_person([walking.with_(xyz=xyz)], "articulated", "centres", Options())
-    assert np.isfinite(list(sized.person.learnt_noise_options.values())).all()
+    noise = sized.person.noise
+    assert np.isfinite([noise.detected_sd, noise.given_sd, noise.region_sd, noise.correlation_s]).all()
     assert np.isfinite(sized.body.marker_offsets).all()
 
 
@@ -182,8 +179,8 @@ def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
         body_of_person([some, *others], "articulated", "centres", Options())[0].person
         for some in (first.select(names), first.with_(xyz=xyz))
     )
-    assert lacking.weight_factors.keys() == missing.weight_factors.keys()
-    assert lacking.learnt_noise_options == pytest.approx(missing.learnt_noise_options, rel=1e-6)
+    assert lacking.noise.weight_factors.keys() == missing.noise.weight_factors.keys()
+    assert lacking.noise.as_dict()["noise"] == pytest.approx(missing.noise.as_dict()["noise"], rel=1e-6)
     np.testing.assert_allclose(lacking.curve_mean, missing.curve_mean, atol=1e-6)
 
 
