@@ -25,7 +25,7 @@ def _trial(xyz: np.ndarray, rate: float = 50.0) -> Markers:
 
 def _learnt(trial: Markers, slow: float, lasting: float, fast: np.ndarray, time: float = 0.5) -> NoiseLevels:
     one = dict.fromkeys(NAMES, 1.0)
-    levels = NoiseLevels(slow, slow, region_sd=0.04, correlation_s=time, weight_factors=one)
+    levels = NoiseLevels(slow, slow, skin_sd=0.005, region_sd=0.04, correlation_s=time, weight_factors=one)
     return add_white_noise(levels, one, [trial], fast, np.ones(len(NAMES)), lasting)
 
 

@@ -18,14 +18,24 @@ from simspine.anatomy.recipes import fit_markers
 from simspine.core.arrays import mean_of_known
 from simspine.core.geometry import off_vertical
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
-from simspine.estimation.observations import NoiseLevels, detector_error_share, point_weights
+from simspine.estimation.observations import (
+    NoiseLevels,
+    PointKind,
+    are_of_kind,
+    detector_error_share,
+    observation_weights,
+)
 from simspine.estimation.person_solver import PersonFit, PersonProblem
 
 # The noise of a person's recordings, learnt from the residuals of a fit: empirical Bayes. Each step takes the standard
 # deviations and the correlation time that make what was found likeliest, under priors that hold what was configured to
 # be right within a factor (expectation maximisation: Dempster, Laird & Rubin 1977).
 
-SD_ORIGINS = {"detected_sd": FROM_DETECTOR, "given_sd": (Origin.GIVEN,)}  # levels of `NoiseLevels`, and whose they are
+KINDS_OF_LEVEL = {  # of `NoiseLevels`
+    "detected_sd": (PointKind.DETECTED, PointKind.ESTIMATED),
+    "given_sd": (PointKind.MOTION_CAPTURE,),
+    "skin_sd": (PointKind.SKIN,),
+}
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 MAX_WEIGHT_FACTOR = 4.0  # a marker is worth at most so many times more or less than its marker set says
 MIN_BODY_MISFIT_M = 0.001  # m: bodies are wrong by as much at the least
@@ -59,24 +69,20 @@ def learnt_noise(
 def _learnt_marker_noise(
     levels: NoiseLevels, problem: PersonProblem, fit: PersonFit, configured: NoiseLevels
 ) -> NoiseLevels:
-    """Standard deviations of detected and captured points, and factors on the weights of each."""
+    """Standard deviations of points by kind, and factors on the weights of each."""
     first = problem.observations[0].markers
-    precision = np.concatenate([seen.precision for seen in problem.observations])
-    w = np.where(precision > 0, precision, np.nan)[:, :, None]
-    score = w * (np.minimum(fit.residual**2, problem.errors.loss_threshold_sd**2 / w) + fit.marker_variance)
-    sharing = max(1.0, len(score) / float(problem.independent.sum()))
+    count, total = _scores_by_marker(problem, fit)
     update: dict[str, Any] = {}
     change = dict.fromkeys(first.names, 1.0)
-    for level, origins in SD_ORIGINS.items():
-        group = np.flatnonzero(first.of_origin(*origins) & np.isfinite(score).any((0, 2)))
+    for level, kinds in KINDS_OF_LEVEL.items():
+        group = np.flatnonzero(are_of_kind(first, *kinds) & (count > 0))
         if not group.size:
             continue
-        count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
-        total = np.nansum(score[:, group], (0, 2)) / sharing
         own, assumed = getattr(levels, level), getattr(configured, level)
-        variance = likeliest_variance(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
+        shown = count[group].sum()
+        variance = likeliest_variance(total[group].sum() / shown, shown, (assumed / own) ** 2)
         update[level] = float(max(MIN_BODY_MISFIT_M, own * np.sqrt(variance)))
-        each = [likeliest_variance(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
+        each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
     factors = {
         name: float(np.clip(levels.weight_factors.get(name, 1.0) * by, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
@@ -85,11 +91,20 @@ def _learnt_marker_noise(
     return replace(levels, weight_factors=factors, **update)
 
 
+def _scores_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, np.ndarray]:
+    """(markers,) independent coordinates of each, and the sum of their squared residuals in assumed variances."""
+    precision = np.concatenate([seen.precision for seen in problem.observations])
+    w = np.where(precision > 0, precision, np.nan)[:, :, None]
+    score = w * (np.minimum(fit.residual**2, problem.errors.loss_threshold_sd**2 / w) + fit.marker_variance)
+    sharing = max(1.0, len(score) / float(problem.independent.sum()))
+    return np.isfinite(score).sum((0, 2)) / sharing, np.nansum(score, (0, 2)) / sharing
+
+
 def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:
     """(markers,) and of errors that regions share: the share of the assumed variances that residuals show, 0…1.
 
     Variances are not learnt below `MIN_BODY_MISFIT_M`; residuals may be smaller. They are compared with the variance
-    less that of the fit itself, over all markers of an origin (the variance factor of adjustment theory: Birge 1932).
+    less that of the fit itself, over all markers of a kind (the variance factor of adjustment theory: Birge 1932).
     """
     first = problem.observations[0].markers
     weights = np.concatenate([seen.precision for seen in problem.observations])
@@ -97,8 +112,8 @@ def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.nd
     scale = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
     square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.marker_variance, 0.99)
     shares = np.ones(len(first.names))
-    for origins in SD_ORIGINS.values():
-        group = first.of_origin(*origins)
+    for kinds in KINDS_OF_LEVEL.values():
+        group = are_of_kind(first, *kinds)
         if np.isfinite(w[:, group]).any():
             shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
     sd = np.array([sd for error in problem.errors.shared_errors for sd in error.sd_by_axis])
@@ -189,25 +204,23 @@ def add_white_noise(
     the body's up to `USUAL_BODY_MISFIT_M`, and the detector's beyond it, with a time of its own.
     """
     update: dict[str, Any] = {}
-    times = []
+    times, smoothed = [], np.mean([_is_new_after(trial) for trial in trials])
     factors = dict(levels.weight_factors)
     lasting_share = dict(zip(trials[0].names, seen.tolist(), strict=True))
     misfit_share = dict(lasting_share)
-    for level, origins in SD_ORIGINS.items():
-        slow_sd = getattr(levels, level)
-        group = np.flatnonzero(trials[0].of_origin(*origins) & np.isfinite(fast_variance))
+    for level, kinds in KINDS_OF_LEVEL.items():
+        group = np.flatnonzero(are_of_kind(trials[0], *kinds) & np.isfinite(fast_variance))
         if not group.size:
             continue
         names = [trials[0].names[i] for i in group]
-        slow = slow_sd**2 / np.array([factors[name] for name in names])  # of a marker of weight 1
+        slow = getattr(levels, level) ** 2 / np.array([factors[name] for name in names])  # of a marker of weight 1
         total = slow + np.array([marker_weights.get(name, 1.0) for name in names]) * fast_variance[group]
         update[level] = float(np.sqrt(total.mean()))
         factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
-        part, detectors = lasting if level == "detected_sd" else 1.0, detector_error_share(slow_sd)
-        lasting_share |= dict(zip(names, (part * seen[group] * slow / total).tolist(), strict=True))
+        part, detectors = lasting if level == "detected_sd" else 1.0, detector_error_share(getattr(levels, level))
+        lasting_share.update(zip(names, (part * seen[group] * slow / total).tolist(), strict=True))
         misfit_share.update({name: lasting_share[name] * (1 - detectors) for name in names})
-        time = levels.correlation_s * detectors + (1 - part) * np.mean([_is_new_after(trial) for trial in trials])
-        times.append(float((slow / total).mean() * time))
+        times.append(float((slow / total).mean() * (levels.correlation_s * detectors + (1 - part) * smoothed)))
     return replace(
         levels,
         **update,
@@ -297,7 +310,7 @@ def _frames_with_enough_markers(
     markers: Markers, marker_weights: Mapping[str, float], levels: NoiseLevels
 ) -> np.ndarray:
     """Indices of the frames that show enough for a posture."""
-    w = point_weights(markers, marker_weights, levels)
+    w = observation_weights(markers, marker_weights, levels)
     return np.flatnonzero(((w > 0) & markers.present).sum(1) >= MIN_MARKERS_PER_POSTURE)
 
 

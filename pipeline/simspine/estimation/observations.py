@@ -50,19 +50,26 @@ def point_kinds(markers: Markers) -> tuple[PointKind, ...]:
     )
 
 
+def are_of_kind(markers: Markers, *kinds: PointKind) -> np.ndarray:
+    """(markers,) bool: those of one of the kinds."""
+    return np.array([kind in kinds for kind in point_kinds(markers)], bool)
+
+
 @dataclass(frozen=True)
 class NoiseLevels:
     """How large errors of points are.
 
-    detected_sd, given_sd: m, of a coordinate of a point of weight 1, from a detector and from motion capture.
-    region_sd: m, of the error that detected points of a spinal region share in a trial. correlation_s: s, correlation
-    time of a point's error. weight_factors: {marker: by how much more it counts than its marker set says}.
-    lasting_share, misfit_share: {marker: share of its variance that lasts, and that the body's misfit makes}.
-    shared_lasting_share: of the variance of errors that points share.
+    detected_sd, given_sd: m, of a coordinate of a point of weight 1, from a detector and from motion capture. skin_sd:
+    m, of a marker on the skin, without what is unknown of its place on the body. region_sd: m, of the error that
+    detected points of a spinal region share in a trial. correlation_s: s, correlation time of a point's error.
+    weight_factors: {marker: by how much more it counts than its marker set says}. lasting_share, misfit_share:
+    {marker: share of its variance that lasts, and that the body's misfit makes}. shared_lasting_share: of the variance
+    of errors that points share.
     """
 
     detected_sd: float
     given_sd: float
+    skin_sd: float
     region_sd: float
     correlation_s: float
     weight_factors: Mapping[str, float] = field(default_factory=dict)
@@ -73,11 +80,17 @@ class NoiseLevels:
     @classmethod
     def of_options(cls, options: KinematicsOptions) -> "NoiseLevels":
         """As configured."""
-        return cls(options.marker_sd_m, options.given_sd_m, options.region_sd_m, options.error_correlation_s)
+        return cls(
+            detected_sd=options.marker_sd_m,
+            given_sd=options.given_sd_m,
+            skin_sd=read_skin_table().noise,
+            region_sd=options.region_sd_m,
+            correlation_s=options.error_correlation_s,
+        )
 
     def given_view_agreement(self, markers: Markers) -> "NoiseLevels":
         """With smaller deviations of a detector's points where views agree better than these say."""
-        detected = np.array([kind in (PointKind.DETECTED, PointKind.ESTIMATED) for kind in point_kinds(markers)], bool)
+        detected = are_of_kind(markers, PointKind.DETECTED, PointKind.ESTIMATED)
         if markers.covariance is None or not detected.any():
             return self
         variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
@@ -91,6 +104,7 @@ class NoiseLevels:
         levels = {
             "marker_sd_m": self.detected_sd,
             "given_sd_m": self.given_sd,
+            "skin_sd_m": self.skin_sd,
             "region_sd_m": self.region_sd,
             "error_correlation_s": self.correlation_s,
         }
@@ -109,6 +123,7 @@ class NoiseLevels:
         return cls(
             detected_sd=levels["marker_sd_m"],
             given_sd=levels["given_sd_m"],
+            skin_sd=levels["skin_sd_m"],
             region_sd=levels["region_sd_m"],
             correlation_s=levels["error_correlation_s"],
             weight_factors=entry["worth"],
@@ -174,10 +189,10 @@ def observe(
         loss=options.loss,
         loss_threshold_sd=options.loss_from_sd,
     )
-    return Observations(markers, point_weights(markers, marker_weights, levels, engine=options.engine), errors)
+    return Observations(markers, observation_weights(markers, marker_weights, levels, engine=options.engine), errors)
 
 
-def point_weights(
+def observation_weights(
     markers: Markers, marker_weights: Mapping[str, float], levels: NoiseLevels, engine: str = "trajectory"
 ) -> np.ndarray:
     """(frames, markers): weight of the marker set × confidence × what its kind is worth.
@@ -187,20 +202,17 @@ def point_weights(
     its low weight. In the trajectory engine a marker on the skin is worth what its own error says; the frame-wise
     engines take the marker set's word instead.
     """
-    by_name = [
-        marker_weights[name] * levels.weight_factors.get(name, 1.0) if name in marker_weights else 1.0
-        for name in markers.names
-    ]
+    factors = levels.weight_factors
+    by_name = [marker_weights.get(name, 1.0) * factors.get(name, 1.0) for name in markers.names]
     weights = np.tile(by_name, (markers.frames, 1))
     confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
     captured = (levels.detected_sd / levels.given_sd) ** 2
     worth = np.where(markers.of_origin(Origin.GIVEN), captured, 1.0)
-    kinds = np.array(point_kinds(markers), object)
-    inferred = kinds == PointKind.INFERRED
+    inferred = are_of_kind(markers, PointKind.INFERRED)
     if engine != "trajectory":
         return np.where(inferred, weights, worth * weights * confidence)
     worth[inferred] = 0.0
-    worth[kinds == PointKind.SKIN] = (levels.detected_sd / read_skin_table().noise) ** 2
+    worth[are_of_kind(markers, PointKind.SKIN)] = (levels.detected_sd / levels.skin_sd) ** 2
     dots = is_tape_dot(markers.names)
     if dots:  # the skin moves over the bone with all dots of a knot, which together count as one marker
         worth[np.isin(markers.names, dots)] *= min(1.0, len(_tape_knots(dots)) / len(dots))
