@@ -72,6 +72,7 @@ from simspine.estimation.person import (
     PlaceErrors,
     PointPlaces,
     carried_along,
+    likeliest_coronal_scale,
     own_centroids,
     personal_prior,
     point_places_of,
@@ -215,7 +216,7 @@ MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 @dataclass(frozen=True, eq=False)
 class _PersonUnknowns:
     """What is the same in all trials: variations of the body, places of points and their regions' bias, the standing
-    curve and `others`, in this order. priors: on all but places. standing_prior: of frames in which the person stands.
+    curve and `others`, in this order. standing_prior: of frames in which the person stands.
     """
 
     variations: Sequence[JointMoves]
@@ -223,7 +224,6 @@ class _PersonUnknowns:
     places: PointPlaces
     levels: Sequence[LevelPrior]
     others: tuple[str, ...]
-    priors: Sequence[LinearPrior]
     standing_prior: Prior
 
     @property
@@ -255,12 +255,13 @@ class _PersonUnknowns:
 @dataclass(frozen=True, eq=False)
 class _PersonNoise:
     """What is known of the errors so far. levels: of points. lasting_place_sd: m, of points of the spine.
-    lasting_share: the part of the variance of a detector's points that lasts.
+    lasting_share: the part of the variance of a detector's points that lasts. coronal_scale: see `curve_prior`.
     """
 
     levels: NoiseLevels
     lasting_place_sd: float = LASTING_PLACE_SD_M
     lasting_share: float = 1.0
+    coronal_scale: float = 1.0
 
 
 def fit_to_person(
@@ -293,7 +294,7 @@ def fit_to_person(
             used,
             problem,
             fit,
-            places=unknowns.places,
+            unknowns=unknowns,
             errors=errors,
             bursts=bursts,
             options=options,
@@ -308,6 +309,7 @@ def fit_to_person(
         trials=len(recordings),
         options=options,
         noise=_noise_with_fast_errors(noise, recordings, problem, fit=fit, weights=weights),
+        coronal_scale=used.coronal_scale,
     )
     person = replace(
         person,
@@ -322,15 +324,13 @@ def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
     recipe = sized.recipe
     assert recipe.articulation is not None
     levels = level_priors(recipe.articulation.regions)
-    others, priors, standing = _population_prior(recipe, levels)
     return _PersonUnknowns(
         variations=joint_moves_of(sized.body, recipe.anatomy, recipe.articulation.chain),
         variation_names=tuple(variation.name for variation in recipe.anatomy),
         places=point_places_of(markers),
         levels=levels,
-        others=others,
-        priors=priors,
-        standing_prior=standing,
+        others=() if recipe.pelvis is None else (OWN_TILT_NAME,),
+        standing_prior=Prior() if recipe.pelvis is None else Prior([recipe.pelvis.prior_about_own_tilt()]),
     )
 
 
@@ -347,6 +347,7 @@ def _problem_of_person(
     time = max(noise.levels.correlation_s, options.error_correlation_s, POSTURE_DURATION_S)
     levels = replace(noise.levels, correlation_s=time)
     places = unknowns.places
+    constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
     bias_sd = _detector_bias_sd(places.regions, noise.levels, options.detector_offsets)
     return PersonProblem(
         body=sized.body,
@@ -356,7 +357,7 @@ def _problem_of_person(
         variations=unknowns.variations,
         points_with_unknown_place=places.points,
         names=unknowns.names,
-        person_prior=Prior([*unknowns.priors, *places.priors(noise.lasting_place_sd, bias_sd)]),
+        person_prior=Prior([*constants, *places.priors(noise.lasting_place_sd, bias_sd)]),
         posture_prior=Prior([*sized.recipe.priors, *levels_given_curve(unknowns.levels)]),
         durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
         followed_markers=_markers_to_follow(sized.body, places),
@@ -377,14 +378,14 @@ def _noise_after_fit(
     noise: _PersonNoise,
     problem: PersonProblem,
     fit: PersonFit,
-    places: PointPlaces,
+    unknowns: _PersonUnknowns,
     errors: PlaceErrors,
     bursts: Sequence[np.ndarray],
     options: KinematicsOptions,
     configured: NoiseLevels,
 ) -> _PersonNoise:
     """The noise that makes what the fit found likeliest."""
-    squares = errors.bias**2 + errors.bias_variance
+    places, squares = unknowns.places, errors.bias**2 + errors.bias_variance
     share, time = lasting_error_share(problem, fit, bursts, configured.correlation_s)
     levels = learnt_noise(
         noise.levels,
@@ -394,7 +395,12 @@ def _noise_after_fit(
         correlation_s=2 * share * time,
         squared_bias=_squared_bias_in_all_trials(places.regions, noise.levels, options.detector_offsets, squares),
     )
-    return _PersonNoise(levels, places.estimated_lasting_sd(errors.own, errors.own_variance), share)
+    return _PersonNoise(
+        levels=levels,
+        lasting_place_sd=places.estimated_lasting_sd(errors.own, errors.own_variance),
+        lasting_share=share,
+        coronal_scale=likeliest_coronal_scale(unknowns.names, fit, noise.coronal_scale),
+    )
 
 
 def _fitted_body(
@@ -416,6 +422,7 @@ def _person_of_fit(
     trials: int,
     options: KinematicsOptions,
     noise: NoiseLevels,
+    coronal_scale: float,
 ) -> Person:
     """The person's anatomy, standing curve and detector. options: with the systematic detector error."""
     count, curve, regions = len(unknowns.variations), unknowns.curve_part, unknowns.places.regions
@@ -427,6 +434,7 @@ def _person_of_fit(
         curve_mean=fit.solution.constants[curve],
         curve_covariance=fit.covariance[curve, curve],
         curve_prior_precision=np.linalg.inv(np.linalg.inv(fit.prior_precision)[curve, curve]),
+        coronal_scale=coronal_scale,
         trials=trials,
         noise=noise,
         anatomy=dict(anatomy),
@@ -477,14 +485,13 @@ def _squared_bias_in_all_trials(
     return squares[unknown].ravel() / (DETECTOR_BIAS_RATIO**2 * detectors)
 
 
-def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tuple[str, ...], list[LinearPrior], Prior]:
-    """Names of the constants other than variations, places and curve; priors on all constants but places; priors on
-    frames in which the person stands."""
+def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:
+    """Priors on all constants of a person but places."""
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
-    if pelvis is None:
-        return (), [*priors, *curve_prior(levels, {})], Prior()
-    priors += [*curve_prior(levels, pelvis.incidence), pelvis.population_prior(SACRAL_TILT in curve_names(levels))]
-    return (OWN_TILT_NAME,), priors, Prior([pelvis.prior_about_own_tilt()])
+    priors += curve_prior(levels, {} if pelvis is None else pelvis.incidence, coronal_scale)
+    if pelvis is not None:
+        priors.append(pelvis.population_prior(SACRAL_TILT in curve_names(levels)))
+    return priors
 
 
 def _displacements_by_name(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:

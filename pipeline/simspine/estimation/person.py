@@ -18,13 +18,14 @@ import numpy as np
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SACRAL_TILT_SD, SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import pelvis_skin_pair, read_skin_table
-from simspine.anatomy.person_variation import SACRAL_TILT, levels_given_known_curve
+from simspine.anatomy.person_variation import SACRAL_TILT, in_coronal_plane, levels_given_known_curve
 from simspine.anatomy.priors import LinearPrior, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton, skin_landmark
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
 from simspine.estimation.observations import NoiseLevels
+from simspine.estimation.person_solver import PersonFit
 
 
 class Displacement(NamedTuple):
@@ -53,13 +54,14 @@ class Person:
     """What all trials say of a person apart from the body itself.
 
     curve_coordinates: names of the standing curve's k unknowns (`curve_names`). curve_mean: (k,) rad, from people's
-    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of people's curves. trials: how many there are.
-    noise: errors of points, learnt from all trials. anatomy: {variation: (value, standard deviation)}, see
-    `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad or m}, its change with each of r
-    independent errors that the body may still have, one standard deviation each. centroids: by level, how far the
-    person's vertebrae lie off the sized body's. detector_bias: by region of the spine, the detector's error in all
-    trials. place_covariance_from_body: {marker: (3, 3) m²}, from the body's remaining errors, along the axes of the
-    body that carries it. unconverged_cost: squared standard deviations that the fit had left to gain when it ended.
+    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of people's curves that are `coronal_scale`
+    times as crooked. trials: how many there are. noise: errors of points, learnt from all trials. anatomy: {variation:
+    (value, standard deviation)}, see `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad
+    or m}, its change with each of r independent errors that the body may still have, one standard deviation each.
+    centroids: by level, how far the person's vertebrae lie off the sized body's. detector_bias: by region of the spine,
+    the detector's error in all trials. place_covariance_from_body: {marker: (3, 3) m²}, from the body's remaining
+    errors, along the axes of the body that carries it. unconverged_cost: squared standard deviations that the fit had
+    left to gain when it ended.
     """
 
     curve_coordinates: tuple[str, ...]
@@ -70,6 +72,7 @@ class Person:
     noise: NoiseLevels
     anatomy: Mapping[str, tuple[float, float]]
     body_error_modes: Mapping[str, Sequence[float]]
+    coronal_scale: float = 1.0
     centroids: Mapping[str, Displacement] = field(default_factory=dict)
     detector_bias: Mapping[str, Displacement] = field(default_factory=dict)
     place_covariance_from_body: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
@@ -127,14 +130,28 @@ def personal_prior(person: Person, recipe: Recipe) -> Prior:
     """
     assert recipe.articulation is not None  # a recipe with an anatomy has one
     mean, covariance = person.posterior_without(1 / person.trials)
+    scale = np.where(in_coronal_plane(person.curve_coordinates), person.coronal_scale, 1.0)
+    anyone = np.linalg.inv(person.curve_prior_precision) / np.outer(scale, scale)
     known = levels_given_known_curve(
         level_priors(recipe.articulation.regions),
         person.curve_coordinates,
         mean,
         covariance=covariance,
-        anyone=np.linalg.inv(person.curve_prior_precision),
+        anyone=anyone,
     )
     return Prior([*recipe.priors, *known], person.body_error_modes)
+
+
+def likeliest_coronal_scale(names: Sequence[str], fit: PersonFit, used: float) -> float:
+    """By how much a person's spine is more crooked than people's, at least 1: these are without scoliosis.
+
+    So the prior has the heavy tails of a scale mixture: it holds straight spines straight, and lets go of crooked ones.
+    names: of the constants of the fit. used: scale of the prior of the fit.
+    """
+    plane = np.flatnonzero(in_coronal_plane(names))
+    people = np.diag(np.linalg.inv(fit.prior_precision))[plane] / used**2
+    square = (fit.solution.constants[plane] ** 2 + np.diag(fit.covariance)[plane]) / people
+    return max(1.0, float(np.sqrt(likeliest_variance(float(square.mean()), plane.size, 1.0))))
 
 
 # Where points lie on the body, and what of that is the detector's bias.
