@@ -52,7 +52,7 @@ def demo_case(results: Path) -> Case:
     """
     from simspine.anatomy.recipes import default_weights, fit_markers, read_recipe
     from simspine.core.geometry import markers_in_frame
-    from simspine.estimation.noise import fit_weights
+    from simspine.estimation.observations import NoiseLevels, observe
     from simspine.estimation.options import KinematicsOptions
     from simspine.io.hdf5 import read_store
     from simspine.workflow.config import check_config
@@ -77,8 +77,8 @@ def demo_case(results: Path) -> Case:
     body = Body.from_osim(paths.model)
     markers = markers_in_frame(fit_markers(body, stored["markers"]), "y_up")
     options = KinematicsOptions(engine="frames")
-    weights = fit_weights(options, markers, default_weights(recipe, stored["skeleton"])).mean(0)
-    return Case("demo", body, _as_written(markers), weights, recipe.coordinate_tasks)
+    seen = observe(markers, default_weights(recipe, stored["skeleton"]), options, NoiseLevels.of_options(options))
+    return Case("demo", body, _as_written(markers), seen.weights.mean(0), recipe.coordinate_tasks)
 
 
 def _as_written(markers: Markers) -> Markers:

@@ -13,6 +13,7 @@ from simspine.anatomy.person_variation import (
     SACRAL_TILT,
     curve_names,
     curve_prior,
+    in_coronal_plane,
     is_flexion_prior,
     levels_given_curve,
     levels_given_known_curve,
@@ -32,7 +33,9 @@ LUMBAR = [f"{level}_Flex_Ext" for level in ("L5_S1", "L4_L5", "L3_L4", "L2_L3", 
 
 def _anyone() -> np.ndarray:
     """Covariance of the curve, of people whose incidence differs as published; hips that carry nothing."""
-    return _covariance([*NAMES, *RECIPE.pelvis.incidence], curve_prior(LEVELS, RECIPE.pelvis.incidence))[:27, :27]
+    return _covariance([*NAMES, *RECIPE.pelvis.incidence], curve_prior(LEVELS, RECIPE.pelvis.incidence))[
+        : len(NAMES), : len(NAMES)
+    ]
 
 
 def _covariance(names: list[str], priors: list) -> np.ndarray:
@@ -73,32 +76,40 @@ def test_curve_pelvis_and_sacrum_differ_together_as_in_people():
 
 
 def test_one_unknown_a_level():
-    assert len(NAMES) == 25 + 2  # the mean of the lowest disc, and the sacrum's endplate
-    assert len(set(NAMES)) == 27
+    assert len(NAMES) == 2 * 25 + 2  # two planes; the mean of the lowest disc, and the sacrum's endplate
+    assert len(set(NAMES)) == 52
+    assert in_coronal_plane(NAMES).sum() == 25
 
 
 def test_a_curve_of_which_nothing_is_known_gives_the_priors_of_anyone():
     anyone = rhythm_and_posture(read_recipe("articulated").articulation.regions).terms
-    known = levels_given_known_curve(LEVELS, NAMES, np.zeros(27), _anyone(), _anyone())
+    known = levels_given_known_curve(LEVELS, NAMES, np.zeros(len(NAMES)), _anyone(), _anyone())
     assert [dict(p.combination) for p in known] == [dict(p.combination) for p in anyone]
     np.testing.assert_allclose([p.sd for p in known], [p.sd for p in anyone], rtol=1e-9)
     np.testing.assert_allclose([p.mean for p in known], [p.mean for p in anyone], atol=1e-15)
 
 
 def test_a_curve_that_is_known_exactly_leaves_the_motion_about_it():
-    curve = np.linspace(-0.1, 0.1, 27)
-    known = levels_given_known_curve(LEVELS, NAMES, curve, 1e-12 * np.eye(27), _anyone())
+    curve = np.linspace(-0.1, 0.1, len(NAMES))
+    known = levels_given_known_curve(LEVELS, NAMES, curve, 1e-12 * np.eye(len(NAMES)), _anyone())
     single = next(i for i, p in enumerate(LEVELS) if is_flexion_prior(p) and len(p.combination) == 1)
     (name,) = LEVELS[single].combination
     np.testing.assert_allclose(known[single].mean, LEVELS[single].mean + curve[NAMES.index(f"own {name}")])
     np.testing.assert_allclose(known[single].sd, LEVELS[single].motion, rtol=1e-6)
 
 
+def test_a_crooked_person_may_be_more_crooked_than_people():
+    """The coronal plane alone scales with the person's own spread."""
+    people, crooked = (np.diag(_covariance(list(NAMES), curve_prior(LEVELS, {}, scale))) for scale in (1.0, 3.0))
+    ratio = np.sqrt(crooked / people)
+    np.testing.assert_allclose(ratio, np.where(in_coronal_plane(NAMES), 3.0, 1.0), rtol=1e-9)
+
+
 def test_postures_scatter_about_the_unknown_curve():
     """A posture equal to people's mean curve and the person's own difference to it departs from nothing in flexion."""
     coordinates = list(dict.fromkeys(n for p in LEVELS for n in p.combination))
     S, mean, _, _ = Prior(levels_given_curve(LEVELS)).arrays([*coordinates, *NAMES, *HIPS], 1.0)
-    curve = np.linspace(-0.2, 0.3, 27)
+    curve = np.linspace(-0.2, 0.3, len(NAMES))
     own = dict(zip(NAMES, curve, strict=True))
     people = {name: p.mean for p in LEVELS if len(p.combination) == 1 for name in p.combination}
     z = np.array([people[name] + own.get(f"own {name}", 0.0) for name in coordinates] + list(curve) + [0.0, 0.0])

@@ -10,7 +10,7 @@ from simspine.anatomy.clinical import JOINT_DEFINITIONS, SPINAL_DEFINITIONS
 from simspine.core.geometry import project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints, Markers, Origin
-from simspine.estimation.noise import fit_weights, marker_errors_of, tightened_by_view_agreement
+from simspine.estimation.observations import NoiseLevels, observe
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import point_places_of
 from simspine.io.hdf5 import read_store, write_store
@@ -74,11 +74,13 @@ def test_estimated_points_weigh_as_detected_ones():
     assert guessed.origins != seen.origins
     for engine in ("trajectory", "frames"):
         options = KinematicsOptions(engine=engine)
-        weights = fit_weights(options, guessed, {})
-        np.testing.assert_array_equal(weights, fit_weights(options, seen, {}))
-        assert (weights > 0).all()
-        assert tightened_by_view_agreement(options, guessed) == tightened_by_view_agreement(options, seen) != options
-        assert marker_errors_of(options, guessed) == marker_errors_of(options, seen)
+        configured = NoiseLevels.of_options(options)
+        levels = configured.given_view_agreement(seen)
+        assert configured.given_view_agreement(guessed) == levels != configured
+        here, there = (observe(points, {}, options, levels) for points in (guessed, seen))
+        np.testing.assert_array_equal(here.weights, there.weights)
+        assert (here.weights > 0).all()
+        assert here.errors == there.errors
     places = [point_places_of(points) for points in (guessed, seen)]
     assert places[0].sd == places[1].sd
     assert places[0].spine_points == places[1].spine_points == ("Hip", "Spine_01", "Neck", "Neck_02")

@@ -14,7 +14,7 @@ from simspine.core.geometry import project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, SKIN_SUFFIX, load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
-from simspine.estimation.noise import skin_place_errors
+from simspine.estimation.observations import skin_place_errors
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.vision.follow_skin_markers import follow_skin_markers

@@ -10,7 +10,7 @@ from simspine.anatomy.marker_sets import Tape, read_skin_table
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, skin_landmark
 from simspine.core.types import Keypoints, Markers, Origin
-from simspine.estimation.noise import fit_weights, shared_errors
+from simspine.estimation.observations import NoiseLevels, observation_weights, shared_errors
 from simspine.estimation.options import KinematicsOptions
 from simspine.vision.follow_skin_markers import check_clicked_images, follow_skin_markers
 from simspine.vision.triangulation import triangulate
@@ -114,7 +114,7 @@ def test_neighbouring_dots_err_alike_and_distant_ones_apart():
     names = tape().names
     markers = Markers(names, RATE, np.zeros((2, DOTS, 3)), origin=(Origin.DETECTED,) * DOTS)
     covariance = np.zeros((DOTS, DOTS))
-    for error in shared_errors(KinematicsOptions(), markers):
+    for error in shared_errors(markers, region_sd=0.04, detector_bias={}):
         share = np.array([error.share_by_marker.get(name, 0.0) for name in names])
         covariance += error.sd_by_axis[1] ** 2 * np.outer(share, share)
     sd = np.sqrt(covariance.diagonal())
@@ -128,5 +128,5 @@ def test_neighbouring_dots_err_alike_and_distant_ones_apart():
 def test_the_dots_of_a_tape_count_as_a_few_markers():
     names = ("T7_skin", *tape().names)
     markers = Markers(names, RATE, np.zeros((2, DOTS + 1, 3)), origin=(Origin.DETECTED,) * (DOTS + 1))
-    weights = fit_weights(KinematicsOptions(), markers, {})[0]
+    weights = observation_weights(markers, {}, NoiseLevels.of_options(KinematicsOptions()))[0]
     assert 4 < weights[1:].sum() / weights[0] < 7  # 445 mm, one every 100 mm

@@ -10,11 +10,7 @@ from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Markers, Origin
-from simspine.estimation.noise import (
-    fit_weights,
-    shared_errors,
-    tightened_by_view_agreement,
-)
+from simspine.estimation.observations import NoiseLevels, Observations, PointKind, observe, shared_errors
 from simspine.estimation.options import KinematicsOptions, RegionOffset
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stage import Options
@@ -31,15 +27,32 @@ def markers(**changes) -> Markers:
     return some.with_(**changes)
 
 
+def observed(options: KinematicsOptions, some: Markers) -> Observations:
+    return observe(some, BY_NAME, options, NoiseLevels.of_options(options))
+
+
+def test_kinds_of_points():
+    """A marker on the skin is one whoever saw it; what is inferred is no measurement."""
+    names = ("RHip", "Neck", "T7_skin", "LPSIS_skin", "Head", "Hip_inferred")
+    origin = (Origin.GIVEN, Origin.DETECTED, Origin.DETECTED, Origin.GIVEN, Origin.ESTIMATED, Origin.INFERRED)
+    seen = observed(KinematicsOptions(), Markers(names, 50, np.ones((2, 6, 3)), "y_up", origin=origin))
+    kinds = PointKind.MOTION_CAPTURE, PointKind.DETECTED, PointKind.SKIN, PointKind.SKIN, PointKind.ESTIMATED
+    assert seen.kinds == (*kinds, PointKind.INFERRED)
+    assert (seen.precision[:, :5] > 0).all()
+    assert (seen.precision[:, 5] == 0).all()
+    sd = 1 / np.sqrt(seen.precision[0, :2])
+    assert_allclose(sd, [0.01 / np.sqrt(2), 0.03 / np.sqrt(0.5)])
+
+
 def test_weights_by_origin():
     """A given marker counts by the ratio of the variances: (30 mm / 10 mm)² = 9 times as much."""
     options, same = KinematicsOptions(marker_sd_m=0.03, given_sd_m=0.01), KinematicsOptions(given_sd_m=0.03)
-    assert_allclose(fit_weights(options, markers(), BY_NAME)[0], [9 * 2 * 0.8, 0.5 * 0.8, 0])
-    assert_allclose(fit_weights(same, markers(), BY_NAME)[0], [2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(observed(options, markers()).weights[0], [9 * 2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(observed(same, markers()).weights[0], [2 * 0.8, 0.5 * 0.8, 0])
     for engine in ("frames", "opensim"):  # the same ratio; what is inferred keeps its low weight
         framewise = KinematicsOptions(engine=engine, marker_sd_m=0.03, given_sd_m=0.01)
-        assert_allclose(fit_weights(framewise, markers(), BY_NAME)[0], [9 * 2 * 0.8, 0.5 * 0.8, 0.1])
-    assert_allclose(fit_weights(options, markers(origin=None, weight=None), BY_NAME)[0], [2, 0.5, 0.1])
+        assert_allclose(observed(framewise, markers()).weights[0], [9 * 2 * 0.8, 0.5 * 0.8, 0.1])
+    assert_allclose(observed(options, markers(origin=None, weight=None)).weights[0], [2, 0.5, 0.1])
 
 
 def test_detected_points_of_a_region_err_together():
@@ -48,9 +61,9 @@ def test_detected_points_of_a_region_err_together():
     origin = [Origin.DETECTED] * 8
     origin[2], origin[6] = Origin.INFERRED, Origin.GIVEN
     some = Markers(names, 50, np.ones((2, 8, 3)), "y_up", origin=tuple(origin))
-    found = {error.name: error.markers for error in shared_errors(KinematicsOptions(), some)}
+    found = {error.name: error.markers for error in observed(KinematicsOptions(), some).errors.shared_errors}
     assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
-    assert shared_errors(KinematicsOptions(region_sd_m=0), some) == ()
+    assert shared_errors(some, region_sd=0.0, detector_bias={}) == ()
 
 
 def test_points_err_about_what_their_detector_is_off_by_in_everybody():
@@ -58,7 +71,7 @@ def test_points_err_about_what_their_detector_is_off_by_in_everybody():
     options = KinematicsOptions(detector_offsets={"lumbar": lumbar})
     names = ("Hip", "Spine_01", "Neck", "Neck_02")
     some = Markers(names, 50, np.ones((2, 4, 3)), "y_up", origin=(Origin.DETECTED,) * 4)
-    means = {error.name: error.mean for error in shared_errors(options, some)}
+    means = {error.name: error.mean for error in observed(options, some).errors.shared_errors}
     assert means == {"cervical": (0.0, 0.0, 0.0), "lumbar": (0.01, 0.02, 0.0)}
 
 
@@ -80,18 +93,18 @@ def test_offsets_that_cannot_be_are_refused(changes, said):
 
 def test_views_that_agree_make_points_surer():
     """Three times their disagreement, at most what is configured, at least 3 mm; motion capture says nothing of it."""
-    options = KinematicsOptions(marker_sd_m=0.03, region_sd_m=0.04)
+    configured = NoiseLevels.of_options(KinematicsOptions(marker_sd_m=0.03, region_sd_m=0.04))
 
     def sds(sd):
         covariance = np.tile(sd**2 * np.eye(3), (4, 3, 1, 1))
         covariance[:, 0] *= 1e4  # the given marker
-        found = tightened_by_view_agreement(options, markers(covariance=covariance))
-        return found.marker_sd_m, found.region_sd_m
+        found = configured.given_view_agreement(markers(covariance=covariance))
+        return found.detected_sd, found.region_sd
 
     assert_allclose(sds(0.005), (0.015, 0.015))
     assert_allclose(sds(0.012), (0.03, 0.036))
     assert_allclose(sds(1e-5), (0.003, 0.003))
-    assert tightened_by_view_agreement(options, markers(covariance=None)) == options
+    assert configured.given_view_agreement(markers(covariance=None)) == configured
 
 
 @pytest.mark.parametrize("engine", ["trajectory", "frames"])

@@ -165,16 +165,19 @@ def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
     """Names of the unknowns of the curve; at the end `LOWEST_LEVEL_MEAN_NAME` and `SACRAL_TILT`, where a prior has
     them."""
     own = (
-        _own_curve_name(name) for name in dict.fromkeys(n for p in levels if is_flexion_prior(p) for n in p.combination)
+        _own_curve_name(name) for name in dict.fromkeys(n for p in levels if has_own_curve(p) for n in p.combination)
     )
     mean = [LOWEST_LEVEL_MEAN_NAME] if _unsure_coordinate(levels) else []
     return (*own, *mean, *([SACRAL_TILT] if _tilting_coordinate(levels) else []))
 
 
-def curve_prior(levels: Sequence[LevelPrior], hips: Mapping[str, float]) -> list[LinearPrior]:
+def curve_prior(
+    levels: Sequence[LevelPrior], hips: Mapping[str, float], coronal_scale: float = 1.0
+) -> list[LinearPrior]:
     """Priors on the curve of any person, between endplates, and on the endplate that it counts from.
 
-    hips: {variation of the body: rad of pelvic incidence for one of it}.
+    hips: {variation of the body: rad of pelvic incidence for one of it}. coronal_scale: by how much a person's spine is
+    more crooked than people's without scoliosis.
     """
     lowest = ((SACRAL_TILT, _tilting_coordinate(levels)), (LOWEST_LEVEL_MEAN_NAME, _unsure_coordinate(levels)))
     found = [LinearPrior({unknown: 1.0}, 0.0, sd, "endplates") for unknown, at in lowest for sd in at.values()]
@@ -183,8 +186,14 @@ def curve_prior(levels: Sequence[LevelPrior], hips: Mapping[str, float]) -> list
         row = {_own_curve_name(name): 1.0} | {unknown: 1.0 for unknown, at in lowest if name in at}
         for unknown, part in (tilt | dict(hips)).items() if prior.on_incidence else ():
             row[unknown] = row.get(unknown, 0.0) - prior.on_incidence * part
-        found.append(LinearPrior(row, 0.0, prior.curve, prior.source))
+        scale = 1.0 if is_flexion_prior(prior) else coronal_scale
+        found.append(LinearPrior(row, 0.0, scale * prior.curve, prior.source))
     return found
+
+
+def in_coronal_plane(names: Sequence[str]) -> np.ndarray:
+    """(k,) bool: which of `curve_names` are of lateral bending."""
+    return np.array([name.endswith(LEVEL_AXIS_COORDINATES[1]) for name in names], bool)
 
 
 def _tilting_coordinate(levels: Sequence[LevelPrior]) -> dict[str, float]:
@@ -198,14 +207,14 @@ def _unsure_coordinate(levels: Sequence[LevelPrior]) -> dict[str, float]:
 
 
 def _single_priors(levels: Sequence[LevelPrior]) -> list[tuple[str, LevelPrior]]:
-    """The priors on one coordinate, in flexion, by its name."""
-    priors = (prior for prior in levels if is_flexion_prior(prior) and len(prior.combination) == 1)
+    """The priors on one coordinate of the curve, by its name."""
+    priors = (prior for prior in levels if has_own_curve(prior) and len(prior.combination) == 1)
     return [(name, prior) for prior in priors for name in prior.combination]
 
 
 def levels_given_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
     """Priors on the posture of the moment, about a curve that is unknown."""
-    return [_prior_about_curve(prior) if is_flexion_prior(prior) else prior.population_prior() for prior in levels]
+    return [_prior_about_curve(prior) if has_own_curve(prior) else prior.population_prior() for prior in levels]
 
 
 def _prior_about_curve(prior: LevelPrior) -> LinearPrior:
@@ -224,7 +233,7 @@ def levels_given_known_curve(
     """
     found = []
     for prior in levels:
-        if not is_flexion_prior(prior):
+        if not has_own_curve(prior):
             found.append(prior.population_prior())
             continue
         row = np.zeros(len(names))
@@ -234,6 +243,11 @@ def levels_given_known_curve(
         sd = float(np.hypot(prior.motion, prior.lasting_sd * np.sqrt(left)))
         found.append(prior.prior_about_mean(prior.mean + float(row @ mean), sd))
     return found
+
+
+def has_own_curve(prior: LevelPrior) -> bool:
+    """Whether the prior is about flexion or lateral bending: a person's standing curve has both planes."""
+    return all(name.endswith(LEVEL_AXIS_COORDINATES[:2]) for name in prior.combination)
 
 
 def is_flexion_prior(prior: LevelPrior) -> bool:

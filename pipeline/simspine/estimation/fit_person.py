@@ -8,6 +8,7 @@ some postures of all trials (`simspine.estimation.person_solver`) and what its r
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -53,21 +54,17 @@ from simspine.core.arrays import mean_of_known
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Forced, Markers
 from simspine.estimation.noise import (
-    MAX_WEIGHT_FACTOR,
     FrameCheck,
     PostureRecording,
     add_white_noise,
-    detector_error_share,
-    fit_weights,
     is_standing,
     lasting_error_share,
     learnt_noise,
-    marker_errors_of,
     sampled_recordings,
     seen_shares_by_marker,
-    tightened_by_view_agreement,
 )
-from simspine.estimation.options import KinematicsOptions, ScalingOptions
+from simspine.estimation.observations import NoiseLevels, detector_error_share, observe
+from simspine.estimation.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.estimation.person import (
     LASTING_PLACE_SD_M,
     Displacement,
@@ -75,6 +72,7 @@ from simspine.estimation.person import (
     PlaceErrors,
     PointPlaces,
     carried_along,
+    likeliest_coronal_scale,
     own_centroids,
     personal_prior,
     point_places_of,
@@ -218,7 +216,7 @@ MIN_DETECTOR_SHARE_FOR_BIAS = 0.5
 @dataclass(frozen=True, eq=False)
 class _PersonUnknowns:
     """What is the same in all trials: variations of the body, places of points and their regions' bias, the standing
-    curve and `others`, in this order. priors: on all but places. standing_prior: of frames in which the person stands.
+    curve and `others`, in this order. standing_prior: of frames in which the person stands.
     """
 
     variations: Sequence[JointMoves]
@@ -226,7 +224,6 @@ class _PersonUnknowns:
     places: PointPlaces
     levels: Sequence[LevelPrior]
     others: tuple[str, ...]
-    priors: Sequence[LinearPrior]
     standing_prior: Prior
 
     @property
@@ -257,14 +254,14 @@ class _PersonUnknowns:
 
 @dataclass(frozen=True, eq=False)
 class _PersonNoise:
-    """What is known of the errors so far. weight_factors: by marker. lasting_place_sd: m, of points of the spine.
-    lasting_share: the part of the variance of a detector's points that lasts.
+    """What is known of the errors so far. levels: of points. lasting_place_sd: m, of points of the spine.
+    lasting_share: the part of the variance of a detector's points that lasts. coronal_scale: see `curve_prior`.
     """
 
-    options: KinematicsOptions
-    weight_factors: Mapping[str, float]
+    levels: NoiseLevels
     lasting_place_sd: float = LASTING_PLACE_SD_M
     lasting_share: float = 1.0
+    coronal_scale: float = 1.0
 
 
 def fit_to_person(
@@ -278,50 +275,62 @@ def fit_to_person(
     if not sized.recipe.anatomy or sized.recipe.articulation is None or options.engine != "trajectory":
         return sized
     weights = sized.weights(marker_set) | dict(options.weights)
-    recordings = sampled_recordings(sized.body, trials, weights, options=options, exchanged=exchanged)
+    configured = NoiseLevels.of_options(options)
+    recordings = sampled_recordings(sized.body, trials, weights, levels=configured, exchanged=exchanged)
     if not recordings:
         return sized  # the solver says so, trial by trial
     first = recordings[0].postures
     unknowns = _unknowns_of_person(sized, first)
-    configured = tightened_by_view_agreement(options, first)
-    noise, fit = _PersonNoise(configured, dict.fromkeys(first.names, 1.0)), None
+    configured = configured.given_view_agreement(first)
+    noise, fit = _PersonNoise(configured), None
     for _ in range(NOISE_ROUNDS):
         used = noise
-        problem = _problem_of_person(sized, recordings, unknowns, weights=weights, configured=configured, noise=used)
+        problem = _problem_of_person(sized, recordings, unknowns, weights=weights, options=options, noise=used)
         fit = solve_person(problem, None if fit is None else fit.solution)
         part = unknowns.place_part
         errors = unknowns.places.split_bias_from_trial_error(fit.solution.constants[part], fit.covariance[part, part])
         bursts = [recording.bursts for recording in recordings]
         noise = _noise_after_fit(
-            used, problem, fit, places=unknowns.places, errors=errors, bursts=bursts, configured=configured
+            used,
+            problem,
+            fit,
+            unknowns=unknowns,
+            errors=errors,
+            bursts=bursts,
+            options=options,
+            configured=configured,
         )
     assert fit is not None
     body, centroids = _fitted_body(sized, unknowns, fit, errors=errors, lasting_sd=used.lasting_place_sd)
-    person = _person_of_fit(unknowns, fit, errors, trials=len(recordings), options=options)
+    person = _person_of_fit(
+        unknowns,
+        fit,
+        errors,
+        trials=len(recordings),
+        options=options,
+        noise=_noise_with_fast_errors(noise, recordings, problem, fit=fit, weights=weights),
+        coronal_scale=used.coronal_scale,
+    )
     person = replace(
         person,
         body_error_modes=dict(zip(body.free_names, fit.body_error_modes.tolist(), strict=True)),
         place_covariance_from_body=dict(zip(problem.followed_markers, fit.place_covariance.tolist(), strict=True)),
         centroids=centroids,
     )
-    return replace(
-        sized, body=body, person=_with_noise(person, recordings, problem, fit=fit, noise=noise, weights=weights)
-    )
+    return replace(sized, body=body, person=person)
 
 
 def _unknowns_of_person(sized: SizedBody, markers: Markers) -> _PersonUnknowns:
     recipe = sized.recipe
     assert recipe.articulation is not None
     levels = level_priors(recipe.articulation.regions)
-    others, priors, standing = _population_prior(recipe, levels)
     return _PersonUnknowns(
         variations=joint_moves_of(sized.body, recipe.anatomy, recipe.articulation.chain),
         variation_names=tuple(variation.name for variation in recipe.anatomy),
         places=point_places_of(markers),
         levels=levels,
-        others=others,
-        priors=priors,
-        standing_prior=standing,
+        others=() if recipe.pelvis is None else (OWN_TILT_NAME,),
+        standing_prior=Prior() if recipe.pelvis is None else Prior([recipe.pelvis.prior_about_own_tilt()]),
     )
 
 
@@ -330,26 +339,26 @@ def _problem_of_person(
     recordings: Sequence[PostureRecording],
     unknowns: _PersonUnknowns,
     weights: Mapping[str, float],
-    configured: KinematicsOptions,
+    options: KinematicsOptions,
     noise: _PersonNoise,
 ) -> PersonProblem:
-    by_name = {name: weight * noise.weight_factors.get(name, 1.0) for name, weight in weights.items()}
     # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame taken
     # to say something new, errors that points share would bend and lengthen the body.
-    time = max(noise.options.error_correlation_s, configured.error_correlation_s, POSTURE_DURATION_S)
-    options = noise.options.model_copy(update={"error_correlation_s": time})
+    time = max(noise.levels.correlation_s, options.error_correlation_s, POSTURE_DURATION_S)
+    levels = replace(noise.levels, correlation_s=time)
     places = unknowns.places
-    bias_sd = _detector_bias_sd(places.regions, noise.options)
+    constants = _population_prior(sized.recipe, unknowns.levels, noise.coronal_scale)
+    bias_sd = _detector_bias_sd(places.regions, noise.levels, options.detector_offsets)
     return PersonProblem(
         body=sized.body,
-        trials=[recording.postures for recording in recordings],
-        weights=[fit_weights(options, recording.postures, by_name) for recording in recordings],
+        observations=[
+            observe(recording.postures, weights, options, levels, places_fitted=True) for recording in recordings
+        ],
         variations=unknowns.variations,
         points_with_unknown_place=places.points,
         names=unknowns.names,
-        person_prior=Prior([*unknowns.priors, *places.priors(noise.lasting_place_sd, bias_sd)]),
+        person_prior=Prior([*constants, *places.priors(noise.lasting_place_sd, bias_sd)]),
         posture_prior=Prior([*sized.recipe.priors, *levels_given_curve(unknowns.levels)]),
-        errors=marker_errors_of(options, recordings[0].postures, places_fitted=True),
         durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
         followed_markers=_markers_to_follow(sized.body, places),
         standing_prior=unknowns.standing_prior,
@@ -369,22 +378,29 @@ def _noise_after_fit(
     noise: _PersonNoise,
     problem: PersonProblem,
     fit: PersonFit,
-    places: PointPlaces,
+    unknowns: _PersonUnknowns,
     errors: PlaceErrors,
     bursts: Sequence[np.ndarray],
-    configured: KinematicsOptions,
+    options: KinematicsOptions,
+    configured: NoiseLevels,
 ) -> _PersonNoise:
     """The noise that makes what the fit found likeliest."""
-    squared_bias = _squared_bias_in_all_trials(places.regions, noise.options, errors.bias**2 + errors.bias_variance)
-    share, time = lasting_error_share(problem, fit, bursts, configured.error_correlation_s)
-    options, change = learnt_noise(
-        noise.options, problem, fit, configured=configured, correlation_s=2 * share * time, squared_bias=squared_bias
+    places, squares = unknowns.places, errors.bias**2 + errors.bias_variance
+    share, time = lasting_error_share(problem, fit, bursts, configured.correlation_s)
+    levels = learnt_noise(
+        noise.levels,
+        problem,
+        fit,
+        configured=configured,
+        correlation_s=2 * share * time,
+        squared_bias=_squared_bias_in_all_trials(places.regions, noise.levels, options.detector_offsets, squares),
     )
-    factors = {
-        name: float(np.clip(factor * change[name], 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
-        for name, factor in noise.weight_factors.items()
-    }
-    return _PersonNoise(options, factors, places.estimated_lasting_sd(errors.own, errors.own_variance), share)
+    return _PersonNoise(
+        levels=levels,
+        lasting_place_sd=places.estimated_lasting_sd(errors.own, errors.own_variance),
+        lasting_share=share,
+        coronal_scale=likeliest_coronal_scale(unknowns.names, fit, noise.coronal_scale),
+    )
 
 
 def _fitted_body(
@@ -400,7 +416,13 @@ def _fitted_body(
 
 
 def _person_of_fit(
-    unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, trials: int, options: KinematicsOptions
+    unknowns: _PersonUnknowns,
+    fit: PersonFit,
+    errors: PlaceErrors,
+    trials: int,
+    options: KinematicsOptions,
+    noise: NoiseLevels,
+    coronal_scale: float,
 ) -> Person:
     """The person's anatomy, standing curve and detector. options: with the systematic detector error."""
     count, curve, regions = len(unknowns.variations), unknowns.curve_part, unknowns.places.regions
@@ -412,9 +434,9 @@ def _person_of_fit(
         curve_mean=fit.solution.constants[curve],
         curve_covariance=fit.covariance[curve, curve],
         curve_prior_precision=np.linalg.inv(np.linalg.inv(fit.prior_precision)[curve, curve]),
+        coronal_scale=coronal_scale,
         trials=trials,
-        learnt_noise_options={},
-        weight_factors={},
+        noise=noise,
         anatomy=dict(anatomy),
         body_error_modes={},
         detector_bias=_displacements_by_name(regions, errors.bias + known, errors.bias_variance),
@@ -422,61 +444,54 @@ def _person_of_fit(
     )
 
 
-def _with_noise(
-    person: Person,
+def _noise_with_fast_errors(
+    noise: _PersonNoise,
     recordings: Sequence[PostureRecording],
     problem: PersonProblem,
     fit: PersonFit,
-    noise: _PersonNoise,
     weights: Mapping[str, float],
-) -> Person:
-    """The person with what was learnt of the noise, fast errors included."""
+) -> NoiseLevels:
+    """What was learnt of the errors, with those that smoothing had taken out."""
     shares, shared_error_share = seen_shares_by_marker(problem, fit)
-    whole = add_white_noise(
-        noise.options,
-        noise.weight_factors,
+    levels = add_white_noise(
+        noise.levels,
         weights,
         trials=[recording.markers for recording in recordings],
         fast_variance=mean_of_known(np.array([recording.fast_variance for recording in recordings]), 0),
         seen=shares,
         lasting=noise.lasting_share,
     )
-    return replace(
-        person,
-        learnt_noise_options=whole.options,
-        weight_factors=whole.weight_factors,
-        lasting_variance_share=whole.lasting_share,
-        misfit_variance_share=whole.misfit_share,
-        shared_error_variance_share=shared_error_share,
-    )
+    return replace(levels, shared_lasting_share=shared_error_share)
 
 
-def _detector_bias_sd(regions: Iterable[str], noise: KinematicsOptions) -> dict[str, float]:
+def _detector_bias_sd(
+    regions: Iterable[str], levels: NoiseLevels, measured: Mapping[Any, RegionOffset]
+) -> dict[str, float]:
     """m: standard deviation of a detector's bias of a person, about its measured systematic error, or about zero where
     none was measured."""
-    measured = noise.detector_offsets
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
-    assumed = DETECTOR_BIAS_RATIO * noise.region_sd_m * detector_error_share(noise.marker_sd_m) ** 0.5
+    assumed = DETECTOR_BIAS_RATIO * levels.region_sd * detector_error_share(levels.detected_sd) ** 0.5
     return {region: measured[region].sd_m if region in measured else assumed for region in regions}
 
 
-def _squared_bias_in_all_trials(regions: Iterable[str], noise: KinematicsOptions, squares: np.ndarray) -> np.ndarray:
+def _squared_bias_in_all_trials(
+    regions: Iterable[str], levels: NoiseLevels, measured: Mapping[Any, RegionOffset], squares: np.ndarray
+) -> np.ndarray:
     """m²: what squares of a region's bias in all trials, (regions, 3), say of those of its errors in one."""
-    detectors = detector_error_share(noise.marker_sd_m)
+    detectors = detector_error_share(levels.detected_sd)
     if detectors <= MIN_DETECTOR_SHARE_FOR_BIAS:
         return np.empty(0)
-    unknown = [region not in noise.detector_offsets for region in regions]
+    unknown = [region not in measured for region in regions]
     return squares[unknown].ravel() / (DETECTOR_BIAS_RATIO**2 * detectors)
 
 
-def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tuple[str, ...], list[LinearPrior], Prior]:
-    """Names of the constants other than variations, places and curve; priors on all constants but places; priors on
-    frames in which the person stands."""
+def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:
+    """Priors on all constants of a person but places."""
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
-    if pelvis is None:
-        return (), [*priors, *curve_prior(levels, {})], Prior()
-    priors += [*curve_prior(levels, pelvis.incidence), pelvis.population_prior(SACRAL_TILT in curve_names(levels))]
-    return (OWN_TILT_NAME,), priors, Prior([pelvis.prior_about_own_tilt()])
+    priors += curve_prior(levels, {} if pelvis is None else pelvis.incidence, coronal_scale)
+    if pelvis is not None:
+        priors.append(pelvis.population_prior(SACRAL_TILT in curve_names(levels)))
+    return priors
 
 
 def _displacements_by_name(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:

@@ -10,7 +10,7 @@ trial to trial is known; the part that is the same in all trials is taken as a s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +18,14 @@ import numpy as np
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SACRAL_TILT_SD, SPINE_CHAIN_MARKERS
 from simspine.anatomy.marker_sets import pelvis_skin_pair, read_skin_table
-from simspine.anatomy.person_variation import SACRAL_TILT, levels_given_known_curve
-from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, level_priors, likeliest_variance
+from simspine.anatomy.person_variation import SACRAL_TILT, in_coronal_plane, levels_given_known_curve
+from simspine.anatomy.priors import LinearPrior, Prior, level_priors, likeliest_variance
 from simspine.anatomy.recipes import VIRTUAL_SUFFIX, Recipe, vertebra_markers
 from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.core.skeletons import SIMSPINE_SKELETON, SPINE_REGIONS, is_skin_marker, load_skeleton, skin_landmark
 from simspine.core.types import FROM_DETECTOR, Markers, Origin
-from simspine.estimation.options import KinematicsOptions
+from simspine.estimation.observations import NoiseLevels
+from simspine.estimation.person_solver import PersonFit
 
 
 class Displacement(NamedTuple):
@@ -40,12 +41,7 @@ FILE_KEYS = {
     "curve_mean": "mean",
     "curve_covariance": "covariance",
     "curve_prior_precision": "assumed",
-    "learnt_noise_options": "noise",
-    "weight_factors": "worth",
     "body_error_modes": "carried",
-    "lasting_variance_share": "lasting",
-    "misfit_variance_share": "misfit",
-    "shared_error_variance_share": "lasting_shared",
     "detector_bias": "always",
     "place_covariance_from_body": "unsure",
     "unconverged_cost": "left",
@@ -58,15 +54,14 @@ class Person:
     """What all trials say of a person apart from the body itself.
 
     curve_coordinates: names of the standing curve's k unknowns (`curve_names`). curve_mean: (k,) rad, from people's
-    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of people's curves. trials: how
-    many there are. learnt_noise_options: options of inverse kinematics that were learnt from the recordings.
-    weight_factors: by marker, learnt as well. anatomy: {variation: (value, standard deviation)}, see
-    `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad or m}, its change with each of r
-    independent errors that the body may still have, one standard deviation each. centroids: by level, how far the
-    person's vertebrae lie off the sized body's. lasting_variance_share, misfit_variance_share,
-    shared_error_variance_share: see `MarkerErrors`. detector_bias: by region of the spine, the detector's error in all
-    trials. place_covariance_from_body: {marker: (3, 3) m²}, from the body's remaining errors, along the axes of the
-    body that carries it. unconverged_cost: squared standard deviations that the fit had left to gain when it ended.
+    mean curve. curve_covariance: (k, k). curve_prior_precision: (k, k), of people's curves that are `coronal_scale`
+    times as crooked. trials: how many there are. noise: errors of points, learnt from all trials. anatomy: {variation:
+    (value, standard deviation)}, see `simspine.anatomy.person_variation`. body_error_modes: {free coordinate: (r,) rad
+    or m}, its change with each of r independent errors that the body may still have, one standard deviation each.
+    centroids: by level, how far the person's vertebrae lie off the sized body's. detector_bias: by region of the spine,
+    the detector's error in all trials. place_covariance_from_body: {marker: (3, 3) m²}, from the body's remaining
+    errors, along the axes of the body that carries it. unconverged_cost: squared standard deviations that the fit had
+    left to gain when it ended.
     """
 
     curve_coordinates: tuple[str, ...]
@@ -74,14 +69,11 @@ class Person:
     curve_covariance: np.ndarray
     curve_prior_precision: np.ndarray
     trials: int
-    learnt_noise_options: Mapping[str, float]
-    weight_factors: Mapping[str, float]
+    noise: NoiseLevels
     anatomy: Mapping[str, tuple[float, float]]
     body_error_modes: Mapping[str, Sequence[float]]
+    coronal_scale: float = 1.0
     centroids: Mapping[str, Displacement] = field(default_factory=dict)
-    lasting_variance_share: Mapping[str, float] = field(default_factory=dict)
-    misfit_variance_share: Mapping[str, float] = field(default_factory=dict)
-    shared_error_variance_share: float = 1.0
     detector_bias: Mapping[str, Displacement] = field(default_factory=dict)
     place_covariance_from_body: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     unconverged_cost: float = 0.0
@@ -99,6 +91,7 @@ class Person:
         """For a JSON file."""
         values = {own.name: getattr(self, own.name) for own in fields(self)}
         values |= {name: values[name].tolist() for name in CURVE_ARRAYS}
+        values |= self.noise.as_dict()
         return {FILE_KEYS.get(name, name): value for name, value in values.items()}
 
     @classmethod
@@ -108,6 +101,7 @@ class Person:
             own.name: entry[key] for own in fields(cls) if (key := FILE_KEYS.get(own.name, own.name)) in entry
         }
         values |= {name: np.array(values[name], float) for name in CURVE_ARRAYS}
+        values["noise"] = NoiseLevels.from_dict(entry)
         values["curve_coordinates"] = tuple(values["curve_coordinates"])
         values["anatomy"] = {name: (float(value), float(sd)) for name, (value, sd) in values["anatomy"].items()}
         for name in ("centroids", "detector_bias"):
@@ -128,21 +122,6 @@ class Person:
         """{level: m}, see `centroids`."""
         return {level: centroid.offset_m for level, centroid in self.centroids.items()}
 
-    def options(self, options: KinematicsOptions) -> KinematicsOptions:
-        """The options with what was learnt of the noise."""
-        return options.model_copy(update=dict(self.learnt_noise_options))
-
-    def errors(self, errors: MarkerErrors) -> MarkerErrors:
-        """The errors of a trial's markers, with what was learnt of them."""
-        means = {name: bias.offset_m for name, bias in self.detector_bias.items()}
-        return replace(
-            errors,
-            lasting_variance_share=self.lasting_variance_share,
-            misfit_variance_share=self.misfit_variance_share,
-            shared_error_variance_share=self.shared_error_variance_share,
-            shared_errors=tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared_errors),
-        )
-
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:
     """The recipe's priors about this person's standing curve instead of people's, as a trial's evidence is added to it.
@@ -151,14 +130,28 @@ def personal_prior(person: Person, recipe: Recipe) -> Prior:
     """
     assert recipe.articulation is not None  # a recipe with an anatomy has one
     mean, covariance = person.posterior_without(1 / person.trials)
+    scale = np.where(in_coronal_plane(person.curve_coordinates), person.coronal_scale, 1.0)
+    anyone = np.linalg.inv(person.curve_prior_precision) / np.outer(scale, scale)
     known = levels_given_known_curve(
         level_priors(recipe.articulation.regions),
         person.curve_coordinates,
         mean,
         covariance=covariance,
-        anyone=np.linalg.inv(person.curve_prior_precision),
+        anyone=anyone,
     )
     return Prior([*recipe.priors, *known], person.body_error_modes)
+
+
+def likeliest_coronal_scale(names: Sequence[str], fit: PersonFit, used: float) -> float:
+    """By how much a person's spine is more crooked than people's, at least 1: these are without scoliosis.
+
+    So the prior has the heavy tails of a scale mixture: it holds straight spines straight, and lets go of crooked ones.
+    names: of the constants of the fit. used: scale of the prior of the fit.
+    """
+    plane = np.flatnonzero(in_coronal_plane(names))
+    people = np.diag(np.linalg.inv(fit.prior_precision))[plane] / used**2
+    square = (fit.solution.constants[plane] ** 2 + np.diag(fit.covariance)[plane]) / people
+    return max(1.0, float(np.sqrt(likeliest_variance(float(square.mean()), plane.size, 1.0))))
 
 
 # Where points lie on the body, and what of that is the detector's bias.

@@ -19,8 +19,8 @@ from simspine.anatomy.person_variation import JointMoves, add_variations
 from simspine.anatomy.priors import MarkerErrors, Prior
 from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_jacobian
 from simspine.core.errors import InputError
-from simspine.core.types import Markers
 from simspine.estimation.frame_engine import usable_observations
+from simspine.estimation.observations import Observations
 from simspine.estimation.person_system import (
     BorderedFactor,
     PersonSystem,
@@ -52,27 +52,29 @@ BODY_ERROR_MODES = 20  # the largest
 class PersonProblem:
     """What is fitted.
 
-    body: as sized. trials: some frames of each, y_up, with the same markers. weights: (frames, markers) of each.
-    names: of the constants: variations, three for each of `points_with_unknown_place`, and those that move nothing.
-    person_prior: on the constants. posture_prior: of each frame, on coordinates and constants; standing_prior: of the
-    `standing_frames`, (frames,) bool of each trial. errors: of the markers; shared ones are a trial's own, about zero.
-    followed_markers: {marker of the body whose place in space is asked for: () or three of `names`, forward, up, right,
-    that are subtracted from it}.
+    body: as sized. observations: of some frames of each trial, y_up, with the same markers and errors. names: of the
+    constants: variations, three for each of `points_with_unknown_place`, and those that move nothing. person_prior: on
+    the constants. posture_prior: of each frame, on coordinates and constants; standing_prior: of the `standing_frames`,
+    (frames,) bool of each trial. followed_markers: {marker of the body whose place in space is asked for: () or three
+    of `names`, forward, up, right, that are subtracted from it}.
     """
 
     body: Body
-    trials: Sequence[Markers]
-    weights: Sequence[np.ndarray]
+    observations: Sequence[Observations]
     variations: Sequence[JointMoves]
     points_with_unknown_place: tuple[str, ...]
     names: tuple[str, ...]
     person_prior: Prior
     posture_prior: Prior
-    errors: MarkerErrors
     durations_s: Sequence[float]
     followed_markers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     standing_prior: Prior = field(default_factory=Prior)
     standing_frames: Sequence[np.ndarray] = ()
+
+    @property
+    def errors(self) -> MarkerErrors:
+        """Of the markers; shared ones are a trial's own, about zero."""
+        return self.observations[0].errors
 
     @property
     def independent(self) -> np.ndarray:
@@ -117,10 +119,8 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
 
 
 def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
-    errors, first = problem.errors, problem.trials[0]
-    parts = [
-        usable_observations(problem.body, trial, w, 3) for trial, w in zip(problem.trials, problem.weights, strict=True)
-    ]
+    errors, first = problem.errors, problem.observations[0].markers
+    parts = [usable_observations(problem.body, seen.markers, seen.weights, 3) for seen in problem.observations]
     for k, (_, _, _, usable) in enumerate(parts):
         if not usable.any():
             raise InputError(f"trial {k + 1} of {len(parts)} has no frame with 3 markers or more; leave it out.")
@@ -128,7 +128,7 @@ def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> Per
     places = [{first.index(name): 1.0} for name in problem.points_with_unknown_place]
     tree = tree_with_marker_offsets(add_variations(plain, problem.variations), places)
     tree = tree_with_shared_errors(tree, errors.shared_errors, first.names)
-    counts = np.array([trial.frames for trial in problem.trials])
+    counts = np.array([seen.markers.frames for seen in problem.observations])
     trial = np.repeat(np.arange(len(counts)), counts)
     # Frames that share an error count as one, and so do their postures: a person who bends to one side throughout a
     # recording shows one posture, not one in each frame.
@@ -219,8 +219,8 @@ def _lowest_start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
     ridge[:own], target[:own] = single_coordinate_precision_and_target(posture.Q, posture.mean[0], posture.weight)
     nothing = np.zeros(len(problem.names)), np.zeros((1, free - own - system.visible_count))
     found = []
-    for k, (trial, weights) in enumerate(zip(problem.trials, problem.weights, strict=True)):
-        pose = np.append(first_pose(problem.body, trial, weights), np.zeros(free - own))
+    for k, seen in enumerate(problem.observations):
+        pose = np.append(first_pose(problem.body, seen.markers, seen.weights), np.zeros(free - own))
         alone, ends = system.of_trial(k), []
         for begin in STARTING_POINTS[:ROUGH_PATHS]:
             path = starting_path(

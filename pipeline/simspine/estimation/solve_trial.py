@@ -31,7 +31,7 @@ from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Forced, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
-from simspine.estimation.noise import fit_weights, marker_errors_of, tightened_by_view_agreement
+from simspine.estimation.observations import NoiseLevels, observe
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.result import CHANGE_KEY, Result, Solver
 from simspine.estimation.uncertainty import (
@@ -176,26 +176,31 @@ def solve_kinematics(
     Markers that the body lacks are left out. prior: by default the recipe's. spine_markers: as for `read_spine`.
     Raises `InputError` for weights of markers that do not exist, and where no marker is the body's.
     """
-    body, recipe = sized.body, sized.recipe
+    body, recipe, person = sized.body, sized.recipe, sized.person
     markers = fit_markers(body, markers)
-    configured = options
-    options = tightened_by_view_agreement(options, markers) if sized.person is None else sized.person.options(options)
-    weights = fit_weights(options, markers, _marker_set_weights(sized, marker_set, options.weights))
+    levels = NoiseLevels.of_options(options).given_view_agreement(markers) if person is None else person.noise
+    seen = observe(
+        markers,
+        _marker_set_weights(sized, marker_set, options.weights),
+        options,
+        levels,
+        places_fitted=person is not None,
+        detector_bias={} if person is None else {name: bias.offset_m for name, bias in person.detector_bias.items()},
+    )
     if options.engine != "trajectory":
         solver = Solver(options.engine, options.accuracy, coordinate_tasks=recipe.coordinate_tasks)
-        return inverse_kinematics(body, markers, weights, solver=solver)
+        return inverse_kinematics(body, markers, seen.weights, solver=solver)
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     places = [body.marker_index(name) for name in points.values()]
     clinical = measures_of_body(sized)
-    errors = marker_errors_of(options, markers, configured.error_correlation_s, places_fitted=sized.person is not None)
     assumed = sized.prior if prior is None else prior
     return inverse_kinematics(
         body,
         markers,
-        weights,
+        seen.weights,
         smoothness=_smoothness_of_options(sized, options),
         prior=assumed,
-        errors=errors if sized.person is None else sized.person.errors(errors),
+        errors=seen.errors,
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
         derive=lambda z, blocks: (
             spine_deviation(
@@ -273,9 +278,7 @@ def _unseen_depth_sd(markers: Markers) -> float:
 
 def _marker_set_weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:
     require_known("marker", own, sized.body.marker_names, "ik.weights of the configuration")
-    weights = sized.weights(marker_set) | dict(own)
-    worth = {} if sized.person is None else sized.person.weight_factors
-    return {name: weight * worth.get(name, 1.0) for name, weight in weights.items()}
+    return sized.weights(marker_set) | dict(own)
 
 
 def read_spine(

@@ -99,7 +99,7 @@ MIN_POINT_INFORMATION = 1e-3  # 1/m²: keeps the equations of unseen points solv
 
 
 @dataclass(frozen=True)
-class Observations:
+class SeenImagePoints:
     """What several cameras saw of points, of frames that need not follow one another closely.
 
     xy: (frames, views, points, 2) px, NaN = nothing. velocity: the same shape, px per frame, of what was seen. frame:
@@ -131,7 +131,7 @@ class Adjustment:
 
 
 def adjust_bundle(
-    seen: Observations,
+    seen: SeenImagePoints,
     cameras: Sequence[Camera],
     xyz: np.ndarray,
     prior: CameraPrior,
@@ -185,7 +185,7 @@ class LinearisedResiduals(NamedTuple):
 
 
 def linearised_residuals(
-    seen: Observations, cameras: Sequence[Camera], change: np.ndarray, xyz: np.ndarray, deviation: np.ndarray
+    seen: SeenImagePoints, cameras: Sequence[Camera], change: np.ndarray, xyz: np.ndarray, deviation: np.ndarray
 ) -> LinearisedResiduals:
     """Residuals of points (f, p, 3) m after a change of the cameras (v, parameters), and their derivatives."""
     views = [

@@ -13,7 +13,7 @@ from simspine.vision.bundle_adjustment import (
     CAMERA_PARAMETER_NAMES,
     Adjustment,
     CameraPrior,
-    Observations,
+    SeenImagePoints,
     adjust_bundle,
 )
 from simspine.vision.side_swaps import exchange_sides
@@ -47,7 +47,7 @@ class Refined:
         What was assumed of it.
     adjustment : Adjustment
         The last round's.
-    seen : Observations
+    seen : SeenImagePoints
         What the last round used.
     names : tuple of str
         Points used.
@@ -58,7 +58,7 @@ class Refined:
     original_cameras: list[Camera]
     prior: CameraPrior
     adjustment: Adjustment
-    seen: Observations
+    seen: SeenImagePoints
     names: tuple[str, ...]
     median_px: tuple[float, float]
     p90_px: tuple[float, float]
@@ -182,7 +182,7 @@ def _point_velocity(seen: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, 
     return velocity
 
 
-def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple[Observations, np.ndarray]:
+def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple[SeenImagePoints, np.ndarray]:
     """What counts of the recording, and where the points are: (frames, points, 3) m.
 
     Left and right are exchanged back where triangulation finds that.
@@ -193,7 +193,7 @@ def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple
     xy = np.where(exchanged.confidence[..., None] >= sample.min_confidence, exchanged.xy, np.nan)
     place = {name: i for i, name in enumerate(exchanged.names)}
     limbs = tuple((place[a], place[b]) for a, b in (*REFINEMENT_LIMBS, *REFINEMENT_WIDTHS) if a in place and b in place)
-    return Observations(xy, sample.velocity, sample.time, limbs), markers.xyz
+    return SeenImagePoints(xy, sample.velocity, sample.time, limbs), markers.xyz
 
 
 def refinement_table(refined: Refined) -> list[dict]:
