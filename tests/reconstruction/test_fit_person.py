@@ -181,7 +181,8 @@ def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
         for some in (first.select(names), first.with_(xyz=xyz))
     )
     assert lacking.noise.weight_factors.keys() == missing.noise.weight_factors.keys()
-    assert lacking.noise.as_dict()["noise"] == pytest.approx(missing.noise.as_dict()["noise"], rel=1e-6)
+    for level in ("detected_sd", "given_sd", "region_sd", "correlation_s"):
+        assert getattr(lacking.noise, level) == pytest.approx(getattr(missing.noise, level), rel=1e-6)
     np.testing.assert_allclose(lacking.curve_mean, missing.curve_mean, atol=1e-6)
 
 

@@ -99,39 +99,6 @@ class NoiseLevels:
         sd = max(USUAL_BODY_MISFIT_M, VIEW_DISAGREEMENT_FACTOR * float(np.sqrt(np.nanmedian(variance))))
         return replace(self, detected_sd=min(sd, self.detected_sd), region_sd=min(sd, self.region_sd))
 
-    def as_dict(self) -> dict:
-        """For a person's JSON file, in its keys."""
-        levels = {
-            "marker_sd_m": self.detected_sd,
-            "given_sd_m": self.given_sd,
-            "skin_sd_m": self.skin_sd,
-            "region_sd_m": self.region_sd,
-            "error_correlation_s": self.correlation_s,
-        }
-        return {
-            "noise": levels,
-            "worth": dict(self.weight_factors),
-            "lasting": dict(self.lasting_share),
-            "misfit": dict(self.misfit_share),
-            "lasting_shared": self.shared_lasting_share,
-        }
-
-    @classmethod
-    def from_dict(cls, entry: Mapping) -> "NoiseLevels":
-        """Of what `as_dict` gave."""
-        levels = entry["noise"]
-        return cls(
-            detected_sd=levels["marker_sd_m"],
-            given_sd=levels["given_sd_m"],
-            skin_sd=levels["skin_sd_m"],
-            region_sd=levels["region_sd_m"],
-            correlation_s=levels["error_correlation_s"],
-            weight_factors=entry["worth"],
-            lasting_share=entry["lasting"],
-            misfit_share=entry["misfit"],
-            shared_lasting_share=entry["lasting_shared"],
-        )
-
 
 def detector_error_share(sd: float) -> float:
     """Share of the detector in the variance of lasting errors, whose standard deviation is `sd`, m; the rest is the

@@ -10,7 +10,7 @@ trial to trial is known; the part that is the same in all trials is taken as a s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,17 +35,6 @@ class Displacement(NamedTuple):
     sd: float
 
 
-# Keys of a person in a JSON file, where they are not the names of the fields.
-FILE_KEYS = {
-    "curve_coordinates": "names",
-    "curve_mean": "mean",
-    "curve_covariance": "covariance",
-    "curve_prior_precision": "assumed",
-    "body_error_modes": "carried",
-    "detector_bias": "always",
-    "place_covariance_from_body": "unsure",
-    "unconverged_cost": "left",
-}
 CURVE_ARRAYS = ("curve_mean", "curve_covariance", "curve_prior_precision")
 
 
@@ -91,21 +80,18 @@ class Person:
         """For a JSON file."""
         values = {own.name: getattr(self, own.name) for own in fields(self)}
         values |= {name: values[name].tolist() for name in CURVE_ARRAYS}
-        values |= self.noise.as_dict()
-        return {FILE_KEYS.get(name, name): value for name, value in values.items()}
+        return values | {"noise": asdict(self.noise)}
 
     @classmethod
     def from_dict(cls, entry: Mapping) -> "Person":
         """Of what `as_dict` gave."""
-        values: dict[str, Any] = {
-            own.name: entry[key] for own in fields(cls) if (key := FILE_KEYS.get(own.name, own.name)) in entry
-        }
+        values: dict[str, Any] = dict(entry)
         values |= {name: np.array(values[name], float) for name in CURVE_ARRAYS}
-        values["noise"] = NoiseLevels.from_dict(entry)
+        values["noise"] = NoiseLevels(**values["noise"])
         values["curve_coordinates"] = tuple(values["curve_coordinates"])
         values["anatomy"] = {name: (float(value), float(sd)) for name, (value, sd) in values["anatomy"].items()}
         for name in ("centroids", "detector_bias"):
-            found = values.get(name, {}).items()
+            found = values[name].items()
             values[name] = {key: Displacement(tuple(offset), float(sd)) for key, (offset, sd) in found}
         return cls(**values)
 
