@@ -64,7 +64,7 @@ CHECKED = {
     "annotation/rounds.py": {"view"},  # in a message
     "cli/annotate.py": {"file.stem"},
     "cli/data.py": {"config.name"},
-    "cli/main.py": {"file.stem", "name"},
+    "cli/main.py": {"name"},
     "cli/options.py": {"path"},
     "core/settings.py": {"name"},
     "core/skeletons.py": {"name"},

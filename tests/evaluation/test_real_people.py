@@ -92,7 +92,7 @@ def test_a_marker_that_was_left_out_is_found_where_the_model_has_it(recorded):
     assert 0.009 < score.error[PLAIN] < 0.016
     assert score.error[REGISTERED] < 0.004
     assert score.error[REGISTERED] < score.error["rigid back"]
-    assert min(score.inside[REGISTERED][2:]) > 0.9
+    assert min(score.inside[REGISTERED][2:]) > 0.8
 
 
 def test_baselines_of_a_back_that_moves_as_one_body_have_no_error():

@@ -12,6 +12,8 @@ from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, forced_sentence
 from simspine.core.types import ForcedKind
 from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.observations import NoiseLevels
+from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import (
@@ -36,7 +38,18 @@ def _fitted(sized: SizedBody, sd: float) -> SizedBody:
     """As if a fit had left each variation with this part of its standard deviation."""
     found = {v.name: (0.0, sd * v.sd) for v in sized.recipe.anatomy}
     empty = np.empty((0, 0))
-    return replace(sized, person=Person((), np.empty(0), empty, empty, 1, {}, {}, found, {}))
+    noise = NoiseLevels.of_options(KinematicsOptions())
+    person = Person(
+        curve_coordinates=(),
+        curve_mean=np.empty(0),
+        curve_covariance=empty,
+        curve_prior_precision=empty,
+        trials=1,
+        noise=noise,
+        anatomy=found,
+        body_error_modes={},
+    )
+    return replace(sized, person=person)
 
 
 def _solved(sized: SizedBody, clinical_sd=None) -> Result:

@@ -39,12 +39,13 @@ def test_second_run_does_nothing(copied, capsys):
 
 
 def test_the_data_set_made_of_done_exports_is_said_in_one_line(copied, capsys):
-    """The workflow exports each subject, and then the data set of all of them."""
+    """Each export of a subject makes the data set of those that are there, and the last one that of all."""
     said = []
     for force in (["--subject", "S01", "--force"], []):
         main(["export", "--config", str(copied.file), *force], standalone_mode=False)
         said += capsys.readouterr().out.splitlines()
-    assert said == ["export S01: bow, S01 done", str(copied.results / f"{copied.config.name}.h5")]
+    data_set = str(copied.results / f"{copied.config.name}.h5")
+    assert said == ["export S01: bow, S01 done", data_set, data_set]
 
 
 def test_a_setting_of_a_stage_repeats_it_and_what_follows(copied, capsys):

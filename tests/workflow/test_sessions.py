@@ -388,10 +388,11 @@ def test_what_a_half_session_lacks(tmp_path, files, tool, lacking):
     ],
 )
 def test_a_folder_of_a_common_name_is_no_session(tmp_path, files):
+    folder = tmp_path / "alone" / "session"  # calibrations of other tests may lie one folder up
     for name in files:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("{}")
-    assert "is no session that is known: OpenCap (MarkerData/)" in refusal(tmp_path)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    assert "is no session that is known: OpenCap (MarkerData/)" in refusal(folder)
 
 
 def test_sessions_without_a_single_place_are_refused(tmp_path):

@@ -142,8 +142,8 @@ class MarkerPrediction:
         above, below = self.at - along[along < self.at].max(), along[along > self.at].min() - self.at
         between = per_metre * above * below / (above + below)
         posture = np.swapaxes(self.axes, -1, -2) @ self.posture @ self.axes
-        own = posture + between * np.eye(3)
-        deviation = np.sqrt(np.diagonal(self.axes @ own @ np.swapaxes(self.axes, -1, -2), axis1=-2, axis2=-1))
+        own = self.axes @ (posture + between * np.eye(3)) @ np.swapaxes(self.axes, -1, -2)
+        deviation = np.sqrt(np.maximum(np.diagonal(own, axis1=-2, axis2=-1), 0.0))  # sweeps are in single precision
         return self.place + np.einsum("tij,tj->ti", self.axes, offset + own_slip), deviation
 
 
