@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from simspine.cli.main import main
+from simspine.core.errors import InputError
 from simspine.estimation import solve_trial
 from simspine.workflow.jobs import stage_states
 from simspine.workflow.reporting import write_report_of
-from simspine.workflow.up_to_date import STAGE_NAMES, StageTask, file_checksum, read_task_manifest, run_task
+from simspine.workflow.results import read_sized_body
+from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, file_checksum, read_task_manifest, run_task
 
 STAGES = STAGE_NAMES
 CODE, OTHER = "ik", "detect"
@@ -289,3 +291,12 @@ def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
     second = file_checksum(tmp_path)
     (tmp_path / "a.json").rename(tmp_path / "b.json")
     assert len({first, second, file_checksum(tmp_path)}) == 3
+
+
+def test_a_person_of_another_version_is_refused_by_the_file(copied):
+    paths = RunPaths(copied.results, "S01")
+    scaling = json.loads(paths.scaling.read_text())
+    for person in ({"worth": {}}, {"noise": {}, "told": 1}):
+        paths.scaling.write_text(json.dumps(scaling | {"person": person}))
+        with pytest.raises(InputError, match="of another version; run `simspine scale` again"):
+            read_sized_body(paths)
