@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def located(recording: str, people: int) -> Iterator[list[Markers]]:
-    """For each model, full first, everybody's points in space."""
+    """For each model, full first, the points of all people in space."""
     folder = pose2sim_folder() / recording
     videos = open_videos(sorted((folder / "videos").glob("*.mp4")))
     given = read_calibration(next((folder / "calibration").iterdir()))
@@ -71,8 +71,8 @@ def located(recording: str, people: int) -> Iterator[list[Markers]]:
         seen[model] = follow_people(found, given, found.skeleton)[:people]
     chosen, least = CameraOptions(refine=True), TriangulationOptions().min_confidence
     cameras = judge_cameras({"": (seen["heavy"][0], given)}, chosen, least)[""].cameras
-    for everybody in seen.values():
-        yield [in_space(person, cameras) for person in everybody]
+    for people_seen in seen.values():
+        yield [in_space(person, cameras) for person in people_seen]
 
 
 def differences(full: Markers, heavy: Markers) -> np.ndarray:

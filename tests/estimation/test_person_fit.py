@@ -140,12 +140,12 @@ def test_the_covariance_is_that_of_the_whole_system(noisy):
 
 
 def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
-    """And no step in a random direction lowers the cost."""
+    """And no step in a random direction lowers the cost. (Straight arms have another minimum, 0.2 higher.)"""
     system, start = noisy
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(3)
     one, *others = (
         find_person_minimum(system, start.from_flat(start.flat + _some(rng, start, size))).unknowns
-        for size in (0.0, 0.0005, 0.001)
+        for size in (0.0, 0.003, 0.01)
     )
     for other in others:
         np.testing.assert_allclose(other.flat, one.flat, atol=1e-5)

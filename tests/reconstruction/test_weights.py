@@ -10,7 +10,7 @@ from simspine.anatomy.recipes import VIRTUAL_SUFFIX
 from simspine.core.errors import InputError
 from simspine.core.skeletons import INFERRED_SUFFIX
 from simspine.core.types import Markers, Origin
-from simspine.estimation.observations import NoiseLevels, Observations, PointKind, observe, shared_errors
+from simspine.estimation.observations import NoiseLevels, Observations, PointKind, observe, point_kinds, shared_errors
 from simspine.estimation.options import KinematicsOptions, RegionOffset
 from simspine.reconstruction.reconstruct import fit_trials
 from simspine.reconstruction.stage import Options
@@ -37,7 +37,7 @@ def test_kinds_of_points():
     origin = (Origin.GIVEN, Origin.DETECTED, Origin.DETECTED, Origin.GIVEN, Origin.ESTIMATED, Origin.INFERRED)
     seen = observed(KinematicsOptions(), Markers(names, 50, np.ones((2, 6, 3)), "y_up", origin=origin))
     kinds = PointKind.MOTION_CAPTURE, PointKind.DETECTED, PointKind.SKIN, PointKind.SKIN, PointKind.ESTIMATED
-    assert seen.kinds == (*kinds, PointKind.INFERRED)
+    assert point_kinds(seen.markers) == (*kinds, PointKind.INFERRED)
     assert (seen.precision[:, :5] > 0).all()
     assert (seen.precision[:, 5] == 0).all()
     sd = 1 / np.sqrt(seen.precision[0, :2])

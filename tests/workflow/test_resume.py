@@ -296,7 +296,7 @@ def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
 def test_a_person_of_another_version_is_refused_by_the_file(copied):
     paths = RunPaths(copied.results, "S01")
     scaling = json.loads(paths.scaling.read_text())
-    for person in ({"worth": {}}, {"noise": {}, "told": 1}):
+    for person in ({"trials": 1}, {"noise": {}, "unknown": 1}):
         paths.scaling.write_text(json.dumps(scaling | {"person": person}))
         with pytest.raises(InputError, match="of another version; run `simspine scale` again"):
             read_sized_body(paths)

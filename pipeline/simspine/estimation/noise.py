@@ -93,8 +93,7 @@ def _learnt_marker_noise(
 
 def _scores_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, np.ndarray]:
     """(markers,) independent coordinates of each, and the sum of their squared residuals in assumed variances."""
-    precision = np.concatenate([seen.precision for seen in problem.observations])
-    w = np.where(precision > 0, precision, np.nan)[:, :, None]
+    w = np.where(problem.precision > 0, problem.precision, np.nan)[:, :, None]
     score = w * (np.minimum(fit.residual**2, problem.errors.loss_threshold_sd**2 / w) + fit.marker_variance)
     sharing = max(1.0, len(score) / float(problem.independent.sum()))
     return np.isfinite(score).sum((0, 2)) / sharing, np.nansum(score, (0, 2)) / sharing
@@ -107,8 +106,8 @@ def seen_shares_by_marker(problem: PersonProblem, fit: PersonFit) -> tuple[np.nd
     less that of the fit itself, over all markers of a kind (the variance factor of adjustment theory: Birge 1932).
     """
     first = problem.observations[0].markers
-    weights = np.concatenate([seen.precision for seen in problem.observations])
-    w = np.where((weights > 0)[:, :, None] & np.isfinite(fit.residual), weights[:, :, None], np.nan)
+    precision = problem.precision[:, :, None]
+    w = np.where((precision > 0) & np.isfinite(fit.residual), precision, np.nan)
     scale = problem.errors.loss_threshold_sd if problem.errors.loss == "huber" else np.inf
     square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.marker_variance, 0.99)
     shares = np.ones(len(first.names))

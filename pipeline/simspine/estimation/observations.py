@@ -116,11 +116,6 @@ class Observations:
     errors: MarkerErrors
 
     @property
-    def kinds(self) -> tuple[PointKind, ...]:
-        """Of each marker."""
-        return point_kinds(self.markers)
-
-    @property
     def precision(self) -> np.ndarray:
         """(frames, markers) m⁻², of a coordinate; 0 where it is no measurement."""
         return self.weights / self.errors.sd**2

@@ -77,6 +77,11 @@ class PersonProblem:
         return self.observations[0].errors
 
     @property
+    def precision(self) -> np.ndarray:
+        """(frames, markers) m⁻², of all trials one after another; 0 where a marker is no measurement."""
+        return np.concatenate([seen.precision for seen in self.observations])
+
+    @property
     def independent(self) -> np.ndarray:
         """(trials,) how many of a trial's errors are independent of one another."""
         return 1 + np.array(self.durations_s) / max(self.errors.correlation_time, 1e-9)
