@@ -14,35 +14,33 @@ from simspine.core.errors import InputError, require_known, unknown_name
 
 @dataclass(frozen=True)
 class Smoothness:
-    """Standard deviations of the coordinates' rates of change; the smaller, the calmer the motion.
+    """Standard deviations of the coordinates' accelerations; the smaller, the calmer the motion.
 
     Attributes
     ----------
-    velocity, acceleration : float or {coordinate: float} or None
-        rad/s or m/s, and rad/s² or m/s²: one number for all angles, or by coordinate, '*' being all others. None leaves
-        the term out.
+    acceleration : float or {coordinate: float}
+        rad/s² or m/s²: one number for all angles, or by coordinate, '*' being all others.
     metres_per_rad : float
         Lengths (the pelvis' path) use this × the number, m per rad.
     learn_from_trial : sequence of str
         Coordinates for which the trial itself says by which factor their accelerations differ from what is assumed.
     """
 
-    velocity: float | Mapping[str, float] | None = None
-    acceleration: float | Mapping[str, float] | None = 20.0
+    acceleration: float | Mapping[str, float] = 20.0
     metres_per_rad: float = 0.3
     learn_from_trial: Sequence[str] = ()
 
-    def weights(self, which: str, names: Sequence[str], rotational: Sequence[bool]) -> np.ndarray:
-        """1/sd² for each coordinate; 0 where it is free. which: 'velocity' or 'acceleration'."""
-        given = getattr(self, which)
-        if given is None:
-            return np.zeros(len(names))
+    def precisions(self, names: Sequence[str], rotational: Sequence[bool]) -> np.ndarray:
+        """1/sd² for each coordinate; 0 where it is free."""
+        given = self.acceleration
         table = dict(given) if isinstance(given, Mapping) else {"*": given}
         for name, sd in table.items():
             if name != "*" and name not in names:
-                raise unknown_name("coordinate", name, names, f"smoothness.{which}")
+                raise unknown_name("coordinate", name, names, "smoothness.acceleration")
             if not sd > 0:
-                raise InputError(f"smoothness.{which} of {name!r} is {sd}, expected a positive standard deviation.")
+                raise InputError(
+                    f"smoothness.acceleration of {name!r} is {sd}, expected a positive standard deviation."
+                )
         sd = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
         scale = np.where(rotational, 1.0, self.metres_per_rad)
         listed = np.array([name in table for name in names])

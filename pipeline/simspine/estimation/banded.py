@@ -1,9 +1,8 @@
-"""A symmetric positive definite system whose unknowns are coupled over two frames: block pentadiagonal in time.
+"""A symmetric positive definite system whose unknowns are coupled over a few control points of a path.
 
-n unknowns per frame. Blocks on the diagonal and one frame off it may be full; those two frames off it are diagonal, as
-acceleration terms make them, so the band reaches 2 n below the diagonal and one Cholesky sweep by LAPACK costs
-O(frames · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin 1973), hence
-marginal variances.
+n unknowns in each control point (`path_basis`). Every control point is coupled to the next ones, so one Cholesky sweep
+by LAPACK costs O(points · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin
+1973), hence marginal variances.
 """
 
 import ctypes
@@ -16,6 +15,7 @@ from numba import njit
 from numba.extending import get_cython_function_address
 
 from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS
+from simspine.estimation.path_basis import Basis
 
 # Cholesky factors by LAPACK. `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in
 # two threads would take turns. The same routines, reached through SciPy's Cython interface by ctypes, let it go.
@@ -89,29 +89,63 @@ ROWS_INVERTED_BY_LOOP = 31  # of a triangular matrix, inverted by a loop; more a
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int) -> None:
-    """band += blocks (frames, n or more, n) on the diagonal, from frame `first` on; their upper triangles are read."""
-    n = blocks.shape[2]
-    for t in range(blocks.shape[0]):
-        for j in range(n):
-            column = (first + t) * n + j
-            for i in range(j, n):
-                band[i - j, column] += blocks[t, j, i]
+def add_blocks(band: np.ndarray, blocks: np.ndarray, first: np.ndarray, weights: np.ndarray) -> None:
+    """band += Bᵀ H B, H of blocks (frames, n or more, n) on the diagonal, of which the upper triangles are read.
+
+    first, weights: how these frames depend on control points, see `path_basis.Basis`.
+    """
+    frames, size, n = blocks.shape
+    reach = weights.shape[1]
+    flat = blocks.reshape(frames, size * n)
+    begin = 0
+    while begin < frames:
+        point, end = first[begin], begin + 1
+        while end < frames and first[end] == point:
+            end += 1
+        pairs = np.empty((reach * (reach + 1) // 2, end - begin))
+        row = 0
+        for a in range(reach):
+            for b in range(a, reach):
+                pairs[row] = weights[begin:end, a] * weights[begin:end, b]
+                row += 1
+        sums = np.dot(pairs, flat[begin:end]).reshape(len(pairs), size, n)
+        row = 0
+        for a in range(reach):
+            for b in range(a, reach):
+                _add_symmetric(band, sums[row], point + a, b - a)
+                row += 1
+        begin = end
+
+
+@njit(**INNER_KERNEL_OPTIONS)
+def _add_symmetric(band: np.ndarray, upper: np.ndarray, point: int, lag: int) -> None:
+    """band += a symmetric block, given by its upper triangle, between a control point and the one `lag` later."""
+    n = upper.shape[1]
+    for j in range(n):
+        column = point * n + j
+        if lag > 0:
+            for i in range(j):
+                band[lag * n + i - j, column] += upper[i, j]
+        for i in range(j, n):
+            band[lag * n + i - j, column] += upper[j, i]
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: int) -> None:
-    """band += block (n, n) between each of the frames first…last − 1 (columns) and the frame `lag` later (rows).
+def add_form(band: np.ndarray, form: np.ndarray, block: np.ndarray) -> None:
+    """band += block (n, n), symmetric, times form (lags + 1, points) between each control point and the ones after it.
 
-    Of lag 0 only the lower triangle is read. Zeros, which are most, cost nothing.
+    Zeros, which are most, cost nothing.
     """
     n = block.shape[0]
     columns, rows = np.nonzero(block.T)  # along the band's columns, which lie together
-    for t in range(first, last):
-        for k in range(rows.size):
-            i, j = rows[k], columns[k]
-            if lag > 0 or i >= j:
-                band[lag * n + i - j, t * n + j] += block[i, j]
+    for lag in range(form.shape[0]):
+        for point in range(form.shape[1] - lag):
+            if form[lag, point] == 0.0:
+                continue
+            for k in range(rows.size):
+                i, j = rows[k], columns[k]
+                if lag > 0 or i >= j:
+                    band[lag * n + i - j, point * n + j] += form[lag, point] * block[i, j]
 
 
 @njit(**INNER_KERNEL_OPTIONS)
@@ -135,18 +169,18 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
 
 @njit(**ENTRY_KERNEL_OPTIONS)
 def diagonal_inverses(lower: np.ndarray, found: np.ndarray) -> None:
-    """found (frames, n, n), in double or single precision = inverses of the blocks on the diagonal of lower (2 n + 1,
-    frames · n).
+    """found (points, n, n), in double or single precision = inverses of the blocks on the diagonal of lower (width,
+    points · n).
 
     With one row less between its columns the band's memory is L itself, column by column: entry i, j of the columns of
-    a frame lies 2 n · j + i behind its first.
+    a control point lies (width − 1) · j + i behind its first.
     """
-    flat = lower.T.reshape(-1)
-    frames, n = found.shape[:2]
+    flat, width = lower.T.reshape(-1), lower.shape[0]
+    points, n = found.shape[:2]
     own, inverse = np.empty((n, n), found.dtype), np.empty((n, n), found.dtype)
-    for t in range(frames):
+    for t in range(points):
         for j in range(n):
-            column = t * n * (2 * n + 1) + 2 * n * j
+            column = t * n * width + (width - 1) * j
             for i in range(j, n):
                 own[i, j] = flat[column + i]
         _inverse_lower(own, inverse)
@@ -154,117 +188,121 @@ def diagonal_inverses(lower: np.ndarray, found: np.ndarray) -> None:
 
 
 @njit(**INNER_KERNEL_OPTIONS)
-def _next_frame_blocks(flat: np.ndarray, t: int, n: int, next_one: np.ndarray, second: np.ndarray) -> None:
-    """Set next_one (n, n), the transpose of L_{t+1,t}, and second (n,), the diagonal of H two frames after frame t's:
-    L_{t+2,t} is it times L_tt⁻ᵀ. flat: the band's memory, see `diagonal_inverses`."""
+def _later_blocks(lower: np.ndarray, t: int, later: np.ndarray) -> None:
+    """later (lags · n, n) = the blocks of L below the diagonal one of control point t."""
+    width, n = lower.shape[0], later.shape[1]
     for j in range(n):
-        column = t * n * (2 * n + 1) + 2 * n * j
-        for i in range(n):
-            next_one[j, i] = flat[column + n + i]
-        second[j] = flat[column + 2 * n + j] * flat[column + j]
+        last = min(later.shape[0], width - n + j)
+        for i in range(last):
+            later[i, j] = lower[n + i - j, t * n + j]
+        later[last:, j] = 0.0
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def selected_inverse(lower: np.ndarray, inverses: np.ndarray, begin: int) -> np.ndarray:
-    """Blocks (frames − begin, n, n) on the diagonal of the inverse, of the frames from `begin` on.
+def selected_inverse(
+    lower: np.ndarray, inverses: np.ndarray, lags: int, first: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Covariances (frames, n, n) of some frames, from the inverse's blocks inside the band.
 
-    lower (2 n + 1, frames · n): the banded Cholesky factor. inverses: its `diagonal_inverses`, whose precision this
-    has: all that is added here is positive but for extrapolating over a frame, so that errors fade as the motion does,
-    and grow with the frame rate.
+    lower (width, points · n): the banded Cholesky factor. inverses: its `diagonal_inverses`, whose precision this
+    has: all that is added here is positive but for extrapolating over a control point, so that errors fade as the
+    motion does. first, weights: how these frames depend on control points, in their order.
+
+    Backwards in time: with M the blocks of L below L_tt, times L_tt⁻¹, and W the inverse's block of the control points
+    after t, (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
     """
-    flat = lower.T.reshape(-1)
-    kind, (frames, n) = inverses.dtype, inverses.shape[:2]
-    blocks = np.empty((frames - begin, n, n))
-    next_one, second = np.empty((n, n), kind), np.empty(n, kind)
-    W, M = np.zeros((2 * n, 2 * n), kind), np.zeros((2 * n, n), kind)
-    cross = np.empty((2 * n, n), kind)  # W M
+    kind, (points, n) = inverses.dtype, inverses.shape[:2]
+    frames, reach = weights.shape
+    found = np.zeros((frames, n, n))
+    W = np.zeros((lags * n, lags * n), kind)
+    around = np.zeros(((lags + 1) * n, (lags + 1) * n), kind)  # the inverse's block of t and those after it
+    later, M, cross = np.zeros((lags * n, n), kind), np.zeros((lags * n, n), kind), np.zeros((lags * n, n), kind)
     own, carried = np.empty((n, n), kind), np.empty((n, n), kind)
-    for t in range(frames - 1, begin - 1, -1):
+    frame = frames - 1
+    for t in range(points - 1, first[0] - 1, -1):
         inverse = inverses[t]
         np.dot(inverse.T, inverse, own)
-        if t + 1 < frames:
-            _next_frame_blocks(flat, t, n, next_one, second)
-            np.dot(next_one.T, inverse, M[:n])
-        if t + 2 < frames:
-            for i in range(n):
-                for j in range(n):
-                    M[n + i, j] = second[i] * own[i, j]
+        _later_blocks(lower, t, later)
+        np.dot(later, inverse, M)
         np.dot(W, M, cross)
         np.dot(M.T, cross, carried)
-        block = blocks[t - begin]
-        W[n:, n:] = W[:n, :n]
+        around[n:, n:] = W
+        around[n:, :n] = -cross
+        around[:n, n:] = -cross.T
         for i in range(n):
             for j in range(n):
-                W[i, j] = block[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
-                W[n + i, j] = -cross[i, j]
-                W[j, n + i] = -cross[i, j]
-    return blocks
+                around[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
+        W[:] = around[: lags * n, : lags * n]
+        while frame >= 0 and first[frame] == t:
+            for a in range(reach):
+                for b in range(reach):
+                    share = weights[frame, a] * weights[frame, b]
+                    if share != 0.0:
+                        found[frame] += share * around[a * n : (a + 1) * n, b * n : (b + 1) * n]
+            frame -= 1
+    return found
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def mean_diagonal(lower: np.ndarray, inverses: np.ndarray, D: np.ndarray) -> np.ndarray:
-    """(n,): diagonal of 1/frames · Eᵀ H⁻¹ D E, E = one unit matrix below the other, D block diagonal (frames, n or
-    more, n), of which the upper triangles are read.
+def mean_diagonal(lower: np.ndarray, inverses: np.ndarray, lags: int, D: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(n,): diagonal of Eᵀ H⁻¹ D, E = unit matrices times share (points,), one below the other, D (points, n or more,
+    n) blocks below each other, of which the upper triangles are read.
 
-    With the factor that is the sum over rows of L⁻¹E times L⁻¹DE, so one sweep forward does, both side by side.
+    With the factor that is the sum over rows of L⁻¹E times L⁻¹D, so one sweep forward does, both side by side.
     lower, inverses: as of `selected_inverse`.
     """
-    flat = lower.T.reshape(-1)
-    kind, (frames, n) = inverses.dtype, inverses.shape[:2]
-    next_one, second = np.empty((n, n), kind), np.empty(n, kind)
-    x, product, later = np.empty((n, 2 * n), kind), np.empty((n, 2 * n), kind), np.empty((n, 2 * n), kind)
-    soon, after = np.zeros((n, 2 * n), kind), np.zeros((n, 2 * n), kind)  # to be taken off next, and then
+    kind, (points, n) = inverses.dtype, inverses.shape[:2]
+    later = np.zeros((lags * n, n), kind)
+    x, product = np.empty((n, 2 * n), kind), np.empty((n, 2 * n), kind)
+    pending, change = np.zeros((lags * n, 2 * n), kind), np.zeros((lags * n, 2 * n), kind)  # to be taken off later
     total = np.zeros(n)
-    for t in range(frames):
+    for t in range(points):
         for i in range(n):
             for k in range(n):
-                x[i, k] = -soon[i, k]
-                x[i, n + k] = (D[t, i, k] if i <= k else D[t, k, i]) - soon[i, n + k]
-            x[i, i] += 1.0
+                x[i, k] = -pending[i, k]
+                x[i, n + k] = (D[t, i, k] if i <= k else D[t, k, i]) - pending[i, n + k]
+            x[i, i] += share[t]
         np.dot(inverses[t], x, product)
         for i in range(n):
             for k in range(n):
                 total[k] += product[i, k] * product[i, n + k]
-        if t + 1 < frames:
-            _next_frame_blocks(flat, t, n, next_one, second)
-            np.dot(next_one.T, product, soon)
-            soon += after
-            np.dot(inverses[t].T, product, later)
-            for i in range(n):
-                for k in range(2 * n):
-                    after[i, k] = second[i] * later[i, k]
-    return total / frames
+        _later_blocks(lower, t, later)
+        np.dot(later, product, change)
+        change[: (lags - 1) * n] += pending[n:]
+        pending, change = change, pending
+    return total
 
 
 FloatType = type[float] | type[np.float32]
 
 
 class BandedSystem:
-    """H x = b with H of (frames · n)²; band[d, i] = H[i + d, i], lower triangle, d = 0…2 n. dtype: double or single."""
+    """H x = b over control points of a basis; band[d, i] = H[i + d, i], lower triangle. dtype: double or single."""
 
-    def __init__(self, frames: int, n: int, dtype: FloatType = float):
-        self.frames, self.n = frames, n
+    def __init__(self, basis: Basis, n: int, dtype: FloatType = float):
+        self.basis, self.n = basis, n
         # Fortran order, as LAPACK wants it: a column of H is contiguous.
-        self.band: np.ndarray = np.zeros((2 * n + 1, frames * n), dtype, order="F")
+        self.band: np.ndarray = np.zeros((basis.band_width(n), basis.points * n), dtype, order="F")
 
     def clear(self) -> None:
         self.band[:] = 0.0
 
-    def add_diagonal(self, values: np.ndarray, lag: int = 0) -> None:
-        """Add values (frames − lag, n) between each unknown and itself `lag` frames later."""
-        self.band[lag * self.n, : (self.frames - lag) * self.n] += values.reshape(-1)
+    def add_diagonal(self, values: np.ndarray) -> None:
+        """Add values (frames, n): what each coordinate is held by in each frame."""
+        for lag, squares in enumerate(self.basis.lagged_squares):
+            points = self.basis.points - lag
+            self.band[lag * self.n, : points * self.n] += (squares @ values)[:points].reshape(-1)
 
-    def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
-        """Add blocks (frames, n or more, n) on the diagonal, from frame `first` on; their upper triangles count."""
-        add_blocks(self.band, blocks, first)
+    def add_blocks(self, blocks: np.ndarray, frames: slice = slice(None)) -> None:
+        """Add blocks (frames, n or more, n) of these frames; their upper triangles count."""
+        add_blocks(self.band, blocks, self.basis.first[frames], self.basis.weights[frames])
 
-    def add_same(self, block: np.ndarray, lag: int = 0, frames: slice = slice(None)) -> None:
-        """Add (n, n) between each of `frames` (columns) and the frame `lag` (0 or 1) later (rows), alike for all."""
-        first, last, _ = frames.indices(self.frames - lag)
-        add_same(self.band, np.ascontiguousarray(block, float), lag, first, last)
+    def add_form(self, form: np.ndarray, block: np.ndarray) -> None:
+        """Add block (n, n), symmetric, times a form of the basis, (lags + 1, points)."""
+        add_form(self.band, form, np.ascontiguousarray(block, float))
 
     def factorise(self, damping: np.ndarray | None = None, sweeps: FloatType = float) -> "Factor | None":
-        """Cholesky factor of H + diag(damping (frames, n)), or None if that is not positive definite. sweeps: see
+        """Cholesky factor of H + diag(damping (points, n)), or None if that is not positive definite. sweeps: see
         `Factor`.
 
         It takes the place of H, which must be cleared and filled again: a band is far larger than a processor's cache,
@@ -272,40 +310,43 @@ class BandedSystem:
         """
         if damping is not None:
             self.band[0] += damping.reshape(-1)
-        return Factor(self.band, self.frames, self.n, sweeps) if band_factorise(self.band) else None
+        return Factor(self.band, self.basis, self.n, sweeps) if band_factorise(self.band) else None
 
 
 class Factor:
     """L of H = L Lᵀ, in the band's layout. sweeps: the precision of what is computed of the inverse."""
 
-    def __init__(self, lower: np.ndarray, frames: int, n: int, sweeps: FloatType = float):
-        self.lower, self.frames, self.n, self._sweeps = lower, frames, n, sweeps
+    def __init__(self, lower: np.ndarray, basis: Basis, n: int, sweeps: FloatType = float):
+        self.lower, self.basis, self.n, self._sweeps = lower, basis, n, sweeps
 
     def solve(self, b: np.ndarray) -> np.ndarray:
-        """x of H x = b; b (frames, n) or (frames, n, k)."""
-        x = np.array(b.reshape(self.frames * self.n, -1), self.lower.dtype, order="F")
+        """x of H x = b; b (points, n) or (points, n, k)."""
+        x = np.array(b.reshape(self.basis.points * self.n, -1), self.lower.dtype, order="F")
         band_solve(self.lower, x)
         return x.astype(float).reshape(b.shape)
 
     @cached_property
     def _inverses(self) -> np.ndarray:
-        found = np.empty((self.frames, self.n, self.n), self._sweeps)
+        found = np.empty((self.basis.points, self.n, self.n), self._sweeps)
         diagonal_inverses(self.lower, found)
         return found
 
-    def mean_diagonal(self, blocks: np.ndarray) -> np.ndarray:
-        """(n,): x_i[t, i] averaged over the frames t, where H x_i = b_i and b_i holds column i of each frame's block.
+    def mean_response(self, blocks: np.ndarray) -> np.ndarray:
+        """(n,): x_i[t, i] averaged over the frames t, where x_i = B H⁻¹ Bᵀ b_i and b_i holds column i of each frame's
+        block.
 
         blocks: (frames, n or more, n), symmetric; their upper triangles count.
         """
-        return mean_diagonal(self.lower, self._inverses, blocks)
+        frames, points = self.basis.frames, self.basis.points
+        of_points = (self.basis.values.T @ blocks.reshape(frames, -1)).reshape(points, *blocks.shape[1:])
+        share = self.basis.share_of_points
+        return mean_diagonal(self.lower, self._inverses, self.basis.lags, of_points, share) / frames
 
-    def inverse_blocks(self, begin: int = 0) -> np.ndarray:
-        """Diagonal blocks (frames − begin, n, n) of H⁻¹: the posterior covariance of each frame's unknowns, from frame
-        `begin` on.
+    def covariances(self, frames: np.ndarray) -> np.ndarray:
+        """(frames, n, n): of the coordinates in these frames, in their order.
 
-        Backwards in time: with M = [L_{t+1,t}; L_{t+2,t}] L_tt⁻¹ and W the inverse's block of frames t+1, t+2,
-        (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M. The recursion adds positive matrices, so that
-        sweeps in single precision from a factor in double leave variances good to some four digits at 50 Hz.
+        The recursion adds positive matrices, so that sweeps in single precision from a factor in double leave variances
+        good to some four digits at 50 Hz.
         """
-        return selected_inverse(self.lower, self._inverses, begin)
+        first, weights = self.basis.first[frames], self.basis.weights[frames]
+        return selected_inverse(self.lower, self._inverses, self.basis.lags, first, weights)

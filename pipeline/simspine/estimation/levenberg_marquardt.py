@@ -1,4 +1,4 @@
-"""Levenberg–Marquardt over a whole stretch of frames, for any sum of terms; and smoothness learnt with it.
+"""Levenberg–Marquardt over a whole stretch of frames, for any objective; and smoothness learnt with it.
 
 How fast a person moves, the trial itself says: empirical Bayes for the standard deviation of accelerations. Each
 coordinate has a factor on what was assumed: the likeliest one given the markers, under a weak prior that it is 1. Only
@@ -10,7 +10,7 @@ interpolation, Neural Computation 4: 415). So noise is not taken for motion, nor
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from simspine.anatomy.priors import likeliest_variance
 from simspine.core.arrays import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
-from simspine.estimation.terms import LimitTerm, SmoothnessTerm, Term
+from simspine.estimation.terms import Evaluation, LimitTerm, Objective
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR_MINIMUM_COST_SHARE = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
@@ -36,32 +36,32 @@ MAX_FACTORISATIONS = 20  # tries with more and more damping
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """coordinates: (frames, free). cost: (frames,) of all terms. reason: '' if converged, else why the steps ended."""
+    """points: (points, free). cost: of all terms. reason: '' if converged, else why the steps ended."""
 
-    coordinates: np.ndarray
-    cost: np.ndarray
+    points: np.ndarray
+    cost: float
     steps: int
     reason: str
 
 
-def minimise_terms(
-    terms: Sequence[Term],
-    z: np.ndarray,
+def minimise(
+    objective: Objective,
+    points: np.ndarray,
     iterations: int = MAX_ITERATIONS,
     tolerance: float = 1e-6,
     precision: FloatType = float,
     polish: int = MAX_POLISHING_STEPS,
 ) -> Minimum:
-    """Minimise Σ terms from z (frames, free).
+    """Minimise an objective from control points (points, free).
 
     Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
     further steps while each gains what it promised and promises less than the one before (only gradients are new, which
     cost a tenth), and corrected by what these show (`ChordStep`): mostly a joint enters or leaves its limit in some
     frames.
     Since steps are corrected, factors may be of single `precision`; costs and gradients, which say where the minimum
-    is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
-    grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
-    what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+    is, are in double. Each control point has a damping of its own, so that a few awkward frames do not hold up the
+    others. It grows where the cost around it rose and shrinks where it fell; it shrinks everywhere after a step that
+    gained what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
     Limits that a step ran into near the end count in the next one (active sets: Hintermüller, Ito & Kunisch 2003).
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
@@ -69,8 +69,8 @@ def minimise_terms(
     which is the same on every processor and from every path, whereas `tolerance` would let angles stop half a standard
     deviation short.
     """
-    system = _DampedSystem(terms, z.shape, precision)
-    here = _evaluated(terms, z)
+    system = _DampedSystem(objective, points.shape[1], precision)
+    here = objective.evaluated(points)
     chord, near, promise = None, False, np.inf
     steps, reason = 0, "out of iterations"
     while steps < iterations:
@@ -86,7 +86,7 @@ def minimise_terms(
             continue
         steps += 1
         left = np.inf if np.any(chord.pull) else promise * (0.1 if system.newton and chord.fresh else 1.0)
-        there = _evaluated(terms, here.z + step)
+        there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, promise)
         if gain > GOOD_GAIN_RATIO * promise:
@@ -96,29 +96,16 @@ def minimise_terms(
         if gain > 0.0:
             near = gain < NEAR_MINIMUM_COST_SHARE * here.cost.sum()
             here = there
-        exact, enough = (share * here.cost.sum() + 1e-16 * len(z) for share in (POLISHED_COST_SHARE, tolerance))
+        exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
         if left <= enough and (gain > 0.0 or left <= exact):
             reason, iterations = "", min(iterations, steps + polish)
         if left <= min(enough, exact):  # costs are no more exact
             break
-    return Minimum(here.z, here.cost, steps, reason)
-
-
-class _Evaluation(NamedTuple):
-    """cost: (frames,). gradient: half of it, (frames, free)."""
-
-    z: np.ndarray
-    cost: np.ndarray
-    gradient: np.ndarray
-
-
-def _evaluated(terms: Sequence[Term], z: np.ndarray) -> _Evaluation:
-    gradient = np.zeros(z.shape)
-    return _Evaluation(z, np.sum([term.cost(z, gradient) for term in terms], axis=0), gradient)
+    return Minimum(here.z, float(here.cost.sum()), steps, reason)
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:
-    """(frames, free): each frame's step, of no coordinate longer than `MAX_STEP`."""
+    """(points, free): each control point's step, of no coordinate longer than `MAX_STEP`."""
     return step * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
 
 
@@ -159,46 +146,50 @@ class ChordStep:
 
 
 class _DampedSystem:
-    """The system of all terms with a damping of its own for each frame. newton: whether the last factor was of Newton's
-    Hessian."""
+    """The system of an objective with a damping of its own for each control point. newton: whether the last factor was
+    of Newton's Hessian."""
 
-    def __init__(self, terms: Sequence[Term], shape: tuple[int, ...], precision: FloatType):
+    def __init__(self, objective: Objective, n: int, precision: FloatType):
         self.newton = False
-        self._tried: np.ndarray | None = None  # (frames, free) where a step led to that gained nothing
-        self._terms, self._system = terms, BandedSystem(shape[0], shape[1], precision)
-        self._damping = np.full(shape[0], 1e-8)
+        self._tried: np.ndarray | None = None  # (points, free) where a step led to that gained nothing
+        self._objective, self._system = objective, BandedSystem(objective.basis, n, precision)
+        self._damping = np.full(objective.basis.points, 1e-8)
 
-    def factorise(self, z: np.ndarray, newton: bool) -> ChordStep | None:
-        """A factor at z, of Newton's Hessian if asked for and positive, else Gauss–Newton's; None if none is positive.
+    def factorise(self, points: np.ndarray, newton: bool) -> ChordStep | None:
+        """A factor at these points, of Newton's Hessian if asked for and positive, else Gauss–Newton's; None if none is
+        positive.
 
         A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
         """
         for _ in range(MAX_FACTORISATIONS):
-            assemble_system(self._terms, z, self._system, newton)
-            pull = self._add_limits_ahead(z) if newton else 0.0
-            factor = self._system.factorise(self._damping[:, None] * self._system.band[0].reshape(z.shape) + 1e-12)
+            self._objective.curve(points, self._system, newton)
+            pull = self._add_limits_ahead(points) if newton else 0.0
+            diagonal = self._system.band[0].reshape(points.shape)
+            factor = self._system.factorise(self._damping[:, None] * diagonal + 1e-12)
             if factor is not None:
                 self.newton = newton
                 return ChordStep(factor, pull)
             if newton:
                 newton = False
             elif self._system.band.dtype == np.float32:
-                self._system = BandedSystem(*z.shape)
+                self._system = BandedSystem(self._objective.basis, points.shape[1])
             else:
                 self._damping = np.maximum(10 * self._damping, 1e-8)
         return None
 
-    def _add_limits_ahead(self, z: np.ndarray) -> np.ndarray | float:
-        """Add the Hessian of those that the last step ran into; half their gradient at z, see `LimitTerm.ahead`."""
+    def _add_limits_ahead(self, points: np.ndarray) -> np.ndarray | float:
+        """Add the Hessian of those that the last step ran into; half their gradient there, see `LimitTerm.ahead`."""
         pull: np.ndarray | float = 0.0
-        for term in self._terms:
+        values = self._objective.basis.values
+        for term in self._objective.terms:
             if self._tried is not None and isinstance(term, LimitTerm):
-                curvature, pull = term.ahead(z, self._tried)
+                curvature, of_frames = term.ahead(values @ points, values @ self._tried)
                 self._system.add_diagonal(curvature)
+                pull = values.T @ of_frames
         return pull
 
-    def learn_from_step(self, before: np.ndarray, there: _Evaluation, promise: float) -> None:
-        """Adapt the damping. before: (frames,) costs."""
+    def learn_from_step(self, before: np.ndarray, there: Evaluation, promise: float) -> None:
+        """Adapt the damping. before: (points,) costs."""
         gain = before.sum() - there.cost.sum()
         rose = _sum_over_neighbours(there.cost - before) > 1e-4 * _sum_over_neighbours(before)
         self._tried = None if gain > 0.0 else there.z
@@ -207,17 +198,10 @@ class _DampedSystem:
 
 
 def _sum_over_neighbours(values: np.ndarray, reach: int = 5) -> np.ndarray:
-    """Sums over each frame and `reach` frames on either side."""
+    """Sums over each control point and `reach` of them on either side."""
     if len(values) <= 2 * reach:
         return np.full_like(values, values.sum())
     return np.convolve(values, np.ones(2 * reach + 1), "same")
-
-
-def assemble_system(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-    """Fill `system` with half the Hessian of all terms."""
-    system.clear()
-    for term in terms:
-        term.curve(z, system, newton)
 
 
 # Smoothness learnt from the trial.
@@ -232,43 +216,31 @@ SIGN_DRAWS = 4  # of signs: γ is then known to a sixth, where it is some fiftee
 
 @dataclass(frozen=True, eq=False)
 class _Stretch:
-    """coordinates: (frames, free). square: (which,) sum of the squared accelerations, in assumed standard deviations.
+    """points: (points, free). square: (which,) sum of the squared accelerations, in assumed standard deviations.
     decided: (which,) how many of them the markers decide."""
 
-    coordinates: np.ndarray
+    points: np.ndarray
     square: np.ndarray
     decided: np.ndarray
 
 
 def learnt_factor(
-    terms: Sequence[Term],
-    smoothness: SmoothnessTerm,
-    which: np.ndarray,
-    path: np.ndarray,
-    precision: FloatType = float,
-    threads: int = 1,
+    stretches: Sequence[Objective], paths: Sequence[np.ndarray], which: np.ndarray, threads: int = 1
 ) -> np.ndarray:
     """(free,): the likeliest factors on the standard deviations of accelerations of the coordinates `which` (free,)
     bool; 1 for others.
 
-    terms: all others. path: (frames, free) to begin from. precision: of factors for steps to the first minimum. That is
-    found as closely as numbers allow, and all that follows is in double precision, so that the factors are the same on
-    every processor.
+    stretches: objectives of parts of the trial, with the assumed smoothness. paths: their minima, (frames, free) each.
+    All is in double precision, so that the factors are the same on every processor.
     """
-    parts = sample_stretches(path, smoothness.rate)
-    others = [[term.of_window(part) for term in terms] for part in parts]
-
-    def begun(i: int) -> np.ndarray:
-        return minimise_terms([*others[i], smoothness], path[parts[i]], precision=precision).coordinates
-
     factor, log, before = np.ones(len(which)), np.zeros(int(which.sum())), None
+    points = [stretch.basis.fit(path) for stretch, path in zip(stretches, paths, strict=True)]
     with threadpool_limits(1, "blas"):
-        paths = map_on_threads(begun, range(len(parts)), threads)
         for _ in range(UPDATE_COUNT):
             factor[which] = np.exp(log)
-            update = partial(_updated_smoothness, with_scaled_acceleration(smoothness, factor), which)
-            found = map_on_threads(update, list(zip(others, paths, strict=True)), threads)
-            paths = [stretch.coordinates for stretch in found]
+            update = partial(_updated_stretch, factor, which)
+            found = map_on_threads(update, list(zip(stretches, points, strict=True)), threads)
+            points = [stretch.points for stretch in found]
             square = np.sum([stretch.square for stretch in found], axis=0)
             decided = np.sum([stretch.decided for stretch in found], axis=0)
             each = zip(np.exp(2 * log), square, decided, strict=True)
@@ -280,11 +252,6 @@ def learnt_factor(
             before = now
     factor[which] = np.exp(log)
     return factor
-
-
-def with_scaled_acceleration(smoothness: SmoothnessTerm, factor: np.ndarray) -> SmoothnessTerm:
-    """With `factor` (free,) times the standard deviation of each coordinate's accelerations."""
-    return replace(smoothness, acceleration=smoothness.acceleration / factor**2)
 
 
 def sample_stretches(path: np.ndarray, rate: float) -> list[slice]:
@@ -312,27 +279,29 @@ def _extrapolation_factor(
     return np.where(times > 0.0, times, 1.0).clip(1 / MAX_EXTRAPOLATION, MAX_EXTRAPOLATION)
 
 
-def _updated_smoothness(
-    smoothness: SmoothnessTerm, which: np.ndarray, stretch: tuple[Sequence[Term], np.ndarray]
-) -> _Stretch:
-    """A step nearer to the minimum of all terms, and what is known of the accelerations there. stretch: its other
-    terms, and its path.
+def _updated_stretch(factor: np.ndarray, which: np.ndarray, stretch: tuple[Objective, np.ndarray]) -> _Stretch:
+    """A step nearer to the minimum, and what is known of the accelerations there. factor: (free,) on the assumed
+    standard deviations. stretch: an objective, and control points of a path.
 
     The sum of their posterior variances is the mean of uᵀ D H⁻¹ Dᵀ u over signs u, D their differences and H half the
     Hessian (Hutchinson 1989, Communications in Statistics 18: 1059).
     """
-    others, z = stretch
-    terms, count = [*others, smoothness], int(which.sum())
-    system = BandedSystem(len(z), z.shape[1])
-    assemble_system(terms, z, system, False)
-    factor = system.factorise()
-    if factor is None or len(z) < 3:
-        return _Stretch(z, np.zeros(count), np.zeros(count))  # nothing is decided
-    z = z - clipped_step(factor.solve(_evaluated(terms, z).gradient))
-    size = np.sqrt(smoothness.acceleration[which]) * smoothness.rate**2
-    signs = size[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], (len(z) - 2, count, SIGN_DRAWS))
-    probe = np.zeros((*z.shape, SIGN_DRAWS))
-    probe[:, which] = np.diff(np.pad(signs, ((2, 2), (0, 0), (0, 0))), 2, axis=0)
-    variance = (signs * np.diff(factor.solve(probe)[:, which], 2, axis=0)).sum((0, 2)) / SIGN_DRAWS
-    square = ((size * np.diff(z[:, which], 2, axis=0)) ** 2).sum(0)
-    return _Stretch(z, square, np.maximum(len(signs) - variance, 0.0))
+    assumed, points = stretch
+    objective = replace(assumed, acceleration=assumed.acceleration / factor**2)
+    basis, count = objective.basis, int(which.sum())
+    system = BandedSystem(basis, points.shape[1])
+    objective.curve(points, system, False)
+    solved = system.factorise()
+    if solved is None or basis.frames < 3:
+        return _Stretch(points, np.zeros(count), np.zeros(count))  # nothing is decided
+    points = points - clipped_step(solved.solve(objective.evaluated(points).gradient))
+    size = np.sqrt(objective.acceleration[which])
+    rows = basis.accelerations
+    signs = size[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], (rows.shape[0], count, SIGN_DRAWS))
+    probe = np.zeros((*points.shape, SIGN_DRAWS))
+    probe[:, which] = (rows.T @ signs.reshape(len(signs), -1)).reshape(-1, *signs.shape[1:])
+    change = (rows @ solved.solve(probe)[:, which].reshape(len(points), -1)).reshape(signs.shape)
+    variance = (signs * change).sum((0, 2)) / SIGN_DRAWS
+    square = ((size * (rows @ points[:, which])) ** 2).sum(0)
+    rank = min(rows.shape[0], basis.points - 2)
+    return _Stretch(points, square, np.maximum(rank - variance, 0.0))

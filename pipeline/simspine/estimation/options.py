@@ -52,8 +52,6 @@ class KinematicsOptions(Section):
     """Trajectory: the same of each lumbar and thoracic level, rad/s²; smaller is calmer."""
     limb_acceleration_sd: float = Field(30.0, gt=0)
     """Trajectory: the same of arms, legs and shoulder girdle, rad/s²."""
-    velocity_sd: float | None = Field(None, gt=0)
-    """Trajectory: how fast angles turn, one standard deviation, rad/s; smaller is slower. Left out: not held back."""
     loss: Literal["square", "huber"] = "huber"
     """Trajectory: how markers far off count."""
     loss_from_sd: float = Field(3.0, gt=0)

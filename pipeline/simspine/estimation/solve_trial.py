@@ -230,7 +230,7 @@ def _smoothness_of_options(sized: SizedBody, options: KinematicsOptions) -> Smoo
     acceleration |= dict.fromkeys(sized.trunk, options.level_acceleration_sd)
     acceleration |= dict.fromkeys(sized.limbs, options.limb_acceleration_sd)
     learnt = () if sized.person is None else [name for name in sized.body.free_names if name not in sized.limbs]
-    return Smoothness(options.velocity_sd, acceleration, learn_from_trial=learnt)
+    return Smoothness(acceleration, learn_from_trial=learnt)
 
 
 def _spine_place_covariances(

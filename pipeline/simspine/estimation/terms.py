@@ -1,14 +1,14 @@
-"""Terms of the inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, smoothness.
+"""The inverse-kinematics objective E(z), z (frames, free coordinates): limits, markers, priors, and smoothness.
 
 A term has `cost(z, gradient)`, which also adds half its gradient (frames, free), and `curve(z, system, newton)`, which
 adds half its Hessian to a `BandedSystem`. Nothing else knows about it. The halves make the Gauss–Newton Hessian of
 Σ w d² simply Σ w JᵀJ; where the weights are inverse variances, E/2 is the negative log posterior and the system at the
-minimum is the posterior's precision.
+minimum is the posterior's precision. `Objective` is their sum, with smoothness, over the control points of a path.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from simspine.estimation.marker_kernels import (
     body_columns,
     frames_terms,
 )
+from simspine.estimation.path_basis import Basis
 
 
 class Term(Protocol):
@@ -42,10 +43,6 @@ class Term(Protocol):
 
     def of_window(self, frames: slice) -> "Term":
         """The term of a part of the trial."""
-        ...
-
-    def of_sampled_frames(self, frames: slice, count: int) -> "Term":
-        """The term of one frame in `count`, each of which stands for so many; frames: which they are."""
         ...
 
 
@@ -99,11 +96,7 @@ class LimitTerm:
     def of_window(self, frames: slice) -> "LimitTerm":
         return self
 
-    def of_sampled_frames(self, frames: slice, count: int) -> "LimitTerm":
-        return replace(self, sd=self.sd / count**0.5)
 
-
-FRAMES_PER_BLOCK_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
 LOSS_CODES = {"square": LOSS_SQUARE, "huber": LOSS_HUBER}
 UNUSED_MATRIX, UNUSED_BAND_MATRIX = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
 
@@ -143,9 +136,8 @@ class MarkerTerm:
         return self._terms(z, ORDER_GRADIENT, gradient=gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        for start in range(0, len(z), FRAMES_PER_BLOCK_BATCH):
-            part = slice(start, start + FRAMES_PER_BLOCK_BATCH)
-            system.add_blocks(self.of_window(part).upper_information(z[part], newton), start)
+        for part in system.basis.batches():
+            system.add_blocks(self.of_window(part).upper_information(z[part], newton), part)
 
     def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free, free): what the markers say about each frame, Σ w JᵀJ; newton: with the second-order part."""
@@ -169,10 +161,6 @@ class MarkerTerm:
 
     def of_window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         return replace(self, y=self.y[frames], w=self.w[frames], scale=np.asarray(self.scale)[frames])
-
-    def of_sampled_frames(self, frames: slice, count: int) -> "MarkerTerm":
-        part = self.of_window(frames)
-        return replace(part, w=part.w * count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,20 +200,20 @@ class PriorTerm:
         return cost
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        alone, first, inner, last, next_one = self._frame_blocks
-        end = len(z) - 1
-        system.add_same(first if end else alone, frames=slice(1))
-        system.add_same(inner, frames=slice(1, end))
-        system.add_same(last, frames=slice(max(end, 1), None))
-        system.add_same(next_one, lag=1)
+        basis, (held, changes, ends) = system.basis, self._blocks
+        system.add_form(basis.value_form, held)
+        system.add_form(basis.change_form, changes)
+        system.add_form(basis.end_form, ends)
 
     @cached_property
-    def _frame_blocks(self) -> list[np.ndarray]:
-        """(free, free) each: of a single frame; of the first, an inner and the last of several; of two neighbours."""
-        later, held = self._later, self.repetition * self.precision
-        before = later * self.decay**2  # of a frame, in what the one after it adds
-        weights = (self.precision, self.precision + before, later + before, later)
-        return [*(self._block(held + weight) for weight in weights), -self._block(later * self.decay)]
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(free, free) each: by which all frames, changes from one frame to the next, and the two ends are held.
+
+        With these, all weights of E are positive: (d_t − a d_{t−1})² = (1 − a)(d_t² − a d_{t−1}²) + a (d_t − d_{t−1})².
+        """
+        own = self.precision / (1 + self.decay)
+        held = (1 - self.decay) * own + self.repetition * self.precision
+        return self._block(held), self._block(self.decay * self._later), self._block(self.decay * own)
 
     @property
     def _later(self) -> np.ndarray:
@@ -241,10 +229,6 @@ class PriorTerm:
 
     def of_window(self, frames: slice) -> "PriorTerm":
         return self
-
-    def of_sampled_frames(self, frames: slice, count: int) -> "PriorTerm":
-        """Of a process fewer frames say the same."""
-        return replace(self, decay=self.decay**count, repetition=self.repetition * count)
 
 
 def single_coordinate_priors(S: np.ndarray) -> np.ndarray:
@@ -271,46 +255,56 @@ def prior_repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarra
     return (shared - 1) * once / frames
 
 
+class Evaluation(NamedTuple):
+    """z: (points, free) control points of the path. cost: (points,) of the frames around each. gradient: half of it,
+    (points, free)."""
+
+    z: np.ndarray
+    cost: np.ndarray
+    gradient: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
-class SmoothnessTerm:
-    """λ_v Σ_t |Δz_t/Δt|²_W + λ_a Σ_t |Δ²z_t/Δt²|²_W, with a standard deviation for each coordinate.
+class Objective:
+    """Σ terms + smoothness, Σ_t |Δ²z_t|² with a precision for each coordinate, over the paths of a basis.
 
-    velocity, acceleration: (free,) weights, 1/sd² with sd in rad/s, m/s and rad/s², m/s²; 0 leaves one free."""
+    terms: of frames. acceleration: (free,) precision of Δ²z, per frame²; 0 leaves a coordinate free.
+    """
 
-    rate: float
-    velocity: np.ndarray
+    terms: tuple[Term, ...]
     acceleration: np.ndarray
+    basis: Basis
 
-    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        """A difference counts in the frame where it ends."""
-        cost = np.zeros(len(z))
-        for order, weight, stencil in self._differences(len(z)):
-            difference = np.diff(z, n=order, axis=0)
-            pull = weight * difference
-            cost[order:] += (pull * difference).sum(1)
-            if gradient is not None:
-                for i, a in enumerate(stencil):
-                    gradient[i : i + len(pull)] += a * pull
-        return cost
+    def evaluated(self, points: np.ndarray) -> Evaluation:
+        basis = self.basis
+        z, a = basis.values @ points, basis.accelerations @ points
+        of_frames = np.zeros(z.shape)
+        cost = np.sum([term.cost(z, of_frames) for term in self.terms], axis=0)
+        pull = self.acceleration * a
+        gradient = basis.values.T @ of_frames + basis.accelerations.T @ pull
+        by_frame = cost + self._by_frame((pull * a).sum(1))
+        by_point = np.bincount(basis.point_of_frame, by_frame, minlength=basis.points)
+        return Evaluation(points, by_point, gradient)
 
-    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        for order, weight, stencil in self._differences(len(z)):
-            terms = len(z) - order
-            for i, a in enumerate(stencil):
-                for k, b in enumerate(stencil[: i + 1]):  # frame k before frame i: lag i − k
-                    values = np.zeros((len(z) - (i - k), z.shape[1]))
-                    values[k : k + terms] = a * b * weight
-                    system.add_diagonal(values, i - k)
+    def frame_costs(self, points: np.ndarray) -> np.ndarray:
+        """(frames,): what each frame adds to the cost; an acceleration counts in the frame where it ends."""
+        z, a = self.basis.values @ points, self.basis.accelerations @ points
+        return np.sum([term.cost(z) for term in self.terms], axis=0) + self._by_frame((self.acceleration * a**2).sum(1))
 
-    def _differences(self, frames: int):
-        """Order, weight (free,) and stencil of each kind of difference that counts in so many frames."""
-        velocity, acceleration = self.velocity * self.rate**2, self.acceleration * self.rate**4
-        for order, weight in ((1, velocity), (2, acceleration)):
-            if frames > order and weight.any():
-                yield order, weight, ((-1.0, 1.0), (1.0, -2.0, 1.0))[order - 1]
+    def _by_frame(self, of_rows: np.ndarray) -> np.ndarray:
+        return np.bincount(self.basis.frame_of_row, of_rows, minlength=self.basis.frames)
 
-    def of_window(self, frames: slice) -> "SmoothnessTerm":
-        return self
+    def curve(self, points: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        """Fill `system` with half the Hessian; newton: include the second-order parts."""
+        system.clear()
+        z = self.basis.values @ points
+        for term in self.terms:
+            term.curve(z, system, newton)
+        self.curve_smoothness(system)
 
-    def of_sampled_frames(self, frames: slice, count: int) -> "SmoothnessTerm":
-        return SmoothnessTerm(self.rate / count, self.velocity * count, self.acceleration * count)
+    def curve_smoothness(self, system: BandedSystem) -> None:
+        system.add_form(self.basis.acceleration_form, np.diag(self.acceleration))
+
+    def of_window(self, frames: slice, basis: Basis) -> "Objective":
+        """Of a part of the trial, on a basis of its own."""
+        return replace(self, terms=tuple(term.of_window(frames) for term in self.terms), basis=basis)

@@ -7,27 +7,24 @@ forgets it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.priors import LinearPrior, SharedError
 from simspine.anatomy.tree import SLOT_SLIDE, SLOT_SLIDE_IN_GROUND, Tree, with_identity_function
 from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError, unknown_name
-from simspine.estimation.banded import BandedSystem, FloatType
+from simspine.estimation.banded import BandedSystem, Factor, FloatType
 from simspine.estimation.frame_engine import Frames, fit_frames
-from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise_terms
-from simspine.estimation.terms import LimitTerm, MarkerTerm, Term
+from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise
+from simspine.estimation.path_basis import path_basis
+from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, Term
 
 TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: nothing says how sure the pose is"
-ROUGH_START_COST_SHARE = 1e-3  # of the cost: what a path to begin from may lack of the minimum on its frames
-MIN_START_SAMPLES = 8  # through which a cubic spline is laid
 STARTING_POINTS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
-DeviationAboutMean = Callable[[np.ndarray], np.ndarray]  # see `_about_mean`
-PublishedFigures = Callable[[MarkerTerm, np.ndarray, np.ndarray, DeviationAboutMean], Mapping[str, np.ndarray]]
+PublishedFigures = Callable[[MarkerTerm, "WindowPosterior"], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,9 @@ class WindowSize:
     length: int = 600
     overlap: int = 50
 
-    def thinned(self, count: int) -> "WindowSize":
-        """The same of one frame in `count`."""
-        return WindowSize(max(1, self.length // count), self.overlap // count)
+    def whole_intervals(self, spacing: int) -> "WindowSize":
+        """At least as many frames, so that knots of all windows lie on the same ones."""
+        return WindowSize(-(-self.length // spacing) * spacing, -(-self.overlap // spacing) * spacing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +56,10 @@ class Trajectory:
 
 def solve_trajectory(
     terms: Sequence[Term],
+    acceleration: np.ndarray,
     paths: Sequence[Callable[[], np.ndarray]],
     *,
+    spacing: int | None = None,
     publish: PublishedFigures | None = None,
     windows: WindowSize = WindowSize(),
     tolerance: float = 1e-6,
@@ -68,58 +67,41 @@ def solve_trajectory(
     precision: FloatType = float,
     polish: int = MAX_POLISHING_STEPS,
 ) -> Trajectory:
-    """Minimise the sum of terms over all frames.
+    """Minimise the sum of terms and smoothness over all frames.
 
-    terms: the first is the `MarkerTerm`. paths: make those (frames, free) to begin from, see `starting_path`; all but
-    the first are for windows in which those before lead nowhere. publish: called for each window with the marker term,
-    z (frames, free) and the posterior covariance (frames, free, free) of its inner frames, and with `_about_mean` of
-    these; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. polish:
-    see `minimise`. Other arguments: see the module.
+    terms: the first is the `MarkerTerm`. acceleration: see `Objective`. paths: make those (frames, free) to begin from,
+    see `starting_path`; all but the first are for windows in which those before lead nowhere. spacing: frames between
+    the knots of a spline, None for every frame by itself. publish: called for each window with the marker term and the
+    posterior of its inner frames; without it no covariance is made. precision: of factors for steps, and of sweeps for
+    the posterior. polish: see `minimise`. Other arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
     frames = len(markers.y)
     first, *others = paths
     path = first()
+    size = windows.whole_intervals(spacing or 1)
 
     def work(begin: int) -> Trajectory:
-        end = min(begin + windows.length, frames)
-        low, high = max(0, begin - windows.overlap), min(frames, end + windows.overlap)
-        part = [term.of_window(slice(low, high)) for term in terms]
-        found = minimise_terms(part, path[low:high], tolerance=tolerance, precision=precision, polish=polish)
+        end = min(begin + size.length, frames)
+        low, high = max(0, begin - size.overlap), min(frames, end + size.overlap + 1)
+        part = slice(low, high)
+        whole = Objective(tuple(terms), acceleration, path_basis(high - low, spacing))
+        objective = whole.of_window(part, whole.basis)
+
+        def minimum_from(path: np.ndarray) -> Minimum:
+            points = objective.basis.fit(path[part])
+            return minimise(objective, points, tolerance=tolerance, precision=precision, polish=polish)
+
+        found = minimum_from(path)
         for make in others:
             if not found.reason:
                 break
-            other = minimise_terms(part, make()[low:high], tolerance=tolerance, precision=precision, polish=polish)
-            found = min(found, other, key=lambda end: (end.reason != "", float(end.cost.sum())))
-        return _solve_window(part, found, slice(begin - low, end - low), precision=precision, publish=publish)
+            found = min(found, minimum_from(make()), key=lambda end: (end.reason != "", end.cost))
+        return _solved_window(objective, found, slice(begin - low, end - low), precision=precision, publish=publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined_windows(map_on_threads(work, range(0, frames, windows.length), threads))
-
-
-def sampled_minimum(
-    terms: Sequence[Term], path: np.ndarray, count: int, windows: WindowSize, threads: int = 1
-) -> np.ndarray:
-    """A path (frames, free) near the minimum, from a rough one: the minimum on one frame in `count`, each of which
-    stands for so many, and a cubic spline through it. Steps cost `count` times less there, and most of them are far
-    from the end. A trial too short for that keeps its rough path.
-    """
-    frames = len(path)
-    chosen = slice((frames - 1) % count // 2, None, count)
-    time = np.arange(frames)
-    if count == 1 or len(time[chosen]) < MIN_START_SAMPLES:
-        return path
-    found = solve_trajectory(
-        [term.of_sampled_frames(chosen, count) for term in terms],
-        [lambda: path[chosen]],
-        windows=windows.thinned(count),
-        tolerance=ROUGH_START_COST_SHARE,
-        threads=threads,
-        precision=np.float32,
-        polish=0,
-    )
-    return scipy.interpolate.CubicSpline(time[chosen], found.coordinates)(time)
+        return _joined_windows(map_on_threads(work, range(0, frames, size.length), threads))
 
 
 def _joined_windows(parts: Sequence[Trajectory]) -> Trajectory:
@@ -186,67 +168,89 @@ def _interpolated_path(markers: MarkerTerm, chosen: np.ndarray, z: np.ndarray) -
     return path
 
 
-def _solve_window(
-    terms, found: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
-) -> Trajectory:
-    n = found.coordinates.shape[1]
-    kept, response = found.coordinates[inner], None
-    published: Mapping[str, np.ndarray] = {}
-    if publish is not None:
-        system = BandedSystem(*found.coordinates.shape)
-        seen = terms[0].upper_information(found.coordinates)
-        system.add_blocks(seen)
-        for term in terms[1:]:
-            if isinstance(term, LimitTerm):
-                term = term.where_measured(seen)
-            term.curve(found.coordinates, system, newton=False)
-        factor = system.factorise(sweeps=precision)
-        if factor is None:  # nothing says where the body is, as in a gap as long as a window
-            blocks = np.full((len(kept), n, n), np.nan)
-            found = replace(found, reason=found.reason or TOO_FEW_MARKERS_REASON)
-        else:
-            blocks = factor.inverse_blocks(inner.start)[: len(kept)]
-            response = _mean_response(seen, factor)
+@dataclass(frozen=True, eq=False)
+class WindowPosterior:
+    """Of a window's inner frames. coordinates: (frames, free). factor: of the whole window's precision, None where that
+    leaves something open. inner: which of its frames these are."""
 
-        def about_mean(gradient: np.ndarray) -> np.ndarray:
-            return _about_mean(factor, blocks, inner, gradient)
+    coordinates: np.ndarray
+    factor: Factor | None
+    inner: slice
 
-        published = publish(terms[0].of_window(inner), kept, blocks, about_mean)
-    return Trajectory(
-        coordinates=kept,
-        cost=found.cost[inner],
-        derived_figures=published,
-        response=response,
-        reason=(found.reason,) * len(kept),
-    )
+    def covariances(self, frames: np.ndarray) -> np.ndarray:
+        """(some frames, free, free), of the frames with these numbers, in their order."""
+        if self.factor is None:
+            n = self.coordinates.shape[1]
+            return np.full((len(frames), n, n), np.nan)
+        return self.factor.covariances(self.inner.start + frames)
+
+    def covariance_with_mean(self, gradient: np.ndarray) -> np.ndarray:
+        """(frames, figures): of each figure with its mean over the frames; gradient: (frames, figures, free).
+
+        One solve with the mean's gradient gives it for all frames.
+        """
+        frames, figures, n = gradient.shape
+        if self.factor is None:
+            return np.full((frames, figures), np.nan)
+        values = self.factor.basis.values[self.inner]
+        mean = values.T @ (gradient.transpose(0, 2, 1).reshape(frames, -1) / frames)
+        moved = values @ self.factor.solve(mean.reshape(-1, n, figures)).reshape(-1, n * figures)
+        return np.einsum("tkn,tnk->tk", gradient, moved.reshape(frames, n, figures))
 
 
-def _about_mean(factor, blocks: np.ndarray, inner: slice, gradient: np.ndarray) -> np.ndarray:
+def share_about_mean(variance: np.ndarray, with_mean: np.ndarray) -> np.ndarray:
     """(frames, figures): of the variance of a figure, the part that is left when its mean over the frames is taken off.
 
-    gradient: (frames, figures, free) of the figures, in the window's inner frames. What lasts as long as they do, such
-    as a point that is put too high throughout, leaves changes as they are. One solve with the mean's gradient gives the
-    covariance of each frame with the mean.
+    with_mean: its covariance with the mean. What lasts as long as the frames do, such as a point that is put too high
+    throughout, leaves changes as they are.
     """
-    frames, figures, n = gradient.shape
-    if factor is None:
-        return np.full((frames, figures), np.nan)
-    mean = np.zeros((factor.frames, n, figures))
-    mean[inner] = gradient.transpose(0, 2, 1) / frames
-    with_mean = np.einsum("tkn,tnk->tk", gradient, factor.solve(mean)[inner])
-    variance = ((gradient @ blocks) * gradient).sum(-1)
     left = variance - 2 * with_mean + with_mean.mean(0)
     return np.clip(left / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
 
-def _mean_response(pull: np.ndarray, factor) -> np.ndarray:
-    """(free,): change of the estimate, mean over frames, when the truth of one coordinate changes by one for good.
+def _solved_window(
+    objective: Objective, found: Minimum, inner: slice, precision: FloatType, publish: PublishedFigures | None
+) -> Trajectory:
+    coordinates = objective.basis.values @ found.points
+    kept, response, reason = coordinates[inner], None, found.reason
+    published: Mapping[str, np.ndarray] = {}
+    if publish is not None:
+        markers = objective.terms[0]
+        assert isinstance(markers, MarkerTerm)
+        factor, response = _posterior_factor(objective, coordinates, precision)
+        if factor is None:  # nothing says where the body is, as in a gap as long as a window
+            reason = reason or TOO_FEW_MARKERS_REASON
+        published = publish(markers.of_window(inner), WindowPosterior(kept, factor, inner))
+    return Trajectory(
+        coordinates=kept,
+        cost=objective.frame_costs(found.points)[inner],
+        derived_figures=published,
+        response=response,
+        reason=(reason,) * len(kept),
+    )
+
+
+def _posterior_factor(
+    objective: Objective, coordinates: np.ndarray, precision: FloatType
+) -> tuple[Factor | None, np.ndarray | None]:
+    """A factor of the posterior's precision at a minimum, and the response (free,): change of the estimate, mean over
+    frames, when the truth of one coordinate changes by one for good.
 
     The estimate changes by H⁻¹ D 1 if the data's part of the precision H is D (the measurement response of retrieval
-    theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3). pull: D's blocks, of which column i is the
-    data's pull for a change of coordinate i; see `MarkerTerm.upper_information`.
+    theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3).
     """
-    return np.clip(factor.mean_diagonal(pull), 0.0, 1.0)
+    markers, *others = objective.terms
+    assert isinstance(markers, MarkerTerm)
+    system = BandedSystem(objective.basis, coordinates.shape[1])
+    seen = markers.upper_information(coordinates)
+    system.add_blocks(seen)
+    for term in others:
+        if isinstance(term, LimitTerm):
+            term = term.where_measured(seen)
+        term.curve(coordinates, system, newton=False)
+    objective.curve_smoothness(system)
+    factor = system.factorise(sweeps=precision)
+    return factor, None if factor is None else np.clip(factor.mean_response(seen), 0.0, 1.0)
 
 
 # Errors that neighbouring markers share, as unknown coordinates of the body's tree.

@@ -6,15 +6,18 @@ from functools import cache, partial
 
 import numpy as np
 import scipy
+from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.anatomy.tree import all_coordinates
+from simspine.core.arrays import map_on_threads
 from simspine.core.errors import require_known
 from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.levenberg_marquardt import learnt_factor, with_scaled_acceleration
+from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, learnt_factor, minimise, sample_stretches
+from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import (
     CHANGE_KEY,
     GRADIENT_KEY,
@@ -30,20 +33,21 @@ from simspine.estimation.result import (
 from simspine.estimation.terms import (
     LimitTerm,
     MarkerTerm,
+    Objective,
     PriorTerm,
-    SmoothnessTerm,
     Term,
     prior_repetition,
     single_coordinate_precision_and_target,
 )
 from simspine.estimation.trajectory import (
     STARTING_POINTS,
-    DeviationAboutMean,
+    PublishedFigures,
     Trajectory,
+    WindowPosterior,
     WindowSize,
     offset_coordinate_names,
     offset_priors,
-    sampled_minimum,
+    share_about_mean,
     solve_trajectory,
     starting_path,
     tree_with_shared_errors,
@@ -66,25 +70,31 @@ FRAMES_PER_COVARIANCE_BATCH = 100  # their covariance stays in the cache
 # to its limit (tests/estimation/test_deviation_spacing.py).
 DEVIATION_SPACING_S = 0.08
 START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting path
-# Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
-# sweeps are in single precision (docs/method.md).
+# Squared rate of knots or frames over the smallest standard deviation of an angle's acceleration, 1/rad: up to this
+# factors and sweeps are in single precision (docs/method.md).
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
+# s between knots: the largest of these that loses no more of the motion than allowed, of a trial's liveliest parts.
+KNOT_SPACINGS_S = (0.08, 0.06, 0.04)
+MIN_KNOT_SPACING = 3  # frames; with fewer a spline is no cheaper than the frames
+MAX_SPLINE_ERROR_RAD = np.radians(0.05)  # root mean square of any angle: a hundredth of how well limbs are known
+ROUGH_START_COST_SHARE = 1e-3  # of the cost: what a path to begin from may lack of the minimum
 LIVELY_MOTION_HZ = 2.0  # the rate of steps
 MAX_STARTS_PER_STRETCH = 3  # starting paths of a stretch that does not converge
 START_HZ = 20.0  # frames per second from which the rough path is made
-SAMPLED_HZ = 12.5  # frames per second of the first minimum: people hardly move faster than half as fast
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """terms: all of them; markers and prior are two. coordinate_count: how many columns are coordinates of the body;
-    offsets of markers follow. usable: (frames,). frames_per_error: how many frames share one error, of a marker or of
+    """terms: all of them; markers and prior are two. acceleration: (free,) see `Objective`. coordinate_count: how many
+    columns are coordinates of the body; offsets of markers follow. usable: (frames,). frames_per_error: how many frames share one error, of a marker or of
     the body, at least 1. thinning: (markers,) by how much less each counts in `markers` since frames share its own
-    error; at least 1. lasting: which part of the errors lasts, None where all of it does. stiffness: squared frame rate
-    over the smallest standard deviation of an angle's acceleration, 1/rad.
+    error; at least 1. lasting: which part of the errors lasts, None where all of it does. angles: columns that are
+    angles of the body. spacing: frames between knots, None where every frame is solved by itself.
     """
 
     terms: tuple[Term, ...]
+    acceleration: np.ndarray
+    rate: float
     markers: MarkerTerm
     prior: PriorTerm
     coordinate_count: int
@@ -92,11 +102,18 @@ class _Problem:
     frames_per_error: float
     thinning: np.ndarray
     lasting: LastingErrors | None
-    stiffness: float
+    angles: np.ndarray
+    spacing: int | None = None
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
         """As if each frame had errors of its own."""
         return replace(markers, w=markers.w * self.thinning)
+
+    @property
+    def precision(self) -> FloatType:
+        """Of factors and sweeps."""
+        stiffness = np.sqrt(self.acceleration[self.angles].max(initial=0.0)) / (self.spacing or 1) ** 2
+        return np.float32 if stiffness <= MAX_SINGLE_PRECISION_STIFFNESS else float
 
 
 def solve_with_trajectory(
@@ -113,17 +130,15 @@ def solve_with_trajectory(
     problem = _trajectory_problem(
         body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
     )
-    paths = _starting_path(body, markers, weights, problem=problem, solver=solver)
-    if smoothness is not None and smoothness.learn_from_trial:
-        problem = _with_learnt_smoothness(
-            problem, np.isin(body.free_names, smoothness.learn_from_trial), paths[0](), solver
-        )
+    paths = _starting_paths(body, markers, weights, problem=problem, solver=solver)
+    learnt = np.isin(body.free_names, () if smoothness is None else smoothness.learn_from_trial)
+    problem = _with_learnt_motion(problem, learnt, paths[0](), solver)
     modes = np.zeros((problem.coordinate_count, 0))
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
-    found = solve_trajectory(problem.terms, paths, publish=publish, **_solve_settings(problem, solver))
+    found = _solved(problem, paths, solver, tolerance=solver.tolerance, publish=publish)
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
     z = canonical_branch(body, found.coordinates[:, : problem.coordinate_count])
@@ -149,21 +164,24 @@ class _PublishedFigures:
     derive: DerivedFigures | None
     spacing: int
 
-    def __call__(
-        self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: DeviationAboutMean
-    ) -> dict[str, np.ndarray]:
+    def __call__(self, shown: MarkerTerm, posterior: WindowPosterior) -> dict[str, np.ndarray]:
+        z = posterior.coordinates
         computed = spaced_frames(shown.seen, self.spacing)
-        pieces = np.split(computed, range(FRAMES_PER_COVARIANCE_BATCH, len(computed), FRAMES_PER_COVARIANCE_BATCH))
-        parts = [self._of_some_frames(shown.of_window(part), z[part], blocks[part]) for part in pieces]
-        derived = {
-            name: on_lines_between(computed, np.concatenate([part[name] for part in parts]), len(z))
-            for name in parts[0]
-        }
+        blocks = posterior.covariances(computed)
+        begins = range(0, len(computed), FRAMES_PER_COVARIANCE_BATCH)
+        pieces = [slice(begin, begin + FRAMES_PER_COVARIANCE_BATCH) for begin in begins]
+        parts = [
+            self._of_some_frames(shown.of_window(computed[piece]), z[computed[piece]], blocks[piece])
+            for piece in pieces
+        ]
+        derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if GRADIENT_KEY in derived:
             offsets = z.shape[1] - self.problem.coordinate_count
-            padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
-            derived[CHANGE_KEY] = np.sqrt(about_mean(padded) * derived[CHANGE_KEY])
-        return derived
+            gradient = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
+            with_mean = posterior.covariance_with_mean(on_lines_between(computed, gradient, len(z)))[computed]
+            variance = ((gradient @ blocks) * gradient).sum(-1)
+            derived[CHANGE_KEY] = np.sqrt(share_about_mean(variance, with_mean) * derived[CHANGE_KEY])
+        return {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
 
     def _of_some_frames(self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         problem, own = self.problem, self.problem.coordinate_count
@@ -215,13 +233,14 @@ def _trajectory_problem(
     thinning = np.where(np.isin(markers.names, errors.slow_markers), own, 1.0)
     tree = tree_with_shared_errors(tree, errors.shared_errors, markers.names)
     observed = _marker_term(MarkerTerm(tree, y, w), errors, thinning)
-    smooth = () if smoothness is None else (_smoothness_term(body, smoothness, markers.rate, len(tree.free)),)
     shared = offset_priors(errors.shared_errors)
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, body.free_names), *shared])
     names = [*body.free_names, *offset_coordinate_names(errors.shared_errors)]
     assumed = _prior_term(priors, names, markers, frames_per_error=max(own, of_body))
     return _Problem(
-        terms=(observed, LimitTerm(tree.lower, tree.upper), *smooth, assumed),
+        terms=(observed, LimitTerm(tree.lower, tree.upper), assumed),
+        acceleration=_acceleration_precision(body, smoothness, markers.rate, len(tree.free)),
+        rate=markers.rate,
         markers=observed,
         prior=assumed,
         coordinate_count=len(body.free_names),
@@ -229,7 +248,7 @@ def _trajectory_problem(
         frames_per_error=max(own, of_body),
         thinning=thinning,
         lasting=_lasting_errors(errors, markers, len(priors.terms)),
-        stiffness=_stiffness(body, smooth),
+        angles=np.flatnonzero(body.coordinates.rotational[body.tree.free]),
     )
 
 
@@ -245,36 +264,57 @@ def _prior_term(priors: Prior, names: Sequence[str], markers: Markers, frames_pe
     return PriorTerm(combinations, mean, precision=precision, decay=decay, repetition=repetition)
 
 
-def _smoothness_term(body: Body, smoothness: Smoothness, rate: float, columns: int) -> SmoothnessTerm:
-    """columns: the body's free coordinates, and after them others that are not held."""
-    names, rotational = body.free_names, body.coordinates.rotational[body.tree.free]
-    velocity, acceleration = np.zeros(columns), np.zeros(columns)
-    velocity[: len(names)] = smoothness.weights("velocity", names, rotational)
-    acceleration[: len(names)] = smoothness.weights("acceleration", names, rotational)
-    return SmoothnessTerm(rate, velocity, acceleration)
+def _acceleration_precision(body: Body, smoothness: Smoothness | None, rate: float, columns: int) -> np.ndarray:
+    """(columns,), see `Objective`. columns: the body's free coordinates, and after them others that are not held."""
+    precision = np.zeros(columns)
+    if smoothness is not None:
+        names, rotational = body.free_names, body.coordinates.rotational[body.tree.free]
+        precision[: len(names)] = smoothness.precisions(names, rotational) * rate**4
+    return precision
 
 
-def _stiffness(body: Body, smooth: Sequence[SmoothnessTerm]) -> float:
-    angles = np.flatnonzero(body.coordinates.rotational[body.tree.free])
-    return max(
-        (term.rate**2 * float(np.sqrt(term.acceleration[angles].max(initial=0.0))) for term in smooth), default=0.0
-    )
+def _knot_spacings(problem: _Problem) -> list[int]:
+    """Frames between knots, the largest first; none where accelerations are free or the frame rate is low."""
+    spacings = [int(seconds * problem.rate) for seconds in KNOT_SPACINGS_S]
+    return [spacing for spacing in spacings if spacing >= MIN_KNOT_SPACING and problem.acceleration.any()]
 
 
-def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
-    """learnt: (coordinates,) bool, those whose accelerations the trial itself shows."""
-    (smoothness,) = (term for term in problem.terms if isinstance(term, SmoothnessTerm))
+def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
+    """With the smoothness and the spacing of knots that stretches of the trial show. A short trial is solved frame by
+    frame. learnt: (coordinates,) bool, those whose accelerations the trial itself shows. path: (frames, free)."""
+    parts = sample_stretches(path, problem.rate)
+    spacings = _knot_spacings(problem) if len(parts) > 1 else []
+    if not spacings and not learnt.any():
+        return problem
     # Thinned markers say little of slow motion only. Of errors with the correlation time τ, of which the frames of 2 τ
     # share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
-    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / smoothness.rate) ** 2
+    faster = 1 + (np.pi * LIVELY_MOTION_HZ * problem.thinning / problem.rate) ** 2
     markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinning))
-    others = [markers, *(term for term in problem.terms if term is not smoothness and term is not problem.markers)]
-    which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
-    factor = learnt_factor(
-        others, smoothness, which, path=path, precision=_precision_of(problem), threads=solver.threads
-    )
-    terms = tuple(with_scaled_acceleration(term, factor) if term is smoothness else term for term in problem.terms)
-    return replace(problem, terms=terms, stiffness=problem.stiffness / factor.min())
+    terms = (markers, *(term for term in problem.terms if term is not problem.markers))
+
+    def stretch(part: slice, spacing: int | None) -> Objective:
+        whole = Objective(terms, problem.acceleration, path_basis(part.stop - part.start, spacing))
+        return whole.of_window(part, whole.basis)
+
+    def minimum(part: slice) -> np.ndarray:
+        return minimise(stretch(part, None), path[part], precision=problem.precision).points
+
+    with threadpool_limits(1, "blas"):
+        minima = map_on_threads(minimum, parts, solver.threads)
+    spacing = next((each for each in spacings if _is_spline(minima, problem.angles, each)), None)
+    acceleration = problem.acceleration
+    if learnt.any():
+        which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
+        factor = learnt_factor([stretch(part, spacing) for part in parts], minima, which, threads=solver.threads)
+        acceleration = acceleration / factor**2
+    return replace(problem, acceleration=acceleration, spacing=spacing)
+
+
+def _is_spline(paths: Sequence[np.ndarray], angles: np.ndarray, spacing: int) -> bool:
+    """Whether splines with knots so many frames apart follow the angles of these paths."""
+    bases = [path_basis(len(path), spacing) for path in paths]
+    apart = [(path - basis.values @ basis.fit(path))[:, angles] for path, basis in zip(paths, bases, strict=True)]
+    return max(float(np.sqrt((each**2).mean())) for each in apart) <= MAX_SPLINE_ERROR_RAD
 
 
 def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
@@ -290,17 +330,17 @@ def _lasting_errors(errors: MarkerErrors, markers: Markers, priors: int) -> Last
     return LastingErrors(lasting, misfit, of_prior)
 
 
-def _starting_path(
+def _starting_paths(
     body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
 ) -> list[Callable[[], np.ndarray]]:
-    """What makes the path (frames, free) to begin from: the minimum on a few of the frames, from a rough path, or the
-    end of the best of several. A single one is followed by others, for stretches in which it leads nowhere: an arm that
-    hung straight may be wound up."""
+    """What makes the path (frames, free) to begin from: the minimum on a spline, from a rough path, or the end of the
+    best of several. A single one is followed by others, for stretches in which it leads nowhere: an arm that hung
+    straight may be wound up."""
     prior, own = problem.prior, problem.coordinate_count
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - own))
     held, drawn = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
-    stride, count = (max(1, int(markers.rate / hz)) for hz in (START_HZ, SAMPLED_HZ))
+    spacings = _knot_spacings(problem)
 
     @cache
     def path(begin: float) -> np.ndarray:
@@ -308,7 +348,7 @@ def _starting_path(
             problem.each_frame(problem.markers),
             pose,
             1.0 / ROUGH_PATH_POSE_SD**2,
-            stride=stride,
+            stride=max(1, int(markers.rate / START_HZ)),
             ridge=held,
             target=drawn,
             threads=solver.threads,
@@ -317,30 +357,41 @@ def _starting_path(
         rough = canonical_branch(
             body, scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
         )
-        return sampled_minimum(problem.terms, rough, count, windows=_window_size(solver), threads=solver.threads)
+        if not spacings or markers.frames <= spacings[0]:
+            return rough
+        coarse = replace(problem, spacing=spacings[0])
+        return _solved(coarse, [lambda: rough], solver, tolerance=ROUGH_START_COST_SHARE, polish=0).coordinates
 
     if solver.starts == 1:
         return [partial(path, begin) for begin in STARTING_POINTS[:MAX_STARTS_PER_STRETCH]]
-    cut = _solve_settings(problem, solver)
     tried = [
-        solve_trajectory(problem.terms, [partial(path, begin)], **cut) for begin in STARTING_POINTS[: solver.starts]
+        _solved(problem, [partial(path, begin)], solver, tolerance=solver.tolerance)
+        for begin in STARTING_POINTS[: solver.starts]
     ]
     best = min(tried, key=lambda found: float(found.cost.sum()))
     return [lambda: best.coordinates]
 
 
-def _solve_settings(problem: _Problem, solver: Solver) -> dict:
-    """How `solve_trajectory` cuts the trial, when it stops, and how precisely it factorises."""
-    how = {"windows": _window_size(solver), "tolerance": solver.tolerance, "threads": solver.threads}
-    return how | {"precision": _precision_of(problem)}
-
-
-def _window_size(solver: Solver) -> WindowSize:
-    return WindowSize(solver.window, solver.overlap)
-
-
-def _precision_of(problem: _Problem) -> FloatType:
-    return np.float32 if problem.stiffness <= MAX_SINGLE_PRECISION_STIFFNESS else float
+def _solved(
+    problem: _Problem,
+    paths: Sequence[Callable[[], np.ndarray]],
+    solver: Solver,
+    tolerance: float,
+    polish: int = MAX_POLISHING_STEPS,
+    publish: PublishedFigures | None = None,
+) -> Trajectory:
+    return solve_trajectory(
+        problem.terms,
+        problem.acceleration,
+        paths,
+        spacing=problem.spacing,
+        publish=publish,
+        windows=WindowSize(solver.window, solver.overlap),
+        tolerance=tolerance,
+        threads=solver.threads,
+        precision=problem.precision,
+        polish=polish,
+    )
 
 
 def _trajectory_posterior(body: Body, found: Trajectory) -> Posterior:

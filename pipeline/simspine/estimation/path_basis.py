@@ -1,0 +1,177 @@
+"""Paths in time from few unknowns: cubic B-splines with uniform knots, or every frame by itself.
+
+A path (frames, free) is B c, with control points c (points, free). A person moves little within 80 ms, so a spline with
+a knot in that time has a quarter of the unknowns of a trial at 50 Hz, and loses 0.03° of limbs and 0.002° of lordosis
+(docs/method.md). Each frame depends on four neighbouring control points, so that Hessians stay banded (de Boor 1978, A
+practical guide to splines). Integrals over the spline are exact, by two points of Gauss and Legendre an interval.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+import scipy
+
+GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # of an interval 0…1, each with the weight 1/2
+FRAMES_PER_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
+# Share of accelerations in a least-squares fit to a path: control points beyond its ends are on straight lines.
+FIT_SMOOTHNESS = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """B, and what is integrated over it.
+
+    spacing: frames from a knot to the next. first: (frames,) first of the control points that a frame depends on.
+    weights: (frames, reach) how it depends on that one and those after it. accelerations: sparse (rows, points); the
+    squares of its rows add up to those of the accelerations, per frame², over all frames. frame_of_row: (rows,) in
+    which frame they count. lags: how many control points later the last one is to which one is coupled.
+    diagonal_last_lag: whether only each coordinate with itself is coupled over the last of these.
+    """
+
+    spacing: int
+    first: np.ndarray
+    weights: np.ndarray
+    accelerations: scipy.sparse.csr_array
+    frame_of_row: np.ndarray
+    lags: int
+    diagonal_last_lag: bool
+
+    @property
+    def frames(self) -> int:
+        return len(self.first)
+
+    @property
+    def points(self) -> int:
+        return self.accelerations.shape[1]
+
+    def band_width(self, n: int) -> int:
+        """Rows of a band for n unknowns in each control point."""
+        return self.lags * n + 1 if self.diagonal_last_lag else (self.lags + 1) * n
+
+    @cached_property
+    def values(self) -> scipy.sparse.csr_array:
+        """B (frames, points)."""
+        return self._matrix_of(self.weights, np.zeros(1, int))
+
+    def _matrix_of(self, weights: np.ndarray, shift: np.ndarray) -> scipy.sparse.csr_array:
+        reach = weights.shape[1]
+        columns = self.first[:, None] + np.arange(reach) + shift
+        rows = np.arange(0, weights.size + 1, reach)
+        return scipy.sparse.csr_array(
+            (weights.reshape(-1), columns.reshape(-1), rows), shape=(self.frames, self.points)
+        )
+
+    @cached_property
+    def lagged_squares(self) -> list[scipy.sparse.csr_array]:
+        """For each lag, sparse (points, frames): product of a frame's weights on a control point and on the one `lag`
+        later."""
+        reach = self.weights.shape[1]
+        products = [self.weights[:, : reach - lag] * self.weights[:, lag:] for lag in range(reach)]
+        return [scipy.sparse.csr_array(self._matrix_of(each, np.zeros(1, int)).T) for each in products]
+
+    @cached_property
+    def share_of_points(self) -> np.ndarray:
+        """(points,): sum over frames of the weights on each."""
+        return np.asarray(self.values.sum(0)).reshape(-1)
+
+    @cached_property
+    def point_of_frame(self) -> np.ndarray:
+        """(frames,): the control point that counts most in each."""
+        return self.first + self.weights.argmax(1)
+
+    # Quadratic forms of control points, (lags + 1, points): row `lag` couples each with the one `lag` later.
+
+    @cached_property
+    def value_form(self) -> np.ndarray:
+        """Σ_t z_t²."""
+        return self._form_of(self.values)
+
+    @cached_property
+    def change_form(self) -> np.ndarray:
+        """Σ_t (z_t − z_{t−1})²."""
+        return self._form_of(self.values[1:] - self.values[:-1])
+
+    @cached_property
+    def end_form(self) -> np.ndarray:
+        """z² of the first frame and of the last."""
+        return self._form_of(self.values[[0, self.frames - 1]])
+
+    @cached_property
+    def acceleration_form(self) -> np.ndarray:
+        """Sum over frames of squared accelerations, per frame²."""
+        return self._form_of(self.accelerations)
+
+    def _form_of(self, rows: scipy.sparse.csr_array) -> np.ndarray:
+        square = scipy.sparse.csr_array(rows.T @ rows)
+        form = np.zeros((self.lags + 1, self.points))
+        for lag in range(min(self.lags + 1, self.points)):
+            form[lag, : self.points - lag] = square.diagonal(-lag)
+        return form
+
+    def fit(self, path: np.ndarray) -> np.ndarray:
+        """Control points (points, free) of the path (frames, free) nearest to this one."""
+        if self.weights.shape[1] == 1:
+            return path
+        form = self.value_form + FIT_SMOOTHNESS * self.acceleration_form
+        return scipy.linalg.solveh_banded(form, self.values.T @ path, lower=True)
+
+    def batches(self) -> Iterator[slice]:
+        """Frames in parts of whole intervals, one after another."""
+        ends = np.flatnonzero(np.diff(self.first, append=-1)) + 1
+        begin = 0
+        while begin < self.frames:
+            end = int(ends[max(np.searchsorted(ends, begin + FRAMES_PER_BATCH, "right") - 1, 0)])
+            end = max(end, int(ends[np.searchsorted(ends, begin, "right")]))
+            yield slice(begin, end)
+            begin = end
+
+
+@cache
+def path_basis(frames: int, spacing: int | None) -> Basis:
+    """Cubic splines with a knot every `spacing` frames; None: every frame by itself."""
+    return _frame_basis(frames) if spacing is None else _spline_basis(frames, spacing)
+
+
+def _frame_basis(frames: int) -> Basis:
+    rows = max(frames - 2, 0)
+    second_differences = scipy.sparse.diags_array(
+        [np.full(rows, a) for a in (1.0, -2.0, 1.0)], offsets=(0, 1, 2), shape=(rows, frames)
+    )
+    return Basis(
+        spacing=1,
+        first=np.arange(frames),
+        weights=np.ones((frames, 1)),
+        accelerations=scipy.sparse.csr_array(second_differences),
+        frame_of_row=np.arange(2, rows + 2),
+        lags=2,
+        diagonal_last_lag=True,
+    )
+
+
+def _spline_basis(frames: int, spacing: int) -> Basis:
+    intervals = max(1, -(-(frames - 1) // spacing))
+    first = np.minimum(np.arange(frames) // spacing, intervals - 1)
+    u = np.arange(frames) / spacing - first
+    weights = np.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], 1) / 6
+    g = GAUSS_POINTS
+    second = np.stack([1 - g, 3 * g - 2, 1 - 3 * g, g], 1) * np.sqrt(spacing / len(g)) / spacing**2
+    begin = np.repeat(np.arange(intervals), len(g))
+    at = np.tile(g, intervals)
+    return Basis(
+        spacing=spacing,
+        first=first,
+        weights=weights,
+        accelerations=scipy.sparse.csr_array(
+            (
+                np.tile(second.reshape(-1), intervals),
+                (begin[:, None] + np.arange(4)).reshape(-1),
+                np.arange(0, 4 * len(begin) + 1, 4),
+            ),
+            shape=(len(begin), intervals + 3),
+        ),
+        frame_of_row=np.minimum(((begin + at) * spacing).round().astype(int), frames - 1),
+        lags=3,
+        diagonal_last_lag=False,
+    )
