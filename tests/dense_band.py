@@ -7,8 +7,8 @@ from simspine.estimation.banded import BandedSystem
 
 def dense(system: BandedSystem) -> np.ndarray:
     """H, symmetric, from the lower triangle that its band holds."""
-    size = system.frames * system.n
+    size = system.basis.points * system.n
     H = np.zeros((size, size))
-    for d in range(min(2 * system.n + 1, size)):
+    for d in range(min(len(system.band), size)):
         H[np.arange(d, size), np.arange(size - d)] = system.band[d, : size - d]
     return H + np.tril(H, -1).T

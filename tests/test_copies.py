@@ -39,7 +39,7 @@ def examples():
     board = Board(4, 5, 0.03)
     return [
         CAMERA, KEYPOINTS, markers, solved.motion, solved, solved.body, TERM, ss.Prior([TERM], {"x": [0.1]}),
-        ss.Smoothness(1.0, {"*": 2.0}), SharedError("s", ("a", "b"), 0.01), ss.MarkerErrors(), ss.Options(),
+        ss.Smoothness({"*": 2.0}), SharedError("s", ("a", "b"), 0.01), ss.MarkerErrors(), ss.Options(),
         ss.Solver(coordinate_tasks={"x": (0.0, 1.0)}), board, ss.Delayed(KEYPOINTS, [0, 1]),
         BoardViews(board, ("a",), ((640, 480),), np.zeros((3, 1, len(board.corners), 2))),
         solved.result, solved.spine, solved.verdict, ss.Finding("gap", "info", "found", "do"),

@@ -10,8 +10,9 @@ from simspine.anatomy.tree import all_coordinates
 from simspine.core.types import Motion
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.inverse_kinematics import inverse_kinematics
+from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver
-from simspine.estimation.terms import PriorTerm, SmoothnessTerm
+from simspine.estimation.terms import PriorTerm
 from simspine.estimation.trajectory_engine import NO_PRIOR_SD_RAD
 
 RATE, NOISE, FRAMES, TRIALS = 60.0, 0.02, 60, 60
@@ -50,9 +51,10 @@ def drawn(release):
     beliefs = [LinearPrior({n: 1.0}, m, s, correlation_time=0.3) for n, m, s in zip(names, mean, sd, strict=True)]
     prior = Prior(beliefs)
     S, means, precision, decay = prior.arrays(names, RATE)
-    system = BandedSystem(FRAMES, len(names))
+    basis = path_basis(FRAMES, None)
+    system = BandedSystem(basis, len(names))
     gradient = np.zeros((FRAMES, len(names)))
-    weights = SMOOTH.weights("acceleration", names, c.rotational[tree.free])
+    system.add_form(basis.acceleration_form, np.diag(RATE**4 * SMOOTH.precisions(names, c.rotational[tree.free])))
     # A belief of the solver's own about each angle, wide, is part of its assumptions.
     wide = Prior(
         [LinearPrior({n: 1.0}, c.default[c.index(n)], NO_PRIOR_SD_RAD) for n in names if not n.startswith("pelvis")]
@@ -60,7 +62,6 @@ def drawn(release):
     for term in (
         PriorTerm(S, means, precision, decay),
         PriorTerm(*wide.arrays(names, RATE)),
-        SmoothnessTerm(RATE, np.zeros(len(names)), weights),
     ):
         everywhere = np.tile(mean, (FRAMES, 1))
         term.cost(everywhere, gradient)

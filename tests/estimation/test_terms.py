@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 from simspine.anatomy.priors import MarkerErrors
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.frame_engine import usable_observations
-from simspine.estimation.terms import LimitTerm, MarkerTerm, PriorTerm, SmoothnessTerm, prior_repetition
+from simspine.estimation.path_basis import path_basis
+from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, PriorTerm, prior_repetition
 from simspine.estimation.trajectory import tree_with_marker_offsets
 
 FRAMES = 4
@@ -34,7 +35,6 @@ def marker_term(body, names, rng, **options):
         "huber",
         "offsets",
         "huber offsets",
-        "smoothness",
         "prior",
         "limits",
     ],
@@ -44,8 +44,6 @@ def term_and_z(request, release, fit_names):
     n = release.tree.free.size
     z = release.tree.rest[release.tree.free] + rng.normal(0, 0.2, (FRAMES, n))
     kind = request.param
-    if kind == "smoothness":
-        return SmoothnessTerm(50.0, rng.uniform(0, 0.1, n), rng.uniform(0, 1e-4, n)), z
     if kind == "prior":
         return PriorTerm(
             rng.normal(size=(3, n)), rng.normal(size=3), rng.uniform(0.5, 2, 3), np.array([0, 0.5, 0.9])
@@ -65,7 +63,7 @@ def term_and_z(request, release, fit_names):
 
 
 def filled(term, z, newton):
-    system, gradient = BandedSystem(*z.shape), np.zeros(z.shape)
+    system, gradient = BandedSystem(path_basis(len(z), None), z.shape[1]), np.zeros(z.shape)
     term.cost(z, gradient)
     term.curve(z, system, newton)
     return dense(system), gradient
@@ -152,26 +150,32 @@ def test_repeated_beliefs_hold_what_stays_and_let_go_what_changes():
     np.testing.assert_array_equal(prior_repetition(a, frames, 1.0), 0)
 
 
-def test_one_frame_in_four_that_stands_for_four_says_the_same_of_a_slow_path(release, fit_names):
-    """Costs of 200 frames and of 50 of them, each term by itself."""
-    rng, frames, count = np.random.default_rng(9), 200, 4
+@pytest.mark.parametrize("spacing", [None, 3])
+def test_an_objective_of_control_points_is_consistent(release, fit_names, spacing):
+    """Gradient by differences of the cost, Hessian by differences of the gradient, and the same cost frame by frame."""
+    rng, frames = np.random.default_rng(9), 11
     n = release.tree.free.size
-    waves = np.sin(np.linspace(0, 2 * np.pi, frames)[:, None] + rng.uniform(0, 6, n))
-    z = release.tree.rest[release.tree.free] + 0.2 * waves
-    markers = marker_term(release, fit_names, rng)
-    same = np.zeros(frames, int)
-    S, precision, decay = rng.normal(size=(3, n)), rng.uniform(0.5, 2, 3), np.array([0.9, 0.99, 0.999])
-    terms = [
-        markers.of_window(same),
-        SmoothnessTerm(50.0, rng.uniform(0, 0.1, n), rng.uniform(0, 1e-4, n)),
-        PriorTerm(S, np.zeros(3), precision, decay, prior_repetition(decay, frames, 30.0)),
+    basis = path_basis(frames, spacing)
+    S, decay = rng.normal(size=(3, n)), np.array([0.0, 0.9, 0.999])
+    terms = (
+        marker_term(release, fit_names, rng).of_window(np.zeros(frames, int)),
+        PriorTerm(S, rng.normal(size=3), rng.uniform(0.5, 2, 3), decay, np.array([0.0, 0.2, 0.3])),
         LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3),
-    ]
-    chosen = slice(1, None, count)
-    for term in terms:
-        fewer = term.of_sampled_frames(chosen, count).cost(z[chosen]).sum()
-        assert fewer == pytest.approx(term.cost(z).sum(), rel=0.1)
-        assert abs(fewer - term.of_window(chosen).cost(z[chosen]).sum()) > 0.2 * fewer  # not without the count
+    )
+    objective = Objective(terms, rng.uniform(0, 10, n), basis)
+    points = release.tree.rest[release.tree.free] + rng.normal(0, 0.2, (basis.points, n))
+    here = objective.evaluated(points)
+    assert here.cost.sum() == pytest.approx(objective.frame_costs(points).sum())
+    way, h = rng.normal(size=points.shape), 1e-6
+    names = [release.coordinates.names[c] for c in release.tree.free]
+    way[:, [name.startswith("knee") for name in names]] = 0.0  # splines leave out their own curvature
+    after, before = (objective.evaluated(points + sign * h * way) for sign in (1, -1))
+    slope = (after.cost.sum() - before.cost.sum()) / (4 * h)
+    assert (here.gradient * way).sum() == pytest.approx(slope, rel=1e-6)
+    system = BandedSystem(basis, n)
+    objective.curve(points, system, newton=True)
+    change = ((after.gradient - before.gradient) / (2 * h)).ravel()
+    np.testing.assert_allclose(dense(system) @ way.ravel(), change, atol=1e-5 * np.abs(change).max())
 
 
 def test_a_limit_informs_only_where_markers_say_more_than_the_range():

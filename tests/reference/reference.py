@@ -140,7 +140,7 @@ def inverse_kinematics() -> dict[str, np.ndarray]:
         shared_errors=(SharedError("lumbar", lumbar, sd=0.01),),
         loss="huber",
     )
-    smoothness = ss.Smoothness(velocity=6.0, acceleration={"*": 30.0} | dict.fromkeys(spine, 4.0))
+    smoothness = ss.Smoothness(acceleration={"*": 30.0} | dict.fromkeys(spine, 4.0))
     whole = ss.inverse_kinematics(
         body,
         markers,

@@ -41,10 +41,10 @@ class Smoothness:
                 raise InputError(
                     f"smoothness.acceleration of {name!r} is {sd}, expected a positive standard deviation."
                 )
-        sd = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
+        sds = np.array([table.get(name, table.get("*", np.inf)) for name in names], float)
         scale = np.where(rotational, 1.0, self.metres_per_rad)
         listed = np.array([name in table for name in names])
-        return 1.0 / np.where(listed, sd, sd * scale) ** 2
+        return 1.0 / np.where(listed, sds, sds * scale) ** 2
 
 
 @dataclass(frozen=True)

@@ -53,15 +53,7 @@ class Basis:
     @cached_property
     def values(self) -> scipy.sparse.csr_array:
         """B (frames, points)."""
-        return self._matrix_of(self.weights, np.zeros(1, int))
-
-    def _matrix_of(self, weights: np.ndarray, shift: np.ndarray) -> scipy.sparse.csr_array:
-        reach = weights.shape[1]
-        columns = self.first[:, None] + np.arange(reach) + shift
-        rows = np.arange(0, weights.size + 1, reach)
-        return scipy.sparse.csr_array(
-            (weights.reshape(-1), columns.reshape(-1), rows), shape=(self.frames, self.points)
-        )
+        return _sparse_rows(self.weights, self.first, self.points)
 
     @cached_property
     def lagged_squares(self) -> list[scipy.sparse.csr_array]:
@@ -69,7 +61,7 @@ class Basis:
         later."""
         reach = self.weights.shape[1]
         products = [self.weights[:, : reach - lag] * self.weights[:, lag:] for lag in range(reach)]
-        return [scipy.sparse.csr_array(self._matrix_of(each, np.zeros(1, int)).T) for each in products]
+        return [_sparse_rows(each, self.first, self.points).T.tocsr() for each in products]
 
     @cached_property
     def share_of_points(self) -> np.ndarray:
@@ -91,7 +83,8 @@ class Basis:
     @cached_property
     def change_form(self) -> np.ndarray:
         """Σ_t (z_t − z_{t−1})²."""
-        return self._form_of(self.values[1:] - self.values[:-1])
+        frames = np.arange(self.frames)
+        return self._form_of(self.values[frames[1:]] - self.values[frames[:-1]])
 
     @cached_property
     def end_form(self) -> np.ndarray:
@@ -119,7 +112,7 @@ class Basis:
 
     def batches(self) -> Iterator[slice]:
         """Frames in parts of whole intervals, one after another."""
-        ends = np.flatnonzero(np.diff(self.first, append=-1)) + 1
+        ends = np.append(np.flatnonzero(np.diff(self.first)) + 1, self.frames)
         begin = 0
         while begin < self.frames:
             end = int(ends[max(np.searchsorted(ends, begin + FRAMES_PER_BATCH, "right") - 1, 0)])
@@ -136,14 +129,12 @@ def path_basis(frames: int, spacing: int | None) -> Basis:
 
 def _frame_basis(frames: int) -> Basis:
     rows = max(frames - 2, 0)
-    second_differences = scipy.sparse.diags_array(
-        [np.full(rows, a) for a in (1.0, -2.0, 1.0)], offsets=(0, 1, 2), shape=(rows, frames)
-    )
+    stencil = np.array([[1.0, -2.0, 1.0]])
     return Basis(
         spacing=1,
         first=np.arange(frames),
         weights=np.ones((frames, 1)),
-        accelerations=scipy.sparse.csr_array(second_differences),
+        accelerations=_sparse_rows(np.tile(stencil, (rows, 1)), np.arange(rows), frames),
         frame_of_row=np.arange(2, rows + 2),
         lags=2,
         diagonal_last_lag=True,
@@ -163,15 +154,16 @@ def _spline_basis(frames: int, spacing: int) -> Basis:
         spacing=spacing,
         first=first,
         weights=weights,
-        accelerations=scipy.sparse.csr_array(
-            (
-                np.tile(second.reshape(-1), intervals),
-                (begin[:, None] + np.arange(4)).reshape(-1),
-                np.arange(0, 4 * len(begin) + 1, 4),
-            ),
-            shape=(len(begin), intervals + 3),
-        ),
+        accelerations=_sparse_rows(np.tile(second, (intervals, 1)), begin, intervals + 3),
         frame_of_row=np.minimum(((begin + at) * spacing).round().astype(int), frames - 1),
         lags=3,
         diagonal_last_lag=False,
     )
+
+
+def _sparse_rows(rows: np.ndarray, first: np.ndarray, columns: int) -> scipy.sparse.csr_array:
+    """Sparse (rows, columns): `rows` (rows, reach), each from the column `first` (rows,) on."""
+    count, reach = rows.shape
+    at = first[:, None] + np.arange(reach)
+    ends = np.arange(0, count * reach + 1, reach)
+    return scipy.sparse.csr_array((rows.reshape(-1), at.reshape(-1), ends), shape=(count, columns))

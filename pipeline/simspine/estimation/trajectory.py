@@ -86,8 +86,7 @@ def solve_trajectory(
         end = min(begin + size.length, frames)
         low, high = max(0, begin - size.overlap), min(frames, end + size.overlap + 1)
         part = slice(low, high)
-        whole = Objective(tuple(terms), acceleration, path_basis(high - low, spacing))
-        objective = whole.of_window(part, whole.basis)
+        objective = Objective(tuple(terms), acceleration, path_basis(high - low, spacing)).of_window(part)
 
         def minimum_from(path: np.ndarray) -> Minimum:
             points = objective.basis.fit(path[part])
@@ -177,12 +176,12 @@ class WindowPosterior:
     factor: Factor | None
     inner: slice
 
-    def covariances(self, frames: np.ndarray) -> np.ndarray:
-        """(some frames, free, free), of the frames with these numbers, in their order."""
+    def covariances(self) -> np.ndarray:
+        """(frames, free, free)."""
+        frames, n = self.coordinates.shape
         if self.factor is None:
-            n = self.coordinates.shape[1]
-            return np.full((len(frames), n, n), np.nan)
-        return self.factor.covariances(self.inner.start + frames)
+            return np.full((frames, n, n), np.nan)
+        return self.factor.covariances(np.arange(self.inner.start, self.inner.stop))
 
     def covariance_with_mean(self, gradient: np.ndarray) -> np.ndarray:
         """(frames, figures): of each figure with its mean over the frames; gradient: (frames, figures, free).
@@ -241,7 +240,9 @@ def _posterior_factor(
     """
     markers, *others = objective.terms
     assert isinstance(markers, MarkerTerm)
-    system = BandedSystem(objective.basis, coordinates.shape[1])
+    # Knots are so far apart that single precision is enough for the factor as well.
+    kind = precision if objective.basis.spacing > 1 else float
+    system = BandedSystem(objective.basis, coordinates.shape[1], kind)
     seen = markers.upper_information(coordinates)
     system.add_blocks(seen)
     for term in others:

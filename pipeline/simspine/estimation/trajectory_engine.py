@@ -74,10 +74,11 @@ START_SMOOTHING_FRAMES = 3.0  # frames; takes the jitter out of the starting pat
 # factors and sweeps are in single precision (docs/method.md).
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
 # s between knots: the largest of these that loses no more of the motion than allowed, of a trial's liveliest parts.
-KNOT_SPACINGS_S = (0.08, 0.06, 0.04)
+KNOT_SPACINGS_S = (0.06, 0.04)
 MIN_KNOT_SPACING = 3  # frames; with fewer a spline is no cheaper than the frames
 MAX_SPLINE_ERROR_RAD = np.radians(0.05)  # root mean square of any angle: a hundredth of how well limbs are known
-ROUGH_START_COST_SHARE = 1e-3  # of the cost: what a path to begin from may lack of the minimum
+START_KNOT_SPACING_S = 0.16  # s between the knots of a path to begin from
+ROUGH_START_COST_SHARE = 1e-3  # of the cost: what that path may lack of its minimum
 LIVELY_MOTION_HZ = 2.0  # the rate of steps
 MAX_STARTS_PER_STRETCH = 3  # starting paths of a stretch that does not converge
 START_HZ = 20.0  # frames per second from which the rough path is made
@@ -86,10 +87,11 @@ START_HZ = 20.0  # frames per second from which the rough path is made
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """terms: all of them; markers and prior are two. acceleration: (free,) see `Objective`. coordinate_count: how many
-    columns are coordinates of the body; offsets of markers follow. usable: (frames,). frames_per_error: how many frames share one error, of a marker or of
-    the body, at least 1. thinning: (markers,) by how much less each counts in `markers` since frames share its own
-    error; at least 1. lasting: which part of the errors lasts, None where all of it does. angles: columns that are
-    angles of the body. spacing: frames between knots, None where every frame is solved by itself.
+    columns are coordinates of the body; offsets of markers follow. usable: (frames,). frames_per_error: how many frames
+    share one error, of a marker or of the body, at least 1. thinning: (markers,) by how much less each counts in
+    `markers` since frames share its own error; at least 1. lasting: which part of the errors lasts, None where all of
+    it does. angles: columns that are angles of the body. spacing: frames between knots, None where every frame is
+    solved by itself.
     """
 
     terms: tuple[Term, ...]
@@ -167,21 +169,24 @@ class _PublishedFigures:
     def __call__(self, shown: MarkerTerm, posterior: WindowPosterior) -> dict[str, np.ndarray]:
         z = posterior.coordinates
         computed = spaced_frames(shown.seen, self.spacing)
-        blocks = posterior.covariances(computed)
+        blocks = posterior.covariances()
         begins = range(0, len(computed), FRAMES_PER_COVARIANCE_BATCH)
         pieces = [slice(begin, begin + FRAMES_PER_COVARIANCE_BATCH) for begin in begins]
         parts = [
-            self._of_some_frames(shown.of_window(computed[piece]), z[computed[piece]], blocks[piece])
+            self._of_some_frames(shown.of_window(computed[piece]), z[computed[piece]], blocks[computed[piece]])
             for piece in pieces
         ]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if GRADIENT_KEY in derived:
             offsets = z.shape[1] - self.problem.coordinate_count
-            gradient = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
-            with_mean = posterior.covariance_with_mean(on_lines_between(computed, gradient, len(z)))[computed]
-            variance = ((gradient @ blocks) * gradient).sum(-1)
-            derived[CHANGE_KEY] = np.sqrt(share_about_mean(variance, with_mean) * derived[CHANGE_KEY])
-        return {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
+            padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
+            gradient = on_lines_between(computed, padded, len(z))
+            variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: little of it is left
+            share = share_about_mean(variance, posterior.covariance_with_mean(gradient))
+        found = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
+        if CHANGE_KEY in found:
+            found[CHANGE_KEY] = np.sqrt(share * found[CHANGE_KEY])
+        return found
 
     def _of_some_frames(self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         problem, own = self.problem, self.problem.coordinate_count
@@ -292,20 +297,21 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
     markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinning))
     terms = (markers, *(term for term in problem.terms if term is not problem.markers))
 
-    def stretch(part: slice, spacing: int | None) -> Objective:
-        whole = Objective(terms, problem.acceleration, path_basis(part.stop - part.start, spacing))
-        return whole.of_window(part, whole.basis)
+    stretches = [
+        Objective(terms, problem.acceleration, path_basis(part.stop - part.start, None)).of_window(part)
+        for part in parts
+    ]
 
-    def minimum(part: slice) -> np.ndarray:
-        return minimise(stretch(part, None), path[part], precision=problem.precision).points
+    def minimum(i: int) -> np.ndarray:
+        return minimise(stretches[i], path[parts[i]], precision=problem.precision).points
 
     with threadpool_limits(1, "blas"):
-        minima = map_on_threads(minimum, parts, solver.threads)
+        minima = map_on_threads(minimum, range(len(parts)), solver.threads)
     spacing = next((each for each in spacings if _is_spline(minima, problem.angles, each)), None)
     acceleration = problem.acceleration
     if learnt.any():
         which = np.append(learnt, np.zeros(path.shape[1] - problem.coordinate_count, bool))
-        factor = learnt_factor([stretch(part, spacing) for part in parts], minima, which, threads=solver.threads)
+        factor = learnt_factor(stretches, minima, which, threads=solver.threads)
         acceleration = acceleration / factor**2
     return replace(problem, acceleration=acceleration, spacing=spacing)
 
@@ -340,7 +346,8 @@ def _starting_paths(
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - own))
     held, drawn = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / START_OFFSET_SD_M**2, 0.0
-    spacings = _knot_spacings(problem)
+    spacing = int(START_KNOT_SPACING_S * markers.rate)
+    enough = spacing >= MIN_KNOT_SPACING and markers.frames > spacing and problem.acceleration.any()
 
     @cache
     def path(begin: float) -> np.ndarray:
@@ -357,9 +364,9 @@ def _starting_paths(
         rough = canonical_branch(
             body, scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
         )
-        if not spacings or markers.frames <= spacings[0]:
+        if not enough:
             return rough
-        coarse = replace(problem, spacing=spacings[0])
+        coarse = replace(problem, spacing=spacing)
         return _solved(coarse, [lambda: rough], solver, tolerance=ROUGH_START_COST_SHARE, polish=0).coordinates
 
     if solver.starts == 1:
@@ -376,10 +383,11 @@ def _solved(
     problem: _Problem,
     paths: Sequence[Callable[[], np.ndarray]],
     solver: Solver,
-    tolerance: float,
+    tolerance: float | None,
     polish: int = MAX_POLISHING_STEPS,
     publish: PublishedFigures | None = None,
 ) -> Trajectory:
+    assert tolerance is not None  # set for this engine
     return solve_trajectory(
         problem.terms,
         problem.acceleration,

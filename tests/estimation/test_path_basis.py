@@ -1,0 +1,67 @@
+"""Paths as splines: against SciPy's, and against integrals by quadrature."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.interpolate import BSpline
+
+from simspine.estimation.path_basis import FRAMES_PER_BATCH, path_basis
+
+
+@pytest.mark.parametrize(("frames", "spacing"), [(2, 3), (13, 4), (16, 4), (31, 3)])
+def test_values_and_accelerations_are_those_of_scipy(frames, spacing):
+    basis = path_basis(frames, spacing)
+    c = np.random.default_rng(frames).normal(size=basis.points)
+    knots = (np.arange(basis.points + 4) - 3.0) * spacing
+    spline = BSpline(knots, c, 3)
+    np.testing.assert_allclose(basis.values @ c, spline(np.arange(frames)), atol=1e-12)
+    bend = spline.derivative(2)
+    pieces = range(0, (basis.points - 3) * spacing, spacing)
+    whole = sum(quad(lambda t: float(bend(t)) ** 2, begin, begin + spacing)[0] for begin in pieces)
+    assert ((basis.accelerations @ c) ** 2).sum() == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 20])
+def test_frames_by_themselves(frames):
+    basis = path_basis(frames, None)
+    z = np.random.default_rng(0).normal(size=frames)
+    np.testing.assert_array_equal(basis.values @ z, z)
+    np.testing.assert_allclose(basis.accelerations @ z, np.diff(z, 2) if frames > 2 else np.zeros(0), atol=1e-15)
+    assert basis.points == frames
+
+
+@pytest.mark.parametrize("spacing", [None, 3, 4])
+def test_forms_are_sums_over_frames(spacing):
+    basis = path_basis(41, spacing)
+    c = np.random.default_rng(1).normal(size=basis.points)
+    z = basis.values @ c
+
+    def value(form):
+        count = len(c)
+        products = [(row[: count - lag] * c[lag:] * c[: count - lag]).sum() for lag, row in enumerate(form)]
+        return products[0] + 2 * sum(products[1:])
+
+    assert value(basis.value_form) == pytest.approx((z**2).sum())
+    assert value(basis.change_form) == pytest.approx((np.diff(z) ** 2).sum())
+    assert value(basis.end_form) == pytest.approx(z[0] ** 2 + z[-1] ** 2)
+    assert value(basis.acceleration_form) == pytest.approx(((basis.accelerations @ c) ** 2).sum())
+
+
+def test_a_path_that_is_a_spline_is_found_again():
+    basis = path_basis(61, 4)
+    t = np.arange(61) / 61
+    path = np.column_stack([1 + t, t**3 - t])
+    np.testing.assert_allclose(basis.values @ basis.fit(path), path, atol=1e-6)
+
+
+@pytest.mark.parametrize(("frames", "spacing"), [(1, None), (5, 3), (100, None), (100, 3), (101, 40)])
+def test_batches_are_whole_intervals(frames, spacing):
+    basis = path_basis(frames, spacing)
+    parts = list(basis.batches())
+    assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
+    assert parts[-1].stop == frames
+    for a, b in pairwise(parts):
+        assert basis.first[a.stop - 1] < basis.first[b.start]
+    assert all(part.stop - part.start <= max(FRAMES_PER_BATCH, (spacing or 1) + 1) for part in parts)
