@@ -64,4 +64,4 @@ def test_batches_are_whole_intervals(frames, spacing):
     assert parts[-1].stop == frames
     for a, b in pairwise(parts):
         assert basis.first[a.stop - 1] < basis.first[b.start]
-    assert all(part.stop - part.start <= max(FRAMES_PER_BATCH, (spacing or 1) + 1) for part in parts)
+    assert all(part.stop - part.start <= max(FRAMES_PER_BATCH, spacing or 1) + 1 for part in parts)

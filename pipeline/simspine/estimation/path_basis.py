@@ -9,6 +9,7 @@ practical guide to splines). Integrals over the spline are exact, by two points 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 
 import numpy as np
 import scipy
@@ -113,13 +114,9 @@ class Basis:
 
     def batches(self) -> Iterator[slice]:
         """Frames in parts of whole intervals, one after another."""
-        ends = np.append(np.flatnonzero(np.diff(self.first)) + 1, self.frames)
-        begin = 0
-        while begin < self.frames:
-            end = int(ends[max(np.searchsorted(ends, begin + FRAMES_PER_BATCH, "right") - 1, 0)])
-            end = max(end, int(ends[np.searchsorted(ends, begin, "right")]))
+        starts = np.flatnonzero(np.diff(self.first, prepend=-1))[:: max(1, FRAMES_PER_BATCH // self.spacing)]
+        for begin, end in pairwise([*starts.tolist(), self.frames]):
             yield slice(begin, end)
-            begin = end
 
 
 @cache
