@@ -202,7 +202,8 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
     """Add decisions; they are on the disk when this returns, and none is in the file if it raises."""
     text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
-    with open(path, "r+b", buffering=0) as file:
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
+    with open(descriptor, "r+b", buffering=0) as file:
         lines = _end_of_lines(file)
         try:
             left = memoryview(text.encode())
