@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -60,12 +61,12 @@ def read_windows(path: Path) -> None:
             np.testing.assert_array_equal(window.markers, wanted)
 
 
-def write_numbered_video(path: Path, frames: int) -> None:
+def write_numbered_video(path: Path, numbers: Iterable[int]) -> None:
     """Each frame shows its number in black and white blocks, a block a bit."""
     import cv2
 
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, (BITS * BLOCK, 2 * BLOCK))
-    for number in range(frames):
+    for number in numbers:
         bits = np.array([255 * (number >> bit & 1) for bit in range(BITS)], np.uint8)
         writer.write(np.broadcast_to(bits.repeat(BLOCK)[None, :, None], (2 * BLOCK, BITS * BLOCK, 3)).copy())
     writer.release()
@@ -111,7 +112,7 @@ def main() -> None:
     rows: list[tuple[str, ...]] = [("work", "s", "MiB"), ("---", "--:", "--:")]
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "long.mp4"
-        write_numbered_video(video, int(given.hours * FRAMES_AN_HOUR))
+        write_numbered_video(video, range(int(given.hours * FRAMES_AN_HOUR)))
         rows += read_numbered_video(video)
         path = Path(folder) / "data.h5"
         write_sparse_dataset(path, int(given.gib * 2**30))
