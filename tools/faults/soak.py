@@ -1,4 +1,4 @@
-"""Whether memory and open files stay as they are: `python -m tools.faults.soak [--seconds 600]`.
+"""Whether memory and open files stay as they are: `python -m tools.faults.soak [--annotate 2400] [--run 4800]`.
 
 First four scripted annotators take decisions at four servers of `simspine annotate`, as fast as these confirm them.
 Then one `simspine run` works through 210 small trials, on one core. Memory and open files are read after each decision
