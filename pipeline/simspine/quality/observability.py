@@ -314,10 +314,10 @@ def angle_statistics(
     ends = None if deviation is None else deviation[at][[known.argmin(), known.argmax()]]
     if ends is not None:
         ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
-    has_deviation = deviation is not None and np.isfinite(deviation[kept]).any()
+    spread = None if deviation is None else deviation[kept]
     return AngleStatistics(
         mean=float(known.mean()),
-        sd=float(np.nanmedian(deviation[kept])) if has_deviation else None,
+        sd=float(np.nanmedian(spread)) if spread is not None and np.isfinite(spread).any() else None,
         minimum=float(known.min()),
         maximum=float(known.max()),
         known_share=len(known) / int(kept.sum()),

@@ -190,8 +190,8 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
     if path.is_file():
         about = read_mapping(path)
         return _number_in(about, "height_m", path), _number_in(about, "mass_kg", path)
-    about, path = _pose2sim_project(folder), folder / "Config.toml"
-    return _number_in(about, "participant_height", path), _number_in(about, "participant_mass", path)
+    project, path = _pose2sim_project(folder), folder / "Config.toml"
+    return _number_in(project, "participant_height", path), _number_in(project, "participant_mass", path)
 
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
