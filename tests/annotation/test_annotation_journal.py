@@ -199,6 +199,17 @@ def test_a_journal_is_not_written_through_a_link(tmp_path):
     assert not (tmp_path / "missing.jsonl").exists()
 
 
+def test_a_link_that_takes_the_journals_place_while_one_works_is_not_followed(tmp_path):
+    journal, outside = tmp_path / "anna.jsonl", tmp_path / "other.txt"
+    start_journal(journal, "walk", ("left", "right"), ("Hip",))
+    outside.write_text("mine\n")
+    journal.unlink()
+    journal.symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic link"):
+        append_edits(journal, EDITS)
+    assert outside.read_text() == "mine\n"
+
+
 @pytest.mark.parametrize("name", ["CON", "nul.x", "anna.", "anna "])
 def test_an_annotators_name_can_be_stored_on_windows(tmp_path, name):
     with pytest.raises(InputError, match="annotator"):

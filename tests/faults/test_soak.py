@@ -46,7 +46,7 @@ def test_what_loading_takes_does_not_count():
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_annotating_and_solving_for_a_minute():
+def test_annotating_and_a_run_for_a_minute_each():
     with pytest.raises(SystemExit) as end:
-        main(["--seconds", "60"])
+        main(["--annotate", "60", "--run", "60", "--subjects", "1"])
     assert not end.value.code

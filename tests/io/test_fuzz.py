@@ -6,6 +6,8 @@ The campaign with many more: `python -m tools.fuzz_readers` (docs/reliability.md
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,10 @@ def test_files_that_guided_fuzzing_found(tmp_path, file):
     with pytest.raises(InputError, match=re.escape(path.name)):
         READERS[reader].read(path)
     assert peak() - before < 1 << 30
+
+
+def test_nested_yaml_does_not_end_the_process_that_damages_it():
+    """libyaml recurses: 60,000 brackets end its process, and with it the campaign."""
+    damage = "yaml_tree(b'a: 1\\n' + b'[' * 60_000, random.Random(1))"
+    code = f"import random; from tools.fuzz_readers.mutators import yaml_tree; {damage}"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)

@@ -29,6 +29,11 @@ def test_mean_range_and_deviation_over_the_frames_kept():
     assert found.known_share == 0.75
 
 
+def test_a_deviation_known_in_no_frame_that_is_kept_is_none():
+    found = _of("pelvic_tilt", [10, 20, 30, 40, 50], np.nan)
+    assert (found.mean, found.sd, found.range_sd) == (pytest.approx(30), None, None)
+
+
 def test_lengths_are_in_millimetres():
     found = _of("sagittal_vertical_axis", [-20, 20, 0, 0, 10], 4.0)
     assert (found.unit, found.mean, found.sd) == ("mm", pytest.approx(2), pytest.approx(4))

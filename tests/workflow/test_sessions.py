@@ -29,6 +29,7 @@ from small_videos import write_video
 
 from simspine.anatomy.marker_sets import read_marker_set
 from simspine.cli.main import main
+from simspine.core.errors import InputError
 from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Keypoints, Markers
@@ -38,6 +39,7 @@ from simspine.io.keypoint_json import write_keypoints
 from simspine.io.mot import read_mot
 from simspine.io.trc import write_trc
 from simspine.workflow.config import read_config
+from simspine.workflow.session_files import _pose2sim_rate, size_of_person
 from simspine.workflow.sessions import grouped_messages, read_session
 
 
@@ -462,6 +464,14 @@ def test_pose2sim_from_its_2d_points(tmp_path):
     assert "session of Pose2Sim" in add(project)
     check_markers(project / "walk/kinematics/walk_spine.trc", centres)
     assert read_mot(project / "walk/kinematics/walk_spine.mot").rate == pytest.approx(RATE)
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "-1", "0", "1" + "0" * 400])
+@pytest.mark.parametrize("key", ["frame_rate", "participant_height", "participant_mass"])
+def test_impossible_numbers_of_pose2sim_are_refused_by_file_and_name(tmp_path, key, number):
+    (tmp_path / "Config.toml").write_text(f"[project]\n{key} = {number}\n")
+    with pytest.raises(InputError, match=rf"Config.toml: {key} is -?\w+; expected a positive number"):
+        (_pose2sim_rate if key == "frame_rate" else size_of_person)(tmp_path)
 
 
 def test_other_folders_are_refused_with_what_is_read(tmp_path):

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -66,12 +67,14 @@ class RunFolder:
         self.reference = result_checksums(self.results)
         self.results.rename(self.kept)
 
-    def start(self, cores: int = 2, memory: int | None = None, by: Sequence[str] = ()) -> subprocess.Popen:
+    def start(
+        self, cores: int = 2, memory: int | None = None, by: Sequence[str] = (), said: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen:
         """`simspine run` as a process with a group of its own. memory: bytes of address space that it may have; by: a
-        command that starts it."""
+        command that starts it; said: for what it prints."""
         return subprocess.Popen(
             [*by, sys.executable, "-m", "simspine", "run", RUN_CONFIG_FILE, "--cores", str(cores)],
-            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            cwd=self.folder, stdout=said, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             preexec_fn=partial(_limit_run, memory),
         )  # fmt: skip
 

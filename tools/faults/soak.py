@@ -1,8 +1,8 @@
-"""Whether memory and open files stay as they are: `python -m tools.faults.soak [--seconds 600]`.
+"""Whether memory and open files stay as they are: `python -m tools.faults.soak [--annotate 2400] [--run 4800]`.
 
-Half of the time four scripted annotators take decisions at four servers of `simspine annotate`, as fast as these
-confirm them. In the other half one process solves a small trial again and again. Memory and open files are read after
-each round; the first rounds, in which libraries and caches are loaded, do not count. Needs Linux.
+First four scripted annotators take decisions at four servers of `simspine annotate`, as fast as these confirm them.
+Then one `simspine run` works through 210 small trials, on one core. Memory and open files are read after each decision
+and after each job; the first rounds, in which libraries and caches are loaded, do not count. Needs Linux.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.faults.every_write import RUN_COMMANDS, send_decision, write_photographs
-from tools.faults.runs import RESULTS_FOLDER, RunFolder
+from tools.faults.every_write import send_decision, write_photographs
+from tools.faults.runs import RESULTS_FOLDER, RunFolder, running_processes
 
 from simspine.evaluation.tables import aligned_markdown
+from simspine.io.human36m.names import HUMAN36M_ACTIONS, HUMAN36M_SUBJECT_NAMES
 
 ANNOTATORS = ("anna", "ben", "cleo", "dan")
 FRAMES = 8  # photographs of a camera
@@ -108,24 +109,45 @@ def _server(folder: Path, annotator: str) -> Iterator[tuple[int, str]]:
         server.send_signal(signal.SIGINT)
 
 
-def soak_jobs(folder: Path, seconds: float) -> SoakOutcome:
-    """A small trial from its points to its report, again and again in this process."""
-    from simspine.cli.main import main as simspine
+def soak_run(folder: Path, seconds: float, subjects: int) -> list[SoakOutcome]:
+    """One `simspine run` over 30 small trials of each subject, to its end, or stopped after some seconds."""
+    place = RunFolder(folder, subjects, list(HUMAN36M_ACTIONS), frames=20)
+    found: dict[str, list[Use]] = {"the command": [], "Snakemake": []}
+    end, ended = time.monotonic() + seconds, 0
+    with open(folder / "said.txt", "w") as said, place.start(cores=1, said=said) as run:
+        while run.poll() is None and time.monotonic() < end:
+            time.sleep(1)
+            now, running = len(_ended_jobs(place)), list(_run_processes(run.pid))
+            if now > ended and len(running) == len(found):
+                for uses, process in zip(found.values(), running, strict=True):
+                    uses.append(use_of(process))
+                ended = now
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGINT)
+    assert run.returncode in (0, 130), (folder / "said.txt").read_text()[-1000:]
+    whole = f"run of {30 * subjects} trials, {'ended' if run.returncode == 0 else 'stopped'}"
+    jobs = {name: [] for name in ("detect", "markers", "motion")}
+    for path in _ended_jobs(place):
+        kind = path.stem.rpartition("_")[2]
+        if kind in jobs:
+            peak = float(path.read_text().splitlines()[1].split("\t")[2])
+            jobs[kind].append(Use(peak, 0))
+    found |= {f"jobs {kind}, most": uses for kind, uses in jobs.items() if uses}
+    return [judge(f"{whole}: {name}", uses) for name, uses in found.items() if uses]
 
-    place = RunFolder(folder, 1, ["Walking 1"], frames=20)
-    again = [command for command in RUN_COMMANDS if "markers" in command or "motion" in command]
 
-    def solve() -> None:
-        for path in (place.results / "S1/manifests").rglob("*/Walking_1.json"):
-            if path.parent.name != "detect":
-                path.unlink()
-        for command in again:
-            simspine(command.split(), standalone_mode=False)
+def _ended_jobs(place: RunFolder) -> list[Path]:
+    """What Snakemake noted of each, in the order of their ends."""
+    return sorted(place.results.glob("benchmarks/*/*.tsv"), key=lambda path: path.stat().st_mtime)
 
-    with contextlib.chdir(folder), contextlib.redirect_stdout(open(os.devnull, "w")):
-        for command in RUN_COMMANDS[: RUN_COMMANDS.index(again[-1])]:
-            simspine(command.split(), standalone_mode=False)
-        return judge("jobs markers, motion", repeat(solve, seconds))
+
+def _run_processes(run: int) -> Iterator[int]:
+    """The command and its Snakemake."""
+    yield run
+    for number, session, words in running_processes():
+        if session == run and "simspine.workflow.launch" in words:
+            yield number
+            return
 
 
 def soak_table(found: Sequence[SoakOutcome]) -> str:
@@ -142,12 +164,17 @@ def soak_table(found: Sequence[SoakOutcome]) -> str:
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=600.0, help="of all of it (default: 600)")
+    parser.add_argument("--annotate", type=float, default=2400.0, help="seconds of annotation (default: 2400)")
+    parser.add_argument("--run", type=float, default=4800.0, help="most seconds of the run (default: 4800)")
+    parser.add_argument("--subjects", type=int, default=len(HUMAN36M_SUBJECT_NAMES), help="of the run (default: 7)")
     given = parser.parse_args(words)
+    found = []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "photographs").mkdir()
-        found = soak_annotate(Path(folder), given.seconds / 2)
-        found.append(soak_jobs(Path(folder) / RESULTS_FOLDER, given.seconds / 2))
+        if given.annotate:
+            found += soak_annotate(Path(folder), given.annotate)
+        if given.run:
+            found += soak_run(Path(folder) / RESULTS_FOLDER, given.run, given.subjects)
     print(soak_table(found))
     sys.exit(not all(one.good for one in found))
 

@@ -141,9 +141,10 @@ class Campaign:
             self.ends += 1
             bad = [file for file in place.iterdir() if re.match(r"(crash|timeout|oom|slow-unit|leak)-", file.name)]
             how = signal.Signals(-done.returncode).name if done.returncode < 0 else f"code {done.returncode}"
-            kind = f"ended with {how}: {bad[0].name.partition('-')[0] if bad else fault_kind(said[-400:])}"
+            kind = f"ended with {how}: {bad[0].name.partition('-')[0] if bad else 'no file of libFuzzer'}"
             if kind not in self.unwanted:
-                self.unwanted[kind] = keep_unwanted(self.reader, bad[0].read_bytes()) if bad else ""
+                last = bad[0] if bad else place / READERS[self.reader].name  # written before it was read
+                self.unwanted[kind] = keep_unwanted(self.reader, last.read_bytes(), said[-4000:])
 
 
 def run_campaigns(campaigns: list[Campaign], seconds: float, cores: int, seed: int) -> None:
@@ -185,12 +186,14 @@ def prepared(reader: str, files: int, folder: Path) -> Campaign | None:
     return Campaign(reader, files // 10 if reader in NO_TEXT else files, corpus)
 
 
-def keep_unwanted(reader: str, content: bytes) -> str:
-    """Put a file that was not read as it should be where it can be looked at."""
+def keep_unwanted(reader: str, content: bytes, said: str = "") -> str:
+    """Put a file that was not read as it should be where it can be looked at, with the last words of its process."""
     place = Path(tempfile.gettempdir()) / "simspine-fuzz-unwanted"
     place.mkdir(exist_ok=True)
     kept = place / f"{re.sub(r'[^a-zA-Z0-9]+', '-', reader)}-{hashlib.sha256(content).hexdigest()[:12]}"
     kept.write_bytes(content)
+    if said:
+        kept.with_suffix(".log").write_text(said, encoding="utf-8")
     return str(kept)
 
 

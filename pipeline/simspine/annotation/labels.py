@@ -202,7 +202,8 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
 def append_edits(path: Path, edits: Sequence[Edit]) -> None:
     """Add decisions; they are on the disk when this returns, and none is in the file if it raises."""
     text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
-    with open(path, "r+b", buffering=0) as file:
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
+    with open(descriptor, "r+b", buffering=0) as file:
         lines = _end_of_lines(file)
         try:
             left = memoryview(text.encode())
@@ -257,16 +258,8 @@ def edit_from(entry) -> Edit:
         raise InputError("a point that is not absent needs a place")
     if time is not None and not (type(time) in (int, float) and 0 <= time < MAX_TIME_S):
         raise InputError(f"t {time!r:.40}: expected seconds since 1970")
-    return Edit(
-        frame=frame,
-        view=view,
-        point=point,
-        x=float(x) if numbers else None,
-        y=float(y) if numbers else None,
-        visibility=visibility,
-        status=status,
-        time=time,
-    )
+    x, y = (float(x), float(y)) if numbers else (None, None)
+    return Edit(frame=frame, view=view, point=point, x=x, y=y, visibility=visibility, status=status, time=time)
 
 
 def _to_json(edit: Edit) -> dict:
@@ -325,10 +318,8 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
     """How much each frame needs a person. What was decided already counts as sure; cameras: one per view, or None."""
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
     size = _median_size_px(person_size(xy))
-    unsure = np.where(labels.decided, 0.0, 1.0 - labels.confidence)
-    unsure = np.where(
-        (labels.visibility > Visibility.ABSENT) & ~labels.decided, unsure, np.where(labels.decided, 0, np.nan)
-    )
+    unsure = np.where(labels.visibility > Visibility.ABSENT, 1.0 - labels.confidence, np.nan)
+    unsure = np.where(labels.decided, 0.0, unsure)
     apart = np.full(xy.shape[:3], np.nan)
     if cameras is not None and len(cameras) > 1 and labels.frames:
         apart = disagreement_px(labels, rate, cameras) / size[None, :, None]
@@ -429,9 +420,7 @@ def annotator_agreement(labels: Mapping[str, Labels]) -> list[PointAgreement]:
     if any(other.names != first.names or other.xy.shape != first.xy.shape for other in everyone):
         raise InputError(f"{', '.join(labels)} have annotated different recordings or points; they cannot be compared.")
     pairs = [_pair_distances(a, b) for a, b in combinations(everyone, 2)]
-    distance = np.concatenate([distance for distance, _, _ in pairs])
-    share = np.concatenate([share for _, share, _ in pairs])
-    same = np.concatenate([same for _, _, same in pairs])
+    distance, share, same = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     return [_of_point(name, distance[..., i], share[..., i], same[..., i]) for i, name in enumerate(first.names)]
 
 
@@ -462,18 +451,10 @@ def _pair_distances(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _of_point(name: str, distance: np.ndarray, share: np.ndarray, same: np.ndarray) -> PointAgreement:
-    known = np.isfinite(distance)
-    if not known.any():
-        median = p90 = of_size = float("nan")
-    else:
-        median, p90 = (float(np.quantile(distance[known], q)) for q in (0.5, 0.9))
-        of_size = float(np.median(share[known]))
-    flags = same[np.isfinite(same)]
+    known, flags = np.isfinite(distance), same[np.isfinite(same)]
+    count, same_flag = int(known.sum()), float(flags.mean()) if flags.size else np.nan
+    median, p90 = (float(np.quantile(distance[known], q)) if count else np.nan for q in (0.5, 0.9))
+    of_size = float(np.median(share[known])) if count else np.nan
     return PointAgreement(
-        point=name,
-        count=int(known.sum()),
-        median_px=median,
-        p90_px=p90,
-        share=of_size,
-        same_visibility=float(flags.mean()) if flags.size else np.nan,
+        point=name, count=count, median_px=median, p90_px=p90, share=of_size, same_visibility=same_flag
     )

@@ -192,9 +192,7 @@ class Session:
         ranking = rank_frames(labels, self.recording.rate, self.recording.cameras)
         chosen = frame_batch(ranking, self.recording.rate, self._size, finished_frames(labels))
         score = ranking.score
-        self._batch = [
-            {"frame": f, "score": round(float(score[f]), 3), "reason": ranking.reason(f)} for f in chosen
-        ]  # fmt: skip
+        self._batch = [{"frame": f, "score": round(float(score[f]), 3), "reason": ranking.reason(f)} for f in chosen]
         self._scores = score.round(3).tolist()
         return self.summary()
 
@@ -203,15 +201,10 @@ class Session:
         people = annotators_in(self.recording.home)
         if len(people) < 2:
             return {"annotators": people, "rows": []}
-        rows = annotator_agreement({person: labels_of(self.recording, person) for person in people})
-        return {
-            "annotators": people,
-            "rows": [
-                {key: value if value == value else None for key, value in vars(row).items()}  # NaN is no JSON
-                for row in rows
-                if row.count
-            ],
-        }
+        found = annotator_agreement({person: labels_of(self.recording, person) for person in people})
+        counted = [vars(row).items() for row in found if row.count]
+        rows = [{key: value if value == value else None for key, value in row} for row in counted]  # NaN is no JSON
+        return {"annotators": people, "rows": rows}
 
 
 def _point_entries(names: Sequence[str]) -> list[dict[str, Any]]:

@@ -314,9 +314,10 @@ def angle_statistics(
     ends = None if deviation is None else deviation[at][[known.argmin(), known.argmax()]]
     if ends is not None:
         ends = np.sqrt(np.maximum(ends**2 - constant_sd**2, 0.0))
+    spread = None if deviation is None else deviation[kept]
     return AngleStatistics(
         mean=float(known.mean()),
-        sd=None if deviation is None else float(np.nanmedian(deviation[kept])),
+        sd=float(np.nanmedian(spread)) if spread is not None and np.isfinite(spread).any() else None,
         minimum=float(known.min()),
         maximum=float(known.max()),
         known_share=len(known) / int(kept.sum()),

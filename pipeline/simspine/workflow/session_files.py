@@ -166,8 +166,16 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
 
 
 def _pose2sim_rate(*folders: Path) -> Rate:
-    said = [_pose2sim_project(folder).get("frame_rate") for folder in folders]
-    return next((float(number) for number in said if isinstance(number, int | float) and number > 0), None)
+    rates = (_number_in(_pose2sim_project(folder), "frame_rate", folder / "Config.toml") for folder in folders)
+    return next((rate for rate in rates if rate is not None), None)
+
+
+def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:
+    """None for a word such as 'auto', for a list, or where nothing is given. `InputError` for what is no size."""
+    number = about.get(key)
+    if isinstance(number, int | float) and not 0 < number < 1e6:  # frames/s, m or kg
+        raise InputError(f"{path}: {key} is {str(number)[:30]}; expected a positive number.")
+    return float(number) if isinstance(number, int | float) else None
 
 
 def _pose2sim_project(folder: Path) -> Mapping[str, Any]:
@@ -179,10 +187,11 @@ def _pose2sim_project(folder: Path) -> Mapping[str, Any]:
 def size_of_person(folder: Path) -> tuple[float | None, float | None]:
     """Height, m, and mass, kg, as OpenCap's or Pose2Sim's file says; None where it names none, or several people's."""
     path = folder / "sessionMetadata.yaml"
-    about = read_mapping(path) if path.is_file() else _pose2sim_project(folder)
-    keys = ("height_m", "mass_kg") if path.is_file() else ("participant_height", "participant_mass")
-    height, mass = (float(about[key]) if isinstance(about.get(key), int | float) else None for key in keys)
-    return height, mass
+    if path.is_file():
+        about = read_mapping(path)
+        return _number_in(about, "height_m", path), _number_in(about, "mass_kg", path)
+    project, path = _pose2sim_project(folder), folder / "Config.toml"
+    return _number_in(project, "participant_height", path), _number_in(project, "participant_mass", path)
 
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
