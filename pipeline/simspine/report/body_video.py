@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from simspine.quality.findings import Status
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import canvas
 from simspine.report.bones import bones_and_joints
-from simspine.report.canvas import image_webp
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
 from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
 from simspine.report.people_pictures import BodySolid, bones_solid
@@ -264,36 +264,54 @@ def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6
 # Small pictures of a few cameras, with the places of the body and of the detected points in them.
 
 
-FILM_HEIGHT_PX, FILM_ASPECT = 600, 3 / 4  # of a picture: px, width / height
-WEBP_QUALITY = 48  # of WebP: about 10 kB a picture
+FILM_HEIGHT_PX, FILM_ASPECT = 480, 3 / 4  # of a picture: px, width / height
+FILM_QUALITY = 50  # of JPEG: about 15 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
 
 
-def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]:
-    """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; () without videos.
+def films_of_trial(
+    trial: SolvedTrial, step: int, most_bytes: int, samples: Sequence[int] = ()
+) -> tuple[tuple[Film, ...], list[dict[int, np.ndarray]]]:
+    """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; none without videos.
 
     step: of the frames that the page holds, the first, the step-th … most_bytes: of all pictures together; where more
-    would be needed, every second picture goes, as often as it takes.
+    would be needed, every second picture goes, as often as it takes. samples: frames whose whole images are given as
+    well, {frame: image} of each of these cameras, so that a video is decoded once.
     """
     views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
     opened = open_videos([trial.videos[view] for view in views])
-    at = slice(None, None, step)
-    seen = None if trial.keypoints is None else trial.used_keypoints_of(at).xy
-    films = []
-    for view, video in zip(views, opened, strict=True):
+    seen = None if trial.keypoints is None else trial.used_keypoints_of(slice(None, None, step)).xy
+    whole: list[dict[int, np.ndarray]] = [{} for _ in views]
+
+    def film(view: int) -> Film:
+        images = _images_of_film(trial, view, opened[view], step, samples=samples, whole=whole[view])
         points = None if seen is None else seen[:, view]
-        films.append(_film_of_view(trial, view, video, seen=points, step=step, most_bytes=most_bytes // len(views)))
-    return tuple(films)
+        return _film_of_view(trial, view, images, seen=points, step=step, most_bytes=most_bytes // len(views))
+
+    with ThreadPoolExecutor() as pool:
+        return tuple(pool.map(film, views)), whole
+
+
+def _images_of_film(
+    trial: SolvedTrial, view: int, video: Video, step: int, samples: Sequence[int], whole: dict[int, np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Images of every step-th frame; those of `samples` are put into `whole`."""
+    frames = sorted({*range(0, trial.spine.frames, step), *samples})
+    for frame, image in zip(frames, video.shown_at(trial.video_frames(view)[frames]), strict=False):
+        if frame in samples:
+            whole[frame] = image
+        if frame % step == 0:
+            yield image
 
 
 def _film_of_view(
-    trial: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int
+    trial: SolvedTrial, view: int, images: Iterable[np.ndarray], seen: np.ndarray | None, step: int, most_bytes: int
 ) -> Film:
     """seen: (frames held, points, 2) px, what was detected; None where that is not known."""
     camera, model = trial.cameras[view], trial.model_points
     box = person_crop_box(camera, model, FILM_ASPECT)
     scale, size = FILM_HEIGHT_PX / (box[3] - box[1]), (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
-    pictures, every = _pictures_within_bytes(video.shown_at(trial.video_frames(view)[::step]), box, size, most_bytes)
+    pictures, every = _pictures_within_bytes(images, box, size, most_bytes)
     names = {name: i for i, name in enumerate(model.names)}
     spine = [name for name in SPINE_CHAIN_MARKERS if name in names]
     lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
@@ -320,7 +338,7 @@ def _pictures_within_bytes(
     for number, image in enumerate(images):
         if number % every:
             continue
-        pictures.append(image_webp(canvas.cut_out_part(image, box, size), WEBP_QUALITY))
+        pictures.append(canvas.image_jpeg(canvas.cut_out_part(image, box, size), FILM_QUALITY))
         total += len(pictures[-1])
         while total > most_bytes and len(pictures) > 1:
             pictures, every = pictures[::2], 2 * every

@@ -17,10 +17,14 @@ from simspine.report.scene import PackedScene, content_security_policy, page_scr
 # What the page says apart from numbers stands in words.yaml.
 
 
-@cache
 def page_words(part: str) -> dict:
     """A part of `words.yaml`: 'causes', 'notes', 'figures' or 'licences'."""
-    return read_yaml(Path(__file__).with_name("words.yaml"))[part]
+    return _all_words()[part]
+
+
+@cache
+def _all_words() -> dict:
+    return read_yaml(Path(__file__).with_name("words.yaml"))
 
 
 def cause_of_finding(code: str) -> str:

@@ -366,7 +366,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
-FILM_BYTES = 6_000_000  # of pictures in a trial's page; as text they take a third more
+FILM_BYTES = 7_000_000  # of pictures in a trial's page; as text they take a third more
 REPORT_NOTICE = (
     "angles come from a body model fitted to points that cameras or markers showed. They were not checked against "
     "images of this person's vertebrae."
@@ -385,12 +385,14 @@ def trial_section_of(
     3D player holds. film_bytes: of all pictures next to it. how: points were found, for the text of a methods section.
     """
     step = frame_step(trial.spine.frames, most)
-    scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
+    shown = sample_frames(trial.spine.frames, samples, trial.rejected)
+    films, images = films_of_trial(trial, step, film_bytes, samples=shown)
+    scene = replace(scene_of_trial(trial, step), films=films)
     methods = methods_text(trial, how)
     return TrialSection(
         name=trial.name,
         findings=tuple(map(page_finding, trial.findings)),
-        overlays=_overlay_sheet(trial, samples),
+        overlays=_overlay_sheet(trial, shown, images),
         figures=section_pictures(curve_figures(trial), prefix),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
@@ -403,18 +405,24 @@ def trial_section_of(
     )
 
 
-def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
+def _overlay_sheet(
+    trial: SolvedTrial, frames: Sequence[int], images: Sequence[Mapping[int, np.ndarray]]
+) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
     if not trial.videos:
         return ()
-    return (named_picture("overlay", data=image_webp(overlay_picture(trial, samples))),)
+    return (named_picture("overlay", data=image_webp(overlay_picture(trial, frames, images))),)
 
 
-def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
-    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
-    frames = sample_frames(trial.spine.frames, samples, trial.rejected)
-    opened = open_videos(trial.videos[:most])
-    columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
+def overlay_picture(
+    trial: SolvedTrial, frames: Sequence[int], images: Sequence[Mapping[int, np.ndarray]] = ()
+) -> np.ndarray:
+    """Frames (rows) in the cameras (columns) with what was detected and the fitted body.
+
+    images: {frame: image} of the first cameras, where these are known; videos of the others are read.
+    """
+    opened = enumerate(open_videos(trial.videos[len(images) :]), len(images))
+    columns = [*images, *(_images_by_frame(video, frames, trial.video_frames(v)) for v, video in opened)]
     sheet = []
     for frame in frames:
         shown = shown_in(trial, slice(frame, frame + 1))
@@ -423,7 +431,7 @@ def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -
             [None if image is None else (image, layer_of_image(trial, shown, frame, v)) for v, image in pictures]
         )
     labels = [f"{trial.spine.time[frame]:.2f} s" for frame in frames]
-    return overlay_sheet(sheet, [camera.name for camera in trial.cameras[:most]], labels)
+    return overlay_sheet(sheet, [camera.name for camera in trial.cameras], labels)
 
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
