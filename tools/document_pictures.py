@@ -17,7 +17,6 @@ from playwright.sync_api import sync_playwright
 
 from simspine.report import canvas
 from simspine.report.figure_style import matplotlib_style
-from simspine.report.overlay import sample_frames
 from simspine.report.spine_figures import curves_figure
 from simspine.report.trial_page import overlay_picture
 from simspine.report.trial_sections import curves_of_trial
@@ -46,7 +45,7 @@ def read_demonstration(results: Path) -> SolvedTrial:
 
 def demonstration_picture(trial: SolvedTrial) -> np.ndarray:
     """The views of one frame above lordosis and kyphosis over time."""
-    views = overlay_picture(trial, sample_frames(trial.spine.frames, 1, trial.rejected))
+    views = overlay_picture(trial, 1)
     width = views.shape[1]
     curves = curves_of_trial(trial.spine, (*trial.curvature_figures, *trial.clinical_figures))[:2]
     with matplotlib_style():

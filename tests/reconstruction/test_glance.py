@@ -102,5 +102,5 @@ def test_points_of_some_frames_are_those_of_the_whole_trial(found, frames):
 
 
 def test_without_videos_there_are_no_pictures(found):
-    assert films_of_trial(replace(found, videos=()), 1, 10**6) == ((), [])
+    assert films_of_trial(replace(found, videos=()), 1, 10**6) == ()
     assert scene_of_trial(found).films == ()

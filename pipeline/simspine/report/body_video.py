@@ -16,6 +16,7 @@ from simspine.core.geometry import change_frame, project_one
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.atomic import atomic_path
+from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
@@ -269,49 +270,33 @@ FILM_QUALITY = 50  # of JPEG: about 15 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
 
 
-def films_of_trial(
-    trial: SolvedTrial, step: int, most_bytes: int, samples: Sequence[int] = ()
-) -> tuple[tuple[Film, ...], list[dict[int, np.ndarray]]]:
-    """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; none without videos.
+def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]:
+    """Pictures of up to `MAX_FILM_VIEWS` cameras, cut to where the person is during the trial; () without videos.
 
     step: of the frames that the page holds, the first, the step-th … most_bytes: of all pictures together; where more
-    would be needed, every second picture goes, as often as it takes. samples: frames whose whole images are given as
-    well, {frame: image} of each of these cameras, so that a video is decoded once.
+    would be needed, every second picture goes, as often as it takes.
     """
     views = range(min(MAX_FILM_VIEWS, len(trial.videos)))
     opened = open_videos([trial.videos[view] for view in views])
-    seen = None if trial.keypoints is None else trial.used_keypoints_of(slice(None, None, step)).xy
-    whole: list[dict[int, np.ndarray]] = [{} for _ in views]
+    at = slice(None, None, step)
+    seen = None if trial.keypoints is None else trial.used_keypoints_of(at).xy
 
     def film(view: int) -> Film:
-        images = _images_of_film(trial, view, opened[view], step, samples=samples, whole=whole[view])
         points = None if seen is None else seen[:, view]
-        return _film_of_view(trial, view, images, seen=points, step=step, most_bytes=most_bytes // len(views))
+        return _film_of_view(trial, view, opened[view], seen=points, step=step, most_bytes=most_bytes // len(views))
 
     with ThreadPoolExecutor() as pool:
-        return tuple(pool.map(film, views)), whole
-
-
-def _images_of_film(
-    trial: SolvedTrial, view: int, video: Video, step: int, samples: Sequence[int], whole: dict[int, np.ndarray]
-) -> Iterator[np.ndarray]:
-    """Images of every step-th frame; those of `samples` are put into `whole`."""
-    frames = sorted({*range(0, trial.spine.frames, step), *samples})
-    for frame, image in zip(frames, video.shown_at(trial.video_frames(view)[frames]), strict=False):
-        if frame in samples:
-            whole[frame] = image
-        if frame % step == 0:
-            yield image
+        return tuple(pool.map(film, views))
 
 
 def _film_of_view(
-    trial: SolvedTrial, view: int, images: Iterable[np.ndarray], seen: np.ndarray | None, step: int, most_bytes: int
+    trial: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int
 ) -> Film:
     """seen: (frames held, points, 2) px, what was detected; None where that is not known."""
     camera, model = trial.cameras[view], trial.model_points
     box = person_crop_box(camera, model, FILM_ASPECT)
     scale, size = FILM_HEIGHT_PX / (box[3] - box[1]), (round(FILM_HEIGHT_PX * FILM_ASPECT), FILM_HEIGHT_PX)
-    pictures, every = _pictures_within_bytes(images, box, size, most_bytes)
+    pictures, every = _pictures_within_bytes(video.shown_at(trial.video_frames(view)[::step]), box, size, most_bytes)
     names = {name: i for i, name in enumerate(model.names)}
     spine = [name for name in SPINE_CHAIN_MARKERS if name in names]
     lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
@@ -338,7 +323,7 @@ def _pictures_within_bytes(
     for number, image in enumerate(images):
         if number % every:
             continue
-        pictures.append(canvas.image_jpeg(canvas.cut_out_part(image, box, size), FILM_QUALITY))
+        pictures.append(encode_jpeg(canvas.cut_out_part(image, box, size), FILM_QUALITY))
         total += len(pictures[-1])
         while total > most_bytes and len(pictures) > 1:
             pictures, every = pictures[::2], 2 * every

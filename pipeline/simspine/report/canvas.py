@@ -1,4 +1,4 @@
-"""Drawing on images, and figures and images as bytes for the page: SVG that follows the page's theme, PNG, WebP.
+"""Drawing on images, and figures as markup for the page: SVG that follows the page's theme.
 
 Shapes are anti-aliased at fractions of a pixel, text has a real typeface. Images: uint8, BGR.
 """
@@ -14,7 +14,6 @@ import numpy as np
 
 from simspine.core.errors import InputError
 from simspine.core.geometry import distances_along
-from simspine.io.image_streams import require_image
 from simspine.report.figure_style import (
     GREEN,
     GREY,
@@ -339,26 +338,3 @@ def _theme_colours(attribute: str) -> str:
         for name, colour in NAMED_COLOURS.items():
             attribute = attribute.replace(colour, f"var(--{name}, {colour})")
     return attribute
-
-
-def image_webp(image: np.ndarray, quality: int = 82) -> bytes:
-    """A BGR image (height, width, 3) uint8 as lossy WebP, about a third of the size of PNG for photographs."""
-    import cv2
-
-    return _encoded_image(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])
-
-
-def image_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """The same as JPEG: written twenty times as fast as WebP, and larger by two thirds."""
-    import cv2
-
-    return _encoded_image(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
-
-
-def _encoded_image(suffix: str, image: np.ndarray, options: Sequence[int]) -> bytes:
-    import cv2
-
-    done, buffer = cv2.imencode(suffix, require_image(image), options)
-    if not done:
-        raise InputError(f"an image of {image.shape[1]} x {image.shape[0]} px could not be encoded as {suffix}.")
-    return buffer.tobytes()

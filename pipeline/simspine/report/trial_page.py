@@ -20,6 +20,7 @@ from simspine.anatomy.clinical import (
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
+from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
@@ -37,7 +38,7 @@ from simspine.reconstruction.cameras import CAMERA_REFINED_CODE
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
-from simspine.report.canvas import figure_svg, image_webp
+from simspine.report.canvas import figure_svg
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     NORMAL_95,
@@ -385,14 +386,12 @@ def trial_section_of(
     3D player holds. film_bytes: of all pictures next to it. how: points were found, for the text of a methods section.
     """
     step = frame_step(trial.spine.frames, most)
-    shown = sample_frames(trial.spine.frames, samples, trial.rejected)
-    films, images = films_of_trial(trial, step, film_bytes, samples=shown)
-    scene = replace(scene_of_trial(trial, step), films=films)
+    scene = replace(scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
     methods = methods_text(trial, how)
     return TrialSection(
         name=trial.name,
         findings=tuple(map(page_finding, trial.findings)),
-        overlays=_overlay_sheet(trial, shown, images),
+        overlays=_overlay_sheet(trial, samples),
         figures=section_pictures(curve_figures(trial), prefix),
         tables=trial_tables(trial),
         rejected=() if trial.verdict is None else rejected_frames(trial.verdict),
@@ -405,24 +404,18 @@ def trial_section_of(
     )
 
 
-def _overlay_sheet(
-    trial: SolvedTrial, frames: Sequence[int], images: Sequence[Mapping[int, np.ndarray]]
-) -> tuple[Picture, ...]:
+def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
     if not trial.videos:
         return ()
-    return (named_picture("overlay", data=image_webp(overlay_picture(trial, frames, images))),)
+    return (named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),)
 
 
-def overlay_picture(
-    trial: SolvedTrial, frames: Sequence[int], images: Sequence[Mapping[int, np.ndarray]] = ()
-) -> np.ndarray:
-    """Frames (rows) in the cameras (columns) with what was detected and the fitted body.
-
-    images: {frame: image} of the first cameras, where these are known; videos of the others are read.
-    """
-    opened = enumerate(open_videos(trial.videos[len(images) :]), len(images))
-    columns = [*images, *(_images_by_frame(video, frames, trial.video_frames(v)) for v, video in opened)]
+def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
+    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
+    frames = sample_frames(trial.spine.frames, samples, trial.rejected)
+    opened = open_videos(trial.videos[:most])
+    columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
     sheet = []
     for frame in frames:
         shown = shown_in(trial, slice(frame, frame + 1))
@@ -431,12 +424,14 @@ def overlay_picture(
             [None if image is None else (image, layer_of_image(trial, shown, frame, v)) for v, image in pictures]
         )
     labels = [f"{trial.spine.time[frame]:.2f} s" for frame in frames]
-    return overlay_sheet(sheet, [camera.name for camera in trial.cameras], labels)
+    return overlay_sheet(sheet, [camera.name for camera in trial.cameras[:most]], labels)
 
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
     """{frame: image} of the trial's frames asked for and there. places: (frames,) the video's frame of each."""
-    return dict(zip(frames, video.shown_at(places[list(frames)]), strict=False))
+    rows = places[list(frames)].tolist()
+    images = dict(zip(sorted({*rows}), video.at(rows), strict=True))
+    return {frame: images[row] for frame, row in zip(frames, rows, strict=True)}
 
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:
