@@ -266,7 +266,7 @@ def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6
 
 
 FILM_HEIGHT_PX, FILM_ASPECT = 480, 3 / 4  # of a picture: px, width / height
-FILM_QUALITY = 50  # of JPEG: about 15 kB a picture
+FILM_QUALITY = 45  # of JPEG: about 15 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
 
 
