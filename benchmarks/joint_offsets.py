@@ -23,10 +23,10 @@ from simspine.core.settings import pose2sim_folder
 from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Markers
 from simspine.io.calibration import read_calibration
+from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import open_videos
 from simspine.reconstruction.cameras import judge_cameras
 from simspine.synthesis.rendered_crops import draw_sample
-from simspine.synthesis.rendered_scenes import jpeg_bytes
 from simspine.vision.blazepose import PoseNetworks, region_of_box, settled_pose
 from simspine.vision.options import BLAZEPOSE_MODELS, CameraOptions, DetectionOptions, TriangulationOptions
 from simspine.vision.points import detect_in_videos, follow_people
@@ -95,7 +95,9 @@ def pictures(index: int, count: int, networks: Mapping[str, PoseNetworks]) -> It
     who = agile_performer(SEED, index)
     for number in range(count):
         sample = draw_sample(who, STYLE, SEED, 1000 * index + number)
-        image = cv2.imdecode(np.frombuffer(jpeg_bytes(sample.image, sample.sensor), np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(
+            np.frombuffer(encode_jpeg(sample.image, sample.sensor.quality), np.uint8), cv2.IMREAD_COLOR
+        )
         left, top, wide, high = sample.labels.box
         where = region_of_box(np.array([left, top, left + wide, top + high]))
         poses = {

@@ -10,6 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 from player_scene import HOSTILE
 
+from simspine.io.image_streams import encode_jpeg
 from simspine.report import canvas
 from simspine.report import page as c
 from simspine.report.level_figures import marker_error_figure
@@ -59,7 +60,7 @@ def full(name="S01 walking"):
     picture = c.Picture(
         "Marker errors", "errors of each marker", "Lower is better.", svg=canvas.figure_svg(figure, "f1")
     )
-    photo = c.Picture(name, name, name, data=canvas.image_webp(np.zeros((20, 30, 3), np.uint8)))
+    photo = c.Picture(name, name, name, data=encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
     findings = (
         c.PageFinding("SPINE", "info", "Fine.", "", "", name),
         c.PageFinding("FEMUR", "error", name, name, "3–7"),
@@ -149,7 +150,7 @@ def test_trials_on_pages_of_their_own_are_linked():
 
 def test_images_are_inside():
     address = next(value for tag, value in Page(render_page(full())).references if tag == "img")
-    assert base64.b64decode(address.split(",")[1]) == canvas.image_webp(np.zeros((20, 30, 3), np.uint8))
+    assert base64.b64decode(address.split(",")[1]) == encode_jpeg(np.zeros((20, 30, 3), np.uint8))
 
 
 def test_empty_content_still_makes_a_page():
@@ -160,7 +161,7 @@ def test_empty_content_still_makes_a_page():
 
 def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
-    photo = canvas.image_webp(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
+    photo = encode_jpeg(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
     figure = canvas.figure_svg(
         marker_error_figure([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05, ["detected"] * 37), "f"
     )

@@ -9,8 +9,8 @@ from opened_page import Opened
 from player_data import unpack
 from player_scene import FRAMES
 
+from simspine.io.image_streams import encode_jpeg
 from simspine.report import page
-from simspine.report.canvas import image_webp
 from simspine.report.page import write_report
 from simspine.report.scene import Film, pack_scene
 
@@ -24,7 +24,7 @@ def grey(frame):
 
 def film(name="cam0", every=1, frames=FRAMES):
     """A plain picture a frame; a level line that sinks by a pixel a frame, an upright spine, one detected point."""
-    pictures = [image_webp(np.full((HEIGHT, WIDTH, 3), grey(k), np.uint8), 90) for k in range(0, frames, every)]
+    pictures = [encode_jpeg(np.full((HEIGHT, WIDTH, 3), grey(k), np.uint8), 90) for k in range(0, frames, every)]
     body = np.zeros((frames, 5, 2))
     body[:, :2, 0], body[:, :2, 1] = (10, 40), 20 + np.arange(frames)[:, None]
     body[:, 2:, 0], body[:, 2:, 1] = 70, (20, 60, 100)

@@ -18,11 +18,11 @@ import numpy as np
 from simspine.anatomy.body import forward_kinematics
 from simspine.core.types import Motion
 from simspine.io.atomic import atomic_path
+from simspine.io.image_streams import encode_jpeg
 from simspine.synthesis import virtual_trial
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.rendered_crops import Performer, Sample, Style, draw_sample, make_performer, virtual_person
-from simspine.synthesis.rendered_scenes import jpeg_bytes
 from simspine.synthesis.signals import random_stream
 from simspine.vision.blazepose import Pose, PoseNetworks, region_of_box, settled_pose
 from simspine.vision.blazepose_spine import features_of, to_crop_shares
@@ -119,7 +119,9 @@ def look_at(who: Performer, networks: PoseNetworks, seed: int, index: int, count
 def _rows(who: Performer, networks: PoseNetworks, seed: int, index: int, count: int) -> Iterator[tuple]:
     for number in range(count):
         sample = draw_sample(who, STYLE, seed, 1000 * index + number)
-        stored = cv2.imdecode(np.frombuffer(jpeg_bytes(sample.image, sample.sensor), np.uint8), cv2.IMREAD_COLOR)
+        stored = cv2.imdecode(
+            np.frombuffer(encode_jpeg(sample.image, sample.sensor.quality), np.uint8), cv2.IMREAD_COLOR
+        )
         pose = _found(networks, stored, sample, random_stream(seed, "box", str(index), str(number)))
         if pose is not None:
             features = features_of(pose)

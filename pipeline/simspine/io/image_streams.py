@@ -203,11 +203,11 @@ class VideoImages:
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
 
 
-def encode_jpeg(image: np.ndarray) -> bytes:
-    """(height, width, 3) BGR as JPEG."""
+def encode_jpeg(image: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
+    """(height, width, 3) uint8 BGR as JPEG, which is written twenty times as fast as WebP."""
     import cv2
 
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return cv2.imencode(".jpg", require_image(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 WEBCAM_WORD = "webcam"  # another word for webcam 0

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,12 @@ from simspine.core.geometry import change_frame, project_one
 from simspine.core.skeletons import is_skin_marker
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.atomic import atomic_path
+from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import Status
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges
 from simspine.report import canvas
 from simspine.report.bones import bones_and_joints
-from simspine.report.canvas import image_webp
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
 from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
 from simspine.report.people_pictures import BodySolid, bones_solid
@@ -264,8 +265,8 @@ def _draw_border(image: np.ndarray, colour: tuple[int, int, int], width: int = 6
 # Small pictures of a few cameras, with the places of the body and of the detected points in them.
 
 
-FILM_HEIGHT_PX, FILM_ASPECT = 600, 3 / 4  # of a picture: px, width / height
-WEBP_QUALITY = 48  # of WebP: about 10 kB a picture
+FILM_HEIGHT_PX, FILM_ASPECT = 480, 3 / 4  # of a picture: px, width / height
+FILM_QUALITY = 45  # of JPEG: about 15 kB a picture
 MAX_FILM_VIEWS = 4  # cameras whose pictures a page holds
 
 
@@ -279,11 +280,13 @@ def films_of_trial(trial: SolvedTrial, step: int, most_bytes: int) -> tuple[Film
     opened = open_videos([trial.videos[view] for view in views])
     at = slice(None, None, step)
     seen = None if trial.keypoints is None else trial.used_keypoints_of(at).xy
-    films = []
-    for view, video in zip(views, opened, strict=True):
+
+    def film(view: int) -> Film:
         points = None if seen is None else seen[:, view]
-        films.append(_film_of_view(trial, view, video, seen=points, step=step, most_bytes=most_bytes // len(views)))
-    return tuple(films)
+        return _film_of_view(trial, view, opened[view], seen=points, step=step, most_bytes=most_bytes // len(views))
+
+    with ThreadPoolExecutor() as pool:
+        return tuple(pool.map(film, views))
 
 
 def _film_of_view(
@@ -320,7 +323,7 @@ def _pictures_within_bytes(
     for number, image in enumerate(images):
         if number % every:
             continue
-        pictures.append(image_webp(canvas.cut_out_part(image, box, size), WEBP_QUALITY))
+        pictures.append(encode_jpeg(canvas.cut_out_part(image, box, size), FILM_QUALITY))
         total += len(pictures[-1])
         while total > most_bytes and len(pictures) > 1:
             pictures, every = pictures[::2], 2 * every

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from simspine.core.settings import read_yaml
@@ -17,10 +17,12 @@ from simspine.report.scene import PackedScene, content_security_policy, page_scr
 # What the page says apart from numbers stands in words.yaml.
 
 
-@cache
+_all_words = cache(partial(read_yaml, Path(__file__).with_name("words.yaml")))
+
+
 def page_words(part: str) -> dict:
     """A part of `words.yaml`: 'causes', 'notes', 'figures' or 'licences'."""
-    return read_yaml(Path(__file__).with_name("words.yaml"))[part]
+    return _all_words()[part]
 
 
 def cause_of_finding(code: str) -> str:
@@ -151,7 +153,7 @@ class PageFinding:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: `svg` markup out of `canvas.figure_svg`, or `data`, the bytes of an image out of `canvas.image_webp`.
+    """A figure: `svg` markup out of `canvas.figure_svg`, or `data`, the bytes of an image out of `encode_jpeg`.
 
     alt: what it shows, for those who cannot see it. caption: how to read it.
     """
@@ -165,7 +167,7 @@ class Picture:
     @property
     def address(self) -> str:
         """The image as a data URI."""
-        return f"data:image/webp;base64,{base64.b64encode(self.data).decode('ascii')}"
+        return f"data:image/jpeg;base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
 def named_picture(key: str, more: str = "", *, svg: str = "", data: bytes = b"") -> Picture:

@@ -58,7 +58,7 @@ def content_security_policy(carried: dict[str, str]) -> str:
 class Film:
     """One camera's pictures of a trial next to the 3D view. size: (width, height) px.
 
-    pictures: WebP images, of the frames 0, `every`, 2 · `every` … of the trial. body: (frames, points, 2) px in them,
+    pictures: JPEG images, of the frames 0, `every`, 2 · `every` … of the trial. body: (frames, points, 2) px in them,
     the body reprojected; lines: pairs of its points that are joined; spine: its points of the spine from below upwards.
     seen: (frames, points, 2) px, what was detected. NaN = missing. step: body and seen are of the trial's first frame
     and every step-th after it.

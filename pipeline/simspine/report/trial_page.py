@@ -20,6 +20,7 @@ from simspine.anatomy.clinical import (
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
+from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE
@@ -37,7 +38,7 @@ from simspine.reconstruction.cameras import CAMERA_REFINED_CODE
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report.body_video import films_of_trial, layer_of_image, shown_in
-from simspine.report.canvas import figure_svg, image_webp
+from simspine.report.canvas import figure_svg
 from simspine.report.overlay import overlay_sheet, sample_frames
 from simspine.report.page import (
     NORMAL_95,
@@ -366,7 +367,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
 
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
-FILM_BYTES = 6_000_000  # of pictures in a trial's page; as text they take a third more
+FILM_BYTES = 7_000_000  # of pictures in a trial's page; as text they take a third more
 REPORT_NOTICE = (
     "angles come from a body model fitted to points that cameras or markers showed. They were not checked against "
     "images of this person's vertebrae."
@@ -407,7 +408,7 @@ def _overlay_sheet(trial: SolvedTrial, samples: int) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
     if not trial.videos:
         return ()
-    return (named_picture("overlay", data=image_webp(overlay_picture(trial, samples))),)
+    return (named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),)
 
 
 def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
@@ -428,7 +429,9 @@ def overlay_picture(trial: SolvedTrial, samples: int, most: int | None = None) -
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
     """{frame: image} of the trial's frames asked for and there. places: (frames,) the video's frame of each."""
-    return dict(zip(frames, video.shown_at(places[list(frames)]), strict=False))
+    rows = places[list(frames)].tolist()
+    images = dict(zip(sorted({*rows}), video.at(rows), strict=True))
+    return {frame: images[row] for frame, row in zip(frames, rows, strict=True)}
 
 
 def trial_caveats(trial: SolvedTrial) -> Caveats:

@@ -19,7 +19,7 @@ from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Camera, Markers, Motion
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.coco import COCO_HIDDEN, COCO_VISIBLE, keypoint_list, run_lengths, write_coco_people
-from simspine.io.image_streams import read_image
+from simspine.io.image_streams import encode_jpeg, read_image
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.capture_files import claim_folder
@@ -36,7 +36,6 @@ from simspine.synthesis.rendered_scenes import (
     draw_things,
     expose_picture,
     finer_camera,
-    jpeg_bytes,
     take_picture,
 )
 from simspine.synthesis.shading import ShadowMap, see_room, shadow_map
@@ -294,7 +293,7 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[i
             sample = draw_sample(who, settings, settings.seed, number)
             name = f"{number + 1:06d}.jpg"
             with atomic_path(folder / "images" / RENDERED_SPLIT / name) as temporary:
-                temporary.write_bytes(jpeg_bytes(sample.image, sample.sensor))
+                temporary.write_bytes(encode_jpeg(sample.image, sample.sensor.quality))
             images.append(_image_row(number, name, sample))
             people.append(_person_row(number, who, sample))
             if progress is not None:

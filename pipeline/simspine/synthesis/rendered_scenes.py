@@ -185,13 +185,6 @@ def _normal_noise(number):
     return np.float32(total - 1020) * np.float32(1 / 209.0215)
 
 
-def jpeg_bytes(image: np.ndarray, sensor: Sensor) -> bytes:
-    """The bytes of the JPEG file that the camera writes of an image (height, width, 3) uint8 BGR."""
-    import cv2
-
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, sensor.quality])[1].tobytes()
-
-
 def to_srgb(colours: np.ndarray) -> np.ndarray:
     """(height, width, 3) uint8 BGR of linear RGB 0…1; brighter is cut off."""
     steps = np.clip(colours[..., ::-1] * (len(_SRGB_CURVE) - 1), 0, len(_SRGB_CURVE) - 1).astype(np.int32)

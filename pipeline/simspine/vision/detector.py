@@ -1,12 +1,13 @@
 """What a detector is, boxes and crops around people, and videos run through a detector."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice, zip_longest
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -244,7 +245,8 @@ def detect_videos(
     rows: list[np.ndarray] = []
     with closing(make_detector()) as detector:
         skeleton, estimated = skeletons.load_skeleton(detector.skeleton), estimated_by(detector)
-        for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
+        # To the end of each: a video cut short is noticed.
+        for images in islice(one_ahead(zip_longest(*videos)), frames):
             there = np.array([image is not None for image in images])
             if together and not there.all():
                 continue
@@ -264,6 +266,16 @@ def detect_videos(
         skeleton=skeleton.name,
         native=native,
     )
+
+
+def one_ahead(items: Iterable[Any]) -> Iterator[Any]:
+    """The same items, none of them None; a thread makes the next one while one is used."""
+    waiting = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, waiting, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, waiting, None)
+            yield item
 
 
 def _people_in_images(

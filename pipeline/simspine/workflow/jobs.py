@@ -128,9 +128,9 @@ def check_writable(folder: Path) -> None:
 
 
 def prepare_results(results: Path, config: Path) -> None:
-    """Before a run: a copy of the configuration file, for readers of the results; nothing reads it to
-    decide. Links, pipes and devices among logs and computing times are removed: writing follows links, and waits at
-    pipes. So are locks that killed processes left: a task that is done takes its lock no more."""
+    """Before a run: copy the configuration file for readers of the results, and remove locks of killed processes.
+
+    Links, pipes and devices among the logs are removed as well: writing follows links and waits at pipes."""
     remove_stale_locks(results)
     with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))

@@ -1,12 +1,9 @@
 """The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process.
 
-The child is `python -m simspine.workflow.launch`: Snakemake's own command, with two things changed. Its working state
-can be kept in a folder that is named (`--state FOLDER`, before all else), not in `.snakemake` where the command is
-started. Jobs that go to other machines or environments look for it there, so for these it stays.
+The child is `python -m simspine.workflow.launch`: Snakemake's own command with two changes. `--state FOLDER`, before
+all else, names a folder for its working state. Jobs on other machines need that state in `.snakemake`, where it stays.
 
-The limit of jobs a second that it sets itself is left out. With a limit (100/1s where none is given) Snakemake 9.27
-goes through all waiting jobs again a second after each time it did, and each job that ends begins such a series of its
-own: with 700 jobs that is half a core after 400 of them.
+Snakemake's own limit of jobs a second is left out: with 700 jobs it costs half a core.
 """
 
 import ctypes
@@ -55,11 +52,10 @@ FAILED_RULE_LINE = re.compile(r"Error in rule ([^\s:]+)")
 def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False) -> None:
     """Run all stages of a configuration's subjects that are not done yet; their manifests decide which those are.
 
-    config: a configuration file; relative paths in it count from the working directory. options: handed on
-    to Snakemake. dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
-    Snakemake's own messages go to `<results>/logs/run.log`; it keeps its working state in the results as well, until it
-    is through. Snakemake is not started where all is done already. `InputError` for a faulty configuration, if another
-    run is at work on the same results, if a stage fails, or if not all is done at the end.
+    config: a configuration file; relative paths in it count from the working directory. options: for Snakemake.
+    dry_run: only print what would be done. A bar shows the steps done and the time left. Snakemake's messages go to
+    `<results>/logs/run.log`. It is not started where all is done. `InputError` for a faulty configuration, another run
+    on the same results, a stage that fails, or results that are not up to date at the end.
     """
     refuse_other_settings([option for option in options if option.split("=")[0] in OTHER_SETTINGS], [config])
     settings = read_config(config)
@@ -189,11 +185,7 @@ def _wait_or_kill(child: subprocess.Popen) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Ask Linux to end this process when its parent was killed (prctl, PR_SET_PDEATHSIG); end if it was already.
-
-    By SIGKILL: after another signal Snakemake would keep the run's lock until its jobs are through. These may go on to
-    the end of their work, which is locked by itself.
-    """
+    """Ask Linux to kill this process when its parent was killed (prctl, PR_SET_PDEATHSIG); its jobs may go on."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)

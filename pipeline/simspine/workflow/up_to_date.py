@@ -99,11 +99,10 @@ except ImportError:  # Windows: no such locks
 def hold_lock(
     path: Path, busy: str, patience_s: float | None = None, advice: str = "Wait for it, or change `results`."
 ) -> Iterator[tuple[int, ...]]:
-    """Nobody else is in such a block of the same file; gives the lock's descriptor, for children to hold as well.
+    """Lock a file while the block runs; gives the lock's descriptor, for children to hold as well.
 
-    The file is there as long as the lock is held, or after its holder was killed. () where the system has no such
-    locks. busy: says what another process does that is in the block. This one waits for it, without `patience_s` as
-    long as it takes; else raises `InputError` that many seconds later, with the advice.
+    The file stays where its holder was killed. () where the system has no such locks. busy: what a process does that
+    holds the lock. After `patience_s` of waiting (None: no limit), `InputError` is raised with it and the advice.
     """
     make_folder(path.parent)
     if fcntl is None:
@@ -165,9 +164,8 @@ def _try_lock(path: Path) -> int | None:
     return None
 
 
-# Which of the package's own files, rooms and single modules, decide what a stage makes. A result of other code than the
-# one at hand is not up to date, whatever its inputs. A change of a comment counts as well: rather once too often than a
-# wrong result kept. Hours of detection do not depend on what follows it, nor anything but pages on the report.
+# Files of the package that decide what a stage makes: a result of other code is not up to date. A changed comment
+# counts as well. Detection does not depend on later stages, and only pages depend on the report.
 
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]

@@ -78,7 +78,7 @@ class Film {
     // At the size of the screen, so that painting one only copies it: making it smaller each time takes far longer.
     const { width, height } = this.screen;
     const size = { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" };
-    createImageBitmap(new Blob([part], { type: "image/webp" }), size).then((bitmap) => {
+    createImageBitmap(new Blob([part], { type: "image/jpeg" }), size).then((bitmap) => {
       if (this.film !== film || this.screen.width !== width || this.screen.height !== height) return bitmap.close();
       asked.delete(number);
       pictures.set(number, bitmap);
