@@ -14,6 +14,7 @@ from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_d
 from simspine.core.types import Markers, Motion, Origin
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
 from simspine.quality.spine_checks import jump_frames
+from simspine.vision.triangulation import TriangulationReport
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
 
@@ -150,9 +151,9 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
         if seen.mean() < limit.value_si:
             yield warning(
                 SKIN_LOST_CODE,
-                f"the marker over {skin_landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
-                f"{limit.value:g} % or more.",
-                "Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
+                f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames, expected "
+                f"in at most {100 - limit.value:g} %.",
+                "Click it in more frames, in two views (`skin_markers` of the configuration), or take the ± as it is.",
                 frames=~seen,
                 where=skin_landmark(name),
             )
@@ -315,6 +316,28 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
         yield warning("reprojection_point", text, advice, where=names_text(points))
 
 
+def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
+    """Points that one camera saw, but mostly where the others contradict it: one finding for each camera."""
+    limit, least = THRESHOLDS["view_used"], THRESHOLDS["view_contributed"].value_si
+    observed = np.isfinite(report.error_px)
+    for camera, used, seen in zip(report.views, report.used.sum(0), observed.sum(0), strict=True):
+        if used.sum() < limit.value_si * seen.sum():
+            continue  # the whole camera has a finding
+        share = used / np.maximum(seen, 1)
+        odd = (seen >= least * len(observed)) & (share < limit.value_si)
+        if odd.any():
+            texts = [f"{report.names[k]} {100 * share[k]:.0f} %" for k in np.flatnonzero(odd)]
+            yield Finding(
+                "view_point_unused",
+                Severity.INFO,
+                f"{camera}: of these points less than {limit.value:g} % of the detections fit the other cameras: "
+                f"{names_text(texts)}. The rest were left out.",
+                "Nothing to do where the body hides them from this camera, and two others see them. Else look at "
+                "`simspine overlay`: the detector mistakes them there; correct them (`simspine annotate`).",
+                where=camera,
+            )
+
+
 def check_presence(measured: Markers) -> Iterator[Finding]:
     """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
     present = measured.present
@@ -423,10 +446,12 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
         if spread > spread_limit.value_si or odd.any():
             yield warning(
                 "bone_length",
-                f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
-                f"{100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
+                f"{segment} ({'–'.join(ends)}): median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one "
+                f"frame up to {100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
                 f"{deviation_limit.value:g} %.",
-                "Bones do not stretch: one of the two points is wrong where this happens.",
+                "Bones do not stretch. Look at both points in these frames (`simspine overlay`), and correct the wrong "
+                "one (`simspine annotate`; markers: in the program that wrote the file). Else do not use this limb "
+                "there.",
                 frames=odd,
                 where=segment,
             )

@@ -30,6 +30,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
+    ASSUMED_VERDICTS,
     SEVERAL_ANGLES,
     ClinicalFigure,
     Observability,
@@ -63,7 +64,10 @@ if TYPE_CHECKING:
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
-MEANS_NOTE = "Mean over the frames kept, from the least to the greatest value, and the range between them."
+MEANS_NOTE = (
+    "Mean over the frames kept, from the least to the greatest value, and the range between them. Limits for people "
+    "who stand do not apply to the mean of a movement."
+)
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
@@ -171,7 +175,8 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
     frames = f"; frames {_few_frames(rhythm.straight)} to frames {_few_frames(rhythm.bent)}" * bool(rhythm.bent)
-    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
+    if verdict not in ASSUMED_VERDICTS:
+        label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
     why = f"{verdict}, as lumbar flexion and pelvic tilt" if verdict else "no ± is known"
     return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", why)
 

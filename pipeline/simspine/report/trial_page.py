@@ -109,7 +109,8 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
-    span = f"{spine.frames / spine.rate:.1f} s of movement, {spine.frames} frames at {spine.rate:g} Hz"
+    frames = f"{spine.frames} frames (0–{spine.frames - 1}) at {spine.rate:g} Hz"
+    span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}"
     span = span if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
@@ -120,7 +121,8 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     if ways:
         kinds = page_words("sources")
         parts = [
-            f"{len(names)} {kinds.get(way, way)}" + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
+            f"{len(names)} {kinds.get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
+            + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
             for way, names in ways.items()
         ]
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
