@@ -286,8 +286,8 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         _points_sentence(trial),
         words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
         f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
-        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
-        f"and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
+        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled by OpenSim to "
+        f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
         f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
