@@ -57,7 +57,7 @@ def test_every_interval_is_of_95_percent(tables):
 def test_the_rhythm_has_the_weaker_verdict_of_both_angles_and_no_norm(tables):
     rhythm = _row(tables[0], "Lumbopelvic")
     assert rhythm["Mean"] == "1.2 ± 0.6"
-    assert next(iter(rhythm.values())) == "Lumbopelvic rhythm, lumbar over pelvic motion", "no details of what is assumed"
+    assert next(iter(rhythm.values())) == "Lumbopelvic rhythm, lumbar over pelvic motion", "no details"
     assert (rhythm["Norm"], rhythm["Verdict"]) == ("–", "assumed, as lumbar flexion and pelvic tilt")
 
 
