@@ -257,16 +257,8 @@ def edit_from(entry) -> Edit:
         raise InputError("a point that is not absent needs a place")
     if time is not None and not (type(time) in (int, float) and 0 <= time < MAX_TIME_S):
         raise InputError(f"t {time!r:.40}: expected seconds since 1970")
-    return Edit(
-        frame=frame,
-        view=view,
-        point=point,
-        x=float(x) if numbers else None,
-        y=float(y) if numbers else None,
-        visibility=visibility,
-        status=status,
-        time=time,
-    )
+    x, y = (float(x), float(y)) if numbers else (None, None)
+    return Edit(frame, view, point, x, y=y, visibility=visibility, status=status, time=time)
 
 
 def _to_json(edit: Edit) -> dict:
@@ -325,10 +317,8 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
     """How much each frame needs a person. What was decided already counts as sure; cameras: one per view, or None."""
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
     size = _median_size_px(person_size(xy))
-    unsure = np.where(labels.decided, 0.0, 1.0 - labels.confidence)
-    unsure = np.where(
-        (labels.visibility > Visibility.ABSENT) & ~labels.decided, unsure, np.where(labels.decided, 0, np.nan)
-    )
+    unsure = np.where(labels.visibility > Visibility.ABSENT, 1.0 - labels.confidence, np.nan)
+    unsure = np.where(labels.decided, 0.0, unsure)
     apart = np.full(xy.shape[:3], np.nan)
     if cameras is not None and len(cameras) > 1 and labels.frames:
         apart = disagreement_px(labels, rate, cameras) / size[None, :, None]
@@ -462,18 +452,13 @@ def _pair_distances(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _of_point(name: str, distance: np.ndarray, share: np.ndarray, same: np.ndarray) -> PointAgreement:
-    known = np.isfinite(distance)
-    if not known.any():
-        median = p90 = of_size = float("nan")
-    else:
-        median, p90 = (float(np.quantile(distance[known], q)) for q in (0.5, 0.9))
-        of_size = float(np.median(share[known]))
-    flags = same[np.isfinite(same)]
+    known, flags = np.isfinite(distance), same[np.isfinite(same)]
+    median, p90, of_size = np.full(3, np.nan)
+    if known.any():
+        median, p90 = np.quantile(distance[known], (0.5, 0.9))
+        of_size = np.median(share[known])
+    same_visibility = float(flags.mean()) if flags.size else np.nan
+    count = int(known.sum())
     return PointAgreement(
-        point=name,
-        count=int(known.sum()),
-        median_px=median,
-        p90_px=p90,
-        share=of_size,
-        same_visibility=float(flags.mean()) if flags.size else np.nan,
+        name, count, float(median), p90_px=float(p90), share=float(of_size), same_visibility=same_visibility
     )

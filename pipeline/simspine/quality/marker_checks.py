@@ -12,7 +12,7 @@ from simspine.core.errors import InputError, nearest_name
 from simspine.core.geometry import angle_between
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
-from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, names_text, warning
 from simspine.quality.spine_checks import jump_frames
 from simspine.vision.triangulation import TriangulationReport
 
@@ -222,14 +222,10 @@ def check_solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[
     if not failed.any():
         return
     why = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
-    yield Finding(
-        code="not_solved",
-        severity=Severity.ERROR,
-        message=f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
-        + (f": {names_text(why, 3)}." if why else "."),
-        suggestion="See which markers are missing or far off in these frames.",
-        frames=where_true(failed),
-    )
+    text = f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
+    text += f": {names_text(why, 3)}." if why else "."
+    advice = "See which markers are missing or far off in these frames."
+    yield Finding("not_solved", Severity.ERROR, text, advice, frames=failed)
 
 
 def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
@@ -264,14 +260,12 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
     per_frame = rms_of_known(error, axis=1)
     far = per_frame > flagged.value_si
     if far.any():
-        yield Finding(
-            code="frame_rmse",
-            severity=Severity.ERROR,
-            message=f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} "
-            f"frames, expected below {flagged.value:g} cm.",
-            suggestion="Look for swapped sides or another person in these frames.",
-            frames=where_true(far),
+        text = (
+            f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
+            f"expected below {flagged.value:g} cm."
         )
+        advice = "Look for swapped sides or another person in these frames."
+        yield Finding("frame_rmse", Severity.ERROR, text, advice, frames=far)
     for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
         if not rmse > expected.value_si:
             continue
@@ -284,13 +278,7 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
             code, limit = "marker_flagged", f"below {flagged.value:g} cm"
             advice = "Detect this point anew, check its place on the model, or give it no weight."
         text = f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected {limit}."
-        yield warning(
-            code,
-            text,
-            advice,
-            frames=column > flagged.value_si,
-            where=name,
-        )
+        yield warning(code, text, advice, frames=column > flagged.value_si, where=name)
 
 
 def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Finding]:
@@ -363,9 +351,7 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
         frames = np.any(measured.filled, axis=1)
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
         advice = "Shorten the horizon of the filter if these gaps should stay open."
-        yield Finding(
-            code="gap_filled", severity=Severity.INFO, message=text, suggestion=advice, frames=where_true(frames)
-        )
+        yield Finding("gap_filled", Severity.INFO, text, advice, frames=frames)
 
 
 _LIMB_JOINTS = ("hip_flexion", "knee_angle", "elbow_flex")  # not the shoulder's, which trade off near a gimbal lock
@@ -403,25 +389,16 @@ def check_inferred(measured: Markers) -> Iterator[Finding]:
         Origin.INFERRED: "inferred from others, not seen",
         Origin.ESTIMATED: "estimated by a network from other evidence, not seen",
     }
+    limit, all_points = THRESHOLDS["inferred"], set(measured.names)
+    groups = {"all": all_points, "the spine's": all_points & set(SPINE_CHAIN_MARKERS)}
     for origin, words in how.items():
-        yield from _unseen_findings(measured, origin, words, THRESHOLDS["inferred"])
-
-
-def _unseen_findings(measured: Markers, origin: Origin, words: str, limit: Threshold) -> Iterator[Finding]:
-    names = measured.names_of(origin)
-    parts, most = [], 0.0
-    for group, of in (
-        ("all", measured.names),
-        ("the spine's", [name for name in SPINE_CHAIN_MARKERS if name in measured.names]),
-    ):
-        if of:
-            count = len(set(names) & set(of))
-            parts.append(f"{count} of {group} {len(of)} points")
-            most = max(most, count / len(of))
-    if most > limit.value_si:
-        text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
-        advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
-        yield warning(f"{origin}_points", text, advice, where=names_text(names))
+        names = measured.names_of(origin)
+        counts = {group: (len(of & set(names)), len(of)) for group, of in groups.items()}
+        if any(count > limit.value_si * of for count, of in counts.values()):
+            parts = [f"{count} of {group} {of} points" for group, (count, of) in counts.items() if of]
+            text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
+            advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
+            yield warning(f"{origin}_points", text, advice, where=names_text(names))
 
 
 def check_bone_lengths(measured: Markers) -> Iterator[Finding]:

@@ -64,10 +64,6 @@ if TYPE_CHECKING:
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
-MEANS_NOTE = (
-    "Mean over the frames kept, from the least to the greatest value, and the range between them. Limits for people "
-    "who stand do not apply to the mean of a movement."
-)
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
@@ -90,7 +86,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
     notes = ["underline"] + ["mean", "range", "not_measured"] * moves + ["curvature", "bend"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
-    title = MEANS_NOTE if moves else "One frame."
+    title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
     adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, to judge the recording. No norm.")
     tables = (

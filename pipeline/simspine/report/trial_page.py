@@ -369,10 +369,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
 FILM_BYTES = 6_000_000  # of pictures in a trial's page; as text they take a third more
-REPORT_NOTICE = (
-    "angles come from a body model fitted to points that cameras or markers showed. They were not checked against "
-    "images of this person's vertebrae."
-)
+REPORT_NOTICE = page_words("means")["notice"]
 
 
 def trial_section_of(
