@@ -412,7 +412,7 @@ def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
 
 def _with_share(name: str, seen: float) -> str:
     """The name, and in how many of the frames it was seen if not in all."""
-    return name if seen == 1 else f"{name} (this one in {100 * seen:.0f} % of the frames)"
+    return name if seen == 1 else f"{name} (seen in {100 * seen:.0f} % of the frames)"
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

@@ -15,6 +15,7 @@ from simspine.anatomy.clinical import (
     PUBLISHED_ADULTS,
     SIDE_WORDS,
     SPINAL_DEFINITIONS,
+    published_bands,
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
@@ -88,7 +89,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
     title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, to judge the recording. No norm.")
+    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, for the verdicts. No norm.")
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
@@ -98,12 +99,15 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 
 def _spread_text(quantity: str) -> str:
-    """By how much standing adults differ, as an interval of 95 %; '' where that is not known."""
+    """By how much standing adults differ, as an interval of 95 %, and the source; '' where no verdict rests on it."""
     if quantity in CURVATURE_KEYS:
-        return f"± {NORMAL_95 * spread_of_adults(quantity):.0f}°"
+        source = published_bands(quantity)[0].source.partition(",")[0]
+        return f"± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
     adults = PUBLISHED_ADULTS.get(quantity)
-    unit = "" if adults is None else " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    return "" if adults is None else f"± {NORMAL_95 * adults.sd:.0f}{unit}"
+    if adults is None or quantity == "pelvic_incidence":  # compared with the body model
+        return ""
+    unit = " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
+    return f"± {NORMAL_95 * adults.sd:.0f}{unit} ({adults.source.partition(',')[0]})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -124,7 +128,8 @@ def _moves(figure: ClinicalFigure) -> bool:
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
     within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
-    span += (f", {figure.decided_by}" if figure.is_assumed else ", within its ±" * within) * _moves(figure)
+    if _moves(figure) and (figure.is_assumed or within):
+        span += f", {figure.decided_by if figure.is_assumed else 'within its ±'}: no sign of a change"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 

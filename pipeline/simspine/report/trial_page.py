@@ -109,7 +109,8 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
-    frames = f"{spine.frames} frames (0–{spine.frames - 1}) at {spine.rate:g} Hz"
+    kept = ", none rejected" * (not trial.rejected.any())
+    frames = f"{spine.frames} frames (0–{spine.frames - 1}) at {spine.rate:g} Hz{kept}"
     span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}"
     span = span if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
@@ -174,14 +175,16 @@ def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
     """The angles of the limbs that were measured on both sides, with their intervals: precise ones, and others."""
     by_name = {figure.name: figure for figure in figures}
-    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}}
-    deviations: dict[str, list[float]] = {"Measured": [], "Imprecise": []}
+    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}, "Partly measured": {}}
+    deviations: dict[str, list[float]] = {group: [] for group in groups}
+    partly = str(Observability.PARTLY)
     pairs = [(joint, angle) for joint, (_, angles) in JOINT_DEFINITIONS.items() for angle, _ in angles]
     for joint, angle in pairs:
         sides = [by_name.get(f"{joint}_{angle}_{key}") for key in SIDE_WORDS]
         words = {"" if side is None else side.decided_by for side in sides}
-        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
+        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY, partly}:
             group = "Imprecise" if MEASURED_IMPRECISELY in words else "Measured"
+            group = "Partly measured" if partly in words else group
             groups[group].setdefault(angle, []).append(joint)
             deviations[group].extend(side.sd for side in sides if side is not None and side.sd is not None)
     parts = []
@@ -234,11 +237,11 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
-    causes = list(dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned))
+    causes = ["no marker is on a lumbar vertebra"] * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    causes += dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned)
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
-    kept = "No frame was rejected. " * (not trial.rejected.any())
-    return kept + (f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out.")
+    return f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
 
 
 def _cause_and_place(finding: Finding) -> str:
