@@ -164,11 +164,8 @@ def body_validation_text(found: Validation) -> str:
             f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} "
             f"{row.frames:>7} {len(row.beyond):>8}  {row.verdict}"
         )
-    lines += [
-        "",
-        "RMSE in cm between triangulated points and the fitted body. Usual: up to 4 cm; annotate again: beyond 10 cm.",
-    ]
-    lines.append(validation_conclusion(found))
+    usual = "Usual: up to 4 cm; annotate again: beyond 10 cm."
+    lines += ["", f"RMSE in cm between triangulated points and the fitted body. {usual}", validation_conclusion(found)]
     if found.again:
         lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {_frame_list_text(found.again)}")
     if found.worse:
