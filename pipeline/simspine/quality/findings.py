@@ -318,6 +318,7 @@ def _envelope(row: Mapping[str, str]) -> Envelope:
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
-    row["name"]: Threshold(**row | {"value": float(row["value"])}) for row in _table_rows("thresholds.csv")
+    row["name"]: Threshold(row["name"], float(row["value"]), row["unit"], reason=row["reason"], source=row["source"])
+    for row in _table_rows("thresholds.csv")
 }
 LEVEL_ENVELOPES: Mapping[str, Envelope] = {row["level"]: _envelope(row) for row in _table_rows("ranges_of_motion.csv")}
