@@ -262,11 +262,11 @@ def rows_of_documents() -> dict[str, dict[str, list[str]]]:
             **typical_rows(),
             **radiograph_rows(),
             **gait_rows(),
-            **posture_rows(),
             **rows_in_space(),
             **camera_rows(),
-            **recording_rows(),
         },
+        "docs/research/published-procedure.md": recording_rows(),
+        "docs/research/ct-postures.md": posture_rows(),
         "docs/scale.md": {**stage_rows(), **job_rows()},
         "benchmarks/ik.md": speed_rows(),
     }

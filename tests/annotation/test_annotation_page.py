@@ -344,22 +344,26 @@ def test_inferred_points_stay_open_when_a_frame_is_accepted(browser, with_guesse
 
 
 def test_inferred_points_look_inferred(browser, with_guesses):
-    """A diamond, where a detected point is a ring: nearer to its middle along the diagonals, by the root of a half."""
+    """A paler diamond, where a detected point is a ring: nearer along the diagonals, by the root of a half."""
     with Page(browser, with_guesses, device_scale_factor=4) as page:
         page.select("Nose")
-        ratio = {}
+        ratio, bright = {}, {}
         for name in ("Spine_03", "Spine_02"):
             page.do("a.shown = {}; a.points[1].forEach((p, i) => (p.see = i === argument ? 2 : 0)); a.redraw()",
                     page.index(name))  # fmt: skip
             page.page.wait_for_timeout(100)
             at = page.point(1, name)
             u, v = page.do("return a.views[1].toScreen(argument[0], argument[1])", [at["x"], at["y"]])
-            rows, columns = np.nonzero(np.abs(page.picture(1) - (0x2F, 0xD3, 0x9A)).sum(2) < 60)
+            red, green, blue = np.moveaxis(page.picture(1).astype(int), 2, 0)
+            rows, columns = np.nonzero((green - red > 60) & (green > blue))
             x, y = (columns + 0.5) / 4 - u, (rows + 0.5) / 4 - v
-            away, turn = np.hypot(x, y), np.abs(np.arctan2(np.abs(y), np.abs(x)) - np.pi / 4)
+            near = np.hypot(x, y) < 12
+            away, turn = np.hypot(x, y)[near], np.abs(np.arctan2(np.abs(y), np.abs(x)) - np.pi / 4)[near]
+            bright[name] = np.median(green[rows, columns][near])
             ratio[name] = np.median(away[turn < 0.1]) / np.median(away[turn > np.pi / 4 - 0.1])
         assert ratio["Spine_03"] == pytest.approx(1, abs=0.05)
         assert ratio["Spine_02"] == pytest.approx(0.5**0.5, abs=0.1)
+        assert bright["Spine_02"] < 0.85 * bright["Spine_03"], "paler"
 
 
 def test_a_frame_that_loads_slowly_is_announced_and_takes_no_decision(browser, served):

@@ -1,11 +1,15 @@
 """Cameras that hardly contribute, contradict the others, or show the body beside the person."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from simspine.quality.assess import ViewFit, check_view_fits
 from simspine.quality.findings import Severity
+from simspine.quality.marker_checks import check_points_of_views
+from simspine.vision.triangulation import TriangulationReport
 
 GOOD = ViewFit("cam01", 0.9, 0.95, 12.0)
 
@@ -25,3 +29,29 @@ def test_each_limit(fit, codes):
     assert [finding.code for finding in found] == codes
     assert all(finding.where == "cam02" and finding.severity is Severity.WARNING for finding in found)
     assert all(finding.frames == () for finding in found), "they concern the trial and reject no frame"
+
+
+def report_with_a_hidden_knee(kept: int) -> TriangulationReport:
+    """Ten frames, three cameras, two points; the second camera's knee fits the others in `kept` frames."""
+    used = np.ones((10, 3, 2), bool)
+    used[kept:, 1, 1] = False
+    none, shape = np.zeros((10, 3, 2), bool), np.zeros((10, 2), int)
+    error = np.where(used, 4.0, 90.0)
+    return TriangulationReport(
+        ("RHip", "RKnee"), ("cam01", "cam02", "cam03"), used, error, none, shape, np.full(2, 4.0), np.full(2, 20.0)
+    )
+
+
+@pytest.mark.parametrize(("kept", "said"), [(4, ["cam02"]), (5, []), (10, [])])
+def test_a_point_that_one_camera_shows_elsewhere(kept, said):
+    found = list(check_points_of_views(report_with_a_hidden_knee(kept)))
+    assert [finding.where for finding in found] == said
+    assert all(f"RKnee {10 * kept} %" in finding.message and "RHip" not in finding.message for finding in found)
+    assert all(finding.severity is Severity.INFO and finding.frames == () for finding in found)
+
+
+def test_a_point_seen_in_few_frames_is_no_finding():
+    report = report_with_a_hidden_knee(0)
+    error = report.error_px.copy()
+    error[1:, 1, 1] = np.nan
+    assert not list(check_points_of_views(replace(report, error_px=error)))

@@ -13,7 +13,7 @@ def test_a_marker_that_is_mostly_missing_is_named_with_its_frames():
     xyz[15:, 2] = np.nan
     (finding,) = check_skin_markers_lost(Markers(("LHip", "LPSIS_skin", "T7_skin"), 50.0, xyz))
     assert (finding.code, finding.where) == ("skin_marker_lost", "LPSIS")
-    assert "8 of 20 frames" in finding.message
+    assert "missing in 12 of 20 frames" in finding.message
     assert finding.frames == tuple(range(8, 20))
 
 

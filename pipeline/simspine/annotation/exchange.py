@@ -137,8 +137,7 @@ def write_annotation_file(
 
 def write_images(folder: Path, recording: RecordedViews, images: LabelledImages) -> int:
     """The labelled images as JPEG under their names in `folder`; returns how many."""
-    named = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
-    source = Images(recording)
+    named, source = _frame_view_by_image(recording), Images(recording)
     try:
         for name in images.file_names:
             with atomic_path(folder / name) as temporary:

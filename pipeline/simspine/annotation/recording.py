@@ -228,9 +228,8 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     frames = lengths.pop()
-    found = keypoints_of_files(folder / "pose", views, rate)
-    keypoints = at_images(found, _rows_of_views(frames, len(sources), None), rate)
     rows = _rows_of_views(frames, len(sources), None)
+    keypoints = at_images(keypoints_of_files(folder / "pose", views, rate), rows, rate)
     name = folder.stem if folder.is_file() else folder.name
     return RecordedViews(
         name=name,

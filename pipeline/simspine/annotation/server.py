@@ -191,9 +191,8 @@ class Session:
         labels = self.labels()
         ranking = rank_frames(labels, self.recording.rate, self.recording.cameras)
         chosen = frame_batch(ranking, self.recording.rate, self._size, finished_frames(labels))
-        score = ranking.score
-        self._batch = [{"frame": f, "score": round(float(score[f]), 3), "reason": ranking.reason(f)} for f in chosen]
-        self._scores = score.round(3).tolist()
+        self._scores = ranking.score.round(3).tolist()
+        self._batch = [{"frame": f, "score": self._scores[f], "reason": ranking.reason(f)} for f in chosen]
         return self.summary()
 
     def agreement(self) -> dict[str, Any]:

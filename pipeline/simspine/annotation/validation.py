@@ -79,7 +79,7 @@ class Validation:
     @property
     def passed(self) -> bool:
         """Whether the spine is seen and no worse than `limit_m`."""
-        return bool(np.isfinite(self.spine_m) and self.spine_m <= self.limit_m)
+        return self.spine_m <= self.limit_m  # False of NaN
 
     @property
     def in_order(self) -> tuple[PointError, ...]:
@@ -119,38 +119,32 @@ def validate_against_body(
             "both on the same recording."
         )
     ours, theirs = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
+    unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in ours}
     rows = [
         PointError(
             point=name,
             rmse_m=_rms(error),
-            reference_m=_rms(theirs[name]) if name in theirs else float("nan"),
+            reference_m=_rms(theirs[name]) if name in theirs and name in ours else float("nan"),
             frames=int(np.isfinite(error).sum()),
             beyond=tuple(np.flatnonzero(np.nan_to_num(error) > REANNOTATE_ERROR_M).tolist()),
         )
-        for name, error in ours.items()
-    ]
-    rows += [
-        PointError(point=name, rmse_m=np.nan, reference_m=np.nan, frames=0, beyond=())
-        for name in VALIDATED_SPINE_POINTS
-        if name not in ours
+        for name, error in (ours | unseen).items()
     ]
     counted = np.zeros(candidate.motion.frames, int)
     for row in rows:
         counted[list(row.beyond)] += 1
     again = [int(frame) for frame in np.argsort(-counted, kind="stable") if counted[frame]]
-    spine = _rms(np.array([error for name, error in ours.items() if name in VALIDATED_SPINE_POINTS]))
+    along = np.array([error for name, error in ours.items() if name in VALIDATED_SPINE_POINTS])
     everything = _rms(np.array([error for name, error in theirs.items() if not is_skin_marker([name])]))
-    shown = names[0], names[1] if reference is not None else ""
     found = Validation(
         points=tuple(rows),
-        spine_m=spine,
+        spine_m=_rms(along),
         reference_m=everything,
         again=tuple(again),
         frames=candidate.motion.frames,
-        names=shown,
+        names=(names[0], names[1] if reference is not None else ""),
     )
-    along = [error for name, error in ours.items() if name in VALIDATED_SPINE_POINTS]
-    return found if found.passed or not along else replace(found, worse=_frames_beyond_limit(np.array(along), found))
+    return found if found.passed or not len(along) else replace(found, worse=_frames_beyond_limit(along, found))
 
 
 def _frames_beyond_limit(along: np.ndarray, found: Validation) -> tuple[int, ...]:
@@ -170,11 +164,8 @@ def body_validation_text(found: Validation) -> str:
             f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} "
             f"{row.frames:>7} {len(row.beyond):>8}  {row.verdict}"
         )
-    lines += [
-        "",
-        "RMSE in cm between triangulated points and the fitted body. Usual: up to 4 cm; annotate again: beyond 10 cm.",
-    ]
-    lines.append(validation_conclusion(found))
+    usual = "Usual: up to 4 cm; annotate again: beyond 10 cm."
+    lines += ["", f"RMSE in cm between triangulated points and the fitted body. {usual}", validation_conclusion(found)]
     if found.again:
         lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {_frame_list_text(found.again)}")
     if found.worse:
@@ -188,21 +179,17 @@ def _frame_list_text(frames: Sequence[int]) -> str:
 
 def validation_conclusion(found: Validation) -> str:
     """Whether the loop may end, or which points along the spine are worst."""
-    if not np.isfinite(found.spine_m):
+    if found.unseen:
         return "No point along the spine was seen, so nothing is known of it."
-    known = np.isfinite(found.reference_m)
-    limit = "the reference's points" if known else "the usual 4 cm"
-    figures = (
-        f"{_centimetres_text(found.spine_m)} against {_centimetres_text(found.reference_m)} cm"
-        if known
-        else f"{_centimetres_text(found.spine_m)} cm"
-    )
+    limit, figures = "the usual 4 cm", _centimetres_text(found.spine_m)
+    if np.isfinite(found.reference_m):
+        limit, figures = "the reference's points", f"{figures} against {_centimetres_text(found.reference_m)}"
     if found.passed:
-        return f"The spine is no worse than {limit} ({figures}): done."
+        return f"The spine is no worse than {limit} ({figures} cm): done."
     worse = [row for row in found.points if row.point in VALIDATED_SPINE_POINTS and row.rmse_m > found.limit_m]
     worst = sorted(worse, key=lambda row: -row.rmse_m)[:4]
     named = ", ".join(f"{VERTEBRA_OF[row.point]} ({_centimetres_text(row.rmse_m)} cm)" for row in worst)
-    return f"The spine is worse than {limit} ({figures}), above all at {named}: annotate again, and run again."
+    return f"The spine is worse than {limit} ({figures} cm), above all at {named}: annotate again, and run again."
 
 
 def body_validation_json(found: Validation) -> dict:

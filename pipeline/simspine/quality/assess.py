@@ -256,6 +256,7 @@ def assess_trial(
         findings += spine_checks.check_measured_shape(measured)
     if triangulation is not None:
         findings += marker_checks.check_reprojection(triangulation.names, triangulation.point_error_px)
+        findings += marker_checks.check_points_of_views(triangulation)
     findings += check_view_fits(views)
     return sum_up_findings(spine.frames, findings)
 

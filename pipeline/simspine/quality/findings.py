@@ -61,7 +61,7 @@ class Finding:
         What was found and what is expected, with numbers.
     suggestion : str
         What to do.
-    frames : tuple of int
+    frames : tuple of int, or (frames,) array of bool
         () where it concerns the trial as a whole.
     where : str
         Marker, level or coordinate.
@@ -73,14 +73,16 @@ class Finding:
     severity: Severity
     message: str
     suggestion: str
-    frames: tuple[int, ...] = ()
+    frames: Sequence[int] | np.ndarray = ()
     where: str = ""
     subject: str = ""
     trial: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "severity", Severity(self.severity))
-        object.__setattr__(self, "frames", tuple(sorted({int(k) for k in self.frames})))
+        is_mask = isinstance(self.frames, np.ndarray) and self.frames.dtype == bool
+        numbers = where_true(self.frames) if is_mask else self.frames
+        object.__setattr__(self, "frames", tuple(sorted({int(k) for k in numbers})))
 
     @property
     def span(self) -> str:
@@ -110,8 +112,7 @@ def warning(
     code: str, message: str, suggestion: str, frames: Sequence[int] | np.ndarray = (), where: str = ""
 ) -> Finding:
     """A finding of severity `WARNING`. frames: indices, or a (frames,) bool array."""
-    numbers = where_true(frames) if isinstance(frames, np.ndarray) and frames.dtype == bool else tuple(frames)
-    return Finding(code, Severity.WARNING, message, suggestion, frames=numbers, where=where)
+    return Finding(code, Severity.WARNING, message, suggestion, frames=frames, where=where)
 
 
 @dataclass(frozen=True)
@@ -317,9 +318,7 @@ def _envelope(row: Mapping[str, str]) -> Envelope:
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
-    row["name"]: Threshold(
-        name=row["name"], value=float(row["value"]), unit=row["unit"], reason=row["reason"], source=row["source"]
-    )
+    row["name"]: Threshold(row["name"], float(row["value"]), row["unit"], reason=row["reason"], source=row["source"])
     for row in _table_rows("thresholds.csv")
 }
 LEVEL_ENVELOPES: Mapping[str, Envelope] = {row["level"]: _envelope(row) for row in _table_rows("ranges_of_motion.csv")}

@@ -12,8 +12,9 @@ from simspine.core.errors import InputError, nearest_name
 from simspine.core.geometry import angle_between
 from simspine.core.skeletons import SIMSPINE_SKELETON, is_skin_marker, is_tape_dot, load_skeleton, skin_landmark
 from simspine.core.types import Markers, Motion, Origin
-from simspine.quality.findings import THRESHOLDS, Finding, Severity, Threshold, names_text, warning, where_true
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, names_text, warning
 from simspine.quality.spine_checks import jump_frames
+from simspine.vision.triangulation import TriangulationReport
 
 # Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another.
 
@@ -150,9 +151,9 @@ def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
         if seen.mean() < limit.value_si:
             yield warning(
                 SKIN_LOST_CODE,
-                f"the marker over {skin_landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
-                f"{limit.value:g} % or more.",
-                "Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
+                f"the marker over {skin_landmark(name)} is missing in {(~seen).sum()} of {seen.size} frames, expected "
+                f"in at most {100 - limit.value:g} %.",
+                "Click it in more frames, in two views (`skin_markers` of the configuration), or take the ± as it is.",
                 frames=~seen,
                 where=skin_landmark(name),
             )
@@ -221,14 +222,10 @@ def check_solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[
     if not failed.any():
         return
     why = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
-    yield Finding(
-        code="not_solved",
-        severity=Severity.ERROR,
-        message=f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
-        + (f": {names_text(why, 3)}." if why else "."),
-        suggestion="See which markers are missing or far off in these frames.",
-        frames=where_true(failed),
-    )
+    text = f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
+    text += f": {names_text(why, 3)}." if why else "."
+    advice = "See which markers are missing or far off in these frames."
+    yield Finding("not_solved", Severity.ERROR, text, advice, frames=failed)
 
 
 def check_unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
@@ -263,14 +260,12 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
     per_frame = rms_of_known(error, axis=1)
     far = per_frame > flagged.value_si
     if far.any():
-        yield Finding(
-            code="frame_rmse",
-            severity=Severity.ERROR,
-            message=f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} "
-            f"frames, expected below {flagged.value:g} cm.",
-            suggestion="Look for swapped sides or another person in these frames.",
-            frames=where_true(far),
+        text = (
+            f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
+            f"expected below {flagged.value:g} cm."
         )
+        advice = "Look for swapped sides or another person in these frames."
+        yield Finding("frame_rmse", Severity.ERROR, text, advice, frames=far)
     for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
         if not rmse > expected.value_si:
             continue
@@ -283,13 +278,7 @@ def check_marker_distance(names: Sequence[str], error: np.ndarray) -> Iterator[F
             code, limit = "marker_flagged", f"below {flagged.value:g} cm"
             advice = "Detect this point anew, check its place on the model, or give it no weight."
         text = f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected {limit}."
-        yield warning(
-            code,
-            text,
-            advice,
-            frames=column > flagged.value_si,
-            where=name,
-        )
+        yield warning(code, text, advice, frames=column > flagged.value_si, where=name)
 
 
 def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Finding]:
@@ -313,6 +302,28 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
         text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
         advice = "The detector places these points differently in each view: give them less weight."
         yield warning("reprojection_point", text, advice, where=names_text(points))
+
+
+def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
+    """Points that one camera saw, but mostly where the others contradict it: one finding for each camera."""
+    limit, least = THRESHOLDS["view_used"], THRESHOLDS["view_contributed"].value_si
+    observed = np.isfinite(report.error_px)
+    for camera, used, seen in zip(report.views, report.used.sum(0), observed.sum(0), strict=True):
+        if used.sum() < limit.value_si * seen.sum():
+            continue  # the whole camera has a finding
+        share = used / np.maximum(seen, 1)
+        odd = (seen >= least * len(observed)) & (share < limit.value_si)
+        if odd.any():
+            texts = [f"{report.names[k]} {100 * share[k]:.0f} %" for k in np.flatnonzero(odd)]
+            yield Finding(
+                "view_point_unused",
+                Severity.INFO,
+                f"{camera}: of these points less than {limit.value:g} % of the detections fit the other cameras: "
+                f"{names_text(texts)}. The rest were left out.",
+                "Nothing to do where the body hides them from this camera, and two others see them. Else look at "
+                "`simspine overlay`: the detector mistakes them there; correct them (`simspine annotate`).",
+                where=camera,
+            )
 
 
 def check_presence(measured: Markers) -> Iterator[Finding]:
@@ -340,9 +351,7 @@ def check_presence(measured: Markers) -> Iterator[Finding]:
         frames = np.any(measured.filled, axis=1)
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
         advice = "Shorten the horizon of the filter if these gaps should stay open."
-        yield Finding(
-            code="gap_filled", severity=Severity.INFO, message=text, suggestion=advice, frames=where_true(frames)
-        )
+        yield Finding("gap_filled", Severity.INFO, text, advice, frames=frames)
 
 
 _LIMB_JOINTS = ("hip_flexion", "knee_angle", "elbow_flex")  # not the shoulder's, which trade off near a gimbal lock
@@ -380,25 +389,16 @@ def check_inferred(measured: Markers) -> Iterator[Finding]:
         Origin.INFERRED: "inferred from others, not seen",
         Origin.ESTIMATED: "estimated by a network from other evidence, not seen",
     }
+    limit, all_points = THRESHOLDS["inferred"], set(measured.names)
+    groups = {"all": all_points, "the spine's": all_points & set(SPINE_CHAIN_MARKERS)}
     for origin, words in how.items():
-        yield from _unseen_findings(measured, origin, words, THRESHOLDS["inferred"])
-
-
-def _unseen_findings(measured: Markers, origin: Origin, words: str, limit: Threshold) -> Iterator[Finding]:
-    names = measured.names_of(origin)
-    parts, most = [], 0.0
-    for group, of in (
-        ("all", measured.names),
-        ("the spine's", [name for name in SPINE_CHAIN_MARKERS if name in measured.names]),
-    ):
-        if of:
-            count = len(set(names) & set(of))
-            parts.append(f"{count} of {group} {len(of)} points")
-            most = max(most, count / len(of))
-    if most > limit.value_si:
-        text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
-        advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
-        yield warning(f"{origin}_points", text, advice, where=names_text(names))
+        names = measured.names_of(origin)
+        counts = {group: (len(of & set(names)), len(of)) for group, of in groups.items()}
+        if any(count > limit.value_si * of for count, of in counts.values()):
+            parts = [f"{count} of {group} {of} points" for group, (count, of) in counts.items() if of]
+            text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
+            advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
+            yield warning(f"{origin}_points", text, advice, where=names_text(names))
 
 
 def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
@@ -423,10 +423,12 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
         if spread > spread_limit.value_si or odd.any():
             yield warning(
                 "bone_length",
-                f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
-                f"{100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
+                f"{segment} ({'–'.join(ends)}): median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one "
+                f"frame up to {100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
                 f"{deviation_limit.value:g} %.",
-                "Bones do not stretch: one of the two points is wrong where this happens.",
+                "Bones do not stretch. Look at both points in these frames (`simspine overlay`), and correct the wrong "
+                "one (`simspine annotate`; markers: in the program that wrote the file). Else do not use this limb "
+                "there.",
                 frames=odd,
                 where=segment,
             )

@@ -43,15 +43,12 @@ def check_curvature_bounds(spine: SpineKinematics) -> Iterator[Finding]:
         low, high = THRESHOLDS[f"{name}_low"], THRESHOLDS[f"{name}_high"]
         outside = (values < low.value_si) | (values > high.value_si)
         if outside.any():
-            yield Finding(
-                code=f"{name}_implausible",
-                severity=Severity.ERROR,
-                message=f"{words} is {_range_text(values[outside])}° in {outside.sum()} frames, expected "
-                f"{low.value:g} to {high.value:g}°.",
-                suggestion="Look at the pelvis and thorax points in these frames: one of them is probably wrong.",
-                frames=where_true(outside),
-                where=name,
+            text = (
+                f"{words} is {_range_text(values[outside])}° in {outside.sum()} frames, expected {low.value:g} to "
+                f"{high.value:g}°."
             )
+            advice = "Look at the pelvis and thorax points in these frames: one of them is probably wrong."
+            yield Finding(f"{name}_implausible", Severity.ERROR, text, advice, frames=outside, where=name)
 
 
 def check_curvature_speed(spine: SpineKinematics) -> Iterator[Finding]:
@@ -99,15 +96,12 @@ def check_jumps(spine: SpineKinematics) -> Iterator[Finding]:
         times, what, limit = max(found, key=lambda item: item[0])
         unit = limit.unit.replace("deg", "°")
         others = [name for _, name, _ in found if name != what]
-        yield Finding(
-            code="jump",
-            severity=Severity.ERROR,
-            message=f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected "
-            f"below {limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else "."),
-            suggestion="Look for swapped or wrong points in these frames.",
-            frames=frames,
-            where=what,
+        text = (
+            f"{what} jumps by up to {times * limit.value:.0f} {unit} from one frame to the next, expected below "
+            f"{limit.value:g} {unit}" + (f"; with it {names_text(others)}." if others else ".")
         )
+        advice = "Look for swapped or wrong points in these frames."
+        yield Finding("jump", Severity.ERROR, text, advice, frames=frames, where=what)
 
 
 def jump_frames(values: np.ndarray, rate: float, limit: float, spike: int = 3) -> tuple[np.ndarray, float]:
@@ -149,14 +143,7 @@ def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
         if level not in _GROUND_SEGMENTS and repaired.any():
             text = f"the angles of {level} wrapped around in {repaired.sum()} frames; made continuous."
             advice = "No joint of the spine turns that far: check the pose in these frames."
-            yield Finding(
-                code="wrap_repaired",
-                severity=Severity.INFO,
-                message=text,
-                suggestion=advice,
-                frames=where_true(repaired),
-                where=level,
-            )
+            yield Finding("wrap_repaired", Severity.INFO, text, advice, frames=repaired, where=level)
 
 
 def _published_ranges(spine: SpineKinematics) -> Iterator[tuple[Envelope, int, int]]:
@@ -200,9 +187,7 @@ def level_extents(spine: SpineKinematics, shares: np.ndarray | None = None) -> I
     """Levels that move further over the trial than people can, from one end to the other: a warning.
 
     An angle may stay within its range about a neutral pose nobody knows and still travel too far. Travel: percentile 1
-    to 99 of the trial's frames. Angles forced by the model, or mostly assumed (shares as in `check_level_ranges`),
-    are left
-    out.
+    to 99 of the trial's frames. Angles set by the model or mostly assumed (shares) are left out.
     """
     factor = THRESHOLDS["range_factor"]
     forced = forced_mask(spine.levels, spine.forced)

@@ -128,19 +128,18 @@ def _seen_by(summary: Mapping[str, Any]) -> Row:
     """What of the spine was observed, and how; markers on the skin out of order or lost, and points not seen."""
     ways, estimated = summary["spine_seen_by"], summary.get("spine_estimated", ())
     doubted, lost = summary.get("skin_markers_doubted", ()), summary.get("skin_markers_lost", ())
+    text = ", ".join(f"{len(names)} {way}" for way, names in ways.items()) or "nothing"
+    notes = [", ".join(names) for names in ways.values()]
     if estimated:
-        text = ", ".join([f"{len(names)} {way}" for way, names in ways.items()] or ["nothing"])
-        note = "; ".join([*(", ".join(names) for names in ways.values()), f"not seen: {', '.join(estimated)}"])
-        return Row("Spine seen by", f"{text}; {len(estimated)} points estimated", note, "check")
+        notes.append(f"not seen: {', '.join(estimated)}")
+        return Row("Spine seen by", f"{text}; {len(estimated)} points estimated", "; ".join(notes), "check")
     if not ways:
-        return Row("Spine seen by", "nothing", "all of it is inferred from the limbs", "check")
-    text = ", ".join(f"{len(names)} {way}" for way, names in ways.items())
-    if doubted:
-        return Row("Spine seen by", text, f"{doubted[0]} do not lie in this order: see the findings", "check")
-    note = "; ".join(", ".join(names) for names in ways.values())
-    if lost:
-        return Row("Spine seen by", text, f"{note}; {len(lost)} of them lost for most of the trial", "check")
-    return Row("Spine seen by", text, note, "good")
+        notes = ["all of it is inferred from the limbs"]
+    elif doubted:
+        notes = [f"{doubted[0]} do not lie in this order: see the findings"]
+    elif lost:
+        notes.append(f"{len(lost)} of them lost for most of the trial")
+    return Row("Spine seen by", text, "; ".join(notes), "good" if ways and not doubted and not lost else "check")
 
 
 def lost_markers_text(ways: Mapping[str, Sequence[str]], lost: Sequence[str]) -> str:
@@ -413,7 +412,7 @@ def spine_points_by_source(markers: Markers) -> dict[str, list[str]]:
 
 def _with_share(name: str, seen: float) -> str:
     """The name, and in how many of the frames it was seen if not in all."""
-    return name if seen == 1 else f"{name} (this one in {100 * seen:.0f} % of the frames)"
+    return name if seen == 1 else f"{name} (seen in {100 * seen:.0f} % of the frames)"
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

@@ -15,6 +15,7 @@ from simspine.anatomy.clinical import (
     PUBLISHED_ADULTS,
     SIDE_WORDS,
     SPINAL_DEFINITIONS,
+    published_bands,
 )
 from simspine.anatomy.curvature import MOTION_PLANES, Level
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
@@ -30,6 +31,7 @@ from simspine.evaluation.validation_tables import (
 )
 from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
+    ASSUMED_VERDICTS,
     SEVERAL_ANGLES,
     ClinicalFigure,
     Observability,
@@ -63,7 +65,6 @@ if TYPE_CHECKING:
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # wider intervals are not shown
-MEANS_NOTE = "Mean over the frames kept, from the least to the greatest value, and the range between them."
 NORM_COLUMN = 4  # of the table of pelvis and spine
 
 
@@ -86,9 +87,9 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     sides = ("Angle", "Right", "range", "Left", "range", "Right − left", "Verdict")
     notes = ["underline"] + ["mean", "range", "not_measured"] * moves + ["curvature", "bend"]
     notes += ["rhythm"] * (len(alignment) > len(spinal)) + ["norm" if has_norms else "no_norm"]
-    title = MEANS_NOTE if moves else "One frame."
+    title = page_words("means")["moving" if moves else "still"]
     spreads = [f"{one.label.partition(',')[0]} {spread}" for one in spinal if (spread := _spread_text(one.name))]
-    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, to judge the recording. No norm.")
+    adults = Statement("Adults who stand differ by", f"{', '.join(spreads)}: 95 %, for the verdicts. No norm.")
     tables = (
         PageTable(columns, tuple(alignment), title, notes=(*named_notes(*notes), *[adults] * bool(spreads))),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "shoulder", "sides", "verdict")),
@@ -98,12 +99,15 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
 
 
 def _spread_text(quantity: str) -> str:
-    """By how much standing adults differ, as an interval of 95 %; '' where that is not known."""
+    """By how much standing adults differ, as an interval of 95 %, and the source; '' where no verdict rests on it."""
     if quantity in CURVATURE_KEYS:
-        return f"± {NORMAL_95 * spread_of_adults(quantity):.0f}°"
+        source = published_bands(quantity)[0].source.partition(",")[0]
+        return f"± {NORMAL_95 * spread_of_adults(quantity):.0f}° ({source})"
     adults = PUBLISHED_ADULTS.get(quantity)
-    unit = "" if adults is None else " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
-    return "" if adults is None else f"± {NORMAL_95 * adults.sd:.0f}{unit}"
+    if adults is None or quantity == "pelvic_incidence":  # compared with the body model
+        return ""
+    unit = " mm" if CLINICAL_DEFINITIONS[quantity].unit == "m" else "°"
+    return f"± {NORMAL_95 * adults.sd:.0f}{unit} ({adults.source.partition(',')[0]})"
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -124,7 +128,8 @@ def _moves(figure: ClinicalFigure) -> bool:
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
     within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
-    span += (f", {figure.decided_by}" if figure.is_assumed else ", within its ±" * within) * _moves(figure)
+    if _moves(figure) and (figure.is_assumed or within):
+        span += f", {figure.decided_by if figure.is_assumed else 'within its ±'}: no sign of a change"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 
@@ -171,7 +176,8 @@ def _rhythm_row(rhythm: LumbopelvicRhythm, verdict: str) -> tuple[str, ...]:
     if rhythm.ratio is None:
         return (label, "–", "–", "–", "–", f"not given: {rhythm.reason}")
     frames = f"; frames {_few_frames(rhythm.straight)} to frames {_few_frames(rhythm.bent)}" * bool(rhythm.bent)
-    label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
+    if verdict not in ASSUMED_VERDICTS:
+        label += f" ({_clinical_degrees(rhythm.lumbar)} over {_clinical_degrees(rhythm.pelvis)}{frames})"
     why = f"{verdict}, as lumbar flexion and pelvic tilt" if verdict else "no ± is known"
     return (label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", why)
 

@@ -110,7 +110,9 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 def _measured_sentence(trial: SolvedTrial) -> str:
     spine, count = trial.spine, len(trial.cameras)
-    span = f"{spine.frames / spine.rate:.1f} s of movement, {spine.frames} frames at {spine.rate:g} Hz"
+    kept = ", none rejected" * (not trial.rejected.any())
+    frames = f"{spine.frames} frames (0–{spine.frames - 1}) at {spine.rate:g} Hz{kept}"
+    span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}"
     span = span if spine.frames > 1 else "one frame"
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
@@ -121,7 +123,8 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     if ways:
         kinds = page_words("sources")
         parts = [
-            f"{len(names)} {kinds.get(way, way)}" + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
+            f"{len(names)} {kinds.get('clicked' if count and way == SKIN_MARKER_GROUP else way, way)}"
+            + f": {', '.join(names)}" * (way != DOTS_OF_TAPE)
             for way, names in ways.items()
         ]
         seen = f"The spine rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
@@ -173,14 +176,16 @@ def _trunk_sentence(figures: Sequence[ClinicalFigure], moves: bool) -> str:
 def _limb_angle_groups(figures: Sequence[ClinicalFigure]) -> str:
     """The angles of the limbs that were measured on both sides, with their intervals: precise ones, and others."""
     by_name = {figure.name: figure for figure in figures}
-    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}}
-    deviations: dict[str, list[float]] = {"Measured": [], "Imprecise": []}
+    groups: dict[str, dict[str, list[str]]] = {"Measured": {}, "Imprecise": {}, "Partly measured": {}}
+    deviations: dict[str, list[float]] = {group: [] for group in groups}
+    partly = str(Observability.PARTLY)
     pairs = [(joint, angle) for joint, (_, angles) in JOINT_DEFINITIONS.items() for angle, _ in angles]
     for joint, angle in pairs:
         sides = [by_name.get(f"{joint}_{angle}_{key}") for key in SIDE_WORDS]
         words = {"" if side is None else side.decided_by for side in sides}
-        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY}:
+        if words <= {str(Observability.MEASURED), MEASURED_IMPRECISELY, partly}:
             group = "Imprecise" if MEASURED_IMPRECISELY in words else "Measured"
+            group = "Partly measured" if partly in words else group
             groups[group].setdefault(angle, []).append(joint)
             deviations[group].extend(side.sd for side in sides if side is not None and side.sd is not None)
     parts = []
@@ -233,11 +238,11 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     warned = [finding for finding in trial.findings if finding.severity is not Severity.INFO]
     lost = [finding.where for finding in warned if finding.code == SKIN_LOST_CODE]
     lost_text = lost_markers_text(spine_points_by_source(trial.markers), lost)
-    causes = list(dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned))
+    causes = ["no marker is on a lumbar vertebra"] * _lacks_lumbar_marker(trial, spine_points_by_source(trial.markers))
+    causes += dict.fromkeys(lost_text if f.code == SKIN_LOST_CODE else _cause_and_place(f) for f in warned)
     more = len(causes) - _MAX_CAUSES
     rest = f"; and {more} more" if more > 0 else ""
-    kept = "No frame was rejected. " * (not trial.rejected.any())
-    return kept + (f"Data quality: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out.")
+    return f"The worst first: {'; '.join(causes[:_MAX_CAUSES])}{rest}." if causes else "Nothing stood out."
 
 
 def _cause_and_place(finding: Finding) -> str:
@@ -285,8 +290,8 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         _points_sentence(trial),
         words["skin" if trial.cameras else "given_skin"].format(names=", ".join(skin)) if skin else "",
         f"The body model '{trial.sized.recipe.name}' ({len(body.tree.free)} free coordinates, "
-        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled to the person "
-        f"and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
+        f"{sum(bool(level.coordinates) for level in trial.sized.levels)} joints of the spine) was scaled by OpenSim to "
+        f"the person's segments, and fitted {words['by_frame' if trial.result.posterior is None else 'trajectory']}.",
         *_model_sources(trial),
         f"Marker RMS, from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         f"{int(trial.rejected.sum())} of {spine.frames} frames were rejected by the quality checks.",
@@ -368,10 +373,7 @@ def _posture_pictures(trial: SolvedTrial, prefix: str) -> tuple[Picture, ...]:
 
 OVERLAY_SAMPLES = 3  # frames shown as overlays
 FILM_BYTES = 7_000_000  # of pictures in a trial's page; as text they take a third more
-REPORT_NOTICE = (
-    "angles come from a body model fitted to points that cameras or markers showed. They were not checked against "
-    "images of this person's vertebrae."
-)
+REPORT_NOTICE = page_words("means")["notice"]
 
 
 def trial_section_of(

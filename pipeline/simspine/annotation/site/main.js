@@ -301,7 +301,7 @@ class App {
   tellSaved({ state, message, left }) {
     if (this.labels.summary) this.summary = { scores: this.summary.scores, ...this.labels.summary };
     this.labels.summary = null;
-    const text = { saved: "Saved", saving: "Saving…", lost: `Not saved: ${left} kept in this browser, trying again. After a restart of the server open its new address.` }[state];
+    const text = { saved: "Saved", saving: "Saving…", lost: `Not saved: ${left} ${left === 1 ? "change is" : "changes are"} kept in this browser. If the server was started again, open its new address.` }[state];
     const node = find("saved");
     node.textContent = text;
     node.title = message || `Every change is written at once to ${this.project.file}`;

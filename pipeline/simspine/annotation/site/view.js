@@ -64,7 +64,7 @@ export class View {
     this.x = this.width / 2 - ((box[0] + box[2]) / 2 + 0.5) * this.scale;
     this.y = this.height / 2 - ((box[1] + box[3]) / 2 + 0.5) * this.scale;
     const edge = (offset, size, room) => (size * this.scale >= room ? Math.min(0, Math.max(room - size * this.scale, offset)) : offset);
-    this.x = edge(this.x, width, this.width); // no empty strip beside an image that fills the view
+    this.x = edge(this.x, width, this.width); // no empty strip next to an image that fills the view
     this.y = edge(this.y, height, this.height);
     this.fitted = what;
     this.app.redraw();
@@ -101,7 +101,7 @@ export class View {
     const at = [event.offsetX, event.offsetY];
     this.canvas.setPointerCapture(event.pointerId);
     this.app.setActive(this.index);
-    const point = event.button === 0 && !event.ctrlKey ? this.hit(...at) : -1; // with Ctrl always beside points
+    const point = event.button === 0 && !event.ctrlKey ? this.hit(...at) : -1; // with Ctrl always outside points
     this.drag = { at, from: at, point, moved: false, start: null };
     if (point >= 0) {
       this.app.select(point);
@@ -290,6 +290,7 @@ export class View {
     const chosen = i === app.point;
     const colour = COLOURS[app.project.points[i].side];
     const radius = chosen ? 6.5 : 4.2;
+    pen.globalAlpha = isGuess(point) && !chosen ? 0.55 : 1; // paler: nobody saw it
     pen.beginPath();
     if (point.how === HOW.derived) pen.rect(x - radius * 0.85, y - radius * 0.85, radius * 1.7, radius * 1.7);
     else if (isGuess(point)) this.diamond(x, y, radius * 1.2);
@@ -299,6 +300,7 @@ export class View {
     pen.fillStyle = filled ? colour : "rgba(10,14,18,.28)";
     if (!chosen || !filled) pen.fill();
     this.stroke(point.how === HOW.corrected ? "#fff" : colour, chosen ? 2.4 : 1.8, point.see === SEE.hidden ? [2.5, 2.2] : []);
+    pen.globalAlpha = 1;
     if (!chosen) return;
     pen.beginPath();
     pen.arc(x, y, 1.3, 0, 7);
@@ -330,7 +332,7 @@ export class View {
     pen.fillText(text, left, y - 13);
   }
 
-  // The surroundings of the pointer, enlarged, beside it.
+  // The surroundings of the pointer, enlarged, next to it.
   loupe() {
     const { pen, pointer } = this;
     const { radius, times } = LOUPE;
