@@ -289,7 +289,11 @@ def _open_capture(path: Path):
 
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
-CALIBRATION_ENDINGS = (".toml", ".qca.txt")  # in order of preference; Pose2Sim writes the first out of the others
+CALIBRATION_ENDINGS = (
+    ".toml",
+    ".qca.txt",
+    ".xcp",
+)  # in order of preference; Pose2Sim writes the first out of the others
 CODING_BLOCK_PX = 16  # video is coded in squares of this size; what pads the last ones is at the right and bottom
 SIZE_TOLERANCE_SHARE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
 
@@ -306,7 +310,7 @@ def find_project(folder: str | Path) -> Pose2SimProject:
     """The videos and the calibration file of a Pose2Sim project, or of one trial of a session.
 
     Videos: `<folder>/videos/`. Calibration: the newest file in the first folder with 'calib' in its name, in the
-    project or above it (a session keeps one for all its trials); TOML is preferred to Qualisys `.qca.txt`.
+    project or above it (a session keeps one for all its trials); TOML is preferred to `.qca.txt` and `.xcp`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -349,8 +353,9 @@ def demo_folder(name: str = "Demo_SinglePerson") -> Path:
 def match_cameras_to_views(views: Sequence[Video | Path | str], cameras: Sequence[Camera]) -> list[Camera]:
     """The camera of each view, in the order of the views.
 
-    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, else to the only camera
-    whose name ends with the same number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError`
+    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, or whose name is a part
+    between points of its own (Vicon's `Walk.2110532.20240529.avi`), else to the only camera whose name ends with the
+    same number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError`
     lists both sides where a view finds no camera or two views find the same. Image sizes of videos are checked too
     (`check_sizes`); small differences are issued as warnings.
     """
@@ -428,7 +433,7 @@ def _last_number(name: str) -> int | None:
 
 
 def _camera_of(view: str, cameras: Sequence[Camera]) -> Camera | None:
-    same = [camera for camera in cameras if camera.name.lower() == view.lower()]
+    same = [camera for camera in cameras if camera.name.lower() in (view.lower(), *view.lower().split(".")[1:])]
     if not same:
         number = _last_number(view)
         same = [camera for camera in cameras if number is not None and _last_number(camera.name) == number]

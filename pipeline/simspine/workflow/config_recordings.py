@@ -240,7 +240,7 @@ class Trial(Section):
     markers: str | None = None
     """TRC or C3D file of markers, no cameras; `body.markers` names their set. Ours: `packaged:gait/walking.c3d`."""
     calibration: str | None = None
-    """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
+    """Pose2Sim TOML, Qualisys .qca.txt, Vicon .xcp or JSON. Found in `folder` if left out."""
     rate: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
     capture: str | None = None
