@@ -59,9 +59,10 @@ def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
         assert out.read_text() == "name: precious\n"
 
 
-def test_init_of_videos_of_other_lengths_has_their_delays_found(videos):
+@pytest.mark.parametrize("other", [{"frames": 9}, {"rate": 29.9}])
+def test_init_of_videos_of_other_lengths_or_rates_has_their_delays_found(videos, other):
     project, files = videos
-    write_video(files[2], frames=9)
+    write_video(files[2], **other)
     out = project.folder / "mine.yaml"
     done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--subject", "Ada")
     assert "their delays will be found" in done.output

@@ -53,6 +53,7 @@ def describe_foreign_file(path: Path) -> str:
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
 RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # of videos taken together: of their rates, and in all of them
+_KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # of rates, where delays and drift are given or found
 _MAX_UNEVENNESS = 0.6  # of a frame's time: how far time stamps may lie off an even rate, first to last
 _MAX_BRIDGED_GAP_S = 0.1  # frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
@@ -216,12 +217,21 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
     return tuple(found)
 
 
-def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None) -> None:
-    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by 0.1 % and half a frame
-    in all at most, and time stamps are as even as the rate says.
+def rates_differ(videos: Sequence[Video]) -> bool:
+    """Whether rates differ by more than 0.1 %, or by half a frame in all."""
+    rates = [video.rate for video in videos]
+    apart = max(rates) / min(rates) - 1
+    return apart > RATE_TOLERANCE or apart * max(video.frames for video in videos) > _MAX_DRIFT_FRAMES
+
+
+def check_synchronised(
+    videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None, delayed: bool = False
+) -> None:
+    """Raise one `InputError`, with a table of all videos, unless lengths and rates agree, and time stamps are even.
 
     lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
-    it is said or to be found how late each is. resample: of `DetectionOptions`.
+    it is given or to be found how late each is. delayed: True for the latter; rates may then differ by 1 %, because
+    their drift is known. resample: of `DetectionOptions`.
 
     Frame k of each view is taken to show the same instant otherwise.
     """
@@ -239,10 +249,12 @@ def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resa
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
         cures.append(DELAYS_HINT)
-    apart = max(rates) / min(rates) - 1
-    differ = not resample and (apart > RATE_TOLERANCE or apart * max(lengths) > _MAX_DRIFT_FRAMES)
+    near = max(rates) / min(rates) - 1 < _KNOWN_DRIFT_RATE_TOLERANCE
+    differ = not resample and rates_differ(videos) and not (delayed and near)
     if differ:
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
+    if differ and near and DELAYS_HINT not in cures:
+        cures.append("With `delays: find` of the trial the drift follows from the rates and is refined.")
     if uneven or differ:
         times = [frame_times(video.path) for video in videos if video.path.is_file()]
         fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
