@@ -280,8 +280,7 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
     A name that all labels have before a colon, as a subject's, is left out with a remark.
 
     frame: of the coordinates, 'y_up' or 'z_up'; None for what a C3D file says itself, and for TRC's usual 'y_up'.
-    resample: see `read_trc`. Raises `InputError` for other endings, as the reader of the format does, and for
-    `resample` of a C3D file, which has a frame rate and no times.
+    resample: see `read_trc`.
     """
     ending = Path(path).suffix.lower()
     if ending not in MARKER_FILES:

@@ -338,8 +338,7 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     """COCO keypoints of any program with one person per image, ours with what people did about each point.
 
-    Without a `status` every labelled point counts as corrected: somebody placed it. Raises `InputError` for several
-    people in an image.
+    Without a `status` every labelled point counts as corrected: somebody placed it.
     """
     found = read_coco(Path(path))
     names = tuple(map(str, found["names"]))

@@ -302,8 +302,6 @@ def read_store(
 ) -> dict[str, Any]:
     """What `write_store` wrote, by name; only `names` if given. without: entries of dictionaries to leave out,
     'item/entry'.
-
-    Raises `InputError` naming the file if it is missing, cut short, damaged, not ours, or from a newer schema.
     """
     with open_checked(path) as file:
         found = checked_attribute(file, _SCHEMA_ATTRIBUTE)

@@ -60,10 +60,7 @@ class Stills(ImageFiles):
 
 
 def open_recording(path: str | Path) -> Video | Stills:
-    """A video, a folder of photographs in the natural order of their names, or one photograph.
-
-    Raises `InputError` for what cannot be read, and for photographs of several sizes.
-    """
+    """A video, a folder of photographs in the natural order of their names, or one photograph."""
     path = Path(path)
     if path.is_dir():
         return _open_stills(path, images_in(path))
@@ -290,10 +287,7 @@ def frame_name(number: int) -> str:
 
 
 def open_camera(source: str) -> OneCameraSource:
-    """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0).
-
-    Raises `InputError` for what is not there or cannot be read.
-    """
+    """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0)."""
     require_path(source)
     if source.isdecimal() or source.lower() == WEBCAM_WORD:
         return open_webcam(int(source) if source.isdecimal() else 0)

@@ -47,9 +47,6 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     Accepted: tabs, spaces, commas or semicolons between the cells; decimal commas; any line ends; UTF-8, UTF-16 and
     Windows-1252. Wrong nRows and nColumns, columns without a name and exact repetitions of a column (left out) are
     reported as warnings.
-
-    Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length, and for columns of the
-    same name that differ.
     """
     lines = text_tables.read_lines(path)
     end = next((i for i, (_, line) in enumerate(lines) if line.strip(_PADDING_CHARACTERS).lower() == "endheader"), None)

@@ -120,8 +120,7 @@ def parse_table(
 ) -> TimedRows:
     """Numbers of rows (line number, text), laid out as the row of `labels`; `width` columns, `time` among them.
 
-    Infinite values are missing, with a warning. Raises `InputError` naming the line for text among the numbers and for
-    other than `width` cells, which `expected` explains.
+    Infinite values are missing, with a warning.
     """
     mark = cell_separator(labels)
     comma = mark != "," and _decimal_comma(rows, mark, path)
@@ -278,9 +277,6 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
 
     The rate that the caller states, or else the header, counts if the times, as coarsely as they are printed, fit it. A
     last row that repeats the one before it is left out with a warning.
-
-    Raises `InputError` for times that are missing, do not increase or are too coarse to tell a rate that nobody states,
-    for steps that vary unless `stated.resample` is there, and for a rate of the caller that contradicts the column.
     """
     missing = np.flatnonzero(~np.isfinite(rows.time))
     if len(missing):

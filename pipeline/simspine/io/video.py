@@ -81,10 +81,7 @@ class Video:
         return self.path.stem
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Images (height, width, 3) uint8, BGR, one at a time.
-
-        Raises `InputError` where decoding stops more than two frames early, with both numbers.
-        """
+        """Images (height, width, 3) uint8, BGR, one at a time."""
         decoded = 0
         with _open_capture(self.path) as capture:
             while True:
@@ -100,10 +97,7 @@ class Video:
             )
 
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
-        """Images of some frames, as they come; frames between them are passed over without being converted.
-
-        Raises `InputError` where decoding stops before the last of them.
-        """
+        """Images of some frames, as they come; frames between them are passed over without being converted."""
         wanted = set(rows)
         with _open_capture(self.path) as capture:
             for row in range(max(wanted, default=-1) + 1):

@@ -222,8 +222,7 @@ def capture_step(config: Config, subject: str) -> Step:
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
     """Do what a job still has to do. What fails is kept for `simspine status` (`failure_of`).
 
-    subject: None of jobs over all subjects. trial: None of jobs over all trials. Raises `InputError` if one is wanted
-    and not given, or the other way round.
+    subject: None of jobs over all subjects. trial: None of jobs over all trials.
     """
     wanted = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
     if wanted != (subject is not None, trial is not None):

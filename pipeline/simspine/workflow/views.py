@@ -50,10 +50,7 @@ VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae") 
 
 
 def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
-    """The scene of a trial in a results folder, a file of one, or a data set's file.
-
-    Raises `InputError` for what is none of these, and where a choice is needed and not made.
-    """
+    """The scene of a trial in a results folder, a file of one, or a data set's file."""
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
@@ -381,10 +378,7 @@ def _figure_of_cycles(found: SolvedTrial, events: ContactEvents, bands: BandTabl
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
-    """{angle: (cycles, 101) rad} of those that the model does not set; rejected frames count as not known.
-
-    Raises `InputError` for no events, and for a trial without clinical parameters.
-    """
+    """{angle: (cycles, 101) rad} of those that the model does not set; rejected frames count as not known."""
     clinical = found.spine.clinical
     if not events:
         raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")

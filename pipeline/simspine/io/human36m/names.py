@@ -97,8 +97,7 @@ def official_name(subject: str, trial: str) -> str:
 def match_files(subject: str, names: Iterable[str]) -> FileNames:
     """Which trial each file of a subject holds. names: without ending and camera, in any order and spelling.
 
-    Spaces, underscores, capitals and the spellings of actions do not matter; numbers do. Raises `InputError` where two
-    names mean the same trial.
+    Spaces, underscores, capitals and the spellings of actions do not matter; numbers do.
     """
     wanted = {_spelling_key(official_name(subject, trial)): trial for trial in canonical_trials()}
     found: dict[str, str] = {}
