@@ -176,9 +176,6 @@ def check_version(found: Any, newest: int, where: object) -> int:
     return scalar
 
 
-# Memory.
-
-
 ALWAYS_ALLOWED_BYTES = 256 << 20  # bytes that a file of any size may ask for
 MAX_EXPANSION_FACTOR = 200  # else at most so many times its own size; numbers of motion shrink by 2 to 10
 MAX_HDF5_ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand

@@ -206,9 +206,6 @@ def _axis_direction(text: str) -> np.ndarray | None:
     return None if found is None else np.eye(3)["XYZ".index(found[2])] * (-1.0 if found[1] == "-" else 1.0)
 
 
-# Write C3D point files through ezc3d: millimetres, residual −1 where a point is missing.
-
-
 def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
     """Write the take's points, at the released places and at the vertebrae's centroids (`_all_points`): mm, y up
     (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).

@@ -41,9 +41,6 @@ def array_names(group: h5py.Group) -> list[str]:
     return names
 
 
-# The tree in memory: subjects, their trials, and what is known about each.
-
-
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
 # Arrays of a trial with a row for each frame: name in the file, field of `TrialData`, unit.
 FRAME_ARRAYS = {
@@ -239,9 +236,6 @@ def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
             "driver, ratio, spans and body. Files of earlier versions hold sentences there: run the stage, or export "
             "the data set, again."
         ) from None
-
-
-# The file.
 
 
 DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`

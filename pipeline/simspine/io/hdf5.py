@@ -262,9 +262,6 @@ def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:
         at += step
 
 
-# Our container.
-
-
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
 _SCHEMA_ATTRIBUTE = "simspine_schema"
 _MAX_PLAIN_BYTES = 4096  # bytes; smaller arrays are neither chunked nor compressed

@@ -128,9 +128,6 @@ def _natural_order_key(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
-# Images of a recording in any order, where `Video` itself goes forwards.
-
-
 JPEG_QUALITY = 92  # of a JPEG: edges of clothes and markers stay sharp
 MAX_FRAMES_DECODED_FORWARD = 120  # frames that are faster decoded one by one than sought
 

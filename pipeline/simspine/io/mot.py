@@ -140,9 +140,6 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
     write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
 
 
-# Motions.
-
-
 # Lengths by name: OpenSim's habit (_tx _ty _tz), the abdomen of the lumbar model (Abs_t1, Abs_t2), places of bodies.
 _TRANSLATION_NAME = re.compile(r"(_t[xyz]|^Abs_t[123]|_[XYZ])$")
 # What OpenSim's other storage files hold, whatever their header says of degrees: by a column's name, or their title.

@@ -202,9 +202,6 @@ def _open_member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
     return file
 
 
-# Archives of other programs.
-
-
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of numbers and texts by name.
 

@@ -14,9 +14,6 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 
-# What a file is that was named for something else, by how it begins.
-
-
 _FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits counts
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
     b"BM": "a BMP picture", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip archive (or an Office document)",
@@ -45,9 +42,6 @@ def describe_foreign_file(path: Path) -> str:
     words = " ".join(text.replace("\ufeff", "").split())
     shown = words[:_MAX_TEXT_SHOWN].rstrip() + "…" * (len(words) > _MAX_TEXT_SHOWN)
     return f"a text file, which begins with “{shown}”" if words else "a text file of blanks"
-
-
-# Videos. Memory does not grow with their length.
 
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
@@ -289,9 +283,6 @@ def _open_capture(path: Path):
         yield capture
     finally:
         capture.release()
-
-
-# Pose2Sim projects (github.com/perfanalytics/pose2sim), two of which are packaged; cameras of views.
 
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")

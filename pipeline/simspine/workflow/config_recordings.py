@@ -220,9 +220,6 @@ def clicks_in_file(data, path) -> SkinMarkers:
     return found
 
 
-# Who was recorded, and where each recording comes from.
-
-
 SafeName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(require_file_name)
 ]

@@ -67,9 +67,6 @@ def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
     return PLANNERS[stage](context)
 
 
-# One stage by hand
-
-
 def run_stage(
     stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
 ) -> None:
@@ -287,9 +284,6 @@ def marks_before_detect(config: Config, subject: str, trial: str) -> list[str]:
     if config.virtual is not None and person.trials[trial].capture is not None:
         return [str(mark_of(config, CAPTURE_JOB, subject))]
     return []
-
-
-# What is done of a configuration, by subject and trial, and why the rest is not
 
 
 STATE_DONE, STATE_RUNNING, STATE_FAILED = "done", "running", "failed"

@@ -204,9 +204,6 @@ def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
         use(line)
 
 
-# In the child process.
-
-
 def run_snakemake(words: Sequence[str]) -> int:
     """Exit code of `snakemake words…`. A limit in the words or in a profile is kept, if it is another."""
     from snakemake import cli

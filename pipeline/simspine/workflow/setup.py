@@ -397,9 +397,6 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"
 
 
-# Compiled kernels, once before the first run.
-
-
 WARMUP_RECIPES = ("articulated", "coupled", "paper")
 WARMUP_FRAMES, WARMUP_RATE_HZ = 30, 60.0
 _FRONT_ROTATION, _SIDE_ROTATION = [[1, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [0, 0, -1], [1, 0, 0]]

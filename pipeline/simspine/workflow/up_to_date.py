@@ -21,9 +21,6 @@ from simspine.core.errors import InputError, reason_of, require_path
 from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
-# Where each file of a run lies
-
-
 STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 
 

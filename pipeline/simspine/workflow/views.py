@@ -43,9 +43,6 @@ from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
-# Scenes for the 3D player, out of results' files or a data set.
-
-
 VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
 
 
@@ -237,9 +234,6 @@ def choose_trial(
     return chosen[0]
 
 
-# The video of a trial with the body drawn on it, out of the results' files.
-
-
 def write_overlay_of_trial(
     config: Config,
     out: Path,
@@ -278,9 +272,6 @@ def write_overlay_of_trial(
         chosen = [cameras[view] for view in views], [videos[view] for view in views if videos]
         body_video.write_points_video(seen, *chosen, shown=shown, out=out, progress=progress)
     return out
-
-
-# A Rerun recording of a trial, out of results' files.
 
 
 def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:

@@ -141,9 +141,6 @@ def _official_names() -> dict[str, dict[str, str]]:
     return {subject: {row["trial"]: row[subject] for row in rows} for subject in HUMAN36M_SUBJECT_NAMES}
 
 
-# Faults.
-
-
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
 SpoiltPart = Literal["trial", "video"]
 
