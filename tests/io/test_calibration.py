@@ -539,6 +539,17 @@ def test_an_unknown_format_names_those_that_are_read(tmp_path):
         read_calibration(path)
 
 
+@pytest.mark.parametrize("focal", [4.2, 5e4])
+def test_focal_lengths_in_millimetres_are_refused(tmp_path, focal):
+    """4.2 mm of a phone; 50,000 px of an image of 1002 px would see 1°."""
+    c = camera("one")
+    write_calibration(tmp_path / "c.toml", [c.with_(K=c.K * [[focal / c.K[0, 0]], [1], [1]])])
+    with pytest.raises(
+        InputError, match=r"table \[one\]: the focal length is .* px in an image of 1002 px. Is it in mm"
+    ):
+        read_calibration(tmp_path / "c.toml")
+
+
 class TestPlausible:
     """The same rig, 3 m across, in other units: distances between its cameras are looked at when it is read."""
 

@@ -94,7 +94,7 @@ def verify_command(path, kinematics):
 
 @click.command("check", hidden=True)
 @config_option()
-@click.option("--quiet", is_flag=True, help="Only the files and the exit code.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the files and the exit code.")
 def check_quality_command(config, quiet):
     """Sum up the quality of all trials: quality.csv, quality.json, and a table.
 

@@ -29,6 +29,7 @@ _TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
 _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
+_LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
 _FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
 _READABLE_FORMATS = (
     "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
@@ -401,6 +402,12 @@ def _lens_model(table: dict, where: str) -> str:
 
 def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
     try:
-        return Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
+        camera = Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
     except (ValueError, TypeError, OverflowError) as error:  # InputError among them
         raise InputError(f"{where}: {error}") from None
+    focal, widths = float(camera.K[0, 0]), camera.K[0, 0] / max(camera.size)
+    if not _LEAST_FOCAL_WIDTHS < widths < 1 / _LEAST_FOCAL_WIDTHS:
+        raise InputError(
+            f"{where}: the focal length is {focal:g} px in an image of {max(camera.size)} px. Is it in mm?"
+        )
+    return camera
