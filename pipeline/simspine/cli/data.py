@@ -16,8 +16,6 @@ from simspine.cli.options import (
     stage_options,
 )
 
-# What leaves the pipeline, and whether it is still whole
-
 
 @click.command("export")
 @stage_options

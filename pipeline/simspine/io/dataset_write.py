@@ -218,9 +218,6 @@ class Dataset:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-# What a model forces, as JSON says it. Fields: `simspine.core.types.Forced`.
-
-
 def forced_to_json(forced: Mapping[str, Iterable[Forced]]) -> dict[str, list[dict[str, Any]]]:
     """{level, 'lla' or 'tka': its facts} as what JSON can say."""
     return {name: [asdict(fact) for fact in facts] for name, facts in forced.items()}

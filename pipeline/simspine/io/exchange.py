@@ -302,9 +302,6 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-# Poses as movement keeps them (movement.neuroinformatics.dev): netCDF 4, which is HDF5 with named axes.
-
-
 class Poses(NamedTuple):
     """Points of people in space. people: {name: (frames, points, 3)} in the file's unit. rate: frames/s, None where the
     file does not say it. software: that the poses came from."""

@@ -238,9 +238,6 @@ def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> b
     return True
 
 
-# The frame rate behind a printed time column, and rows brought to a uniform one.
-
-
 ASSUMED_RATE = 60.0  # frames/s, where nothing tells it: what Pose2Sim falls back to
 # Frame rates of cameras and of motion capture: which one is meant where a coarse time column fits several; those of
 # television where none of the first fits.

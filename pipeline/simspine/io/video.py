@@ -144,6 +144,19 @@ def open_video(path: str | Path) -> Video:
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
 
 
+def check_whole(videos: Iterable[Video]) -> None:
+    """Raise `InputError` for a video that breaks off before its end. All is decoded only where the end is not found."""
+    import cv2
+
+    for video in videos:
+        last = max(video.frames - 1 - TOLERATED_FRAMES, 0)
+        with _open_capture(video.path) as capture:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, last)
+            found = capture.read()[0]
+        if not found:
+            list(video.at([last]))
+
+
 def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
     """All videos of a capture, or one `InputError` that gathers what is wrong with any of them."""
     videos, faults = [], []

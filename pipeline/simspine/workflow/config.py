@@ -26,7 +26,6 @@ from simspine.workflow.config_recordings import (
     shared_subjects,
 )
 
-# What stands next to the subjects in the results folder and in the data set's file.
 RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
             "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
             "quality.csv", "quality.json", "clinical.csv")  # fmt: skip

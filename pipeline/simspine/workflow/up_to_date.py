@@ -83,9 +83,6 @@ class RunPaths:
         return self.folder / "quality" / f"{trial}_kinematics.h5", self.folder / "quality" / f"{trial}_vertebrae.h5"
 
 
-# Locks that end with the process that holds them, however it ends
-
-
 try:
     import fcntl
 except ImportError:  # Windows: no such locks
@@ -209,7 +206,6 @@ def _file_digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-# The stage that makes the files of each folder of a subject.
 MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
 
 
