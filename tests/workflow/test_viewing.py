@@ -110,6 +110,11 @@ def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
     """As after a refusal of scale. Every point seen is on its image, in the colour of its side."""
     from simspine.io.video import open_video
 
+    copied.change(scaling={"min_factor": 1.3})
+    scaled = run("scale", "--config", copied.file)
+    assert scaled.exit_code == 2
+    assert "outside 1.3…1.4" in scaled.output
+    assert "`simspine overlay` draws the points that were found" in scaled.output
     (copied.results / "S01/vertebrae/bow.h5").unlink()
     out, arguments = (
         tmp_path / "points.avi",

@@ -12,9 +12,6 @@ from simspine.core.errors import InputError, require_file_name, require_known, u
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 
-# Markers on the skin, clicked in a few images: what a configuration, or a file of clicks, says of them.
-
-
 SkinClick = tuple[int, float | None, float | None]
 MAX_CLICK_PX = 1e7  # beyond any image
 CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
