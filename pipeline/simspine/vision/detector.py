@@ -239,8 +239,7 @@ def detect_videos(
     two that the decoder delivers for some views only are left out.
     """
     check_synchronised(videos, lengths_agree=frames is None and together, resample=resample, delayed=not together)
-    rates = tuple(video.rate for video in videos)
-    differ = rates_differ(videos) and not resample
+    rates = tuple(video.rate for video in videos if rates_differ(videos) and not resample)
     native = frames_at_rate(videos, resample) if resample else ()
     together = together and not native
     expected = frames or (min if together else max)(video.frames for video in videos)
@@ -261,13 +260,13 @@ def detect_videos(
                 progress(len(rows), expected)
     return Detections(
         names=skeleton.names,
-        rate=resample or float(rates[0] if differ else np.mean(rates)),
+        rate=resample or float(rates[0] if rates else np.mean([video.rate for video in videos])),
         people=np.stack(rows),
         lengths=tuple(lengths.tolist()),
         estimated=estimated,
         skeleton=skeleton.name,
         native=native,
-        rates=rates if differ else (),
+        rates=rates,
     )
 
 

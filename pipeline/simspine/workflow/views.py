@@ -246,9 +246,8 @@ def write_overlay_of_trial(
 ) -> Path:
     """Write a video of one trial: detections and the fitted body on each image; returns its path.
 
-    out: ends in .webm, .mp4 or .avi (see `report.video`). show: the body as lines with its spine, or as bones.
-    camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
-    without videos are drawn on a plain ground. Where no body was fitted yet, the points seen are drawn alone.
+    out: ends in .webm, .mp4 or .avi. show: the body as lines with its spine, or as bones. camera: one in full size;
+    None: all side by side, cut to the person. Without videos the ground is plain; without a body the points are alone.
     """
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
@@ -269,8 +268,10 @@ def write_overlay_of_trial(
         seen, timing = stored["keypoints"], timing_in(stored)
         seen = seen.with_(xy=seen.xy[:, list(views)], confidence=seen.confidence[:, list(views)])
         shown = [np.arange(seen.frames) if timing is None else timing.nearest_frames(view) for view in views]
-        chosen = [cameras[view] for view in views], [videos[view] for view in views if videos]
-        body_video.write_points_video(seen, *chosen, shown=shown, out=out, progress=progress)
+        videos = tuple(videos[view] for view in views if videos)
+        body_video.write_points_video(
+            seen, [cameras[v] for v in views], videos, shown=shown, out=out, progress=progress
+        )
     return out
 
 
