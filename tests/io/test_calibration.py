@@ -514,6 +514,8 @@ class TestVicon:
             ({"more": 'PIXEL_ASPECT_RATIO="1.1"'}, "PIXEL_ASPECT_RATIO is 1.1; only square pixels"),
             ({"frame": '<KeyFrame FRAME="7"/>'}, "2 key frames; a camera that moves"),
             ({"lens": 'VICON_RADIAL2="Vicon3Parameter 1 2 3"'}, "VICON_RADIAL2"),
+            ({"lens": 'VICON_RADIAL2="Vicon3Parameter 960 600 1e300 0 0"'}, "it would see sideways"),
+            ({"lens": 'VICON_RADIAL2="Vicon3Parameter 960 600 nan 0 0"'}, "expected 5 finite numbers"),
         ],
     )
     def test_what_is_refused(self, tmp_path, changes, said):

@@ -36,6 +36,7 @@ _READABLE_FORMATS = (
     "(intri.yml with extri.yml beside it), Qualisys (.qca.txt) and Vicon (.xcp), and JSON rigs"
 )
 _VICON_LENS_SAMPLES = 25  # along each side of the image, at which Vicon's lens model and OpenCV's are compared
+_MOST_VICON_SLOPE = 1000.0  # of lines of sight to the middle one; a lens that is read this way sees less
 _VICON_LENS_TOLERANCE_PX = 0.5  # between the two models; a warning above it
 
 
@@ -278,8 +279,8 @@ def _vicon_camera(entry: ElementTree.Element, path) -> Camera:
     def attribute(key: str, count: int) -> np.ndarray:
         words = _required_entry(given, key, where).split()[-count:]
         values = np.array([text_tables.parse_number(word, f"{where}, {key}") for word in words])
-        if len(values) != count:
-            raise InputError(f"{where}: {key} has {len(values)} numbers, expected {count}.")
+        if len(values) != count or not np.isfinite(values).all():
+            raise InputError(f"{where}: {key} is {' '.join(words)!r}, expected {count} finite numbers.")
         return values
 
     if len(frames) > 1:
@@ -288,14 +289,14 @@ def _vicon_camera(entry: ElementTree.Element, path) -> Camera:
         if text_tables.parse_number(given.get(key, usual), f"{where}, {key}") != float(usual):
             raise InputError(f"{where}: {key} is {given[key]}; only square pixels ({key} {usual}) are supported.")
     quaternion, size, focal = attribute("ORIENTATION", 4), attribute("SENSOR_SIZE", 2), attribute("FOCAL_LENGTH", 1)[0]
-    if not quaternion.any() or not focal > 0:
+    if not np.isclose(np.hypot.reduce(quaternion), 1, atol=0.01) or not focal > 0:
         raise InputError(f"{where}: ORIENTATION is {quaternion}, FOCAL_LENGTH {focal:g}. Was it calibrated?")
     R = scipy.spatial.transform.Rotation.from_quat(quaternion).as_matrix()
     centre = attribute("PRINCIPAL_POINT", 2)
     K = [[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]]
     distortion = _opencv_lens_of_vicon(attribute("VICON_RADIAL2", 5), size, centre, focal=focal, where=where)
-    t = -R @ attribute("POSITION", 3) / 1000
-    return _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where)
+    centre_m = attribute("POSITION", 3) / 1000
+    return _calibrated_camera(name, size, K, distortion=distortion, t=-R @ centre_m, R=R, where=where)
 
 
 def _opencv_lens_of_vicon(
@@ -306,12 +307,14 @@ def _opencv_lens_of_vicon(
     radial: x, y of the lens' own centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial leads from the
     image to where a lens without distortion shows the point, OpenCV's from there to the image.
     """
-    sides = [np.linspace(0, side, _VICON_LENS_SAMPLES) for side in size]
-    seen = np.stack(np.meshgrid(*sides), -1).reshape(-1, 2)
+    seen = np.stack(np.meshgrid(*(np.linspace(0, side, _VICON_LENS_SAMPLES) for side in size)), -1).reshape(-1, 2)
     offset = seen - radial[:2]
     d2 = (offset**2).sum(-1, keepdims=True)
-    straight = radial[:2] + offset * (1 + d2 * (radial[2] + d2 * (radial[3] + d2 * radial[4])))
-    ideal = (straight - centre) / focal
+    with np.errstate(over="ignore", invalid="ignore"):
+        straight = radial[:2] + offset * (1 + d2 * (radial[2] + d2 * (radial[3] + d2 * radial[4])))
+        ideal = (straight - centre) / focal
+    if not np.abs(ideal).max() < _MOST_VICON_SLOPE:
+        raise InputError(f"{where}: with VICON_RADIAL2 {radial} and focal length {focal:g} it would see sideways.")
     (x, y), r2 = ideal.T, (ideal**2).sum(-1)
     columns = [x * r2, y * r2, x * r2**2, y * r2**2, 2 * x * y, r2 + 2 * y * y, r2 + 2 * x * x, 2 * x * y]
     design = np.reshape([*columns, x * r2**3, y * r2**3], (5, -1)).T

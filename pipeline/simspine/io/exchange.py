@@ -132,9 +132,6 @@ def image_name(stem: str, frame: int) -> str:
     return f"{stem}{frame + 1:06d}.jpg"
 
 
-# NWB (nwb.org) with the extension ndx-pose, and BIDS for motion (bids.neuroimaging.io): formats of neuroscience.
-
-
 class Channel(NamedTuple):
     """A column of numbers of a trial. kind: BIDS' type. component: x, y, z or n/a. values: (frames,), in the unit."""
 
