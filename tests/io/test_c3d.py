@@ -202,3 +202,16 @@ def test_more_frames_in_whole_numbers(tmp_path):
     x = (0.25e-3 * np.round(np.arange(66_000) * 0.1 / 0.25)).astype(float)
     np.testing.assert_allclose(markers.xyz[:, 0, 0], x, atol=0.26e-3)
     np.testing.assert_array_equal(np.flatnonzero(~markers.present[:, 2]), [7, 65_999])
+
+
+@pytest.mark.parametrize(("axis", "frame"), [("z", "z_up"), ("y", "y_up")])
+def test_a_file_that_does_not_say_which_axis_points_up(tmp_path, axis, frame):
+    """A standing person reaches farthest upwards; a trial of several paces along Y reaches farther only in time."""
+    standing = np.array([[0, 0, 0.1], [0.2, 0.3, 0.9], [0.1, 0.2, 1.7]])
+    xyz = standing + np.linspace(0, 5, 8)[:, None, None] * [0, 1, 0]
+    file = tmp_path / "walk.c3d"
+    values = xyz if axis == "z" else xyz[..., [0, 2, 1]]
+    write_small_c3d(file, {"names": ["LANK", "LASI", "C7"], "values": values, "rate": 100.0}, {})
+    with pytest.warns(UserWarning, match=f"does not say which axis points up; {axis.upper()} taken"):
+        found = read_c3d(file)
+    assert found.frame == frame

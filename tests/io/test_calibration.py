@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from small_project import ring
 
 from simspine.core import geometry
 from simspine.core.errors import InputError
 from simspine.core.types import Camera
 from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.video import match_cameras_to_views
 
 
 @pytest.fixture(scope="module")
@@ -413,14 +415,123 @@ class TestEasyMocap:
             read_calibration(tmp_path / "intri.yml")
 
 
-def test_vicon_is_refused_by_name(tmp_path):
-    path = tmp_path / "trial.xcp"
-    path.write_text(
-        '<Cameras><Camera DEVICEID="1" SENSOR_SIZE="1920 1080"><KeyFrames><KeyFrame FOCAL_LENGTH="1700"/></KeyFrames>'
-        "</Camera></Cameras>"
+class TestVicon:
+    """The layout of Nexus 2.16, as in perfanalytics/pose2sim#195; two video cameras and a marker camera of a ring."""
+
+    RADIAL = np.array([2.1e-8, -1.5e-15, 3e-22])
+
+    @classmethod
+    def write(
+        cls, path, cameras, lens=None, more="", frame="", kinds=("VideoInputDevice:Blackfly S", "Vue_VIDEO", "VeroV2.2")
+    ):
+        rows = []
+        for number, (c, kind) in enumerate(zip(cameras, kinds, strict=False)):
+            numbers = {"ORIENTATION": Rotation.from_matrix(c.R).as_quat(), "POSITION": 1000 * c.centre}
+            numbers |= {"PRINCIPAL_POINT": c.K[:2, 2], "FOCAL_LENGTH": c.K[0, :1]}
+            attributes = " ".join(f'{key}="{" ".join(map(repr, value.tolist()))}"' for key, value in numbers.items())
+            attributes += " " + (lens or f'VICON_RADIAL2="Vicon3Parameter {cls.centre(c)} {cls.coefficients()}"')
+            about = f'DEVICEID="{c.name}" ISDV="{int("Vero" not in kind)}" SENSOR_SIZE="{c.size[0]} {c.size[1]}"'
+            frames = f'<KeyFrame FRAME="0" PIXEL_ASPECT_RATIO_CORRECTION="1" {attributes} {more}/>{frame}'
+            rows.append(f'<Camera {about} TYPE="{kind}" USERID="{number}"><KeyFrames>{frames}</KeyFrames></Camera>')
+        rows.append('<Camera DEVICEID="9" ISDV="1" SENSOR_SIZE="1920 1200"><KeyFrames/></Camera>')  # never calibrated
+        path.write_text(f'<?xml version="1.0" standalone="no" ?><Cameras SOURCE="Nexus 2.16">{"".join(rows)}</Cameras>')
+        return path
+
+    @staticmethod
+    def centre(c):
+        return f"{c.K[0, 2] + 6} {c.K[1, 2] - 4}"
+
+    @classmethod
+    def coefficients(cls):
+        return " ".join(map(str, cls.RADIAL))
+
+    @staticmethod
+    def ring(number=3):
+        K = np.array([[2020.3, 0, 950.2], [0, 2020.3, 611.7], [0, 0, 1]])
+        looking = [
+            Camera(name, (1920, 1200), K, np.zeros(5), c.R, c.t)
+            for name, c in zip(("51433950", "51433951", "2107321"), ring(number), strict=True)
+        ]
+        return looking
+
+    def test_agrees_with_pose2sims_converter(self, tmp_path):
+        """Without a lens; with one, that converter takes Vicon's coefficients in px for OpenCV's."""
+        import Pose2Sim.calibration as converter
+
+        path = self.write(tmp_path / "walk.xcp", self.ring(), lens='VICON_RADIAL2="Vicon3Parameter 0 0 0 0 0"')
+        cameras = read_calibration(path)
+        text = path.read_text().replace(
+            '<Camera DEVICEID="9" ISDV="1" SENSOR_SIZE="1920 1200"><KeyFrames/></Camera>', ""
+        )
+        path.write_text(
+            text.replace("DEVICEID", 'PIXEL_ASPECT_RATIO="1" DEVICEID').replace("FRAME=", 'WORLD_ERROR="1" FRAME=')
+        )
+        _, names, sizes, _, K, turn, t = converter.calib_vicon_fun(str(path))
+        assert [c.name for c in cameras] == names
+        for i, c in enumerate(cameras):
+            assert list(c.size) == sizes[i]
+            np.testing.assert_allclose(c.K, K[i])
+            np.testing.assert_allclose(Rotation.from_matrix(c.R).as_rotvec(), np.ravel(turn[i]), atol=1e-9)
+            np.testing.assert_allclose(c.t, np.ravel(t[i]), atol=1e-9)
+
+    def test_points_are_where_vicons_lens_shows_them(self, tmp_path):
+        """Vicon's polynomial is solved here by bisection along the radius, from points in space."""
+        truth = self.ring()
+        cameras = read_calibration(self.write(tmp_path / "walk.xcp", truth))
+        points = np.random.default_rng(5).uniform([-1, -1, 0], [1, 1, 1.9], (200, 3))
+        for c, ideal_camera in zip(cameras, truth, strict=False):
+            ideal = geometry.project_one(ideal_camera, points)
+            middle = np.array(self.centre(ideal_camera).split(), float)
+            offset = ideal - middle
+            radius = np.linalg.norm(offset, axis=1)
+            low, high = np.zeros_like(radius), 2 * radius
+            for _ in range(60):
+                r = (low + high) / 2
+                beyond = r * (1 + self.RADIAL @ [r**2, r**4, r**6]) > radius
+                low, high = np.where(beyond, low, r), np.where(beyond, r, high)
+            seen = middle + offset * (r / radius)[:, None]
+            inside = ((seen > 0) & (seen < c.size)).all(1)
+            assert inside.sum() > 100
+            assert np.abs(seen - ideal)[inside].max() > 3
+            np.testing.assert_allclose(geometry.project_one(c, points)[inside], seen[inside], atol=0.1)
+
+    def test_older_files_have_two_coefficients(self, tmp_path):
+        older = read_calibration(self.write(tmp_path / "a.xcp", self.ring(), lens='VICON_RADIAL="2e-8 -1e-15"'))
+        lens = 'VICON_RADIAL2="Vicon3Parameter 950.2 611.7 2e-8 -1e-15 0"'
+        same(older, read_calibration(self.write(tmp_path / "b.xcp", self.ring(), lens=lens)))
+
+    def test_a_lens_that_opencvs_does_not_fit(self, tmp_path):
+        lens = 'VICON_RADIAL2="Vicon3Parameter 500 200 2e-7 0 0"'
+        with pytest.warns(
+            UserWarning, match=r"camera '51433950': Vicon's lens is fitted by OpenCV's to .* px at worst"
+        ):
+            read_calibration(self.write(tmp_path / "walk.xcp", self.ring(), lens=lens))
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"more": 'SKEW="0.1"'}, r"camera '51433950': SKEW is 0.1"),
+            ({"more": 'PIXEL_ASPECT_RATIO="1.1"'}, "PIXEL_ASPECT_RATIO is 1.1; only square pixels"),
+            ({"frame": '<KeyFrame FRAME="7"/>'}, "2 key frames; a camera that moves"),
+            ({"lens": 'VICON_RADIAL2="Vicon3Parameter 1 2 3"'}, "VICON_RADIAL2"),
+            ({"lens": 'VICON_RADIAL2="Vicon3Parameter 960 600 1e300 0 0"'}, "it would see sideways"),
+            ({"lens": 'VICON_RADIAL2="Vicon3Parameter 960 600 nan 0 0"'}, "expected 5 finite numbers"),
+        ],
     )
-    with pytest.raises(InputError, match=r"Vicon calibration.*Pose2Sim.*Calibrations are read of .*EasyMocap"):
-        read_calibration(path)
+    def test_what_is_refused(self, tmp_path, changes, said):
+        with pytest.raises(InputError, match=said):
+            read_calibration(self.write(tmp_path / "walk.xcp", self.ring(), **changes))
+
+    def test_a_camera_that_was_never_calibrated(self, tmp_path):
+        path = tmp_path / "walk.xcp"
+        path.write_text('<Cameras><Camera DEVICEID="1" SENSOR_SIZE="1920 1080"><KeyFrames/></Camera></Cameras>')
+        with pytest.raises(InputError, match="no camera in the file"):
+            read_calibration(path)
+
+    def test_videos_have_names_of_nexus(self):
+        names = ["Walk 01.51433951.20250703161100.avi", "Walk 01.51433950.20250703161100.avi"]
+        found = match_cameras_to_views(names, self.ring()[:2])
+        assert [c.name for c in found] == ["51433951", "51433950"]
 
 
 def test_an_unknown_format_names_those_that_are_read(tmp_path):
@@ -428,6 +539,17 @@ def test_an_unknown_format_names_those_that_are_read(tmp_path):
     path.write_text("camera_matrix: [900, 0, 640]\n")
     with pytest.raises(InputError, match=r"unknown calibration format.*Anipose.*OpenCap.*Qualisys"):
         read_calibration(path)
+
+
+@pytest.mark.parametrize("focal", [4.2, 5e4])
+def test_focal_lengths_in_millimetres_are_refused(tmp_path, focal):
+    """4.2 mm of a phone; 50,000 px of an image of 1002 px would see 1°."""
+    c = camera("one")
+    write_calibration(tmp_path / "c.toml", [c.with_(K=c.K * [[focal / c.K[0, 0]], [1], [1]])])
+    with pytest.raises(
+        InputError, match=r"table \[one\]: the focal length is .* px in an image of 1002 px. Is it in mm"
+    ):
+        read_calibration(tmp_path / "c.toml")
 
 
 class TestPlausible:

@@ -78,7 +78,7 @@ def test_incomplete_projects_say_what_is_missing(tmp_path):
         find_project(tmp_path)
     (tmp_path / "project" / "videos").mkdir(parents=True)
     (tmp_path / "project" / "videos" / "a.mp4").touch()
-    with pytest.raises(InputError, match=r"no calibration \(\.toml, \.qca\.txt\)"):
+    with pytest.raises(InputError, match=r"no calibration \(\.toml, \.qca\.txt, \.xcp\)"):
         find_project(tmp_path / "project")
 
 

@@ -129,6 +129,18 @@ def test_rates_may_differ_by_a_thousandth_and_lengths_where_that_is_known():
         check_synchronised([_video("a.mp4"), _video("b.mp4", frames=97)])
 
 
+def test_rates_of_views_whose_delays_are_known_may_differ_by_a_hundredth():
+    """29.97 beside 30 frames/s; 25 beside 30 is another film."""
+    videos = [_video("a.mp4", 1800, 30.0), _video("b.mp4", 1798, 30000 / 1001)]
+    check_synchronised(videos, lengths_agree=False, delayed=True)
+    with pytest.raises(
+        InputError, match=r"rates differ \(29\.97 to 30 frames/s\)(?s:.*)With `delays: find` .* the drift"
+    ):
+        check_synchronised(videos, lengths_agree=False)
+    with pytest.raises(InputError, match=r"frame rates differ \(25 to 30"):
+        check_synchronised([videos[0], _video("b.mp4", 1500, 25.0)], lengths_agree=False, delayed=True)
+
+
 def test_all_faults_of_synchronisation_in_one_message():
     videos = [_video("cam1.mp4"), _video("cam2.mp4", frames=97), _video("cam3.mp4", rate=50)]
     with pytest.raises(InputError) as fault:

@@ -25,7 +25,7 @@ GOOD = ViewFit("cam01", 0.9, 0.95, 12.0)
     ],
 )
 def test_each_limit(fit, codes):
-    found = list(check_view_fits([GOOD, fit]))
+    found = list(check_view_fits([GOOD, GOOD, fit]))
     assert [finding.code for finding in found] == codes
     assert all(finding.where == "cam02" and finding.severity is Severity.WARNING for finding in found)
     assert all(finding.frames == () for finding in found), "they concern the trial and reject no frame"
@@ -55,3 +55,9 @@ def test_a_point_seen_in_few_frames_is_no_finding():
     error = report.error_px.copy()
     error[1:, 1, 1] = np.nan
     assert not list(check_points_of_views(replace(report, error_px=error)))
+
+
+def test_two_cameras_are_a_finding():
+    (finding,) = check_view_fits([GOOD, ViewFit("cam02", 0.9, 0.95, 12.0)])
+    assert (finding.code, finding.severity) == ("two_cameras", Severity.WARNING)
+    assert finding.message.startswith("cam01, cam02 alone")

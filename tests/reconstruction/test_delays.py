@@ -74,6 +74,35 @@ def test_delays_are_found_among_several_people(preset, frames, metres):
     assert np.nanmedian(np.linalg.norm(apart, axis=-1)) < metres
 
 
+@pytest.mark.parametrize("second", [30000 / 1001, 30.25])
+def test_rates_that_differ_are_solved_with_their_drift(second):
+    """The second view is filmed anew at its own rate, from 5.4 frames later on; the walk at each instant is known."""
+    keypoints, cameras, _ = walk("exact", 3, 240)
+    rate = keypoints.rate
+    rates = (rate, second * rate / 30, rate, rate)
+    whole = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)
+    instants = 5.4 + np.arange(keypoints.frames) * rates[0] / rates[1]
+    inside = instants <= keypoints.frames - 1
+    before = np.minimum(instants[inside].astype(int), keypoints.frames - 2)
+    share = (instants[inside] - before)[:, None, None]
+    people = whole.copy()
+    people[:, 1] = np.nan
+    people[: inside.sum(), 1] = (1 - share) * whole[before, 1] + share * whole[before + 1, 1]
+    lengths = (keypoints.frames, int(inside.sum()), keypoints.frames, keypoints.frames)
+    seen = Detections(keypoints.names, rate, people[:, :, None], lengths=lengths, rates=rates)
+    speed = second / 30
+    for delays, frames in ((Delays("find"), 0.05), (Delays([0, -5.4 * speed, 0, 0]), 1e-9)):
+        (found,), timing = follow_in_step(seen, cameras, delays, lambda one: [_alone(keypoints, one)])
+        places = timing.frame_positions()
+        np.testing.assert_allclose(places[:, 1], (places[:, 0] - 5.4) * speed, atol=frames)
+        wanted = keypoints.xy[timing.first : timing.first + timing.frames]
+        assert np.nanmax(np.abs(found.xy - wanted)[:, 1]) < 3.0
+
+
+def _alone(keypoints: ss.Keypoints, seen: Detections) -> ss.Keypoints:
+    return keypoints.with_(xy=seen.people[:, :, 0, :, :2], confidence=np.nan_to_num(seen.people[:, :, 0, :, 2]))
+
+
 def test_a_person_who_stands_still_tells_no_clock():
     keypoints, cameras, _ = walk("finetuned", 3)
     jitter = np.random.default_rng(0).normal(0, 2, keypoints.xy.shape)

@@ -37,7 +37,8 @@ def level(instant: int) -> int:
 
 
 def test_overlays_show_one_instant_in_all_views(late):
-    shown = [[image.mean() for image in images] for images in overlay_images(late, (0, 1, 2))]
+    frames = [late.video_frames(view) for view in range(3)]
+    shown = [[image.mean() for image in images] for images in overlay_images((), late.videos, frames)]
     assert len(shown) == late.timing.frames == 12
     wanted = [level(late.timing.first + k) for k in range(12)]
     np.testing.assert_allclose(shown, np.repeat(np.array(wanted)[:, None], 3, 1), atol=4.5)

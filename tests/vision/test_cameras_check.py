@@ -122,6 +122,20 @@ def test_a_mirrored_image_is_found():
     assert found == CameraChecks((), tuple(find_mix_ups(seen, true)), None)
 
 
+@pytest.mark.parametrize("index", [3, 5])
+def test_all_images_mirrored_are_not_taken_for_exchanged_cameras(index):
+    """All cameras in selfie mode: mirroring comes first, whatever else fits a little better than nothing."""
+    keypoints, true, _ = walk("finetuned", index)
+    for view, camera in enumerate(true):
+        keypoints = mirrored(keypoints, camera, view)
+    best = find_mix_ups(keypoints, true)[0]
+    assert (best.kind, best.views) == ("mirrored", tuple(camera.name for camera in true))
+    assert best.used_if_exchanged > 0.9
+    (finding,) = assess.check_camera_images((), (best,))
+    assert finding.message.startswith(f"{true[0].name}, ")
+    assert "their images seem to be mirrored" in finding.message
+
+
 def test_a_mirrored_image_is_found_by_the_little_that_is_left_of_its_view():
     """Whoever follows a person drops what does not fit them: a tenth of the frames, an image off by some pixels."""
     keypoints, true, _ = walk("finetuned")

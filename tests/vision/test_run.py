@@ -137,6 +137,32 @@ def _ramp_by_time(path, times, rate):
     restamp(path, ticks.tolist())
 
 
+class Everywhere(Brightness):
+    """The grey of an image as the place of every point."""
+
+    def detect(self, images, boxes=None):
+        return [np.tile([image.mean(), 0, 0.5], (1, 17, 1)) for image in images]
+
+
+def _alone(one):
+    xyc = one.people[:, :, 0]
+    return [Keypoints(one.names, one.rate, xyc[..., :2], np.nan_to_num(xyc[..., 2]))]
+
+
+def test_videos_of_nearly_one_rate_keep_in_step_by_their_drift(tmp_path):
+    """Both views show the same grey at the same instant: at 25 and at 24.9 frames/s."""
+    _ramp_by_time(tmp_path / "a.mp4", np.arange(55) / 25, 25)
+    _ramp_by_time(tmp_path / "b.mp4", np.arange(55) / 24.9, 24.9)
+    videos = open_videos(sorted(tmp_path.glob("*.mp4")))
+    seen = detect_videos(videos, lambda: Everywhere([]), together=False)
+    cameras = [Camera(name, (64, 48), np.eye(3), np.zeros(5), np.eye(3), np.zeros(3)) for name in "ab"]
+    (found,), timing = follow_in_step(seen, cameras, Delays([0.0, 0.0]), _alone)
+    assert found.rate == 25.0
+    np.testing.assert_allclose(timing.drift, [0, 1000 * (24.9 / 25 - 1)], rtol=1e-3)
+    np.testing.assert_allclose(timing.frame_positions()[:, 1], np.arange(found.frames) * 24.9 / 25, atol=1e-3)
+    np.testing.assert_allclose(found.xy[:, 0], found.xy[:, 1], atol=2.5)
+
+
 @pytest.mark.parametrize(("delays", "late"), [(None, 0.0), (Delays([0.0, 2.5]), 2.5)])
 def test_uneven_videos_are_resampled_when_asked(tmp_path, delays, late):
     """Both views show the same grey at the same instant: one at 25 frames/s with frames dropped, one at 20."""
@@ -147,18 +173,10 @@ def test_uneven_videos_are_resampled_when_asked(tmp_path, delays, late):
     with pytest.raises(InputError, match="uneven frame rate"):
         detect_videos(videos, lambda: Brightness([]))
 
-    class Everywhere(Brightness):
-        def detect(self, images, boxes=None):
-            return [np.tile([image.mean(), 0, 0.5], (1, 17, 1)) for image in images]
-
     seen = detect_videos(videos, lambda: Everywhere([]), resample=25.0)
     cameras = [Camera(name, (64, 48), np.eye(3), np.zeros(5), np.eye(3), np.zeros(3)) for name in "ab"]
 
-    def alone(one):
-        xyc = one.people[:, :, 0]
-        return [Keypoints(one.names, one.rate, xyc[..., :2], np.nan_to_num(xyc[..., 2]))]
-
-    (found,), timing = follow_in_step(seen, cameras, delays, alone)
+    (found,), timing = follow_in_step(seen, cameras, delays, _alone)
     assert (seen.rate, found.rate) == (25.0, 25.0)
     grey = found.xy[:, :, 0, 0] - found.xy[0, :, 0, 0]
     instants = 100 * np.arange(found.frames)[:, None] / 25

@@ -82,7 +82,7 @@ def test_videos_for_the_detector_that_imports(filmed, refused):
     [
         ("", "the file is empty"),
         ("garbage", "not valid TOML"),
-        ("<camera", "not a readable Qualisys calibration"),
+        ("<camera", "not a readable Qualisys or Vicon calibration"),
         ("[cam01]\nname = 'cam01'\n", "'rotation' is missing. Found: name"),
         ("[cam01]\nrotation = ['a', 1, 2]\n", "rotation is ['a', 1, 2], expected numbers"),
     ],

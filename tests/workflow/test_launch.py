@@ -184,6 +184,17 @@ def test_a_full_disk_for_the_log_stops_nobody(lines):
         log.close()
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, quiet):
+    says = "import sys; print('S01 bow: ik done'); sys.stderr.write('1 of 2 steps\\n')"
+    with open(tmp_path / "run.log", "w") as log:
+        assert launch._follow_output([sys.executable, "-c", says], log, (), quiet) == (0, [])
+    written = (tmp_path / "run.log").read_text()
+    assert ("S01 bow: ik done" in capfd.readouterr().out) is not quiet
+    assert ("S01 bow: ik done" in written) is quiet
+    assert "1 of 2 steps" in written
+
+
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):
     """As where the configuration was changed while it was at work: Snakemake ends with 0 here, and nothing was done."""
     copied.change(ik={"weights": {"LKnee": 0.5}})

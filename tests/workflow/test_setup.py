@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_videos import drop_camera, write_video
+from small_videos import HEIGHT, WIDTH, drop_camera, write_video
 
 from simspine.cli.main import main
 from simspine.workflow import detect_stage
@@ -59,14 +60,37 @@ def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
         assert out.read_text() == "name: precious\n"
 
 
-def test_init_of_videos_of_other_lengths_has_their_delays_found(videos):
+@pytest.mark.parametrize("other", [{"frames": 9}, {"rate": 29.9}])
+def test_init_of_videos_of_other_lengths_or_rates_has_their_delays_found(videos, other):
     project, files = videos
-    write_video(files[2], frames=9)
+    write_video(files[2], **other)
     out = project.folder / "mine.yaml"
     done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--subject", "Ada")
     assert "their delays will be found" in done.output
     assert read_config(out).subjects["Ada"].trials["trial"].delays == "find"
     assert call("doctor", "--config", out).exit_code == 0
+
+
+def test_a_video_that_breaks_off_is_found_before_any_work(videos):
+    """Containers without an index at their end announce all frames of a copy that stopped."""
+    project, files = videos
+    cut = files[1].with_suffix(".avi")
+    writer = cv2.VideoWriter(str(cut), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (WIDTH, HEIGHT))
+    for row in range(12):
+        writer.write(np.random.default_rng(row).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
+    writer.release()
+    given = [files[0], cut, *files[2:]]
+    settings = ("--calibration", project.folder / "cameras.toml", "--out", project.folder / "mine.yaml")
+    assert call("init", *given, *settings).exit_code == 0
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) * 6 // 10])
+    said = call("doctor", project.folder / "mine.yaml")
+    assert said.exit_code == 1
+    assert f"{cut}: frame" in said.output
+    (project.folder / "mine.yaml").unlink()
+    again = call("init", *given, *settings)
+    assert again.exit_code == 2
+    assert "of 12 cannot be decoded" in again.stderr
 
 
 def test_init_without_files_explains_itself():

@@ -106,6 +106,38 @@ def test_overlay_shows_bones_where_the_body_is(finished, tmp_path):
     assert bones.mean() > 0.002
 
 
+def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
+    """As after a refusal of scale. Every point seen is on its image, in the colour of its side."""
+    from simspine.io.video import open_video
+
+    copied.change(scaling={"min_factor": 1.3})
+    scaled = run("scale", "--config", copied.file)
+    assert scaled.exit_code == 2
+    assert "outside 1.3…1.4" in scaled.output
+    assert "`simspine overlay` draws the points that were found" in scaled.output
+    (copied.results / "S01/vertebrae/bow.h5").unlink()
+    out, arguments = (
+        tmp_path / "points.avi",
+        ("overlay", "--config", copied.file, "--camera", "cam02", "--quiet", "--out"),
+    )
+    done = run(*arguments, out)
+    assert done.exit_code == 0, done.output
+    video, seen = open_video(out), read_store(copied.results / "S01/keypoints/bow.h5")["keypoints"]
+    assert video.frames == seen.frames
+    image = next(iter(video)).astype(int)
+    ground = np.median(image[:1080], axis=(0, 1))
+    height, width = 1080, 1920
+    scale = image.shape[1] / width
+    for name in ("LAnkle", "RWrist", "Nose"):
+        x, y = (seen.xy[0, 1, seen.index(name)] * scale).round().astype(int)
+        assert 0 < x < width
+        assert 0 < y < height
+        assert np.abs(image[y - 6 : y + 7, x - 6 : x + 7] - ground).max() > 80, name
+    refused = run(*arguments, out, "--show", "bones")
+    assert refused.exit_code == 2
+    assert "no body was fitted yet" in refused.output
+
+
 def test_overlay_lies_on_the_videos(filmed, tmp_path):
     from simspine.io.video import open_video
 

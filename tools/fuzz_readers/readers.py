@@ -162,6 +162,15 @@ def _qca(path: Path) -> None:
     path.write_text(f"<calibration><cameras>{one.format(11)}{one.format(12)}</cameras></calibration>")
 
 
+def _xcp(path: Path) -> None:
+    one = (
+        '<Camera DEVICEID="{}" ISDV="1" SENSOR_SIZE="1920 1080" TYPE="Vue_VIDEO"><KeyFrames><KeyFrame FRAME="0" '
+        'FOCAL_LENGTH="1500.5" PRINCIPAL_POINT="960.5 540.5" ORIENTATION="0.5 -0.5 0.5 0.5" POSITION="-3000 200 {}" '
+        'VICON_RADIAL2="Vicon3Parameter 960.5 540.5 1e-8 -1e-15 0"/></KeyFrames></Camera>'
+    )
+    path.write_text(f"<Cameras>{one.format(11, 900)}{one.format(12, 1900)}</Cameras>")
+
+
 def _read_calibration(path: Path):
     from simspine.io.calibration import read_calibration
 
@@ -558,6 +567,7 @@ READERS = {
     "calibration TOML": Reader("cameras.toml", _toml, _read_calibration, (*m.TEXT, m.toml_tree, m.toml_tree)),
     "calibration JSON": Reader("rig.json", _rig, _read_calibration, _JSON),
     "calibration Qualisys": Reader("x.qca.txt", _qca, _read_calibration, m.TEXT),
+    "calibration Vicon": Reader("x.xcp", _xcp, _read_calibration, m.TEXT),
     "metadata.xml": Reader("metadata.xml", _metadata, _read_rigs, m.TEXT),
     "VTP": Reader("mesh.vtp", _vtp, _read_vtp, m.TEXT),
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),

@@ -54,7 +54,6 @@ _output_options = with_options([
     ),
     click.option("--json", "json_path", type=FILE_PATH, help="File for the tables, with all settings."),
 ])  # fmt: skip
-# Predictions, truth and people, of the protocols in space.
 _comparison_options = with_options(
     [
         click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),

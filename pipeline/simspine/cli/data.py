@@ -16,8 +16,6 @@ from simspine.cli.options import (
     stage_options,
 )
 
-# What leaves the pipeline, and whether it is still whole
-
 
 @click.command("export")
 @stage_options
@@ -94,7 +92,7 @@ def verify_command(path, kinematics):
 
 @click.command("check", hidden=True)
 @config_option()
-@click.option("--quiet", is_flag=True, help="Only the files and the exit code.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the files and the exit code.")
 def check_quality_command(config, quiet):
     """Sum up the quality of all trials: quality.csv, quality.json, and a table.
 

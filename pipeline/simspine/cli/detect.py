@@ -22,7 +22,6 @@ ONLY_FOR_INPUT_HINT = (
 )
 
 
-# About one camera; names are SpinePose's where they mean the same.
 one_camera_options = with_options([
     click.option("-i", "--input_path", "--input-path", "input_path", help="The same as INPUT."),
     click.option("-o", "--output", "--vis-path", "picture", type=FILE_PATH,

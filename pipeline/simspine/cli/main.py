@@ -123,15 +123,13 @@ def main():
     """
 
 
-# Runs, and what they need.
-
-
 @main.command("run")
 @click.argument("config", required=False, type=FILE_PATH)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress; what the stages say goes to logs/run.log.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def run_command(config, cores, dry_run, options):
+def run_command(config, cores, dry_run, quiet, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
     CONFIG may also be a folder of results, or the name of one that comes with simspine: demo, gait, virtual. Without
@@ -147,7 +145,7 @@ def run_command(config, cores, dry_run, options):
         config, options = None, (str(config), *options)
     markers = config is not None and config.suffix.lower() in (".c3d", ".trc")
     path = _config_of_markers(config) if markers else packaged_config(config)
-    run_workflow(path, cores, options, dry_run=dry_run)
+    run_workflow(path, cores, options, dry_run=dry_run, quiet=quiet)
     if not dry_run:
         print_summary(named_config(path))
 
@@ -285,7 +283,7 @@ def warmup_command():
 
 @main.command("status")
 @config_option()
-@click.option("--quiet", is_flag=True, help="Only what is not done.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what is not done.")
 def status_command(config, quiet):
     """Say what is done, running, failed, stale or still to do, by subject and trial, and why.
 

@@ -12,7 +12,7 @@ import click
 
 FILE_PATH = click.Path(path_type=Path)
 FOLDER_PATH = click.Path(path_type=Path, file_okay=False)  # need not exist
-quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 cores_option = click.option(
     "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
 )

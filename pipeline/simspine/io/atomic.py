@@ -68,8 +68,7 @@ def make_folder(folder: Path, sync: bool = True) -> None:
 def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[Path]:
     """A temporary folder beside `target` that takes its place when the block ends well; else nothing is left of it.
 
-    ours: names of the files that an old `target` may hold, which is replaced as a whole. Raises `InputError` where it
-    holds others, or is a file.
+    ours: names of the files that an old `target` may hold, which is replaced as a whole.
     """
     target = Path(target)
     if not target.name:
@@ -175,9 +174,6 @@ def check_version(found: Any, newest: int, where: object) -> int:
     if scalar > newest:
         raise InputError(f"{where}: schema {scalar}, this version reads up to {newest}. Update simspine.")
     return scalar
-
-
-# Memory.
 
 
 ALWAYS_ALLOWED_BYTES = 256 << 20  # bytes that a file of any size may ask for

@@ -60,7 +60,6 @@ def read_back_line(path: Path, unit: str | None = None, line: Path | None = None
     .csv: columns x, y, z (or x_mm …), and name where landmarks are among the points: C7, LPSIS, RPSIS. .trc, .c3d:
     markers named by levels (C7, T1 … L5, S1, SACR), LPSIS and RPSIS, or in the order of the line. .ply: points of a
     scan; those painted red are the line, or `line` (a CSV file) has it and its points go to the nearest of the scan.
-    Raises `InputError` for other endings, and where no unit makes the line as long as a back.
     """
     readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()

@@ -36,11 +36,7 @@ class BandTable:
 
 
 def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
-    """The bands in a file. angles: names that may occur, with and without side.
-
-    Raises `InputError` for a file without source, other columns, unknown angles, figures that are none, cycles that do
-    not run from 0 to 100, and standard deviations that are not positive.
-    """
+    """The bands in a file. angles: names that may occur, with and without side."""
     (_, first), *lines = read_lines(path)
     first = first.strip(' \t,;"')  # spreadsheets quote a line with commas, and fill it up to the number of columns
     source = first[len(_SOURCE_COMMENT) :].strip()

@@ -22,6 +22,7 @@ _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: l
 _AXIS_NAME = re.compile(r"([+-]?)([XYZ])")
 _MOST_IN_HEADER = 0xFFFF  # frames, all that the header's words can count
 _INTEL, _MIPS = 84, 86  # kinds of processor in the parameters; the first one's order of bytes is the usual one
+_UPRIGHT_RATIO = 1.2  # reach along Z to that along Y, from which Z is taken to point up where a file says nothing
 
 
 def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
@@ -35,7 +36,7 @@ def read_c3d(path: str | os.PathLike, frame: str | None = None) -> Markers:
     path : path
     frame : str, optional
         Frame of the coordinates, 'y_up' or 'z_up'; by default that of POINT:X_SCREEN and Y_SCREEN (right and up on a
-        screen), or 'y_up' with a warning where they say nothing.
+        screen); where they say nothing Z, if the points clearly reach farther along it, else Y, with a warning.
 
     Returns
     -------
@@ -86,7 +87,9 @@ def _markers_of_c3d(
         raise InputError(f"{path}: no point has a label (POINT:LABELS).")
     xyz = without_points_at_zero(xyz, path)
     xyz = xyz * metres_per_unit(xyz, "".join(_parameter_texts(point, "UNITS")[:1]), path)
-    frame, turn = _coordinate_frame(point, frame, path)
+    reach = np.nanmedian(np.nanmax(xyz, 1, initial=-np.inf) - np.nanmin(xyz, 1, initial=np.inf), 0)
+    likely = "z_up" if reach[2] > _UPRIGHT_RATIO * reach[1] else "y_up"
+    frame, turn = _coordinate_frame(point, frame, path, likely)
     rate = _point_rate(point, header, path)
     first = max(_trial_field(parameters, "ACTUAL_START_FIELD") - 1, header["first_frame"])
     start = parameters.get("SIMSPINE", {}).get("START", {}).get("value", [first / rate])[0]
@@ -175,16 +178,16 @@ def _point_rate(point, header: dict, path: Path) -> float:
     return rate
 
 
-def _coordinate_frame(point, given: str | None, path: Path) -> tuple[str, np.ndarray]:
-    """The frame of the coordinates, and the turn (3, 3) that brings them there."""
+def _coordinate_frame(point, given: str | None, path: Path, likely: str) -> tuple[str, np.ndarray]:
+    """The frame of the coordinates, and the turn (3, 3) that brings them there. likely: where the file says nothing."""
     up, right = (_axis_direction("".join(_parameter_texts(point, name)[:1])) for name in ("Y_SCREEN", "X_SCREEN"))
     if up is None:
         if given is None:
             warn_left_out(
-                f"{path}: POINT:Y_SCREEN does not say which axis points up; Y taken "
+                f"{path}: POINT:Y_SCREEN does not say which axis points up; {likely[0].upper()} taken "
                 "(frame=…, in a configuration mocap_frame)."
             )
-        return given or "y_up", np.eye(3)
+        return given or likely, np.eye(3)
     upright = {(0.0, 1.0, 0.0): "y_up", (0.0, 0.0, 1.0): "z_up"}.get(tuple(up))
     if given is not None:
         if given != upright:
@@ -204,9 +207,6 @@ def _axis_direction(text: str) -> np.ndarray | None:
     """The direction of '+Z', '-X' or 'Y'; None if the text says none."""
     found = _AXIS_NAME.fullmatch(text.upper())
     return None if found is None else np.eye(3)["XYZ".index(found[2])] * (-1.0 if found[1] == "-" else 1.0)
-
-
-# Write C3D point files through ezc3d: millimetres, residual −1 where a point is missing.
 
 
 def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
@@ -280,8 +280,7 @@ def read_markers(path: str | os.PathLike, frame: str | None = None, resample: fl
     A name that all labels have before a colon, as a subject's, is left out with a remark.
 
     frame: of the coordinates, 'y_up' or 'z_up'; None for what a C3D file says itself, and for TRC's usual 'y_up'.
-    resample: see `read_trc`. Raises `InputError` for other endings, as the reader of the format does, and for
-    `resample` of a C3D file, which has a frame rate and no times.
+    resample: see `read_trc`.
     """
     ending = Path(path).suffix.lower()
     if ending not in MARKER_FILES:

@@ -1,5 +1,5 @@
-"""Camera calibrations: Pose2Sim's TOML (read, written); those of Anipose, FreeMoCap, Caliscope, OpenCap, EasyMocap and
-Qualisys, and JSON (read)."""
+"""Camera calibrations: Pose2Sim's TOML (read, written); those of Anipose, FreeMoCap, Caliscope, OpenCap, EasyMocap,
+Qualisys and Vicon, and JSON (read)."""
 
 import json
 import os
@@ -29,12 +29,15 @@ _TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
 _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # between two cameras of which one was calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two that are farthest apart; outside, a warning
+_LEAST_FOCAL_WIDTHS = 0.03  # of the longer image side: no lens has a shorter focal length, nor the inverse a longer
 _FOREIGN_UNITS = {"cm": 0.01, "mm": 0.001, "in": 0.0254}
 _READABLE_FORMATS = (
     "Calibrations are read of Pose2Sim, Anipose, FreeMoCap and Caliscope (.toml), OpenCap (.pickle), EasyMocap "
-    "(intri.yml with extri.yml beside it) and Qualisys (.qca.txt), and JSON rigs"
+    "(intri.yml with extri.yml beside it), Qualisys (.qca.txt) and Vicon (.xcp), and JSON rigs"
 )
-_VICON_CURE = "its lens model is not OpenCV's. Calibrate with a board, or convert it with Pose2Sim and check the lenses"
+_VICON_LENS_SAMPLES = 25  # along each side of the image, at which Vicon's lens model and OpenCV's are compared
+_MOST_VICON_SLOPE = 1000.0  # of lines of sight to the middle one; a lens that is read this way sees less
+_VICON_LENS_TOLERANCE_PX = 0.5  # between the two models; a warning above it
 
 
 def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
@@ -44,14 +47,14 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     ----------
     path : path
         TOML of Pose2Sim, Anipose, FreeMoCap or Caliscope; OpenCap's pickle, with those of the other cameras in the
-        folders beside its own; EasyMocap's intri.yml or extri.yml; Qualisys' XML; JSON.
+        folders beside its own; EasyMocap's intri.yml or extri.yml; Qualisys' XML; Vicon's XCP; JSON.
     subject : str, optional
         Which rig of a JSON file that holds several.
 
     Returns
     -------
     list of Camera
-        In the order of the file (TOML, JSON, EasyMocap), or of the names (Qualisys, OpenCap). World z up, m.
+        In the order of the file (TOML, JSON, EasyMocap, Vicon), or of the names (Qualisys, OpenCap). World z up, m.
 
     Raises
     ------
@@ -81,7 +84,8 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> l
     if not text:
         raise InputError(f"{path}: the file is empty.")
     if text.startswith("<"):
-        return _cameras_of_qualisys(text, path)
+        root = text_tables.parse_content(ElementTree.fromstring, text, "a readable Qualisys or Vicon calibration", path)
+        return _cameras_of_vicon(root, path) if root.tag == "Cameras" else _cameras_of_qualisys(root, path)
     if suffix == ".json" or text.startswith("{"):
         return _cameras_of_json(text, path, subject)
     if suffix in (".yml", ".yaml") and "!!opencv-matrix" in text:
@@ -201,7 +205,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> list[Camera]:
     return cameras
 
 
-def _cameras_of_qualisys(text: str, path) -> list[Camera]:
+def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
     """Qualisys' export. World to metres, image to pixels, camera axes to OpenCV's.
 
     `r11…r33` is camera → world with the camera's axes as rows; x, y, z its centre in mm. Focal lengths and centres are
@@ -209,12 +213,9 @@ def _cameras_of_qualisys(text: str, path) -> list[Camera]:
     normalised coordinates and have no unit, so they are *not* divided by 64 (Pose2Sim's converter does, which all but
     switches the lens model off).
     """
-    root = text_tables.parse_content(ElementTree.fromstring, text, "a readable Qualisys calibration", path)
     entries = list(root.iter("camera"))
-    if not entries and ("<KeyFrame" in text or Path(path).suffix.lower() == ".xcp"):
-        raise InputError(f"{path}: a Vicon calibration (.xcp) is not read: {_VICON_CURE}. {_READABLE_FORMATS}.")
     if not entries:
-        raise InputError(f"{path}: XML without <camera>; a Qualisys calibration (.qca.txt) was expected.")
+        raise InputError(f"{path}: XML without <camera>; a calibration of Qualisys (.qca.txt) or Vicon was expected.")
     # marker cameras take no video; a file made by hand has no model ("none")
     video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
     turns = {e.get("serial", ""): text_tables.parse_number(e.get("viewrotation", "0"), str(path)) for e in video}
@@ -255,6 +256,74 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     return _calibrated_camera(
         name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
     )
+
+
+def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
+    """Vicon's XCP: the cameras that take videos, by their DEVICEID; all where none is marked as such.
+
+    ORIENTATION is the quaternion x y z w from the world to a camera that looks along +z with y down, POSITION its
+    centre in mm, FOCAL_LENGTH and PRINCIPAL_POINT are in px.
+    """
+    entries = [entry for entry in root.iter("Camera") if entry.find("KeyFrames/KeyFrame") is not None]
+    video = [e for e in entries if "video" in e.get("TYPE", "").lower() or e.get("ISDV", "0") != "0"] or entries
+    return [_vicon_camera(entry, path) for entry in video]
+
+
+def _vicon_camera(entry: ElementTree.Element, path) -> Camera:
+    name = entry.get("DEVICEID", "")
+    where = f"{path}, camera {name!r}"
+    frames = entry.findall("KeyFrames/KeyFrame")
+    given = {**entry.attrib, **frames[0].attrib}
+    given.setdefault("VICON_RADIAL2", f"- {given.get('PRINCIPAL_POINT')} {given.get('VICON_RADIAL', '0 0')} 0")
+
+    def attribute(key: str, count: int) -> np.ndarray:
+        words = _required_entry(given, key, where).split()[-count:]
+        values = np.array([text_tables.parse_number(word, f"{where}, {key}") for word in words])
+        if len(values) != count or not np.isfinite(values).all():
+            raise InputError(f"{where}: {key} is {' '.join(words)!r}, expected {count} finite numbers.")
+        return values
+
+    if len(frames) > 1:
+        raise InputError(f"{where}: {len(frames)} key frames; a camera that moves is not supported.")
+    for key, usual in {"SKEW": "0", "PIXEL_ASPECT_RATIO": "1", "PIXEL_ASPECT_RATIO_CORRECTION": "1"}.items():
+        if text_tables.parse_number(given.get(key, usual), f"{where}, {key}") != float(usual):
+            raise InputError(f"{where}: {key} is {given[key]}; only square pixels ({key} {usual}) are supported.")
+    quaternion, size, focal = attribute("ORIENTATION", 4), attribute("SENSOR_SIZE", 2), attribute("FOCAL_LENGTH", 1)[0]
+    if not np.isclose(np.hypot.reduce(quaternion), 1, atol=0.01) or not focal > 0:
+        raise InputError(f"{where}: ORIENTATION is {quaternion}, FOCAL_LENGTH {focal:g}. Was it calibrated?")
+    R = scipy.spatial.transform.Rotation.from_quat(quaternion).as_matrix()
+    centre = attribute("PRINCIPAL_POINT", 2)
+    K = [[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]]
+    distortion = _opencv_lens_of_vicon(attribute("VICON_RADIAL2", 5), size, centre, focal=focal, where=where)
+    centre_m = attribute("POSITION", 3) / 1000
+    return _calibrated_camera(name, size, K, distortion=distortion, t=-R @ centre_m, R=R, where=where)
+
+
+def _opencv_lens_of_vicon(
+    radial: np.ndarray, size: np.ndarray, centre: np.ndarray, *, focal: float, where: str
+) -> np.ndarray:
+    """k1 k2 p1 p2 k3 that fit Vicon's lens best over the image, by linear least squares.
+
+    radial: x, y of the lens' own centre in px, then k1 k2 k3 in px⁻², px⁻⁴, px⁻⁶. Vicon's polynomial leads from the
+    image to where a lens without distortion shows the point, OpenCV's from there to the image.
+    """
+    seen = np.stack(np.meshgrid(*(np.linspace(0, side, _VICON_LENS_SAMPLES) for side in size)), -1).reshape(-1, 2)
+    offset = seen - radial[:2]
+    d2 = (offset**2).sum(-1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        straight = radial[:2] + offset * (1 + d2 * (radial[2] + d2 * (radial[3] + d2 * radial[4])))
+        ideal = (straight - centre) / focal
+    if not np.abs(ideal).max() < _MOST_VICON_SLOPE:
+        raise InputError(f"{where}: with VICON_RADIAL2 {radial} and focal length {focal:g} it would see sideways.")
+    (x, y), r2 = ideal.T, (ideal**2).sum(-1)
+    columns = [x * r2, y * r2, x * r2**2, y * r2**2, 2 * x * y, r2 + 2 * y * y, r2 + 2 * x * x, 2 * x * y]
+    design = np.reshape([*columns, x * r2**3, y * r2**3], (5, -1)).T
+    bent = ((seen - straight) / focal).T.ravel()
+    lens = np.linalg.lstsq(design, bent, rcond=None)[0]
+    apart = focal * float(np.abs(design @ lens - bent).max())
+    if apart > _VICON_LENS_TOLERANCE_PX:
+        text_tables.warn_assumed(f"{where}: Vicon's lens is fitted by OpenCV's to {apart:.2g} px at worst.")
+    return lens
 
 
 def _cameras_of_opencap(path: Path) -> list[Camera]:
@@ -336,6 +405,12 @@ def _lens_model(table: dict, where: str) -> str:
 
 def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
     try:
-        return Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
+        camera = Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
     except (ValueError, TypeError, OverflowError) as error:  # InputError among them
         raise InputError(f"{where}: {error}") from None
+    focal, widths = float(camera.K[0, 0]), camera.K[0, 0] / max(camera.size)
+    if not _LEAST_FOCAL_WIDTHS < widths < 1 / _LEAST_FOCAL_WIDTHS:
+        raise InputError(
+            f"{where}: the focal length is {focal:g} px in an image of {max(camera.size)} px. Is it in mm?"
+        )
+    return camera

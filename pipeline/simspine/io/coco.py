@@ -19,11 +19,6 @@ from simspine.io.atomic import atomic_path, write_text
 from simspine.io.exchange import ExportTrial, ExportTrials, ExportView, export_views, image_name, image_stem
 from simspine.io.text_tables import read_bytes, repeated_names
 
-# COCO keypoints with SpineTrack's 37 points, a record per line, so that large files can be streamed.
-# A copy of SpineTrack, as its authors release it, has annotations/person_keypoints_<split>.json and
-# images/<split>/.
-
-
 WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
 COCO_HIDDEN, COCO_VISIBLE = 1, 2  # COCO's v; 0: not labelled
 
@@ -338,8 +333,7 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
 def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     """COCO keypoints of any program with one person per image, ours with what people did about each point.
 
-    Without a `status` every labelled point counts as corrected: somebody placed it. Raises `InputError` for several
-    people in an image.
+    Without a `status` every labelled point counts as corrected: somebody placed it.
     """
     found = read_coco(Path(path))
     names = tuple(map(str, found["names"]))

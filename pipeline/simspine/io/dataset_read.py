@@ -182,8 +182,7 @@ class DatasetFile:
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
         """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
 
-        Texts come as str, `simspine/valid` as bool (all true in a released file). Raises `InputError` for an array
-        that the trial does not have.
+        Texts come as str, `simspine/valid` as bool (all true in a released file).
         """
         key = subject, trial, path
         data = self._arrays.get(key)

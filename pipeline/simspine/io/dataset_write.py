@@ -41,9 +41,6 @@ def array_names(group: h5py.Group) -> list[str]:
     return names
 
 
-# The tree in memory: subjects, their trials, and what is known about each.
-
-
 FRAME_STATUSES = ("kept", "corrected", "rejected", "inferred")
 # Arrays of a trial with a row for each frame: name in the file, field of `TrialData`, unit.
 FRAME_ARRAYS = {
@@ -221,9 +218,6 @@ class Dataset:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-# What a model forces, as JSON says it. Fields: `simspine.core.types.Forced`.
-
-
 def forced_to_json(forced: Mapping[str, Iterable[Forced]]) -> dict[str, list[dict[str, Any]]]:
     """{level, 'lla' or 'tka': its facts} as what JSON can say."""
     return {name: [asdict(fact) for fact in facts] for name, facts in forced.items()}
@@ -239,9 +233,6 @@ def forced_from_json(data: Any, where: str) -> dict[str, tuple[Forced, ...]]:
             "driver, ratio, spans and body. Files of earlier versions hold sentences there: run the stage, or export "
             "the data set, again."
         ) from None
-
-
-# The file.
 
 
 DATASET_SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`

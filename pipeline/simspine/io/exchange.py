@@ -132,9 +132,6 @@ def image_name(stem: str, frame: int) -> str:
     return f"{stem}{frame + 1:06d}.jpg"
 
 
-# NWB (nwb.org) with the extension ndx-pose, and BIDS for motion (bids.neuroimaging.io): formats of neuroscience.
-
-
 class Channel(NamedTuple):
     """A column of numbers of a trial. kind: BIDS' type. component: x, y, z or n/a. values: (frames,), in the unit."""
 
@@ -300,9 +297,6 @@ def _write_bids_trial(folder: Path, stem: str, take: ExportTrial) -> dict[str, i
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-# Poses as movement keeps them (movement.neuroinformatics.dev): netCDF 4, which is HDF5 with named axes.
 
 
 class Poses(NamedTuple):

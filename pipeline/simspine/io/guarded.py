@@ -49,8 +49,7 @@ class _LimitedTree(ElementTree.TreeBuilder):
 
 
 def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> ElementTree.Element:
-    """The root element. Raises `InputError` for a document type and for nesting deeper than `deepest`, and what
-    ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
+    """The root element."""
     parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
     return ElementTree.fromstring(content, parser)
 
@@ -245,10 +244,7 @@ _CHILD_COMMAND = (sys.executable, "-P", "-c", _CHILD_CODE)
 
 
 def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and what else the file says, of the reader of 'C3D' or 'CDF'.
-
-    Raises `InputError` naming the file where it is missing, cannot be read, or ends its reader.
-    """
+    """Arrays by name, and what else the file says, of the reader of 'C3D' or 'CDF'."""
     require_path(path)
     if not Path(path).is_file():
         raise InputError(f"{path}: {missing_file(path)}.")

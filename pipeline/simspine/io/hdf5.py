@@ -262,9 +262,6 @@ def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:
         at += step
 
 
-# Our container.
-
-
 STORE_SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
 _SCHEMA_ATTRIBUTE = "simspine_schema"
 _MAX_PLAIN_BYTES = 4096  # bytes; smaller arrays are neither chunked nor compressed
@@ -302,8 +299,6 @@ def read_store(
 ) -> dict[str, Any]:
     """What `write_store` wrote, by name; only `names` if given. without: entries of dictionaries to leave out,
     'item/entry'.
-
-    Raises `InputError` naming the file if it is missing, cut short, damaged, not ours, or from a newer schema.
     """
     with open_checked(path) as file:
         found = checked_attribute(file, _SCHEMA_ATTRIBUTE)

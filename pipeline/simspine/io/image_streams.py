@@ -60,10 +60,7 @@ class Stills(ImageFiles):
 
 
 def open_recording(path: str | Path) -> Video | Stills:
-    """A video, a folder of photographs in the natural order of their names, or one photograph.
-
-    Raises `InputError` for what cannot be read, and for photographs of several sizes.
-    """
+    """A video, a folder of photographs in the natural order of their names, or one photograph."""
     path = Path(path)
     if path.is_dir():
         return _open_stills(path, images_in(path))
@@ -129,9 +126,6 @@ def require_image(image: np.ndarray) -> np.ndarray:
 def _natural_order_key(name: str) -> list[tuple[int, int | str]]:
     """cam_2 before cam_10."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
-
-
-# Images of a recording in any order, where `Video` itself goes forwards.
 
 
 JPEG_QUALITY = 92  # of a JPEG: edges of clothes and markers stay sharp
@@ -290,10 +284,7 @@ def frame_name(number: int) -> str:
 
 
 def open_camera(source: str) -> OneCameraSource:
-    """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0).
-
-    Raises `InputError` for what is not there or cannot be read.
-    """
+    """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0)."""
     require_path(source)
     if source.isdecimal() or source.lower() == WEBCAM_WORD:
         return open_webcam(int(source) if source.isdecimal() else 0)

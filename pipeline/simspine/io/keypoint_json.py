@@ -81,9 +81,6 @@ def read_people_json(
     missing in one view is NaN there. A point with score 0 (OpenPose's "not found") is NaN. Scores a little over 1 (some
     networks) are cut to 1 with a warning. People without a pose (`{}`, null, a face alone) are left out; an empty file
     (0 bytes) is a frame without detection, with a warning.
-
-    Raises `InputError` for missing or empty folders, folders of empty files, unreadable files, people with different
-    numbers of points, and numbers that do not count the same frames in each folder.
     """
     if isinstance(folders, str | os.PathLike):
         raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")

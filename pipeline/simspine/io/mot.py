@@ -47,9 +47,6 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     Accepted: tabs, spaces, commas or semicolons between the cells; decimal commas; any line ends; UTF-8, UTF-16 and
     Windows-1252. Wrong nRows and nColumns, columns without a name and exact repetitions of a column (left out) are
     reported as warnings.
-
-    Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length, and for columns of the
-    same name that differ.
     """
     lines = text_tables.read_lines(path)
     end = next((i for i, (_, line) in enumerate(lines) if line.strip(_PADDING_CHARACTERS).lower() == "endheader"), None)
@@ -141,9 +138,6 @@ def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.nda
     greatest = np.where(count > 0, np.sqrt(squared.max(1, initial=0.0)), np.nan)
     names = ("total_squared_error", "marker_error_RMS", "marker_error_max")
     write_sto(path, "Model Marker Errors from IK", names, time=time, values=np.stack([total, rms, greatest], 1))
-
-
-# Motions.
 
 
 # Lengths by name: OpenSim's habit (_tx _ty _tz), the abdomen of the lumbar model (Abs_t1, Abs_t2), places of bodies.

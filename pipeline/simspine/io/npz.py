@@ -202,14 +202,10 @@ def _open_member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
     return file
 
 
-# Archives of other programs.
-
-
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of numbers and texts by name.
 
-    Pickled objects are left out: to read one may run any code. Raises `InputError` for a file that is missing or
-    damaged, and for one that announces more than it can hold.
+    Pickled objects are left out: to read one may run any code.
     """
     require_path(path)
     try:

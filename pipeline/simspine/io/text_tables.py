@@ -120,8 +120,7 @@ def parse_table(
 ) -> TimedRows:
     """Numbers of rows (line number, text), laid out as the row of `labels`; `width` columns, `time` among them.
 
-    Infinite values are missing, with a warning. Raises `InputError` naming the line for text among the numbers and for
-    other than `width` cells, which `expected` explains.
+    Infinite values are missing, with a warning.
     """
     mark = cell_separator(labels)
     comma = mark != "," and _decimal_comma(rows, mark, path)
@@ -239,9 +238,6 @@ def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> b
     return True
 
 
-# The frame rate behind a printed time column, and rows brought to a uniform one.
-
-
 ASSUMED_RATE = 60.0  # frames/s, where nothing tells it: what Pose2Sim falls back to
 # Frame rates of cameras and of motion capture: which one is meant where a coarse time column fits several; those of
 # television where none of the first fits.
@@ -278,9 +274,6 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
 
     The rate that the caller states, or else the header, counts if the times, as coarsely as they are printed, fit it. A
     last row that repeats the one before it is left out with a warning.
-
-    Raises `InputError` for times that are missing, do not increase or are too coarse to tell a rate that nobody states,
-    for steps that vary unless `stated.resample` is there, and for a rate of the caller that contradicts the column.
     """
     missing = np.flatnonzero(~np.isfinite(rows.time))
     if len(missing):

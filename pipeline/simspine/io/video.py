@@ -14,9 +14,6 @@ from simspine.core.errors import InputError, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 
-# What a file is that was named for something else, by how it begins.
-
-
 _FILE_SIGNATURES = {  # of files, and what such a file is; the first that fits counts
     b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
     b"BM": "a BMP picture", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip archive (or an Office document)",
@@ -47,12 +44,10 @@ def describe_foreign_file(path: Path) -> str:
     return f"a text file, which begins with “{shown}”" if words else "a text file of blanks"
 
 
-# Videos. Memory does not grow with their length.
-
-
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
 RATE_TOLERANCE, _MAX_DRIFT_FRAMES = 1e-3, 0.5  # of videos taken together: of their rates, and in all of them
+_KNOWN_DRIFT_RATE_TOLERANCE = 1e-2  # of rates, where delays and drift are given or found
 _MAX_UNEVENNESS = 0.6  # of a frame's time: how far time stamps may lie off an even rate, first to last
 _MAX_BRIDGED_GAP_S = 0.1  # frames farther apart than this, and than twice the usual step, are not bridged
 DELAYS_HINT = (
@@ -80,10 +75,7 @@ class Video:
         return self.path.stem
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Images (height, width, 3) uint8, BGR, one at a time.
-
-        Raises `InputError` where decoding stops more than two frames early, with both numbers.
-        """
+        """Images (height, width, 3) uint8, BGR, one at a time."""
         decoded = 0
         with _open_capture(self.path) as capture:
             while True:
@@ -99,10 +91,7 @@ class Video:
             )
 
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
-        """Images of some frames, as they come; frames between them are passed over without being converted.
-
-        Raises `InputError` where decoding stops before the last of them.
-        """
+        """Images of some frames, as they come; frames between them are passed over without being converted."""
         wanted = set(rows)
         with _open_capture(self.path) as capture:
             for row in range(max(wanted, default=-1) + 1):
@@ -153,6 +142,19 @@ def open_video(path: str | Path) -> Video:
     if frames <= 0:
         raise InputError(f"video {path} announces {frames} frames. Convert it with ffmpeg.")
     return Video(path, (image.shape[1], image.shape[0]), rate, frames)
+
+
+def check_whole(videos: Iterable[Video]) -> None:
+    """Raise `InputError` for a video that breaks off before its end. All is decoded only where the end is not found."""
+    import cv2
+
+    for video in videos:
+        last = max(video.frames - 1 - TOLERATED_FRAMES, 0)
+        with _open_capture(video.path) as capture:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, last)
+            found = capture.read()[0]
+        if not found:
+            list(video.at([last]))
 
 
 def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
@@ -216,12 +218,21 @@ def frames_at_rate(videos: Sequence[Video], rate: float) -> tuple[np.ndarray, ..
     return tuple(found)
 
 
-def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None) -> None:
-    """Raise one `InputError`, with a table of all videos, unless lengths agree, rates differ by 0.1 % and half a frame
-    in all at most, and time stamps are as even as the rate says.
+def rates_differ(videos: Sequence[Video]) -> bool:
+    """Whether rates differ by more than 0.1 %, or by half a frame in all."""
+    rates = [video.rate for video in videos]
+    apart = max(rates) / min(rates) - 1
+    return apart > RATE_TOLERANCE or apart * max(video.frames for video in videos) > _MAX_DRIFT_FRAMES
+
+
+def check_synchronised(
+    videos: Sequence[Video], lengths_agree: bool = True, resample: float | None = None, delayed: bool = False
+) -> None:
+    """Raise one `InputError`, with a table of all videos, unless lengths and rates agree, and time stamps are even.
 
     lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
-    it is said or to be found how late each is. resample: of `DetectionOptions`.
+    it is given or to be found how late each is. delayed: True for the latter; rates may then differ by 1 %, because
+    their drift is known. resample: of `DetectionOptions`.
 
     Frame k of each view is taken to show the same instant otherwise.
     """
@@ -239,10 +250,12 @@ def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True, resa
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
         cures.append(DELAYS_HINT)
-    apart = max(rates) / min(rates) - 1
-    differ = not resample and (apart > RATE_TOLERANCE or apart * max(lengths) > _MAX_DRIFT_FRAMES)
+    near = max(rates) / min(rates) - 1 < _KNOWN_DRIFT_RATE_TOLERANCE
+    differ = not resample and rates_differ(videos) and not (delayed and near)
     if differ:
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
+    if differ and near and DELAYS_HINT not in cures:
+        cures.append("With `delays: find` of the trial the drift follows from the rates and is refined.")
     if uneven or differ:
         times = [frame_times(video.path) for video in videos if video.path.is_file()]
         fastest = max([1 / float(np.percentile(np.diff(own), 5)) for own in times if len(own) > 1], default=max(rates))
@@ -285,11 +298,12 @@ def _open_capture(path: Path):
         capture.release()
 
 
-# Pose2Sim projects (github.com/perfanalytics/pose2sim), two of which are packaged; cameras of views.
-
-
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
-CALIBRATION_ENDINGS = (".toml", ".qca.txt")  # in order of preference; Pose2Sim writes the first out of the others
+CALIBRATION_ENDINGS = (
+    ".toml",
+    ".qca.txt",
+    ".xcp",
+)  # in order of preference; Pose2Sim writes the first out of the others
 CODING_BLOCK_PX = 16  # video is coded in squares of this size; what pads the last ones is at the right and bottom
 SIZE_TOLERANCE_SHARE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
 
@@ -306,7 +320,7 @@ def find_project(folder: str | Path) -> Pose2SimProject:
     """The videos and the calibration file of a Pose2Sim project, or of one trial of a session.
 
     Videos: `<folder>/videos/`. Calibration: the newest file in the first folder with 'calib' in its name, in the
-    project or above it (a session keeps one for all its trials); TOML is preferred to Qualisys `.qca.txt`.
+    project or above it (a session keeps one for all its trials); TOML is preferred to `.qca.txt` and `.xcp`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -349,8 +363,9 @@ def demo_folder(name: str = "Demo_SinglePerson") -> Path:
 def match_cameras_to_views(views: Sequence[Video | Path | str], cameras: Sequence[Camera]) -> list[Camera]:
     """The camera of each view, in the order of the views.
 
-    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, else to the only camera
-    whose name ends with the same number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError`
+    A view (a video, a folder of detections, or a name) belongs to the camera of the same name, or whose name is a part
+    between points of its own (Vicon's `Walk.2110532.20240529.avi`), else to the only camera whose name ends with the
+    same number (`cam01.mp4`, `cam1_json` ↔ `camera_1`). Order never decides. `InputError`
     lists both sides where a view finds no camera or two views find the same. Image sizes of videos are checked too
     (`check_sizes`); small differences are issued as warnings.
     """
@@ -428,7 +443,7 @@ def _last_number(name: str) -> int | None:
 
 
 def _camera_of(view: str, cameras: Sequence[Camera]) -> Camera | None:
-    same = [camera for camera in cameras if camera.name.lower() == view.lower()]
+    same = [camera for camera in cameras if camera.name.lower() in (view.lower(), *view.lower().split(".")[1:])]
     if not same:
         number = _last_number(view)
         same = [camera for camera in cameras if number is not None and _last_number(camera.name) == number]

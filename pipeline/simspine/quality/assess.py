@@ -137,6 +137,7 @@ def _direction_text(value: float, deviation: float, ahead: str, behind: str) -> 
 
 
 _TURNED = {  # what is wrong, and what undoes it
+    "mirrored": ("mirrored, left with right", "hflip"),
     "turned": ("upside down", "hflip,vflip"),
     "turned_left": ("turned to the left by a quarter", "transpose=clock"),
     "turned_right": ("turned to the right by a quarter", "transpose=cclock"),
@@ -147,14 +148,11 @@ def _mix_up_finding(mix: MixUp) -> Finding:
     whose = "it" if len(mix.views) == 1 else "they"
     then, now = (f"{100 * share:.0f} %" for share in (mix.used_if_exchanged, mix.used))
     gain = f"then {then} of what {whose} saw agrees with the others, now {now}."
-    if mix.kind == "mirrored":
-        text = f"{mix.views[0]}: its image seems to be mirrored, left with right; {gain}"
-        cure = "Film or convert without mirroring (a front camera's setting), or flip it: `ffmpeg -i IN -vf hflip OUT`."
-    elif mix.kind in _TURNED:
+    if mix.kind in _TURNED:
         how, back = _TURNED[mix.kind]
         image = "its image seems" if len(mix.views) == 1 else "their images seem"
         text = f"{names_text(mix.views)}: {image} to be {how}; {gain}"
-        cure = f"Use the video as it was calibrated; turn it back: `ffmpeg -i IN -vf {back} OUT`."
+        cure = f"Use the video as it was calibrated (a front camera's may be mirrored): `ffmpeg -i IN -vf {back} OUT`."
     else:
         text = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}"
         cure = "Exchange the names of the two videos, or of the two cameras in the calibration."
@@ -177,7 +175,13 @@ class ViewFit:
 
 
 def check_view_fits(fits: Sequence[ViewFit]) -> Iterator[Finding]:
-    """Warnings of cameras that hardly help, mostly contradict the others, or show the body away from the person."""
+    """Warnings of cameras that are two, hardly help, contradict the others, or show the body away from the person."""
+    if len(fits) == 2:
+        yield warning(
+            "two_cameras",
+            f"{names_text([fit.name for fit in fits])} alone: no third camera shows an error of their points.",
+            "Place a third camera; two should look at right angles, not from opposite sides.",
+        )
     share, used, off = (THRESHOLDS[name] for name in ("view_contributed", "view_used", "view_distance"))
     for fit in fits:
         if fit.contributed < share.value_si:

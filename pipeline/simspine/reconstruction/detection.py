@@ -83,17 +83,20 @@ def follow_in_step(
     names = [camera.name for camera in cameras]
     lengths = [len(own) for own in native] or detections.lengths or (len(detections.people),) * len(names)
     delays = delays or Delays({})
+    rates = np.array(detections.rates or np.ones(len(names)))
+    drift = DRIFT_UNIT_FRAMES * (rates / rates[0] - 1)
     if not isinstance(delays.delays_frames, str):
+        delays = delays._replace(drift=drift.tolist()) if delays.drift is None else delays
         timing = replace(given_timing(delays, cameras, lengths), native=native)
         return _follow_at_timing(detections, timing, follow), timing
     farthest = round(DELAY_SEARCH_S * detections.rate)
     # An outline shows each view other points: the skeleton's own come first.
     points = len(detections.names if skeleton is None else load_skeleton(skeleton))
     seen = detections.people[..., :points, :]
-    if native:
-        seen = synchronised_rows(seen, replace(timing_of(names, lengths, np.zeros(len(names))), native=native))[1:-1]
+    if native or drift.any():
+        seen = synchronised_rows(seen, replace(timing_of(names, lengths, 0 * drift, drift), native=native))[1:-1]
     whole = whole_frames_of_people(seen, cameras, detections.rate, farthest=farthest)
-    rough = replace(timing_of(names, lengths, whole), native=native)
+    rough = replace(timing_of(names, lengths, whole, drift), native=native)
     people = _follow_at_timing(detections, rough, follow)
     if not people:
         return [], rough
@@ -145,7 +148,8 @@ def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Ti
     sure = np.abs(clocks.drift) > SURE_DRIFT_SD * np.maximum(clocks.drift_deviation, 1e-9)
     drift = np.where(sure, clocks.drift / rough.frames, 0.0)
     late = rough.delays_frames + clocks.delays_frames - drift * (rough.first + rough.frames / 2)
-    found = timing_of(rough.views, lengths, late, drift=DRIFT_UNIT_FRAMES * drift, deviation=clocks.deviation)
+    drift = rough.drift + DRIFT_UNIT_FRAMES * drift
+    found = timing_of(rough.views, lengths, late, drift=drift, deviation=clocks.deviation)
     return replace(found, native=rough.native)
 
 
@@ -237,7 +241,8 @@ def _everybody(options: DetectionOptions, recording: TrialSource) -> tuple[Detec
     if recording.detections is not None:
         return recording.detections, recording.skeleton, recording.cameras
     videos, known, together = open_videos(recording.videos), recording.mocap, recording.delays is None
-    check_synchronised(videos, lengths_agree=known is None and together, resample=options.resample)
+    agree = known is None and together
+    check_synchronised(videos, lengths_agree=agree, resample=options.resample, delayed=not together)
     if known is not None and options.resample:
         raise InputError("detection.resample is for videos without motion capture of their own; leave it out.")
     cameras = match_cameras_to_views(videos, recording.cameras)

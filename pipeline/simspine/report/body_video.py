@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from simspine.report import canvas
 from simspine.report.bones import bones_and_joints
 from simspine.report.figure_style import STATUS_COLOURS, to_bgr
 from simspine.report.overlay import OverlayLayer, add_inferred_points, draw_overlay, frame_layer, person_box
-from simspine.report.people_pictures import BodySolid, bones_solid
+from simspine.report.people_pictures import BodySolid, DrawnPerson, bones_solid, draw_people, with_legend
 from simspine.report.scene import Film
 from simspine.vision.blazepose import quiet_stderr
 
@@ -144,8 +145,10 @@ def write_overlay_video(
     if not alone:
         boxes = {v: person_crop_box(trial.cameras[v], trial.model_points, aspect) for v in views}
     frames, strip = trial.spine.frames, None
+    shown = [trial.video_frames(v) for v in views]
+    pictures = _view_images([trial.cameras[v] for v in views], [trial.videos[v] for v in views if trial.videos], shown)
     with video_writer(out, trial.spine.rate) as video:
-        for frame, images in enumerate(_view_images(trial, views)):
+        for frame, images in enumerate(pictures):
             by_view = dict(zip(views, images, strict=True))
             drawn = camera_grid_picture(trial, frame, by_view, height=height, boxes=boxes, solid=solid)
             strip = _legend_strip(trial, drawn.shape[1], show) if strip is None else strip
@@ -153,17 +156,39 @@ def write_overlay_video(
             progress(frame + 1, frames)
 
 
-def _view_images(trial: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
-    """For each frame the images of the views; plain ones where the trial has no videos."""
-    frames = trial.spine.frames
-    if not trial.videos:
-        plain = [canvas.blank_picture(*trial.cameras[v].size) for v in views]
-        for _ in range(frames):
-            yield plain
+def write_points_video(
+    seen: Keypoints,
+    cameras: Sequence[Camera],
+    videos: Sequence[Path],
+    shown: Sequence[np.ndarray],
+    out: Path,
+    progress: Callable[[int, int], None],
+) -> None:
+    """As `write_overlay_video`, of a trial without a body: the points seen, left and right in their colours.
+
+    videos: of the cameras, or none. shown: of each camera, the frame of its video at each frame of the points.
+    """
+    with video_writer(out, seen.rate) as video:
+        for frame, images in enumerate(_view_images(cameras, videos, shown)):
+            cells = []
+            for view, image in enumerate(images):
+                known = np.column_stack([seen.xy[frame, view], seen.confidence[frame, view]])
+                there = {name: point for name, point in zip(seen.names, known, strict=True) if point[2] > 0}
+                drawn = draw_people(image, [DrawnPerson(there)], f"{cameras[view].name} · frame {frame}")
+                cells.append(canvas.fit_into(drawn, (round(OVERLAY_TILE_PX * 16 / 9), OVERLAY_TILE_PX)))
+            video.add(with_legend(_grid(cells), ()))
+            progress(frame + 1, seen.frames)
+
+
+def _view_images(
+    cameras: Sequence[Camera], paths: Sequence[Path], shown: Sequence[np.ndarray]
+) -> Iterator[list[np.ndarray]]:
+    """For each frame the images of the cameras; plain ones where there are no videos. shown: frames of the videos."""
+    if not paths:
+        yield from repeat([canvas.blank_picture(*camera.size) for camera in cameras], len(shown[0]))
         return
-    opened = open_videos([trial.videos[v] for v in views])
-    videos = [video.shown_at(trial.video_frames(v)) for v, video in zip(views, opened, strict=True)]
-    for _ in range(frames):
+    videos = [video.shown_at(frames) for frames, video in zip(shown, open_videos(paths), strict=True)]
+    for _ in shown[0]:
         images = [image for video in videos if (image := next(video, None)) is not None]
         if len(images) < len(videos):
             return
@@ -196,11 +221,15 @@ def camera_grid_picture(
         if trial.rejected[frame]:
             assert verdict is not None  # a frame was rejected
             _draw_border(cells[-1], to_bgr(STATUS_COLOURS[str(verdict.status[frame])]))
+    return _grid(cells)
+
+
+def _grid(cells: list[np.ndarray]) -> np.ndarray:
+    """Pictures in the grid that shows them largest on a screen of 16:9."""
     if len(cells) == 1:
         return cells[0]
     width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)
     cells = [canvas.fit_into(cell, (width, tall)) for cell in cells]
-    # The grid that shows the pictures largest on a screen of 16:9.
     columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
     return canvas.picture_grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
 

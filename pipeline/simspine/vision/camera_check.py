@@ -194,8 +194,8 @@ MIN_MIX_UP_OBSERVATIONS = 20  # observations of the views concerned
 class MixUp:
     """Another reading of the views under which more of what they saw agrees.
 
-    kind: 'mirrored' (the image of the view exchanged left with right), 'turned' (upside down), 'turned_left' or
-    'turned_right' (by a quarter), or 'exchanged' (two views belong to one another's camera). used, used_if_exchanged:
+    kind: 'mirrored' (images exchanged left with right), 'turned' (upside down), 'turned_left' or 'turned_right' (by a
+    quarter), or 'exchanged' (two views belong to one another's camera). used, used_if_exchanged:
     share of the observations of these views that agree with the others, as given and so.
     """
 
@@ -255,19 +255,15 @@ class _Agreement:
 
 def _other_readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tuple[str, tuple[int, ...], Keypoints]]:
     """Each other reading of the views: kind, views concerned, what would have been seen."""
-    for view, camera in enumerate(cameras):
-        mirrored = np.zeros(some.confidence.shape, bool)
-        mirrored[:, view] = True
-        other = exchange_sides(some, mirrored)  # a detector takes a mirrored person's left for their right
-        xy = other.xy.copy()
-        xy[:, view, :, 0] = camera.size[0] - 1 - xy[:, view, :, 0]
-        yield "mirrored", (view,), other.with_(xy=xy)
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
-        for kind in ("turned", "turned_left", "turned_right"):
-            xy = some.xy.copy()
+        for kind in ("mirrored", "turned", "turned_left", "turned_right"):
+            swapped = np.zeros(some.confidence.shape, bool)
+            swapped[:, list(views)] = kind == "mirrored"  # a detector takes a mirrored person's left for their right
+            other = exchange_sides(some, swapped)
+            xy = other.xy.copy()
             for view in views:
                 xy[:, view] = _turned_back(xy[:, view], kind, cameras[view].size)
-            yield kind, views, some.with_(xy=xy)
+            yield kind, views, other.with_(xy=xy)
     for a, b in combinations(range(len(cameras)), 2):
         order = np.arange(len(cameras))
         order[[a, b]] = b, a
@@ -275,10 +271,14 @@ def _other_readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tupl
 
 
 def _turned_back(xy: np.ndarray, kind: str, size: tuple[int, int]) -> np.ndarray:
-    """Where points (..., 2) px of an image that was turned were in the image of `size` that the camera took."""
+    """Where points (..., 2) px of an image that was turned or mirrored were in the image that the camera took."""
     x, y = xy[..., 0], xy[..., 1]
     width, height = size
-    back = {"turned": (width - 1 - x, height - 1 - y), "turned_left": (width - 1 - y, x)}
+    back = {
+        "mirrored": (width - 1 - x, y),
+        "turned": (width - 1 - x, height - 1 - y),
+        "turned_left": (width - 1 - y, x),
+    }
     return np.stack(back.get(kind, (y, height - 1 - x)), -1)
 
 

@@ -15,7 +15,7 @@ from simspine.core import skeletons
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.types import Camera
-from simspine.io.video import Video, check_synchronised, frames_at_rate
+from simspine.io.video import Video, check_synchronised, frames_at_rate, rates_differ
 
 # What a detector is.
 
@@ -206,7 +206,8 @@ class Detections(NamedTuple):
 
     names: of a skeleton's points. lengths: (views,) frames each view has, where they may differ. estimated: names
     of points that the detector gave without seeing them. skeleton: its name, where the detector said it. native: of
-    each view its frames, with fractions, at the instants of `rate`, where these are others than its own.
+    each view its frames, with fractions, at the instants of `rate`, where these are others than its own. rates:
+    frames/s of each view, where they differ.
     """
 
     names: tuple[str, ...]
@@ -216,6 +217,7 @@ class Detections(NamedTuple):
     estimated: tuple[str, ...] = ()
     skeleton: str = ""
     native: tuple[np.ndarray, ...] = ()
+    rates: tuple[float, ...] = ()
 
 
 def detect_videos(
@@ -237,7 +239,8 @@ def detect_videos(
     looked at to its end as well. Raises `InputError` for videos that do not go together or break off; a last frame or
     two that the decoder delivers for some views only are left out.
     """
-    check_synchronised(videos, lengths_agree=frames is None and together, resample=resample)
+    check_synchronised(videos, lengths_agree=frames is None and together, resample=resample, delayed=not together)
+    rates = tuple(video.rate for video in videos if rates_differ(videos) and not resample)
     native = frames_at_rate(videos, resample) if resample else ()
     together = together and not native
     expected = frames or (min if together else max)(video.frames for video in videos)
@@ -259,12 +262,13 @@ def detect_videos(
                 progress(len(rows), expected)
     return Detections(
         names=skeleton.names,
-        rate=resample or float(np.mean([video.rate for video in videos])),
+        rate=resample or float(rates[0] if rates else np.mean([video.rate for video in videos])),
         people=np.stack(rows),
         lengths=tuple(lengths.tolist()),
         estimated=estimated,
         skeleton=skeleton.name,
         native=native,
+        rates=rates,
     )
 
 

@@ -74,10 +74,7 @@ def calibrate_by_board(
 def find_boards_in_recordings(
     request: BoardRequest, recordings: Sequence[BoardRecording], threads: int
 ) -> tuple[BoardViews, np.ndarray]:
-    """The board in evenly spread frames of all recordings; and which frames these are, in the first.
-
-    Raises `InputError` for a camera that shows the board nowhere, and says what it shows instead.
-    """
+    """The board in evenly spread frames of all recordings; and which frames these are, in the first."""
     # The last frames of a video may not be there to be decoded.
     counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
     rows = [evenly_spread(max(count, 1), request.frames) for count in counts]

@@ -213,8 +213,6 @@ def write_figures(path: Path | None, content: dict) -> None:
         write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-# calibrate person: videos of a person who walks about → a calibration file, with how sure each place is
-
 FIELD_OF_VIEW_LIMITS_DEG = (5.0, 170.0)  # degrees that a lens without fisheye shows
 
 

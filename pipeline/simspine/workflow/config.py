@@ -26,7 +26,6 @@ from simspine.workflow.config_recordings import (
     shared_subjects,
 )
 
-# What stands next to the subjects in the results folder and in the data set's file.
 RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
             "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
             "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
@@ -193,9 +192,6 @@ def json_digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-# Values that name one of several things, or a file: whether there is such a thing.
-
-
 def unknown_values(config: Config) -> list[str]:
     """A line for each setting whose value names nothing that there is, with the nearest name; [] if all is well.
 
@@ -221,9 +217,6 @@ def unknown_values(config: Config) -> list[str]:
         except InputError as error:
             found.append(f"{place}: {error}")
     return found
-
-
-# From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema.
 
 
 def read_config(path: str | Path) -> Config:

@@ -12,9 +12,6 @@ from simspine.core.errors import InputError, require_file_name, require_known, u
 from simspine.core.settings import Section, SettingsError, value_text
 from simspine.core.types import MAX_FRAME_RATE_HZ
 
-# Markers on the skin, clicked in a few images: what a configuration, or a file of clicks, says of them.
-
-
 SkinClick = tuple[int, float | None, float | None]
 MAX_CLICK_PX = 1e7  # beyond any image
 CLICK_ROW_HINT = "write [frame, x, y], or [frame, null, null] from where it is hidden"
@@ -220,9 +217,6 @@ def clicks_in_file(data, path) -> SkinMarkers:
     return found
 
 
-# Who was recorded, and where each recording comes from.
-
-
 SafeName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(require_file_name)
 ]
@@ -240,7 +234,7 @@ class Trial(Section):
     markers: str | None = None
     """TRC or C3D file of markers, no cameras; `body.markers` names their set. Ours: `packaged:gait/walking.c3d`."""
     calibration: str | None = None
-    """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
+    """Pose2Sim TOML, Qualisys .qca.txt, Vicon .xcp or JSON. Found in `folder` if left out."""
     rate: float | None = Field(None, gt=0, le=MAX_FRAME_RATE_HZ)
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
     capture: str | None = None

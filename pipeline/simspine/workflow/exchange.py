@@ -138,8 +138,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
     """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
 
     The folder appears whole or not at all; an older export of ours in its place is replaced, unless it holds other
-    files. Raises `InputError` where the stage export has not run, where points are not the forward kinematics of their
-    angles, and where a public copy would hold what a licence keeps back.
+    files.
     """
     results = Path(config.results)
     path = results / f"{config.name}.h5"

@@ -67,9 +67,6 @@ def tasks_of_stage(stage: str, context: Context) -> list[StageTask]:
     return PLANNERS[stage](context)
 
 
-# One stage by hand
-
-
 def run_stage(
     stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
 ) -> None:
@@ -222,8 +219,7 @@ def capture_step(config: Config, subject: str) -> Step:
 def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
     """Do what a job still has to do. What fails is kept for `simspine status` (`failure_of`).
 
-    subject: None of jobs over all subjects. trial: None of jobs over all trials. Raises `InputError` if one is wanted
-    and not given, or the other way round.
+    subject: None of jobs over all subjects. trial: None of jobs over all trials.
     """
     wanted = (job not in JOBS_OF_ALL, job not in JOBS_OF_ALL and not STAGES_OF_JOB[job].whole)
     if wanted != (subject is not None, trial is not None):
@@ -288,9 +284,6 @@ def marks_before_detect(config: Config, subject: str, trial: str) -> list[str]:
     if config.virtual is not None and person.trials[trial].capture is not None:
         return [str(mark_of(config, CAPTURE_JOB, subject))]
     return []
-
-
-# What is done of a configuration, by subject and trial, and why the rest is not
 
 
 STATE_DONE, STATE_RUNNING, STATE_FAILED = "done", "running", "failed"

@@ -49,13 +49,15 @@ OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")
 FAILED_RULE_LINE = re.compile(r"Error in rule ([^\s:]+)")
 
 
-def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False) -> None:
+def run_workflow(
+    config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False, quiet: bool = False
+) -> None:
     """Run all stages of a configuration's subjects that are not done yet; their manifests decide which those are.
 
     config: a configuration file; relative paths in it count from the working directory. options: for Snakemake.
-    dry_run: only print what would be done. A bar shows the steps done and the time left. Snakemake's messages go to
-    `<results>/logs/run.log`. It is not started where all is done. `InputError` for a faulty configuration, another run
-    on the same results, a stage that fails, or results that are not up to date at the end.
+    dry_run: only print what would be done. A bar shows the steps done and the time left, without `quiet`. Snakemake's
+    messages go to `<results>/logs/run.log`. It is not started where all is done. `InputError` for a faulty
+    configuration, another run on the same results, a stage that fails, or results that are not up to date at the end.
     """
     refuse_other_settings([option for option in options if option.split("=")[0] in OTHER_SETTINGS], [config])
     settings = read_config(config)
@@ -77,7 +79,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         (results / "logs").mkdir(exist_ok=True)
         with open(results / "logs/run.log", "w", encoding="utf-8") as log:
             try:
-                code, failed = _follow_output([*command, *(("--nolock",) if lock else ())], log, lock)
+                code, failed = _follow_output([*command, *(("--nolock",) if lock else ())], log, lock, quiet)
             except KeyboardInterrupt:
                 print(f"stopped. {RESUME_HINT} Log: {log.name}", file=sys.stderr)
                 sys.exit(128 + signal.SIGINT)
@@ -133,7 +135,9 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
     return "\n".join(["the workflow failed", *said[-LAST_LINES_SHOWN:]])
 
 
-def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
+def _follow_output(
+    command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool = False
+) -> tuple[int, list[str]]:
     """Run Snakemake; what the stages print is shown, its own messages are kept. Returns exit code and failed rules."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -142,7 +146,7 @@ def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) 
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft()
     console, failed = Console(soft_wrap=True, highlight=False), []
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("steps", total=None)
 
         def message(line: str) -> None:
@@ -167,7 +171,7 @@ def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) 
             reader = threading.Thread(target=_each_line, args=(child.stderr, message))
             reader.start()
             try:
-                _each_line(child.stdout, say)
+                _each_line(child.stdout, message if quiet else say)
                 reader.join()
             except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
                 _wait_or_kill(child)
@@ -194,9 +198,6 @@ def _end_with_parent(parent: int) -> None:
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
     for line in stream:
         use(line)
-
-
-# In the child process.
 
 
 def run_snakemake(words: Sequence[str]) -> int:

@@ -182,8 +182,7 @@ def watch_source(
 ) -> DetectionSummary:
     """Look at an image, a folder of them, a video or a webcam, and write what is wanted, frame by frame.
 
-    Ctrl-C ends the work after the image at hand, and the files hold what was seen until then. Raises `InputError` for
-    what cannot be read, written or loaded; then no file is left, and old ones are as they were.
+    Ctrl-C ends the work after the image at hand, and the files hold what was seen until then.
     """
     check_outputs(camera, wanted)
     chosen = FILE_SPINE_INDICES if wanted.spine_only else tuple(range(len(FILE_POINT_NAMES)))

@@ -33,10 +33,6 @@ from simspine.workflow.config import Config
 from simspine.workflow.inputs import timing_in
 from simspine.workflow.up_to_date import RunPaths, read_json
 
-# Tables out of results: quality of all trials, validation of a data set, benchmarks; on the terminal and as
-# files.
-
-
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
@@ -102,9 +98,6 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     )
 
 
-# Validation tables of a data set
-
-
 def write_validation(dataset: Path, out: Path) -> list[Path]:
     """Write <table>.csv, and validation.md with all tables, into `out`.
 
@@ -122,9 +115,6 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made
-
-
-# Benchmark results as a file
 
 
 def named_files(arguments: Sequence[str]) -> dict[str, Path]:

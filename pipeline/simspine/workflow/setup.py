@@ -25,7 +25,7 @@ from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import write_trc
-from simspine.io.video import check_synchronised, match_cameras_to_views, open_videos
+from simspine.io.video import check_synchronised, check_whole, match_cameras_to_views, open_videos, rates_differ
 from simspine.quality.findings import Severity, names_text
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials
@@ -245,11 +245,12 @@ def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, str]:
     opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
-    check_synchronised(opened, lengths_agree=False)
+    check_whole(opened)
+    check_synchronised(opened, lengths_agree=False, delayed=True)
     cameras = match_cameras_to_views(opened, read_calibration(calibration))
     said = "".join(f"\n{path.name}: camera {camera.name}" for path, camera in zip(videos, cameras, strict=True))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
-    apart = len({video.frames for video in opened}) > 1
+    apart = len({video.frames for video in opened}) > 1 or rates_differ(opened)
     return about | ({"delays": "find"} if apart else {}), f"{said}\n"
 
 
@@ -388,15 +389,14 @@ def _describe_video(subject: str, name: str, trial: Trial, config: Config) -> st
     if config.detection.detector == "spinepose":
         check_weights(config.detection.network)
     videos = open_videos(capture.videos)
-    check_synchronised(videos, lengths_agree=trial.delays is None, resample=config.detection.resample)
+    check_whole(videos)
+    late = trial.delays is not None
+    check_synchronised(videos, lengths_agree=not late, resample=config.detection.resample, delayed=late)
     cameras, first = match_cameras_to_views(videos, cameras), videos[0]
     if trial.delays not in (None, "find"):
         timing = given_timing(Delays(trial.delays, trial.drift), cameras, [video.frames for video in videos])
         mocap = f", {timing.frames} of them shared by all views{mocap}"
     return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"
-
-
-# Compiled kernels, once before the first run.
 
 
 WARMUP_RECIPES = ("articulated", "coupled", "paper")

@@ -260,7 +260,11 @@ def _scale(context: Context) -> dict:
         for trial, item in stored.items()
     }
     last = context.trials[-1]
-    found = SCALE(config, trials=trials)[last]
+    try:
+        found = SCALE(config, trials=trials)[last]
+    except InputError as error:
+        look = "\n`simspine overlay` draws the points that were found." * paths.keypoints(last).is_file()
+        raise InputError(f"{error}{look}") from None
     sized, factors = found["sized"], found["factors"]
     marker_set = marker_set_of(config.body, stored[last]["skeleton"])
     femur = _rounded(femur_lengths(sized.body))

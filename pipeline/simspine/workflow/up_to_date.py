@@ -21,9 +21,6 @@ from simspine.core.errors import InputError, reason_of, require_path
 from simspine.io.atomic import make_folder, write_text
 from simspine.workflow.config import json_digest
 
-# Where each file of a run lies
-
-
 STAGE_NAMES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 
 
@@ -84,9 +81,6 @@ class RunPaths:
     def filled_files(self, trial: str) -> tuple[Path, Path]:
         """Kinematics and vertebrae after rejected frames were filled in."""
         return self.folder / "quality" / f"{trial}_kinematics.h5", self.folder / "quality" / f"{trial}_vertebrae.h5"
-
-
-# Locks that end with the process that holds them, however it ends
 
 
 try:
@@ -210,7 +204,6 @@ def _file_digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-# The stage that makes the files of each folder of a subject.
 MADE_BY_KEY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
 
 

@@ -18,7 +18,7 @@ from simspine.core.types import ForcedKind
 from simspine.io.atomic import atomic_path
 from simspine.io.band_table import BandTable, read_bands
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.hdf5 import open_hdf5_file
+from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, forced_mask, is_estimated
 from simspine.reconstruction.solved_trial import SolvedTrial, body_edges, without_unseen_limbs
@@ -39,21 +39,15 @@ from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.trial_page import REPORT_NOTICE, summary_statements
 from simspine.report.trial_sections import CURVATURE_KEYS, angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
-from simspine.workflow.inputs import Context
+from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-
-# Scenes for the 3D player, out of results' files or a data set.
-
 
 VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
 
 
 def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
-    """The scene of a trial in a results folder, a file of one, or a data set's file.
-
-    Raises `InputError` for what is none of these, and where a choice is needed and not made.
-    """
+    """The scene of a trial in a results folder, a file of one, or a data set's file."""
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of_trial(read_trial(*found))
@@ -240,9 +234,6 @@ def choose_trial(
     return chosen[0]
 
 
-# The video of a trial with the body drawn on it, out of the results' files.
-
-
 def write_overlay_of_trial(
     config: Config,
     out: Path,
@@ -255,22 +246,33 @@ def write_overlay_of_trial(
 ) -> Path:
     """Write a video of one trial: detections and the fitted body on each image; returns its path.
 
-    out: ends in .webm, .mp4 or .avi (see `report.video`). show: the body as lines with its spine, or as bones.
-    camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
-    without videos are drawn on a plain ground.
+    out: ends in .webm, .mp4 or .avi. show: the body as lines with its spine, or as bones. camera: one in full size;
+    None: all side by side, cut to the person. Without videos the ground is plain; without a body the points are alone.
     """
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
-    found = read_trial(context.paths, trial, context.capture(trial).videos)
-    names = [c.name for c in found.cameras]
+    paths, videos = context.paths, context.capture(trial).videos
+    fitted = paths.vertebrae(trial).is_file() or not paths.keypoints(trial).is_file()
+    stored = {} if fitted else read_store(paths.keypoints(trial))
+    found = None if stored else read_trial(paths, trial, videos)
+    cameras = list(stored["cameras"] if found is None else found.cameras)
+    names = [c.name for c in cameras]
     require_known("camera", () if camera is None else (camera,), names)
     views = range(len(names)) if camera is None else [names.index(camera)]
     with context.progress(f"{trial}: overlay") as progress:
-        body_video.write_overlay_video(found, out, views, progress=progress, show=show)
+        if found is not None:
+            body_video.write_overlay_video(found, out, views, progress=progress, show=show)
+            return out
+        if show == "bones":
+            raise InputError(f"{trial}: no body was fitted yet, which --show bones needs; leave it out.")
+        seen, timing = stored["keypoints"], timing_in(stored)
+        seen = seen.with_(xy=seen.xy[:, list(views)], confidence=seen.confidence[:, list(views)])
+        shown = [np.arange(seen.frames) if timing is None else timing.nearest_frames(view) for view in views]
+        videos = tuple(videos[view] for view in views if videos)
+        body_video.write_points_video(
+            seen, [cameras[v] for v in views], videos, shown=shown, out=out, progress=progress
+        )
     return out
-
-
-# A Rerun recording of a trial, out of results' files.
 
 
 def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
@@ -368,10 +370,7 @@ def _figure_of_cycles(found: SolvedTrial, events: ContactEvents, bands: BandTabl
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
-    """{angle: (cycles, 101) rad} of those that the model does not set; rejected frames count as not known.
-
-    Raises `InputError` for no events, and for a trial without clinical parameters.
-    """
+    """{angle: (cycles, 101) rad} of those that the model does not set; rejected frames count as not known."""
     clinical = found.spine.clinical
     if not events:
         raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")

@@ -46,11 +46,7 @@ _PER_CAMERA = _EXTRINSIC_NUMBERS * len(_METADATA_SUBJECTS) + _INTRINSIC_NUMBERS
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
-    """{subject: cameras in the order of the file}, metres, x_camera = R X + t, with the file's k1 k2 p1 p2 k3.
-
-    Raises `InputError` for text that is no XML, a vector of another length, cameras that are not the data set's, and
-    intrinsics without a focal length.
-    """
+    """{subject: cameras in the order of the file}, metres, x_camera = R X + t, with the file's k1 k2 p1 p2 k3."""
     root = parse_content(ElementTree.fromstring, read_bytes(path), "readable as XML", path)
     if root.find("simspine") is not None:
         raise InputError(

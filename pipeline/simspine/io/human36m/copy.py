@@ -75,11 +75,7 @@ class Copy:
         return {camera: path for camera, path in videos.items() if camera}
 
     def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
-        """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints.
-
-        Raises `InputError` for trials that are not there, files that cannot be read, and bodies that cannot be human
-        (units).
-        """
+        """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints."""
         joints, where = _joint_names(skeleton), f"{self.root}, {subject} {trial}"
         file = self.motion_capture_file(subject, trial)
         if file is None:
@@ -232,11 +228,7 @@ _CDF_FLOATS = {"float32": 44, "float64": 45}
 
 
 def read_pose(path: str | os.PathLike) -> np.ndarray:
-    """(frames, 32, 3) mm or (frames, 32, 2) px, as the file has them: no unit is changed here.
-
-    Raises `InputError` for a file that is missing, empty, cut short, not CDF, without the variable `Pose`, of another
-    shape, without frames, or with values that are not finite.
-    """
+    """(frames, 32, 3) mm or (frames, 32, 2) px, as the file has them: no unit is changed here."""
     if Path(path).is_file() and not Path(path).stat().st_size:
         raise InputError(f"{path}: the file is empty. Unpack the archive again.")
     values = read_guarded("CDF", path)[0]["pose"]

@@ -97,8 +97,7 @@ def official_name(subject: str, trial: str) -> str:
 def match_files(subject: str, names: Iterable[str]) -> FileNames:
     """Which trial each file of a subject holds. names: without ending and camera, in any order and spelling.
 
-    Spaces, underscores, capitals and the spellings of actions do not matter; numbers do. Raises `InputError` where two
-    names mean the same trial.
+    Spaces, underscores, capitals and the spellings of actions do not matter; numbers do.
     """
     wanted = {_spelling_key(official_name(subject, trial)): trial for trial in canonical_trials()}
     found: dict[str, str] = {}
@@ -140,9 +139,6 @@ def _official_names() -> dict[str, dict[str, str]]:
     """{subject: {trial: file name}}; source of the table: the mapping in metadata.xml as public code quotes it."""
     rows = list(csv.DictReader(files(__package__).joinpath("trials.csv").read_text(encoding="utf-8").splitlines()))
     return {subject: {row["trial"]: row[subject] for row in rows} for subject in HUMAN36M_SUBJECT_NAMES}
-
-
-# Faults.
 
 
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
