@@ -298,6 +298,9 @@ class SpineNetworkSize(Section):
     """Blocks at 1/4, 1/8, 1/16 and 1/32 of the crop."""
     hidden: int = Field(256, ge=8)
     """Numbers of a point between map and output."""
+    start: str | None = None
+    """A network of another program to start from (.pt2, by `python -m tools.start_network`), in place of those sizes.
+    """
 
     @field_validator("blocks")
     @classmethod
@@ -397,6 +400,12 @@ class SpineDetectorOptions(Section):
     an ONNX SimCC network for crops of this size, from which is only distilled."""
     seed: int = Field(1, ge=0)
     """Decides initial weights, fractions, order and augmentation of the crops."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.network.start is not None and self.teacher is not None and not self.teacher.endswith(".onnx"):
+            raise ValueError("network.start and a teacher's weights.pt both give weights; name a teacher in ONNX.")
+        return self
 
 
 SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {

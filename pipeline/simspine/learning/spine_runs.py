@@ -39,7 +39,7 @@ from simspine.vision.spinepose import SpinePose
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from simspine.learning.spine_network import SpineNetwork
+    from simspine.learning.spine_network import SpineNetwork, StartedNetwork
 
 
 UNTRAINED_LABEL, TRAINED_LABEL, MEAN_PLACE_LABEL = "untrained", "trained", "mean place in the box"
@@ -110,18 +110,18 @@ def _fit_networks(
     judged: CropReader | None,
     folder: Path,
     say: LifterSay,
-) -> tuple[dict[str, "Tensor"], "SpineNetwork"]:
+) -> tuple[dict[str, "Tensor"], "SpineNetwork | StartedNetwork"]:
     """Averaged weights, and the network as it was before training."""
     from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed, write_losses
-    from simspine.learning.spine_network import SpineNetwork
+    from simspine.learning.spine_network import make_network
     from simspine.learning.spine_training import fit_detector, read_teacher, sight_people, student_weights
 
     device = chosen_device(options.training.device)
     names = options.data.names
     teacher = None if options.teacher is None else read_teacher(options.teacher, options.network, names, device)
 
-    def make() -> SpineNetwork:
-        network = SpineNetwork(len(names), options.network)
+    def make() -> "SpineNetwork | StartedNetwork":
+        network = make_network(names, options.network)
         if teacher is not None and teacher.state is not None:
             network.load_state_dict(student_weights(teacher.state, teacher.names, names, options.seed))
         return network
@@ -130,7 +130,8 @@ def _fit_networks(
         return float("nan") if judged is None else float(np.nanmean(sight_people(network, judged).error_px))
 
     stated = options.model_dump(mode="json", exclude={"training": {"device", "threads"}, "data": {"test"}})
-    taught = [] if options.teacher is None else [hashlib.sha256(Path(options.teacher).read_bytes()).hexdigest()]
+    given = [path for path in (options.teacher, options.network.start) if path is not None]
+    taught = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in given]
     identity = TrainingIdentity(stated, "+".join([*(people.digest for people in reader.sets), *taught]))
     run = DescentRun(folder=folder, identity=identity, seed=options.seed, device=device, say=say)
     state, history = fit_detector(make, reader, options, run, teacher=teacher, watch=test_error)
@@ -176,7 +177,7 @@ JUDGED_NOTES = (
 
 
 def judged_tables(
-    networks: Mapping[str, "SpineNetwork"], judged: CropReader, learnt: LabelledPeople
+    networks: Mapping[str, "SpineNetwork | StartedNetwork"], judged: CropReader, learnt: LabelledPeople
 ) -> tuple[EvaluationTable, ...]:
     """Figures of networks on a reader's people, compared with the mean places of the people learnt from: error, PCK and
     how many labels the ellipses hold, then the papers' average precision and AUC.

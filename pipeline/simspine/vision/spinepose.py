@@ -200,7 +200,7 @@ class SpinePose:
         self._session = open_session(path, device)
         self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192), path)
         self._points, self._maps = _network_outputs(self._session, path)
-        self._unbiased = any(word in path.name.lower() for word in UNBIASED_NAME_PARTS)
+        self._unbiased = reads_unbiased(path)
         self.skeleton = skeletons.skeleton_of_size(self._points).name
         self.people = people
         self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
@@ -257,6 +257,11 @@ class SpinePose:
     def close(self) -> None:
         self._session = None
         getattr(self._boxes, "close", lambda: None)()
+
+
+def reads_unbiased(path: str | Path) -> bool:
+    """Whether the heat maps of a network's file are unbiased, by its name."""
+    return any(word in Path(path).name.lower() for word in UNBIASED_NAME_PARTS)
 
 
 def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
