@@ -20,7 +20,7 @@ from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path
 from simspine.learning.options import CROP_SIZE_PX, POINT_CHOICES
 from simspine.learning.spine_training import POINTS_BY_COUNT
-from simspine.vision.spinepose import open_session
+from simspine.vision.spinepose import open_session, output_shapes
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def start_network(name: str, weights: Path | None, points: str, seed: int) -> nn
         return TimmNetwork(name, weights, len(wanted))
     if weights is not None:
         raise InputError("--weights are of timm's networks; an ONNX file has its own. Leave them out.")
-    count = open_session(name).get_outputs()[0].shape[1]
+    count = output_shapes(open_session(name), CROP_SIZE_PX, name)[0][1]
     if count not in POINTS_BY_COUNT:
         raise InputError(f"{name} gives {count} points, expected {', '.join(map(str, POINTS_BY_COUNT))}.")
     return OnnxNetwork(Path(name), POINTS_BY_COUNT[count], wanted, seed)

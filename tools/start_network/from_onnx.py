@@ -47,7 +47,7 @@ def _greatest_around(seen, kernel_shape, pads=(0, 0, 0, 0), strides=(1, 1), **_)
     return functional.max_pool2d(_padded(seen, pads, -torch.inf), tuple(kernel_shape), tuple(strides))
 
 
-def _linear(seen, weight, bias=0.0, alpha=1.0, beta=1.0, transA=0, transB=0):  # noqa: N803 - ONNX's names
+def _linear(seen, weight, bias=0.0, alpha=1.0, beta=1.0, transA=0, transB=0):
     return alpha * (seen.T if transA else seen) @ (weight.T if transB else weight) + beta * bias
 
 
@@ -122,13 +122,13 @@ def _reduction(reduce):
 
 
 OPERATORS: Mapping[str, Any] = {
-    "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": _quotient, "Pow": torch.pow, "Sqrt": torch.sqrt,
+    "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": _quotient, "Pow": lambda seen, power: seen ** float(power), "Sqrt": torch.sqrt,
     "Exp": torch.exp, "Erf": torch.erf, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid, "Relu": torch.relu,
     "Max": torch.maximum, "Min": torch.minimum, "Equal": torch.eq, "Where": torch.where, "MatMul": torch.matmul,
     "HardSwish": functional.hardswish, "Gelu": functional.gelu, "Identity": lambda seen: seen,
     "HardSigmoid": lambda seen, alpha=0.2, beta=0.5: (alpha * seen + beta).clamp(0, 1),
-    "Clip": lambda seen, low=None, high=None, min=None, max=None: seen.clamp(
-        min if low is None else low, max if high is None else high
+    "Clip": lambda seen, low=None, high=None, min=-np.inf, max=np.inf: seen.clamp(
+        float(min if low is None else low), float(max if high is None else high)
     ),
     "Softmax": lambda seen, axis=-1: seen.softmax(axis), "Concat": lambda *parts, axis: torch.cat(parts, axis),
     "Transpose": lambda seen, perm: seen.permute(perm), "Flatten": lambda seen, axis=1: seen.flatten(axis),
@@ -165,7 +165,8 @@ class OnnxNetwork(nn.Module):
             raise InputError(f"{path} takes images of {size} px, expected {CROP_SIZE_PX}.")
         graph = onnx.load(str(path)).graph
         self._entry = graph.input[0].name
-        self._exits = [output.name for output in graph.output[: 1 if len(session.get_outputs()[0].shape) == 4 else 2]]
+        heat = len(session.get_outputs()[0].shape) == 4
+        self._exits = [output.name for output in graph.output[: 1 if heat else 2]]
         self._arrays = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
         self._arrays |= {node.output[0]: _constant(node) for node in graph.node if node.op_type == "Constant"}
         self._nodes = _needed_nodes(graph.node, self._exits)
@@ -195,32 +196,31 @@ class OnnxNetwork(nn.Module):
         return {name: torch.tensor(array) for name, array in self._arrays.items()}
 
     def _fix_shapes(self) -> None:
-        """Compute shapes once; what follows the number of crops becomes 0, as it is, or -1, what is left."""
-        seen = []
-        for count in (2, 3):
-            found: dict[str, Tensor] = {}
-            known: dict[str, Any] = {**self._tensors(), self._entry: torch.zeros(count, 3, *CROP_SIZE_PX)}
+        """Compute shapes, and what follows from them alone, once. Sides that follow the number of crops become 0, as it
+        is, or -1, what is left.
+        """
+        first, second = (self._whole_numbers(count) for count in (2, 3))
+        for name, found in first.items():
+            array, other = found.numpy().copy(), second[name].numpy()
+            for i in np.flatnonzero(array != other) if array.ndim == 1 and array.shape == other.shape else ():
+                array[i] = 0 if i == 0 else -1
+            self._arrays[name] = array
+        self._nodes = [node for node in self._nodes if not set(node.output) & set(first)]
+
+    def _whole_numbers(self, count: int) -> dict[str, Tensor]:
+        """Whole numbers within the network for so many crops, and what is computed from them alone."""
+        found: dict[str, Tensor] = {}
+        known: dict[str, Any] = {**self._tensors(), self._entry: torch.zeros(count, 3, *CROP_SIZE_PX)}
+        for node in self._nodes:
             try:
-                for node in self._nodes:
-                    given = [known[name] if name else None for name in node.input]
-                    made = OPERATORS[node.op_type](*given, **_attributes(node))
-                    outputs = made if isinstance(made, tuple | list) else (made,)
-                    found.update(
-                        (name, part)
-                        for name, part in zip(node.output, outputs, strict=False)
-                        if not part.is_floating_point()
-                    )
-                    known.update(zip(node.output, outputs, strict=False))
+                made = OPERATORS[node.op_type](*(known[name] if name else None for name in node.input), **_attributes(node))
             except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
                 raise InputError(f"{self._path}: PyTorch cannot run {node.op_type} {node.name!r}: {error}") from None
-            seen.append(found)
-        for name, first in seen[0].items():
-            shape, other = first.numpy().copy(), seen[1][name].numpy()
-            for i in np.flatnonzero(shape != other) if shape.ndim == 1 and shape.shape == other.shape else ():
-                shape[i] = 0 if i == 0 else -1
-            self._arrays[name] = shape
-        made = set(seen[0])
-        self._nodes = [node for node in self._nodes if not set(node.output) & made]
+            outputs = dict(zip(node.output, made if isinstance(made, tuple | list) else (made,), strict=False))
+            known |= outputs
+            alone = all(name in found or name in self._arrays for name in node.input if name)
+            found |= {name: part for name, part in outputs.items() if alone or not part.is_floating_point()}
+        return found
 
     def _compare(self, session) -> None:
         images = np.random.default_rng(1).standard_normal((1, 3, *CROP_SIZE_PX)).astype(np.float32)
@@ -260,16 +260,14 @@ class OnnxNetwork(nn.Module):
         self.backbone, self.head = nn.Module(), nn.Module()
         self._at: dict[str, tuple[str, str]] = {}
         for i, node in enumerate(self._nodes):
-            fixed = (
-                node.input if node.op_type in _NOT_LEARNT else node.input[_STATISTICS.get(node.op_type, slice(0, 0))]
-            )
-            for name in node.input:
+            statistics = node.input[_STATISTICS.get(node.op_type, slice(0, 0))]
+            for name in node.input if node.op_type not in _NOT_LEARNT else ():
                 array = self._arrays.get(name)
                 if array is None or array.dtype.kind != "f" or name in self._at:
                     continue
                 part, key = "backbone" if i < last else "head", f"array_{len(self._at)}"
                 self._at[name] = part, key
-                if array.ndim and array.size and name not in fixed:
+                if array.ndim and array.size and name not in statistics:
                     setattr(self.get_submodule(part), key, nn.Parameter(torch.tensor(array)))
                 else:
                     self.get_submodule(part).register_buffer(key, torch.tensor(array))

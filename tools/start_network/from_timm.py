@@ -33,7 +33,7 @@ class TimmNetwork(SpineNetwork):
 class TimmBackbone(nn.Module):
     """Crops → (n, channels, rows, columns) of timm's network of this name: its last map, of HRNet the finest one.
 
-    weights: file of a state dictionary, or None. Raises `InputError` where timm is not installed or has no such network.
+    weights: file of a state dictionary, or None. Raises `InputError` where timm or the network is missing.
     """
 
     def __init__(self, name: str, weights: Path | None):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ from simspine.learning.spine_network import (
     wanted_maps,
 )
 from simspine.learning.spine_samples import CropBatch, CropReader, LabelledPeople, plain_view
-from simspine.vision.spinepose import input_shape, open_session, reads_unbiased
+from simspine.vision.spinepose import input_shape, open_session, output_shapes, reads_unbiased
 
 # Teachers: networks with fewer points, whose weights a student starts from, and whose maps it keeps to.
 
@@ -115,7 +114,7 @@ def _onnx_teacher(path: Path) -> Teacher:
     size = input_shape(session, CROP_SIZE_PX, path)
     if size != CROP_SIZE_PX:
         raise InputError(f"the teacher {path} takes images of {size} px, expected {CROP_SIZE_PX}.")
-    outputs: list[Any] = [output.shape for output in session.get_outputs()[:2]]
+    outputs = output_shapes(session, CROP_SIZE_PX, path)[:2]
     bins = [round(side * BINS_PER_PX) for side in CROP_SIZE_PX[::-1]]
     heat = len(outputs[0]) == 4
     if not heat and [shape[-1] for shape in outputs] != bins or outputs[0][1] not in POINTS_BY_COUNT:
