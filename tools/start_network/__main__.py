@@ -4,7 +4,7 @@
     python -m tools.start_network hrnet_w32 --weights hrnet_w32_coco_256x192.pth --out results/start.pt2
 
 An ONNX network of 17, 26 or 37 points (RTMPose, SpinePose, HRNet, ViTPose) learns on as a whole; points that it lacks
-get rows drawn by the seed. A network of timm gets weights of its backbone only (HRNet, ViTPose, ResNet), and a new head.
+get rows drawn by the seed. A network of timm gets weights of its backbone only (HRNet, ViTPose), and a new head.
 Mind the licence of the weights.
 """
 
@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch import nn
 from tools.start_network.from_onnx import OnnxNetwork
 from tools.start_network.from_timm import TimmNetwork
+from torch import nn
 
 from simspine.core.errors import InputError
 from simspine.io.atomic import atomic_path

@@ -213,7 +213,9 @@ class OnnxNetwork(nn.Module):
         known: dict[str, Any] = {**self._tensors(), self._entry: torch.zeros(count, 3, *CROP_SIZE_PX)}
         for node in self._nodes:
             try:
-                made = OPERATORS[node.op_type](*(known[name] if name else None for name in node.input), **_attributes(node))
+                made = OPERATORS[node.op_type](
+                    *(known[name] if name else None for name in node.input), **_attributes(node)
+                )
             except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
                 raise InputError(f"{self._path}: PyTorch cannot run {node.op_type} {node.name!r}: {error}") from None
             outputs = dict(zip(node.output, made if isinstance(made, tuple | list) else (made,), strict=False))

@@ -45,8 +45,9 @@ class TimmBackbone(nn.Module):
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"{name[:4]}*")[:5]) or "hrnet_w32, resnet50, vit_base_patch16_224"
             raise InputError(f"timm has no network {name!r}; it has {near} …")
+        self._is_hrnet = name.startswith("hrnet")
         kind: dict[str, Any] = {"num_classes": 0}
-        if name.startswith("hrnet"):
+        if self._is_hrnet:
             kind = {"features_only": True, "feature_location": "", "out_indices": (1,)}
         elif name.startswith("vit"):
             kind |= {"img_size": CROP_SIZE_PX, "class_token": False, "global_pool": ""}
@@ -57,7 +58,7 @@ class TimmBackbone(nn.Module):
             self.channels, *self.grid = self.eval()(torch.zeros(1, 3, *CROP_SIZE_PX)).shape[1:]
 
     def forward(self, crops: Tensor) -> Tensor:
-        if not hasattr(self.network, "forward_features"):
+        if self._is_hrnet:
             return self.network(crops)[0]
         seen = self.network.forward_features(crops)
         if seen.ndim == 4:

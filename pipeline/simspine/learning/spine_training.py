@@ -117,7 +117,7 @@ def _onnx_teacher(path: Path) -> Teacher:
     outputs = output_shapes(session, CROP_SIZE_PX, path)[:2]
     bins = [round(side * BINS_PER_PX) for side in CROP_SIZE_PX[::-1]]
     heat = len(outputs[0]) == 4
-    if not heat and [shape[-1] for shape in outputs] != bins or outputs[0][1] not in POINTS_BY_COUNT:
+    if (not heat and [shape[-1] for shape in outputs] != bins) or outputs[0][1] not in POINTS_BY_COUNT:
         raise InputError(
             f"{path} is no teacher: outputs {outputs}, expected (n, points, {bins[0]}) and (n, points, {bins[1]}), or "
             f"heat maps, with {' or '.join(map(str, sorted(POINTS_BY_COUNT)))} points in SpineTrack's order."
