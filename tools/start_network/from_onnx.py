@@ -122,7 +122,8 @@ def _reduction(reduce):
 
 
 OPERATORS: Mapping[str, Any] = {
-    "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": _quotient, "Pow": lambda seen, power: seen ** float(power), "Sqrt": torch.sqrt,
+    "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": _quotient, "Sqrt": torch.sqrt,
+    "Pow": lambda seen, power: seen ** float(power),
     "Exp": torch.exp, "Erf": torch.erf, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid, "Relu": torch.relu,
     "Max": torch.maximum, "Min": torch.minimum, "Equal": torch.eq, "Where": torch.where, "MatMul": torch.matmul,
     "HardSwish": functional.hardswish, "Gelu": functional.gelu, "Identity": lambda seen: seen,
@@ -213,9 +214,8 @@ class OnnxNetwork(nn.Module):
         known: dict[str, Any] = {**self._tensors(), self._entry: torch.zeros(count, 3, *CROP_SIZE_PX)}
         for node in self._nodes:
             try:
-                made = OPERATORS[node.op_type](
-                    *(known[name] if name else None for name in node.input), **_attributes(node)
-                )
+                given = [known[name] if name else None for name in node.input]
+                made = OPERATORS[node.op_type](*given, **_attributes(node))
             except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
                 raise InputError(f"{self._path}: PyTorch cannot run {node.op_type} {node.name!r}: {error}") from None
             outputs = dict(zip(node.output, made if isinstance(made, tuple | list) else (made,), strict=False))

@@ -47,8 +47,7 @@ def options_from(kind: type[Options], presets: PresetTable, source: str | Path, 
 
     A key of a section is written 'training.epochs'. A file's key `preset` (default 'paper') names one whose values
     stand where the file has none. Raises `InputError` naming the file, for presets and keys that do not exist, and for
-    values out of range.
-    """
+    values out of range."""
     content, where = {"preset": source}, f"preset {source}"
     if isinstance(source, Path):
         content, where = read_yaml(source), str(source)

@@ -18,8 +18,7 @@ def train_lifting(
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv and lifter.onnx (`lifter_file`) of a network,
     truth.npz and predictions.npz of the test subjects (`evaluation.points`), tables.json. A killed run goes on after
-    its last epoch. Raises `InputError` as `fit_lifter` does.
-    """
+    its last epoch. Raises `InputError` as `fit_lifter` does."""
     folder = Path(folder)
     if options.method in NETWORK_METHODS:  # before minutes of work
         require_torch()

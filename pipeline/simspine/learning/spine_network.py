@@ -40,8 +40,7 @@ class SimccMaps(NamedTuple):
 def wanted_maps(xy: Tensor, size: tuple[int, int], sigma: tuple[float, float]) -> SimccMaps:
     """Gaussians of height 1 around labels. xy: (crops, points, 2) px; size: (height, width) px; sigma: bins, x and y.
 
-    Centres lie between bins where labels do: they are not rounded.
-    """
+    Centres lie between bins where labels do: they are not rounded."""
     made = []
     for axis, side in ((0, size[1]), (1, size[0])):
         bins = torch.arange(round(side * BINS_PER_PX), dtype=xy.dtype, device=xy.device)
@@ -71,8 +70,7 @@ def expected_places(maps: SimccMaps) -> Tensor:
 
 def best_places(maps: SimccMaps) -> Tensor:
     """(crops, points, 2) px: bins of the greatest values, and the vertex of the parabola through them and their
-    neighbours.
-    """
+    neighbours."""
     return torch.stack([_parabola_vertex(logits) for logits in maps], -1) / BINS_PER_PX
 
 
@@ -148,8 +146,7 @@ class StartedNetwork(nn.Module):
     """A network of another program that learns on: crops → `NetworkOutputs`.
 
     path: file of `torch.export`, from crops to maps, with a part `backbone`. points: how many there must be. Its
-    normalisation keeps its statistics. Raises `InputError` for a file that is none, or of other points.
-    """
+    normalisation keeps its statistics. Raises `InputError` for a file that is none, or of other points."""
 
     def __init__(self, path: str, points: int):
         super().__init__()
@@ -177,8 +174,7 @@ class StartedNetwork(nn.Module):
 
 def maps_of_outputs(outputs: Sequence[Tensor], unbiased: bool) -> SimccMaps:
     """Maps of a pose network's outputs: SimCC's as they are; of heat maps (crops, points, rows, columns) the greatest
-    value of each column and row, linear between cells. unbiased: as of `decode_heatmaps`.
-    """
+    value of each column and row, linear between cells. unbiased: as of `decode_heatmaps`."""
     if len(outputs) > 1:
         return SimccMaps(*outputs[:2])
     made = []
@@ -203,8 +199,7 @@ def network_size(network: nn.Module) -> tuple[float, float]:
 class Backbone(nn.Module):
     """Crops → (n, wide[3], height / 16, width / 16). wide: channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the crop.
 
-    blocks: how many at 1/4, 1/8, 1/16 and 1/32, the first of which halves the size.
-    """
+    blocks: how many at 1/4, 1/8, 1/16 and 1/32, the first of which halves the size."""
 
     def __init__(self, channels: int, wide: list[int], blocks: tuple[int, int, int, int]):
         super().__init__()
@@ -284,10 +279,11 @@ _MIN_DETERMINANT = 1e-9
 def gaussian_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     """Negative log-likelihood of labels, less its constant, mean over labelled points.
 
-    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label.
-    """
-    error, correlation, rest = _standardised_error(labels - places, spread)
-    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * _squared_mahalanobis(error, correlation, rest)
+    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label."""
+    correlation = torch.tanh(spread[..., 2])
+    error, rest = (labels - places) * torch.exp(-spread[..., :2]), 1 - correlation**2 + _MIN_DETERMINANT
+    mahalanobis = ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
+    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * mahalanobis
     known = weight > 0
     return torch.where(known, likelihood, torch.zeros_like(likelihood)).sum() / known.sum().clamp(min=1)
 
@@ -297,16 +293,6 @@ def covariances_of_spread(spread: Tensor) -> Tensor:
     sd, correlation = torch.exp(spread[..., :2]), torch.tanh(spread[..., 2])
     mixed = correlation * sd.prod(-1)
     return torch.stack([torch.stack([sd[..., 0] ** 2, mixed], -1), torch.stack([mixed, sd[..., 1] ** 2], -1)], -2)
-
-
-def _standardised_error(error: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Errors over their deviations, correlation, and one less its square."""
-    correlation = torch.tanh(spread[..., 2])
-    return error * torch.exp(-spread[..., :2]), correlation, 1 - correlation**2 + _MIN_DETERMINANT
-
-
-def _squared_mahalanobis(error: Tensor, correlation: Tensor, rest: Tensor) -> Tensor:
-    return ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
 
 
 # The four losses of SpinePose (Khan et al. 2025), with their published weights, and one of our own.
@@ -319,8 +305,7 @@ _MIN_NORM = 1e-9
 @dataclass(frozen=True)
 class PointGraph:
     """What losses know of the points. bones: pairs of indices, parent first. chain: indices of the spine's points, the
-    sacrum first.
-    """
+    sacrum first."""
 
     bones: tuple[tuple[int, int], ...]
     chain: tuple[int, ...]
@@ -349,8 +334,7 @@ def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[
     """L_structure: mean over bones of the angle between a bone found and the one labelled, over π.
 
     places, labels: (crops, points, 2) px. Bones with an end without label, or without length, are left out; 0 where
-    none is left.
-    """
+    none is left."""
     if not bones:
         return places.sum() * 0
     first, second = torch.tensor(bones, device=places.device).T
@@ -368,8 +352,7 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
     """L_spine: mean square of the labelled points' distances from their own smoothed chain, both coordinates.
 
     chain: (crops, points, 2) px, the sacrum first. The chain is smoothed point after point: s̃ᵢ = s̃ᵢ₋₁ + wᵢ (sᵢ − s̃ᵢ₋₁)
-    with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T)).
-    """
+    with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T))."""
     chain = chain / settings.unit_px
     smooth = [chain[:, 0]]
     for i in range(1, chain.shape[1]):
@@ -386,8 +369,7 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
 class WantedOutputs:
     """Labels of crops. places: (crops, points, 2) px; weight: (crops, points), 0 without label; maps: Gaussians.
 
-    teacher: maps of what a teacher sees, or None; taught: indices of its points among ours.
-    """
+    teacher: maps of what a teacher sees, or None; taught: indices of its points among ours."""
 
     places: Tensor
     weight: Tensor

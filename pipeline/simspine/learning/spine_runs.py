@@ -67,8 +67,7 @@ def train_detector(
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv, weights.pt (averaged), detector.onnx, tables.json. A
     killed run goes on after its last epoch. Raises `InputError` where there is nothing to learn from, people of the
-    test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings.
-    """
+    test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings."""
     require_torch()  # before minutes of work
     from simspine.learning.onnx_files import require_onnx
     from simspine.learning.spine_network import WEIGHTS_FILE, NetworkWeights, build_network, save_weights
@@ -180,8 +179,7 @@ def judged_tables(
     networks: Mapping[str, "SpineNetwork | StartedNetwork"], judged: CropReader, learnt: LabelledPeople
 ) -> tuple[EvaluationTable, ...]:
     """Figures of networks on a reader's people, compared with the mean places of the people learnt from: error, PCK and
-    how many labels the ellipses hold, then the papers' average precision and AUC.
-    """
+    how many labels the ellipses hold, then the papers' average precision and AUC."""
     from simspine.learning.spine_network import network_size
     from simspine.learning.spine_training import mean_places, sight_people, to_image_px
 
@@ -251,8 +249,7 @@ def share_in_ellipses(error: np.ndarray, covariance: np.ndarray) -> float:
 
 def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarray) -> ImagePeople:
     """People for the papers' evaluation: points (people, points, 3) in SpineTrack's order; those that are not among the
-    set's are not labelled, and not found.
-    """
+    set's are not labelled, and not found."""
     every = np.zeros((len(people), len(load_skeleton(DETECTOR_SKELETON)), 3))
     every[..., :2] = np.nan if keypoints is not people.keypoints else 0
     every[:, [load_skeleton(DETECTOR_SKELETON).index(name) for name in people.names]] = keypoints
@@ -270,8 +267,7 @@ def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarra
 def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
     """A hook that trains with a preset or a file of settings, on the corrected images and on the settings' own set.
 
-    Raises `InputError` for settings that leave points out or name two training sets.
-    """
+    Raises `InputError` for settings that leave points out or name two training sets."""
     require_torch()
     options = spine_options(settings if settings in SPINE_PRESETS else Path(settings))
     if options.data.points != "all":
@@ -304,8 +300,7 @@ def with_corrected_images(options: SpineDetectorOptions, files: RoundFiles) -> S
 def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path) -> None:
     """Write a detector's points of every image as `<view>_json/<view>_000012.json`, and close it.
 
-    The person is looked for in `person_boxes`, or by BlazePose where there are none.
-    """
+    The person is looked for in `person_boxes`, or by BlazePose where there are none."""
     decoders = [open_images_in_any_order(source) for source in recording.sources]
     boxes = person_boxes(recording)
     try:
