@@ -103,25 +103,3 @@ def test_what_is_no_start_is_refused(tmp_path):
         spine_options("tiny", network={"start": "a.pt2"}, teacher="weights.pt")
     with pytest.raises(InputError, match="Leave them out"):
         start_network(str(tmp_path / "own.onnx"), tmp_path / "a.pth", "all", 1)
-
-
-@pytest.mark.parametrize(("name", "prefix"), [("hrnet_w18_small", "backbone."), ("vit_tiny_patch16_224", "module.")])
-def test_a_backbone_of_timm_takes_a_state_dictionary(name, prefix, crops, tmp_path):
-    timm = pytest.importorskip("timm")
-    is_vit = name.startswith("vit")
-    kind = {"img_size": SIZE, "global_pool": "token"} if is_vit else {"features_only": True, "feature_location": ""}
-    torch.manual_seed(8)
-    given = timm.create_model(name, pretrained=False, **kind).state_dict()
-    if is_vit:
-        given = {key.replace("norm.", "last_norm.") if key.startswith("norm.") else key: v for key, v in given.items()}
-    torch.save({"state_dict": {prefix + key: value for key, value in given.items()}}, tmp_path / "weights.pth")
-    network = start_network(name, tmp_path / "weights.pth", "all", 1)
-    first = "patch_embed.proj.weight" if is_vit else "conv1.weight"
-    assert torch.equal(network.backbone.network.state_dict()[first], given[first])
-    write_program(tmp_path / "start.pt2", network)
-    with torch.no_grad():
-        found = StartedNetwork(str(tmp_path / "start.pt2"), 37)(crops).maps
-        torch.testing.assert_close(found.x, network.eval()(crops)[0], atol=1e-4, rtol=1e-3)
-    torch.save({"other": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"other\.pth has 0 of the backbone's"):
-        start_network(name, tmp_path / "other.pth", "all", 1)
