@@ -1,4 +1,4 @@
-"""Backbones of timm, where it and PyTorch are installed, with weights of state dictionaries that timm's own models fill."""
+"""Backbones of timm, where it and PyTorch are installed, with weights from state dictionaries of timm's own models."""
 
 import numpy as np
 import pytest
