@@ -71,11 +71,10 @@ def test_command_line(files, tmp_path):
     out = tmp_path / "output_frames.json"  # SpinePose's program makes a folder of that name
     arguments = ["spinepose", "--input_path", files / "video.avi", "--mode", "full", "--save-path", out]
     arguments += ["--vis-path", tmp_path / "out.mp4", "--enable-lifting", "--camera-field-of-view", 84]
-    arguments += ["--primary-subject-height", 1.84, "--warmup-frames", 2, "--no-lifting-panel", "--mixed-precision"]
+    arguments += ["--primary-subject-height", 1.84, "--warmup-frames", 2]
     arguments += ["--no-hardware-acceleration", "--detector", "rfdetr", "--max-detections", 2, "--quiet"]
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
-    assert "full precision" in done.output
     (person,) = json.loads((out / "frame_00003.json").read_text())["people"]
     assert (len(person["pose_keypoints_3d"]), len(person["pose_keypoints_3d_sd"])) == (4 * 37, 3 * 37)
     assert min(person["pose_keypoints_3d_sd"]) > 0
@@ -86,12 +85,25 @@ def test_command_line(files, tmp_path):
     assert 0 < about["camera_position_m"][2] < 4  # above the floor
 
 
-def test_version_and_options_without_effect(files):
+def test_version_and_options_without_effect(files, monkeypatch):
     call = lambda *words: CliRunner().invoke(main, ["spinepose", *map(str, words)])  # noqa: E731
     assert call("-V").output.strip() == f"simspine {ss.__version__}"
     lost = call(files / "image.jpg", "-s", "x.json", "--warmup-frames", 3)
     assert lost.exit_code == 2
     assert "--warmup-frames is for --enable-lifting" in lost.output
+    for option in ("--mixed-precision", "--no-lifting-panel"):
+        refused = call(files / "image.jpg", option)
+        assert refused.exit_code == 2
+        assert f"No such option: {option}" in refused.output or f"No such option '{option}'" in refused.output
+    for name in ("mixed_precision", "show_lifting_panel"):
+        with pytest.raises(ss.InputError, match=f"{name} is True, but has no effect"):
+            SpinePoseEstimator("full", **{name: True})
+    monkeypatch.setattr("simspine.report.spinepose_interface.fastest_device", lambda: "cuda")
+    devices = [
+        SpinePoseEstimator(str(files / "spinepose.onnx"), device=device, hardware_acceleration=fast)._options.device
+        for device, fast in (("auto", True), ("auto", False), ("cpu", True))
+    ]
+    assert devices == ["cuda", "cpu", "cpu"]
 
 
 def test_its_own_lifter_is_read(tmp_path):

@@ -19,7 +19,7 @@ from tools.spine_detector.network import FIRST_LOG_SD, TrunkNetwork, export
 
 from simspine.learning.descent import TOTAL_LOSS, Descent, DescentRun, TrainingIdentity, train_by_descent
 from simspine.learning.options import DescentSettings
-from simspine.learning.spine_network import gaussian_loss, squared_distance
+from simspine.learning.spine_network import covariances_of_spread, gaussian_loss
 from simspine.vision.blazepose_spine import SPINE_POINTS, trunk_frame
 
 SETTINGS = DescentSettings(
@@ -98,7 +98,8 @@ def _errors(network: TrunkNetwork, held: Samples) -> tuple[torch.Tensor, torch.T
     with torch.no_grad():
         places, spread = network.eval()(torch.as_tensor(held.points), torch.as_tensor(held.image))
     off = torch.as_tensor(held.places) - places
-    return off.norm(dim=-1), squared_distance(off, spread)
+    white = torch.linalg.solve(covariances_of_spread(spread), off[..., None])[..., 0]
+    return off.norm(dim=-1), (off * white).sum(-1)
 
 
 def _digest(samples: Samples) -> str:

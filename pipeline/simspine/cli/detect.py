@@ -69,17 +69,6 @@ one_camera_options = with_options([
                  help="SpinePose's network on a GPU where onnxruntime has one, or never."),
     click.option("-V", "--version", is_flag=True, help="Show the version and exit."),
 ])  # fmt: skip
-# SpinePose's options whose absence changes nothing here: a command line written for it runs, and a line states it.
-WITHOUT_EFFECT = {
-    "mixed_precision": "--mixed-precision: networks run in full precision",
-    "no_lifting_panel": "--no-lifting-panel: no panel is drawn",
-}
-spinepose_options = with_options(
-    [
-        click.option("--mixed-precision/--no-mixed-precision", default=False, hidden=True),
-        click.option("--no-lifting-panel", is_flag=True, hidden=True),
-    ]
-)
 FOR_LIFTING = {"fov": "--fov", "camera_field_of_view": "--camera-field-of-view", "calibration": "--calibration",
                "camera_name": "--camera"}  # fmt: skip
 FOR_WORLD = {"primary_subject_height": "--primary-subject-height", "no_metric_scale": "--no-metric-scale",
@@ -95,7 +84,6 @@ PEOPLE_FINDERS = ("rfdetr", "yolox")
 @click.option("--trial", help="Stage: one trial of the subject; all of them if left out.")
 @click.option("--force", is_flag=True, help="Stage: do the work again even if it is done.")
 @one_camera_options
-@spinepose_options
 @quiet_option
 @click.pass_context
 def detect_command(context, source, config, subject, trial, force, quiet, **one_camera):
@@ -135,8 +123,6 @@ def _one_camera(source: str, config, quiet: bool, chosen: dict) -> None:
     from simspine.vision.one_camera import WatchSettings, options_for_camera
     from simspine.workflow.one_camera import DetectionTask, default_picture, watch_source
 
-    for name in (name for name in WITHOUT_EFFECT if chosen[name]):
-        click.echo(f"{WITHOUT_EFFECT[name]}.", err=True)
     if chosen["detector"] in PEOPLE_FINDERS:
         click.echo(f"--detector {chosen.pop('detector')}: people are found by BlazePose.", err=True)
         chosen["detector"] = None

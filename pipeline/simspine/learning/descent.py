@@ -3,8 +3,7 @@
 What is random in an epoch depends on seed and epoch alone, so a checkpoint, written after each epoch, needs no state of
 random numbers. On a CPU a run that was killed ends with the very weights of one that was not. AdamW, clipped gradients,
 and a moving average of the weights, which is what is used; by default a linear warm-up and a cosine, and no decay of
-norms and biases. Needs PyTorch.
-"""
+norms and biases. Needs PyTorch."""
 
 import json
 import math
@@ -44,8 +43,7 @@ def learning_rate_at(step: int, steps: int, settings: DescentSettings) -> float:
 def update_average(average: dict[str, Tensor], network: nn.Module, step: int, settings: DescentSettings) -> None:
     """Move an average of weights, in place, towards the network's; fast at first (MMPose's ExpMomentumEMA).
 
-    average: copies of the network's state by name, counters included. step: steps done before.
-    """
+    average: copies of the network's state by name, counters included. step: steps done before."""
     momentum = settings.average + (1 - settings.average) * math.exp(-(1 + step) / settings.average_steps)
     with torch.no_grad():
         for name, value in network.state_dict().items():
@@ -90,8 +88,7 @@ def load_checkpoint(path: Path, identity: TrainingIdentity | None = None) -> tup
     """What `save_checkpoint` wrote. No code in a file is run (`weights_only`).
 
     Raises `InputError` naming the file where it cannot be read, and, if an identity is given, where the file belongs to
-    other data or other settings.
-    """
+    other data or other settings."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -141,8 +138,7 @@ _SAID_EVERY = 20.0  # s, between lines within an epoch
 @dataclass(frozen=True)
 class DescentHistory:
     """Per epoch. losses: means of each loss, not weighted, and of their weighted sum ('total'). watched: the figure
-    that is shown, NaN where there is none.
-    """
+    that is shown, NaN where there is none."""
 
     losses: tuple[dict[str, float], ...] = ()
     watched: tuple[float, ...] = ()
@@ -177,8 +173,7 @@ class Descent:
 @dataclass(frozen=True, eq=False)
 class DescentRun:
     """Where and how. folder: of the checkpoint; identity: what it belongs to; say: called with lines; until: stop after
-    this epoch, as a kill would (tests).
-    """
+    this epoch, as a kill would (tests)."""
 
     folder: Path
     identity: TrainingIdentity
@@ -218,8 +213,7 @@ def train_by_descent(
     """Averaged weights of a network trained from where the folder's checkpoint left it, or from the start.
 
     make: the network with the weights to start from. Raises `InputError` where the checkpoint is of other data or
-    settings, and where the loss is no number any more.
-    """
+    settings, and where the loss is no number any more."""
     settings = goal.settings
     with with_seed(run.seed, 0, run.device):
         network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU

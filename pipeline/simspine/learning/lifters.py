@@ -73,8 +73,7 @@ def fit_ridge(features: np.ndarray, targets: np.ndarray) -> ApplyLifter:
 def best_ridge_penalty(features: np.ndarray, targets: np.ndarray) -> float:
     """The penalty with the smallest error of held-out fifths of the training data.
 
-    The fifths are blocks of neighbouring samples, since neighbours in time tell of one another.
-    """
+    The fifths are blocks of neighbouring samples, since neighbours in time tell of one another."""
     x = _with_constant(features)
     parts = np.array_split(np.arange(len(x)), 5)
     squares = [x[part].T @ x[part] for part in parts]
@@ -110,8 +109,7 @@ def ridge_weights(square: np.ndarray, product: np.ndarray, penalty: float) -> np
 @dataclass(frozen=True, eq=False)
 class FittedLifter:
     """What `fit_lifter` gives. names: points that it lifts, the root first. history: of a network, by epoch, watched in
-    mm. network: of a method that has one; data: digest of what it learnt from; rate: frames/s of that.
-    """
+    mm. network: of a method that has one; data: digest of what it learnt from; rate: frames/s of that."""
 
     options: LiftingOptions
     names: tuple[str, ...]
@@ -171,8 +169,7 @@ def fit_lifter(
     """A lifter fitted to the views of the training subjects; those of others are watched while a network learns.
 
     folder: where a network keeps its checkpoint, and goes on from. Raises `InputError` where there is nothing to learn
-    from, PyTorch is needed and missing, or the checkpoint is of other data or settings.
-    """
+    from, PyTorch is needed and missing, or the checkpoint is of other data or settings."""
     names = chosen_points(views[0].truth.names, options.points) if views else LIFTED_SPINE_POINTS
     learnt = views_of_subjects(views, options.train)
     data = samples_for(options, learnt, names).usable()

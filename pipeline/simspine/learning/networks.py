@@ -1,7 +1,6 @@
 """Networks that lift standardised image points to standardised points in space, and their training. Needs PyTorch.
 
-All take features (batch, frames, inputs) and give (batch, outputs).
-"""
+All take features (batch, frames, inputs) and give (batch, outputs)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,8 +50,7 @@ class SimpleBaseline(nn.Module):
 class TemporalLifter(nn.Module):
     """Convolutions over time that take three frames each without overlap (Pavllo 2019, the form for single outputs).
 
-    Three frames become one, layer by layer, until one is left; a residual goes from the middle of the three.
-    """
+    Three frames become one, layer by layer, until one is left; a residual goes from the middle of the three."""
 
     def __init__(self, inputs: int, outputs: int, size: LiftingNetwork):
         super().__init__()
@@ -87,8 +85,7 @@ PREDICTED_AT_ONCE = 4096
 @dataclass(frozen=True, eq=False)
 class LearningData:
     """Standardised arrays. features: (samples, frames, inputs). targets: (samples, outputs). watched: features of other
-    people, or None. error_mm: from predicted targets of the watched to a figure worth watching.
-    """
+    people, or None. error_mm: from predicted targets of the watched to a figure worth watching."""
 
     features: np.ndarray
     targets: np.ndarray
@@ -102,11 +99,10 @@ def fit_network(
     """A network trained from where the folder's checkpoint left it, or from the start; watched: error in mm.
 
     make: the network with fresh weights. Raises `InputError` where there are fewer than two samples, and as
-    `train_by_descent` does.
-    """
+    `train_by_descent` does."""
     if len(data.features) < 2:
         raise InputError(f"{len(data.features)} samples to learn from; at least two are needed.")
-    given = _device_tensors((data.features, data.targets), run.device)
+    given = [torch.as_tensor(part, dtype=torch.float32, device=run.device) for part in (data.features, data.targets)]
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         features, targets = given
@@ -142,11 +138,6 @@ def apply_network(network: nn.Module, features: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         parts = torch.as_tensor(features, dtype=torch.float32).split(PREDICTED_AT_ONCE)
         return np.concatenate([network(part.to(device)).double().cpu().numpy() for part in parts])
-
-
-def _device_tensors(arrays: tuple[np.ndarray, np.ndarray], device: str) -> tuple[Tensor, Tensor]:
-    first, second = (torch.as_tensor(array, dtype=torch.float32, device=device) for array in arrays)
-    return first, second
 
 
 def _watched_loss(network: nn.Module, data: LearningData) -> float:

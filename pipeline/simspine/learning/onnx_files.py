@@ -38,8 +38,7 @@ class OnnxLayout:
 def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout: OnnxLayout) -> float:
     """Write a network; the largest difference of its outputs on onnxruntime from PyTorch's, on the inputs given.
 
-    Raises `InputError` where outputs differ by more than `ONNX_TOLERANCE`, relative to 1 or their greatest value.
-    """
+    Raises `InputError` where outputs differ by more than `ONNX_TOLERANCE`, relative to 1 or their greatest value."""
     network = network.eval()
     free = {name: {0: "n"} for name in (*layout.inputs, *layout.outputs)}
     with atomic_path(path) as temporary:
@@ -131,8 +130,7 @@ def _mean_of_points_there(points: Tensor) -> Tensor:
 def export_lifter(path: Path, lifter: FittedLifter) -> float:
     """Write a network with its encoding; the largest difference of its outputs on onnxruntime from PyTorch's.
 
-    Raises `InputError` for a control, which has no network, and as `write_onnx` does.
-    """
+    Raises `InputError` for a control, which has no network, and as `write_onnx` does."""
     if lifter.network is None:
         raise InputError(f"the method {lifter.options.method} has no network to write; train simple or temporal.")
     options, given = lifter.options, given_points(lifter.options, lifter.names)

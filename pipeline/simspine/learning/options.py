@@ -47,8 +47,7 @@ def options_from(kind: type[Options], presets: PresetTable, source: str | Path, 
 
     A key of a section is written 'training.epochs'. A file's key `preset` (default 'paper') names one whose values
     stand where the file has none. Raises `InputError` naming the file, for presets and keys that do not exist, and for
-    values out of range.
-    """
+    values out of range."""
     content, where = {"preset": source}, f"preset {source}"
     if isinstance(source, Path):
         content, where = read_yaml(source), str(source)
@@ -298,6 +297,9 @@ class SpineNetworkSize(Section):
     """Blocks at 1/4, 1/8, 1/16 and 1/32 of the crop."""
     hidden: int = Field(256, ge=8)
     """Numbers of a point between map and output."""
+    start: str | None = None
+    """A network of another program to start from (.pt2, by `python -m tools.start_network`), in place of those sizes.
+    """
 
     @field_validator("blocks")
     @classmethod
@@ -397,6 +399,12 @@ class SpineDetectorOptions(Section):
     an ONNX SimCC network for crops of this size, from which is only distilled."""
     seed: int = Field(1, ge=0)
     """Decides initial weights, fractions, order and augmentation of the crops."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.network.start is not None and self.teacher is not None and not self.teacher.endswith(".onnx"):
+            raise ValueError("network.start and a teacher's weights.pt both give weights; name a teacher in ONNX.")
+        return self
 
 
 SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {

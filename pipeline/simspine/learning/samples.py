@@ -36,8 +36,7 @@ class LiftingView:
     """One trial as one camera sees it.
 
     truth: true points in the camera's frame. seen: (frames, points, 2) detected points, normalised; NaN = missing.
-    scored: (frames,) bool, the frames that are learnt from and scored; the others are context.
-    """
+    scored: (frames,) bool, the frames that are learnt from and scored; the others are context."""
 
     truth: PointSequence
     seen: np.ndarray
@@ -59,8 +58,7 @@ class LiftingSamples:
     """Scored frames of many views, one after the other.
 
     names: of the points, the root first. seen: (samples, frames, points, 2) normalised, the middle one of the odd
-    number of frames is the sample's own; NaN = missing. xyz: (samples, points, 3) m, root-relative, camera's axes.
-    """
+    number of frames is the sample's own; NaN = missing. xyz: (samples, points, 3) m, root-relative, camera's axes."""
 
     names: tuple[str, ...]
     seen: np.ndarray
@@ -86,8 +84,7 @@ class LiftingSamples:
 def chosen_points(names: Sequence[str], points: str) -> tuple[str, ...]:
     """The points of 'spine' (15) or 'full' (all SIMSPINE points among `names`), in the skeleton's order, root first.
 
-    Raises `InputError` where a point of the spine is not among the names.
-    """
+    Raises `InputError` where a point of the spine is not among the names."""
     missing = [name for name in LIFTED_SPINE_POINTS if name not in names]
     if missing:
         raise InputError(f"lifting needs the 15 points of the spine; {', '.join(missing)} are not in the data.")
@@ -102,8 +99,7 @@ def lifting_samples(views: Iterable[LiftingView], names: Sequence[str], exact: b
     """The scored frames of views, each with its neighbours in time. The first of the names is the root.
 
     exact: image points are the projected truth instead of the detections. length: frames of a sample, odd; beyond the
-    ends of a trial its first or last frame is repeated. Frames whose root is not known in space have no truth.
-    """
+    ends of a trial its first or last frame is repeated. Frames whose root is not known in space have no truth."""
     names = tuple(names)
     around = np.arange(length) - length // 2
     seen, xyz = [np.empty((0, length, len(names), 2))], [np.empty((0, len(names), 3))]
@@ -120,8 +116,7 @@ def predicted_sequences(
 ) -> tuple[PointSequence, ...]:
     """What a lifter made of `samples(views, names, …)`, as sequences: root-relative, the root at 0.
 
-    xyz: (samples, points, 3) m, camera's axes.
-    """
+    xyz: (samples, points, 3) m, camera's axes."""
     made, start = [], 0
     for view in views:
         part = slice(start, start + int(view.scored.sum()))
@@ -153,8 +148,7 @@ MIN_FEATURE_SD = 1e-6  # a standard deviation below which a number is a constant
 class Encoding:
     """Means and standard deviations over the training data, per coordinate of each point.
 
-    names: root first. image_mean, image_sd: (points, 2). space_mean, space_sd: (points − 1, 3) m.
-    """
+    names: root first. image_mean, image_sd: (points, 2). space_mean, space_sd: (points − 1, 3) m."""
 
     names: tuple[str, ...]
     image_mean: np.ndarray
@@ -233,8 +227,7 @@ MAX_NAMED_SUBJECTS = 50  # subjects that names are looked for among
 def lifting_views_of_subjects(source: LiftingSource, subjects: Sequence[str]) -> tuple[LiftingView, ...]:
     """All trials of the named subjects of a virtual capture, as each camera sees them, with 37 points.
 
-    Equal arguments give equal numbers. Raises `InputError` for subjects, actions or presets that do not exist.
-    """
+    Equal arguments give equal numbers. Raises `InputError` for subjects, actions or presets that do not exist."""
     known = [subject_name(index) for index in range(MAX_NAMED_SUBJECTS)]
     require_known("subject", subjects, known, "the virtual capture")
     preset, trials = read_preset(source.detections), select_trials(source.actions)

@@ -1,7 +1,7 @@
 """The network that finds a spine in a crop, its losses, and its weights in a file. Needs PyTorch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.learning.descent import TrainingIdentity, load_checkpoint, save_checkpoint
 from simspine.learning.options import CROP_SIZE_PX, SpineLosses, SpineNetworkSize, parse_options
+from simspine.vision.spinepose import reads_unbiased
 
 # SimCC (Li et al. 2022): a point as two one-dimensional maps, one along x and one along y.
 # Maps are logits over bins, `BINS_PER_PX` bins a pixel of the crop. A bin's number over `BINS_PER_PX` is its place in
@@ -39,8 +40,7 @@ class SimccMaps(NamedTuple):
 def wanted_maps(xy: Tensor, size: tuple[int, int], sigma: tuple[float, float]) -> SimccMaps:
     """Gaussians of height 1 around labels. xy: (crops, points, 2) px; size: (height, width) px; sigma: bins, x and y.
 
-    Centres lie between bins where labels do: they are not rounded.
-    """
+    Centres lie between bins where labels do: they are not rounded."""
     made = []
     for axis, side in ((0, size[1]), (1, size[0])):
         bins = torch.arange(round(side * BINS_PER_PX), dtype=xy.dtype, device=xy.device)
@@ -70,8 +70,7 @@ def expected_places(maps: SimccMaps) -> Tensor:
 
 def best_places(maps: SimccMaps) -> Tensor:
     """(crops, points, 2) px: bins of the greatest values, and the vertex of the parabola through them and their
-    neighbours.
-    """
+    neighbours."""
     return torch.stack([_parabola_vertex(logits) for logits in maps], -1) / BINS_PER_PX
 
 
@@ -120,18 +119,73 @@ class SpineNetwork(nn.Module):
         self.attention = PointAttention(size.hidden)
         self.x = nn.Linear(size.hidden, round(width * BINS_PER_PX), bias=False)
         self.y = nn.Linear(size.hidden, round(height * BINS_PER_PX), bias=False)
-        self.spread = nn.Linear(size.hidden, 3)
+        self.spread = SpreadLayer(size.hidden, 3)
         for last in (self.x, self.y):
             nn.init.normal_(last.weight, std=_FIRST_SD)
-        nn.init.zeros_(self.spread.weight)
-        with torch.no_grad():
-            self.spread.bias.copy_(torch.tensor([2.0, 2.0, 0.0]))
 
     def forward(self, crops: Tensor) -> NetworkOutputs:
         hidden = self.attention(self.hidden(self.points(self.backbone(crops)).flatten(2)))
-        spread = self.spread(hidden)
-        spread = torch.cat([spread[..., :2].clamp(*SPINE_LOG_SD_LIMITS), spread[..., 2:]], -1)
-        return NetworkOutputs(SimccMaps(self.x(hidden), self.y(hidden)), spread)
+        return NetworkOutputs(SimccMaps(self.x(hidden), self.y(hidden)), self.spread(hidden))
+
+
+class SpreadLayer(nn.Linear):
+    """What is known of a point → its spread, within limits; the same for all points before learning."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.zeros_(self.weight)
+        with torch.no_grad():
+            self.bias.copy_(torch.tensor([2.0, 2.0, 0.0]))
+
+    def forward(self, seen: Tensor) -> Tensor:
+        spread = super().forward(seen)
+        return torch.cat([spread[..., :2].clamp(*SPINE_LOG_SD_LIMITS), spread[..., 2:]], -1)
+
+
+class StartedNetwork(nn.Module):
+    """A network of another program that learns on: crops → `NetworkOutputs`.
+
+    path: file of `torch.export`, from crops to maps, with a part `backbone`. points: how many there must be. Its
+    normalisation keeps its statistics. Raises `InputError` for a file that is none, or of other points."""
+
+    def __init__(self, path: str, points: int):
+        super().__init__()
+        try:
+            self.network = torch.export.load(path).module()
+            outputs = self.network(torch.zeros(2, 3, *CROP_SIZE_PX))
+            self.backbone = self.network.backbone
+        except Exception as error:  # of files, archives and programs: classes of its own
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise InputError(f"{path} is no network to start from: {reason}. See tools.start_network.") from None
+        if outputs[0].shape[1] != points:
+            raise InputError(
+                f"{path} gives {outputs[0].shape[1]} points, data.points asks for {points}; write it with these "
+                "(tools.start_network --points)."
+            )
+        del self.network.train, self.network.eval  # refuse to be called
+        self._unbiased = reads_unbiased(path)
+        self.spread = SpreadLayer(round(sum(CROP_SIZE_PX) * BINS_PER_PX), 3)
+
+    def forward(self, crops: Tensor) -> NetworkOutputs:
+        maps = maps_of_outputs(self.network(crops), self._unbiased)
+        shares = [torch.softmax(SIMCC_SHARPNESS * part.detach(), -1) for part in maps]
+        return NetworkOutputs(maps, self.spread(torch.cat(shares, -1)))
+
+
+def maps_of_outputs(outputs: Sequence[Tensor], unbiased: bool) -> SimccMaps:
+    """Maps of a pose network's outputs: SimCC's as they are; of heat maps (crops, points, rows, columns) the greatest
+    value of each column and row, linear between cells. unbiased: as of `decode_heatmaps`."""
+    if len(outputs) > 1:
+        return SimccMaps(*outputs[:2])
+    made = []
+    for other, side in ((2, CROP_SIZE_PX[1]), (3, CROP_SIZE_PX[0])):
+        cells = outputs[0].amax(other)
+        count = cells.shape[-1]
+        scale = (count - 1) / (side - 1) if unbiased else count / side
+        places = torch.arange(round(side * BINS_PER_PX), device=cells.device) / BINS_PER_PX * scale
+        share = 1 - (places - torch.arange(count, device=cells.device)[:, None]).abs()
+        made.append(cells @ share.clamp(min=0).to(cells.dtype))
+    return SimccMaps(*made)
 
 
 def network_size(network: nn.Module) -> tuple[float, float]:
@@ -145,8 +199,7 @@ def network_size(network: nn.Module) -> tuple[float, float]:
 class Backbone(nn.Module):
     """Crops → (n, wide[3], height / 16, width / 16). wide: channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the crop.
 
-    blocks: how many at 1/4, 1/8, 1/16 and 1/32, the first of which halves the size.
-    """
+    blocks: how many at 1/4, 1/8, 1/16 and 1/32, the first of which halves the size."""
 
     def __init__(self, channels: int, wide: list[int], blocks: tuple[int, int, int, int]):
         super().__init__()
@@ -226,19 +279,13 @@ _MIN_DETERMINANT = 1e-9
 def gaussian_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     """Negative log-likelihood of labels, less its constant, mean over labelled points.
 
-    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label.
-    """
-    error, correlation, rest = _standardised_error(labels - places, spread)
-    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * _squared_mahalanobis(error, correlation, rest)
+    places, labels: (n, points, 2); spread: (n, points, 3), in their unit; weight: (n, points), 0 without label."""
+    correlation = torch.tanh(spread[..., 2])
+    error, rest = (labels - places) * torch.exp(-spread[..., :2]), 1 - correlation**2 + _MIN_DETERMINANT
+    mahalanobis = ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
+    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * mahalanobis
     known = weight > 0
     return torch.where(known, likelihood, torch.zeros_like(likelihood)).sum() / known.sum().clamp(min=1)
-
-
-def squared_distance(error: Tensor, spread: Tensor) -> Tensor:
-    """(…) squares of errors (…, 2) in standard deviations (Mahalanobis): χ² of two degrees of freedom where spreads
-    are right.
-    """
-    return _squared_mahalanobis(*_standardised_error(error, spread))
 
 
 def covariances_of_spread(spread: Tensor) -> Tensor:
@@ -246,16 +293,6 @@ def covariances_of_spread(spread: Tensor) -> Tensor:
     sd, correlation = torch.exp(spread[..., :2]), torch.tanh(spread[..., 2])
     mixed = correlation * sd.prod(-1)
     return torch.stack([torch.stack([sd[..., 0] ** 2, mixed], -1), torch.stack([mixed, sd[..., 1] ** 2], -1)], -2)
-
-
-def _standardised_error(error: Tensor, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Errors over their deviations, correlation, and one less its square."""
-    correlation = torch.tanh(spread[..., 2])
-    return error * torch.exp(-spread[..., :2]), correlation, 1 - correlation**2 + _MIN_DETERMINANT
-
-
-def _squared_mahalanobis(error: Tensor, correlation: Tensor, rest: Tensor) -> Tensor:
-    return ((error**2).sum(-1) - 2 * correlation * error.prod(-1)) / rest
 
 
 # The four losses of SpinePose (Khan et al. 2025), with their published weights, and one of our own.
@@ -268,8 +305,7 @@ _MIN_NORM = 1e-9
 @dataclass(frozen=True)
 class PointGraph:
     """What losses know of the points. bones: pairs of indices, parent first. chain: indices of the spine's points, the
-    sacrum first.
-    """
+    sacrum first."""
 
     bones: tuple[tuple[int, int], ...]
     chain: tuple[int, ...]
@@ -298,8 +334,7 @@ def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[
     """L_structure: mean over bones of the angle between a bone found and the one labelled, over π.
 
     places, labels: (crops, points, 2) px. Bones with an end without label, or without length, are left out; 0 where
-    none is left.
-    """
+    none is left."""
     if not bones:
         return places.sum() * 0
     first, second = torch.tensor(bones, device=places.device).T
@@ -317,8 +352,7 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
     """L_spine: mean square of the labelled points' distances from their own smoothed chain, both coordinates.
 
     chain: (crops, points, 2) px, the sacrum first. The chain is smoothed point after point: s̃ᵢ = s̃ᵢ₋₁ + wᵢ (sᵢ − s̃ᵢ₋₁)
-    with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T)).
-    """
+    with wᵢ = 1 − ½ σ(a (‖sᵢ − s̃ᵢ₋₁‖ − T))."""
     chain = chain / settings.unit_px
     smooth = [chain[:, 0]]
     for i in range(1, chain.shape[1]):
@@ -335,8 +369,7 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
 class WantedOutputs:
     """Labels of crops. places: (crops, points, 2) px; weight: (crops, points), 0 without label; maps: Gaussians.
 
-    teacher: maps of what a teacher sees, or None; taught: indices of its points among ours.
-    """
+    teacher: maps of what a teacher sees, or None; taught: indices of its points among ours."""
 
     places: Tensor
     weight: Tensor
@@ -384,9 +417,14 @@ class NetworkWeights:
     state: Mapping[str, Tensor]
 
 
-def build_network(weights: NetworkWeights) -> SpineNetwork:
+def make_network(names: Sequence[str], size: SpineNetworkSize) -> SpineNetwork | StartedNetwork:
+    """A network for these points, with the weights to start from."""
+    return SpineNetwork(len(names), size) if size.start is None else StartedNetwork(size.start, len(names))
+
+
+def build_network(weights: NetworkWeights) -> SpineNetwork | StartedNetwork:
     """The network, ready to be used."""
-    network = SpineNetwork(len(weights.names), weights.size)
+    network = make_network(weights.names, weights.size)
     network.load_state_dict(dict(weights.state))
     return network.eval()
 

@@ -39,7 +39,7 @@ from simspine.vision.spinepose import SpinePose
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from simspine.learning.spine_network import SpineNetwork
+    from simspine.learning.spine_network import SpineNetwork, StartedNetwork
 
 
 UNTRAINED_LABEL, TRAINED_LABEL, MEAN_PLACE_LABEL = "untrained", "trained", "mean place in the box"
@@ -67,8 +67,7 @@ def train_detector(
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv, weights.pt (averaged), detector.onnx, tables.json. A
     killed run goes on after its last epoch. Raises `InputError` where there is nothing to learn from, people of the
-    test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings.
-    """
+    test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings."""
     require_torch()  # before minutes of work
     from simspine.learning.onnx_files import require_onnx
     from simspine.learning.spine_network import WEIGHTS_FILE, NetworkWeights, build_network, save_weights
@@ -110,18 +109,18 @@ def _fit_networks(
     judged: CropReader | None,
     folder: Path,
     say: LifterSay,
-) -> tuple[dict[str, "Tensor"], "SpineNetwork"]:
+) -> tuple[dict[str, "Tensor"], "SpineNetwork | StartedNetwork"]:
     """Averaged weights, and the network as it was before training."""
     from simspine.learning.descent import DescentRun, TrainingIdentity, with_seed, write_losses
-    from simspine.learning.spine_network import SpineNetwork
+    from simspine.learning.spine_network import make_network
     from simspine.learning.spine_training import fit_detector, read_teacher, sight_people, student_weights
 
     device = chosen_device(options.training.device)
     names = options.data.names
     teacher = None if options.teacher is None else read_teacher(options.teacher, options.network, names, device)
 
-    def make() -> SpineNetwork:
-        network = SpineNetwork(len(names), options.network)
+    def make() -> "SpineNetwork | StartedNetwork":
+        network = make_network(names, options.network)
         if teacher is not None and teacher.state is not None:
             network.load_state_dict(student_weights(teacher.state, teacher.names, names, options.seed))
         return network
@@ -130,7 +129,8 @@ def _fit_networks(
         return float("nan") if judged is None else float(np.nanmean(sight_people(network, judged).error_px))
 
     stated = options.model_dump(mode="json", exclude={"training": {"device", "threads"}, "data": {"test"}})
-    taught = [] if options.teacher is None else [hashlib.sha256(Path(options.teacher).read_bytes()).hexdigest()]
+    given = [path for path in (options.teacher, options.network.start) if path is not None]
+    taught = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in given]
     identity = TrainingIdentity(stated, "+".join([*(people.digest for people in reader.sets), *taught]))
     run = DescentRun(folder=folder, identity=identity, seed=options.seed, device=device, say=say)
     state, history = fit_detector(make, reader, options, run, teacher=teacher, watch=test_error)
@@ -176,11 +176,10 @@ JUDGED_NOTES = (
 
 
 def judged_tables(
-    networks: Mapping[str, "SpineNetwork"], judged: CropReader, learnt: LabelledPeople
+    networks: Mapping[str, "SpineNetwork | StartedNetwork"], judged: CropReader, learnt: LabelledPeople
 ) -> tuple[EvaluationTable, ...]:
     """Figures of networks on a reader's people, compared with the mean places of the people learnt from: error, PCK and
-    how many labels the ellipses hold, then the papers' average precision and AUC.
-    """
+    how many labels the ellipses hold, then the papers' average precision and AUC."""
     from simspine.learning.spine_network import network_size
     from simspine.learning.spine_training import mean_places, sight_people, to_image_px
 
@@ -250,8 +249,7 @@ def share_in_ellipses(error: np.ndarray, covariance: np.ndarray) -> float:
 
 def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarray) -> ImagePeople:
     """People for the papers' evaluation: points (people, points, 3) in SpineTrack's order; those that are not among the
-    set's are not labelled, and not found.
-    """
+    set's are not labelled, and not found."""
     every = np.zeros((len(people), len(load_skeleton(DETECTOR_SKELETON)), 3))
     every[..., :2] = np.nan if keypoints is not people.keypoints else 0
     every[:, [load_skeleton(DETECTOR_SKELETON).index(name) for name in people.names]] = keypoints
@@ -269,8 +267,7 @@ def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarra
 def training_hook(settings: str, say: Callable[[str], None]) -> TrainingHook:
     """A hook that trains with a preset or a file of settings, on the corrected images and on the settings' own set.
 
-    Raises `InputError` for settings that leave points out or name two training sets.
-    """
+    Raises `InputError` for settings that leave points out or name two training sets."""
     require_torch()
     options = spine_options(settings if settings in SPINE_PRESETS else Path(settings))
     if options.data.points != "all":
@@ -303,8 +300,7 @@ def with_corrected_images(options: SpineDetectorOptions, files: RoundFiles) -> S
 def detect_in_recording(recording: RecordedViews, detector: SpinePose, out: Path) -> None:
     """Write a detector's points of every image as `<view>_json/<view>_000012.json`, and close it.
 
-    The person is looked for in `person_boxes`, or by BlazePose where there are none.
-    """
+    The person is looked for in `person_boxes`, or by BlazePose where there are none."""
     decoders = [open_images_in_any_order(source) for source in recording.sources]
     boxes = person_boxes(recording)
     try:

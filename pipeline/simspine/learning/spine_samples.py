@@ -25,8 +25,7 @@ class LabelledPeople:
     """One row a person.
 
     files: of the images, one a person. names: of the points. keypoints: (people, points, 3) x, y px and v, 0 where not
-    labelled. box: (people, 4) x0 y0 x1 y1 px. area: (people,) px².
-    """
+    labelled. box: (people, 4) x0 y0 x1 y1 px. area: (people,) px²."""
 
     files: tuple[Path, ...]
     names: tuple[str, ...]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,12 +32,13 @@ from simspine.learning.spine_network import (
     best_places,
     build_network,
     covariances_of_spread,
+    maps_of_outputs,
     read_weights,
     total_loss,
     wanted_maps,
 )
 from simspine.learning.spine_samples import CropBatch, CropReader, LabelledPeople, plain_view
-from simspine.vision.spinepose import input_shape, open_session
+from simspine.vision.spinepose import input_shape, open_session, output_shapes, reads_unbiased
 
 # Teachers: networks with fewer points, whose weights a student starts from, and whose maps it keeps to.
 
@@ -114,23 +114,24 @@ def _onnx_teacher(path: Path) -> Teacher:
     size = input_shape(session, CROP_SIZE_PX, path)
     if size != CROP_SIZE_PX:
         raise InputError(f"the teacher {path} takes images of {size} px, expected {CROP_SIZE_PX}.")
-    outputs: list[Any] = [output.shape for output in session.get_outputs()[:2]]
+    outputs = output_shapes(session, CROP_SIZE_PX, path)[:2]
     bins = [round(side * BINS_PER_PX) for side in CROP_SIZE_PX[::-1]]
-    if len(outputs) < 2 or [shape[-1] for shape in outputs] != bins or outputs[0][1] not in _BY_COUNT:
+    heat = len(outputs[0]) == 4
+    if (not heat and [shape[-1] for shape in outputs] != bins) or outputs[0][1] not in POINTS_BY_COUNT:
         raise InputError(
-            f"{path} is no teacher: outputs {outputs}, expected (n, points, {bins[0]}) and (n, points, {bins[1]}) with "
-            f"{' or '.join(map(str, sorted(_BY_COUNT)))} points in SpineTrack's order."
+            f"{path} is no teacher: outputs {outputs}, expected (n, points, {bins[0]}) and (n, points, {bins[1]}), or "
+            f"heat maps, with {' or '.join(map(str, sorted(POINTS_BY_COUNT)))} points in SpineTrack's order."
         )
     name = session.get_inputs()[0].name
 
     def see(crops: Tensor) -> SimccMaps:
-        x, y = session.run(None, {name: crops.float().cpu().numpy()})[:2]
-        return SimccMaps(torch.as_tensor(x, device=crops.device), torch.as_tensor(y, device=crops.device))
+        found = session.run(None, {name: crops.float().cpu().numpy()})[: 1 if heat else 2]
+        return maps_of_outputs([torch.as_tensor(part, device=crops.device) for part in found], reads_unbiased(path))
 
-    return Teacher(see, _BY_COUNT[outputs[0][1]])
+    return Teacher(see, POINTS_BY_COUNT[outputs[0][1]])
 
 
-_BY_COUNT = {17: POINT_CHOICES["all"][:17], 26: POINT_CHOICES["body"], 37: POINT_CHOICES["all"]}
+POINTS_BY_COUNT = {17: POINT_CHOICES["all"][:17], 26: POINT_CHOICES["body"], 37: POINT_CHOICES["all"]}
 
 
 # Training on crops, by the loop that all networks have.

@@ -28,7 +28,7 @@ from simspine.vision.one_camera import (
     WatchSettings,
 )
 from simspine.vision.options import DetectionOptions
-from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights
+from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device
 
 PEOPLE_FINDERS = ("rfdetr", "yolox")
 
@@ -62,16 +62,16 @@ class SpinePoseEstimator:
         Of lifting: of the first person, m; unknown if left out.
     device : str
         'auto' and 'cpu': the processor; 'cuda'.
-    hardware_acceleration, mixed_precision : bool
-        Without effect.
+    hardware_acceleration : bool
+        With the device 'auto': a GPU where onnxruntime has one.
     max_detections : int
         The most people in an image.
     lifter : str
         ONNX file of a lifter, SpinePose's own for instance; the packaged one if left out.
     warmup_frames : int
         Of lifting: images that decide where the world is.
-    show_lifting_panel : bool
-        Without effect: no panel is drawn.
+    mixed_precision, show_lifting_panel : bool
+        Only False: networks run in full precision, and no panel is drawn.
     """
 
     SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
@@ -96,6 +96,9 @@ class SpinePoseEstimator:
     show_lifting_panel: bool = False
 
     def __post_init__(self):
+        for name in ("mixed_precision", "show_lifting_panel"):
+            if getattr(self, name):
+                raise InputError(f"{name} is True, but has no effect here; leave it out.")
         self._options = self._detection_options()
         self._people: tuple[DetectedPerson, ...] = ()
 
@@ -122,8 +125,11 @@ class SpinePoseEstimator:
                 warnings.warn(f"{error} BlazePose is used; its spine is inferred.", stacklevel=4)
                 model = "blazepose"
         options = options_of_model(model, self.max_detections)
-        device = "cuda" if self.device.startswith("cuda") and options.detector == "spinepose" else "cpu"
-        return options.model_copy(update={"device": device})
+        device = self.device
+        if device == "auto":
+            device = (fastest_device() if self.hardware_acceleration else None) or "cpu"
+        on_gpu = device.startswith("cuda") and options.detector == "spinepose"
+        return options.model_copy(update={"device": "cuda" if on_gpu else "cpu"})
 
     def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
         """The people, with what was inferred marked. bboxes: (people, 4) x0 y0 x1 y1 px, where they are known to be."""

@@ -113,6 +113,14 @@ def input_shape(session, fallback: tuple[int, int], weights: str | Path) -> tupl
     return height, width
 
 
+def output_shapes(session, size: tuple[int, int], weights: str | Path) -> list[list]:
+    """Shapes of a network's outputs; exporters leave sides open that they did not work out, so it is run once then."""
+    shapes = [output.shape for output in session.get_outputs()]
+    if all(isinstance(side, int) for shape in shapes[:2] for side in shape[1:]):
+        return shapes
+    return [list(part.shape) for part in run_session(session, np.zeros((1, 3, *size), np.float32), weights)]
+
+
 # Points from heat maps, to fractions of a cell: what networks such as HRNet and ViTPose give.
 # A heat map is trained to be a Gaussian around the point. Its maximum is found cell by cell, and moved to where
 # the logarithm of the map, a parabola around the point, has its top: one Newton step from second differences
@@ -199,8 +207,8 @@ class SpinePose:
         path = self._path = find_weights(weights)
         self._session = open_session(path, device)
         self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192), path)
-        self._points, self._maps = _network_outputs(self._session, path)
-        self._unbiased = any(word in path.name.lower() for word in UNBIASED_NAME_PARTS)
+        self._points, self._maps = _network_outputs(output_shapes(self._session, self._size, path), path)
+        self._unbiased = reads_unbiased(path)
         self.skeleton = skeletons.skeleton_of_size(self._points).name
         self.people = people
         self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
@@ -257,6 +265,11 @@ class SpinePose:
     def close(self) -> None:
         self._session = None
         getattr(self._boxes, "close", lambda: None)()
+
+
+def reads_unbiased(path: str | Path) -> bool:
+    """Whether the heat maps of a network's file are unbiased, by its name."""
+    return any(word in Path(path).name.lower() for word in UNBIASED_NAME_PARTS)
 
 
 def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -338,13 +351,12 @@ def _model_id(text: str) -> tuple[str, str]:
     return version, size
 
 
-def _network_outputs(session, path: Path) -> tuple[int, int]:
+def _network_outputs(shapes: list[list], path: Path) -> tuple[int, int]:
     """How many points a network gives, and by how many maps each: two along the axes (SimCC), or one heat map."""
-    shapes = [output.shape for output in session.get_outputs()]
     lines = [shape for shape in shapes[:2] if len(shape) == 3]
-    if len(lines) == 2 and lines[0][1] == lines[1][1] and isinstance(lines[0][1], int):
+    if len(lines) == 2 and lines[0][1] == lines[1][1]:
         return lines[0][1], 2
-    if shapes and len(shapes[0]) == 4 and isinstance(shapes[0][1], int):
+    if shapes and len(shapes[0]) == 4:
         return shapes[0][1], 1
     raise InputError(
         f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "

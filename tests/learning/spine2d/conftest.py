@@ -7,7 +7,7 @@ from dotted_people import write_dotted
 
 NETWORKS = [
     "test_rounds_of_annotation.py", "test_simcc.py", "test_spine_losses.py", "test_spine_network.py",
-    "test_spine_schedule.py", "test_spine_training.py", "test_train_spine_command.py",
+    "test_spine_schedule.py", "test_spine_training.py", "test_start_networks.py", "test_train_spine_command.py",
 ]  # fmt: skip
 collect_ignore = [] if find_spec("torch") else NETWORKS
 

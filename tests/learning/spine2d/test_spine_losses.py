@@ -17,7 +17,6 @@ from simspine.learning.spine_network import (
     gaussian_loss,
     position_loss,
     spine_loss,
-    squared_distance,
     structure_loss,
     total_loss,
     wanted_maps,
@@ -88,8 +87,6 @@ def test_spread_is_the_gaussian_likelihood():
     normal = torch.distributions.MultivariateNormal(PLACES, covariances_of_spread(spread))
     expected = -(normal.log_prob(LABELS) + np.log(2 * np.pi))[WEIGHT > 0].mean()
     assert float(gaussian_loss(PLACES, spread, LABELS, WEIGHT)) == pytest.approx(float(expected), rel=1e-6)
-    white = torch.linalg.solve(torch.linalg.cholesky(covariances_of_spread(spread)), (LABELS - PLACES)[..., None])
-    assert torch.allclose(squared_distance(LABELS - PLACES, spread), white.square().sum((-1, -2)), rtol=1e-6)
 
 
 CASES = {
