@@ -21,7 +21,13 @@ from simspine.estimation.levenberg_marquardt import minimise
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver
 from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, PriorTerm
-from simspine.estimation.trajectory import WindowPosterior, WindowSize, share_about_mean, solve_trajectory
+from simspine.estimation.trajectory import (
+    TrialObjective,
+    WindowPosterior,
+    WindowSize,
+    share_about_mean,
+    solve_trajectory,
+)
 
 RATE = 60.0
 
@@ -189,9 +195,9 @@ def test_of_several_starts_the_lowest_end_counts(release, moving, monkeypatch):
     ends, begins, first = [], [], []
     solve, path = trajectory_engine.solve_trajectory, trajectory_engine.starting_path
 
-    def solved(terms, acceleration, paths, **settings):
-        found = solve(terms, acceleration, paths, **settings)
-        if settings["spacing"] is not None:  # a path to begin from
+    def solved(trial, paths, **settings):
+        found = solve(trial, paths, **settings)
+        if trial.spacing is not None:  # a path to begin from
             return found
         first.append(paths[0]())
         ends.append(found if ends else replace(found, cost=found.cost + 1.0))
@@ -408,11 +414,11 @@ def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, mov
     motion, markers = moving(90)
     n = release.tree.free.size
     tree, y, w, _ = usable_observations(release, markers, np.full(markers.xyz.shape[:2], 1 / 0.02**2), 3)
-    terms = [
+    terms = (
         MarkerTerm(tree, y, w),
         PriorTerm(np.eye(n), tree.rest[tree.free], np.ones(n), np.zeros(n)),
-    ]
-    acceleration = np.full(n, RATE**4 / 20.0**2)
+    )
+    trial = TrialObjective(terms, np.full(n, RATE**4 / 20.0**2))
     good, made = motion.values[:, tree.free], []
 
     def other() -> np.ndarray:
@@ -421,14 +427,14 @@ def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, mov
 
     def begin(path):
         windows = WindowSize(30, 20)
-        return solve_trajectory(terms, acceleration, [lambda: path, other, other], windows=windows, tolerance=1e-12)
+        return solve_trajectory(trial, [lambda: path, other, other], windows=windows, tolerance=1e-12)
 
     direct = begin(good)
     assert not made
     assert set(direct.reason) == {""}
     bad = good.copy()
     bad[82:, 6:] = np.random.default_rng(0).uniform(-40, 40, bad[82:, 6:].shape)  # wound up in the last window alone
-    wound = solve_trajectory(terms, acceleration, [lambda: bad], windows=WindowSize(30, 20), tolerance=1e-12)
+    wound = solve_trajectory(trial, [lambda: bad], windows=WindowSize(30, 20), tolerance=1e-12)
     assert set(wound.reason[:30]) == {""}
     assert wound.reason[-1]
     found = begin(bad)
@@ -586,7 +592,9 @@ def test_a_spline_ends_where_the_frames_do(release, moving, monkeypatch):
     assert np.quantile(np.abs(apart[:, seen]), 0.999) < 0.5  # more where a joint just comes to its limit
     known = every.motion.deviation > 0
     ratio = some.motion.deviation[known] / every.motion.deviation[known]
-    assert np.quantile(np.abs(ratio - 1), 0.98) < 0.02
+    assert abs(np.median(ratio) - 1) < 0.01
+    assert np.quantile(ratio, 0.01) > 0.9  # a spline follows less of the noise where points say much
+    assert ratio.max() < 1.02
     np.testing.assert_allclose(some.posterior.response, every.posterior.response, atol=0.01)
 
 

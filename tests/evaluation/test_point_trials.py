@@ -13,6 +13,7 @@ from tools.bench.study_trials import (
     trial_in_space,
     trials_of_people,
 )
+from tools.other_anatomy.motion import FOREIGN_ACTIONS
 
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError
@@ -20,7 +21,6 @@ from simspine.core.filtering import lowpass
 from simspine.core.skeletons import SPINE_REGIONS
 from simspine.core.types import Origin
 from simspine.synthesis.actions import ACTION_NAMES
-from simspine.synthesis.foreign_motion import FOREIGN_ACTIONS
 
 SIZE = StudySize(1, 400, actions=("Directions",))
 

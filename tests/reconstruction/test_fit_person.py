@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tools.bench.spine_errors import OWN_SPINE_MARKERS
 from tools.bench.study_trials import POINT_ERRORS_BY_NAME, StudySize, trial_in_space, trials_of_people
+from tools.other_anatomy.motion import make_foreign_subject, make_foreign_trial
 
 from simspine.anatomy.body import forward_kinematics, neutral_motion
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS, SPINE_MARKERS
@@ -20,7 +21,6 @@ from simspine.estimation.solve_trial import read_spine, solve_kinematics
 from simspine.quality.assess import check_solved_trial
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import body_of_person
-from simspine.synthesis.foreign_motion import make_foreign_subject, make_foreign_trial
 
 SD = 0.005  # m, of spine points from frame to frame
 SCORED = 40  # frames of each trial whose vertebrae are compared

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from tools.bench.baselines import TRUE_POINT_MARKER_SET, peer_estimates, peer_markers
 from tools.bench.spine_errors import OWN_SPINE_MARKERS, TrialSpine
+from tools.other_anatomy.motion import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 
 from simspine.anatomy.curvature import SPINE_MARKERS
 from simspine.core.errors import InputError, require_known
@@ -26,7 +27,6 @@ from simspine.reconstruction.reconstruct import AFTER_DETECTION, AFTER_MERGING, 
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import run_stages
 from simspine.synthesis.actions import ACTION_NAMES
-from simspine.synthesis.foreign_motion import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 from simspine.synthesis.population import SPINE_FAMILIES, make_subject
 from simspine.synthesis.postures import MOTION_RATE_HZ
 from simspine.synthesis.signals import correlated_drift, random_stream

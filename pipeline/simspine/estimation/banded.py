@@ -22,7 +22,8 @@ from simspine.estimation.path_basis import Basis
 # go.
 
 _LAPACK_LETTER = {"d": "d", "f": "s"}  # LAPACK's letters for NumPy's types
-_LOWER_TRIANGLE = ctypes.c_char(b"L")
+_LOWER_TRIANGLE, _RIGHT = ctypes.c_char(b"L"), ctypes.c_char(b"R")
+_TRANSPOSED, _PLAIN = ctypes.c_char(b"T"), ctypes.c_char(b"N")
 
 
 @cache
@@ -35,6 +36,10 @@ def _call_lapack(name: str, arguments: Sequence[Any]) -> int:
     info = ctypes.c_int(0)
     _fortran_routine("cython_lapack", name)(*[_by_reference(value) for value in (*arguments, info)])
     return info.value
+
+
+def _call_blas(name: str, arguments: Sequence[Any]) -> None:
+    _fortran_routine("cython_blas", name)(*map(_by_reference, arguments))
 
 
 def _by_reference(value):
@@ -84,26 +89,19 @@ def _factorise_blocks(band: np.ndarray, n: int) -> bool:
     With one row less between its columns the band's memory is H itself, column by column.
     """
     width, size = band.shape
-    letter = _LAPACK_LETTER[band.dtype.char]
-    solve, take_off = (_fortran_routine("cython_blas", letter + name) for name in ("trsm", "syrk"))
-    factor = _fortran_routine("cython_lapack", letter + "potrf")
-    real = ctypes.c_double if band.dtype == float else ctypes.c_float
-    one, minus_one = ctypes.byref(real(1.0)), ctypes.byref(real(-1.0))
-    lower, right, transposed, plain = (ctypes.byref(ctypes.c_char(each)) for each in (b"L", b"R", b"T", b"N"))
-    own, stride, info = ctypes.byref(ctypes.c_int(n)), ctypes.byref(ctypes.c_int(width - 1)), ctypes.c_int(0)
-    address = band.ctypes.data
+    letter, stride = _LAPACK_LETTER[band.dtype.char], width - 1
+    one, minus_one = (np.full((), value, band.dtype) for value in (1.0, -1.0))
     for first in range(0, size, n):
-        block = ctypes.c_void_p(address + first * width * band.itemsize)
-        factor(lower, own, block, stride, ctypes.byref(info))
-        if info.value != 0:
+        block, below = band[:, first:], band[n:, first:]
+        if _call_lapack(f"{letter}potrf", (_LOWER_TRIANGLE, n, block, stride)) != 0:
             return False
         later = min(width, size - first) - n
         if later > 0:
-            rows = ctypes.byref(ctypes.c_int(later))
-            below = ctypes.c_void_p(address + (first * width + n) * band.itemsize)
-            next_block = ctypes.c_void_p(address + (first + n) * width * band.itemsize)
-            solve(right, lower, transposed, plain, rows, own, one, block, stride, below, stride)
-            take_off(lower, plain, rows, own, minus_one, below, stride, one, next_block, stride)
+            solved = (_RIGHT, _LOWER_TRIANGLE, _TRANSPOSED, _PLAIN, later, n, one, block, stride, below, stride)
+            _call_blas(f"{letter}trsm", solved)
+            next_block = band[:, first + n :]
+            taken_off = (_LOWER_TRIANGLE, _PLAIN, later, n, minus_one, below, stride, one, next_block, stride)
+            _call_blas(f"{letter}syrk", taken_off)
     return True
 
 

@@ -304,7 +304,3 @@ class Objective:
 
     def curve_smoothness(self, system: BandedSystem) -> None:
         system.add_form(self.basis.acceleration_form, np.diag(self.acceleration))
-
-    def of_window(self, frames: slice) -> "Objective":
-        """With the terms of a part of the trial, on which the basis is."""
-        return replace(self, terms=tuple(term.of_window(frames) for term in self.terms))

@@ -54,12 +54,25 @@ class Trajectory:
     reason: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class TrialObjective:
+    """What is minimised over a trial. terms: the first is the `MarkerTerm`. acceleration: see `Objective`. spacing:
+    frames between the knots of a spline, None for an unknown in every frame."""
+
+    terms: tuple[Term, ...]
+    acceleration: np.ndarray
+    spacing: int | None = None
+
+    def of_window(self, frames: slice) -> Objective:
+        """Of a part of the trial, on a basis of its own."""
+        basis = path_basis(frames.stop - frames.start, self.spacing)
+        return Objective(tuple(term.of_window(frames) for term in self.terms), self.acceleration, basis)
+
+
 def solve_trajectory(
-    terms: Sequence[Term],
-    acceleration: np.ndarray,
+    trial: TrialObjective,
     paths: Sequence[Callable[[], np.ndarray]],
     *,
-    spacing: int | None = None,
     publish: PublishedFigures | None = None,
     windows: WindowSize = WindowSize(),
     tolerance: float = 1e-6,
@@ -67,26 +80,23 @@ def solve_trajectory(
     precision: FloatType = float,
     polish: int = MAX_POLISHING_STEPS,
 ) -> Trajectory:
-    """Minimise the sum of terms and smoothness over all frames.
+    """Minimise an objective over all frames.
 
-    terms: the first is the `MarkerTerm`. acceleration: see `Objective`. paths: make those (frames, free) to begin from,
-    see `starting_path`; all but the first are for windows in which those before lead nowhere. spacing: frames between
-    the knots of a spline, None for every frame by itself. publish: called for each window with the marker term and the
-    posterior of its inner frames; without it no covariance is made. precision: of factors for steps, and of sweeps for
-    the posterior. polish: see `minimise`. Other arguments: see the module.
+    paths: make those (frames, free) to begin from, see `starting_path`; all but the first are for windows in which
+    those before lead nowhere. publish: called for each window with the marker term and the posterior of its inner
+    frames; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. polish:
+    see `minimise`. Other arguments: see the module.
     """
-    markers = terms[0]
-    assert isinstance(markers, MarkerTerm)
-    frames = len(markers.y)
     first, *others = paths
     path = first()
-    size = windows.whole_intervals(spacing or 1)
+    frames = len(path)
+    size = windows.whole_intervals(trial.spacing or 1)
 
     def work(begin: int) -> Trajectory:
         end = min(begin + size.length, frames)
         low, high = max(0, begin - size.overlap), min(frames, end + size.overlap + 1)
         part = slice(low, high)
-        objective = Objective(tuple(terms), acceleration, path_basis(high - low, spacing)).of_window(part)
+        objective = trial.of_window(part)
 
         def minimum_from(path: np.ndarray) -> Minimum:
             points = objective.basis.fit(path[part])

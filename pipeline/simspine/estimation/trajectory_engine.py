@@ -33,7 +33,6 @@ from simspine.estimation.result import (
 from simspine.estimation.terms import (
     LimitTerm,
     MarkerTerm,
-    Objective,
     PriorTerm,
     Term,
     prior_repetition,
@@ -43,6 +42,7 @@ from simspine.estimation.trajectory import (
     STARTING_POINTS,
     PublishedFigures,
     Trajectory,
+    TrialObjective,
     WindowPosterior,
     WindowSize,
     offset_coordinate_names,
@@ -133,8 +133,10 @@ def solve_with_trajectory(
         body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
     )
     paths = _starting_paths(body, markers, weights, problem=problem, solver=solver)
-    learnt = np.isin(body.free_names, () if smoothness is None else smoothness.learn_from_trial)
-    problem = _with_learnt_motion(problem, learnt, paths[0](), solver)
+    if smoothness is not None:
+        problem = _with_learnt_motion(
+            problem, np.isin(body.free_names, smoothness.learn_from_trial), paths[0](), solver
+        )
     modes = np.zeros((problem.coordinate_count, 0))
     if prior is not None and prior.body_error_modes:
         modes = prior.body_error_mode_matrix(body.free_names)
@@ -297,10 +299,8 @@ def _with_learnt_motion(problem: _Problem, learnt: np.ndarray, path: np.ndarray,
     markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinning))
     terms = (markers, *(term for term in problem.terms if term is not problem.markers))
 
-    stretches = [
-        Objective(terms, problem.acceleration, path_basis(part.stop - part.start, None)).of_window(part)
-        for part in parts
-    ]
+    every_frame = TrialObjective(terms, problem.acceleration)
+    stretches = [every_frame.of_window(part) for part in parts]
 
     def minimum(i: int) -> np.ndarray:
         return minimise(stretches[i], path[parts[i]], precision=problem.precision).points
@@ -389,10 +389,8 @@ def _solved(
 ) -> Trajectory:
     assert tolerance is not None  # set for this engine
     return solve_trajectory(
-        problem.terms,
-        problem.acceleration,
+        TrialObjective(problem.terms, problem.acceleration, problem.spacing),
         paths,
-        spacing=problem.spacing,
         publish=publish,
         windows=WindowSize(solver.window, solver.overlap),
         tolerance=tolerance,

@@ -2,6 +2,6 @@
 
 Read `virtual_trial` first: who, what body, which motion, and what follows from them exactly. `population` and `bodies`
 draw people; `actions` and `postures` let them move; `virtual_detector` simulates 2D detections; `capture_files` writes
-all this in the layout of Human3.6M. The `foreign_*` modules hold people of another anatomy, who share nothing with the
-estimator's body. The `rendered_*` modules, `raster` and `shading` make labelled pictures. All randomness is seeded.
+all this in the layout of Human3.6M. The `rendered_*` modules, `raster` and `shading` make labelled pictures. All
+randomness is seeded.
 """

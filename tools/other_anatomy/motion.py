@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-
-from simspine.anatomy.curvature import SPINE_MARKERS, Level
-from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
-from simspine.core.errors import InputError, require_known
-from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
-from simspine.core.types import Markers
-from simspine.synthesis.foreign_anatomy import ForeignSpine, ForeignSubject, read_foreign, sample_subject
-from simspine.synthesis.foreign_body import (
+from tools.other_anatomy.anatomy import ForeignSpine, ForeignSubject, read_foreign, sample_subject
+from tools.other_anatomy.body import (
     ForeignPose,
     arm_points,
     foreign_vertebrae,
@@ -30,6 +24,12 @@ from simspine.synthesis.foreign_body import (
     spine_poses,
     standing_height,
 )
+
+from simspine.anatomy.curvature import SPINE_MARKERS, Level
+from simspine.anatomy.vertebrae import SpineKinematics, spine_kinematics
+from simspine.core.errors import InputError, require_known
+from simspine.core.skeletons import VERTEBRA_OF, load_skeleton
+from simspine.core.types import Markers
 from simspine.synthesis.signals import minimum_jerk_step
 
 # A motion of a person of another anatomy while it is composed: coordinates as functions of time alone.

@@ -1,12 +1,12 @@
 """People of another anatomy: sampled from published sizes, and nothing of the estimator's body or tables.
 
-Lengths in m, angles in rad; axes x forward, y up, z right. Figures and sources: `tables/foreign.yaml`.
+Lengths in m, angles in rad; axes x forward, y up, z right. Figures and sources: `foreign.yaml`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -92,8 +92,8 @@ class ForeignSubject:
 
 @cache
 def read_foreign() -> dict:
-    """`tables/foreign.yaml` as it is: mm and degrees."""
-    return yaml.safe_load((files("simspine.synthesis") / "tables" / "foreign.yaml").read_text("utf-8"))
+    """`foreign.yaml` as it is: mm and degrees."""
+    return yaml.safe_load((Path(__file__).parent / "foreign.yaml").read_text("utf-8"))
 
 
 def draw_normal(rng: np.random.Generator, figure, unit: float = 1.0) -> float:

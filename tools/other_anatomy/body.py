@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tools.other_anatomy.anatomy import ForeignSpine, ForeignSubject
 
 from simspine.anatomy.curvature import Endplate, Vertebra, parse_point
-from simspine.synthesis.foreign_anatomy import ForeignSpine, ForeignSubject
 
 BODY_SIDES = ("R", "L")
 RIB_CAGE_VERTEBRAE = ("T1", "T4", "T8")  # the rib cage turns and moves as their mean
