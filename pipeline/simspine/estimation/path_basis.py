@@ -8,13 +8,14 @@ practical guide to splines). Integrals over the spline are exact, by two points 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
 import scipy
 
 GAUSS_POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)  # of an interval 0…1, each with the weight 1/2
+BASES_KEPT = 16  # windows of a trial have few lengths
 FRAMES_PER_BATCH = 32  # frames whose blocks are made and added together: they stay in the cache
 # Share of accelerations in a least-squares fit to a path: control points beyond its ends are on straight lines.
 FIT_SMOOTHNESS = 1e-6
@@ -119,7 +120,7 @@ class Basis:
             yield slice(begin, end)
 
 
-@cache
+@lru_cache(maxsize=BASES_KEPT)
 def path_basis(frames: int, spacing: int | None) -> Basis:
     """Cubic splines with a knot every `spacing` frames; None: an unknown for every frame."""
     return _frame_basis(frames) if spacing is None else _spline_basis(frames, spacing)

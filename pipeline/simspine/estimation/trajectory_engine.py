@@ -179,16 +179,16 @@ class _PublishedFigures:
             for piece in pieces
         ]
         derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        changes: dict[str, np.ndarray] = {}
         if GRADIENT_KEY in derived:
             offsets = z.shape[1] - self.problem.coordinate_count
             padded = np.pad(derived.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
             gradient = on_lines_between(computed, padded, len(z))
             variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: little of it is left
             share = share_about_mean(variance, posterior.covariance_with_mean(gradient))
+            changes[CHANGE_KEY] = np.sqrt(share * on_lines_between(computed, derived.pop(CHANGE_KEY), len(z)))
         found = {name: on_lines_between(computed, values, len(z)) for name, values in derived.items()}
-        if CHANGE_KEY in found:
-            found[CHANGE_KEY] = np.sqrt(share * found[CHANGE_KEY])
-        return found
+        return found | changes
 
     def _of_some_frames(self, shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         problem, own = self.problem, self.problem.coordinate_count
