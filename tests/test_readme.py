@@ -4,6 +4,7 @@ import ast
 import itertools
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -261,6 +262,13 @@ def check_spinepose(space):
     np.testing.assert_allclose(space["spine"][0, 0, :2], space["keypoints"][0, 19])  # the sacrum
 
 
+def check_motion(space):
+    """Also as a copy for OpenSim, where one was written: with the same frames."""
+    motion, copy = space["motion"], Path("for_opensim.mot")
+    assert motion.frames > 1
+    assert not copy.exists() or f"nRows={motion.frames}\n" in copy.read_text()
+
+
 # What a block of code yields, by the variable that it leaves.
 CHECKS = {
     "back": check_back,
@@ -284,6 +292,7 @@ CHECKS = {
     "items": check_items,
     "said": check_said,
     "fit": check_fit,
+    "motion": check_motion,
 }
 
 
@@ -380,6 +389,8 @@ def check_line(line: str) -> None:
 
         known = get_argument_parser()._option_string_actions
         assert all(word in known for word in rest if word.startswith("-")), line
+    elif program == "python" and rest[0] == "-m":
+        assert find_spec(rest[1]), line
     elif program == "conda":
         assert (ROOT / rest[rest.index("-f") + 1]).is_file()
     elif program in ("pip", ".venv/bin/uv"):

@@ -1,6 +1,5 @@
 import json
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,21 +9,8 @@ from simspine.cli.main import main
 from simspine.core.errors import InputError
 from simspine.evaluation.point_sources import read_point_sequences
 from simspine.learning.lifters import fit_lifter, views_of_subjects
-from simspine.learning.runs import train_lifting
+from simspine.learning.runs import mean_lifting_errors, train_lifting
 from simspine.learning.samples import LIFTED_SPINE_POINTS
-
-
-def mean_lifting_errors(predictions: Sequence, truth: Sequence) -> list[float]:
-    """Root-relative MPJPE (mm) of the spine's points and of all that were predicted; keys must be the same."""
-    known = {sequence.key: sequence for sequence in truth}
-    spine, every = [], []
-    for sequence in predictions:
-        true = known[sequence.key].select(sequence.names, sequence.frames).xyz
-        root = sequence.names.index(LIFTED_SPINE_POINTS[0])
-        error = np.linalg.norm(sequence.xyz - sequence.xyz[:, [root]] - true + true[:, [root]], axis=-1)
-        every.append(error.ravel())
-        spine.append(error[:, [sequence.names.index(name) for name in LIFTED_SPINE_POINTS]].ravel())
-    return [1e3 * float(np.nanmean(np.concatenate(part))) for part in (spine, every)]
 
 
 @pytest.mark.parametrize("method", ["mean", "nearest", "ridge"])

@@ -1,7 +1,10 @@
 """One lifter from its options to files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from simspine.evaluation.point_protocols import evaluate_lifting
 from simspine.evaluation.point_sources import write_point_sequences
@@ -9,6 +12,7 @@ from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
 from simspine.learning.lifters import LifterSay, fit_lifter, source_views, views_of_subjects
 from simspine.learning.options import NETWORK_METHODS, LiftingOptions, require_torch
+from simspine.learning.samples import LIFTED_SPINE_POINTS
 
 
 def train_lifting(
@@ -43,3 +47,16 @@ def train_lifting(
     write_point_sequences(folder / "predictions.npz", predictions)
     write_text(folder / "tables.json", evaluation_json(tables))
     return tables
+
+
+def mean_lifting_errors(predictions: Sequence, truth: Sequence) -> list[float]:
+    """Root-relative MPJPE (mm) of the spine's points and of all that were predicted; keys must be the same."""
+    known = {sequence.key: sequence for sequence in truth}
+    spine, every = [], []
+    for sequence in predictions:
+        true = known[sequence.key].select(sequence.names, sequence.frames).xyz
+        root = sequence.names.index(LIFTED_SPINE_POINTS[0])
+        error = np.linalg.norm(sequence.xyz - sequence.xyz[:, [root]] - true + true[:, [root]], axis=-1)
+        every.append(error.ravel())
+        spine.append(error[:, [sequence.names.index(name) for name in LIFTED_SPINE_POINTS]].ravel())
+    return [1e3 * float(np.nanmean(np.concatenate(part))) for part in (spine, every)]
