@@ -129,7 +129,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = interval_text(range_of(figure), figure.range_sd, figure.unit) if _moves(figure) else "–"
     within = figure.range_sd is not None and range_of(figure) <= NORMAL_95 * figure.range_sd
     if _moves(figure) and (figure.is_assumed or within):
-        span += f", {figure.decided_by if figure.is_assumed else 'within its ±'}: no sign of a change"
+        span += f", {figure.decided_by if figure.is_assumed else 'within its ±'}: not shown by this recording"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * (figure.name == "coronal_cobb")
     return (label_with_sign(figure), _mean_text(figure), _range_text(figure), span, norm_text(figure) or "–", verdict)
 
