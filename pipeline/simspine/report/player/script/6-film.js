@@ -42,6 +42,7 @@ class Film {
     const [across, down] = [Math.round(width * this.scale), Math.round(height * this.scale)];
     if (across === this.screen.width && down === this.screen.height && this.pictures.size) return;
     [this.screen.width, this.screen.height] = [across, down];
+    delete this.screen.dataset.frame; // setting the size wipes the picture
     for (const bitmap of this.pictures.values()) bitmap.close();
     this.pictures.clear();
     this.asked.clear();
