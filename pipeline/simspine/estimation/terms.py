@@ -279,20 +279,19 @@ class Objective:
         basis = self.basis
         z, a = basis.values @ points, basis.accelerations @ points
         of_frames = np.zeros(z.shape)
-        cost = np.sum([term.cost(z, of_frames) for term in self.terms], axis=0)
-        pull = self.acceleration * a
-        gradient = basis.values.T @ of_frames + basis.accelerations.T @ pull
-        by_frame = cost + self._by_frame((pull * a).sum(1))
+        by_frame = self._frame_costs(z, a, of_frames)
         by_point = np.bincount(basis.point_of_frame, by_frame, minlength=basis.points)
+        gradient = basis.values.T @ of_frames + basis.accelerations.T @ (self.acceleration * a)
         return Evaluation(points, by_point, gradient)
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
         """(frames,): what each frame adds to the cost; an acceleration counts in the frame where it ends."""
-        z, a = self.basis.values @ points, self.basis.accelerations @ points
-        return np.sum([term.cost(z) for term in self.terms], axis=0) + self._by_frame((self.acceleration * a**2).sum(1))
+        return self._frame_costs(self.basis.values @ points, self.basis.accelerations @ points)
 
-    def _by_frame(self, of_rows: np.ndarray) -> np.ndarray:
-        return np.bincount(self.basis.frame_of_row, of_rows, minlength=self.basis.frames)
+    def _frame_costs(self, z: np.ndarray, a: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        of_rows = (self.acceleration * a * a).sum(1)
+        smoothness = np.bincount(self.basis.frame_of_row, of_rows, minlength=self.basis.frames)
+        return np.sum([term.cost(z, gradient) for term in self.terms], axis=0) + smoothness
 
     def curve(self, points: np.ndarray, system: BandedSystem, newton: bool) -> None:
         """Fill `system` with half the Hessian; newton: include the second-order parts."""

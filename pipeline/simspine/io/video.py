@@ -299,11 +299,8 @@ def _open_capture(path: Path):
 
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
-CALIBRATION_ENDINGS = (
-    ".toml",
-    ".qca.txt",
-    ".xcp",
-)  # in order of preference; Pose2Sim writes the first out of the others
+# In order of preference: Pose2Sim writes the first out of the others.
+CALIBRATION_ENDINGS = (".toml", ".qca.txt", ".xcp")
 CODING_BLOCK_PX = 16  # video is coded in squares of this size; what pads the last ones is at the right and bottom
 SIZE_TOLERANCE_SHARE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
 
