@@ -72,6 +72,10 @@ def test_solution_and_covariances_are_those_of_the_dense_system(frames, spacing,
     np.testing.assert_allclose(factor.covariances(np.arange(frames)), wanted, atol=1e-8 * scale)
     some = np.unique([frames // 2, frames - 1])
     np.testing.assert_allclose(factor.covariances(some), wanted[some], atol=1e-8 * scale)
+    A = np.kron(basis.accelerations.toarray(), np.eye(n))
+    accelerations = (A @ np.linalg.inv(H) @ A.T).diagonal().reshape(-1, n)
+    if len(accelerations):
+        np.testing.assert_allclose(factor.acceleration_variances(), accelerations, atol=1e-8 * scale)
     blocks = rng.normal(size=(frames, n, n))
     blocks += blocks.transpose(0, 2, 1)
     moved = B @ np.linalg.solve(H, B.T @ blocks.reshape(frames * n, n))

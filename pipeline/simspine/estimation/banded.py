@@ -386,3 +386,9 @@ class Factor:
         """
         first, weights = self.basis.first[frames], self.basis.weights[frames]
         return selected_inverse(self.lower, self._inverses, self.basis.lags, first, weights)
+
+    def acceleration_variances(self) -> np.ndarray:
+        """(rows, n): of the coordinates' accelerations, per frame², see `Basis.accelerations`."""
+        first, weights = self.basis.acceleration_rows
+        covariances = selected_inverse(self.lower, self._inverses, self.basis.lags, first, weights)
+        return np.einsum("tii->ti", covariances)

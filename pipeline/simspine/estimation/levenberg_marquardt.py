@@ -211,7 +211,6 @@ MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # of a stretch: longer than smoothi
 UPDATE_COUNT = 4  # then factors are within a few percent of where updates lead
 MAX_SMOOTHNESS_FACTOR = 10.0  # a coordinate is at most so many times calmer or livelier than assumed
 MAX_EXTRAPOLATION = 4.0  # times an update's own step
-SIGN_DRAWS = 4  # of signs: γ is then known to a sixth, where it is some fifteen
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,9 +281,6 @@ def _extrapolation_factor(
 def _updated_stretch(factor: np.ndarray, which: np.ndarray, stretch: tuple[Objective, np.ndarray]) -> _Stretch:
     """A step nearer to the minimum, and what is known of the accelerations there. factor: (free,) on the assumed
     standard deviations. stretch: an objective, and control points of a path.
-
-    The sum of their posterior variances is the mean of uᵀ D H⁻¹ Dᵀ u over signs u, D their differences and H half the
-    Hessian (Hutchinson 1989, Communications in Statistics 18: 1059).
     """
     assumed, points = stretch
     objective = replace(assumed, acceleration=assumed.acceleration / factor**2)
@@ -295,13 +291,8 @@ def _updated_stretch(factor: np.ndarray, which: np.ndarray, stretch: tuple[Objec
     if solved is None or basis.frames < 3:
         return _Stretch(points, np.zeros(count), np.zeros(count))  # nothing is decided
     points = points - clipped_step(solved.solve(objective.evaluated(points).gradient))
-    size = np.sqrt(objective.acceleration[which])
-    rows = basis.accelerations
-    signs = size[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], (rows.shape[0], count, SIGN_DRAWS))
-    probe = np.zeros((*points.shape, SIGN_DRAWS))
-    probe[:, which] = (rows.T @ signs.reshape(len(signs), -1)).reshape(-1, *signs.shape[1:])
-    change = (rows @ solved.solve(probe)[:, which].reshape(len(points), -1)).reshape(signs.shape)
-    variance = (signs * change).sum((0, 2)) / SIGN_DRAWS
-    square = ((size * (rows @ points[:, which])) ** 2).sum(0)
-    rank = min(rows.shape[0], basis.points - 2)
+    precision = objective.acceleration[which]
+    variance = (precision * solved.acceleration_variances()[:, which]).sum(0)
+    square = (precision * (basis.accelerations @ points[:, which]) ** 2).sum(0)
+    rank = min(basis.accelerations.shape[0], basis.points - 2)
     return _Stretch(points, square, np.maximum(rank - variance, 0.0))

@@ -71,6 +71,12 @@ class Basis:
         return np.asarray(self.values.sum(0)).reshape(-1)
 
     @cached_property
+    def acceleration_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """First control point (rows,) of each of the rows of `accelerations`, and its entries (rows, reach)."""
+        shape = self.accelerations.shape[0], self.lags + 1
+        return self.accelerations.indices.reshape(shape)[:, 0], self.accelerations.data.reshape(shape)
+
+    @cached_property
     def point_of_frame(self) -> np.ndarray:
         """(frames,): the control point that counts most in each."""
         return self.first + self.weights.argmax(1)
