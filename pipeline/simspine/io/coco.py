@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.core.errors import InputError, reason_of, unknown_name
+from simspine.core.errors import InputError, naming_content, unknown_name
 from simspine.core.skeletons import load_skeleton, skeleton_of_size
 from simspine.core.types import read_only_array
 from simspine.io.atomic import atomic_path, write_text
@@ -154,7 +153,7 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
     points, or 35: without the latissimus) or of the skeleton with so many points.
     """
     text = read_bytes(path)
-    with _naming_file(path, "COCO keypoints"):
+    with naming_content(path, "COCO keypoints"):
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
@@ -176,17 +175,6 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
         }
 
 
-@contextmanager
-def _naming_file(path: str | os.PathLike, expected: str) -> Iterator[None]:
-    """A block whose faults are an `InputError` that names the file and what was expected in it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
-
-
 def _category_names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
     """The first category's names; SpineTrack's released files have none."""
     named = tuple(str(name) for name in categories[0].get("keypoints") or ())
@@ -205,7 +193,7 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
     image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
     """
     text = read_bytes(path)
-    with _naming_file(path, "a list of COCO keypoint results"):
+    with naming_content(path, "a list of COCO keypoint results"):
         rows = json.loads(text)
         points = len(rows[0]["keypoints"]) // 3
         return {
@@ -353,7 +341,7 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
                 f"{', '.join(POINT_STATUSES)}."
             )
         status[i] = [POINT_STATUSES.index(word) for word in words]
-    with _naming_file(path, "points of people in images"):
+    with naming_content(path, "points of people in images"):
         return LabelledImages(
             names=names,
             file_names=tuple(found["file_name"].tolist()),

@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.core import skeletons
 from simspine.core.arrays import median_of_known
-from simspine.core.errors import InputError, reason_of, require_distinct_files, safe_file_name
+from simspine.core.errors import InputError, naming_content, require_distinct_files, safe_file_name
 from simspine.core.types import Keypoints
 from simspine.io import text_tables
 from simspine.io.atomic import write_text
@@ -238,12 +238,10 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
 
 def _people_in_file(content: bytes, path: Path) -> list[np.ndarray]:
     """The people of one file, each (points, 3); a point without score is NaN. Those without a pose are left out."""
-    try:
+    with naming_content(path, "a keypoint file as OpenPose writes them"):
         people = json.loads(content)["people"]
         poses = [next((person[key] for key in _POSE_KEYS if person.get(key)), ()) for person in people or ()]
         arrays = [np.array(pose, float) for pose in poses]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({reason_of(error)}).") from None
     out = []
     for person in arrays:
         if person.ndim != 1 or person.size % 3:
