@@ -109,7 +109,7 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
                         "file_name": image_name(stem, int(frame)),
                     }  # fmt: skip
                     places = {name: keypoint_list(points[frame]) for name, points in more.items()}
-                    yield image, _coco_annotation(keypoints[frame], labelled) | places
+                    yield image, _coco_annotation(keypoints[frame]) | places
 
 
 def _view_keypoints(take: ExportTrial, view: ExportView) -> np.ndarray:
@@ -130,17 +130,18 @@ def _points_seen(view: ExportView) -> np.ndarray:
     return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
 
 
-def keypoint_list(keypoints: np.ndarray) -> list[float]:
+def keypoint_list(keypoints: np.ndarray, digits: int = 2) -> list[float]:
     """x, y, v of all points in one list, as COCO has them."""
-    return [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
+    return [v for x, y, seen in keypoints.tolist() for v in (round(x, digits), round(y, digits), int(seen))]
 
 
-def _coco_annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
-    low, high = keypoints[labelled, :2].min(0), keypoints[labelled, :2].max(0)
-    box = [round(float(v), 2) for v in (*low, *(high - low))]
+def _coco_annotation(keypoints: np.ndarray, digits: int = 2) -> dict[str, Any]:
+    """A person's entries that follow from the points (points, 3) x, y, v; one at least is labelled."""
+    labelled = keypoints[keypoints[:, 2] > 0, :2]
+    box = [round(float(v), digits) for v in (*labelled.min(0), *np.ptp(labelled, axis=0))]
     return {
-        "category_id": 1, "keypoints": keypoint_list(keypoints), "num_keypoints": int(labelled.sum()), "bbox": box,
-        "area": round(box[2] * box[3], 2), "iscrowd": 0,
+        "category_id": 1, "keypoints": keypoint_list(keypoints, digits), "num_keypoints": len(labelled), "bbox": box,
+        "area": round(box[2] * box[3], digits), "iscrowd": 0,
     }  # fmt: skip
 
 
@@ -299,21 +300,12 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
     found = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for i, name in enumerate(found.file_names):
-        seen = found.points[i, :, 2] > 0
-        if not seen.any():
+        if not (found.points[i, :, 2] > 0).any():
             continue
         number, (width, height) = len(rows) + 1, found.sizes[i].tolist()
-        low, high = found.points[i, seen, :2].min(0), found.points[i, seen, :2].max(0)
-        box = [round(float(v), DIGITS) for v in (*low, *(high - low))]
-        keypoints = [
-            v for x, y, see in found.points[i].tolist() for v in (round(x, DIGITS), round(y, DIGITS), int(see))
-        ]
-        annotation: dict[str, Any] = {
-            "id": number, "image_id": number, "category_id": 1, "keypoints": keypoints,
-            "num_keypoints": int(seen.sum()), "bbox": box, "area": round(box[2] * box[3], DIGITS), "iscrowd": 0,
-            "status": [POINT_STATUSES[k] for k in found.status[i]],
-        }  # fmt: skip
-        rows.append(({"id": number, "width": width, "height": height, "file_name": name}, annotation))
+        person = {"id": number, "image_id": number} | _coco_annotation(found.points[i], DIGITS)
+        person["status"] = [POINT_STATUSES[k] for k in found.status[i]]
+        rows.append(({"id": number, "width": width, "height": height, "file_name": name}, person))
     placed = "simspine: points placed by people, SpineTrack's 37"
     write_coco_people(path, [image for image, _ in rows], [person for _, person in rows], "", description=placed)
 

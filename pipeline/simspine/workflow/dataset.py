@@ -138,15 +138,15 @@ def curvature_lines(config: Config) -> list[str]:
             kept, spine = ~found.rejected, found.spine
             for text, name in (("thoracic kyphosis", "tka"), ("lumbar lordosis", "lla")):
                 values = np.degrees(getattr(spine, name)[kept])
-                half = [1.96 * float(np.degrees(np.mean(getattr(spine, f"{name}{kind}")[kept]))) for kind in _SD_KINDS]
+                half = [
+                    1.96 * float(np.degrees(np.mean(getattr(spine, f"{name}{kind}")[kept])))
+                    for kind in ("_sd", "_change_sd")
+                ]
                 lines.append(
                     f"{trial}: {text} {values.mean():.1f} ± {half[0]:.1f}°, from {values.min():.1f} to "
                     f"{values.max():.1f}°; its changes are known to ± {half[1]:.1f}° (95 %)"
                 )
     return lines
-
-
-_SD_KINDS = ("_sd", "_change_sd")
 
 
 def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
