@@ -21,7 +21,7 @@ from simspine.anatomy.recipes import virtual_spine_markers
 from simspine.core.geometry import change_frame
 from simspine.core.types import Camera, Markers, Motion
 
-# Parts of a person of 1.7 m with a body-mass index of 23: radii, m, and the places of which each end is the mean. Bodies
+# Parts of a person of 1.7 m with a body-mass index of 23: radii, m, and the places whose mean each end is. Bodies
 # stand for their origins; {s} is a side.
 _PARTS = json.loads(Path(__file__).with_name("body_parts.json").read_text(encoding="utf-8"))
 BODY_PART_RADII: dict[str, float] = _PARTS["radii_m"]

@@ -18,7 +18,10 @@ from simspine.cli.options import (
 board_options = with_options(
     [
         click.option(
-            "--squares", required=True, type=PairOfNumbers(1, 999), help="Columns x rows of squares, such as 7x5."
+            "--squares",
+            required=True,
+            type=PairOfNumbers(1, 999, "7x5"),
+            help="Columns x rows of squares, such as 7x5.",
         ),
         click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
         click.option("--pattern", type=click.Choice(["charuco", "checkerboard"]), default="charuco", show_default=True),

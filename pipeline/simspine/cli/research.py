@@ -60,7 +60,7 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
 @click.option(
     "--size",
-    type=PairOfNumbers(32, 4096),
+    type=PairOfNumbers(32, 4096, "192x256"),
     default="192x256",
     show_default=True,
     help="Width x height of the pictures, px.",
