@@ -100,7 +100,7 @@ class TestTable:
     ],
 )
 def test_numbers_of_rows(positions, videos, expected):
-    found = faults.length_faults("S1", "Walking_1", positions, videos)
+    found = list(faults.length_faults("S1", "Walking_1", positions, videos))
     assert [(fault.camera, fault.spoils) for fault in found] == expected
     assert all(fault.sources == ("found in the files",) for fault in found)
 

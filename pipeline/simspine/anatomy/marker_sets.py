@@ -280,10 +280,7 @@ class SkinTable:
 
     def of(self, names: Iterable[str]) -> dict[str, SkinPlace]:
         """{marker: place}. Raises `InputError` for a landmark that the table lacks."""
-        found = {}
-        for name in names:
-            found[skin_landmark(name) + SKIN_SUFFIX] = self._place(skin_landmark(name))
-        return found
+        return {landmark + SKIN_SUFFIX: self._place(landmark) for landmark in map(skin_landmark, names)}
 
     def of_single_markers(self, names: Sequence[str]) -> dict[str, SkinPlace]:
         """{marker: place} of those on the skin; dots of a tape, which err alike with their neighbours, left out."""

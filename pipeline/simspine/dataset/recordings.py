@@ -72,13 +72,13 @@ def write_dataset_manifest(folder: Path, files: Mapping[str, ManifestEntry], hea
 
     header: name, configuration_hash, versions, notice, … as the caller has them.
     """
-    described = {}
-    for name, entry in sorted(files.items()):
-        path = folder / name
-        described[name] = {
-            "kind": entry.kind, "size": path.stat().st_size, "sha256": sha256_of_file(path), "rows": entry.rows,
-            "units": dict(entry.units), "trials": dict(entry.trials),
-        }  # fmt: skip
+    described = {
+        name: {
+            "kind": entry.kind, "size": (folder / name).stat().st_size, "sha256": sha256_of_file(folder / name),
+            "rows": entry.rows, "units": dict(entry.units), "trials": dict(entry.trials),
+        }
+        for name, entry in sorted(files.items())
+    }  # fmt: skip
     content = {"manifest": MANIFEST_SCHEMA, **header, "files": described}
     path = folder / MANIFEST_FILE
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

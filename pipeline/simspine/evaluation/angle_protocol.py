@@ -98,7 +98,7 @@ def read_angles(path: str | os.PathLike) -> tuple[AngleSequence, ...]:
     if kind == "trc":
         raise InputError(f"{path}: TRC files hold no angles. Give a table of angles, a data set or a virtual capture.")
     if kind == "table":
-        found = sequences_of_table(path, "angle", (), needed=(), make=AngleSequence)
+        found = tuple(sequences_of_table(path, "angle", (), needed=(), make=AngleSequence))
     else:
         found = tuple(_of_dataset(path) if kind == "dataset" else _of_capture(path))
     if not found:
@@ -172,12 +172,9 @@ def check_radians(method: str, pairs: Sequence[PointPair]) -> None:
         )
 
 
-def unknown_angles(
-    predictions: Mapping[str, Sequence[AngleSequence]], truth: Sequence[AngleSequence]
-) -> tuple[str, ...]:
+def unknown_angles(predictions: Mapping[str, Sequence[AngleSequence]], truth: Sequence[AngleSequence]) -> Iterator[str]:
     """A note for each method with angles that the truth does not hold, with the nearest one that it does."""
     known = list(dict.fromkeys(name for true in truth for name in true.names))
-    notes = []
     for method, own in predictions.items():
         names = dict.fromkeys(name for sequence in own for name in sequence.names if name not in known)
         if names:
@@ -185,8 +182,7 @@ def unknown_angles(
             said = ", ".join(
                 f"{name!r}" + (f" (did you mean {near!r}?)" if near else "") for name, near in meant.items()
             )
-            notes.append(f"{method}: no angles of the truth, and left out: {said}.")
-    return tuple(notes)
+            yield f"{method}: no angles of the truth, and left out: {said}."
 
 
 # Figure of `angle_figures`: heading, factor, unit, digits.
@@ -219,7 +215,7 @@ def evaluate_angles(
     for name, pairs in methods.items():
         check_radians(name, pairs)
     methods |= pair_methods_with_truth(angle_controls(truth, training), truth, names)
-    notes = unknown_angles(predictions, truth)
+    notes = tuple(unknown_angles(predictions, truth))
     return _curvature_table_of(methods, names, notes), _level_table(methods, names, notes)
 
 

@@ -221,15 +221,14 @@ def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
     """
     findings = tuple(findings)
     filled = {k for finding in findings if finding.code == REJECTED_FILLED_CODE for k in finding.frames}
-    codes: dict[Severity, list[list[str]]] = {severity: [[] for _ in range(frames)] for severity in Severity}
+    codes: dict[Severity, list[dict[str, None]]] = {severity: [{} for _ in range(frames)] for severity in Severity}
     for finding in findings:
         if finding.frames and not 0 <= finding.frames[0] <= finding.frames[-1] < frames:
             raise InputError(
                 f"finding {finding.code!r} names frame {finding.frames[-1]} of a trial of {frames} frames."
             )
         for k in finding.frames:
-            if finding.code not in codes[finding.severity][k]:
-                codes[finding.severity][k].append(finding.code)
+            codes[finding.severity][k][finding.code] = None
     status, reasons = [], []
     for k, (error, info) in enumerate(zip(codes[Severity.ERROR], codes[Severity.INFO], strict=True)):
         bad = Status.INFERRED if k in filled else Status.REJECTED

@@ -394,7 +394,7 @@ def _person(
     kept = [i for i, name in enumerate(names) if name in skeleton.to_simspine]
     own = tuple(skeleton.to_simspine[names[i]] for i in kept)
     require_points(Markers(own, rate, xyz[:, kept], "z_up"), str(path))
-    given = next((cameras_as_written(file) for file in calibrations if file.is_file()), [])
+    given = next((list(cameras_as_written(file)) for file in calibrations if file.is_file()), [])
     turn = metres_per_unit(xyz, unit, path) * _upright_turn(own, xyz[:, kept], given, path)
     markers = Markers(own, rate, xyz[:, kept] @ turn.T, "z_up")
     return SessionTrial(path.stem, markers, (), marker_set=skeleton.name, turn=turn)

@@ -9,7 +9,7 @@ count sub-actions or name files; translated, they agree.
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -179,12 +179,11 @@ def known_faults() -> tuple[TrialFault, ...]:
     return tuple(sorted(faults, key=lambda fault: HUMAN36M_SUBJECT_NAMES.index(fault.subject)))
 
 
-def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> list[TrialFault]:
+def length_faults(subject: str, trial: str, positions: int, videos: dict[str, int]) -> Iterator[TrialFault]:
     """Videos, by camera, whose number of frames does not fit that of the motion capture.
 
     A video may be longer by 2 % (the common case, the surplus at its end is left out), not shorter.
     """
-    found = []
     for camera, frames in videos.items():
         text = ""
         if frames < positions:
@@ -192,5 +191,4 @@ def length_faults(subject: str, trial: str, positions: int, videos: dict[str, in
         elif frames > positions * (1 + LONGER_IS_NORMAL) + 2:
             text = f"the video has {frames} frames, the motion capture only {positions}: they may not start together"
         if text:
-            found.append(TrialFault(subject, trial, camera, "video", reason=text, sources=("found in the files",)))
-    return found
+            yield TrialFault(subject, trial, camera, "video", reason=text, sources=("found in the files",))
